@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 
-class UserError(Exception):
-    """Bad input: the message is one or two lines that name the file, row or key, what is wrong and what to do.
+class FeatherweightError(Exception):
+    """A failure with a message for people: the command line prints it without a traceback and exits with code 1."""
 
-    The command line prints the message without a traceback and exits with code 2.
-    """
+    exit_code = 1
+
+
+class UserError(FeatherweightError):
+    """Bad input: one or two lines that name the file, row or key, what is wrong and what to do; exit code 2."""
+
+    exit_code = 2
 
 
 class HubUnreachable(UserError):

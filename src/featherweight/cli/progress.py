@@ -1,0 +1,113 @@
+"""Live progress of a training: a bar with figures on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_SMOOTH = 0.95
+
+
+def announce(message: str) -> None:
+    """One line on what happens next."""
+    Console(stderr=False, highlight=False, soft_wrap=True).print(escape(message))
+
+
+class Follower:
+    """Keeps the running figures that both the bar and the lines show."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.loss = self.accuracy = float("nan")
+        self.best: float | None = None
+        self._tokens = 0
+        self._begun = time.perf_counter()
+
+    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
+        """Remember the length of the run and show what was chosen."""
+        self.total = total_steps
+        self._begun = time.perf_counter()
+        for note in notes:
+            self.say(note)
+
+    def stepped(self, record: dict[str, Any]) -> None:
+        """Take a step's figures into the running means."""
+        new = self.loss != self.loss  # no figure yet
+        self.loss = record["loss"] if new else _SMOOTH * self.loss + (1 - _SMOOTH) * record["loss"]
+        self.accuracy = record["accuracy"] if new else _SMOOTH * self.accuracy + (1 - _SMOOTH) * record["accuracy"]
+        self._tokens += record["tokens"]
+
+    def evaluated(self, record: dict[str, Any], best: bool) -> None:
+        """Say how the validation went."""
+        self.best = record["accuracy"] if best else self.best
+        mark = "  best so far" if best else ""
+        self.say(
+            f"step {record['step']:>6}  validation accuracy {record['accuracy']:.2%}  loss {record['loss']:.4f}{mark}"
+        )
+
+    def tokens_per_second(self) -> float:
+        """Mean speed since the loop began, in unpadded tokens a second."""
+        return self._tokens / max(1e-9, time.perf_counter() - self._begun)
+
+    def figures(self) -> str:
+        """The running figures as one text."""
+        best = f"  best validation {self.best:.2%}" if self.best is not None else ""
+        speed = f"{self.tokens_per_second():,.0f} tokens/s"
+        return f"loss {self.loss:.3f}  accuracy {self.accuracy:.1%}  {speed}{best}"
+
+    def say(self, message: str) -> None:
+        """Print one line."""
+        print(message, flush=True)
+
+
+class LineFollower(Follower):
+    """For logs and pipes: a line every tenth of the run."""
+
+    def stepped(self, record: dict[str, Any]) -> None:
+        """Print the figures ten times a run."""
+        super().stepped(record)
+        if record["step"] % max(1, self.total // 10) == 0:
+            self.say(f"step {record['step']:>6}/{self.total}  {self.figures()}")
+
+
+class BarFollower(Follower):
+    """For terminals: one live bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+        self._task = progress.add_task("training", total=None, figures="")
+
+    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
+        """Give the bar its length."""
+        super().started(total_steps, first_step, notes)
+        self._progress.update(self._task, total=total_steps, completed=first_step)
+
+    def stepped(self, record: dict[str, Any]) -> None:
+        """Move the bar."""
+        super().stepped(record)
+        self._progress.update(self._task, completed=record["step"], figures=self.figures())
+        if record["step"] == self.total:
+            self._progress.update(self._task, description="finishing")
+
+    def say(self, message: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(escape(message), highlight=False)
+
+
+@contextmanager
+def follow() -> Iterator[Follower]:
+    """A listener for the training: a bar where standard output is a terminal, lines where not."""
+    if not sys.stdout.isatty():
+        yield LineFollower()
+        return
+    columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[figures]}")) as progress:
+        yield BarFollower(progress)

@@ -1,0 +1,29 @@
+"""`featherweight recipes`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+NAME = "recipes"
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe, every default written out.")] = None,
+) -> None:
+    """List the built-in recipes, or print one."""
+    from featherweight.recipe import Recipe, built_in_recipes
+
+    if name is not None:
+        print(Recipe.load(name).to_toml(), end="")
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("recipe", "backbone", "data", "what it is", box=None, pad_edge=False)
+    for built_in in built_in_recipes():
+        recipe = Recipe.load(built_in)
+        table.add_row(recipe.name, recipe.backbone.name, recipe.data.train, recipe.description)
+    Console(highlight=False).print(table)

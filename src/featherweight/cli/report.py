@@ -1,0 +1,15 @@
+"""`featherweight report RUN`."""
+
+from __future__ import annotations
+
+from featherweight.cli.arguments import RunArgument
+
+NAME = "report"
+
+
+def command(run: RunArgument) -> None:
+    """Draw a run's pictures and write its report.html anew."""
+    from featherweight.report.page import write_report
+    from featherweight.run import Run
+
+    print(f"Report: {write_report(Run(run).folder)}")

@@ -1,0 +1,45 @@
+"""`featherweight train RECIPE`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from featherweight.cli.arguments import BudgetOption, RecipeArgument, SetOption, load_recipe
+
+NAME = "train"
+
+
+def command(
+    recipe: RecipeArgument,
+    overrides: SetOption = [],  # noqa: B006 (typer copies it)
+    budget: BudgetOption = None,
+    out: Annotated[str | None, typer.Option(help="Run folder; by default the next free runs/<recipe name>.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+) -> None:
+    """Train, evaluate, verify and report a recipe."""
+    chosen = load_recipe(recipe, overrides, budget)
+
+    from featherweight.cli.progress import announce, follow
+    from featherweight.pipeline import train
+    from featherweight.run import free_folder
+
+    folder = free_folder(chosen, out, resume=resume)
+    announce(f"{chosen.name}: loading {chosen.backbone.name} and {chosen.data.train}")
+    with follow() as listener:
+        run = train(chosen, folder, listeners=[listener], resume=resume)
+    _summarise(run)
+
+
+def _summarise(run) -> None:  # type: ignore[no-untyped-def]
+    from rich.console import Console
+
+    from featherweight.cli.tables import evaluation_lines
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in evaluation_lines(run.evaluation):
+        console.print(line)
+    weight = run.weight
+    console.print(f"{weight['total']:,} trainable parameters of a budget of {weight['budget']:,}")
+    console.print(f"Report: {run.report}")

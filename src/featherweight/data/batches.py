@@ -1,0 +1,136 @@
+"""Batches of similar length: which rows go together, and their tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.encoding import Encoded, encode
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "Batch",
+    "Encoded",
+    "batches_in_epoch",
+    "collate",
+    "encode",
+    "epoch_batches",
+    "padding_share",
+    "sorted_batches",
+]
+
+_POOL = 100  # batches that are sorted by length together: enough for little padding, few enough to stay well shuffled
+
+
+@dataclass
+class Batch:
+    """Some rows as tensors, padded to the longest of them: b rows of t tokens."""
+
+    rows: NDArray[np.int64]
+    """Places of the rows in the data, [b]."""
+    input_ids: torch.Tensor
+    """int64 [b, t]"""
+    attention_mask: torch.Tensor
+    """int64 [b, t]: 1 where there is a token, 0 where there is padding."""
+    labels: torch.Tensor | None
+    """int64 [b]"""
+
+
+def epoch_batches(
+    lengths: NDArray[np.int64],
+    *,
+    seed: int,
+    epoch: int,
+    batch_size: int,
+    batch_tokens: int,
+) -> list[NDArray[np.int64]]:
+    """The batches of one epoch, each an array of places of rows: every row once, in an order that seed and epoch fix.
+
+    A batch has at most ``batch_size`` rows and ``batch_tokens`` tokens, padding included; a row that is longer than
+    that stands alone. Where the tokens do not bind, every batch but one is full. Rows of similar length stand together:
+    the shuffled rows are sorted in pools, and the batches are shuffled again.
+    """
+    random = np.random.default_rng([seed, epoch])
+    lengths = np.asarray(lengths)
+    shuffled = random.permutation(len(lengths))
+    bounds = _pool_bounds(len(lengths), batch_size)
+    pool = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    # Ties keep the shuffled order, because the sort is stable.
+    order = shuffled[np.lexsort((lengths[shuffled], pool))]
+    cuts = _cuts(lengths[order], bounds, batch_size, batch_tokens)
+    batches = np.split(order, cuts[1:-1]) if len(lengths) else []
+    return [batches[place] for place in random.permutation(len(batches))]
+
+
+def batches_in_epoch(lengths: NDArray[np.int64], *, seed: int, epoch: int, batch_size: int, batch_tokens: int) -> int:
+    """How many batches `epoch_batches` would give: rows / batch_size, rounded up, unless the tokens bind."""
+    lengths = np.asarray(lengths)
+    if len(lengths) and batch_size * int(lengths.max()) <= batch_tokens:
+        return -(-len(lengths) // batch_size)
+    return len(epoch_batches(lengths, seed=seed, epoch=epoch, batch_size=batch_size, batch_tokens=batch_tokens))
+
+
+def sorted_batches(lengths: NDArray[np.int64], *, batch_tokens: int, batch_size: int = 1024) -> list[NDArray[np.int64]]:
+    """Batches for prediction: every row once, the longest first, hardly any padding; limits as in `epoch_batches`.
+
+    The longest come first so that the greatest need of memory shows at once.
+    """
+    lengths = np.asarray(lengths)
+    if not len(lengths):
+        return []
+    ascending = np.argsort(lengths, kind="stable")
+    cuts = _cuts(lengths[ascending], np.array([0, len(lengths)]), batch_size, batch_tokens)
+    return [rows[::-1].copy() for rows in reversed(np.split(ascending, cuts[1:-1]))]
+
+
+def padding_share(lengths: NDArray[np.int64], batches: list[NDArray[np.int64]]) -> float:
+    """Share of all tokens in ``batches`` that are padding."""
+    padded = sum(len(rows) * int(lengths[rows].max()) for rows in batches)
+    return 1 - int(lengths.sum()) / padded if padded else 0.0
+
+
+def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
+    """Tensors of the texts at ``rows``, padded on the right with ``pad_id`` to the longest of them."""
+    import torch
+
+    rows = np.asarray(rows, np.int64)
+    starts = encoded.offsets[rows]
+    sizes = encoded.offsets[rows + 1] - starts
+    places = np.arange(sizes.max())
+    mask = places < sizes[:, None]
+    input_ids = np.full(mask.shape, pad_id, np.int64)
+    input_ids[mask] = encoded.tokens[(starts[:, None] + places)[mask]]
+    labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])
+    return Batch(rows, torch.from_numpy(input_ids), torch.from_numpy(mask.astype(np.int64)), labels)
+
+
+def _pool_bounds(rows: int, batch_size: int) -> NDArray[np.int64]:
+    """Where pools of nearly equal size begin and end, at whole batches: an odd rest gets no pool of its own."""
+    batches = -(-rows // batch_size)
+    pools = max(1, round(batches / _POOL))
+    return np.minimum(np.linspace(0, batches, pools + 1).round().astype(np.int64) * batch_size, rows)
+
+
+def _cuts(ascending: NDArray[np.int64], bounds: NDArray[np.int64], batch_size: int, batch_tokens: int) -> list[int]:
+    """Where batches begin (and the last one ends) in rows whose lengths ascend between every two bounds."""
+    lengths = ascending.tolist()
+    cuts = [0]
+    for stop in bounds[1:].tolist():
+        while cuts[-1] < stop:
+            start = cuts[-1]
+            end = min(start + batch_size, stop)
+            if (end - start) * lengths[end - 1] > batch_tokens:
+                end = start + max(1, _fitting(ascending[start:end], batch_tokens))
+            cuts.append(end)
+    return cuts
+
+
+def _fitting(ascending: NDArray[np.int64], batch_tokens: int) -> int:
+    """How many of the first rows fit into a batch."""
+    needed = ascending * np.arange(1, len(ascending) + 1)
+    return int(np.searchsorted(needed, batch_tokens, side="right"))

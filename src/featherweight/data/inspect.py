@@ -1,0 +1,141 @@
+"""What is in a data set, before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from featherweight.data.cleaning import clean_texts
+from featherweight.data.encoding import token_lengths
+from featherweight.data.sources import has_test_split, open_table
+from featherweight.data.tables import Table, joined_texts, label_column, text_columns
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+
+@dataclass(frozen=True)
+class TokenLengths:
+    """Tokens of the texts without any cut, special ones included, and what a cut would take away."""
+
+    mean: float
+    median: float
+    percentile_95: float
+    longest: int
+    max_length: int
+    cut_rows: int
+    """Texts longer than ``max_length``."""
+    cut_tokens: int
+    """Tokens that a cut at ``max_length`` takes away."""
+    cut_share: float
+    """The same as a share of all tokens."""
+
+
+@dataclass(frozen=True)
+class PartInspection:
+    """One part of the data; rows are numbered from 1."""
+
+    origin: str
+    rows: int
+    columns: tuple[str, ...]
+    text_columns: tuple[str, ...]
+    label_column: str | None
+    """None where the part has no label column."""
+    labels: dict[str, int]
+    """Rows of each label, the most frequent first."""
+    unlabelled: int
+    """Rows whose label is missing."""
+    empty: list[int]
+    """Rows without a text."""
+    repeated: int
+    """Rows whose text an earlier row has."""
+    contradicting: int
+    """Texts that stand under more than one label."""
+    tokens: TokenLengths | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Every part of a data set, and what the parts share."""
+
+    parts: dict[str, PartInspection]
+    shared: dict[str, int] = field(default_factory=dict)
+    """Rows of each part but ``train`` whose text stands in ``train``."""
+
+
+def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
+    """Look at the training data and at the validation and test parts that the recipe or the data set names.
+
+    Empty texts and missing labels are counted, not refused. With a fast ``tokenizer``, token lengths are measured.
+    Raises UserError where a part cannot be read or has no text column.
+    """
+    tables = {"train": open_table(data.train, data, "train")}
+    if data.validation is not None:
+        tables["validation"] = open_table(data.validation, data, "validation")
+    if data.test is not None or has_test_split(data):
+        tables["test"] = open_table(data.test or data.train, data, "test")
+    texts = {name: _texts(table, data) for name, table in tables.items()}
+    parts = {name: _inspect(table, texts[name], data, tokenizer) for name, table in tables.items()}
+    known = set(filter(None, texts["train"]))
+    return Inspection(parts, {name: sum(text in known for text in texts[name]) for name in tables if name != "train"})
+
+
+def _texts(table: Table, data: DataRecipe) -> list[str]:
+    return [text.strip() for text in clean_texts(joined_texts(table, text_columns(table, data)), data.clean)]
+
+
+def _inspect(table: Table, texts: list[str], data: DataRecipe, tokenizer: Any) -> PartInspection:
+    column = _label_column(table, data)
+    labels = _labels(table, column, data.labels) if column else [None] * len(texts)
+    filled = [text for text in texts if text]
+    pairs = {(text, label) for text, label in zip(texts, labels, strict=True) if text and label is not None}
+    return PartInspection(
+        origin=table.origin,
+        rows=len(texts),
+        columns=table.names,
+        text_columns=text_columns(table, data),
+        label_column=column,
+        labels=dict(Counter(label for label in labels if label is not None).most_common()),
+        unlabelled=labels.count(None),
+        empty=[row for row, text in enumerate(texts, 1) if not text],
+        repeated=len(filled) - len(set(filled)),
+        contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),
+        tokens=_token_lengths(filled, tokenizer, data.max_length) if tokenizer is not None and filled else None,
+    )
+
+
+def _label_column(table: Table, data: DataRecipe) -> str | None:
+    try:
+        return label_column(table, data)
+    except UserError:
+        return None
+
+
+def _labels(table: Table, column: str, names: Sequence[str]) -> list[str | None]:
+    names = names or table.classes.get(column, ())
+
+    def name(value: Any) -> str | None:
+        if value is None or value != value or not str(value).strip():
+            return None
+        text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+        return names[int(text)] if text.isdecimal() and int(text) < len(names) else text
+
+    return [name(value) for value in table.read(column)]
+
+
+def _token_lengths(texts: list[str], tokenizer: Any, max_length: int) -> TokenLengths:
+    lengths = token_lengths(texts, tokenizer)
+    beyond = np.maximum(lengths - max_length, 0)
+    return TokenLengths(
+        mean=float(lengths.mean()),
+        median=float(np.median(lengths)),
+        percentile_95=float(np.percentile(lengths, 95)),
+        longest=int(lengths.max()),
+        max_length=max_length,
+        cut_rows=int((beyond > 0).sum()),
+        cut_tokens=int(beyond.sum()),
+        cut_share=float(beyond.sum() / lengths.sum()),
+    )

@@ -1,0 +1,136 @@
+"""Labels as class numbers: names agreed, every value accounted for."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+AG_NEWS = ("World", "Sports", "Business", "Sci/Tech")
+"""Classes of AG News and of the built-in newsbriefs, in the order of their numbers."""
+
+_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
+
+
+def label_names_of(data: DataRecipe) -> tuple[str, ...]:
+    """Names of the classes in the order of their numbers, at the least cost: often no data is touched.
+
+    The recipe's own, else those that the data set carries, else the sorted label texts of the training rows.
+    Raises UserError where the training data must be read and cannot be.
+    """
+    if data.labels or data.train == "newsbriefs":
+        return data.labels or AG_NEWS
+    from featherweight.data.sources import training_label_names
+
+    return training_label_names(data)
+
+
+def code_labels(
+    values: Sequence[Any],
+    origin: str,
+    *,
+    carried: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    numbered: bool = False,
+    rename: bool = False,
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class numbers (int64, one a row) and the class names.
+
+    ``values`` are texts (trimmed), whole numbers, or booleans; ``carried`` are the names that the data gives to
+    numbers, ``names`` the classes that must be used, where they are known already. ``numbered`` says that somebody put
+    ``names`` in the order of their numbers; with ``rename`` they replace ``carried`` ones number by number.
+    Raises UserError that names the row of a missing, fractional or unknown label.
+    """
+    import numpy as np
+
+    if not values:
+        raise UserError(f"{origin}: the data set is empty; it needs at least one row")
+    plain = _plain(values, origin)
+    wanted = tuple(names) if names else None
+    if carried and not isinstance(plain[0], str):
+        _require_in_range(plain, len(carried), origin)
+        if wanted is None or (rename and _renames(carried, wanted)):
+            return np.array(plain, np.int64), wanted or tuple(carried)
+        plain = [carried[number] for number in plain]
+    if wanted is None:
+        wanted = tuple(map(str, sorted(set(plain))))
+    if not isinstance(plain[0], str) and not all(_WHOLE.fullmatch(name) for name in wanted):
+        _require_numbered(wanted, origin, numbered)
+        _require_in_range(plain, len(wanted), origin)
+        return np.array(plain, np.int64), wanted
+    return _looked_up(list(map(str, plain)), wanted, origin), wanted
+
+
+def _plain(values: Sequence[Any], origin: str) -> list[Any]:
+    """All values as integers where every one is whole, all as trimmed texts otherwise."""
+    plain = [_plain_value(value, origin, row) for row, value in enumerate(values, 1)]
+    if all(isinstance(value, int) for value in plain):
+        return plain
+    texts = list(map(str, plain))
+    whole = [_WHOLE.fullmatch(text) for text in texts]
+    return [int(match[1]) for match in whole if match] if all(whole) else texts
+
+
+def _plain_value(value: Any, origin: str, row: int) -> int | str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value == value:
+        if not value.is_integer():
+            raise UserError(
+                f"{origin}: row {row}: label {value} is not a whole number; labels are classes, not amounts"
+            )
+        return int(value)
+    if isinstance(value, int):
+        return value
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        raise UserError(f"{origin}: row {row}: the label is missing; fill it in or delete the row")
+    if not isinstance(value, str):
+        kind = type(value).__name__
+        raise UserError(f"{origin}: row {row}: the label is a {kind}; it must be a text or a whole number")
+    return value.strip()
+
+
+def _renames(carried: Sequence[str], wanted: Sequence[str]) -> bool:
+    # By number, unless a shared name stands at two different numbers: then only the names can be meant.
+    shared = [name for name in carried if name in wanted]
+    return len(carried) == len(wanted) and all(carried.index(name) == wanted.index(name) for name in shared)
+
+
+def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> None:
+    # Sorted names were most likely taken from label texts: nobody said which number each of them has.
+    if not numbered and len(wanted) > 1 and list(wanted) == sorted(wanted):
+        raise UserError(
+            f"{origin}: its labels are numbers, but the classes ({_listed(wanted)}) were never numbered\n"
+            "Give the recipe's data.labels: the class names in the order of their numbers, from 0"
+        )
+
+
+def _require_in_range(numbers: Sequence[int], classes: int, origin: str) -> None:
+    for row, number in enumerate(numbers, 1):
+        if not 0 <= number < classes:
+            raise UserError(f"{origin}: row {row}: unknown label {number}; the classes are numbered 0 to {classes - 1}")
+
+
+def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDArray[np.int64]:
+    import numpy as np
+
+    numbers = {name: number for number, name in enumerate(wanted)}
+    try:
+        return np.array([numbers[text] for text in texts], np.int64)
+    except KeyError as unknown:
+        text = str(unknown.args[0])
+    near = difflib.get_close_matches(text, wanted, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; the classes are {_listed(wanted)}"
+    raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{hint}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -1,0 +1,166 @@
+"""The parts of a job's data: training, validation, test and shift rows, with classes agreed between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.labels import label_names_of
+from featherweight.data.sources import Rows, has_test_split, read_rows
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe, Recipe
+
+__all__ = ["Splits", "half_width", "label_names_of", "load_splits", "repeated_rows", "split_off"]
+
+ENOUGH_VALIDATION_ROWS = 5_000
+
+
+@dataclass(frozen=True)
+class Splits:
+    """All rows that a run sees, labelled alike."""
+
+    train: Rows
+    validation: Rows
+    test: Rows | None
+    shift: dict[str, Rows] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    """What a reader of the results should know about the data, one line each."""
+
+
+def load_splits(recipe: Recipe) -> Splits:
+    """Read, clean and split the data of a recipe; the same recipe and seed give the same rows.
+
+    Validation rows are split off by class and seed, unless the recipe names some; then `train_rows` are drawn likewise.
+    Raises UserError where a part cannot be read, a class has too few rows, or there is only one class.
+    """
+    data = recipe.data
+    train = read_rows(data.train, data)
+    _require_classes(train)
+    names = train.label_names
+    shift = {source: read_rows(source, data, split="test", label_names=names) for source in recipe.evaluation.shift}
+    test = _test_rows(data, names)
+    if data.validation is not None:
+        validation = read_rows(data.validation, data, split="validation", label_names=names)
+    else:
+        train, validation = split_off(train, data.validation_size, recipe.seed)
+    train, notes = _sample(train, data.train_rows, recipe.seed)
+    splits = Splits(train, validation, test, shift)
+    return Splits(train, validation, test, shift, [*notes, *_warnings(splits)])
+
+
+def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
+    """Training and validation rows: ``size`` (a fraction below 1, a number of rows from 1 on) split off by class.
+
+    Both keep the order of ``rows``. Raises UserError where a class is too small to be split, or too few rows remain.
+    """
+    wanted = round(size * len(rows)) if size < 1 else int(size)
+    classes = len(rows.label_names)
+    if not classes <= wanted <= len(rows) - classes:
+        raise UserError(
+            f"{rows.origin}: {len(rows):,} rows of {classes} classes cannot give {wanted:,} validation rows\n"
+            "Change data.validation_size (both sides need a row of each class), or name a data.validation file"
+        )
+    _require_two_of_each(rows, "a validation split by class")
+    kept, held_out = _draw(rows, wanted, seed)
+    train = rows.take(kept)
+    _require_classes(train)
+    return train, rows.take(held_out)
+
+
+def half_width(rows: int, accuracy: float = 0.9) -> float:
+    """Half the width of the 95% confidence interval of an accuracy on ``rows`` rows, as a share.
+
+    The normal approximation, 1.96 sqrt(p (1 - p) / n); it is close from some hundred rows on.
+    """
+    return 1.96 * math.sqrt(accuracy * (1 - accuracy) / rows)
+
+
+def repeated_rows(rows: Rows, train: Rows) -> int:
+    """Number of rows whose text stands among the training texts, outer blanks aside."""
+    known = {text.strip() for text in train.texts}
+    return sum(text.strip() in known for text in rows.texts)
+
+
+def _test_rows(data: DataRecipe, names: Sequence[str]) -> Rows | None:
+    if data.test is None and not has_test_split(data):
+        return None
+    return read_rows(data.test or data.train, data, split="test", label_names=names)
+
+
+def _sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
+    if wanted is None:
+        return rows, []
+    if wanted >= len(rows):
+        short = [f"data.train_rows asks for {wanted:,} rows; there are {len(rows):,}"] if wanted > len(rows) else []
+        return rows, short
+    if wanted < len(rows.label_names):
+        raise UserError(f"data.train_rows = {wanted}: there are {len(rows.label_names)} classes; ask for more rows")
+    _require_two_of_each(rows, "a sample by class")
+    sample = rows.take(_draw(rows, wanted, seed)[1])
+    _require_classes(sample)
+    return sample, []
+
+
+def _draw(rows: Rows, wanted: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places (ascending) of the rows that stay and of the ``wanted`` rows that are drawn, class by class."""
+    from sklearn.model_selection import train_test_split
+
+    # With less than a row a class left over there is nothing to spread over the classes.
+    by_class = rows.labels if len(rows) - wanted >= len(rows.label_names) else None
+    stay, drawn = train_test_split(np.arange(len(rows)), test_size=wanted, random_state=seed, stratify=by_class)
+    return np.sort(stay), np.sort(drawn)
+
+
+def _counts(rows: Rows) -> NDArray[np.int64]:
+    assert rows.labels is not None  # every part of a job is labelled
+    return np.bincount(rows.labels, minlength=len(rows.label_names))
+
+
+def _require_classes(rows: Rows) -> None:
+    counts = _counts(rows)
+    if (counts > 0).sum() < 2:
+        only = rows.label_names[int(counts.argmax())]
+        raise UserError(f"{rows.origin}: every training row has the label {only!r}; a classifier needs two classes")
+    if not counts.all():
+        missing = rows.label_names[int(counts.argmin())]
+        raise UserError(f"{rows.origin}: no training row has the label {missing!r}; add some, or shorten data.labels")
+
+
+def _require_two_of_each(rows: Rows, purpose: str) -> None:
+    counts = _counts(rows)
+    if counts.min() < 2:
+        name = rows.label_names[int(counts.argmin())]
+        raise UserError(
+            f"{rows.origin}: class {name!r} has {counts.min()} row; {purpose} needs two of each class\n"
+            "Add rows, leave the class out, or name a data.validation file"
+        )
+
+
+def _warnings(splits: Splits) -> list[str]:
+    return [*_validation_warnings(splits.validation), *_repetition_warnings(splits)]
+
+
+def _validation_warnings(rows: Rows) -> list[str]:
+    absent = [name for name, count in zip(rows.label_names, _counts(rows), strict=True) if not count]
+    warnings = [f"no validation row has the label {', '.join(map(repr, absent))}"] if absent else []
+    if len(rows) < ENOUGH_VALIDATION_ROWS:
+        width, enough = (100 * half_width(count) for count in (len(rows), ENOUGH_VALIDATION_ROWS))
+        warnings.append(
+            f"{len(rows):,} validation rows: at an accuracy of 90% its 95% confidence interval is ±{width:.1f} points; "
+            f"{ENOUGH_VALIDATION_ROWS:,} rows would give ±{enough:.1f}"
+        )
+    return warnings
+
+
+def _repetition_warnings(splits: Splits) -> list[str]:
+    parts = {"validation": splits.validation, "test": splits.test, **splits.shift}
+    counts = {name: repeated_rows(rows, splits.train) for name, rows in parts.items() if rows is not None}
+    return [
+        f"{count:,} of {len(parts[name] or ()):,} {name} rows repeat a training text, which flatters the result"
+        for name, count in counts.items()
+        if count
+    ]

@@ -1,0 +1,119 @@
+"""A table of raw columns, whatever it was read from, and which of its columns hold texts, labels and ids."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of one split; each is read when it is asked for."""
+
+    origin: str
+    """What messages call it, such as ``train.csv.gz``."""
+    names: tuple[str, ...]
+    """Column names in the order of the data."""
+    read: Callable[[str], list[Any]]
+    """Values of a column, one a row; None where a value is missing."""
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Class names that the data itself gives to the integers of a column."""
+    label: str | None = None
+    """The label column, where the format fixes it."""
+
+    def __post_init__(self) -> None:
+        twice = next((name for name in self.names if self.names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"{self.origin}: two columns are called {twice!r}; rename one")
+
+    def find(self, wanted: str) -> str | None:
+        """The column called ``wanted``, or the only one that differs from it by upper and lower case alone."""
+        if wanted in self.names:
+            return wanted
+        alike = [name for name in self.names if name.casefold() == wanted.casefold()]
+        return alike[0] if len(alike) == 1 else None
+
+
+def table_in_memory(origin: str, columns: Mapping[str, list[Any]], **more: Any) -> Table:
+    """A table whose columns are in memory already."""
+    return Table(origin, tuple(columns), columns.__getitem__, **more)
+
+
+def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
+    """The columns that make up a text: the recipe's, else ``text``, else ``title`` and ``description``.
+
+    Raises UserError that names the nearest column where one is missing.
+    """
+    if data.text:
+        return tuple(_require(table, name, "data.text") for name in data.text)
+    for wanted in (("text",), ("title", "description")):
+        found = [table.find(name) for name in wanted]
+        if None not in found:
+            return tuple(name for name in found if name is not None)
+    return (_require(table, "text", "data.text"),)
+
+
+def label_column(table: Table, data: DataRecipe) -> str:
+    """The column that holds the labels. Raises UserError that names the nearest column where it is missing."""
+    return table.find(data.label) or table.label or _require(table, data.label, "data.label")
+
+
+def id_column(table: Table) -> str | None:
+    """The column ``ID`` (or ``id``), where there is one."""
+    return table.find("ID") or table.find("id")
+
+
+def joined_texts(table: Table, columns: Sequence[str]) -> list[str]:
+    """The text of every row: the columns' texts joined by a space, empty where all of them are.
+
+    Raises UserError for values that are no text and for texts that are not valid Unicode.
+    """
+    parts = [_texts(table, column) for column in columns]
+    if len(parts) == 1:
+        return parts[0]
+    return [" ".join(filter(None, map(str.strip, row))) for row in zip(*parts, strict=True)]
+
+
+def _require(table: Table, wanted: str, key: str) -> str:
+    found = table.find(wanted)
+    if found is not None:
+        return found
+    near = difflib.get_close_matches(wanted, table.names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
+    shown = ", ".join(table.names[:12]) + (", ..." if len(table.names) > 12 else "")
+    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {shown}\nName the right one in the recipe as {key}")
+
+
+def _texts(table: Table, column: str) -> list[str]:
+    values = table.read(column)
+    if not all(type(value) is str for value in values):
+        values = [_as_text(value, table.origin, row, column) for row, value in enumerate(values, 1)]
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        row = next(row for row, value in enumerate(values, 1) if not _is_unicode(value))
+        raise UserError(f"{table.origin}: row {row}: {column!r} holds half a character (a lone surrogate)") from None
+    return values
+
+
+def _as_text(value: Any, origin: str, row: int, column: str) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if value is None or value != value:  # a missing value; pandas writes it as NaN
+        return ""
+    if isinstance(value, (int, float)):
+        return str(value)
+    raise UserError(f"{origin}: row {row}: {column!r} holds a {type(value).__name__}, not a text")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,47 @@
+"""What a result depends on beside its recipe: versions, processor, threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("featherweight", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on; packages that are not installed are left out."""
+    found = {"python": platform.python_version()}
+    for package in (*PACKAGES, "numpy", "scipy", "scikit-learn"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor_name() -> str:
+    """The processor's own name, as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_bytes() -> int:
+    """Most memory that this process has held at once (resident set), in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def describe_machine() -> dict[str, Any]:
+    """System, processor and number of cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"system": f"{platform.system()} {platform.machine()}", "processor": processor_name(), "cores": cores}

@@ -1,0 +1,135 @@
+"""What a set of logits is worth: accuracy with its interval, per-class figures, calibration, the surest mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+
+from featherweight.errors import UserError
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def evaluate(
+    logits: ArrayLike, labels: ArrayLike, label_names: Sequence[str], *, temperature: float = 1.0, bins: int = 15
+) -> dict[str, Any]:
+    """Every figure of one evaluated set, ready for JSON.
+
+    ``logits`` [rows, classes], ``labels`` [rows] as class numbers. Shares and probabilities lie between 0 and 1, log
+    losses are in nats. Keys that end in ``_scaled`` hold for the logits divided by ``temperature``. Macro-F1 is the mean
+    over the classes that occur among the labels or the predictions, as in scikit-learn.
+    Raises UserError where a logit is not finite, ValueError where shapes or labels do not fit.
+    """
+    logits, labels = checked(logits, labels, len(label_names))
+    predicted = logits.argmax(axis=1)
+    before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
+    bins_before, bins_after = reliability(before, labels, bins), reliability(after, labels, bins)
+    right, classes = int((predicted == labels).sum()), range(len(label_names))
+    return {
+        "rows": len(labels),
+        "accuracy": right / len(labels),
+        "accuracy_interval": wilson_interval(right, len(labels)),
+        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
+        "per_class": per_class(labels, predicted, label_names),
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
+        "log_loss": float(log_loss(labels, before, labels=classes)),
+        "log_loss_scaled": float(log_loss(labels, after, labels=classes)),
+        "calibration_error": calibration_error(bins_before),
+        "calibration_error_scaled": calibration_error(bins_after),
+        "temperature": float(temperature),
+        "reliability": bins_before,
+        "reliability_scaled": bins_after,
+    }
+
+
+def checked(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) -> tuple[Floats, Labels]:
+    """``logits`` as float64 [rows, classes] and ``labels`` as int64 [rows], or an error that says what does not fit."""
+    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(f"logits {logits.shape} and labels {labels.shape} must be [rows, classes] and [rows]")
+    if classes is not None and logits.shape[1] != classes:
+        raise ValueError(f"logits have {logits.shape[1]} classes, but there are {classes} label names")
+    if not len(labels):
+        raise ValueError("there are no rows to evaluate")
+    if labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError(f"labels must lie between 0 and {logits.shape[1] - 1}")
+    broken = ~np.isfinite(logits).all(axis=1)
+    if broken.any():
+        raise UserError(
+            f"the model's output is not finite for {broken.sum():,} of {len(labels):,} rows: the training diverged\n"
+            "Lower training.learning_rate, or train in precision fp32."
+        )
+    return logits, labels
+
+
+def wilson_interval(right: int, rows: int, confidence: float = 0.95) -> list[float]:
+    """Wilson's score interval [low, high] of a share: ``right`` of ``rows`` (Wilson 1927, computed by SciPy)."""
+    interval = binomtest(right, rows).proportion_ci(confidence, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def per_class(labels: Labels, predicted: Labels, label_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Precision, recall, F1 (0 where undefined) and support, a dictionary a class in the order of ``label_names``."""
+    figures = precision_recall_fscore_support(labels, predicted, labels=range(len(label_names)), zero_division=0)
+    return [
+        {"label": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
+        for name, p, r, f, n in zip(label_names, *figures, strict=True)
+    ]
+
+
+def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[dict[str, Any]]:
+    """The reliability diagram: rows by the probability of the predicted class, in ``bins`` bins of equal width.
+
+    A bin (low, high] has its rows, their mean confidence, their accuracy and its Wilson interval (None where empty).
+    Guo et al. 2017, arXiv 1706.04599, section 2.
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    place = np.searchsorted(edges[1:-1], confidence)
+    rows = np.bincount(place, minlength=bins)
+    surety, hits = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
+    return [
+        {
+            "low": float(edges[b]),
+            "high": float(edges[b + 1]),
+            "rows": int(n),
+            "confidence": float(surety[b] / n) if n else None,
+            "accuracy": float(hits[b] / n) if n else None,
+            "interval": wilson_interval(int(hits[b]), int(n)) if n else None,
+        }
+        for b, n in enumerate(rows)
+    ]
+
+
+def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy, weighted by rows (Guo et al. 2017)."""
+    gaps = [b["rows"] * abs(b["confidence"] - b["accuracy"]) for b in bins if b["rows"]]
+    return float(sum(gaps) / sum(b["rows"] for b in bins))
+
+
+def surest_mistakes(
+    logits: ArrayLike, labels: ArrayLike, texts: Sequence[str], label_names: Sequence[str], count: int
+) -> list[dict[str, Any]]:
+    """The ``count`` wrong predictions of the highest probability, surest first; ``row`` counts data rows from 1."""
+    logits, labels = checked(logits, labels, len(label_names))
+    probabilities = softmax(logits, axis=1)
+    predicted, surety = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    order = wrong[np.argsort(-surety[wrong], kind="stable")][:count]
+    return [
+        {
+            "row": int(row) + 1,
+            "text": texts[row],
+            "label": label_names[labels[row]],
+            "predicted": label_names[predicted[row]],
+            "probability": float(surety[row]),
+        }
+        for row in order
+    ]

@@ -1,0 +1,74 @@
+"""From logits to evaluation.json and predictions.parquet: every split judged, every row written."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featherweight.errors import UserError
+from featherweight.evaluation.metrics import evaluate, surest_mistakes
+from featherweight.recipe import EvaluationRecipe
+from featherweight.run import Run
+
+if TYPE_CHECKING:
+    from featherweight.data.sources import Rows
+
+
+def judge_rows(rows: Rows, logits: np.ndarray, temperature: float, evaluation: EvaluationRecipe) -> dict[str, Any]:
+    """All figures of one labelled set, with its surest mistakes (by calibrated probability)."""
+    assert rows.labels is not None
+    figures = evaluate(logits, rows.labels, rows.label_names, temperature=temperature, bins=evaluation.bins)
+    mistakes = surest_mistakes(logits / temperature, rows.labels, rows.texts, rows.label_names, evaluation.mistakes)
+    return {**figures, "mistakes": mistakes}
+
+
+def prediction_columns(split: str, rows: Rows, logits: np.ndarray, temperature: float) -> dict[str, Any]:
+    """Columns of predictions.parquet for one set: keys, label, predicted label, calibrated probabilities."""
+    from scipy.special import softmax
+
+    probabilities = softmax(logits / temperature, axis=1).astype(np.float32)
+    names = np.array(rows.label_names, dtype=object)
+    columns: dict[str, Any] = {
+        "split": [split] * len(rows.texts),
+        "row": np.arange(len(rows.texts)),
+        "text_key": [text_key(text) for text in rows.texts],
+        "label": names[rows.labels],
+        "predicted": names[logits.argmax(1)],
+    }
+    return columns | {f"p_{name}": probabilities[:, place] for place, name in enumerate(rows.label_names)}
+
+
+def text_key(text: str) -> str:
+    """Key of a text without the text itself: the first 16 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:
+    """Write the columns of several sets, one under the other, as Parquet, whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    part = path.with_name(path.name + ".part")
+    pq.write_table(pa.concat_tables([pa.table(columns) for columns in parts]), part)
+    part.replace(path)
+
+
+def evaluate_run(run: Run, data: str | None = None) -> dict[str, Any]:
+    """Figures of a finished run: as written at its end, or freshly computed on the labelled set ``data``.
+
+    Raises UserError where the run is unfinished or the set does not fit its labels.
+    """
+    if data is None:
+        return run.evaluation
+    from featherweight.classifier import Classifier
+    from featherweight.data.sources import read_rows
+
+    classifier = Classifier.load(run.folder)
+    rows = read_rows(data, run.recipe.data, split="test", label_names=classifier.labels)
+    if not rows.texts:
+        raise UserError(f"{data}: no rows to evaluate")
+    logits = classifier.logits(rows.texts)
+    return judge_rows(rows, logits, classifier.temperature, run.recipe.evaluation)

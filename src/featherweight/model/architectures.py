@@ -1,0 +1,186 @@
+"""What an encoder is made of, by its config.json alone: linear layers with their roles, biases, native head, size.
+
+The built-in families (``families.FAMILIES``) need no weights and no torch. Any other encoder is looked at as a
+skeleton without weights, and its recipe says which linear layer plays which role (``[backbone.roles]``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from featherweight.errors import UserError
+from featherweight.model.families import FAMILIES, Config, Family, HeadLayer, LinearSpec, Part
+from featherweight.model.known import KNOWN
+from featherweight.recipe import ROLES, Role
+
+__all__ = ["KNOWN", "Architecture", "HeadTensor", "Linear", "architecture_of", "refuse_decoder"]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer that LoRA can adapt; ``name`` is its full module path inside the encoder."""
+
+    name: str
+    roles: tuple[Role, ...]
+    layer: int
+    inputs: int
+    outputs: int
+    bias: bool
+
+    @property
+    def parameters(self) -> int:
+        """Weights and bias."""
+        return self.inputs * self.outputs + (self.outputs if self.bias else 0)
+
+
+@dataclass(frozen=True)
+class HeadTensor:
+    """A parameter of the native head, of ``fixed + per_label * labels`` numbers."""
+
+    name: str
+    fixed: int
+    per_label: int
+    is_bias: bool
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An encoder and the head of its transformers class; all names are as ``named_modules`` gives them."""
+
+    model_type: str
+    layers: int
+    hidden: int
+    linears: tuple[Linear, ...]
+    other_biases: tuple[tuple[str, int], ...]
+    """Full names (``embeddings.LayerNorm.bias``) and sizes of the true biases outside ``linears``."""
+    prefix: str
+    """Attribute of the native classification class that holds the encoder."""
+    head_modules: tuple[str, ...]
+    """What the native classification class adds to the encoder's layers; empty where there is no such class."""
+    head_tensors: tuple[HeadTensor, ...]
+    encoder_parameters: int
+    """All parameters of the encoder, without pooler and head."""
+
+    def head_parameters(self, labels: int) -> tuple[tuple[str, int, bool], ...]:
+        """Name, number of elements and is-a-bias of each tensor of the native head for ``labels`` classes."""
+        return tuple((t.name, t.fixed + t.per_label * labels, t.is_bias) for t in self.head_tensors)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles that this encoder has, in the order of ``ROLES``."""
+        present = {role for linear in self.linears for role in linear.roles}
+        return tuple(role for role in ROLES if role in present)
+
+    @property
+    def encoder_biases(self) -> int:
+        """Number of true biases of the encoder: those of linear layers and norms, embeddings' norm included."""
+        return sum(x.outputs for x in self.linears if x.bias) + sum(count for _, count in self.other_biases)
+
+
+def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> Architecture:
+    """The architecture that a parsed config.json describes.
+
+    ``roles`` maps roles to module names inside a layer and is needed for a family that is not built in; such a
+    family, or any with ``roles``, is looked at through transformers (imported only then). Raises UserError for a
+    decoder, for an unknown family without ``roles`` (naming its linear layers), and for a size that makes no sense.
+    """
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not model_type:
+        raise UserError('config.json: the key "model_type" is missing; it names the encoder\'s family, such as "bert"')
+    refuse_decoder(config)
+    if model_type not in FAMILIES or roles:
+        from featherweight.model.skeleton import skeleton_architecture
+
+        return skeleton_architecture(config, roles or {})
+    family = FAMILIES[model_type]
+    return _built_in(model_type, family, _checked(family, config))
+
+
+def refuse_decoder(config: Config) -> None:
+    """Raise UserError where a parsed config.json says that the model generates text instead of encoding it."""
+    classes = [name for name in config.get("architectures") or () if isinstance(name, str)]
+    generative = [c for c in classes if c.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))]
+    if config.get("is_encoder_decoder") or config.get("is_decoder") or generative:
+        what = (
+            generative[0] if generative else "is_encoder_decoder" if config.get("is_encoder_decoder") else "is_decoder"
+        )
+        raise UserError(
+            f"backbone.name: {config.get('model_type')} with {what} is a decoder or sequence-to-sequence model; "
+            "Featherweight trains encoders such as roberta-base or answerdotai/ModernBERT-base"
+        )
+
+
+def _checked(family: Family, config: Config) -> Config:
+    """``config`` over the family's defaults, as transformers would complete it; sizes must be whole and positive."""
+    complete = {**family.defaults, **config}
+    for key, default in family.defaults.items():
+        value = complete[key]
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if isinstance(default, int) and not isinstance(default, bool) and not whole:
+            raise UserError(f"config.json: {key} must be a whole number; it is {value!r}")
+    for key in (family.hidden, family.mlp, family.layers, "vocab_size"):
+        if complete[key] < 1:
+            raise UserError(f"config.json: {key} must be at least 1; it is {complete[key]}")
+    return complete
+
+
+def _built_in(model_type: str, family: Family, config: Config) -> Architecture:
+    layers, hidden = config[family.layers], config[family.hidden]
+    linears = tuple(_linear(family, spec, layer, config) for layer in range(layers) for spec in family.linears)
+    parts = _parts(family, config)
+    return Architecture(
+        model_type=model_type,
+        layers=layers,
+        hidden=hidden,
+        linears=linears,
+        other_biases=tuple((f"{part.name}.bias", part.biases) for part in parts if part.biases),
+        prefix=family.prefix,
+        head_modules=_modules_of(family),
+        head_tensors=tuple(tensor for layer in family.head for tensor in _head_tensors(layer, hidden, config)),
+        encoder_parameters=sum(x.parameters for x in linears) + sum(p.weights + p.biases for p in parts),
+    )
+
+
+def _linear(family: Family, spec: LinearSpec, layer: int, config: Config) -> Linear:
+    name = f"{family.layer.format(layer)}.{spec.module}"
+    inputs, outputs = _width(spec.inputs, family, config), _width(spec.outputs, family, config)
+    return Linear(name, spec.roles, layer, inputs, outputs, bias=not spec.bias or bool(config.get(spec.bias)))
+
+
+def _width(text: str, family: Family, config: Config) -> int:
+    factor, _, base = text.rpartition("*")
+    return int(factor or 1) * int(config[{"hidden": family.hidden, "mlp": family.mlp}[base]])
+
+
+def _parts(family: Family, config: Config) -> list[Part]:
+    """Everything in the encoder but the linear layers with a role: tables, norms and the family's own."""
+    hidden: int = config[family.hidden]
+    width: int = config.get(family.table_width, hidden)
+    tables = [Part(name, config[rows] * width) for name, rows in family.tables.items()]
+    inside = [f"{family.layer.format(i)}.{norm}" for i in range(config[family.layers]) for norm in family.layer_norms]
+    norms = [(name, width if name.startswith("embeddings.") else hidden) for name in (*family.norms, *inside)]
+    has_bias = not family.norm_bias or bool(config.get(family.norm_bias))
+    kept = [Part(name, size, size if has_bias else 0) for name, size in norms if name not in family.without]
+    return [*tables, *kept, *family.extra(config)]
+
+
+def _modules_of(family: Family) -> tuple[str, ...]:
+    """Head modules as PEFT would be told them: ``classifier`` stands for ``classifier.dense`` and ``.out_proj``."""
+    owners = (
+        layer.module.removesuffix(".dense").removesuffix(".out_proj").removesuffix(".norm") for layer in family.head
+    )
+    return _distinct(owners)
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _head_tensors(layer: HeadLayer, hidden: int, config: Config) -> list[HeadTensor]:
+    fixed, per_label = {"dense": (hidden * hidden, 0), "norm": (hidden, 0), "out": (0, hidden)}[layer.kind]
+    tensors = [HeadTensor(f"{layer.module}.weight", fixed, per_label, is_bias=False)]
+    if not layer.bias or config.get(layer.bias):
+        size = (0, 1) if layer.kind == "out" else (hidden, 0)
+        tensors.append(HeadTensor(f"{layer.module}.bias", *size, is_bias=True))
+    return tensors

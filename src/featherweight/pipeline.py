@@ -1,0 +1,222 @@
+"""The main job, whole: recipe to data to model to training to run folder, evaluation and report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featherweight.data.batches import Encoded, encode
+from featherweight.data.cache import cache_folder
+from featherweight.data.sources import Rows
+from featherweight.data.splits import Splits, load_splits
+from featherweight.environment import describe_machine, peak_memory_bytes, versions
+from featherweight.errors import FeatherweightError, UserError
+from featherweight.model.backbones import Backbone, resolve_backbone
+from featherweight.model.weigh import Weight, require_within_budget
+from featherweight.recipe import Recipe
+from featherweight.run import FORMAT, Run, free_folder, locked, write_json, write_whole
+from featherweight.weigh_in import weigh_recipe
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from featherweight.model.engine import Engine
+    from featherweight.model.network import Network
+    from featherweight.training.loop import Job, Listener, LoopState
+
+
+@dataclass
+class Prepared:
+    """All that stands before the first step: resolved recipe, weight, data, network."""
+
+    recipe: Recipe
+    weight: Weight
+    backbone: Backbone
+    splits: Splits
+    tokenizer: Any
+    train: Encoded
+    validation: Encoded
+    network: Network
+    engine: Engine
+    accelerator: Accelerator
+
+    def logits(self, rows: Rows) -> np.ndarray:
+        """Logits of the live network, float64 [rows, labels]."""
+        from featherweight.model.inference import predict_logits
+
+        encoded = encode(rows, self.tokenizer, self.recipe.data.max_length, cache_folder())
+        return predict_logits(self.network, encoded, self.engine, self.tokenizer.pad_token_id)
+
+
+def train(
+    recipe: Recipe, out: str | Path | None = None, *, listeners: Sequence[Listener] = (), resume: bool = False
+) -> Run:
+    """Train, evaluate, save, verify and report one recipe; returns the finished run.
+
+    ``out`` names the run folder (by default the next free ``runs/<name>``). Raises UserError on bad input before
+    anything is written, and the training's own errors (Interrupted, Diverged) with a run folder that can be resumed.
+    """
+    folder = free_folder(recipe, out, resume=resume)
+    started, clock = datetime.now(UTC), time.perf_counter()
+    prepared = prepare(recipe)
+    if resume and (folder / "recipe.toml").is_file():
+        if Run(folder).recipe != prepared.recipe:
+            raise UserError(f"{folder}: --resume, but the recipe differs from the one that this run began with")
+        if Run(folder).complete:
+            return Run(folder)
+    main = prepared.accelerator.is_main_process
+    with locked(folder if main else None):
+        if main:
+            _write_beginnings(prepared, folder, started)
+        prepared.accelerator.wait_for_everyone()
+        state = _fit(prepared, folder, listeners if main else (), resume)
+        if main:
+            finish(prepared, folder, state, started, clock)
+        prepared.accelerator.wait_for_everyone()
+    return Run(folder)
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Everything up to the first step; the budget is checked before any weights are loaded, and on the live model."""
+    recipe, weight, architecture = weigh_recipe(recipe)
+    require_within_budget(weight, recipe, architecture)
+    splits = load_splits(recipe)
+    backbone = resolve_backbone(recipe.backbone)
+    _require_length(recipe, backbone)
+
+    from featherweight.model.adapter import build_network, initialise_from_data
+    from featherweight.model.engine import choose_engine, store_frozen
+    from featherweight.model.tokenizer import load_tokenizer
+    from featherweight.training.accelerator import build_accelerator
+    from featherweight.training.loss import class_weights
+
+    assert backbone.folder is not None and splits.train.labels is not None
+    class_weights(recipe, splits.train.labels, len(splits.train.label_names))
+    tokenizer = load_tokenizer(backbone.folder)
+    train_rows, validation = (
+        encode(rows, tokenizer, recipe.data.max_length, cache_folder()) for rows in (splits.train, splits.validation)
+    )
+    accelerator, engine = build_accelerator(recipe, choose_engine(recipe.training.precision))
+    network = build_network(recipe, backbone, splits.train.label_names)
+    initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
+    if network.trainable_count() != weight.total:
+        raise FeatherweightError(
+            f"the live model trains {network.trainable_count():,} parameters, not {weight.total:,} as weighed; please report"
+        )
+    store_frozen(network, engine)
+    return Prepared(
+        recipe, weight, backbone, splits, tokenizer, train_rows, validation, network, engine, accelerator
+    )
+
+
+def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime, clock: float) -> None:
+    """After the last step: temperature, saved adapter, evaluation, proof of the saved adapter, report."""
+    from featherweight.evaluation.calibration import fit_temperature
+    from featherweight.model.adapter import save_adapter
+    from featherweight.report.page import write_report
+    from featherweight.verification import verify_in_fresh_process
+
+    recipe, validation = prepared.recipe, prepared.splits.validation
+    logits = prepared.logits(validation)
+    temperature = fit_temperature(logits, validation.labels)
+    save_adapter(
+        prepared.network, folder / "adapter", recipe, prepared.backbone, prepared.tokenizer, temperature=temperature
+    )
+    sample = validation.texts[:64]
+    live = prepared.logits(Rows(sample, None, validation.label_names, "validation"))
+    proof = verify_in_fresh_process(folder, sample, live, prepared.engine.precision)
+    _write_evaluation(prepared, folder, state, {"validation": (validation, logits)}, temperature)
+    environment = _environment(prepared, started) | {
+        "seconds": round(time.perf_counter() - clock, 2),
+        "training_seconds": round(state.seconds, 2),
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    write_json(folder / "environment.json", environment)
+    write_report(folder)
+    write_json(folder / "verification.json", proof)
+
+
+def _write_evaluation(
+    prepared: Prepared, folder: Path, state: LoopState, judged: dict[str, tuple[Rows, np.ndarray]], temperature: float
+) -> None:
+    from featherweight.judge import judge_rows, prediction_columns, write_predictions
+
+    splits, settings = prepared.splits, prepared.recipe.evaluation
+    if splits.test is not None:
+        judged["test"] = splits.test, prepared.logits(splits.test)
+    shifted = {name: (rows, prepared.logits(rows)) for name, rows in splits.shift.items()}
+    evaluation: dict[str, Any] = {name: judge_rows(*pair, temperature, settings) for name, pair in judged.items()}
+    evaluation["shift"] = {name: judge_rows(*pair, temperature, settings) for name, pair in shifted.items()}
+    evaluation |= {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy}
+    parts = [prediction_columns(name, *pair, temperature) for name, pair in {**judged, **shifted}.items()]
+    write_predictions(folder / "predictions.parquet", parts)
+    write_json(folder / "evaluation.json", evaluation)
+
+
+def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:
+    from featherweight.training.checkpoint import has_checkpoint
+    from featherweight.training.interruption import stop_on_signals
+    from featherweight.training.loop import Job, fit
+    from featherweight.training.trackers import TrackerListener
+
+    if prepared.recipe.training.trackers and prepared.accelerator.is_main_process:
+        listeners = [*listeners, TrackerListener(prepared.accelerator, prepared.recipe)]
+    with stop_on_signals() as signalled:
+        job = Job(
+            prepared.recipe,
+            prepared.network,
+            prepared.engine,
+            prepared.accelerator,
+            prepared.train,
+            prepared.validation,
+            prepared.tokenizer.pad_token_id,
+            folder,
+            listeners,
+            signalled,
+        )
+        return fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
+
+
+def _write_beginnings(prepared: Prepared, folder: Path, started: datetime) -> None:
+    write_whole(folder / "recipe.toml", prepared.recipe.to_toml())
+    write_json(folder / "weigh.json", prepared.weight.as_dict())
+    write_json(folder / "environment.json", _environment(prepared, started))
+
+
+def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
+    import torch
+
+    parts = {"train": prepared.train, "validation": prepared.validation}
+    return {
+        "format": FORMAT,
+        **versions(),
+        **describe_machine(),
+        "threads": torch.get_num_threads(),
+        "device": prepared.engine.device,
+        "precision": prepared.engine.precision,
+        "precision_reason": prepared.engine.reason,
+        "processes": prepared.accelerator.num_processes,
+        "seed": prepared.recipe.seed,
+        "started": started.isoformat(timespec="seconds"),
+        "backbone": {"name": prepared.backbone.name, "source": prepared.backbone.source, "sha256": prepared.backbone.sha256},
+        "data": {name: {"rows": len(part), "fingerprint": part.fingerprint, "cut_rows": part.cut_rows} for name, part in parts.items()},
+        "warnings": prepared.splits.warnings,
+    }  # fmt: skip
+
+
+def _require_length(recipe: Recipe, backbone: Backbone) -> None:
+    positions = backbone.config.get("max_position_embeddings")
+    if not positions or backbone.config["model_type"] in ("deberta-v2", "modernbert"):
+        return
+    # RoBERTa and MPNet count positions from the padding token's number on.
+    reserved = 2 if backbone.config["model_type"] in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
+    if recipe.data.max_length > positions - reserved:
+        raise UserError(
+            f"data.max_length = {recipe.data.max_length}: {backbone.name} reads at most {positions - reserved} tokens"
+        )

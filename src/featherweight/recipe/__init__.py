@@ -1,0 +1,29 @@
+"""The vocabulary as data: every choice of a run, validated, read from TOML and written back to it."""
+
+from featherweight.recipe.loading import built_in_recipes
+from featherweight.recipe.schema import Recipe
+from featherweight.recipe.sections import (
+    AdapterRecipe,
+    BackboneRecipe,
+    DataRecipe,
+    EvaluationRecipe,
+    LoraLayers,
+    TrainingRecipe,
+)
+from featherweight.recipe.values import ROLES, Role, Tracker, layer_numbers, parse_count
+
+__all__ = [
+    "ROLES",
+    "AdapterRecipe",
+    "BackboneRecipe",
+    "DataRecipe",
+    "EvaluationRecipe",
+    "LoraLayers",
+    "Recipe",
+    "Role",
+    "Tracker",
+    "TrainingRecipe",
+    "built_in_recipes",
+    "layer_numbers",
+    "parse_count",
+]

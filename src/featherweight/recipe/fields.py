@@ -1,0 +1,52 @@
+"""What the fields of a recipe are made of: strict types, and checks that a type alone cannot say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
+# Strict, because a recipe that says `rank = true` or `epochs = "3"` is a slip to be shown, not to be guessed at.
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Switch = Annotated[bool, Strict()]
+Text = Annotated[str, Field(min_length=1)]
+
+
+def one_at_least(values: tuple[str, ...]) -> tuple[str, ...]:
+    """``values``; raises ValueError where there is none."""
+    # Not as Field(min_length=1): pydantic would report a misspelt only entry as an empty list besides.
+    if not values:
+        raise ValueError("must not be empty; name at least one")
+    return values
+
+
+def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    """``values``; raises ValueError where one of them is there twice."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"{value!r} is there twice; keep one")
+    return values
+
+
+def two_classes_at_least(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """``labels``, none or several; raises ValueError where there is a single one."""
+    if len(labels) == 1:
+        raise ValueError(f"{labels[0]!r} is the only class; name at least two, or leave the key out")
+    return labels
+
+
+def one_table_is_a_list(value: Any) -> Any:
+    """A table, ``[adapter.lora]``, as the list of one that ``[[adapter.lora]]`` would have made."""
+    return [value] if isinstance(value, dict) else value
+
+
+def words_or_list(value: Any) -> str:
+    """Tag of the branch that ``value`` takes in a union of words and a list: messages speak of that branch alone."""
+    return "union:words" if isinstance(value, str) else "union:list"
+
+
+class Section(BaseModel):
+    """Base of all recipe sections: unknown keys are refused, and a validated recipe never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

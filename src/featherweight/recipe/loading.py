@@ -1,0 +1,95 @@
+"""Recipe files: the built-in ones by name, others by path, each error with the file and the line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from featherweight.errors import UserError
+
+_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def built_in_recipes() -> dict[str, str]:
+    """Names of the recipes that ship with the package, each with its TOML text."""
+    folder = resources.files("featherweight") / "recipes"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return {f.name.removesuffix(".toml"): f.read_text("utf-8") for f in files}
+
+
+def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
+    """Origin (for messages) and values, not yet validated, of a built-in recipe or a TOML file.
+
+    A file without ``name`` is called after itself. Raises UserError where there is no such recipe, or no TOML in it.
+    """
+    built_in = built_in_recipes()
+    if (origin := str(name_or_path)) in built_in:
+        return origin, _parse_toml(built_in[origin], origin)
+    path = Path(name_or_path)
+    values = _parse_toml(_read_text(path, built_in), origin)
+    values.setdefault("name", _name_after(path))
+    return origin, values
+
+
+def _read_text(path: Path, built_in: dict[str, str]) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"{path}: no such recipe file and no built-in recipe{_nearest(path, built_in)}"
+        raise UserError(f"{message}\nBuilt in: {', '.join(built_in)}") from None
+    except IsADirectoryError:
+        inside = path / "recipe.toml"
+        hint = f"did you mean {str(inside)!r}?" if inside.is_file() else "name a TOML file or a built-in recipe"
+        raise UserError(f"{path}: is a folder, not a recipe; {hint}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}: line {line} is not UTF-8; save the recipe as a UTF-8 text file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"{str(path)[:200]!r}: cannot be read as a recipe file: {reason}") from None
+
+
+def _nearest(path: Path, built_in: dict[str, str]) -> str:
+    """A hint at the built-in recipe, or the file beside, whose name is nearest to a path that does not exist."""
+    near = difflib.get_close_matches(path.stem, built_in, n=1)
+    if not near and path.parent.is_dir():
+        beside = {file.name: str(file) for file in path.parent.glob("*.toml")}
+        near = [beside[name] for name in difflib.get_close_matches(path.name, beside, n=1)]
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _name_after(path: Path) -> str:
+    """The file's name without its ending, in the letters that a run folder may have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:100] or "recipe"
+
+
+def _parse_toml(text: str, origin: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(_explain_toml(str(error), text, origin)) from None
+    except ValueError as error:
+        raise UserError(f"{origin}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{origin}: lists or tables are nested too deeply for a recipe") from None
+
+
+def _explain_toml(message: str, text: str, origin: str) -> str:
+    place = _PLACE.search(message)
+    lines = text.split("\n")
+    number = int(place[1]) if place and place[1] else len(lines)
+    what = _PLACE.sub("", message)
+    written = lines[number - 1].strip()
+    if twice := re.match(r"Duplicate inline table key (.*)", what):
+        return f"{origin}: line {number}: duplicate key {twice[1]}; keep one of them"
+    if what.startswith(("Cannot overwrite", "Cannot mutate")):
+        # tomllib speaks of overwriting; what the user did is to write a key twice.
+        key = f" {written.partition('=')[0].strip()!r}" if "=" in written else ""
+        return f"{origin}: line {number}: duplicate key{key}; keep one of them"
+    if what.startswith("Cannot declare"):
+        return f"{origin}: line {number}: duplicate table {written}; put its keys into one table"
+    return f"{origin}: line {number}: not valid TOML: {what[:1].lower()}{what[1:]} in {written[:60]!r}"

@@ -1,0 +1,81 @@
+"""Overrides from the command line: ``training.learning_rate=3e-4`` laid over the values of a recipe."""
+
+from __future__ import annotations
+
+import tomllib
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from featherweight.errors import UserError
+from featherweight.recipe.messages import section_at
+
+
+def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel]) -> None:
+    """Set the key that ``override`` (``section.key=value``) names in ``values``, in place.
+
+    ``adapter.lora.rank=4`` sets the key in every table, ``adapter.lora.0.rank=4`` in the first alone; an empty value
+    takes the key away, so that its default holds. Raises UserError where the text is no override or leads nowhere;
+    whether key and value are right is left to the validation.
+    """
+    key, equals, text = (part.strip() for part in override.partition("="))
+    path = key.split(".")
+    if not equals or not all(path):
+        raise UserError(f"--set {override}: write it as section.key=value, such as training.learning_rate=3e-4")
+    _assign(values, path, _value(text, _holds_text(schema, path)), override)
+
+
+def _value(text: str, meant_as_text: bool) -> Any:
+    """What ``text`` says in TOML, else the bare text; None for an empty one."""
+    if not text:
+        return None
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
+    # A revision such as 1234567, or a file called 2024, is meant as text where the key holds text.
+    return text if meant_as_text and not isinstance(value, str) else value
+
+
+def _holds_text(schema: type[BaseModel], path: list[str]) -> bool:
+    """Whether the key at ``path`` takes a text and nothing else."""
+    section = section_at(schema, path[:-1])
+    field = section.model_fields.get(path[-1]) if section else None
+    return field is not None and _plain_types(field.annotation) == {str}
+
+
+def _plain_types(annotation: Any) -> set[Any]:
+    if get_origin(annotation) is Annotated:
+        return _plain_types(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return set().union(*map(_plain_types, get_args(annotation))) - {NoneType}
+    return {annotation}
+
+
+def _assign(place: Any, path: list[str], value: Any, override: str) -> None:
+    head, rest = path[0], path[1:]
+    if isinstance(place, list):
+        _assign_in_list(place, path, value, override)
+    elif not isinstance(place, dict):
+        raise UserError(f"--set {override}: {head!r} cannot be set inside of {place!r}; set the key above it instead")
+    elif rest:
+        if head == "lora" and (place.get(head) in (None, []) or isinstance(place[head], str)):
+            # "auto", an empty list or no table at all: the key goes into one table of defaults.
+            place[head] = [{}]
+        _assign(place.setdefault(head, {}), rest, value, override)
+    elif value is None:
+        place.pop(head, None)
+    else:
+        place[head] = value
+
+
+def _assign_in_list(tables: list[Any], path: list[str], value: Any, override: str) -> None:
+    if not path[0].isdecimal():
+        for table in tables:
+            _assign(table, path, value, override)
+    elif int(path[0]) >= len(tables) or len(path) == 1:
+        known = f"tables 0 to {len(tables) - 1}" if len(tables) > 1 else "table 0 alone"
+        raise UserError(f"--set {override}: name a key in one of the recipe's tables, which has {known}")
+    else:
+        _assign(tables[int(path[0])], path[1:], value, override)

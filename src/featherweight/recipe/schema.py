@@ -1,0 +1,87 @@
+"""A whole recipe: the sections together, read from TOML and written back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import tomli_w
+from pydantic import BeforeValidator, Field, ValidationError
+
+from featherweight.recipe.fields import Section, Whole
+from featherweight.recipe.messages import refuse
+from featherweight.recipe.sections import AdapterRecipe, BackboneRecipe, DataRecipe, EvaluationRecipe, TrainingRecipe
+from featherweight.recipe.values import parse_count
+
+
+class Recipe(Section):
+    """Every choice of one run."""
+
+    name: str = Field(
+        "recipe",
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of the recipe; the run folder's name starts with it.",
+    )
+    description: str = Field("", description="One line on what the recipe is for.")
+    budget: Annotated[Whole, BeforeValidator(parse_count), Field(ge=1)] = Field(
+        1_000_000,
+        description="Most trainable parameters that the run may have (100k and 1M are understood); over it, the run is "
+        "refused.",
+    )
+    seed: Whole = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        description="Seed of the adapter's first weights, the split, the order of batches and dropout.",
+    )
+    data: DataRecipe = Field(DataRecipe(), description="Texts and labels.")
+    backbone: BackboneRecipe = Field(BackboneRecipe(), description="The frozen encoder.")
+    adapter: AdapterRecipe = Field(AdapterRecipe(), description="What is trained.")
+    training: TrainingRecipe = Field(TrainingRecipe(), description="How it is trained.")
+    evaluation: EvaluationRecipe = Field(EvaluationRecipe(), description="How it is judged.")
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a built-in recipe by its name, or a TOML file, and apply ``section.key=value`` overrides.
+
+        An override is written as in TOML, bare text included; an empty value sets the key back to its default.
+        Raises UserError, naming file (or override) and key, where anything is not as the recipe reference says.
+        """
+        from featherweight.recipe.loading import read_recipe
+        from featherweight.recipe.overrides import apply_override
+
+        origin, values = read_recipe(name_or_path)
+        for override in overrides:
+            apply_override(values, override, cls)
+        return cls._validated(values, origin, overrides)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], origin: str = "recipe") -> Self:
+        """Validate a nested dictionary; ``origin`` names its source in messages. Raises UserError."""
+        return cls._validated(values, origin, ())
+
+    @classmethod
+    def _validated(cls, values: dict[str, Any], origin: str, overrides: Sequence[str]) -> Self:
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise refuse(error, cls, origin, overrides) from None
+
+    def with_values(self, **changes: Any) -> Self:
+        """A copy with some keys replaced, validated anew: ``with_values(seed=1, training={"epochs": 2})``.
+
+        A section's keys that are not named keep their values; None sets an optional key back to its default.
+        Raises UserError.
+        """
+        values = self.model_dump(mode="json", exclude_none=True)
+        for key, change in changes.items():
+            section = values.get(key)
+            values[key] = {**section, **change} if isinstance(section, dict) and isinstance(change, dict) else change
+        return self.parse(values, self.name)
+
+    def to_toml(self) -> str:
+        """The resolved recipe as TOML, every default written out (unset optional keys are left out)."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

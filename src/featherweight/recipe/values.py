@@ -1,0 +1,86 @@
+"""The small notations inside a recipe: counts such as ``100k``, and layers such as ``upper-half`` or ``0,2,8-11``."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Literal
+
+Role = Literal["query", "key", "value", "attention_output", "mlp_up", "mlp_down"]
+ROLES: tuple[Role, ...] = ("query", "key", "value", "attention_output", "mlp_up", "mlp_down")
+Tracker = Literal["tensorboard", "mlflow", "trackio", "wandb"]
+
+# Thousands may be grouped by "_" or ","; a lone "1,5" is refused, since half of its readers would take it for 1.5.
+_COUNT = re.compile(r"(?P<digits>\d{1,3}(?:[,_]\d{3})+|\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?)\s*(?P<unit>[kKmM]?)", re.ASCII)
+_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+_RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", re.ASCII)
+_SIDE = re.compile(r"(top|bottom)-(\d+)", re.ASCII)
+
+
+def parse_count(value: Any) -> Any:
+    """Turn ``"100k"``, ``"1M"``, ``"1_000_000"`` or ``1e6`` into an integer; other types are left to the validation.
+
+    Raises ValueError where a text is not a whole count.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, str):
+        return value
+    match = _COUNT.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a count such as 1000000, 100k or 1M")
+    count = Decimal(match["digits"].replace(",", "").replace("_", "")) * _UNITS[match["unit"].lower()]
+    if count != int(count):
+        raise ValueError("must be a whole count such as 1000000, 100k or 1M")
+    return int(count)
+
+
+def layer_numbers(spec: str, layers: int) -> tuple[int, ...]:
+    """Layer numbers (0 is the lowest) that ``spec`` names in an encoder of ``layers`` layers, in ascending order.
+
+    ``all``, ``lower-half``, ``upper-half``, ``top-K``, ``bottom-K``, or numbers and ranges such as ``0-5`` or
+    ``0,2,8-11``. Raises ValueError where a number lies outside the encoder or the text is none of these.
+    """
+    named = {"all": range(layers), "lower-half": range(layers // 2), "upper-half": range(layers // 2, layers)}
+    if spec in named:
+        return tuple(named[spec])
+    if side := _SIDE.fullmatch(spec):
+        return _layers_at_one_end(spec, side[1], int(side[2]), layers)
+    numbers: set[int] = set()
+    for first, last in _ranges(spec):
+        if last >= layers:
+            raise ValueError(f"layers = {spec!r}: the backbone has layers 0 to {layers - 1}")
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))
+
+
+def check_layers(spec: str) -> str:
+    """Return ``spec`` as it is; raises ValueError where no encoder of any size could have the layers that it names."""
+    if spec in ("all", "lower-half", "upper-half"):
+        return spec
+    if side := _SIDE.fullmatch(spec):
+        if int(side[2]) < 1:
+            raise ValueError(f"must name at least one layer, such as {side[1]}-1")
+    else:
+        _ranges(spec)
+    return spec
+
+
+def _layers_at_one_end(spec: str, side: str, wanted: int, layers: int) -> tuple[int, ...]:
+    if not 1 <= wanted <= layers:
+        raise ValueError(f"layers = {spec!r}: the backbone has {layers} layers, so {side}-1 to {side}-{layers} exist")
+    return tuple(range(layers - wanted, layers) if side == "top" else range(wanted))
+
+
+def _ranges(spec: str) -> list[tuple[int, int]]:
+    """First and last layer of each part of ``0,2,8-11``. Raises ValueError."""
+    ranges = []
+    for part in spec.split(","):
+        match = _RANGE.fullmatch(part)
+        if match is None:
+            raise ValueError("must be all, lower-half, upper-half, top-4, bottom-4, or layers such as 0-5 or 0,2,8-11")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"must count upwards: write {last}-{first}, not {first}-{last}")
+        ranges.append((first, last))
+    return ranges

@@ -1,0 +1,93 @@
+"""Bars and dots by row: per class, by component of the adapter, by evaluated set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featherweight.report.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, column, percent_tick, rows_down, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_CLASSES = 30
+"""Classes shown as bars; of more, those of the lowest F1 (the page's table has them all)."""
+KIND_COLOURS = {"lora": BLUE, "head": ORANGE, "bias": GREEN, "dora": PURPLE}
+
+
+def shown_classes(figures: dict[str, Any], most: int = MOST_CLASSES) -> list[dict[str, Any]]:
+    """The classes that the bars show: all in their order, or the ``most`` of the lowest F1."""
+    rows = figures["per_class"]
+    return rows if len(rows) <= most else sorted(rows, key=lambda row: row["f1"])[:most]
+
+
+def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLASSES, letters: int = 28) -> None:
+    """F1 as a bar, precision and recall as marks on it, the numbers beside it.
+
+    At ``most`` so many classes, their names cut to so many ``letters``.
+    """
+    rows = shown_classes(figures, most)
+    places = np.arange(len(rows))
+    axes.barh(places, [row["f1"] for row in rows], height=0.56, color=BLUE, alpha=0.35, lw=0)
+    axes.plot([row["precision"] for row in rows], places - 0.1, "|", color=INK, ms=9, mew=1.6)
+    axes.plot([row["recall"] for row in rows], places + 0.1, "o", color=ORANGE, ms=4.2, mew=0)
+    rows_down(axes, [shorten(row["label"], letters) for row in rows])
+    axes.set_xlim(0, 1.015)
+    if len(rows) < len(figures["per_class"]):
+        axes.set_xlabel(f"the {len(rows)} of {len(figures['per_class'])} classes with the lowest F1")
+    axes.xaxis.set_major_formatter(percent_tick)
+    # The headings are the legend.
+    for place, key, heading, hue in (
+        (0.5, "f1", "▬ F1", BLUE),
+        (1.02, "precision", "| prec.", INK),
+        (1.57, "recall", "• recall", ORANGE),
+    ):
+        column(axes, place, heading, [f"{100 * row[key]:.1f}" for row in rows], strong=key == "f1", hue=hue)
+    column(axes, 2.05, "rows", [f"{row['support']:,}" for row in rows])
+
+
+def draw_weigh_in(axes: Axes, weigh: dict[str, Any]) -> None:
+    """Each component begins where the one before ends; the last row is their sum, before the line of the budget."""
+    parts, total, budget = weigh["components"], weigh["total"], weigh["budget"]
+    counts = [part["parameters"] for part in parts]
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]]) if counts else np.zeros(0)
+    colours = [KIND_COLOURS.get(part["kind"], MUTED) for part in parts]
+    axes.barh(range(len(parts)), counts, left=starts, height=0.56, color=colours, edgecolor=colours, lw=0.8)
+    axes.barh(len(parts), total, height=0.56, color=MUTED, lw=0)
+    rows_down(axes, [*(shorten(part["name"], 34) for part in parts), "total"])
+    axes.get_yticklabels()[-1].set_weight("bold")
+    axes.axvline(budget, color=INK, lw=1.4)
+    axes.set_xlim(0, max(budget, total) * 1.006)
+    axes.annotate(
+        f"budget {budget:,}, {budget - total:,} to spare", (budget, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
+        textcoords="offset points", ha="right", va="bottom", color=INK, gid="above",
+    )  # fmt: skip
+    _count_axis(axes)
+    column(axes, 0.8, "", [*(f"{count:,}" for count in counts), f"{total:,}"])
+    axes.texts[-1].set_weight("bold")
+
+
+def draw_shift(axes: Axes, sets: dict[str, dict[str, Any]]) -> None:
+    """Accuracy with its 95% interval of each set; the first is the in-domain one, the others are shift sets."""
+    from matplotlib.ticker import MaxNLocator
+
+    for row, (_, figures) in enumerate(sets.items()):
+        low, high = figures["accuracy_interval"]
+        colour = ORANGE if row else BLUE
+        axes.plot([low, high], [row, row], color=colour, lw=3.2, alpha=0.45)
+        axes.plot(figures["accuracy"], row, "o", color=colour, ms=7, mew=0)
+    rows_down(axes, [shorten(name, 30) for name in sets])
+    lowest = min(figures["accuracy_interval"][0] for figures in sets.values())
+    axes.set_xlim(max(0, lowest - 0.05), 1.002)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(percent_tick)
+    column(axes, 0.62, "accuracy", [f"{figures['accuracy']:.1%}" for figures in sets.values()], strong=True)
+    column(axes, 1.25, "rows", [f"{figures['rows']:,}" for figures in sets.values()])
+
+
+def _count_axis(axes: Axes) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -1,0 +1,118 @@
+"""What a run folder holds, read once for every picture; a missing piece is noted, not an error."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.errors import UserError
+from featherweight.run import Run, read_json
+
+STEP_KEYS = ("step", "epoch", "loss", "accuracy", "learning_rate", "seconds")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of one run; an empty dictionary or list where a file is missing."""
+
+    folder: Path
+    recipe_text: str
+    recipe: dict[str, Any]
+    environment: dict[str, Any]
+    weigh: dict[str, Any]
+    evaluation: dict[str, Any]
+    verification: dict[str, Any]
+    steps: dict[str, NDArray[np.float64]]
+    """Columns of the training steps, by the keys of ``STEP_KEYS``; nan where a step lacks one."""
+    validations: list[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe, or of the folder where there is none."""
+        return str(self.recipe.get("name") or self.folder.resolve().name)
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether any step or evaluation was recorded."""
+        return bool(len(self.steps["step"]) or self.validations)
+
+    @property
+    def judged(self) -> tuple[str, dict[str, Any]] | None:
+        """The set that the headline speaks of, with its figures: test, else validation, else nothing."""
+        for split in ("test", "validation"):
+            if self.evaluation.get(split):
+                return split, self.evaluation[split]
+        return None
+
+    @property
+    def shift(self) -> dict[str, dict[str, Any]]:
+        """Figures of the sets from other distributions, by name."""
+        return self.evaluation.get("shift") or {}
+
+    def missing(self) -> list[str]:
+        """What this run folder lacks, a sentence each, with what would mend it."""
+        notes = []
+        if not self.judged:
+            notes.append("Not evaluated yet: `featherweight evaluate` adds accuracy, confusion matrix and calibration.")
+        elif self.judged[0] != "test":
+            notes.append(
+                "No test set: the headline holds for the validation rows, on which the adapter was chosen; expect "
+                "somewhat less on new texts."
+            )
+        if not self.has_curves:
+            notes.append("No training history: there are no curves.")
+        notes += [f"{name}.json is missing." for name in ("weigh", "environment") if not getattr(self, name)]
+        return notes
+
+    def warnings(self) -> list[str]:
+        """The run's own warnings, and what its figures give reason to doubt."""
+        found = [str(warning) for warning in self.environment.get("warnings") or []]
+        broken = int((~np.isfinite(self.steps["loss"])).sum())
+        if broken:
+            found.append(f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps.")
+        if self.verification.get("identical") is False:
+            found.append("The saved adapter, reloaded, does not give the logits of the trained model.")
+        if self.weigh and self.weigh["total"] > self.weigh["budget"]:
+            found.append("The run trained more parameters than its budget allows.")
+        return found
+
+
+def read_contents(run_folder: str | Path) -> Contents:
+    """Read what ``run_folder`` holds. Raises UserError where it is no run folder or one of its files is damaged."""
+    folder = Run(run_folder).folder
+    parts = {name: _json(folder / f"{name}.json") for name in ("environment", "weigh", "evaluation", "verification")}
+    steps, validations = _history(folder / "history.jsonl")
+    try:
+        text = (folder / "recipe.toml").read_text("utf-8")
+        return Contents(folder, text, tomllib.loads(text), **parts, steps=steps, validations=validations)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{folder / 'recipe.toml'}: damaged: {error}") from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _history(path: Path) -> tuple[dict[str, NDArray[np.float64]], list[dict[str, Any]]]:
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
+    entries = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            # A run that was cut off while it wrote leaves half a last line; anything else is damage.
+            if number < len(lines):
+                raise UserError(f"{path}: line {number} is damaged (not valid JSON)") from None
+    steps = [entry for entry in entries if entry.get("kind") == "step"]
+    columns = {
+        key: np.array([np.nan if entry.get(key) is None else entry[key] for entry in steps], dtype=float)
+        for key in STEP_KEYS
+    }
+    kept = [e for e in entries if e.get("kind") == "evaluation" and e.get("split", "validation") == "validation"]
+    return columns, kept

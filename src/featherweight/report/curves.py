@@ -1,0 +1,110 @@
+"""Loss, accuracy and learning rate over the optimizer steps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.report.contents import Contents
+from featherweight.report.style import BLUE, ORANGE, legend_above, percent_tick
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_POINTS = 500
+"""Faint points shown of the single steps; more only make the file heavy."""
+
+
+def draw_loss(axes: Axes, run: Contents) -> None:
+    """Training loss, smoothed, with the single steps behind it, and validation loss; nats."""
+    top = _training(axes, run, "loss")
+    steps, losses = _validation(run, "loss")
+    _validation_line(axes, steps, losses, "validation")
+    highest = max([top, *losses], default=1.0)
+    axes.set(ylim=(0, highest * 1.08 or 1.0), ylabel="loss")
+    _finish(axes, run)
+
+
+def draw_accuracy(axes: Axes, run: Contents) -> None:
+    """Training accuracy, smoothed, with the single batches behind it, and validation accuracy with its best step."""
+    _training(axes, run, "accuracy")
+    steps, accuracies = _validation(run, "accuracy")
+    best = int(np.argmax(accuracies)) if len(accuracies) else None
+    label = "validation" if best is None else f"validation (best {accuracies[best]:.1%})"
+    _validation_line(axes, steps, accuracies, label)
+    if best is not None and len(accuracies) > 1:
+        axes.plot(steps[best], accuracies[best], "o", ms=9, mfc="none", mec=ORANGE, mew=1.4)
+    axes.set(ylim=(_floor(run, accuracies), 1.004), ylabel="accuracy")
+    axes.yaxis.set_major_formatter(percent_tick)
+    _finish(axes, run)
+
+
+def draw_learning_rate(axes: Axes, run: Contents) -> None:
+    """The learning rate of every step, in units of its power of ten."""
+    steps, rates = _finite(run, "learning_rate")
+    power = math.floor(math.log10(rates.max())) if len(rates) and rates.max() > 0 else 0
+    axes.plot(steps, rates / 10.0**power, "-" if len(steps) > 1 else "o", color=BLUE)
+    digits = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    axes.set(ylabel=f"learning rate (× 10{digits})")
+    axes.set_ylim(0, (rates.max() / 10.0**power if len(rates) and rates.max() > 0 else 1) * 1.08)
+    _finish(axes, run, legend=False)
+
+
+def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centred Gaussian mean over about a thirtieth of the steps: no lag, unlike a running average."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return gaussian_filter1d(values, sigma=max(1.0, len(values) / 60), mode="nearest")
+
+
+def _training(axes: Axes, run: Contents, key: str) -> float:
+    steps, values = _finite(run, key)
+    if not len(steps):
+        return 0.0
+    thin = slice(None, None, max(1, len(steps) // MOST_POINTS))
+    few = len(steps) < 8
+    axes.plot(steps[thin], values[thin], ".", color=BLUE, alpha=1 if few else 0.35, ms=6 if few else 4, mew=0)
+    means = values if few else smooth(values)
+    axes.plot(steps, means, color=BLUE, label="training" if few else "training (smoothed)", marker="o" if few else "", ms=4)
+    # A few wild batches must not press the curves flat.
+    return float(max(means.max(), np.quantile(values, 0.98)))
+
+
+def _validation(run: Contents, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    points = [(e["step"], e[key]) for e in run.validations if e.get(key) is not None and math.isfinite(e[key])]
+    table = np.array(points, dtype=float).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _validation_line(axes: Axes, steps: NDArray[np.float64], values: NDArray[np.float64], label: str) -> None:
+    if len(steps):
+        axes.plot(steps, values, "o-" if len(steps) < 60 else "-", color=ORANGE, ms=4, label=label)
+
+
+def _finite(run: Contents, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    steps, values = run.steps["step"], run.steps[key]
+    kept = np.isfinite(values)
+    return steps[kept], values[kept]
+
+
+def _floor(run: Contents, validation: NDArray[np.float64]) -> float:
+    # Show the range where the curves end up; the first steps at chance would take half of the picture.
+    _, values = _finite(run, "accuracy")
+    means = smooth(values) if len(values) >= 8 else values
+    lowest = min([*np.atleast_1d(np.quantile(means, 0.1) if len(means) else 1.0), *validation], default=0.0)
+    return max(0.0, math.floor((lowest - 0.02) * 20) / 20)
+
+
+def _finish(axes: Axes, run: Contents, legend: bool = True) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    _, epochs = _finite(run, "epoch")
+    axes.set_xlabel(f"step ({epochs[-1]:.3g} epochs)" if len(epochs) else "step")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+    axes.margins(x=0.02)
+    if legend and axes.get_legend_handles_labels()[0]:
+        legend_above(axes)

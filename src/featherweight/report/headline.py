@@ -1,0 +1,80 @@
+"""The result of a run in plain words."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from featherweight.report.contents import Contents
+
+
+class Fact(NamedTuple):
+    """One figure of the headline: what it is, its value, and what is to be known about it."""
+
+    name: str
+    value: str
+    note: str
+
+
+def sentence(run: Contents) -> str:
+    """The headline: which share of which texts is classified right."""
+    if run.judged is None:
+        return "This run has not been evaluated yet."
+    split, figures = run.judged
+    return f"{percent(figures['accuracy'], figures['rows'])} of {figures['rows']:,} {split} texts classified correctly"
+
+
+def facts(run: Contents) -> list[Fact]:
+    """The figures to know first; only those that the run folder holds."""
+    found = []
+    if run.judged:
+        split, figures = run.judged
+        low, high = (percent(share, figures["rows"]) for share in figures["accuracy_interval"])
+        name, classes = f"{split.capitalize()} accuracy", len(figures["per_class"])
+        value = percent(figures["accuracy"], figures["rows"])
+        found.append(Fact(name, value, f"95% interval {low} to {high}"))
+        found.append(Fact("Macro-F1", f"{figures['macro_f1']:.3f}", f"mean over {classes} classes"))
+    if run.weigh:
+        total, budget = run.weigh["total"], run.weigh["budget"]
+        note = f"{total / budget:.0%} of the budget of {budget:,}"
+        found.append(Fact("Trained parameters", f"{total:,}", note))
+    found += _backbone(run) + _time(run)
+    return found
+
+
+def _backbone(run: Contents) -> list[Fact]:
+    name = run.recipe.get("backbone", {}).get("name")
+    if not name:
+        return []
+    size = run.weigh.get("backbone_parameters")
+    return [Fact("Backbone", str(name), f"{size:,} parameters, frozen" if size else "frozen")]
+
+
+def _time(run: Contents) -> list[Fact]:
+    if "seconds" not in run.environment:
+        return []
+    machine = [f"{run.environment['cores']} cores"] if run.environment.get("cores") else []
+    machine += [str(run.environment[key]) for key in ("device", "precision") if run.environment.get(key)]
+    return [Fact("Time", duration(run.environment["seconds"]), ", ".join(machine))]
+
+
+def percent(share: float, rows: int) -> str:
+    """A share as percent, with as many decimals as ``rows`` can tell apart."""
+    return f"{share:.{1 if rows < 2000 else 2}%}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: Any) -> str:
+    """Bytes in the unit that a person would use."""
+    value = float(count)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,122 @@
+"""The report: one page that opens anywhere, with every picture inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from featherweight.report import headline
+from featherweight.report.bars import MOST_CLASSES
+from featherweight.report.confusion import MOST_NUMBERED, most_confused
+from featherweight.report.contents import Contents, read_contents
+from featherweight.report.plots import TITLES, available
+from featherweight.report.style import drawing, to_svg
+from featherweight.run import write_whole
+
+LONGEST_TEXT = 600
+"""Letters of a mistaken text that the table shows."""
+
+
+def write_report(run_folder: str | Path) -> Path:
+    """Write ``run_folder``/report.html, self-contained, and return its path.
+
+    Everything that a run may hold has its section; what is missing is said. Raises UserError where ``run_folder`` is
+    no run or one of its files is damaged.
+    """
+    run = read_contents(run_folder)
+    path = run.folder / "report.html"
+    write_whole(path, render(run))
+    return path
+
+
+def render(run: Contents) -> str:
+    """The page of ``run`` as HTML."""
+    from jinja2 import Environment, PackageLoader
+
+    pages = Environment(
+        loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}", "cut": _cut}
+    return pages.get_template("report.html.j2").render(
+        run=run,
+        sentence=headline.sentence(run),
+        facts=headline.facts(run),
+        pictures=_pictures(run),
+        missing=run.missing(),
+        warnings=run.warnings(),
+        training=_training(run),
+        environment=_environment(run),
+        verification=_verification(run),
+        confused=most_confused(run.judged[1]) if run.judged else [],
+        numbered=MOST_NUMBERED,
+        bars=MOST_CLASSES,
+    )
+
+
+def _pictures(run: Contents) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    with drawing():
+        # Markup: the drawing library has escaped the texts inside.
+        return {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(run).items()}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+
+
+def _training(run: Contents) -> dict[str, str]:
+    """What the curves do not say: how long, how fast, where the kept adapter is from."""
+    steps = run.steps["step"]
+    found = {}
+    if len(steps):
+        found["Steps"] = f"{int(steps[-1]):,}"
+    if run.validations:
+        found["Evaluations"] = f"{len(run.validations):,}"
+    if run.evaluation.get("best_step") is not None:
+        found["Best step"] = f"{run.evaluation['best_step']:,}"
+    if run.evaluation.get("best_validation_accuracy") is not None:
+        found["Best validation accuracy"] = f"{run.evaluation['best_validation_accuracy']:.2%}"
+    if "seconds" in run.environment:
+        found["Time, all in all"] = headline.duration(run.environment["seconds"])
+    if "peak_memory_bytes" in run.environment:
+        found["Peak memory"] = headline.size(run.environment["peak_memory_bytes"])
+    return found
+
+
+def _environment(run: Contents) -> dict[str, str]:
+    """The environment as rows of a table; nested tables become rows of their own."""
+    rows: dict[str, str] = {}
+    for key, value in run.environment.items():
+        if key == "warnings" or value is None:
+            continue
+        name = key.replace("_", " ")
+        if isinstance(value, dict):
+            rows |= {f"{name}: {part}": _plain(inner) for part, inner in value.items()}
+        else:
+            rows[name] = headline.size(value) if key.endswith("_bytes") else _plain(value)
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.1f}" if isinstance(value, float) else str(value)
+
+
+def _verification(run: Contents) -> list[str]:
+    """What was compared after the training, a sentence each."""
+    subjects = {"reloaded": "Reloaded in a fresh process", "peft": "Loaded by PEFT alone"}
+    said = []
+    for key, subject in subjects.items():
+        found = run.verification.get(key)
+        if found and not found["largest_difference"]:
+            said.append(f"{subject}: the same logits for {found['rows']:,} rows, bit for bit.")
+        elif found:
+            largest = found["largest_difference"]
+            said.append(f"{subject}: the logits of {found['rows']:,} rows differ by {largest:.2g} at the most.")
+    return said

@@ -1,0 +1,102 @@
+"""The pictures of a run: one figure a subject, and a summary that holds the most telling ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featherweight.report.bars import draw_per_class, draw_shift, draw_weigh_in, shown_classes
+from featherweight.report.confusion import draw_confusion, matrix_inches
+from featherweight.report.contents import Contents, read_contents
+from featherweight.report.curves import draw_accuracy, draw_learning_rate, draw_loss
+from featherweight.report.reliability import draw_reliability
+from featherweight.report.style import drawing, new_figure, save_png, title_above
+from featherweight.report.summary import draw_summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TITLES = {
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "learning_rate": "Learning rate",
+    "confusion_matrix": "Confusion matrix",
+    "per_class": "Per class",
+    "reliability": "Reliability",
+    "weigh_in": "Weigh-in",
+    "shift": "Shift",
+}
+
+
+def draw_plots(run_folder: str | Path) -> list[Path]:
+    """Write the PNG files of ``run_folder``/plots, as far as the run has what they show; returns their paths.
+
+    curves, learning_rate, confusion_matrix, per_class, reliability, weigh_in, shift and summary. Raises UserError where
+    ``run_folder`` is no run or one of its files is damaged.
+    """
+    run = read_contents(Path(run_folder))
+    folder = run.folder / "plots"
+    with drawing():
+        subjects = {**available(run)}
+        curves = [subjects.pop(key) for key in ("loss", "accuracy") if key in subjects]
+        figures = {name: _titled(draw, name) for name, draw in subjects.items()}
+        if curves:
+            figures = {"curves": _side_by_side(run), **figures}
+        if curves or run.judged or run.weigh:
+            figures["summary"] = draw_summary(run)
+        return [save_png(figure, folder / f"{name}.png") for name, figure in figures.items()]
+
+
+def available(run: Contents) -> dict[str, Callable[[], Figure]]:
+    """What can be drawn of this run: a function a subject that makes its figure (call it inside ``drawing()``)."""
+    found: dict[str, Callable[[], Figure]] = {}
+    if run.has_curves:
+        found["loss"] = lambda: _single(4.9, 3.1, lambda axes: draw_loss(axes, run))
+        found["accuracy"] = lambda: _single(4.9, 3.1, lambda axes: draw_accuracy(axes, run))
+    if len(run.steps["step"]):
+        found["learning_rate"] = lambda: _single(4.9, 2.3, lambda axes: draw_learning_rate(axes, run))
+    if run.judged:
+        figures = run.judged[1]
+        found["confusion_matrix"] = lambda: _single(
+            *matrix_inches(len(figures["per_class"])), lambda axes: draw_confusion(axes, figures)
+        )
+        rows = shown_classes(figures)
+        found["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
+        found["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
+    if run.weigh:
+        names = [*(part["name"] for part in run.weigh["components"]), "total"]
+        found["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh))
+    if run.shift and run.judged:
+        sets = {run.judged[0]: run.judged[1], **run.shift}
+        found["shift"] = lambda: _rows(list(sets), lambda axes: draw_shift(axes, sets))
+    return found
+
+
+def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure:
+    figure = new_figure(width, height)
+    draw(figure.add_subplot())
+    return figure
+
+
+def _rows(names: list[str], draw: Callable[[Axes], None]) -> Figure:
+    """A figure of horizontal rows, as wide as its names need and no wider: it is read on phones too."""
+    letters = min(34, max(map(len, names), default=0))
+    return _single(4.0 + max(0.0, 0.062 * (letters - 10)), 0.85 + 0.26 * len(names), draw)
+
+
+def _titled(make: Callable[[], Figure], name: str) -> Figure:
+    figure = make()
+    title_above(figure.axes[0], TITLES[name])
+    return figure
+
+
+def _side_by_side(run: Contents) -> Figure:
+    figure = new_figure(9.8, 3.4)
+    for axes, draw, name in zip(figure.subplots(1, 2), (draw_loss, draw_accuracy), ("loss", "accuracy"), strict=True):
+        draw(axes, run)
+        title_above(axes, TITLES[name])
+    return figure
+
+

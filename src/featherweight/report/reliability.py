@@ -1,0 +1,53 @@
+"""The reliability diagram: does a probability of 90% come true nine times in ten?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featherweight.report.style import BLUE, GRID, MUTED, ORANGE, legend_above, percent_tick
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEWEST_ROWS = 5
+"""Bins with fewer rows are faint dots without a line: their accuracy is chance."""
+
+
+def draw_reliability(axes: Axes, figures: dict[str, Any], *, square: bool = True) -> None:
+    """Accuracy against confidence by bin, before and after temperature scaling; area is rows, lines are 95%."""
+    axes.plot([0, 1], [0, 1], color=MUTED, lw=1, dashes=(4, 3))
+    _bins(axes, figures["reliability"], ORANGE, f"before: error {figures['calibration_error']:.1%}")
+    temperature = figures.get("temperature", 1.0)
+    if figures.get("reliability_scaled") and temperature != 1.0:
+        error = figures["calibration_error_scaled"]
+        _bins(axes, figures["reliability_scaled"], BLUE, f"after (T = {temperature:.2f}): error {error:.1%}")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal" if square else "auto", xlabel="confidence", ylabel="accuracy")
+    axes.grid(True, color=GRID)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(_fifths())
+        axis.set_major_formatter(percent_tick)
+    legend_above(axes, columns=1)
+
+
+def _fifths() -> Any:
+    from matplotlib.ticker import MultipleLocator
+
+    return MultipleLocator(0.2)
+
+
+def _bins(axes: Axes, bins: list[dict[str, Any]], colour: str, label: str) -> None:
+    filled = [b for b in bins if b["rows"]]
+    rows = np.array([b["rows"] for b in filled])
+    confidence = [b["confidence"] for b in filled]
+    accuracy = [b["accuracy"] for b in filled]
+    solid = [b for b in filled if b["rows"] >= FEWEST_ROWS]
+    for b in solid:
+        if b.get("interval"):
+            axes.plot([b["confidence"]] * 2, b["interval"], color=colour, lw=1.2, alpha=0.35, solid_capstyle="butt")
+    axes.plot([b["confidence"] for b in solid], [b["accuracy"] for b in solid], color=colour, lw=1.2, alpha=0.7)
+    sizes = 14 + 130 * rows / rows.sum()
+    alphas = np.where(rows >= FEWEST_ROWS, 0.95, 0.4)
+    axes.scatter(confidence, accuracy, s=sizes, color=colour, alpha=alphas, lw=0, zorder=3)
+    axes.plot([], [], "o", color=colour, ms=5, mew=0, label=label)

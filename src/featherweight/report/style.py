@@ -1,0 +1,170 @@
+"""The look of every picture: few colours that hold apart for colour-blind eyes, small type, no frames."""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# In the page each of these becomes a CSS variable, so that a picture follows the reader's light or dark mode.
+INK, MUTED, GRID = "#1b2430", "#5d6878", "#dfe4ea"
+BLUE, ORANGE, GREEN, PURPLE, ON_COLOUR = "#2f6fb3", "#d1701a", "#2a8f77", "#9a5f99", "#fefefe"
+VARIABLES = {
+    INK: "ink", MUTED: "muted", GRID: "grid", BLUE: "blue", ORANGE: "orange", GREEN: "green", PURPLE: "purple",
+    ON_COLOUR: "on-colour",
+}  # fmt: skip
+
+DPI = 160
+SCALE = 1.5
+"""CSS pixels of a point in the page: small type comes out at nearly 13 pixels."""
+NAMESPACE = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
+FALLBACK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Arabic", "Noto Sans Devanagari", "Unifont")
+
+SETTINGS: dict[str, Any] = {
+    "font.size": 8.5,
+    "text.color": INK,
+    "text.parse_math": False,  # a class may be called "$5 off"
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.major.pad": 5,
+    "ytick.major.pad": 5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in the house style inside this block; matplotlib's settings are as before after it."""
+    import matplotlib
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
+    with matplotlib.rc_context({**SETTINGS, "font.family": fonts}):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches that keeps its labels inside by itself."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_png(figure: Figure, path: Path) -> Path:
+    """Write a white-backed PNG, whole or not at all."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.12)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data.getvalue())
+    part.replace(path)
+    return path
+
+
+def to_svg(figure: Figure, label: str) -> str:
+    """The figure as an inline SVG element: transparent, colours as CSS variables, real text; ``label`` is read aloud."""
+    import matplotlib
+    from markupsafe import escape
+
+    data = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    # The salt keeps the ids of several pictures on one page apart, and the same from one time to the next.
+    with matplotlib.rc_context({"svg.hashsalt": label}):
+        figure.savefig(data, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.02, metadata=nothing)
+    svg = data.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for colour, name in VARIABLES.items():
+        svg = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--{name})", svg)
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.S)  # would hold for the whole page; the page has it
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids such as axes_1 would occur once a picture
+    width, height = map(float, re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
+    opening = f'<svg role="img" aria-label="{escape(label)}" style="width:{width * SCALE:.0f}px" '
+    return re.sub(r"<svg [^>]*>", f'{opening}viewBox="0 0 {width} {height}" {NAMESPACE}>', svg, count=1)
+
+
+def shorten(text: str, length: int) -> str:
+    """``text`` on one line of at most ``length`` characters, without control characters.
+
+    What is too much goes from the middle: names of classes often begin alike and differ at the end.
+    """
+    line = " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in str(text)).split())
+    tail = (length - 1) * 2 // 5
+    return line if len(line) <= length else f"{line[: length - 1 - tail].rstrip()}…{line[-tail:].lstrip()}"
+
+
+def percent_tick(share: float, _: int | None = None) -> str:
+    """A tick's share as percent, with decimals only where it has some."""
+    return f"{round(100 * share, 6):g}%"
+
+
+def legend_above(axes: Axes, columns: int = 4) -> None:
+    """A legend above the axes, where no curve can run into it."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, labelspacing=0.25, borderaxespad=0.2, borderpad=0, handlelength=1.3, handletextpad=0.6,
+        columnspacing=1.5,
+    )  # fmt: skip
+
+
+def title_above(axes: Axes, title: str) -> None:
+    """A title that leaves room for what stands between it and the axes: legend, budget, headings."""
+    legend = axes.get_legend()
+    lines = len(legend.get_texts()) if legend and legend._ncols == 1 else 1
+    labelled = legend or any(text.get_gid() == "above" for text in axes.texts)
+    axes.set_title(title, pad=8 + 14 * lines if labelled else 8)
+
+
+def column(axes: Axes, place: float, heading: str, cells: list[str], *, strong: bool = False, hue: str = MUTED) -> None:
+    """Right-aligned figures beside the rows of a bar chart; ``place`` in inches right of the axes' edge.
+
+    ``heading`` stands above them in the colour ``hue``, and so can serve as the legend.
+    """
+    from matplotlib.transforms import ScaledTranslation
+
+    figure = axes.get_figure()
+    shifted = axes.get_yaxis_transform() + ScaledTranslation(place, 0, figure.dpi_scale_trans)
+    style = {"ha": "right", "va": "center_baseline", "transform": shifted}
+    for row, cell in enumerate(cells):
+        axes.text(1, row, cell, color=INK, weight="bold" if strong else "normal", **style)
+    if heading:
+        axes.annotate(
+            heading, (1, 1), (place * 72, 5), xycoords="axes fraction", textcoords="offset points", color=hue,
+            ha="right", va="bottom", gid="above",
+        )  # fmt: skip
+
+
+def rows_down(axes: Axes, names: list[str]) -> None:
+    """Make ``axes`` a chart of horizontal rows, first name on top."""
+    axes.set_yticks(range(len(names)), names, color=INK)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(False, axis="y")
+    axes.grid(True, axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_visible(False)

@@ -1,0 +1,70 @@
+"""One wide picture of a run, for a README or a slide: a fixed page on which every subject has its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from featherweight.report import headline
+from featherweight.report.bars import draw_per_class, draw_weigh_in, shown_classes
+from featherweight.report.confusion import draw_confusion
+from featherweight.report.contents import Contents
+from featherweight.report.curves import draw_accuracy, draw_loss
+from featherweight.report.reliability import draw_reliability
+from featherweight.report.style import INK, MUTED, shorten, title_above
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 13.0, 8.0
+MOST_CLASSES = 6
+"""Classes shown as bars; of more, those of the lowest F1."""
+
+Place = tuple[float, float, float, float]
+"""Left, bottom, width and height of a subject's axes, in inches."""
+
+
+def draw_summary(run: Contents) -> Figure:
+    """Headline, curves, weigh-in, reliability and confusion matrix; what the run lacks is said in its place."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, HEIGHT))
+    _headline(figure, run)
+    figures = run.judged[1] if run.judged else {}
+    _panel(figure, "Loss", (0.55, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_loss(axes, run)))
+    _panel(figure, "Accuracy", (4.95, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_accuracy(axes, run)))
+    _panel(figure, "Weigh-in", (2.35, 0.3, 2.5, 2.35), run.weigh and (lambda axes: draw_weigh_in(axes, run.weigh)))
+    place = (6.4, 0.45, 2.15, 2.05)
+    _panel(figure, "Reliability", place, figures and (lambda axes: draw_reliability(axes, figures, square=False)))
+    place = (9.9, 3.05, 3.0, 3.0)
+    _panel(figure, "Confusion matrix", place, figures and (lambda axes: draw_confusion(axes, figures, small=True)))
+    if figures:
+        height = 0.28 * len(shown_classes(figures, MOST_CLASSES))
+        place = (9.9, 2.03 - height, 1.25, height)
+        _panel(figure, "Per class", place, lambda axes: draw_per_class(axes, figures, most=MOST_CLASSES, letters=13))
+    return figure
+
+
+def _panel(figure: Figure, title: str, place: Place, draw: Callable[[Axes], None] | object) -> None:
+    left, bottom, width, height = place
+    axes = figure.add_axes((left / WIDTH, bottom / HEIGHT, width / WIDTH, height / HEIGHT))
+    if callable(draw):
+        draw(axes)
+    else:
+        axes.set_axis_off()
+        axes.text(0, 1, "not in this run", color=MUTED, va="top", transform=axes.transAxes)
+    title_above(axes, title)
+
+
+def _headline(figure: Figure, run: Contents) -> None:
+    def line(x: float, y: float, text: str, size: float, color: str, weight: str = "normal") -> None:
+        figure.text(x / WIDTH, y / HEIGHT, text, size=size, color=color, weight=weight, va="baseline")
+
+    line(0.1, 7.72, f"Featherweight   {shorten(run.name, 60)}", 9, MUTED)
+    line(0.1, 7.3, headline.sentence(run), 19, INK, "bold")
+    for place, fact in enumerate(headline.facts(run)):
+        x = 0.1 + 2.6 * place
+        line(x, 6.98, fact.name, 8, MUTED)
+        line(x, 6.75, shorten(fact.value, 28), 11.5, INK, "bold")
+        line(x, 6.56, shorten(fact.note, 40), 8, MUTED)

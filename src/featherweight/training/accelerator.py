@@ -1,0 +1,23 @@
+"""Accelerate's object for device, precision and processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from featherweight.model.engine import Engine
+from featherweight.recipe import Recipe
+
+
+def build_accelerator(recipe: Recipe, engine: Engine) -> tuple[Accelerator, Engine]:
+    """An accelerator in the engine's precision, and the engine on the device that this process was given."""
+    # Accelerate keeps one precision a process; a second training in the same process may want another.
+    AcceleratorState._reset_state()
+    precision = {"fp32": "no"}.get(engine.precision, engine.precision)
+    trackers = list(recipe.training.trackers) or None
+    accelerator = Accelerator(
+        mixed_precision=precision, cpu=engine.device == "cpu", log_with=trackers, project_dir="runs/trackers"
+    )
+    return accelerator, replace(engine, device=str(accelerator.device))

@@ -1,0 +1,57 @@
+"""Every step and every evaluation as one line of history.jsonl."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class History:
+    """Appends records to a JSONL file; a line is written whole, and a resumed run continues after its checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one record; floats are rounded to nine significant digits."""
+        self._file.write(json.dumps({key: _short(value) for key, value in record.items()}) + "\n")
+
+    def flush(self) -> None:
+        """Bring all written lines to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Write what is pending and close the file."""
+        self.flush()
+        self._file.close()
+
+    def cut_after(self, step: int) -> None:
+        """Drop torn lines and all records after ``step``: a resumed run writes them anew."""
+        self._file.close()
+        kept = [line for line, record in _whole_lines(self.path) if record["step"] <= step]
+        part = self.path.with_name(self.path.name + ".part")
+        part.write_text("".join(kept), "utf-8")
+        part.replace(self.path)
+        self._file = self.path.open("a", encoding="utf-8")
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """All whole records of a history file, in order; none where the file does not exist."""
+    return [record for _, record in _whole_lines(path)] if path.exists() else []
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for line in path.read_text("utf-8").splitlines(keepends=True):
+        try:
+            yield line, json.loads(line)
+        except json.JSONDecodeError:
+            return
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.9g}") if isinstance(value, float) else value

@@ -1,0 +1,231 @@
+"""The manual training loop: every step, every evaluation and the best adapter, with nothing hidden behind a Trainer."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from featherweight.data.batches import Encoded, collate
+from featherweight.errors import FeatherweightError
+from featherweight.model.engine import Engine
+from featherweight.model.inference import predict_logits
+from featherweight.model.network import Network
+from featherweight.recipe import Recipe
+from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.history import History
+from featherweight.training.loss import class_weights, summed_loss
+from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
+from featherweight.training.order import StepOrder
+
+Record = dict[str, Any]
+
+
+class Listener(Protocol):
+    """Whoever wants to follow a training: a progress bar, a log, a tracker."""
+
+    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
+        """The loop begins; ``notes`` say what was chosen and why."""
+
+    def stepped(self, record: Record) -> None:
+        """An optimizer step is done; the record is history.jsonl's."""
+
+    def evaluated(self, record: Record, best: bool) -> None:
+        """An evaluation is done; ``best`` tells whether it is the best so far."""
+
+
+@dataclass
+class LoopState:
+    """What changes from step to step, beside the tensors."""
+
+    step: int = 0
+    best_step: int = 0
+    best_accuracy: float = -1.0
+    best_loss: float = float("inf")
+    stale: int = 0
+    seconds: float = 0.0
+
+
+class Interrupted(FeatherweightError):
+    """The run was asked to stop by a signal; its checkpoint is on the disk and it can be resumed."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+class Diverged(FeatherweightError):
+    """The loss or the gradient stopped being a number."""
+
+
+@dataclass
+class Job:
+    """All that one training works on."""
+
+    recipe: Recipe
+    network: Network
+    engine: Engine
+    accelerator: Accelerator
+    train: Encoded
+    validation: Encoded
+    pad_id: int
+    folder: Path
+    listeners: Sequence[Listener] = ()
+    should_stop: Callable[[], int] = lambda: 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+def fit(job: Job, *, resume: bool = False) -> LoopState:
+    """Train ``job.network`` in place; it ends with the adapter that the recipe keeps (the best, or the last).
+
+    Raises Interrupted after a checkpoint where ``should_stop`` says so, Diverged at the step whose loss is no number.
+    """
+    order = StepOrder(job.train.lengths, job.recipe)
+    optimizer = build_optimizer(job.network.trainable(), job.recipe.training)
+    state, notes = LoopState(), []
+    history = History(job.folder / "history.jsonl" if job.accelerator.is_main_process else Path(os.devnull))
+    if resume:
+        stored, job.best, notes = load_checkpoint(job.folder / "checkpoint", job.network.trainable(), optimizer)
+        state = LoopState(**{key: stored[key] for key in asdict(state)})
+    if job.accelerator.is_main_process:
+        history.cut_after(state.step)
+    for listener in job.listeners:
+        listener.started(order.total_steps, state.step, notes)
+    try:
+        _run_steps(job, order, optimizer, state, history)
+    finally:
+        history.close()
+    if job.recipe.training.keep == "best":
+        _restore(job.network, job.best)
+    return state
+
+
+def _run_steps(job: Job, order: StepOrder, optimizer: Any, state: LoopState, history: History) -> None:
+    training = job.recipe.training
+    model, optimizer = job.accelerator.prepare(job.network, optimizer)
+    weights = class_weights(job.recipe, job.train.labels, len(job.network.labels)).to(job.engine.device)
+    warmup = warmup_steps(training.warmup, order.total_steps)
+    clock = _Clock(state.seconds)
+    job.network.train()
+    for step, epoch, batches in order.from_step(state.step):
+        if training.early_stopping and state.stale >= training.early_stopping:
+            break
+        rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training.schedule)
+        set_rate(optimizer, rate)
+        record = _one_step(job, model, optimizer, weights, batches, step)
+        state.step, state.seconds = step + 1, clock.seconds()
+        record |= {"step": state.step, "epoch": epoch, "learning_rate": rate, "seconds": state.seconds}
+        history.write(record)
+        for listener in job.listeners:
+            listener.stepped(record)
+        last = state.step == order.total_steps
+        if last or state.step % training.evaluate_every == 0:
+            _evaluate(job, state, history, clock)
+        stop = job.should_stop()
+        if stop or (not last and clock.checkpoint_due(state.step, training)):
+            _checkpoint(job, optimizer, state, history)
+        if stop:
+            raise Interrupted(f"stopped after step {state.step}; the same command with --resume --out {job.folder} goes on", stop)
+    job.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+
+
+def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: list[np.ndarray], step: int) -> Record:
+    """Forward, backward and update over all batches of one optimizer step; loss is the mean over their rows."""
+    # Dropout's random numbers depend on seed and step alone, so a resumed run draws the same ones.
+    torch.manual_seed(job.recipe.seed * 1_000_003 + step)
+    accelerator, training = job.accelerator, job.recipe.training
+    labels = torch.from_numpy(job.train.labels[np.concatenate(batches)]).to(job.engine.device)
+    total_weight = weights[labels].sum()
+    loss_sum, correct, tokens = torch.zeros((), device=job.engine.device), 0, 0
+    for number, rows in enumerate(batches):
+        batch = collate(job.train, rows[accelerator.process_index :: accelerator.num_processes], job.pad_id)
+        target = batch.labels.to(job.engine.device)
+        with accelerator.no_sync(model) if number + 1 < len(batches) else nullcontext():
+            logits = model(batch.input_ids.to(job.engine.device), batch.attention_mask.to(job.engine.device))
+            loss = summed_loss(logits, target, weights, training.label_smoothing) / total_weight
+            # Data-parallel training averages the processes' gradients; their rows are one batch, so undo the mean.
+            accelerator.backward(loss * accelerator.num_processes)
+        loss_sum += loss.detach()
+        correct += int((logits.argmax(-1) == target).sum())
+        tokens += int(job.train.lengths[rows].sum())
+    loss_value, correct = _over_processes(accelerator, loss_sum, correct)
+    norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
+    if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
+        rows = ", ".join(str(row + 1) for row in np.concatenate(batches)[:12])
+        raise Diverged(f"step {step + 1}: the loss or its gradient is not a number; training rows of the step: {rows}")
+    optimizer.step()
+    optimizer.zero_grad()
+    count = len(labels)
+    return {"kind": "step", "step": 0, "epoch": 0.0, "loss": loss_value, "accuracy": correct / count,
+            "learning_rate": 0.0, "grad_norm": float(norm), "rows": count, "tokens": tokens}  # fmt: skip
+
+
+def _over_processes(accelerator: Accelerator, loss: Tensor, correct: int) -> tuple[float, int]:
+    if accelerator.num_processes == 1:
+        return float(loss), correct
+    both = accelerator.reduce(torch.tensor([float(loss), correct], device=loss.device), "sum")
+    return float(both[0]), int(both[1])
+
+
+def _evaluate(job: Job, state: LoopState, history: History, clock: _Clock) -> None:
+    started = time.perf_counter()
+    part = (job.accelerator.process_index, job.accelerator.num_processes)
+    logits = predict_logits(job.network, job.validation, job.engine, job.pad_id, part=part)
+    if part[1] > 1:
+        logits = np.sum(gather_object([logits]), axis=0)
+    labels = torch.from_numpy(job.validation.labels)
+    loss = float(torch.nn.functional.cross_entropy(torch.from_numpy(logits), labels))
+    accuracy = float((logits.argmax(1) == job.validation.labels).mean())
+    better = (accuracy, -loss) > (state.best_accuracy, -state.best_loss)
+    if better:
+        state.best_step, state.best_accuracy, state.best_loss, state.stale = state.step, accuracy, loss, 0
+        job.best = {name: tensor.detach().clone() for name, tensor in job.network.trainable().items()}
+    else:
+        state.stale += 1
+    record = {"kind": "evaluation", "step": state.step, "split": "validation", "loss": loss, "accuracy": accuracy,
+              "rows": len(labels), "seconds": time.perf_counter() - started}  # fmt: skip
+    history.write(record)
+    history.flush()
+    for listener in job.listeners:
+        listener.evaluated(record, better)
+
+
+def _checkpoint(job: Job, optimizer: Any, state: LoopState, history: History) -> None:
+    history.flush()
+    if job.accelerator.is_main_process:
+        inner = getattr(optimizer, "optimizer", optimizer)
+        save_checkpoint(job.folder / "checkpoint", job.network.trainable(), job.best, inner, asdict(state))
+
+
+def _restore(network: Network, best: dict[str, Tensor]) -> None:
+    live = network.trainable()
+    for name, tensor in best.items():
+        live[name].data.copy_(tensor)
+
+
+class _Clock:
+    """Seconds of training over all resumes, and when the next checkpoint is due."""
+
+    def __init__(self, before: float) -> None:
+        self._start = time.perf_counter() - before
+        self._last_checkpoint = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+    def checkpoint_due(self, step: int, training: Any) -> bool:
+        now = time.perf_counter()
+        due = step % training.checkpoint_steps == 0 or now - self._last_checkpoint > training.checkpoint_seconds
+        if due:
+            self._last_checkpoint = now
+        return due

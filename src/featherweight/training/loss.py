@@ -1,0 +1,32 @@
+"""Cross-entropy with class weights and label smoothing, summed so that any split of a step adds up to the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+
+
+def class_weights(recipe: Recipe, labels: np.ndarray, classes: int) -> Tensor:
+    """Weights of the classes, float32 [classes]; ``balanced`` is rows / (classes * rows of the class), as scikit-learn's.
+
+    Raises UserError where the recipe gives another number of weights than there are classes.
+    """
+    chosen = recipe.training.class_weights
+    if chosen == "none":
+        return torch.ones(classes)
+    if chosen == "balanced":
+        counts = np.bincount(labels, minlength=classes).clip(min=1)
+        return torch.from_numpy(len(labels) / (classes * counts)).float()
+    if len(chosen) != classes:
+        raise UserError(f"training.class_weights has {len(chosen)} numbers; the data has {classes} classes")
+    return torch.tensor(chosen, dtype=torch.float32)
+
+
+def summed_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Tensor:
+    """Sum over the batch of the weighted cross-entropy, to be divided by the sum of the rows' weights."""
+    return functional.cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")

@@ -1,0 +1,21 @@
+"""The weigh-in of a recipe: what it would train, from shapes alone."""
+
+from __future__ import annotations
+
+from featherweight.data.labels import label_names_of
+from featherweight.model.architectures import Architecture, architecture_of
+from featherweight.model.backbones import config_of
+from featherweight.model.plan import resolve_auto
+from featherweight.model.weigh import Weight, weigh
+from featherweight.recipe import Recipe
+
+
+def weigh_recipe(recipe: Recipe) -> tuple[Recipe, Weight, Architecture]:
+    """Resolve ``lora = "auto"`` and count: no weights, and no network for well-known backbones.
+
+    Returns the resolved recipe, its weight and the backbone's architecture; raises UserError on an unknown backbone.
+    """
+    architecture = architecture_of(config_of(recipe.backbone), recipe.backbone.roles)
+    labels = len(label_names_of(recipe.data))
+    recipe = resolve_auto(recipe, architecture, labels)
+    return recipe, weigh(recipe, architecture, labels), architecture

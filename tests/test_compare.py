@@ -1,0 +1,133 @@
+"""Paired comparison, against SciPy and statsmodels, and by simulation: the interval covers, the test keeps its level."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from featherweight.evaluation.compare import describe_difference, holm, mcnemar_exact, paired_bootstrap, rows_needed
+
+
+def pairs(rows, b_rate, c_rate, draw):
+    """Two runs on the same rows; the first alone is right on ``b_rate`` of them, the second alone on ``c_rate``."""
+    kind = draw.choice(4, rows, p=[b_rate, c_rate, 0.9 - b_rate - c_rate, 0.1])
+    return (kind == 0) | (kind == 2), (kind == 1) | (kind == 2)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_bootstrap_agrees_with_scipy(seed):
+    a, b = pairs(600, 0.06, 0.03, np.random.default_rng(seed))
+    found = paired_bootstrap(a, b)
+    theirs = stats.bootstrap(
+        (a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), paired=True, vectorized=True,
+        method="percentile", n_resamples=10_000, rng=np.random.default_rng(5), batch=1000,
+    ).confidence_interval  # fmt: skip
+    assert found["difference"] == pytest.approx(a.mean() - b.mean())
+    assert found["low"] == pytest.approx(theirs.low, abs=0.002)
+    assert found["high"] == pytest.approx(theirs.high, abs=0.002)
+
+
+def test_bootstrap_takes_means_over_seeds_and_repeats_itself():
+    draw = np.random.default_rng(4)
+    a, b = draw.binomial(3, 0.95, 800) / 3, draw.binomial(3, 0.93, 800) / 3
+    found = paired_bootstrap(a, b, seed=9)
+    assert found == paired_bootstrap(a, b, seed=9)
+    theirs = stats.bootstrap((a - b,), np.mean, method="percentile", n_resamples=5000, batch=1000, rng=draw)
+    assert found["low"] == pytest.approx(theirs.confidence_interval.low, abs=0.0015)
+    assert found["high"] == pytest.approx(theirs.confidence_interval.high, abs=0.0015)
+
+
+def test_the_interval_covers_the_true_difference():
+    draw, covered = np.random.default_rng(11), 0
+    for _ in range(600):
+        found = paired_bootstrap(*pairs(500, 0.06, 0.04, draw), resamples=1000, seed=int(draw.integers(2**31)))
+        covered += found["low"] <= 0.02 <= found["high"]
+    assert 0.925 <= covered / 600 <= 0.975
+
+
+def test_the_test_keeps_its_level_and_finds_what_is_there():
+    draw = np.random.default_rng(12)
+    alike = [mcnemar_exact(*pairs(800, 0.05, 0.05, draw))["p_value"] < 0.05 for _ in range(1000)]
+    apart = [mcnemar_exact(*pairs(800, 0.07, 0.02, draw))["p_value"] < 0.05 for _ in range(200)]
+    assert 0.015 <= np.mean(alike) <= 0.055  # an exact test of counts stays somewhat below its level
+    assert np.mean(apart) > 0.95
+
+
+@pytest.mark.parametrize(("b_rate", "c_rate"), [(0.06, 0.03), (0.02, 0.035)])
+def test_the_rows_needed_give_the_power_that_was_asked_for(b_rate, c_rate):
+    rows, draw = rows_needed(b_rate, c_rate), np.random.default_rng(13)
+    kinds = draw.multinomial(rows, [b_rate, c_rate, 1 - b_rate - c_rate], size=3000)
+    found = [stats.binomtest(int(b), int(b + c)).pvalue < 0.05 for b, c, _ in kinds]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.05)
+
+
+def test_rows_needed_grow_as_the_difference_shrinks():
+    assert rows_needed(0.02, 0.019) > rows_needed(0.02, 0.01) > rows_needed(0.02, 0.0)
+    assert rows_needed(0.03, 0.02, power=0.9) > rows_needed(0.03, 0.02)
+    assert rows_needed(0.02, 0.03) == rows_needed(0.03, 0.02)
+    with pytest.raises(ValueError, match="equal"):
+        rows_needed(0.02, 0.02)
+
+
+def test_mcnemar_is_the_binomial_test_on_the_rows_that_differ():
+    a = [1] * 30 + [1] * 9 + [0] * 2 + [0] * 5
+    b = [1] * 30 + [0] * 9 + [1] * 2 + [0] * 5
+    found = mcnemar_exact(a, b)
+    assert (found["b"], found["c"], found["rows"]) == (9, 2, 46)
+    assert found["p_value"] == pytest.approx(stats.binomtest(9, 11, 0.5).pvalue)
+    assert mcnemar_exact(b, a)["p_value"] == found["p_value"]
+    assert mcnemar_exact([1, 0], [1, 0]) == {"b": 0, "c": 0, "p_value": 1.0, "rows": 2}
+
+
+def test_mcnemar_and_holm_agree_with_statsmodels():
+    tables = pytest.importorskip("statsmodels.stats.contingency_tables")
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    a, b = pairs(700, 0.05, 0.03, np.random.default_rng(3))
+    table = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
+    assert mcnemar_exact(a, b)["p_value"] == pytest.approx(tables.mcnemar(table, exact=True).pvalue)
+    p_values = [0.03, 0.001, 0.04, 0.6, 0.012]
+    assert holm(p_values) == pytest.approx(multitest.multipletests(p_values, method="holm")[1])
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_different_rows_and_seed_means_are_refused():
+    with pytest.raises(ValueError, match="same rows"):
+        paired_bootstrap([1, 0], [1, 0, 1])
+    with pytest.raises(ValueError, match="means over seeds"):
+        mcnemar_exact([0.5, 1.0], [1.0, 1.0])
+
+
+def test_no_difference_is_said_in_words():
+    figures = {"difference": 0.0018, "low": -0.002, "high": 0.0056}
+    said = describe_difference("R4", "R3", figures, {"b": 130, "c": 116, "p_value": 0.41, "rows": 7600})
+    assert said.startswith("R4 over R3: +0.18 points, 95% -0.2 to +0.6: no difference shown; about ")
+    assert said.endswith(" test rows would be needed to show it.")
+    assert int(said.split("about ")[1].split()[0].replace(",", "")) > 7600
+
+
+def test_a_difference_is_said_with_the_better_name_and_the_p_value():
+    a, b = pairs(3000, 0.01, 0.05, np.random.default_rng(2))
+    test = mcnemar_exact(a, b)
+    said = describe_difference("R1", "R2", paired_bootstrap(a, b), test)
+    assert "R2 is better (McNemar's exact test: p < 0.0001)." in said
+    corrected = describe_difference("R1", "R2", paired_bootstrap(a, b), test, p_value=0.021)
+    assert "corrected: p = 0.021" in corrected
+
+
+def test_a_correction_asks_for_more_rows_and_never_for_fewer_than_there_were():
+    figures = {"difference": 0.02, "low": 0.005, "high": 0.035}
+    test = {"b": 40, "c": 20, "p_value": 0.0135, "rows": 1000}
+    said = describe_difference("R4", "R3", figures, test, p_value=0.081)
+    assert "no difference shown" in said
+    assert int(said.split("about ")[1].split()[0].replace(",", "")) > 1000
+
+
+def test_two_runs_that_are_right_equally_often():
+    a, b = [1, 0, 1, 1], [0, 1, 1, 1]
+    said = describe_difference("A", "B", paired_bootstrap(a, b), mcnemar_exact(a, b))
+    assert said.startswith("A over B: 0.00 points")
+    assert said.endswith("no difference shown; both are right equally often.")

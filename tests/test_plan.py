@@ -1,0 +1,150 @@
+"""The planner is never over the budget and never a rank short; every proposal can be pasted and fits."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featherweight.errors import UserError
+from featherweight.model.architectures import KNOWN, architecture_of
+from featherweight.model.plan import PlanRow, nearest_that_fits, plan, resolve_auto
+from featherweight.model.weigh import weigh
+from featherweight.recipe import ROLES, Recipe
+
+NAMES = (
+    "roberta-base",
+    "minilm",
+    "distilbert-base-uncased",
+    "microsoft/deberta-v3-base",
+    "answerdotai/ModernBERT-base",
+)
+BACKBONES = {name: architecture_of(KNOWN[name]) for name in NAMES}
+ROBERTA = BACKBONES["roberta-base"]
+QKVO = ("query", "key", "value", "attention_output")
+
+
+def recipe_of(row: PlanRow, **adapter: Any) -> Recipe:
+    return Recipe.parse({"adapter": {**row.adapter(), **adapter}})
+
+
+def test_a_million_on_roberta_base() -> None:
+    rows = {(row.head, row.roles): (row.rank, row.total) for row in plan(ROBERTA, 4, 1_000_000)}
+    assert rows["linear", ROLES] == (6, 998_404)
+    assert rows["linear", QKVO] == (13, 961_540)
+    assert rows["linear", ("query", "value")] == (27, 998_404)
+    assert rows["native", ("query", "value")] == (11, 999_172)
+    assert rows["native", ROLES] == (2, 925_444)
+
+
+def test_recommendation_comes_first_and_puts_the_budget_into_the_encoder() -> None:
+    rows = plan(ROBERTA, 4, 1_000_000)
+    assert (rows[0].head, rows[0].roles, rows[0].rank) == ("linear", ROLES, 6)
+    assert [row.recommended for row in rows] == [True] + [False] * (len(rows) - 1)
+
+
+@pytest.mark.parametrize(("budget", "roles"), [(100_000, QKVO), (60_000, ("query", "value")), (25_000, ("value",))])
+def test_a_small_budget_falls_back_to_fewer_roles(budget: int, roles: tuple[str, ...]) -> None:
+    assert plan(ROBERTA, 4, budget)[0].roles == roles
+
+
+def test_nothing_fits_says_the_smallest_total() -> None:
+    with pytest.raises(UserError, match="the smallest is 21,508"):
+        plan(ROBERTA, 4, 21_507)
+    assert plan(ROBERTA, 4, 21_508)[0].total == 21_508
+
+
+def test_fused_projection_gives_no_row_twice() -> None:
+    rows = [row for row in plan(BACKBONES["answerdotai/ModernBERT-base"], 4, 1_000_000) if row.head == "linear"]
+    assert [row.roles for row in rows] == [ROLES, QKVO, ("query", "key", "value")]
+
+
+def test_rank_stops_at_the_smallest_side() -> None:
+    assert plan(BACKBONES["minilm"], 4, 10**9)[0].rank == 384
+
+
+budgets = st.integers(min_value=1, max_value=3_000_000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(NAMES), st.integers(2, 200), budgets, st.sampled_from(["none", "lora", "all"]), st.booleans())
+def test_never_over_the_budget_and_no_rank_to_spare(name: str, labels: int, budget: int, bias: Any, dora: bool) -> None:
+    architecture = BACKBONES[name]
+    try:
+        rows = plan(architecture, labels, budget, bias, dora=dora)
+    except UserError:
+        return
+    for row in rows:
+        assert weigh(recipe_of(row, dora=dora), architecture, labels).total == row.total <= budget
+        linears = [x for x in architecture.linears if set(x.roles) & set(row.roles)]
+        if row.rank < min(min(x.inputs, x.outputs) for x in linears):
+            lora = [{"roles": list(row.roles), "rank": row.rank + 1}]
+            assert weigh(recipe_of(row, dora=dora, lora=lora), architecture, labels).total > budget
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["r1", "r2", "r4", "newsbriefs"]), st.sampled_from(NAMES), budgets, st.booleans())
+def test_every_proposal_can_be_pasted_and_fits(name: str, backbone: str, budget: int, dora: bool) -> None:
+    architecture = BACKBONES[backbone]
+    given_options = [f"budget={budget}", f"adapter.dora={str(dora).lower()}"]
+    recipe = Recipe.load(name, given_options)
+    if weigh(recipe, architecture, 4).total <= budget:
+        return
+    line = nearest_that_fits(recipe, architecture, 4)
+    if "no adapter fits" in line:
+        assert budget < int(line.partition("the smallest is ")[2].partition(" ")[0].replace(",", ""))
+        return
+    announced, _, options = line.removeprefix("Nearest that fits, ").partition(": ")
+    words = shlex.split(options)
+    assert words[::2] == ["--set"] * (len(words) // 2)
+    pasted = Recipe.load(name, [*given_options, *words[1::2]])
+    total = weigh(pasted, architecture, 4).total
+    assert total == int(announced.replace(",", ""))
+    assert total <= budget
+
+
+def test_lower_ranks_keep_their_proportion() -> None:
+    r1 = Recipe.load("r1", ["budget=900k"])
+    line = nearest_that_fits(r1, ROBERTA, 4)
+    assert line == "Nearest that fits, 888,580: --set adapter.lora.0.rank=6 --set adapter.lora.1.rank=13"
+
+
+def test_a_head_that_is_too_heavy_is_replaced_by_the_planned_row() -> None:
+    r4 = Recipe.load("r4", ["budget=500k"])
+    line = nearest_that_fits(r4, ROBERTA, 4)
+    assert "--set adapter.head=linear" in line
+    assert "--set adapter.bias=all" in line
+
+
+def test_biases_that_are_too_heavy_are_dropped_last() -> None:
+    r4 = Recipe.load("r4", ["budget=90k"])
+    assert "--set adapter.bias=none" in nearest_that_fits(r4, ROBERTA, 4)
+
+
+def test_an_absurd_rank_is_brought_down_quickly() -> None:
+    recipe = Recipe.parse({"adapter": {"lora": [{"roles": ["query", "value"], "rank": 1_000_000}]}})
+    assert nearest_that_fits(recipe, ROBERTA, 4).endswith("--set adapter.lora.rank=27")
+
+
+def test_auto_is_written_out_as_the_recommended_row() -> None:
+    recipe = Recipe.parse({"adapter": {"lora": "auto"}})
+    resolved = resolve_auto(recipe, ROBERTA, 4)
+    assert [(table.roles, table.rank) for table in resolved.adapter.lora] == [(ROLES, 6)]  # type: ignore[union-attr]
+    assert resolve_auto(resolved, ROBERTA, 4) is resolved
+    assert weigh(resolved, ROBERTA, 4).total == 998_404
+
+
+def test_auto_keeps_head_bias_and_dora_of_the_recipe() -> None:
+    adapter = {"lora": "auto", "head": "native", "bias": "all", "dora": True}
+    resolved = resolve_auto(Recipe.parse({"adapter": adapter}), ROBERTA, 4)
+    assert (resolved.adapter.head, resolved.adapter.bias, resolved.adapter.dora) == ("native", "all", True)
+    assert weigh(resolved, ROBERTA, 4).total <= 1_000_000
+
+
+def test_auto_under_a_head_that_leaves_no_room_says_what_would_fit() -> None:
+    recipe = Recipe.parse({"budget": "500k", "adapter": {"lora": "auto", "head": "native"}})
+    with pytest.raises(UserError, match=r"adapter.head: .* beside the native head; head = linear affords rank 2"):
+        resolve_auto(recipe, ROBERTA, 4)

@@ -1,0 +1,141 @@
+"""What a person reads when a recipe is not right: one or two lines with file, key, what is wrong and what would be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe, built_in_recipes
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refused(source: str | Path, overrides: tuple[str, ...] = ()) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        Recipe.load(source, overrides)
+    lines = str(caught.value).splitlines()
+    assert 1 <= len(lines) <= 2
+    return lines
+
+
+MESSAGES = {
+    # what the file says: what the message must say after the file's name
+    "[adapter]\nlora = [{rank = 0}]": "adapter.lora.0.rank: must be at least 1 (it is 0)",
+    "[adapter]\nlora = [{rank = true}]": "adapter.lora.0.rank: must be a whole number (it is true)",
+    "[adapter]\nlora = [{rank = 2.5}]": "adapter.lora.0.rank: must be a whole number (it is 2.5)",
+    "[adapter]\nlora = 'autoo'": "adapter.lora: must be auto or a list (it is 'autoo'; did you mean 'auto'?)",
+    "[adapter]\nlora = 3": "adapter.lora: must be a list in brackets, [ ] (it is 3)",
+    "[adapter.lora]\nrank = 2\nlayers = '9-3'": "adapter.lora.0.layers: must count upwards: write 3-9, not 9-3",
+    "[adapter.lora]\nlayers = 'top-0'": "adapter.lora.0.layers: must name at least one layer, such as top-1",
+    "[adapter.lora]\nlayers = 'some'": "adapter.lora.0.layers: must be all, lower-half, upper-half, top-4, bottom-4,",
+    "[adapter.lora]\nroles = ['qery']": "adapter.lora.0.roles.0: must be query, key, value, attention_output, mlp_up "
+    "or mlp_down (it is 'qery'; did you mean 'query'?)",
+    "[adapter.lora]\nroles = []": "adapter.lora.0.roles: must not be empty; name at least one",
+    "[adapter.lora]\nroles = ['key', 'key']": "adapter.lora.0.roles: 'key' is there twice; keep one",
+    "[[adapter.lora]]\n[[adapter.lora]]\nroles = ['value']": "adapter.lora: tables 0 and 1 both adapt value in layers "
+    "'all'; name it in one of them only",
+    "[adapter]\ndropout = 1": "adapter.dropout: must be less than 1 (it is 1)",
+    "[adapter]\ndora = 'yes'": "adapter.dora: must be true or false (it is 'yes')",
+    "[adapter]\nrank = 4": "unknown key 'adapter.rank'; did you mean 'adapter.lora.rank'?",
+    "[backbone]\nname = ''": "backbone.name: must not be empty; name something, or leave the key out (it is '')",
+    "[backbone.roles]\nqueri = 'q'": "backbone.roles.queri: must be query, key, value, attention_output, mlp_up or "
+    "mlp_down (it is 'queri'; did you mean 'query'?)",
+    "[backbone.roles]\n\"a\\nb\" = 'q'": "backbone.roles.a\\nb: must be query, key",
+    "[data]\nlabels = ['World']": "data.labels: 'World' is the only class; name at least two, or leave the key out",
+    "[data]\nlabels = ['a', 'b', 'a']": "data.labels: 'a' is there twice; keep one",
+    "[data]\nlabels = 'World'": "data.labels: must be a list in brackets, [ ] (it is 'World')",
+    "[data]\nvalidation_size = 0": "data.validation_size: must be greater than 0 (it is 0)",
+    "[data]\ntrain = 7": 'data.train: must be text in quotes, such as "name" (it is 7)',
+    "[data]\nbudget = 5": "unknown key 'data.budget'; it belongs above the first [section]",
+    "data = 'train.csv'": "data: must be a table of keys and values (it is 'train.csv')",
+    "[training]\nepochs = '3'": "training.epochs: must be a number (it is '3')",
+    "[training]\nclip = nan": "training.clip: must be a finite number (it is nan)",
+    "[training]\nlearnin_rate = 1": "unknown key 'training.learnin_rate'; did you mean 'training.learning_rate'?",
+    "[training]\nclass_weights = 'blanced'": "training.class_weights: must be none, balanced or a list (it is "
+    "'blanced'; did you mean 'balanced'?)",
+    "[training]\nclass_weights = [1, -2]": "training.class_weights.1: must be at least 0 (it is -2)",
+    "[training]\ntrackers = ['tensorbord']": "training.trackers.0: must be tensorboard, mlflow, trackio or wandb (it "
+    "is 'tensorbord'; did you mean 'tensorboard'?)",
+    "[trainin]\nepochs = 1": "unknown key 'trainin'; did you mean 'training'?",
+    "[[lora]]\nrank = 1": "unknown key 'lora'; did you mean 'adapter.lora'?",
+    "[evaluation]\nzzz = 1": "unknown key 'evaluation.zzz'; known here: shift, bins, mistakes",
+    "budget = '1,5M'": "budget: must be a count such as 1000000, 100k or 1M (it is '1,5M')",
+    "budget = '0.5'": "budget: must be a whole count such as 1000000, 100k or 1M (it is '0.5')",
+    "budget = 0": "budget: must be at least 1 (it is 0)",
+    "seed = -1": "seed: must be at least 0 (it is -1)",
+    "name = '../up'": "name: may have letters, digits, '.', '_' and '-' only, and starts with a letter or a digit",
+    # not TOML at all: file and line
+    "seed = 1\nseed = 2": "line 2: duplicate key 'seed'; keep one of them",
+    "[data]\nlabel = 'a'\n\nlabel = 'b'": "line 4: duplicate key 'label'; keep one of them",
+    "[data]\n[training]\n[data]": "line 3: duplicate table [data]; put its keys into one table",
+    "backbone = {name = 'a', name = 'b'}": "line 1: duplicate key 'name'; keep one of them",
+    "seed = \nname = 'x'": "line 1: not valid TOML: invalid value in 'seed ='",
+    "seed = 1\nname": "line 2: not valid TOML: ",
+    "x = " + "[" * 3000: "lists or tables are nested too deeply for a recipe",
+    "seed = " + "9" * 5000: "not valid TOML: ",
+}
+
+
+@pytest.mark.parametrize("text", MESSAGES, ids=lambda text: text[:40])
+def test_one_line_names_file_key_and_remedy(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    (line,) = refused(path)
+    assert line.startswith(f"{path}: {MESSAGES[text]}")
+
+
+def test_two_lines_at_most_however_much_is_wrong(tmp_path: Path) -> None:
+    lines = refused(written(tmp_path, "seed = -1\nbudget = 0\n[training]\nclip = -1\nepochs = 0"))
+    assert len(lines) == 2
+    assert lines[1].endswith("(and 2 more)")
+
+
+def test_recipe_that_does_not_exist_suggests_the_nearest(tmp_path: Path) -> None:
+    assert "did you mean 'newsbriefs'?" in refused("newsbrief")[0]
+    assert "did you mean 'r4'?" in refused("r4.toml")[0]
+    path = written(tmp_path, "seed = 1")
+    assert f"did you mean {str(path)!r}?" in refused(tmp_path / "mime.toml")[0]
+    lines = refused("nothing-like-it")
+    assert lines == [
+        "nothing-like-it: no such recipe file and no built-in recipe",
+        f"Built in: {', '.join(built_in_recipes())}",
+    ]
+
+
+def test_what_is_no_recipe_file_is_said(tmp_path: Path) -> None:
+    assert "is a folder, not a recipe; name a TOML file" in refused(tmp_path)[0]
+    (tmp_path / "recipe.toml").write_text("")
+    assert f"did you mean {str(tmp_path / 'recipe.toml')!r}?" in refused(tmp_path)[0]
+    (tmp_path / "latin.toml").write_bytes(b"seed = 1\ndescription = 'caf\xe9'")
+    assert "line 2 is not UTF-8" in refused(tmp_path / "latin.toml")[0]
+    assert "cannot be read as a recipe file" in refused("x" * 5000)[0]
+    assert "cannot be read as a recipe file" in refused("a\0b")[0]
+
+
+BAD_OVERRIDES = {
+    "seed": "--set seed: write it as section.key=value",
+    "=3": "--set =3: write it as section.key=value",
+    "training..epochs=3": "--set training..epochs=3: write it as section.key=value",
+    "adapter.lora.2.rank=4": "--set adapter.lora.2.rank=4: name a key in one of the recipe's tables, which has",
+    "adapter.lora.².rank=4": "r1 with --set adapter.lora.².rank=4: unknown key 'adapter.lora.0.²'",
+    "name.length=4": "--set name.length=4: 'length' cannot be set inside of 'r1'",
+    "training.learning_rate=0": "r1 with --set training.learning_rate=0: training.learning_rate: must be greater",
+    "adapter.lora.rank=0": "r1 with --set adapter.lora.rank=0: adapter.lora.0.rank: must be at least 1 (it is 0)",
+    "training.epoch=4": "r1 with --set training.epoch=4: unknown key 'training.epoch'; did you mean 'training.epochs'?",
+    "trainin.epochs=4": "r1 with --set trainin.epochs=4: unknown key 'trainin'; did you mean 'training'?",
+}
+
+
+@pytest.mark.parametrize("override", BAD_OVERRIDES)
+def test_bad_overrides_are_named(override: str) -> None:
+    assert refused("r1", ("budget=5k", override))[0].startswith(BAD_OVERRIDES[override])
+
+
+def test_a_slip_in_the_file_is_not_blamed_on_an_override(tmp_path: Path) -> None:
+    path = written(tmp_path, "[training]\nclip = -1")
+    assert refused(path, ("training.epochs=1",))[0].startswith(f"{path}: training.clip: ")
