@@ -1,4 +1,4 @@
-"""Paired comparison, against SciPy and statsmodels, and by simulation: the interval covers, the test keeps its level."""
+"""Paired comparison, against SciPy and statsmodels; by simulation, the interval covers and the test keeps its level."""
 
 import numpy as np
 import pytest

@@ -118,7 +118,7 @@ def test_huge_logits_give_finite_figures():
 
 
 def test_logits_that_are_not_finite_are_refused_in_plain_words():
-    with pytest.raises(UserError, match="not finite for 1 of 2 rows.*diverged"):
+    with pytest.raises(UserError, match=r"not finite for 1 of 2 rows.*diverged"):
         evaluate([[0.0, np.nan], [0.0, 1.0]], [0, 1], ("no", "yes"))
 
 
@@ -136,12 +136,12 @@ def test_shapes_that_do_not_fit_are_refused(logits, labels, message):
         evaluate(logits, labels, ("no", "yes"))
 
 
-def test_surest_mistakes_come_surest_first_and_count_rows_from_one():
+def test_surest_mistakes_come_surest_first_with_their_place():
     logits = [[4.0, 0.0], [0.0, 1.0], [0.0, 9.0], [5.0, 0.0], [0.0, 9.0]]
     found = surest_mistakes(logits, [0, 0, 0, 1, 1], ["a", "b", "c", "d", "e"], ("no", "yes"), 2)
     assert [(m["row"], m["text"], m["label"], m["predicted"]) for m in found] == [
-        (3, "c", "no", "yes"),
-        (4, "d", "yes", "no"),
+        (2, "c", "no", "yes"),
+        (3, "d", "yes", "no"),
     ]
     assert found[0]["probability"] == pytest.approx(softmax([0.0, 9.0])[1])
     assert len(surest_mistakes(logits, [0, 0, 0, 1, 1], list("abcde"), ("no", "yes"), 20)) == 3

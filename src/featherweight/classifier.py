@@ -14,7 +14,7 @@ from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 from featherweight.model.adapter import build_network, load_adapter, read_description
 from featherweight.model.backbones import resolve_backbone
-from featherweight.model.engine import Engine, choose_engine, store_frozen
+from featherweight.model.engine import Engine, choose_engine, settle
 from featherweight.model.inference import predict_logits
 from featherweight.model.network import Network
 from featherweight.model.tokenizer import load_tokenizer
@@ -45,11 +45,13 @@ class Classifier:
         return self.network.labels
 
     @classmethod
-    def load(cls, path: str | Path, *, precision: str = "auto", device: str | None = None) -> Classifier:
+    def load(
+        cls, path: str | Path, *, precision: str = "auto", device: str | None = None, attention: str | None = None
+    ) -> Classifier:
         """Load from a run folder or from the adapter folder in it.
 
-        ``precision`` auto, fp32, bf16 or fp16 (GPU). Raises UserError where the folder is no adapter, is damaged, or
-        comes from a newer version.
+        ``precision`` auto, fp32, bf16 or fp16 (GPU); ``attention`` eager or sdpa, by default the faster one. Raises
+        UserError where the folder is no adapter, is damaged, or comes from a newer version.
         """
         folder = Path(path)
         folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
@@ -57,10 +59,10 @@ class Classifier:
         recipe = Recipe.load(folder / "recipe.toml")
         backbone = resolve_backbone(recipe.backbone)
         engine = choose_engine(precision, device)
-        attention = "sdpa" if engine.precision == "fp32" else "eager"
+        attention = attention or ("sdpa" if engine.precision == "fp32" else "eager")
         network = build_network(recipe, backbone, description["labels"], attention=attention)
         load_adapter(network, folder)
-        store_frozen(network, engine)
+        settle(network, engine)
         tokenizer = load_tokenizer(folder)
         return cls(network.eval(), tokenizer, recipe, engine, float(description["temperature"]))
 

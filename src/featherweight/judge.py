@@ -52,8 +52,11 @@ def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:
     import pyarrow.parquet as pq
 
     part = path.with_name(path.name + ".part")
-    pq.write_table(pa.concat_tables([pa.table(columns) for columns in parts]), part)
-    part.replace(path)
+    try:
+        pq.write_table(pa.concat_tables([pa.table(columns) for columns in parts]), part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def evaluate_run(run: Run, data: str | None = None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def prepare(recipe: Recipe) -> Prepared:
     _require_length(recipe, backbone)
 
     from featherweight.model.adapter import build_network, initialise_from_data
-    from featherweight.model.engine import choose_engine, store_frozen
+    from featherweight.model.engine import choose_engine, settle
     from featherweight.model.tokenizer import load_tokenizer
     from featherweight.training.accelerator import build_accelerator
     from featherweight.training.loss import class_weights
@@ -109,7 +109,7 @@ def prepare(recipe: Recipe) -> Prepared:
         raise FeatherweightError(
             f"the live model trains {network.trainable_count():,} parameters, not {weight.total:,} as weighed; please report"
         )
-    store_frozen(network, engine)
+    settle(network, engine)
     return Prepared(
         recipe, weight, backbone, splits, tokenizer, train_rows, validation, network, engine, accelerator
     )
@@ -120,6 +120,7 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     from featherweight.evaluation.calibration import fit_temperature
     from featherweight.model.adapter import save_adapter
     from featherweight.report.page import write_report
+    from featherweight.report.plots import draw_plots
     from featherweight.verification import verify_in_fresh_process
 
     recipe, validation = prepared.recipe, prepared.splits.validation
@@ -138,8 +139,9 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
         "peak_memory_bytes": peak_memory_bytes(),
     }
     write_json(folder / "environment.json", environment)
-    write_report(folder)
     write_json(folder / "verification.json", proof)
+    draw_plots(folder)
+    write_report(folder)
 
 
 def _write_evaluation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from featherweight.errors import UserError
-from featherweight.run import Run
+from featherweight.run import Run, disk_refusal
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 
@@ -17,16 +17,13 @@ def predict_file(run: str | Path, source: str, out: Path, *, kaggle: bool = Fals
     ``ID,Label`` with label numbers. Raises UserError on a wrong ending, an existing file, or texts that cannot be read.
     """
     _check_target(out, kaggle, replace)
-    folder = Run(run).folder if (Path(run) / "recipe.toml").is_file() else Path(run)
+    recipe = Run(run).recipe
 
     from featherweight.classifier import Classifier
     from featherweight.data.sources import read_rows
 
-    if not folder.is_dir():
-        raise UserError(f"{run}: no such run folder")
-    recipe = Run(folder).recipe
     rows = read_rows(source, recipe.data, split="test", labelled=False)
-    classifier = Classifier.load(folder)
+    classifier = Classifier.load(run)
     probabilities = classifier.probabilities(rows.texts)
     best = probabilities.argmax(1)
     ids = rows.ids or [str(number) for number in range(len(rows.texts))]
@@ -63,5 +60,7 @@ def _write(columns: dict[str, list], out: Path) -> None:
         else:
             table.to_parquet(part, index=False)
         part.replace(out)
+    except OSError as error:
+        raise disk_refusal(error, out) or error from None
     finally:
         part.unlink(missing_ok=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,8 @@ class Run:
         if not (self.folder / "recipe.toml").is_file():
             raise UserError(f"{folder}: no run folder (there is no recipe.toml in it)")
         version = self.environment.get("format", FORMAT) if (self.folder / "environment.json").is_file() else FORMAT
+        if not isinstance(version, int):
+            raise UserError(f"{self.folder / 'environment.json'}: damaged: format is {version!r}, not a number")
         if version > FORMAT:
             raise UserError(f"{folder}: written by a newer Featherweight (layout {version}, this one reads {FORMAT}); update it")
 
@@ -48,7 +54,10 @@ class Run:
     @property
     def evaluation(self) -> dict[str, Any]:
         """Figures on validation, test and shift sets."""
-        return read_json(self.folder / "evaluation.json")
+        figures = read_json(self.folder / "evaluation.json")
+        if "validation" not in figures:
+            raise UserError(f"{self.folder / 'evaluation.json'}: damaged: there are no figures of the validation set in it")
+        return figures
 
     @property
     def adapter(self) -> Path:
@@ -62,31 +71,44 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """All records of steps and evaluations, in order."""
+        """All whole records of steps and evaluations, in order."""
         path = self.folder / "history.jsonl"
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+        records = []
+        for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
+            # A run that was cut off while it wrote leaves half a last line.
+            with suppress(json.JSONDecodeError):
+                records.append(json.loads(line))
+        return records
 
     @property
     def complete(self) -> bool:
-        """Whether the run went through to its verified end."""
-        return (self.folder / "verification.json").is_file()
+        """Whether the run went through to its verified end: the report is the last file that is written."""
+        return (self.folder / "verification.json").is_file() and self.report.is_file()
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; UserError where the file is missing or damaged."""
     try:
-        return json.loads(path.read_text("utf-8"))
+        values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: missing; the run did not get that far or the file was removed") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: damaged: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: damaged: it holds no JSON object")
+    return values
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file beside its place and rename it: it is there whole or not at all."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, "utf-8")
-    part.replace(path)
+    try:
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)  # a full disk does not say which file it was
+        raise
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -100,11 +122,13 @@ def free_folder(recipe: Recipe, out: str | Path | None, *, resume: bool) -> Path
         candidates = (Path("runs") / (recipe.name + suffix) for suffix in _suffixes())
         return next(path for path in candidates if resume or not path.exists())
     folder = Path(out)
-    if folder.is_file():
-        raise UserError(f"--out {folder}: is a file; name a folder")
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        what = "holds another run" if (folder / "recipe.toml").exists() else "is not empty"
-        raise UserError(f"--out {folder}: {what}; name a new folder, or go on with that run by --resume")
+    if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
+        raise UserError(f"--out {folder}: {file} is no folder; name another")
+    holds_run = (folder / "recipe.toml").exists()
+    if holds_run and not resume:
+        raise UserError(f"--out {folder}: holds another run; name a new folder, or go on with that run by --resume")
+    if not holds_run and folder.exists() and any(folder.iterdir()):
+        raise UserError(f"--out {folder}: is not empty and holds no run; name a new folder")
     return folder
 
 
@@ -118,12 +142,16 @@ def _suffixes() -> Iterator[str]:
 
 @contextmanager
 def locked(folder: Path | None) -> Iterator[None]:
-    """Hold the run folder (where one is given) for this process; UserError where another process trains in it."""
+    """Hold the run folder (where one is given) for this process; UserError where another process trains in it.
+
+    The folder is made where there is none, and taken away again where nothing came to be in it.
+    """
     if folder is None:
         yield
         return
     import fcntl
 
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
@@ -131,6 +159,40 @@ def locked(folder: Path | None) -> Iterator[None]:
         except OSError:
             raise UserError(f"{folder}: another process is training in this run folder") from None
         try:
-            yield
+            with _swept(folder):
+                yield
         finally:
             (folder / ".lock").unlink(missing_ok=True)
+            with suppress(OSError):  # not empty, as a rule
+                for place in made:
+                    place.rmdir()
+
+
+@contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """After bad input or a full disk leave nothing half-written, and nothing at all where nothing was trained."""
+    new = not (folder / "recipe.toml").exists()
+    try:
+        yield
+    except Exception as error:
+        refusal = error if isinstance(error, UserError) else disk_refusal(error, folder)
+        if refusal is None:
+            raise
+        trained = (folder / "adapter").exists() or any(folder.glob("checkpoint/step-*"))
+        for path in list(folder.glob("*" if new and not trained else "**/*part")):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        raise refusal from error
+
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def disk_refusal(error: Exception, place: Path) -> UserError | None:
+    """The UserError for a disk that is full or closed to writing at ``place``; None for any other failure."""
+    number = getattr(error, "errno", None)
+    if number is None and (wrapped := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(wrapped[1])  # safetensors gives the system's error as text
+    if number not in _DISK:
+        return None
+    where = getattr(error, "filename", None) or place
+    return UserError(f"{where}: cannot be written: {os.strerror(number)}; free some space or name another folder")

@@ -38,8 +38,9 @@ def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
     from featherweight.classifier import Classifier
 
     texts, live = question["texts"], np.array(question["logits"])
-    reloaded = Classifier.load(folder, precision=question["precision"]).logits(texts)
-    plain = Classifier.load(folder, precision="fp32", device="cpu")
+    # The live model was trained with eager attention; PEFT's own loading takes sdpa. Each rounds in its own way.
+    reloaded = Classifier.load(folder, precision=question["precision"], attention="eager").logits(texts)
+    plain = Classifier.load(folder, precision="fp32", device="cpu", attention="sdpa")
     ours, theirs = plain.logits(texts[:8]), _peft_logits(folder / "adapter", plain, texts[:8])
     result: dict[str, Any] = {"reloaded": _difference(live, reloaded)}
     if theirs is not None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 import typer
 
 from featherweight.cli import check, doctor, evaluate, plan, predict, recipes, report, train, weigh
 from featherweight.errors import FeatherweightError
+from featherweight.run import disk_refusal
+
+# The base of all mistakes in arguments, for which typer exports no name of its own.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="featherweight",
@@ -23,9 +28,18 @@ for verb in (train, weigh, plan, evaluate, report, predict, check, recipes, doct
     app.command(verb.NAME)(verb.command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from featherweight import __version__
+
+        print(f"featherweight {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
 ) -> None:
     """Options of every verb."""
     if debug:
@@ -35,23 +49,33 @@ def options(
 def main() -> None:
     """Run the command line; errors are one or two lines, exit code 2 for bad input and 1 for failure."""
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], prog_name="featherweight", standalone_mode=False)
+        sys.stdout.flush()
     except FeatherweightError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
+    except UsageError as error:
+        _fail(_usage(error), 2)
     except BrokenPipeError:
         # The reader (head, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG):
-            raise
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror}; free some space or name another folder", 2)
+    except Exception as error:
+        if refusal := disk_refusal(error, Path.cwd()):
+            _fail(str(refusal), 2)
+        what = str(error).strip().partition("\n")[0]
+        _fail(f"{type(error).__name__}: {what}\nThis is a fault of the program; --debug before the verb shows where", 1)
+    else:
+        if code == 130:  # what typer makes of Ctrl-C
+            print("featherweight: interrupted", file=sys.stderr)
+        sys.exit(code)
 
 
-def _fail(message: str, code: int) -> None:
+def _usage(error: Exception) -> str:
+    verb = getattr(getattr(error, "ctx", None), "command_path", "featherweight")
+    return f"{' '.join(error.format_message().split())}\nSee: {verb} --help"  # type: ignore[attr-defined]
+
+
+def _fail(message: str, code: int) -> NoReturn:
     if os.environ.get("FEATHERWEIGHT_DEBUG"):
         raise  # noqa: PLE0704 (called from an except clause alone)
     print(f"featherweight: {message}", file=sys.stderr)

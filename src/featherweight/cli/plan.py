@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ def command(
     from featherweight.model.backbones import config_of
     from featherweight.model.plan import plan
     from featherweight.recipe import Recipe
+    from featherweight.run import write_whole
 
     if (row is None) != (out is None):
         raise UserError("--row and --out go together: --row 1 --out my-recipe.toml")
@@ -37,8 +39,10 @@ def command(
         raise UserError(f"--row {row}: the table has {len(rows)} rows")
     if out.exists():
         raise UserError(f"--out {out}: exists; name a new file")
-    chosen = recipe.with_values(adapter=rows[row - 1].adapter())
-    out.write_text(chosen.model_copy(update={"name": out.stem}).to_toml(), "utf-8")
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: the folder {out.parent} does not exist")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).strip("-._") or "plan"
+    write_whole(out, recipe.with_values(name=name, adapter=rows[row - 1].adapter()).to_toml())
     print(f"{out}: {rows[row - 1].total:,} trainable parameters; set [data] and train it by: featherweight train {out}")
 
 

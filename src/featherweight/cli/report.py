@@ -10,6 +10,7 @@ NAME = "report"
 def command(run: RunArgument) -> None:
     """Draw a run's pictures and write its report.html anew."""
     from featherweight.report.page import write_report
-    from featherweight.run import Run
+    from featherweight.report.plots import draw_plots
 
-    print(f"Report: {write_report(Run(run).folder)}")
+    pictures = draw_plots(run)
+    print(f"Report: {write_report(run)}" + (f"\nPictures: {pictures[0].parent}" if pictures else ""))

@@ -101,7 +101,7 @@ def _fingerprint(texts: Sequence[str], serialized: str, max_length: int) -> str:
 def _tokenize(texts: Sequence[str], serialized: str, max_length: int) -> _Kept:
     backend = _fresh(serialized)
     backend.enable_truncation(max_length)
-    parts: list[NDArray[np.int32]] = []
+    parts = [np.zeros(0, np.int32)]
     offsets = np.zeros(len(texts) + 1, np.int64)
     cut_rows = 0
     for start in range(0, len(texts), _CHUNK):

@@ -145,8 +145,6 @@ def _labels(
     data: DataRecipe,
     label_names: Sequence[str] | None,
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    if len(set(data.labels)) < len(data.labels):
-        raise UserError(f"data.labels: a class is named twice: {', '.join(data.labels)}")
     names = label_names or data.labels or (AG_NEWS if source in BUILT_IN else None)
     column = label_column(table, data)
     own = source in (data.train, data.validation, data.test)

@@ -57,6 +57,7 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
 
     Both keep the order of ``rows``. Raises UserError where a class is too small to be split, or too few rows remain.
     """
+    _require_two_of_each(rows, "a validation split by class")
     wanted = round(size * len(rows)) if size < 1 else int(size)
     classes = len(rows.label_names)
     if not classes <= wanted <= len(rows) - classes:
@@ -64,10 +65,9 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
             f"{rows.origin}: {len(rows):,} rows of {classes} classes cannot give {wanted:,} validation rows\n"
             "Change data.validation_size (both sides need a row of each class), or name a data.validation file"
         )
-    _require_two_of_each(rows, "a validation split by class")
     kept, held_out = _draw(rows, wanted, seed)
     train = rows.take(kept)
-    _require_classes(train)
+    _require_all_left(train, rows, "data.validation_size")
     return train, rows.take(held_out)
 
 
@@ -101,7 +101,7 @@ def _sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]
         raise UserError(f"data.train_rows = {wanted}: there are {len(rows.label_names)} classes; ask for more rows")
     _require_two_of_each(rows, "a sample by class")
     sample = rows.take(_draw(rows, wanted, seed)[1])
-    _require_classes(sample)
+    _require_all_left(sample, rows, "data.train_rows")
     return sample, []
 
 
@@ -137,6 +137,16 @@ def _require_two_of_each(rows: Rows, purpose: str) -> None:
         raise UserError(
             f"{rows.origin}: class {name!r} has {counts.min()} row; {purpose} needs two of each class\n"
             "Add rows, leave the class out, or name a data.validation file"
+        )
+
+
+def _require_all_left(train: Rows, rows: Rows, key: str) -> None:
+    lost = [place for place, count in enumerate(_counts(train).tolist()) if not count]
+    if lost:
+        name, count = rows.label_names[lost[0]], _counts(rows)[lost[0]]
+        raise UserError(
+            f"{rows.origin}: class {name!r} has {count} of {len(rows):,} rows, and {key} leaves none to train on\n"
+            f"Change {key}, or add rows of that class"
         )
 
 

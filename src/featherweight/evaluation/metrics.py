@@ -23,8 +23,8 @@ def evaluate(
     """Every figure of one evaluated set, ready for JSON.
 
     ``logits`` [rows, classes], ``labels`` [rows] as class numbers. Shares and probabilities lie between 0 and 1, log
-    losses are in nats. Keys that end in ``_scaled`` hold for the logits divided by ``temperature``. Macro-F1 is the mean
-    over the classes that occur among the labels or the predictions, as in scikit-learn.
+    losses are in nats. Keys that end in ``_scaled`` hold for the logits divided by ``temperature``. Macro-F1 is the
+    mean over the classes that occur among the labels or the predictions, as in scikit-learn.
     Raises UserError where a logit is not finite, ValueError where shapes or labels do not fit.
     """
     logits, labels = checked(logits, labels, len(label_names))
@@ -117,7 +117,10 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
 def surest_mistakes(
     logits: ArrayLike, labels: ArrayLike, texts: Sequence[str], label_names: Sequence[str], count: int
 ) -> list[dict[str, Any]]:
-    """The ``count`` wrong predictions of the highest probability, surest first; ``row`` counts data rows from 1."""
+    """The ``count`` wrong predictions of the highest probability, surest first.
+
+    ``row`` is the place in ``texts``, from 0, as in predictions.parquet.
+    """
     logits, labels = checked(logits, labels, len(label_names))
     probabilities = softmax(logits, axis=1)
     predicted, surety = probabilities.argmax(axis=1), probabilities.max(axis=1)
@@ -125,7 +128,7 @@ def surest_mistakes(
     order = wrong[np.argsort(-surety[wrong], kind="stable")][:count]
     return [
         {
-            "row": int(row) + 1,
+            "row": int(row),
             "text": texts[row],
             "label": label_names[labels[row]],
             "predicted": label_names[predicted[row]],

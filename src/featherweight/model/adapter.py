@@ -47,7 +47,7 @@ def build_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], *, 
         base = _load_base(backbone, labels, native, attention, recipe.training.encoder_dropout)
         encoder = _attach_lora(base, recipe, architecture, backbone)
         head = None if native else LinearHead(architecture.hidden, len(labels), recipe.adapter.pooling)
-    network = Network(encoder, head, tuple(labels))
+    network = Network(encoder, head, tuple(labels), architecture)
     _mark_trainable(network, recipe.adapter, architecture)
     return network
 

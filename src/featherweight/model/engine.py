@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from featherweight.errors import UserError
+from featherweight.model.lean import lean_encoder
+from featherweight.model.network import Network
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -20,6 +21,8 @@ class Engine:
     device: str
     precision: str
     reason: str
+    lean: bool = True
+    """Whether the lean pass may serve; off, transformers' own forward pass runs (for comparison)."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -60,12 +63,16 @@ def processor_flags() -> set[str]:
     return set()
 
 
-def store_frozen(network: nn.Module, engine: Engine) -> None:
-    """Move ``network`` to the device and keep its frozen matrices once, in the compute type; trained tensors stay fp32."""
+def settle(network: Network, engine: Engine) -> None:
+    """Bring ``network`` to the engine: device, frozen matrices once and in the compute type, the lean pass where it fits.
+
+    Trained tensors stay in fp32. On a processor, post-norm encoders get the lean pass; others run transformers' own.
+    """
     network.to(engine.device)
     for parameter in network.parameters():
         if not parameter.requires_grad and parameter.ndim > 1:
             parameter.data = parameter.data.to(engine.dtype)
+    network.lean = lean_encoder(network, engine.dtype) if engine.device == "cpu" and engine.lean else None
 
 
 def autocast(engine: Engine) -> torch.autocast:

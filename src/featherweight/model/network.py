@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from featherweight.model.architectures import Architecture
+
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from featherweight.model.lean import LeanEncoder
 
 
 class LinearHead(nn.Module):
@@ -39,18 +41,30 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
 class Network(nn.Module):
     """Encoder, adapter and head behind one call: token numbers in, logits out."""
 
-    def __init__(self, encoder: PeftModel | nn.Module, head: LinearHead | None, labels: tuple[str, ...]) -> None:
+    def __init__(
+        self, encoder: nn.Module, head: LinearHead | None, labels: tuple[str, ...], architecture: Architecture
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
         self.labels = labels
+        self.architecture = architecture
+        self.lean: LeanEncoder | None = None
+        """The lean pass, where one is set; transformers' own forward otherwise."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens]."""
+        if self.lean is not None:
+            return self._lean_forward(input_ids, attention_mask)
         output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         if self.head is None:
             return output.logits.float()
         return self.head(output.last_hidden_state, attention_mask)
+
+    def plain_encoder(self) -> Any:
+        """transformers' encoder inside PEFT's and the classification class's wrapping."""
+        inner = self.encoder.get_base_model() if hasattr(self.encoder, "get_base_model") else self.encoder
+        return getattr(inner, self.architecture.prefix) if self.head is None else inner
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Everything that is trained, by name, each tensor once."""
@@ -59,3 +73,21 @@ class Network(nn.Module):
     def trainable_count(self) -> int:
         """Number of trained parameters on the live model, each tensor counted once."""
         return sum(tensor.numel() for tensor in self.trainable().values())
+
+    def _lean_forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        assert self.lean is not None
+        first_only = self.head is None or self.head.pooling == "first"
+        with torch.autocast(input_ids.device.type, enabled=False):
+            states = self.lean(input_ids, attention_mask, first_only=first_only)
+            if self.head is not None:
+                return self.head(states, attention_mask)
+            return self._native_head(states.float())
+
+    def _native_head(self, states: Tensor) -> Tensor:
+        """The classification class's own head, in fp32, on the first token's states [batch, 1, hidden]."""
+        model: Any = self.encoder.get_base_model() if hasattr(self.encoder, "get_base_model") else self.encoder
+        if self.architecture.model_type == "bert":
+            return model.classifier(model.dropout(model.bert.pooler(states)))
+        if self.architecture.model_type == "distilbert":
+            return model.classifier(model.dropout(torch.relu(model.pre_classifier(states[:, 0]))))
+        return model.classifier(states)

@@ -47,25 +47,36 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
     column(axes, 2.05, "rows", [f"{row['support']:,}" for row in rows])
 
 
-def draw_weigh_in(axes: Axes, weigh: dict[str, Any]) -> None:
-    """Each component begins where the one before ends; the last row is their sum, before the line of the budget."""
+def draw_weigh_in(axes: Axes, weigh: dict[str, Any], *, two_lines: bool = True) -> None:
+    """Each component begins where the one before ends; the last row is their sum, before the line of the budget.
+
+    ``two_lines`` breaks long names after the first comma; without, small type keeps them on one.
+    """
     parts, total, budget = weigh["components"], weigh["total"], weigh["budget"]
-    counts = [part["parameters"] for part in parts]
+    counts, names = [part["parameters"] for part in parts], [*(part["name"] for part in parts), "total"]
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]) if counts else np.zeros(0)
     colours = [KIND_COLOURS.get(part["kind"], MUTED) for part in parts]
     axes.barh(range(len(parts)), counts, left=starts, height=0.56, color=colours, edgecolor=colours, lw=0.8)
     axes.barh(len(parts), total, height=0.56, color=MUTED, lw=0)
-    rows_down(axes, [*(shorten(part["name"], 34) for part in parts), "total"])
+    rows_down(axes, component_names(weigh) if two_lines else [shorten(name, 42) for name in names])
+    if not two_lines:
+        axes.tick_params(axis="y", labelsize=7.5)
     axes.get_yticklabels()[-1].set_weight("bold")
     axes.axvline(budget, color=INK, lw=1.4)
     axes.set_xlim(0, max(budget, total) * 1.006)
     axes.annotate(
-        f"budget {budget:,}, {budget - total:,} to spare", (budget, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
-        textcoords="offset points", ha="right", va="bottom", color=INK, gid="above",
+        f"budget {budget:,}, {budget - total:,} to spare", (budget, 1), (0, 4),
+        xycoords=("data", "axes fraction"), textcoords="offset points", ha="right", va="bottom", color=INK, gid="above",
     )  # fmt: skip
     _count_axis(axes)
     column(axes, 0.8, "", [*(f"{count:,}" for count in counts), f"{total:,}"])
     axes.texts[-1].set_weight("bold")
+
+
+def component_names(weigh: dict[str, Any]) -> list[str]:
+    """Names of the components, the long ones broken after their first comma, and of their total."""
+    pairs = [part["name"].split(", ", 1 if len(part["name"]) > 24 else 0) for part in weigh["components"]]
+    return [*("\n".join(shorten(line, 28) for line in pair) for pair in pairs), "total"]
 
 
 def draw_shift(axes: Axes, sets: dict[str, dict[str, Any]]) -> None:

@@ -85,7 +85,7 @@ def _cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -
         if not counts[i, j] and len(counts) > MOST_NUMBERED and i != j:
             continue  # thousands of empty squares say nothing and weigh a lot
         squares.append(Rectangle((j - 0.5 + gap, i - 0.5 + gap), 1 - 2 * gap, 1 - 2 * gap))
-        colours.append(_colour(i == j, shares[i, j], bool(counts[i, j]), to_rgb))
+        colours.append(_colour(i == j, float(shares[i, j]), bool(counts[i, j]), to_rgb))
     axes.add_collection(PatchCollection(squares, facecolors=colours, edgecolors="none", linewidths=0))
 
 
@@ -107,7 +107,9 @@ def _numbers(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64])
             axes.text(j, i, f"{counts[i, j]:,}", size=size, alpha=1 if counts[i, j] else 0.6, **style)
             continue
         weight = "bold" if i == j else "normal"
-        axes.annotate(f"{counts[i, j]:,}", (j, i), (0, 5), textcoords="offset points", size=size, weight=weight, **style)
+        axes.annotate(
+            f"{counts[i, j]:,}", (j, i), (0, 5), textcoords="offset points", size=size, weight=weight, **style
+        )
         axes.annotate(f"{shares[i, j]:.1%}", (j, i), (0, -7), textcoords="offset points", size=7, **style)
 
 

@@ -32,7 +32,8 @@ def draw_accuracy(axes: Axes, run: Contents) -> None:
     """Training accuracy, smoothed, with the single batches behind it, and validation accuracy with its best step."""
     _training(axes, run, "accuracy")
     steps, accuracies = _validation(run, "accuracy")
-    best = int(np.argmax(accuracies)) if len(accuracies) else None
+    kept = np.flatnonzero(steps == run.evaluation.get("best_step"))
+    best = int(kept[0] if len(kept) else np.argmax(accuracies)) if len(accuracies) else None
     label = "validation" if best is None else f"validation (best {accuracies[best]:.1%})"
     _validation_line(axes, steps, accuracies, label)
     if best is not None and len(accuracies) > 1:
@@ -48,7 +49,7 @@ def draw_learning_rate(axes: Axes, run: Contents) -> None:
     power = math.floor(math.log10(rates.max())) if len(rates) and rates.max() > 0 else 0
     axes.plot(steps, rates / 10.0**power, "-" if len(steps) > 1 else "o", color=BLUE)
     digits = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    axes.set(ylabel=f"learning rate (× 10{digits})")
+    axes.set(ylabel=f"learning rate (× 10{digits})" if power else "learning rate")
     axes.set_ylim(0, (rates.max() / 10.0**power if len(rates) and rates.max() > 0 else 1) * 1.08)
     _finish(axes, run, legend=False)
 
@@ -68,7 +69,9 @@ def _training(axes: Axes, run: Contents, key: str) -> float:
     few = len(steps) < 8
     axes.plot(steps[thin], values[thin], ".", color=BLUE, alpha=1 if few else 0.35, ms=6 if few else 4, mew=0)
     means = values if few else smooth(values)
-    axes.plot(steps, means, color=BLUE, label="training" if few else "training (smoothed)", marker="o" if few else "", ms=4)
+    axes.plot(
+        steps, means, color=BLUE, label="training" if few else "training (smoothed)", marker="o" if few else "", ms=4
+    )
     # A few wild batches must not press the curves flat.
     return float(max(means.max(), np.quantile(values, 0.98)))
 
@@ -103,7 +106,7 @@ def _finish(axes: Axes, run: Contents, legend: bool = True) -> None:
 
     _, epochs = _finite(run, "epoch")
     axes.set_xlabel(f"step ({epochs[-1]:.3g} epochs)" if len(epochs) else "step")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     axes.margins(x=0.02)
     if legend and axes.get_legend_handles_labels()[0]:

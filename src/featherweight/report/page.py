@@ -92,15 +92,16 @@ def _environment(run: Contents) -> dict[str, str]:
             continue
         name = key.replace("_", " ")
         if isinstance(value, dict):
-            rows |= {f"{name}: {part}": _plain(inner) for part, inner in value.items()}
+            rows |= {f"{name}: {part}": _plain(inner) for part, inner in value.items() if inner is not None}
         else:
-            rows[name] = headline.size(value) if key.endswith("_bytes") else _plain(value)
+            size = key.endswith("_bytes")
+            rows[name.removesuffix(" bytes")] = headline.size(value) if size else _plain(value)
     return rows
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+        return ", ".join(f"{key.replace('_', ' ')} {_plain(inner)}" for key, inner in value.items())
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
     if isinstance(value, bool):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featherweight.report.bars import draw_per_class, draw_shift, draw_weigh_in, shown_classes
+from featherweight.report.bars import component_names, draw_per_class, draw_shift, draw_weigh_in, shown_classes
 from featherweight.report.confusion import draw_confusion, matrix_inches
 from featherweight.report.contents import Contents, read_contents
 from featherweight.report.curves import draw_accuracy, draw_learning_rate, draw_loss
@@ -39,7 +39,7 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
     run = read_contents(Path(run_folder))
     folder = run.folder / "plots"
     with drawing():
-        subjects = {**available(run)}
+        subjects = available(run)
         curves = [subjects.pop(key) for key in ("loss", "accuracy") if key in subjects]
         figures = {name: _titled(draw, name) for name, draw in subjects.items()}
         if curves:
@@ -66,8 +66,8 @@ def available(run: Contents) -> dict[str, Callable[[], Figure]]:
         found["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
         found["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
     if run.weigh:
-        names = [*(part["name"] for part in run.weigh["components"]), "total"]
-        found["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh))
+        names = component_names(run.weigh)
+        found["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh), 0.36)
     if run.shift and run.judged:
         sets = {run.judged[0]: run.judged[1], **run.shift}
         found["shift"] = lambda: _rows(list(sets), lambda axes: draw_shift(axes, sets))
@@ -80,10 +80,10 @@ def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure
     return figure
 
 
-def _rows(names: list[str], draw: Callable[[Axes], None]) -> Figure:
-    """A figure of horizontal rows, as wide as its names need and no wider: it is read on phones too."""
-    letters = min(34, max(map(len, names), default=0))
-    return _single(4.0 + max(0.0, 0.062 * (letters - 10)), 0.85 + 0.26 * len(names), draw)
+def _rows(names: list[str], draw: Callable[[Axes], None], row_height: float = 0.26) -> Figure:
+    """A figure of horizontal rows, as wide as its names need and no wider: it is read on phones too; inches."""
+    letters = min(30, max((len(line) for name in names for line in name.split("\n")), default=0))
+    return _single(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + row_height * len(names), draw)
 
 
 def _titled(make: Callable[[], Figure], name: str) -> Figure:
@@ -98,5 +98,3 @@ def _side_by_side(run: Contents) -> Figure:
         draw(axes, run)
         title_above(axes, TITLES[name])
     return figure
-
-

@@ -23,7 +23,9 @@ def draw_reliability(axes: Axes, figures: dict[str, Any], *, square: bool = True
     if figures.get("reliability_scaled") and temperature != 1.0:
         error = figures["calibration_error_scaled"]
         _bins(axes, figures["reliability_scaled"], BLUE, f"after (T = {temperature:.2f}): error {error:.1%}")
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal" if square else "auto", xlabel="confidence", ylabel="accuracy")
+    axes.set(
+        xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal" if square else "auto", xlabel="confidence", ylabel="accuracy"
+    )
     axes.grid(True, color=GRID)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(_fifths())

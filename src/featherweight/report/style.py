@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,9 @@ def drawing() -> Iterator[None]:
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     fonts = ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
-    with matplotlib.rc_context({**SETTINGS, "font.family": fonts}):
+    with matplotlib.rc_context({**SETTINGS, "font.family": fonts}), warnings.catch_warnings():
+        # A script without an installed font shows as boxes in the PNG files; the page has the text itself.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
 
 
@@ -90,7 +93,7 @@ def save_png(figure: Figure, path: Path) -> Path:
 
 
 def to_svg(figure: Figure, label: str) -> str:
-    """The figure as an inline SVG element: transparent, colours as CSS variables, real text; ``label`` is read aloud."""
+    """The figure as an inline SVG element: transparent, colours as CSS variables, real text; ``label`` names it."""
     import matplotlib
     from markupsafe import escape
 
@@ -128,8 +131,8 @@ def percent_tick(share: float, _: int | None = None) -> str:
 def legend_above(axes: Axes, columns: int = 4) -> None:
     """A legend above the axes, where no curve can run into it."""
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, labelspacing=0.25, borderaxespad=0.2, borderpad=0, handlelength=1.3, handletextpad=0.6,
-        columnspacing=1.5,
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, labelspacing=0.25, borderaxespad=0.2, borderpad=0,
+        handlelength=1.3, handletextpad=0.6, columnspacing=1.5,
     )  # fmt: skip
 
 

@@ -1,0 +1,175 @@
+"""A lean forward pass for post-norm encoders (BERT, RoBERTa, DistilBERT, MPNet, ELECTRA) on the processor.
+
+It computes what transformers' own classes compute, from the same parameters, with less: query, key and value in one
+matrix product, frozen matrices in the compute type and stored once, all adapters of a product in two small products,
+no gradient that LoRA does not need, and in the last layer nothing but what the head reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from featherweight.model.architectures import Architecture
+from featherweight.model.lean_functions import AdaptedLinear, Attention, merge_heads, probabilities
+
+if TYPE_CHECKING:
+    from featherweight.model.network import Network
+
+_NORMS = {
+    "bert": ("attention.output.LayerNorm", "output.LayerNorm"),
+    "roberta": ("attention.output.LayerNorm", "output.LayerNorm"),
+    "xlm-roberta": ("attention.output.LayerNorm", "output.LayerNorm"),
+    "camembert": ("attention.output.LayerNorm", "output.LayerNorm"),
+    "electra": ("attention.output.LayerNorm", "output.LayerNorm"),
+    "mpnet": ("attention.LayerNorm", "output.LayerNorm"),
+    "distilbert": ("sa_layer_norm", "output_layer_norm"),
+}
+_MASKED = -1e4  # exp of it is zero in fp32, and bf16 holds it
+
+
+class AdaptedBlock:
+    """One or several linear layers on the same input, computed as one: frozen weight, bias, adapters."""
+
+    def __init__(self, modules: list[nn.Module], dtype: torch.dtype) -> None:
+        plain = [getattr(module, "base_layer", module) for module in modules]
+        self.weight = torch.cat([layer.weight.detach().to(dtype) for layer in plain])
+        self._biases = [layer.bias for layer in plain]
+        self._dtype = dtype
+        self._adapters: list[tuple[nn.Parameter, nn.Parameter, float, int]] = []
+        start = 0
+        for module, layer in zip(modules, plain, strict=True):
+            # The module reads its weight from the joined matrix: it is stored once.
+            layer.weight.data = self.weight[start : start + layer.weight.shape[0]]
+            if hasattr(module, "lora_A"):
+                down, up = module.lora_A["default"].weight, module.lora_B["default"].weight
+                self._adapters.append((down, up, module.scaling["default"], start))
+            start += layer.weight.shape[0]
+
+    def bias(self) -> Tensor:
+        """All biases, [out], in the compute type."""
+        return torch.cat(self._biases).to(self._dtype)
+
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """All adapters' A as one [rank, in], and their scaled B as one block matrix [out, rank]."""
+        down = torch.cat([adapter[0] for adapter in self._adapters])
+        up = down.new_zeros(self.weight.shape[0], down.shape[0])
+        column = 0
+        for _, matrix, scale, start in self._adapters:
+            up[start : start + matrix.shape[0], column : column + matrix.shape[1]] = scale * matrix
+            column += matrix.shape[1]
+        return down.to(self._dtype), up.to(self._dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[tokens, in] to [tokens, out]."""
+        if not self._adapters:
+            return torch.addmm(self.bias(), x, self.weight.t())
+        return AdaptedLinear.apply(x, self.weight, self.bias(), *self.matrices())
+
+
+@dataclass
+class LeanLayer:
+    """The parts of one encoder layer."""
+
+    joined: AdaptedBlock
+    output: AdaptedBlock
+    up: AdaptedBlock
+    down: AdaptedBlock
+    norms: tuple[nn.LayerNorm, nn.LayerNorm]
+    heads: int
+
+    def __call__(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
+        """Hidden states [tokens, hidden] after this layer."""
+        context = Attention.apply(self.joined(x), self.heads, batch, added)
+        return self._rest(x, context)
+
+    def first_tokens(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
+        """The same for each text's first token alone, [batch, hidden]; keys and values still come from all tokens."""
+        joined = self.joined(x)
+        length, size = x.shape[0] // batch, x.shape[1] // self.heads
+        split = joined.view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
+        query, key, value = (part.reshape(batch * self.heads, -1, size) for part in (split[0][:, :, :1], *split[1:]))
+        share = probabilities(query, key, None if added is None else added[:, :1])
+        context = merge_heads(torch.bmm(share, value), batch, self.heads)
+        return self._rest(x.view(batch, length, -1)[:, 0], context)
+
+    def _rest(self, x: Tensor, context: Tensor) -> Tensor:
+        x = _norm(self.output(context) + x, self.norms[0])
+        return _norm(self.down(functional.gelu(self.up(x))) + x, self.norms[1])
+
+
+class LeanEncoder:
+    """The encoder of a network, read from transformers' modules; trained tensors are the modules' own."""
+
+    def __init__(self, encoder: nn.Module, architecture: Architecture, dtype: torch.dtype) -> None:
+        self._encoder = encoder
+        self._dtype = dtype
+        heads = encoder.config.num_attention_heads
+        # ELECTRA's embeddings may be narrower than its layers.
+        project = getattr(encoder, "embeddings_project", None)
+        self._project = AdaptedBlock([project], dtype) if project is not None else None
+        self._layers = [_layer(encoder, architecture, number, heads, dtype) for number in range(architecture.layers)]
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor, *, first_only: bool) -> Tensor:
+        """Last hidden states [batch, t, hidden], or with ``first_only`` the first token's alone, [batch, 1, hidden]."""
+        batch, length = input_ids.shape
+        states = self._encoder.embeddings(input_ids)
+        added = self._added(attention_mask, states)
+        x = states.reshape(batch * length, -1).to(self._dtype)
+        x = self._project(x) if self._project else x
+        for layer in self._layers[:-1]:
+            x = layer(x, batch, added)
+        last = self._layers[-1].first_tokens if first_only else self._layers[-1]
+        return last(x, batch, added).view(batch, -1, x.shape[1])
+
+    def _added(self, attention_mask: Tensor, states: Tensor) -> Tensor | None:
+        """What joins the attention scores, [batch * heads, 1 or t, t]: MPNet's position bias, and the padding's mask."""
+        batch, length = attention_mask.shape
+        heads = self._layers[0].heads
+        added: Tensor | None = None
+        if hasattr(self._encoder, "encoder") and hasattr(self._encoder.encoder, "compute_position_bias"):
+            added = self._encoder.encoder.compute_position_bias(states[:1]).to(self._dtype)
+            added = added.expand(batch, heads, length, length)
+        if not bool(attention_mask.all()):
+            mask = (1 - attention_mask).to(self._dtype).mul_(_MASKED).view(batch, 1, 1, length)
+            added = mask.expand(batch, heads, 1, length) if added is None else added + mask
+        return None if added is None else added.reshape(batch * heads, -1, length)
+
+
+def lean_encoder(network: Network, dtype: torch.dtype) -> LeanEncoder | None:
+    """The lean pass for ``network``; None where the encoder or the adapter needs transformers' own one."""
+    encoder, architecture = network.plain_encoder(), network.architecture
+    config = encoder.config
+    activation = getattr(config, "hidden_act", getattr(config, "activation", None))
+    if architecture.model_type not in _NORMS or activation != "gelu" or not _all_biases(architecture):
+        return None
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout) and module.p > 0:
+            return None
+        if getattr(module, "use_dora", {}).get("default"):
+            return None
+    return LeanEncoder(encoder, architecture, dtype)
+
+
+def _all_biases(architecture: Architecture) -> bool:
+    return all(linear.bias for linear in architecture.linears) and len(architecture.linears) == 6 * architecture.layers
+
+
+def _layer(
+    encoder: nn.Module, architecture: Architecture, number: int, heads: int, dtype: torch.dtype
+) -> LeanLayer:
+    by_role = {linear.roles[0]: linear.name for linear in architecture.linears if linear.layer == number}
+    find: Any = encoder.get_submodule
+    joined = AdaptedBlock([find(by_role[role]) for role in ("query", "key", "value")], dtype)
+    others = [AdaptedBlock([find(by_role[role])], dtype) for role in ("attention_output", "mlp_up", "mlp_down")]
+    place = by_role["query"].split(f".{number}.")[0] + f".{number}."
+    norms = tuple(find(place + name) for name in _NORMS[architecture.model_type])
+    return LeanLayer(joined, *others, (norms[0], norms[1]), heads)
+
+
+def _norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    return functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)

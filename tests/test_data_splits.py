@@ -1,0 +1,143 @@
+"""The parts of a job: drawn by class and seed, labelled alike, and honest about their size."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featherweight.data.sources import Rows
+from featherweight.data.splits import half_width, load_splits, split_off
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+
+
+def recipe(seed: int = 0, shift: tuple[str, ...] = (), **data: Any) -> Recipe:
+    return Recipe.parse({"name": "t", "seed": seed, "data": data, "evaluation": {"shift": list(shift)}})
+
+
+def write_rows(path: Path, counts: dict[str, int], prefix: str = "") -> str:
+    rows = [
+        {"text": f"{prefix}{label} {number}", "label": label} for label in counts for number in range(counts[label])
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return str(path)
+
+
+def make_rows(counts: list[int]) -> Rows:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    names = tuple(f"class {number}" for number in range(len(counts)))
+    return Rows([f"text {number}" for number in range(len(labels))], labels, names, "made.csv")
+
+
+def test_newsbriefs_splits_by_class_and_brings_its_test() -> None:
+    splits = load_splits(recipe(train="newsbriefs", validation_size=0.15))
+    assert [len(splits.train), len(splits.validation), len(splits.test or ())] == [816, 144, 240]
+    assert splits.train.label_names == ("World", "Sports", "Business", "Sci/Tech")
+    for rows in (splits.train, splits.validation):
+        assert len(set(Counter(rows.labels.tolist()).values())) == 1
+    assert any("144 validation rows" in line and "±4.9 points" in line for line in splits.warnings)
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    first, again, other = (load_splits(recipe(seed, validation_size=100)).validation.texts for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(2, 60), min_size=2, max_size=5), st.floats(0.05, 0.6), st.integers(0, 2**31 - 1))
+def test_a_split_loses_no_row_and_keeps_the_shares(counts: list[int], size: float, seed: int) -> None:
+    rows = make_rows(counts)
+    try:
+        train, validation = split_off(rows, size, seed)
+    except UserError:
+        wanted = round(size * len(rows))
+        assert wanted < len(counts) or min(counts) * (1 - size) < 1.5 or len(rows) - wanted < len(counts)
+        return
+    assert sorted(train.texts + validation.texts) == sorted(rows.texts)
+    assert len(validation) == round(size * len(rows))
+    for label, count in enumerate(counts):
+        assert abs((validation.labels == label).sum() - count * len(validation) / len(rows)) <= 1
+
+
+def test_rows_keep_their_order_and_their_ids() -> None:
+    rows = Rows(["a", "b", "c", "d"], np.array([0, 0, 1, 1]), ("x", "y"), "f", ["1", "2", "3", "4"])
+    train, validation = split_off(rows, 2, seed=0)
+    assert train.ids == sorted(train.ids or []) and validation.ids == sorted(validation.ids or [])
+
+
+def test_a_sample_of_training_rows_leaves_the_validation_as_it_is(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.jsonl", {"x": 300, "y": 100})
+    whole = load_splits(recipe(train=path, validation_size=40))
+    small = load_splits(recipe(train=path, validation_size=40, train_rows=80))
+    assert small.validation.texts == whole.validation.texts
+    assert Counter(small.train.labels.tolist()) == {0: 60, 1: 20}
+    assert load_splits(recipe(train=path, validation_size=40, train_rows=359)).train.labels.shape == (359,)
+    too_many = load_splits(recipe(train=path, validation_size=40, train_rows=9000))
+    assert len(too_many.train) == 360
+    assert any("9,000" in line and "360" in line for line in too_many.warnings)
+
+
+def test_parts_share_the_training_classes(tmp_path: Path) -> None:
+    train = write_rows(tmp_path / "train.jsonl", {"b": 9, "a": 9})
+    validation = write_rows(tmp_path / "validation.jsonl", {"b": 2}, "new ")
+    splits = load_splits(recipe(train=train, validation=validation))
+    assert splits.validation.label_names == ("a", "b")
+    assert splits.validation.labels.tolist() == [1, 1]
+    assert any("no validation row has the label 'a'" in line for line in splits.warnings)
+    strange = write_rows(tmp_path / "test.jsonl", {"a": 1, "c": 1})
+    with pytest.raises(UserError, match=r"test\.jsonl: row 2: unknown label 'c'"):
+        load_splits(recipe(train=train, test=strange))
+
+
+def test_repeated_texts_are_counted(tmp_path: Path) -> None:
+    train = write_rows(tmp_path / "train.jsonl", {"a": 9, "b": 9})
+    test = write_rows(tmp_path / "test.jsonl", {"a": 4, "b": 3})
+    fresh = write_rows(tmp_path / "fresh.jsonl", {"a": 4, "b": 3}, "new ")
+    warnings = load_splits(recipe(train=train, validation=fresh, test=test)).warnings
+    assert any("7 of 7 test rows repeat a training text" in line for line in warnings)
+    assert not any("validation rows repeat" in line for line in warnings)
+
+
+def test_a_shift_set_is_read_beside_the_test(tmp_path: Path) -> None:
+    labels = ("World", "Sports", "Business", "Sci/Tech")
+    path = tmp_path / "numbers.csv"
+    path.write_text("text,label\nOil,2\nGoal,1\n")
+    splits = load_splits(recipe(shift=(str(path), "newsbriefs"), train="newsbriefs"))
+    assert list(splits.shift) == [str(path), "newsbriefs"]
+    assert splits.shift[str(path)].labels.tolist() == [2, 1]
+    assert splits.shift["newsbriefs"].label_names == labels
+
+
+def test_half_width_is_that_of_the_normal_approximation() -> None:
+    assert half_width(5000) == pytest.approx(0.0083, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("counts", "data", "words"),
+    [
+        ({"a": 9}, {}, ["'a'", "two classes"]),
+        ({"a": 9, "b": 1}, {}, ["class 'b' has 1 row", "two of each class"]),
+        ({"a": 9, "b": 9}, {"labels": ["a", "b", "c"]}, ["no training row has the label 'c'"]),
+        ({"a": 9, "b": 9}, {"validation_size": 17}, ["17 validation rows"]),
+        ({"a": 9, "b": 9}, {"validation_size": 0.01}, ["0 validation rows"]),
+        ({"a": 9, "b": 9}, {"train_rows": 1}, ["data.train_rows = 1", "2 classes"]),
+        ({"a": 2000, "b": 2}, {"train_rows": 20}, ["class 'b' has 2 of", "data.train_rows"]),
+        ({"a": 40, "b": 2}, {"validation_size": 40}, ["class 'b' has 2 of", "data.validation_size"]),
+    ],
+)
+def test_data_that_cannot_be_split_is_refused(
+    tmp_path: Path, counts: dict[str, int], data: dict[str, Any], words: list[str]
+) -> None:
+    path = write_rows(tmp_path / "train.jsonl", counts)
+    with pytest.raises(UserError) as caught:
+        load_splits(recipe(train=path, **data))
+    for word in words:
+        assert word in str(caught.value)

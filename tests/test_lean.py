@@ -1,0 +1,102 @@
+"""The lean pass computes what transformers' own forward pass computes: logits and every gradient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+from featherweight.model.adapter import build_network
+from featherweight.model.backbones import resolve_backbone
+from featherweight.model.engine import Engine, autocast, settle
+from featherweight.model.network import Network
+
+LABELS = ("fruit", "metal", "bird")
+ALL_ROLES = ["query", "key", "value", "attention_output", "mlp_up", "mlp_down"]
+LEAN = ("bert", "roberta", "distilbert", "mpnet", "electra")
+PLAIN = Engine("cpu", "fp32", "test", lean=False)
+
+ADAPTERS = [
+    {"head": "linear", "lora": [{"roles": ["query", "value"], "rank": 2}]},
+    {"head": "linear", "pooling": "first", "lora": [{"roles": ALL_ROLES, "rank": 3}], "bias": "all"},
+    {"head": "native", "lora": [{"roles": ALL_ROLES, "rank": 3, "alpha": 5}], "bias": "lora"},
+    {"head": "native", "lora": [{"roles": ["value"], "layers": "lower-half"}], "bias": "all", "rslora": True},
+    {"head": "native", "lora": []},
+]
+
+
+def network_for(recipe: Any, engine: Engine) -> Network:
+    network = build_network(recipe, resolve_backbone(recipe.backbone), LABELS)
+    generator = torch.Generator().manual_seed(3)
+    for parameter in network.trainable().values():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    settle(network, engine)
+    return network
+
+
+def batch(padded: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ids = torch.randint(1000, 30000, (4, 9), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(ids)
+    if padded:
+        for row, length in enumerate((9, 7, 4, 1)):
+            ids[row, length:], mask[row, length:] = 0, 0
+    return ids, mask, torch.tensor([0, 1, 2, 1])
+
+
+def logits_and_gradients(network: Network, engine: Engine, padded: bool) -> dict[str, torch.Tensor]:
+    ids, mask, labels = batch(padded)
+    with autocast(engine):
+        logits = network(ids, mask)
+    functional.cross_entropy(logits, labels).backward()
+    return {"logits": logits.detach(), **{name: p.grad for name, p in network.trainable().items() if p.grad is not None}}
+
+
+@pytest.mark.parametrize("family", LEAN)
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("padded", [False, True])
+def test_logits_and_gradients_agree(tiny_recipe: Any, family: str, adapter: dict[str, Any], padded: bool) -> None:
+    recipe = tiny_recipe(family, adapter=adapter)
+    plain = network_for(recipe, PLAIN)
+    lean = network_for(recipe, replace(PLAIN, lean=True))
+    assert plain.lean is None
+    assert lean.lean is not None
+    expected, found = logits_and_gradients(plain, PLAIN, padded), logits_and_gradients(lean, PLAIN, padded)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("family", LEAN)
+def test_bf16_stays_within_its_rounding(tiny_recipe: Any, family: str) -> None:
+    recipe = tiny_recipe(family, adapter=ADAPTERS[0])
+    exact = logits_and_gradients(network_for(recipe, PLAIN), PLAIN, True)["logits"]
+    engine = Engine("cpu", "bf16", "test")
+    rounded = logits_and_gradients(network_for(recipe, engine), engine, True)["logits"]
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)
+
+
+def test_frozen_matrices_are_stored_once_and_trained_tensors_stay_fp32(tiny_recipe: Any) -> None:
+    network = network_for(tiny_recipe("bert", adapter=ADAPTERS[0]), Engine("cpu", "bf16", "test"))
+    query = network.plain_encoder().get_submodule("encoder.layer.0.attention.self.query").base_layer
+    assert query.weight.dtype == torch.bfloat16
+    assert query.weight.untyped_storage().data_ptr() == (
+        network.plain_encoder().get_submodule("encoder.layer.0.attention.self.key").weight.untyped_storage().data_ptr()
+    )
+    assert {parameter.dtype for parameter in network.trainable().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("family", "sections"), [
+    ("modernbert", {}),
+    ("deberta-v2", {}),
+    ("bert", {"adapter": {"dora": True}}),
+    ("bert", {"adapter": {"dropout": 0.1}}),
+    ("bert", {"training": {"encoder_dropout": True}}),
+])  # fmt: skip
+def test_what_the_lean_pass_cannot_do_runs_on_transformers(tiny_recipe: Any, family: str, sections: Any) -> None:
+    network = network_for(tiny_recipe(family, **sections), replace(PLAIN, lean=True))
+    assert network.lean is None
+    assert network(*batch(True)[:2]).shape == (4, 3)
