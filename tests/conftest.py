@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "electra", "modernbert")
 
 
-@pytest.fixture(autouse=True)
-def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or fills the user's cache."""
-    monkeypatch.setenv("FEATHERWEIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEATHERWEIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
 
 
 def tiny_config(family: str) -> dict[str, Any]:
@@ -68,23 +73,25 @@ def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Train and test files with three easy classes."""
+    """Files ``train``, ``test`` and ``shift`` with three easy classes."""
     folder = tmp_path_factory.mktemp("data")
     words = {"fruit": "apple pear plum cherry", "metal": "iron copper zinc silver", "bird": "robin crow heron owl"}
     files = {}
-    for split, rows in (("train", 60), ("test", 24)):
+    for split, rows in (("train", 60), ("test", 24), ("shift", 18)):
         lines = []
         for number in range(rows):
             label = list(words)[number % 3]
             chosen = words[label].split()
-            text = " ".join(chosen[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" number {number} {split}"
+            text = (
+                " ".join(chosen[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" number {number} {split}"
+            )
             lines.append(json.dumps({"text": text, "label": label}))
         files[split] = folder / f"{split}.jsonl"
         files[split].write_text("\n".join(lines) + "\n", "utf-8")
     return files
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_recipe(tiny_backbones: dict[str, Path], tiny_data: dict[str, Path]) -> Any:
     """A function that makes a recipe of a few steps on a tiny backbone; keyword arguments replace section keys."""
     from featherweight.recipe import Recipe
@@ -99,7 +106,97 @@ def tiny_recipe(tiny_backbones: dict[str, Path], tiny_data: dict[str, Path]) -> 
         }
         values["data"]["validation_size"] = 12
         for section, keys in sections.items():
-            values[section] = {**values[section], **keys} if isinstance(keys, dict) else keys
+            values[section] = {**values.get(section, {}), **keys} if isinstance(keys, dict) else keys
         return Recipe.parse(values, "tiny")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_recipe: Any, tiny_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One whole run: trained, proven in a fresh process, judged and reported. Tests read it, or copy its folder."""
+    from featherweight.pipeline import train
+
+    shift = {"shift": [str(tiny_data["shift"])]}
+    training = {"checkpoint_steps": 4, "epochs": 4, "learning_rate": 0.05}
+    recipe = tiny_recipe("bert", adapter={"head": "native", "bias": "all"}, training=training, evaluation=shift)
+    return train(recipe, tmp_path_factory.mktemp("runs") / "finished")
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same proof without the start of a fresh process, and no pictures: seconds less a training."""
+
+    from featherweight import verification
+    from featherweight.report import page, plots
+
+    def prove(folder: Path, texts: list[str], logits: Any, precision: str) -> dict[str, Any]:
+        question = {"texts": texts, "logits": logits.tolist(), "precision": precision}
+        return verification._answer(folder, json.loads(json.dumps(question)))
+
+    monkeypatch.setattr(verification, "verify_in_fresh_process", prove)
+    monkeypatch.setattr(plots, "draw_plots", lambda folder: [])
+    monkeypatch.setattr(page, "write_report", lambda folder: (folder / "report.html").write_text("drawn"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Answer]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Calls the command line in this process, in an empty working directory."""
+    from featherweight.cli.main import main
+
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FEATHERWEIGHT_DEBUG", "")
+
+    def call(*arguments: Any) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["featherweight", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Answer(int(ended.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def refused(cli: Cli, *arguments: Any, naming: str | tuple[str, ...]) -> str:
+    """Call the command line, and check what holds for every refusal; returns the message."""
+    before = contents(Path())
+    answer = cli(*arguments)
+    lines = answer.err.splitlines()
+    assert answer.code == 2, answer
+    assert 1 <= len(lines) <= 2, answer.err
+    assert lines[0].startswith("featherweight: ")
+    assert "Traceback" not in answer.err
+    for part in (naming,) if isinstance(naming, str) else naming:
+        assert part in answer.err
+    assert contents(Path()) == before
+    return answer.err
+
+
+GOOD_ROWS = "text,label\n" + "".join(f"apple {n},fruit\ncrow {n},bird\n" for n in range(10))
+
+
+@pytest.fixture
+def job(cli: Cli, tiny_recipe: Any) -> Path:
+    """A recipe file in the working directory whose training data is ``data.csv``."""
+    Path("data.csv").write_text(GOOD_ROWS, "utf-8")
+    data = {"train": "data.csv", "test": None, "validation_size": 4}
+    Path("job.toml").write_text(tiny_recipe(data=data, training={"max_steps": 2}).to_toml(), "utf-8")
+    return Path("job.toml")

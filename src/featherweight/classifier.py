@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +46,24 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, precision: str = "auto", device: str | None = None, attention: str | None = None
+        cls, path: str | Path, *, precision: str = "auto", device: str | None = None, lean: bool = True
     ) -> Classifier:
         """Load from a run folder or from the adapter folder in it.
 
-        ``precision`` auto, fp32, bf16 or fp16 (GPU); ``attention`` eager or sdpa, by default the faster one. Raises
-        UserError where the folder is no adapter, is damaged, or comes from a newer version.
+        ``precision`` auto, fp32, bf16 or fp16 (GPU). It computes as the training did; with ``lean`` off, as PEFT and
+        transformers do by default. Raises UserError where the folder is no adapter, is damaged, or of a newer version.
         """
         folder = Path(path)
         folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
         description = read_description(folder)
+        for name in ("recipe.toml", "tokenizer.json"):
+            # Without its file transformers would make up an empty tokenizer.
+            if not (folder / name).is_file():
+                raise UserError(f"{folder / name}: missing; the saved adapter is incomplete")
         recipe = Recipe.load(folder / "recipe.toml")
         backbone = resolve_backbone(recipe.backbone)
-        engine = choose_engine(precision, device)
-        attention = attention or ("sdpa" if engine.precision == "fp32" else "eager")
+        engine = replace(choose_engine(precision, device), lean=lean)
+        attention: Any = "eager" if lean else None  # None: what transformers takes by itself
         network = build_network(recipe, backbone, description["labels"], attention=attention)
         load_adapter(network, folder)
         settle(network, engine)

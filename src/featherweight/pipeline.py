@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from featherweight.model.engine import Engine
     from featherweight.model.network import Network
-    from featherweight.training.loop import Job, Listener, LoopState
+    from featherweight.training.loop import Listener, LoopState
 
 
 @dataclass
@@ -86,6 +87,7 @@ def prepare(recipe: Recipe) -> Prepared:
     """Everything up to the first step; the budget is checked before any weights are loaded, and on the live model."""
     recipe, weight, architecture = weigh_recipe(recipe)
     require_within_budget(weight, recipe, architecture)
+    _require_trackers(recipe)
     splits = load_splits(recipe)
     backbone = resolve_backbone(recipe.backbone)
     _require_length(recipe, backbone)
@@ -106,13 +108,10 @@ def prepare(recipe: Recipe) -> Prepared:
     network = build_network(recipe, backbone, splits.train.label_names)
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if network.trainable_count() != weight.total:
-        raise FeatherweightError(
-            f"the live model trains {network.trainable_count():,} parameters, not {weight.total:,} as weighed; please report"
-        )
+        live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
+        raise FeatherweightError(f"the live model trains {live}; please report this")
     settle(network, engine)
-    return Prepared(
-        recipe, weight, backbone, splits, tokenizer, train_rows, validation, network, engine, accelerator
-    )
+    return Prepared(recipe, weight, backbone, splits, tokenizer, train_rows, validation, network, engine, accelerator)
 
 
 def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime, clock: float) -> None:
@@ -124,6 +123,7 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     from featherweight.verification import verify_in_fresh_process
 
     recipe, validation = prepared.recipe, prepared.splits.validation
+    assert validation.labels is not None
     logits = prepared.logits(validation)
     temperature = fit_temperature(logits, validation.labels)
     save_adapter(
@@ -195,6 +195,7 @@ def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
     import torch
 
     parts = {"train": prepared.train, "validation": prepared.validation}
+    backbone = prepared.backbone
     return {
         "format": FORMAT,
         **versions(),
@@ -206,10 +207,21 @@ def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "processes": prepared.accelerator.num_processes,
         "seed": prepared.recipe.seed,
         "started": started.isoformat(timespec="seconds"),
-        "backbone": {"name": prepared.backbone.name, "source": prepared.backbone.source, "sha256": prepared.backbone.sha256},
-        "data": {name: {"rows": len(part), "fingerprint": part.fingerprint, "cut_rows": part.cut_rows} for name, part in parts.items()},
+        "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
+        "data": {name: _data(part) for name, part in parts.items()},
         "warnings": prepared.splits.warnings,
-    }  # fmt: skip
+    }
+
+
+def _data(part: Encoded) -> dict[str, Any]:
+    return {"rows": len(part), "fingerprint": part.fingerprint, "cut_rows": part.cut_rows}
+
+
+def _require_trackers(recipe: Recipe) -> None:
+    # Accelerate would leave them out without a word.
+    for name in recipe.training.trackers:
+        if find_spec(name) is None:
+            raise UserError(f"training.trackers: {name} is not installed: pip install 'featherweight[trackers]'")
 
 
 def _require_length(recipe: Recipe, backbone: Backbone) -> None:
@@ -219,6 +231,5 @@ def _require_length(recipe: Recipe, backbone: Backbone) -> None:
     # RoBERTa and MPNet count positions from the padding token's number on.
     reserved = 2 if backbone.config["model_type"] in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
     if recipe.data.max_length > positions - reserved:
-        raise UserError(
-            f"data.max_length = {recipe.data.max_length}: {backbone.name} reads at most {positions - reserved} tokens"
-        )
+        most = f"{backbone.name} reads at most {positions - reserved} tokens"
+        raise UserError(f"data.max_length = {recipe.data.max_length}: {most}; set that or less")

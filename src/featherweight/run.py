@@ -31,7 +31,9 @@ class Run:
         if not isinstance(version, int):
             raise UserError(f"{self.folder / 'environment.json'}: damaged: format is {version!r}, not a number")
         if version > FORMAT:
-            raise UserError(f"{folder}: written by a newer Featherweight (layout {version}, this one reads {FORMAT}); update it")
+            raise UserError(
+                f"{folder}: written by a newer Featherweight (layout {version}, this one reads {FORMAT}); update it"
+            )
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -56,7 +58,9 @@ class Run:
         """Figures on validation, test and shift sets."""
         figures = read_json(self.folder / "evaluation.json")
         if "validation" not in figures:
-            raise UserError(f"{self.folder / 'evaluation.json'}: damaged: there are no figures of the validation set in it")
+            raise UserError(
+                f"{self.folder / 'evaluation.json'}: damaged: there are no figures of the validation set in it"
+            )
         return figures
 
     @property
@@ -179,7 +183,8 @@ def _swept(folder: Path) -> Iterator[None]:
         if refusal is None:
             raise
         trained = (folder / "adapter").exists() or any(folder.glob("checkpoint/step-*"))
-        for path in list(folder.glob("*" if new and not trained else "**/*part")):
+        half = [*folder.glob("**/*.part"), *folder.glob("checkpoint/part")]
+        for path in list(folder.iterdir()) if new and not trained else half:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         raise refusal from error
 

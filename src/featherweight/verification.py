@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,10 @@ def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, 
     with tempfile.TemporaryDirectory() as temporary:
         question = Path(temporary) / "question.json"
         question.write_text(json.dumps({"texts": texts, "logits": logits.tolist(), "precision": precision}), "utf-8")
-        command = [sys.executable, "-m", "featherweight.verification", str(folder), str(question)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        command = [sys.executable, "-P", "-m", "featherweight.verification", str(folder), str(question)]
+        # It finds the packages where this process found them, and nothing that happens to lie in the working directory.
+        place = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(command, capture_output=True, text=True, env=place)
     if done.returncode != 0:
         raise FeatherweightError(f"{folder}: the saved adapter cannot be loaded again: {done.stderr.strip()[-600:]}")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -38,9 +41,8 @@ def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
     from featherweight.classifier import Classifier
 
     texts, live = question["texts"], np.array(question["logits"])
-    # The live model was trained with eager attention; PEFT's own loading takes sdpa. Each rounds in its own way.
-    reloaded = Classifier.load(folder, precision=question["precision"], attention="eager").logits(texts)
-    plain = Classifier.load(folder, precision="fp32", device="cpu", attention="sdpa")
+    reloaded = Classifier.load(folder, precision=question["precision"]).logits(texts)
+    plain = Classifier.load(folder, precision="fp32", device="cpu", lean=False)
     ours, theirs = plain.logits(texts[:8]), _peft_logits(folder / "adapter", plain, texts[:8])
     result: dict[str, Any] = {"reloaded": _difference(live, reloaded)}
     if theirs is not None:
@@ -101,8 +103,6 @@ def _difference(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    import os
-
     # Nothing here may wait for a hub: everything compared lies on this machine's disk.
     os.environ["HF_HUB_OFFLINE"] = "1"
     print(json.dumps(_answer(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8")))))

@@ -9,9 +9,12 @@ import typer
 if TYPE_CHECKING:
     from featherweight.recipe import Recipe
 
-RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe's name (see `featherweight recipes`) or a TOML file.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A built-in recipe's name (see `featherweight recipes`) or a TOML file.")
+]
 SetOption = Annotated[
-    list[str], typer.Option("--set", help="Change a key: section.key=value, such as training.learning_rate=3e-4; repeatable.")
+    list[str],
+    typer.Option("--set", help="Change a key: section.key=value, such as training.learning_rate=3e-4; repeatable."),
 ]
 BudgetOption = Annotated[str | None, typer.Option("--budget", help="Most trainable parameters: 1000000, 100k or 1M.")]
 RunArgument = Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs.")]

@@ -13,7 +13,9 @@ NAME = "check"
 
 
 def command(
-    data: Annotated[str, typer.Argument(help="A built-in name, a file, a folder saved by `datasets`, or a hub data set.")],
+    data: Annotated[
+        str, typer.Argument(help="A built-in name, a file, a folder saved by `datasets`, or a hub data set.")
+    ],
     test: Annotated[str | None, typer.Option(help="Test rows, to find rows shared with the training rows.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A text column; repeatable.")] = None,
     label: Annotated[str, typer.Option(help="The label column.")] = "label",
@@ -34,15 +36,14 @@ def command(
 
 
 def _print(inspection: Inspection) -> None:
-    from rich.console import Console
-    from rich.markup import escape
+    from featherweight.cli.tables import plain_console
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     for name, part in inspection.parts.items():
-        console.print(f"[bold]{name}[/bold]  {escape(part.origin)}: {part.rows:,} rows, columns {escape(', '.join(part.columns))}")
-        console.print(f"  texts from {escape(', '.join(part.text_columns))}; labels from {part.label_column or 'no column'}")
+        console.print(f"{name}  {part.origin}: {part.rows:,} rows, columns {', '.join(part.columns)}")
+        console.print(f"  texts from {', '.join(part.text_columns)}; labels from {part.label_column or 'no column'}")
         for label, rows in part.labels.items():
-            console.print(f"  {rows:>9,}  {rows / part.rows:6.1%}  {escape(str(label))}")
+            console.print(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}")
         for problem in _problems(part, inspection.shared.get(name, 0)):
             console.print(f"  {problem}")
 
@@ -69,5 +70,5 @@ def _token_lines(tokens: Any) -> list[str]:
     return [
         f"tokens: mean {tokens.mean:.0f}, median {tokens.median:.0f}, 95% have at most {tokens.percentile_95:.0f}, "
         f"longest {tokens.longest}",
-        f"a cut at {tokens.max_length} shortens {tokens.cut_rows:,} rows and takes {tokens.cut_share:.2%} of all tokens",
+        f"a cut at {tokens.max_length} shortens {tokens.cut_rows:,} rows, and takes {tokens.cut_share:.2%} of tokens",
     ]

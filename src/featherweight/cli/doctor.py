@@ -10,9 +10,9 @@ def command() -> None:
     """Show versions, processor, what is installed, and which backbones are at hand."""
     from importlib.util import find_spec
 
-    from rich.console import Console
     from rich.table import Table
 
+    from featherweight.cli.tables import plain_console
     from featherweight.data.cache import cache_folder
     from featherweight.environment import describe_machine, versions
     from featherweight.model.backbones import known_backbones
@@ -24,11 +24,15 @@ def command() -> None:
     for key, value in describe_machine().items():
         table.add_row(key, str(value))
     interesting = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "bf16")
-    table.add_row("instructions", " ".join(sorted(processor_flags() & set(interesting))) or "no matrix extensions known")
+    table.add_row(
+        "instructions", " ".join(sorted(processor_flags() & set(interesting))) or "no matrix extensions known"
+    )
     engine = choose_engine()
     table.add_row("arithmetic", f"{engine.precision} on {engine.device}: {engine.reason}")
     table.add_row("optional", " ".join(name for name in _OPTIONAL if find_spec(name)) or "none installed")
     table.add_row("cache", str(cache_folder()))
     for backbone in known_backbones():
-        table.add_row(f"backbone {backbone.name}", f"{backbone.source}: {'at hand' if backbone.at_hand else 'not at hand'}")
-    Console(highlight=False).print(table, soft_wrap=True)
+        table.add_row(
+            f"backbone {backbone.name}", f"{backbone.source}: {'at hand' if backbone.at_hand else 'not at hand'}"
+        )
+    plain_console().print(table, soft_wrap=True)

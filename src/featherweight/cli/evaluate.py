@@ -13,7 +13,9 @@ NAME = "evaluate"
 
 def command(
     run: RunArgument,
-    data: Annotated[str | None, typer.Option(help="A labelled file or data set; by default the run's own test set.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A labelled file or data set; by default the run's own test set.")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Judge a finished run on its own test set, or on another labelled set."""
@@ -27,15 +29,13 @@ def command(
         print(json.dumps(evaluation, indent=2, ensure_ascii=False))
         return
 
-    from rich.console import Console
+    from featherweight.cli.tables import evaluation_lines, figures_line, per_class_table, plain_console
 
-    from featherweight.cli.tables import evaluation_lines, figures_line, per_class_table
-
-    console = Console(highlight=False)
+    console = plain_console()
     if data is None:
         for line in evaluation_lines(evaluation):
             console.print(line, soft_wrap=True)
         console.print(per_class_table(evaluation.get("test", evaluation["validation"])))
     else:
-        console.print(f"{data}: {figures_line(evaluation)}", soft_wrap=True, markup=False)
+        console.print(f"{data}: {figures_line(evaluation)}", soft_wrap=True)
         console.print(per_class_table(evaluation))

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from featherweight.cli import check, doctor, evaluate, plan, predict, recipes, report, train, weigh
+from featherweight.cli import check, compare, doctor, evaluate, plan, predict, recipes, report, rounds, train, weigh
 from featherweight.errors import FeatherweightError
 from featherweight.run import disk_refusal
 
@@ -18,13 +18,13 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="featherweight",
-    help="Fine-tune a pre-trained encoder into a text classifier with LoRA, under a hard budget of trainable parameters.",
+    help="Fine-tune an encoder into a text classifier with LoRA, under a hard budget of trainable parameters.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, weigh, plan, evaluate, report, predict, check, recipes, doctor):
+for verb in (train, weigh, plan, evaluate, report, predict, rounds, compare, check, recipes, doctor):
     app.command(verb.NAME)(verb.command)
 
 
@@ -77,7 +77,7 @@ def _usage(error: Exception) -> str:
 
 def _fail(message: str, code: int) -> NoReturn:
     if os.environ.get("FEATHERWEIGHT_DEBUG"):
-        raise  # noqa: PLE0704 (called from an except clause alone)
+        raise  # what the except clause that called this has caught
     print(f"featherweight: {message}", file=sys.stderr)
     sys.exit(code)
 

@@ -31,7 +31,7 @@ def command(
         raise UserError("--row and --out go together: --row 1 --out my-recipe.toml")
     values = {"name": "plan", "budget": budget, "backbone": {"name": backbone}, "adapter": {"bias": bias}}
     recipe = Recipe.parse(values, "plan")
-    rows = plan(architecture_of(config_of(recipe.backbone)), labels, recipe.budget, bias)
+    rows = plan(architecture_of(config_of(recipe.backbone)), labels, recipe.budget, recipe.adapter.bias)
     if row is None or out is None:
         _print(rows, backbone, labels, recipe.budget)
         return
@@ -47,10 +47,11 @@ def command(
 
 
 def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: ignore[no-untyped-def]
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from featherweight.cli.tables import plain_console
+
+    console = plain_console()
     console.print(f"{backbone}, {labels} labels, budget {budget:,}", soft_wrap=True)
     table = Table("row", "head", "target roles", "rank", "trainable", "margin", "", box=None, pad_edge=False)
     for column in (0, 3, 4, 5):
@@ -60,4 +61,7 @@ def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: igno
         figures = (str(row.rank), f"{row.total:,}", f"{budget - row.total:,}")
         table.add_row(str(number), row.head, " ".join(row.roles), *figures, mark)
     console.print(table)
-    console.print('A row as a recipe: --row N --out FILE. In a recipe, adapter.lora = "auto" takes the recommended row.', soft_wrap=True)
+    console.print(
+        'A row as a recipe: --row N --out FILE. In a recipe, adapter.lora = "auto" takes the recommended row.',
+        soft_wrap=True,
+    )

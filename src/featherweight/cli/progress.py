@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from featherweight.cli.tables import plain_console
 
 _SMOOTH = 0.95
 
 
 def announce(message: str) -> None:
     """One line on what happens next."""
-    Console(stderr=False, highlight=False, soft_wrap=True).print(escape(message))
+    plain_console(soft_wrap=True).print(message)
 
 
 class Follower:
@@ -99,7 +99,7 @@ class BarFollower(Follower):
 
     def say(self, message: str) -> None:
         """Print a line above the bar."""
-        self._progress.console.print(escape(message), highlight=False)
+        self._progress.console.print(message, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager

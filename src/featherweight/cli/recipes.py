@@ -19,11 +19,12 @@ def command(
         print(Recipe.load(name).to_toml(), end="")
         return
 
-    from rich.console import Console
     from rich.table import Table
+
+    from featherweight.cli.tables import plain_console
 
     table = Table("recipe", "backbone", "data", "what it is", box=None, pad_edge=False)
     for built_in in built_in_recipes():
         recipe = Recipe.load(built_in)
         table.add_row(recipe.name, recipe.backbone.name, recipe.data.train, recipe.description)
-    Console(highlight=False).print(table)
+    plain_console().print(table)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+
+
+def plain_console(*, soft_wrap: bool = False) -> Console:
+    """A console that prints paths and labels as they are: ``[b]`` is no mark-up and ``:x:`` no picture in them."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
     """One line a judged set: accuracy with its interval, macro-F1, log loss, calibration error."""
-    sets = {name: evaluation[name] for name in ("validation", "test") if name in evaluation}
+    sets: dict[str, Any] = {name: evaluation[name] for name in ("validation", "test") if name in evaluation}
     sets |= {f"shift: {name}": figures for name, figures in evaluation.get("shift", {}).items()}
     return [f"{name:<12} {figures_line(figures)}" for name, figures in sets.items()]
 

@@ -33,11 +33,9 @@ def command(
 
 
 def _summarise(run) -> None:  # type: ignore[no-untyped-def]
-    from rich.console import Console
+    from featherweight.cli.tables import evaluation_lines, plain_console
 
-    from featherweight.cli.tables import evaluation_lines
-
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     for line in evaluation_lines(run.evaluation):
         console.print(line)
     weight = run.weight

@@ -32,15 +32,16 @@ def command(
 
 
 def _print(name: str, backbone: str, weight) -> None:  # type: ignore[no-untyped-def]
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from featherweight.cli.tables import plain_console
+
+    console = plain_console()
     table = Table("component", "parameters", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for component in weight.components:
         table.add_row(component.name, f"{component.parameters:,}")
-    table.add_row("[bold]trainable[/bold]", f"[bold]{weight.total:,}[/bold]")
+    table.add_row("trainable", f"{weight.total:,}", style="bold")
     table.add_row("budget", f"{weight.budget:,}")
     table.add_row("margin", f"{weight.margin:,}")
     console.print(f"{name} on {backbone}, {weight.labels} labels", soft_wrap=True)

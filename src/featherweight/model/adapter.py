@@ -34,7 +34,9 @@ DESCRIPTION = "featherweight.json"
 ADAPTER_NAME = "default"
 
 
-def build_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], *, attention: str = "eager") -> Network:
+def build_network(
+    recipe: Recipe, backbone: Backbone, labels: Sequence[str], *, attention: str | None = "eager"
+) -> Network:
     """The network of ``recipe`` on ``backbone``, in fp32 on the CPU, with exactly the adapter's parameters trainable.
 
     The recipe's seed is set before any weight is drawn and the caller's random state is left as it was:
@@ -50,6 +52,12 @@ def build_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], *, 
     network = Network(encoder, head, tuple(labels), architecture)
     _mark_trainable(network, recipe.adapter, architecture)
     return network
+
+
+def unfreeze(network: Network) -> None:
+    """Train every parameter of a network without LoRA: full fine-tuning, as a baseline. Call it before ``settle``."""
+    for parameter in network.parameters():
+        parameter.requires_grad_(True)
 
 
 def save_adapter(
@@ -89,11 +97,16 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder}: no adapter here ({DESCRIPTION} is missing); name a finished run's folder")
     try:
         description = json.loads(path.read_text("utf-8"))
-        version, _ = int(description["format"]), (description["labels"], description["temperature"])
-    except (ValueError, KeyError, TypeError) as error:
+        version = int(description["format"])
+        if version > FORMAT:
+            newer = f"layout {version}, this one reads {FORMAT}"
+            raise UserError(f"{folder}: written by a newer Featherweight ({newer}); update it")
+        if not isinstance(description["labels"], list) or float(description["temperature"]) <= 0:
+            raise ValueError("labels or temperature are not what they must be")
+    except KeyError as error:
+        raise UserError(f"{path}: damaged: it lacks {error}") from None
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path}: damaged: {error}") from None
-    if version > FORMAT:
-        raise UserError(f"{folder}: written by a newer Featherweight (layout {version}, this reads {FORMAT}); update it")
     return description
 
 
@@ -124,7 +137,7 @@ def peft_name(name: str) -> str:
     return name.replace(f".{ADAPTER_NAME}.weight", ".weight").replace(f"_vector.{ADAPTER_NAME}", "_vector")
 
 
-def _load_base(backbone: Backbone, labels: Sequence[str], native: bool, attention: str, dropout: bool) -> nn.Module:
+def _load_base(backbone: Backbone, labels: Sequence[str], native: bool, attention: str | None, dropout: bool) -> nn.Module:
     config = AutoConfig.from_pretrained(backbone.folder)
     if native:
         config.num_labels = len(labels)
@@ -265,6 +278,9 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
     """
     if recipe.adapter.initialisation != "eva" or not hasattr(network.encoder, "peft_config"):
         return
+    if network.architecture.model_type == "deberta-v2":
+        # Its layers also see the table of relative positions, which has no batch; PEFT's EVA stumbles over that.
+        raise UserError("adapter.initialisation = 'eva' does not work with DeBERTa; use 'default' or 'pissa'")
     from peft import initialize_lora_eva_weights
 
     chosen = np.random.default_rng(recipe.seed).permutation(len(train))[:rows]

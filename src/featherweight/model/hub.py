@@ -12,7 +12,7 @@ from featherweight.model.folders import pickle_refused
 TIMEOUT = 4.0
 """Seconds to wait for the hub's first answer before a cached copy is taken or the run is refused."""
 
-_INSTEAD = "or name a local folder or an installed wheel (--set backbone.name=minilm)"
+_INSTEAD = "name a local folder or an installed wheel instead (--set backbone.name=minilm)"
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _CONFIG = ["config.json"]
 _FILES = [

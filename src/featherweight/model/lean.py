@@ -159,9 +159,7 @@ def _all_biases(architecture: Architecture) -> bool:
     return all(linear.bias for linear in architecture.linears) and len(architecture.linears) == 6 * architecture.layers
 
 
-def _layer(
-    encoder: nn.Module, architecture: Architecture, number: int, heads: int, dtype: torch.dtype
-) -> LeanLayer:
+def _layer(encoder: nn.Module, architecture: Architecture, number: int, heads: int, dtype: torch.dtype) -> LeanLayer:
     by_role = {linear.roles[0]: linear.name for linear in architecture.linears if linear.layer == number}
     find: Any = encoder.get_submodule
     joined = AdaptedBlock([find(by_role[role]) for role in ("query", "key", "value")], dtype)

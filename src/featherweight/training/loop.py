@@ -132,10 +132,13 @@ def _run_steps(job: Job, order: StepOrder, optimizer: Any, state: LoopState, his
         if last or state.step % training.evaluate_every == 0:
             _evaluate(job, state, history, clock)
         stop = job.should_stop()
-        if stop or (not last and clock.checkpoint_due(state.step, training)):
+        # The last step has a checkpoint too: if saving fails, on a full disk say, the training is not lost.
+        if stop or last or clock.checkpoint_due(state.step, training):
             _checkpoint(job, optimizer, state, history)
-        if stop:
-            raise Interrupted(f"stopped after step {state.step}; the same command with --resume --out {job.folder} goes on", stop)
+        if stop and not last:
+            raise Interrupted(
+                f"stopped after step {state.step}; the same command with --resume --out {job.folder} goes on", stop
+            )
     job.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
 
 

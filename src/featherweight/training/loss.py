@@ -24,6 +24,8 @@ def class_weights(recipe: Recipe, labels: np.ndarray, classes: int) -> Tensor:
         return torch.from_numpy(len(labels) / (classes * counts)).float()
     if len(chosen) != classes:
         raise UserError(f"training.class_weights has {len(chosen)} numbers; the data has {classes} classes")
+    if not all(chosen[label] > 0 for label in np.unique(labels)):
+        raise UserError("training.class_weights: the weight of a class that has training rows must be above 0")
     return torch.tensor(chosen, dtype=torch.float32)
 
 

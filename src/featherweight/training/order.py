@@ -33,7 +33,11 @@ class StepOrder:
             batches = self._batches(epoch)
             in_epoch = math.ceil(len(batches) / accumulate)
             for index in range(max(0, first - step), steps):
-                yield step + index, epoch + (index + 1) / in_epoch, batches[index * accumulate : (index + 1) * accumulate]
+                yield (
+                    step + index,
+                    epoch + (index + 1) / in_epoch,
+                    batches[index * accumulate : (index + 1) * accumulate],
+                )
             step += steps
 
     def _draw(self, epoch: int) -> list[np.ndarray]:

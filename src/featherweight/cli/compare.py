@@ -1,0 +1,62 @@
+"""`featherweight compare RUN RUN ...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from featherweight.comparison import Comparison
+
+NAME = "compare"
+
+
+def command(
+    runs: Annotated[list[str], typer.Argument(help="Finished run folders; those of one recipe make one round.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for the comparison as page, Markdown, CSV and pictures.")
+    ] = None,
+) -> None:
+    """Compare finished runs on their test rows: which differences are real."""
+    from featherweight.comparison import compare_runs
+
+    comparison = compare_runs(runs)
+    print_comparison(comparison)
+    if out is None:
+        print("-o DIR writes this as a page, Markdown, CSV and pictures.")
+        return
+
+    from featherweight.report.comparison_page import write_comparison
+
+    print(f"Comparison: {write_comparison(comparison, out)[0]}")
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The outcome, the tables and every pair in words."""
+    from rich.table import Table
+
+    from featherweight.cli.tables import plain_console
+    from featherweight.report.comparison_tables import tables
+    from featherweight.report.comparison_words import headline, sections
+
+    console = plain_console()
+    console.print(headline(comparison), style="bold", soft_wrap=True)
+    for note in comparison.notes:
+        console.print(note, soft_wrap=True)
+    for table in tables(comparison):
+        console.print()
+        shown = Table(*table.columns, title=table.title, title_justify="left", box=None, pad_edge=False)
+        for column in shown.columns[table.words :]:
+            column.justify = "right"
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    for title, pairs in sections(comparison).items():
+        console.print(f"\n{title}", style="bold")
+        for pair in pairs:
+            console.print(pair.words, soft_wrap=True)
+    for note in comparison.baseline_notes:
+        console.print(note, soft_wrap=True)
+    console.print()

@@ -1,0 +1,145 @@
+"""Predictions for a file, in every format, and the judgement of a finished run on other data."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from featherweight.classifier import Classifier
+from featherweight.errors import UserError
+from featherweight.judge import evaluate_run
+from featherweight.predictions import predict_file
+from featherweight.run import Run
+
+TEXTS = ["apple pear plum", 'robin, crow and "heron"', "zinc\tsilver", "owl"]
+LABELS = ("bird", "fruit", "metal")
+
+
+@pytest.fixture
+def unlabelled(tmp_path: Path) -> Path:
+    path = tmp_path / "unlabelled.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), "utf-8")
+    return path
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Path:
+    """A contest's test file: ids that are no row numbers, and columns of no interest."""
+    path = tmp_path / "test.csv"
+    rows = [
+        {"ID": f"{number:04d}", "text": text, "source": "x"} for number, text in zip((17, 3, 99, 8), TEXTS, strict=True)
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": pd.read_csv,
+    ".jsonl": lambda path: pd.read_json(path, lines=True),
+    ".parquet": pd.read_parquet,
+}
+
+
+@pytest.mark.parametrize("ending", READERS)
+def test_each_format_holds_label_and_probability_of_every_class(
+    finished_run: Run, unlabelled: Path, tmp_path: Path, ending: str
+) -> None:
+    out = tmp_path / f"out{ending}"
+    assert predict_file(finished_run.folder, str(unlabelled), out) == len(TEXTS)
+    table = READERS[ending](out)
+    assert list(table.columns) == ["row", "label", "p_bird", "p_fruit", "p_metal"]
+    assert table["row"].astype(int).tolist() == [0, 1, 2, 3]
+    expected = Classifier.load(finished_run.folder).predict(TEXTS)
+    assert table["label"].tolist() == [prediction.label for prediction in expected]
+    for label in LABELS:
+        theirs = [prediction.probabilities[label] for prediction in expected]
+        np.testing.assert_allclose(table[f"p_{label}"], theirs, atol=1e-9)
+
+
+def test_kaggle_writes_exactly_id_and_label_number(finished_run: Run, numbered: Path, tmp_path: Path) -> None:
+    out = tmp_path / "submission.csv"
+    predict_file(finished_run.folder, str(numbered), out, kaggle=True)
+    best = Classifier.load(finished_run.folder).probabilities(TEXTS).argmax(1)
+    lines = [f"{identity},{label}" for identity, label in zip(("0017", "0003", "0099", "0008"), best, strict=True)]
+    assert out.read_text("utf-8") == "\n".join(["ID,Label", *lines]) + "\n"
+
+
+def test_kaggle_numbers_the_rows_from_zero_where_there_are_no_ids(
+    finished_run: Run, unlabelled: Path, tmp_path: Path
+) -> None:
+    predict_file(finished_run.folder, str(unlabelled), tmp_path / "out.csv", kaggle=True)
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert [row["ID"] for row in rows] == ["0", "1", "2", "3"]
+    assert all(row["Label"] in {"0", "1", "2"} for row in rows)
+
+
+def test_ids_stay_beside_their_predictions(finished_run: Run, numbered: Path, tmp_path: Path) -> None:
+    predict_file(finished_run.folder, str(numbered), tmp_path / "out.parquet")
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(table.columns) == ["id", "label", "p_bird", "p_fruit", "p_metal"]
+    assert table["id"].tolist() == ["0017", "0003", "0099", "0008"]
+
+
+def test_labels_in_the_file_are_not_read(finished_run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("label,text\n,apple\nno such class,robin\n", "utf-8")
+    assert predict_file(finished_run.folder, str(path), tmp_path / "out.csv") == 2
+
+
+def test_an_output_is_replaced_only_where_asked_and_the_input_may_be_it(finished_run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("text\napple\n", "utf-8")
+    with pytest.raises(UserError, match="exists; name a new file, or replace it by --force"):
+        predict_file(finished_run.folder, str(path), path)
+    assert path.read_text("utf-8") == "text\napple\n"
+    predict_file(finished_run.folder, str(path), path, replace=True)
+    assert path.read_text("utf-8").startswith("row,label,p_bird")
+    assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_a_wrong_ending_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"use one of \.csv, \.jsonl, \.parquet"):
+        predict_file("no run at all", "nothing.csv", tmp_path / "out.xlsx")
+
+
+def test_evaluate_run_judges_another_file(finished_run: Run, tmp_path: Path) -> None:
+    rows = [("apple", "fruit"), ("crow heron", "bird"), ("iron", "fruit"), ("owl", "bird"), ("plum cherry", "fruit")]
+    path = tmp_path / "other.csv"
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(path, index=False)
+    figures = evaluate_run(finished_run, str(path))
+    predicted = [
+        prediction.label for prediction in Classifier.load(finished_run.folder).predict([text for text, _ in rows])
+    ]
+    truth = [label for _, label in rows]
+    assert figures["rows"] == 5
+    assert figures["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+    present = sorted(set(truth) | set(predicted))
+    support = {row["label"]: row["support"] for row in figures["per_class"]}
+    assert support == {"bird": 2, "fruit": 3, "metal": 0}
+    by_class = {row["label"]: row["f1"] for row in figures["per_class"]}
+    for label, f1 in zip(
+        present, f1_score(truth, predicted, labels=present, average=None, zero_division=0), strict=True
+    ):
+        assert by_class[label] == pytest.approx(f1)
+
+
+def test_run_reads_what_a_killed_training_left(finished_run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "recipe.toml").write_text(finished_run.recipe.to_toml(), "utf-8")
+    assert Run(folder).history == []
+    lines = ['{"kind": "step", "step": 1}', '{"kind": "step", "st']
+    (folder / "history.jsonl").write_text("\n".join(lines), "utf-8")
+    run: Any = Run(folder)
+    assert run.history == [{"kind": "step", "step": 1}]
+    assert not run.complete
+    with pytest.raises(UserError, match=r"evaluation\.json: missing; the run did not get that far"):
+        evaluate_run(run)
