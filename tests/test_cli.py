@@ -22,6 +22,7 @@ from featherweight.cli import progress
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.run import Run
+from featherweight.training.checkpoint import has_checkpoint
 
 Cli = Callable[..., Answer]
 SOURCE = Path(__file__).parents[1] / "src"
@@ -251,4 +252,7 @@ def test_files_that_cannot_grow_end_a_training_in_one_line(cli: Cli, tiny_recipe
     assert process.returncode == 2, err
     assert "cannot be written: File too large; free some space" in err
     assert len(err.splitlines()) == 1
-    assert [path.name for path in Path().iterdir()] == ["job.toml"]
+    # Nothing stays of a run that has nothing worth keeping; what was trained stays, to be resumed.
+    trained = limit == 200_000
+    assert sorted(path.name for path in Path().iterdir()) == (["job.toml", "run"] if trained else ["job.toml"])
+    assert has_checkpoint(Path("run/checkpoint")) == trained

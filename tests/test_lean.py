@@ -51,7 +51,10 @@ def logits_and_gradients(network: Network, engine: Engine, padded: bool) -> dict
     with autocast(engine):
         logits = network(ids, mask)
     functional.cross_entropy(logits, labels).backward()
-    return {"logits": logits.detach(), **{name: p.grad for name, p in network.trainable().items() if p.grad is not None}}
+    return {
+        "logits": logits.detach(),
+        **{name: p.grad for name, p in network.trainable().items() if p.grad is not None},
+    }
 
 
 @pytest.mark.parametrize("family", LEAN)

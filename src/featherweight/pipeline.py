@@ -169,6 +169,7 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
 
     if prepared.recipe.training.trackers and prepared.accelerator.is_main_process:
         listeners = [*listeners, TrackerListener(prepared.accelerator, prepared.recipe)]
+    engine = prepared.engine
     with stop_on_signals() as signalled:
         job = Job(
             prepared.recipe,
@@ -181,6 +182,7 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
             folder,
             listeners,
             signalled,
+            notes=[f"{engine.precision} on {engine.device}: {engine.reason}", *prepared.splits.warnings],
         )
         return fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
 

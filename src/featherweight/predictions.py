@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from featherweight.errors import UserError
@@ -56,7 +57,8 @@ def _write(columns: dict[str, list], out: Path) -> None:
         if out.suffix == ".csv":
             table.to_csv(part, index=False)
         elif out.suffix == ".jsonl":
-            table.to_json(part, orient="records", lines=True, force_ascii=False)
+            records = table.to_dict(orient="records")
+            part.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
         else:
             table.to_parquet(part, index=False)
         part.replace(out)

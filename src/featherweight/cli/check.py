@@ -19,6 +19,7 @@ def command(
     test: Annotated[str | None, typer.Option(help="Test rows, to find rows shared with the training rows.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A text column; repeatable.")] = None,
     label: Annotated[str, typer.Option(help="The label column.")] = "label",
+    clean: Annotated[str, typer.Option(help="Text repair before looking: none or ag_news.")] = "none",
     max_length: Annotated[int, typer.Option(min=4, help="Tokens kept of a text.")] = 256,
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts the tokens.")] = "minilm",
 ) -> None:
@@ -28,7 +29,14 @@ def command(
     from featherweight.model.tokenizer import load_tokenizer
     from featherweight.recipe import Recipe
 
-    settings = {"train": data, "test": test, "text": tuple(text or ()), "label": label, "max_length": max_length}
+    settings = {
+        "train": data,
+        "test": test,
+        "text": tuple(text or ()),
+        "label": label,
+        "clean": clean,
+        "max_length": max_length,
+    }
     recipe = Recipe.parse({"data": {key: value for key, value in settings.items() if value is not None}}, "check")
     folder = resolve_backbone(recipe.backbone.model_copy(update={"name": backbone})).folder
     assert folder is not None

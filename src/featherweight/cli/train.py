@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -22,9 +23,17 @@ def command(
     chosen = load_recipe(recipe, overrides, budget)
 
     from featherweight.cli.progress import announce, follow
+    from featherweight.errors import UserError
     from featherweight.pipeline import train
     from featherweight.run import free_folder
 
+    # torchrun and accelerate number their processes; the first alone speaks.
+    first = os.environ.get("RANK", "0") == "0"
+    if out is None and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("several processes need one run folder between them: name it by --out")
+    if not first:
+        train(chosen, out, resume=resume)
+        return
     folder = free_folder(chosen, out, resume=resume)
     announce(f"{chosen.name}: loading {chosen.backbone.name} and {chosen.data.train}")
     with follow() as listener:

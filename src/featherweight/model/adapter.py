@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,9 @@ def save_adapter(
     (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")
     (part / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
     tokenizer.save_pretrained(part)
+    for weights in part.glob("*.safetensors"):
+        # safetensors writes for the owner alone; a run is shared like any other file.
+        weights.chmod((part / DESCRIPTION).stat().st_mode)
     if folder.exists():
         shutil.rmtree(folder)
     part.rename(folder)
@@ -137,7 +140,9 @@ def peft_name(name: str) -> str:
     return name.replace(f".{ADAPTER_NAME}.weight", ".weight").replace(f"_vector.{ADAPTER_NAME}", "_vector")
 
 
-def _load_base(backbone: Backbone, labels: Sequence[str], native: bool, attention: str | None, dropout: bool) -> nn.Module:
+def _load_base(
+    backbone: Backbone, labels: Sequence[str], native: bool, attention: str | None, dropout: bool
+) -> nn.Module:
     config = AutoConfig.from_pretrained(backbone.folder)
     if native:
         config.num_labels = len(labels)
@@ -191,7 +196,7 @@ def _attach_lora(base: nn.Module, recipe: Recipe, architecture: Architecture, ba
 
 
 def _mark_trainable(network: Network, adapter: AdapterRecipe, architecture: Architecture) -> None:
-    """Train exactly what the recipe says: PEFT's own marking counts copies of the head and takes embeddings for biases."""
+    """Train exactly what the recipe says: PEFT's own marking knows neither all heads nor which biases are true."""
     prefix = f"{architecture.prefix}." if adapter.head == "native" else ""
     adapted = adapted_linears(adapter, architecture)
     biases = {"none": set(), "lora": {f"{name}.bias" for name in adapted}, "all": set()}[adapter.bias]
@@ -215,7 +220,8 @@ def _is_trained(name: str, biases: set[str], heads: tuple[str, ...]) -> bool:
 
 
 def _save_peft_config(network: Network, part: Path, home: Path, recipe: Recipe, backbone: Backbone) -> None:
-    values = network.encoder.peft_config[ADAPTER_NAME].to_dict()
+    wrapped: Any = network.encoder
+    values = wrapped.peft_config[ADAPTER_NAME].to_dict()
     values["inference_mode"] = True
     values["base_model_name_or_path"] = str(backbone.folder)
     if recipe.adapter.initialisation == "eva":
@@ -248,7 +254,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: not a readable safetensors file: {error}") from None
 
 
-def _cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().float().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 

@@ -64,7 +64,7 @@ def processor_flags() -> set[str]:
 
 
 def settle(network: Network, engine: Engine) -> None:
-    """Bring ``network`` to the engine: device, frozen matrices once and in the compute type, the lean pass where it fits.
+    """Bring ``network`` to the engine: device, frozen matrices in the compute type, the lean pass where it fits.
 
     Trained tensors stay in fp32. On a processor, post-norm encoders get the lean pass; others run transformers' own.
     """
@@ -77,4 +77,4 @@ def settle(network: Network, engine: Engine) -> None:
 
 def autocast(engine: Engine) -> torch.autocast:
     """The context in which the network's forward pass runs."""
-    return torch.autocast(engine.device, dtype=engine.dtype, enabled=engine.precision != "fp32")
+    return torch.autocast(engine.device.partition(":")[0], dtype=engine.dtype, enabled=engine.precision != "fp32")

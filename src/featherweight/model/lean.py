@@ -35,8 +35,8 @@ _MASKED = -1e4  # exp of it is zero in fp32, and bf16 holds it
 class AdaptedBlock:
     """One or several linear layers on the same input, computed as one: frozen weight, bias, adapters."""
 
-    def __init__(self, modules: list[nn.Module], dtype: torch.dtype) -> None:
-        plain = [getattr(module, "base_layer", module) for module in modules]
+    def __init__(self, modules: list[Any], dtype: torch.dtype) -> None:
+        plain: list[Any] = [getattr(module, "base_layer", module) for module in modules]
         self.weight = torch.cat([layer.weight.detach().to(dtype) for layer in plain])
         self._biases = [layer.bias for layer in plain]
         self._dtype = dtype
@@ -105,7 +105,7 @@ class LeanLayer:
 class LeanEncoder:
     """The encoder of a network, read from transformers' modules; trained tensors are the modules' own."""
 
-    def __init__(self, encoder: nn.Module, architecture: Architecture, dtype: torch.dtype) -> None:
+    def __init__(self, encoder: Any, architecture: Architecture, dtype: torch.dtype) -> None:
         self._encoder = encoder
         self._dtype = dtype
         heads = encoder.config.num_attention_heads
@@ -127,7 +127,7 @@ class LeanEncoder:
         return last(x, batch, added).view(batch, -1, x.shape[1])
 
     def _added(self, attention_mask: Tensor, states: Tensor) -> Tensor | None:
-        """What joins the attention scores, [batch * heads, 1 or t, t]: MPNet's position bias, and the padding's mask."""
+        """What joins the scores, [batch * heads, 1 or t, t]: MPNet's position bias, and the padding's mask."""
         batch, length = attention_mask.shape
         heads = self._layers[0].heads
         added: Tensor | None = None
@@ -159,14 +159,16 @@ def _all_biases(architecture: Architecture) -> bool:
     return all(linear.bias for linear in architecture.linears) and len(architecture.linears) == 6 * architecture.layers
 
 
-def _layer(encoder: nn.Module, architecture: Architecture, number: int, heads: int, dtype: torch.dtype) -> LeanLayer:
+def _layer(encoder: Any, architecture: Architecture, number: int, heads: int, dtype: torch.dtype) -> LeanLayer:
     by_role = {linear.roles[0]: linear.name for linear in architecture.linears if linear.layer == number}
     find: Any = encoder.get_submodule
     joined = AdaptedBlock([find(by_role[role]) for role in ("query", "key", "value")], dtype)
-    others = [AdaptedBlock([find(by_role[role])], dtype) for role in ("attention_output", "mlp_up", "mlp_down")]
+    output, up, down = (
+        AdaptedBlock([find(by_role[role])], dtype) for role in ("attention_output", "mlp_up", "mlp_down")
+    )
     place = by_role["query"].split(f".{number}.")[0] + f".{number}."
     norms = tuple(find(place + name) for name in _NORMS[architecture.model_type])
-    return LeanLayer(joined, *others, (norms[0], norms[1]), heads)
+    return LeanLayer(joined, output, up, down, (norms[0], norms[1]), heads)
 
 
 def _norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:

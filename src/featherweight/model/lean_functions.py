@@ -24,7 +24,7 @@ class AdaptedLinear(torch.autograd.Function):
         return torch.addmm(bias, x, weight.t()).addmm_(small, up.t())
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor, Tensor]:
         """Gradients of x, bias, down and up from ``grad`` [tokens, out]."""
         x, weight, down, up, small = ctx.saved_tensors
         grad_small = grad @ up
@@ -38,7 +38,7 @@ class Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, heads: int, batch: int, added: Tensor | None) -> Tensor:
-        """Context [tokens, hidden] from qkv [tokens, 3 * hidden]; ``added`` [batch * heads, 1 or t, t] joins the scores."""
+        """Context [tokens, hidden] from qkv [tokens, 3 * hidden]; ``added`` [batch * heads, 1 or t, t] is a bias."""
         tokens, width = qkv.shape
         size = width // 3 // heads
         split = qkv.view(batch, tokens // batch, 3, heads, size).permute(2, 0, 3, 1, 4)
@@ -49,7 +49,7 @@ class Attention(torch.autograd.Function):
         return merge_heads(torch.bmm(share, value), batch, heads)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         """Gradient of qkv."""
         query, key, value, share = ctx.saved_tensors
         batch, heads = ctx.shape

@@ -56,14 +56,20 @@ class Network(nn.Module):
         """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens]."""
         if self.lean is not None:
             return self._lean_forward(input_ids, attention_mask)
-        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        wrapped: Any = self.encoder
+        output = wrapped(input_ids=input_ids, attention_mask=attention_mask)
         if self.head is None:
             return output.logits.float()
         return self.head(output.last_hidden_state, attention_mask)
 
+    def base_model(self) -> Any:
+        """transformers' model inside PEFT's wrapping: the encoder, or the classification class around it."""
+        wrapped: Any = self.encoder
+        return wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped
+
     def plain_encoder(self) -> Any:
-        """transformers' encoder inside PEFT's and the classification class's wrapping."""
-        inner = self.encoder.get_base_model() if hasattr(self.encoder, "get_base_model") else self.encoder
+        """transformers' encoder inside all wrapping."""
+        inner = self.base_model()
         return getattr(inner, self.architecture.prefix) if self.head is None else inner
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -85,7 +91,7 @@ class Network(nn.Module):
 
     def _native_head(self, states: Tensor) -> Tensor:
         """The classification class's own head, in fp32, on the first token's states [batch, 1, hidden]."""
-        model: Any = self.encoder.get_base_model() if hasattr(self.encoder, "get_base_model") else self.encoder
+        model = self.base_model()
         if self.architecture.model_type == "bert":
             return model.classifier(model.dropout(model.bert.pooler(states)))
         if self.architecture.model_type == "distilbert":

@@ -20,4 +20,6 @@ def build_accelerator(recipe: Recipe, engine: Engine) -> tuple[Accelerator, Engi
     accelerator = Accelerator(
         mixed_precision=precision, cpu=engine.device == "cpu", log_with=trackers, project_dir="runs/trackers"
     )
-    return accelerator, replace(engine, device=str(accelerator.device))
+    # Of several GPUs each process has its own; a processor needs no number.
+    device = str(accelerator.device) if accelerator.device.type == "cuda" else accelerator.device.type
+    return accelerator, replace(engine, device=device)

@@ -66,7 +66,7 @@ def load_checkpoint(
             optimizer.state[parameter] = _moments(tensors, name, parameter)
         best = {key.removeprefix("best/"): value for key, value in tensors.items() if key.startswith("best/")}
         return state, best, warnings
-    raise UserError("\n".join(warnings[-1:] + [f"{folder}: no sound checkpoint to resume from; start the run anew"]))
+    raise UserError("\n".join([*warnings[-1:], f"{folder}: no sound checkpoint to resume from; start the run anew"]))
 
 
 def has_checkpoint(folder: Path) -> bool:

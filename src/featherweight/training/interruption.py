@@ -22,7 +22,7 @@ def stop_on_signals() -> Iterator[Callable[[], int]]:
 
     def mark(number: int, _: FrameType | None) -> None:
         received.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -17,6 +16,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from featherweight.data.batches import Encoded, collate
+from featherweight.environment import peak_memory_bytes
 from featherweight.errors import FeatherweightError
 from featherweight.model.engine import Engine
 from featherweight.model.inference import predict_logits
@@ -83,6 +83,8 @@ class Job:
     listeners: Sequence[Listener] = ()
     should_stop: Callable[[], int] = lambda: 0
     best: dict[str, Tensor] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    """What was chosen and what to beware of, for the listeners."""
 
 
 def fit(job: Job, *, resume: bool = False) -> LoopState:
@@ -92,15 +94,15 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     """
     order = StepOrder(job.train.lengths, job.recipe)
     optimizer = build_optimizer(job.network.trainable(), job.recipe.training)
-    state, notes = LoopState(), []
-    history = History(job.folder / "history.jsonl" if job.accelerator.is_main_process else Path(os.devnull))
+    state = LoopState()
+    notes: list[str] = []
+    history = History(job.folder / "history.jsonl" if job.accelerator.is_main_process else None)
     if resume:
         stored, job.best, notes = load_checkpoint(job.folder / "checkpoint", job.network.trainable(), optimizer)
         state = LoopState(**{key: stored[key] for key in asdict(state)})
-    if job.accelerator.is_main_process:
-        history.cut_after(state.step)
+    history.cut_after(state.step)
     for listener in job.listeners:
-        listener.started(order.total_steps, state.step, notes)
+        listener.started(order.total_steps, state.step, [*job.notes, *notes])
     try:
         _run_steps(job, order, optimizer, state, history)
     finally:
@@ -113,6 +115,7 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
 def _run_steps(job: Job, order: StepOrder, optimizer: Any, state: LoopState, history: History) -> None:
     training = job.recipe.training
     model, optimizer = job.accelerator.prepare(job.network, optimizer)
+    assert job.train.labels is not None
     weights = class_weights(job.recipe, job.train.labels, len(job.network.labels)).to(job.engine.device)
     warmup = warmup_steps(training.warmup, order.total_steps)
     clock = _Clock(state.seconds)
@@ -131,7 +134,7 @@ def _run_steps(job: Job, order: StepOrder, optimizer: Any, state: LoopState, his
         last = state.step == order.total_steps
         if last or state.step % training.evaluate_every == 0:
             _evaluate(job, state, history, clock)
-        stop = job.should_stop()
+        stop = _agreed(job.accelerator, job.should_stop())
         # The last step has a checkpoint too: if saving fails, on a full disk say, the training is not lost.
         if stop or last or clock.checkpoint_due(state.step, training):
             _checkpoint(job, optimizer, state, history)
@@ -147,30 +150,41 @@ def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: li
     # Dropout's random numbers depend on seed and step alone, so a resumed run draws the same ones.
     torch.manual_seed(job.recipe.seed * 1_000_003 + step)
     accelerator, training = job.accelerator, job.recipe.training
+    assert job.train.labels is not None
     labels = torch.from_numpy(job.train.labels[np.concatenate(batches)]).to(job.engine.device)
     total_weight = weights[labels].sum()
     loss_sum, correct, tokens = torch.zeros((), device=job.engine.device), 0, 0
     for number, rows in enumerate(batches):
-        batch = collate(job.train, rows[accelerator.process_index :: accelerator.num_processes], job.pad_id)
+        mine = rows[accelerator.process_index :: accelerator.num_processes]
+        # A process without a row must still take part in the exchange of gradients; its row counts nothing.
+        batch, counts = collate(job.train, mine if len(mine) else rows[:1], job.pad_id), len(mine) > 0
+        assert batch.labels is not None
         target = batch.labels.to(job.engine.device)
         with accelerator.no_sync(model) if number + 1 < len(batches) else nullcontext():
             logits = model(batch.input_ids.to(job.engine.device), batch.attention_mask.to(job.engine.device))
             loss = summed_loss(logits, target, weights, training.label_smoothing) / total_weight
             # Data-parallel training averages the processes' gradients; their rows are one batch, so undo the mean.
-            accelerator.backward(loss * accelerator.num_processes)
-        loss_sum += loss.detach()
-        correct += int((logits.argmax(-1) == target).sum())
+            accelerator.backward(loss * accelerator.num_processes * counts)
+        loss_sum += loss.detach() * counts
+        correct += int((logits.argmax(-1) == target).sum()) * counts
         tokens += int(job.train.lengths[rows].sum())
     loss_value, correct = _over_processes(accelerator, loss_sum, correct)
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
-        rows = ", ".join(str(row + 1) for row in np.concatenate(batches)[:12])
-        raise Diverged(f"step {step + 1}: the loss or its gradient is not a number; training rows of the step: {rows}")
+        named = ", ".join(str(row + 1) for row in np.concatenate(batches)[:12])
+        raise Diverged(f"step {step + 1}: the loss or its gradient is not a number; training rows of the step: {named}")
     optimizer.step()
     optimizer.zero_grad()
     count = len(labels)
     return {"kind": "step", "step": 0, "epoch": 0.0, "loss": loss_value, "accuracy": correct / count,
             "learning_rate": 0.0, "grad_norm": float(norm), "rows": count, "tokens": tokens}  # fmt: skip
+
+
+def _agreed(accelerator: Accelerator, signal_number: int) -> int:
+    """The signal that any process has received: all stop after the same step, or none."""
+    if accelerator.num_processes == 1:
+        return signal_number
+    return max(gather_object([signal_number]))
 
 
 def _over_processes(accelerator: Accelerator, loss: Tensor, correct: int) -> tuple[float, int]:
@@ -196,7 +210,8 @@ def _evaluate(job: Job, state: LoopState, history: History, clock: _Clock) -> No
     else:
         state.stale += 1
     record = {"kind": "evaluation", "step": state.step, "split": "validation", "loss": loss, "accuracy": accuracy,
-              "rows": len(labels), "seconds": time.perf_counter() - started}  # fmt: skip
+              "rows": len(labels), "seconds": time.perf_counter() - started,
+              "peak_memory_bytes": peak_memory_bytes()}  # fmt: skip
     history.write(record)
     history.flush()
     for listener in job.listeners:

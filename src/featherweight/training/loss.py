@@ -12,7 +12,7 @@ from featherweight.recipe import Recipe
 
 
 def class_weights(recipe: Recipe, labels: np.ndarray, classes: int) -> Tensor:
-    """Weights of the classes, float32 [classes]; ``balanced`` is rows / (classes * rows of the class), as scikit-learn's.
+    """Weights of the classes, float32 [classes]; ``balanced`` as scikit-learn's: rows / (classes * rows of the class).
 
     Raises UserError where the recipe gives another number of weights than there are classes.
     """

@@ -31,7 +31,7 @@ def warmup_steps(warmup: float, total_steps: int) -> int:
 
 
 def rate_factor(step: int, total_steps: int, warmup: int, schedule: str) -> float:
-    """Share of the peak learning rate at optimizer step ``step`` (0 is the first), as transformers' schedules have it."""
+    """Share of the peak learning rate at optimizer step ``step`` (0 is the first), as in transformers' schedules."""
     if step < warmup:
         return step / max(1, warmup)
     if schedule == "constant":
