@@ -52,7 +52,10 @@ def texts_of(path: Path) -> list[str]:
 
 
 def without_times(run: Run) -> list[dict[str, Any]]:
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in run.history]
+    return [
+        {key: value for key, value in record.items() if key not in ("seconds", "peak_memory_bytes")}
+        for record in run.history
+    ]
 
 
 def assert_same_result(one: Run, other: Run) -> None:

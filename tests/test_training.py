@@ -54,7 +54,10 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 
 def without_seconds(folder: Path) -> list[dict[str, Any]]:
     records = read_history(folder / "history.jsonl")
-    return [{key: value for key, value in record.items() if key not in ("seconds", "peak_memory_bytes")} for record in records]
+    return [
+        {key: value for key, value in record.items() if key not in ("seconds", "peak_memory_bytes")}
+        for record in records
+    ]
 
 
 def test_every_step_and_evaluation_is_a_line_and_the_loss_falls(tiny_recipe: Any, tmp_path: Path) -> None:

@@ -13,23 +13,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featherweight.classifier import Classifier
+    from featherweight.comparison import compare_runs
     from featherweight.errors import UserError
     from featherweight.model.plan import plan
     from featherweight.model.weigh import weigh
     from featherweight.pipeline import train
     from featherweight.recipe import Recipe
+    from featherweight.rounds import run_rounds
     from featherweight.run import Run
 
 __version__ = "0.1.0"
 
-__all__ = ["Classifier", "Recipe", "Run", "UserError", "__version__", "plan", "train", "weigh"]
+__all__ = [
+    "Classifier",
+    "Recipe",
+    "Run",
+    "UserError",
+    "__version__",
+    "compare_runs",
+    "plan",
+    "run_rounds",
+    "train",
+    "weigh",
+]
 
 _HOME = {
     "Classifier": "featherweight.classifier",
     "Recipe": "featherweight.recipe",
     "Run": "featherweight.run",
     "UserError": "featherweight.errors",
+    "compare_runs": "featherweight.comparison",
     "plan": "featherweight.model.plan",
+    "run_rounds": "featherweight.rounds",
     "train": "featherweight.pipeline",
     "weigh": "featherweight.model.weigh",
 }

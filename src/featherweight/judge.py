@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,13 @@ import numpy as np
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate, surest_mistakes
 from featherweight.recipe import EvaluationRecipe
-from featherweight.run import Run
+from featherweight.run import Run, write_json
 
 if TYPE_CHECKING:
     from featherweight.data.sources import Rows
+
+    Judged = tuple[Rows, np.ndarray]
+    """Labelled rows and their logits, [rows, classes]."""
 
 
 def judge_rows(rows: Rows, logits: np.ndarray, temperature: float, evaluation: EvaluationRecipe) -> dict[str, Any]:
@@ -39,6 +43,25 @@ def prediction_columns(split: str, rows: Rows, logits: np.ndarray, temperature: 
         "predicted": names[logits.argmax(1)],
     }
     return columns | {f"p_{name}": probabilities[:, place] for place, name in enumerate(rows.label_names)}
+
+
+def write_judgements(
+    folder: Path,
+    judged: Mapping[str, Judged],
+    shifted: Mapping[str, Judged],
+    temperature: float,
+    settings: EvaluationRecipe,
+    **more: Any,
+) -> None:
+    """Write predictions.parquet and then evaluation.json of a run: ``judged`` by split, ``shifted`` by name.
+
+    ``more`` joins the evaluation, such as ``best_step``.
+    """
+    parts = [prediction_columns(name, *pair, temperature) for name, pair in {**judged, **shifted}.items()]
+    write_predictions(folder / "predictions.parquet", parts)
+    evaluation: dict[str, Any] = {name: judge_rows(*pair, temperature, settings) for name, pair in judged.items()}
+    evaluation["shift"] = {name: judge_rows(*pair, temperature, settings) for name, pair in shifted.items()}
+    write_json(folder / "evaluation.json", evaluation | more)
 
 
 def text_key(text: str) -> str:

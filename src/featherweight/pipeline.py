@@ -132,7 +132,7 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     sample = validation.texts[:64]
     live = prepared.logits(Rows(sample, None, validation.label_names, "validation"))
     proof = verify_in_fresh_process(folder, sample, live, prepared.engine.precision)
-    _write_evaluation(prepared, folder, state, {"validation": (validation, logits)}, temperature)
+    _judge(prepared, folder, state, logits, temperature)
     environment = _environment(prepared, started) | {
         "seconds": round(time.perf_counter() - clock, 2),
         "training_seconds": round(state.seconds, 2),
@@ -144,21 +144,16 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     write_report(folder)
 
 
-def _write_evaluation(
-    prepared: Prepared, folder: Path, state: LoopState, judged: dict[str, tuple[Rows, np.ndarray]], temperature: float
-) -> None:
-    from featherweight.judge import judge_rows, prediction_columns, write_predictions
+def _judge(prepared: Prepared, folder: Path, state: LoopState, validation: np.ndarray, temperature: float) -> None:
+    from featherweight.judge import write_judgements
 
-    splits, settings = prepared.splits, prepared.recipe.evaluation
+    splits = prepared.splits
+    judged = {"validation": (splits.validation, validation)}
     if splits.test is not None:
         judged["test"] = splits.test, prepared.logits(splits.test)
     shifted = {name: (rows, prepared.logits(rows)) for name, rows in splits.shift.items()}
-    evaluation: dict[str, Any] = {name: judge_rows(*pair, temperature, settings) for name, pair in judged.items()}
-    evaluation["shift"] = {name: judge_rows(*pair, temperature, settings) for name, pair in shifted.items()}
-    evaluation |= {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy}
-    parts = [prediction_columns(name, *pair, temperature) for name, pair in {**judged, **shifted}.items()]
-    write_predictions(folder / "predictions.parquet", parts)
-    write_json(folder / "evaluation.json", evaluation)
+    best = {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy}
+    write_judgements(folder, judged, shifted, temperature, prepared.recipe.evaluation, **best)
 
 
 def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:

@@ -42,12 +42,15 @@ def print_comparison(comparison: Comparison) -> None:
     from featherweight.report.comparison_words import headline, sections
 
     console = plain_console()
+    if not console.is_terminal:
+        console.width = 160  # a file has no edge at which to break the tables
     console.print(headline(comparison), style="bold", soft_wrap=True)
     for note in comparison.notes:
         console.print(note, soft_wrap=True)
     for table in tables(comparison):
         console.print()
-        shown = Table(*table.columns, title=table.title, title_justify="left", box=None, pad_edge=False)
+        shown = Table(*table.columns, title=table.title, title_justify="left", title_style="bold", box=None)
+        shown.pad_edge = False
         for column in shown.columns[table.words :]:
             column.justify = "right"
         for row in table.rows:

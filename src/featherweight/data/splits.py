@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.data.cleaning import clean_texts
 from featherweight.data.labels import label_names_of
-from featherweight.data.sources import Rows, has_test_split, read_rows
+from featherweight.data.perturb import headline_of, is_perturbed, perturb
+from featherweight.data.sources import Rows, has_test_split, open_table, read_rows
+from featherweight.data.tables import joined_texts, text_columns
 from featherweight.errors import UserError
-from featherweight.recipe import DataRecipe, Recipe
+from featherweight.recipe import PERTURBED, DataRecipe, Recipe
 
 __all__ = ["Splits", "half_width", "label_names_of", "load_splits", "repeated_rows", "split_off"]
 
@@ -41,8 +44,8 @@ def load_splits(recipe: Recipe) -> Splits:
     train = read_rows(data.train, data)
     _require_classes(train)
     names = train.label_names
-    shift = {source: read_rows(source, data, split="test", label_names=names) for source in recipe.evaluation.shift}
     test = _test_rows(data, names)
+    shift = {source: _shift_rows(source, data, test, names) for source in recipe.evaluation.shift}
     if data.validation is not None:
         validation = read_rows(data.validation, data, split="validation", label_names=names)
     else:
@@ -89,6 +92,30 @@ def _test_rows(data: DataRecipe, names: Sequence[str]) -> Rows | None:
     if data.test is None and not has_test_split(data):
         return None
     return read_rows(data.test or data.train, data, split="test", label_names=names)
+
+
+def _shift_rows(source: str, data: DataRecipe, test: Rows | None, names: Sequence[str]) -> Rows:
+    """The labelled set that ``source`` names, or the test rows perturbed as it says."""
+    if source in ("validation", "test"):
+        # Predictions and figures go by the name of their set.
+        raise UserError(f"evaluation.shift: {source!r} is the name of the run's own set; write ./{source}")
+    if not is_perturbed(source):
+        return read_rows(source, data, split="test", label_names=names)
+    if test is None:
+        raise UserError(f"evaluation.shift: {source} changes the test rows, and there are none; name data.test")
+    headline = source == f"{PERTURBED}headline"
+    texts = _headlines(data, test) if headline else perturb(test.texts, source)
+    return replace(test, texts=texts, origin=f"{test.origin}, {source}")
+
+
+def _headlines(data: DataRecipe, test: Rows) -> list[str]:
+    """The first text column alone, where the texts come from several; else the first words of each text."""
+    table = open_table(data.test or data.train, data, "test")
+    columns = text_columns(table, data)
+    if len(columns) == 1:
+        return perturb(test.texts, f"{PERTURBED}headline")
+    titles = clean_texts(joined_texts(table, columns[:1]), data.clean)
+    return [headline_of(title, text) for title, text in zip(titles, test.texts, strict=True)]
 
 
 def _sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
@@ -151,7 +178,7 @@ def _require_all_left(train: Rows, rows: Rows, key: str) -> None:
 
 
 def _warnings(splits: Splits) -> list[str]:
-    return [*_validation_warnings(splits.validation), *_repetition_warnings(splits)]
+    return [*_validation_warnings(splits.validation), *_repetition_warnings(splits), *_perturbation_warnings(splits)]
 
 
 def _validation_warnings(rows: Rows) -> list[str]:
@@ -174,3 +201,9 @@ def _repetition_warnings(splits: Splits) -> list[str]:
         for name, count in counts.items()
         if count
     ]
+
+
+def _perturbation_warnings(splits: Splits) -> list[str]:
+    perturbed = {name: rows for name, rows in splits.shift.items() if is_perturbed(name)}
+    unchanged = [name for name, rows in perturbed.items() if splits.test and rows.texts == splits.test.texts]
+    return [f"{name} changes none of the test texts: its figures are the test's own" for name in unchanged]

@@ -85,21 +85,31 @@ def describe_difference(
     for several comparisons. Where no difference is shown, the sentence says how many test rows would be needed.
     """
     p = mcnemar["p_value"] if p_value is None else p_value
-    points = {key: 100 * bootstrap[key] for key in ("difference", "low", "high")}
-    figures = (
-        f"{name_a} over {name_b}: {_signed(points['difference'], 2)} points, "
-        f"95% {_signed(points['low'], 1)} to {_signed(points['high'], 1)}"
-    )
+    figures = difference_in_words(name_a, name_b, bootstrap)
     corrected = "" if p_value is None else ", corrected"
     if p < alpha:
         better = name_a if bootstrap["difference"] > 0 else name_b
-        return f"{figures}: {better} is better (McNemar's exact test{corrected}: {_p_in_words(p)})."
+        return f"{figures}: {better} is better (McNemar's exact test{corrected}: {p_in_words(p)})."
     if mcnemar["b"] == mcnemar["c"]:
         return f"{figures}: no difference shown; both are right equally often."
     # A corrected p-value is the plain one times a factor; the level to plan for is smaller by that factor.
     level = alpha * mcnemar["p_value"] / p
     needed = rows_needed(mcnemar["b"] / mcnemar["rows"], mcnemar["c"] / mcnemar["rows"], alpha=level)
     return f"{figures}: no difference shown; about {_rounded(needed):,} test rows would be needed to show it."
+
+
+def difference_in_words(name_a: str, name_b: str, bootstrap: Mapping[str, float]) -> str:
+    """The difference in points with its 95% interval, such as ``R4 over R3: +0.18 points, 95% -0.2 to +0.6``."""
+    points = {key: 100 * bootstrap[key] for key in ("difference", "low", "high")}
+    return (
+        f"{name_a} over {name_b}: {_signed(points['difference'], 2)} points, "
+        f"95% {_signed(points['low'], 1)} to {_signed(points['high'], 1)}"
+    )
+
+
+def p_in_words(p: float) -> str:
+    """A p-value with two figures, as far as these say anything."""
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
 def _paired(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -112,10 +122,6 @@ def _paired(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[NDArray[np.floa
 def _signed(points: float, digits: int) -> str:
     text = f"{points:+.{digits}f}"
     return text[1:] if float(text) == 0 else text
-
-
-def _p_in_words(p: float) -> str:
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
 def _rounded(rows: int) -> int:

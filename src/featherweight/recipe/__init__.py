@@ -10,9 +10,11 @@ from featherweight.recipe.sections import (
     LoraLayers,
     TrainingRecipe,
 )
-from featherweight.recipe.values import ROLES, Role, Tracker, layer_numbers, parse_count
+from featherweight.recipe.values import PERTURBATIONS, PERTURBED, ROLES, Role, Tracker, layer_numbers, parse_count
 
 __all__ = [
+    "PERTURBATIONS",
+    "PERTURBED",
     "ROLES",
     "AdapterRecipe",
     "BackboneRecipe",

@@ -18,7 +18,7 @@ from featherweight.recipe.fields import (
     two_classes_at_least,
     words_or_list,
 )
-from featherweight.recipe.values import Role, Tracker, check_layers
+from featherweight.recipe.values import Role, Tracker, check_layers, check_shift
 
 
 class DataRecipe(Section):
@@ -231,9 +231,10 @@ class TrainingRecipe(Section):
 class EvaluationRecipe(Section):
     """What is reported at the end."""
 
-    shift: Annotated[tuple[Text, ...], AfterValidator(each_once)] = Field(
+    shift: Annotated[tuple[Annotated[Text, AfterValidator(check_shift)], ...], AfterValidator(each_once)] = Field(
         (),
-        description="Further labelled sets, from other distributions than the training data; read like `data.test`.",
+        description="Further labelled sets, from other distributions than the training data; read like `data.test`, or "
+        "made from it: `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",
     )
     bins: Whole = Field(15, ge=2, description="Confidence bins of the calibration error and the reliability diagram.")
     mistakes: Whole = Field(20, ge=0, description="Number of the surest mistakes that the report shows.")

@@ -9,6 +9,9 @@ from typing import Any, Literal
 Role = Literal["query", "key", "value", "attention_output", "mlp_up", "mlp_down"]
 ROLES: tuple[Role, ...] = ("query", "key", "value", "attention_output", "mlp_up", "mlp_down")
 Tracker = Literal["tensorboard", "mlflow", "trackio", "wandb"]
+PERTURBED = "perturbed:"
+"""What a shift set's name begins with where it is the test set, perturbed."""
+PERTURBATIONS = ("casing", "typos", "headline", "entities")
 
 # Thousands may be grouped by "_" or ","; a lone "1,5" is refused, since half of its readers would take it for 1.5.
 _COUNT = re.compile(r"(?P<digits>\d{1,3}(?:[,_]\d{3})+|\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?)\s*(?P<unit>[kKmM]?)", re.ASCII)
@@ -64,6 +67,15 @@ def check_layers(spec: str) -> str:
     else:
         _ranges(spec)
     return spec
+
+
+def check_shift(source: str) -> str:
+    """Return ``source`` as it is; raises ValueError where it asks for a perturbation that there is not."""
+    if source.startswith(PERTURBED) and source.removeprefix(PERTURBED) not in PERTURBATIONS:
+        raise ValueError(
+            f"{source!r} is no perturbation; known: {', '.join(PERTURBED + name for name in PERTURBATIONS)}"
+        )
+    return source
 
 
 def _layers_at_one_end(spec: str, side: str, wanted: int, layers: int) -> tuple[int, ...]:

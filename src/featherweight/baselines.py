@@ -1,0 +1,264 @@
+"""What a round has to beat: bags of words, a probe on the frozen backbone, and full fine-tuning.
+
+They are trained and judged on the rows of a recipe, and leave a run folder that a comparison reads like any other.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featherweight.data.batches import encode
+from featherweight.data.cache import cache_folder
+from featherweight.data.sources import Rows
+from featherweight.data.splits import Splits, load_splits
+from featherweight.environment import describe_machine, forget_peak_memory, peak_memory_bytes, versions
+from featherweight.errors import UserError
+from featherweight.model.backbones import resolve_backbone
+from featherweight.recipe import Recipe
+from featherweight.run import FORMAT, Run, locked, write_json, write_whole
+
+if TYPE_CHECKING:
+    from featherweight.model.engine import Engine
+    from featherweight.model.network import Network
+    from featherweight.training.loop import Listener
+
+TITLES = {
+    "tfidf-svm": "TF-IDF + linear SVM",
+    "tfidf-logistic": "TF-IDF + logistic regression",
+    "linear-probe": "linear probe",
+    "full-fine-tuning": "full fine-tuning",
+}
+"""The kinds of baselines, and what the table calls them."""
+STRENGTHS = {
+    "tfidf-svm": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+    "tfidf-logistic": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "linear-probe": (0.001, 0.01, 0.1, 1.0, 10.0),
+}
+"""Inverse strengths of the regularisation, C, among which the validation rows choose."""
+RATE_SHARE = 0.1
+"""Learning rate of full fine-tuning as a share of the rounds': LoRA wants about ten times as much."""
+
+Logits = Callable[[Rows], np.ndarray]
+"""Gives logits, or margins that serve as such, [rows, classes]."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A baseline after its training."""
+
+    logits: Logits
+    parameters: int
+    note: str
+    """What a reader should know of how it was trained."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """What joins evaluation.json."""
+
+
+def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Listener] = ()) -> Run:
+    """Train and judge the baseline ``kind`` (a key of ``TITLES``) on the data of ``recipe``; no model is saved.
+
+    A finished one in ``folder`` is left as it is. Raises UserError where ``folder`` holds one of another recipe.
+    """
+    recipe = baseline_recipe(kind, recipe)
+    if (folder / "recipe.toml").is_file():
+        if Run(folder).recipe != recipe:
+            raise UserError(f"{folder}: holds a baseline of another recipe; name another folder, or remove this one")
+        if (folder / "environment.json").is_file():
+            return Run(folder)
+    forget_peak_memory()
+    started, splits, clock = datetime.now(UTC), load_splits(recipe), time.perf_counter()
+    with locked(folder):
+        write_whole(folder / "recipe.toml", recipe.to_toml())
+        if kind == "full-fine-tuning":
+            fitted = _fine_tuned(recipe, splits, folder, listeners)
+        elif kind == "linear-probe":
+            fitted = _probe(recipe, splits)
+        else:
+            fitted = _bag_of_words(kind, recipe, splits)
+        seconds = time.perf_counter() - clock
+        _judge(folder, recipe, splits, fitted)
+        # Written last: its presence says that the baseline is complete.
+        write_json(folder / "environment.json", _environment(kind, recipe, splits, fitted, started, seconds))
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    return Run(folder)
+
+
+def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
+    """The recipe under which a baseline is filed: the data of ``recipe``, and what full fine-tuning trains by."""
+    changes: dict[str, Any] = {"name": kind, "description": f"Baseline: {TITLES[kind]}; not to be trained by itself."}
+    changes["adapter"] = {"lora": [], "bias": "none", "dora": False, "initialisation": "default"}
+    if kind == "full-fine-tuning":
+        rate = float(f"{recipe.training.learning_rate * RATE_SHARE:.3g}")
+        changes["training"] = {"learning_rate": rate, "schedule": "linear", "warmup": 0.06, "encoder_dropout": True}
+        # A checkpoint holds four times the whole model; an hour's work is worth one, five minutes' are not.
+        changes["training"] |= {"checkpoint_steps": 1_000_000, "checkpoint_seconds": 1800}
+    return recipe.with_values(**changes)
+
+
+def _bag_of_words(kind: str, recipe: Recipe, splits: Splits) -> Fitted:
+    """Words and pairs of words, weighted by TF-IDF with sublinear counts, under a linear classifier."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
+    words.fit(splits.train.texts)
+
+    def make(strength: float) -> Any:
+        if kind == "tfidf-svm":
+            return LinearSVC(C=strength, random_state=recipe.seed)
+        return LogisticRegression(C=strength, max_iter=1000, random_state=recipe.seed)
+
+    return _best_linear(kind, splits, lambda rows: words.transform(rows.texts), make)
+
+
+def _probe(recipe: Recipe, splits: Splits) -> Fitted:
+    """Logistic regression on the frozen backbone's pooled states."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def make(strength: float) -> Any:
+        return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000, random_state=recipe.seed))
+
+    return _best_linear("linear-probe", splits, _frozen_features(recipe), make)
+
+
+def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
+    """Gives the pooled states [rows, hidden] of texts: logits of a network whose head passes them on as they are."""
+    import torch
+
+    from featherweight.model.adapter import build_network
+    from featherweight.model.architectures import architecture_of
+
+    backbone = resolve_backbone(recipe.backbone)
+    hidden = architecture_of(backbone.config, recipe.backbone.roles).hidden
+    frozen = recipe.with_values(adapter={"head": "linear"})
+    network = build_network(frozen, backbone, [str(place) for place in range(hidden)])
+    assert network.head is not None
+    torch.nn.init.eye_(network.head.out.weight)
+    torch.nn.init.zeros_(network.head.out.bias)
+    return _live_logits(recipe, network, backbone.folder)
+
+
+def _live_logits(recipe: Recipe, network: Network, folder: Path | None, engine: Engine | None = None) -> Logits:
+    """Logits of a network in memory; without ``engine`` it is settled on the recipe's."""
+    from featherweight.model.engine import choose_engine, settle
+    from featherweight.model.inference import predict_logits
+    from featherweight.model.tokenizer import load_tokenizer
+
+    assert folder is not None
+    tokenizer = load_tokenizer(folder)
+    if engine is None:
+        engine = choose_engine(recipe.training.precision)
+        settle(network, engine)
+
+    def logits(rows: Rows) -> np.ndarray:
+        encoded = encode(rows, tokenizer, recipe.data.max_length, cache_folder())
+        return predict_logits(network, encoded, engine, tokenizer.pad_token_id)
+
+    return logits
+
+
+def _best_linear(kind: str, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any]) -> Fitted:
+    """The linear classifier whose C gives the best validation accuracy; of equal ones the more regularised."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    train, validation = features(splits.train), features(splits.validation)
+    best: tuple[float, float, Any] | None = None
+    for strength in STRENGTHS[kind]:
+        with warnings.catch_warnings():
+            # One that stopped early is a classifier like another: the validation rows judge it.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = make(strength).fit(train, splits.train.labels)
+        accuracy = float(model.score(validation, splits.validation.labels))
+        if best is None or accuracy > best[0]:
+            best = accuracy, strength, model
+    assert best is not None
+    _, strength, model = best
+    last = model[-1] if hasattr(model, "steps") else model
+    tried = ", ".join(f"{c:g}" for c in STRENGTHS[kind])
+    note = f"{TITLES[kind]}: C = {strength:g}, the best of {tried} on validation rows."
+    return Fitted(lambda rows: _margins(model, features(rows)), int(last.coef_.size + last.intercept_.size), note)
+
+
+def _margins(model: Any, features: Any) -> np.ndarray:
+    """Margins [rows, classes]; of two classes scikit-learn gives the second's alone."""
+    margins = np.asarray(model.decision_function(features), dtype=np.float64)
+    return margins if margins.ndim == 2 else np.column_stack([-margins / 2, margins / 2])
+
+
+def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence[Listener]) -> Fitted:
+    """The same loop with every parameter trained, through transformers' own forward pass."""
+    from featherweight.model.adapter import build_network, unfreeze
+    from featherweight.model.engine import choose_engine, settle
+    from featherweight.model.tokenizer import load_tokenizer
+    from featherweight.training.accelerator import build_accelerator
+    from featherweight.training.checkpoint import has_checkpoint
+    from featherweight.training.interruption import stop_on_signals
+    from featherweight.training.loop import Job, fit
+
+    backbone = resolve_backbone(recipe.backbone)
+    assert backbone.folder is not None
+    tokenizer = load_tokenizer(backbone.folder)
+    accelerator, engine = build_accelerator(recipe, replace(choose_engine(recipe.training.precision), lean=False))
+    network = build_network(recipe, backbone, splits.train.label_names)
+    unfreeze(network)
+    settle(network, engine)
+    train, validation = (
+        encode(rows, tokenizer, recipe.data.max_length, cache_folder()) for rows in (splits.train, splits.validation)
+    )
+    with stop_on_signals() as stop:
+        pad_id = tokenizer.pad_token_id
+        job = Job(recipe, network, engine, accelerator, train, validation, pad_id, folder, listeners, stop)
+        state = fit(job, resume=has_checkpoint(folder / "checkpoint"))
+    return Fitted(
+        _live_logits(recipe, network, backbone.folder, engine),
+        network.trainable_count(),
+        "Full fine-tuning trains the whole backbone, to which no budget applies: at a learning rate of "
+        f"{recipe.training.learning_rate:g} (a tenth of the first round's), falling linearly, with its own dropout.",
+        {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy},
+    )
+
+
+def _judge(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> None:
+    from featherweight.evaluation.calibration import fit_temperature
+    from featherweight.judge import write_judgements
+
+    validation = splits.validation
+    assert validation.labels is not None
+    judged = {"validation": (validation, fitted.logits(validation))}
+    temperature = fit_temperature(judged["validation"][1], validation.labels)
+    if splits.test is not None:
+        judged["test"] = splits.test, fitted.logits(splits.test)
+    shifted = {name: (rows, fitted.logits(rows)) for name, rows in splits.shift.items()}
+    write_judgements(folder, judged, shifted, temperature, recipe.evaluation, **fitted.evaluation)
+    write_json(folder / "weigh.json", {"total": fitted.parameters})
+
+
+def _environment(
+    kind: str, recipe: Recipe, splits: Splits, fitted: Fitted, started: datetime, seconds: float
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "baseline": kind,
+        "baseline_title": TITLES[kind],
+        "notes": [fitted.note],
+        **versions(),
+        **describe_machine(),
+        "seed": recipe.seed,
+        "started": started.isoformat(timespec="seconds"),
+        "training_seconds": round(seconds, 2),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "data": {"train": {"rows": len(splits.train)}, "validation": {"rows": len(splits.validation)}},
+        "warnings": splits.warnings,
+    }

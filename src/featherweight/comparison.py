@@ -1,0 +1,171 @@
+"""Runs put together into rounds, and rounds compared with each other; reads run folders alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.evaluation.pairs import Difference, compare_pairs
+from featherweight.evaluation.seeds import FEWEST_SEEDS, mean_interval, spread
+from featherweight.gathering import (
+    SHIFT,
+    common_split,
+    correct_rows,
+    figures_of,
+    groups_of,
+    names_of,
+    require_each_once,
+)
+from featherweight.recipe import Recipe
+from featherweight.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One recipe over several seeds, judged on the rows that all rounds of a comparison share."""
+
+    name: str
+    runs: tuple[Run, ...]
+    """One a seed, in the order of the seeds."""
+    correct: NDArray[np.bool_]
+    """Whether the prediction is right, [seeds, rows]."""
+    figures: dict[str, tuple[float | None, ...]]
+    """Each figure of the table, one value a seed; None where a run lacks it. Shift sets: ``shift: NAME``."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe, with the first seed."""
+        return self.runs[0].recipe
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that were run."""
+        return tuple(run.recipe.seed for run in self.runs)
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """What kind of baseline it is, such as ``tfidf-svm``; None for a round of Featherweight's own."""
+        return self.runs[0].environment.get("baseline")
+
+    @property
+    def is_bag_of_words(self) -> bool:
+        """Whether it is one of the TF-IDF baselines, which every round should beat."""
+        return (self.baseline or "").startswith("tfidf")
+
+    @cached_property
+    def parameters(self) -> int | None:
+        """Trained parameters."""
+        return self.runs[0].weight.get("total")
+
+    @cached_property
+    def interval(self) -> list[float]:
+        """95% interval [low, high] of the mean accuracy, over test rows."""
+        return mean_interval(self.correct)
+
+    def mean(self, key: str) -> float | None:
+        """Mean of a figure over the seeds; None where a run lacks it."""
+        values = [value for value in self.figures.get(key, ()) if value is not None]
+        return float(np.mean(values)) if len(values) == len(self.runs) else None
+
+    def spread(self, key: str) -> float | None:
+        """Standard deviation of a figure over the seeds; None of one seed, or where a run lacks the figure."""
+        values = [value for value in self.figures.get(key, ()) if value is not None]
+        return spread(values) if len(values) == len(self.runs) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Rounds on the same rows, every pair of them, and every round against every baseline."""
+
+    split: str
+    """The rows that decide: ``test``, or ``validation`` where no run has a test set."""
+    rows: int
+    rounds: list[Round]
+    """Featherweight's own rounds, then the baselines."""
+    differences: list[Difference]
+    """Of each pair of rounds, the later over the earlier."""
+    against_baselines: list[Difference]
+    """Of each round over each baseline."""
+    notes: list[str]
+    """What a reader should know, a sentence each."""
+
+    @property
+    def own(self) -> list[Round]:
+        """The rounds without the baselines."""
+        return [one for one in self.rounds if one.baseline is None]
+
+    @property
+    def baselines(self) -> list[Round]:
+        """The baselines alone."""
+        return [one for one in self.rounds if one.baseline is not None]
+
+    @property
+    def baseline_notes(self) -> list[str]:
+        """How each baseline was trained."""
+        return [note for one in self.baselines for note in one.runs[0].environment.get("notes", [])]
+
+    @property
+    def shift_sets(self) -> list[str]:
+        """Names of the shift sets that any round was judged on."""
+        found = (key.removeprefix(SHIFT) for one in self.rounds for key in one.figures if key.startswith(SHIFT))
+        return list(dict.fromkeys(found))
+
+
+def compare_runs(folders: Sequence[str | Path]) -> Comparison:
+    """Compare finished runs: those of the same recipe but for the seed make one round.
+
+    Raises UserError where a folder is no finished run, one is named twice, or not all were judged on the same rows.
+    """
+    runs = [Run(folder) for folder in folders]
+    require_each_once(runs)
+    split = common_split(runs)
+    correct = correct_rows(runs, split)
+    groups = groups_of(runs)
+    rounds = [
+        Round(name, tuple(members), np.stack([correct[run.folder] for run in members]), figures_of(members, split))
+        for name, members in zip(names_of(groups), groups, strict=True)
+    ]
+    rounds.sort(key=lambda one: one.baseline is not None)  # keeps the order otherwise
+    own = [one.name for one in rounds if one.baseline is None]
+    right = {one.name: one.correct for one in rounds}
+    differences = compare_pairs([(later, first) for place, later in enumerate(own) for first in own[:place]], right)
+    against = _against(rounds, right)
+    return Comparison(split, rounds[0].correct.shape[1], rounds, differences, against, _notes(rounds, against, split))
+
+
+def _against(rounds: Sequence[Round], right: dict[str, NDArray[np.bool_]]) -> list[Difference]:
+    """Every round over every baseline; one that does not beat bags of words says so first."""
+    own = [one.name for one in rounds if one.baseline is None]
+    pairs = compare_pairs([(name, one.name) for one in rounds if one.baseline is not None for name in own], right)
+    lost = _lost_to_bags(rounds, pairs)
+    said = {pair: f"{pair.first} does not beat {pair.second}. {pair.words}" for pair in lost}
+    return [replace(pair, words=said.get(pair, pair.words)) for pair in pairs]
+
+
+def _lost_to_bags(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[Difference]:
+    bags = {one.name for one in rounds if one.is_bag_of_words}
+    return [pair for pair in pairs if pair.second in bags and not pair.won]
+
+
+def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
+    lost: dict[str, list[str]] = {}
+    for pair in _lost_to_bags(rounds, against):
+        lost.setdefault(pair.first, []).append(pair.second)
+    notes = [f"{name} does not beat {' or '.join(bags)}." for name, bags in lost.items()]
+    if split == "validation":
+        notes.append(
+            "No test set: these are validation rows, on which each run chose its adapter; expect less on new texts."
+        )
+    own = [one for one in rounds if one.baseline is None]
+    few = [one.name for one in own if len(one.runs) < FEWEST_SEEDS]
+    if few:
+        whose = "" if len(few) == len(own) else f" ({', '.join(few)})"
+        notes.append(
+            f"Fewer than {FEWEST_SEEDS} seeds{whose}: that another seed would reverse a difference is not ruled out."
+        )
+    return notes

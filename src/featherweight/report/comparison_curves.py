@@ -1,0 +1,77 @@
+"""Training curves of all rounds in one figure: seeds faint, their mean strong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.comparison import Comparison, Round
+from featherweight.report.comparison_plots import DASHES, colour_of
+from featherweight.report.contents import Contents, read_contents
+from featherweight.report.curves import smooth
+from featherweight.report.style import legend_above, percent_tick, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Epochs and values."""
+MOST_POINTS = 300
+"""Points of a curve in the figure; more only make the page heavy."""
+
+
+def curves(comparison: Comparison) -> dict[str, dict[Round, list[Curve]]]:
+    """Training loss (smoothed) and validation accuracy over the epochs, a curve a seed, of rounds with a history."""
+    found: dict[str, dict[Round, list[Curve]]] = {"loss": {}, "accuracy": {}}
+    for one in comparison.rounds:
+        runs = [run for run in map(read_contents, (run.folder for run in one.runs)) if len(run.steps["step"])]
+        if runs:
+            found["loss"][one] = [_loss(run) for run in runs]
+            found["accuracy"][one] = [_validation(run) for run in runs]
+    return found
+
+
+def draw_curves(axes: Axes, comparison: Comparison, kind: str, found: dict[Round, list[Curve]]) -> None:
+    """``kind`` loss or accuracy; each round in its colour."""
+    for one, seeds in found.items():
+        place = comparison.own.index(one) // 4 if one.baseline is None else 2
+        style = {"color": colour_of(comparison, one), "ls": DASHES[place % len(DASHES)]}
+        for epochs, values in seeds if len(seeds) > 1 else ():
+            axes.plot(epochs, values, alpha=0.28, lw=1, **style)
+        few = kind == "accuracy" and max(len(epochs) for epochs, _ in seeds) < 20
+        axes.plot(*_mean(seeds), marker="o" if few else "", ms=4, label=shorten(one.name, 24), **style)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss" if kind == "loss" else "validation accuracy")
+    axes.margins(x=0.02)
+    values = np.concatenate([values for seeds in found.values() for _, values in seeds])
+    if kind == "loss":
+        axes.set_ylim(0, np.quantile(values, 0.985) * 1.05)
+    else:
+        # The range where the rounds end up; the first steps at chance would take half of the picture.
+        axes.set_ylim(
+            max(0.0, np.floor((np.quantile(values, 0.15) - 0.02) * 20) / 20), min(1.002, values.max() + 0.015)
+        )
+        axes.yaxis.set_major_formatter(percent_tick)
+    legend_above(axes, columns=4 if max(len(one.name) for one in found) < 10 else 2)
+
+
+def _loss(run: Contents) -> Curve:
+    kept = np.isfinite(run.steps["loss"])
+    epochs, losses = run.steps["epoch"][kept], run.steps["loss"][kept]
+    thin = slice(None, None, max(1, len(epochs) // MOST_POINTS))
+    return epochs[thin], (smooth(losses) if len(losses) >= 8 else losses)[thin]
+
+
+def _validation(run: Contents) -> Curve:
+    points = [(record["step"], record["accuracy"]) for record in run.validations]
+    steps, accuracies = np.array(points, dtype=float).reshape(-1, 2).T
+    return np.interp(steps, run.steps["step"], run.steps["epoch"]), accuracies
+
+
+def _mean(seeds: list[Curve]) -> Curve:
+    """Mean over the seeds where all of them have values, at the epochs of the first."""
+    end = min(epochs[-1] for epochs, _ in seeds if len(epochs))
+    at = seeds[0][0][seeds[0][0] <= end * (1 + 1e-9)]
+    return at, np.mean([np.interp(at, *seed) for seed in seeds], axis=0)

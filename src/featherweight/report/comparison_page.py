@@ -1,0 +1,127 @@
+"""The comparison on one page that opens anywhere, beside its Markdown, CSV and PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featherweight.comparison import Comparison
+from featherweight.report.comparison_curves import curves, draw_curves
+from featherweight.report.comparison_plots import draw_differences, draw_frontier, draw_rounds, draw_shift
+from featherweight.report.comparison_tables import tables
+from featherweight.report.comparison_words import (
+    METHOD,
+    headline,
+    markdown,
+    pairs_csv,
+    provenance,
+    rounds_csv,
+    sections,
+)
+from featherweight.report.style import drawing, new_figure, save_png, title_above, to_svg
+from featherweight.run import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TITLES = {
+    "rounds": "Accuracy",
+    "differences": "Round against round",
+    "against_baselines": "Rounds against baselines",
+    "frontier": "Accuracy against trained parameters",
+    "loss": "Training loss",
+    "accuracy": "Validation accuracy",
+    "shift": "Accuracy on shift sets",
+}
+
+
+SECTIONS = {title: key for key, title in TITLES.items()}
+
+
+def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
+    """Write comparison.html, .md and .csv, differences.csv and plots/*.png into ``folder``; returns their paths.
+
+    Raises OSError where the folder cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "comparison.html": render(comparison),
+        "comparison.md": markdown(comparison),
+        "comparison.csv": rounds_csv(comparison),
+        "differences.csv": pairs_csv(comparison),
+    }
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+    with drawing():
+        pictures = {name: draw() for name, draw in available(comparison).items()}
+        for name, figure in pictures.items():
+            title_above(figure.axes[0], TITLES[name])
+        paths = [save_png(figure, folder / "plots" / f"{name}.png") for name, figure in pictures.items()]
+    return [*(folder / name for name in texts), *paths]
+
+
+def render(comparison: Comparison) -> str:
+    """The comparison as one HTML page."""
+    from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
+
+    pages = Environment(
+        loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    with drawing():
+        # Markup: the drawing library has escaped the texts inside.
+        pictures = {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(comparison).items()}
+    return pages.get_template("comparison.html.j2").render(
+        comparison=comparison,
+        headline=headline(comparison),
+        tables=tables(comparison),
+        sections=[(SECTIONS[title], title, pairs) for title, pairs in sections(comparison).items()],
+        pictures=pictures,
+        several=any(len(one.runs) > 1 for one in comparison.rounds),
+        method=METHOD,
+        provenance=provenance(comparison),
+        reports=[
+            (one.name, [(run.recipe.seed, str(run.folder)) for run in one.runs]) for one in comparison.rounds
+        ],
+    )  # fmt: skip
+
+
+def available(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
+    """What can be drawn: a function a picture that makes its figure (call it inside ``drawing()``)."""
+    names = [one.name for one in comparison.rounds]
+    found: dict[str, Callable[[], Figure]] = {
+        "rounds": lambda: _rows(names, partial(draw_rounds, comparison=comparison))
+    }
+    for key, pairs in (
+        ("differences", comparison.differences),
+        ("against_baselines", comparison.against_baselines),
+    ):
+        if pairs:
+            labels = [f"{pair.first} over {pair.second}" for pair in pairs]
+            found[key] = partial(_rows, labels, partial(draw_differences, pairs=pairs))
+    if any(one.parameters for one in comparison.rounds):
+        found["frontier"] = lambda: _single(5.2, 3.0, partial(draw_frontier, comparison=comparison))
+    for kind, rounds in curves(comparison).items():
+        if rounds:
+            found[kind] = partial(
+                _single, 4.9, 3.1, partial(draw_curves, comparison=comparison, kind=kind, found=rounds)
+            )
+    if comparison.shift_sets:
+        found["shift"] = lambda: _rows(names, partial(draw_shift, comparison=comparison))
+    return found
+
+
+def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure:
+    figure = new_figure(width, height)
+    draw(figure.add_subplot())
+    return figure
+
+
+def _rows(names: list[str], draw: Callable[[Axes], None]) -> Figure:
+    """A figure of horizontal rows, as wide as its names need; inches."""
+    letters = min(54, max(map(len, names)))
+    return _single(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + 0.28 * len(names), draw)

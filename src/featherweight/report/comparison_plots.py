@@ -1,0 +1,164 @@
+"""The pictures of a comparison: rounds and their seeds, every pair, the frontier, and shift sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featherweight.comparison import Comparison, Round
+from featherweight.evaluation.pairs import Difference
+from featherweight.report.comparison_tables import accuracy, percent
+from featherweight.report.style import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    column,
+    legend_above,
+    percent_tick,
+    rows_down,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
+DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)))
+"""Lines of the first four rounds, of the next four, and so on."""
+MARKS = "oDs^vP*X"
+"""Marks of shift sets."""
+LABEL_GAP = 0.078
+"""Least distance of two labels beside the frontier, as a share of its height."""
+
+
+def colour_of(comparison: Comparison, one: Round) -> str:
+    """The colour of a round in every picture; baselines are grey."""
+    return MUTED if one.baseline is not None else COLOURS[comparison.own.index(one) % len(COLOURS)]
+
+
+def draw_rounds(axes: Axes, comparison: Comparison) -> None:
+    """Mean accuracy of each round with its 95% interval over rows, and its seeds as rings."""
+    for row, one in enumerate(comparison.rounds):
+        colour = colour_of(comparison, one)
+        axes.plot(one.interval, [row, row], color=colour, lw=3.2, alpha=0.4)
+        mean = {"ls": "", "marker": "o", "ms": 7, "mew": 0}
+        if len(one.runs) > 1:
+            seeds = one.figures["accuracy"]
+            axes.plot(seeds, [row] * len(seeds), "o", color=colour, ms=5, mfc="none", mew=1.1)
+            mean = {"ls": "", "marker": "|", "ms": 13, "mew": 2.2}
+        axes.plot(one.mean("accuracy"), row, color=colour, **mean)
+    rows_down(axes, [shorten(one.name, 34) for one in comparison.rounds])
+    axes.xaxis.set_major_formatter(percent_tick)
+    _few_ticks(axes)
+    column(axes, 1.05, "accuracy %", [accuracy(comparison, one) for one in comparison.rounds], strong=True)
+
+
+def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
+    """The difference of each pair in points, with its 95% interval; blue is shown, orange within what seeds make."""
+    colours = {"shown": BLUE, "seeds": ORANGE, "none": MUTED}
+    axes.axvline(0, color=INK, lw=1)
+    for row, pair in enumerate(pairs):
+        colour = colours[pair.verdict]
+        axes.plot([100 * pair.low, 100 * pair.high], [row, row], color=colour, lw=3.2, alpha=0.45)
+        axes.plot(100 * pair.difference, row, "o", color=colour, ms=6.5, mew=0)
+    rows_down(axes, [f"{shorten(pair.first, 22)} over {shorten(pair.second, 28)}" for pair in pairs])
+    _few_ticks(axes)
+    axes.xaxis.set_major_formatter(lambda points, _: f"{points:+g}" if points else "0")
+    axes.set_xlabel("points of accuracy")
+    column(axes, 0.62, "points", [f"{100 * pair.difference:+.2f}" for pair in pairs], strong=True)
+    column(axes, 1.25, "p", ["<0.0001" if pair.corrected < 1e-4 else f"{pair.corrected:.2g}" for pair in pairs])
+
+
+def draw_frontier(axes: Axes, comparison: Comparison) -> None:
+    """Accuracy against trained parameters; the line joins what nothing smaller beats. Bags of words are levels."""
+    points = [one for one in comparison.rounds if one.parameters and not one.is_bag_of_words]
+    bags = [one for one in comparison.rounds if one.is_bag_of_words]
+    for one in points:
+        colour = colour_of(comparison, one)
+        axes.plot([one.parameters] * 2, one.interval, color=colour, lw=2.6, alpha=0.35)
+        axes.plot(one.parameters, one.mean("accuracy"), "o", color=colour, ms=7, mew=0)
+    for one in bags:
+        axes.axhline(one.mean("accuracy") or 0.0, color=MUTED, lw=1, dashes=(4, 3))
+    sizes = [one.parameters or 0 for one in points]
+    if len(points) > 1:
+        _staircase(axes, points)
+    if sizes and max(sizes) > 3 * min(sizes):
+        axes.set_xscale("log")
+    axes.margins(x=0.08, y=0.08)
+    axes.xaxis.set_major_formatter(_counts)
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(percent_tick)
+    axes.set(xlabel="trained parameters", ylabel="accuracy")
+    _labels_beside(axes, comparison, [*points, *bags])
+
+
+def draw_shift(axes: Axes, comparison: Comparison) -> None:
+    """Accuracy of each round on its own kind of texts and on every shift set; lines span the seeds."""
+    keys = {comparison.split: "accuracy"} | {name: f"shift: {name}" for name in comparison.shift_sets}
+    for place, (name, key) in enumerate(keys.items()):
+        colour = [INK, ORANGE, GREEN, PURPLE, BLUE][place % 5]
+        kept = [(row, one) for row, one in enumerate(comparison.rounds) if one.mean(key) is not None]
+        for row, one in kept:
+            values = [value for value in one.figures[key] if value is not None]
+            axes.plot([min(values), max(values)], [row, row], color=colour, lw=2.6, alpha=0.35)
+        means, rows = [one.mean(key) for _, one in kept], [row for row, _ in kept]
+        axes.plot(means, rows, MARKS[place % len(MARKS)], color=colour, ms=6, mew=0, label=shorten(name, 24))
+    rows_down(axes, [shorten(one.name, 34) for one in comparison.rounds])
+    axes.xaxis.set_major_formatter(percent_tick)
+    _few_ticks(axes)
+    legend_above(axes, columns=3)
+
+
+def _staircase(axes: Axes, points: Sequence[Round]) -> None:
+    """The best accuracy that so many parameters, or fewer, have reached."""
+    ordered = sorted(points, key=lambda one: (one.parameters or 0, -(one.mean("accuracy") or 0.0)))
+    best = np.maximum.accumulate([one.mean("accuracy") or 0.0 for one in ordered])
+    axes.step([one.parameters for one in ordered], best, where="post", color=MUTED, lw=1.2, alpha=0.7, zorder=0)
+
+
+def _labels_beside(axes: Axes, comparison: Comparison, rounds: Sequence[Round]) -> None:
+    """Names to the right of the axes, pushed apart where they would overlap, each with a line to its point."""
+    low, high = axes.get_ylim()
+    ordered = sorted(rounds, key=lambda one: one.mean("accuracy") or 0.0)
+    heights = [((one.mean("accuracy") or 0.0) - low) / (high - low) for one in ordered]
+    for one, height in zip(ordered, pushed_apart(heights), strict=True):
+        value, bag = one.mean("accuracy") or 0.0, one.is_bag_of_words
+        point, frame = ((1.0, value), axes.get_yaxis_transform()) if bag else ((one.parameters, value), axes.transData)
+        axes.annotate(
+            f"{shorten(one.name, 30)}  {percent(comparison, value)}", point, (1.06, height), xycoords=frame,
+            textcoords="axes fraction", va="center", color=INK, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour_of(comparison, one), "lw": 0.7, "alpha": 0.6,
+                        "shrinkA": 2, "shrinkB": 0 if bag else 5, "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def pushed_apart(heights: Sequence[float]) -> list[float]:
+    """Ascending heights with at least ``LABEL_GAP`` between neighbours, as near to where they were as that allows."""
+    placed: list[list[float]] = []  # clusters of neighbours that touch
+    for height in heights:
+        placed.append([height])
+        while len(placed) > 1 and _bottom(placed[-1]) < _bottom(placed[-2]) + LABEL_GAP * len(placed[-2]):
+            placed[-2:] = [placed[-2] + placed[-1]]
+    return [_bottom(cluster) + LABEL_GAP * place for cluster in placed for place in range(len(cluster))]
+
+
+def _bottom(cluster: Sequence[float]) -> float:
+    return sum(cluster) / len(cluster) - LABEL_GAP * (len(cluster) - 1) / 2
+
+
+def _few_ticks(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def _counts(count: float, _: int | None = None) -> str:
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.4g}{unit}"
+    return f"{count:g}"

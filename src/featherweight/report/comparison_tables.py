@@ -1,0 +1,136 @@
+"""The tables of a comparison as texts: what the terminal, Markdown and the page show alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from featherweight.comparison import Comparison, Round
+from featherweight.recipe import ROLES, Recipe
+from featherweight.report.headline import duration, size
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, the names of the columns, and a row of texts for each round."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    words: int
+    """How many columns from the left hold words; the others hold figures."""
+
+
+Cell = Callable[[Round], str]
+
+
+def tables(comparison: Comparison) -> list[Table]:
+    """The rounds with their accuracy, what they are worth and cost, and how they fare on shift sets, if any."""
+    found = [_rounds(comparison), _worth(comparison)]
+    return [*found, _shift(comparison)] if comparison.shift_sets else found
+
+
+def _rounds(comparison: Comparison) -> Table:
+    words: dict[str, Cell] = {
+        "round": lambda one: one.name,
+        "LoRA": lambda one: _own(one, lora_in_words),
+        "bias": lambda one: _own(one, lambda recipe: recipe.adapter.bias),
+        "schedule": lambda one: _own(one, schedule_in_words),
+    }
+    if len({one.recipe.backbone.name for one in comparison.rounds}) > 1:
+        words["backbone"] = lambda one: one.recipe.backbone.name
+    if len({one.recipe.adapter.head for one in comparison.own}) > 1:
+        words["head"] = lambda one: _own(one, lambda recipe: recipe.adapter.head)
+    figures: dict[str, Cell] = {
+        "learning rate": lambda one: _own(one, lambda recipe: f"{recipe.training.learning_rate:.3g}"),
+        "parameters": lambda one: NONE if one.parameters is None else f"{one.parameters:,}",
+        "seeds": lambda one: str(len(one.seeds)),
+        "accuracy %": lambda one: accuracy(comparison, one),
+        "95% interval": lambda one: " to ".join(percent(comparison, share) for share in one.interval),
+    }
+    return _table("The rounds", comparison, words, figures)
+
+
+def _worth(comparison: Comparison) -> Table:
+    figures: dict[str, Cell] = {
+        "macro-F1": lambda one: _with_spread(one, "macro_f1", "{:.4f}"),
+        "log loss": lambda one: _with_spread(one, "log_loss", "{:.4f}"),
+        "calibration error %": lambda one: _with_spread(one, "calibration_error", "{:.2f}", 100),
+        "training": lambda one: _each(one, "seconds", duration),
+        "samples/s": lambda one: _each(
+            one, "samples_per_second", lambda value: f"{value:,.{0 if value >= 10 else 1}f}"
+        ),
+        "peak memory": lambda one: _each(one, "peak_memory_bytes", size),
+    }
+    return _table("Worth and cost", comparison, {"round": lambda one: one.name}, figures)
+
+
+def _shift(comparison: Comparison) -> Table:
+    keys = {comparison.split: "accuracy"} | {name: f"shift: {name}" for name in comparison.shift_sets}
+    # (key is bound at once: the loop's own variable would be the last one in every column)
+    figures: dict[str, Cell] = {
+        name: lambda one, key=key: accuracy(comparison, one, key)  # type: ignore[misc]
+        for name, key in keys.items()
+    }
+    return _table("Accuracy % on shift sets", comparison, {"round": lambda one: one.name}, figures)
+
+
+def _table(title: str, comparison: Comparison, words: dict[str, Cell], figures: dict[str, Cell]) -> Table:
+    cells = words | figures
+    return Table(title, list(cells), [[cell(one) for cell in cells.values()] for one in comparison.rounds], len(words))
+
+
+def accuracy(comparison: Comparison, one: Round, key: str = "accuracy") -> str:
+    """Mean accuracy over the seeds in percent, with the standard deviation over them where there are several."""
+    return _with_spread(one, key, f"{{:.{_digits(comparison)}f}}", 100)
+
+
+def percent(comparison: Comparison, share: float) -> str:
+    """A share in percent, without the sign, with as many decimals as the rows can tell apart."""
+    return f"{100 * share:.{_digits(comparison)}f}"
+
+
+def lora_in_words(recipe: Recipe) -> str:
+    """Rank, alpha and targets of all tables, such as ``r 8/16, alpha 16/32, value / query+value``."""
+    tables = recipe.adapter.lora
+    if not tables or isinstance(tables, str):
+        return str(tables) if tables else "none"
+    rank = "/".join(dict.fromkeys(f"{table.rank}" for table in tables))
+    alpha = "/".join(dict.fromkeys(f"{table.effective_alpha:g}" for table in tables))
+    targets = []
+    for table in tables:
+        roles = "all linear" if set(table.roles) == set(ROLES) else "+".join(table.roles)
+        targets.append(roles if table.layers == "all" else f"{roles} ({table.layers})")
+    kind = "DoRA " if recipe.adapter.dora else ""
+    return f"{kind}r {rank}, alpha {alpha}, {' / '.join(targets)}"
+
+
+def schedule_in_words(recipe: Recipe) -> str:
+    """Schedule and warm-up, such as ``cosine, warm-up 500``."""
+    training = recipe.training
+    warmup = f"{training.warmup:.0%}" if training.warmup < 1 else f"{training.warmup:g}"
+    return training.schedule + (f", warm-up {warmup}" if training.warmup else "")
+
+
+def _own(one: Round, words: Callable[[Recipe], str]) -> str:
+    """What a round's recipe says; of a baseline the recipe says nothing."""
+    return NONE if one.baseline is not None else words(one.recipe)
+
+
+def _digits(comparison: Comparison) -> int:
+    return 1 if comparison.rows < 2000 else 2
+
+
+def _with_spread(one: Round, key: str, form: str, factor: float = 1.0) -> str:
+    mean, spread = one.mean(key), one.spread(key)
+    if mean is None:
+        return NONE
+    shown = form.format(factor * mean)
+    return shown if spread is None else f"{shown} ± {form.format(factor * spread)}"
+
+
+def _each(one: Round, key: str, words: Callable[[float], str]) -> str:
+    mean = one.mean(key)
+    return NONE if mean is None else words(mean)

@@ -1,0 +1,130 @@
+"""Rounds: several recipes, each with several seeds, trained one after the other and compared at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featherweight.baselines import TITLES, run_baseline
+from featherweight.comparison import Comparison, compare_runs
+from featherweight.environment import forget_peak_memory
+from featherweight.errors import UserError
+from featherweight.gathering import changed_keys
+from featherweight.model.weigh import require_within_budget
+from featherweight.recipe import Recipe
+from featherweight.report.comparison_page import write_comparison
+from featherweight.run import Run
+from featherweight.weigh_in import weigh_recipe
+
+if TYPE_CHECKING:
+    from featherweight.training.loop import Listener
+
+__all__ = ["compare_runs", "run_rounds"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of one round: its resolved recipe with its seed, and its folder."""
+
+    recipe: Recipe
+    folder: Path
+
+    @property
+    def complete(self) -> bool:
+        """Whether this run stands already."""
+        return (self.folder / "recipe.toml").is_file() and Run(self.folder).complete
+
+
+def run_rounds(
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    out: str | Path,
+    *,
+    baselines: bool = False,
+    listeners: Sequence[Listener] = (),
+    announce: Callable[[str], None] = lambda message: None,
+) -> Comparison:
+    """Train each recipe with each seed into ``out``/<recipe>/seed-<n>/, then write the comparison into ``out``.
+
+    A run that is complete is not trained again, one that was interrupted goes on. With ``baselines`` those of
+    ``featherweight.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is told what
+    happens next. Raises UserError, before any training, where a recipe is over its budget, two have one name, or a
+    folder holds another recipe's run; and what a training raises, after which the same call goes on.
+    """
+    out = Path(out)
+    planned = plan_rounds(recipes, seeds, out)
+    for number, run in enumerate(planned, 1):
+        where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
+        announce(f"{where}: {'complete' if run.complete else f'training in {run.folder}'}")
+        if not run.complete:
+            _train(run, listeners)
+    folders = [run.folder for run in planned]
+    for kind in TITLES if baselines else ():
+        announce(f"baseline: {TITLES[kind]}")
+        folders.append(out / "baselines" / kind)
+        with _interruptible(folders[-1]):
+            run_baseline(kind, planned[0].recipe, folders[-1], listeners)
+    comparison = compare_runs(folders)
+    write_comparison(comparison, out)
+    return comparison
+
+
+def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> list[Planned]:
+    """All runs in their order, seed after seed for each recipe. Raises UserError as ``run_rounds`` does."""
+    if not recipes or not seeds:
+        raise UserError("rounds need at least one recipe and one seed")
+    names = [recipe.name for recipe in recipes]
+    if double := next((name for place, name in enumerate(names) if name in names[:place]), None):
+        raise UserError(f"two of the recipes are called {double!r}; give one of them another name")
+    if "baselines" in names:
+        raise UserError("a recipe called 'baselines' would take the baselines' folder; give it another name")
+    resolved = [_resolved(recipe) for recipe in recipes]
+    planned = [
+        Planned(recipe.with_values(seed=seed), out / recipe.name / f"seed-{seed}")
+        for recipe in resolved
+        for seed in seeds
+    ]
+    for run in planned:
+        _require_same_recipe(run)
+    return planned
+
+
+def _resolved(recipe: Recipe) -> Recipe:
+    recipe, weight, architecture = weigh_recipe(recipe)
+    require_within_budget(weight, recipe, architecture)
+    return recipe
+
+
+def _require_same_recipe(run: Planned) -> None:
+    """A folder of another recipe is no place for this one: what was trained there must not pass for it, or be lost."""
+    if not (run.folder / "recipe.toml").is_file():
+        return
+    changed = changed_keys([run.recipe, Run(run.folder).recipe])
+    if changed:
+        key, (new, old) = next(iter(changed.items()))
+        raise UserError(
+            f"{run.folder}: holds a run of another recipe ({key} is {old}, not {new})\n"
+            "Name another --out, or move that folder away"
+        )
+
+
+def _train(run: Planned, listeners: Sequence[Listener]) -> None:
+    from featherweight.pipeline import train
+
+    forget_peak_memory()
+    with _interruptible(run.folder):
+        train(run.recipe, run.folder, listeners=listeners, resume=True)
+
+
+@contextmanager
+def _interruptible(folder: Path) -> Iterator[None]:
+    """A stopped training says how these rounds go on, not how it would go on by itself."""
+    from featherweight.training.loop import Interrupted
+
+    try:
+        yield
+    except Interrupted as error:
+        raise Interrupted(f"stopped in {folder}; the same command goes on there", error.exit_code - 128) from None

@@ -1,0 +1,248 @@
+"""Rounds: each recipe with each seed, nothing twice, nothing lost, baselines as they are called, and one comparison."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fabricated_rounds import TestSet, fabricate_run
+
+from featherweight.baselines import STRENGTHS, TITLES, baseline_recipe, run_baseline
+from featherweight.comparison import compare_runs
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+from featherweight.rounds import run_rounds
+from featherweight.run import Run
+
+TEST = TestSet(80)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]:
+    """Trainings are made up; the list tells which there were."""
+    calls: list[tuple[str, int, bool]] = []
+
+    def train(recipe: Recipe, out: Path, *, listeners: Any, resume: bool) -> Run:
+        calls.append((recipe.name, recipe.seed, resume))
+        if (out / "checkpoint").exists():  # an interrupted run
+            (out / "recipe.toml").unlink()
+            out.rename(out.with_name("interrupted"))
+        return Run(fabricate_run(out, recipe, 0.9, test=TEST))
+
+    monkeypatch.setattr("featherweight.pipeline.train", train)
+    return calls
+
+
+@pytest.fixture
+def recipes(tiny_recipe: Any) -> list[Recipe]:
+    first = tiny_recipe("bert", name="narrow")
+    return [first, first.with_values(name="wide", adapter={"lora": [{"roles": ["query", "value"], "rank": 4}]})]
+
+
+def test_every_recipe_is_trained_with_every_seed_in_order(trained: Any, recipes: list[Recipe], tmp_path: Path) -> None:
+    said: list[str] = []
+    comparison = run_rounds(recipes, [0, 1, 2], tmp_path / "out", announce=said.append)
+    assert [call[:2] for call in trained] == [(name, seed) for name in ("narrow", "wide") for seed in range(3)]
+    assert [one.name for one in comparison.rounds] == ["narrow", "wide"]
+    assert all(one.seeds == (0, 1, 2) for one in comparison.rounds)
+    assert Run(tmp_path / "out" / "wide" / "seed-2").recipe.seed == 2
+    assert said[0] == f"narrow, seed 0 (run 1 of 6): training in {tmp_path / 'out' / 'narrow' / 'seed-0'}"
+    for name in ("comparison.html", "comparison.md", "comparison.csv", "differences.csv"):
+        assert (tmp_path / "out" / name).is_file()
+
+
+def test_what_is_complete_is_not_trained_again_and_new_seeds_join(
+    trained: Any, recipes: list[Recipe], tmp_path: Path
+) -> None:
+    run_rounds(recipes[:1], [0, 1], tmp_path / "out")
+    trained.clear()
+    said: list[str] = []
+    comparison = run_rounds(recipes, [0, 1, 2], tmp_path / "out", announce=said.append)
+    assert [call[:2] for call in trained] == [("narrow", 2), ("wide", 0), ("wide", 1), ("wide", 2)]
+    assert said[0].endswith("complete")
+    assert comparison.rounds[0].seeds == (0, 1, 2)
+
+
+def test_an_interrupted_run_goes_on(trained: Any, recipes: list[Recipe], tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "narrow" / "seed-0"
+    (folder / "checkpoint").mkdir(parents=True)
+    (folder / "recipe.toml").write_text(recipes[0].to_toml(), "utf-8")
+    run_rounds(recipes[:1], [0], tmp_path / "out")
+    assert trained == [("narrow", 0, True)]
+
+
+def test_another_recipes_folder_is_refused_before_any_training(
+    trained: Any, recipes: list[Recipe], tmp_path: Path
+) -> None:
+    run_rounds(recipes[1:], [0], tmp_path / "out")
+    trained.clear()
+    changed = recipes[1].with_values(training={"learning_rate": 0.02})
+    with pytest.raises(
+        UserError, match=r"seed-0: holds a run of another recipe \(training.learning_rate is 0.005, not 0.02\)"
+    ):
+        run_rounds([recipes[0], changed], [0], tmp_path / "out")
+    assert not trained
+
+
+def test_bad_requests_are_refused_before_any_training(trained: Any, recipes: list[Recipe], tmp_path: Path) -> None:
+    heavy = recipes[1].with_values(budget=100)
+    for wanted, seeds, message in (
+        ([recipes[0], heavy], [0], "budget"),
+        ([recipes[0], recipes[0]], [0], "called 'narrow'"),
+        ([recipes[0].with_values(name="baselines")], [0], "baselines' folder"),
+        ([], [0], "at least one recipe"),
+        (recipes, [], "one seed"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run_rounds(wanted, seeds, tmp_path / "out")
+    assert not trained and not (tmp_path / "out").exists()
+
+
+def test_a_signal_says_how_to_go_on(recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from featherweight.training.loop import Interrupted
+
+    def train(*_: Any, **__: Any) -> None:
+        raise Interrupted("stopped after step 3; the same command with --resume goes on", 15)
+
+    monkeypatch.setattr("featherweight.pipeline.train", train)
+    with pytest.raises(Interrupted, match=r"seed-0; the same command goes on there") as stopped:
+        run_rounds(recipes[:1], [0], tmp_path / "out")
+    assert stopped.value.exit_code == 143
+
+
+def test_the_command_trains_and_says_what_is_real(
+    cli: Any, trained: Any, recipes: list[Recipe], tmp_path: Path
+) -> None:
+    for recipe in recipes:
+        (tmp_path / f"{recipe.name}.toml").write_text(recipe.to_toml(), "utf-8")
+    files = [tmp_path / f"{recipe.name}.toml" for recipe in recipes]
+    answer = cli("rounds", *files, "--seeds", "2", "--set", "training.epochs=1", "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert len(trained) == 4 and Run(tmp_path / "out" / "wide" / "seed-1").recipe.training.epochs == 1
+    assert "wide over narrow:" in answer.out and "Fewer than 3 seeds" in answer.out
+    assert f"Comparison: {tmp_path / 'out' / 'comparison.html'}" in answer.out
+    refused = cli("rounds", *files, "--seeds", "2", "--out", tmp_path / "out")
+    assert refused.code == 2 and "training.epochs is 1.0, not 2.0" in refused.err
+
+
+# Baselines
+
+
+def test_bags_of_words_are_scikit_learns_with_the_best_c_on_validation_rows(tiny_recipe: Any, tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.svm import LinearSVC
+
+    from featherweight.data.splits import load_splits
+
+    recipe = tiny_recipe("bert", evaluation={"shift": ["perturbed:typos"]})
+    run = run_baseline("tfidf-svm", recipe, tmp_path / "svm")
+    splits = load_splits(recipe)
+    assert splits.test is not None
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(splits.train.texts)
+    scores = {}
+    for strength in STRENGTHS["tfidf-svm"]:
+        model = LinearSVC(C=strength, random_state=0).fit(words.transform(splits.train.texts), splits.train.labels)
+        parts = (splits.validation, splits.test)
+        scores[strength] = [model.score(words.transform(rows.texts), rows.labels) for rows in parts]
+    best = max(scores, key=lambda strength: (scores[strength][0], -strength))
+    evaluation = run.evaluation
+    assert evaluation["validation"]["accuracy"] == pytest.approx(scores[best][0])
+    assert evaluation["test"]["accuracy"] == pytest.approx(scores[best][1])
+    assert evaluation["shift"]["perturbed:typos"]["rows"] == 24
+    assert run.weight["total"] == 3 * len(words.vocabulary_) + 3
+    assert f"C = {best:g}" in run.environment["notes"][0]
+    assert run.recipe == baseline_recipe("tfidf-svm", recipe)
+
+
+@pytest.mark.parametrize("kind", ["tfidf-svm", "tfidf-logistic"])
+def test_bags_of_words_tell_two_classes_apart(kind: str, tiny_recipe: Any, tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"text": f"{word} {number}", "label": word[:1]}) for number in range(30) for word in ("pear", "owl")
+    ]
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), "utf-8")
+    data = {"train": str(tmp_path / "train.jsonl"), "test": str(tmp_path / "test.jsonl")}
+    run = run_baseline(kind, tiny_recipe("bert", data=data), tmp_path / "run")
+    assert run.evaluation["test"]["accuracy"] == 1.0
+    assert run.evaluation["test"]["confusion_matrix"] == [[30, 0], [0, 30]]
+
+
+def test_a_baseline_is_trained_once_and_kept_apart_from_other_recipes(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe("bert")
+    run = run_baseline("tfidf-logistic", recipe, tmp_path / "run")
+    written = (run.folder / "evaluation.json").stat().st_mtime_ns
+    assert run_baseline("tfidf-logistic", recipe, tmp_path / "run").folder == run.folder
+    assert (run.folder / "evaluation.json").stat().st_mtime_ns == written
+    with pytest.raises(UserError, match="a baseline of another recipe"):
+        run_baseline("tfidf-logistic", recipe.with_values(data={"validation_size": 9}), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_the_probe_sees_the_frozen_backbones_mean_state(tiny_recipe: Any, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    from featherweight.baselines import _frozen_features
+    from featherweight.data.sources import Rows
+
+    recipe = tiny_recipe("mpnet")
+    texts = ["apple pear number 3", "crow", "iron and copper and zinc"]
+    features = _frozen_features(recipe)(Rows(texts, None, (), "texts"))
+    model, tokenizer = (kind.from_pretrained(recipe.backbone.name) for kind in (AutoModel, AutoTokenizer))
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    mask = batch["attention_mask"].unsqueeze(-1)
+    with torch.inference_mode():
+        states = model.eval()(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    expected = ((states * mask).sum(1) / mask.sum(1)).numpy()
+    assert np.abs(features - expected).max() < 1e-5
+    run = run_baseline("linear-probe", recipe, tmp_path / "probe")
+    assert run.weight["total"] == 32 * 3 + 3
+    assert not (run.folder / "adapter").exists()
+
+
+@pytest.mark.slow
+def test_full_fine_tuning_trains_everything_and_saves_no_model(tiny_recipe: Any, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    recipe = tiny_recipe("roberta", adapter={"head": "native"}, training={"epochs": 4, "learning_rate": 0.03})
+    run = run_baseline("full-fine-tuning", recipe.with_values(budget=20_000), tmp_path / "full")
+    weights = next(Path(recipe.backbone.name).glob("*.safetensors"))
+    with safe_open(weights, "np") as file:
+        tensors = {name: file.get_tensor(name).size for name in file.keys()}  # noqa: SIM118 (no mapping)
+    encoder = sum(size for name, size in tensors.items() if "pooler" not in name)
+    assert run.weight["total"] == encoder + (32 * 32 + 32) + (32 * 3 + 3)
+    assert run.recipe.training.learning_rate == 0.003 and run.recipe.training.encoder_dropout
+    losses = [record["loss"] for record in run.history if record["kind"] == "step"]
+    assert len(losses) == 24 and np.mean(losses[-6:]) < np.mean(losses[:6])
+    assert {path.name for path in run.folder.iterdir()} == {
+        "recipe.toml", "history.jsonl", "evaluation.json", "predictions.parquet", "environment.json", "weigh.json"
+    }  # fmt: skip
+    assert "no budget applies" in run.environment["notes"][0]
+
+
+@pytest.mark.slow
+def test_rounds_with_baselines_from_end_to_end(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe("bert", training={"epochs": 1}, evaluation={"shift": ["perturbed:casing"]})
+    comparison = run_rounds([recipe], [0], tmp_path / "out", baselines=True)
+    assert [one.name for one in comparison.rounds] == ["tiny", *TITLES.values()]
+    assert [one.baseline for one in comparison.rounds] == [None, *TITLES]
+    for one in comparison.rounds:
+        assert one.correct.shape == (1, 24)
+        assert one.mean("accuracy") == pytest.approx(one.correct.mean())
+        assert one.mean("shift: perturbed:casing") is not None
+        assert (one.mean("seconds") or 0) > 0 and (one.mean("peak_memory_bytes") or 0) > 1e7
+    page = (tmp_path / "out" / "comparison.html").read_text("utf-8")
+    assert all(title in page for title in TITLES.values())
+
+    monkeypatch.setattr("featherweight.pipeline.train", None)  # whatever trains again fails
+    monkeypatch.setattr("featherweight.baselines._bag_of_words", None)
+    monkeypatch.setattr("featherweight.baselines._fine_tuned", None)
+    again = run_rounds([recipe], [0], tmp_path / "out", baselines=True)
+    assert [one.figures for one in again.rounds] == [one.figures for one in comparison.rounds]
+    everything = [run.folder for one in comparison.rounds for run in one.runs]
+    assert [one.name for one in compare_runs(everything).rounds] == [one.name for one in again.rounds]
