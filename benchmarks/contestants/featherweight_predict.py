@@ -1,0 +1,62 @@
+"""Featherweight from the run folder: all texts at once, then one at a time.
+
+With the job's key ``model_alone`` the encoded texts are also run without tokenizer, for the share of the peak.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from measuring import Job, answer, device_memory, peak_memory_bytes, percentiles, read_rows, versions
+
+from featherweight.classifier import Classifier
+
+
+def solve(job: Job) -> dict[str, Any]:
+    """Load, warm up, classify everything, then time single texts."""
+    began = time.perf_counter()
+    classifier = Classifier.load(job["run"], precision=job["precision"], device=job["device"])
+    load_seconds = time.perf_counter() - began
+    texts, _ = read_rows(job["texts"])
+    classifier.predict(texts[:64])
+    began = time.perf_counter()
+    found = classifier.predict(texts)
+    seconds = time.perf_counter() - began
+    memory = {"peak_memory_bytes": peak_memory_bytes(), **device_memory(job["device"])}
+    latencies = []
+    for text in texts[: job["latency_texts"]]:
+        began = time.perf_counter()
+        classifier.predict([text])
+        latencies.append(1000 * (time.perf_counter() - began))
+    return {
+        "samples_per_second": len(texts) / seconds,
+        "load_seconds": load_seconds,
+        **percentiles(latencies),
+        "predicted": [prediction.label for prediction in found],
+        "precision": classifier.engine.precision,
+        "threads": torch.get_num_threads(),
+        "versions": versions("featherweight", "torch", "transformers"),
+        **(model_alone(classifier, texts) if job.get("model_alone") else {}),
+        **memory,
+    }
+
+
+def model_alone(classifier: Classifier, texts: list[str]) -> dict[str, Any]:
+    """Real tokens a second of the network on texts that are encoded already."""
+    from featherweight.data.batches import encode
+    from featherweight.data.sources import Rows
+    from featherweight.model.inference import predict_logits
+
+    rows = Rows(texts, None, classifier.labels, "texts")
+    encoded = encode(rows, classifier.tokenizer, classifier.recipe.data.max_length)
+    began = time.perf_counter()
+    predict_logits(classifier.network, encoded, classifier.engine, classifier.tokenizer.pad_token_id)
+    seconds = time.perf_counter() - began
+    tokens = int(encoded.lengths.sum())
+    return {"tokens_seen": tokens, "model_seconds": seconds, "model_tokens_per_second": tokens / seconds}
+
+
+if __name__ == "__main__":
+    answer(solve)

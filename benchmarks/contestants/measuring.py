@@ -1,0 +1,83 @@
+"""What every contestant's process does alike: read its job, write its answer, look at its own memory and versions.
+
+It needs nothing but Python itself, because the peers' environment has no Featherweight.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+Job = dict[str, Any]
+
+
+def answer(solve: Callable[[Job], dict[str, Any]]) -> None:
+    """Solve the job of the first argument's file and write what comes of it to the second argument's, whole.
+
+    Of several processes the first writes; the others leave their greatest memory beside it.
+    """
+    question, place = Path(sys.argv[1]), Path(sys.argv[2])
+    result = solve(json.loads(question.read_text("utf-8")))
+    rank = os.environ.get("RANK", "0")
+    place = place if rank == "0" else place.with_suffix(f".rank{rank}.json")
+    part = place.with_suffix(".part")
+    part.write_text(json.dumps(result), "utf-8")
+    part.replace(place)
+
+
+def read_rows(path: str) -> tuple[list[str], list[str]]:
+    """Texts and labels of a JSONL file."""
+    rows = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+    return [row["text"] for row in rows], [row.get("label", "") for row in rows]
+
+
+def peak_memory_bytes() -> int:
+    """Most memory this process has held at once, in bytes.
+
+    Read from /proc where there is one: there ``getrusage`` counts what the parent held at the fork as well.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def device_memory(device: str) -> dict[str, int]:
+    """Most memory held on a CUDA device, and what the context takes besides; nothing on a processor."""
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    torch.cuda.synchronize()
+    free, total = torch.cuda.mem_get_info()
+    context = max(0, total - free - torch.cuda.memory_reserved())
+    peaks = {"allocated": torch.cuda.max_memory_allocated(), "reserved": torch.cuda.max_memory_reserved()}
+    return {f"cuda_{key}_bytes": value for key, value in {**peaks, "context": context}.items()}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of the installed ones of ``packages``."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def percentiles(latencies: list[float]) -> dict[str, float]:
+    """p50 and p99 of latencies in milliseconds, by the nearest rank; nothing where nothing was timed."""
+    ordered = sorted(latencies)
+    ranks = {name: round(share * (len(ordered) - 1)) for name, share in (("p50", 0.5), ("p99", 0.99))}
+    return {f"latency_{name}_ms": ordered[rank] for name, rank in ranks.items()} if ordered else {}

@@ -1,0 +1,272 @@
+"""Make docs/results/speed.md and its pictures from benchmarks/results/*.json.
+
+python benchmarks/tables.py
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import charts
+from recording import RESULTS, load_all
+
+Record = dict[str, Any]
+DOCS = Path(__file__).parents[1] / "docs"
+AIMS = {
+    ("train", "minilm", "trainer"): 12,
+    ("train", "mpnet", "trainer"): 16,
+    ("train", "minilm", "tuned"): 2.5,
+    ("train", "mpnet", "tuned"): 2.5,
+    ("predict", "minilm", "pipeline"): 10,
+    ("predict", "mpnet", "pipeline"): 10,
+    ("predict", "minilm", "pipeline-64"): 3,
+    ("predict", "mpnet", "pipeline-64"): 3,
+    ("limit", "minilm", "training"): 0.60,
+    ("limit", "mpnet", "training"): 0.75,
+    ("startup", "", "help"): 0.3,
+    ("startup", "", "import"): 0.2,
+    ("startup", "", "weigh"): 1.5,
+}
+"""What was set out to be reached: times faster, share of the peak, or seconds."""
+INTRODUCTION = """# Speed
+
+Made by `python benchmarks/tables.py` from the files in `benchmarks/results`; change those, not this page. Every
+contestant ran in a process of its own, turn by turn with the others. Figures are medians of the turns; what stands in
+brackets is the least and the greatest. Ratios are taken turn by turn, because a shared machine is fast one minute and
+slow the next. Times and rates hold on the machine that is named; ratios travel better.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder of JSON files (default: benchmarks/results)"
+    )
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where results/speed.md and images go (default: docs)")
+    options = parser.parse_args(arguments)
+    page = write_page(load_all(options.results), options.docs)
+    print(f"{page.name}: from {len(list(options.results.glob('*.json')))} files")
+
+
+def write_page(records: Sequence[Record], docs: Path) -> Path:
+    """Draw the pictures and write the page; returns its path."""
+    images, page = docs / "images", docs / "results" / "speed.md"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    parts = [INTRODUCTION]
+    order = {kind: place for place, kind in enumerate(SECTIONS)}
+    known = [record for record in records if record.get("benchmark") in order]
+    for record in sorted(known, key=lambda record: (order[record["benchmark"]], record["name"])):
+        body = SECTIONS[record["benchmark"]](record)
+        parts += [part for part in (f"## {title(record)}", charts_of(record, images), body, footnote(record)) if part]
+    part = page.with_suffix(".part")
+    part.write_text("\n\n".join(part.strip() for part in parts) + "\n", "utf-8")
+    return part.replace(page)
+
+
+def charts_of(record: Record, images: Path) -> str:
+    """The record's pictures, drawn, as Markdown."""
+    paths = charts.draw(record, images)
+    return "\n".join(f"![{title(record)}](../images/{path.name})" for path in paths)
+
+
+def title(record: Record) -> str:
+    """A heading that says what was measured on what."""
+    backbone = record["settings"].get("backbone", "")
+    kind = {
+        "train": "Training", "predict": "Prediction", "limit": "Share of the processor's peak", "scale": "Growth",
+        "startup": "Start", "gpu-train": "Training on a GPU", "gpu-predict": "Prediction on a GPU",
+    }[record["benchmark"]]  # fmt: skip
+    speed_only = " (speed)" if record["name"].endswith("-speed") else ""
+    return kind if record["benchmark"] == "startup" else f"{kind}: {backbone}{speed_only}"
+
+
+def training(record: Record) -> str:
+    """Contestants by speed, time to the target accuracy, accuracy and memory."""
+    watched = any(len(run.get("evaluations", [])) > 1 for run in record["runs"])
+    target = f"s to {record['settings']['target_accuracy']:.0%}"
+    head = ["", "samples/s", "Featherweight is", "aimed at", target, "validation accuracy", _memory(record), "padding"]
+    rows = []
+    for name, figures in record["summary"].items():
+        who = record["contestants"][name]
+        if not figures["samples_per_second"]:
+            rows.append([who["label"], f"did not run: {figures['failed']}", *[""] * 6])
+            continue
+        aim = AIMS.get(("train", record["settings"]["backbone"], name))
+        seconds = spread(figures["seconds_to_target"], "", 0) or "not reached"
+        rows.append([
+            f"{who['label']} ({who['note']})", spread(figures["samples_per_second"]),
+            spread(figures["times_faster"], "×"), f"{aim:g}×" if aim else "", seconds if watched else "",
+            spread(_percent(figures["accuracy"]), "%", 1) if watched else "", gigabytes(figures),
+            spread(_percent(figures["padding_share"]), "%", 1),
+        ])  # fmt: skip
+    pairs = record.get("comparison", {}) if watched else {}
+    lines = [f"- {_comparison(record, name, pair)}" for name, pair in pairs.items()]
+    return "\n\n".join(part for part in (table(head, rows), "\n".join(lines), _t4(record)) if part)
+
+
+def prediction(record: Record) -> str:
+    """Ways to predict by speed, latency and agreement."""
+    head = ["", "samples/s", "Featherweight is", "aimed at", "one text, p50 ms", "p99 ms", "same labels"]
+    head.append(_memory(record))
+    rows = []
+    for name, figures in record["summary"].items():
+        who = record["contestants"][name]
+        if not figures["samples_per_second"]:
+            rows.append([who["label"], f"did not run: {figures['failed']}", *[""] * 6])
+            continue
+        aim = AIMS.get(("predict", record["settings"]["backbone"], name))
+        same = f"{figures['agreement']:.2%}" if figures["agreement"] is not None else ""
+        rows.append([
+            f"{who['label']} ({who['note']})", spread(figures["samples_per_second"]),
+            spread(figures["times_faster"], "×"), f"{aim:g}×" if aim else "",
+            spread(figures["latency_p50_ms"]), spread(figures["latency_p99_ms"]), same, gigabytes(figures),
+        ])  # fmt: skip
+    missing = "; ".join(f"{name}: {why}" for name, why in record.get("left_out", {}).items())
+    return table(head, rows) + (f"\n\nNot measured: {missing}." if missing else "")
+
+
+def limit(record: Record) -> str:
+    """Peak, rate and share for training and prediction, and where a step's time goes."""
+    precision, sums = record["summary"]["precision"], record["arithmetic"]
+    head = ["", "FLOP a token", "bf16 peak, GFLOP/s", "fp32 peak, GFLOP/s", "reached, GFLOP/s", "share", "aimed at"]
+    rows = []
+    for job in ("training", "prediction"):
+        figures = record["summary"][job]
+        aim = AIMS.get(("limit", record["settings"]["backbone"], job))
+        rates = [spread(_billions(figures[key]), "", 0) for key in ("peak_bf16", "peak_fp32", "flops_per_second")]
+        share = spread(_percent(figures["share"]), "%", 0)
+        rows.append([job, f"{sums[f'{job}_flops_a_token']:,}", *rates, share, f"{aim:.0%}" if aim else ""])
+    text = table(head, rows)
+    text += f"\n\nComputed in {precision}; {sums['linear_weights']:,} frozen weights in linear layers."
+    found = record.get("profile")
+    top = found[:12] if isinstance(found, list) else []
+    operations = [[f"`{row['operation']}`", f"{row['share']:.1%}", f"{row['calls']:,}"] for row in top]
+    if operations:
+        text += "\n\nWhere a training step's time goes:\n\n" + table(["operation", "share", "calls"], operations)
+    return text
+
+
+def scale(record: Record) -> str:
+    """Every axis with its points and the exponents."""
+    parts = []
+    for axis, figures in record["summary"].items():
+        head = [axis, "samples/s", "s before the first step", "s for an epoch (computed)", "peak memory"]
+        rows = []
+        for point in figures["points"]:
+            if point.get("failed"):
+                rows.append([f"{point['size']:,}", f"did not run: {point['failed']}", "", "", ""])
+                continue
+            epoch = f"{point['epoch_seconds']:,.0f}" if point["epoch_seconds"] else ""
+            rates = [spread(point[key]) for key in ("samples_per_second", "setup_seconds")]
+            rows.append([f"{point['size']:,}", *rates, epoch, gigabytes(point)])
+        kept = {key.replace("_", " "): value for key, value in figures["exponents"].items() if value is not None}
+        last = {key.replace("_", " "): value for key, value in figures["last_exponents"].items()}
+        fitted = "; ".join(f"{key} {value:.2f} ({last[key]:.2f})" for key, value in kept.items())
+        words = f"\n\nExponents over {axis} (between the two largest): {fitted}." if fitted else ""
+        parts.append(table(head, rows) + words)
+    return "\n\n".join(parts)
+
+
+def startup(record: Record) -> str:
+    """Seconds of each command."""
+    rows = []
+    for name, figures in record["summary"].items():
+        aim = AIMS.get(("startup", "", name))
+        seconds = f"did not run: {figures['failed']}" if figures["failed"] else spread(figures["seconds"], "", 2)
+        rows.append([record["contestants"][name]["label"], seconds, f"{aim:g}" if aim else ""])
+    return table(["", "seconds", "at most"], rows)
+
+
+SECTIONS: dict[str, Callable[[Record], str]] = {
+    "train": training, "predict": prediction, "limit": limit, "scale": scale, "startup": startup,
+    "gpu-train": training, "gpu-predict": prediction,
+}  # fmt: skip
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table without the columns that are empty everywhere; figures stand on the right."""
+    kept = [place for place in range(len(head)) if place == 0 or any(row[place] for row in rows)]
+    lines = [[head[place] for place in kept], ["---", *["---:"] * (len(kept) - 1)]]
+    lines += [[row[place].replace("|", "\\|") for place in kept] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread(figures: dict[str, Any] | None, unit: str = "", digits: int | None = None) -> str:
+    """Median with least and greatest in brackets, where there were several runs; empty where there was none."""
+    if not figures:
+        return ""
+    places = (0 if figures["median"] >= 100 else 1) if digits is None else digits
+    text = f"{figures['median']:,.{places}f}{unit}"
+    if figures["runs"] > 1:
+        text += f" ({figures['low']:,.{places}f}–{figures['high']:,.{places}f})"
+    return text
+
+
+def gigabytes(figures: dict[str, Any]) -> str:
+    """Peak memory in GB: the device's where one was used, else the process's."""
+    peak = figures.get("device_memory_bytes") or figures.get("peak_memory_bytes")
+    return f"{peak['median'] / 1e9:.2f} GB" if peak else ""
+
+
+def _memory(record: Record) -> str:
+    return "peak memory of the GPU" if record["benchmark"].startswith("gpu") else "peak memory"
+
+
+def footnote(record: Record) -> str:
+    """Machine, versions, seeds, data, settings and date in one small paragraph."""
+    machine, data = record["machine"], {**record["data"]}
+    counts = {key.replace("_", " "): value for key, value in data.items() if isinstance(value, int)}
+    data_words = ", ".join(f"{value:,} {key}" for key, value in counts.items())
+    shell = ", ".join(f"{key}={value}" for key, value in machine.get("environment", {}).items())
+    shown = [key for key in ("torch", "transformers", "peft") if key in record["versions"]]
+    versions = ", ".join(f"{key} {record['versions'][key]}" for key in shown)
+    settings = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in record["settings"].items())
+    device = f", {record['device_name']}" if "device_name" in record else ""
+    return (
+        f"<sub>{record['name']}: {machine['processor']}, {machine['cores']} cores "
+        f"({', '.join(machine['instructions'])}){device}, load {machine['load_before']} before; {versions}"
+        f"{'; ' + shell if shell else ''}; data {data['name']}{': ' + data_words if data_words else ''}; "
+        f"seeds {_plain(record['seeds'])}; {settings}; commit {record.get('commit')}; {record['date'][:10]}.</sub>"
+    )
+
+
+def _comparison(record: Record, name: str, pair: dict[str, Any]) -> str:
+    points = {key: 100 * pair[key] for key in ("difference", "low", "high")}
+    p_values = ", ".join(f"{value:.2g}" for value in pair["p_values"])
+    other = f"{record['contestants'][name]['label']} {pair['other_accuracy']:.2%}"
+    seeds = f"{pair['seeds']} seeds" if pair["seeds"] > 1 else "one seed"
+    return (
+        f"Accuracy on the same {pair['rows']:,} held-out rows, {seeds}: Featherweight {pair['accuracy']:.2%}, {other}; "
+        f"{points['difference']:+.2f} points, 95% {points['low']:+.2f} to {points['high']:+.2f} "
+        f"(McNemar's p by seed: {p_values})."
+    )
+
+
+def _t4(record: Record) -> str:
+    room = record.get("t4", {})
+    if "largest_batch" not in room:
+        return ""
+    return (
+        f"On a T4 ({room['capacity_bytes'] / 2**30:.0f} GiB): {room['bytes_at_rest'] / 1e9:.2f} GB at rest and "
+        f"{room['bytes_a_token'] / 1e3:.0f} kB a token of a batch, so {room['largest_batch'] or 0:,} rows of "
+        f"{room['max_length']} tokens would fit."
+    )
+
+
+def _percent(figures: dict[str, Any] | None) -> dict[str, Any] | None:
+    return figures and {key: value if key == "runs" else 100 * value for key, value in figures.items()}
+
+
+def _billions(figures: dict[str, Any] | None) -> dict[str, Any] | None:
+    return figures and {key: value if key == "runs" else value / 1e9 for key, value in figures.items()}
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+    main()

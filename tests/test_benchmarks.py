@@ -1,0 +1,289 @@
+"""The benchmarks: what they record, the arithmetic behind their figures, and the page made from them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from fabricated_benchmarks import a_record, limited, predicted, scaled, started, trained
+
+from featherweight.data.sources import Rows
+from featherweight.model.architectures import KNOWN, architecture_of
+
+Load = Callable[[str], ModuleType]
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SCRIPTS = ("train", "predict", "limit", "scale", "startup", "gpu", "tables")
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Imports a module of the benchmarks as the scripts themselves do."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "contestants"))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_says_what_it_does(name: str) -> None:
+    done = run_script(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"usage: {name}.py" in done.stdout
+    assert "default: " in done.stdout
+
+
+def test_a_machine_without_a_gpu_is_told_so_in_one_line() -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = run_script("gpu")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "benchmark: gpu.py needs a CUDA device, and torch finds none on this machine\n"
+
+
+def test_an_unknown_data_file_is_bad_input(tmp_path: Path) -> None:
+    done = run_script("train", "--data", str(tmp_path / "none.csv"), "--results", str(tmp_path))
+    assert done.returncode == 2
+    assert "no such file" in done.stderr and "Traceback" not in done.stderr
+
+
+class TestRecording:
+    def test_a_result_says_where_when_and_on_what(self, load: Load, tmp_path: Path) -> None:
+        recording = load("recording")
+        path = recording.save(a_record(load, "train", "train-minilm"), tmp_path)
+        record = json.loads(path.read_text("utf-8"))
+        assert set(recording.PROMISED) <= set(record)
+        assert record["machine"].keys() >= {"processor", "cores", "memory_bytes", "instructions", "load_before"}
+        assert record["versions"].keys() >= {"featherweight", "python", "torch", "transformers", "peft"}
+        assert record["seeds"] == [0, 1] and record["data"]["train_rows"] == 816
+        assert record["date"].startswith("20") and record["date"].endswith("+00:00")
+
+    @pytest.mark.parametrize("text", ["/home/someone/train.csv", "see https://example.org", "~/data", "row " * 200])
+    def test_what_belongs_to_the_machine_or_the_data_is_refused(self, text: str, load: Load, tmp_path: Path) -> None:
+        record = a_record(load, "train", "train-minilm", settings={"data": text})
+        with pytest.raises(ValueError, match="no place in a result"):
+            load("recording").save(record, tmp_path)
+        assert not list(tmp_path.iterdir())
+
+    def test_words_with_slashes_are_no_paths(self, load: Load, tmp_path: Path) -> None:
+        record = a_record(load, "train", "x", settings={"classes": "Sci/Tech", "rate": "12 rows/s", "aten": "aten::mm"})
+        assert load("recording").save(record, tmp_path).is_file()
+
+    def test_a_missing_key_is_refused(self, load: Load, tmp_path: Path) -> None:
+        record = a_record(load, "train", "train-minilm")
+        del record["machine"]
+        with pytest.raises(ValueError, match="lacks machine"):
+            load("recording").save(record, tmp_path)
+
+    def test_an_unfinished_result_is_kept_but_not_shown(self, load: Load, tmp_path: Path) -> None:
+        recording = load("recording")
+        record = a_record(load, "train", "train-minilm")
+        assert recording.save(record, tmp_path, whole=False).name == "train-minilm.partial.json"
+        assert recording.load_all(tmp_path) == []
+        recording.save(record, tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["train-minilm.json"]
+
+    def test_an_error_keeps_its_words_and_loses_its_paths(self, load: Load) -> None:
+        assert (
+            load("recording").presentable("OSError: /tmp/a/b/model.safetensors: gone")
+            == "OSError: model.safetensors: gone"
+        )
+
+    def test_spread_and_ratios_go_run_by_run(self, load: Load) -> None:
+        recording = load("recording")
+        assert recording.spread([3.0, None, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0, "runs": 3}
+        assert recording.spread([None]) is None
+        ratio = recording.ratio_spread([10.0, 30.0, 50.0], [1.0, 2.0, None])
+        assert ratio == {"median": 12.5, "low": 10.0, "high": 15.0, "runs": 2}
+
+    def test_the_exponent_of_a_power_is_found(self, load: Load) -> None:
+        sizes = [32, 64, 128, 512]
+        assert load("recording").fitted_exponent(sizes, [0.1 * n**1.5 for n in sizes]) == pytest.approx(1.5)
+        assert load("recording").fitted_exponent([32], [1.0]) is None
+
+
+class TestArithmetic:
+    @pytest.mark.parametrize(("name", "weights"), [("roberta-base", 84_934_656), ("minilm", 10_616_832)])
+    def test_a_token_costs_four_flops_a_weight_in_training_and_two_in_prediction(
+        self, name: str, weights: int, load: Load
+    ) -> None:
+        flops, architecture = load("flops"), architecture_of(KNOWN[name])
+        assert flops.linear_weights(architecture) == weights
+        assert flops.training_flops(architecture) == 4 * weights
+        assert flops.prediction_flops(architecture) == 2 * weights
+
+    def test_the_shapes_of_roberta_base(self, load: Load) -> None:
+        flops, architecture = load("flops"), architecture_of(KNOWN["roberta-base"])
+        one_by_one = {(p.inputs, p.outputs): p.count for p in flops.products(architecture)}
+        assert one_by_one == {(768, 768): 48, (768, 3072): 12, (3072, 768): 12}
+        joined = {(p.inputs, p.outputs): p.count for p in flops.products(architecture, joined=True)}
+        assert joined == {(768, 768): 12, (768, 2304): 12, (768, 3072): 12, (3072, 768): 12}
+
+    def test_joined_products_are_as_much_work(self, load: Load) -> None:
+        for name in ("minilm", "mpnet", "distilbert-base-uncased", "answerdotai/ModernBERT-base"):
+            flops, architecture = load("flops"), architecture_of(KNOWN[name])
+            joined = sum(product.weights for product in flops.products(architecture, joined=True))
+            assert joined == flops.linear_weights(architecture), name
+
+    def test_evaluations_do_not_count_as_training(self, load: Load) -> None:
+        history = [
+            {"kind": "step", "step": 1, "seconds": 2.0, "rows": 32, "tokens": 1000},
+            {"kind": "evaluation", "step": 1, "seconds": 5.0, "accuracy": 0.5},
+            {"kind": "step", "step": 2, "seconds": 9.0, "rows": 32, "tokens": 1200},
+            {"kind": "evaluation", "step": 2, "seconds": 5.0, "accuracy": 0.9},
+        ]
+        pace = load("featherweight_run").pace(history)
+        assert pace["training_seconds"] == pytest.approx(4.0)
+        assert pace["samples_per_second"] == pytest.approx(16.0)
+        assert pace["tokens_per_second"] == pytest.approx(550.0)
+        assert [(point["seconds"], point["accuracy"]) for point in pace["evaluations"]] == [(2.0, 0.5), (4.0, 0.9)]
+        assert load("featherweight_run").pace(history, skip=1)["samples_per_second"] == pytest.approx(16.0)
+
+    def test_what_fits_on_a_t4_follows_from_rest_and_tokens(self, load: Load) -> None:
+        gpu = load("gpu")
+        points = [
+            {"tokens": tokens, "cuda_reserved_bytes": 10**9 + 50_000 * tokens, "cuda_context_bytes": 5 * 10**8}
+            for tokens in (2048, 8192, 32768)
+        ]
+        room = gpu.t4_room(points, 256)
+        assert room["bytes_at_rest"] == pytest.approx(1.5e9, abs=2)
+        assert room["bytes_a_token"] == 50_000
+        assert room["largest_batch"] == (gpu.T4_BYTES - 1_500_000_000) // (50_000 * 256)
+
+
+class TestContest:
+    def test_everybody_plays_once_a_repeat_and_the_first_changes(self, load: Load) -> None:
+        contest = load("contest")
+        three = [contest.Contestant(name, name, "none.py") for name in "abc"]
+        order = [(repeat, one.name) for repeat, one in contest.interleaved(three, 3)]
+        assert [name for repeat, name in order if repeat == 1] == ["b", "c", "a"]
+        assert sorted(order) == [(repeat, name) for repeat in range(3) for name in "abc"]
+
+    def test_a_contestant_that_fails_says_why_and_stops_nobody(self, load: Load, tmp_path: Path) -> None:
+        contest = load("contest")
+        failed = contest.play(contest.Contestant("a", "a", "pipeline_predict.py"), {"merged": "nowhere"}, tmp_path)
+        assert failed.keys() == {"failed"} and failed["failed"].startswith("KeyError")
+
+    def test_ratios_are_of_runs_side_by_side(self, load: Load) -> None:
+        def run(contestant: str, repeat: int, speed: float) -> dict[str, Any]:
+            points = [{"step": 1, "seconds": 4.0, "accuracy": 0.91}, {"step": 2, "seconds": 9.0, "accuracy": 0.93}]
+            return {"contestant": contestant, "repeat": repeat, "samples_per_second": speed, "evaluations": points}
+
+        # The machine is twice as fast in the second turn, and that is nobody's merit.
+        runs = [
+            run("trainer", 0, 10),
+            run("featherweight", 0, 120),
+            run("featherweight", 1, 240),
+            run("trainer", 1, 20),
+        ]
+        summary = load("train").summarise(runs, ["trainer", "featherweight"])
+        assert summary["trainer"]["times_faster"] == {"median": 12.0, "low": 12.0, "high": 12.0, "runs": 2}
+        assert summary["trainer"]["seconds_to_target"]["median"] == 9.0
+        assert summary["trainer"]["accuracy"]["median"] == 0.93
+
+    def test_accuracies_are_compared_on_the_same_rows(self, load: Load) -> None:
+        truth = [0, 1] * 50
+        worse = [1 - label if place < 10 else label for place, label in enumerate(truth)]
+        pair = load("train").compare({"featherweight": {0: truth}, "trainer": {0: worse}, "setfit": {0: []}}, truth)
+        assert pair.keys() == {"trainer"}
+        assert pair["trainer"]["difference"] == pytest.approx(0.1) and pair["trainer"]["low"] > 0
+        assert pair["trainer"]["p_values"] == [pytest.approx(2 * 0.5**10)]
+
+    def test_recombined_rows_are_new_texts_of_the_same_classes(self, load: Load) -> None:
+        rows = Rows(
+            [f"{name} one two three {n}" for n in range(20) for name in ("a", "b")],
+            np.array([0, 1] * 20),
+            ("a", "b"),
+            "x",
+        )
+        many = load("jobs").recombined(rows, 200, seed=0)
+        assert len(many) == 200 and many.texts[:40] == rows.texts
+        assert all(
+            text.startswith(many.label_names[label]) for text, label in zip(many.texts, many.labels, strict=True)
+        )
+        assert load("jobs").recombined(rows, 200, seed=0).texts == many.texts
+        assert load("jobs").recombined(rows, 10, seed=0) is rows
+
+
+class TestPage:
+    def test_a_page_with_tables_and_pictures_comes_of_the_results(self, load: Load, tmp_path: Path) -> None:
+        recording = load("recording")
+        for record in (trained(load), predicted(load), limited(load), scaled(load), started(load)):
+            recording.save(record, tmp_path / "results")
+        page = load("tables").write_page(recording.load_all(tmp_path / "results"), tmp_path / "docs")
+        text = page.read_text("utf-8")
+        assert page == tmp_path / "docs" / "results" / "speed.md"
+        assert "| Trainer + PEFT (fp32) | 20.0 (18.0–22.0) | 12.5× (11.2–13.8) | 12× | 90 (81–99) |" in text
+        assert "| SetFit | did not run: no setfit |" in text
+        assert "Featherweight 92.50%, Trainer + PEFT 92.00%; +0.50 points, 95% -1.00 to +2.00" in text
+        assert "| training | 42,467,328 | 900 (810–990) | 200 (180–220) | 540 (486–594) | 60% (54–66) | 60% |" in text
+        assert "| `aten::mm` | 50.0% | 12 |" in text
+        assert "Not measured: merged: there is no featherweight.export yet." in text
+        assert "Exponents over rows (between the two largest): setup seconds 0.50 (0.70)." in text
+        assert "| featherweight --help | 0.25 (0.23–0.28) | 0.3 |" in text
+        assert "seeds 0 1" in text and "newsbriefs: 816 train rows" in text
+        pictures = [line.split("(../")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+        assert len(pictures) == 6  # a training has two
+        assert all((tmp_path / "docs" / path).stat().st_size > 5_000 for path in pictures)
+
+    def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
+        page = load("tables").write_page([{"name": "something else"}], tmp_path)
+        assert "something else" not in page.read_text("utf-8")
+
+
+@pytest.mark.slow
+class TestWholeBenchmarks:
+    def test_training_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        record = whole(
+            tmp_path, "train", tiny_backbones["bert"], "--steps", "2", "--only", "trainer,tuned,featherweight"
+        )
+        assert {run["contestant"] for run in record["runs"]} == {"trainer", "tuned", "featherweight"}
+        assert not [run for run in record["runs"] if "failed" in run]
+        # The same job: as many trained parameters, and every row seen once.
+        assert len({run["trainable"] for run in record["runs"]}) == 1
+        assert {run["rows_seen"] for run in record["runs"]} == {64}
+        assert record["summary"]["trainer"]["times_faster"]["median"] > 0
+        assert record["comparison"]["trainer"]["rows"] == 240
+
+    def test_prediction_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        arguments = ("--rows", "80", "--epochs", "0.1", "--latency-texts", "4")
+        record = whole(tmp_path, "predict", tiny_backbones["roberta"], *arguments, validation=False)
+        assert record["summary"]["featherweight"]["agreement"] == 1.0
+        assert record["summary"]["pipeline-64"]["latency_p99_ms"]["median"] > 0
+        assert record["left_out"].keys() == {"merged", "onnx-fp32", "onnx-int8"}
+
+    def test_limit(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.01")
+        record = whole(tmp_path, "limit", tiny_backbones["bert"], *arguments)
+        assert 0 < record["summary"]["training"]["share"]["median"] < 1
+        assert record["profile"][0]["share"] > 0
+
+    def test_scale(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        record = whole(
+            tmp_path, "scale", tiny_backbones["bert"], "--steps", "5", "--only", "length", "--lengths", "16,32"
+        )
+        tokens = [run["tokens_seen"] / run["rows_seen"] for run in record["runs"]]
+        assert tokens == [16, 32]
+        assert record["summary"]["length"]["exponents"].keys() >= {"seconds_a_row", "peak_memory_bytes"}
+
+
+def whole(folder: Path, script: str, backbone: Path, *arguments: str, validation: bool = True) -> dict[str, Any]:
+    """Run a script on a tiny backbone, once, and return what it recorded."""
+    options = ["--backbone", str(backbone), "--max-length", "64", "--repeats", "1", "--results", str(folder)]
+    options += ["--validation-rows", "16"] if validation else []
+    done = run_script(script, *options, *arguments)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (path,) = folder.glob("*.json")
+    return json.loads(path.read_text("utf-8"))
