@@ -39,8 +39,17 @@ def processor_name() -> str:
 
 def peak_memory_bytes() -> int:
     """Most memory that this process has held at once (resident set), in bytes."""
+    with suppress(OSError, StopIteration):
+        # Linux keeps a mark of this process alone; getrusage's may be the parent's, from before the program was loaded.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes and speaks: of several, torchrun and accelerate number theirs."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def forget_peak_memory() -> None:

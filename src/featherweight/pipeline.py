@@ -16,7 +16,7 @@ from featherweight.data.batches import Encoded, encode
 from featherweight.data.cache import cache_folder
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
-from featherweight.environment import describe_machine, peak_memory_bytes, versions
+from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.model.backbones import Backbone, resolve_backbone
 from featherweight.model.weigh import Weight, require_within_budget
@@ -63,7 +63,8 @@ def train(
     ``out`` names the run folder (by default the next free ``runs/<name>``). Raises UserError on bad input before
     anything is written, and the training's own errors (Interrupted, Diverged) with a run folder that can be resumed.
     """
-    folder = free_folder(recipe, out, resume=resume)
+    # Of several processes the first claims the folder; a later one may already find the first one's files in it.
+    folder = free_folder(recipe, out, resume=resume) if is_first_process() or out is None else Path(out)
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare(recipe)
     if resume and (folder / "recipe.toml").is_file():

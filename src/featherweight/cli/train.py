@@ -23,15 +23,14 @@ def command(
     chosen = load_recipe(recipe, overrides, budget)
 
     from featherweight.cli.progress import announce, follow
+    from featherweight.environment import is_first_process
     from featherweight.errors import UserError
     from featherweight.pipeline import train
     from featherweight.run import free_folder
 
-    # torchrun and accelerate number their processes; the first alone speaks.
-    first = os.environ.get("RANK", "0") == "0"
     if out is None and os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("several processes need one run folder between them: name it by --out")
-    if not first:
+    if not is_first_process():
         train(chosen, out, resume=resume)
         return
     folder = free_folder(chosen, out, resume=resume)

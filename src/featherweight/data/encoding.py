@@ -9,7 +9,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +54,11 @@ def encode(rows: Rows, tokenizer: Any, max_length: int, cache: Path | None = Non
     are kept there by fingerprint and found again; a damaged file is made anew. Labels are never cached.
     Raises UserError where the tokenizer cannot serve.
     """
-    serialized = _serialized(tokenizer)
-    fingerprint = _fingerprint(rows.texts, serialized, max_length)
+    own = _own(tokenizer)
+    fingerprint = _fingerprint(rows.texts, own.identity, max_length)
     kept = _load(cache, fingerprint, len(rows)) if cache else None
     if kept is None:
-        kept = _tokenize(rows.texts, serialized, max_length)
+        kept = _tokenize(rows.texts, own.backend, max_length)
         kept = _store(cache, fingerprint, *kept) if cache else kept
     tokens, offsets, cut_rows = kept
     return Encoded(tokens, offsets, rows.labels, cut_rows, fingerprint)
@@ -65,41 +66,49 @@ def encode(rows: Rows, tokenizer: Any, max_length: int, cache: Path | None = Non
 
 def token_lengths(texts: Sequence[str], tokenizer: Any) -> NDArray[np.int64]:
     """Tokens that each text would have without any cut, special ones included."""
-    backend = _fresh(_serialized(tokenizer))
+    backend = _own(tokenizer).backend
+    backend.no_truncation()
     chunks = (backend.encode_batch_fast(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK))
     return np.fromiter((len(encoding.ids) for chunk in chunks for encoding in chunk), np.int64, len(texts))
 
 
-def _serialized(tokenizer: Any) -> str:
+class _Own(NamedTuple):
+    """A tokenizer of our own, so that cutting and padding are not changed under the caller's hands."""
+
+    backend: Any
+    identity: bytes
+    """SHA-256 of all that decides the tokens but the greatest length."""
+
+
+_OWN: WeakKeyDictionary[Any, _Own] = WeakKeyDictionary()  # building one takes longer than classifying a text
+
+
+def _own(tokenizer: Any) -> _Own:
     if not getattr(tokenizer, "is_fast", False):
         raise UserError("the backbone brings no fast tokenizer (tokenizer.json); choose a backbone that has one")
-    return str(tokenizer.backend_tokenizer.to_str())
+    if tokenizer not in _OWN:
+        from tokenizers import Tokenizer
+
+        serialized = tokenizer.backend_tokenizer.to_str()
+        backend = Tokenizer.from_str(serialized)
+        backend.no_padding()
+        settings = json.loads(serialized)
+        # These two change with every call of a tokenizer and say nothing about its vocabulary.
+        settings.pop("truncation", None)
+        settings.pop("padding", None)
+        _OWN[tokenizer] = _Own(backend, hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).digest())
+    return _OWN[tokenizer]
 
 
-def _fresh(serialized: str) -> Any:
-    """A tokenizer of its own, so that cutting and padding are not changed under the caller's hands."""
-    from tokenizers import Tokenizer
-
-    backend = Tokenizer.from_str(serialized)
-    backend.no_truncation()
-    backend.no_padding()
-    return backend
-
-
-def _fingerprint(texts: Sequence[str], serialized: str, max_length: int) -> str:
-    identity = json.loads(serialized)
-    # These two change with every call of a tokenizer and say nothing about its vocabulary.
-    identity.pop("truncation", None)
-    identity.pop("padding", None)
-    digest = hashlib.sha256(json.dumps([identity, max_length], sort_keys=True).encode())
+def _fingerprint(texts: Sequence[str], identity: bytes, max_length: int) -> str:
+    digest = hashlib.sha256(identity + max_length.to_bytes(8))
     digest.update(np.array([len(text) for text in texts], np.int64).tobytes())
     for start in range(0, len(texts), _CHUNK):
         digest.update("".join(texts[start : start + _CHUNK]).encode())
     return digest.hexdigest()
 
 
-def _tokenize(texts: Sequence[str], serialized: str, max_length: int) -> _Kept:
-    backend = _fresh(serialized)
+def _tokenize(texts: Sequence[str], backend: Any, max_length: int) -> _Kept:
     backend.enable_truncation(max_length)
     parts = [np.zeros(0, np.int32)]
     offsets = np.zeros(len(texts) + 1, np.int64)
