@@ -1,6 +1,7 @@
-"""Write what a finished run claims as one committed result file: `python benchmarks/publish.py runs/NAME`.
+"""Write what finished runs claim as committed result files: `python benchmarks/publish.py runs/NAME ...`.
 
-The file holds the resolved recipe, machine, versions, seeds, data sizes, date and figures, and no text of the data.
+A file holds the resolved recipe, machine, versions, seeds, data sizes, date and figures, and no text of the data.
+The tables in README.md and docs/results/README.md are then made anew from all the files.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.recipe import Recipe
-from featherweight.run import Run, write_json
+from featherweight.run import Run, write_json, write_whole
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+PAGES = {ROOT / "README.md": "docs/results/", RESULTS / "README.md": ""}
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 _LEFT_OUT = ("mistakes", "reliability", "reliability_scaled")
 
 
 def main() -> None:
     """Publish each named run under its folder's name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="finished run folders")
+    parser.add_argument("runs", nargs="*", type=Path, help="finished run folders")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result files")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -28,6 +32,42 @@ def main() -> None:
         target = arguments.out / f"{folder.name}.json"
         write_json(target, result(Run(folder)))
         print(target)
+    if arguments.out == RESULTS:
+        for page, folder in PAGES.items():
+            write_whole(page, with_table(page.read_text("utf-8"), folder))
+
+
+def with_table(page: str, folder: str) -> str:
+    """The page with its table of results made anew; ``folder`` leads from the page to the result files."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table().replace('FOLDER', folder)}\n{END}{after}"
+
+
+def table() -> str:
+    """One row a result file, as Markdown, the most accurate recipe of a data set last."""
+    header = "| recipe | backbone | trained on | trained parameters | tested on | accuracy (95% interval) | time |"
+    rows = [header, "|---|---|---|---|---|---|---|"]
+    for path in sorted(RESULTS.glob("*.json")):
+        rows += _rows(path.stem, json.loads(path.read_text("utf-8")))
+    return "\n".join(rows)
+
+
+def _rows(name: str, values: dict[str, Any]) -> list[str]:
+    recipe, environment = values["recipe"], values["environment"]
+    trained = f"{environment['data']['train']['rows']:,} rows of {recipe['data']['train']}"
+    sets = {recipe["data"].get("test", recipe["data"]["train"]): values["evaluation"].get("test")}
+    sets |= values["evaluation"]["shift"]
+    rows = []
+    for tested, figures in sets.items():
+        if figures:
+            low, high = figures["accuracy_interval"]
+            accuracy = f"{figures['accuracy']:.2%} ({low:.2%} to {high:.2%})"
+            minutes = f"{environment['seconds'] / 60:.1f} min, {environment['threads']} thread(s)"
+            first = f"| [{name}](FOLDER{name}.json) | {recipe['backbone']['name']} | {trained}"
+            size = f"{values['weight']['total']:,} | {figures['rows']:,} rows of {tested}"
+            rows.append(f"{first} | {size} | {accuracy} | {minutes} |")
+    return rows
 
 
 def result(run: Run) -> dict[str, Any]:
