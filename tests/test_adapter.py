@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import FAMILIES
+from safetensors.torch import load_file, save_file
 
 from featherweight.errors import UserError
-from featherweight.model.adapter import build_network, load_adapter, save_adapter
+from featherweight.model.adapter import build_network
 from featherweight.model.architectures import architecture_of
 from featherweight.model.backbones import resolve_backbone
 from featherweight.model.network import Network
+from featherweight.model.saving import load_adapter, save_adapter
 from featherweight.model.tokenizer import load_tokenizer
 from featherweight.model.weigh import weigh
 from featherweight.recipe import Recipe
@@ -152,3 +156,55 @@ def test_encoder_dropout_is_off_unless_asked_for(tiny_recipe: Any) -> None:
     with torch.no_grad():
         assert torch.equal(still(*example()), still(*example()))
         assert not torch.equal(noisy(*example()), noisy(*example()))
+
+
+@pytest.mark.parametrize("head", ["native", "linear"])
+def test_a_backbone_stored_in_half_precision_is_taken_as_fp32_by_all(
+    tiny_recipe: Any, tmp_path: Path, head: str
+) -> None:
+    from featherweight.classifier import Classifier
+    from featherweight.verification import _peft_logits
+
+    source = Path(tiny_recipe("bert").backbone.name)
+    folder = shutil.copytree(source, tmp_path / "half")
+    tensors = {name: tensor.half() for name, tensor in load_file(source / "model.safetensors").items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
+    recipe = tiny_recipe("bert", backbone={"name": str(folder)}, adapter={"head": head})
+    network = built(recipe)
+    disturb(network)
+    saved(network, tmp_path / "adapter", recipe)
+    classifier = Classifier.load(tmp_path / "adapter", precision="fp32", lean=False)
+    texts = ["one robin", "copper and zinc"]
+    np.testing.assert_array_equal(classifier.logits(texts), _peft_logits(tmp_path / "adapter", classifier, texts))
+
+
+def test_weights_that_lack_a_layer_are_refused_not_drawn_at_random(tiny_recipe: Any, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_recipe("bert").backbone.name, tmp_path / "short")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    with pytest.raises(UserError, match=r"short: the weights lack encoder\.layer\.2"):
+        built(tiny_recipe("bert", backbone={"name": str(folder)}))
+
+
+def test_an_adapter_is_not_loaded_onto_other_weights(tiny_recipe: Any, tmp_path: Path) -> None:
+    from featherweight.classifier import Classifier
+
+    folder = shutil.copytree(tiny_recipe("bert").backbone.name, tmp_path / "backbone")
+    recipe = tiny_recipe("bert", backbone={"name": str(folder)})
+    saved(built(recipe), tmp_path / "adapter", recipe)
+    Classifier.load(tmp_path / "adapter")
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, folder / "model.safetensors")
+    with pytest.raises(UserError, match="trained on other weights"):
+        Classifier.load(tmp_path / "adapter")
+
+
+def test_a_tokenizer_without_words_is_refused(tiny_recipe: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "wordless"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    with pytest.raises(UserError, match="knows no words"):
+        load_tokenizer(folder)

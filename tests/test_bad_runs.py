@@ -73,13 +73,13 @@ def test_no_space_for_the_history_leaves_nothing(cli: Cli, job: Path, monkeypatc
 
 
 def test_no_space_for_the_adapter_loses_no_training(cli: Cli, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from featherweight.model import adapter
+    from featherweight.model import saving
 
     def safetensors_full(*_: Any, **__: Any) -> None:
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     with monkeypatch.context() as patch:
-        patch.setattr(adapter, "save_file", safetensors_full)
+        patch.setattr(saving, "save_file", safetensors_full)
         answer = cli("train", job, "--out", "run")
     assert (answer.code, len(answer.err.splitlines())) == (2, 1)
     assert not list(Path("run").rglob("*part"))

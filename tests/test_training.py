@@ -143,7 +143,7 @@ def test_early_stopping_ends_after_its_patience(tiny_recipe: Any, tmp_path: Path
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_rows(tiny_recipe: Any, tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match=r"step \d+: .* training rows of the step: \d+"):
+    with pytest.raises(Diverged, match=r"step \d+: .* rows of the training split: \d+"):
         trained(tiny_recipe(training={"learning_rate": 1e30, "clip": 0, "warmup": 0}), tmp_path / "run")
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from featherweight.data.batches import encode
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
-from featherweight.model.adapter import build_network, load_adapter, read_description
-from featherweight.model.backbones import resolve_backbone
+from featherweight.model.adapter import build_network
+from featherweight.model.backbones import Backbone, resolve_backbone
 from featherweight.model.engine import Engine, choose_engine, settle
 from featherweight.model.inference import predict_logits
 from featherweight.model.network import Network
+from featherweight.model.saving import load_adapter, read_description
 from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
 
@@ -62,8 +63,9 @@ class Classifier:
                 raise UserError(f"{folder / name}: missing; the saved adapter is incomplete")
         recipe = Recipe.load(folder / "recipe.toml")
         backbone = resolve_backbone(recipe.backbone)
-        engine = replace(choose_engine(precision, device), lean=lean)
-        attention: Any = "eager" if lean else None  # None: what transformers takes by itself
+        _require_same_weights(folder, description, backbone)
+        engine = replace(_engine(recipe, precision, device), lean=lean)
+        attention = engine.attention if lean else None  # None: what transformers takes by itself
         network = build_network(recipe, backbone, description["labels"], attention=attention)
         load_adapter(network, folder)
         settle(network, engine)
@@ -89,6 +91,9 @@ class Classifier:
         """Raw logits, float64 [texts, labels]; ``advance`` is told how many texts each batch finished."""
         if isinstance(texts, str):
             raise UserError("predict takes a list of texts, not one string; write predict([text])")
+        other = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
+        if other is not None:
+            raise UserError(f"text {other + 1} is no text but {texts[other]!r}")
         empty = next((row for row, text in enumerate(texts) if not str(text).strip()), None)
         if empty is not None:
             raise UserError(f"text {empty + 1} is empty; there is nothing to classify")
@@ -97,3 +102,23 @@ class Classifier:
         rows = Rows(texts=list(texts), labels=None, label_names=self.labels, origin="texts")
         encoded = encode(rows, self.tokenizer, self.recipe.data.max_length)
         return predict_logits(self.network, encoded, self.engine, self.tokenizer.pad_token_id, advance=advance)
+
+
+def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:
+    """What was trained in a precision of the recipe's own is computed in it; fp16 only where there is a GPU for it."""
+    chosen = recipe.training.precision if precision == "auto" else precision
+    try:
+        return choose_engine(chosen, device)
+    except UserError:
+        if precision != "auto":
+            raise
+        return choose_engine("auto", device)
+
+
+def _require_same_weights(folder: Path, description: dict[str, Any], backbone: Backbone) -> None:
+    trained_on = description.get("backbone_sha256")
+    if trained_on and backbone.sha256 and trained_on != backbone.sha256:
+        raise UserError(
+            f"{folder}: trained on other weights of {backbone.name} than those that are at hand now "
+            f"(sha256 {trained_on[:12]}..., found {backbone.sha256[:12]}...); bring the old ones back or train anew"
+        )

@@ -106,7 +106,10 @@ def prepare(recipe: Recipe) -> Prepared:
         encode(rows, tokenizer, recipe.data.max_length, cache_folder()) for rows in (splits.train, splits.validation)
     )
     accelerator, engine = build_accelerator(recipe, choose_engine(recipe.training.precision))
-    network = build_network(recipe, backbone, splits.train.label_names)
+    if backbone.source == "folder":
+        # The run is read from anywhere later on; a relative path would then lead astray.
+        recipe = recipe.with_values(backbone={"name": str(backbone.folder.resolve())})
+    network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if network.trainable_count() != weight.total:
         live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
@@ -118,7 +121,7 @@ def prepare(recipe: Recipe) -> Prepared:
 def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime, clock: float) -> None:
     """After the last step: temperature, saved adapter, evaluation, proof of the saved adapter, report."""
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.model.adapter import save_adapter
+    from featherweight.model.saving import save_adapter
     from featherweight.report.page import write_report
     from featherweight.report.plots import draw_plots
     from featherweight.verification import verify_in_fresh_process
@@ -180,7 +183,9 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
             signalled,
             notes=[f"{engine.precision} on {engine.device}: {engine.reason}", *prepared.splits.warnings],
         )
-        return fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
+        state = fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
+    prepared.accelerator.end_training()
+    return state
 
 
 def _write_beginnings(prepared: Prepared, folder: Path, started: datetime) -> None:

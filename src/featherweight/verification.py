@@ -14,6 +14,8 @@ import numpy as np
 
 from featherweight.errors import FeatherweightError
 
+_GPU_ROUNDING = 0.05  # of a logit in 16 bits, where another kernel adds in another order
+
 
 def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
     """Reload the run in a new Python process and compare with ``logits`` [texts, labels] of the live model.
@@ -41,13 +43,16 @@ def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
     from featherweight.classifier import Classifier
 
     texts, live = question["texts"], np.array(question["logits"])
-    reloaded = Classifier.load(folder, precision=question["precision"]).logits(texts)
+    classifier = Classifier.load(folder, precision=question["precision"])
+    reloaded = classifier.logits(texts)
     plain = Classifier.load(folder, precision="fp32", device="cpu", lean=False)
     ours, theirs = plain.logits(texts[:8]), _peft_logits(folder / "adapter", plain, texts[:8])
     result: dict[str, Any] = {"reloaded": _difference(live, reloaded)}
     if theirs is not None:
         result["peft"] = _difference(ours, theirs)
-    result["identical"] = all(part["largest_difference"] == 0 for part in result.values())
+    # A GPU may pick another kernel in another process; on a processor the same sums are made in the same order.
+    allowed = {"reloaded": 0.0 if classifier.engine.device == "cpu" else _GPU_ROUNDING}
+    result["identical"] = all(part["largest_difference"] <= allowed.get(name, 0.0) for name, part in result.items())
     return result
 
 
@@ -80,6 +85,7 @@ def _native(adapter: Path) -> Any:
 def _linear(adapter: Path) -> Any:
     import tomllib
 
+    import torch
     from peft import PeftModel
     from safetensors.torch import load_file
     from transformers import AutoModel
@@ -88,7 +94,7 @@ def _linear(adapter: Path) -> Any:
 
     base = json.loads((adapter / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
     pooling = tomllib.loads((adapter / "recipe.toml").read_text("utf-8"))["adapter"]["pooling"]
-    model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), str(adapter)).eval()
+    model = PeftModel.from_pretrained(AutoModel.from_pretrained(base, dtype=torch.float32), str(adapter)).eval()
     head = load_file(adapter / "head.safetensors")
 
     def logits(input_ids: Any, mask: Any) -> Any:

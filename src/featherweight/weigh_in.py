@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from featherweight.data.labels import label_names_of
+from featherweight.errors import UserError
 from featherweight.model.architectures import Architecture, architecture_of
 from featherweight.model.backbones import config_of
 from featherweight.model.plan import resolve_auto
@@ -15,7 +16,11 @@ def weigh_recipe(recipe: Recipe) -> tuple[Recipe, Weight, Architecture]:
 
     Returns the resolved recipe, its weight and the backbone's architecture; raises UserError on an unknown backbone.
     """
-    architecture = architecture_of(config_of(recipe.backbone), recipe.backbone.roles)
+    try:
+        architecture = architecture_of(config_of(recipe.backbone), recipe.backbone.roles)
+    except UserError as error:
+        named = recipe.backbone.name in str(error)
+        raise error if named else UserError(f"backbone {recipe.backbone.name}: {error}") from None
     labels = len(label_names_of(recipe.data))
     recipe = resolve_auto(recipe, architecture, labels)
     return recipe, weigh(recipe, architecture, labels), architecture

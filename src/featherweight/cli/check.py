@@ -58,6 +58,8 @@ def _print(inspection: Inspection) -> None:
 
 def _problems(part: PartInspection, shared: int) -> list[str]:
     found = []
+    if len(part.labels) == 1:
+        found.append("one label alone: nothing can be learnt from that")
     if part.unlabelled:
         found.append(f"{part.unlabelled:,} rows without a label")
     if part.empty:

@@ -1,22 +1,18 @@
-"""Build the network that a recipe describes, save what is trained in PEFT's format, and load it again."""
+"""Build the network that a recipe describes: frozen backbone, PEFT adapter, head, and exactly what is to be trained."""
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from peft import EvaConfig, LoraConfig, TaskType, get_peft_model
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
@@ -28,9 +24,6 @@ from featherweight.model.network import LinearHead, Network
 from featherweight.model.weigh import adapted_linears
 from featherweight.recipe import AdapterRecipe, Recipe
 
-FORMAT = 1
-"""Version of the adapter folder's layout; a newer one is refused."""
-DESCRIPTION = "featherweight.json"
 ADAPTER_NAME = "default"
 
 
@@ -46,7 +39,8 @@ def build_network(
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(recipe.seed)
         native = recipe.adapter.head == "native"
-        base = _load_base(backbone, labels, native, attention, recipe.training.encoder_dropout)
+        heads = architecture.head_modules if native else ()
+        base = _load_base(backbone, labels, heads, attention, recipe.training.encoder_dropout)
         encoder = _attach_lora(base, recipe, architecture, backbone)
         head = None if native else LinearHead(architecture.hidden, len(labels), recipe.adapter.pooling)
     network = Network(encoder, head, tuple(labels), architecture)
@@ -60,90 +54,14 @@ def unfreeze(network: Network) -> None:
         parameter.requires_grad_(True)
 
 
-def save_adapter(
-    network: Network, folder: Path, recipe: Recipe, backbone: Backbone, tokenizer: Any, *, temperature: float = 1.0
-) -> None:
-    """Write ``folder``: PEFT's format plus head, trained biases, labels, recipe and tokenizer; whole or not at all.
-
-    Raises OSError where the disk is full or closed to writing; an earlier adapter in ``folder`` then still stands.
-    """
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    wrapped = hasattr(network.encoder, "peft_config")
-    trained = {peft_name(name): tensor for name, tensor in network.trainable().items()}
-    inside = {name: tensor for name, tensor in trained.items() if wrapped and not name.startswith("head.")}
-    outside = {name: tensor for name, tensor in trained.items() if name not in inside}
-    if inside:
-        save_file(_cpu(inside), part / "adapter_model.safetensors", metadata={"format": "pt"})
-        _save_peft_config(network, part, folder, recipe, backbone)
-    if outside:
-        save_file(_cpu(outside), part / "head.safetensors", metadata={"format": "pt"})
-    description = {"format": FORMAT, "labels": list(network.labels), "temperature": temperature}
-    (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")
-    (part / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
-    tokenizer.save_pretrained(part)
-    for weights in part.glob("*.safetensors"):
-        # safetensors writes for the owner alone; a run is shared like any other file.
-        weights.chmod((part / DESCRIPTION).stat().st_mode)
-    if folder.exists():
-        shutil.rmtree(folder)
-    part.rename(folder)
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """Labels and temperature of a saved adapter. Raises UserError where the folder is none or of a newer version."""
-    path = folder / DESCRIPTION
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such run or adapter folder")
-    if not path.is_file():
-        raise UserError(f"{folder}: no adapter here ({DESCRIPTION} is missing); name a finished run's folder")
-    try:
-        description = json.loads(path.read_text("utf-8"))
-        version = int(description["format"])
-        if version > FORMAT:
-            newer = f"layout {version}, this one reads {FORMAT}"
-            raise UserError(f"{folder}: written by a newer Featherweight ({newer}); update it")
-        if not isinstance(description["labels"], list) or float(description["temperature"]) <= 0:
-            raise ValueError("labels or temperature are not what they must be")
-    except KeyError as error:
-        raise UserError(f"{path}: damaged: it lacks {error}") from None
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: damaged: {error}") from None
-    return description
-
-
-def load_adapter(network: Network, folder: Path) -> None:
-    """Put a saved adapter into a freshly built ``network``; every trained tensor must be there, with its shape.
-
-    Raises UserError, naming the file and tensor, where one is missing, unknown or of another shape.
-    """
-    tensors: dict[str, Tensor] = {}
-    for name in ("adapter_model.safetensors", "head.safetensors"):
-        if (folder / name).is_file():
-            tensors |= _read_tensors(folder / name)
-    live = {peft_name(name): parameter for name, parameter in network.trainable().items()}
-    missing, unknown = sorted(live.keys() - tensors.keys()), sorted(tensors.keys() - live.keys())
-    if missing or unknown:
-        problem = f"lacks {missing[0]}" if missing else f"holds {unknown[0]}, which this recipe does not train"
-        raise UserError(f"{folder}: the saved adapter {problem}; it belongs to another recipe or is incomplete")
-    for name, parameter in live.items():
-        if parameter.shape != tensors[name].shape:
-            shapes = f"{tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
-            raise UserError(f"{folder}: {name} has shape {shapes}; it belongs to another recipe")
-        parameter.data.copy_(tensors[name])
-
-
-def peft_name(name: str) -> str:
-    """The name under which PEFT saves the trained tensor that the network calls ``name``."""
-    name = name.removeprefix("encoder.").replace(f".modules_to_save.{ADAPTER_NAME}.", ".")
-    return name.replace(f".{ADAPTER_NAME}.weight", ".weight").replace(f"_vector.{ADAPTER_NAME}", "_vector")
-
-
 def _load_base(
-    backbone: Backbone, labels: Sequence[str], native: bool, attention: str | None, dropout: bool
+    backbone: Backbone, labels: Sequence[str], heads: tuple[str, ...], attention: str | None, dropout: bool
 ) -> nn.Module:
-    config = AutoConfig.from_pretrained(backbone.folder)
+    native = bool(heads)
+    try:
+        config = AutoConfig.from_pretrained(backbone.folder)
+    except (OSError, ValueError) as error:
+        raise _unreadable(backbone, error) from None
     if native:
         config.num_labels = len(labels)
         config.id2label = dict(enumerate(labels))
@@ -155,10 +73,19 @@ def _load_base(
         options["add_pooling_layer"] = False
     kind = AutoModelForSequenceClassification if native else AutoModel
     try:
-        return kind.from_pretrained(backbone.folder, use_safetensors=True, **options)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{backbone.folder}: the weights of {backbone.name} cannot be read: {first}") from None
+        model, found = kind.from_pretrained(backbone.folder, use_safetensors=True, output_loading_info=True, **options)
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise _unreadable(backbone, error) from None
+    # What the file lacks, transformers draws at random: right for a new head, wrong for anything else.
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith(heads or ("\0",)))
+    if missing:
+        raise UserError(f"{backbone.folder}: the weights lack {missing[0]} and {len(missing) - 1} more; get them again")
+    return model
+
+
+def _unreadable(backbone: Backbone, error: Exception) -> UserError:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return UserError(f"{backbone.folder}: {backbone.name} cannot be loaded: {first}")
 
 
 def _switch_off_dropout(config: Any, native: bool) -> None:
@@ -217,49 +144,6 @@ def _is_trained(name: str, biases: set[str], heads: tuple[str, ...]) -> bool:
     plain = name.removeprefix("encoder.").removeprefix("base_model.model.")
     plain = plain.replace(f".modules_to_save.{ADAPTER_NAME}.", ".").replace(".base_layer.", ".")
     return plain in biases or plain.startswith(heads or ("\0",))
-
-
-def _save_peft_config(network: Network, part: Path, home: Path, recipe: Recipe, backbone: Backbone) -> None:
-    wrapped: Any = network.encoder
-    values = wrapped.peft_config[ADAPTER_NAME].to_dict()
-    values["inference_mode"] = True
-    values["base_model_name_or_path"] = str(backbone.folder)
-    if recipe.adapter.initialisation == "eva":
-        # EVA only chooses the start of A; a loaded adapter has its trained A and must not ask for data again.
-        values |= {"init_lora_weights": True, "eva_config": None}
-    if recipe.adapter.head == "native":
-        _write_labelled_base(network, part / "backbone", backbone)
-        values["base_model_name_or_path"] = str((home / "backbone").resolve())
-    (part / "adapter_config.json").write_text(json.dumps(values, indent=2, default=_jsonable) + "\n", "utf-8")
-
-
-def _write_labelled_base(network: Network, base: Path, backbone: Backbone) -> None:
-    """A folder for PEFT's auto class: the backbone's weights (linked) under a config that knows the labels.
-
-    ``AutoPeftModelForSequenceClassification`` takes the number of labels from the base model's config alone.
-    """
-    assert backbone.folder is not None
-    base.mkdir()
-    config = {**backbone.config, "id2label": dict(enumerate(network.labels))}
-    config["label2id"] = {label: number for number, label in enumerate(network.labels)}
-    (base / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-    for weights in sorted(backbone.folder.glob("*.safetensors*")):
-        (base / weights.name).symlink_to(weights.resolve())
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a readable safetensors file: {error}") from None
-
-
-def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().float().cpu().contiguous().clone() for name, tensor in tensors.items()}
-
-
-def _jsonable(value: Any) -> Any:
-    return sorted(value) if isinstance(value, set) else str(getattr(value, "value", value))
 
 
 @contextmanager

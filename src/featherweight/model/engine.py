@@ -25,6 +25,11 @@ class Engine:
     """Whether the lean pass may serve; off, transformers' own forward pass runs (for comparison)."""
 
     @property
+    def attention(self) -> str | None:
+        """transformers' attention: the plain one on a processor, where its backward is faster; else its own choice."""
+        return "eager" if self.device == "cpu" else None
+
+    @property
     def dtype(self) -> torch.dtype:
         """Type in which the encoder computes and its frozen matrices are stored."""
         return _DTYPES[self.precision]
@@ -36,14 +41,18 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
     Raises UserError where the asked precision cannot work on the device.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if precision == "fp16" and device == "cpu":
+    kind = device.partition(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {device!r}: PyTorch finds no GPU here; use 'cpu'")
+    if precision == "fp16" and kind == "cpu":
         raise UserError("training.precision = 'fp16' needs a GPU; use 'auto', 'bf16' or 'fp32' on a processor")
     if precision != "auto":
         return Engine(device, precision, "as the recipe says")
-    if device == "cuda":
-        if torch.cuda.get_device_capability()[0] >= 8:
-            return Engine(device, "bf16", f"{torch.cuda.get_device_name()} computes bf16 natively")
-        return Engine(device, "fp16", f"{torch.cuda.get_device_name()} has fp16 but no bf16 units; loss scaling is on")
+    if kind == "cuda":
+        name = torch.cuda.get_device_name(device)
+        if torch.cuda.get_device_capability(device)[0] >= 8:
+            return Engine(device, "bf16", f"{name} computes bf16 natively")
+        return Engine(device, "fp16", f"{name} has fp16 but no bf16 units; loss scaling is on")
     flags = processor_flags()
     native = sorted(flags & {"avx512_bf16", "amx_bf16", "bf16"})
     if native:

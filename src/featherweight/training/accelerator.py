@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
 
 from featherweight.model.engine import Engine
 from featherweight.recipe import Recipe
@@ -17,8 +19,14 @@ def build_accelerator(recipe: Recipe, engine: Engine) -> tuple[Accelerator, Engi
     AcceleratorState._reset_state()
     precision = {"fp32": "no"}.get(engine.precision, engine.precision)
     trackers = list(recipe.training.trackers) or None
+    # The other processes wait while the first evaluates, proves and reports; that may take longer than ten minutes.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     accelerator = Accelerator(
-        mixed_precision=precision, cpu=engine.device == "cpu", log_with=trackers, project_dir="runs/trackers"
+        mixed_precision=precision,
+        cpu=engine.device == "cpu",
+        log_with=trackers,
+        project_dir="runs/trackers",
+        kwargs_handlers=[patience],
     )
     # Of several GPUs each process has its own; a processor needs no number.
     device = str(accelerator.device) if accelerator.device.type == "cuda" else accelerator.device.type

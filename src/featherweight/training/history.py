@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,4 +63,7 @@ def _whole_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _short(value: Any) -> Any:
-    return float(f"{value:.9g}") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    # An fp16 gradient may overflow, which the loss scaling mends; JSON has no word for infinity.
+    return float(f"{value:.9g}") if math.isfinite(value) else None

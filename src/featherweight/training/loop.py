@@ -100,6 +100,8 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     if resume:
         stored, job.best, notes = load_checkpoint(job.folder / "checkpoint", job.network.trainable(), optimizer)
         state = LoopState(**{key: stored[key] for key in asdict(state)})
+        if job.accelerator.scaler and stored.get("scaler"):
+            job.accelerator.scaler.load_state_dict(stored["scaler"])
     history.cut_after(state.step)
     for listener in job.listeners:
         listener.started(order.total_steps, state.step, [*job.notes, *notes])
@@ -172,7 +174,9 @@ def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: li
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
         named = ", ".join(str(row + 1) for row in np.concatenate(batches)[:12])
-        raise Diverged(f"step {step + 1}: the loss or its gradient is not a number; training rows of the step: {named}")
+        raise Diverged(
+            f"step {step + 1}: the loss or its gradient is not a number; rows of the training split: {named}"
+        )
     optimizer.step()
     optimizer.zero_grad()
     count = len(labels)
@@ -222,7 +226,10 @@ def _checkpoint(job: Job, optimizer: Any, state: LoopState, history: History) ->
     history.flush()
     if job.accelerator.is_main_process:
         inner = getattr(optimizer, "optimizer", optimizer)
-        save_checkpoint(job.folder / "checkpoint", job.network.trainable(), job.best, inner, asdict(state))
+        # fp16 alone has a scaler; the size of its next step belongs to an exact resume.
+        scaler = job.accelerator.scaler.state_dict() if job.accelerator.scaler else None
+        stored = asdict(state) | {"scaler": scaler}
+        save_checkpoint(job.folder / "checkpoint", job.network.trainable(), job.best, inner, stored)
 
 
 def _restore(network: Network, best: dict[str, Tensor]) -> None:
