@@ -200,8 +200,8 @@ class TrainingRecipe(Section):
     early_stopping: Whole = Field(
         0,
         ge=0,
-        description="Stop after this many evaluations without a better validation accuracy, or a better loss at the same "
-        "accuracy; 0 never stops early.",
+        description="Stop after this many evaluations without a better validation accuracy, or a better loss at "
+        "the same accuracy; 0 never stops early.",
     )
     evaluate_every: Whole = Field(
         500, ge=1, description="Optimizer steps between two evaluations on the validation rows."
