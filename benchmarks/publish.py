@@ -25,12 +25,13 @@ def main() -> None:
     """Publish each named run under its folder's name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="finished run folders")
+    parser.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"), help="name of a file")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result files")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for folder in arguments.runs:
         target = arguments.out / f"{folder.name}.json"
-        write_json(target, result(Run(folder)))
+        write_json(target, result(Run(folder), dict(arguments.call)))
         print(target)
     if arguments.out == RESULTS:
         for page, folder in PAGES.items():
@@ -46,8 +47,8 @@ def with_table(page: str, folder: str) -> str:
 
 def table() -> str:
     """One row a result file, as Markdown, the most accurate recipe of a data set last."""
-    header = "| recipe | backbone | trained on | trained parameters | tested on | accuracy (95% interval) | time |"
-    rows = [header, "|---|---|---|---|---|---|---|"]
+    header = "| recipe | backbone | trained on | trained parameters | tested on | accuracy (95% interval) |"
+    rows = [header, "|---|---|---|---|---|---|"]
     for path in sorted(RESULTS.glob("*.json")):
         rows += _rows(path.stem, json.loads(path.read_text("utf-8")))
     return "\n".join(rows)
@@ -63,48 +64,50 @@ def _rows(name: str, values: dict[str, Any]) -> list[str]:
         if figures:
             low, high = figures["accuracy_interval"]
             accuracy = f"{figures['accuracy']:.2%} ({low:.2%} to {high:.2%})"
-            minutes = f"{environment['seconds'] / 60:.1f} min, {environment['threads']} thread(s)"
             first = f"| [{name}](FOLDER{name}.json) | {recipe['backbone']['name']} | {trained}"
             size = f"{values['weight']['total']:,} | {figures['rows']:,} rows of {tested}"
-            rows.append(f"{first} | {size} | {accuracy} | {minutes} |")
+            rows.append(f"{first} | {size} | {accuracy} |")
     return rows
 
 
-def result(run: Run) -> dict[str, Any]:
-    """The run as one object: recipe, environment, weight, figures without texts, proof of the saved adapter."""
+def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
+    """The run as one object: recipe, environment, weight, figures without texts, proof of the saved adapter.
+
+    Data files go by their name in ``names``, or else by their own without its folder.
+    """
     proof = json.loads((run.folder / "verification.json").read_text("utf-8"))
     evaluations = [record for record in run.history if record["kind"] == "evaluation"]
     return {
-        "recipe": _without_paths(run.recipe),
+        "recipe": _without_paths(run.recipe, names),
         "command": _command(run.recipe),
         "environment": run.environment,
         "weight": run.weight,
-        "evaluation": _figures(run.evaluation),
+        "evaluation": _figures(run.evaluation, names),
         "validation_curve": [{key: record[key] for key in ("step", "accuracy", "loss")} for record in evaluations],
         "verification": proof,
     }
 
 
-def _figures(values: dict[str, Any]) -> dict[str, Any]:
+def _figures(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     kept = {key: value for key, value in values.items() if key not in _LEFT_OUT}
     return {
-        Path(key).name if key.startswith((".", "/")) else key: _figures(value) if isinstance(value, dict) else value
-        for key, value in kept.items()
+        _short(key, names): _figures(value, names) if isinstance(value, dict) else value for key, value in kept.items()
     }
 
 
-def _without_paths(recipe: Recipe) -> dict[str, Any]:
+def _without_paths(recipe: Recipe, names: dict[str, str]) -> dict[str, Any]:
     values = recipe.model_dump(mode="json", exclude_none=True)
     for key in ("train", "test", "validation"):
         if key in values["data"]:
-            values["data"][key] = _short(values["data"][key])
-    values["evaluation"]["shift"] = [_short(name) for name in values["evaluation"]["shift"]]
+            values["data"][key] = _short(values["data"][key], names)
+    values["evaluation"]["shift"] = [_short(name, names) for name in values["evaluation"]["shift"]]
     return values
 
 
-def _short(source: str) -> str:
+def _short(source: str, names: dict[str, str]) -> str:
     """A file by its name alone: where it lay on the machine is nobody's business."""
-    return Path(source).name if Path(source).exists() or source.startswith((".", "/")) else source
+    name = Path(source).name if Path(source).exists() or source.startswith((".", "/")) else source
+    return names.get(name, name)
 
 
 def _command(recipe: Recipe) -> str:

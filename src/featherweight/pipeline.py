@@ -184,7 +184,9 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
             notes=[f"{engine.precision} on {engine.device}: {engine.reason}", *prepared.splits.warnings],
         )
         state = fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
-    prepared.accelerator.end_training()
+    for tracker in prepared.accelerator.trackers:
+        # Each run has its own record there; the processes go on together, so nothing else ends here.
+        tracker.finish()
     return state
 
 
