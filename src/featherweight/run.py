@@ -76,18 +76,26 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """All whole records of steps and evaluations, in order."""
-        path = self.folder / "history.jsonl"
-        records = []
-        for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
-            # A run that was cut off while it wrote leaves half a last line.
-            with suppress(json.JSONDecodeError):
-                records.append(json.loads(line))
-        return records
+        return read_history(self.folder / "history.jsonl")
 
     @property
     def complete(self) -> bool:
         """Whether the run went through to its verified end: the report is the last file that is written."""
         return (self.folder / "verification.json").is_file() and self.report.is_file()
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """All records of a history file, in order; none where there is no file. UserError where a line is damaged."""
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            # A run that was cut off while it wrote leaves half a last line; anything else is damage.
+            if number < len(lines):
+                raise UserError(f"{path}: line {number} is damaged (not valid JSON)") from None
+    return records
 
 
 def read_json(path: Path) -> dict[str, Any]:

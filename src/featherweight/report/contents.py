@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.errors import UserError
-from featherweight.run import Run, read_json
+from featherweight.run import Run, read_history, read_json
 
 STEP_KEYS = ("step", "epoch", "loss", "accuracy", "learning_rate", "seconds")
 
@@ -100,15 +99,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _history(path: Path) -> tuple[dict[str, NDArray[np.float64]], list[dict[str, Any]]]:
-    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
-    entries = []
-    for number, line in enumerate(lines, 1):
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            # A run that was cut off while it wrote leaves half a last line; anything else is damage.
-            if number < len(lines):
-                raise UserError(f"{path}: line {number} is damaged (not valid JSON)") from None
+    entries = read_history(path)
     steps = [entry for entry in entries if entry.get("kind") == "step"]
     columns = {
         key: np.array([np.nan if entry.get(key) is None else entry[key] for entry in steps], dtype=float)

@@ -49,11 +49,6 @@ class History:
         self._file = self._path.open("a", encoding="utf-8")
 
 
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """All whole records of a history file, in order; none where the file does not exist."""
-    return [record for _, record in _whole_lines(path)] if path.exists() else []
-
-
 def _whole_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for line in path.read_text("utf-8").splitlines(keepends=True):
         try:
