@@ -3,6 +3,7 @@
 #   make test [FAST=1]   all tests, or those that take no more than moments; ARGS="-k recipe" goes to pytest
 #   make lint types contracts   style, types, direction of imports
 #   make format docs clean      rewrite: format the code, generate the recipe reference, throw away what was made
+#   make audit licences         known weaknesses of the pinned versions; docs/licences.md from what is installed
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts format docs clean
+.PHONY: help setup demo test lint types contracts format docs clean audit licences
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -52,6 +53,15 @@ format: $(READY)
 docs: $(READY)
 	$(BIN)/python -m featherweight.recipe.reference docs/recipe-reference.md
 
+# pip-audit has dependencies of its own, which are none of this project's.
+audit: $(READY)
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit \
+		&& .venv-audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit==2.10.1; } || true
+	@$(BIN)/python dependencies/audit.py .venv-audit/bin/pip-audit
+
+licences: $(READY)
+	$(BIN)/python dependencies/licences.py docs/licences.md
+
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-audit build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -34,7 +34,7 @@ def draw(record: Record, folder: Path) -> list[Path]:
         if record["benchmark"] in ("train", "gpu-train"):
             return [*_speeds(record, folder), *_accuracies(record, folder)]
         kinds = {"predict": _speeds, "gpu-predict": _speeds, "limit": _shares, "scale": _growth, "startup": _starts}
-        return kinds[record["benchmark"]](record, folder)
+        return kinds[record["benchmark"]](record, folder) if record["benchmark"] in kinds else []
 
 
 def _speeds(record: Record, folder: Path) -> list[Path]:
@@ -148,7 +148,8 @@ def _label_sizes(top: Any, below: Any, sizes: Sequence[int], axis: str) -> None:
         axes.xaxis.set_major_formatter(FixedFormatter([_short_count(size) for size in sizes]))
         axes.xaxis.set_minor_locator(NullLocator())
     below.set_ylim(0, 1.1 * below.dataLim.ymax)
-    below.set_xlabel({"rows": "training rows", "length": "tokens of a text", "processes": "processes"}[axis])
+    names = {"rows": "training rows", "length": "tokens of a text", "prediction": "rows of a file that is predicted"}
+    below.set_xlabel(names.get(axis, axis))
 
 
 def _logarithmic(axes: Any, direction: str) -> None:

@@ -33,6 +33,8 @@ class Contestant:
     note: str = ""
     """What a reader of the figures has to know."""
     processes: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
+    """Environment variables of its process, beside those of this one."""
 
 
 def interleaved(contestants: Sequence[Contestant], repeats: int) -> Iterator[tuple[int, Contestant]]:
@@ -75,7 +77,8 @@ def say(message: str) -> None:
 
 def _surroundings(folder: Path, contestant: Contestant, device: str | None) -> dict[str, str]:
     """No hub, no cache of earlier runs, no GPU in a contest of processors; several processes share out the cores."""
-    surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", "FEATHERWEIGHT_CACHE": str(folder / "cache")}
+    surroundings = {**os.environ, **contestant.environment, "HF_HUB_OFFLINE": "1"}
+    surroundings["FEATHERWEIGHT_CACHE"] = str(folder / "cache")
     if device == "cpu":
         surroundings["CUDA_VISIBLE_DEVICES"] = ""
     if contestant.processes > 1:

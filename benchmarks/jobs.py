@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.data.sources import Rows
-from featherweight.errors import UserError
+from featherweight.errors import FeatherweightError
 from featherweight.recipe import ROLES, Recipe
 
 BATCH = 32
@@ -123,12 +123,12 @@ def backbone_label(name: str) -> str:
 
 
 def without_tracebacks(main: Callable[[], None]) -> None:
-    """Run a benchmark's main function; what a person did wrong is said in one line, exit code 2."""
+    """Run a benchmark's main function; what a person did wrong is said in one line, exit code 2 (1 for a failure)."""
     try:
         main()
-    except UserError as error:
+    except FeatherweightError as error:
         print(f"benchmark: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_code)
 
 
 def _roles(text: str) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace) -> Path:
 
 def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder: Path, repeat: int) -> dict[str, Any]:
     """One training, one prediction from its run folder, and the peak at both batches' sizes; shares of it."""
-    from featherweight.model.inference import BATCH_TOKENS
+    from featherweight.model.engine import choose_engine
 
     run = folder / f"kept-{repeat}"
     trained = play(TRAIN, {**settings, "keep_run": str(run)}, folder)
@@ -92,7 +92,8 @@ def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder
     if "failed" in predicted:
         return {"failed": predicted["failed"]}
     predicted.pop("predicted")
-    forward = {kind: peak(architecture, BATCH_TOKENS, kind, seconds, backward=False) for kind in ("bf16", "fp32")}
+    most = choose_engine("auto", "cpu").piece_tokens
+    forward = {kind: peak(architecture, most, kind, seconds, backward=False) for kind in ("bf16", "fp32")}
     training_rate = trained["tokens_per_second"] * training_flops(architecture)
     prediction_rate = predicted["model_tokens_per_second"] * prediction_flops(architecture)
     return {

@@ -1,8 +1,10 @@
 """Many texts classified by transformers' pipeline on the merged model, and by Featherweight from the run folder.
 
     python benchmarks/predict.py --backbone minilm --rows 7600 --repeats 3
+    python benchmarks/predict.py --run runs/NAME --data test.csv.gz --clean ag_news
 
-Without ``--run`` a classifier is trained for it first, on the built-in news briefs.
+Without ``--run`` a classifier is trained for it first, on the built-in news briefs, whose rows are recombined where
+``--rows`` asks for more.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from featherweight.run import Run
 
 US = "featherweight"
 REFERENCE = "pipeline"
-LATER = {"merged": "Merged model", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
+LATER = {"onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
 """Ways that wait for ``featherweight.export``."""
+Answers = tuple[list[str], list[float]]
+"""The label of every text, and the label's probability."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,7 +55,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
                         help="of Featherweight (default: auto)")  # fmt: skip
     parser.add_argument("--max-length", type=int, default=256, help="of the run that is trained (default: 256)")
     parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
-    parser.add_argument("--only", help="contestants, by commas: pipeline, pipeline-64, featherweight")
+    parser.add_argument("--only", help="contestants, by commas: pipeline, pipeline-64, unmerged, fp32, featherweight")
     parser.add_argument("--seed", type=int, default=0, help="seed of run and texts (default: 0)")
     parser.add_argument("--name", help="name of the result (default: predict-BACKBONE)")
     parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
@@ -64,7 +68,11 @@ def contestants() -> list[Contestant]:
         Contestant(REFERENCE, "pipeline, defaults", "pipeline_predict.py", note="fp32, one text at a time"),
         Contestant("pipeline-64", "pipeline, batch 64", "pipeline_predict.py", {"batch_size": 64},
                    note="fp32, padded to the longest of 64"),
-        Contestant(US, "Featherweight", "featherweight_predict.py", note="run folder, as `predict` does it"),
+        Contestant("unmerged", "Featherweight, unmerged", "featherweight_predict.py", {"merge": False},
+                   note="as the training computes"),
+        Contestant("fp32", "Featherweight, fp32", "featherweight_predict.py", {"precision": "fp32"},
+                   note="merged, without 16 bits"),
+        Contestant(US, "Featherweight", "featherweight_predict.py", note="merged, as `predict` does it"),
     ]  # fmt: skip
 
 
@@ -92,14 +100,14 @@ def contest(
         record = new_record(benchmark, name, settings=settings, data=data, seeds=[options.seed])
         record["contestants"] = {one.name: {"label": one.label, "note": one.note} for one in chosen}
         record["left_out"] = left_out()
-        labels: dict[str, list[str]] = {}
+        answers: dict[str, Answers] = {}
         for repeat, one in interleaved(chosen, options.repeats):
             result = play(one, job, folder)
-            labels.setdefault(one.name, result.pop("predicted", []))
+            answers.setdefault(one.name, (result.pop("predicted", []), result.pop("scores", [])))
             record["runs"].append({"contestant": one.name, "repeat": repeat, **result})
             save(record, options.results, whole=False)
             say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {_in_short(result)}")
-        record["summary"] = summarise(record["runs"], [one.name for one in chosen], labels)
+        record["summary"] = summarise(record["runs"], [one.name for one in chosen], answers)
     return save(record, options.results)
 
 
@@ -155,7 +163,7 @@ def left_out() -> dict[str, str]:
 
 
 def summarise(
-    runs: Sequence[dict[str, Any]], names: Sequence[str], labels: dict[str, list[str]]
+    runs: Sequence[dict[str, Any]], names: Sequence[str], answers: dict[str, Answers]
 ) -> dict[str, dict[str, Any]]:
     """For each contestant the spread of its figures, Featherweight's lead, and how far the labels agree."""
     figures = ("samples_per_second", "latency_p50_ms", "latency_p99_ms", "load_seconds", "peak_memory_bytes")
@@ -166,18 +174,20 @@ def summarise(
             **{figure: spread(run.get(figure) for run in own[name]) for figure in figures},
             "device_memory_bytes": spread(run.get("cuda_allocated_bytes") for run in own[name]),
             "times_faster": ratio_spread(speeds[US], speeds[name]) if US in names and name != US else None,
-            "agreement": _agreement(labels.get(REFERENCE, []), labels.get(name, [])),
+            **_agreement(answers.get(REFERENCE, ([], [])), answers.get(name, ([], []))),
             "failed": next((run["failed"] for run in own[name] if "failed" in run), None),
         }
         for name in names
     }
 
 
-def _agreement(reference: list[str], labels: list[str]) -> float | None:
-    """Share of the texts that get the label that pipeline with its defaults gives."""
-    if not reference or len(reference) != len(labels):
-        return None
-    return sum(map(str.__eq__, reference, labels)) / len(reference)
+def _agreement(reference: Answers, own: Answers) -> dict[str, float | None]:
+    """Share of the texts with the label that pipeline with its defaults gives, and how far its probability is off."""
+    same = [one == other for one, other in zip(reference[0], own[0], strict=False)]
+    if not same or len(reference[0]) != len(own[0]):
+        return {"agreement": None, "largest_difference": None}
+    apart = (abs(one - other) for one, other, kept in zip(reference[1], own[1], same, strict=True) if kept)
+    return {"agreement": sum(same) / len(same), "largest_difference": max(apart, default=None)}
 
 
 def _in_short(result: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from featherweight.run import Run, write_json, write_whole
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 PAGES = {ROOT / "README.md": "docs/results/", RESULTS / "README.md": ""}
-BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 _LEFT_OUT = ("mistakes", "reliability", "reliability_scaled")
 
 
@@ -40,18 +40,31 @@ def main() -> None:
 
 def with_table(page: str, folder: str) -> str:
     """The page with its table of results made anew; ``folder`` leads from the page to the result files."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table().replace('FOLDER', folder)}\n{END}{after}"
+    return filled(page, "results", table().replace("FOLDER", folder))
+
+
+def filled(page: str, name: str, text: str) -> str:
+    """The page with ``text`` between ``<!-- NAME -->`` and ``<!-- end of NAME -->``. ValueError where they lack."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"the page has no place between {begin!r} and {end!r}")
+    return f"{before}{begin}\n{text}\n{end}{after}" if text else f"{before}{begin}\n{end}{after}"
 
 
 def table() -> str:
     """One row a result file, as Markdown, the most accurate recipe of a data set last."""
     header = "| recipe | backbone | trained on | trained parameters | tested on | accuracy (95% interval) |"
     rows = [header, "|---|---|---|---|---|---|"]
-    for path in sorted(RESULTS.glob("*.json")):
+    for path in run_files():
         rows += _rows(path.stem, json.loads(path.read_text("utf-8")))
     return "\n".join(rows)
+
+
+def run_files() -> list[Path]:
+    """The committed results of single runs; those of several (rounds and rates) have a page of their own."""
+    return [path for path in sorted(RESULTS.glob("*.json")) if "evaluation" in json.loads(path.read_text("utf-8"))]
 
 
 def _rows(name: str, values: dict[str, Any]) -> list[str]:
@@ -78,7 +91,7 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
     proof = json.loads((run.folder / "verification.json").read_text("utf-8"))
     evaluations = [record for record in run.history if record["kind"] == "evaluation"]
     return {
-        "recipe": _without_paths(run.recipe, names),
+        "recipe": recipe_without_paths(run.recipe, names),
         "command": _command(run.recipe),
         "environment": run.environment,
         "weight": run.weight,
@@ -91,23 +104,48 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
 def _figures(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     kept = {key: value for key, value in values.items() if key not in _LEFT_OUT}
     return {
-        _short(key, names): _figures(value, names) if isinstance(value, dict) else value for key, value in kept.items()
+        source_name(key, names): _figures(value, names) if isinstance(value, dict) else value
+        for key, value in kept.items()
     }
 
 
-def _without_paths(recipe: Recipe, names: dict[str, str]) -> dict[str, Any]:
+def recipe_without_paths(recipe: Recipe, names: dict[str, str]) -> dict[str, Any]:
+    """The recipe as plain values, its files by their names alone."""
     values = recipe.model_dump(mode="json", exclude_none=True)
     for key in ("train", "test", "validation"):
         if key in values["data"]:
-            values["data"][key] = _short(values["data"][key], names)
-    values["evaluation"]["shift"] = [_short(name, names) for name in values["evaluation"]["shift"]]
+            values["data"][key] = source_name(values["data"][key], names)
+    values["backbone"]["name"] = source_name(values["backbone"]["name"], names)
+    values["evaluation"]["shift"] = [source_name(name, names) for name in values["evaluation"]["shift"]]
     return values
 
 
-def _short(source: str, names: dict[str, str]) -> str:
+def source_name(source: str, names: dict[str, str]) -> str:
     """A file by its name alone: where it lay on the machine is nobody's business."""
     name = Path(source).name if Path(source).exists() or source.startswith((".", "/")) else source
-    return names.get(name, name)
+    return names.get(source, names.get(name, name))
+
+
+def made_on(runs: Sequence[Run]) -> dict[str, Any]:
+    """Machines, versions and first and last day of some runs; one each as a rule, and more where they differ."""
+    environments = [run.environment for run in runs]
+    days = sorted(str(environment["started"])[:10] for environment in environments)
+    machine = ("system", "processor", "cores", "threads", "device", "precision")
+    versions = ("python", "featherweight", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy")
+    return {
+        "begun": list(dict.fromkeys([*days[:1], *days[-1:]])),
+        "machine": _each_once(environments, machine),
+        "versions": _each_once(environments, versions),
+    }
+
+
+def _each_once(environments: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for environment in environments:
+        chosen = {key: environment[key] for key in keys if key in environment}
+        if chosen not in found:
+            found.append(chosen)
+    return found
 
 
 def _command(recipe: Recipe) -> str:

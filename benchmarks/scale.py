@@ -1,6 +1,6 @@
-"""What training costs as rows, length or processes grow: time and memory, with the exponent that fits.
+"""What training and prediction cost as rows, length or processes grow: time and memory, with the exponent that fits.
 
-    python benchmarks/scale.py --backbone minilm                all three
+    python benchmarks/scale.py --backbone minilm                everything
     python benchmarks/scale.py --only rows --sizes 1000,10000
 
 Every point is a process of its own. With many rows only ``--steps`` steps are trained: what a step costs is measured,
@@ -18,9 +18,10 @@ from typing import Any
 
 from contest import Contestant, interleaved, play, say
 from jobs import BATCH, add_job_options, backbone_label, recombined, training_job, without_tracebacks
+from predict import train_run
 from recording import RESULTS, fitted_exponent, new_record, save, spread
 
-AXES = ("rows", "length", "processes")
+AXES = ("rows", "length", "processes", "prediction")
 SKIPPED_STEPS = 3
 
 
@@ -34,12 +35,15 @@ def parser() -> argparse.ArgumentParser:
     """The options, those of the job included."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_job_options(parser)
-    parser.add_argument("--only", help="by commas: rows, length, processes (default: all)")
+    parser.add_argument("--only", help="by commas: rows, length, processes, prediction (default: all)")
     parser.add_argument("--sizes", default="1000,10000,100000,1000000", help="numbers of rows (default: 1k to 1M)")
     parser.add_argument("--lengths", default="32,64,128,256,512", help="tokens of a text (default: 32 to 512)")
     parser.add_argument("--processes", default="1,2", help="numbers of processes (default: 1,2)")
+    parser.add_argument("--files", default="20000,100000,400000",
+                        help="rows of files that are predicted (default: 20k to 400k)")  # fmt: skip
     parser.add_argument("--steps", type=int, default=30, help="steps trained at each point (default: 30)")
     parser.add_argument("--repeats", type=int, default=1, help="turns (default: 1)")
+    parser.set_defaults(epochs=1.0)  # of the run that predicts
     parser.add_argument("--name", help="name of the result (default: scale-BACKBONE)")
     parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     return parser
@@ -49,7 +53,7 @@ def measure(options: argparse.Namespace) -> Path:
     """Play every point of every axis; returns the result's file."""
     axes = [axis.strip() for axis in options.only.split(",")] if options.only else list(AXES)
     if unknown := set(axes) - set(AXES):
-        raise SystemExit(f"benchmark: --only {', '.join(sorted(unknown))}: name rows, length or processes")
+        raise SystemExit(f"benchmark: --only {', '.join(sorted(unknown))}: name rows, length, processes or prediction")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         job = training_job(options, folder, rows=None, epochs=1.0)
@@ -74,6 +78,9 @@ def measure(options: argparse.Namespace) -> Path:
 
 def points_of(axis: str, options: argparse.Namespace, common: dict[str, Any], folder: Path) -> Iterator[Contestant]:
     """The points of one axis as contestants, their data written."""
+    if axis == "prediction":
+        yield from prediction_points(options, folder)
+        return
     text = {"rows": options.sizes, "length": options.lengths, "processes": options.processes}[axis]
     for size in (int(part) for part in text.split(",")):
         if axis == "rows":
@@ -86,6 +93,14 @@ def points_of(axis: str, options: argparse.Namespace, common: dict[str, Any], fo
             settings = {"files": {**common["files"], "train": _many_rows(options, (options.steps + 1) * BATCH, folder)}}
         yield Contestant(f"{axis} {size}", f"{axis} {size:,}", "featherweight_run.py", settings,
                          processes=size if axis == "processes" else 1)  # fmt: skip
+
+
+def prediction_points(options: argparse.Namespace, folder: Path) -> Iterator[Contestant]:
+    """Files of several sizes, predicted by a run that is trained here: the memory is to stay as it is."""
+    run = train_run(options, folder / "run").folder
+    for size in (int(part) for part in options.files.split(",")):
+        settings = {"run": str(run), "texts": _many_rows(options, size, folder)}
+        yield Contestant(f"prediction {size}", f"prediction {size:,}", "featherweight_predict_file.py", settings)
 
 
 def summarise(runs: Sequence[dict[str, Any]], axis: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Make docs/results/speed.md and its pictures from benchmarks/results/*.json.
+"""Make docs/results/speed.md with its pictures, and reliability.md, from benchmarks/results/*.json.
 
 python benchmarks/tables.py
 """
@@ -47,8 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--docs", type=Path, default=DOCS, help="where results/speed.md and images go (default: docs)")
     options = parser.parse_args(arguments)
-    page = write_page(load_all(options.results), options.docs)
-    print(f"{page.name}: from {len(list(options.results.glob('*.json')))} files")
+
+    import reliability_page  # which takes its tables from here
+
+    records = load_all(options.results)
+    pages = [write_page(records, options.docs)] if any(one.get("benchmark") in SECTIONS for one in records) else []
+    for page in filter(None, [*pages, reliability_page.write_page(records, options.docs)]):
+        print(f"{page.name}: from {len(list(options.results.glob('*.json')))} files")
 
 
 def write_page(records: Sequence[Record], docs: Path) -> Path:
@@ -77,7 +82,8 @@ def title(record: Record) -> str:
     backbone = record["settings"].get("backbone", "")
     kind = {
         "train": "Training", "predict": "Prediction", "limit": "Share of the processor's peak", "scale": "Growth",
-        "startup": "Start", "gpu-train": "Training on a GPU", "gpu-predict": "Prediction on a GPU",
+        "startup": "Start", "changes": "What each decision brings", "prefix": "Kept states of frozen layers",
+        "gpu-train": "Training on a GPU", "gpu-predict": "Prediction on a GPU",
     }[record["benchmark"]]  # fmt: skip
     speed_only = " (speed)" if record["name"].endswith("-speed") else ""
     return kind if record["benchmark"] == "startup" else f"{kind}: {backbone}{speed_only}"
@@ -110,19 +116,20 @@ def training(record: Record) -> str:
 def prediction(record: Record) -> str:
     """Ways to predict by speed, latency and agreement."""
     head = ["", "samples/s", "Featherweight is", "aimed at", "one text, p50 ms", "p99 ms", "same labels"]
-    head.append(_memory(record))
+    head += ["its probability differs by at most", _memory(record)]
     rows = []
     for name, figures in record["summary"].items():
         who = record["contestants"][name]
         if not figures["samples_per_second"]:
-            rows.append([who["label"], f"did not run: {figures['failed']}", *[""] * 6])
+            rows.append([who["label"], f"did not run: {figures['failed']}", *[""] * 7])
             continue
         aim = AIMS.get(("predict", record["settings"]["backbone"], name))
         same = f"{figures['agreement']:.2%}" if figures["agreement"] is not None else ""
+        apart = f"{figures['largest_difference']:.1g}" if figures.get("largest_difference") else ""
         rows.append([
             f"{who['label']} ({who['note']})", spread(figures["samples_per_second"]),
             spread(figures["times_faster"], "×"), f"{aim:g}×" if aim else "",
-            spread(figures["latency_p50_ms"]), spread(figures["latency_p99_ms"]), same, gigabytes(figures),
+            spread(figures["latency_p50_ms"]), spread(figures["latency_p99_ms"]), same, apart, gigabytes(figures),
         ])  # fmt: skip
     missing = "; ".join(f"{name}: {why}" for name, why in record.get("left_out", {}).items())
     return table(head, rows) + (f"\n\nNot measured: {missing}." if missing else "")
@@ -180,9 +187,36 @@ def startup(record: Record) -> str:
     return table(["", "seconds", "at most"], rows)
 
 
+def changes(record: Record) -> str:
+    """The shipped engine, and each change to it with what was expected of it."""
+    head = ["", "expected, times the shipped speed", "measured", "samples/s", "peak memory"]
+    rows = []
+    for name, figures in record["summary"].items():
+        who = record["contestants"][name]
+        if figures["failed"]:
+            rows.append([who["label"], who["note"], f"did not run: {figures['failed']}", "", ""])
+            continue
+        measured = spread(figures["against_shipped"], "", 2)
+        rows.append([who["label"], who["note"], measured, spread(figures["samples_per_second"]), gigabytes(figures)])
+    return table(head, rows)
+
+
+def prefix(record: Record) -> str:
+    """An epoch from the second on with kept states and without, and how far what was learnt is apart."""
+    rows, kept = [], record["summary"]["kept"]
+    for name, figures in record["summary"].items():
+        times = [spread(figures[f"{key}_seconds"]) for key in ("first_epoch", "later_epoch", "evaluation")]
+        rows.append([record["contestants"][name]["label"], *times, gigabytes(figures)])
+    head = ["", "first epoch, s", "a later epoch, s", "an evaluation, s", "peak memory"]
+    faster = [spread(kept[f"{key}_seconds_times_faster"], "×", 2) for key in ("epoch", "evaluation")]
+    apart = ", ".join(f"{key} {value:.2g}" for key, value in kept["largest_difference"].items() if value is not None)
+    words = f"A later epoch is {faster[0]} as fast, an evaluation {faster[1]}; {kept['states_bytes'] / 1e6:,.1f} MB"
+    return f"{table(head, rows)}\n\n{words} kept. Largest difference of what was learnt: {apart}."
+
+
 SECTIONS: dict[str, Callable[[Record], str]] = {
-    "train": training, "predict": prediction, "limit": limit, "scale": scale, "startup": startup,
-    "gpu-train": training, "gpu-predict": prediction,
+    "train": training, "predict": prediction, "limit": limit, "scale": scale, "startup": startup, "changes": changes,
+    "prefix": prefix, "gpu-train": training, "gpu-predict": prediction,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -172,7 +173,15 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+    """What stands in a folder: the bytes of every file, and where each link leads."""
+    return {
+        str(path.relative_to(folder)): bytes(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
+        if path.is_file()
+        else None
+        for path in folder.rglob("*")
+    }
 
 
 def refused(cli: Cli, *arguments: Any, naming: str | tuple[str, ...]) -> str:
@@ -183,6 +192,7 @@ def refused(cli: Cli, *arguments: Any, naming: str | tuple[str, ...]) -> str:
     assert answer.code == 2, answer
     assert 1 <= len(lines) <= 2, answer.err
     assert lines[0].startswith("featherweight: ")
+    assert all(line.isprintable() and len(line) < 640 for line in lines), answer.err
     assert "Traceback" not in answer.err
     for part in (naming,) if isinstance(naming, str) else naming:
         assert part in answer.err
@@ -200,3 +210,34 @@ def job(cli: Cli, tiny_recipe: Any) -> Path:
     data = {"train": "data.csv", "test": None, "validation_size": 4}
     Path("job.toml").write_text(tiny_recipe(data=data, training={"max_steps": 2}).to_toml(), "utf-8")
     return Path("job.toml")
+
+
+VERBS = {
+    "evaluate": ("evaluate", "run"),
+    "judge": ("evaluate", "run", "--data", "judged.csv"),
+    "report": ("report", "run"),
+    "predict": ("predict", "run", "texts.csv", "-o", "out.csv"),
+    "compare": ("compare", "run"),
+}
+"""What reads a run folder, with the arguments that a test gives it."""
+
+
+def spoil(path: Path, content: Any) -> None:
+    """Put ``content`` in the place of a file: text, bytes, what a function makes of it, "cut", or nothing at all."""
+    if content is None:
+        path.unlink()
+    elif content == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content(path.read_text("utf-8")) if callable(content) else content, "utf-8")
+
+
+@pytest.fixture
+def run(cli: Cli, finished_run: Any) -> Path:
+    """A copy of a finished run in the working directory, to be spoilt."""
+    shutil.copytree(finished_run.folder, "run", symlinks=True)
+    Path("texts.csv").write_text("text\napple\n", "utf-8")
+    Path("judged.csv").write_text("text,label\napple,fruit\n", "utf-8")
+    return Path("run")

@@ -8,6 +8,7 @@ from fabricated import NEWS, history, weigh
 
 from featherweight.evaluation.metrics import evaluate
 from featherweight.judge import prediction_columns, write_predictions
+from featherweight.manifest import write_manifest
 from featherweight.recipe import Recipe
 
 SHIFTS = {"ag_news": -0.08, "perturbed:typos": -0.03}
@@ -61,7 +62,7 @@ def fabricate_run(
         "started": f"2026-03-0{2 + recipe.seed}T09:15:00+00:00",
         "training_seconds": 300.0 + 10 * recipe.seed,
         "peak_memory_bytes": 1_240_000_000,
-        "data": {"train": {"rows": 57_362}},
+        "data": {"train": {"rows": 57_362}, "validation": {"rows": 96}},
     }
     if baseline:
         environment |= {"baseline": recipe.name, "baseline_title": baseline, "notes": [f"{baseline}: C = 1."]}
@@ -77,6 +78,7 @@ def fabricate_run(
     for name, content in files.items():
         (folder / f"{name}.json").write_text(json.dumps(content), "utf-8")
     (folder / "report.html").write_text("<!doctype html>", "utf-8")
+    write_manifest(folder)
     return folder
 
 

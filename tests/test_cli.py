@@ -119,10 +119,8 @@ def test_train_then_evaluate_report_and_predict(cli: Cli, tiny_recipe: Any, tiny
     judged = said(cli, "evaluate", "runs/mine", "--data", tiny_data["shift"])
     assert "18 rows" in judged
     assert [line.split()[0] for line in judged.splitlines()[-3:]] == ["bird", "fruit", "metal"]
-    assert (
-        said(cli, "predict", "runs/mine", tiny_data["test"], "-o", "out.csv", "--kaggle") == "out.csv: 24 predictions\n"
-    )
-    assert list(pd.read_csv("out.csv").columns) == ["ID", "Label"]
+    assert said(cli, "predict", "runs/mine", tiny_data["test"], "--kaggle") == "submission.csv: 24 predictions\n"
+    assert list(pd.read_csv("submission.csv").columns) == ["ID", "Label"]
 
 
 def test_labels_and_paths_are_printed_as_they_are(cli: Cli, job: Path, in_this_process: None) -> None:

@@ -165,7 +165,7 @@ BAD = [
     ("ragged.csv", 'text,label\n"two\nlines",x\nb\n', ["line 4", "1 field"]),
     ("open.csv", 'text,label\n"a,x\nb,y\n', ["line 2", "quoting"]),
     ("latin.csv", b"text,label\nfine,x\ncaf\xe9,y\n", ["line 3, byte 4 (0xe9)", "UTF-8"]),
-    ("latin.csv.gz", gzip.compress(b"text,label\ncaf\xe9,y\n"), ["line 2, byte 4", "UTF-8"]),
+    ("latin.csv.gz", gzip.compress(b"text,label\ncaf\xe9,y\n", mtime=0), ["line 2, byte 4", "UTF-8"]),
     ("utf16.csv", "text,label\n".encode("utf-16"), ["line 1, byte 1", "UTF-8"]),
     ("twice.csv", "text,text,label\na,b,c\n", ["two columns", "'text'"]),
     ("void.csv", "", ["empty"]),
@@ -178,8 +178,8 @@ BAD = [
     ("list.jsonl", '{"text": "a", "label": 1}\n[1, 2]\n', ["row 2", "not a JSON object"]),
     ("not.parquet", "text,label\na,b\n", ["not a readable Parquet file"]),
     ("cut.parquet", as_parquet()[:-20], ["not a readable Parquet file"]),
-    ("cut.csv.gz", gzip.compress(as_csv() * 50)[:-12], ["damaged gzip"]),
-    ("cut.csv.zst", zstd(as_csv())[:-6], ["cannot be read"]),
+    ("cut.csv.gz", gzip.compress(as_csv() * 50, mtime=0)[:-12], ["damaged gzip"]),
+    ("cut.csv.zst", zstd(as_csv())[:-6], ["damaged"]),
     ("empty.csv", "text,label\na,x\n  ,y\nb,x\n,y\n", ["row 2", "empty", "1 more row"]),
     ("missing.jsonl", '{"text": "a", "label": "x"}\n{"label": "y"}\n', ["row 2", "empty"]),
     ("other.csv", "body,label\na,x\n", ["no column 'text'", "body, label", "data.text"]),
@@ -195,6 +195,12 @@ BAD = [
     ("posts.pickle.gz", b"\x80\x04", ["any code"]),
     ("posts.pt", b"PK", ["any code", "python -c"]),
     ("posts.bin", b"PK", ["any code"]),
+    ("posts.csv", b"\x80\x04\x95", ["is a .pkl file inside", "read_pickle('posts.csv').to_csv('posts-converted.csv'"]),
+    ("posts.parquet.gz", gzip.compress(b"\x80\x05\x95", mtime=0), ["is a .pkl file inside", "any code"]),
+    ("posts.jsonl", b"ccopy_reg\n_reconstructor\n", ["is a .pkl file inside"]),
+    ("posts.tsv", b"(dp0\nS'text'\n", ["is a .pkl file inside"]),
+    ("posts", b"\x80\x02}q", ["is a .pkl file inside"]),
+    ("posts.json", b"PK\x03\x04" + bytes(26) + b"archive/data.pkl", ["is a .pt file inside", "torch.load"]),
 ]
 
 
@@ -210,6 +216,12 @@ def test_a_bad_file_is_refused_with_its_name_and_the_place(
     assert message.count("\n") <= 1
     for word in words:
         assert word in message
+
+
+def test_texts_that_begin_like_an_old_pickle_are_read(tmp_path: Path) -> None:
+    for header in ("ctext", "category", "(lp0)", "comment"):
+        path = write(tmp_path, "data.csv", f"{header},text,label\na,b,x\nc,d,y\n")
+        assert len(read(path)) == 2
 
 
 def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from featherweight.model.adapter import build_network
 from featherweight.model.backbones import resolve_backbone
 from featherweight.model.engine import Engine, autocast, settle
+from featherweight.model.lean_functions import AdaptedLinear, Attention, Dropout, dropped, kept
 from featherweight.model.network import Network
 
 LABELS = ("fruit", "metal", "bird")
@@ -96,10 +97,71 @@ def test_frozen_matrices_are_stored_once_and_trained_tensors_stay_fp32(tiny_reci
     ("modernbert", {}),
     ("deberta-v2", {}),
     ("bert", {"adapter": {"dora": True}}),
-    ("bert", {"adapter": {"dropout": 0.1}}),
-    ("bert", {"training": {"encoder_dropout": True}}),
 ])  # fmt: skip
 def test_what_the_lean_pass_cannot_do_runs_on_transformers(tiny_recipe: Any, family: str, sections: Any) -> None:
     network = network_for(tiny_recipe(family, **sections), replace(PLAIN, lean=True))
     assert network.lean is None
     assert network(*batch(True)[:2]).shape == (4, 3)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_dropout_mask_drops_every_element_equally_often(p: float, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    keep = kept(torch.empty(50_000, 7, dtype=dtype), p)
+    assert keep.dtype == dtype
+    assert set(keep.unique().tolist()) == {0.0, 1.0}
+    # Seven to a row, four to a random word: each place of a word serves each column; 0.01 are four standard errors.
+    torch.testing.assert_close(keep.float().mean(0), torch.full((7,), 1 - p), atol=0.01, rtol=0)
+    torch.manual_seed(0)
+    assert torch.equal(kept(torch.empty(50_000, 7, dtype=dtype), p), keep)
+
+
+def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd() -> None:
+    generator = torch.Generator().manual_seed(5)
+    draw = lambda *shape: torch.randn(*shape, generator=generator, requires_grad=True)  # noqa: E731
+    x, weight, bias, down, up, qkv = draw(6, 8), draw(5, 8), draw(5), draw(2, 8), draw(5, 2), draw(6, 24)
+
+    def lean() -> list[torch.Tensor]:
+        torch.manual_seed(1)
+        linear = AdaptedLinear.apply(x, weight.detach(), bias, down, up, kept(x, 0.3), 0.3)
+        return [linear, Attention.apply(qkv, 2, 2, None, 0.3), Dropout.apply(x, 0.3)]
+
+    def plain() -> list[torch.Tensor]:
+        torch.manual_seed(1)
+        seen = dropped(x, kept(x, 0.3), 0.3)
+        linear = functional.linear(x, weight.detach(), bias) + seen @ down.t() @ up.t()
+        query, key, value = qkv.view(2, 3, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        share = torch.softmax(query @ key.transpose(-1, -2) / 2, -1)
+        context = dropped(share, kept(share.view(4, 3, 3), 0.3).view_as(share), 0.3) @ value
+        return [linear, context.transpose(1, 2).reshape(6, 8), dropped(x, kept(x, 0.3), 0.3)]
+
+    weights = [torch.randn(6, 5), torch.randn(6, 8), torch.randn(6, 8)]
+    found, expected = lean(), plain()
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+    gradients = [
+        torch.autograd.grad(
+            sum((part * w).sum() for part, w in zip(parts, weights, strict=True)), [x, bias, down, up, qkv]
+        )
+        for parts in (found, expected)
+    ]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("family", LEAN)
+@pytest.mark.parametrize("sections", [{"training": {"encoder_dropout": True}}, {"adapter": {"dropout": 0.5}}])
+def test_dropout_is_drawn_anew_in_training_and_off_in_evaluation(tiny_recipe: Any, family: str, sections: Any) -> None:
+    network = network_for(tiny_recipe(family, **sections), replace(PLAIN, lean=True))
+    calm = network_for(tiny_recipe(family), replace(PLAIN, lean=True))
+    assert network.lean is not None
+    ids, mask, _ = batch(True)
+
+    def logits(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return network.train()(ids, mask).detach()
+
+    assert torch.equal(logits(1), logits(1))
+    assert not torch.equal(logits(1), logits(2))
+    assert torch.equal(network.eval()(ids, mask), calm.eval()(ids, mask))

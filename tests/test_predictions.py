@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,54 @@ def test_kaggle_writes_exactly_id_and_label_number(finished_run: Run, numbered: 
     best = Classifier.load(finished_run.folder).probabilities(TEXTS).argmax(1)
     lines = [f"{identity},{label}" for identity, label in zip(("0017", "0003", "0099", "0008"), best, strict=True)]
     assert out.read_text("utf-8") == "\n".join(["ID,Label", *lines]) + "\n"
+
+
+def save_texts(kind: str, folder: Path) -> Path:
+    """The texts without labels, as a contest may hand them out."""
+    import datasets
+
+    table = pd.DataFrame({"text": TEXTS})
+    path = folder / f"test.{kind}"
+    if kind in ("csv", "parquet"):
+        getattr(table, f"to_{kind}")(path, index=False)
+        return path
+    split = datasets.Dataset.from_pandas(table)
+    # A set with several splits, as the hub's have, is asked for its test split; of a single one there is no choice.
+    others = {"train": datasets.Dataset.from_pandas(table[:1]), "test": split}
+    {"saved": split, "one": datasets.DatasetDict(unlabelled=split), "splits": datasets.DatasetDict(others)}[
+        kind
+    ].save_to_disk(str(path))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "saved", "one", "splits"])
+def test_kaggle_takes_what_a_contest_hands_out(finished_run: Run, tmp_path: Path, kind: str) -> None:
+    path = save_texts(kind, tmp_path)
+    assert predict_file(finished_run.folder, str(path), tmp_path / "out.csv", kaggle=True) == len(TEXTS)
+    best = Classifier.load(finished_run.folder).probabilities(TEXTS).argmax(1)
+    lines = [f"{row},{label}" for row, label in enumerate(best)]
+    assert (tmp_path / "out.csv").read_text("utf-8") == "\n".join(["ID,Label", *lines]) + "\n"
+
+
+@pytest.mark.parametrize("name", ["test_unlabelled.pkl", "test.csv"])
+@pytest.mark.parametrize("kind", ["DataFrame", "Dataset"])
+def test_a_pickle_is_refused_with_the_line_that_converts_it(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    import datasets
+
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"text": TEXTS})
+    pd.to_pickle(table if kind == "DataFrame" else datasets.Dataset.from_pandas(table), name)
+    with pytest.raises(UserError, match="can run any code, so it is never read") as refused:
+        predict_file(finished_run.folder, name, Path("out.csv"), kaggle=True)
+    _, command = str(refused.value).split("\n")
+    program, option, code = shlex.split(command)
+    assert (program, option) == ("python", "-c")
+    subprocess.run([sys.executable, option, code], check=True, capture_output=True)
+    converted = code.rpartition("to_csv('")[2].partition("'")[0]
+    assert converted != name and Path(converted).is_file()
+    assert predict_file(finished_run.folder, converted, Path("out.csv"), kaggle=True) == len(TEXTS)
 
 
 def test_kaggle_numbers_the_rows_from_zero_where_there_are_no_ids(

@@ -34,3 +34,29 @@ def test_two_processes_give_the_history_of_one(tiny_recipe: Any, tmp_path: Path)
     weights = [load_file(run.adapter / "adapter_model.safetensors") for run in (one, two)]
     for name, tensor in weights[0].items():
         assert weights[1][name] == pytest.approx(tensor, abs=1e-4), name
+
+
+@pytest.mark.slow
+def test_bad_input_is_told_by_the_first_process_alone(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe(data={"train": str(tmp_path / "nowhere.csv")})
+    (tmp_path / "job.toml").write_text(recipe.to_toml())
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "featherweight"]
+    command = [sys.executable, *launch, "train", "job.toml", "--out", "run"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    assert done.stderr.count("nowhere.csv: no such file") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_further_process_gives_its_message_where_the_first_is_silent(monkeypatch: Any, capsys: Any) -> None:
+    from featherweight.cli import main
+
+    waited: list[float] = []
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(main.time, "sleep", waited.append)
+    monkeypatch.setattr(sys, "argv", ["featherweight", "weigh", "nowhere.toml"])
+    with pytest.raises(SystemExit, match="2"):
+        main.main()
+    assert waited == [main.SECONDS_FOR_THE_FIRST]
+    assert "nowhere.toml: no such recipe file" in capsys.readouterr().err

@@ -101,7 +101,7 @@ OVERRIDES = {
     "data.train=true": lambda r: r.data.train == "true",
     'data.label="class"': lambda r: r.data.label == "class",
     'data.text=["title", "body"]': lambda r: r.data.text == ("title", "body"),
-    "data.validation_size=": lambda r: r.data.validation_size == Recipe().data.validation_size,
+    "data.labels=": lambda r: r.data.labels == (),
     "adapter.dora=true": lambda r: r.adapter.dora is True,
     "adapter.lora=auto": lambda r: r.adapter.lora == "auto",
     "adapter.lora=[]": lambda r: r.adapter.lora == (),
@@ -207,15 +207,16 @@ def sections() -> dict[str, st.SearchStrategy]:
     data = {
         "train": TEXT,
         "test": TEXT,
-        "validation_size": SIZE | st.integers(1, 10_000),
+        "validation_size": st.floats(1e-9, 1, exclude_max=True) | st.integers(1, 10_000),
         "text": some(TEXT),
         "labels": st.just(()) | some(TEXT, least=2),
         "clean": st.sampled_from(["none", "ag_news"]),
-        "train_rows": st.integers(1),
+        "train_rows": st.integers(1, 10**9),
     }
     adapter = {"lora": st.just("auto") | tables, "dropout": SHARE, "dora": SWITCH}
     adapter["bias"] = st.sampled_from(["none", "lora", "all"])
-    training = {"epochs": SIZE, "learning_rate": SIZE, "clip": st.just(-0.0) | SIZE, "label_smoothing": SHARE}
+    training = {"epochs": st.floats(1e-9, 1e4), "learning_rate": SIZE}
+    training |= {"clip": st.just(-0.0) | SIZE, "label_smoothing": SHARE}
     training["class_weights"] = st.sampled_from(["none", "balanced"]) | st.lists(st.floats(0, 1e9), max_size=5)
     training["trackers"] = some(st.sampled_from(["tensorboard", "mlflow", "trackio", "wandb"]))
     optional = {"data": data, "adapter": adapter, "training": training, "evaluation": {"shift": some(TEXT)}}

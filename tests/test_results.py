@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import publish  # noqa: E402
 
-FILES = sorted(publish.RESULTS.glob("*.json"))
+FILES = publish.run_files()
 
 
 @pytest.mark.parametrize(("page", "folder"), publish.PAGES.items())

@@ -1,6 +1,7 @@
 """Featherweight from the run folder: all texts at once, then one at a time.
 
-With the job's key ``model_alone`` the encoded texts are also run without tokenizer, for the share of the peak.
+With the job's key ``merge`` off the adapter stays beside its matrices, as in training. With ``model_alone`` the
+encoded texts are also run without tokenizer, for the share of the peak.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from typing import Any
 import torch
 from measuring import Job, answer, device_memory, peak_memory_bytes, percentiles, read_rows, versions
 
-from featherweight.classifier import Classifier
+from featherweight.classifier import Classifier, Prediction
 
 
 def solve(job: Job) -> dict[str, Any]:
     """Load, warm up, classify everything, then time single texts."""
     began = time.perf_counter()
-    classifier = Classifier.load(job["run"], precision=job["precision"], device=job["device"])
+    options = {"precision": job["precision"], "device": job["device"], "merge": job.get("merge", True)}
+    classifier = Classifier.load(job["run"], **options)
     load_seconds = time.perf_counter() - began
     texts, _ = read_rows(job["texts"])
     classifier.predict(texts[:64])
@@ -35,12 +37,19 @@ def solve(job: Job) -> dict[str, Any]:
         "load_seconds": load_seconds,
         **percentiles(latencies),
         "predicted": [prediction.label for prediction in found],
+        "scores": [uncalibrated(prediction, classifier.temperature) for prediction in found],
         "precision": classifier.engine.precision,
         "threads": torch.get_num_threads(),
         "versions": versions("featherweight", "torch", "transformers"),
         **(model_alone(classifier, texts) if job.get("model_alone") else {}),
         **memory,
     }
+
+
+def uncalibrated(prediction: Prediction, temperature: float) -> float:
+    """The label's probability as the pipeline gives it, which knows no temperature: softmax of the logits alone."""
+    powers = {label: share**temperature for label, share in prediction.probabilities.items()}
+    return powers[prediction.label] / sum(powers.values())
 
 
 def model_alone(classifier: Classifier, texts: list[str]) -> dict[str, Any]:

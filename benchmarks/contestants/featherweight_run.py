@@ -42,6 +42,9 @@ class Watcher:
         """The loop begins."""
         self.total, self.setup_seconds = total_steps, time.perf_counter() - self.began
 
+    def noted(self, message: str) -> None:
+        """Nothing that changes a figure."""
+
     def stepped(self, record: dict[str, Any]) -> None:
         """A step is done."""
         step = record["step"]
@@ -94,9 +97,10 @@ def recipe(job: Job) -> Recipe:
     training |= {"schedule": "linear", "keep": "last", "evaluate_every": 10**9}
     if "evaluate_rows" in job:
         training["evaluate_every"] = max(1, round(job["evaluate_rows"] / job["batch_size"]))
-    training |= {key: job[key] for key in ("max_steps", "batch_tokens") if key in job}
+    chosen = ("max_steps", "batch_tokens", "encoder_dropout", "prefix_cache")
+    training |= {key: job[key] for key in chosen if key in job}
     data = {**job["files"], "labels": job["labels"], "max_length": job["max_length"]}
-    lora = [{"roles": job["roles"], "rank": job["rank"]}]
+    lora = [{"roles": job["roles"], "rank": job["rank"], "layers": job.get("layers", "all")}]
     adapter = {"head": "native", "lora": lora}
     values = {"name": "benchmark", "budget": 10**9, "seed": job["seed"], "data": data, "training": training}
     return Recipe.parse({**values, "backbone": {"name": job["backbone"]}, "adapter": adapter}, "benchmark")

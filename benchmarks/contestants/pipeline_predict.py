@@ -36,6 +36,7 @@ def solve(job: Job) -> dict[str, Any]:
         "load_seconds": load_seconds,
         **percentiles(latencies),
         "predicted": [row["label"] for row in found],
+        "scores": [row["score"] for row in found],
         "threads": torch.get_num_threads(),
         "versions": versions("torch", "transformers"),
         **memory,

@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featherweight.classifier import Classifier
+    from featherweight.cli.progress import follow
     from featherweight.comparison import compare_runs
+    from featherweight.data.splits import load_splits
     from featherweight.errors import UserError
+    from featherweight.inspection import check
     from featherweight.model.plan import plan
-    from featherweight.model.weigh import weigh
     from featherweight.pipeline import train
+    from featherweight.predictions import predict_file
     from featherweight.recipe import Recipe
     from featherweight.rounds import run_rounds
     from featherweight.run import Run
+    from featherweight.showing import show
+    from featherweight.weigh_in import weigh
 
 __version__ = "0.1.0"
 
@@ -30,9 +35,14 @@ __all__ = [
     "Run",
     "UserError",
     "__version__",
+    "check",
     "compare_runs",
+    "follow",
+    "load_splits",
     "plan",
+    "predict_file",
     "run_rounds",
+    "show",
     "train",
     "weigh",
 ]
@@ -42,11 +52,16 @@ _HOME = {
     "Recipe": "featherweight.recipe",
     "Run": "featherweight.run",
     "UserError": "featherweight.errors",
+    "check": "featherweight.inspection",
     "compare_runs": "featherweight.comparison",
+    "follow": "featherweight.cli.progress",
+    "load_splits": "featherweight.data.splits",
     "plan": "featherweight.model.plan",
+    "predict_file": "featherweight.predictions",
     "run_rounds": "featherweight.rounds",
+    "show": "featherweight.showing",
     "train": "featherweight.pipeline",
-    "weigh": "featherweight.model.weigh",
+    "weigh": "featherweight.weigh_in",
 }
 
 

@@ -13,11 +13,14 @@ from featherweight.data.batches import encode
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 from featherweight.model.adapter import build_network
-from featherweight.model.backbones import Backbone, resolve_backbone
+from featherweight.model.backbones import Backbone, most_tokens, resolve_backbone
 from featherweight.model.engine import Engine, choose_engine, settle
+from featherweight.model.folders import has_tokenizer
 from featherweight.model.inference import predict_logits
+from featherweight.model.merged import drop_gradients, fold_adapter
 from featherweight.model.network import Network
-from featherweight.model.saving import load_adapter, read_description
+from featherweight.model.peft_folder import base_at_hand, is_peft_folder, read_peft_folder
+from featherweight.model.saving import check_adapter, load_adapter, read_description
 from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
 
@@ -47,13 +50,27 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, precision: str = "auto", device: str | None = None, lean: bool = True
+        cls,
+        path: str | Path,
+        *,
+        precision: str = "auto",
+        device: str | None = None,
+        lean: bool = True,
+        merge: bool = True,
+        labels: Sequence[str] = (),
     ) -> Classifier:
-        """Load from a run folder or from the adapter folder in it.
+        """Load from a run folder, from the adapter folder in it, or from a LoRA classifier's folder that PEFT saved.
 
-        ``precision`` auto, fp32, bf16 or fp16 (GPU). It computes as the training did; with ``lean`` off, as PEFT and
-        transformers do by default. Raises UserError where the folder is no adapter, is damaged, or of a newer version.
+        ``precision`` auto, fp32, bf16 or fp16 (GPU); auto takes that of the training. The adapter is folded into the
+        frozen matrices, which is quicker, and the same up to rounding. With ``merge`` off it computes as the training
+        did, bit for bit; with ``lean`` off, as PEFT and transformers do by default. ``labels`` names the classes of a
+        folder that PEFT saved, which computes as PEFT does, in fp32 unless told otherwise. Raises UserError where the
+        folder is no adapter, is damaged, or of a newer version.
         """
+        if is_peft_folder(path):
+            return _of_peft(path, labels, precision, device)
+        if labels:
+            raise UserError(f"{path}: names its classes itself; labels are for folders that PEFT saved")
         folder = Path(path)
         folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
         description = read_description(folder)
@@ -64,12 +81,17 @@ class Classifier:
         recipe = Recipe.load(folder / "recipe.toml")
         backbone = resolve_backbone(recipe.backbone)
         _require_same_weights(folder, description, backbone)
+        check_adapter(folder, recipe, backbone, description["labels"])
         engine = replace(_engine(recipe, precision, device), lean=lean)
         attention = engine.attention if lean else None  # None: what transformers takes by itself
         network = build_network(recipe, backbone, description["labels"], attention=attention)
         load_adapter(network, folder)
+        if merge and lean:
+            fold_adapter(network)
         settle(network, engine)
-        tokenizer = load_tokenizer(folder)
+        if merge and lean:
+            drop_gradients(network)
+        tokenizer = load_tokenizer(folder, backbone.config.get("vocab_size"))
         return cls(network.eval(), tokenizer, recipe, engine, float(description["temperature"]))
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
@@ -81,11 +103,14 @@ class Classifier:
             for choice, row in zip(best, probabilities, strict=True)
         ]
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature."""
+    def probabilities(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+        """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature.
+
+        ``advance`` is told how many texts each batch finished.
+        """
         from scipy.special import softmax
 
-        return softmax(self.logits(texts) / self.temperature, axis=1)
+        return softmax(self.logits(texts, advance=advance) / self.temperature, axis=1)
 
     def logits(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Raw logits, float64 [texts, labels]; ``advance`` is told how many texts each batch finished."""
@@ -102,6 +127,26 @@ class Classifier:
         rows = Rows(texts=list(texts), labels=None, label_names=self.labels, origin="texts")
         encoded = encode(rows, self.tokenizer, self.recipe.data.max_length)
         return predict_logits(self.network, encoded, self.engine, self.tokenizer.pad_token_id, advance=advance)
+
+
+def _of_peft(path: str | Path, labels: Sequence[str], precision: str, device: str | None) -> Classifier:
+    """The classifier of a folder that PEFT saved. Its probabilities are the plain softmax: no temperature is known."""
+    from featherweight.model.peft_network import build_peft_network
+
+    found = read_peft_folder(path, labels)
+    backbone = base_at_hand(found)
+    assert backbone.folder is not None
+    tokenizer = load_tokenizer(found.folder if has_tokenizer(found.folder) else backbone.folder)
+    if len(tokenizer) > (most := int(found.config.get("vocab_size", len(tokenizer)))):
+        raise UserError(f"{path}: its tokenizer knows {len(tokenizer):,} tokens, the base {most:,}; they differ")
+    longest = most_tokens(found.config) or found.config.get("max_position_embeddings", 512)
+    length = max(4, min(tokenizer.model_max_length, longest))
+    data = {"labels": list(found.labels), "max_length": length}
+    recipe = Recipe.parse({"data": data, "backbone": {"name": found.base.name}, "training": {"precision": "fp32"}})
+    network = build_peft_network(found, backbone)
+    engine = replace(_engine(recipe, precision, device), lean=False)
+    settle(network, engine)
+    return Classifier(network, tokenizer, recipe, engine)
 
 
 def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:

@@ -78,6 +78,11 @@ def _predictions(run: Run, split: str) -> dict[str, list[Any]]:
         raise UserError(f"{path}: damaged: {first}") from None
     if not table.num_rows:
         raise UserError(f"{path}: damaged: it has no {split} rows")
+    for name in columns:
+        kind = table.schema.field(name).type
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if not (pa.types.is_integer(kind) if name == "row" else text):
+            raise UserError(f"{path}: damaged: column {name!r} holds {kind}")
     return table.sort_by("row").to_pydict()
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate, surest_mistakes
 from featherweight.recipe import EvaluationRecipe
-from featherweight.run import Run, write_json
+from featherweight.run import Run, put_in_place, write_json
 
 if TYPE_CHECKING:
+    from featherweight.classifier import Classifier
     from featherweight.data.sources import Rows
 
     Judged = tuple[Rows, np.ndarray]
@@ -77,7 +78,7 @@ def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:
     part = path.with_name(path.name + ".part")
     try:
         pq.write_table(pa.concat_tables([pa.table(columns) for columns in parts]), part)
-        part.replace(path)
+        put_in_place(part, path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -90,11 +91,19 @@ def evaluate_run(run: Run, data: str | None = None) -> dict[str, Any]:
     if data is None:
         return run.evaluation
     from featherweight.classifier import Classifier
+
+    return evaluate_on(Classifier.load(run.folder, merge=False), data)
+
+
+def evaluate_on(classifier: Classifier, data: str) -> dict[str, Any]:
+    """Figures of a loaded classifier on the labelled set ``data``, read as its recipe says.
+
+    Raises UserError where the set cannot be read or does not fit its labels.
+    """
     from featherweight.data.sources import read_rows
 
-    classifier = Classifier.load(run.folder)
-    rows = read_rows(data, run.recipe.data, split="test", label_names=classifier.labels)
+    recipe = classifier.recipe
+    rows = read_rows(data, recipe.data, split="test", label_names=classifier.labels)
     if not rows.texts:
         raise UserError(f"{data}: no rows to evaluate")
-    logits = classifier.logits(rows.texts)
-    return judge_rows(rows, logits, classifier.temperature, run.recipe.evaluation)
+    return judge_rows(rows, classifier.logits(rows.texts), classifier.temperature, recipe.evaluation)

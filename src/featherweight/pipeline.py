@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions
 from featherweight.errors import FeatherweightError, UserError
-from featherweight.model.backbones import Backbone, resolve_backbone
+from featherweight.manifest import FILE as MANIFEST
+from featherweight.manifest import write_manifest
+from featherweight.model.backbones import Backbone, most_tokens, resolve_backbone
 from featherweight.model.weigh import Weight, require_within_budget
 from featherweight.recipe import Recipe
+from featherweight.resuming import require_same_recipe, what_has_changed
 from featherweight.run import FORMAT, Run, free_folder, locked, write_json, write_whole
 from featherweight.weigh_in import weigh_recipe
 
@@ -68,19 +72,32 @@ def train(
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare(recipe)
     if resume and (folder / "recipe.toml").is_file():
-        if Run(folder).recipe != prepared.recipe:
-            raise UserError(f"{folder}: --resume, but the recipe differs from the one that this run began with")
+        require_same_recipe(folder, prepared.recipe)
         if Run(folder).complete:
-            return Run(folder)
+            return _completed(folder)
+    from featherweight.training.checkpoint import require_sound
+
     main = prepared.accelerator.is_main_process
     with locked(folder if main else None):
         if main:
+            free_folder(recipe, folder, resume=resume)  # another process may have been faster
+            if resume:
+                require_sound(folder / "checkpoint")
+                prepared.splits.warnings.extend(what_has_changed(folder, _environment(prepared, started)))
             _write_beginnings(prepared, folder, started)
         prepared.accelerator.wait_for_everyone()
         state = _fit(prepared, folder, listeners if main else (), resume)
         if main:
             finish(prepared, folder, state, started, clock)
         prepared.accelerator.wait_for_everyone()
+    return Run(folder)
+
+
+def _completed(folder: Path) -> Run:
+    """The run as it stands; one that was killed after its report is still given its manifest."""
+    if is_first_process() and not (folder / MANIFEST).is_file():
+        with locked(folder):
+            write_manifest(folder)
     return Run(folder)
 
 
@@ -101,7 +118,7 @@ def prepare(recipe: Recipe) -> Prepared:
 
     assert backbone.folder is not None and splits.train.labels is not None
     class_weights(recipe, splits.train.labels, len(splits.train.label_names))
-    tokenizer = load_tokenizer(backbone.folder)
+    tokenizer = load_tokenizer(backbone.folder, backbone.config.get("vocab_size"))
     train_rows, validation = (
         encode(rows, tokenizer, recipe.data.max_length, cache_folder()) for rows in (splits.train, splits.validation)
     )
@@ -141,10 +158,14 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
         "seconds": round(time.perf_counter() - clock, 2),
         "training_seconds": round(state.seconds, 2),
         "peak_memory_bytes": peak_memory_bytes(),
+        **_gpu_peak(prepared.engine.device),
     }
     write_json(folder / "environment.json", environment)
+    # The report is the mark of a run that is complete; one drawn of the unfinished run is none.
+    (folder / "report.html").unlink(missing_ok=True)
     write_json(folder / "verification.json", proof)
     draw_plots(folder)
+    write_manifest(folder)
     write_report(folder)
 
 
@@ -207,6 +228,7 @@ def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
         **describe_machine(),
         "threads": torch.get_num_threads(),
         "device": prepared.engine.device,
+        **_gpu(prepared.engine.device),
         "precision": prepared.engine.precision,
         "precision_reason": prepared.engine.reason,
         "processes": prepared.accelerator.num_processes,
@@ -218,8 +240,25 @@ def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
     }
 
 
+def _gpu(device: str) -> dict[str, Any]:
+    import torch
+
+    if not device.startswith("cuda"):
+        return {}
+    gpu = torch.cuda.get_device_properties(device)
+    return {"gpu": gpu.name, "gpu_memory_bytes": gpu.total_memory}
+
+
+def _gpu_peak(device: str) -> dict[str, int]:
+    import torch
+
+    return {"gpu_peak_memory_bytes": torch.cuda.max_memory_allocated(device)} if device.startswith("cuda") else {}
+
+
 def _data(part: Encoded) -> dict[str, Any]:
-    return {"rows": len(part), "fingerprint": part.fingerprint, "cut_rows": part.cut_rows}
+    assert part.labels is not None
+    labels = hashlib.sha256(part.labels.tobytes()).hexdigest()
+    return {"rows": len(part), "fingerprint": part.fingerprint, "labels": labels, "cut_rows": part.cut_rows}
 
 
 def _require_trackers(recipe: Recipe) -> None:
@@ -230,11 +269,7 @@ def _require_trackers(recipe: Recipe) -> None:
 
 
 def _require_length(recipe: Recipe, backbone: Backbone) -> None:
-    positions = backbone.config.get("max_position_embeddings")
-    if not positions or backbone.config["model_type"] in ("deberta-v2", "modernbert"):
-        return
-    # RoBERTa and MPNet count positions from the padding token's number on.
-    reserved = 2 if backbone.config["model_type"] in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-    if recipe.data.max_length > positions - reserved:
-        most = f"{backbone.name} reads at most {positions - reserved} tokens"
-        raise UserError(f"data.max_length = {recipe.data.max_length}: {most}; set that or less")
+    most = most_tokens(backbone.config)
+    if most is not None and recipe.data.max_length > most:
+        reads = f"{backbone.name} reads at most {most} tokens"
+        raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; set that or less")

@@ -13,6 +13,7 @@ from featherweight.comparison import Comparison, compare_runs
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
+from featherweight.manifest import FILE as MANIFEST
 from featherweight.model.weigh import require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.report.comparison_page import write_comparison
@@ -35,7 +36,8 @@ class Planned:
     @property
     def complete(self) -> bool:
         """Whether this run stands already."""
-        return (self.folder / "recipe.toml").is_file() and Run(self.folder).complete
+        begun = (self.folder / "recipe.toml").is_file() and (self.folder / MANIFEST).is_file()
+        return begun and Run(self.folder).complete
 
 
 def run_rounds(
@@ -60,7 +62,7 @@ def run_rounds(
         where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
         announce(f"{where}: {'complete' if run.complete else f'training in {run.folder}'}")
         if not run.complete:
-            _train(run, listeners)
+            train_planned(run, listeners)
     folders = [run.folder for run in planned]
     for kind in TITLES if baselines else ():
         announce(f"baseline: {TITLES[kind]}")
@@ -111,7 +113,8 @@ def _require_same_recipe(run: Planned) -> None:
         )
 
 
-def _train(run: Planned, listeners: Sequence[Listener]) -> None:
+def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
+    """Train one planned run, or go on with it. Raises what a training raises; what it left can be gone on with."""
     from featherweight.pipeline import train
 
     forget_peak_memory()

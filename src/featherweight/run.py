@@ -7,11 +7,11 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
@@ -27,13 +27,9 @@ class Run:
         self.folder = Path(folder)
         if not (self.folder / "recipe.toml").is_file():
             raise UserError(f"{folder}: no run folder (there is no recipe.toml in it)")
-        version = self.environment.get("format", FORMAT) if (self.folder / "environment.json").is_file() else FORMAT
-        if not isinstance(version, int):
-            raise UserError(f"{self.folder / 'environment.json'}: damaged: format is {version!r}, not a number")
-        if version > FORMAT:
-            raise UserError(
-                f"{folder}: written by a newer Featherweight (layout {version}, this one reads {FORMAT}); update it"
-            )
+        environment = self.folder / "environment.json"
+        if os.path.lexists(environment):
+            _require_version(_json_object(environment), environment, FORMAT)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -86,25 +82,62 @@ class Run:
 
 def read_history(path: Path) -> list[dict[str, Any]]:
     """All records of a history file, in order; none where there is no file. UserError where a line is damaged."""
-    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
-    records = []
+    try:
+        text = path.read_text("utf-8", errors="replace") if os.path.lexists(path) else ""
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    from featherweight import layout  # takes its time, and many a command reads nothing
+
+    records: list[dict[str, Any]] = []
+    lines = text.removesuffix("\n").split("\n") if text else []
     for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            record = json.loads(line)
+        except (RecursionError, ValueError):
             # A run that was cut off while it wrote leaves half a last line; anything else is damage.
             if number < len(lines):
                 raise UserError(f"{path}: line {number} is damaged (not valid JSON)") from None
+        else:
+            layout.require(record, layout.Record, f"{path}: line {number}")
+            records.append(record)
     return records
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; UserError where the file is missing or damaged."""
+def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
+    """A JSON object from a file of a run; UserError where the file is missing, damaged, or not what it must be.
+
+    With ``newest`` the layout that it gives itself as ``format`` must be no newer.
+    """
+    values = _json_object(path)
+    if newest is not None:
+        _require_version(values, path, newest)
+    from featherweight import layout
+
+    if path.name in layout.FILES:
+        layout.require(values, layout.FILES[path.name], path)
+    return values
+
+
+def _require_version(values: dict[str, Any], path: Path, newest: int) -> None:
+    # Before anything else is asked of the file: a newer one may hold other things.
+    version = values.get("format", newest)
+    if type(version) is not int:
+        raise UserError(f"{path}: damaged: format is {version!r}, not a number")
+    if version > newest:
+        newer = f"layout {version}, this one reads {newest}"
+        raise UserError(f"{path.parent}: written by a newer Featherweight ({newer}); update it")
+
+
+def _json_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: missing; the run did not get that far or the file was removed") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise UserError(f"{path}: damaged: its lists or objects are nested without end") from None
+    except ValueError as error:
         raise UserError(f"{path}: damaged: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: damaged: it holds no JSON object")
@@ -116,11 +149,32 @@ def write_whole(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(text, "utf-8")
-        part.replace(path)
+        put_in_place(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
         error.filename = error.filename or str(path)  # a full disk does not say which file it was
         raise
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Rename a file that was written beside ``path``, once it is all on the disk: a power cut leaves no empty one."""
+    _sync(part)
+    part.replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring all files below a folder, and their names, to the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        if not path.is_symlink():
+            _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -139,7 +193,7 @@ def free_folder(recipe: Recipe, out: str | Path | None, *, resume: bool) -> Path
     holds_run = (folder / "recipe.toml").exists()
     if holds_run and not resume:
         raise UserError(f"--out {folder}: holds another run; name a new folder, or go on with that run by --resume")
-    if not holds_run and folder.exists() and any(folder.iterdir()):
+    if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *_leftovers(folder)}:
         raise UserError(f"--out {folder}: is not empty and holds no run; name a new folder")
     return folder
 
@@ -161,15 +215,8 @@ def locked(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    import fcntl
-
     made = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{folder}: another process is training in this run folder") from None
+    with _lock(folder):
         try:
             with _swept(folder):
                 yield
@@ -180,20 +227,50 @@ def locked(folder: Path | None) -> Iterator[None]:
                     place.rmdir()
 
 
+def _lock(folder: Path) -> IO[str]:
+    """The open lock file, held by this process; the system lets go of it when the process ends, however it ends."""
+    import fcntl
+
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise UserError(f"{folder}: another process is training in this run folder") from None
+        # Whoever held the folder until now may have removed the file between the two lines above: it guards nothing.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), (folder / ".lock").stat()):
+                return file
+        file.close()
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """What a process that was killed or refused by the disk has left half-written."""
+    return [*folder.glob("**/*.part"), *folder.glob("checkpoint/part")]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 @contextmanager
 def _swept(folder: Path) -> Iterator[None]:
-    """After bad input or a full disk leave nothing half-written, and nothing at all where nothing was trained."""
+    """Leave nothing half-written of a killed process, of bad input or a full disk; nothing at all of no training."""
     new = not (folder / "recipe.toml").exists()
     try:
+        _remove(_leftovers(folder))
         yield
     except Exception as error:
         refusal = error if isinstance(error, UserError) else disk_refusal(error, folder)
         if refusal is None:
             raise
         trained = (folder / "adapter").exists() or any(folder.glob("checkpoint/step-*"))
-        half = [*folder.glob("**/*.part"), *folder.glob("checkpoint/part")]
-        for path in list(folder.iterdir()) if new and not trained else half:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder closed to writing keeps what it has
+            # The lock goes last of all, after this: somebody else may hold another by then.
+            _remove(set(folder.iterdir()) - {folder / ".lock"} if new and not trained else _leftovers(folder))
         raise refusal from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from featherweight.errors import FeatherweightError
 
+_SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 _GPU_ROUNDING = 0.05  # of a logit in 16 bits, where another kernel adds in another order
 
 
@@ -43,7 +44,7 @@ def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
     from featherweight.classifier import Classifier
 
     texts, live = question["texts"], np.array(question["logits"])
-    classifier = Classifier.load(folder, precision=question["precision"])
+    classifier = Classifier.load(folder, precision=question["precision"], merge=False)
     reloaded = classifier.logits(texts)
     plain = Classifier.load(folder, precision="fp32", device="cpu", lean=False)
     ours, theirs = plain.logits(texts[:8]), _peft_logits(folder / "adapter", plain, texts[:8])
@@ -62,13 +63,14 @@ def _peft_logits(adapter: Path, plain: Any, texts: list[str]) -> np.ndarray | No
         return None
     import torch
 
-    from featherweight.data.batches import collate, encode, sorted_batches
+    from featherweight.data.batches import collate, encode
     from featherweight.data.sources import Rows
+    from featherweight.model.inference import prediction_batches
 
     model = _native(adapter) if plain.network.head is None else _linear(adapter)
     encoded = encode(Rows(texts, None, plain.labels, "texts"), plain.tokenizer, plain.recipe.data.max_length)
     logits = np.zeros((len(texts), len(plain.labels)))
-    for rows in sorted_batches(encoded.lengths, batch_tokens=8192):
+    for rows in prediction_batches(encoded, plain.engine):
         batch = collate(encoded, rows, plain.tokenizer.pad_token_id)
         with torch.inference_mode():
             logits[rows] = model(batch.input_ids, batch.attention_mask).double().numpy()
@@ -78,7 +80,7 @@ def _peft_logits(adapter: Path, plain: Any, texts: list[str]) -> np.ndarray | No
 def _native(adapter: Path) -> Any:
     from peft import AutoPeftModelForSequenceClassification
 
-    model = AutoPeftModelForSequenceClassification.from_pretrained(str(adapter)).eval()
+    model = AutoPeftModelForSequenceClassification.from_pretrained(str(adapter), **_SAFE).eval()
     return lambda input_ids, mask: model(input_ids=input_ids, attention_mask=mask).logits
 
 
@@ -94,7 +96,8 @@ def _linear(adapter: Path) -> Any:
 
     base = json.loads((adapter / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
     pooling = tomllib.loads((adapter / "recipe.toml").read_text("utf-8"))["adapter"]["pooling"]
-    model = PeftModel.from_pretrained(AutoModel.from_pretrained(base, dtype=torch.float32), str(adapter)).eval()
+    encoder = AutoModel.from_pretrained(base, dtype=torch.float32, trust_remote_code=False, use_safetensors=True)
+    model = PeftModel.from_pretrained(encoder, str(adapter)).eval()
     head = load_file(adapter / "head.safetensors")
 
     def logits(input_ids: Any, mask: Any) -> Any:

@@ -7,8 +7,17 @@ from featherweight.errors import UserError
 from featherweight.model.architectures import Architecture, architecture_of
 from featherweight.model.backbones import config_of
 from featherweight.model.plan import resolve_auto
-from featherweight.model.weigh import Weight, weigh
+from featherweight.model.weigh import Weight
+from featherweight.model.weigh import weigh as weigh_adapter
 from featherweight.recipe import Recipe
+
+
+def weigh(recipe: Recipe) -> Weight:
+    """What a recipe would train, counted by component from shapes alone; no weights, and no network if well known.
+
+    A recipe over its budget is weighed like any other; ``margin`` says so. Raises UserError on an unknown backbone.
+    """
+    return weigh_recipe(recipe)[1]
 
 
 def weigh_recipe(recipe: Recipe) -> tuple[Recipe, Weight, Architecture]:
@@ -23,4 +32,4 @@ def weigh_recipe(recipe: Recipe) -> tuple[Recipe, Weight, Architecture]:
         raise error if named else UserError(f"backbone {recipe.backbone.name}: {error}") from None
     labels = len(label_names_of(recipe.data))
     recipe = resolve_auto(recipe, architecture, labels)
-    return recipe, weigh(recipe, architecture, labels), architecture
+    return recipe, weigh_adapter(recipe, architecture, labels), architecture

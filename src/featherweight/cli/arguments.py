@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +20,42 @@ SetOption = Annotated[
 ]
 BudgetOption = Annotated[str | None, typer.Option("--budget", help="Most trainable parameters: 1000000, 100k or 1M.")]
 RunArgument = Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs.")]
+ClassifierArgument = Annotated[
+    str, typer.Argument(help="A run folder, such as runs/newsbriefs, or a folder that PEFT saved.")
+]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option("--labels", help="Class names in the order of their numbers, A,B,...: for a folder that PEFT saved."),
+]
+
+
+def label_names(labels: str | None) -> tuple[str, ...]:
+    """The names in ``A,B,...``, blanks around them aside."""
+    return tuple(name.strip() for name in labels.split(",")) if labels else ()
+
+
+def notes_on(run: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """What a reader should know of a folder that PEFT saved; nothing of a run. Raises UserError."""
+    from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
+
+    if is_peft_folder(run):
+        return read_peft_folder(run, labels).notes
+    refuse_peft_options(run, labels=labels)
+    return ()
+
+
+def refuse_peft_options(run: str, **options: Any) -> None:
+    """Raise UserError where an option is set that only a folder which PEFT saved has a use for."""
+    from featherweight.errors import UserError
+
+    if option := next((name for name, value in options.items() if value), None):
+        raise UserError(f"{run}: is a run; --{option} is for folders that PEFT saved")
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Say what a reader should know, a line each, beside the output and not in it."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def load_recipe(recipe: str, overrides: list[str], budget: str | None) -> Recipe:

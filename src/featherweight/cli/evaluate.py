@@ -1,28 +1,26 @@
-"""`featherweight evaluate RUN`."""
+"""`featherweight evaluate RUN`, or a folder that PEFT saved."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.arguments import RunArgument
+from featherweight.cli.arguments import ClassifierArgument, LabelsOption, label_names, notes_on, tell
 
 NAME = "evaluate"
 
 
 def command(
-    run: RunArgument,
+    run: ClassifierArgument,
     data: Annotated[
         str | None, typer.Option(help="A labelled file or data set; by default the run's own test set.")
     ] = None,
+    labels: LabelsOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
-    """Judge a finished run on its own test set, or on another labelled set."""
-    from featherweight.judge import evaluate_run
-    from featherweight.run import Run
-
-    evaluation = evaluate_run(Run(run), data)
+    """Judge a finished run on its own test set, or a run or what PEFT saved on another labelled set."""
+    evaluation = _evaluation(run, data, labels)
     if json_output:
         import json
 
@@ -39,3 +37,21 @@ def command(
     else:
         console.print(f"{data}: {figures_line(evaluation)}", soft_wrap=True)
         console.print(per_class_table(evaluation))
+
+
+def _evaluation(run: str, data: str | None, labels: str | None) -> dict[str, Any]:
+    from featherweight.errors import UserError
+    from featherweight.judge import evaluate_on, evaluate_run
+    from featherweight.model.peft_folder import is_peft_folder
+    from featherweight.run import Run
+
+    if data is None and is_peft_folder(run):
+        raise UserError(f"{run}: PEFT saves no figures and no test set; name labelled rows by --data")
+    names = label_names(labels)
+    tell(notes_on(run, names))
+    if data is None or not is_peft_folder(run):
+        return evaluate_run(Run(run), data)
+
+    from featherweight.classifier import Classifier
+
+    return evaluate_on(Classifier.load(run, labels=names), data)

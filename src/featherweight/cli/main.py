@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 
-from featherweight.cli import check, compare, doctor, evaluate, plan, predict, recipes, report, rounds, train, weigh
-from featherweight.errors import FeatherweightError
+from featherweight.cli import (
+    cache,
+    check,
+    compare,
+    doctor,
+    evaluate,
+    plan,
+    predict,
+    recipes,
+    report,
+    rounds,
+    train,
+    verify,
+    weigh,
+)
+from featherweight.errors import FeatherweightError, UserError
 from featherweight.run import disk_refusal
 
 # The base of all mistakes in arguments, for which typer exports no name of its own.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+SECONDS_FOR_THE_FIRST = 15.0
+"""How long a further process holds its message back, for the first one to give it."""
+_NO_WAY = (errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 app = typer.Typer(
     name="featherweight",
@@ -24,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, weigh, plan, evaluate, report, predict, rounds, compare, check, recipes, doctor):
+for verb in (train, weigh, plan, evaluate, verify, report, predict, rounds, compare, check, recipes, cache, doctor):
     app.command(verb.NAME)(verb.command)
 
 
@@ -48,6 +69,9 @@ def options(
 
 def main() -> None:
     """Run the command line; errors are one or two lines, exit code 2 for bad input and 1 for failure."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The name of a file need not be text that can be encoded again.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="featherweight", standalone_mode=False)
         sys.stdout.flush()
@@ -60,7 +84,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        if refusal := disk_refusal(error, Path.cwd()):
+        if refusal := disk_refusal(error, Path()) or _path_refusal(error):
             _fail(str(refusal), 2)
         what = str(error).strip().partition("\n")[0]
         _fail(f"{type(error).__name__}: {what}\nThis is a fault of the program; --debug before the verb shows where", 1)
@@ -68,6 +92,13 @@ def main() -> None:
         if code == 130:  # what typer makes of Ctrl-C
             print("featherweight: interrupted", file=sys.stderr)
         sys.exit(code)
+
+
+def _path_refusal(error: Exception) -> UserError | None:
+    """The UserError for a path that the system cannot follow; None for any other failure."""
+    if not isinstance(error, OSError) or error.errno not in _NO_WAY or error.filename is None:
+        return None
+    return UserError(f"{error.filename}: {os.strerror(error.errno)}; check the path, or name another")
 
 
 def _usage(error: Exception) -> str:
@@ -78,7 +109,12 @@ def _usage(error: Exception) -> str:
 def _fail(message: str, code: int) -> NoReturn:
     if os.environ.get("FEATHERWEIGHT_DEBUG"):
         raise  # what the except clause that called this has caught
-    print(f"featherweight: {message}", file=sys.stderr)
+    from featherweight.environment import is_first_process
+
+    if not is_first_process():
+        # As soon as the first process has said the same, the launcher ends this one; what it does not say is said here.
+        time.sleep(SECONDS_FOR_THE_FIRST)
+    print(f"featherweight: {FeatherweightError(message)}", file=sys.stderr)
     sys.exit(code)
 
 

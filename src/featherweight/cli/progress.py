@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from featherweight.cli.tables import plain_console
 
 _SMOOTH = 0.95
+_QUIET_SECONDS = 10.0
 
 
 def announce(message: str) -> None:
@@ -36,6 +38,12 @@ class Follower:
         self._begun = time.perf_counter()
         for note in notes:
             self.say(note)
+
+    def noted(self, message: str) -> None:
+        """Show what came up; the time before the first step says nothing of the speed of training."""
+        if not self._tokens:
+            self._begun = time.perf_counter()
+        self.say(message)
 
     def stepped(self, record: dict[str, Any]) -> None:
         """Take a step's figures into the running means."""
@@ -111,3 +119,34 @@ def follow() -> Iterator[Follower]:
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn()]
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[figures]}")) as progress:
         yield BarFollower(progress)
+
+
+@contextmanager
+def follow_rows(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Takes the rows done and the rows in all: a bar where standard error is a terminal, a line now and then elsewhere.
+
+    Standard error, because the output of a verb that goes through rows is often read by another program.
+    """
+    if not sys.stderr.isatty():
+        yield _RowLines(what)
+        return
+    columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, total=total, completed=done)
+
+
+class _RowLines:
+    """For logs and pipes: a line at every tenth of the rows, but none within ``_QUIET_SECONDS`` of another."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._begun = self._said = time.monotonic()
+        self._tenths = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        now, tenths = time.monotonic(), 10 * done // max(1, total)
+        if tenths > self._tenths and now - self._said >= _QUIET_SECONDS:
+            self._tenths, self._said = tenths, now
+            rate = done / (now - self._begun)
+            print(f"{self._what} {done:,}/{total:,}  {rate:,.0f} rows/s", file=sys.stderr, flush=True)

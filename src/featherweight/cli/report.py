@@ -1,16 +1,42 @@
-"""`featherweight report RUN`."""
+"""`featherweight report RUN`, or a folder that PEFT saved."""
 
 from __future__ import annotations
 
-from featherweight.cli.arguments import RunArgument
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featherweight.cli.arguments import ClassifierArgument, LabelsOption, label_names, refuse_peft_options, tell
 
 NAME = "report"
 
 
-def command(run: RunArgument) -> None:
-    """Draw a run's pictures and write its report.html anew."""
+def command(
+    run: ClassifierArgument,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Page to write on a folder that PEFT saved.")] = None,
+    data: Annotated[str | None, typer.Option(help="Labelled rows on which to judge a folder that PEFT saved.")] = None,
+    labels: LabelsOption = None,
+) -> None:
+    """Draw a run's pictures and write its report.html anew; or a page on what PEFT saved."""
+    from featherweight.model.peft_folder import is_peft_folder
+
+    if is_peft_folder(run):
+        _report_peft(run, out, data, labels)
+        return
+    refuse_peft_options(run, out=out, data=data, labels=labels)
     from featherweight.report.page import write_report
     from featherweight.report.plots import draw_plots
 
     pictures = draw_plots(run)
     print(f"Report: {write_report(run)}" + (f"\nPictures: {pictures[0].parent}" if pictures else ""))
+
+
+def _report_peft(folder: str, out: Path | None, data: str | None, labels: str | None) -> None:
+    from featherweight.errors import UserError
+    from featherweight.peft_report import report_peft_folder
+
+    if out is None:
+        raise UserError(f"{folder}: is no run, and nothing is written into it; name the page by --out PAGE.html")
+    tell(report_peft_folder(folder, out, data, label_names(labels)).notes)
+    print(f"Report: {out}")

@@ -21,7 +21,9 @@ def command(
     recipes: Annotated[
         list[str], typer.Argument(help="Built-in recipes' names (see `featherweight recipes`) or TOML files.")
     ],
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each recipe: 3 trains it with seeds 0, 1 and 2.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="Seeds of each recipe: 3 trains it with seeds 0, 1 and 2.")
+    ] = 3,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     out: Annotated[
         Path,
@@ -64,6 +66,11 @@ class EachRun:
         self._bars.close()
         self._follower = self._bars.enter_context(follow())
         self._follower.started(total_steps, first_step, notes)
+
+    def noted(self, message: str) -> None:
+        """Pass on what came up."""
+        assert self._follower is not None
+        self._follower.noted(message)
 
     def stepped(self, record: dict[str, Any]) -> None:
         """Pass on a step."""

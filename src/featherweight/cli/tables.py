@@ -5,15 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from featherweight.classifier import Prediction
+
+_MOST_CHARACTERS = 32  # of a text in a table
+_MOST_CLASSES = 6  # whose probabilities stand side by side on a terminal
 
 
 def plain_console(*, soft_wrap: bool = False) -> Console:
-    """A console that prints paths and labels as they are: ``[b]`` is no mark-up and ``:x:`` no picture in them."""
+    """A console that prints paths and labels as they are: ``[b]`` is no mark-up and ``:x:`` no picture in them.
+
+    What could steer the terminal is shown as its escape.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
+    from featherweight.errors import printable
+
+    class Plain(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text), **options)
+
+    return Plain(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
@@ -31,6 +48,30 @@ def figures_line(figures: dict[str, Any]) -> str:
         f"macro-F1 {figures['macro_f1']:.4f}, log loss {figures['log_loss_scaled']:.4f}, "
         f"calibration error {figures['calibration_error_scaled']:.4f}"
     )
+
+
+def prediction_table(texts: Sequence[str], predictions: Sequence[Prediction]) -> Table:
+    """A line a text: its beginning, the label, and the probabilities, of the likeliest classes where there are many."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("text")  # the only one that a narrow terminal may break
+    table.add_column("label", no_wrap=True)
+    classes = list(predictions[0].probabilities)
+    many = len(classes) > _MOST_CLASSES
+    for name in ["likeliest"] + [""] * 2 if many else classes:
+        table.add_column(name, justify="left" if many else "right", no_wrap=True)
+    for text, prediction in zip(texts, predictions, strict=True):
+        shares = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:3]
+        shown = [f"{name} {share:.4f}" for name, share in shares]
+        cells = shown if many else [f"{share:.4f}" for share in prediction.probabilities.values()]
+        table.add_row(_beginning(text), prediction.label, *cells)
+    return table
+
+
+def _beginning(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
 
 
 def per_class_table(figures: dict[str, Any]) -> Table:

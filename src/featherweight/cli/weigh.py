@@ -1,4 +1,4 @@
-"""`featherweight weigh RECIPE`."""
+"""`featherweight weigh RECIPE`, or a folder that PEFT saved."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from typing import Annotated
 
 import typer
 
-from featherweight.cli.arguments import BudgetOption, RecipeArgument, SetOption, load_recipe
+from featherweight.cli.arguments import BudgetOption, SetOption, load_recipe, tell
 
 NAME = "weigh"
 
 
 def command(
-    recipe: RecipeArgument,
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, a TOML file, or a folder that PEFT saved.")],
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     budget: BudgetOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the count as JSON.")] = False,
 ) -> None:
-    """Count a recipe's trainable parameters by component, from shapes alone."""
+    """Count the trainable parameters of a recipe, or of a folder that PEFT saved, from shapes alone."""
+    from featherweight.model.peft_folder import is_peft_folder
     from featherweight.model.weigh import require_within_budget
     from featherweight.weigh_in import weigh_recipe
 
+    if is_peft_folder(recipe):
+        _weigh_peft(recipe, overrides, budget, json_output)
+        return
     resolved, weight, architecture = weigh_recipe(load_recipe(recipe, overrides, budget))
     if json_output:
         import json
@@ -31,7 +35,31 @@ def command(
     require_within_budget(weight, resolved, architecture)
 
 
-def _print(name: str, backbone: str, weight) -> None:  # type: ignore[no-untyped-def]
+def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_output: bool) -> None:
+    from featherweight.errors import UserError
+    from featherweight.model.peft_folder import read_peft_folder
+    from featherweight.model.peft_weigh import as_dict, repetition, weigh_peft_folder
+    from featherweight.recipe import Recipe
+
+    if overrides:
+        raise UserError(f"{folder}: was trained already; --set changes recipes alone")
+    limit = Recipe.parse({"budget": budget}, "--budget").budget if budget else None
+    found = read_peft_folder(folder)
+    weight = weigh_peft_folder(found, limit)
+    if json_output:
+        import json
+
+        print(json.dumps(as_dict(found, limit), indent=2))
+    else:
+        _print(folder, found.base.name, weight, budget=limit is not None)
+        tell(repetition(found))
+    if weight.margin < 0:
+        raise UserError(
+            f"{folder}: {weight.total:,} trained parameters, {-weight.margin:,} over budget = {weight.budget:,}"
+        )
+
+
+def _print(name: str, backbone: str, weight, budget: bool = True) -> None:  # type: ignore[no-untyped-def]
     from rich.table import Table
 
     from featherweight.cli.tables import plain_console
@@ -42,8 +70,9 @@ def _print(name: str, backbone: str, weight) -> None:  # type: ignore[no-untyped
     for component in weight.components:
         table.add_row(component.name, f"{component.parameters:,}")
     table.add_row("trainable", f"{weight.total:,}", style="bold")
-    table.add_row("budget", f"{weight.budget:,}")
-    table.add_row("margin", f"{weight.margin:,}")
+    if budget:
+        table.add_row("budget", f"{weight.budget:,}")
+        table.add_row("margin", f"{weight.margin:,}")
     console.print(f"{name} on {backbone}, {weight.labels} labels", soft_wrap=True)
     console.print(table)
     console.print(f"{weight.percent:.2f}% of the backbone's {weight.backbone_parameters:,} parameters")

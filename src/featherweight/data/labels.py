@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from featherweight.errors import UserError
+from featherweight.data.tables import is_blank
+from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 AG_NEWS = ("World", "Sports", "Business", "Sci/Tech")
 """Classes of AG News and of the built-in newsbriefs, in the order of their numbers."""
 
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_HARMFUL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
 
 
@@ -55,12 +58,15 @@ def code_labels(
         raise UserError(f"{origin}: the data set is empty; it needs at least one row")
     plain = _plain(values, origin)
     wanted = tuple(names) if names else None
+    if carried:
+        _require_distinct(carried, origin)
     if carried and not isinstance(plain[0], str):
         _require_in_range(plain, len(carried), origin)
         if wanted is None or (rename and _renames(carried, wanted)):
             return np.array(plain, np.int64), wanted or tuple(carried)
         plain = [carried[number] for number in plain]
     if wanted is None:
+        _require_classes(plain, origin)
         wanted = tuple(map(str, sorted(set(plain))))
     if not isinstance(plain[0], str) and not all(_WHOLE.fullmatch(name) for name in wanted):
         _require_numbered(wanted, origin, numbered)
@@ -98,6 +104,31 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
     return value.strip()
 
 
+def _require_classes(plain: Sequence[Any], origin: str) -> None:
+    """Raise UserError where label texts, of which nobody has said that they are classes, are amounts, gaps, damage."""
+    found = [text for text in dict.fromkeys(plain) if isinstance(text, str)]
+    fraction = next((text for text in found if "." in text and not _WHOLE.fullmatch(text)), None)
+    if fraction and all(_NUMBER.fullmatch(text) for text in found):
+        raise UserError(
+            f"{origin}: row {plain.index(fraction) + 1}: label {fraction} is not a whole number; labels are classes, "
+            "not amounts\nIf these are names, such as version numbers, list them as the recipe's data.labels"
+        )
+    for text in found:
+        if text.casefold() == "nan":  # how a missing value is often written
+            raise UserError(
+                f"{origin}: row {plain.index(text) + 1}: the label is missing ({text}); fill it in or delete the row\n"
+                "If it is a class, list all of them as the recipe's data.labels"
+            )
+        if is_blank(text) or _HARMFUL.search(text):
+            row = plain.index(text) + 1
+            raise UserError(f"{origin}: row {row}: label {text!r} holds control or half characters; mend the file")
+
+
+def _require_distinct(carried: Sequence[str], origin: str) -> None:
+    if len(set(carried)) < len(carried) or not all(name.strip() for name in carried):
+        raise UserError(f"{origin}: its own list of classes ({_listed(carried)}) names one twice or not at all")
+
+
 def _renames(carried: Sequence[str], wanted: Sequence[str]) -> bool:
     # By number, unless a shared name stands at two different numbers: then only the names can be meant.
     shared = [name for name in carried if name in wanted]
@@ -133,4 +164,4 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return in_a_line(", ".join(names[:8])) + (", ..." if len(names) > 8 else "")

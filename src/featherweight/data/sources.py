@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.cleaning import clean_texts
-from featherweight.data.files import looks_like_file, open_file
+from featherweight.data.files import file_tables, looks_like_file
 from featherweight.data.hub import hub_splits, open_hub, open_saved, saved_splits
 from featherweight.data.labels import AG_NEWS, code_labels
-from featherweight.data.tables import Table, id_column, joined_texts, label_column, text_columns
-from featherweight.errors import UserError
+from featherweight.data.tables import (
+    Table,
+    id_column,
+    is_blank,
+    joined_texts,
+    label_column,
+    require_unicode,
+    text_columns,
+)
+from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
 BUILT_IN = {"newsbriefs": ("train", "test")}
@@ -68,26 +77,57 @@ def read_rows(
     unknown labels and anything that cannot be read, and HubUnreachable.
     """
     table = open_table(source, data, split)
-    texts = joined_texts(table, text_columns(table, data))
-    _require_texts(texts, table.origin, "")
-    texts = clean_texts(texts, data.clean)
-    _require_texts(texts, table.origin, " after cleaning")
+    texts = _cleaned(table, text_columns(table, data), data)
     labels, names = _labels(table, source, data, label_names) if labelled else (None, tuple(label_names or data.labels))
     return Rows(texts, labels, names, table.origin, _ids(table))
 
 
+def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int) -> Iterator[Rows]:
+    """The texts of ``source`` with their ids, without labels, ``rows`` rows at a time: for data larger than memory.
+
+    Raises UserError as ``read_rows`` does, when it gets there; rows are counted from the start of the data.
+    """
+    begun: tuple[tuple[str, ...], str | None] | None = None
+    for table in _open_tables(source, data, split, rows):
+        columns = text_columns(table, data), id_column(table)
+        begun = begun or columns
+        if columns != begun:
+            other = next(name for name in (*columns[0], columns[1]) if name and name not in (*begun[0], begun[1]))
+            more = f"has a column {other!r}, and the {table.before:,} rows before have none"
+            raise UserError(
+                f"{table.origin}: row {table.before + 1:,} or one soon after it {more}; give it to all rows"
+            )
+        texts = _cleaned(table, columns[0], data, whole=False)
+        yield Rows(texts, None, data.labels, table.origin, _ids(table))
+
+
 def open_table(source: str, data: DataRecipe, split: str) -> Table:
     """The raw columns of ``source``. Files hold one split only, so ``split`` matters for the other kinds."""
+    return next(_open_tables(source, data, split))
+
+
+def _open_tables(source: str, data: DataRecipe, split: str, rows: int | None = None) -> Iterator[Table]:
     if source in BUILT_IN:
-        return _open_built_in(source, split)
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return open_saved(path, source, split)
-    if path.exists():
-        return open_file(path, source)
+        return _open_built_in(source, split, rows)
+    origin = in_a_line(source)
+    try:
+        path = Path(source).expanduser()
+        folder, exists = path.is_dir(), path.exists()
+    except (OSError, RuntimeError) as error:  # a name that is too long for any file, a ~user that there is not
+        raise UserError(f"{origin}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if folder:
+        return open_saved(path, origin, split, rows)
+    if exists:
+        wanted = partial(_read_for_prediction, data=data) if rows else None
+        return file_tables(path, origin, rows, wanted)
     if looks_like_file(source):
-        raise UserError(f"{source}: no such file{_near_file(path)}")
-    return open_hub(source, split, *_hub_choice(source, data))
+        raise UserError(f"{origin}: no such file{_near_file(path)}")
+    return open_hub(source, split, *_hub_choice(source, data), rows=rows)
+
+
+def _read_for_prediction(table: Table, data: DataRecipe) -> list[str]:
+    identity = id_column(table)
+    return [*dict.fromkeys((*text_columns(table, data), *([identity] if identity else [])))]
 
 
 def has_test_split(data: DataRecipe) -> bool:
@@ -109,12 +149,11 @@ def training_label_names(data: DataRecipe) -> tuple[str, ...]:
     return table.classes.get(column) or _labels(table, data.train, data, None)[1]
 
 
-def _open_built_in(source: str, split: str) -> Table:
+def _open_built_in(source: str, split: str, rows: int | None) -> Iterator[Table]:
     if split not in BUILT_IN[source]:
         raise UserError(f"{source}: no split {split!r}; it has {', '.join(BUILT_IN[source])}")
     with resources.as_file(resources.files("featherweight") / "data" / source / f"{split}.jsonl") as path:
-        table = open_file(path, f"{source} ({split})")
-    return table
+        yield from file_tables(path, f"{source} ({split})", rows)
 
 
 def _hub_choice(source: str, data: DataRecipe) -> tuple[str | None, str | None]:
@@ -126,16 +165,29 @@ def _near_file(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"; there is no folder {folder} either"
+    if path.is_symlink():
+        return "; the link leads nowhere"
     near = difflib.get_close_matches(path.name, [other.name for other in folder.iterdir()], n=1)
     return f"; did you mean {folder / near[0]}?" if near else f" in {folder.resolve()}; check the path"
 
 
-def _require_texts(texts: Sequence[str], origin: str, when: str) -> None:
+def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, *, whole: bool = True) -> list[str]:
+    """The texts of ``table``, joined of ``columns`` and cleaned. Raises UserError where one is empty."""
+    texts = joined_texts(table, columns)
+    _require_texts(texts, table, "", whole)
+    texts = clean_texts(texts, data.clean)
+    _require_texts(texts, table, " after cleaning", whole)
+    return texts
+
+
+def _require_texts(texts: Sequence[str], table: Table, when: str, whole: bool) -> None:
+    origin = table.origin
     if not texts:
         raise UserError(f"{origin}: the data set is empty; it needs at least one row")
-    empty = [row for row, text in enumerate(texts, 1) if not text or text.isspace()]
+    empty = [row for row, text in enumerate(texts, table.before + 1) if is_blank(text)]
     if empty:
-        more = f" (and in {len(empty) - 1:,} more rows)" if len(empty) > 1 else ""
+        others = f"{'' if whole else 'at least '}{len(empty) - 1:,}"
+        more = f" (and in {others} more rows)" if len(empty) > 1 else ""
         raise UserError(f"{origin}: row {empty[0]}: the text is empty{when}{more}; fill it in or delete the row")
 
 
@@ -160,7 +212,11 @@ def _labels(
 
 def _ids(table: Table) -> list[str] | None:
     column = id_column(table)
-    return None if column is None else [_id(value) for value in table.read(column)]
+    if column is None:
+        return None
+    ids = [_id(value) for value in table.read(column)]
+    require_unicode(ids, table, column)
+    return ids
 
 
 def _id(value: Any) -> str:

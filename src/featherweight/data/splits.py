@@ -17,7 +17,7 @@ from featherweight.data.tables import joined_texts, text_columns
 from featherweight.errors import UserError
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe
 
-__all__ = ["Splits", "half_width", "label_names_of", "load_splits", "repeated_rows", "split_off"]
+__all__ = ["Splits", "half_width", "label_names_of", "load_part", "load_splits", "repeated_rows", "split_off"]
 
 ENOUGH_VALIDATION_ROWS = 5_000
 
@@ -53,6 +53,27 @@ def load_splits(recipe: Recipe) -> Splits:
     train, notes = _sample(train, data.train_rows, recipe.seed)
     splits = Splits(train, validation, test, shift)
     return Splits(train, validation, test, shift, [*notes, *_warnings(splits)])
+
+
+def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
+    """The rows of one part alone, as ``load_splits`` gives them, with the classes ``names``.
+
+    ``part`` is train, validation, test, or a shift set as the recipe names it. Raises UserError likewise.
+    """
+    data = recipe.data
+    if part == "validation" and data.validation is not None:
+        return read_rows(data.validation, data, split="validation", label_names=names)
+    if part in ("train", "validation"):
+        train, validation = read_rows(data.train, data, label_names=names), None
+        if data.validation is None:
+            train, validation = split_off(train, data.validation_size, recipe.seed)
+        return validation if part == "validation" and validation else _sample(train, data.train_rows, recipe.seed)[0]
+    test = _test_rows(data, names) if part == "test" or is_perturbed(part) else None
+    if part != "test":
+        return _shift_rows(part, data, test, names)
+    if test is None:
+        raise UserError(f"{data.train}: has no test rows any more")
+    return test
 
 
 def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:

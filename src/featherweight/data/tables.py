@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
 
@@ -25,10 +27,12 @@ class Table:
     """Class names that the data itself gives to the integers of a column."""
     label: str | None = None
     """The label column, where the format fixes it."""
+    before: int = 0
+    """Rows of the data that stand before these: messages count from the start of the data."""
 
     def __post_init__(self) -> None:
-        twice = next((name for name in self.names if self.names.count(name) > 1), None)
-        if twice is not None:
+        if len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
             raise UserError(f"{self.origin}: two columns are called {twice!r}; rename one")
 
     def find(self, wanted: str) -> str | None:
@@ -42,6 +46,19 @@ class Table:
 def table_in_memory(origin: str, columns: Mapping[str, list[Any]], **more: Any) -> Table:
     """A table whose columns are in memory already."""
     return Table(origin, tuple(columns), columns.__getitem__, **more)
+
+
+def pieces_of(rows: Iterable[Any], size: int | None) -> Iterator[tuple[int, list[Any]]]:
+    """``rows`` in lists of ``size``, each with the number of rows before it; all in one where ``size`` is None.
+
+    Without any rows there is one empty list.
+    """
+    left, before = iter(rows), 0
+    while (piece := list(islice(left, size))) or not before:
+        yield before, piece
+        before += len(piece)
+        if not size or len(piece) < size:
+            return
 
 
 def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
@@ -79,26 +96,38 @@ def joined_texts(table: Table, columns: Sequence[str]) -> list[str]:
     return [" ".join(filter(None, map(str.strip, row))) for row in zip(*parts, strict=True)]
 
 
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to read in ``text``: only blanks, control characters and marks without a shape."""
+    if not text or text.isspace():
+        return True
+    return not text.isprintable() and all(unicodedata.category(character)[0] in "CZ" for character in text)
+
+
 def _require(table: Table, wanted: str, key: str) -> str:
     found = table.find(wanted)
     if found is not None:
         return found
     near = difflib.get_close_matches(wanted, table.names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
-    shown = ", ".join(table.names[:12]) + (", ..." if len(table.names) > 12 else "")
+    shown = in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
     raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {shown}\nName the right one in the recipe as {key}")
 
 
 def _texts(table: Table, column: str) -> list[str]:
     values = table.read(column)
     if not all(type(value) is str for value in values):
-        values = [_as_text(value, table.origin, row, column) for row, value in enumerate(values, 1)]
+        values = [_as_text(value, table.origin, row, column) for row, value in enumerate(values, table.before + 1)]
+    require_unicode(values, table, column)
+    return values
+
+
+def require_unicode(values: list[str], table: Table, column: str) -> None:
+    """Raise UserError that names the first of a column's texts which is no valid Unicode; JSON may hold such texts."""
     try:
         "".join(values).encode()
     except UnicodeEncodeError:
-        row = next(row for row, value in enumerate(values, 1) if not _is_unicode(value))
+        row = next(row for row, value in enumerate(values, table.before + 1) if not _is_unicode(value))
         raise UserError(f"{table.origin}: row {row}: {column!r} holds half a character (a lone surrogate)") from None
-    return values
 
 
 def _as_text(value: Any, origin: str, row: int, column: str) -> str:

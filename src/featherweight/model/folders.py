@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         ) from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: not valid JSON: {error.msg} in line {error.lineno}; get the file again") from None
+    except RecursionError:
+        raise UserError(f"{path}: its lists or objects are nested without end; get the file again") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8; get the file again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"{path}: holds a number of thousands of digits; get the file again") from None
     if not isinstance(config, dict):
         raise UserError(f"{path}: must hold a JSON object with the model's settings")
     return config
@@ -43,13 +49,23 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def check_folder(folder: Path, name: str) -> None:
     """Raise UserError unless ``folder`` holds whole safetensors weights and a tokenizer; ``name`` is for messages."""
+    check_weights(folder, name)
+    if not has_tokenizer(folder):
+        raise UserError(f"{folder}: no tokenizer; add tokenizer.json, or vocab.txt, or vocab.json with merges.txt")
+
+
+def check_weights(folder: Path, name: str) -> None:
+    """Raise UserError unless ``folder`` holds whole safetensors weights; ``name`` is for messages."""
     files = weight_files(folder)
     if not files:
         raise UserError(_no_weights(folder, name))
     for file in files:
-        _check_safetensors(file)
-    if not any(all((folder / file).is_file() for file in files) for files in _TOKENIZERS):
-        raise UserError(f"{folder}: no tokenizer; add tokenizer.json, or vocab.txt, or vocab.json with merges.txt")
+        read_header(file)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether ``folder`` holds the files of a fast tokenizer."""
+    return any(all((folder / file).is_file() for file in files) for files in _TOKENIZERS)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -64,7 +80,7 @@ def weight_files(folder: Path) -> list[Path]:
         return []
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{index}: not a weight index; get the file again") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (folder / name).is_file():
@@ -72,17 +88,37 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _check_safetensors(path: Path) -> None:
+@dataclass(frozen=True)
+class TensorHeader:
+    """What a safetensors file says of a tensor before any of its numbers are read."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    """As the format writes it: F32, BF16, ..."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+def read_header(path: Path) -> dict[str, TensorHeader]:
+    """Name, shape and type of every tensor in a safetensors file; the numbers stay on the disk.
+
+    Raises UserError where the file is damaged, cut short, or holds no tensors.
+    """
     # The library checks header length, JSON, and that the tensors' offsets fill the file exactly.
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as weights:
-            empty = not list(weights.keys())
+            slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 (no mapping)
+            found = {name: TensorHeader(tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: damaged or cut short ({error}); get the file again") from None
-    if empty:
+    if not found:
         raise UserError(f"{path}: holds no tensors; get the file again")
+    return found
 
 
 def _no_weights(folder: Path, name: str) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from featherweight.data.batches import Encoded, collate, sorted_batches
 from featherweight.model.engine import Engine, autocast
 from featherweight.model.network import Network
 
-BATCH_TOKENS = 8192
-"""Tokens of one prediction batch, padding included: large enough for full speed, small enough for any memory."""
+_BATCH_TOKENS = 8192  # large enough for full speed on a GPU, small enough for any memory
 
 
 def predict_logits(
@@ -21,7 +21,6 @@ def predict_logits(
     engine: Engine,
     pad_id: int,
     *,
-    batch_tokens: int = BATCH_TOKENS,
     advance: Callable[[int], None] | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
@@ -32,13 +31,20 @@ def predict_logits(
     """
     logits = np.zeros((len(encoded), len(network.labels)))
     training = network.training
-    network.eval()
+    if training:  # the change of mode walks through every module, which takes as long as a short text
+        network.eval()
     with torch.inference_mode(), autocast(engine):
-        for rows in sorted_batches(encoded.lengths, batch_tokens=batch_tokens)[part[0] :: part[1]]:
+        for rows in prediction_batches(encoded, engine)[part[0] :: part[1]]:
             batch = collate(encoded, rows, pad_id)
-            output = network(batch.input_ids.to(engine.device), batch.attention_mask.to(engine.device))
+            output = network(*batch.inputs(engine.device))
             logits[rows] = output.double().cpu().numpy()
             if advance:
                 advance(len(rows))
-    network.train(training)
+    if training:
+        network.train()
     return logits
+
+
+def prediction_batches(encoded: Encoded, engine: Engine) -> list[NDArray[np.int64]]:
+    """The batches in which ``predict_logits`` goes through the rows, the longest texts first."""
+    return sorted_batches(encoded.lengths, batch_tokens=min(_BATCH_TOKENS, engine.piece_tokens))

@@ -7,6 +7,7 @@ no gradient that LoRA does not need, and in the last layer nothing but what the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from featherweight.model.architectures import Architecture
-from featherweight.model.lean_functions import AdaptedLinear, Attention, merge_heads, probabilities
+from featherweight.model.lean_functions import AdaptedLinear, Attention, Dropout, kept, merge_heads, probabilities
+from featherweight.model.prefix import frozen_layers
 
 if TYPE_CHECKING:
     from featherweight.model.network import Network
@@ -40,6 +42,8 @@ class AdaptedBlock:
         self.weight = torch.cat([layer.weight.detach().to(dtype) for layer in plain])
         self._biases = [layer.bias for layer in plain]
         self._dtype = dtype
+        self._modules = modules
+        self._dropout = max((_dropout_of(module) for module in modules), default=0.0)
         self._adapters: list[tuple[nn.Parameter, nn.Parameter, float, int]] = []
         start = 0
         for module, layer in zip(modules, plain, strict=True):
@@ -68,7 +72,8 @@ class AdaptedBlock:
         """[tokens, in] to [tokens, out]."""
         if not self._adapters:
             return torch.addmm(self.bias(), x, self.weight.t())
-        return AdaptedLinear.apply(x, self.weight, self.bias(), *self.matrices())
+        p = self._dropout if self._modules[0].training else 0.0
+        return AdaptedLinear.apply(x, self.weight, self.bias(), *self.matrices(), kept(x, p) if p else None, p)
 
 
 @dataclass
@@ -81,10 +86,12 @@ class LeanLayer:
     down: AdaptedBlock
     norms: tuple[nn.LayerNorm, nn.LayerNorm]
     heads: int
+    dropouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of attention's probabilities, of its output, and of the MLP's output; while training."""
 
     def __call__(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
         """Hidden states [tokens, hidden] after this layer."""
-        context = Attention.apply(self.joined(x), self.heads, batch, added)
+        context = Attention.apply(self.joined(x), self.heads, batch, added, self._dropouts()[0])
         return self._rest(x, context)
 
     def first_tokens(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
@@ -94,12 +101,17 @@ class LeanLayer:
         split = joined.view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
         query, key, value = (part.reshape(batch * self.heads, -1, size) for part in (split[0][:, :, :1], *split[1:]))
         share = probabilities(query, key, None if added is None else added[:, :1])
+        share = _dropped(share, self._dropouts()[0])
         context = merge_heads(torch.bmm(share, value), batch, self.heads)
         return self._rest(x.view(batch, length, -1)[:, 0], context)
 
     def _rest(self, x: Tensor, context: Tensor) -> Tensor:
-        x = _norm(self.output(context) + x, self.norms[0])
-        return _norm(self.down(functional.gelu(self.up(x))) + x, self.norms[1])
+        _, after_attention, after_mlp = self._dropouts()
+        x = _norm(_dropped(self.output(context), after_attention) + x, self.norms[0])
+        return _norm(_dropped(self.down(functional.gelu(self.up(x))), after_mlp) + x, self.norms[1])
+
+    def _dropouts(self) -> tuple[float, float, float]:
+        return self.dropouts if self.norms[0].training else (0.0, 0.0, 0.0)
 
 
 class LeanEncoder:
@@ -113,26 +125,51 @@ class LeanEncoder:
         project = getattr(encoder, "embeddings_project", None)
         self._project = AdaptedBlock([project], dtype) if project is not None else None
         self._layers = [_layer(encoder, architecture, number, heads, dtype) for number in range(architecture.layers)]
+        self.frozen = frozen_layers(encoder, architecture)
+        """Layers at the bottom whose states no training changes."""
 
-    def __call__(self, input_ids: Tensor, attention_mask: Tensor, *, first_only: bool) -> Tensor:
-        """Last hidden states [batch, t, hidden], or with ``first_only`` the first token's alone, [batch, 1, hidden]."""
+    def __call__(
+        self, input_ids: Tensor, attention_mask: Tensor, *, first_only: bool, states: Tensor | None = None
+    ) -> Tensor:
+        """Last hidden states [batch, t, hidden], or with ``first_only`` the first token's alone, [batch, 1, hidden].
+
+        With ``states``, which ``lower`` gave, the frozen layers are not computed again.
+        """
         batch, length = input_ids.shape
-        states = self._encoder.embeddings(input_ids)
-        added = self._added(attention_mask, states)
-        x = states.reshape(batch * length, -1).to(self._dtype)
-        x = self._project(x) if self._project else x
-        for layer in self._layers[:-1]:
-            x = layer(x, batch, added)
+        added = self._added(attention_mask)
+        if states is None:
+            x = self._through(self._embedded(input_ids), batch, added, 0, len(self._layers) - 1)
+        else:
+            x = self._through(states.reshape(batch * length, -1), batch, added, self.frozen, len(self._layers) - 1)
         last = self._layers[-1].first_tokens if first_only else self._layers[-1]
         return last(x, batch, added).view(batch, -1, x.shape[1])
 
-    def _added(self, attention_mask: Tensor, states: Tensor) -> Tensor | None:
+    def replace_layers(self, make: Callable[[LeanLayer], LeanLayer]) -> None:
+        """Put what ``make`` makes of each layer into its place."""
+        self._layers = [make(layer) for layer in self._layers]
+
+    def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """States [batch, t, hidden] that the frozen layers give to the lowest trained one."""
+        batch = len(input_ids)
+        x = self._through(self._embedded(input_ids), batch, self._added(attention_mask), 0, self.frozen)
+        return x.view(batch, -1, x.shape[1])
+
+    def _embedded(self, input_ids: Tensor) -> Tensor:
+        x = self._encoder.embeddings(input_ids).flatten(0, 1).to(self._dtype)
+        return self._project(x) if self._project else x
+
+    def _through(self, x: Tensor, batch: int, added: Tensor | None, first: int, end: int) -> Tensor:
+        for layer in self._layers[first:end]:
+            x = layer(x, batch, added)
+        return x
+
+    def _added(self, attention_mask: Tensor) -> Tensor | None:
         """What joins the scores, [batch * heads, 1 or t, t]: MPNet's position bias, and the padding's mask."""
         batch, length = attention_mask.shape
         heads = self._layers[0].heads
         added: Tensor | None = None
         if hasattr(self._encoder, "encoder") and hasattr(self._encoder.encoder, "compute_position_bias"):
-            added = self._encoder.encoder.compute_position_bias(states[:1]).to(self._dtype)
+            added = self._encoder.encoder.compute_position_bias(attention_mask[:1]).to(self._dtype)
             added = added.expand(batch, heads, length, length)
         if not bool(attention_mask.all()):
             mask = (1 - attention_mask).to(self._dtype).mul_(_MASKED).view(batch, 1, 1, length)
@@ -148,8 +185,6 @@ def lean_encoder(network: Network, dtype: torch.dtype) -> LeanEncoder | None:
     if architecture.model_type not in _NORMS or activation != "gelu" or not _all_biases(architecture):
         return None
     for module in encoder.modules():
-        if isinstance(module, nn.Dropout) and module.p > 0:
-            return None
         if getattr(module, "use_dora", {}).get("default"):
             return None
     return LeanEncoder(encoder, architecture, dtype)
@@ -168,7 +203,21 @@ def _layer(encoder: Any, architecture: Architecture, number: int, heads: int, dt
     )
     place = by_role["query"].split(f".{number}.")[0] + f".{number}."
     norms = tuple(find(place + name) for name in _NORMS[architecture.model_type])
-    return LeanLayer(joined, output, up, down, (norms[0], norms[1]), heads)
+    return LeanLayer(joined, output, up, down, (norms[0], norms[1]), heads, _dropouts_of(encoder.config))
+
+
+def _dropouts_of(config: Any) -> tuple[float, float, float]:
+    if config.model_type == "distilbert":
+        return config.attention_dropout, 0.0, config.dropout
+    return config.attention_probs_dropout_prob, config.hidden_dropout_prob, config.hidden_dropout_prob
+
+
+def _dropout_of(module: Any) -> float:
+    return float(getattr(module.lora_dropout["default"], "p", 0.0)) if hasattr(module, "lora_A") else 0.0
+
+
+def _dropped(x: Tensor, p: float) -> Tensor:
+    return Dropout.apply(x, p) if p else x
 
 
 def _norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:

@@ -17,53 +17,106 @@ class AdaptedLinear(torch.autograd.Function):
     """``y = x W' + b + (x A') B'`` with frozen W; gradients for x, b, A and B (Hu et al. 2021, without W's)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, down: Tensor, up: Tensor) -> Tensor:
-        """x [tokens, in], weight [out, in], bias [out], down (A) [rank, in], up (scaled B) [out, rank]."""
-        small = x @ down.t()
-        ctx.save_for_backward(x, weight, down, up, small)
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, down: Tensor, up: Tensor, keep: Tensor | None, p: float
+    ) -> Tensor:
+        """x [tokens, in], weight [out, in], bias [out], down (A) [rank, in], up (scaled B) [out, rank].
+
+        ``keep`` [tokens, in] is dropout's mask on what the adapter sees of x, dropped with probability ``p``.
+        """
+        seen = x if keep is None else dropped(x, keep, p)
+        small = seen @ down.t()
+        ctx.save_for_backward(x, weight, down, up, small, keep)
+        ctx.p = p
         return torch.addmm(bias, x, weight.t()).addmm_(small, up.t())
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor, Tensor, None, None]:
         """Gradients of x, bias, down and up from ``grad`` [tokens, out]."""
-        x, weight, down, up, small = ctx.saved_tensors
+        x, weight, down, up, small, keep = ctx.saved_tensors
         grad_small = grad @ up
-        grad_x = (grad @ weight).addmm_(grad_small, down) if ctx.needs_input_grad[0] else None
+        seen = x if keep is None else dropped(x, keep, ctx.p)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = grad @ weight
+            grad_x = (
+                grad_x.addmm_(grad_small, down) if keep is None else grad_x + dropped(grad_small @ down, keep, ctx.p)
+            )
         grad_bias = grad.sum(0) if ctx.needs_input_grad[2] else None
-        return grad_x, None, grad_bias, grad_small.t() @ x, grad.t() @ small
+        return grad_x, None, grad_bias, grad_small.t() @ seen, grad.t() @ small, None, None
+
+
+class Dropout(torch.autograd.Function):
+    """Dropout (Srivastava et al. 2014) with a mask that is quick to draw; the expectation stays."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
+        """x of any shape, each element dropped with probability ``p``."""
+        keep = kept(x, p)
+        ctx.save_for_backward(keep)
+        ctx.p = p
+        return dropped(x, keep, p)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Gradient of x."""
+        return dropped(grad, ctx.saved_tensors[0], ctx.p), None
 
 
 class Attention(torch.autograd.Function):
     """Softmax attention of all heads over one padded batch, on fused query, key and value states."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, heads: int, batch: int, added: Tensor | None) -> Tensor:
-        """Context [tokens, hidden] from qkv [tokens, 3 * hidden]; ``added`` [batch * heads, 1 or t, t] is a bias."""
+    def forward(ctx: Any, qkv: Tensor, heads: int, batch: int, added: Tensor | None, p: float) -> Tensor:
+        """Context [tokens, hidden] from qkv [tokens, 3 * hidden]; ``added`` [batch * heads, 1 or t, t] is a bias.
+
+        Each probability is dropped with probability ``p``.
+        """
         tokens, width = qkv.shape
         size = width // 3 // heads
         split = qkv.view(batch, tokens // batch, 3, heads, size).permute(2, 0, 3, 1, 4)
         query, key, value = split.reshape(3, batch * heads, tokens // batch, size)
         share = probabilities(query, key, added)
-        ctx.save_for_backward(query, key, value, share)
-        ctx.shape = (batch, heads)
-        return merge_heads(torch.bmm(share, value), batch, heads)
+        keep = kept(share, p) if p else None
+        ctx.save_for_backward(query, key, value, share, keep)
+        ctx.shape, ctx.p = (batch, heads), p
+        seen = share if keep is None else dropped(share, keep, p)
+        return merge_heads(torch.bmm(seen, value), batch, heads)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         """Gradient of qkv."""
-        query, key, value, share = ctx.saved_tensors
+        query, key, value, share, keep = ctx.saved_tensors
         batch, heads = ctx.shape
+        seen = share if keep is None else dropped(share, keep, ctx.p)
         length, size = query.shape[1:]
         grad = grad.view(batch, length, heads, size).transpose(1, 2).reshape(batch * heads, length, size)
         grad_share = torch.bmm(grad, value.transpose(1, 2))
+        grad_share = grad_share if keep is None else dropped(grad_share, keep, ctx.p)
         grad_scores = torch.ops.aten._softmax_backward_data(grad_share, share, -1, share.dtype)
         scale = size**-0.5
         parts = query.new_empty(3, batch * heads, length, size)
         torch.baddbmm(parts[0], grad_scores, key, beta=0, alpha=scale, out=parts[0])
         torch.baddbmm(parts[1], grad_scores.transpose(1, 2), query, beta=0, alpha=scale, out=parts[1])
-        torch.bmm(share.transpose(1, 2), grad, out=parts[2])
+        torch.bmm(seen.transpose(1, 2), grad, out=parts[2])
         whole = parts.view(3, batch, heads, length, size).permute(1, 3, 0, 2, 4)
-        return whole.reshape(batch * length, 3 * heads * size), None, None, None
+        return whole.reshape(batch * length, 3 * heads * size), None, None, None, None
+
+
+def kept(like: Tensor, p: float) -> Tensor:
+    """Dropout's mask: ones, and zeros with probability ``p`` (to one in 65,536), in the shape and type of ``like``.
+
+    Sixteen bits of a whole random word each: on a processor several times faster than a Bernoulli draw an element.
+    """
+    count = like.numel()
+    words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
+    bits = words.view(torch.int16)[:count]
+    return torch.ge(bits, round(p * 65536) - 32768, out=like.new_empty(count)).view(like.shape)
+
+
+def dropped(x: Tensor, keep: Tensor, p: float) -> Tensor:
+    """``x`` where ``keep`` is one, scaled so that its expectation stays."""
+    return (x * keep).mul_(1 / (1 - p))
 
 
 def probabilities(query: Tensor, key: Tensor, added: Tensor | None) -> Tensor:

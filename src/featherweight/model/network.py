@@ -52,10 +52,13 @@ class Network(nn.Module):
         self.lean: LeanEncoder | None = None
         """The lean pass, where one is set; transformers' own forward otherwise."""
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens]."""
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, states: Tensor | None = None) -> Tensor:
+        """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens].
+
+        ``states`` [batch, tokens, hidden] of the frozen layers, where they are kept, spare the lean pass those layers.
+        """
         if self.lean is not None:
-            return self._lean_forward(input_ids, attention_mask)
+            return self._lean_forward(input_ids, attention_mask, states)
         wrapped: Any = self.encoder
         output = wrapped(input_ids=input_ids, attention_mask=attention_mask)
         if self.head is None:
@@ -80,11 +83,11 @@ class Network(nn.Module):
         """Number of trained parameters on the live model, each tensor counted once."""
         return sum(tensor.numel() for tensor in self.trainable().values())
 
-    def _lean_forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def _lean_forward(self, input_ids: Tensor, attention_mask: Tensor, kept: Tensor | None) -> Tensor:
         assert self.lean is not None
         first_only = self.head is None or self.head.pooling == "first"
         with torch.autocast(input_ids.device.type, enabled=False):
-            states = self.lean(input_ids, attention_mask, first_only=first_only)
+            states = self.lean(input_ids, attention_mask, first_only=first_only, states=kept)
             if self.head is not None:
                 return self.head(states, attention_mask)
             return self._native_head(states.float())

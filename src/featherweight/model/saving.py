@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,19 @@ from torch import Tensor
 
 from featherweight.errors import UserError
 from featherweight.model.adapter import ADAPTER_NAME
+from featherweight.model.architectures import architecture_of
 from featherweight.model.backbones import Backbone
+from featherweight.model.folders import TensorHeader, read_header
 from featherweight.model.network import Network
+from featherweight.model.weigh import weigh
 from featherweight.recipe import Recipe
+from featherweight.run import read_json, sync_folder
 
 FORMAT = 1
 """Version of the adapter folder's layout; a newer one is refused."""
 DESCRIPTION = "featherweight.json"
+WEIGHTS = ("adapter_model.safetensors", "head.safetensors")
+"""What PEFT's format holds, and the rest."""
 
 
 def save_adapter(
@@ -54,6 +61,7 @@ def save_adapter(
     for weights in part.glob("*.safetensors"):
         # safetensors writes for the owner alone; a run is shared like any other file.
         weights.chmod((part / DESCRIPTION).stat().st_mode)
+    sync_folder(part)
     if folder.exists():
         shutil.rmtree(folder)
     part.rename(folder)
@@ -66,19 +74,31 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder}: no such run or adapter folder")
     if not path.is_file():
         raise UserError(f"{folder}: no adapter here ({DESCRIPTION} is missing); name a finished run's folder")
-    try:
-        description = json.loads(path.read_text("utf-8"))
-        version = int(description["format"])
-        if version > FORMAT:
-            newer = f"layout {version}, this one reads {FORMAT}"
-            raise UserError(f"{folder}: written by a newer Featherweight ({newer}); update it")
-        if not isinstance(description["labels"], list) or float(description["temperature"]) <= 0:
-            raise ValueError("labels or temperature are not what they must be")
-    except KeyError as error:
-        raise UserError(f"{path}: damaged: it lacks {error}") from None
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: damaged: {error}") from None
-    return description
+    return read_json(path, newest=FORMAT)
+
+
+def check_adapter(folder: Path, recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> None:
+    """Raise UserError unless the saved files hold as many numbers as ``recipe`` trains; only their headers are read.
+
+    What a network would take of memory is so bounded by what lies on the disk, whoever wrote the recipe.
+    """
+    if recipe.adapter.lora == "auto":
+        raise UserError(f"{folder / 'recipe.toml'}: adapter.lora is 'auto'; a saved adapter's recipe names its tables")
+    if (folder / "adapter_config.json").exists() and not (folder / WEIGHTS[0]).exists():
+        # PEFT would look for a pickle in its place.
+        raise UserError(f"{folder}: the saved adapter lacks {WEIGHTS[0]}, which adapter_config.json speaks of")
+    headers: dict[str, TensorHeader] = {}
+    for name in WEIGHTS:
+        if os.path.lexists(folder / name):
+            headers |= read_header(folder / name)
+    if other := next((name for name, header in headers.items() if header.dtype != "F32"), None):
+        raise UserError(f"{folder}: {other} holds numbers of type {headers[other].dtype}; an adapter is saved as F32")
+    architecture = architecture_of(backbone.config, recipe.backbone.roles)
+    wanted, held = weigh(recipe, architecture, len(labels)).total, sum(x.parameters for x in headers.values())
+    if wanted != held:
+        lack, more = f"lacks {wanted - held:,} of the {wanted:,}", f"holds {held - wanted:,} more than the {wanted:,}"
+        problem = f"{lack if held < wanted else more} parameters that its recipe trains"
+        raise UserError(f"{folder}: the saved adapter {problem}; it belongs to another recipe or is incomplete")
 
 
 def load_adapter(network: Network, folder: Path) -> None:
@@ -87,7 +107,7 @@ def load_adapter(network: Network, folder: Path) -> None:
     Raises UserError, naming the file and tensor, where one is missing, unknown or of another shape.
     """
     tensors: dict[str, Tensor] = {}
-    for name in ("adapter_model.safetensors", "head.safetensors"):
+    for name in WEIGHTS:
         if (folder / name).is_file():
             tensors |= _read_tensors(folder / name)
     live = {peft_name(name): parameter for name, parameter in network.trainable().items()}
@@ -99,6 +119,8 @@ def load_adapter(network: Network, folder: Path) -> None:
         if parameter.shape != tensors[name].shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
             raise UserError(f"{folder}: {name} has shape {shapes}; it belongs to another recipe")
+        if not tensors[name].isfinite().all():
+            raise UserError(f"{folder}: {name} holds numbers that are not finite; the adapter is damaged")
         parameter.data.copy_(tensors[name])
 
 

@@ -48,6 +48,20 @@ def skeleton_architecture(config: dict[str, Any], roles: Mapping[Role, str]) -> 
     )
 
 
+def outline(config: dict[str, Any]) -> Architecture:
+    """The architecture of any encoder that transformers knows but for the roles of its layers: there are no linears.
+
+    Imports torch and transformers. Raises UserError where transformers does not know the model or it is no encoder.
+    """
+    from transformers import AutoModel
+
+    built = _config_object(config)
+    sizes = [p.numel() for n, p in _without_weights(AutoModel, built).named_parameters() if not n.startswith("pooler.")]
+    prefix, heads, tensors = _native_head(built)
+    hidden = int(built.hidden_size)
+    return Architecture(built.model_type, 0, hidden, (), (), prefix, heads, tensors, encoder_parameters=sum(sizes))
+
+
 def _config_object(config: dict[str, Any]) -> Any:
     from transformers import CONFIG_MAPPING, AutoConfig
     from transformers.models.auto.modeling_auto import (

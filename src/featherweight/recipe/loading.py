@@ -11,6 +11,10 @@ from typing import Any
 
 from featherweight.errors import UserError
 
+LARGEST = 1_000_000
+"""Bytes of a recipe file; one that names thousands of classes stays far below."""
+# A key of thousands of parts would keep the parser busy for minutes. The look-behind tries each run of letters once.
+_DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){50}""")
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -31,13 +35,19 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
         return origin, _parse_toml(built_in[origin], origin)
     path = Path(name_or_path)
     values = _parse_toml(_read_text(path, built_in), origin)
+    if not values:
+        raise UserError(f"{origin}: the recipe is empty; name at least one key, such as data.train")
     values.setdefault("name", _name_after(path))
     return origin, values
 
 
 def _read_text(path: Path, built_in: dict[str, str]) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise UserError(f"{path}: more than {LARGEST:,} bytes are no recipe; name a recipe's TOML file")
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError):
         message = f"{path}: no such recipe file and no built-in recipe{_nearest(path, built_in)}"
         raise UserError(f"{message}\nBuilt in: {', '.join(built_in)}") from None
@@ -69,6 +79,8 @@ def _name_after(path: Path) -> str:
 
 def _parse_toml(text: str, origin: str) -> dict[str, Any]:
     try:
+        if _DEEP_KEY.search(text):
+            raise RecursionError
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(_explain_toml(str(error), text, origin)) from None

@@ -24,12 +24,14 @@ _WORDING = {
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
     "model_attributes_type": "must be a table of keys and values",
+    "missing": "is missing",
     "model_type": "must be a table of keys and values",
     "string_pattern_mismatch": "may have letters, digits, '.', '_' and '-' only, and starts with a letter or a digit",
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must not be empty; name something, or leave the key out",
     "string_type": 'must be text in quotes, such as "name"',
     "string_unicode": "must be valid Unicode text",
+    "too_short": "must have at least {min_length} (it has {actual_length})",
     "tuple_type": "must be a list in brackets, [ ]",
 }
 
@@ -95,7 +97,7 @@ def _what_is_wrong(issue: Any) -> str:
         text = issue["msg"][:1].lower() + issue["msg"][1:]
     if not isinstance(value, (str, int, float)):
         return text
-    shown = str(value).lower() if isinstance(value, bool) else _shortened(repr(value))
+    shown = str(value).lower() if isinstance(value, bool) else _shortened(_written(value))
     return f"{text} (it is {shown}{_nearest_choice(issue)})"
 
 
@@ -110,7 +112,8 @@ def _choices(issue: Any) -> list[str]:
 
 
 def _nearest_choice(issue: Any) -> str:
-    near = difflib.get_close_matches(str(issue["input"]), _choices(issue), n=1)
+    # Only a text is near to another; it may be of any length.
+    near = difflib.get_close_matches(str(issue["input"])[:100], choices, n=1) if (choices := _choices(issue)) else []
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -136,7 +139,15 @@ def _places(schema: type[BaseModel], key: str, above: tuple[str, ...] = ()) -> l
 
 
 def _plain(limit: Any) -> Any:
-    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+    whole = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+    return f"{whole:,}" if isinstance(whole, int) else whole
+
+
+def _written(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # more digits than Python writes out
+        return "a number of thousands of digits"
 
 
 def _shortened(text: str, most: int = 60) -> str:

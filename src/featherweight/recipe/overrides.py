@@ -11,19 +11,32 @@ from pydantic import BaseModel
 from featherweight.errors import UserError
 from featherweight.recipe.messages import section_at
 
+_DEEPEST = 8
+"""Parts of a key; no recipe goes deeper, and one that does is no slip but an attack on the stack."""
+
 
 def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel]) -> None:
     """Set the key that ``override`` (``section.key=value``) names in ``values``, in place.
 
     ``adapter.lora.rank=4`` sets the key in every table, ``adapter.lora.0.rank=4`` in the first alone; an empty value
-    takes the key away, so that its default holds. Raises UserError where the text is no override or leads nowhere;
-    whether key and value are right is left to the validation.
+    takes an optional key away. Raises UserError where the text is no override or leads nowhere; whether key and value
+    are right is left to the validation.
     """
     key, equals, text = (part.strip() for part in override.partition("="))
     path = key.split(".")
-    if not equals or not all(path):
+    if not equals or not all(path) or len(path) > _DEEPEST:
         raise UserError(f"--set {override}: write it as section.key=value, such as training.learning_rate=3e-4")
+    if not text:
+        _require_optional(path, schema, override)
     _assign(values, path, _value(text, _holds_text(schema, path)), override)
+
+
+def _require_optional(path: list[str], schema: type[BaseModel], override: str) -> None:
+    """An empty value is what a shell makes of a variable that is not set; it must not pass for the default."""
+    section = section_at(schema, path[:-1])
+    field = section.model_fields.get(path[-1]) if section else None
+    if field is not None and field.default not in (None, (), {}, ""):
+        raise UserError(f"--set {override}: no value; name one (an empty one takes away optional keys alone)")
 
 
 def _value(text: str, meant_as_text: bool) -> Any:
@@ -58,7 +71,8 @@ def _assign(place: Any, path: list[str], value: Any, override: str) -> None:
     if isinstance(place, list):
         _assign_in_list(place, path, value, override)
     elif not isinstance(place, dict):
-        raise UserError(f"--set {override}: {head!r} cannot be set inside of {place!r}; set the key above it instead")
+        inside = place if isinstance(place, str) else type(place).__name__
+        raise UserError(f"--set {override}: {head!r} cannot be set inside of {inside!r}; set the key above it instead")
     elif rest:
         if head == "lora" and (place.get(head) in (None, []) or isinstance(place[head], str)):
             # "auto", an empty list or no table at all: the key goes into one table of defaults.

@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from featherweight.recipe.fields import MOST
 from featherweight.recipe.loading import built_in_recipes
 from featherweight.recipe.messages import section_in
 from featherweight.recipe.schema import Recipe
@@ -26,8 +27,9 @@ A recipe holds every choice of a run, as TOML. `featherweight train` takes a bui
 A key that is left out has its default; an unknown key is refused. On the command line, `--set section.key=value` lays a
 value over the recipe's, written as in TOML or as bare text: `--set training.learning_rate=3e-4` or
 `--set backbone.name=mpnet`. `--set adapter.lora.rank=4` sets the key in every LoRA table, `--set adapter.lora.0.rank=4`
-in the first alone, and an empty value (`--set adapter.lora.alpha=`) brings a default back. The run folder's
-`recipe.toml` has every default written out; training it again repeats the run.
+in the first alone, and an empty value takes an optional key away (`--set data.test=`); for any other key it is refused,
+since it is what a shell makes of a variable that is not set. The run folder's `recipe.toml` has every default written
+out; training it again repeats the run. Numbers without an upper limit below go up to a thousand million.
 """
 _WORDS = {int: "whole number", float: "number", bool: "`true` or `false`", str: "text"}
 _LIMITS = {Gt: ("gt", "above"), Ge: ("ge", "at least"), Lt: ("lt", "below"), Le: ("le", "at most")}
@@ -79,7 +81,8 @@ def _type(field: FieldInfo) -> str:
     for limit in field.metadata:
         if type(limit) in _LIMITS:
             attribute, word = _LIMITS[type(limit)]
-            limits.append(f"{word} {getattr(limit, attribute):,}")
+            value = getattr(limit, attribute)
+            limits += [] if value == MOST else [f"{word} {value:,}"]
     return _words(field.annotation) + (f", {', '.join(limits)}" if limits else "")
 
 

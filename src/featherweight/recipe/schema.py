@@ -26,7 +26,7 @@ class Recipe(Section):
         description="Name of the recipe; the run folder's name starts with it.",
     )
     description: str = Field("", description="One line on what the recipe is for.")
-    budget: Annotated[Whole, BeforeValidator(parse_count), Field(ge=1)] = Field(
+    budget: Annotated[Whole, BeforeValidator(parse_count), Field(ge=1, le=10**12)] = Field(
         1_000_000,
         description="Most trainable parameters that the run may have (100k and 1M are understood); over it, the run is "
         "refused.",
@@ -47,7 +47,7 @@ class Recipe(Section):
     def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a built-in recipe by its name, or a TOML file, and apply ``section.key=value`` overrides.
 
-        An override is written as in TOML, bare text included; an empty value sets the key back to its default.
+        An override is written as in TOML, bare text included; an empty value takes an optional key away.
         Raises UserError, naming file (or override) and key, where anything is not as the recipe reference says.
         """
         from featherweight.recipe.loading import read_recipe

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from featherweight.recipe.fields import (
+    MOST,
+    FractionOrCount,
     Number,
     Section,
     Switch,
@@ -39,9 +41,10 @@ class DataRecipe(Section):
         description="Validation rows on which choices are made; by default `validation_size` is split off the training "
         "rows.",
     )
-    validation_size: Number = Field(
+    validation_size: FractionOrCount = Field(
         0.1,
         gt=0,
+        le=MOST,
         description="Size of the split-off validation set: a fraction of the training rows below 1, a number of rows "
         "from 1 on.",
     )
@@ -62,10 +65,13 @@ class DataRecipe(Section):
         "and stray backslashes.",
     )
     train_rows: Whole | None = Field(
-        None, ge=1, description="Train on a stratified sample of this many rows, drawn by the seed."
+        None, ge=1, le=MOST, description="Train on a stratified sample of this many rows, drawn by the seed."
     )
     max_length: Whole = Field(
-        256, ge=4, description="Tokens kept of a text, special tokens included; longer texts are cut at the end."
+        256,
+        ge=4,
+        le=1_000_000,
+        description="Tokens kept of a text, special tokens included; longer texts are cut at the end.",
     )
 
 
@@ -94,10 +100,11 @@ class LoraLayers(Section):
         description="Encoder layers to adapt: all, lower-half, upper-half, top-4, bottom-4, 0-5, or 0,2,8-11 (0 is the "
         "lowest).",
     )
-    rank: Whole = Field(8, ge=1, description="Rank of the update, r.")
+    rank: Whole = Field(8, ge=1, le=1_000_000, description="Rank of the update, r.")
     alpha: Number | None = Field(
         None,
         gt=0,
+        le=MOST,
         description="Scale: the update is multiplied by alpha / rank; by default alpha is twice the rank.",
     )
 
@@ -114,7 +121,7 @@ LoraTables = Annotated[
 ]
 ClassWeights = Annotated[
     Annotated[Literal["none", "balanced"], Tag("union:words")]
-    | Annotated[tuple[Annotated[Number, Field(ge=0)], ...], Tag("union:list")],
+    | Annotated[tuple[Annotated[Number, Field(ge=0, le=MOST)], ...], Tag("union:list")],
     Discriminator(words_or_list),
 ]
 
@@ -164,31 +171,38 @@ class AdapterRecipe(Section):
 class TrainingRecipe(Section):
     """The optimisation."""
 
-    epochs: Number = Field(3.0, gt=0, description="Passes over the training rows; a fraction stops inside one.")
-    max_steps: Whole | None = Field(
-        None, ge=1, description="Stop after this many optimizer steps, whatever the epochs say."
+    epochs: Number = Field(
+        3.0, gt=0, le=10_000, description="Passes over the training rows; a fraction stops inside one."
     )
-    batch_size: Whole = Field(32, ge=1, description="Rows in a batch at the most.")
+    max_steps: Whole | None = Field(
+        None, ge=1, le=MOST, description="Stop after this many optimizer steps, whatever the epochs say."
+    )
+    batch_size: Whole = Field(32, ge=1, le=MOST, description="Rows in a batch at the most.")
     batch_tokens: Whole = Field(
         8192,
         ge=16,
+        le=MOST,
         description="Tokens in a batch at the most, padding included; long texts make smaller batches.",
     )
-    accumulate: Whole = Field(1, ge=1, description="Batches whose gradients are added up before an optimizer step.")
+    accumulate: Whole = Field(
+        1, ge=1, le=MOST, description="Batches whose gradients are added up before an optimizer step."
+    )
     learning_rate: Number = Field(5e-4, gt=0, description="Peak learning rate of AdamW.")
     lora_plus_ratio: Number = Field(
-        1.0, gt=0, description="Learning rate of the LoRA B matrices as a multiple of `learning_rate` (LoRA+)."
+        1.0, gt=0, le=MOST, description="Learning rate of the LoRA B matrices as a multiple of `learning_rate` (LoRA+)."
     )
-    weight_decay: Number = Field(0.0, ge=0, description="AdamW's decoupled weight decay on matrices; biases have none.")
+    weight_decay: Number = Field(
+        0.0, ge=0, le=MOST, description="AdamW's decoupled weight decay on matrices; biases have none."
+    )
     clip: Number = Field(
-        1.0, ge=0, description="Gradient norm above which gradients are scaled down; 0 turns clipping off."
+        1.0, ge=0, le=MOST, description="Gradient norm above which gradients are scaled down; 0 turns clipping off."
     )
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "linear",
         description="Learning rate after the warm-up: constant, or falling to zero linearly or along a cosine.",
     )
-    warmup: Number = Field(
-        0.06, ge=0, description="Warm-up: a fraction of all steps below 1, a number of steps from 1 on."
+    warmup: FractionOrCount = Field(
+        0.06, ge=0, le=MOST, description="Warm-up: a fraction of all steps below 1, a number of steps from 1 on."
     )
     label_smoothing: Number = Field(
         0.0, ge=0, lt=1, description="Share of each label's weight spread evenly over all classes."
@@ -200,11 +214,12 @@ class TrainingRecipe(Section):
     early_stopping: Whole = Field(
         0,
         ge=0,
+        le=MOST,
         description="Stop after this many evaluations without a better validation accuracy, or a better loss at "
         "the same accuracy; 0 never stops early.",
     )
     evaluate_every: Whole = Field(
-        500, ge=1, description="Optimizer steps between two evaluations on the validation rows."
+        500, ge=1, le=MOST, description="Optimizer steps between two evaluations on the validation rows."
     )
     keep: Literal["best", "last"] = Field(
         "best", description="Adapter that is saved: the best by validation accuracy, or the last."
@@ -218,11 +233,20 @@ class TrainingRecipe(Section):
         description="Keep the backbone's own dropout while training; off, the frozen encoder is deterministic and a "
         "step is faster.",
     )
-    checkpoint_steps: int = Field(
-        1000, ge=1, description="Optimizer steps between two checkpoints, from which an interrupted run goes on."
+    prefix_cache: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compute the states of the frozen layers below the lowest trained one once, and keep them on the "
+        "disk for all epochs, seeds and trials; auto does so from two epochs on, where the result is the same bit for "
+        "bit and the disk has room.",
     )
-    checkpoint_seconds: float = Field(
-        300, gt=0, description="A checkpoint is also due after this many seconds without one."
+    checkpoint_steps: Whole = Field(
+        1000,
+        ge=1,
+        le=MOST,
+        description="Optimizer steps between two checkpoints, from which an interrupted run goes on.",
+    )
+    checkpoint_seconds: Number = Field(
+        300, gt=0, le=MOST, description="A checkpoint is also due after this many seconds without one."
     )
     trackers: Annotated[tuple[Tracker, ...], AfterValidator(each_once)] = Field(
         (), description="Experiment trackers that receive the history as well, through Accelerate."
@@ -237,5 +261,7 @@ class EvaluationRecipe(Section):
         description="Further labelled sets, from other distributions than the training data; read like `data.test`, or "
         "made from it: `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",
     )
-    bins: Whole = Field(15, ge=2, description="Confidence bins of the calibration error and the reliability diagram.")
-    mistakes: Whole = Field(20, ge=0, description="Number of the surest mistakes that the report shows.")
+    bins: Whole = Field(
+        15, ge=2, le=1_000, description="Confidence bins of the calibration error and the reliability diagram."
+    )
+    mistakes: Whole = Field(20, ge=0, le=10_000, description="Number of the surest mistakes that the report shows.")

@@ -16,8 +16,8 @@ PERTURBATIONS = ("casing", "typos", "headline", "entities")
 # Thousands may be grouped by "_" or ","; a lone "1,5" is refused, since half of its readers would take it for 1.5.
 _COUNT = re.compile(r"(?P<digits>\d{1,3}(?:[,_]\d{3})+|\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?)\s*(?P<unit>[kKmM]?)", re.ASCII)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
-_RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", re.ASCII)
-_SIDE = re.compile(r"(top|bottom)-(\d+)", re.ASCII)
+_RANGE = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", re.ASCII)
+_SIDE = re.compile(r"(top|bottom)-(\d{1,6})", re.ASCII)
 
 
 def parse_count(value: Any) -> Any:

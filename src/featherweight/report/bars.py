@@ -48,11 +48,11 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
 
 
 def draw_weigh_in(axes: Axes, weigh: dict[str, Any], *, two_lines: bool = True) -> None:
-    """Each component begins where the one before ends; the last row is their sum, before the line of the budget.
+    """Each component begins where the one before ends; the last row is their sum, before the line of a budget.
 
     ``two_lines`` breaks long names after the first comma; without, small type keeps them on one.
     """
-    parts, total, budget = weigh["components"], weigh["total"], weigh["budget"]
+    parts, total, budget = weigh["components"], weigh["total"], weigh.get("budget")
     counts, names = [part["parameters"] for part in parts], [*(part["name"] for part in parts), "total"]
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]) if counts else np.zeros(0)
     colours = [KIND_COLOURS.get(part["kind"], MUTED) for part in parts]
@@ -62,15 +62,20 @@ def draw_weigh_in(axes: Axes, weigh: dict[str, Any], *, two_lines: bool = True) 
     if not two_lines:
         axes.tick_params(axis="y", labelsize=7.5)
     axes.get_yticklabels()[-1].set_weight("bold")
+    axes.set_xlim(0, max(budget or 0, total) * 1.006)
+    if budget:
+        _budget_line(axes, budget, total)
+    _count_axis(axes)
+    column(axes, 0.8, "", [*(f"{count:,}" for count in counts), f"{total:,}"])
+    axes.texts[-1].set_weight("bold")
+
+
+def _budget_line(axes: Axes, budget: int, total: int) -> None:
     axes.axvline(budget, color=INK, lw=1.4)
-    axes.set_xlim(0, max(budget, total) * 1.006)
     axes.annotate(
         f"budget {budget:,}, {budget - total:,} to spare", (budget, 1), (0, 4),
         xycoords=("data", "axes fraction"), textcoords="offset points", ha="right", va="bottom", color=INK, gid="above",
     )  # fmt: skip
-    _count_axis(axes)
-    column(axes, 0.8, "", [*(f"{count:,}" for count in counts), f"{total:,}"])
-    axes.texts[-1].set_weight("bold")
 
 
 def component_names(weigh: dict[str, Any]) -> list[str]:

@@ -74,7 +74,7 @@ def render(comparison: Comparison) -> str:
     )
     with drawing():
         # Markup: the drawing library has escaped the texts inside.
-        pictures = {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(comparison).items()}
+        pictures = {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(comparison).items()}  # noqa: S704
     return pages.get_template("comparison.html.j2").render(
         comparison=comparison,
         headline=headline(comparison),

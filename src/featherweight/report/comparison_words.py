@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from featherweight.comparison import Comparison, Round
+from featherweight.data.spreadsheets import safe_cell
 from featherweight.evaluation.pairs import Difference
 from featherweight.report.comparison_tables import (
     Table,
@@ -88,7 +89,7 @@ def markdown(comparison: Comparison) -> str:
     """The whole comparison as Markdown."""
     parts = [f"# {_escaped(headline(comparison))}", *map(_escaped, comparison.notes)]
     for table in tables(comparison):
-        parts += [f"## {table.title}", _markdown_table(table)]
+        parts += [f"## {table.title}", markdown_table(table)]
     for title, pairs in sections(comparison).items():
         parts += [f"## {title}", "\n".join(f"- {_escaped(pair.words)}" for pair in pairs)]
     parts += [" ".join(map(_escaped, comparison.baseline_notes))] if comparison.baselines else []
@@ -144,19 +145,20 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     if rows:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """A table as Markdown: words to the left, figures to the right."""
     rule = ["---"] * table.words + ["---:"] * (len(table.columns) - table.words)
     lines = [table.columns, rule, *([_escaped(cell) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _escaped(text: str) -> str:
-    # A "<" before a blank is what it is; before anything else Markdown might take it for a tag.
-    return re.sub(r"<(?! )", "&lt;", text.replace("|", "\\|").replace("\n", " "))
+    # A "<" before a blank is what it is; before anything else Markdown might take it for a tag. Brackets make links.
+    return re.sub(r"<(?! )", "&lt;", re.sub(r"([|\[\]`])", r"\\\1", text).replace("\n", " "))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.errors import UserError
+from featherweight import layout
+from featherweight.recipe.loading import read_recipe
 from featherweight.run import Run, read_history, read_json
 
 STEP_KEYS = ("step", "epoch", "loss", "accuracy", "learning_rate", "seconds")
@@ -22,6 +23,7 @@ class Contents:
 
     folder: Path
     recipe_text: str
+    """Empty for what was trained elsewhere."""
     recipe: dict[str, Any]
     environment: dict[str, Any]
     weigh: dict[str, Any]
@@ -58,13 +60,14 @@ class Contents:
         """What this run folder lacks, a sentence each, with what would mend it."""
         notes = []
         if not self.judged:
-            notes.append("Not evaluated yet: `featherweight evaluate` adds accuracy, confusion matrix and calibration.")
+            how = "`featherweight evaluate`" if self.recipe_text else "--data"
+            notes.append(f"Not evaluated yet: {how} adds accuracy, confusion matrix and calibration.")
         elif self.judged[0] != "test":
             notes.append(
                 "No test set: the headline holds for the validation rows, on which the adapter was chosen; expect "
                 "somewhat less on new texts."
             )
-        if not self.has_curves:
+        if not self.has_curves and self.recipe_text:
             notes.append("No training history: there are no curves.")
         notes += [f"{name}.json is missing." for name in ("weigh", "environment") if not getattr(self, name)]
         return notes
@@ -77,7 +80,7 @@ class Contents:
             found.append(f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps.")
         if self.verification.get("identical") is False:
             found.append("The saved adapter, reloaded, does not give the logits of the trained model.")
-        if self.weigh and self.weigh["total"] > self.weigh["budget"]:
+        if self.weigh and self.weigh["total"] > self.weigh.get("budget", self.weigh["total"]):
             found.append("The run trained more parameters than its budget allows.")
         return found
 
@@ -87,15 +90,28 @@ def read_contents(run_folder: str | Path) -> Contents:
     folder = Run(run_folder).folder
     parts = {name: _json(folder / f"{name}.json") for name in ("environment", "weigh", "evaluation", "verification")}
     steps, validations = _history(folder / "history.jsonl")
-    try:
-        text = (folder / "recipe.toml").read_text("utf-8")
-        return Contents(folder, text, tomllib.loads(text), **parts, steps=steps, validations=validations)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder / 'recipe.toml'}: damaged: {error}") from None
+    path = folder / "recipe.toml"
+    _, recipe = read_recipe(path)
+    layout.require(recipe, layout.RecipeNamed, path)
+    return Contents(folder, path.read_text("utf-8"), recipe, **parts, steps=steps, validations=validations)
+
+
+def contents_of_peft(
+    folder: Path,
+    backbone: str,
+    weigh: dict[str, Any],
+    evaluation: dict[str, Any],
+    environment: dict[str, Any],
+    tensors: int,
+) -> Contents:
+    """What is known of a classifier that PEFT saved: no recipe, no history; so many ``tensors`` were found in place."""
+    recipe = {"name": folder.resolve().name, "backbone": {"name": backbone}}
+    steps = {key: np.zeros(0) for key in STEP_KEYS}
+    return Contents(folder, "", recipe, environment, weigh, evaluation, {"tensors": tensors}, steps, [])
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
+    return read_json(path) if os.path.lexists(path) else {}
 
 
 def _history(path: Path) -> tuple[dict[str, NDArray[np.float64]], list[dict[str, Any]]]:

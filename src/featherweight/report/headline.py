@@ -34,8 +34,8 @@ def facts(run: Contents) -> list[Fact]:
         found.append(Fact(name, value, f"95% interval {low} to {high}"))
         found.append(Fact("Macro-F1", f"{figures['macro_f1']:.3f}", f"mean over {classes} classes"))
     if run.weigh:
-        total, budget = run.weigh["total"], run.weigh["budget"]
-        note = f"{total / budget:.0%} of the budget of {budget:,}"
+        total, budget = run.weigh["total"], run.weigh.get("budget")
+        note = f"{total / budget:.0%} of the budget of {budget:,}" if budget else "each tensor counted once"
         found.append(Fact("Trained parameters", f"{total:,}", note))
     found += _backbone(run) + _time(run)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from featherweight.manifest import renew_manifest
 from featherweight.report import headline
 from featherweight.report.bars import MOST_CLASSES
 from featherweight.report.confusion import MOST_NUMBERED, most_confused
@@ -24,9 +25,16 @@ def write_report(run_folder: str | Path) -> Path:
     no run or one of its files is damaged.
     """
     run = read_contents(run_folder)
-    path = run.folder / "report.html"
-    write_whole(path, render(run))
+    path, page = run.folder / "report.html", render(run)
+    # Before the page itself, which marks a run as complete.
+    renew_manifest(run.folder, report=page)
+    write_whole(path, page)
     return path
+
+
+def write_page(contents: Contents, path: Path) -> None:
+    """Write the page of what is no run into a file of its own, whole or not at all."""
+    write_whole(path, render(contents))
 
 
 def render(run: Contents) -> str:
@@ -58,7 +66,7 @@ def _pictures(run: Contents) -> dict[str, Any]:
 
     with drawing():
         # Markup: the drawing library has escaped the texts inside.
-        return {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(run).items()}
+        return {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(run).items()}  # noqa: S704
 
 
 def _cut(text: str) -> str:
@@ -113,6 +121,8 @@ def _verification(run: Contents) -> list[str]:
     """What was compared after the training, a sentence each."""
     subjects = {"reloaded": "Reloaded in a fresh process", "peft": "Loaded by PEFT alone"}
     said = []
+    if tensors := run.verification.get("tensors"):
+        said.append(f"Loaded by PEFT: all {tensors:,} tensors of the file stand in the model, and none was drawn anew.")
     for key, subject in subjects.items():
         found = run.verification.get(key)
         if found and not found["largest_difference"]:

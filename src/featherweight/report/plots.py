@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featherweight.manifest import renew_manifest
 from featherweight.report.bars import component_names, draw_per_class, draw_shift, draw_weigh_in, shown_classes
 from featherweight.report.confusion import draw_confusion, matrix_inches
 from featherweight.report.contents import Contents, read_contents
@@ -46,7 +47,9 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
             figures = {"curves": _side_by_side(run), **figures}
         if curves or run.judged or run.weigh:
             figures["summary"] = draw_summary(run)
-        return [save_png(figure, folder / f"{name}.png") for name, figure in figures.items()]
+        pictures = [save_png(figure, folder / f"{name}.png") for name, figure in figures.items()]
+    renew_manifest(run.folder, pictures)
+    return pictures
 
 
 def available(run: Contents) -> dict[str, Callable[[], Figure]]:
@@ -65,7 +68,7 @@ def available(run: Contents) -> dict[str, Callable[[], Figure]]:
         rows = shown_classes(figures)
         found["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
         found["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
-    if run.weigh:
+    if run.weigh.get("components"):
         names = component_names(run.weigh)
         found["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh), 0.36)
     if run.shift and run.judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import unicodedata
 import warnings
@@ -83,13 +84,18 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save_png(figure: Figure, path: Path) -> Path:
     """Write a white-backed PNG, whole or not at all."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.12)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data.getvalue())
+    part.write_bytes(png_data(figure))
     part.replace(path)
     return path
+
+
+def png_data(figure: Figure) -> bytes:
+    """The figure as a white-backed PNG."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.12)
+    return data.getvalue()
 
 
 def to_svg(figure: Figure, label: str) -> str:
@@ -139,7 +145,7 @@ def legend_above(axes: Axes, columns: int = 4) -> None:
 def title_above(axes: Axes, title: str) -> None:
     """A title that leaves room for what stands between it and the axes: legend, budget, headings."""
     legend = axes.get_legend()
-    lines = len(legend.get_texts()) if legend and legend._ncols == 1 else 1
+    lines = math.ceil(len(legend.get_texts()) / legend._ncols) if legend else 1
     labelled = legend or any(text.get_gid() == "above" for text in axes.texts)
     axes.set_title(title, pad=8 + 14 * lines if labelled else 8)
 

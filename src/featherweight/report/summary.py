@@ -36,9 +36,10 @@ def draw_summary(run: Contents) -> Figure:
     figures = run.judged[1] if run.judged else {}
     _panel(figure, "Loss", (0.55, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_loss(axes, run)))
     _panel(figure, "Accuracy", (4.95, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_accuracy(axes, run)))
-    few = len(run.weigh.get("components", ())) <= MOST_COMPONENTS
+    components = run.weigh.get("components", ())
+    few = len(components) <= MOST_COMPONENTS
     place = (1.75, 0.3, 3.1, 2.35) if few else (2.5, 0.3, 2.35, 2.35)
-    _panel(figure, "Weigh-in", place, run.weigh and (lambda axes: draw_weigh_in(axes, run.weigh, two_lines=few)))
+    _panel(figure, "Weigh-in", place, components and (lambda axes: draw_weigh_in(axes, run.weigh, two_lines=few)))
     place = (6.4, 0.45, 2.15, 2.05)
     _panel(figure, "Reliability", place, figures and (lambda axes: draw_reliability(axes, figures, square=False)))
     place = (9.9, 3.05, 3.0, 3.0)

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from featherweight.errors import UserError
+from featherweight.run import sync_folder
 
 _STATE, _TENSORS, _KEPT = "state.json", "tensors.safetensors", 2
+_DAMAGE = (OSError, ValueError, RecursionError, SafetensorError)
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def save_checkpoint(
     folder: Path,
     trainable: Mapping[str, nn.Parameter],
-    best: Mapping[str, torch.Tensor],
+    best: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
 ) -> None:
-    """Write ``folder/step-N`` beside and rename it, with a checksum of the tensors; the last two are kept."""
+    """Write ``folder/step-N`` beside and rename it, with a checksum of tensors and state; the last two are kept."""
     tensors = {f"adapter/{name}": parameter.detach() for name, parameter in trainable.items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
     for name, parameter in trainable.items():
@@ -36,29 +39,39 @@ def save_checkpoint(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     save_file({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}, part / _TENSORS)
-    checksum = _sha256(part / _TENSORS)
+    checksum = _checksum(part / _TENSORS, state)
     (part / _STATE).write_text(json.dumps({**state, "sha256": checksum}) + "\n", "utf-8")
-    _sync(part)
+    sync_folder(part)
     final = folder / f"step-{state['step']}"
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
-    _sync(folder)
-    for old in _checkpoints(folder)[_KEPT:]:
-        shutil.rmtree(old)
+    sync_folder(folder)
+    _remove_others(folder, final)
+
+
+def _remove_others(folder: Path, newest: Path) -> None:
+    """Keep ``newest`` and the one before it; of a later step there are only damaged ones, which a resume passed by."""
+    checkpoints = _checkpoints(folder)
+    place = checkpoints.index(newest)
+    for other in checkpoints[:place] + checkpoints[place + _KEPT :]:
+        shutil.rmtree(other)
 
 
 def load_checkpoint(
-    folder: Path, trainable: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Any], dict[str, torch.Tensor], list[str]]:
+    folder: Path, trainable: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, expected: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
     """Restore the newest sound checkpoint in place: its state, the best adapter so far, and warnings on damaged ones.
 
-    Raises UserError where no sound checkpoint is there.
+    ``expected`` is a state whose keys and types the stored one must have. Nothing is changed before all of a
+    checkpoint has proven sound and of the trained shapes. Raises UserError where there is no such checkpoint.
     """
     warnings: list[str] = []
     for candidate in _checkpoints(folder):
         try:
             state, tensors = _read(candidate)
-        except (OSError, ValueError) as error:
+            _require_state(state, expected)
+            _require_tensors(tensors, trainable)
+        except _DAMAGE as error:
             warnings.append(f"{candidate}: damaged ({error}); the checkpoint before it is used")
             continue
         for name, parameter in trainable.items():
@@ -66,7 +79,26 @@ def load_checkpoint(
             optimizer.state[parameter] = _moments(tensors, name, parameter)
         best = {key.removeprefix("best/"): value for key, value in tensors.items() if key.startswith("best/")}
         return state, best, warnings
-    raise UserError("\n".join([*warnings[-1:], f"{folder}: no sound checkpoint to resume from; start the run anew"]))
+    raise _none_sound(folder, [warning.replace("; the checkpoint before it is used", "") for warning in warnings])
+
+
+def require_sound(folder: Path) -> None:
+    """Raise UserError where there are checkpoints and all are damaged, before a resume writes anything."""
+    reasons = []
+    for candidate in _checkpoints(folder):
+        try:
+            _read(candidate)
+        except _DAMAGE as error:
+            reasons.append(f"{candidate}: damaged ({error})")
+        else:
+            return
+    if reasons:
+        raise _none_sound(folder, reasons)
+
+
+def _none_sound(folder: Path, reasons: Sequence[str]) -> UserError:
+    none = f"{folder}: no sound checkpoint to resume from; train anew in another folder"
+    return UserError("\n".join([*reasons[:1], none]))
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -74,9 +106,9 @@ def has_checkpoint(folder: Path) -> bool:
     return bool(_checkpoints(folder))
 
 
-def _moments(tensors: dict[str, torch.Tensor], name: str, parameter: nn.Parameter) -> dict[str, torch.Tensor]:
+def _moments(tensors: dict[str, Tensor], name: str, parameter: nn.Parameter) -> dict[str, Tensor]:
     moments = {}
-    for key in ("step", "exp_avg", "exp_avg_sq"):
+    for key in _MOMENTS:
         tensor = tensors.get(f"optimizer/{key}/{name}")
         if tensor is not None:
             moments[key] = tensor if key == "step" else tensor.to(parameter.device)
@@ -88,21 +120,42 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """State and tensors as they were written. Raises OSError or ValueError on anything else."""
     state = json.loads((folder / _STATE).read_text("utf-8"))
-    if _sha256(folder / _TENSORS) != state["sha256"]:
-        raise ValueError("the checksum of its tensors does not match")
+    if not isinstance(state, dict) or "sha256" not in state:
+        raise ValueError(f"{_STATE} holds no checksum")
+    if state.pop("sha256") != _checksum(folder / _TENSORS, state):
+        raise ValueError("its checksum does not match")
     return state, load_file(folder / _TENSORS)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _require_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    for key, example in expected.items():
+        kinds = (int, float) if isinstance(example, float) else type(example)
+        if not isinstance(state.get(key), kinds):
+            raise ValueError(f"{_STATE} has no {key} that can be used")
 
 
-def _sync(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        if path.is_file() or path == folder:
-            descriptor = os.open(path, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
+def _require_tensors(tensors: Mapping[str, Tensor], trainable: Mapping[str, nn.Parameter]) -> None:
+    """Every parameter with its shape; its moments and the best adapter whole, or not there at all."""
+    shapes = {f"adapter/{name}": parameter.shape for name, parameter in trainable.items()}
+    if any(key.startswith("best/") for key in tensors):
+        shapes |= {f"best/{name}": parameter.shape for name, parameter in trainable.items()}
+    for name, parameter in trainable.items():
+        if any(f"optimizer/{key}/{name}" in tensors for key in _MOMENTS):
+            shapes |= {f"optimizer/{key}/{name}": parameter.shape for key in _MOMENTS[1:]}
+            shapes[f"optimizer/step/{name}"] = torch.Size()
+    for key, shape in shapes.items():
+        if key not in tensors or tensors[key].shape != shape:
+            raise ValueError(f"{_TENSORS} has no {key} of shape {tuple(shape)}")
+    if unknown := sorted(tensors.keys() - shapes.keys()):
+        raise ValueError(f"{_TENSORS} holds {unknown[0]}, which is not trained")
+
+
+def _checksum(tensors: Path, state: Mapping[str, Any]) -> str:
+    """SHA-256 over the file of tensors and the state, in hexadecimal digits."""
+    with tensors.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(json.dumps(state, sort_keys=True).encode())
+    return digest.hexdigest()

@@ -6,8 +6,11 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from featherweight.run import write_whole
 
 
 class History:
@@ -37,24 +40,27 @@ class History:
         if self._file:
             self._file.close()
 
-    def cut_after(self, step: int) -> None:
-        """Drop torn lines and all records after ``step``: a resumed run writes them anew."""
+    def cut_after(self, step: int) -> list[str]:
+        """Drop torn lines and all records after ``step``: a resumed run writes them anew.
+
+        Returns a warning where records of steps up to ``step`` are lost: they were on the disk before its checkpoint.
+        """
         if not self._path or not self._file:
-            return
+            return []
         self._file.close()
-        kept = [line for line, record in _whole_lines(self._path) if record["step"] <= step]
-        part = self._path.with_name(self._path.name + ".part")
-        part.write_text("".join(kept), "utf-8")
-        part.replace(self._path)
+        kept = [(line, record) for line, record in _whole_lines(self._path) if record["step"] <= step]
+        write_whole(self._path, "".join(line for line, _ in kept))
         self._file = self._path.open("a", encoding="utf-8")
+        lost = step - len({record["step"] for _, record in kept if record.get("kind") == "step"})
+        return [f"{self._path}: damaged: the records of {lost:,} of {step:,} steps are lost"] if lost else []
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for line in path.read_text("utf-8").splitlines(keepends=True):
-        try:
-            yield line, json.loads(line)
-        except json.JSONDecodeError:
-            return
+    for line in path.read_text("utf-8", errors="replace").splitlines(keepends=True):
+        with suppress(json.JSONDecodeError):
+            record = json.loads(line)
+            if line.endswith("\n") and isinstance(record, dict) and isinstance(record.get("step"), int):
+                yield line, record
 
 
 def _short(value: Any) -> Any:

@@ -15,20 +15,22 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from featherweight.data.batches import Encoded, collate
+from featherweight.data.batches import Encoded, collate, sorted_batches
 from featherweight.environment import peak_memory_bytes
 from featherweight.errors import FeatherweightError
-from featherweight.model.engine import Engine
+from featherweight.model.engine import Engine, return_memory
 from featherweight.model.inference import predict_logits
 from featherweight.model.network import Network
-from featherweight.recipe import Recipe
+from featherweight.recipe import Recipe, TrainingRecipe
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.history import History
 from featherweight.training.loss import class_weights, summed_loss
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.order import StepOrder
+from featherweight.training.prefix import Prefix, keep_prefix, plan_prefix
 
 Record = dict[str, Any]
+_STEPS_TO_RETURN_MEMORY = 50  # often enough to bound it; more often would be felt
 
 
 class Listener(Protocol):
@@ -36,6 +38,9 @@ class Listener(Protocol):
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
         """The loop begins; ``notes`` say what was chosen and why."""
+
+    def noted(self, message: str) -> None:
+        """Something to know came up after the beginning."""
 
     def stepped(self, record: Record) -> None:
         """An optimizer step is done; the record is history.jsonl's."""
@@ -98,15 +103,18 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     notes: list[str] = []
     history = History(job.folder / "history.jsonl" if job.accelerator.is_main_process else None)
     if resume:
-        stored, job.best, notes = load_checkpoint(job.folder / "checkpoint", job.network.trainable(), optimizer)
+        place, expected = job.folder / "checkpoint", asdict(state)
+        stored, job.best, notes = load_checkpoint(place, job.network.trainable(), optimizer, expected)
         state = LoopState(**{key: stored[key] for key in asdict(state)})
         if job.accelerator.scaler and stored.get("scaler"):
             job.accelerator.scaler.load_state_dict(stored["scaler"])
-    history.cut_after(state.step)
+    notes += history.cut_after(state.step)
+    left = order.epochs_after(state.step)
+    prefix, more = plan_prefix(job, left, lambda: [rows for rows, _ in _pieces(job, order.batches(0))])
     for listener in job.listeners:
-        listener.started(order.total_steps, state.step, [*job.notes, *notes])
+        listener.started(order.total_steps, state.step, [*job.notes, *notes, *more])
     try:
-        _run_steps(job, order, optimizer, state, history)
+        _run_steps(job, order, optimizer, state, history, prefix)
     finally:
         history.close()
     if job.recipe.training.keep == "best":
@@ -114,16 +122,21 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     return state
 
 
-def _run_steps(job: Job, order: StepOrder, optimizer: Any, state: LoopState, history: History) -> None:
+def _run_steps(
+    job: Job, order: StepOrder, optimizer: Any, state: LoopState, history: History, prefix: Prefix | None
+) -> None:
     training = job.recipe.training
     model, optimizer = job.accelerator.prepare(job.network, optimizer)
     assert job.train.labels is not None
     weights = class_weights(job.recipe, job.train.labels, len(job.network.labels)).to(job.engine.device)
     warmup = warmup_steps(training.warmup, order.total_steps)
     clock = _Clock(state.seconds)
+    if prefix is not None:
+        keep_prefix(job, prefix)
+        _raise_if_stopped(job, _agreed(job.accelerator, job.should_stop()), state)
     job.network.train()
     for step, epoch, batches in order.from_step(state.step):
-        if training.early_stopping and state.stale >= training.early_stopping:
+        if _is_patience_over(state, training):
             break
         rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training.schedule)
         set_rate(optimizer, rate)
@@ -136,40 +149,47 @@ def _run_steps(job: Job, order: StepOrder, optimizer: Any, state: LoopState, his
         last = state.step == order.total_steps
         if last or state.step % training.evaluate_every == 0:
             _evaluate(job, state, history, clock)
+            last = last or _is_patience_over(state, training)
         stop = _agreed(job.accelerator, job.should_stop())
         # The last step has a checkpoint too: if saving fails, on a full disk say, the training is not lost.
         if stop or last or clock.checkpoint_due(state.step, training):
             _checkpoint(job, optimizer, state, history)
-        if stop and not last:
-            raise Interrupted(
-                f"stopped after step {state.step}; the same command with --resume --out {job.folder} goes on", stop
-            )
+        if not last:
+            _raise_if_stopped(job, stop, state)
     job.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+
+
+def _raise_if_stopped(job: Job, signal_number: int, state: LoopState) -> None:
+    if signal_number:
+        how = f"the same command with --resume --out {job.folder} goes on"
+        raise Interrupted(f"stopped after step {state.step}; {how}", signal_number)
+
+
+def _is_patience_over(state: LoopState, training: TrainingRecipe) -> bool:
+    return training.early_stopping > 0 and state.stale >= training.early_stopping
 
 
 def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: list[np.ndarray], step: int) -> Record:
     """Forward, backward and update over all batches of one optimizer step; loss is the mean over their rows."""
-    # Dropout's random numbers depend on seed and step alone, so a resumed run draws the same ones.
-    torch.manual_seed(job.recipe.seed * 1_000_003 + step)
+    # Dropout's random numbers depend on seed, step and process alone, so a resumed run draws the same ones.
+    torch.manual_seed((job.recipe.seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
     accelerator, training = job.accelerator, job.recipe.training
     assert job.train.labels is not None
     labels = torch.from_numpy(job.train.labels[np.concatenate(batches)]).to(job.engine.device)
     total_weight = weights[labels].sum()
-    loss_sum, correct, tokens = torch.zeros((), device=job.engine.device), 0, 0
-    for number, rows in enumerate(batches):
-        mine = rows[accelerator.process_index :: accelerator.num_processes]
-        # A process without a row must still take part in the exchange of gradients; its row counts nothing.
-        batch, counts = collate(job.train, mine if len(mine) else rows[:1], job.pad_id), len(mine) > 0
+    loss_sum, correct = torch.zeros((), device=job.engine.device), 0
+    pieces = _pieces(job, batches)
+    for number, (rows, counts) in enumerate(pieces):
+        batch = collate(job.train, rows, job.pad_id)
         assert batch.labels is not None
         target = batch.labels.to(job.engine.device)
-        with accelerator.no_sync(model) if number + 1 < len(batches) else nullcontext():
-            logits = model(batch.input_ids.to(job.engine.device), batch.attention_mask.to(job.engine.device))
+        with accelerator.no_sync(model) if number + 1 < len(pieces) else nullcontext():
+            logits = model(*batch.inputs(job.engine.device))
             loss = summed_loss(logits, target, weights, training.label_smoothing) / total_weight
             # Data-parallel training averages the processes' gradients; their rows are one batch, so undo the mean.
             accelerator.backward(loss * accelerator.num_processes * counts)
         loss_sum += loss.detach() * counts
         correct += int((logits.argmax(-1) == target).sum()) * counts
-        tokens += int(job.train.lengths[rows].sum())
     loss_value, correct = _over_processes(accelerator, loss_sum, correct)
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
@@ -179,9 +199,26 @@ def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: li
         )
     optimizer.step()
     optimizer.zero_grad()
+    if step % _STEPS_TO_RETURN_MEMORY == 0:
+        return_memory()
     count = len(labels)
+    tokens = int(job.train.lengths[np.concatenate(batches)].sum())
     return {"kind": "step", "step": 0, "epoch": 0.0, "loss": loss_value, "accuracy": correct / count,
             "learning_rate": 0.0, "grad_norm": float(norm), "rows": count, "tokens": tokens}  # fmt: skip
+
+
+def _pieces(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
+    """What this process puts through the network one after the other in a step: rows, and whether they count.
+
+    A long batch is cut where its activations would fill the memory; the gradients of the pieces add up to the same.
+    """
+    pieces: list[tuple[np.ndarray, bool]] = []
+    for rows in batches:
+        mine = rows[job.accelerator.process_index :: job.accelerator.num_processes]
+        cuts = sorted_batches(job.train.lengths[mine], batch_tokens=job.engine.piece_tokens)
+        # A process without a row must still take part in the exchange of gradients; its row counts nothing.
+        pieces += [(mine[cut], True) for cut in cuts] or [(rows[:1], False)]
+    return pieces
 
 
 def _agreed(accelerator: Accelerator, signal_number: int) -> int:

@@ -40,6 +40,14 @@ class StepOrder:
                 )
             step += steps
 
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """All batches of an epoch, whether it is trained to its end or not."""
+        return self._batches(epoch)
+
+    def epochs_after(self, first: int) -> int:
+        """How many epochs still have steps after optimizer step ``first``."""
+        return int((np.cumsum(self.steps_of_epochs) > first).sum())
+
     def _draw(self, epoch: int) -> list[np.ndarray]:
         training = self._recipe.training
         limits = {"batch_size": training.batch_size, "batch_tokens": training.batch_tokens}

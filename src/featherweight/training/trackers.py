@@ -20,6 +20,9 @@ class TrackerListener:
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
         """Nothing is sent at the start beyond the recipe."""
 
+    def noted(self, message: str) -> None:
+        """Trackers take figures alone."""
+
     def stepped(self, record: dict[str, Any]) -> None:
         """Send a step's figures under ``train/``."""
         self._send("train", record)

@@ -1,0 +1,145 @@
+"""What each decision about the engine brings: the training as it is, and with one thing undone or added.
+
+    python benchmarks/changes.py --backbone minilm --steps 40 --repeats 5
+    python benchmarks/changes.py --only lean,pieces
+
+Each change was given a prediction before it was measured; both are in the result, and ``tables.py`` brings them into
+docs/design/speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contest import Contestant, interleaved, play, say
+from jobs import BATCH, add_job_options, backbone_label, training_job, without_tracebacks
+from recording import RESULTS, new_record, ratio_spread, save, spread
+from train import select
+
+SHIPPED = "shipped"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is done otherwise than shipped."""
+
+    name: str
+    label: str
+    predicted: str
+    """What was expected of it before it was measured: the speed against the shipped engine's."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: int = 1
+
+
+CHANGES = (
+    Change("lean", "transformers' own forward pass", "0.8 to 0.9: more copies, separate q, k, v",
+           {"change": "without_lean_pass"}),
+    Change("sdpa", "transformers' pass, scaled_dot_product_attention", "0.5 to 0.6: its 16-bit backward is slow here",
+           {"change": "scaled_dot_product"}),
+    Change("frozen-fp32", "transformers' pass, frozen weights in fp32 under autocast", "0.7: a cast at each use",
+           {"change": "frozen_in_fp32"}),
+    Change("fp32", "everything in fp32", "0.25 to 0.3: the ratio of the matrix peaks", {"precision": "fp32"}),
+    Change("dropout", "the frozen encoder's own dropout on", "0.6: masks are dear on a processor",
+           {"encoder_dropout": True}),
+    Change("order", "batches in random order", "0.55: nearly half of the tokens would be padding",
+           {"change": "random_order"}),
+    Change("whole", "batches whole, not in pieces", "1.0, and more memory", {"change": "whole_batches"}),
+    Change("pieces", "pieces of 1,024 tokens in place of 2,048", "0.97, and less memory", {"change": "small_pieces"}),
+    Change("glibc", "memory not bounded (oneDNN's cache, glibc's gaps)", "1.0, and twice the memory",
+           {"change": "as_glibc_likes"}),
+    Change("huge-pages", "huge pages for large tensors", "1.02: fewer page faults",
+           environment={"THP_MEM_ALLOC_ENABLE": "1"}),
+    Change("pinned", "threads pinned to cores", "1.0 on two cores",
+           environment={"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}),
+    Change("collate", "each batch made ready twice", "0.995: a batch is ready in well under a millisecond",
+           {"change": "slow_collate"}),
+    Change("processes", "two processes of one thread each", "1.0 to 1.1: no barriers, two copies of everything",
+           processes=2),
+    Change("compiled", "torch.compile, compile time counted", "below 0.5 over so few steps, 1.0 after it",
+           {"change": "compiled"}),
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    path = measure(options)
+    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, those of the job included."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_job_options(parser)
+    parser.add_argument("--steps", type=int, default=40, help=f"batches of {BATCH} rows (default: 40)")
+    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
+    parser.add_argument("--only", help="changes, by commas: " + ", ".join(change.name for change in CHANGES))
+    parser.add_argument("--name", help="name of the result (default: changes-BACKBONE)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
+    return parser
+
+
+def contestants(only: str | None) -> list[Contestant]:
+    """The shipped engine first, then each change."""
+    shipped = Contestant(SHIPPED, "as shipped", "changed_run.py", {"warm_up": 3})
+    changed = [
+        Contestant(change.name, change.label, "changed_run.py", {"warm_up": 3, **change.settings},
+                   note=change.predicted, processes=change.processes, environment=change.environment)
+        for change in CHANGES
+    ]  # fmt: skip
+    return [shipped, *select(changed, only)]
+
+
+def measure(options: argparse.Namespace) -> Path:
+    """Play all repeats, keep what is measured after every run, and return the file of the result."""
+    chosen = contestants(options.only)
+    options.rows = options.steps * BATCH
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        job = training_job(options, folder, rows=options.rows, epochs=1.0)
+        settings = {"backbone": backbone_label(options.backbone), "roles": job.settings["roles"], "rank": options.rank}
+        settings |= {"steps": options.steps, "repeats": options.repeats}
+        name = options.name or f"changes-{settings['backbone']}"
+        record = new_record("changes", name, settings=settings, data=job.data, seeds=[options.seed])
+        record["contestants"] = {one.name: {"label": one.label, "note": one.note} for one in chosen}
+        for repeat, one in interleaved(chosen, options.repeats):
+            result = play(one, {**job.settings, "seed": options.seed, "skip_steps": 0}, folder)
+            record["runs"].append({"contestant": one.name, "repeat": repeat, **result})
+            save(record, options.results, whole=False)
+            say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {_in_short(result)}")
+        record["summary"] = summarise(record["runs"], [one.name for one in chosen])
+    return save(record, options.results)
+
+
+def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Speed, speed against the shipped engine's of the same turn, and memory."""
+    speeds = {name: _by_repeat(runs, name, "samples_per_second") for name in names}
+    return {
+        name: {
+            "samples_per_second": spread(speeds[name]),
+            "against_shipped": ratio_spread(speeds[name], speeds[SHIPPED]) if name != SHIPPED else None,
+            "peak_memory_bytes": spread(_by_repeat(runs, name, "peak_memory_bytes")),
+            "failed": next((run["failed"] for run in runs if run["contestant"] == name and "failed" in run), None),
+        }
+        for name in names
+    }
+
+
+def _by_repeat(runs: Sequence[dict[str, Any]], name: str, key: str) -> list[Any]:
+    own = sorted((run for run in runs if run["contestant"] == name), key=lambda run: run["repeat"])
+    return [run.get(key) for run in own]
+
+
+def _in_short(result: dict[str, Any]) -> str:
+    if "failed" in result:
+        return f"failed: {result['failed']}"
+    return f"{result['samples_per_second']:.1f} samples/s, {result['peak_memory_bytes'] / 1e9:.2f} GB"
+
+
+if __name__ == "__main__":
+    without_tracebacks(main)

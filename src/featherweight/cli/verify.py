@@ -1,0 +1,48 @@
+"""`featherweight verify RUN`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featherweight.cli.arguments import RunArgument
+
+if TYPE_CHECKING:
+    from featherweight.claims import Check
+
+NAME = "verify"
+
+
+def command(
+    run: RunArgument,
+    json_output: Annotated[bool, typer.Option("--json", help="Print all checks as JSON.")] = False,
+) -> None:
+    """Look again at all that a finished run claims: files, count, history, predictions and figures."""
+    from featherweight.claims import verdict, verify_run
+
+    checks = verify_run(run)
+    if json_output:
+        import json
+
+        rows = [{"check": check.name, "result": check.result, "found": check.found} for check in checks]
+        print(json.dumps({"verdict": verdict(checks), "checks": rows}, indent=2, ensure_ascii=False))
+    else:
+        _print(run, checks, verdict(checks))
+    if any(check.result == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+def _print(run: str, checks: list[Check], verdict: str) -> None:
+    from rich.table import Table
+
+    from featherweight.cli.tables import plain_console
+
+    console = plain_console()
+    if not console.is_terminal:
+        console.width = 200  # a file has no edge at which to break the lines
+    table = Table("check", "result", "found", box=None, pad_edge=False)
+    for check in checks:
+        table.add_row(check.name, check.result, check.found)
+    console.print(table)
+    console.print(f"{run} {verdict}", soft_wrap=True)

@@ -1,0 +1,88 @@
+"""Parquet files as tables, whole or some rows at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, BinaryIO, cast
+
+from featherweight.data.tables import Table
+from featherweight.errors import UserError
+
+_BUFFER = 2**20  # bytes of a column's part of a row group that are read at a time
+
+
+Wanted = Callable[[Table], Sequence[str]]
+"""Picks from a table's names the columns that will be read."""
+
+
+def parquet_tables(
+    source: str | BinaryIO, origin: str, rows: int | None = None, wanted: Wanted | None = None
+) -> Iterator[Table]:
+    """The table in a Parquet file (its path or bytes); by default all in one, each column read when it is asked for.
+
+    With ``rows`` at most so many rows at a time, and of the columns only those that are ``wanted``. Raises UserError
+    where the file is damaged or of another kind.
+    """
+    import pyarrow
+
+    file = _opened(source, origin)
+    names, classes = tuple(file.schema_arrow.names), _classes(file.schema_arrow.metadata)
+    whole = Table(origin, names, partial(_column, file, origin), classes=classes)
+    if rows is None:
+        yield whole
+        return
+    columns = list(wanted(whole)) if wanted else list(names)
+    before = 0
+    try:
+        for batch in file.iter_batches(rows, columns=columns):
+            yield Table(origin, names, partial(_values, batch, origin), classes=classes, before=before)
+            before += len(batch)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(
+            f"{origin}: row {before + 1} or one soon after it cannot be read: {_first_line(error)}"
+        ) from None
+    if not before:
+        yield whole
+
+
+def _opened(source: str | BinaryIO, origin: str) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        # Without these pyarrow would hold all of a row group's bytes at once.
+        return pyarrow.parquet.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
+    except pyarrow.ArrowException as error:
+        raise UserError(f"{origin}: not a readable Parquet file: {_first_line(error)}") from None
+
+
+def _column(file: Any, origin: str, name: str) -> list[Any]:
+    import pyarrow
+
+    try:
+        return cast(list[Any], file.read(columns=[name]).column(name).to_pylist())
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{origin}: column {name!r} cannot be read: {_first_line(error)}") from None
+
+
+def _values(batch: Any, origin: str, name: str) -> list[Any]:
+    try:
+        return cast(list[Any], batch.column(name).to_pylist())
+    except UnicodeDecodeError as error:
+        raise UserError(f"{origin}: column {name!r} cannot be read: {_first_line(error)}") from None
+
+
+def _classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
+    """Class names that `datasets` wrote beside the columns; an empty mapping where there are none."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        named = {name: kind["names"] for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
+        return {name: tuple(map(str, names)) for name, names in named.items() if isinstance(names, list)}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return {}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,48 @@
+"""Files that run code when they are opened: told by name or by content, never read, and refused with a way out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ENDINGS = {
+    ".pkl": "pandas.read_pickle('{name}')",
+    ".pickle": "pandas.read_pickle('{name}')",
+    ".joblib": "joblib.load('{name}')",
+    ".pt": "pandas.DataFrame(torch.load('{name}'))",
+    ".pth": "pandas.DataFrame(torch.load('{name}'))",
+    ".bin": "pandas.DataFrame(torch.load('{name}'))",
+}
+"""Endings of such files, each with what opens it into something that writes a CSV file."""
+SNIFFED = 64
+"""First bytes of a file by which its content is told."""
+
+# The oldest protocols are text; their first word is a bracket's mark, or the module of a class and then its name.
+_OLD_PICKLE = re.compile(
+    rb"\((?:lp|dp)\d+\n|c(?:copy_reg|copyreg|builtins|__builtin__|collections|pandas|datasets|numpy)[\w.]*\n\w+\n"
+)
+
+
+def content_ending(start: bytes) -> str | None:
+    """The ending that a file with these first bytes ought to have, ``.pkl`` or ``.pt``; None where it is no pickle.
+
+    From protocol 2 on a pickle begins with 0x80 and the protocol's number, which no text in UTF-8 does.
+    """
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return ".pkl"
+    if _OLD_PICKLE.match(start):
+        return ".pkl"
+    return ".pt" if start[:4] == b"PK\x03\x04" and b"/data.pkl" in start else None
+
+
+def refusal(path: Path, origin: str, ending: str, *, inside: bool = False) -> str:
+    """Why the file is not read, and the line that converts it; ``inside`` where only its content gave it away."""
+    load = ENDINGS[ending].format(name=path.name)
+    modules = "torch, pandas" if "torch" in load else "joblib" if "joblib" in load else "pandas"
+    what = f"is a {ending} file inside, whatever its name; opening one" if inside else f"opening a {ending} file"
+    # What is a pickle by its content alone may well be called .csv, and is not to be written over.
+    target = f"{path.name.split('.')[0]}-converted.csv" if inside else f"{path.name.lower().split(ending)[0]}.csv"
+    return (
+        f"{origin}: {what} can run any code, so it is never read; if you trust it, convert it once:\n"
+        f"  python -c \"import {modules}; {load}.to_csv('{target}', index=False)\""
+    )

@@ -1,0 +1,62 @@
+"""A look at a recipe's data before training, and what was found in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from featherweight.data.inspect import Inspection, PartInspection, inspect_data
+from featherweight.recipe import Recipe
+
+
+def check(recipe: Recipe) -> Inspection:
+    """What is in a recipe's data: columns, labels, empty, repeated and shared texts, lengths in tokens of its backbone.
+
+    Raises UserError where a part cannot be read, or the backbone has no tokenizer at hand.
+    """
+    from featherweight.model.backbones import resolve_backbone
+    from featherweight.model.tokenizer import load_tokenizer
+
+    folder = resolve_backbone(recipe.backbone).folder
+    assert folder is not None
+    return inspect_data(recipe.data, load_tokenizer(folder))
+
+
+def inspection_lines(inspection: Inspection) -> list[str]:
+    """The findings, part by part; what belongs to a part is set in by two blanks."""
+    lines = []
+    for name, part in inspection.parts.items():
+        lines += [
+            f"{name}  {part.origin}: {part.rows:,} rows, columns {', '.join(part.columns)}",
+            f"  texts from {', '.join(part.text_columns)}; labels from {part.label_column or 'no column'}",
+            *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}" for label, rows in part.labels.items()),
+            *(f"  {problem}" for problem in _problems(part, inspection.shared.get(name, 0))),
+        ]
+    return lines
+
+
+def _problems(part: PartInspection, shared: int) -> list[str]:
+    found = []
+    if len(part.labels) == 1:
+        found.append("one label alone: nothing can be learnt from that")
+    if part.unlabelled:
+        found.append(f"{part.unlabelled:,} rows without a label")
+    if part.empty:
+        rows = ", ".join(str(row) for row in part.empty[:8])
+        found.append(f"{len(part.empty):,} empty texts: rows {rows}{', ...' if len(part.empty) > 8 else ''}")
+    if part.repeated:
+        found.append(f"{part.repeated:,} rows repeat an earlier text")
+    if part.contradicting:
+        found.append(f"{part.contradicting:,} texts stand under more than one label")
+    if shared:
+        found.append(f"{shared:,} rows stand in the training rows too: a test on them flatters")
+    return [*(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
+
+
+def _token_lines(tokens: Any) -> list[str]:
+    if tokens is None:
+        return []
+    return [
+        f"tokens: mean {tokens.mean:.0f}, median {tokens.median:.0f}, 95% have at most {tokens.percentile_95:.0f}, "
+        f"longest {tokens.longest}",
+        f"a cut at {tokens.max_length} shortens {tokens.cut_rows:,} rows, and takes {tokens.cut_share:.2%} of tokens",
+    ]

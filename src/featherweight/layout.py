@@ -1,0 +1,203 @@
+"""What the files of a run folder hold, as far as later steps stand on it: checked as soon as they are read.
+
+A run folder may come from anywhere, and a file in it may be damaged and still be JSON. Keys beyond these are kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+
+from featherweight.errors import UserError
+from featherweight.recipe.fields import each_once
+from featherweight.recipe.messages import refuse
+
+Count = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1)]
+Figure = Annotated[float, Strict()]
+Label = Annotated[str, Strict()]
+
+
+class Part(BaseModel):
+    """Base of all that is checked: further keys are welcome, numbers are finite."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+
+class Bin(Part):
+    """A bin of a reliability diagram."""
+
+    rows: Count
+    confidence: Figure | None = None
+    accuracy: Figure | None = None
+    interval: tuple[Figure, Figure] | None = None
+
+
+class OfClass(Part):
+    """The figures of one class."""
+
+    label: Label
+    precision: Figure
+    recall: Figure
+    f1: Figure
+    support: Count
+
+
+class Mistake(Part):
+    """A row that was classified wrongly."""
+
+    row: Count
+    text: Label
+    label: Label
+    predicted: Label
+    probability: Figure
+
+
+class Figures(Part):
+    """One evaluated set."""
+
+    rows: Annotated[Count, Field(ge=1)]
+    accuracy: Figure
+    accuracy_interval: tuple[Figure, Figure]
+    macro_f1: Figure
+    per_class: tuple[OfClass, ...]
+    confusion_matrix: tuple[tuple[Count, ...], ...]
+    log_loss: Figure
+    log_loss_scaled: Figure
+    calibration_error: Figure
+    calibration_error_scaled: Figure
+    temperature: Annotated[Figure, Field(gt=0)]
+    reliability: tuple[Bin, ...]
+    reliability_scaled: tuple[Bin, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        classes = {len(self.per_class), len(self.confusion_matrix), *map(len, self.confusion_matrix)}
+        if len(classes) > 1 or not self.per_class:
+            raise ValueError("per_class and confusion_matrix speak of different classes")
+        return self
+
+
+class Evaluation(Part):
+    """evaluation.json"""
+
+    validation: Figures | None = None
+    test: Figures | None = None
+    shift: dict[str, Figures] | None = None
+    best_step: Count | None = None
+    best_validation_accuracy: Figure | None = None
+
+
+class Component(Part):
+    """A share of the trainable parameters."""
+
+    name: Label
+    kind: Label
+    parameters: Count
+
+
+class Weigh(Part):
+    """weigh.json; a baseline's knows its total alone."""
+
+    total: Count
+    budget: Count | None = None
+    backbone_parameters: Count | None = None
+    components: tuple[Component, ...] | None = None
+    peft_total: Count | None = None
+    peft_note: Label | None = None
+
+
+class RowsOf(Part):
+    """One part of the data."""
+
+    rows: Count | None = None
+
+
+class Environment(Part):
+    """environment.json"""
+
+    seconds: Figure | None = None
+    training_seconds: Figure | None = None
+    peak_memory_bytes: Count | None = None
+    cores: Count | None = None
+    started: Label | None = None
+    baseline: Label | None = None
+    baseline_title: Label | None = None
+    data: dict[str, RowsOf] | None = None
+    warnings: tuple[Label, ...] | None = None
+    notes: tuple[Label, ...] | None = None
+
+
+class Compared(Part):
+    """The largest difference between two ways to the same logits."""
+
+    rows: Count
+    largest_difference: Figure
+
+
+class Verification(Part):
+    """verification.json"""
+
+    reloaded: Compared | None = None
+    peft: Compared | None = None
+    identical: Annotated[bool, Strict()] | None = None
+
+
+class Record(Part):
+    """A line of history.jsonl; a loss need not have stayed finite."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    kind: Label | None = None
+    step: Count
+    epoch: Figure | None = None
+    loss: Figure | None = None
+    accuracy: Figure | None = None
+    learning_rate: Figure | None = None
+    seconds: Figure | None = None
+    rows: Count | None = None
+    tokens: Count | None = None
+
+
+class BackboneNamed(Part):
+    """The backbone, as far as the report speaks of it."""
+
+    name: Label | None = None
+
+
+class RecipeNamed(Part):
+    """recipe.toml, as far as the report speaks of it: it shows recipes of other versions too."""
+
+    name: Label | None = None
+    description: Label | None = None
+    backbone: BackboneNamed | None = None
+
+
+class Description(Part):
+    """adapter/featherweight.json"""
+
+    labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(each_once)]
+    temperature: Annotated[Figure, Field(gt=0)]
+    backbone_sha256: Label | None = None
+
+
+FILES: dict[str, type[Part]] = {
+    "evaluation.json": Evaluation,
+    "weigh.json": Weigh,
+    "environment.json": Environment,
+    "verification.json": Verification,
+    "featherweight.json": Description,
+}
+"""The files of a run folder whose content is known."""
+
+
+def require(values: Any, shape: type[Part], place: str | Path) -> None:
+    """Raise UserError, naming ``place`` and the key, where ``values`` are not of this ``shape``."""
+    if not isinstance(values, dict):
+        raise UserError(f"{place}: damaged: it holds no JSON object")
+    try:
+        shape.model_validate(values)
+    except ValidationError as error:
+        raise refuse(error, shape, f"{place}: damaged") from None

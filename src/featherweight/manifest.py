@@ -1,0 +1,82 @@
+"""The manifest of a finished run: the sha256 of every file, so that a changed, lost or added one is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from featherweight.errors import UserError
+from featherweight.run import read_json, write_json
+
+FILE = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Where a run folder differs from its manifest; names are relative to the folder."""
+
+    files: int
+    """How many files the manifest lists."""
+    missing: tuple[str, ...]
+    changed: tuple[str, ...]
+    added: tuple[str, ...]
+    out_of_reach: tuple[str, ...]
+    """Links into the backbone's own folder, where that is not on this machine."""
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path) -> None:
+    """List every file of the run with its sha256, what is behind links included; checkpoints are no part of it."""
+    _write(folder, {name: sha256_of(folder / name) for name in _names(folder)})
+
+
+def renew_manifest(folder: Path, files: Iterable[Path] = (), **texts: str) -> None:
+    """Note files that were rightly written anew, and ``texts`` that are about to be written as ``<name>.html``.
+
+    Nothing else is looked at, and a run without a manifest gets none.
+    """
+    if not (folder / FILE).is_file():
+        return
+    listed = _read(folder)
+    listed |= {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    _write(folder, listed | {f"{name}.html": _sha256(text) for name, text in texts.items()})
+
+
+def compare_with_manifest(folder: Path) -> Comparison | None:
+    """What differs from the manifest; None where there is none. Raises UserError where it is damaged."""
+    if not (folder / FILE).is_file():
+        return None
+    listed, present = _read(folder), _names(folder)
+    lost = [name for name in listed if name not in present]
+    linked = tuple(name for name in lost if (folder / name).is_symlink())
+    missing = tuple(name for name in lost if name not in linked)
+    changed = tuple(name for name in listed if name in present and sha256_of(folder / name) != listed[name])
+    return Comparison(len(listed), missing, changed, tuple(name for name in present if name not in listed), linked)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _names(folder: Path) -> list[str]:
+    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path.as_posix() for path in paths if path.parts[0] not in ("checkpoint", ".lock", FILE)]
+
+
+def _read(folder: Path) -> dict[str, str]:
+    files = read_json(folder / FILE).get("files")
+    if not isinstance(files, dict) or not all(isinstance(value, str) for value in files.values()):
+        raise UserError(f"{folder / FILE}: damaged: it lists no files")
+    return files
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    write_json(folder / FILE, {"format": FORMAT, "files": dict(sorted(files.items()))})

@@ -1,0 +1,115 @@
+"""A network for prediction alone: the adapter folded into the frozen matrices, and a forward pass without gradients.
+
+What LoRA adds to a frozen matrix W is a matrix itself, so W + scale B A predicts what W with its adapter does, for one
+product instead of three (Hu et al. 2021, section 4.1). The sum is taken in fp32 before W gets its compute type.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from featherweight.model.lean import AdaptedBlock, LeanLayer
+from featherweight.model.lean_functions import merge_heads, probabilities
+from featherweight.model.network import Network
+
+_PACKED_FOR = 1024  # tokens of a product that oneDNN lays the matrix out for; any other number is served as well
+_SCORES = 2**19  # attention scores computed at a time: 2 MB in fp32, which stays in the cache
+
+
+def fold_adapter(network: Network) -> None:
+    """Fold every adapter of ``network`` (fp32, before ``settle``) into its frozen matrix, as PEFT itself does it.
+
+    Trained biases and head stay as they are. Nothing is left of PEFT's wrapping, and no dropout.
+    """
+    wrapped: Any = network.encoder
+    if hasattr(wrapped, "merge_and_unload"):
+        network.encoder = wrapped.merge_and_unload()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # a lean pass has none; prediction never drops anything
+
+
+def drop_gradients(network: Network) -> None:
+    """Give a settled network's lean pass, where it has one, layers that know the way forward alone."""
+    if network.lean is not None:
+        network.lean.replace_layers(_forward_only)
+
+
+class PackedBlock(AdaptedBlock):
+    """Frozen linear layers without adapters, their joined matrix laid out as oneDNN multiplies best."""
+
+    def __init__(self, block: AdaptedBlock) -> None:
+        self.weight = block.weight
+        self._bias = block.bias().detach()
+        self._packed = _packed(block.weight)
+
+    def bias(self) -> Tensor:
+        """All biases, [out], in the compute type."""
+        return self._bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[tokens, in] to [tokens, out]."""
+        return self._linear(x, "none")
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """The same and GELU of it, in one pass over the result."""
+        return self._linear(x, "gelu")
+
+    def _linear(self, x: Tensor, activation: str) -> Tensor:
+        if self._packed is not None:
+            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, activation, [], "none")
+        y = functional.linear(x, self.weight, self._bias)
+        return functional.gelu(y) if activation == "gelu" else y
+
+
+@dataclass
+class ForwardLayer(LeanLayer):
+    """An encoder layer that keeps nothing for a way back, and attends to a few texts at a time."""
+
+    up: PackedBlock
+
+    def __call__(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
+        """Hidden states [tokens, hidden] after this layer."""
+        joined = self.joined(x)
+        context = torch.empty_like(x)
+        length = x.shape[0] // batch
+        texts = max(1, _SCORES // (self.heads * length**2))
+        for first in range(0, batch, texts):
+            here = slice(first * length, (first + texts) * length)
+            heads = slice(first * self.heads, (first + texts) * self.heads)
+            context[here] = self._attend(joined[here], length, None if added is None else added[heads])
+        return self._rest(x, context)
+
+    def _attend(self, joined: Tensor, length: int, added: Tensor | None) -> Tensor:
+        """Context [tokens, hidden] of some texts from their query, key and value states [tokens, 3 * hidden]."""
+        batch, size = joined.shape[0] // length, joined.shape[1] // 3 // self.heads
+        split = joined.view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
+        query, key, value = split.reshape(3, batch * self.heads, length, size)
+        return merge_heads(torch.bmm(probabilities(query, key, added), value), batch, self.heads)
+
+    def _rest(self, x: Tensor, context: Tensor) -> Tensor:
+        x = self.norms[0](self.output(context).add_(x))
+        return self.norms[1](self.down(self.up.gelu(x)).add_(x))
+
+
+def _forward_only(layer: LeanLayer) -> ForwardLayer:
+    joined, output, up, down = (PackedBlock(block) for block in (layer.joined, layer.output, layer.up, layer.down))
+    return ForwardLayer(joined, output, up, down, layer.norms, layer.heads)
+
+
+def _packed(weight: Tensor) -> Tensor | None:
+    """The matrix in oneDNN's own layout; None where processor or PyTorch cannot, or are none that this was tried on."""
+    operations: Any = torch.ops.mkldnn
+    # What torch.compile makes of a linear layer on a processor; PyTorch has no public name for it.
+    there = hasattr(operations, "_linear_pointwise") and hasattr(operations, "_reorder_linear_weight")
+    if not there or not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
+        return None
+    if weight.dtype == torch.bfloat16 and not operations._is_mkldnn_bf16_supported():
+        return None
+    return operations._reorder_linear_weight(weight, _PACKED_FOR)

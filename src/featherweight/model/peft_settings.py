@@ -1,0 +1,137 @@
+"""The adapter_config.json of a folder that PEFT saved: read as data, checked before PEFT sees any of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+
+from featherweight.errors import UserError
+from featherweight.recipe.fields import Number, Switch, Whole
+from featherweight.recipe.messages import refuse
+
+FILE = "adapter_config.json"
+_MOST_BYTES = 4_000_000  # thousands of target modules fit into a tenth of it
+_TASKS = "only text classifiers (SEQ_CLS) are read here"
+_INERT = {
+    "auto_mapping", "eva_config", "inference_mode", "megatron_core", "parent_library", "peft_type", "peft_version",
+    "qalora_group_size", "task_type",
+}  # fmt: skip
+"""Keys that say nothing about the trained numbers; ``megatron_core`` and ``auto_mapping`` name code, never imported."""
+_NAME = re.compile(r"[A-Za-z0-9_.]{1,300}")
+_SPECIAL = re.compile(r"(?<!\\)[*+{]")
+_REPEATED_GROUP = re.compile(r"(?<!\\)\)[*+{]")
+
+
+def _cheap_pattern(pattern: str) -> str:
+    """``pattern``; ValueError where it is no regular expression, or one that could take for ever to match."""
+    # Backtracking takes a power of the repetitions, and is exponential where a group is repeated.
+    if len(pattern) > 2_000 or len(_SPECIAL.findall(pattern)) > 3 or _REPEATED_GROUP.search(pattern):
+        raise ValueError("is too involved a pattern; name the modules in a list")
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return pattern
+
+
+def _names(value: Any) -> list[str] | None:
+    if value is None or (isinstance(value, list) and all(isinstance(n, str) and _NAME.fullmatch(n) for n in value)):
+        return value
+    raise ValueError("must be a list of module names")
+
+
+def _names_or_pattern(value: Any) -> list[str] | str | None:
+    return _cheap_pattern(value) if isinstance(value, str) else _names(value)
+
+
+def _layers(value: Any) -> list[int] | int | None:
+    numbers = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("must be a layer's number, or a list of them")
+    return value
+
+
+def _start(value: Any) -> bool | str:
+    """What PEFT is to be told: its plain start wherever loading replaces the start altogether."""
+    if isinstance(value, bool) or value in ("gaussian", "orthogonal", "eva"):
+        return True
+    if value not in ("pissa", "olora"):
+        raise ValueError("changes the base in a way that the folder alone cannot repeat; convert the adapter with PEFT")
+    return str(value)
+
+
+Pattern = Annotated[str, AfterValidator(_cheap_pattern)]
+NamesOrPattern = Annotated[list[str] | str | None, PlainValidator(_names_or_pattern)]
+Names = Annotated[list[str] | None, PlainValidator(_names)]
+
+
+class LoraSettings(BaseModel):
+    """What of PEFT's LoraConfig a classifier needs; the names and meanings are PEFT's."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    base_model_name_or_path: Annotated[str, Field(min_length=1, max_length=4_000)]
+    revision: str | None = None
+    r: Annotated[Whole, Field(ge=1)] = 8
+    lora_alpha: Annotated[Number, Field(gt=0)] = 8
+    lora_dropout: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    bias: Literal["none", "all", "lora_only"] = "none"
+    lora_bias: Switch = False
+    use_rslora: Switch = False
+    use_dora: Switch = False
+    fan_in_fan_out: Switch = False
+    target_modules: NamesOrPattern = None
+    exclude_modules: NamesOrPattern = None
+    modules_to_save: Names = None
+    layers_to_transform: Annotated[list[int] | int | None, PlainValidator(_layers)] = None
+    layers_pattern: NamesOrPattern = None
+    rank_pattern: dict[Pattern, Annotated[Whole, Field(ge=1)]] | None = None
+    alpha_pattern: dict[Pattern, Annotated[Number, Field(gt=0)]] | None = None
+    init_lora_weights: Annotated[bool | str, PlainValidator(_start)] = True
+
+    def for_peft(self) -> dict[str, Any]:
+        """Arguments of PEFT's LoraConfig."""
+        values = self.model_dump() | {"task_type": "SEQ_CLS"}
+        return values | {key: values[key] or {} for key in ("rank_pattern", "alpha_pattern")}
+
+
+def read_settings(folder: Path) -> LoraSettings:
+    """The settings in ``folder``. Raises UserError for anything but a LoRA classifier, and for values out of bounds."""
+    path = folder / FILE
+    values = _read(path)
+    kind, task = values.get("peft_type"), values.get("task_type")
+    if kind != "LORA":
+        raise UserError(f"{path}: peft_type is {_short(kind)}; only LORA is read here")
+    if task != "SEQ_CLS":
+        raise UserError(f"{path}: task_type is {_short(task)}; {_TASKS}")
+    known = LoraSettings.model_fields.keys() | _INERT
+    if other := next((key for key, value in values.items() if value and key not in known), None):
+        raise UserError(f"{path}: {other[:60]} is set, a kind of LoRA that is not read here")
+    try:
+        return LoraSettings.model_validate(values)
+    except ValidationError as error:
+        raise refuse(error, LoraSettings, str(path)) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{path}: {path.stat().st_size:,} bytes are no adapter's settings")
+        values = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; PEFT's save_pretrained writes it beside the weights") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged: {str(error)[:200]}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: damaged: it holds no JSON object")
+    return values
+
+
+def _short(value: Any) -> str:
+    return "missing" if value is None else repr(value)[:60]

@@ -1,0 +1,91 @@
+"""The frozen layers below the lowest trained one: how many there are, what decides their states, and the states."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from featherweight.data.batches import collate, sorted_batches
+from featherweight.data.pool import Pool
+from featherweight.model.architectures import Architecture
+
+if TYPE_CHECKING:
+    from featherweight.model.network import Network
+
+_SETTINGS = ("model_type", "num_attention_heads", "layer_norm_eps", "pad_token_id", "position_embedding_type")
+
+
+def frozen_layers(encoder: Any, architecture: Architecture) -> int:
+    """Number of layers at the bottom of ``encoder`` whose states no training changes.
+
+    The last layer is never counted: what it computes depends on what the head reads. 0 where anything below the layers
+    is trained, such as the bias of the embeddings' norm.
+    """
+    trained = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
+    return max(0, min([architecture.layers - 1, *(_layer_of(name, architecture) for name in trained)]))
+
+
+def prefix_key(network: Network, pool: Pool, precision: str) -> str:
+    """A name for the states of ``pool`` below the lowest trained layer: another one wherever the states are others.
+
+    SHA-256 over the texts' tokens, the number of frozen layers, their weights as they compute, and the precision.
+    """
+    encoder, architecture = network.plain_encoder(), network.architecture
+    frozen = frozen_layers(encoder, architecture)
+    settings = [str(getattr(encoder.config, name, None)) for name in _SETTINGS]
+    digest = hashlib.sha256(json.dumps(["lean", precision, frozen, pool.fingerprint, *settings]).encode())
+    for name, parameter in encoder.named_parameters():
+        if _layer_of(name, architecture) < frozen:
+            digest.update(name.encode())
+            digest.update(parameter.detach().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def states_of(network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int) -> NDArray:
+    """States [tokens, hidden] of the texts at ``rows``, computed in one batch; bf16 as int16 bits."""
+    assert network.lean is not None
+    batch = collate(pool.encoded, pool.chosen[rows], pad_id)
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        states = network.lean.lower(*batch.inputs("cpu"))[batch.attention_mask.bool()]
+    return (states.view(torch.int16) if states.dtype == torch.bfloat16 else states).numpy()
+
+
+def states_by_text(
+    network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int, batch_tokens: int
+) -> dict[int, NDArray]:
+    """States [tokens, hidden] of each of the texts at ``rows``, computed in batches of similar length."""
+    found: dict[int, NDArray] = {}
+    for cut in sorted_batches(pool.lengths[rows], batch_tokens=batch_tokens):
+        ends = np.cumsum(pool.lengths[rows[cut]])[:-1]
+        states = np.split(states_of(network, pool, rows[cut], pad_id), ends)
+        found |= zip(rows[cut].tolist(), states, strict=True)
+    return found
+
+
+def difference(one: NDArray, other: NDArray) -> float:
+    """Largest difference between two arrays of states."""
+    if np.array_equal(one, other):
+        return 0.0
+    first, second = (torch.from_numpy(part.copy()) for part in (one, other))
+    if first.dtype == torch.int16:
+        first, second = first.view(torch.bfloat16), second.view(torch.bfloat16)
+    return float((first.float() - second.float()).abs().max())
+
+
+def _layer_of(name: str, architecture: Architecture) -> int:
+    """Number of the layer that the encoder's parameter ``name`` is in; -1 below the layers, their number above."""
+    for linear in architecture.linears:
+        if name.startswith(_place(linear.name, linear.layer)):
+            return linear.layer
+    above = (module.removeprefix(f"{architecture.prefix}.") for module in architecture.head_modules)
+    return architecture.layers if name.startswith(tuple(f"{module}." for module in above)) else -1
+
+
+def _place(name: str, layer: int) -> str:
+    """Where all of a layer's parameters are, by the name of one of its linear layers."""
+    return name.partition(f".{layer}.")[0] + f".{layer}."

@@ -1,0 +1,50 @@
+"""What a resume has to find as the run began with it: recipe and data exactly, machine and versions if it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from featherweight.environment import PACKAGES
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+from featherweight.run import Run
+
+_WATCHED = ("python", *PACKAGES, "numpy", "processor", "threads", "device", "precision", "processes")
+_BEGUN = "begun with"
+
+
+def require_same_recipe(folder: Path, recipe: Recipe) -> None:
+    """Raise UserError where the run in ``folder`` began with another recipe; it has not begun without one."""
+    if (folder / "recipe.toml").is_file() and Run(folder).recipe != recipe:
+        raise UserError(f"{folder}: --resume, but the recipe differs from the one that this run began with")
+
+
+def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
+    """Warnings on the machine and versions that the run in ``folder`` began with, where ``environment`` has others.
+
+    Raises UserError where its rows, labels or backbone are others: what was trained so far was trained on those.
+    """
+    if not any(folder.glob("checkpoint/step-*")) or not (folder / "environment.json").is_file():
+        return []
+    began = Run(folder).environment
+    for part, now in environment["data"].items():
+        then = (began.get("data") or {}).get(part, {})
+        if any(key in then and then[key] != value for key, value in now.items()):
+            raise UserError(
+                f"{folder}: --resume, but the {part} rows are not those that this run began with\n"
+                "Bring the data back as it was, or train anew in another folder"
+            )
+    backbone = began.get("backbone")
+    if isinstance(backbone, dict) and backbone.get("sha256") != environment["backbone"]["sha256"]:
+        raise UserError(f"{folder}: --resume, but the backbone's weights are not those that this run began with")
+    return _warnings(began, environment)
+
+
+def _warnings(began: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
+    """Those of this resume, after those of earlier ones: a result says all that it was made with."""
+    earlier = [warning for warning in began.get("warnings") or () if str(warning).startswith(_BEGUN)]
+    keys = [key for key in _WATCHED if key in began and began[key] != environment.get(key)]
+    changes = ", ".join(f"{key} {began[key]}, now {environment.get(key)}" for key in keys)
+    return [*earlier, f"{_BEGUN} {changes}: the result may differ in the last digits"] if changes else earlier

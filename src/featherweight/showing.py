@@ -1,0 +1,120 @@
+"""Results shown in a notebook: tables as tables, pictures as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featherweight.comparison import Comparison
+from featherweight.data.inspect import Inspection
+from featherweight.errors import UserError
+from featherweight.inspection import inspection_lines
+from featherweight.model.weigh import Weight
+from featherweight.report.comparison_tables import Table, tables
+from featherweight.report.comparison_words import headline, markdown_table, sections
+from featherweight.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Shown = Run | Comparison | Weight | Inspection
+PIXELS, WIDEST = 100, 900
+"""Pixels of an inch on the page, and the most of a picture; the files have more, for sharp displays and for print."""
+
+
+def show(thing: Shown, *pictures: str) -> None:
+    """Show a run, a comparison, a weight or an inspection below a notebook's cell.
+
+    With names of ``pictures`` these are shown instead: of a run what its folder has under ``plots`` (``curves``,
+    ``confusion_matrix``, ``per_class``, ``reliability``, ``weigh_in``, ``shift``, ``summary``, ``learning_rate``), of a
+    comparison ``rounds``, ``differences``, ``frontier``, ``loss``, ``accuracy``, ``shift``. Raises UserError outside
+    of notebooks, and where there is no such picture.
+    """
+    display = _display_module()
+    if isinstance(thing, Run):
+        found = run_pictures(thing)
+        for name in pictures or ("summary",):
+            data = _named(found, name, thing).read_bytes()
+            display.display(display.Image(data, width=_width(data)))
+    elif isinstance(thing, Comparison):
+        if not pictures:
+            display.display(display.Markdown(comparison_markdown(thing)))
+        for data in comparison_pictures(thing, pictures):
+            display.display(display.Image(data, width=_width(data)))
+    elif pictures:
+        raise UserError(f"{type(thing).__name__} has no pictures; show it without a name")
+    elif isinstance(thing, Weight):
+        display.display(display.Markdown(weight_markdown(thing)))
+    elif isinstance(thing, Inspection):
+        print("\n".join(inspection_lines(thing)))
+    else:
+        raise UserError(f"show takes a run, a comparison, a weight or an inspection, not {type(thing).__name__}")
+
+
+def run_pictures(run: Run) -> dict[str, Path]:
+    """The PNG files of a run by their names. Raises UserError where the run has none yet."""
+    from featherweight.report.plots import draw_plots
+
+    found = {path.stem: path for path in (run.folder / "plots").glob("*.png")}
+    return found or {path.stem: path for path in draw_plots(run.folder)}
+
+
+def comparison_pictures(comparison: Comparison, names: Iterable[str]) -> list[bytes]:
+    """PNG data of a comparison's pictures. Raises UserError where there is no such picture."""
+    from featherweight.report.comparison_page import TITLES, available
+    from featherweight.report.style import drawing, png_data, title_above
+
+    found = available(comparison)
+    makers = {name: _named(found, name, comparison) for name in names}
+
+    def titled(name: str) -> Figure:
+        figure = makers[name]()
+        title_above(figure.axes[0], TITLES[name])
+        return figure
+
+    with drawing():
+        return [png_data(titled(name)) for name in makers]
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """Headline, notes, tables and every pair in words, as Markdown."""
+    parts = [f"**{headline(comparison)}.**", *comparison.notes]
+    for table in tables(comparison):
+        parts += [f"**{table.title}**", markdown_table(table)]
+    for title, pairs in sections(comparison).items():
+        parts += [f"**{title}**", "\n".join(f"- {pair.words}" for pair in pairs)]
+    return "\n\n".join(parts)
+
+
+def weight_markdown(weight: Weight) -> str:
+    """The count by component, its total, the budget and what is left of it, as a Markdown table."""
+    rows = [[component.name, f"{component.parameters:,}"] for component in weight.components]
+    rows += [["**trainable**", f"**{weight.total:,}**"], ["budget", f"{weight.budget:,}"]]
+    rows += [["left" if weight.margin >= 0 else "over budget", f"{abs(weight.margin):,}"]]
+    table = markdown_table(Table("", ["component", "parameters"], rows, 1))
+    return f"{table}\n\n{weight.percent:.2f}% of the backbone's {weight.backbone_parameters:,} parameters"
+
+
+def _named(found: Mapping[str, Any], name: str, thing: Shown) -> Any:
+    if name not in found:
+        what = type(thing).__name__.lower()
+        raise UserError(f"the {what} has no picture {name!r}; it has {', '.join(sorted(found))}")
+    return found[name]
+
+
+def _display_module() -> Any:
+    try:
+        from IPython import display
+    except ImportError:
+        raise UserError(
+            "show works in notebooks, and IPython is not installed; the pictures are in the run's plots/"
+        ) from None
+    return display
+
+
+def _width(png: bytes) -> int:
+    """Width in the page: a PNG says its pixels in bytes 16 to 19."""
+    from featherweight.report.style import DPI
+
+    return min(WIDEST, round(int.from_bytes(png[16:20], "big") * PIXELS / DPI))

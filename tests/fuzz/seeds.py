@@ -1,0 +1,134 @@
+"""Where the fuzzing of each target begins: inputs that are right, or nearly so, and words that chance would miss."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+
+from fuzz.targets import CONFIG, LORA, OWN, safetensors
+
+FIGURES = {
+    "rows": 2, "accuracy": 0.5, "accuracy_interval": [0.1, 0.9], "macro_f1": 0.5,
+    "per_class": [{"label": name, "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 1} for name in "ab"],
+    "confusion_matrix": [[1, 0], [1, 0]], "log_loss": 0.7, "log_loss_scaled": 0.7, "calibration_error": 0.1,
+    "calibration_error_scaled": 0.1, "temperature": 1.0,
+    "reliability": [{"rows": 2, "confidence": 0.5, "accuracy": 0.5, "interval": [0.1, 0.9]}],
+}  # fmt: skip
+STEP = {"kind": "step", "step": 1, "epoch": 0.5, "loss": 0.7, "accuracy": 0.5, "rows": 8, "tokens": 90, "seconds": 0.1}
+JUDGED = {"kind": "evaluation", "step": 1, "split": "validation", "loss": 0.7, "accuracy": 0.5, "seconds": 0.1}
+RECIPE = """name = "mine"
+budget = "100k"
+[data]
+train = "rows.csv"
+text = ["title", "body"]
+labels = ["a", "b"]
+validation_size = 0.2
+[adapter]
+lora = [{roles = ["query", "value"], layers = "0,2-5", rank = 8, alpha = 16}]
+bias = "lora"
+[training]
+epochs = 1.5
+class_weights = [1.0, 2.0]
+trackers = ["tensorboard"]
+[evaluation]
+shift = ["perturbed:typos"]
+"""
+PEFT = {
+    "peft_type": "LORA", "task_type": "SEQ_CLS", "r": 1, "lora_alpha": 2, "target_modules": ["query"],
+    "modules_to_save": ["classifier"], "rank_pattern": {"query": 1}, "base_model_name_or_path": "roberta-base",
+}  # fmt: skip
+
+
+def text_of(values: object) -> bytes:
+    """Values as JSON."""
+    return json.dumps(values).encode()
+
+
+def header_of(tensors: dict[str, list[int]]) -> bytes:
+    """The header of a safetensors file, without its length and its numbers."""
+    content = safetensors(tensors)
+    (size,) = struct.unpack("<Q", content[:8])
+    return content[8 : 8 + size]
+
+
+CSV = b'text,label,ID\n"one, two",a,1\n"say ""three""",b,2\n'
+ROWS = [{"text": "one", "label": "a"}, {"text": "two", "label": 1, "id": None}]
+DESCRIPTION = {"format": 1, "labels": ["no", "yes"], "temperature": 1.5, "backbone_sha256": "0" * 64}
+SEEDS: dict[str, list[bytes]] = {
+    "recipe": [RECIPE.encode(), b"seed = 1\n", b"\xef\xbb\xbf[adapter.lora]\nrank = 4\n", b'[data]\ntrain = """a"""\n'],
+    "overrides": [b"training.epochs=2\nbudget=1M", b"adapter.lora.0.rank=4\ndata.test=", b'data.text=["a", "b"]'],
+    "delimited": [b"\0" + CSV, b"\xfe" + CSV.replace(b",", b"\t"), b"\0" + b'3,"a","b"\n4,"c","d"\n', b"\x01" + CSV],
+    "json": [b"\xfe" + text_of(ROWS), b"\0" + b"\n".join(map(text_of, ROWS)), b"\0" + text_of({"text": "\U0001f600"})],
+    "compressed": [b"\xfe" + gzip.compress(CSV)[3:], b"\xff" + gzip.compress(b"")[3:]],
+    "adapter": [b"\0" + header_of(OWN), b"\x01" + header_of(LORA), b"\x02" + text_of(DESCRIPTION),
+                b"\x03" + b"[adapter]\nlora = []\n"],
+    "peft": [b"\0" + text_of(PEFT), b"\x01" + header_of(LORA), b"\x02" + text_of({"id2label": {"0": "a", "1": "b"}})],
+    "backbone": [b"\0" + text_of(CONFIG), b"\0" + text_of({**CONFIG, "model_type": "modernbert", "norm_bias": False}),
+                 b"\0" + text_of({**CONFIG, "model_type": "deberta-v2", "position_buckets": 4}),
+                 b"\x01" + text_of({"weight_map": {"a": "model-1.safetensors"}})],
+    "run": [b"\0" + text_of(STEP) + b"\n" + text_of(JUDGED) + b"\n", b"\x01" + text_of({"validation": FIGURES}),
+            b"\x02" + text_of({"format": 1, "seconds": 1.5, "data": {"train": {"rows": 3}}}),
+            b"\x03" + text_of({"total": 3, "components": [{"name": "a", "kind": "lora", "parameters": 3}]}),
+            b"\x04" + text_of({"reloaded": {"rows": 3, "largest_difference": 0.0}, "identical": True})],
+}  # fmt: skip
+WORDS = [
+    *(
+        "true",
+        "false",
+        "null",
+        "NaN",
+        "Infinity",
+        "-1",
+        "1e400",
+        "9" * 40,
+        "0x10",
+        "nan",
+        '\\"',
+        "\\\\ud800",
+        '"""',
+        "[[",
+        "{}",
+    ),
+    *(
+        "name",
+        "budget",
+        "data",
+        "adapter",
+        "lora",
+        "rank",
+        "roles",
+        "layers",
+        "auto",
+        "training",
+        "evaluation",
+        "shift",
+    ),
+    *(
+        "text",
+        "label",
+        "id",
+        "format",
+        "labels",
+        "temperature",
+        "kind",
+        "step",
+        "loss",
+        "dtype",
+        "shape",
+        "data_offsets",
+    ),
+    *(
+        "F32",
+        "BF16",
+        "__metadata__",
+        "model_type",
+        "hidden_size",
+        "id2label",
+        "weight_map",
+        "\\x00",
+        "\\xef\\xbb\\xbf",
+        "\\x0d\\x0a",
+    ),
+]
+"""For libFuzzer's dictionary, in its own escapes."""

@@ -1,0 +1,86 @@
+"""Where and in what arithmetic a network runs, why, and that the memory it takes stays bounded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from featherweight.errors import UserError
+from featherweight.model import engine
+from featherweight.model.engine import Engine, choose_engine, settle
+from featherweight.pipeline import prepare
+from featherweight.training.loop import Job, fit
+
+
+def test_bf16_is_taken_where_the_processor_has_it_and_it_proves_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "processor_flags", lambda: {"avx512_bf16"})
+    monkeypatch.setattr(engine, "bf16_gain", lambda: 4.2)
+    chosen = choose_engine("auto", "cpu")
+    assert chosen.precision == "bf16"
+    assert "avx512_bf16" in chosen.reason and "4.2 times" in chosen.reason
+
+
+def test_emulated_bf16_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "processor_flags", lambda: {"avx512_bf16"})
+    monkeypatch.setattr(engine, "bf16_gain", lambda: 0.5)
+    chosen = choose_engine("auto", "cpu")
+    assert chosen.precision == "fp32"
+    assert "2.0 times as long" in chosen.reason
+
+
+def test_without_the_instructions_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "processor_flags", set)
+    monkeypatch.delattr(engine, "bf16_gain")
+    assert choose_engine("auto", "cpu").precision == "fp32"
+
+
+def test_what_the_recipe_says_stands() -> None:
+    assert choose_engine("bf16", "cpu").precision == "bf16"
+    assert choose_engine("fp32", "cpu").reason == "as the recipe says"
+    with pytest.raises(UserError, match="fp16' needs a GPU"):
+        choose_engine("fp16", "cpu")
+
+
+def test_a_long_batch_in_pieces_learns_what_the_whole_batch_does(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapters = {}
+    for tokens in (10**9, 24):
+        monkeypatch.setattr(Engine, "piece_tokens", property(lambda self, most=tokens: most))
+        ready = prepare(tiny_recipe(training={"epochs": 1, "precision": "fp32", "label_smoothing": 0.1}))
+        assert max(ready.train.lengths) * 2 <= 24 < max(ready.train.lengths) * 8  # a batch of 8 makes several pieces
+        folder = tmp_path / str(tokens)
+        folder.mkdir()
+        parts = (ready.recipe, ready.network, ready.engine, ready.accelerator, ready.train, ready.validation)
+        fit(Job(*parts, ready.tokenizer.pad_token_id, folder))
+        adapters[tokens] = {name: tensor.detach().clone() for name, tensor in ready.network.trainable().items()}
+    whole, pieces = adapters.values()
+    for name, tensor in whole.items():
+        torch.testing.assert_close(pieces[name], tensor, rtol=1e-3, atol=2e-5)
+
+
+def test_settled_weights_do_not_keep_the_weight_file_mapped(tiny_recipe: Any) -> None:
+    ready = prepare(tiny_recipe())
+    before = {name: tensor.data_ptr() for name, tensor in ready.network.named_parameters() if not tensor.requires_grad}
+    settle(ready.network, ready.engine)
+    small = [name for name, tensor in ready.network.named_parameters() if name in before and tensor.ndim == 1]
+    assert small
+    assert not [name for name in small if ready.network.get_parameter(name).data_ptr() == before[name]]
+
+
+def test_a_users_own_memory_settings_stand() -> None:
+    show = "import os; from featherweight.model.engine import bound_memory as b; b(); print(os.environ[%r])"
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    printed = {}
+    for given in (None, "7"):
+        surroundings = {key: value for key, value in os.environ.items() if key != name}
+        surroundings |= {name: given} if given else {}
+        done = subprocess.run([sys.executable, "-c", show % name], capture_output=True, text=True, env=surroundings)
+        printed[given] = done.stdout.strip()
+    assert printed == {None: "128", "7": "7"}
