@@ -45,6 +45,8 @@ def seconds_of_checkpoints(recipe: Sequence[str], steps: int, folder: Path) -> d
 
     limits = [f"training.max_steps={steps + WARM_UP}", "training.checkpoint_steps=1", "training.evaluate_every=100000"]
     job = _job(Recipe.load(recipe[0], [*recipe[1:], *limits]), folder / "timed")
+    # From the first evaluation on a checkpoint holds the best adapter too.
+    job.best = {name: parameter.detach().clone() for name, parameter in job.network.trainable().items()}
     saves: list[float] = []
 
     def timed(*arguments: Any) -> None:

@@ -43,7 +43,7 @@ def trained(load: Load) -> dict[str, Any]:
 def predicted(load: Load) -> dict[str, Any]:
     figures = ("samples_per_second", "times_faster", "latency_p50_ms", "latency_p99_ms", "peak_memory_bytes")
     summary = {"pipeline": {**{figure: a_spread(30) for figure in figures}, "agreement": 1.0, "failed": None}}
-    left_out = {"merged": "there is no featherweight.export yet"}
+    left_out = {"onnx-fp32": "there is no featherweight.export yet"}
     contestants = {"pipeline": {"label": "pipeline", "note": "fp32"}}
     return a_record(load, "predict", "predict-minilm", summary=summary, contestants=contestants, left_out=left_out)
 

@@ -254,7 +254,7 @@ class TestPage:
         assert "Featherweight 92.50%, Trainer + PEFT 92.00%; +0.50 points, 95% -1.00 to +2.00" in text
         assert "| training | 42,467,328 | 900 (810–990) | 200 (180–220) | 540 (486–594) | 60% (54–66) | 60% |" in text
         assert "| `aten::mm` | 50.0% | 12 |" in text
-        assert "Not measured: merged: there is no featherweight.export yet." in text
+        assert "Not measured: onnx-fp32: there is no featherweight.export yet." in text
         assert "Exponents over rows (between the two largest): setup seconds 0.50 (0.70)." in text
         assert "| featherweight --help | 0.25 (0.23–0.28) | 0.3 |" in text
         assert "seeds 0 1" in text and "newsbriefs: 816 train rows" in text
@@ -286,7 +286,7 @@ class TestWholeBenchmarks:
         record = whole(tmp_path, "predict", tiny_backbones["roberta"], *arguments, validation=False)
         assert record["summary"]["featherweight"]["agreement"] == 1.0
         assert record["summary"]["pipeline-64"]["latency_p99_ms"]["median"] > 0
-        assert record["left_out"].keys() == {"merged", "onnx-fp32", "onnx-int8"}
+        assert record["left_out"].keys() == {"onnx-fp32", "onnx-int8"}
 
     def test_limit(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
         arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.01")

@@ -78,6 +78,14 @@ def test_the_names_give_back_the_labels(values: list[str]) -> None:
     assert list(names) == sorted(set(values))
 
 
+def test_texts_that_look_like_gaps_and_amounts_are_classes_where_somebody_says_so() -> None:
+    for names in (("3.10", "3.11"), ("nan", "yes")):
+        with pytest.raises(UserError, match=r"data\.labels"):
+            code_labels(list(names), "f")
+        assert code_labels(list(names), "f", names=names)[1] == names
+    assert code_labels(["007", "-1", "1.0"], "f")[1] == ("-1", "007", "1.0")
+
+
 def test_names_of_a_recipe_touch_no_data() -> None:
     assert label_names_of(DataRecipe(train="no/such/file.csv", labels=("a", "b"))) == ("a", "b")
     code = (
