@@ -64,11 +64,11 @@ def kills(options: argparse.Namespace) -> dict[str, Any]:
     from kills import campaign
     from small_runs import ROWS
 
-    with tempfile.TemporaryDirectory() as temporary:
-        found = campaign(options.kills, options.seed, Path(temporary), say)
     data = {"name": "made-up texts", **{f"{split}_rows": rows for split, rows in ROWS.items()}}
     settings = {"kills": options.kills}
     record = new_record("reliability-kills", "reliability-kills", settings=settings, data=data, seeds=[options.seed])
+    with tempfile.TemporaryDirectory() as temporary:
+        found = campaign(options.kills, options.seed, Path(temporary), say)
     record["runs"] = found.kills
     aims = (
         "lost_steps",
@@ -140,14 +140,14 @@ def summary_of(run: dict[str, Any]) -> dict[str, Any]:
 def bad_inputs(options: argparse.Namespace) -> dict[str, Any]:
     """Run the tables of bad inputs among the tests, and count their cases by test and outcome."""
     files = sorted((ROOT / "tests").glob("test_bad_*.py"))
+    record = new_record(
+        "reliability-bad-inputs", "reliability-bad-inputs", settings={}, data={"name": "made-up inputs"}, seeds=[]
+    )
     with tempfile.TemporaryDirectory() as temporary:
         found = Path(temporary) / "found.xml"
         command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", f"--junitxml={found}"]
         subprocess.run([*command, *map(str, files)], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
         cases = list(xml.parse(found).iter("testcase"))
-    record = new_record(
-        "reliability-bad-inputs", "reliability-bad-inputs", settings={}, data={"name": "made-up inputs"}, seeds=[]
-    )
     tests: dict[str, Counter[str]] = {}
     for case in cases:
         name = f"{case.get('classname', '').rpartition('.')[2]}: {case.get('name', '').partition('[')[0]}"

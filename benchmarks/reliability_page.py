@@ -106,11 +106,15 @@ def bad_inputs(record: Record) -> str:
     found = record["summary"]
     words = (
         f"{found['cases']:,} cases: {found.get('passed', 0):,} passed, {found.get('failed', 0):,} failed, "
-        f"{found.get('skipped', 0):,} skipped. In each the command must say in one or two lines what is wrong and "
-        "where, end with exit code 2, and leave every file as it was."
+        f"{found.get('skipped', 0):,} skipped. A case, as a rule, is a command that must say in one or two lines what is "
+        "wrong and where, end with exit code 2, and leave every file as it was."
     )
-    rows = [[run["test"].replace("_", " "), f"{run.get('passed', 0):,}"] for run in record["runs"]]
-    return "\n\n".join(["## Bad inputs", words, table(["test", "cases passed"], rows), _footnote(record, "bad-inputs")])
+    outcomes = [kind for kind in ("passed", "failed", "skipped") if found.get(kind)]
+    rows = [
+        [run["test"].replace("test_", "").replace("_", " "), *(f"{run.get(kind, 0):,}" for kind in outcomes)]
+        for run in record["runs"]
+    ]
+    return "\n\n".join(["## Bad inputs", words, table(["cases", *outcomes], rows), _footnote(record, "bad-inputs")])
 
 
 def fuzz(record: Record) -> str:

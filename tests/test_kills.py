@@ -133,7 +133,7 @@ def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
     fuzzed = {"target": {"recipe": {"seconds": 600, "executions": 2_000_000, "crashes": 0}}}
     text = write_page([fuzzed, bad], tmp_path).read_text("utf-8")
     assert "14 cases: 13 passed, 1 failed, 0 skipped" in text
-    assert "| test bad input: test bad training data | 13 |" in text
+    assert "| bad input: bad training data | 13 | 0 |" in text
     assert "load 0.5 before and 3.0 after; the machine was shared" in text
     assert "| recipe | 10.0 | 2,000,000 | 0 |" in text
     assert "## Kills" not in text and text.index("## Bad inputs") < text.index("## Fuzzing")

@@ -271,15 +271,14 @@ def test_shortening_keeps_both_ends_and_one_line():
 
 
 @pytest.mark.slow
-def test_the_whole_report_takes_less_than_five_seconds_and_no_torch(run):
+def test_the_whole_report_takes_no_torch(run):
     code = (
-        "import sys, time; start = time.perf_counter()\n"
+        "import sys\n"
         "from featherweight.report.page import write_report\n"
         "from featherweight.report.plots import draw_plots\n"
         "write_report(sys.argv[1]); draw_plots(sys.argv[1])\n"
         "loaded = {'torch', 'matplotlib.pyplot', 'transformers'} & set(sys.modules)\n"
-        "assert not loaded, loaded\n"
-        "assert time.perf_counter() - start < 5, time.perf_counter() - start"
+        "assert not loaded, loaded"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, str(run)], check=True, env=environment)
