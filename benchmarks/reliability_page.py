@@ -106,7 +106,8 @@ def bad_inputs(record: Record) -> str:
     found = record["summary"]
     words = (
         f"{found['cases']:,} cases: {found.get('passed', 0):,} passed, {found.get('failed', 0):,} failed, "
-        f"{found.get('skipped', 0):,} skipped. A case, as a rule, is a command that must say in one or two lines what is "
+        f"{found.get('skipped', 0):,} skipped. "
+        "A case, as a rule, is a command that must say in one or two lines what is "
         "wrong and where, end with exit code 2, and leave every file as it was."
     )
     outcomes = [kind for kind in ("passed", "failed", "skipped") if found.get(kind)]
