@@ -55,6 +55,8 @@ NO_VALUE = "no value; name one (an empty one takes away optional keys alone)"
     ("backbone.name=nobody/nothing", "backbone.name = nobody/nothing: the hub is out of reach"),
     ("backbone.name=./nowhere", "backbone.name = ./nowhere: no such folder"),
     ("backbone.name=data.csv", "backbone.name = data.csv: is a file"),
+    ("backbone.name=~nobody-of-that-name/x", "backbone.name = ~nobody-of-that-name/x: cannot be looked up"),
+    ("backbone.name=" + "x" * 5000, "cannot be looked up: File name too long"),
 ])  # fmt: skip
 def test_bad_recipe_values(cli: Cli, job: Path, override: str, naming: Any) -> None:
     refused(cli, "train", job, "--set", override, "--out", "run", naming=naming)

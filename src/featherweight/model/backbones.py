@@ -123,10 +123,15 @@ def _source(name: str) -> Source:
     """Where ``name`` leads: a short wheel name, else a folder that exists, else a name on the hub."""
     if name in WHEELS:
         return "wheel"
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        folder, file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long for any file, a ~user that there is not
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"backbone.name = {name}: cannot be looked up: {reason}") from None
+    if folder:
         return "folder"
-    if path.is_file():
+    if file:
         raise UserError(f"backbone.name = {name}: is a file; name the folder with config.json and model.safetensors")
     looks_like_a_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or name.endswith("/")
     if looks_like_a_path:
