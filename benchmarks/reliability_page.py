@@ -138,13 +138,13 @@ def fuzz(record: Record) -> str:
 
 SECTIONS: dict[str, Callable[[Record], str]] = {
     "reliability-kills": kills, "reliability-overhead": overhead, "reliability-bad-inputs": bad_inputs,
+    "reliability-fuzz": fuzz,
 }  # fmt: skip
 
 
 def _known(records: Sequence[Record]) -> list[tuple[Callable[[Record], str], Record]]:
-    found = [(section, record) for name, section in SECTIONS.items() for record in records
-             if record.get("benchmark") == name]  # fmt: skip
-    return found + [(fuzz, record) for record in records if "targets" in record]
+    return [(section, record) for name, section in SECTIONS.items() for record in records
+            if record.get("benchmark") == name]  # fmt: skip
 
 
 def _footnote(record: Record, command: str) -> str:

@@ -130,12 +130,14 @@ def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
         runs=[{"test": "test_bad_input: test_bad_training_data", "passed": 13}, {"test": "x: y", "failed": 1}],
         summary={"cases": 14, "passed": 13, "failed": 1},
     )
-    fuzzed = {"target": {"recipe": {"seconds": 600, "executions": 2_000_000, "crashes": 0}}}
+    found = {"seconds": 600, "executions": 2_000_000, "crashes_found": 1, "crashes_left": 0}
+    fuzzed = a_result("reliability-fuzz", settings={"minutes": 10}, targets={"recipe": found}, summary=found)
+    fuzzed["versions"]["atheris"] = "3.0"
     text = write_page([fuzzed, bad], tmp_path).read_text("utf-8")
     assert "14 cases: 13 passed, 1 failed, 0 skipped" in text
     assert "| bad input: bad training data | 13 | 0 |" in text
     assert "load 0.5 before and 3.0 after; the machine was shared" in text
-    assert "| recipe | 10.0 | 2,000,000 | 0 |" in text
+    assert "| recipe | 10.0 | 2,000,000 | 1 | 0 |" in text
     assert "## Kills" not in text and text.index("## Bad inputs") < text.index("## Fuzzing")
 
 
