@@ -14,6 +14,7 @@ from featherweight.model.backbones import resolve_backbone
 from featherweight.model.engine import Engine, autocast, settle
 from featherweight.model.lean_functions import AdaptedLinear, Attention, Dropout, dropped, kept
 from featherweight.model.network import Network
+from featherweight.model.packing import FrozenMatrix
 
 LABELS = ("fruit", "metal", "bird")
 ALL_ROLES = ["query", "key", "value", "attention_output", "mlp_up", "mlp_down"]
@@ -124,7 +125,7 @@ def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd() -> None:
 
     def lean() -> list[torch.Tensor]:
         torch.manual_seed(1)
-        linear = AdaptedLinear.apply(x, weight.detach(), bias, down, up, kept(x, 0.3), 0.3)
+        linear = AdaptedLinear.apply(x, FrozenMatrix(weight.detach()), bias, down, up, kept(x, 0.3), 0.3)
         return [linear, Attention.apply(qkv, 2, 2, None, 0.3), Dropout.apply(x, 0.3)]
 
     def plain() -> list[torch.Tensor]:

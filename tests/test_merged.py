@@ -13,7 +13,7 @@ from test_lean import ADAPTERS, ALL_ROLES, LEAN, PLAIN, batch, network_for
 
 from featherweight.classifier import Classifier
 from featherweight.data.sources import read_rows
-from featherweight.model import merged
+from featherweight.model import merged, packing
 from featherweight.model.engine import Engine, autocast, settle
 from featherweight.model.merged import ForwardLayer, drop_gradients, fold_adapter
 from featherweight.model.network import Network
@@ -97,7 +97,7 @@ def test_a_processor_without_packed_matrices_computes_the_same(
     tiny_recipe: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed = logits(merged_network(tiny_recipe("bert"), replace(PLAIN, lean=True)), PLAIN, True)
-    monkeypatch.setattr(merged, "_packed", lambda weight: None)
+    monkeypatch.setattr(packing, "can_pack", lambda weight: False)
     plain = logits(merged_network(tiny_recipe("bert"), replace(PLAIN, lean=True)), PLAIN, True)
     torch.testing.assert_close(plain, packed, rtol=1e-5, atol=1e-6)
 

@@ -15,6 +15,7 @@ import torch
 from featherweight.errors import UserError
 from featherweight.model.lean import lean_encoder
 from featherweight.model.network import Network
+from featherweight.model.packing import FrozenMatrix
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -82,16 +83,16 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
 def bf16_gain() -> float:
     """How many times faster a bf16 matrix product is here than one in fp32, by the best of a few; some 20 ms, once.
 
-    Instructions that a virtual machine lists may be emulated. Where they are real the gain is three and more: far
-    enough from one that a busy moment cannot turn the choice, and with it the bits of a result.
+    Instructions that a virtual machine lists may be emulated. Where they are real the gain is nearly two: far enough
+    from one that a busy moment cannot turn the choice, and with it the bits of a result.
     """
     seconds = {}
     for kind in (torch.float32, torch.bfloat16):
-        x, weight = torch.ones(512, 768, dtype=kind), torch.ones(768, 768, dtype=kind)
+        x, matrix = torch.ones(512, 768, dtype=kind), FrozenMatrix(torch.ones(768, 768, dtype=kind))
         times = []
         for _ in range(6):
             began = time.perf_counter()
-            torch.mm(x, weight)
+            matrix.times(x, None)
             times.append(time.perf_counter() - began)
         seconds[kind] = min(times)
     return seconds[torch.float32] / seconds[torch.bfloat16]

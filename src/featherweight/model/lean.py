@@ -16,7 +16,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from featherweight.model.architectures import Architecture
-from featherweight.model.lean_functions import AdaptedLinear, Attention, Dropout, kept, merge_heads, probabilities
+from featherweight.model.lean_functions import (
+    AdaptedLinear,
+    Attention,
+    Dropout,
+    FrozenLinear,
+    kept,
+    merge_heads,
+    probabilities,
+)
+from featherweight.model.packing import FrozenMatrix
 from featherweight.model.prefix import frozen_layers
 
 if TYPE_CHECKING:
@@ -39,7 +48,7 @@ class AdaptedBlock:
 
     def __init__(self, modules: list[Any], dtype: torch.dtype) -> None:
         plain: list[Any] = [getattr(module, "base_layer", module) for module in modules]
-        self.weight = torch.cat([layer.weight.detach().to(dtype) for layer in plain])
+        self.matrix = FrozenMatrix(torch.cat([layer.weight.detach().to(dtype) for layer in plain]))
         self._biases = [layer.bias for layer in plain]
         self._dtype = dtype
         self._modules = modules
@@ -48,7 +57,7 @@ class AdaptedBlock:
         start = 0
         for module, layer in zip(modules, plain, strict=True):
             # The module reads its weight from the joined matrix: it is stored once.
-            layer.weight.data = self.weight[start : start + layer.weight.shape[0]]
+            layer.weight.data = self.matrix.weight[start : start + layer.weight.shape[0]]
             if hasattr(module, "lora_A"):
                 down, up = module.lora_A["default"].weight, module.lora_B["default"].weight
                 self._adapters.append((down, up, module.scaling["default"], start))
@@ -61,7 +70,7 @@ class AdaptedBlock:
     def matrices(self) -> tuple[Tensor, Tensor]:
         """All adapters' A as one [rank, in], and their scaled B as one block matrix [out, rank]."""
         down = torch.cat([adapter[0] for adapter in self._adapters])
-        up = down.new_zeros(self.weight.shape[0], down.shape[0])
+        up = down.new_zeros(self.matrix.weight.shape[0], down.shape[0])
         column = 0
         for _, matrix, scale, start in self._adapters:
             up[start : start + matrix.shape[0], column : column + matrix.shape[1]] = scale * matrix
@@ -71,9 +80,9 @@ class AdaptedBlock:
     def __call__(self, x: Tensor) -> Tensor:
         """[tokens, in] to [tokens, out]."""
         if not self._adapters:
-            return torch.addmm(self.bias(), x, self.weight.t())
+            return FrozenLinear.apply(x, self.matrix, self.bias())
         p = self._dropout if self._modules[0].training else 0.0
-        return AdaptedLinear.apply(x, self.weight, self.bias(), *self.matrices(), kept(x, p) if p else None, p)
+        return AdaptedLinear.apply(x, self.matrix, self.bias(), *self.matrices(), kept(x, p) if p else None, p)
 
 
 @dataclass

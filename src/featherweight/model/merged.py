@@ -6,19 +6,16 @@ product instead of three (Hu et al. 2021, section 4.1). The sum is taken in fp32
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from featherweight.model.lean import AdaptedBlock, LeanLayer
 from featherweight.model.lean_functions import merge_heads, probabilities
 from featherweight.model.network import Network
 
-_PACKED_FOR = 1024  # tokens of a product that oneDNN lays the matrix out for; any other number is served as well
 _SCORES = 2**19  # attention scores computed at a time: 2 MB in fp32, which stays in the cache
 
 
@@ -41,13 +38,12 @@ def drop_gradients(network: Network) -> None:
         network.lean.replace_layers(_forward_only)
 
 
-class PackedBlock(AdaptedBlock):
-    """Frozen linear layers without adapters, their joined matrix laid out as oneDNN multiplies best."""
+class ForwardBlock(AdaptedBlock):
+    """Frozen linear layers without adapters and without gradients."""
 
     def __init__(self, block: AdaptedBlock) -> None:
-        self.weight = block.weight
+        self.matrix = block.matrix
         self._bias = block.bias().detach()
-        self._packed = _packed(block.weight)
 
     def bias(self) -> Tensor:
         """All biases, [out], in the compute type."""
@@ -55,24 +51,18 @@ class PackedBlock(AdaptedBlock):
 
     def __call__(self, x: Tensor) -> Tensor:
         """[tokens, in] to [tokens, out]."""
-        return self._linear(x, "none")
+        return self.matrix.times(x, self._bias)
 
     def gelu(self, x: Tensor) -> Tensor:
         """The same and GELU of it, in one pass over the result."""
-        return self._linear(x, "gelu")
-
-    def _linear(self, x: Tensor, activation: str) -> Tensor:
-        if self._packed is not None:
-            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, activation, [], "none")
-        y = functional.linear(x, self.weight, self._bias)
-        return functional.gelu(y) if activation == "gelu" else y
+        return self.matrix.times(x, self._bias, "gelu")
 
 
 @dataclass
 class ForwardLayer(LeanLayer):
     """An encoder layer that keeps nothing for a way back, and attends to a few texts at a time."""
 
-    up: PackedBlock
+    up: ForwardBlock
 
     def __call__(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
         """Hidden states [tokens, hidden] after this layer."""
@@ -99,17 +89,5 @@ class ForwardLayer(LeanLayer):
 
 
 def _forward_only(layer: LeanLayer) -> ForwardLayer:
-    joined, output, up, down = (PackedBlock(block) for block in (layer.joined, layer.output, layer.up, layer.down))
+    joined, output, up, down = (ForwardBlock(block) for block in (layer.joined, layer.output, layer.up, layer.down))
     return ForwardLayer(joined, output, up, down, layer.norms, layer.heads)
-
-
-def _packed(weight: Tensor) -> Tensor | None:
-    """The matrix in oneDNN's own layout; None where processor or PyTorch cannot, or are none that this was tried on."""
-    operations: Any = torch.ops.mkldnn
-    # What torch.compile makes of a linear layer on a processor; PyTorch has no public name for it.
-    there = hasattr(operations, "_linear_pointwise") and hasattr(operations, "_reorder_linear_weight")
-    if not there or not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
-        return None
-    if weight.dtype == torch.bfloat16 and not operations._is_mkldnn_bf16_supported():
-        return None
-    return operations._reorder_linear_weight(weight, _PACKED_FOR)
