@@ -35,7 +35,7 @@ SOURCES = [
 
 RUNS_CODE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 CALLS = {
-    "eval", "exec", "torch.load", "torch.save", "torch.hub.load", "pandas.read_pickle", "pd.read_pickle", "yaml.load",
+    "eval", "exec", "torch.load", "torch.save", "torch.hub.load", "pandas.read_pickle", "yaml.load",
     "yaml.unsafe_load", "os.system", "os.popen", "subprocess.getoutput", "tempfile.mktemp",
 }  # fmt: skip
 METHODS = {"read_pickle", "to_pickle", "extractall", "load_state_dict_from_url"}
@@ -43,14 +43,32 @@ SETTINGS = {"trust_remote_code": False, "shell": False, "weights_only": True, "a
 """What a keyword must be set to, where it is set at all."""
 
 
+def full_names(tree: ast.AST) -> dict[str, str]:
+    """What the names that a module imports stand for: ``t`` for torch, ``load`` for torch.load."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def in_full(name: str, full: dict[str, str]) -> str:
+    """``name`` as it would be without import aliases."""
+    first, dot, rest = name.partition(".")
+    return full.get(first, first) + dot + rest
+
+
 def dangers(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Line and name of everything in a module that could run foreign code."""
+    full = full_names(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             yield from ((node.lineno, name) for name in names if name.partition(".")[0] in RUNS_CODE)
         if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
+            called = in_full(ast.unparse(node.func), full)
             if called in CALLS or called.rpartition(".")[2] in METHODS:
                 yield node.lineno, called
             for keyword in node.keywords:
@@ -72,6 +90,9 @@ def test_the_search_finds_what_it_is_for() -> None:
     code += "AutoModel.from_pretrained(p)\nAutoModel.from_pretrained(p, trust_remote_code=False)"
     assert [line for line, _ in dangers(ast.parse(code))] == [1, 2, 3, 4, 5]
     assert [line for line, _ in untold(ast.parse(code))] == [6]
+    hidden = "import torch as t\nt.load(x)\nfrom torch import load, save as put\nload(x)\nput(x)\n"
+    hidden += "import os as o\no.system(x)"
+    assert [line for line, _ in dangers(ast.parse(hidden))] == [2, 4, 5, 7]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -165,6 +186,12 @@ def test_safe_predictions_hold_no_formula(cli: Cli, finished_run: Run) -> None:
         table = list(csv.reader(io.StringIO(Path("out.csv").read_text("utf-8"))))
         assert [row[0] for row in table[1:]] == expected
         assert all(float(cell) >= 0 for row in table[1:] for cell in row[2:])
+
+
+def test_safe_cells_hold_no_formula_behind_another_separator(cli: Cli, finished_run: Run) -> None:
+    Path("texts.csv").write_text('ID,text\n"x;=1+1",apple\n', "utf-8")
+    assert cli("predict", finished_run.folder, "texts.csv", "-o", "out.csv", "--safe-csv").code == 0
+    assert '"x;=1+1"' in Path("out.csv").read_text("utf-8")
 
 
 def test_no_data_steers_the_terminal(cli: Cli) -> None:

@@ -237,6 +237,21 @@ def test_changed_data_are_named_and_lost_ones_skipped(run: Path, cli: Cli) -> No
     assert "holds; not looked at: training rows, validation, shift.jsonl" in answer.out
 
 
+def test_data_are_found_where_the_run_was_started(run: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewrite("environment.json", lambda values: values.update(working_folder=str(Path.cwd())))(run)
+    away = Path.cwd() / "away"
+    away.mkdir()
+    monkeypatch.chdir(away)
+    answer = cli("verify", "../run", "--json")
+    assert answer.code == 0
+    assert not [name for name, (result, _) in results(answer).items() if result == "skipped"]
+    assert Path.cwd() == away
+    rewrite("environment.json", lambda values: values.pop("working_folder"))(Path("../run"))
+    answer = cli("verify", "../run", "--json")
+    assert answer.code == 1
+    assert "is undecided" in answer.out and results(answer)["test"][0] == "skipped"
+
+
 def test_another_library_moves_within_the_tolerance(run: Path, cli: Cli) -> None:
     rewrite("environment.json", lambda values: values.update(torch="2.0.0", tokenizers="0.1"))(run)
     rewrite("adapter/featherweight.json", lambda values: values.update(temperature=values["temperature"] * 1.0001))(run)
@@ -266,7 +281,10 @@ def test_runs_without_a_manifest_backbone_or_readable_files(run: Path, cli: Cli)
     recipe = Recipe.load(run / "recipe.toml").with_values(backbone={"name": "/nowhere/at/all"})
     for file in ("recipe.toml", "adapter/recipe.toml"):
         (run / file).write_text(recipe.to_toml(), "utf-8")
-    found = results(cli("verify", "run", "--json"))
+    answer = cli("verify", "run", "--json")
+    found = results(answer)
+    assert answer.code == 1
+    assert "is undecided, for nothing could be predicted again; not looked at: files, weight, backbone" in answer.out
     assert {name for name, (result, _) in found.items() if result == "skipped"} == {
         "files",
         "weight",

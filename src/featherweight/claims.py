@@ -18,7 +18,7 @@ from featherweight.recipe import Recipe
 from featherweight.reevaluation import Check, guarded, reevaluate
 from featherweight.run import Run
 
-__all__ = ["Check", "verdict", "verify_run"]
+__all__ = ["Check", "holds", "verdict", "verify_run"]
 
 _ROUNDED = 1e-6  # the history keeps nine digits
 
@@ -48,8 +48,19 @@ def verdict(checks: Sequence[Check]) -> str:
     by_result = {result: [c.name for c in checks if c.result == result] for result in ("fail", "moved", "skipped")}
     if by_result["fail"]:
         return f"does not hold: {', '.join(by_result['fail'])}"
+    if not _predicted(checks):
+        return f"is undecided, for nothing could be predicted again; not looked at: {', '.join(by_result['skipped'])}"
     words = "holds, but for what has moved within the tolerance" if by_result["moved"] else "holds"
     return words + (f"; not looked at: {', '.join(by_result['skipped'])}" if by_result["skipped"] else "")
+
+
+def holds(checks: Sequence[Check]) -> bool:
+    """Whether nothing failed, and at least one set of rows was predicted again."""
+    return _predicted(checks) and not any(check.result == "fail" for check in checks)
+
+
+def _predicted(checks: Sequence[Check]) -> bool:
+    return any(check.predicted and check.result != "skipped" for check in checks)
 
 
 def _require_finished(folder: Path) -> None:

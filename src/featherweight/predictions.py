@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featherweight.data.spreadsheets import safe_columns
+from featherweight.data.spreadsheets import QUOTED, safe_columns
 from featherweight.errors import UserError
 from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
 from featherweight.run import Run, disk_refusal, put_in_place
@@ -59,7 +61,7 @@ def predict_file(
 
     total = sum(len(piece) for piece in text_pieces(source, data, split="test", rows=PIECE))
     classifier, done = Classifier.load(run, labels=labels), 0
-    with _whole_file(out) as write:
+    with _whole_file(out, quoted=safe) as write:
         for piece in text_pieces(source, data, split="test", rows=PIECE):
             counted = _counted(follow, done, total) if follow else None
             probabilities = classifier.probabilities(piece.texts, advance=counted)
@@ -124,10 +126,11 @@ def _check_safe(out: Path, kaggle: bool, safe: bool) -> None:
 
 
 @contextmanager
-def _whole_file(out: Path) -> Iterator[Write]:
+def _whole_file(out: Path, *, quoted: bool) -> Iterator[Write]:
     """Takes columns, writes them beside ``out``, and gives the file its name at the end; none is left of a failure."""
     part = out.with_name(out.name + ".part")
-    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
+    as_csv = partial(_csv_writer, quoted=quoted)
+    writer = {".csv": as_csv, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:
         with writer(part) as write:
             yield write
@@ -139,11 +142,13 @@ def _whole_file(out: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def _csv_writer(path: Path) -> Iterator[Write]:
+def _csv_writer(path: Path, *, quoted: bool) -> Iterator[Write]:
     import pandas as pd
 
+    quoting = QUOTED if quoted else csv.QUOTE_MINIMAL
+
     with path.open("w", encoding="utf-8", newline="") as file:
-        yield lambda columns: pd.DataFrame(columns).to_csv(file, index=False, header=not file.tell())
+        yield lambda columns: pd.DataFrame(columns).to_csv(file, index=False, header=not file.tell(), quoting=quoting)
 
 
 @contextmanager

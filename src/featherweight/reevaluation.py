@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +42,8 @@ class Check:
     name: str
     result: Result
     found: str
+    predicted: bool = False
+    """Whether it is about rows that had to be predicted again."""
 
 
 def guarded(name: str, look: Callable[[], Check]) -> Check:
@@ -71,7 +74,7 @@ def reevaluate(run: Run, *, same_surroundings: bool) -> list[Check]:
     checks.append(Check("adapter", "pass", f"loads, in {classifier.engine.precision}"))
     checks.append(guarded("training rows", lambda: _training_rows(run, classifier)))
     look = partial(_split, run, classifier, table, tolerance)
-    return checks + [guarded(name, partial(look, name)) for name in sets]
+    return checks + [replace(guarded(name, partial(look, name)), predicted=True) for name in sets]
 
 
 def _judged(run: Run) -> dict[str, dict[str, Any]]:
@@ -187,13 +190,25 @@ def _training_rows(run: Run, classifier: Classifier) -> Check:
 
 def _rows(run: Run, part: str, classifier: Classifier, name: str) -> Rows | Check:
     """The rows of ``part`` as they are now; a check that failed where they are there but of no use, else skipped."""
+    source = _source(run, part)
     try:
-        return load_part(run.recipe, part, classifier.labels)
+        with _beside_its_data(run, source):
+            return load_part(run.recipe, part, classifier.labels)
     except UserError as error:
-        source = _source(run, part)
         if source in BUILT_IN or Path(source).expanduser().exists():
             return Check(name, "fail", f"has changed since: {error}")
         return Check(name, "skipped", f"not at hand: {error}")
+
+
+@contextmanager
+def _beside_its_data(run: Run, source: str) -> Iterator[None]:
+    """In the folder that the run was started in, where a relative path of its recipe leads to data there alone."""
+    began = Path(run.environment.get("working_folder", "."))
+    if source not in BUILT_IN and not Path(source).expanduser().exists() and (began / source).exists():
+        with chdir(began):
+            yield
+    else:
+        yield
 
 
 def _source(run: Run, part: str) -> str:

@@ -19,7 +19,7 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print all checks as JSON.")] = False,
 ) -> None:
     """Look again at all that a finished run claims: files, count, history, predictions and figures."""
-    from featherweight.claims import verdict, verify_run
+    from featherweight.claims import holds, verdict, verify_run
 
     checks = verify_run(run)
     if json_output:
@@ -29,7 +29,7 @@ def command(
         print(json.dumps({"verdict": verdict(checks), "checks": rows}, indent=2, ensure_ascii=False))
     else:
         _print(run, checks, verdict(checks))
-    if any(check.result == "fail" for check in checks):
+    if not holds(checks):
         raise typer.Exit(1)
 
 

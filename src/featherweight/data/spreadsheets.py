@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters that make a spreadsheet compute a cell, after OWASP's page on CSV injection."""
+QUOTED = csv.QUOTE_NONNUMERIC
+"""Texts in quotes: where a spreadsheet takes another character for the separator, no cell begins within a text."""
 
 
 def safe_cell(value: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from featherweight.comparison import Comparison, Round
-from featherweight.data.spreadsheets import safe_cell
+from featherweight.data.spreadsheets import QUOTED, safe_cell
 from featherweight.evaluation.pairs import Difference
 from featherweight.report.comparison_tables import (
     Table,
@@ -143,7 +143,7 @@ def _csv_row(comparison: Comparison, one: Round) -> dict[str, Any]:
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
     if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n", quoting=QUOTED)
         writer.writeheader()
         writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
