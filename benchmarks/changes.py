@@ -40,6 +40,8 @@ class Change:
 CHANGES = (
     Change("lean", "transformers' own forward pass", "0.8 to 0.9: more copies, separate q, k, v",
            {"change": "without_lean_pass"}),
+    Change("unpacked", "frozen matrices not laid out ahead",
+           "0.95 in bf16, 0.5 in fp32: each product lays them out anew", {"change": "without_layouts"}),
     Change("sdpa", "transformers' pass, scaled_dot_product_attention", "0.5 to 0.6: its 16-bit backward is slow here",
            {"change": "scaled_dot_product"}),
     Change("frozen-fp32", "transformers' pass, frozen weights in fp32 under autocast", "0.7: a cast at each use",

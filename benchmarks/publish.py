@@ -93,12 +93,15 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
     return {
         "recipe": recipe_without_paths(run.recipe, names),
         "command": _command(run.recipe),
-        "environment": run.environment,
+        "environment": {key: value for key, value in run.environment.items() if key not in _MACHINES_OWN},
         "weight": run.weight,
         "evaluation": _figures(run.evaluation, names),
         "validation_curve": [{key: record[key] for key in ("step", "accuracy", "loss")} for record in evaluations],
         "verification": proof,
     }
+
+
+_MACHINES_OWN = ("working_folder", "judged")  # paths, which are nobody's business
 
 
 def _figures(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

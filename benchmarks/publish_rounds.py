@@ -148,7 +148,7 @@ def _run(one: Round, run: Run, split: str, names: Names) -> dict[str, Any]:
         "figures": {name: {key: figures[key] for key in _KEPT if key in figures} for name, figures in sets.items()},
         **{key: evaluation[key] for key in ("best_step", "best_validation_accuracy") if key in evaluation},
         **{key: environment[key] for key in ("training_seconds", "peak_memory_bytes") if key in environment},
-        "data": {name: part.get("fingerprint") for name, part in environment["data"].items()},
+        "data": {name: environment["data"][name].get("fingerprint") for name in ("train", "validation")},
         **({"identical_when_reloaded": read_json(proof)["identical"]} if proof.is_file() else {}),
     }
 

@@ -1,4 +1,4 @@
-"""Make docs/results/speed.md with its pictures, and reliability.md, from benchmarks/results/*.json.
+"""Make docs/results/speed.md with its pictures, reliability.md and design/speed.md's table, from results/*.json.
 
 python benchmarks/tables.py
 """
@@ -48,10 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="where results/speed.md and images go (default: docs)")
     options = parser.parse_args(arguments)
 
+    import design_page
     import reliability_page  # which takes its tables from here
 
     records = load_all(options.results)
-    pages = [write_page(records, options.docs)] if any(one.get("benchmark") in SECTIONS for one in records) else []
+    pages: list[Path | None] = (
+        [write_page(records, options.docs)] if any(one.get("benchmark") in SECTIONS for one in records) else []
+    )
+    pages.append(design_page.write_changes(records, options.docs / "design" / "speed.md", decisions))
     for page in filter(None, [*pages, reliability_page.write_page(records, options.docs)]):
         print(f"{page.name}: from {len(list(options.results.glob('*.json')))} files")
 
@@ -199,6 +203,11 @@ def changes(record: Record) -> str:
         measured = spread(figures["against_shipped"], "", 2)
         rows.append([who["label"], who["note"], measured, spread(figures["samples_per_second"]), gigabytes(figures)])
     return table(head, rows)
+
+
+def decisions(record: Record) -> str:
+    """The same with a heading and what it was measured on, for the page on the engine's design."""
+    return f"### On {record['settings']['backbone']}\n\n{changes(record)}\n\n{footnote(record)}"
 
 
 def prefix(record: Record) -> str:

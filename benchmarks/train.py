@@ -38,7 +38,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=float, default=1.0, help="passes over the rows (default: 1)")
     parser.add_argument("--steps", type=int, help=f"for speed alone: one pass over this many times {BATCH} rows")
     parser.add_argument("--repeats", type=int, default=3, help="turns, each with its own seed (default: 3)")
-    parser.add_argument("--only", help="contestants, by commas: trainer, tuned, setfit, full, featherweight")
+    parser.add_argument("--only", help="contestants, by commas: trainer, tuned, setfit, full, dropout, featherweight")
     parser.add_argument("--tuned-batch", type=int, default=64, help="batch of the tuned Trainer (default: 64)")
     parser.add_argument("--full-learning-rate", type=float, default=5e-5, help="of full fine-tuning (default: 5e-5)")
     parser.add_argument("--setfit-rows", type=int, default=256, help="rows for SetFit at the most (default: 256)")
@@ -60,6 +60,8 @@ def contestants(options: argparse.Namespace, device: str) -> list[Contestant]:
                    python=options.peers, note=f"pairs from {options.setfit_rows} rows, each in two"),
         Contestant("full", "Trainer, all weights", "trainer.py",
                    {"full": True, "learning_rate": options.full_learning_rate}, note="fp32, no adapter"),
+        Contestant("dropout", "Featherweight, with the encoder's dropout", "featherweight_run.py",
+                   {"warm_up": 3, "encoder_dropout": True}, note="as Trainer has it by default"),
         Contestant(US, "Featherweight", "featherweight_run.py", {"warm_up": 3}, note="as the recipe has it"),
     ]  # fmt: skip
 

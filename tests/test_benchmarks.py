@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fabricated_benchmarks import a_record, limited, predicted, scaled, started, trained
+from fabricated_benchmarks import a_record, a_spread, limited, predicted, scaled, started, trained
 
 from featherweight.data.sources import Rows
 from featherweight.model.architectures import KNOWN, architecture_of
@@ -261,6 +261,26 @@ class TestPage:
         pictures = [line.split("(../")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
         assert len(pictures) == 6  # a training has two
         assert all((tmp_path / "docs" / path).stat().st_size > 5_000 for path in pictures)
+
+    def test_the_design_page_gets_its_table_and_keeps_its_words(self, load: Load, tmp_path: Path) -> None:
+        record = a_record(load, "changes", "changes-minilm", settings={"backbone": "minilm"})
+        record["contestants"] = {"shipped": {"label": "as shipped", "note": ""},
+                                 "order": {"label": "random order", "note": "half"}}  # fmt: skip
+        speed = {"samples_per_second": a_spread(100.0), "peak_memory_bytes": None, "failed": None}
+        record["summary"] = {"shipped": {**speed, "against_shipped": None},
+                             "order": {**speed, "against_shipped": a_spread(0.5)}}  # fmt: skip
+        page = tmp_path / "speed.md"
+        page.write_text("before\n<!-- changes -->\nold\n<!-- end of changes -->\nafter\n", "utf-8")
+        for _ in range(2):
+            assert load("design_page").write_changes([record], page, load("tables").decisions) == page
+        text = page.read_text("utf-8")
+        assert text.startswith("before\n<!-- changes -->\n### On minilm\n")
+        assert text.endswith("\n<!-- end of changes -->\nafter\n") and "old" not in text
+        assert "| random order | half | 0.50" in text
+        assert load("design_page").write_changes([], page, load("tables").decisions) is None
+        page.write_text("no marks", "utf-8")
+        with pytest.raises(SystemExit, match="the marks"):
+            load("design_page").write_changes([record], page, load("tables").decisions)
 
     def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
         page = load("tables").write_page([{"name": "something else"}], tmp_path)

@@ -79,7 +79,7 @@ def test_what_was_half_written_is_gone_after_the_resume(crashed: Path, cli: Cli)
         "adapter.part/recipe.toml",
         "checkpoint/part/state.json",
         "report.html.part",
-        "plots/loss.png.part",
+        "plots/curves.png.part",
     ):
         (crashed / leftover).write_text("{", "utf-8")
     (crashed / ".lock").touch()
@@ -102,6 +102,22 @@ def test_other_data_is_no_way_to_go_on(crashed: Path, cli: Cli, old: str, new: s
     Path("data.csv").write_text(GOOD_ROWS.replace(old, new), "utf-8")
     naming = ("run: --resume, but the ", "rows are not those that this run began with", "train anew in another folder")
     refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=naming)
+
+
+@pytest.mark.parametrize(("old", "new"), [("crow 1", "crow one"), ("apple 3,fruit", "apple 3,bird")])
+@pytest.mark.parametrize("part", ["test", "shift.csv"])
+def test_other_rows_to_be_judged_are_no_way_to_go_on(recipe: Recipe, cli: Cli, part: str, old: str, new: str) -> None:
+    file = Path(part if part.endswith(".csv") else "judged.csv")
+    file.write_text(GOOD_ROWS, "utf-8")
+    change = {"data": {"test": str(file)}} if part == "test" else {"evaluation": {"shift": [part]}}
+    recipe = recipe.with_values(**change)
+    Path("job.toml").write_text(recipe.to_toml(), "utf-8")
+    with pytest.raises(Crash):
+        train(recipe, "run", listeners=[CrashAfter(3)])
+    file.write_text(GOOD_ROWS.replace(old, new), "utf-8")
+    refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=f"--resume, but the {part} rows are not those")
+    file.write_text(GOOD_ROWS, "utf-8")
+    assert cli("train", "job.toml", "--out", "run", "--resume").code == 0
 
 
 def test_other_data_is_welcome_as_long_as_nothing_was_trained(recipe: Recipe, cli: Cli) -> None:
@@ -143,13 +159,25 @@ def test_lost_lines_of_the_history_are_told_and_the_others_kept(crashed: Path, r
     assert steps(run) == [2, 3, 4]
 
 
-def test_a_run_that_lacks_but_its_manifest_is_given_one(recipe: Recipe, cli: Cli) -> None:
+def test_a_run_that_lacks_but_its_manifest_is_given_one_and_told_so(recipe: Recipe, cli: Cli) -> None:
     run = train(recipe, "run")
     (run.folder / "manifest.json").unlink()
     before = contents(run.folder)
-    assert cli("train", "job.toml", "--out", "run", "--resume").code == 0
+    answer = cli("train", "job.toml", "--out", "run", "--resume")
+    assert answer.code == 0
+    assert "manifest.json was missing: made anew from the files as they lie there now" in answer.out
+    assert "featherweight verify run checks what they claim" in answer.out
     after = contents(run.folder)
     assert after.pop("manifest.json") and after == before
+    assert "manifest.json" not in cli("train", "job.toml", "--out", "run", "--resume").out
+
+
+@pytest.mark.parametrize("lost", ["predictions.parquet", "adapter/featherweight.json", "evaluation.json"])
+def test_no_manifest_is_made_for_a_run_that_lacks_more(recipe: Recipe, cli: Cli, lost: str) -> None:
+    run = train(recipe, "run")
+    for name in ("manifest.json", lost):
+        (run.folder / name).unlink()
+    refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=f"run/{lost}: missing")
 
 
 def test_a_run_that_stopped_early_needs_no_step_again(tiny_recipe: Any, tmp_path: Path) -> None:

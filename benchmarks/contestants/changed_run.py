@@ -15,7 +15,7 @@ import torch
 from featherweight_run import solve as train_as_shipped
 from measuring import Job, answer
 
-from featherweight.model import engine
+from featherweight.model import engine, packing
 from featherweight.model.network import Network
 from featherweight.training import loop, order
 
@@ -24,6 +24,11 @@ def without_lean_pass() -> None:
     """transformers' own forward pass, on the same frozen 16-bit weights."""
     chosen = engine.choose_engine
     engine.choose_engine = lambda *arguments: replace(chosen(*arguments), lean=False)
+
+
+def without_layouts() -> None:
+    """Frozen matrices as they are, through PyTorch's plain products."""
+    packing.can_pack = lambda weight: False
 
 
 def scaled_dot_product() -> None:
@@ -89,6 +94,7 @@ CHANGES: dict[str, Callable[[], None]] = {
     change.__name__: change
     for change in (
         without_lean_pass,
+        without_layouts,
         scaled_dot_product,
         frozen_in_fp32,
         random_order,

@@ -219,7 +219,8 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     )
     with stop_on_signals() as stop:
         pad_id = tokenizer.pad_token_id
-        job = Job(recipe, network, engine, accelerator, train, validation, pad_id, folder, listeners, stop)
+        parts = (recipe, network, engine, accelerator, train, validation)
+        job = Job(*parts, pad_id, folder, listeners, stop, rows=splits.train)
         state = fit(job, resume=has_checkpoint(folder / "checkpoint"))
     return Fitted(
         _live_logits(recipe, network, backbone.folder, engine),

@@ -38,6 +38,19 @@ def write_manifest(folder: Path) -> None:
     _write(folder, {name: sha256_of(folder / name) for name in _names(folder)})
 
 
+def remake_manifest(folder: Path) -> None:
+    """Give a complete run that has lost its manifest another, of its files as they lie there.
+
+    Raises UserError where one that every run has is missing or damaged: no manifest may say that this is right.
+    """
+    for name in ("weigh.json", "environment.json", "evaluation.json", "verification.json"):
+        read_json(folder / name)
+    for name in ("history.jsonl", "predictions.parquet", "adapter/featherweight.json"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name}: missing from a complete run; train anew in another folder")
+    write_manifest(folder)
+
+
 def renew_manifest(folder: Path, files: Iterable[Path] = (), **texts: str) -> None:
     """Note files that were rightly written anew, and ``texts`` that are about to be written as ``<name>.html``.
 

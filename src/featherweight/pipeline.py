@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +19,13 @@ from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.manifest import FILE as MANIFEST
-from featherweight.manifest import write_manifest
+from featherweight.manifest import remake_manifest, write_manifest
 from featherweight.model.backbones import Backbone, most_tokens, resolve_backbone
 from featherweight.model.weigh import Weight, require_within_budget
 from featherweight.recipe import Recipe
-from featherweight.resuming import require_same_recipe, what_has_changed
+from featherweight.resuming import marks_of, require_same_recipe, what_has_changed
 from featherweight.run import FORMAT, Run, free_folder, locked, write_json, write_whole
+from featherweight.training.interruption import end_on_signals, stop_on_signals
 from featherweight.weigh_in import weigh_recipe
 
 if TYPE_CHECKING:
@@ -69,12 +69,18 @@ def train(
     """
     # Of several processes the first claims the folder; a later one may already find the first one's files in it.
     folder = free_folder(recipe, out, resume=resume) if is_first_process() or out is None else Path(out)
+    # Between the steps a signal waits for the checkpoint; everywhere else nothing is lost by ending at once.
+    with end_on_signals(lambda: _how_to_go_on(folder)):
+        return _train(recipe, folder, listeners, resume)
+
+
+def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: bool) -> Run:
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare(recipe)
     if resume and (folder / "recipe.toml").is_file():
         require_same_recipe(folder, prepared.recipe)
         if Run(folder).complete:
-            return _completed(folder)
+            return _completed(folder, listeners)
     from featherweight.training.checkpoint import require_sound
 
     main = prepared.accelerator.is_main_process
@@ -93,11 +99,20 @@ def train(
     return Run(folder)
 
 
-def _completed(folder: Path) -> Run:
-    """The run as it stands; one that was killed after its report is still given its manifest."""
+def _how_to_go_on(folder: Path) -> str:
+    if (folder / "recipe.toml").is_file():
+        return f"stopped; the same command with --resume --out {folder} goes on"
+    return "stopped before the training began; the same command begins anew"
+
+
+def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
+    """The run as it stands. One without a manifest is given one, and that this proves nothing of its past is told."""
     if is_first_process() and not (folder / MANIFEST).is_file():
         with locked(folder):
-            write_manifest(folder)
+            remake_manifest(folder)
+        note = f"{folder}: complete, but {MANIFEST} was missing: made anew from the files as they lie there now"
+        for listener in listeners:
+            listener.noted(f"{note}; featherweight verify {folder} checks what they claim")
     return Run(folder)
 
 
@@ -183,7 +198,6 @@ def _judge(prepared: Prepared, folder: Path, state: LoopState, validation: np.nd
 
 def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:
     from featherweight.training.checkpoint import has_checkpoint
-    from featherweight.training.interruption import stop_on_signals
     from featherweight.training.loop import Job, fit
     from featherweight.training.trackers import TrackerListener
 
@@ -203,6 +217,7 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
             listeners,
             signalled,
             notes=[f"{engine.precision} on {engine.device}: {engine.reason}", *prepared.splits.warnings],
+            rows=prepared.splits.train,
         )
         state = fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
     for tracker in prepared.accelerator.trackers:
@@ -220,7 +235,6 @@ def _write_beginnings(prepared: Prepared, folder: Path, started: datetime) -> No
 def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
     import torch
 
-    parts = {"train": prepared.train, "validation": prepared.validation}
     backbone = prepared.backbone
     return {
         "format": FORMAT,
@@ -235,7 +249,8 @@ def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "seed": prepared.recipe.seed,
         "started": started.isoformat(timespec="seconds"),
         "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
-        "data": {name: _data(part) for name, part in parts.items()},
+        **marks_of(prepared.train, prepared.validation, prepared.splits),
+        "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,
     }
 
@@ -253,12 +268,6 @@ def _gpu_peak(device: str) -> dict[str, int]:
     import torch
 
     return {"gpu_peak_memory_bytes": torch.cuda.max_memory_allocated(device)} if device.startswith("cuda") else {}
-
-
-def _data(part: Encoded) -> dict[str, Any]:
-    assert part.labels is not None
-    labels = hashlib.sha256(part.labels.tobytes()).hexdigest()
-    return {"rows": len(part), "fingerprint": part.fingerprint, "labels": labels, "cut_rows": part.cut_rows}
 
 
 def _require_trackers(recipe: Recipe) -> None:

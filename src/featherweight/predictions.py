@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +128,9 @@ def _check_safe(out: Path, kaggle: bool, safe: bool) -> None:
 def _whole_file(out: Path, *, quoted: bool) -> Iterator[Write]:
     """Takes columns, writes them beside ``out``, and gives the file its name at the end; none is left of a failure."""
     part = out.with_name(out.name + ".part")
-    as_csv = partial(_csv_writer, quoted=quoted)
-    writer = {".csv": as_csv, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
+    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:
-        with writer(part) as write:
+        with writer(part, quoted) as write:
             yield write
         put_in_place(part, out)
     except OSError as error:
@@ -142,7 +140,7 @@ def _whole_file(out: Path, *, quoted: bool) -> Iterator[Write]:
 
 
 @contextmanager
-def _csv_writer(path: Path, *, quoted: bool) -> Iterator[Write]:
+def _csv_writer(path: Path, quoted: bool) -> Iterator[Write]:
     import pandas as pd
 
     quoting = QUOTED if quoted else csv.QUOTE_MINIMAL
@@ -152,7 +150,7 @@ def _csv_writer(path: Path, *, quoted: bool) -> Iterator[Write]:
 
 
 @contextmanager
-def _jsonl_writer(path: Path) -> Iterator[Write]:
+def _jsonl_writer(path: Path, quoted: bool) -> Iterator[Write]:
     def write(columns: dict[str, list]) -> None:
         for values in zip(*columns.values(), strict=True):
             file.write(json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False) + "\n")
@@ -162,7 +160,7 @@ def _jsonl_writer(path: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet_writer(path: Path) -> Iterator[Write]:
+def _parquet_writer(path: Path, quoted: bool) -> Iterator[Write]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

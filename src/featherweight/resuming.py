@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featherweight.environment import PACKAGES
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.run import Run
 
+if TYPE_CHECKING:
+    from featherweight.data.batches import Encoded
+    from featherweight.data.sources import Rows
+    from featherweight.data.splits import Splits
+
 _WATCHED = ("python", *PACKAGES, "numpy", "processor", "threads", "device", "precision", "processes")
 _BEGUN = "begun with"
+
+
+def marks_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, Any]:
+    """What the rows of each part are known by; those that are judged at the end alone, by their texts as they are."""
+    parts = {"train": train, "validation": validation}
+    judged = splits.shift | ({"test": splits.test} if splits.test is not None else {})
+    return {
+        "data": {
+            name: {
+                "rows": len(part),
+                "fingerprint": part.fingerprint,
+                "labels": _labels(part),
+                "cut_rows": part.cut_rows,
+            }
+            for name, part in parts.items()
+        },
+        "judged": {
+            name: {"rows": len(part), "texts": _texts(part), "labels": _labels(part)} for name, part in judged.items()
+        },
+    }
+
+
+def _texts(part: Rows) -> str:
+    return hashlib.sha256("\0".join(part.texts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _labels(part: Rows | Encoded) -> str:
+    assert part.labels is not None
+    return hashlib.sha256(part.labels.tobytes()).hexdigest()
 
 
 def require_same_recipe(folder: Path, recipe: Recipe) -> None:
@@ -29,8 +64,12 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
     if not any(folder.glob("checkpoint/step-*")) or not (folder / "environment.json").is_file():
         return []
     began = Run(folder).environment
-    for part, now in environment["data"].items():
-        then = (began.get("data") or {}).get(part, {})
+    then_and_now = [
+        (part, (began.get(kind) or {}).get(part, {}), now)
+        for kind in ("data", "judged")
+        for part, now in environment[kind].items()
+    ]
+    for part, then, now in then_and_now:
         if any(key in then and then[key] != value for key, value in now.items()):
             raise UserError(
                 f"{folder}: --resume, but the {part} rows are not those that this run began with\n"

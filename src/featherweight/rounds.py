@@ -17,7 +17,7 @@ from featherweight.manifest import FILE as MANIFEST
 from featherweight.model.weigh import require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.report.comparison_page import write_comparison
-from featherweight.run import Run
+from featherweight.run import Run, require_writable
 from featherweight.weigh_in import weigh_recipe
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def run_rounds(
     folder holds another recipe's run; and what a training raises, after which the same call goes on.
     """
     out = Path(out)
+    require_writable(out)
     planned = plan_rounds(recipes, seeds, out)
     for number, run in enumerate(planned, 1):
         where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
@@ -125,7 +126,7 @@ def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
 @contextmanager
 def _interruptible(folder: Path) -> Iterator[None]:
     """A stopped training says how these rounds go on, not how it would go on by itself."""
-    from featherweight.training.loop import Interrupted
+    from featherweight.training.interruption import Interrupted
 
     try:
         yield

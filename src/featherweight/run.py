@@ -6,14 +6,15 @@ import errno
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 from featherweight.errors import UserError
+from featherweight.leftovers import leftovers, remove, remove_beginnings
 from featherweight.recipe import Recipe
 
 FORMAT = 1
@@ -186,16 +187,34 @@ def free_folder(recipe: Recipe, out: str | Path | None, *, resume: bool) -> Path
     """The folder for a new run: ``out``, or the next free ``runs/<name>``. Raises UserError where ``out`` is taken."""
     if out is None:
         candidates = (Path("runs") / (recipe.name + suffix) for suffix in _suffixes())
-        return next(path for path in candidates if resume or not path.exists())
+        folder = next(path for path in candidates if resume or not path.exists())
+        require_writable(folder)
+        return folder
     folder = Path(out)
     if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
         raise UserError(f"--out {folder}: {file} is no folder; name another")
     holds_run = (folder / "recipe.toml").exists()
     if holds_run and not resume:
         raise UserError(f"--out {folder}: holds another run; name a new folder, or go on with that run by --resume")
-    if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *_leftovers(folder)}:
+    if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *leftovers(folder)}:
         raise UserError(f"--out {folder}: is not empty and holds no run; name a new folder")
+    if not (holds_run and Run(folder).complete):
+        require_writable(folder)
     return folder
+
+
+def require_writable(folder: Path) -> None:
+    """Raise UserError where nothing can be written in ``folder``, or it cannot be made; it is left as it is.
+
+    Tried, not asked: permissions say little to an administrator, on a read-only disk, or in /proc.
+    """
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        # What has no name, or none for long, is in nobody's way.
+        tempfile.TemporaryFile(dir=place).close() if place == folder else Path(tempfile.mkdtemp(dir=place)).rmdir()
+    except OSError as error:
+        what = "nothing can be written there" if place == folder else "the folder cannot be made"
+        raise UserError(f"--out {folder}: {what}: {error.strerror}; name another") from None
 
 
 def _suffixes() -> Iterator[str]:
@@ -246,23 +265,18 @@ def _lock(folder: Path) -> IO[str]:
         file.close()
 
 
-def _leftovers(folder: Path) -> list[Path]:
-    """What a process that was killed or refused by the disk has left half-written."""
-    return [*folder.glob("**/*.part"), *folder.glob("checkpoint/part")]
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
 @contextmanager
 def _swept(folder: Path) -> Iterator[None]:
     """Leave nothing half-written of a killed process, of bad input or a full disk; nothing at all of no training."""
-    new = not (folder / "recipe.toml").exists()
+    new = False
     try:
-        _remove(_leftovers(folder))
+        remove(leftovers(folder))
+        new = set(folder.iterdir()) == {folder / ".lock"}  # where anything else lies, not all is this process's own
         yield
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            remove(leftovers(folder))
+        raise
     except Exception as error:
         refusal = error if isinstance(error, UserError) else disk_refusal(error, folder)
         if refusal is None:
@@ -270,7 +284,7 @@ def _swept(folder: Path) -> Iterator[None]:
         trained = (folder / "adapter").exists() or any(folder.glob("checkpoint/step-*"))
         with suppress(OSError):  # a folder closed to writing keeps what it has
             # The lock goes last of all, after this: somebody else may hold another by then.
-            _remove(set(folder.iterdir()) - {folder / ".lock"} if new and not trained else _leftovers(folder))
+            remove_beginnings(folder) if new and not trained else remove(leftovers(folder))
         raise refusal from error
 
 

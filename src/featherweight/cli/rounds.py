@@ -68,9 +68,11 @@ class EachRun:
         self._follower.started(total_steps, first_step, notes)
 
     def noted(self, message: str) -> None:
-        """Pass on what came up."""
-        assert self._follower is not None
-        self._follower.noted(message)
+        """Pass on what came up, also of a run that needs no training and so has no bar."""
+        if self._follower is None:
+            print(message, flush=True)
+        else:
+            self._follower.noted(message)
 
     def stepped(self, record: dict[str, Any]) -> None:
         """Pass on a step."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters that make a spreadsheet compute a cell, after OWASP's page on CSV injection."""
-QUOTED = csv.QUOTE_NONNUMERIC
+QUOTED: Final = csv.QUOTE_NONNUMERIC
 """Texts in quotes: where a spreadsheet takes another character for the separator, no cell begins within a text."""
 
 

@@ -1,34 +1,93 @@
-"""Ctrl-C and SIGTERM end a training after the step in hand, with a checkpoint."""
+"""Ctrl-C and SIGTERM end a training: between two steps, with a checkpoint; before and after the steps at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+from featherweight.errors import FeatherweightError
+
+
+class Interrupted(FeatherweightError):
+    """The run was asked to stop by a signal; what it has is on the disk and it can be resumed."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+class _Signalled(KeyboardInterrupt):
+    """What a signal raises in the middle of anything: no library takes it for a failure that it could work around."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], int]]:
     """Within the context, SIGINT and SIGTERM only leave a mark: the callable gives the signal's number, or 0.
 
-    A second signal acts at once, as it would have without this. Outside the main thread signals are left alone.
+    A second signal acts at once, as it would have without this; so does, at the end, one that nobody asked after.
+    Outside the main thread signals are left alone.
     """
     received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0
-        return
+    heeded: list[int] = []
+    before = _handlers()
 
     def mark(number: int, _: FrameType | None) -> None:
         received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
+        signal.signal(number, before[number])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, mark)
+    def asked() -> int:
+        heeded.extend(received[:1])
+        return received[0] if received else 0
+
+    with _handled_by(mark, before):
+        yield asked
+    if received and not heeded:
+        signal.raise_signal(received[0])
+
+
+@contextmanager
+def end_on_signals(how_to_go_on: Callable[[], str]) -> Iterator[None]:
+    """Within the context, SIGINT and SIGTERM end what runs at once: Interrupted is raised, saying how to go on.
+
+    For work that puts its files in place whole, so that it can be left anywhere. A second signal acts as it would have
+    without this. Outside the main thread signals are left alone.
+    """
+    before = _handlers()
+
+    def end(number: int, _: FrameType | None) -> None:
+        for each, earlier in before.items():
+            signal.signal(each, earlier)
+        raise _Signalled(number)
+
     try:
-        yield lambda: received[0] if received else 0
-    finally:
-        for number, handler in before.items():
+        with _handled_by(end, before):
+            yield
+    except _Signalled as stop:
+        raise Interrupted(how_to_go_on(), stop.number) from None
+
+
+def _handlers() -> dict[int, Any]:
+    """What the signals do now; nothing where this process may not change it here."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None], before: Mapping[int, Any]) -> Iterator[None]:
+    """Let ``handler`` take the signals of ``before`` within the context; their handlers come back at its end."""
+    try:
+        for number in before:
             signal.signal(number, handler)
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -16,14 +16,16 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from featherweight.data.batches import Encoded, collate, sorted_batches
+from featherweight.data.sources import Rows
 from featherweight.environment import peak_memory_bytes
-from featherweight.errors import FeatherweightError
 from featherweight.model.engine import Engine, return_memory
 from featherweight.model.inference import predict_logits
 from featherweight.model.network import Network
 from featherweight.recipe import Recipe, TrainingRecipe
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.diverged import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
 from featherweight.training.history import History
+from featherweight.training.interruption import Interrupted
 from featherweight.training.loss import class_weights, summed_loss
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.order import StepOrder
@@ -61,18 +63,6 @@ class LoopState:
     seconds: float = 0.0
 
 
-class Interrupted(FeatherweightError):
-    """The run was asked to stop by a signal; its checkpoint is on the disk and it can be resumed."""
-
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
-        self.exit_code = 128 + signal_number
-
-
-class Diverged(FeatherweightError):
-    """The loss or the gradient stopped being a number."""
-
-
 @dataclass
 class Job:
     """All that one training works on."""
@@ -90,6 +80,8 @@ class Job:
     best: dict[str, Tensor] = field(default_factory=dict)
     notes: Sequence[str] = ()
     """What was chosen and what to beware of, for the listeners."""
+    rows: Rows | None = None
+    """The training rows as texts, for the file on a step that diverged; without them there is none."""
 
 
 def fit(job: Job, *, resume: bool = False) -> LoopState:
@@ -117,6 +109,8 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
         _run_steps(job, order, optimizer, state, history, prefix)
     finally:
         history.close()
+    if job.accelerator.is_main_process:
+        (job.folder / FILE).unlink(missing_ok=True)  # of an earlier try, which this one has come past
     if job.recipe.training.keep == "best":
         _restore(job.network, job.best)
     return state
@@ -130,7 +124,7 @@ def _run_steps(
     assert job.train.labels is not None
     weights = class_weights(job.recipe, job.train.labels, len(job.network.labels)).to(job.engine.device)
     warmup = warmup_steps(training.warmup, order.total_steps)
-    clock = _Clock(state.seconds)
+    clock, skipped = _Clock(state.seconds), Skipped()
     if prefix is not None:
         keep_prefix(job, prefix)
         _raise_if_stopped(job, _agreed(job.accelerator, job.should_stop()), state)
@@ -141,6 +135,9 @@ def _run_steps(
         rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training.schedule)
         set_rate(optimizer, rate)
         record = _one_step(job, model, optimizer, weights, batches, step)
+        if skipped.too_many(optimizer.step_was_skipped):
+            what = f"the gradient overflowed fp16 in {MOST_SKIPPED} steps in a row"
+            raise _diverged(job, what, step, record["loss"], record["grad_norm"], batches)
         state.step, state.seconds = step + 1, clock.seconds()
         record |= {"step": state.step, "epoch": epoch, "learning_rate": rate, "seconds": state.seconds}
         history.write(record)
@@ -154,8 +151,7 @@ def _run_steps(
         # The last step has a checkpoint too: if saving fails, on a full disk say, the training is not lost.
         if stop or last or clock.checkpoint_due(state.step, training):
             _checkpoint(job, optimizer, state, history)
-        if not last:
-            _raise_if_stopped(job, stop, state)
+        _raise_if_stopped(job, stop, state)
     job.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
 
 
@@ -193,10 +189,7 @@ def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: li
     loss_value, correct = _over_processes(accelerator, loss_sum, correct)
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
-        named = ", ".join(str(row + 1) for row in np.concatenate(batches)[:12])
-        raise Diverged(
-            f"step {step + 1}: the loss or its gradient is not a number; rows of the training split: {named}"
-        )
+        raise _diverged(job, "the loss or its gradient is not a number", step, loss_value, float(norm), batches)
     optimizer.step()
     optimizer.zero_grad()
     if step % _STEPS_TO_RETURN_MEMORY == 0:
@@ -205,6 +198,11 @@ def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: li
     tokens = int(job.train.lengths[np.concatenate(batches)].sum())
     return {"kind": "step", "step": 0, "epoch": 0.0, "loss": loss_value, "accuracy": correct / count,
             "learning_rate": 0.0, "grad_norm": float(norm), "rows": count, "tokens": tokens}  # fmt: skip
+
+
+def _diverged(job: Job, what: str, step: int, loss: float, norm: float, batches: list[np.ndarray]) -> Diverged:
+    folder = job.folder if job.accelerator.is_main_process else None
+    return diverged(folder, what, step + 1, loss, norm, np.concatenate(batches), job.rows)
 
 
 def _pieces(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:

@@ -1,0 +1,65 @@
+"""What a run writes, by name: so that nothing but its own is ever taken away from its folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+FILES = (
+    "environment.json",
+    "weigh.json",
+    "history.jsonl",
+    "diverged.json",
+    "evaluation.json",
+    "predictions.parquet",
+    "verification.json",
+    "manifest.json",
+    "report.html",
+)
+"""The files of a run folder, beside its recipe."""
+RECIPE = "recipe.toml"
+"""Written first of all: a folder without it is no run."""
+PICTURES = (
+    "curves",
+    "learning_rate",
+    "confusion_matrix",
+    "per_class",
+    "reliability",
+    "weigh_in",
+    "shift",
+    "summary",
+)
+"""The pictures in a run's ``plots``, without ``.png``."""
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What a process that was killed or refused by the disk has left half-written; foreign files are never among it.
+
+    A folder without a recipe is no run: nothing but half a recipe can be a run's own there.
+    """
+    if not (folder / RECIPE).is_file():
+        return _files(folder, [f"{RECIPE}.part"])
+    pictures = [f"plots/{name}.png.part" for name in PICTURES]
+    parts = [folder / "adapter.part", folder / "checkpoint" / "part"]
+    own = _files(folder, [*(f"{name}.part" for name in (RECIPE, *FILES)), *pictures])
+    return [*own, *(part for part in parts if part.is_dir() and not part.is_symlink())]
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Take files and folders away; what has gone already is no matter."""
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def remove_beginnings(folder: Path) -> None:
+    """Take a run away that has trained nothing yet. The recipe goes last: what is left before is still a run."""
+    remove([*leftovers(folder), *_files(folder, FILES)])
+    with suppress(OSError):  # there is none, or something foreign is in it
+        (folder / "checkpoint").rmdir()
+    remove(_files(folder, [RECIPE]))
+
+
+def _files(folder: Path, names: Iterable[str]) -> list[Path]:
+    return [path for path in (folder / name for name in names) if path.is_file()]
