@@ -66,7 +66,7 @@ def test_bad_arguments(cli: Cli, job: Path, arguments: list[str], naming: Any) -
 
 
 @pytest.mark.parametrize(("out", "make", "naming"), [
-    ("/proc/run", None, "/proc/run: No such file or directory; check the path"),
+    ("/proc/run", None, "--out /proc/run: the folder cannot be made: No such file or directory; name another"),
     ("/dev/null", None, "--out /dev/null: /dev/null is no folder"),
     ("data.csv", None, "--out data.csv: data.csv is no folder"),
     ("data.csv/run", None, "--out data.csv/run: data.csv is no folder"),
