@@ -52,7 +52,7 @@ CHANGES = (
     Change("order", "batches in random order", "0.55: nearly half of the tokens would be padding",
            {"change": "random_order"}),
     Change("whole", "batches whole, not in pieces", "1.0, and more memory", {"change": "whole_batches"}),
-    Change("pieces", "pieces of 1,024 tokens in place of 2,048", "0.97, and less memory", {"change": "small_pieces"}),
+    Change("pieces", "pieces of half as many tokens", "0.97, and less memory", {"change": "small_pieces"}),
     Change("glibc", "memory not bounded (oneDNN's cache, glibc's gaps)", "1.0, and twice the memory",
            {"change": "as_glibc_likes"}),
     Change("huge-pages", "huge pages for large tensors", "1.02: fewer page faults",

@@ -74,13 +74,49 @@ def test_settled_weights_do_not_keep_the_weight_file_mapped(tiny_recipe: Any) ->
     assert not [name for name in small if ready.network.get_parameter(name).data_ptr() == before[name]]
 
 
-def test_a_users_own_memory_settings_stand() -> None:
+@pytest.mark.parametrize(("device", "hidden", "tokens"), [("cpu", 384, 2048), ("cpu", 768, 1536)])
+def test_wide_layers_get_smaller_pieces(device: str, hidden: int, tokens: int) -> None:
+    assert Engine(device, "fp32", "").training_piece(hidden) == tokens
+    assert Engine("cuda", "fp32", "").training_piece(hidden) > 10**15
+
+
+@pytest.mark.parametrize(("name", "ours"), [("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128"), ("LRU_CACHE_CAPACITY", "16")])
+def test_a_users_own_memory_settings_stand(name: str, ours: str) -> None:
     show = "import os; from featherweight.model.engine import bound_memory as b; b(); print(os.environ[%r])"
-    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     printed = {}
     for given in (None, "7"):
         surroundings = {key: value for key, value in os.environ.items() if key != name}
         surroundings |= {name: given} if given else {}
         done = subprocess.run([sys.executable, "-c", show % name], capture_output=True, text=True, env=surroundings)
         printed[given] = done.stdout.strip()
-    assert printed == {None: "128", "7": "7"}
+    assert printed == {None: ours, "7": "7"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the memory as Linux tells it")
+def test_memory_does_not_grow_with_every_new_batch_shape() -> None:
+    grown = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
+    assert int(grown.stdout) < 60_000_000, f"{int(grown.stdout):,} bytes"
+
+
+GROWTH = """
+from pathlib import Path
+import torch
+from featherweight.model.engine import bound_memory, return_memory
+bound_memory()
+from featherweight.model.packing import FrozenMatrix
+torch.set_num_threads(1)
+matrices = [FrozenMatrix(torch.randn(384, 384)) for _ in range(3)]
+def resident():
+    return_memory()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def work(lengths):
+    for length in lengths:
+        for matrix in matrices:
+            x = matrix.times(torch.randn(4 * length, 384), None)
+            matrix.gradient(x)
+        torch.bmm(torch.randn(48, length, 32).bfloat16(), torch.randn(48, 32, length).bfloat16())
+work(range(20, 40))
+before = resident()
+work(range(40, 240))
+print(resident() - before)
+"""

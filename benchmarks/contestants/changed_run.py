@@ -59,7 +59,7 @@ def whole_batches() -> None:
 
 
 def small_pieces() -> None:
-    """Batches go through the network in pieces of at most 1,024 tokens."""
+    """Batches go through the network in pieces of half as many tokens."""
     engine.Engine.piece_tokens = property(lambda self: 1024)  # type: ignore[assignment]
 
 

@@ -213,7 +213,8 @@ def _pieces(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]
     pieces: list[tuple[np.ndarray, bool]] = []
     for rows in batches:
         mine = rows[job.accelerator.process_index :: job.accelerator.num_processes]
-        cuts = sorted_batches(job.train.lengths[mine], batch_tokens=job.engine.piece_tokens)
+        most = job.engine.training_piece(job.network.architecture.hidden)
+        cuts = sorted_batches(job.train.lengths[mine], batch_tokens=most)
         # A process without a row must still take part in the exchange of gradients; its row counts nothing.
         pieces += [(mine[cut], True) for cut in cuts] or [(rows[:1], False)]
     return pieces
