@@ -7,14 +7,14 @@ folder goes).
 
 from __future__ import annotations
 
-import gc
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import Job, answer, device_memory, peak_memory_bytes, versions
+from measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, versions
 
 from featherweight.pipeline import train
 from featherweight.recipe import Recipe
@@ -67,10 +67,9 @@ def solve(job: Job) -> dict[str, Any]:
     scratch = Path(job["scratch"])
     attempt = f"{time.time_ns()}" if "RANK" not in os.environ else os.environ["TORCHELASTIC_RUN_ID"]
     if job.get("warm_up"):
-        try:
+        with suppress(Enough):
             train(recipe(job), scratch / f"warm-up-{attempt}", listeners=[Watcher(job, stop_after=job["warm_up"])])
-        except Enough:
-            gc.collect()
+        forget_warm_up()
     if job["device"].startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     watcher = Watcher(job)

@@ -5,7 +5,6 @@ The job's key ``full`` trains everything; ``grouped`` groups rows by length; ``h
 
 from __future__ import annotations
 
-import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from measuring import Job, answer, device_memory, peak_memory_bytes, read_rows, versions
+from measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, read_rows, versions
 from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
@@ -87,7 +86,7 @@ def solve(job: Job) -> dict[str, Any]:
     parts = {name: encode(path, tokenizer, job) for name, path in job["files"].items()}
     few = parts["train"].select(range(min(len(parts["train"]), WARM_UP_STEPS * job["batch_size"])))
     train({**job, "max_steps": WARM_UP_STEPS}, {**parts, "train": few}, tokenizer)
-    gc.collect()
+    forget_warm_up()
     if job["device"].startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     trainer = train(job, parts, tokenizer)
