@@ -69,7 +69,11 @@ def commit() -> str | None:
             ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=True
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "../src", "."], cwd=here, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--", "../src", ".", ":(exclude)results"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
