@@ -19,7 +19,7 @@ from typing import Any
 from contest import Contestant, interleaved, play, say
 from jobs import BATCH, add_job_options, backbone_label, training_job, without_tracebacks
 from recording import RESULTS, new_record, ratio_spread, save, spread
-from train import select
+from train import by_repeat, in_short, select
 
 SHIPPED = "shipped"
 
@@ -113,34 +113,23 @@ def measure(options: argparse.Namespace) -> Path:
             result = play(one, {**job.settings, "seed": options.seed, "skip_steps": 0}, folder)
             record["runs"].append({"contestant": one.name, "repeat": repeat, **result})
             save(record, options.results, whole=False)
-            say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {_in_short(result)}")
+            say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {in_short(result)}")
         record["summary"] = summarise(record["runs"], [one.name for one in chosen])
     return save(record, options.results)
 
 
 def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """Speed, speed against the shipped engine's of the same turn, and memory."""
-    speeds = {name: _by_repeat(runs, name, "samples_per_second") for name in names}
+    speeds = {name: by_repeat(runs, name, lambda run: run.get("samples_per_second")) for name in names}
     return {
         name: {
             "samples_per_second": spread(speeds[name]),
             "against_shipped": ratio_spread(speeds[name], speeds[SHIPPED]) if name != SHIPPED else None,
-            "peak_memory_bytes": spread(_by_repeat(runs, name, "peak_memory_bytes")),
+            "peak_memory_bytes": spread(by_repeat(runs, name, lambda run: run.get("peak_memory_bytes"))),
             "failed": next((run["failed"] for run in runs if run["contestant"] == name and "failed" in run), None),
         }
         for name in names
     }
-
-
-def _by_repeat(runs: Sequence[dict[str, Any]], name: str, key: str) -> list[Any]:
-    own = sorted((run for run in runs if run["contestant"] == name), key=lambda run: run["repeat"])
-    return [run.get(key) for run in own]
-
-
-def _in_short(result: dict[str, Any]) -> str:
-    if "failed" in result:
-        return f"failed: {result['failed']}"
-    return f"{result['samples_per_second']:.1f} samples/s, {result['peak_memory_bytes'] / 1e9:.2f} GB"
 
 
 if __name__ == "__main__":

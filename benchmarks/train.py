@@ -107,7 +107,7 @@ def contest(
             predicted[one.name][repeat] = result.pop("predicted", [])
             record["runs"].append({"contestant": one.name, "repeat": repeat, "seed": seeds[repeat], **result})
             save(record, options.results, whole=False)
-            say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {_in_short(result)}")
+            say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {in_short(result)}")
         record["summary"] = summarise(record["runs"], [one.name for one in chosen])
         record["comparison"] = compare(predicted, _truth(job.settings))
     return save(record, options.results)
@@ -115,17 +115,17 @@ def contest(
 
 def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """For each contestant the spread of its figures over the repeats, and how many times faster Featherweight is."""
-    speeds = {name: _by_repeat(runs, name, lambda run: run.get("samples_per_second")) for name in names}
+    speeds = {name: by_repeat(runs, name, lambda run: run.get("samples_per_second")) for name in names}
     summary = {}
     for name in names:
         summary[name] = {
             "samples_per_second": spread(speeds[name]),
             "times_faster": ratio_spread(speeds[US], speeds[name]) if US in names and name != US else None,
-            "seconds_to_target": spread(_by_repeat(runs, name, _seconds_to_target)),
-            "accuracy": spread(_by_repeat(runs, name, _last_accuracy)),
-            "peak_memory_bytes": spread(_by_repeat(runs, name, lambda run: run.get("peak_memory_bytes"))),
-            "device_memory_bytes": spread(_by_repeat(runs, name, lambda run: run.get("cuda_allocated_bytes"))),
-            "padding_share": spread(_by_repeat(runs, name, lambda run: run.get("padding_share"))),
+            "seconds_to_target": spread(by_repeat(runs, name, _seconds_to_target)),
+            "accuracy": spread(by_repeat(runs, name, _last_accuracy)),
+            "peak_memory_bytes": spread(by_repeat(runs, name, lambda run: run.get("peak_memory_bytes"))),
+            "device_memory_bytes": spread(by_repeat(runs, name, lambda run: run.get("cuda_allocated_bytes"))),
+            "padding_share": spread(by_repeat(runs, name, lambda run: run.get("padding_share"))),
             "failed": next((run["failed"] for run in runs if run["contestant"] == name and "failed" in run), None),
         }
     return summary
@@ -169,7 +169,7 @@ def _truth(job: dict[str, Any]) -> list[int]:
     return [job["labels"].index(json.loads(line)["label"]) for line in Path(path).read_text("utf-8").splitlines()]
 
 
-def _by_repeat(runs: Sequence[dict[str, Any]], name: str, figure: Any) -> list[Any]:
+def by_repeat(runs: Sequence[dict[str, Any]], name: str, figure: Any) -> list[Any]:
     """The figure of each repeat, in order; None where the run failed."""
     own = sorted((run for run in runs if run["contestant"] == name), key=lambda run: run["repeat"])
     return [None if "failed" in run else figure(run) for run in own]
@@ -184,7 +184,8 @@ def _last_accuracy(run: dict[str, Any]) -> float | None:
     return run["evaluations"][-1]["accuracy"] if run.get("evaluations") else None
 
 
-def _in_short(result: dict[str, Any]) -> str:
+def in_short(result: dict[str, Any]) -> str:
+    """A run's speed and memory, or why it failed, in a few words."""
     if "failed" in result:
         return f"failed: {result['failed']}"
     return f"{result['samples_per_second']:.1f} samples/s, {result['peak_memory_bytes'] / 1e9:.2f} GB"

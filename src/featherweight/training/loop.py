@@ -211,9 +211,9 @@ def _pieces(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]
     A long batch is cut where its activations would fill the memory; the gradients of the pieces add up to the same.
     """
     pieces: list[tuple[np.ndarray, bool]] = []
+    most = job.engine.training_piece(job.network.architecture.hidden)
     for rows in batches:
         mine = rows[job.accelerator.process_index :: job.accelerator.num_processes]
-        most = job.engine.training_piece(job.network.architecture.hidden)
         cuts = sorted_batches(job.train.lengths[mine], batch_tokens=most)
         # A process without a row must still take part in the exchange of gradients; its row counts nothing.
         pieces += [(mine[cut], True) for cut in cuts] or [(rows[:1], False)]
