@@ -37,6 +37,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add_job_options(parser)
     parser.add_argument("--epochs", type=float, default=1.0, help="passes over the rows (default: 1)")
     parser.add_argument("--steps", type=int, help=f"for speed alone: one pass over this many times {BATCH} rows")
+    parser.add_argument("--evaluations", type=int, default=10, help="over the whole training (default: 10)")
     parser.add_argument("--repeats", type=int, default=3, help="turns, each with its own seed (default: 3)")
     parser.add_argument("--only", help="contestants, by commas: trainer, tuned, setfit, full, dropout, featherweight")
     parser.add_argument("--tuned-batch", type=int, default=64, help="batch of the tuned Trainer (default: 64)")
@@ -100,7 +101,11 @@ def contest(
         record = new_record(benchmark, name, settings=settings, data=job.data, seeds=seeds)
         record["contestants"] = {one.name: {"label": one.label, "note": one.note} for one in chosen}
         seen = job.data["train_rows"] * epochs
-        shared = {**job.settings, "device": device, "evaluate_rows": seen / (1 if options.steps else 10)}
+        shared = {
+            **job.settings,
+            "device": device,
+            "evaluate_rows": seen / (1 if options.steps else options.evaluations),
+        }
         predicted: dict[str, dict[int, list[int]]] = {one.name: {} for one in chosen}
         for repeat, one in interleaved(chosen, options.repeats):
             result = play(one, {**shared, "seed": seeds[repeat]}, folder)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from featherweight.data.batches import Encoded, collate, sorted_batches
 from featherweight.model.engine import Engine, autocast
 from featherweight.model.network import Network
+from featherweight.model.workers import workers_for
 
 _BATCH_TOKENS = 8192  # large enough for full speed on a GPU, small enough for any memory
 
@@ -33,13 +34,22 @@ def predict_logits(
     training = network.training
     if training:  # the change of mode walks through every module, which takes as long as a short text
         network.eval()
-    with torch.inference_mode(), autocast(engine):
-        for rows in prediction_batches(encoded, engine)[part[0] :: part[1]]:
-            batch = collate(encoded, rows, pad_id)
-            output = network(*batch.inputs(engine.device))
-            logits[rows] = output.double().cpu().numpy()
-            if advance:
-                advance(len(rows))
+
+    def predicted(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        # Both contexts hold for the thread that enters them.
+        with torch.inference_mode(), autocast(engine):
+            output = network(*collate(encoded, rows, pad_id).inputs(engine.device))
+            return output.double().cpu().numpy()
+
+    batches = prediction_batches(encoded, engine)[part[0] :: part[1]]
+    # transformers' own pass is not made for several threads, and a GPU is one.
+    workers = workers_for(len(batches)) if network.lean is not None and engine.device == "cpu" else None
+    for rows, some in zip(
+        batches, workers.each(predicted, batches) if workers else map(predicted, batches), strict=True
+    ):
+        logits[rows] = some
+        if advance:
+            advance(len(rows))
     if training:
         network.train()
     return logits

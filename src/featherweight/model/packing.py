@@ -7,12 +7,14 @@ processors with AVX-512 reaches half the rate; through here both types run on on
 from __future__ import annotations
 
 import platform
+import threading
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+_LOCK = threading.Lock()
 _PACKED_FOR = 1024  # tokens of a product that oneDNN lays the matrix out for; any other number is served as well
 
 
@@ -22,25 +24,27 @@ class FrozenMatrix:
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
         self._can_pack = can_pack(weight)
-        self._forward: Tensor | None = None
-        self._backward: Tensor | None = None
+        self._layouts: dict[bool, Tensor] = {}
 
     def times(self, x: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
         """``x W' + bias`` [tokens, out] for x [tokens, in], and GELU of it where ``activation`` is ``gelu``."""
         if self._can_pack:
-            if self._forward is None:
-                self._forward = _laid_out(self.weight)
-            return torch.ops.mkldnn._linear_pointwise(x, self._forward, bias, activation, [], "none")
+            return torch.ops.mkldnn._linear_pointwise(x, self._layout(backward=False), bias, activation, [], "none")
         y = functional.linear(x, self.weight, bias)
         return functional.gelu(y) if activation == "gelu" else y
 
     def gradient(self, grad: Tensor) -> Tensor:
         """``grad W`` [tokens, in]: the gradient of x from that of the product, grad [tokens, out]."""
         if self._can_pack:
-            if self._backward is None:
-                self._backward = _laid_out(self.weight.t().contiguous())
-            return torch.ops.mkldnn._linear_pointwise(grad, self._backward, None, "none", [], "none")
+            return torch.ops.mkldnn._linear_pointwise(grad, self._layout(backward=True), None, "none", [], "none")
         return grad @ self.weight
+
+    def _layout(self, *, backward: bool) -> Tensor:
+        if backward not in self._layouts:
+            with _LOCK:  # of two threads that both made one, each would hold a copy
+                if backward not in self._layouts:
+                    self._layouts[backward] = _laid_out(self.weight.t().contiguous() if backward else self.weight)
+        return self._layouts[backward]
 
 
 def can_pack(weight: Tensor) -> bool:

@@ -1,0 +1,78 @@
+"""Threads that predict side by side: the same figures in the same order, and errors that reach the caller."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from featherweight.classifier import Classifier
+from featherweight.model import inference
+from featherweight.model.workers import Workers, workers_for
+from featherweight.pipeline import train
+
+
+@pytest.fixture
+def two_cores() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_the_order_of_the_work() -> None:
+    second_is_done = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 1:
+            assert second_is_done.wait(10), "nothing ran beside the first item"
+        if number == 2:
+            second_is_done.set()
+        return number * 10
+
+    assert list(Workers(2, 1).each(work, [1, 2, 3])) == [10, 20, 30]
+
+
+def test_cores_are_shared_out_and_the_callers_stay(two_cores: Any) -> None:
+    workers = workers_for(5)
+    assert workers is not None and workers.count == 2
+    assert set(workers.each(lambda _: torch.get_num_threads(), range(8))) == {1}
+    assert torch.get_num_threads() == 2
+
+
+def test_one_core_or_one_item_needs_no_threads(two_cores: Any) -> None:
+    assert workers_for(1) is None
+    torch.set_num_threads(1)
+    assert workers_for(100) is None
+
+
+def test_an_error_reaches_the_caller() -> None:
+    def work(number: int) -> float:
+        return 1 / number
+
+    with pytest.raises(ZeroDivisionError):
+        list(Workers(2, 1).each(work, [1, 0, 2]))
+
+
+def test_predictions_do_not_depend_on_how_many_predict(
+    tiny_recipe: Any, tmp_path: Path, two_cores: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(tiny_recipe(training={"epochs": 1}), tmp_path / "run")
+    classifier = Classifier.load(run.folder)
+    texts = [" ".join(["word", "market", "game"] * (1 + number % 9)) + f" {number}" for number in range(150)]
+    monkeypatch.setattr(inference, "_BATCH_TOKENS", 128)
+    used: list[int] = []
+
+    def noted(items: int) -> Workers | None:
+        used.append(items)
+        return workers_for(items)
+
+    monkeypatch.setattr(inference, "workers_for", noted)
+    together = classifier.probabilities(texts)
+    assert used and used[0] > 4
+    monkeypatch.setattr(inference, "workers_for", lambda items: None)
+    np.testing.assert_array_equal(classifier.probabilities(texts), together)
