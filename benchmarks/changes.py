@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from contest import Contestant, interleaved, play, say
-from jobs import BATCH, add_job_options, backbone_label, training_job, without_tracebacks
-from recording import RESULTS, new_record, ratio_spread, save, spread
+from jobs import BATCH, add_job_options, backbone_label, result_options, training_job, without_tracebacks, written
+from recording import new_record, ratio_spread, save, spread
 from train import by_repeat, in_short, select
 
 SHIPPED = "shipped"
@@ -69,20 +69,15 @@ CHANGES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
-    path = measure(options)
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+    written(measure(parser().parse_args(arguments)))
 
 
 def parser() -> argparse.ArgumentParser:
     """The options, those of the job included."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = result_options(__doc__, "changes-BACKBONE")
     add_job_options(parser)
     parser.add_argument("--steps", type=int, default=40, help=f"batches of {BATCH} rows (default: 40)")
-    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
     parser.add_argument("--only", help="changes, by commas: " + ", ".join(change.name for change in CHANGES))
-    parser.add_argument("--name", help="name of the result (default: changes-BACKBONE)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     return parser
 
 

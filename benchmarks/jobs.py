@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contest import say
+from recording import RESULTS
+
 from featherweight.data.sources import Rows
 from featherweight.errors import FeatherweightError
 from featherweight.recipe import ROLES, Recipe
@@ -24,6 +27,20 @@ class Job:
 
     settings: dict[str, Any]
     data: dict[str, Any]
+
+
+def result_options(description: str | None, name: str, *, repeats: int = 3) -> argparse.ArgumentParser:
+    """A benchmark's parser with the options that all have: turns, and where the result goes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"turns (default: {repeats})")
+    parser.add_argument("--name", help=f"name of the result (default: {name})")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
+    return parser
+
+
+def written(path: Path) -> None:
+    """Say which result was written and what comes next."""
+    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 from contest import Contestant, play, say
 from flops import Product, linear_weights, prediction_flops, products, training_flops
-from jobs import BATCH, add_job_options, backbone_label, training_job, without_tracebacks
-from recording import RESULTS, new_record, save, spread
+from jobs import BATCH, add_job_options, backbone_label, result_options, training_job, without_tracebacks, written
+from recording import new_record, save, spread
 
 from featherweight.model.architectures import architecture_of
 
@@ -27,22 +27,17 @@ PREDICT = Contestant("predict", "Prediction", "featherweight_predict.py", {"mode
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
-    path = measure(options)
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+    written(measure(parser().parse_args(arguments)))
 
 
 def parser() -> argparse.ArgumentParser:
     """The options, those of the job included."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = result_options(__doc__, "limit-BACKBONE")
     add_job_options(parser)
     parser.add_argument("--steps", type=int, default=60, help=f"batches of {BATCH} rows in a training (default: 60)")
     parser.add_argument("--predict-rows", type=int, default=1920, help="texts in a prediction (default: 1920)")
     parser.add_argument("--profile-steps", type=int, default=5, help="steps looked into (default: 5)")
     parser.add_argument("--seconds", type=float, default=0.3, help="least time for each product's peak (default: 0.3)")
-    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
-    parser.add_argument("--name", help="name of the result (default: limit-BACKBONE)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     return parser
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from contest import Contestant, interleaved, play, say
-from jobs import backbone_label, recombined, without_tracebacks
-from recording import RESULTS, new_record, ratio_spread, save, spread
+from jobs import backbone_label, recombined, result_options, without_tracebacks, written
+from recording import new_record, ratio_spread, save, spread
 from train import select
 
 from featherweight.errors import UserError
@@ -37,13 +37,12 @@ Answers = tuple[list[str], list[float]]
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__).parse_args(arguments)
     name = options.name or f"predict-{backbone_label(options.backbone)}"
-    path = contest(options, select(contestants(), options.only), benchmark="predict", name=name, device="cpu")
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+    written(contest(options, select(contestants(), options.only), benchmark="predict", name=name, device="cpu"))
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = result_options(description, "predict-BACKBONE")
     parser.add_argument("--run", type=Path, help="a finished run with a native head; by default one is trained")
     parser.add_argument("--backbone", default="minilm", help="of the run that is trained (default: minilm)")
     parser.add_argument("--epochs", type=float, default=2.0, help="of the run that is trained (default: 2)")
@@ -54,11 +53,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto",
                         help="of Featherweight (default: auto)")  # fmt: skip
     parser.add_argument("--max-length", type=int, default=256, help="of the run that is trained (default: 256)")
-    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
     parser.add_argument("--only", help="contestants, by commas: pipeline, pipeline-64, unmerged, fp32, featherweight")
     parser.add_argument("--seed", type=int, default=0, help="seed of run and texts (default: 0)")
-    parser.add_argument("--name", help="name of the result (default: predict-BACKBONE)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     return parser
 
 

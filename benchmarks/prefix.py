@@ -16,28 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from contest import Contestant, interleaved, play, say
-from jobs import BATCH, add_job_options, backbone_label, training_job, without_tracebacks
-from recording import RESULTS, new_record, ratio_spread, save, spread
+from jobs import BATCH, add_job_options, backbone_label, result_options, training_job, without_tracebacks, written
+from recording import new_record, ratio_spread, save, spread
 
 KEPT = Contestant("kept", "states kept", "featherweight_run.py", {"prefix_cache": "on"})
 WITHOUT = Contestant("without", "computed in every epoch", "featherweight_run.py", {"prefix_cache": "off"})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    path = measure(parser().parse_args(arguments))
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+    written(measure(parser().parse_args(arguments)))
 
 
 def parser() -> argparse.ArgumentParser:
     """The options, those of the job included."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = result_options(__doc__, "prefix-BACKBONE")
     add_job_options(parser)
     parser.set_defaults(backbone="mpnet", rows=12 * BATCH)
     parser.add_argument("--layers", default="top-4", help="adapted layers (default: top-4)")
     parser.add_argument("--epochs", type=int, default=3, help="passes over the rows, two at least (default: 3)")
-    parser.add_argument("--repeats", type=int, default=3, help="turns, each with its own seed (default: 3)")
-    parser.add_argument("--name", help="name of the result (default: prefix-BACKBONE)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     return parser
 
 

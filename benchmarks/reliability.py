@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from contest import say
-from jobs import without_tracebacks
+from jobs import without_tracebacks, written
 from recording import RESULTS, new_record, presentable, save, spread
 
 ROOT = Path(__file__).parents[1]
@@ -39,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     record = {"kills": kills, "overhead": overhead, "bad-inputs": bad_inputs}[options.what](options)
     record["machine"]["load_after"] = round(os.getloadavg()[0], 2)
-    path = save(record, options.results)
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+    written(save(record, options.results))
 
 
 def parser() -> argparse.ArgumentParser:

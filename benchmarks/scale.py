@@ -17,23 +17,30 @@ from pathlib import Path
 from typing import Any
 
 from contest import Contestant, interleaved, play, say
-from jobs import BATCH, add_job_options, backbone_label, recombined, training_job, without_tracebacks
+from jobs import (
+    BATCH,
+    add_job_options,
+    backbone_label,
+    recombined,
+    result_options,
+    training_job,
+    without_tracebacks,
+    written,
+)
 from predict import train_run
-from recording import RESULTS, fitted_exponent, new_record, save, spread
+from recording import fitted_exponent, new_record, save, spread
 
 AXES = ("rows", "length", "processes", "prediction")
 SKIPPED_STEPS = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
-    path = measure(options)
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+    written(measure(parser().parse_args(arguments)))
 
 
 def parser() -> argparse.ArgumentParser:
     """The options, those of the job included."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = result_options(__doc__, "scale-BACKBONE", repeats=1)
     add_job_options(parser)
     parser.add_argument("--only", help="by commas: rows, length, processes, prediction (default: all)")
     parser.add_argument("--sizes", default="1000,10000,100000,1000000", help="numbers of rows (default: 1k to 1M)")
@@ -42,10 +49,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--files", default="20000,100000,400000",
                         help="rows of files that are predicted (default: 20k to 400k)")  # fmt: skip
     parser.add_argument("--steps", type=int, default=30, help="steps trained at each point (default: 30)")
-    parser.add_argument("--repeats", type=int, default=1, help="turns (default: 1)")
     parser.set_defaults(epochs=1.0)  # of the run that predicts
-    parser.add_argument("--name", help="name of the result (default: scale-BACKBONE)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     return parser
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from contest import say
-from jobs import without_tracebacks
+from jobs import without_tracebacks, written
 from recording import RESULTS, new_record, presentable, save, spread
 
 COMMANDS = {
@@ -71,8 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         for name in LABELS
     }
-    path = save(record, options.results)
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+    written(save(record, options.results))
 
 
 def parser() -> argparse.ArgumentParser:

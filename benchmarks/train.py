@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from contest import PEERS_PYTHON, Contestant, interleaved, play, say
-from jobs import BATCH, add_job_options, backbone_label, training_job, without_tracebacks
-from recording import RESULTS, new_record, ratio_spread, save, spread
+from jobs import BATCH, add_job_options, backbone_label, result_options, training_job, without_tracebacks, written
+from recording import new_record, ratio_spread, save, spread
 
 US = "featherweight"
 TARGET = 0.92
@@ -27,25 +27,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__).parse_args(arguments)
     name = options.name or f"train-{backbone_label(options.backbone)}" + ("-speed" if options.steps else "")
     chosen = select(contestants(options, "cpu"), options.only)
-    path = contest(options, chosen, benchmark="train", name=name, device="cpu")
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+    written(contest(options, chosen, benchmark="train", name=name, device="cpu"))
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options, those of the job included."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = result_options(description, "train-BACKBONE, or train-BACKBONE-speed")
     add_job_options(parser)
     parser.add_argument("--epochs", type=float, default=1.0, help="passes over the rows (default: 1)")
     parser.add_argument("--steps", type=int, help=f"for speed alone: one pass over this many times {BATCH} rows")
     parser.add_argument("--evaluations", type=int, default=10, help="over the whole training (default: 10)")
-    parser.add_argument("--repeats", type=int, default=3, help="turns, each with its own seed (default: 3)")
     parser.add_argument("--only", help="contestants, by commas: trainer, tuned, setfit, full, dropout, featherweight")
     parser.add_argument("--tuned-batch", type=int, default=64, help="batch of the tuned Trainer (default: 64)")
     parser.add_argument("--full-learning-rate", type=float, default=5e-5, help="of full fine-tuning (default: 5e-5)")
     parser.add_argument("--setfit-rows", type=int, default=256, help="rows for SetFit at the most (default: 256)")
     parser.add_argument("--peers", default=str(PEERS_PYTHON), help="the peers' python (default: what peers.sh makes)")
-    parser.add_argument("--name", help="name of the result (default: train-BACKBONE, or train-BACKBONE-speed)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     return parser
 
 
