@@ -1,4 +1,4 @@
-"""The table of decisions in docs/design/speed.md, between its two marks, from the results of changes.py."""
+"""The tables in docs/design/speed.md, each between its two marks, from the result files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
-FIRST, LAST = "<!-- changes -->", "<!-- end of changes -->"
+AGAINST = {"training": ("train", "-speed", "trainer", "Trainer's defaults"),
+           "prediction": ("predict", "", "pipeline", "the pipeline's defaults")}  # fmt: skip
+"""For each job of limit.py: the contest, how the result of its speed ends, who a ratio was aimed at against, and how."""
 
 
 def write_changes(records: Sequence[Record], page: Path, section: Callable[[Record], str]) -> Path | None:
@@ -15,11 +17,44 @@ def write_changes(records: Sequence[Record], page: Path, section: Callable[[Reco
     found = [record for record in records if record.get("benchmark") == "changes"]
     if not found or not page.is_file():
         return None
-    before, _, rest = page.read_text("utf-8").partition(FIRST)
-    _, mark, after = rest.partition(LAST)
+    return _put(page, "changes", "\n\n".join(map(section, sorted(found, key=lambda record: record["name"]))))
+
+
+def write_aims(
+    records: Sequence[Record], page: Path, aims: dict[tuple[str, str, str], float], table: Callable[..., str]
+) -> Path | None:
+    """Put into ``page`` what each ratio aimed at would take of the peak, if it grew with the share of it.
+
+    None where there is no page, or no backbone of which both the ratio and the share are measured.
+    """
+    rows = [row for record in records if record.get("benchmark") == "limit" for row in _aims_of(record, records, aims)]
+    if not rows or not page.is_file():
+        return None
+    head = ["", "measured", "at this share of the peak", "aimed at", "would take"]
+    return _put(page, "aims", table(head, rows))
+
+
+def _aims_of(record: Record, records: Sequence[Record], aims: dict[tuple[str, str, str], float]) -> list[list[str]]:
+    backbone, rows = record["settings"]["backbone"], []
+    for job, (contest, ending, other, label) in AGAINST.items():
+        found = next((one for one in records if one.get("name") == f"{contest}-{backbone}{ending}"), None)
+        aim = aims.get((contest, backbone, other))
+        times = found and found["summary"].get(other, {}).get("times_faster")
+        if not aim or not times:
+            continue
+        share, ratio = record["summary"][job]["share"]["median"], times["median"]
+        what = f"{job}, {backbone}, against {label}"
+        rows.append([what, f"{ratio:.1f}×", f"{share:.0%}", f"{aim:g}×", f"{share * aim / ratio:.0%}"])
+    return rows
+
+
+def _put(page: Path, name: str, body: str) -> Path:
+    """Put ``body`` between the marks of ``name`` into ``page``."""
+    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = page.read_text("utf-8").partition(first)
+    _, mark, after = rest.partition(last)
     if not mark:
-        raise SystemExit(f"benchmark: {page.name}: the marks {FIRST} and {LAST} are not both there")
-    body = "\n\n".join(map(section, sorted(found, key=lambda record: record["name"])))
+        raise SystemExit(f"benchmark: {page.name}: the marks {first} and {last} are not both there")
     part = page.with_suffix(".part")
-    part.write_text(f"{before}{FIRST}\n{body}\n{LAST}{after}", "utf-8")
+    part.write_text(f"{before}{first}\n{body}\n{last}{after}", "utf-8")
     return part.replace(page)

@@ -1,4 +1,4 @@
-"""Make docs/results/speed.md with its pictures, reliability.md and design/speed.md's table, from results/*.json.
+"""Make docs/results/speed.md with its pictures, reliability.md and design/speed.md's tables, from results/*.json.
 
 python benchmarks/tables.py
 """
@@ -55,8 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pages: list[Path | None] = (
         [write_page(records, options.docs)] if any(one.get("benchmark") in SECTIONS for one in records) else []
     )
-    pages.append(design_page.write_changes(records, options.docs / "design" / "speed.md", decisions))
-    for page in filter(None, [*pages, reliability_page.write_page(records, options.docs)]):
+    design = options.docs / "design" / "speed.md"
+    design_page.write_aims(records, design, AIMS, table)
+    pages += [design_page.write_changes(records, design, decisions), reliability_page.write_page(records, options.docs)]
+    for page in filter(None, pages):
         print(f"{page.name}: from {len(list(options.results.glob('*.json')))} files")
 
 

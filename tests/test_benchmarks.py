@@ -282,6 +282,21 @@ class TestPage:
         with pytest.raises(SystemExit, match="the marks"):
             load("design_page").write_changes([record], page, load("tables").decisions)
 
+    def test_the_design_page_says_what_an_aim_would_take(self, load: Load, tmp_path: Path) -> None:
+        page = tmp_path / "speed.md"
+        page.write_text("before\n<!-- aims -->\n<!-- end of aims -->\n", "utf-8")
+        settings = {"backbone": "mpnet"}
+        limit = a_record(load, "limit", "limit-mpnet", settings=settings)
+        limit["summary"] = {"training": {"share": a_spread(0.7)}, "prediction": {"share": a_spread(0.8)}}
+        contest = a_record(load, "train", "train-mpnet-speed", settings=settings)
+        contest["summary"] = {"trainer": {"times_faster": a_spread(7.0)}, "featherweight": {"times_faster": None}}
+        write = load("design_page").write_aims
+        tables = load("tables")
+        assert write([limit, contest], page, tables.AIMS, tables.table) == page
+        rows = [line for line in page.read_text("utf-8").splitlines() if "mpnet" in line]
+        assert rows == ["| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |"]
+        assert write([contest], page, tables.AIMS, tables.table) is None
+
     def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
         page = load("tables").write_page([{"name": "something else"}], tmp_path)
         assert "something else" not in page.read_text("utf-8")
