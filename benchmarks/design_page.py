@@ -9,7 +9,7 @@ from typing import Any
 Record = dict[str, Any]
 AGAINST = {"training": ("train", "-speed", "trainer", "Trainer's defaults"),
            "prediction": ("predict", "", "pipeline", "the pipeline's defaults")}  # fmt: skip
-"""For each job of limit.py: the contest, how the result of its speed ends, who a ratio was aimed at against, and how."""
+"""For each job of limit.py: the contest, how its result's name ends, the contestant to beat, and what it is called."""
 
 
 def write_changes(records: Sequence[Record], page: Path, section: Callable[[Record], str]) -> Path | None:
