@@ -177,7 +177,8 @@ def _tried(record: Record, name: str, rate: float) -> str:
         return "diverged"
     if record["summary"][name]["learning_rate"] == rate:
         return f"**{_percent(row['accuracy'])}**"
-    apart = [f"{100 * row['over_chosen'][key]:+.1f}" for key in ("low", "high")]
+    # Adding zero makes no minus zero of a small negative number.
+    apart = [f"{round(100 * row['over_chosen'][key], 1) + 0.0:+.1f}" for key in ("low", "high")]
     return f"{_percent(row['accuracy'])} ({' to '.join(apart)})"
 
 
