@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from featherweight.classifier import Classifier
 from featherweight.errors import UserError
 from featherweight.judge import evaluate_run
-from featherweight.pipeline import prepare, train
+from featherweight.pipeline import most_memory, prepare, train
 from featherweight.recipe import Recipe
 from featherweight.run import Run, locked
 from featherweight.training.loop import Interrupted
@@ -82,6 +82,13 @@ def test_run_folder_holds_what_the_design_lists_and_nothing_else(finished_run: R
     }
     assert adapter <= {path.name for path in finished_run.adapter.iterdir()}
     assert len(list((finished_run.folder / "plots").glob("*.png"))) >= 5
+
+
+def test_the_memory_of_a_process_before_a_resume_counts(tmp_path: Path) -> None:
+    assert 0 < most_memory(tmp_path) < 10**13
+    records = [{"kind": "step", "step": 1}, {"kind": "evaluation", "step": 1, "peak_memory_bytes": 10**13}]
+    (tmp_path / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    assert most_memory(tmp_path) == 10**13
 
 
 def test_environment_says_what_the_result_depends_on(finished_run: Run) -> None:

@@ -24,7 +24,7 @@ from featherweight.model.backbones import Backbone, most_tokens, resolve_backbon
 from featherweight.model.weigh import Weight, require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.resuming import marks_of, require_same_recipe, what_has_changed
-from featherweight.run import FORMAT, Run, free_folder, locked, write_json, write_whole
+from featherweight.run import FORMAT, Run, free_folder, locked, read_history, write_json, write_whole
 from featherweight.training.interruption import end_on_signals, stop_on_signals
 from featherweight.weigh_in import weigh_recipe
 
@@ -172,7 +172,7 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     environment = _environment(prepared, started) | {
         "seconds": round(time.perf_counter() - clock, 2),
         "training_seconds": round(state.seconds, 2),
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_bytes": most_memory(folder),
         **_gpu_peak(prepared.engine.device),
     }
     write_json(folder / "environment.json", environment)
@@ -262,6 +262,12 @@ def _gpu(device: str) -> dict[str, Any]:
         return {}
     gpu = torch.cuda.get_device_properties(device)
     return {"gpu": gpu.name, "gpu_memory_bytes": gpu.total_memory}
+
+
+def most_memory(folder: Path) -> int:
+    """Most bytes that any process of the run in ``folder`` held: those before a resume left theirs in the history."""
+    earlier = [record.get("peak_memory_bytes", 0) for record in read_history(folder / "history.jsonl")]
+    return max([peak_memory_bytes(), *earlier])
 
 
 def _gpu_peak(device: str) -> dict[str, int]:
