@@ -95,6 +95,7 @@ def test_bad_requests_are_refused_before_any_training(trained: Any, recipes: lis
         ([recipes[0].with_values(name="baselines")], [0], "baselines' folder"),
         ([], [0], "at least one recipe"),
         (recipes, [], "one seed"),
+        ([recipes[0].with_values(data={"test": None})], [0, 1], "narrow: without test rows"),
     ):
         with pytest.raises(UserError, match=message):
             run_rounds(wanted, seeds, tmp_path / "out")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from featherweight.baselines import TITLES, run_baseline
 from featherweight.comparison import Comparison, compare_runs
+from featherweight.data.sources import has_test_split
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
@@ -53,12 +54,14 @@ def run_rounds(
 
     A run that is complete is not trained again, one that was interrupted goes on. With ``baselines`` those of
     ``featherweight.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is told what
-    happens next. Raises UserError, before any training, where a recipe is over its budget, two have one name, or a
-    folder holds another recipe's run; and what a training raises, after which the same call goes on.
+    happens next. Raises UserError, before any training, where a recipe is over its budget, two have one name, a folder
+    holds another recipe's run, or seeds would be judged on other rows; and what a training raises, after which the same
+    call goes on.
     """
     out = Path(out)
     require_writable(out)
     planned = plan_rounds(recipes, seeds, out)
+    _require_common_rows(recipes, seeds)
     for number, run in enumerate(planned, 1):
         where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
         announce(f"{where}: {'complete' if run.complete else f'training in {run.folder}'}")
@@ -93,6 +96,16 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
     for run in planned:
         _require_same_recipe(run)
     return planned
+
+
+def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+    """What a seed splits off for validation is another seed's training rows: no accuracies to set side by side."""
+    for recipe in recipes if len(seeds) > 1 else ():
+        data = recipe.data
+        if not (data.test or data.validation or has_test_split(data)):
+            raise UserError(
+                f"{recipe.name}: without test rows each seed is judged on other rows; name data.test, or take one seed"
+            )
 
 
 def _resolved(recipe: Recipe) -> Recipe:
