@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -9,12 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+Load = Callable[[str], ModuleType]
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "electra", "modernbert")
 
 
@@ -241,3 +245,18 @@ def run(cli: Cli, finished_run: Any) -> Path:
     Path("texts.csv").write_text("text\napple\n", "utf-8")
     Path("judged.csv").write_text("text,label\napple,fruit\n", "utf-8")
     return Path("run")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own, still to be made."""
+    monkeypatch.setenv("FEATHERWEIGHT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Imports a module of the benchmarks as the scripts themselves do."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "contestants"))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
