@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from contest import say
-from jobs import without_tracebacks, written
-from recording import RESULTS, new_record, presentable, save, spread
+from jobs import result_options, without_tracebacks, written
+from recording import new_record, presentable, save, spread
 
 COMMANDS = {
     "python": ["-c", "pass"],
@@ -56,7 +56,7 @@ except Stop:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     settings = {"backbone": Path(options.backbone).name, "repeats": options.repeats}
-    record = new_record("startup", options.name, settings=settings, data={"name": "newsbriefs"}, seeds=[0])
+    record = new_record("startup", options.name or "startup", settings=settings, data={"name": "newsbriefs"}, seeds=[0])
     record["contestants"] = {name: {"label": label} for name, label in LABELS.items()}
     for repeat in range(-1, options.repeats):  # the first turn warms up and does not count
         for name, seconds in one_turn(options).items():
@@ -76,12 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=9, help="processes of each kind (default: 9)")
+    parser = result_options(__doc__, "startup", repeats=9)
     parser.add_argument("--backbone", default="minilm", help="of the training (default: minilm)")
     parser.add_argument("--max-length", type=int, default=256, help="tokens kept of a text in it (default: 256)")
-    parser.add_argument("--name", default="startup", help="name of the result (default: startup)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     return parser
 
 

@@ -12,7 +12,7 @@ import torch
 
 from featherweight.classifier import Classifier
 from featherweight.model import inference
-from featherweight.model.workers import Workers, workers_for
+from featherweight.model.workers import Workers, shares, workers_for
 from featherweight.pipeline import train
 
 
@@ -39,9 +39,16 @@ def test_results_come_in_the_order_of_the_work() -> None:
 
 def test_cores_are_shared_out_and_the_callers_stay(two_cores: Any) -> None:
     workers = workers_for(5)
-    assert workers is not None and workers.count == 2
+    assert workers is not None
     assert set(workers.each(lambda _: torch.get_num_threads(), range(8))) == {1}
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(("cores", "items", "share"), [
+    (2, 5, (2, 1)), (4, 3, (2, 2)), (12, 100, (6, 2)), (16, 100, (8, 2)), (13, 100, (1, 13)), (1, 9, (1, 1)),
+])  # fmt: skip
+def test_no_core_is_left_idle(cores: int, items: int, share: tuple[int, int]) -> None:
+    assert shares(cores, items) == share
 
 
 def test_one_core_or_one_item_needs_no_threads(two_cores: Any) -> None:

@@ -61,7 +61,6 @@ def run_rounds(
     out = Path(out)
     require_writable(out)
     planned = plan_rounds(recipes, seeds, out)
-    _require_common_rows(recipes, seeds)
     for number, run in enumerate(planned, 1):
         where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
         announce(f"{where}: {'complete' if run.complete else f'training in {run.folder}'}")
@@ -87,6 +86,7 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
         raise UserError(f"two of the recipes are called {double!r}; give one of them another name")
     if "baselines" in names:
         raise UserError("a recipe called 'baselines' would take the baselines' folder; give it another name")
+    _require_common_rows(recipes, seeds)
     resolved = [_resolved(recipe) for recipe in recipes]
     planned = [
         Planned(recipe.with_values(seed=seed), out / recipe.name / f"seed-{seed}")

@@ -42,11 +42,10 @@ def predict_logits(
             return output.double().cpu().numpy()
 
     batches = prediction_batches(encoded, engine)[part[0] :: part[1]]
-    # transformers' own pass is not made for several threads, and a GPU is one.
-    workers = workers_for(len(batches)) if network.lean is not None and engine.device == "cpu" else None
-    for rows, some in zip(
-        batches, workers.each(predicted, batches) if workers else map(predicted, batches), strict=True
-    ):
+    # The lean pass runs on a processor alone; transformers' own one is not made for several threads.
+    workers = workers_for(len(batches)) if network.lean is not None and batches else None
+    found = workers.each(predicted, batches) if workers else map(predicted, batches)
+    for rows, some in zip(batches, found, strict=True):
         logits[rows] = some
         if advance:
             advance(len(rows))

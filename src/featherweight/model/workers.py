@@ -23,7 +23,6 @@ class Workers:
     """Some threads with as many cores each; results come in the order of the work, whoever did it."""
 
     def __init__(self, count: int, cores_each: int) -> None:
-        self.count = count
         everyone_is_there = threading.Barrier(count)
 
         def begin() -> None:
@@ -45,11 +44,14 @@ class Workers:
 
 def workers_for(items: int) -> Workers | None:
     """Threads for so many items on this process's cores; None where one core, or one item, leaves no choice."""
-    cores = torch.get_num_threads()
-    count = min(cores, items, _MOST)
-    return _workers(count, cores) if count > 1 else None
+    count, cores_each = shares(torch.get_num_threads(), items)
+    return _workers(count, cores_each) if count > 1 else None
 
 
-@cache
-def _workers(count: int, cores: int) -> Workers:
-    return Workers(count, cores // count)
+def shares(cores: int, items: int) -> tuple[int, int]:
+    """How many threads work on ``items``, and how many cores each has: as many as leave no core idle."""
+    count = max((count for count in range(2, min(cores, items, _MOST) + 1) if cores % count == 0), default=1)
+    return count, cores // count
+
+
+_workers = cache(Workers)
