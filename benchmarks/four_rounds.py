@@ -24,7 +24,9 @@ BACKBONES = {"mpnet": "all-mpnet-base-v2", "minilm": "all-MiniLM-L6-v2"}
 LEGENDS = {
     "rounds": "Accuracy of each round with its 95% interval",
     "accuracy": "Validation accuracy over the epochs",
+    "loss": "Training loss over the epochs",
     "frontier": "Accuracy against trained parameters",
+    "shift": "Accuracy on the test rows and on shift sets",
 }
 Record = dict[str, Any]
 
@@ -57,13 +59,14 @@ def _outcome(name: str, record: Record) -> str:
 
 
 def _seeds(record: Record) -> str:
-    count = len(record["seeds"])
-    return f"{count} seeds a round" if count > 1 else "one seed a round"
+    least, *more = sorted({len(one["seeds"]) for one in _own(record)})
+    count = f"{least} to {more[-1]}" if more else str(least)
+    return "one seed a round" if count == "1" else f"{count} seeds a round"
 
 
 def beside_published(published: Record, found: dict[str, Record]) -> str:
     """The published table with a column for each of our results."""
-    columns = ["round", "LoRA", "targets", "bias", "schedule", "trainable, published", "trainable, counted here"]
+    columns = ["round", "LoRA", "targets", "bias", "schedule", "trainable, published", "on roberta-base, counted here"]
     columns += ["accuracy %, published", *(f"{BACKBONES[name]}, here" for name in found)]
     rows = [
         [

@@ -2,7 +2,7 @@
 
 The folder is that of `featherweight rounds`. Its figures go to docs/results/rounds-NAME.json: recipes, seeds, sizes and
 fingerprints of the data, machine, versions, dates, every run's figures and every pair's difference, and no texts.
-Three pictures go to docs/images, and the page docs/results/four-rounds.md is made anew from all such files; without a
+The pictures go to docs/images, and the page docs/results/four-rounds.md is made anew from all such files; without a
 folder that is all that is done.
 """
 
@@ -29,7 +29,7 @@ from featherweight.report.comparison_tables import Table, lora_in_words, schedul
 from featherweight.report.comparison_words import headline
 from featherweight.run import Run, read_json, write_whole
 
-PICTURES = ("rounds", "accuracy", "frontier")
+PICTURES = ("rounds", "accuracy", "loss", "frontier", "shift")
 _KEPT = ("accuracy", "accuracy_interval", "macro_f1", "log_loss_scaled", "calibration_error_scaled", "rows")
 Names = dict[str, str]
 
@@ -92,7 +92,7 @@ def rounds_record(comparison: Comparison, name: str, names: Names) -> dict[str, 
         "benchmark": "rounds",
         "name": f"rounds-{name}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"featherweight rounds {' '.join(one.recipe.name for one in own)} {options}",
+        "command": f"featherweight rounds {' '.join(f'{one.recipe.name}.toml' for one in own)} {options}",
         **made_on(runs),
         "seeds": sorted({seed for one in own for seed in one.seeds}),
         "data": _data(comparison, first, names),
@@ -102,7 +102,7 @@ def rounds_record(comparison: Comparison, name: str, names: Names) -> dict[str, 
         "differences": [asdict(pair) for pair in comparison.differences],
         "against_baselines": [asdict(pair) for pair in comparison.against_baselines],
         "summary": {"headline": headline(comparison), "notes": [*comparison.notes, *comparison.baseline_notes]},
-        "tables": [_table(table, names) for table in tables(comparison)],
+        "tables": [_table(table, comparison.shift_sets, names) for table in tables(comparison)],
     }
 
 
@@ -153,15 +153,16 @@ def _run(one: Round, run: Run, split: str, names: Names) -> dict[str, Any]:
     }
 
 
-def _table(table: Table, names: Names) -> dict[str, Any]:
-    return asdict(table) | {"columns": [_short(column, names) for column in table.columns]}
+def _table(table: Table, shift_sets: Sequence[str], names: Names) -> dict[str, Any]:
+    columns = table.columns
+    for name in shift_sets:
+        columns = [column.replace(name, source_name(name, names)) for column in columns]
+    return asdict(table) | {"columns": columns}
 
 
 def _short(key: str, names: Names) -> str:
-    """A figure's key, or a column, in which a shift set goes by its name alone."""
-    if key.startswith(SHIFT):
-        return SHIFT + source_name(key.removeprefix(SHIFT), names)
-    return source_name(key, names)
+    """A figure's key in which a shift set goes by its name alone."""
+    return SHIFT + source_name(key.removeprefix(SHIFT), names) if key.startswith(SHIFT) else key
 
 
 def copy_pictures(comparison: Comparison, folder: Path, images: Path, name: str) -> list[Path]:

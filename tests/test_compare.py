@@ -1,10 +1,21 @@
 """Paired comparison, against SciPy and statsmodels; by simulation, the interval covers and the test keeps its level."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats import contingency_tables as tables
+from statsmodels.stats import multitest
 
-from featherweight.evaluation.compare import describe_difference, holm, mcnemar_exact, paired_bootstrap, rows_needed
+from featherweight.evaluation.compare import (
+    difference_in_words,
+    holm,
+    mcnemar_exact,
+    paired_bootstrap,
+    rows_needed,
+    what_would_show_it,
+)
 
 
 def pairs(rows, b_rate, c_rate, draw):
@@ -79,8 +90,6 @@ def test_mcnemar_is_the_binomial_test_on_the_rows_that_differ():
 
 
 def test_mcnemar_and_holm_agree_with_statsmodels():
-    tables = pytest.importorskip("statsmodels.stats.contingency_tables")
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
     a, b = pairs(700, 0.05, 0.03, np.random.default_rng(3))
     table = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
     assert mcnemar_exact(a, b)["p_value"] == pytest.approx(tables.mcnemar(table, exact=True).pvalue)
@@ -101,33 +110,22 @@ def test_different_rows_and_seed_means_are_refused():
         mcnemar_exact([0.5, 1.0], [1.0, 1.0])
 
 
-def test_no_difference_is_said_in_words():
-    figures = {"difference": 0.0018, "low": -0.002, "high": 0.0056}
-    said = describe_difference("R4", "R3", figures, {"b": 130, "c": 116, "p_value": 0.41, "rows": 7600})
-    assert said.startswith("R4 over R3: +0.18 points, 95% -0.2 to +0.6: no difference shown; about ")
-    assert said.endswith(" test rows would be needed to show it.")
-    assert int(said.split("about ")[1].split()[0].replace(",", "")) > 7600
+def test_what_would_show_a_difference_is_said_in_words():
+    test = {"b": 130, "c": 116, "p_value": 0.41, "rows": 7600}
+    said = what_would_show_it(test, 0.05)
+    assert re.fullmatch(r"about \d\d,000 test rows would be needed to show it", said)
+    assert what_would_show_it(test, 0.05, seeds=True) == said.replace(" would", ", and more seeds, would")
+    assert what_would_show_it({"b": 1, "c": 1, "p_value": 1.0, "rows": 4}, 0.05) == "both are right equally often"
 
 
-def test_a_difference_is_said_with_the_better_name_and_the_p_value():
-    a, b = pairs(3000, 0.01, 0.05, np.random.default_rng(2))
-    test = mcnemar_exact(a, b)
-    said = describe_difference("R1", "R2", paired_bootstrap(a, b), test)
-    assert "R2 is better (McNemar's exact test: p < 0.0001)." in said
-    corrected = describe_difference("R1", "R2", paired_bootstrap(a, b), test, p_value=0.021)
-    assert "corrected: p = 0.021" in corrected
-
-
-def test_a_correction_asks_for_more_rows_and_never_for_fewer_than_there_were():
-    figures = {"difference": 0.02, "low": 0.005, "high": 0.035}
+def test_a_stricter_level_asks_for_more_rows():
     test = {"b": 40, "c": 20, "p_value": 0.0135, "rows": 1000}
-    said = describe_difference("R4", "R3", figures, test, p_value=0.081)
-    assert "no difference shown" in said
-    assert int(said.split("about ")[1].split()[0].replace(",", "")) > 1000
+    plain, strict = (int(re.sub(r"\D", "", what_would_show_it(test, level))) for level in (0.05, 0.05 / 6))
+    assert 1000 < plain < strict
 
 
-def test_two_runs_that_are_right_equally_often():
+def test_a_difference_is_said_in_points():
     a, b = [1, 0, 1, 1], [0, 1, 1, 1]
-    said = describe_difference("A", "B", paired_bootstrap(a, b), mcnemar_exact(a, b))
-    assert said.startswith("A over B: 0.00 points")
-    assert said.endswith("no difference shown; both are right equally often.")
+    assert difference_in_words("A", "B", paired_bootstrap(a, b)).startswith("A over B: 0.00 points, 95% -")
+    figures = {"difference": 0.0018, "low": -0.002, "high": 0.0056}
+    assert difference_in_words("R4", "R3", figures) == "R4 over R3: +0.18 points, 95% -0.2 to +0.6"

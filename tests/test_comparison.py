@@ -185,10 +185,48 @@ def test_the_headline_tells_a_lead_from_luck(tmp_path):
             fabricate_run(place / name, Recipe.load(name), skill, test=test) for name, skill in skills.items()
         ]))  # fmt: skip
 
+    seeds = fabricate_rounds(tmp_path / "seeds", rows=1500, baselines=False)
+    assert "of the seeds there are" not in headline(compare_runs(seeds))
     assert re.fullmatch(r"r2 classifies 9\d\.\d% of 1,500 test texts correctly", outcome(r2=0.9))
-    assert outcome(r1=0.85, r2=0.9, r3=0.95).startswith("r3 is the best of 3 rounds: 9")
+    assert outcome(r1=0.85, r2=0.9, r3=0.95).startswith("r3 is the best of 3 rounds, of the seeds there are: 9")
     assert outcome(r1=0.8, r2=0.9, r3=0.902).endswith("correct; no difference to r2 is shown")
     assert outcome(r2=0.9, r3=0.901).startswith("No difference shown between r")
+
+
+def test_baselines_alone_are_ranked_without_a_test_that_was_not_made(folders):
+    comparison = compare_runs([folder for folder in folders if "seed" not in folder.name])
+    assert not comparison.own and headline(comparison).endswith("they are not tested")
+
+
+def test_seeds_that_differ_in_more_than_the_seed_are_named(tmp_path):
+    test, recipe = TestSet(300), Recipe.load("r3")
+    runs = [fabricate_run(tmp_path / str(seed), recipe.with_values(seed=seed), 0.9, test=test) for seed in range(3)]
+    assert compare_runs(runs).notes == []
+    environment = json.loads((runs[1] / "environment.json").read_text("utf-8"))
+    environment["torch"] = "2.9.1"
+    environment["data"]["train"]["rows"] = 12_345
+    (runs[1] / "environment.json").write_text(json.dumps(environment), "utf-8")
+    rows, versions = compare_runs(runs).notes
+    assert rows == "The seeds of r3 had different numbers of training rows: 57,362, 12,345."
+    assert versions.startswith("The seeds of r3 had different versions of torch: ") and "2.9.1" in versions
+
+
+def test_the_shift_table_says_how_much_its_rows_are_worth(comparison):
+    table = tables(comparison)[2]
+    assert table.columns[:3] == ["round", "test %", "ag_news % (95% interval, 200 rows)"]
+    mean, spread, low, high = map(float, re.findall(r"[\d.]+", table.rows[0][2]))
+    assert mean == pytest.approx(100 * comparison.rounds[0].mean("shift: ag_news"), abs=0.05) and spread > 0
+    assert low < mean < high and high - low > 5
+
+
+def test_a_lead_over_bags_of_words_that_is_not_shown_is_no_loss(tmp_path):
+    test, recipe = TestSet(300), Recipe.load("r3")
+    bags = fabricate_run(tmp_path / "svm", recipe.with_values(name="tfidf-svm"), 0.88, test=test, baseline="TF-IDF")
+    ahead = fabricate_run(tmp_path / "r3", recipe, 0.89, test=test)
+    behind = fabricate_run(tmp_path / "r2", Recipe.load("r2"), 0.7, test=test)
+    notes = compare_runs([ahead, behind, bags]).notes
+    assert any(note.startswith("r3 is not shown to beat ") for note in notes)
+    assert any(note.startswith("r2 does not beat ") for note in notes)
 
 
 def test_few_seeds_are_said(tmp_path):

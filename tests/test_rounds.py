@@ -181,6 +181,15 @@ def test_a_baseline_is_trained_once_and_kept_apart_from_other_recipes(tiny_recip
         run_baseline("tfidf-logistic", recipe.with_values(data={"validation_size": 9}), tmp_path / "run")
 
 
+def test_a_baseline_of_another_recipe_is_refused_before_any_training(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe("bert").with_values(name="one")
+    other = recipe.with_values(data={"validation_size": 9})
+    run_baseline("tfidf-logistic", other, tmp_path / "baselines" / "tfidf-logistic")
+    with pytest.raises(UserError, match="baselines take the first recipe and the first seed"):
+        run_rounds([recipe], [0], tmp_path, baselines=True)
+    assert not (tmp_path / "one").exists()
+
+
 @pytest.mark.slow
 def test_the_probe_sees_the_frozen_backbones_mean_state(tiny_recipe: Any, tmp_path: Path) -> None:
     import torch

@@ -61,6 +61,8 @@ class Fitted:
     """What a reader should know of how it was trained."""
     evaluation: dict[str, Any] = field(default_factory=dict)
     """What joins evaluation.json."""
+    seconds: float | None = None
+    """Time of the training, where it may have gone on over several processes."""
 
 
 def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Listener] = ()) -> Run:
@@ -68,12 +70,10 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
 
     A finished one in ``folder`` is left as it is. Raises UserError where ``folder`` holds one of another recipe.
     """
+    require_same_baseline(kind, recipe, folder)
     recipe = baseline_recipe(kind, recipe)
-    if (folder / "recipe.toml").is_file():
-        if Run(folder).recipe != recipe:
-            raise UserError(f"{folder}: holds a baseline of another recipe; name another folder, or remove this one")
-        if (folder / "environment.json").is_file():
-            return Run(folder)
+    if (folder / "environment.json").is_file():
+        return Run(folder)
     forget_peak_memory()
     started, splits, clock = datetime.now(UTC), load_splits(recipe), time.perf_counter()
     with locked(folder):
@@ -84,12 +84,21 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
             fitted = _probe(recipe, splits)
         else:
             fitted = _bag_of_words(kind, recipe, splits)
-        seconds = time.perf_counter() - clock
+        seconds = fitted.seconds or time.perf_counter() - clock
         _judge(folder, recipe, splits, fitted)
         # Written last: its presence says that the baseline is complete.
         write_json(folder / "environment.json", _environment(kind, recipe, splits, fitted, started, seconds))
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return Run(folder)
+
+
+def require_same_baseline(kind: str, recipe: Recipe, folder: Path) -> None:
+    """Raises UserError where ``folder`` holds a baseline of another recipe than this one's."""
+    if (folder / "recipe.toml").is_file() and Run(folder).recipe != baseline_recipe(kind, recipe):
+        raise UserError(
+            f"{folder}: holds a baseline of another recipe (baselines take the first recipe and the first seed)\n"
+            "Name another --out, or move that folder away"
+        )
 
 
 def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
@@ -228,6 +237,7 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
         "Full fine-tuning trains the whole backbone, to which no budget applies: at a learning rate of "
         f"{recipe.training.learning_rate:g} (a tenth of the first round's), falling linearly, with its own dropout.",
         {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy},
+        state.seconds,
     )
 
 

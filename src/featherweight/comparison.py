@@ -20,6 +20,7 @@ from featherweight.gathering import (
     groups_of,
     names_of,
     require_each_once,
+    uneven_seeds,
 )
 from featherweight.recipe import Recipe
 from featherweight.run import Run
@@ -56,6 +57,11 @@ class Round:
     def is_bag_of_words(self) -> bool:
         """Whether it is one of the TF-IDF baselines, which every round should beat."""
         return (self.baseline or "").startswith("tfidf")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether every seed gives the same: true of the linear baselines, which start from no random weights."""
+        return self.baseline is not None and self.baseline != "full-fine-tuning"
 
     @cached_property
     def parameters(self) -> int | None:
@@ -115,6 +121,11 @@ class Comparison:
         found = (key.removeprefix(SHIFT) for one in self.rounds for key in one.figures if key.startswith(SHIFT))
         return list(dict.fromkeys(found))
 
+    def shift_rows(self, name: str) -> int:
+        """Rows of a shift set."""
+        judged = (run.evaluation.get("shift") or {} for one in self.rounds for run in one.runs)
+        return next(int(sets[name]["rows"]) for sets in judged if name in sets)
+
 
 def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     """Compare finished runs: those of the same recipe but for the seed make one round.
@@ -141,9 +152,10 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
 def _against(rounds: Sequence[Round], right: dict[str, NDArray[np.bool_]]) -> list[Difference]:
     """Every round over every baseline; one that does not beat bags of words says so first."""
     own = [one.name for one in rounds if one.baseline is None]
-    pairs = compare_pairs([(name, one.name) for one in rounds if one.baseline is not None for name in own], right)
-    lost = _lost_to_bags(rounds, pairs)
-    said = {pair: f"{pair.first} does not beat {pair.second}. {pair.words}" for pair in lost}
+    fixed = [one.name for one in rounds if one.is_fixed]
+    versus = [(name, one.name) for one in rounds if one.baseline is not None for name in own]
+    pairs = compare_pairs(versus, right, fixed)
+    said = {pair: f"{_not_beaten(pair)}. {pair.words}" for pair in _lost_to_bags(rounds, pairs)}
     return [replace(pair, words=said.get(pair, pair.words)) for pair in pairs]
 
 
@@ -152,11 +164,15 @@ def _lost_to_bags(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[
     return [pair for pair in pairs if pair.second in bags and not pair.won]
 
 
+def _not_beaten(pair: Difference) -> str:
+    """A lead that is not shown is not the same as no lead."""
+    does = "does not beat" if pair.difference <= 0 else "is not shown to beat"
+    return f"{pair.first} {does} {pair.second}"
+
+
 def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
-    lost: dict[str, list[str]] = {}
-    for pair in _lost_to_bags(rounds, against):
-        lost.setdefault(pair.first, []).append(pair.second)
-    notes = [f"{name} does not beat {' or '.join(bags)}." for name, bags in lost.items()]
+    notes = [f"{_not_beaten(pair)}." for pair in _lost_to_bags(rounds, against)]
+    notes += [note for one in rounds for note in uneven_seeds(one.name, one.runs)]
     if split == "validation":
         notes.append(
             "No test set: these are validation rows, on which each run chose its adapter; expect less on new texts."

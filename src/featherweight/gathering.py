@@ -130,6 +130,26 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
     return names
 
 
+def uneven_seeds(name: str, runs: Sequence[Run]) -> list[str]:
+    """In what the seeds of a round differ beside the seed, a sentence each: rows of training, versions, precision."""
+    packages = ("featherweight", "torch", "transformers", "peft", "accelerate")
+    facts: dict[str, list[Any]] = {
+        "numbers of training rows": [_training_rows(run) for run in runs],
+        **{f"versions of {package}": [run.environment.get(package) for run in runs] for package in packages},
+        "precisions": [run.environment.get("precision") for run in runs],
+    }
+    return [
+        f"The seeds of {name} had different {what}: {', '.join(map(str, dict.fromkeys(values)))}."
+        for what, values in facts.items()
+        if len(set(values)) > 1
+    ]
+
+
+def _training_rows(run: Run) -> str:
+    rows = run.environment.get("data", {}).get("train", {}).get("rows")
+    return "unknown" if rows is None else f"{rows:,}"
+
+
 def figures_of(runs: Sequence[Run], split: str) -> dict[str, tuple[float | None, ...]]:
     """The table's figures, one value a run; log loss and calibration error with the run's own temperature."""
     columns: list[dict[str, float | None]] = []

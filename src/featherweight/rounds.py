@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featherweight.baselines import TITLES, run_baseline
+from featherweight.baselines import TITLES, require_same_baseline, run_baseline
 from featherweight.comparison import Comparison, compare_runs
 from featherweight.data.sources import has_test_split
 from featherweight.environment import forget_peak_memory
@@ -61,18 +61,21 @@ def run_rounds(
     out = Path(out)
     require_writable(out)
     planned = plan_rounds(recipes, seeds, out)
+    first = planned[0].recipe
+    beside = {kind: out / "baselines" / kind for kind in TITLES} if baselines else {}
+    for kind, folder in beside.items():
+        require_same_baseline(kind, first, folder)
     for number, run in enumerate(planned, 1):
         where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
         announce(f"{where}: {'complete' if run.complete else f'training in {run.folder}'}")
         if not run.complete:
             train_planned(run, listeners)
     folders = [run.folder for run in planned]
-    for kind in TITLES if baselines else ():
+    for kind, folder in beside.items():
         announce(f"baseline: {TITLES[kind]}")
-        folders.append(out / "baselines" / kind)
-        with _interruptible(folders[-1]):
-            run_baseline(kind, planned[0].recipe, folders[-1], listeners)
-    comparison = compare_runs(folders)
+        with _interruptible(folder):
+            run_baseline(kind, first, folder, listeners)
+    comparison = compare_runs([*folders, *beside.values()])
     write_comparison(comparison, out)
     return comparison
 

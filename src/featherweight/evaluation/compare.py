@@ -70,32 +70,15 @@ def rows_needed(b_rate: float, c_rate: float, power: float = 0.8, alpha: float =
     return math.ceil((root / difference) ** 2)
 
 
-def describe_difference(
-    name_a: str,
-    name_b: str,
-    bootstrap: Mapping[str, float],
-    mcnemar: Mapping[str, Any],
-    *,
-    p_value: float | None = None,
-    alpha: float = 0.05,
-) -> str:
-    """One sentence on a pair: the difference in points, its 95% interval, and whether it is shown.
+def what_would_show_it(mcnemar: Mapping[str, Any], level: float, *, seeds: bool = False) -> str:
+    """How many test rows, and with ``seeds`` that more seeds as well, would show a difference that is not shown.
 
-    ``bootstrap`` and ``mcnemar`` come from the functions above; ``p_value`` replaces McNemar's where it was corrected
-    for several comparisons. Where no difference is shown, the sentence says how many test rows would be needed.
+    ``level`` is that of the test; of several tests together it is the level of all, divided by their number.
     """
-    p = mcnemar["p_value"] if p_value is None else p_value
-    figures = difference_in_words(name_a, name_b, bootstrap)
-    corrected = "" if p_value is None else ", corrected"
-    if p < alpha:
-        better = name_a if bootstrap["difference"] > 0 else name_b
-        return f"{figures}: {better} is better (McNemar's exact test{corrected}: {p_in_words(p)})."
     if mcnemar["b"] == mcnemar["c"]:
-        return f"{figures}: no difference shown; both are right equally often."
-    # A corrected p-value is the plain one times a factor; the level to plan for is smaller by that factor.
-    level = alpha * mcnemar["p_value"] / p
+        return "both are right equally often"
     needed = rows_needed(mcnemar["b"] / mcnemar["rows"], mcnemar["c"] / mcnemar["rows"], alpha=level)
-    return f"{figures}: no difference shown; about {_rounded(needed):,} test rows would be needed to show it."
+    return f"about {_rounded(needed):,} test rows{', and more seeds,' if seeds else ''} would be needed to show it"
 
 
 def difference_in_words(name_a: str, name_b: str, bootstrap: Mapping[str, float]) -> str:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.evaluation.compare import (
-    describe_difference,
     difference_in_words,
     holm,
     p_in_words,
     paired_bootstrap,
+    what_would_show_it,
 )
 from featherweight.evaluation.seeds import mcnemar_over_seeds, seeds_apart
 
 ALPHA = 0.05
 Pair = tuple[str, str]
+Verdict = Literal["shown", "seeds", "none"]
 Correct = Mapping[str, NDArray[np.bool_]]
 """Right (True) or wrong of each round by its name, [seeds, rows]; the same rows in all."""
 
@@ -36,11 +37,11 @@ class Difference:
     """95% interval: paired bootstrap over rows, of each row's mean over the seeds."""
     p_value: float
     """McNemar's exact test, over all seeds."""
-    corrected: float
-    """The same after Holm's correction for all the pairs that were compared together."""
     seeds_p_value: float | None
     """T-test over the seeds' accuracies; None where seeds are too few."""
-    verdict: Literal["shown", "seeds", "none"]
+    corrected: float
+    """The greater of the two after Holm's correction for all the pairs that were compared together."""
+    verdict: Verdict
     """``shown``; ``seeds``: shown for these runs, but within what seeds make; ``none``: not shown."""
     words: str
 
@@ -50,38 +51,49 @@ class Difference:
         return self.verdict == "shown" and self.difference > 0
 
 
-def compare_pairs(pairs: Sequence[Pair], correct: Correct) -> list[Difference]:
+def compare_pairs(pairs: Sequence[Pair], correct: Correct, fixed: Collection[str] = ()) -> list[Difference]:
     """The differences of all ``pairs`` of names in ``correct``, corrected together.
 
-    A difference counts as shown where McNemar's test, corrected, finds it among the rows and, with three seeds or
-    more, a t-test finds it among the seeds as well: rows alone would take the luck of a seed for a better recipe.
+    A difference counts as shown where McNemar's test finds it among the rows and, with three seeds or more, a t-test
+    finds it among the seeds as well: rows alone would take the luck of a seed for a better recipe. Both have to find
+    it, so their greater p-value is that of the pair (Berger 1982), and Holm's correction is made of these. ``fixed``
+    names what would be the same with every seed.
     """
-    tests = [mcnemar_over_seeds(correct[first], correct[second]) for first, second in pairs]
-    corrected = holm([test["p_value"] for test in tests])
-    return [
-        _difference(pair, correct, test, p_value, len(pairs) > 1)
-        for pair, test, p_value in zip(pairs, tests, corrected, strict=True)
-    ]
+    rows = [mcnemar_over_seeds(correct[first], correct[second]) for first, second in pairs]
+    seeds = [_seeds_apart(pair, correct, fixed) for pair in pairs]
+    among_rows = holm([test["p_value"] for test in rows])
+    corrected = holm([max(test["p_value"], p or 0.0) for test, p in zip(rows, seeds, strict=True)])
+    found = []
+    for pair, test, seeds_p, row_p, p_value in zip(pairs, rows, seeds, among_rows, corrected, strict=True):
+        verdict: Verdict = "shown" if p_value < ALPHA else "seeds" if row_p < ALPHA else "none"
+        bootstrap = paired_bootstrap(*(correct[name].mean(axis=0) for name in pair))
+        figures = difference_in_words(*pair, bootstrap)
+        if verdict == "none":
+            doubt = seeds_p is not None and seeds_p >= ALPHA
+            words = f"no difference shown; {what_would_show_it(test, ALPHA / len(pairs), seeds=doubt)}"
+        else:
+            tests = _tests_in_words(test["p_value"], seeds_p, p_value if len(pairs) > 1 else None)
+            words = f"{_verdict_in_words(pair, bootstrap['difference'], verdict, seeds_p)} ({tests})"
+        apart = (bootstrap["difference"], bootstrap["low"], bootstrap["high"])
+        found.append(Difference(*pair, *apart, test["p_value"], seeds_p, p_value, verdict, f"{figures}: {words}."))
+    return found
 
 
-def _difference(pair: Pair, correct: Correct, test: dict[str, Any], corrected: float, several: bool) -> Difference:
+def _seeds_apart(pair: Pair, correct: Correct, fixed: Collection[str]) -> float | None:
     first, second = (correct[name] for name in pair)
-    bootstrap = paired_bootstrap(first.mean(axis=0), second.mean(axis=0))
-    seeds_p = seeds_apart(first.mean(axis=1).tolist(), second.mean(axis=1).tolist())
-    verdict: Literal["shown", "seeds", "none"] = "none"
-    if corrected < ALPHA:
-        verdict = "shown" if seeds_p is None or seeds_p < ALPHA else "seeds"
-    if verdict == "none" or seeds_p is None:
-        words = describe_difference(*pair, bootstrap, test, p_value=corrected if several else None)
-    else:
-        tests = f"McNemar's exact test{', corrected' if several else ''}: {p_in_words(corrected)}"
-        words = _verdict(pair, bootstrap, verdict, f"{tests}; t-test over seeds: {p_in_words(seeds_p)}")
-    interval = (bootstrap["difference"], bootstrap["low"], bootstrap["high"])
-    return Difference(*pair, *interval, test["p_value"], corrected, seeds_p, verdict, words)
+    accuracies = (first.mean(axis=1).tolist(), second.mean(axis=1).tolist())
+    return seeds_apart(*accuracies, rows=first.shape[1], fixed=any(name in fixed for name in pair))
 
 
-def _verdict(pair: Pair, bootstrap: Mapping[str, float], verdict: str, tests: str) -> str:
-    figures = difference_in_words(*pair, bootstrap)
-    if verdict == "shown":
-        return f"{figures}: {pair[0] if bootstrap['difference'] > 0 else pair[1]} is better ({tests})."
-    return f"{figures}: these runs differ, but so do their seeds: no difference of the recipes shown ({tests})."
+def _tests_in_words(rows_p: float, seeds_p: float | None, corrected: float | None) -> str:
+    told = [f"McNemar's exact test: {p_in_words(rows_p)}"]
+    told += [] if seeds_p is None else [f"t-test over seeds: {p_in_words(seeds_p)}"]
+    return "; ".join([*told, *([] if corrected is None else [f"corrected: {p_in_words(corrected)}"])])
+
+
+def _verdict_in_words(pair: Pair, difference: float, verdict: Verdict, seeds_p: float | None) -> str:
+    better = pair[0] if difference > 0 else pair[1]
+    if verdict == "seeds":
+        return "these runs differ, but so do their seeds: no difference of the recipes shown"
+    # Too few seeds say nothing of the recipe.
+    return f"{better} is better" if seeds_p is not None else f"{better} is better in these runs"

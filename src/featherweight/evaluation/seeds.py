@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, ttest_1samp, ttest_ind
+from scipy.stats import binom, ttest_ind_from_stats
+from scipy.stats import t as student
 
 from featherweight.evaluation.metrics import wilson_interval
 
@@ -51,19 +52,27 @@ def mcnemar_over_seeds(correct_a: ArrayLike, correct_b: ArrayLike) -> dict[str, 
     return {**counts, "p_value": _sign_flips(differences), "rows": rows}
 
 
-def seeds_apart(values_a: Sequence[float], values_b: Sequence[float]) -> float | None:
+def seeds_apart(
+    values_a: Sequence[float], values_b: Sequence[float], *, rows: int, fixed: bool = False
+) -> float | None:
     """P-value of a t-test that two rounds have the same mean over all seeds there are; None where seeds are too few.
 
-    Welch's test (1947) where both have ``FEWEST_SEEDS`` or more. A side with a single value is taken as fixed, which
-    holds for baselines without a random start. Two values know too little of their own spread to be tested by it.
+    ``values_a`` and ``values_b`` are accuracies, one a seed, on ``rows`` test rows. Welch's test (1947) where both have
+    ``FEWEST_SEEDS`` or more. A single value is taken to spread like the other side's: Student's test of one more
+    observation. With ``fixed`` the single value is what every seed gives, as of a baseline without a random start. Two
+    values know too little of their own spread to be tested by it. No spread is taken for smaller than the rounding of
+    an accuracy to whole rows.
     """
     few, many = sorted((values_a, values_b), key=len)
     if len(many) < FEWEST_SEEDS or 1 < len(few) < FEWEST_SEEDS:
         return None
-    if np.ptp(few) == 0 == np.ptp(many):
-        return float(few[0] == many[0])  # no spread at all: any difference is beyond it
-    test = ttest_1samp(many, few[0]) if len(few) == 1 else ttest_ind(many, few, equal_var=False)
-    return float(test.pvalue)
+    means = float(np.mean(few)), float(np.mean(many))
+    deviations = [max(spread(values) or 0.0, 1 / (rows * math.sqrt(12))) for values in (few, many)]
+    if len(few) > 1:
+        sides = means[0], deviations[0], len(few), means[1], deviations[1], len(many)
+        return float(ttest_ind_from_stats(*sides, equal_var=False).pvalue)
+    error = deviations[1] * math.sqrt(1 / len(many) + (0 if fixed else 1))
+    return float(2 * student.sf(abs(means[0] - means[1]) / error, len(many) - 1))
 
 
 def _sign_flips(differences: NDArray[np.int64]) -> float:

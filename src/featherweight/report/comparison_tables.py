@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from featherweight.comparison import Comparison, Round
+from featherweight.evaluation.metrics import wilson_interval
+from featherweight.gathering import SHIFT
 from featherweight.recipe import ROLES, Recipe
 from featherweight.report.headline import duration, size
 
@@ -68,13 +71,19 @@ def _worth(comparison: Comparison) -> Table:
 
 
 def _shift(comparison: Comparison) -> Table:
-    keys = {comparison.split: "accuracy"} | {name: f"shift: {name}" for name in comparison.shift_sets}
-    # (key is bound at once: the loop's own variable would be the last one in every column)
-    figures: dict[str, Cell] = {
-        name: lambda one, key=key: accuracy(comparison, one, key)  # type: ignore[misc]
-        for name, key in keys.items()
-    }
-    return _table("Accuracy % on shift sets", comparison, {"round": lambda one: one.name}, figures)
+    figures: dict[str, Cell] = {f"{comparison.split} %": lambda one: accuracy(comparison, one)}
+    for name in comparison.shift_sets:
+        rows = comparison.shift_rows(name)
+        figures[f"{name} % (95% interval, {rows:,} rows)"] = partial(_on_shift, name=name, rows=rows)
+    return _table("Accuracy on shift sets", comparison, {"round": lambda one: one.name}, figures)
+
+
+def _on_shift(one: Round, name: str, rows: int) -> str:
+    mean, form = one.mean(SHIFT + name), f"{{:.{_digits(rows)}f}}"
+    if mean is None:
+        return NONE
+    interval = " to ".join(form.format(100 * share) for share in wilson_interval(round(mean * rows), rows))
+    return f"{_with_spread(one, SHIFT + name, form, 100)} ({interval})"
 
 
 def _table(title: str, comparison: Comparison, words: dict[str, Cell], figures: dict[str, Cell]) -> Table:
@@ -82,14 +91,14 @@ def _table(title: str, comparison: Comparison, words: dict[str, Cell], figures: 
     return Table(title, list(cells), [[cell(one) for cell in cells.values()] for one in comparison.rounds], len(words))
 
 
-def accuracy(comparison: Comparison, one: Round, key: str = "accuracy") -> str:
+def accuracy(comparison: Comparison, one: Round) -> str:
     """Mean accuracy over the seeds in percent, with the standard deviation over them where there are several."""
-    return _with_spread(one, key, f"{{:.{_digits(comparison)}f}}", 100)
+    return _with_spread(one, "accuracy", f"{{:.{_digits(comparison.rows)}f}}", 100)
 
 
 def percent(comparison: Comparison, share: float) -> str:
     """A share in percent, without the sign, with as many decimals as the rows can tell apart."""
-    return f"{100 * share:.{_digits(comparison)}f}"
+    return f"{100 * share:.{_digits(comparison.rows)}f}"
 
 
 def lora_in_words(recipe: Recipe) -> str:
@@ -119,8 +128,8 @@ def _own(one: Round, words: Callable[[Recipe], str]) -> str:
     return NONE if one.baseline is not None else words(one.recipe)
 
 
-def _digits(comparison: Comparison) -> int:
-    return 1 if comparison.rows < 2000 else 2
+def _digits(rows: int) -> int:
+    return 1 if rows < 2000 else 2
 
 
 def _with_spread(one: Round, key: str, form: str, factor: float = 1.0) -> str:

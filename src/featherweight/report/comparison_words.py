@@ -12,6 +12,7 @@ from typing import Any
 from featherweight.comparison import Comparison, Round
 from featherweight.data.spreadsheets import QUOTED, safe_cell
 from featherweight.evaluation.pairs import Difference
+from featherweight.evaluation.seeds import FEWEST_SEEDS
 from featherweight.report.comparison_tables import (
     Table,
     lora_in_words,
@@ -24,11 +25,12 @@ from featherweight.report.headline import duration
 METHOD = (
     "Accuracy is the mean over the seeds, ± the standard deviation over them. The 95% interval of an accuracy is "
     "Wilson's; that of a difference comes from 10,000 paired bootstrap samples of the rows, each row with its mean "
-    "over the seeds. Both speak of other test rows, not of other seeds. McNemar's exact test takes all seeds at once, "
-    "by the sign of each row's difference of means (of one seed a side it is the textbook test), corrected after Holm "
-    "for all the pairs of its list. With three seeds or more a difference counts as shown only where a t-test over the "
-    "seeds finds it too. Log loss and calibration error hold after temperature scaling on validation rows. Peak memory "
-    "is the whole process's, libraries included."
+    "over the seeds. Both speak of other test rows, not of other seeds, and each holds for itself, not all of them at "
+    "once. McNemar's exact test takes all seeds together, by the sign of each row's difference of means (of one seed a "
+    "side it is the textbook test). With three seeds or more a difference counts as shown only where a t-test over the "
+    "seeds finds it too: the greater p of the two is corrected after Holm for all the pairs of its list. Log "
+    "loss and calibration error hold after temperature scaling on validation rows. Peak memory is the whole process's, "
+    "libraries included."
 )
 
 
@@ -42,8 +44,11 @@ def headline(comparison: Comparison) -> str:
     open_ones = [one.name for one in ranked[1:] if one.name not in shown]
     if len(ranked) == 1:
         return f"{best} classifies {figure} of {texts} correctly"
+    if not comparison.own:
+        return f"{best} is right most often of {len(ranked)} baselines: {figure} of {texts}; they are not tested"
     if not open_ones:
-        return f"{best} is the best of {len(ranked)} rounds: {figure} of {texts} correct"
+        few = "" if min(len(one.seeds) for one in ranked) >= FEWEST_SEEDS else ", of the seeds there are"
+        return f"{best} is the best of {len(ranked)} rounds{few}: {figure} of {texts} correct"
     if not any(pair.verdict == "shown" for pair in comparison.differences):
         low = percent(comparison, ranked[-1].mean("accuracy") or 0.0)
         return (
@@ -55,7 +60,6 @@ def headline(comparison: Comparison) -> str:
 
 def provenance(comparison: Comparison) -> dict[str, str]:
     """What the figures hold for: data, backbone, seeds, machine, versions, dates."""
-    first = comparison.rounds[0]
     runs = [run for one in comparison.rounds for run in one.runs]
     environments = [run.environment for run in runs]
     rows = [environment.get("data", {}).get("train", {}).get("rows") for environment in environments]
@@ -75,7 +79,7 @@ def provenance(comparison: Comparison) -> dict[str, str]:
         "Training rows": _each_once(f"{count:,}" for count in rows if count),
         f"{comparison.split.capitalize()} rows": f"{comparison.rows:,}",
         "Backbone": _each_once(run.recipe.backbone.name for run in runs),
-        "Epochs": _each_once(f"{run.recipe.training.epochs:g}" for run in first.runs),
+        "Epochs": _each_once(f"{run.recipe.training.epochs:g}" for run in runs if "baseline" not in run.environment),
         "Seeds": _each_once(str(seed) for one in comparison.own for seed in one.seeds),
         "Machine": _each_once(machines),
         "Versions": _each_once(versions),
