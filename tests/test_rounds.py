@@ -87,6 +87,20 @@ def test_another_recipes_folder_is_refused_before_any_training(
     assert not trained
 
 
+def test_a_complete_run_whose_rows_have_changed_is_refused(tiny_recipe: Any, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": f"{word} {n}", "label": word}) for n in range(20) for word in ("pear", "owl")]
+    files = {name: tmp_path / f"{name}.jsonl" for name in ("train", "test")}
+    for path in files.values():
+        path.write_text("\n".join(lines), "utf-8")
+    data = {"train": str(files["train"]), "test": str(files["test"]), "validation_size": 8}
+    recipe = tiny_recipe("bert", name="one", data=data, training={"max_steps": 1})
+    run_rounds([recipe], [0], tmp_path / "out")
+    run_rounds([recipe], [0], tmp_path / "out")
+    files["train"].write_text("\n".join(lines).replace("pear 7", "pear 77"), "utf-8")
+    with pytest.raises(UserError, match=r"seed-0: was trained on other rows than .*train\.jsonl has now"):
+        run_rounds([recipe], [0], tmp_path / "out")
+
+
 def test_bad_requests_are_refused_before_any_training(trained: Any, recipes: list[Recipe], tmp_path: Path) -> None:
     heavy = recipes[1].with_values(budget=100)
     for wanted, seeds, message in (

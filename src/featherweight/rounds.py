@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING
 from featherweight.baselines import TITLES, require_same_baseline, run_baseline
 from featherweight.comparison import Comparison, compare_runs
 from featherweight.data.sources import has_test_split
+from featherweight.data.splits import load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
 from featherweight.manifest import FILE as MANIFEST
+from featherweight.model.backbones import resolve_backbone
 from featherweight.model.weigh import require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.report.comparison_page import write_comparison
@@ -98,6 +101,8 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
     ]
     for run in planned:
         _require_same_recipe(run)
+        if run.complete:
+            _require_same_training_rows(run)
     return planned
 
 
@@ -128,6 +133,28 @@ def _require_same_recipe(run: Planned) -> None:
             f"{run.folder}: holds a run of another recipe ({key} is {old}, not {new})\n"
             "Name another --out, or move that folder away"
         )
+
+
+def _require_same_training_rows(run: Planned) -> None:
+    """A complete run is left alone, unless its data file has changed: then it is not a run of this recipe any more."""
+    from featherweight.data.encoding import fingerprint
+    from featherweight.model.tokenizer import load_tokenizer
+
+    known, splits = Run(run.folder).environment.get("data", {}), load_splits(run.recipe)
+    backbone = resolve_backbone(run.recipe.backbone)
+    assert backbone.folder is not None
+    tokenizer = load_tokenizer(backbone.folder)
+    for name, rows in (("train", splits.train), ("validation", splits.validation)):
+        assert rows.labels is not None
+        now = {
+            "labels": hashlib.sha256(rows.labels.tobytes()).hexdigest(),
+            "fingerprint": fingerprint(rows, tokenizer, run.recipe.data.max_length),
+        }
+        if any(known.get(name, {}).get(key, value) != value for key, value in now.items()):
+            raise UserError(
+                f"{run.folder}: was trained on other rows than {rows.origin} has now\n"
+                "Name another --out, or move that folder away; `featherweight compare` takes finished runs as they are"
+            )
 
 
 def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
