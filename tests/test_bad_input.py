@@ -112,7 +112,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.parquet", parquet(text=["a", "b"], label=[{"a": 1}, None]), "rows.parquet: row 1: the label is a dict"),
     ("rows.parquet", classes("a", "a"), "rows.parquet: its own list of classes (a, a) names one twice or not at all"),
     ("rows.parquet", classes("a"), "rows.parquet: row 2: unknown label 1"),
-    ("rows.pkl", b"\x80\x04.", ("rows.pkl: opening a .pkl file can run any code", "pandas.read_pickle('rows.pkl')")),
+    ("rows.pkl", b"\x80\x04.", ("rows.pkl: opening a .pkl file can run any code", "pandas.read_pickle(sys.argv[1])")),
     ("rows.xlsx", b"PK", "rows.xlsx: .xlsx: not a kind of data file"),
 ]  # fmt: skip
 

@@ -102,7 +102,7 @@ def test_kaggle_takes_what_a_contest_hands_out(finished_run: Run, tmp_path: Path
     assert (tmp_path / "out.csv").read_text("utf-8") == "\n".join(["ID,Label", *lines]) + "\n"
 
 
-@pytest.mark.parametrize("name", ["test_unlabelled.pkl", "test.csv"])
+@pytest.mark.parametrize("name", ["test_unlabelled.pkl", "test.csv", "our contest's/$1 test.pkl"])
 @pytest.mark.parametrize("kind", ["DataFrame", "Dataset"])
 def test_a_pickle_is_refused_with_the_line_that_converts_it(
     finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
@@ -110,17 +110,35 @@ def test_a_pickle_is_refused_with_the_line_that_converts_it(
     import datasets
 
     monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
     table = pd.DataFrame({"text": TEXTS})
     pd.to_pickle(table if kind == "DataFrame" else datasets.Dataset.from_pandas(table), name)
     with pytest.raises(UserError, match="can run any code, so it is never read") as refused:
         predict_file(finished_run.folder, name, Path("out.csv"), kaggle=True)
     _, command = str(refused.value).split("\n")
-    program, option, code = shlex.split(command)
-    assert (program, option) == ("python", "-c")
-    subprocess.run([sys.executable, option, code], check=True, capture_output=True)
-    converted = code.rpartition("to_csv('")[2].partition("'")[0]
+    program, option, code, source, converted = shlex.split(command)
+    assert (program, option, source) == ("python", "-c", name)
+    subprocess.run([sys.executable, option, code, source, converted], check=True, capture_output=True)
     assert converted != name and Path(converted).is_file()
     assert predict_file(finished_run.folder, converted, Path("out.csv"), kaggle=True) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["a", "b", "a"], r"rows\.csv: row 3: the id 'a' is that of row 1; a contest takes each once"),
+        (["a", "", "c"], r"rows\.csv: row 2: the id is missing; a contest takes no prediction without one"),
+    ],
+)
+def test_kaggle_refuses_ids_that_no_contest_takes(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: list[str], message: str
+) -> None:
+    monkeypatch.setattr("featherweight.predictions.PIECE", 2)
+    pd.DataFrame({"id": ids, "text": TEXTS[:3]}).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(UserError, match=message):
+        predict_file(finished_run.folder, str(tmp_path / "rows.csv"), tmp_path / "out.csv", kaggle=True)
+    assert not (tmp_path / "out.csv").exists()
+    assert predict_file(finished_run.folder, str(tmp_path / "rows.csv"), tmp_path / "out.csv") == 3
 
 
 def test_kaggle_numbers_the_rows_from_zero_where_there_are_no_ids(

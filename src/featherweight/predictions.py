@@ -58,7 +58,8 @@ def predict_file(
     from featherweight.classifier import Classifier
     from featherweight.data.sources import text_pieces
 
-    total = sum(len(piece) for piece in text_pieces(source, data, split="test", rows=PIECE))
+    pieces = text_pieces(source, data, split="test", rows=PIECE)
+    total = sum(len(piece) for piece in (_with_sound_ids(pieces) if kaggle else pieces))
     classifier, done = Classifier.load(run, labels=labels), 0
     with _whole_file(out, quoted=safe) as write:
         for piece in text_pieces(source, data, split="test", rows=PIECE):
@@ -70,6 +71,22 @@ def predict_file(
             write(safe_columns(found) if safe else found)
             done += len(piece)
     return done
+
+
+def _with_sound_ids(pieces: Iterator[Rows]) -> Iterator[Rows]:
+    """The pieces as they are. Raises UserError on an id that is missing or there twice: a contest takes neither."""
+    rows: dict[str, int] = {}
+    for piece in pieces:
+        for row, name in enumerate(piece.ids or (), len(rows) + 1):
+            if not name:
+                raise UserError(
+                    f"{piece.origin}: row {row}: the id is missing; a contest takes no prediction without one"
+                )
+            if (first := rows.setdefault(name, row)) != row:
+                raise UserError(
+                    f"{piece.origin}: row {row}: the id {name!r} is that of row {first}; a contest takes each once"
+                )
+        yield piece
 
 
 def predict_texts(run: str | Path, texts: Sequence[str], *, labels: Sequence[str] = ()) -> list[Prediction]:

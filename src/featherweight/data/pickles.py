@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 ENDINGS = {
-    ".pkl": "pandas.read_pickle('{name}')",
-    ".pickle": "pandas.read_pickle('{name}')",
-    ".joblib": "joblib.load('{name}')",
-    ".pt": "pandas.DataFrame(torch.load('{name}'))",
-    ".pth": "pandas.DataFrame(torch.load('{name}'))",
-    ".bin": "pandas.DataFrame(torch.load('{name}'))",
+    ".pkl": "pandas.read_pickle(sys.argv[1])",
+    ".pickle": "pandas.read_pickle(sys.argv[1])",
+    ".joblib": "joblib.load(sys.argv[1])",
+    ".pt": "pandas.DataFrame(torch.load(sys.argv[1]))",
+    ".pth": "pandas.DataFrame(torch.load(sys.argv[1]))",
+    ".bin": "pandas.DataFrame(torch.load(sys.argv[1]))",
 }
-"""Endings of such files, each with what opens it into something that writes a CSV file."""
+"""Endings of such files, each with what opens the file named first into something that writes a CSV file."""
 SNIFFED = 64
 """First bytes of a file by which its content is told."""
 
@@ -37,12 +38,13 @@ def content_ending(start: bytes) -> str | None:
 
 def refusal(path: Path, origin: str, ending: str, *, inside: bool = False) -> str:
     """Why the file is not read, and the line that converts it; ``inside`` where only its content gave it away."""
-    load = ENDINGS[ending].format(name=path.name)
+    load = ENDINGS[ending]
     modules = "torch, pandas" if "torch" in load else "joblib" if "joblib" in load else "pandas"
     what = f"is a {ending} file inside, whatever its name; opening one" if inside else f"opening a {ending} file"
     # What is a pickle by its content alone may well be called .csv, and is not to be written over.
-    target = f"{path.name.split('.')[0]}-converted.csv" if inside else f"{path.name.lower().split(ending)[0]}.csv"
+    name = f"{path.name.split('.')[0]}-converted.csv" if inside else f"{path.name.lower().split(ending)[0]}.csv"
+    files = shlex.join([str(path), str(path.with_name(name))])
     return (
         f"{origin}: {what} can run any code, so it is never read; if you trust it, convert it once:\n"
-        f"  python -c \"import {modules}; {load}.to_csv('{target}', index=False)\""
+        f'  python -c "import sys, {modules}; {load}.to_csv(sys.argv[2], index=False)" {files}'
     )
