@@ -87,7 +87,7 @@ def rounds_record(comparison: Comparison, name: str, names: Names) -> dict[str, 
     runs = [run for one in comparison.rounds for run in one.runs]
     own = comparison.own or comparison.rounds
     first = own[0].runs[0]
-    options = f"--seeds {len(own[0].seeds)}" + (" --baselines" if comparison.baselines else "")
+    options = f"--seeds {max(len(one.seeds) for one in own)}" + (" --baselines" if comparison.baselines else "")
     return {
         "benchmark": "rounds",
         "name": f"rounds-{name}",

@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 from fabricated import NEWS, history, weigh
 
+from featherweight.data.splits import load_splits
 from featherweight.evaluation.metrics import evaluate
 from featherweight.judge import prediction_columns, write_predictions
 from featherweight.manifest import write_manifest
+from featherweight.model.backbones import resolve_backbone
+from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
+from featherweight.resuming import marks_without_tokens
 
 SHIFTS = {"ag_news": -0.08, "perturbed:typos": -0.03}
 
@@ -105,3 +109,12 @@ def fabricate_rounds(folder: Path, *, seeds=3, rows=600, baselines=True, noise=0
             fabricate_run(place, recipe, skill, test=test, parameters=parameters, baseline=title, noise=noise)
         )
     return folders
+
+
+def claim_rows(folder: Path, recipe: Recipe) -> Path:
+    """Let a made-up run say that it was trained and judged on the rows of its recipe, as a real one does."""
+    backbone = resolve_backbone(recipe.backbone)
+    marks = marks_without_tokens(load_splits(recipe), load_tokenizer(backbone.folder), recipe.data.max_length)
+    environment = json.loads((folder / "environment.json").read_text("utf-8"))
+    (folder / "environment.json").write_text(json.dumps(environment | marks), "utf-8")
+    return folder

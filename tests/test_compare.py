@@ -114,7 +114,6 @@ def test_what_would_show_a_difference_is_said_in_words():
     test = {"b": 130, "c": 116, "p_value": 0.41, "rows": 7600}
     said = what_would_show_it(test, 0.05)
     assert re.fullmatch(r"about \d\d,000 test rows would be needed to show it", said)
-    assert what_would_show_it(test, 0.05, seeds=True) == said.replace(" would", ", and more seeds, would")
     assert what_would_show_it({"b": 1, "c": 1, "p_value": 1.0, "rows": 4}, 0.05) == "both are right equally often"
 
 
@@ -122,6 +121,30 @@ def test_a_stricter_level_asks_for_more_rows():
     test = {"b": 40, "c": 20, "p_value": 0.0135, "rows": 1000}
     plain, strict = (int(re.sub(r"\D", "", what_would_show_it(test, level))) for level in (0.05, 0.05 / 6))
     assert 1000 < plain < strict
+
+
+def test_no_fewer_rows_are_asked_for_than_there_were_or_than_an_exact_test_takes():
+    few = {"b": 5, "c": 0, "p_value": 0.0625, "rows": 5}
+    assert what_would_show_it(few, 0.05) == "about 6 test rows would be needed to show it"
+    close = {"b": 60, "c": 35, "p_value": 0.0133, "rows": 1000}
+    assert int(re.sub(r"\D", "", what_would_show_it(close, 0.05))) > 1000
+
+
+def test_rows_and_seeds_that_are_asked_for_would_show_the_difference():
+    """With so many, the error is as small as a power of 80% takes it to be; each number alone would not do."""
+    test = {"b": 50, "c": 40, "p_value": 0.34, "rows": 1000}
+    over_rows, variance, seeds = 0.09 / 1000, 0.002**2, 3
+    allowed = (0.01 / (stats.norm.isf(0.025) + stats.norm.isf(0.2))) ** 2
+    said = what_would_show_it(test, 0.05, errors=(over_rows, variance * 2 / seeds), seeds=seeds)
+    assert " seeds" not in said  # seeds make little of the error: rows alone can do it
+    rows = int(re.sub(r"\D", "", said))
+    assert over_rows * 1000 / rows + variance * 2 / seeds == pytest.approx(allowed, rel=0.06)
+    said = what_would_show_it(test, 0.05, errors=(over_rows, 0.006**2 * 2 / seeds), seeds=seeds)
+    rows, wanted = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+(?= )", said))
+    assert over_rows * 1000 / rows + 0.006**2 * 2 / wanted == pytest.approx(allowed, rel=0.06)
+    said = what_would_show_it({**test, "b": 95, "c": 45}, 0.05, errors=(over_rows, 0.03**2 * 2 / seeds), seeds=seeds)
+    assert re.fullmatch(r"about \d+ seeds a round would be needed to show it", said)
+    assert "a few more seeds" in what_would_show_it({**test, "b": 95, "c": 45}, 0.05, errors=(1e-5, 1e-5), seeds=seeds)
 
 
 def test_a_difference_is_said_in_points():

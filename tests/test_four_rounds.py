@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricated_rounds import TestSet, fabricate_rounds, fabricate_run
+from fabricated_rounds import TestSet, claim_rows, fabricate_rounds, fabricate_run
 
 from featherweight.comparison import compare_runs
 from featherweight.errors import UserError
@@ -45,15 +45,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
         if recipe.name.startswith("r2") and rate == 3e-3:
             out.mkdir(parents=True)
             raise Diverged("step 3: the loss or its gradient is not a number")
-        run = Run(fabricate_run(out, recipe, SKILLS[rate], test=TestSet(80), shift=False))
-        (out / "environment.json").write_text(json.dumps(run.environment | ENVIRONMENT), "utf-8")
-        return Run(out)
+        return Run(claim_rows(fabricate_run(out, recipe, SKILLS[rate], test=TestSet(80), shift=False), recipe))
 
     monkeypatch.setattr("featherweight.pipeline.train", train)
     return recipes
-
-
-ENVIRONMENT = {"data": {part: {"rows": 96, "fingerprint": "0" * 64} for part in ("train", "validation")}}
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from featherweight.data.splits import split_off
 from featherweight.errors import UserError, printable
 from featherweight.evaluation.compare import holm, mcnemar_exact, paired_bootstrap
 from featherweight.evaluation.metrics import wilson_interval
-from featherweight.evaluation.seeds import mcnemar_over_seeds, seeds_apart
+from featherweight.evaluation.pairs import compare_pairs
+from featherweight.evaluation.seeds import mcnemar_over_seeds
 from featherweight.model.architectures import Architecture, architecture_of
 from featherweight.model.plan import TARGETS, plan
 from featherweight.model.weigh import weigh
@@ -162,11 +163,16 @@ def test_wilsons_interval_is_of_shares_and_holds_the_share(counts: tuple[int, in
 
 
 @quick
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.lists(st.floats(0, 1), min_size=1, max_size=6))
-def test_seeds_are_told_apart_alike_from_both_sides(one: list[float], other: list[float]) -> None:
-    there, back = seeds_apart(one, other, rows=50), seeds_apart(other, one, rows=50)
-    assert (there is None) == (back is None)
-    assert there is None or (there == pytest.approx(back) and 0 <= there <= 1)
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**31))
+def test_rounds_are_told_apart_alike_from_both_sides(rows: int, one: int, other: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    rounds = {"A": draw.random((one, rows)) < 0.8, "B": draw.random((other, rows)) < 0.9}
+    (there,), (back,) = (compare_pairs([pair], rounds) for pair in (("A", "B"), ("B", "A")))
+    assert (there.seeds_p_value is None) == (back.seeds_p_value is None) == (one + other < 4)
+    assert there.difference == pytest.approx(-back.difference)
+    assert there.verdict == back.verdict and there.p_value == pytest.approx(back.p_value)
+    assert there.seeds_p_value is None or there.seeds_p_value == pytest.approx(back.seeds_p_value)
+    assert there.words and "nan" not in there.words
 
 
 @quick

@@ -1,7 +1,6 @@
 """A difference has to hold over the rows and over the seeds: the tests for both, and the words that come of them."""
 
 import itertools
-from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +8,14 @@ from scipy import stats
 
 from featherweight.evaluation.compare import holm, mcnemar_exact
 from featherweight.evaluation.pairs import compare_pairs
-from featherweight.evaluation.seeds import mcnemar_over_seeds, mean_interval, seeds_apart, spread
+from featherweight.evaluation.seeds import (
+    errors_of_difference,
+    mcnemar_over_seeds,
+    mean_interval,
+    over_rows_and_seeds,
+    pooled_spread,
+    spread,
+)
 
 
 def right_or_wrong(rows, accuracy, seed, seeds=1, base=0, noise=0.03):
@@ -49,29 +55,52 @@ def test_over_seeds_it_keeps_its_level():
     assert 0.02 <= np.mean(np.array(p_values) < 0.05) <= 0.08
 
 
-def test_seeds_of_no_difference_and_of_a_clear_one():
-    apart = partial(seeds_apart, rows=7600)
-    assert apart([0.94, 0.95, 0.945], [0.941, 0.948, 0.944]) > 0.5
-    theirs = stats.ttest_ind([0.94, 0.942, 0.941], [0.93, 0.931, 0.933], equal_var=False).pvalue
-    assert apart([0.94, 0.942, 0.941], [0.93, 0.931, 0.933]) == pytest.approx(theirs)
-    assert apart([0.9, 0.91], [0.95, 0.951, 0.952]) is None  # two seeds know nothing of their spread
-    assert apart([0.9], [0.95]) is None
+def accuracies(*shares, rows=1000):
+    """Seeds that are right on so large shares of the rows, on the first ones."""
+    return np.stack([np.arange(rows) < share * rows for share in shares])
 
 
-def test_a_single_seed_is_a_draw_unless_every_seed_gives_the_same():
-    single, several = [0.945], [0.95, 0.951, 0.952]
-    # One more observation of the same spread: Student's test with a sample of one.
-    theirs = stats.ttest_ind(single, several, equal_var=True).pvalue
-    assert seeds_apart(single, several, rows=7600) == pytest.approx(theirs)
-    fixed = seeds_apart(single, several, rows=7600, fixed=True)
-    assert fixed == pytest.approx(stats.ttest_1samp(several, 0.945).pvalue) and fixed < theirs
+def test_the_spread_of_seeds_is_pooled_over_rounds_as_in_an_analysis_of_variance():
+    rounds = [accuracies(0.94, 0.942, 0.941), accuracies(0.9, 0.904), accuracies(0.8)]
+    pooled = pooled_spread(rounds)
+    values = [table.mean(axis=1) for table in rounds]
+    expected = sum(v.var(ddof=1) * (len(v) - 1) for v in values if len(v) > 1) / 3
+    assert pooled.freedom == 3 and pooled.variance == pytest.approx(expected)
+    assert pooled_spread([accuracies(0.9, 0.91), accuracies(0.9)]) is None  # two seeds alone know little of it
+
+
+def test_without_luck_of_the_rows_it_is_students_test_over_seeds():
+    """Seeds that differ by whole blocks of rows: what is left to the rows is known, and is taken off here."""
+    a, b = accuracies(0.94, 0.95, 0.945), accuracies(0.941, 0.948, 0.944)
+    pooled = pooled_spread([a, b])
+    over_rows, over_seeds = errors_of_difference(a, b, pooled)
+    theirs = stats.ttest_ind(a.mean(axis=1), b.mean(axis=1))
+    difference = a.mean() - b.mean()
+    assert difference / np.sqrt(over_seeds) == pytest.approx(theirs.statistic)
+    assert over_rows == pytest.approx((a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) / 1000)
+    assert over_rows_and_seeds(a, b, pooled) > 0.5
+
+
+def test_a_single_seed_is_one_more_draw():
+    single, several = accuracies(0.945), accuracies(0.95, 0.951, 0.952)
+    _, over_seeds = errors_of_difference(single, several, pooled_spread([single, several]))
+    theirs = stats.ttest_ind(single.mean(axis=1), several.mean(axis=1))
+    assert (0.945 - 0.951) / np.sqrt(over_seeds) == pytest.approx(theirs.statistic)
+
+
+def test_a_pair_whose_own_seeds_lie_further_apart_keeps_its_own_spread():
+    wild, calm = accuracies(0.90, 0.93, 0.96), [accuracies(0.94, 0.941, 0.942) for _ in range(6)]
+    pooled = pooled_spread([wild, *calm])
+    own = np.var([0.90, 0.93, 0.96], ddof=1) / 2 + np.var([0.94, 0.941, 0.942], ddof=1) / 2
+    assert errors_of_difference(wild, calm[0], pooled)[1] == pytest.approx(own * 2 / 3)
+    assert errors_of_difference(calm[0], calm[1], pooled)[1] == pytest.approx(pooled.variance * 2 / 3)
 
 
 def test_equal_accuracies_do_not_prove_that_seeds_do_not_matter():
-    assert seeds_apart([0.9] * 3, [0.9] * 3, rows=100) == 1
-    assert 0 < seeds_apart([0.9] * 3, [0.91] * 3, rows=100) < 0.05
-    # One row apart, as rounding alone may make it: the fewer rows, the less it says.
-    assert seeds_apart([0.9] * 3, [0.91] * 3, rows=20) > seeds_apart([0.9] * 3, [0.91] * 3, rows=100)
+    same = accuracies(0.9, 0.9, 0.9)
+    pooled = pooled_spread([same, same])
+    assert errors_of_difference(same, same, pooled)[1] > 0
+    assert over_rows_and_seeds(same, same, pooled) == 1
 
 
 def test_spread_and_interval_of_a_mean():
@@ -92,58 +121,69 @@ def test_a_difference_needs_the_rows_and_the_seeds():
         for a, b in ((good, bad), (lucky, bad), (good, right_or_wrong(3000, 0.95, 4, 3)))
     )
     assert shown.verdict == "shown" and shown.won
-    assert "A is better (McNemar's exact test: p < 0.0001; t-test over seeds: p" in shown.words
+    assert "A is better (McNemar's exact test: p < 0.0001; over rows and seeds: p" in shown.words
     assert seeds.verdict == "seeds" and not seeds.won
-    assert "these runs differ, but so do their seeds: no difference of the recipes shown" in seeds.words
+    assert "these runs differ, but seeds alone may do that: no difference of the recipes shown; about " in seeds.words
+    assert " seeds a round would be needed to show it (McNemar's exact test: p < 0.0001; over rows and" in seeds.words
     assert none.verdict == "none" and "no difference shown; about" in none.words
     assert none.words.endswith("would be needed to show it.")
 
 
-def test_all_pairs_of_a_list_are_corrected_together():
-    rounds = {name: right_or_wrong(2000, level, place) for place, (name, level) in enumerate(
-        {"A": 0.95, "B": 0.94, "C": 0.90}.items())}  # fmt: skip
-    pairs = compare_pairs([("B", "A"), ("C", "A"), ("C", "B")], rounds)
-    raw = sorted(pair.p_value for pair in pairs)
-    assert sorted(pair.corrected for pair in pairs)[0] == pytest.approx(min(1, 3 * raw[0]))
-    assert all(pair.corrected >= pair.p_value for pair in pairs)
-    alone = compare_pairs([("B", "A")], rounds)[0]
+def test_both_tests_are_corrected_for_all_pairs_of_a_list():
+    rounds = {name: right_or_wrong(3000, level, place, 3) for place, (name, level) in enumerate(
+        {"A": 0.95, "B": 0.93, "C": 0.90}.items())}  # fmt: skip
+    names = [("B", "A"), ("C", "A"), ("C", "B")]
+    pairs, pooled = compare_pairs(names, rounds), pooled_spread(rounds.values())
+    assert [pair.corrected for pair in pairs] == pytest.approx(holm([pair.p_value for pair in pairs]))
+    plain = [over_rows_and_seeds(rounds[first], rounds[second], pooled) for first, second in names]
+    assert [pair.seeds_p_value for pair in pairs] == pytest.approx(holm(plain))
+    assert all("McNemar's exact test, corrected: p" in pair.words for pair in pairs if pair.verdict != "none")
+    (alone,) = compare_pairs(names[:1], rounds)
     assert alone.corrected == alone.p_value and "corrected" not in alone.words
 
 
-def test_the_seeds_test_is_corrected_too():
-    rounds = {name: right_or_wrong(3000, level, place, 3) for place, (name, level) in enumerate(
-        {"A": 0.95, "B": 0.93, "C": 0.90}.items())}  # fmt: skip
-    pairs = compare_pairs([("B", "A"), ("C", "A"), ("C", "B")], rounds)
-    greater = [max(pair.p_value, pair.seeds_p_value) for pair in pairs]
-    assert [pair.corrected for pair in pairs] == pytest.approx(holm(greater))
-    assert all("corrected: p" in pair.words for pair in pairs if pair.verdict != "none")
-
-
 def test_too_few_seeds_speak_of_the_runs_alone():
-    rounds = {"A": right_or_wrong(3000, 0.95, 1, 2), "B": right_or_wrong(3000, 0.90, 2, 2)}
+    rounds = {"A": right_or_wrong(3000, 0.95, 1, 1), "B": right_or_wrong(3000, 0.90, 2, 1)}
     (pair,) = compare_pairs([("A", "B")], rounds)
-    assert pair.verdict == "shown" and "A is better in these runs (McNemar's exact test: p < 0.0001)." in pair.words
+    assert pair.verdict == "shown" and pair.seeds_p_value is None
+    assert pair.words.endswith("A is better in these runs (McNemar's exact test: p < 0.0001).")
 
 
-def test_more_seeds_are_asked_for_where_the_seeds_are_in_doubt():
-    rows = np.random.default_rng(5).random((3, 400))
-    uneven = np.stack([row < level for row, level in zip(rows, (0.88, 0.9, 0.92), strict=True)])
-    (pair,) = compare_pairs([("A", "B")], {"A": uneven, "B": right_or_wrong(400, 0.89, 3, 3)})
-    assert pair.seeds_p_value > 0.05 and pair.verdict == "none"
-    assert pair.words.endswith("test rows, and more seeds, would be needed to show it.")
+def test_single_seeds_learn_from_the_seeds_of_other_rounds():
+    """A lead that another round's seeds have among themselves is none, though the rows show it for these runs."""
+    spread_out = np.concatenate([right_or_wrong(3000, level, 3) for level in (0.90, 0.93, 0.96)])
+    rounds = {"A": right_or_wrong(3000, 0.95, 1), "B": right_or_wrong(3000, 0.92, 2), "C": spread_out}
+    (pair,) = compare_pairs([("A", "B")], rounds)
+    assert pair.corrected < 0.001 and pair.verdict == "seeds"
+
+
+def equal_rounds(draw, seeds, seed_sd, rows=1000):
+    """Equally good rounds: each fails some rows of its own with every seed, and each seed has its own luck."""
+    ease = draw.beta(8, 0.6, rows)
+    for count in seeds:
+        own = np.where(draw.random(rows) < 0.03, ease - 0.9, ease)
+        yield draw.random((count, rows)) < np.clip(own + draw.normal(0, seed_sd, (count, 1)), 0, 1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed_sd", [0.0, 0.004, 0.02])
-def test_equal_rounds_whose_seeds_differ_are_rarely_said_to_differ(seed_sd):
-    """Four equally good rounds of three seeds: any pair falsely shown in no more than 5% of experiments."""
-    draw, names = np.random.default_rng(17), "ABCD"
-    pairs = [(later, first) for place, later in enumerate(names) for first in names[:place]]
-    wrong = 0
-    for _ in range(150):
-        ease = draw.beta(8, 0.6, 1000)
-        rounds = {
-            name: draw.random((3, 1000)) < np.clip(ease + draw.normal(0, seed_sd, (3, 1)), 0, 1) for name in names
-        }
-        wrong += any(pair.verdict == "shown" for pair in compare_pairs(pairs, rounds))
-    assert wrong / 150 <= 0.09  # 5%, and what 150 experiments leave to chance
+@pytest.mark.parametrize("seeds", [(3, 3), (10, 10), (3, 3, 3, 3), (1, 3, 3)])
+@pytest.mark.parametrize("seed_sd", [0.0, 0.009, 0.02])
+def test_equal_rounds_are_rarely_said_to_differ(seeds, seed_sd):
+    """Any pair is falsely found, over rows and seeds, in no more than 5% of experiments."""
+    draw, experiments, wrong = np.random.default_rng(17), 300, 0
+    for _ in range(experiments):
+        rounds = list(equal_rounds(draw, seeds, seed_sd))
+        pooled = pooled_spread(rounds)
+        wrong += min(holm([over_rows_and_seeds(a, b, pooled) for a, b in itertools.combinations(rounds, 2)])) < 0.05
+    assert wrong / experiments <= 0.08  # 5%, and what 300 experiments leave to chance
+
+
+@pytest.mark.slow
+def test_a_real_difference_of_a_point_is_found_with_three_seeds():
+    draw, found = np.random.default_rng(18), 0
+    for _ in range(100):
+        ease = draw.beta(8, 0.6, 7600)
+        good, bad = (draw.random((3, 7600)) < np.clip(ease - less + draw.normal(0, 0.002, (3, 1)), 0, 1)
+                     for less in (0, 0.012))  # fmt: skip
+        found += over_rows_and_seeds(good, bad, pooled_spread([good, bad])) < 0.05
+    assert found >= 85

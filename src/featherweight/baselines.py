@@ -24,6 +24,7 @@ from featherweight.environment import describe_machine, forget_peak_memory, peak
 from featherweight.errors import UserError
 from featherweight.model.backbones import resolve_backbone
 from featherweight.recipe import Recipe
+from featherweight.resuming import changed_part, judged_marks, mark_of
 from featherweight.run import FORMAT, Run, locked, write_json, write_whole
 
 if TYPE_CHECKING:
@@ -93,12 +94,21 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
 
 
 def require_same_baseline(kind: str, recipe: Recipe, folder: Path) -> None:
-    """Raises UserError where ``folder`` holds a baseline of another recipe than this one's."""
-    if (folder / "recipe.toml").is_file() and Run(folder).recipe != baseline_recipe(kind, recipe):
-        raise UserError(
-            f"{folder}: holds a baseline of another recipe (baselines take the first recipe and the first seed)\n"
-            "Name another --out, or move that folder away"
-        )
+    """Raises UserError where ``folder`` holds a baseline of another recipe than this one's, or of rows that changed."""
+    if not (folder / "recipe.toml").is_file():
+        return
+    what = None
+    if Run(folder).recipe != baseline_recipe(kind, recipe):
+        what = "a baseline of another recipe (baselines take the first recipe and the first seed)"
+    elif (folder / "environment.json").is_file() and changed_part(Run(folder).environment, _marks(load_splits(recipe))):
+        what = "a baseline of rows that have changed since"
+    if what:
+        raise UserError(f"{folder}: holds {what}\nName another --out, or move that folder away")
+
+
+def _marks(splits: Splits) -> dict[str, Any]:
+    parts = {"train": splits.train, "validation": splits.validation}
+    return {"data": {name: mark_of(rows) for name, rows in parts.items()}, "judged": judged_marks(splits)}
 
 
 def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
@@ -270,6 +280,6 @@ def _environment(
         "started": started.isoformat(timespec="seconds"),
         "training_seconds": round(seconds, 2),
         "peak_memory_bytes": peak_memory_bytes(),
-        "data": {"train": {"rows": len(splits.train)}, "validation": {"rows": len(splits.validation)}},
+        **_marks(splits),
         "warnings": splits.warnings,
     }

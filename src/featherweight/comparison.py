@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.evaluation.pairs import Difference, compare_pairs
-from featherweight.evaluation.seeds import FEWEST_SEEDS, mean_interval, spread
+from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
 from featherweight.gathering import (
     SHIFT,
     common_split,
     correct_rows,
+    differing,
     figures_of,
     groups_of,
     names_of,
     require_each_once,
-    uneven_seeds,
+    uneven_shift_sets,
 )
 from featherweight.recipe import Recipe
 from featherweight.run import Run
@@ -57,11 +58,6 @@ class Round:
     def is_bag_of_words(self) -> bool:
         """Whether it is one of the TF-IDF baselines, which every round should beat."""
         return (self.baseline or "").startswith("tfidf")
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether every seed gives the same: true of the linear baselines, which start from no random weights."""
-        return self.baseline is not None and self.baseline != "full-fine-tuning"
 
     @cached_property
     def parameters(self) -> int | None:
@@ -116,6 +112,16 @@ class Comparison:
         return [note for one in self.baselines for note in one.runs[0].environment.get("notes", [])]
 
     @property
+    def doubts(self) -> list[str]:
+        """What each round that does not beat a bag of words is, in words, by the round and the baseline."""
+        return [f"{_not_beaten(pair)}." for pair in _lost_to_bags(self.rounds, self.against_baselines)]
+
+    @property
+    def knows_seeds(self) -> bool:
+        """Whether there are seeds enough to take their luck into the verdicts."""
+        return pooled_spread(one.correct for one in self.rounds) is not None
+
+    @property
     def shift_sets(self) -> list[str]:
         """Names of the shift sets that any round was judged on."""
         found = (key.removeprefix(SHIFT) for one in self.rounds for key in one.figures if key.startswith(SHIFT))
@@ -152,9 +158,7 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
 def _against(rounds: Sequence[Round], right: dict[str, NDArray[np.bool_]]) -> list[Difference]:
     """Every round over every baseline; one that does not beat bags of words says so first."""
     own = [one.name for one in rounds if one.baseline is None]
-    fixed = [one.name for one in rounds if one.is_fixed]
-    versus = [(name, one.name) for one in rounds if one.baseline is not None for name in own]
-    pairs = compare_pairs(versus, right, fixed)
+    pairs = compare_pairs([(name, one.name) for one in rounds if one.baseline is not None for name in own], right)
     said = {pair: f"{_not_beaten(pair)}. {pair.words}" for pair in _lost_to_bags(rounds, pairs)}
     return [replace(pair, words=said.get(pair, pair.words)) for pair in pairs]
 
@@ -165,23 +169,21 @@ def _lost_to_bags(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[
 
 
 def _not_beaten(pair: Difference) -> str:
-    """A lead that is not shown is not the same as no lead."""
-    does = "does not beat" if pair.difference <= 0 else "is not shown to beat"
-    return f"{pair.first} {does} {pair.second}"
+    """A lead that is not shown is not the same as no lead, nor a tie the same as a defeat."""
+    behind = "is worse than" if pair.verdict == "shown" else "does not beat"
+    return f"{pair.first} {behind if pair.difference <= 0 else 'is not shown to beat'} {pair.second}"
 
 
 def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
     notes = [f"{_not_beaten(pair)}." for pair in _lost_to_bags(rounds, against)]
-    notes += [note for one in rounds for note in uneven_seeds(one.name, one.runs)]
+    own = [one for one in rounds if one.baseline is None]
+    uneven = [note for one in own for note in differing(f"The seeds of {one.name}", one.runs)]
+    notes += uneven or differing("The rounds", [one.runs[0] for one in own])
+    notes += uneven_shift_sets([run for one in rounds for run in one.runs])
     if split == "validation":
         notes.append(
             "No test set: these are validation rows, on which each run chose its adapter; expect less on new texts."
         )
-    own = [one for one in rounds if one.baseline is None]
-    few = [one.name for one in own if len(one.runs) < FEWEST_SEEDS]
-    if few:
-        whose = "" if len(few) == len(own) else f" ({', '.join(few)})"
-        notes.append(
-            f"Fewer than {FEWEST_SEEDS} seeds{whose}: that another seed would reverse a difference is not ruled out."
-        )
+    if pooled_spread(one.correct for one in rounds) is None:
+        notes.append("Too few seeds: that another seed would reverse a difference is not ruled out.")
     return notes

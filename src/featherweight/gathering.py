@@ -130,8 +130,8 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
     return names
 
 
-def uneven_seeds(name: str, runs: Sequence[Run]) -> list[str]:
-    """In what the seeds of a round differ beside the seed, a sentence each: rows of training, versions, precision."""
+def differing(who: str, runs: Sequence[Run]) -> list[str]:
+    """In what runs differ beside recipe and seed, a sentence each: rows of training, versions, precision."""
     packages = ("featherweight", "torch", "transformers", "peft", "accelerate")
     facts: dict[str, list[Any]] = {
         "numbers of training rows": [_training_rows(run) for run in runs],
@@ -139,9 +139,24 @@ def uneven_seeds(name: str, runs: Sequence[Run]) -> list[str]:
         "precisions": [run.environment.get("precision") for run in runs],
     }
     return [
-        f"The seeds of {name} had different {what}: {', '.join(map(str, dict.fromkeys(values)))}."
+        f"{who} had different {what}: {', '.join(map(str, dict.fromkeys(values)))}."
         for what, values in facts.items()
         if len(set(values)) > 1
+    ]
+
+
+def uneven_shift_sets(runs: Sequence[Run]) -> list[str]:
+    """A sentence for each shift set that does not have the same rows in all runs that were judged on it."""
+    marks: dict[str, set[str]] = {}
+    for run in runs:
+        judged = run.environment.get("judged") or {}
+        for name, figures in (run.evaluation.get("shift") or {}).items():
+            marks.setdefault(name, set()).add(f"{figures['rows']} {judged.get(name, {}).get('texts')}")
+    return [
+        f"The shift set {name} had other rows in some runs: its column compares what does not compare."
+        for name, found in marks.items()
+        if len({mark for mark in found if not mark.endswith(" None")}) > 1
+        or len({mark.partition(" ")[0] for mark in found}) > 1
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.data.encoding import fingerprint
 from featherweight.environment import PACKAGES
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
@@ -24,7 +25,6 @@ _BEGUN = "begun with"
 def marks_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, Any]:
     """What the rows of each part are known by; those that are judged at the end alone, by their texts as they are."""
     parts = {"train": train, "validation": validation}
-    judged = splits.shift | ({"test": splits.test} if splits.test is not None else {})
     return {
         "data": {
             name: {
@@ -35,10 +35,42 @@ def marks_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, A
             }
             for name, part in parts.items()
         },
-        "judged": {
-            name: {"rows": len(part), "texts": _texts(part), "labels": _labels(part)} for name, part in judged.items()
-        },
+        "judged": judged_marks(splits),
     }
+
+
+def marks_without_tokens(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """The same but for the number of cut rows, which takes no encoding."""
+    parts = {"train": splits.train, "validation": splits.validation}
+    data = {
+        name: {"rows": len(rows), "fingerprint": fingerprint(rows, tokenizer, max_length), "labels": _labels(rows)}
+        for name, rows in parts.items()
+    }
+    return {"data": data, "judged": judged_marks(splits)}
+
+
+def judged_marks(splits: Splits) -> dict[str, Any]:
+    """What the rows that are judged at the end are known by."""
+    judged = splits.shift | ({"test": splits.test} if splits.test is not None else {})
+    return {name: mark_of(part) for name, part in judged.items()}
+
+
+def mark_of(rows: Rows) -> dict[str, Any]:
+    """Number, texts and labels of some rows, the latter as SHA-256."""
+    return {"rows": len(rows), "texts": _texts(rows), "labels": _labels(rows)}
+
+
+def changed_part(began: Mapping[str, Any], marks: Mapping[str, Any]) -> str | None:
+    """The first part, such as ``train`` or a shift set, whose rows are not those of an environment; None where all are.
+
+    What the environment does not know of, it cannot contradict.
+    """
+    for kind in ("data", "judged"):
+        for part, now in marks[kind].items():
+            then = (began.get(kind) or {}).get(part, {})
+            if any(key in then and then[key] != value for key, value in now.items()):
+                return str(part)
+    return None
 
 
 def _texts(part: Rows) -> str:
@@ -64,17 +96,11 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
     if not any(folder.glob("checkpoint/step-*")) or not (folder / "environment.json").is_file():
         return []
     began = Run(folder).environment
-    then_and_now = [
-        (part, (began.get(kind) or {}).get(part, {}), now)
-        for kind in ("data", "judged")
-        for part, now in environment[kind].items()
-    ]
-    for part, then, now in then_and_now:
-        if any(key in then and then[key] != value for key, value in now.items()):
-            raise UserError(
-                f"{folder}: --resume, but the {part} rows are not those that this run began with\n"
-                "Bring the data back as it was, or train anew in another folder"
-            )
+    if part := changed_part(began, environment):
+        raise UserError(
+            f"{folder}: --resume, but the {part} rows are not those that this run began with\n"
+            "Bring the data back as it was, or train anew in another folder"
+        )
     backbone = began.get("backbone")
     if isinstance(backbone, dict) and backbone.get("sha256") != environment["backbone"]["sha256"]:
         raise UserError(f"{folder}: --resume, but the backbone's weights are not those that this run began with")

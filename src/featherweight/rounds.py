@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from featherweight.model.backbones import resolve_backbone
 from featherweight.model.weigh import require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.report.comparison_page import write_comparison
+from featherweight.resuming import changed_part, mark_of, marks_without_tokens
 from featherweight.run import Run, require_writable
 from featherweight.weigh_in import weigh_recipe
 
@@ -58,8 +58,8 @@ def run_rounds(
     A run that is complete is not trained again, one that was interrupted goes on. With ``baselines`` those of
     ``featherweight.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is told what
     happens next. Raises UserError, before any training, where a recipe is over its budget, two have one name, a folder
-    holds another recipe's run, or seeds would be judged on other rows; and what a training raises, after which the same
-    call goes on.
+    holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other rows; and what a
+    training raises, after which the same call goes on.
     """
     out = Path(out)
     require_writable(out)
@@ -94,6 +94,7 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
         raise UserError("a recipe called 'baselines' would take the baselines' folder; give it another name")
     _require_common_rows(recipes, seeds)
     resolved = [_resolved(recipe) for recipe in recipes]
+    _require_the_same_rows(resolved, seeds[0])
     planned = [
         Planned(recipe.with_values(seed=seed), out / recipe.name / f"seed-{seed}")
         for recipe in resolved
@@ -102,7 +103,7 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
     for run in planned:
         _require_same_recipe(run)
         if run.complete:
-            _require_same_training_rows(run)
+            _require_unchanged(run)
     return planned
 
 
@@ -113,6 +114,22 @@ def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> Non
         if not (data.test or data.validation or has_test_split(data)):
             raise UserError(
                 f"{recipe.name}: without test rows each seed is judged on other rows; name data.test, or take one seed"
+            )
+
+
+def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
+    """Recipes are compared on the rows that they are judged on; others than the first one's would compare nothing."""
+    data = [recipe.data for recipe in recipes]
+    if all(one == data[0] for one in data):
+        return
+    judged = []
+    for recipe in recipes:
+        splits = load_splits(recipe.with_values(seed=seed, evaluation={"shift": []}))
+        judged.append(mark_of(splits.validation if splits.test is None else splits.test))
+    for recipe, marks in zip(recipes, judged, strict=True):
+        if marks != judged[0]:
+            raise UserError(
+                f"{recipe.name}: would be judged on other rows than {recipes[0].name}; give all recipes one data.test"
             )
 
 
@@ -135,26 +152,23 @@ def _require_same_recipe(run: Planned) -> None:
         )
 
 
-def _require_same_training_rows(run: Planned) -> None:
-    """A complete run is left alone, unless its data file has changed: then it is not a run of this recipe any more."""
-    from featherweight.data.encoding import fingerprint
+def _require_unchanged(run: Planned) -> None:
+    """A complete run is left alone, unless its data or backbone changed: then it is no run of this recipe any more."""
     from featherweight.model.tokenizer import load_tokenizer
 
-    known, splits = Run(run.folder).environment.get("data", {}), load_splits(run.recipe)
-    backbone = resolve_backbone(run.recipe.backbone)
+    began, backbone = Run(run.folder).environment, resolve_backbone(run.recipe.backbone)
     assert backbone.folder is not None
     tokenizer = load_tokenizer(backbone.folder)
-    for name, rows in (("train", splits.train), ("validation", splits.validation)):
-        assert rows.labels is not None
-        now = {
-            "labels": hashlib.sha256(rows.labels.tobytes()).hexdigest(),
-            "fingerprint": fingerprint(rows, tokenizer, run.recipe.data.max_length),
-        }
-        if any(known.get(name, {}).get(key, value) != value for key, value in now.items()):
-            raise UserError(
-                f"{run.folder}: was trained on other rows than {rows.origin} has now\n"
-                "Name another --out, or move that folder away; `featherweight compare` takes finished runs as they are"
-            )
+    marks = marks_without_tokens(load_splits(run.recipe), tokenizer, run.recipe.data.max_length)
+    weights = (began.get("backbone") or {}).get("sha256", backbone.sha256)
+    changed = "backbone is" if weights != backbone.sha256 else None
+    if part := changed_part(began, marks):
+        changed = f"{part} rows are"
+    if changed:
+        raise UserError(
+            f"{run.folder}: is finished, but its {changed} not what the recipe names now\n"
+            "Name another --out, or move that folder away; `featherweight compare` takes finished runs as they are"
+        )
 
 
 def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:

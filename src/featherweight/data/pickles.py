@@ -41,10 +41,15 @@ def refusal(path: Path, origin: str, ending: str, *, inside: bool = False) -> st
     load = ENDINGS[ending]
     modules = "torch, pandas" if "torch" in load else "joblib" if "joblib" in load else "pandas"
     what = f"is a {ending} file inside, whatever its name; opening one" if inside else f"opening a {ending} file"
-    # What is a pickle by its content alone may well be called .csv, and is not to be written over.
-    name = f"{path.name.split('.')[0]}-converted.csv" if inside else f"{path.name.lower().split(ending)[0]}.csv"
-    files = shlex.join([str(path), str(path.with_name(name))])
+    files = shlex.join([str(path), str(_free_name(path))])
     return (
         f"{origin}: {what} can run any code, so it is never read; if you trust it, convert it once:\n"
         f'  python -c "import sys, {modules}; {load}.to_csv(sys.argv[2], index=False)" {files}'
     )
+
+
+def _free_name(path: Path) -> Path:
+    """A CSV file beside ``path`` that is not there yet: the line is not to write over anything."""
+    stem = path.name.split(".")[0]
+    tried = (path.with_name(f"{stem}-converted{count}.csv") for count in ("", *range(2, 1000)))
+    return next(name for name in tried if not name.exists())

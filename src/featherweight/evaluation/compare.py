@@ -70,15 +70,48 @@ def rows_needed(b_rate: float, c_rate: float, power: float = 0.8, alpha: float =
     return math.ceil((root / difference) ** 2)
 
 
-def what_would_show_it(mcnemar: Mapping[str, Any], level: float, *, seeds: bool = False) -> str:
-    """How many test rows, and with ``seeds`` that more seeds as well, would show a difference that is not shown.
+def what_would_show_it(
+    mcnemar: Mapping[str, Any],
+    level: float,
+    *,
+    errors: tuple[float, float] = (0.0, 0.0),
+    seeds: float = 1.0,
+    power: float = 0.8,
+) -> str:
+    """How many test rows, and how many seeds a round, would show a difference that is not shown, in words.
 
     ``level`` is that of the test; of several tests together it is the level of all, divided by their number.
+    ``errors`` are the variances of the difference that the luck of rows and of seeds make, the latter 0 where it is
+    not known; ``seeds`` is how many there were. Where both have to shrink, each gets half of what is left to luck.
     """
-    if mcnemar["b"] == mcnemar["c"]:
+    difference = abs(mcnemar["b"] - mcnemar["c"]) / mcnemar["rows"]
+    if difference == 0:
         return "both are right equally often"
-    needed = rows_needed(mcnemar["b"] / mcnemar["rows"], mcnemar["c"] / mcnemar["rows"], alpha=level)
-    return f"about {_rounded(needed):,} test rows{', and more seeds,' if seeds else ''} would be needed to show it"
+    over_rows, over_seeds = errors
+    allowed = (difference / (norm.isf(level / 2) + norm.isf(1 - power))) ** 2
+    rows = max(_rows_for_mcnemar(mcnemar, level, power), mcnemar["rows"] + 1)
+    if over_seeds == 0:
+        return _needed(rows)
+    if over_rows + over_seeds <= allowed:
+        return "a few more seeds would be needed to show it"  # too few to know their own spread well
+    if over_rows <= allowed / 2:
+        return _needed(None, seeds * over_seeds / (allowed - over_rows))
+    left_to_rows = allowed - min(over_seeds, allowed / 2)
+    rows = max(rows, math.ceil(mcnemar["rows"] * over_rows / left_to_rows))
+    return _needed(rows, 2 * seeds * over_seeds / allowed if over_seeds > allowed / 2 else None)
+
+
+def _needed(rows: int | None, seeds: float | None = None) -> str:
+    what = [f"{_rounded(rows):,} test rows"] if rows else []
+    what += [f"{_rounded(math.ceil(seeds)):,} seeds a round"] if seeds else []
+    return f"about {' and '.join(what)} would be needed to show it"
+
+
+def _rows_for_mcnemar(mcnemar: Mapping[str, Any], level: float, power: float) -> int:
+    """``rows_needed``, and at least so many that enough of them differ for an exact test to reach the level at all."""
+    shares = mcnemar["b"] / mcnemar["rows"], mcnemar["c"] / mcnemar["rows"]
+    differing = 1 + math.ceil(math.log2(1 / level))
+    return max(rows_needed(*shares, power=power, alpha=level), math.ceil(differing / sum(shares)))
 
 
 def difference_in_words(name_a: str, name_b: str, bootstrap: Mapping[str, float]) -> str:

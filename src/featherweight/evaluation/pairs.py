@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,13 @@ from featherweight.evaluation.compare import (
     paired_bootstrap,
     what_would_show_it,
 )
-from featherweight.evaluation.seeds import mcnemar_over_seeds, seeds_apart
+from featherweight.evaluation.seeds import (
+    SeedSpread,
+    errors_of_difference,
+    mcnemar_over_seeds,
+    over_rows_and_seeds,
+    pooled_spread,
+)
 
 ALPHA = 0.05
 Pair = tuple[str, str]
@@ -36,13 +42,13 @@ class Difference:
     high: float
     """95% interval: paired bootstrap over rows, of each row's mean over the seeds."""
     p_value: float
-    """McNemar's exact test, over all seeds."""
-    seeds_p_value: float | None
-    """T-test over the seeds' accuracies; None where seeds are too few."""
+    """McNemar's exact test, over all seeds: do these runs differ on more than chance's share of the rows?"""
     corrected: float
-    """The greater of the two after Holm's correction for all the pairs that were compared together."""
+    """The same after Holm's correction for all the pairs that were compared together."""
+    seeds_p_value: float | None
+    """T-test over rows and seeds, after the same correction: do the recipes differ? None where seeds are too few."""
     verdict: Verdict
-    """``shown``; ``seeds``: shown for these runs, but within what seeds make; ``none``: not shown."""
+    """``shown``; ``seeds``: shown for these runs, but not beyond what seeds make; ``none``: not shown."""
     words: str
 
     @property
@@ -51,49 +57,66 @@ class Difference:
         return self.verdict == "shown" and self.difference > 0
 
 
-def compare_pairs(pairs: Sequence[Pair], correct: Correct, fixed: Collection[str] = ()) -> list[Difference]:
-    """The differences of all ``pairs`` of names in ``correct``, corrected together.
+@dataclass(frozen=True)
+class _Tests:
+    rows: dict[str, Any]
+    """McNemar's, as ``mcnemar_over_seeds`` gives it."""
+    corrected: float
+    seeds: float | None
+    """Corrected as well."""
 
-    A difference counts as shown where McNemar's test finds it among the rows and, with three seeds or more, a t-test
-    finds it among the seeds as well: rows alone would take the luck of a seed for a better recipe. Both have to find
-    it, so their greater p-value is that of the pair (Berger 1982), and Holm's correction is made of these. ``fixed``
-    names what would be the same with every seed.
+    @property
+    def verdict(self) -> Verdict:
+        if self.corrected >= ALPHA:
+            return "none"
+        return "shown" if self.seeds is None or self.seeds < ALPHA else "seeds"
+
+
+def compare_pairs(pairs: Sequence[Pair], correct: Correct) -> list[Difference]:
+    """The differences of all ``pairs`` of names in ``correct``, each test corrected for all of them.
+
+    A difference counts as shown where McNemar's test finds it among the rows and, with seeds enough, a t-test finds it
+    beyond the luck of rows and seeds together: rows alone would take the luck of a seed for a better recipe. How far
+    seeds lie apart is learnt from all rounds in ``correct``.
     """
+    pooled = pooled_spread(correct.values())
     rows = [mcnemar_over_seeds(correct[first], correct[second]) for first, second in pairs]
-    seeds = [_seeds_apart(pair, correct, fixed) for pair in pairs]
-    among_rows = holm([test["p_value"] for test in rows])
-    corrected = holm([max(test["p_value"], p or 0.0) for test, p in zip(rows, seeds, strict=True)])
-    found = []
-    for pair, test, seeds_p, row_p, p_value in zip(pairs, rows, seeds, among_rows, corrected, strict=True):
-        verdict: Verdict = "shown" if p_value < ALPHA else "seeds" if row_p < ALPHA else "none"
-        bootstrap = paired_bootstrap(*(correct[name].mean(axis=0) for name in pair))
-        figures = difference_in_words(*pair, bootstrap)
-        if verdict == "none":
-            doubt = seeds_p is not None and seeds_p >= ALPHA
-            words = f"no difference shown; {what_would_show_it(test, ALPHA / len(pairs), seeds=doubt)}"
-        else:
-            tests = _tests_in_words(test["p_value"], seeds_p, p_value if len(pairs) > 1 else None)
-            words = f"{_verdict_in_words(pair, bootstrap['difference'], verdict, seeds_p)} ({tests})"
-        apart = (bootstrap["difference"], bootstrap["low"], bootstrap["high"])
-        found.append(Difference(*pair, *apart, test["p_value"], seeds_p, p_value, verdict, f"{figures}: {words}."))
-    return found
+    corrected = holm([test["p_value"] for test in rows])
+    seeds: list[float | None] = [None] * len(pairs)
+    if pooled:
+        seeds[:] = holm([over_rows_and_seeds(correct[first], correct[second], pooled) for first, second in pairs])
+    tests = [_Tests(*found) for found in zip(rows, corrected, seeds, strict=True)]
+    return [_difference(pair, correct, test, pooled, len(pairs)) for pair, test in zip(pairs, tests, strict=True)]
 
 
-def _seeds_apart(pair: Pair, correct: Correct, fixed: Collection[str]) -> float | None:
+def _difference(pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread | None, count: int) -> Difference:
     first, second = (correct[name] for name in pair)
-    accuracies = (first.mean(axis=1).tolist(), second.mean(axis=1).tolist())
-    return seeds_apart(*accuracies, rows=first.shape[1], fixed=any(name in fixed for name in pair))
+    bootstrap = paired_bootstrap(first.mean(axis=0), second.mean(axis=0))
+    errors = errors_of_difference(first, second, pooled)
+    seeds = 2 / (1 / len(first) + 1 / len(second))
+    what = what_would_show_it(tests.rows, ALPHA / count, errors=errors, seeds=seeds)
+    better = pair[0] if bootstrap["difference"] > 0 else pair[1]
+    words = {
+        "none": f"no difference shown; {what}",
+        "seeds": f"these runs differ, but seeds alone may do that: no difference of the recipes shown; {what}",
+        # Too few seeds say nothing of the recipe.
+        "shown": f"{better} is better" if tests.seeds is not None else f"{better} is better in these runs",
+    }[tests.verdict]
+    told = "" if tests.verdict == "none" else f" ({_in_words(tests, count)})"
+    return Difference(
+        *pair,
+        bootstrap["difference"],
+        bootstrap["low"],
+        bootstrap["high"],
+        tests.rows["p_value"],
+        tests.corrected,
+        tests.seeds,
+        tests.verdict,
+        f"{difference_in_words(*pair, bootstrap)}: {words}{told}.",
+    )
 
 
-def _tests_in_words(rows_p: float, seeds_p: float | None, corrected: float | None) -> str:
-    told = [f"McNemar's exact test: {p_in_words(rows_p)}"]
-    told += [] if seeds_p is None else [f"t-test over seeds: {p_in_words(seeds_p)}"]
-    return "; ".join([*told, *([] if corrected is None else [f"corrected: {p_in_words(corrected)}"])])
-
-
-def _verdict_in_words(pair: Pair, difference: float, verdict: Verdict, seeds_p: float | None) -> str:
-    better = pair[0] if difference > 0 else pair[1]
-    if verdict == "seeds":
-        return "these runs differ, but so do their seeds: no difference of the recipes shown"
-    # Too few seeds say nothing of the recipe.
-    return f"{better} is better" if seeds_p is not None else f"{better} is better in these runs"
+def _in_words(tests: _Tests, count: int) -> str:
+    corrected = ", corrected" if count > 1 else ""
+    told = f"McNemar's exact test{corrected}: {p_in_words(tests.corrected)}"
+    return told if tests.seeds is None else f"{told}; over rows and seeds: {p_in_words(tests.seeds)}"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, ttest_ind_from_stats
+from scipy.stats import binom
 from scipy.stats import t as student
 
 from featherweight.evaluation.metrics import wilson_interval
 
-FEWEST_SEEDS = 3
-"""Seeds from which on their spread is taken into a verdict."""
+LEAST_FREEDOM = 2
+"""Seeds beyond the first of their round, over all rounds, from which on their spread is known well enough for use."""
 
 
 def spread(values: Sequence[float]) -> float | None:
@@ -52,27 +53,63 @@ def mcnemar_over_seeds(correct_a: ArrayLike, correct_b: ArrayLike) -> dict[str, 
     return {**counts, "p_value": _sign_flips(differences), "rows": rows}
 
 
-def seeds_apart(
-    values_a: Sequence[float], values_b: Sequence[float], *, rows: int, fixed: bool = False
-) -> float | None:
-    """P-value of a t-test that two rounds have the same mean over all seeds there are; None where seeds are too few.
+@dataclass(frozen=True)
+class SeedSpread:
+    """How far the accuracies of one recipe's seeds lie apart, pooled over several rounds."""
 
-    ``values_a`` and ``values_b`` are accuracies, one a seed, on ``rows`` test rows. Welch's test (1947) where both have
-    ``FEWEST_SEEDS`` or more. A single value is taken to spread like the other side's: Student's test of one more
-    observation. With ``fixed`` the single value is what every seed gives, as of a baseline without a random start. Two
-    values know too little of their own spread to be tested by it. No spread is taken for smaller than the rounding of
-    an accuracy to whole rows.
+    variance: float
+    """Of an accuracy as a share, over seeds."""
+    freedom: int
+    """Degrees of freedom: seeds less rounds."""
+
+
+def pooled_spread(rounds: Iterable[NDArray[np.bool_]]) -> SeedSpread | None:
+    """The spread of seeds within rounds of [seeds, rows], all taken to spread alike; None where seeds are too few.
+
+    It is the error term of an analysis of variance. Below ``LEAST_FREEDOM`` it would say nothing.
     """
-    few, many = sorted((values_a, values_b), key=len)
-    if len(many) < FEWEST_SEEDS or 1 < len(few) < FEWEST_SEEDS:
+    accuracies = [table.mean(axis=1) for table in rounds]
+    freedom = sum(len(values) - 1 for values in accuracies)
+    if freedom < LEAST_FREEDOM:
         return None
-    means = float(np.mean(few)), float(np.mean(many))
-    deviations = [max(spread(values) or 0.0, 1 / (rows * math.sqrt(12))) for values in (few, many)]
-    if len(few) > 1:
-        sides = means[0], deviations[0], len(few), means[1], deviations[1], len(many)
-        return float(ttest_ind_from_stats(*sides, equal_var=False).pvalue)
-    error = deviations[1] * math.sqrt(1 / len(many) + (0 if fixed else 1))
-    return float(2 * student.sf(abs(means[0] - means[1]) / error, len(many) - 1))
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in accuracies)
+    return SeedSpread(squares / freedom, freedom)
+
+
+def errors_of_difference(
+    correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread | None
+) -> tuple[float, float]:
+    """Variance of the difference of two rounds' accuracies that the choice of rows, and of seeds, makes.
+
+    ``correct_a`` and ``correct_b`` are [seeds, rows]. The seeds spread as ``pooled`` says, or as these two rounds do
+    where that is more, and never by less than the rounding of an accuracy to whole rows.
+    """
+    rows = correct_a.shape[1]
+    differences = correct_a.mean(axis=0) - correct_b.mean(axis=0)
+    over_rows = float(differences.var(ddof=1)) / rows if rows > 1 else 0.0
+    if pooled is None:
+        return over_rows, 0.0
+    own = [table.mean(axis=1) for table in (correct_a, correct_b)]
+    freedom = sum(len(values) - 1 for values in own)
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in own)
+    variance = max(pooled.variance, squares / freedom if freedom else 0.0, 1 / (12 * rows**2))
+    return over_rows, variance * (1 / len(correct_a) + 1 / len(correct_b))
+
+
+def over_rows_and_seeds(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread) -> float:
+    """P-value of a t-test that two rounds are equally good, on other rows and with other seeds; two-sided.
+
+    The error has the luck of the rows and that of the seeds in it; its degrees of freedom are Satterthwaite's (1946),
+    or the seeds' own where these are few: then the approximation promises too much.
+    """
+    rows = correct_a.shape[1]
+    over_rows, over_seeds = errors_of_difference(correct_a, correct_b, pooled)
+    error = over_rows + over_seeds
+    freedom = float(pooled.freedom)
+    if pooled.freedom >= 2 * LEAST_FREEDOM:
+        freedom = error**2 / (over_seeds**2 / pooled.freedom + over_rows**2 / max(rows - 1, 1))
+    difference = float(correct_a.mean() - correct_b.mean())
+    return float(2 * student.sf(abs(difference) / math.sqrt(error), freedom))
 
 
 def _sign_flips(differences: NDArray[np.int64]) -> float:

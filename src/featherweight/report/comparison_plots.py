@@ -71,7 +71,8 @@ def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
     axes.xaxis.set_major_formatter(lambda points, _: f"{points:+g}" if points else "0")
     axes.set_xlabel("points of accuracy")
     column(axes, 0.62, "points", [f"{100 * pair.difference:+.2f}" for pair in pairs], strong=True)
-    column(axes, 1.25, "p", ["<0.0001" if pair.corrected < 1e-4 else f"{pair.corrected:.2g}" for pair in pairs])
+    greater = [max(pair.corrected, pair.seeds_p_value or 0.0) for pair in pairs]
+    column(axes, 1.25, "p", ["<0.0001" if p < 1e-4 else f"{p:.2g}" for p in greater])
 
 
 def draw_frontier(axes: Axes, comparison: Comparison) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from featherweight.comparison import Comparison, Round
 from featherweight.data.spreadsheets import QUOTED, safe_cell
 from featherweight.evaluation.pairs import Difference
-from featherweight.evaluation.seeds import FEWEST_SEEDS
 from featherweight.report.comparison_tables import (
     Table,
     lora_in_words,
@@ -27,9 +26,10 @@ METHOD = (
     "Wilson's; that of a difference comes from 10,000 paired bootstrap samples of the rows, each row with its mean "
     "over the seeds. Both speak of other test rows, not of other seeds, and each holds for itself, not all of them at "
     "once. McNemar's exact test takes all seeds together, by the sign of each row's difference of means (of one seed a "
-    "side it is the textbook test). With three seeds or more a difference counts as shown only where a t-test over the "
-    "seeds finds it too: the greater p of the two is corrected after Holm for all the pairs of its list. Log "
-    "loss and calibration error hold after temperature scaling on validation rows. Peak memory is the whole process's, "
+    "side it is the textbook test). With seeds enough a difference counts as shown only where a t-test over rows and "
+    "seeds finds it too: its error has the luck of both in it, and the seeds of all rounds are taken to spread alike, "
+    "baselines included. Both tests are corrected after Holm for all the pairs of their list. Log loss "
+    "and calibration error hold after temperature scaling on validation rows. Peak memory is the whole process's, "
     "libraries included."
 )
 
@@ -39,23 +39,22 @@ def headline(comparison: Comparison) -> str:
     texts = f"{comparison.rows:,} {comparison.split} texts"
     ranked = sorted(comparison.own or comparison.rounds, key=lambda one: -(one.mean("accuracy") or 0.0))
     best, figure = ranked[0].name, f"{percent(comparison, ranked[0].mean('accuracy') or 0.0)}%"
+    doubt = next((f"; {words[:-1]}" for words in comparison.doubts if words.startswith(f"{best} ")), "")
+    if len(ranked) == 1:
+        return f"{best} classifies {figure} of {texts} correctly{doubt}"
+    if not comparison.own:
+        return f"{best} is right most often of {len(ranked)} baselines: {figure} of {texts}; they are not tested"
+    doubt += "" if comparison.knows_seeds else "; too few seeds to rule out their luck"
     shown = {name for pair in comparison.differences if pair.verdict == "shown" for name in (pair.first, pair.second)
              if best in (pair.first, pair.second)}  # fmt: skip
     open_ones = [one.name for one in ranked[1:] if one.name not in shown]
-    if len(ranked) == 1:
-        return f"{best} classifies {figure} of {texts} correctly"
-    if not comparison.own:
-        return f"{best} is right most often of {len(ranked)} baselines: {figure} of {texts}; they are not tested"
     if not open_ones:
-        few = "" if min(len(one.seeds) for one in ranked) >= FEWEST_SEEDS else ", of the seeds there are"
-        return f"{best} is the best of {len(ranked)} rounds{few}: {figure} of {texts} correct"
+        return f"{best} is the best of {len(ranked)} rounds: {figure} of {texts} correct{doubt}"
     if not any(pair.verdict == "shown" for pair in comparison.differences):
-        low = percent(comparison, ranked[-1].mean("accuracy") or 0.0)
-        return (
-            f"No difference shown between {_listed([one.name for one in ranked])}: {low} to {figure} of {texts} correct"
-        )
+        low, names = percent(comparison, ranked[-1].mean("accuracy") or 0.0), _listed([one.name for one in ranked])
+        return f"No difference shown between {names}: {low} to {figure} of {texts} correct{doubt}"
     others = _listed(open_ones) if len(open_ones) <= 3 else f"{len(open_ones)} others"
-    return f"{best} leads with {figure} of {texts} correct; no difference to {others} is shown"
+    return f"{best} leads with {figure} of {texts} correct; no difference to {others} is shown{doubt}"
 
 
 def provenance(comparison: Comparison) -> dict[str, str]:
