@@ -70,7 +70,8 @@ def test_a_round_that_does_not_beat_bags_of_words_says_so(comparison):
     said = {pair.words.partition(". ")[0] for pair in comparison.against_baselines}
     assert "r1 is worse than TF-IDF + linear SVM" in said
     assert not any(words.startswith("r4 does not beat") for words in said)
-    assert comparison.notes == comparison.doubts == ["r1 is worse than TF-IDF + linear SVM."]
+    assert comparison.notes == ["r1 is worse than TF-IDF + linear SVM."]
+    assert comparison.doubts == ["r1 is worse than TF-IDF + linear SVM"]
     assert not any("worse than linear probe" in pair.words for pair in comparison.against_baselines)
 
 
@@ -228,6 +229,14 @@ def test_a_lead_over_bags_of_words_that_is_not_shown_is_no_loss(tmp_path):
     notes = compare_runs([ahead, behind, bags]).notes
     assert any(note.startswith("r3 is not shown to beat ") for note in notes)
     assert any(note.startswith("r2 is worse than ") for note in notes)
+
+
+def test_rounds_that_fail_alike_are_named_together(tmp_path):
+    test = TestSet(300)
+    bags = Recipe.load("r1").with_values(name="tfidf-svm")
+    runs = [fabricate_run(tmp_path / "svm", bags, 0.95, test=test, baseline="TF-IDF")]
+    runs += [fabricate_run(tmp_path / name, Recipe.load(name), 0.7, test=test) for name in ("r1", "r2", "r3")]
+    assert compare_runs(runs).notes[0] == "r1, r2 and r3 are worse than TF-IDF."
 
 
 def test_few_seeds_are_said(tmp_path):

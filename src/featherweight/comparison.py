@@ -19,6 +19,7 @@ from featherweight.gathering import (
     differing,
     figures_of,
     groups_of,
+    listed,
     names_of,
     require_each_once,
     uneven_shift_sets,
@@ -113,8 +114,8 @@ class Comparison:
 
     @property
     def doubts(self) -> list[str]:
-        """What each round that does not beat a bag of words is, in words, by the round and the baseline."""
-        return [f"{_not_beaten(pair)}." for pair in _lost_to_bags(self.rounds, self.against_baselines)]
+        """What each round that does not beat a bag of words is, in words."""
+        return [_not_beaten(pair) for pair in _lost_to_bags(self.rounds, self.against_baselines)]
 
     @property
     def knows_seeds(self) -> bool:
@@ -169,13 +170,29 @@ def _lost_to_bags(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[
 
 
 def _not_beaten(pair: Difference) -> str:
-    """A lead that is not shown is not the same as no lead, nor a tie the same as a defeat."""
-    behind = "is worse than" if pair.verdict == "shown" else "does not beat"
-    return f"{pair.first} {behind if pair.difference <= 0 else 'is not shown to beat'} {pair.second}"
+    return f"{pair.first} {_fails(pair)[0]} {pair.second}"
+
+
+def _fails(pair: Difference) -> tuple[str, str]:
+    """What to say of one round and of several: a lead that is not shown is not no lead, nor a tie a defeat."""
+    if pair.difference > 0:
+        return "is not shown to beat", "are not shown to beat"
+    return ("is worse than", "are worse than") if pair.verdict == "shown" else ("does not beat", "do not beat")
+
+
+def _together(pairs: Sequence[Difference]) -> list[str]:
+    """``_not_beaten`` of all ``pairs``, those that fail alike against the same baseline in one sentence."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for pair in pairs:
+        alike.setdefault((*_fails(pair), pair.second), []).append(pair.first)
+    return [
+        f"{listed(names)} {one if len(names) == 1 else several} {baseline}."
+        for (one, several, baseline), names in alike.items()
+    ]
 
 
 def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
-    notes = [f"{_not_beaten(pair)}." for pair in _lost_to_bags(rounds, against)]
+    notes = _together(_lost_to_bags(rounds, against))
     own = [one for one in rounds if one.baseline is None]
     uneven = [note for one in own for note in differing(f"The seeds of {one.name}", one.runs)]
     notes += uneven or differing("The rounds", [one.runs[0] for one in own])

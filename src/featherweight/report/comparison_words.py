@@ -12,6 +12,7 @@ from typing import Any
 from featherweight.comparison import Comparison, Round
 from featherweight.data.spreadsheets import QUOTED, safe_cell
 from featherweight.evaluation.pairs import Difference
+from featherweight.gathering import listed
 from featherweight.report.comparison_tables import (
     Table,
     lora_in_words,
@@ -39,7 +40,7 @@ def headline(comparison: Comparison) -> str:
     texts = f"{comparison.rows:,} {comparison.split} texts"
     ranked = sorted(comparison.own or comparison.rounds, key=lambda one: -(one.mean("accuracy") or 0.0))
     best, figure = ranked[0].name, f"{percent(comparison, ranked[0].mean('accuracy') or 0.0)}%"
-    doubt = next((f"; {words[:-1]}" for words in comparison.doubts if words.startswith(f"{best} ")), "")
+    doubt = next((f"; {words}" for words in comparison.doubts if words.startswith(f"{best} ")), "")
     if len(ranked) == 1:
         return f"{best} classifies {figure} of {texts} correctly{doubt}"
     if not comparison.own:
@@ -51,9 +52,9 @@ def headline(comparison: Comparison) -> str:
     if not open_ones:
         return f"{best} is the best of {len(ranked)} rounds: {figure} of {texts} correct{doubt}"
     if not any(pair.verdict == "shown" for pair in comparison.differences):
-        low, names = percent(comparison, ranked[-1].mean("accuracy") or 0.0), _listed([one.name for one in ranked])
+        low, names = percent(comparison, ranked[-1].mean("accuracy") or 0.0), listed([one.name for one in ranked])
         return f"No difference shown between {names}: {low} to {figure} of {texts} correct{doubt}"
-    others = _listed(open_ones) if len(open_ones) <= 3 else f"{len(open_ones)} others"
+    others = listed(open_ones) if len(open_ones) <= 3 else f"{len(open_ones)} others"
     return f"{best} leads with {figure} of {texts} correct; no difference to {others} is shown{doubt}"
 
 
@@ -162,11 +163,6 @@ def markdown_table(table: Table) -> str:
 def _escaped(text: str) -> str:
     # A "<" before a blank is what it is; before anything else Markdown might take it for a tag. Brackets make links.
     return re.sub(r"<(?! )", "&lt;", re.sub(r"([|\[\]`])", r"\\\1", text).replace("\n", " "))
-
-
-def _listed(names: Sequence[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _each_once(values: Any) -> str:
