@@ -6,6 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from publish import filled
+
+from featherweight.run import write_whole
+
 Record = dict[str, Any]
 AGAINST = {"training": ("train", "-speed", "trainer", "Trainer's defaults"),
            "prediction": ("predict", "", "pipeline", "the pipeline's defaults")}  # fmt: skip
@@ -50,11 +54,5 @@ def _aims_of(record: Record, records: Sequence[Record], aims: dict[tuple[str, st
 
 def _put(page: Path, name: str, body: str) -> Path:
     """Put ``body`` between the marks of ``name`` into ``page``."""
-    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, _, rest = page.read_text("utf-8").partition(first)
-    _, mark, after = rest.partition(last)
-    if not mark:
-        raise SystemExit(f"benchmark: {page.name}: the marks {first} and {last} are not both there")
-    part = page.with_suffix(".part")
-    part.write_text(f"{before}{first}\n{body}\n{last}{after}", "utf-8")
-    return part.replace(page)
+    write_whole(page, filled(page.read_text("utf-8"), name, body))
+    return page

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jobs import without_tracebacks
+
+from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.run import Run, write_json, write_whole
 
@@ -44,12 +47,12 @@ def with_table(page: str, folder: str) -> str:
 
 
 def filled(page: str, name: str, text: str) -> str:
-    """The page with ``text`` between ``<!-- NAME -->`` and ``<!-- end of NAME -->``. ValueError where they lack."""
+    """The page with ``text`` between ``<!-- NAME -->`` and ``<!-- end of NAME -->``. UserError where they lack."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, begun, rest = page.partition(begin)
     _, ended, after = rest.partition(end)
     if not begun or not ended:
-        raise ValueError(f"the page has no place between {begin!r} and {end!r}")
+        raise UserError(f"the page has no place between {begin!r} and {end!r}")
     return f"{before}{begin}\n{text}\n{end}{after}" if text else f"{before}{begin}\n{end}{after}"
 
 
@@ -156,4 +159,4 @@ def _command(recipe: Recipe) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    without_tracebacks(main)

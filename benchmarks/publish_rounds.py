@@ -21,6 +21,7 @@ from jobs import without_tracebacks
 from publish import RESULTS, made_on, recipe_without_paths, source_name
 from recording import save
 
+from featherweight.baselines import is_complete
 from featherweight.comparison import Comparison, Round, compare_runs
 from featherweight.errors import UserError
 from featherweight.gathering import SHIFT
@@ -74,7 +75,7 @@ def finished_runs(folder: Path) -> list[Path]:
 
 
 def _is_finished(path: Path) -> bool:
-    return (path / "environment.json").is_file() if path.parent.name == "baselines" else Run(path).complete
+    return is_complete(path) if path.parent.name == "baselines" else Run(path).complete
 
 
 def _seed(path: Path) -> int:

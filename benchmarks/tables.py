@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import charts
+from jobs import without_tracebacks
 from recording import RESULTS, load_all
 
 Record = dict[str, Any]
@@ -314,4 +315,4 @@ def _plain(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    without_tracebacks(main)

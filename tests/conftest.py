@@ -128,6 +128,22 @@ def finished_run(tiny_recipe: Any, tiny_data: dict[str, Path], tmp_path_factory:
     return train(recipe, tmp_path_factory.mktemp("runs") / "finished")
 
 
+@pytest.fixture(scope="session")
+def fabricated_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Finished runs of four rounds with three seeds each, and of three baselines, whose figures are made up."""
+    from fabricated_rounds import fabricate_rounds
+
+    return fabricate_rounds(tmp_path_factory.mktemp("rounds"), rows=3000)
+
+
+@pytest.fixture(scope="session")
+def comparison(fabricated_folders: list[Path]) -> Any:
+    """These runs, compared."""
+    from featherweight.comparison import compare_runs
+
+    return compare_runs(fabricated_folders)
+
+
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same proof without the start of a fresh process, and no pictures: seconds less a training."""

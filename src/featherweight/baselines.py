@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,9 +71,9 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
 
     A finished one in ``folder`` is left as it is. Raises UserError where ``folder`` holds one of another recipe.
     """
-    require_same_baseline(kind, recipe, folder)
+    require_same_baselines({kind: folder}, recipe)
     recipe = baseline_recipe(kind, recipe)
-    if (folder / "environment.json").is_file():
+    if is_complete(folder):
         return Run(folder)
     forget_peak_memory()
     started, splits, clock = datetime.now(UTC), load_splits(recipe), time.perf_counter()
@@ -87,23 +87,32 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
             fitted = _bag_of_words(kind, recipe, splits)
         seconds = fitted.seconds or time.perf_counter() - clock
         _judge(folder, recipe, splits, fitted)
-        # Written last: its presence says that the baseline is complete.
+        # Written last, for `is_complete`.
         write_json(folder / "environment.json", _environment(kind, recipe, splits, fitted, started, seconds))
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return Run(folder)
 
 
-def require_same_baseline(kind: str, recipe: Recipe, folder: Path) -> None:
-    """Raises UserError where ``folder`` holds a baseline of another recipe than this one's, or of rows that changed."""
-    if not (folder / "recipe.toml").is_file():
-        return
-    what = None
-    if Run(folder).recipe != baseline_recipe(kind, recipe):
-        what = "a baseline of another recipe (baselines take the first recipe and the first seed)"
-    elif (folder / "environment.json").is_file() and changed_part(Run(folder).environment, _marks(load_splits(recipe))):
-        what = "a baseline of rows that have changed since"
-    if what:
-        raise UserError(f"{folder}: holds {what}\nName another --out, or move that folder away")
+def is_complete(folder: Path) -> bool:
+    """Whether the baseline in ``folder`` is trained and judged."""
+    return (folder / "environment.json").is_file()
+
+
+def require_same_baselines(folders: Mapping[str, Path], recipe: Recipe) -> None:
+    """Raises UserError where a folder (by its kind) holds a baseline of another recipe, or of rows that changed."""
+    begun = {kind: folder for kind, folder in folders.items() if (folder / "recipe.toml").is_file()}
+    for kind, folder in begun.items():
+        if Run(folder).recipe != baseline_recipe(kind, recipe):
+            raise _taken(folder, "another recipe (baselines take the first recipe and the first seed)")
+    finished = [folder for folder in begun.values() if is_complete(folder)]
+    marks = _marks(load_splits(recipe)) if finished else {}
+    for folder in finished:
+        if changed_part(Run(folder).environment, marks):
+            raise _taken(folder, "rows that have changed since")
+
+
+def _taken(folder: Path, whose: str) -> UserError:
+    return UserError(f"{folder}: holds a baseline of {whose}\nName another --out, or move that folder away")
 
 
 def _marks(splits: Splits) -> dict[str, Any]:

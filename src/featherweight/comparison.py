@@ -113,14 +113,14 @@ class Comparison:
         return [note for one in self.baselines for note in one.runs[0].environment.get("notes", [])]
 
     @property
-    def doubts(self) -> list[str]:
-        """What each round that does not beat a bag of words is, in words."""
-        return [_not_beaten(pair) for pair in _lost_to_bags(self.rounds, self.against_baselines)]
+    def lost_to_bags(self) -> list[Difference]:
+        """The pairs of a round and a bag of words that it is not shown to beat."""
+        return _lost_to_bags(self.rounds, self.against_baselines)
 
     @property
     def knows_seeds(self) -> bool:
         """Whether there are seeds enough to take their luck into the verdicts."""
-        return pooled_spread(one.correct for one in self.rounds) is not None
+        return _knows_seeds(self.rounds)
 
     @property
     def shift_sets(self) -> list[str]:
@@ -156,11 +156,15 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     return Comparison(split, rounds[0].correct.shape[1], rounds, differences, against, _notes(rounds, against, split))
 
 
+def _knows_seeds(rounds: Sequence[Round]) -> bool:
+    return pooled_spread(one.correct for one in rounds) is not None
+
+
 def _against(rounds: Sequence[Round], right: dict[str, NDArray[np.bool_]]) -> list[Difference]:
     """Every round over every baseline; one that does not beat bags of words says so first."""
     own = [one.name for one in rounds if one.baseline is None]
     pairs = compare_pairs([(name, one.name) for one in rounds if one.baseline is not None for name in own], right)
-    said = {pair: f"{_not_beaten(pair)}. {pair.words}" for pair in _lost_to_bags(rounds, pairs)}
+    said = {pair: f"{not_beaten(pair)}. {pair.words}" for pair in _lost_to_bags(rounds, pairs)}
     return [replace(pair, words=said.get(pair, pair.words)) for pair in pairs]
 
 
@@ -169,7 +173,8 @@ def _lost_to_bags(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[
     return [pair for pair in pairs if pair.second in bags and not pair.won]
 
 
-def _not_beaten(pair: Difference) -> str:
+def not_beaten(pair: Difference) -> str:
+    """What a round that is not shown to beat a baseline is, in words."""
     return f"{pair.first} {_fails(pair)[0]} {pair.second}"
 
 
@@ -201,6 +206,6 @@ def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -
         notes.append(
             "No test set: these are validation rows, on which each run chose its adapter; expect less on new texts."
         )
-    if pooled_spread(one.correct for one in rounds) is None:
+    if not _knows_seeds(rounds):
         notes.append("Too few seeds: that another seed would reverse a difference is not ruled out.")
     return notes

@@ -147,16 +147,17 @@ def differing(who: str, runs: Sequence[Run]) -> list[str]:
 
 def uneven_shift_sets(runs: Sequence[Run]) -> list[str]:
     """A sentence for each shift set that does not have the same rows in all runs that were judged on it."""
-    marks: dict[str, set[str]] = {}
+    rows: dict[str, set[int]] = {}
+    texts: dict[str, set[str]] = {}  # of the runs that know them
     for run in runs:
         judged = run.environment.get("judged") or {}
         for name, figures in (run.evaluation.get("shift") or {}).items():
-            marks.setdefault(name, set()).add(f"{figures['rows']} {judged.get(name, {}).get('texts')}")
+            rows.setdefault(name, set()).add(figures["rows"])
+            texts.setdefault(name, set()).update(filter(None, [judged.get(name, {}).get("texts")]))
     return [
         f"The shift set {name} had other rows in some runs: its column compares what does not compare."
-        for name, found in marks.items()
-        if len({mark for mark in found if not mark.endswith(" None")}) > 1
-        or len({mark.partition(" ")[0] for mark in found}) > 1
+        for name in rows
+        if len(rows[name]) > 1 or len(texts[name]) > 1
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from featherweight.classifier import Classifier
-from featherweight.data.encoding import encode, fingerprint
+from featherweight.data.encoding import encode
 from featherweight.data.perturb import is_perturbed
 from featherweight.data.sources import BUILT_IN, Rows
 from featherweight.data.splits import load_part
@@ -22,6 +21,7 @@ from featherweight.evaluation.metrics import evaluate
 from featherweight.judge import judge_rows, prediction_columns
 from featherweight.model.backbones import resolve_backbone
 from featherweight.model.inference import predict_logits
+from featherweight.resuming import trained_mark
 from featherweight.run import Run
 
 if TYPE_CHECKING:
@@ -176,12 +176,7 @@ def _training_rows(run: Run, classifier: Classifier) -> Check:
     rows = _rows(run, "train", classifier, name)
     if isinstance(rows, Check):
         return rows
-    assert rows.labels is not None
-    now = {
-        "rows": len(rows),
-        "fingerprint": fingerprint(rows, classifier.tokenizer, run.recipe.data.max_length),
-        "labels": hashlib.sha256(rows.labels.tobytes()).hexdigest(),
-    }
+    now = trained_mark(rows, classifier.tokenizer, run.recipe.data.max_length)
     if other := [key for key, value in now.items() if then.get(key, value) != value]:
         what = {"rows": "rows", "fingerprint": "texts", "labels": "labels"}[other[0]]
         return Check(name, "fail", f"{rows.origin}: has changed since: its {what} are not those of the training")

@@ -42,11 +42,13 @@ def marks_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, A
 def marks_without_tokens(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, Any]:
     """The same but for the number of cut rows, which takes no encoding."""
     parts = {"train": splits.train, "validation": splits.validation}
-    data = {
-        name: {"rows": len(rows), "fingerprint": fingerprint(rows, tokenizer, max_length), "labels": _labels(rows)}
-        for name, rows in parts.items()
-    }
+    data = {name: trained_mark(rows, tokenizer, max_length) for name, rows in parts.items()}
     return {"data": data, "judged": judged_marks(splits)}
+
+
+def trained_mark(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """Number, texts as tokens, and labels of some rows; the latter two as SHA-256."""
+    return {"rows": len(rows), "fingerprint": fingerprint(rows, tokenizer, max_length), "labels": _labels(rows)}
 
 
 def judged_marks(splits: Splits) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from featherweight.baselines import TITLES, require_same_baseline, run_baseline
+from featherweight.baselines import TITLES, is_complete, require_same_baselines, run_baseline
 from featherweight.comparison import Comparison, compare_runs
 from featherweight.data.sources import has_test_split
 from featherweight.data.splits import load_splits
@@ -66,8 +66,7 @@ def run_rounds(
     planned = plan_rounds(recipes, seeds, out)
     first = planned[0].recipe
     beside = {kind: out / "baselines" / kind for kind in TITLES} if baselines else {}
-    for kind, folder in beside.items():
-        require_same_baseline(kind, first, folder)
+    require_same_baselines(beside, first)
     for number, run in enumerate(planned, 1):
         where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
         announce(f"{where}: {'complete' if run.complete else f'training in {run.folder}'}")
@@ -75,9 +74,11 @@ def run_rounds(
             train_planned(run, listeners)
     folders = [run.folder for run in planned]
     for kind, folder in beside.items():
-        announce(f"baseline: {TITLES[kind]}")
-        with _interruptible(folder):
-            run_baseline(kind, first, folder, listeners)
+        complete = is_complete(folder)
+        announce(f"baseline: {TITLES[kind]}{': complete' if complete else ''}")
+        if not complete:
+            with _interruptible(folder):
+                run_baseline(kind, first, folder, listeners)
     comparison = compare_runs([*folders, *beside.values()])
     write_comparison(comparison, out)
     return comparison
@@ -102,8 +103,7 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
     ]
     for run in planned:
         _require_same_recipe(run)
-        if run.complete:
-            _require_unchanged(run)
+    _require_unchanged([run for run in planned if run.complete])
     return planned
 
 
@@ -152,23 +152,35 @@ def _require_same_recipe(run: Planned) -> None:
         )
 
 
-def _require_unchanged(run: Planned) -> None:
+def _require_unchanged(runs: Sequence[Planned]) -> None:
     """A complete run is left alone, unless its data or backbone changed: then it is no run of this recipe any more."""
+    read: dict[tuple[Any, ...], tuple[str | None, dict[str, Any]]] = {}
+    for run in runs:
+        recipe, began = run.recipe, Run(run.folder).environment
+        # Most rounds differ in their adapters alone; what they read is read once.
+        key = recipe.seed, *(part.model_dump_json() for part in (recipe.data, recipe.backbone, recipe.evaluation))
+        if key not in read:
+            read[key] = _backbone_and_rows(recipe)
+        sha256, marks = read[key]
+        weights = (began.get("backbone") or {}).get("sha256", sha256)
+        changed = "backbone is" if weights != sha256 else None
+        if part := changed_part(began, marks):
+            changed = f"{part} rows are"
+        if changed:
+            raise UserError(
+                f"{run.folder}: is finished, but its {changed} not what the recipe names now\n"
+                "Name another --out, or move that folder away; `featherweight compare` takes finished runs as they are"
+            )
+
+
+def _backbone_and_rows(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
+    """SHA-256 of the backbone and marks of the rows that a recipe names, as they are now."""
     from featherweight.model.tokenizer import load_tokenizer
 
-    began, backbone = Run(run.folder).environment, resolve_backbone(run.recipe.backbone)
+    backbone = resolve_backbone(recipe.backbone)
     assert backbone.folder is not None
     tokenizer = load_tokenizer(backbone.folder)
-    marks = marks_without_tokens(load_splits(run.recipe), tokenizer, run.recipe.data.max_length)
-    weights = (began.get("backbone") or {}).get("sha256", backbone.sha256)
-    changed = "backbone is" if weights != backbone.sha256 else None
-    if part := changed_part(began, marks):
-        changed = f"{part} rows are"
-    if changed:
-        raise UserError(
-            f"{run.folder}: is finished, but its {changed} not what the recipe names now\n"
-            "Name another --out, or move that folder away; `featherweight compare` takes finished runs as they are"
-        )
+    return backbone.sha256, marks_without_tokens(load_splits(recipe), tokenizer, recipe.data.max_length)
 
 
 def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:

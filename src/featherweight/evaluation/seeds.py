@@ -68,12 +68,15 @@ def pooled_spread(rounds: Iterable[NDArray[np.bool_]]) -> SeedSpread | None:
 
     It is the error term of an analysis of variance. Below ``LEAST_FREEDOM`` it would say nothing.
     """
+    squares, freedom = _within(rounds)
+    return None if freedom < LEAST_FREEDOM else SeedSpread(squares / freedom, freedom)
+
+
+def _within(rounds: Iterable[NDArray[np.bool_]]) -> tuple[float, int]:
+    """Squared distances of all accuracies from the mean of their round, summed, and their degrees of freedom."""
     accuracies = [table.mean(axis=1) for table in rounds]
-    freedom = sum(len(values) - 1 for values in accuracies)
-    if freedom < LEAST_FREEDOM:
-        return None
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in accuracies)
-    return SeedSpread(squares / freedom, freedom)
+    return squares, sum(len(values) - 1 for values in accuracies)
 
 
 def errors_of_difference(
@@ -89,9 +92,7 @@ def errors_of_difference(
     over_rows = float(differences.var(ddof=1)) / rows if rows > 1 else 0.0
     if pooled is None:
         return over_rows, 0.0
-    own = [table.mean(axis=1) for table in (correct_a, correct_b)]
-    freedom = sum(len(values) - 1 for values in own)
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in own)
+    squares, freedom = _within((correct_a, correct_b))
     variance = max(pooled.variance, squares / freedom if freedom else 0.0, 1 / (12 * rows**2))
     return over_rows, variance * (1 / len(correct_a) + 1 / len(correct_b))
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from featherweight.comparison import Comparison, Round
+from featherweight.comparison import Comparison, Round, not_beaten
 from featherweight.data.spreadsheets import QUOTED, safe_cell
 from featherweight.evaluation.pairs import Difference
 from featherweight.gathering import listed
@@ -40,7 +40,7 @@ def headline(comparison: Comparison) -> str:
     texts = f"{comparison.rows:,} {comparison.split} texts"
     ranked = sorted(comparison.own or comparison.rounds, key=lambda one: -(one.mean("accuracy") or 0.0))
     best, figure = ranked[0].name, f"{percent(comparison, ranked[0].mean('accuracy') or 0.0)}%"
-    doubt = next((f"; {words}" for words in comparison.doubts if words.startswith(f"{best} ")), "")
+    doubt = next((f"; {not_beaten(pair)}" for pair in comparison.lost_to_bags if pair.first == best), "")
     if len(ranked) == 1:
         return f"{best} classifies {figure} of {texts} correctly{doubt}"
     if not comparison.own:
