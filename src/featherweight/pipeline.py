@@ -165,7 +165,7 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     save_adapter(
         prepared.network, folder / "adapter", recipe, prepared.backbone, prepared.tokenizer, temperature=temperature
     )
-    sample = validation.texts[:64]
+    sample = list(validation.texts[:64])
     live = prepared.logits(Rows(sample, None, validation.label_names, "validation"))
     proof = verify_in_fresh_process(folder, sample, live, prepared.engine.precision)
     _judge(prepared, folder, state, logits, temperature)

@@ -65,7 +65,7 @@ def predict_file(
         for piece in text_pieces(source, data, split="test", rows=PIECE):
             counted = _counted(follow, done, total) if follow else None
             probabilities = classifier.probabilities(piece.texts, advance=counted)
-            ids = piece.ids or [str(row) for row in range(done, done + len(piece))]
+            ids = list(piece.ids) if piece.ids else [str(row) for row in range(done, done + len(piece))]
             names = classifier.labels
             found = _submission(ids, probabilities) if kaggle else _columns(piece, ids, probabilities, names)
             write(safe_columns(found) if safe else found)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.data.columns import CHUNK
 from featherweight.data.encoding import fingerprint
 from featherweight.environment import PACKAGES
 from featherweight.errors import UserError
@@ -76,7 +77,11 @@ def changed_part(began: Mapping[str, Any], marks: Mapping[str, Any]) -> str | No
 
 
 def _texts(part: Rows) -> str:
-    return hashlib.sha256("\0".join(part.texts).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, len(part), CHUNK):
+        between = "\0" if start else ""
+        digest.update((between + "\0".join(part.texts[start : start + CHUNK])).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def _labels(part: Rows | Encoded) -> str:

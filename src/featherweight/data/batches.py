@@ -108,10 +108,10 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
     rows = np.asarray(rows, np.int64)
     starts = encoded.offsets[rows]
     sizes = encoded.offsets[rows + 1] - starts
-    places = np.arange(sizes.max())
-    mask = places < sizes[:, None]
+    mask = np.arange(sizes.max()) < sizes[:, None]
     input_ids = np.full(mask.shape, pad_id, np.int64)
-    input_ids[mask] = encoded.tokens[(starts[:, None] + places)[mask]]
+    for row, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
+        input_ids[row, :size] = encoded.tokens[start : start + size]
     labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])
     states = encoded.states.padded(rows) if encoded.states else None
     return Batch(rows, torch.from_numpy(input_ids), torch.from_numpy(mask.astype(np.int64)), labels, states)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from html.entities import name2codepoint
 from typing import Literal
 
+from featherweight.data.columns import stored
+
 _MARKS = "quot amp lt gt nbsp hellip lsquo rsquo ldquo rdquo ndash mdash"
 # Accented letters are told by their endings; other names of entities ("not", "image") are English words as well.
 _ACCENTED = re.compile(r"[A-Za-z]{1,2}(acute|grave|uml|circ|tilde|cedil|ring|slash)")
@@ -29,9 +31,9 @@ _WHOLE_ENTITY = re.compile(r"&(?:#\w+|\w+);")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>|<(?:a|font|img)\s[^<>]*$", re.IGNORECASE)
 
 
-def clean_texts(texts: Sequence[str], how: Literal["none", "ag_news"]) -> list[str]:
+def clean_texts(texts: Sequence[str], how: Literal["none", "ag_news"]) -> Sequence[str]:
     """The texts, each repaired as ``how`` (the recipe's ``data.clean``) says."""
-    return list(texts) if how == "none" else [clean_ag_news(text) for text in texts]
+    return texts if how == "none" else stored(map(clean_ag_news, texts))
 
 
 def clean_ag_news(text: str) -> str:

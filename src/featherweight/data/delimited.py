@@ -9,16 +9,16 @@ from itertools import chain
 from typing import Any, TextIO
 
 from featherweight.data.labels import AG_NEWS
-from featherweight.data.tables import Table, pieces_of, table_in_memory
+from featherweight.data.tables import Table, pieces_of, table_of
 from featherweight.errors import UserError
 
 _AG_HEADER = ("class index", "title", "description")
 
 
 def delimited_tables(
-    lines: TextIO, origin: str, *, tabs: bool = False, quoted: bool = True, rows: int | None = None
+    lines: TextIO, origin: str, *, tabs: bool = False, quoted: bool = True, rows: int
 ) -> Iterator[Table]:
-    """The table in an open CSV or TSV text (opened with ``newline=""``), ``rows`` at a time; by default all in one.
+    """The table in an open CSV or TSV text (opened with ``newline=""``), ``rows`` at a time.
 
     Fields are separated by tabs, or by commas; by semicolons or tabs where the first line of a CSV has no comma.
     ``quoted`` says whether quotation marks may enclose a field. ``origin`` names the text in messages.
@@ -95,7 +95,7 @@ def _with_columns(origin: str, names: Sequence[str], rows: list[Any], before: in
         return Table(origin, tuple(names), lambda name: [])  # refused there, by name
     values = zip(*rows, strict=True) if rows else ([] for _ in names)
     columns = {name: list(column) for name, column in zip(names, values, strict=True)}
-    return table_in_memory(origin, columns, before=before, **more)
+    return table_of(origin, columns, before=before, **more)
 
 
 def _ag_news(origin: str, names: Sequence[str], rows: list[Any], before: int) -> Table:

@@ -1,4 +1,4 @@
-"""Texts as token numbers: encoded once, kept in the cache, read back without loading them into memory."""
+"""Texts as token numbers: encoded once, kept in the cache, read back a piece at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import itertools
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,22 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.cache import replace_file
+from featherweight.data.columns import CHUNK
 from featherweight.data.sources import Rows
+from featherweight.data.token_file import TokenFile, write_tokens
 from featherweight.errors import UserError
 
 if TYPE_CHECKING:
     from featherweight.data.states import KeptStates
 
-_Kept = tuple[NDArray[np.int32], NDArray[np.int64], int]  # tokens, offsets, cut rows
-_CHUNK = 2_000  # texts handed to the tokenizer at a time: enough to keep its threads busy, little memory
+_Kept = tuple[NDArray[np.int32] | TokenFile, NDArray[np.int64], int]  # tokens, offsets, cut rows
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
     """Token numbers of n texts, one after the other."""
 
-    tokens: NDArray[np.int32]
-    """All tokens, special ones included; it may be a file mapped into memory."""
+    tokens: NDArray[np.int32] | TokenFile
+    """All tokens, special ones included; slices of a file are read as they are asked for."""
     offsets: NDArray[np.int64]
     """Where each text starts, and at the end the number of tokens: n + 1 numbers."""
     labels: NDArray[np.int64] | None
@@ -62,9 +64,12 @@ def encode(rows: Rows, tokenizer: Any, max_length: int, cache: Path | None = Non
     own = _own(tokenizer)
     fingerprint = _fingerprint(rows.texts, own.identity, max_length)
     kept = _load(cache, fingerprint, len(rows)) if cache else None
+    if kept is None and cache:
+        kept = _tokenized_into(cache, fingerprint, rows.texts, own.backend, max_length)
     if kept is None:
-        kept = _tokenize(rows.texts, own.backend, max_length)
-        kept = _store(cache, fingerprint, *kept) if cache else kept
+        sizes = _Sizes(len(rows))
+        pieces = [np.zeros(0, np.int32), *_tokenized(rows.texts, own.backend, max_length, sizes)]
+        kept = np.concatenate(pieces), np.cumsum(sizes.before), sizes.cut_rows
     tokens, offsets, cut_rows = kept
     return Encoded(tokens, offsets, rows.labels, cut_rows, fingerprint)
 
@@ -78,7 +83,7 @@ def token_lengths(texts: Sequence[str], tokenizer: Any) -> NDArray[np.int64]:
     """Tokens that each text would have without any cut, special ones included."""
     backend = _own(tokenizer).backend
     backend.no_truncation()
-    chunks = (backend.encode_batch_fast(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK))
+    chunks = (backend.encode_batch_fast(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
     return np.fromiter((len(encoding.ids) for chunk in chunks for encoding in chunk), np.int64, len(texts))
 
 
@@ -112,25 +117,31 @@ def _own(tokenizer: Any) -> _Own:
 
 def _fingerprint(texts: Sequence[str], identity: bytes, max_length: int) -> str:
     digest = hashlib.sha256(identity + max_length.to_bytes(8))
-    digest.update(np.array([len(text) for text in texts], np.int64).tobytes())
-    for start in range(0, len(texts), _CHUNK):
-        digest.update("".join(texts[start : start + _CHUNK]).encode())
+    digest.update(np.fromiter(map(len, texts), np.int64, len(texts)).tobytes())
+    for start in range(0, len(texts), CHUNK):
+        digest.update("".join(texts[start : start + CHUNK]).encode())
     return digest.hexdigest()
 
 
-def _tokenize(texts: Sequence[str], backend: Any, max_length: int) -> _Kept:
+class _Sizes:
+    """What is learnt about n texts beside their tokens."""
+
+    def __init__(self, rows: int) -> None:
+        self.before = np.zeros(rows + 1, np.int64)
+        """Tokens of the text before each one, and at the end of the last one."""
+        self.cut_rows = 0
+
+
+def _tokenized(texts: Sequence[str], backend: Any, max_length: int, sizes: _Sizes) -> Iterator[NDArray[np.int32]]:
+    """The tokens of ``texts`` a chunk at a time; fills ``sizes``."""
     backend.enable_truncation(max_length)
-    parts = [np.zeros(0, np.int32)]
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    cut_rows = 0
-    for start in range(0, len(texts), _CHUNK):
-        encodings = backend.encode_batch_fast(texts[start : start + _CHUNK])
+    for start in range(0, len(texts), CHUNK):
+        encodings = backend.encode_batch_fast(texts[start : start + CHUNK])
         ids = [encoding.ids for encoding in encodings]
-        offsets[start + 1 : start + 1 + len(ids)] = [len(row) for row in ids]
-        parts.append(np.fromiter(itertools.chain.from_iterable(ids), np.int32))
+        sizes.before[start + 1 : start + 1 + len(ids)] = [len(row) for row in ids]
         longest = (encoding for encoding in encodings if len(encoding) == max_length)
-        cut_rows += sum(bool(encoding.overflowing) for encoding in longest)
-    return np.concatenate(parts), np.cumsum(offsets), cut_rows
+        sizes.cut_rows += sum(bool(encoding.overflowing) for encoding in longest)
+        yield np.fromiter(itertools.chain.from_iterable(ids), np.int32)
 
 
 def _files(cache: Path, fingerprint: str) -> tuple[Path, Path]:
@@ -138,34 +149,30 @@ def _files(cache: Path, fingerprint: str) -> tuple[Path, Path]:
     return folder / f"{fingerprint}.tokens.npy", folder / f"{fingerprint}.rows.npy"
 
 
-def _checksum(tokens: NDArray[np.int32], numbers: NDArray[np.int64]) -> int:
-    return zlib.crc32(tokens.data, zlib.crc32(numbers.tobytes()))
-
-
-def _store(
-    cache: Path, fingerprint: str, tokens: NDArray[np.int32], offsets: NDArray[np.int64], cut_rows: int
-) -> _Kept:
-    """Keep the arrays; what comes back is read from the cache, or the arrays themselves where the disk refuses."""
-    numbers = np.concatenate([[cut_rows], offsets])
+def _tokenized_into(cache: Path, fingerprint: str, texts: Sequence[str], backend: Any, max_length: int) -> _Kept | None:
+    """Tokens and sizes, written into the cache and found there; None where the disk refuses."""
     tokens_file, rows_file = _files(cache, fingerprint)
+    sizes = _Sizes(len(texts))
     try:
-        replace_file(tokens_file, lambda file: np.save(file, tokens))
-        replace_file(rows_file, lambda file: np.save(file, np.concatenate([[_checksum(tokens, numbers)], numbers])))
+        checksum = write_tokens(tokens_file, _tokenized(texts, backend, max_length, sizes))
+        numbers = np.concatenate([[sizes.cut_rows], np.cumsum(sizes.before)])
+        whole = np.concatenate([[zlib.crc32(numbers.tobytes(), checksum)], numbers])
+        replace_file(rows_file, lambda file: np.save(file, whole))
     except OSError:  # a full or read-only disk costs the next run some seconds, and nothing else
-        return tokens, offsets, cut_rows
-    return _load(cache, fingerprint, len(offsets) - 1) or (tokens, offsets, cut_rows)
+        with suppress(OSError):
+            tokens_file.unlink(missing_ok=True)  # of no use alone
+        return None
+    return _load(cache, fingerprint, len(texts))
 
 
 def _load(cache: Path, fingerprint: str, rows: int) -> _Kept | None:
-    """The kept arrays; None where there are none, or where they are not whole."""
+    """What is kept; None where there is nothing, or where it is not whole."""
     tokens_file, rows_file = _files(cache, fingerprint)
     try:
-        tokens = np.asarray(np.load(tokens_file, mmap_mode="r"))
-        numbers = np.load(rows_file)
+        tokens, numbers = TokenFile(tokens_file), np.load(rows_file)
     except (OSError, ValueError, EOFError):
         return None
-    if numbers.dtype != np.int64 or numbers.shape != (rows + 3,) or tokens.dtype != np.int32 or tokens.ndim != 1:
+    if numbers.dtype != np.int64 or numbers.shape != (rows + 3,):
         return None
-    checksum, offsets = numbers[0], numbers[2:]
-    whole = offsets[-1] == len(tokens) and checksum == _checksum(tokens, numbers[1:])
-    return (tokens, offsets, int(numbers[1])) if whole else None
+    whole = numbers[-1] == len(tokens) and numbers[0] == zlib.crc32(numbers[1:].tobytes(), tokens.checksum)
+    return (tokens, numbers[2:], int(numbers[1])) if whole else None

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TextIO, cast
 from featherweight.data import pickles
 from featherweight.data.delimited import delimited_tables, is_quoted
 from featherweight.data.parquet import Wanted, parquet_tables
-from featherweight.data.tables import Table, pieces_of, table_in_memory
+from featherweight.data.tables import Table, pieces_of, table_of, whole_table
 from featherweight.errors import UserError
 
 COMPRESSED = (".gz", ".zst", ".zstd")
@@ -28,6 +28,7 @@ KINDS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+_PIECE = 10_000  # rows that are parsed at a time
 
 
 def file_tables(path: Path, origin: str, rows: int | None = None, wanted: Wanted | None = None) -> Iterator[Table]:
@@ -44,11 +45,10 @@ def file_tables(path: Path, origin: str, rows: int | None = None, wanted: Wanted
         kind = file_kind(path, origin)
         if kind == "parquet":
             yield from parquet_tables(_unpacked(path, origin), origin, rows, wanted)
-        elif kind in ("csv", "tsv"):
-            yield from _delimited_tables(path, origin, kind == "tsv", rows)
         else:
-            with _text(path, origin) as lines:
-                yield from _object_tables(_objects(lines, origin, kind), origin, rows)
+            read = _delimited_file if kind in ("csv", "tsv") else _object_file
+            pieces = read(path, origin, kind, rows or _PIECE)
+            yield from pieces if rows else [whole_table(pieces)]
     except OSError as error:
         # What has no number is not the system's but the unpacking library's.
         damage = f"cannot be read: {error.strerror}" if error.errno else f"damaged: {error or 'cannot be unpacked'}"
@@ -148,13 +148,18 @@ def _place_of_wrong_byte(file: BinaryIO) -> str:
     return "a byte"
 
 
-def _delimited_tables(path: Path, origin: str, tabs: bool, rows: int | None) -> Iterator[Table]:
-    quoted = True
+def _delimited_file(path: Path, origin: str, kind: str, rows: int) -> Iterator[Table]:
+    quoted, tabs = True, kind == "tsv"
     if tabs:
         with _text(path, origin) as lines:
             quoted = is_quoted(lines, origin)
     with _text(path, origin) as lines:
         yield from delimited_tables(lines, origin, tabs=tabs, quoted=quoted, rows=rows)
+
+
+def _object_file(path: Path, origin: str, kind: str, rows: int) -> Iterator[Table]:
+    with _text(path, origin) as lines:
+        yield from _object_tables(_objects(lines, origin, kind), origin, rows)
 
 
 def _objects(text: TextIO, origin: str, kind: str) -> Iterable[Any]:
@@ -193,7 +198,7 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _object_tables(objects: Iterable[Any], origin: str, rows: int | None) -> Iterator[Table]:
+def _object_tables(objects: Iterable[Any], origin: str, rows: int) -> Iterator[Table]:
     names: dict[str, None] = {}  # of this piece and of all before it: an object may leave out what it lacks
     for before, piece in pieces_of(objects, rows):
         if not piece:
@@ -202,4 +207,4 @@ def _object_tables(objects: Iterable[Any], origin: str, rows: int | None) -> Ite
             if not isinstance(row, dict):
                 raise UserError(f'{origin}: row {number}: not a JSON object such as {{"text": ..., "label": ...}}')
             names.update(dict.fromkeys(row))
-        yield table_in_memory(origin, {name: [row.get(name) for row in piece] for name in names}, before=before)
+        yield table_of(origin, {name: [row.get(name) for row in piece] for name in names}, before=before)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
+from featherweight.data.columns import stored
 from featherweight.data.tables import Table
 from featherweight.errors import HubUnreachable, UserError
 
@@ -24,6 +25,7 @@ ALIASES = {
     "rotten_tomatoes": "cornell-movie-review-data/rotten_tomatoes",
 }
 """Short names of well-known sets on the hub."""
+_PIECE = 10_000  # rows of a column that are read at a time
 
 
 def hub_answers(seconds: float = 3.0) -> bool:
@@ -158,8 +160,9 @@ def _tables(split: Any, origin: str, rows: int | None) -> Iterator[Table]:
         yield Table(origin, tuple(split.column_names), partial(_column, piece), classes=classes, before=first)
 
 
-def _column(split: Any, name: str) -> list[Any]:
-    return cast(list[Any], split.select_columns([name]).with_format("arrow")[:].column(name).to_pylist())
+def _column(split: Any, name: str) -> Sequence[Any]:
+    column = split.select_columns([name]).with_format("arrow")
+    return stored(value for piece in column.iter(_PIECE) for value in piece.column(name).to_pylist())
 
 
 def _first_line(error: BaseException) -> str:

@@ -46,7 +46,7 @@ class Pool:
 
 def pool_of(parts: Sequence[Encoded]) -> Pool:
     """The pool of all texts of ``parts``."""
-    tokens = np.concatenate([part.tokens for part in parts])
+    tokens = np.concatenate([part.tokens[:] for part in parts])
     lengths = np.concatenate([part.lengths for part in parts])
     encoded = Encoded(tokens, _offsets(lengths), None, 0, "")
     digests = _digests(encoded)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.cleaning import clean_texts
+from featherweight.data.columns import stored, taken
 from featherweight.data.files import file_tables, looks_like_file
 from featherweight.data.hub import hub_splits, open_hub, open_saved, saved_splits
 from featherweight.data.labels import AG_NEWS, code_labels
@@ -37,14 +38,15 @@ BUILT_IN = {"newsbriefs": ("train", "test")}
 class Rows:
     """Texts of one part of the data, with their labels where these are known."""
 
-    texts: list[str]
+    texts: Sequence[str]
+    """They may lie in a file."""
     labels: NDArray[np.int64] | None
     """Class numbers, one a text."""
     label_names: tuple[str, ...]
     """Names of the classes in the order of their numbers; empty where nobody knows them."""
     origin: str
     """What messages call these rows, such as ``train.csv.gz``."""
-    ids: list[str] | None = None
+    ids: Sequence[str] | None = None
     """Values of the column ``ID``, where the data has one."""
 
     def __len__(self) -> int:
@@ -52,13 +54,12 @@ class Rows:
 
     def take(self, places: NDArray[np.int64]) -> Rows:
         """The rows at ``places`` (0-based), in that order."""
-        texts, ids = self.texts, self.ids
         return Rows(
-            [texts[place] for place in places.tolist()],
+            taken(self.texts, places.tolist()),
             None if self.labels is None else self.labels[places],
             self.label_names,
             self.origin,
-            None if ids is None else [ids[place] for place in places.tolist()],
+            None if self.ids is None else taken(self.ids, places.tolist()),
         )
 
 
@@ -171,7 +172,7 @@ def _near_file(path: Path) -> str:
     return f"; did you mean {folder / near[0]}?" if near else f" in {folder.resolve()}; check the path"
 
 
-def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, *, whole: bool = True) -> list[str]:
+def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, *, whole: bool = True) -> Sequence[str]:
     """The texts of ``table``, joined of ``columns`` and cleaned. Raises UserError where one is empty."""
     texts = joined_texts(table, columns)
     _require_texts(texts, table, "", whole)
@@ -210,11 +211,11 @@ def _labels(
     )
 
 
-def _ids(table: Table) -> list[str] | None:
+def _ids(table: Table) -> Sequence[str] | None:
     column = id_column(table)
     if column is None:
         return None
-    ids = [_id(value) for value in table.read(column)]
+    ids = stored(map(_id, table.read(column)))
     require_unicode(ids, table, column)
     return ids
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import eq
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,8 @@ def half_width(rows: int, accuracy: float = 0.9) -> float:
 
 def repeated_rows(rows: Rows, train: Rows) -> int:
     """Number of rows whose text stands among the training texts, outer blanks aside."""
-    known = {text.strip() for text in train.texts}
+    own = {text.strip() for text in rows.texts}  # the fewer ones: training texts may be more than fit into memory
+    known = {bare for text in train.texts if (bare := text.strip()) in own}
     return sum(text.strip() in known for text in rows.texts)
 
 
@@ -226,5 +228,7 @@ def _repetition_warnings(splits: Splits) -> list[str]:
 
 def _perturbation_warnings(splits: Splits) -> list[str]:
     perturbed = {name: rows for name, rows in splits.shift.items() if is_perturbed(name)}
-    unchanged = [name for name, rows in perturbed.items() if splits.test and rows.texts == splits.test.texts]
+    unchanged = [
+        name for name, rows in perturbed.items() if splits.test and all(map(eq, rows.texts, splits.test.texts))
+    ]
     return [f"{name} changes none of the test texts: its figures are the test's own" for name in unchanged]

@@ -6,9 +6,10 @@ import difflib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
+from featherweight.data.columns import CHUNK, ColumnBuilder, stored
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
@@ -21,7 +22,7 @@ class Table:
     """What messages call it, such as ``train.csv.gz``."""
     names: tuple[str, ...]
     """Column names in the order of the data."""
-    read: Callable[[str], list[Any]]
+    read: Callable[[str], Sequence[Any]]
     """Values of a column, one a row; None where a value is missing."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Class names that the data itself gives to the integers of a column."""
@@ -43,9 +44,24 @@ class Table:
         return alike[0] if len(alike) == 1 else None
 
 
-def table_in_memory(origin: str, columns: Mapping[str, list[Any]], **more: Any) -> Table:
-    """A table whose columns are in memory already."""
+def table_of(origin: str, columns: Mapping[str, Sequence[Any]], **more: Any) -> Table:
+    """A table of columns that are read already."""
     return Table(origin, tuple(columns), columns.__getitem__, **more)
+
+
+def whole_table(pieces: Iterable[Table]) -> Table:
+    """All pieces of a table as one; a column that begins in a later piece is missing (None) in the rows before."""
+    columns: dict[str, ColumnBuilder] = {}
+    piece = None
+    for piece in pieces:
+        for name in piece.names:
+            if name not in columns:
+                columns[name] = ColumnBuilder()
+                columns[name].extend(repeat(None, piece.before))
+            columns[name].extend(piece.read(name))
+    assert piece is not None  # an empty table is one piece without rows
+    finished = {name: column.finish() for name, column in columns.items()}
+    return table_of(piece.origin, finished, classes=piece.classes, label=piece.label)
 
 
 def pieces_of(rows: Iterable[Any], size: int | None) -> Iterator[tuple[int, list[Any]]]:
@@ -85,7 +101,7 @@ def id_column(table: Table) -> str | None:
     return table.find("ID") or table.find("id")
 
 
-def joined_texts(table: Table, columns: Sequence[str]) -> list[str]:
+def joined_texts(table: Table, columns: Sequence[str]) -> Sequence[str]:
     """The text of every row: the columns' texts joined by a space, empty where all of them are.
 
     Raises UserError for values that are no text and for texts that are not valid Unicode.
@@ -93,7 +109,7 @@ def joined_texts(table: Table, columns: Sequence[str]) -> list[str]:
     parts = [_texts(table, column) for column in columns]
     if len(parts) == 1:
         return parts[0]
-    return [" ".join(filter(None, map(str.strip, row))) for row in zip(*parts, strict=True)]
+    return stored(" ".join(filter(None, map(str.strip, row))) for row in zip(*parts, strict=True))
 
 
 def is_blank(text: str) -> bool:
@@ -113,18 +129,21 @@ def _require(table: Table, wanted: str, key: str) -> str:
     raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {shown}\nName the right one in the recipe as {key}")
 
 
-def _texts(table: Table, column: str) -> list[str]:
+def _texts(table: Table, column: str) -> Sequence[str]:
     values = table.read(column)
     if not all(type(value) is str for value in values):
-        values = [_as_text(value, table.origin, row, column) for row, value in enumerate(values, table.before + 1)]
+        values = stored(
+            _as_text(value, table.origin, row, column) for row, value in enumerate(values, table.before + 1)
+        )
     require_unicode(values, table, column)
     return values
 
 
-def require_unicode(values: list[str], table: Table, column: str) -> None:
+def require_unicode(values: Sequence[str], table: Table, column: str) -> None:
     """Raise UserError that names the first of a column's texts which is no valid Unicode; JSON may hold such texts."""
     try:
-        "".join(values).encode()
+        for start in range(0, len(values), CHUNK):
+            "".join(values[start : start + CHUNK]).encode()
     except UnicodeEncodeError:
         row = next(row for row, value in enumerate(values, table.before + 1) if not _is_unicode(value))
         raise UserError(f"{table.origin}: row {row}: {column!r} holds half a character (a lone surrogate)") from None

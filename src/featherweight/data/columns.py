@@ -1,0 +1,145 @@
+"""Columns of a table that may be larger than memory: long ones lie in a file that has no name."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, islice
+from typing import IO, Any, overload
+
+from featherweight.data.cache import cache_folder
+
+CHUNK = 2_000
+"""Values that are handled at a time."""
+_KEPT = 2**24  # bytes of texts that a column holds in memory, about; what is more goes to the file
+_OBJECT = 60  # bytes that Python adds to a text
+_SHORT = 40  # characters of a text that is likely to come again, such as a label
+_SHARED = 10_000  # different short texts that are remembered
+
+
+class StoredColumn(Sequence[Any]):
+    """Values in a temporary file, which the system removes with its last reader; a value is read when it is asked for.
+
+    The file is read, not mapped: every byte of a mapped file would count as this process's memory.
+    """
+
+    def __init__(self, file: IO[bytes], starts: array[int], ends: array[int], others: Mapping[int, Any]) -> None:
+        """``starts`` and ``ends`` are the places of the texts in ``file``; ``others`` are the values that are none."""
+        self._file, self._starts, self._ends, self._others = file, starts, ends, others
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, place: int) -> Any: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Any]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        places = range(len(self))[place]
+        return self._values(places) if isinstance(places, range) else self._values(range(places, places + 1))[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self), CHUNK):
+            yield from self[start : start + CHUNK]
+
+    def take(self, places: Iterable[int]) -> StoredColumn:
+        """The values at ``places``, in that order, of the same file."""
+        wanted = array("q", places)
+        starts, ends = (array("q", (bounds[place] for place in wanted)) for bounds in (self._starts, self._ends))
+        chosen = ((new, old) for new, old in enumerate(wanted) if old in self._others) if self._others else ()
+        return StoredColumn(self._file, starts, ends, {new: self._others[old] for new, old in chosen})
+
+    def _values(self, places: range) -> list[Any]:
+        bounds = [(self._starts[place], self._ends[place]) for place in places]
+        first, last = (min(bounds)[0], max(bounds)[1]) if bounds else (0, 0)
+        handle = self._file.fileno()
+        if last - first <= 2 * sum(end - start for start, end in bounds):  # hardly anything between them
+            data = os.pread(handle, last - first, first)
+            parts = (data[start - first : end - first] for start, end in bounds)
+        else:
+            parts = (os.pread(handle, end - start, start) for start, end in bounds)
+        texts = [part.decode("utf-8", "surrogatepass") for part in parts]
+        return (
+            [self._others.get(place, text) for place, text in zip(places, texts, strict=True)]
+            if self._others
+            else texts
+        )
+
+
+class ColumnBuilder:
+    """Takes the values of a column as they come: texts into memory, and from a size on into a file."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Any] = []
+        self._bytes = 0
+        self._file: IO[bytes] | None = None
+        self._sizes = array("q")
+        self._others: dict[int, Any] = {}
+        self._refused = False
+        self._shared: dict[str, str] = {}
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Add ``values`` at the end."""
+        left = iter(values)
+        while piece := list(islice(left, CHUNK)):
+            self._waiting += map(self._shared_text, piece)
+            self._bytes += sum(
+                len(value) + _OBJECT for value in piece if isinstance(value, str) and len(value) > _SHORT
+            )
+            if self._bytes > _KEPT:
+                self._store()
+
+    def finish(self) -> Sequence[Any]:
+        """All values: a list, or a `StoredColumn` where they are long."""
+        if self._file is None:
+            return self._waiting
+        self._store()
+        bounds = array("q", accumulate(self._sizes, initial=0))
+        stored = StoredColumn(self._file, bounds[:-1], bounds[1:], self._others)
+        return [*stored, *self._waiting] if self._waiting else stored
+
+    def _shared_text(self, value: Any) -> Any:
+        """A short text that was there before, as the same object."""
+        if type(value) is not str or len(value) > _SHORT:
+            return value
+        return self._shared.setdefault(value, value) if len(self._shared) < _SHARED else self._shared.get(value, value)
+
+    def _store(self) -> None:
+        """Move what waits to the file; where the disk refuses, it stays in memory."""
+        if self._refused:
+            return
+        texts = [value.encode("utf-8", "surrogatepass") if type(value) is str else b"" for value in self._waiting]
+        try:
+            self._file = self._file or _temporary_file()
+            data = memoryview(b"".join(texts))
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError:
+            self._refused = True
+            return
+        before = len(self._sizes)
+        others = ((place, value) for place, value in enumerate(self._waiting, before) if type(value) is not str)
+        self._others.update(others)
+        self._sizes.extend(map(len, texts))
+        self._waiting, self._bytes = [], 0
+
+
+def stored(values: Iterable[Any]) -> Sequence[Any]:
+    """``values`` as a column: a list, or in a file where they are long."""
+    builder = ColumnBuilder()
+    builder.extend(values)
+    return builder.finish()
+
+
+def taken(column: Sequence[Any], places: Iterable[int]) -> Sequence[Any]:
+    """The values of ``column`` at ``places``, in that order."""
+    return column.take(places) if isinstance(column, StoredColumn) else [column[place] for place in places]
+
+
+def _temporary_file() -> IO[bytes]:
+    # In the cache: the system's folder for such files is often memory itself.
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=folder, buffering=0)
