@@ -8,6 +8,7 @@ from typing import Any
 
 from publish import filled
 
+from featherweight.errors import UserError
 from featherweight.run import write_whole
 
 Record = dict[str, Any]
@@ -54,5 +55,8 @@ def _aims_of(record: Record, records: Sequence[Record], aims: dict[tuple[str, st
 
 def _put(page: Path, name: str, body: str) -> Path:
     """Put ``body`` between the marks of ``name`` into ``page``."""
-    write_whole(page, filled(page.read_text("utf-8"), name, body))
+    try:
+        write_whole(page, filled(page.read_text("utf-8"), name, body))
+    except UserError as error:
+        raise UserError(f"{page.name}: {error}") from None
     return page

@@ -58,6 +58,23 @@ def test_a_short_column_stays_in_memory_and_its_labels_are_one_object() -> None:
 
 
 @pytest.mark.usefixtures("small_memory")
+def test_many_different_short_values_go_to_the_file_as_well() -> None:
+    names = [f"row {row}" for row in range(columns._SHARED + 3 * CHUNK)]
+    assert list(in_file(names)) == names
+
+
+def test_a_system_that_gives_a_part_at_a_time_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(100)))
+    monkeypatch.setattr(columns, "_MOST", 7)
+    with path.open("rb") as file:
+        assert columns.read_at(file.fileno(), 50, 20) == bytes(range(20, 70))
+        assert columns.read_at(file.fileno(), 0, 20) == b""
+        with pytest.raises(OSError, match="shorter"):
+            columns.read_at(file.fileno(), 50, 60)
+
+
+@pytest.mark.usefixtures("small_memory")
 def test_the_file_has_no_name_and_goes_with_its_last_reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FEATHERWEIGHT_CACHE", str(tmp_path))
     found = in_file(TEXTS)
@@ -73,6 +90,12 @@ def test_a_disk_that_refuses_leaves_all_in_memory(monkeypatch: pytest.MonkeyPatc
     blocked = tmp_path / "file"
     blocked.write_text("in the way of a folder")
     monkeypatch.setenv("FEATHERWEIGHT_CACHE", str(blocked))
+    assert stored(TEXTS) == TEXTS
+
+    def homeless() -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(columns, "_temporary_file", homeless)
     assert stored(TEXTS) == TEXTS
 
 

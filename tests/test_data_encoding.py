@@ -89,7 +89,7 @@ def test_the_fingerprint_follows_texts_and_length(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("part", ["tokens", "rows"])
-@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "replaced"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "header", "emptied", "replaced"])
 def test_a_damaged_cache_file_is_made_anew(tokenizer: Any, tmp_path: Path, part: str, damage: str) -> None:
     whole = encode(rows(), tokenizer, LONGEST, tmp_path)
     wanted = row_tokens(whole)
@@ -97,7 +97,15 @@ def test_a_damaged_cache_file_is_made_anew(tokenizer: Any, tmp_path: Path, part:
     content = bytearray(file.read_bytes())
     if damage == "flipped":
         content[-9] ^= 0x40
-    new = {"cut": content[:-8], "flipped": content, "emptied": b"", "replaced": b"not an array" * 30}[damage]
+    elif damage == "header":
+        content[11] ^= 0x40
+    new = {
+        "cut": content[:-8],
+        "flipped": content,
+        "header": content,
+        "emptied": b"",
+        "replaced": b"not an array" * 30,
+    }[damage]
     file.unlink()  # the first arrays still map the old file
     file.write_bytes(new)
     assert row_tokens(encode(rows(), tokenizer, LONGEST, tmp_path)) == wanted

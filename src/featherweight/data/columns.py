@@ -16,6 +16,7 @@ CHUNK = 2_000
 _KEPT = 2**24  # bytes of texts that a column holds in memory, about; what is more goes to the file
 _OBJECT = 60  # bytes that Python adds to a text
 _SHORT = 40  # characters of a text that is likely to come again, such as a label
+_MOST = 2**30  # bytes to ask a system for at once: above 2 GB it gives fewer, or refuses
 _SHARED = 10_000  # different short texts that are remembered
 
 
@@ -56,10 +57,10 @@ class StoredColumn(Sequence[Any]):
         first, last = (min(bounds)[0], max(bounds)[1]) if bounds else (0, 0)
         handle = self._file.fileno()
         if last - first <= 2 * sum(end - start for start, end in bounds):  # hardly anything between them
-            data = os.pread(handle, last - first, first)
+            data = read_at(handle, last - first, first)
             parts = (data[start - first : end - first] for start, end in bounds)
         else:
-            parts = (os.pread(handle, end - start, start) for start, end in bounds)
+            parts = (read_at(handle, end - start, start) for start, end in bounds)
         texts = [part.decode("utf-8", "surrogatepass") for part in parts]
         return (
             [self._others.get(place, text) for place, text in zip(places, texts, strict=True)]
@@ -85,9 +86,7 @@ class ColumnBuilder:
         left = iter(values)
         while piece := list(islice(left, CHUNK)):
             self._waiting += map(self._shared_text, piece)
-            self._bytes += sum(
-                len(value) + _OBJECT for value in piece if isinstance(value, str) and len(value) > _SHORT
-            )
+            self._bytes += sum(len(value) + _OBJECT for value in piece if self._takes_memory(value))
             if self._bytes > _KEPT:
                 self._store()
 
@@ -106,6 +105,9 @@ class ColumnBuilder:
             return value
         return self._shared.setdefault(value, value) if len(self._shared) < _SHARED else self._shared.get(value, value)
 
+    def _takes_memory(self, value: Any) -> bool:
+        return isinstance(value, str) and (len(value) > _SHORT or value not in self._shared)
+
     def _store(self) -> None:
         """Move what waits to the file; where the disk refuses, it stays in memory."""
         if self._refused:
@@ -116,7 +118,7 @@ class ColumnBuilder:
             data = memoryview(b"".join(texts))
             while data:
                 data = data[self._file.write(data) :]
-        except OSError:
+        except (OSError, RuntimeError):  # the latter where there is no home folder for a cache
             self._refused = True
             return
         before = len(self._sizes)
@@ -124,6 +126,17 @@ class ColumnBuilder:
         self._others.update(others)
         self._sizes.extend(map(len, texts))
         self._waiting, self._bytes = [], 0
+
+
+def read_at(handle: int, size: int, place: int) -> bytes:
+    """``size`` bytes of an open file from ``place`` on. Raises OSError where it ends before."""
+    parts = []
+    while size:
+        parts.append(os.pread(handle, min(size, _MOST), place))
+        if not parts[-1]:
+            raise OSError("a file of the cache has become shorter")
+        place, size = place + len(parts[-1]), size - len(parts[-1])
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def stored(values: Iterable[Any]) -> Sequence[Any]:

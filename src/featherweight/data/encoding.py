@@ -155,12 +155,16 @@ def _tokenized_into(cache: Path, fingerprint: str, texts: Sequence[str], backend
     sizes = _Sizes(len(texts))
     try:
         checksum = write_tokens(tokens_file, _tokenized(texts, backend, max_length, sizes))
+    except OSError:  # a full or read-only disk costs the next run some seconds, and nothing else
+        return None
+    try:
         numbers = np.concatenate([[sizes.cut_rows], np.cumsum(sizes.before)])
         whole = np.concatenate([[zlib.crc32(numbers.tobytes(), checksum)], numbers])
         replace_file(rows_file, lambda file: np.save(file, whole))
-    except OSError:  # a full or read-only disk costs the next run some seconds, and nothing else
+    except OSError:
         with suppress(OSError):
-            tokens_file.unlink(missing_ok=True)  # of no use alone
+            if not rows_file.exists():  # of no use alone, unless another process is just writing its other half
+                tokens_file.unlink(missing_ok=True)
         return None
     return _load(cache, fingerprint, len(texts))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from featherweight.data.columns import stored
+from featherweight.data.columns import CHUNK, stored
 from featherweight.data.tables import Table
 from featherweight.errors import UserError
 
@@ -63,7 +63,9 @@ def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
     import pyarrow
 
     try:
-        return stored(value for batch in file.iter_batches(columns=[name]) for value in batch.column(name).to_pylist())
+        return stored(
+            value for batch in file.iter_batches(CHUNK, columns=[name]) for value in batch.column(name).to_pylist()
+        )
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{origin}: column {name!r} cannot be read: {_first_line(error)}") from None
 

@@ -46,7 +46,9 @@ class Pool:
 
 def pool_of(parts: Sequence[Encoded]) -> Pool:
     """The pool of all texts of ``parts``."""
-    tokens = np.concatenate([part.tokens[:] for part in parts])
+    tokens = np.empty(sum(len(part.tokens) for part in parts), np.int32)
+    for part, end in zip(parts, np.cumsum([len(part.tokens) for part in parts]).tolist(), strict=True):
+        tokens[end - len(part.tokens) : end] = part.tokens[:]
     lengths = np.concatenate([part.lengths for part in parts])
     encoded = Encoded(tokens, _offsets(lengths), None, 0, "")
     digests = _digests(encoded)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import io
 import zlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from featherweight.data.cache import replace_file
+from featherweight.data.cache import is_left_over, replace_file
+from featherweight.data.columns import read_at
 
 _BLOCK = 2**20  # bytes that the checksum takes at a time
 
@@ -28,12 +30,10 @@ class TokenFile:
     def __init__(self, path: Path) -> None:
         """Raises OSError and ValueError for what is no such file."""
         self._file: IO[bytes] = path.open("rb", buffering=0)
-        version = npy.read_magic(self._file)
-        if version != (1, 0):
-            raise ValueError(f"{path}: not written here")
-        shape, _, dtype = npy.read_array_header_1_0(self._file)
-        self._start, self._tokens = self._file.tell(), int(np.prod(shape))
-        if len(shape) != 1 or dtype != self.dtype or path.stat().st_size != self._start + 4 * self._tokens:
+        self._tokens = (path.stat().st_size - len(_header(0))) // 4
+        # Compared, not parsed: a damaged header may raise anything.
+        if self._tokens < 0 or self._file.read(len(_header(0))) != _header(self._tokens):
+            self._file.close()
             raise ValueError(f"{path}: not whole, or not token numbers")
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class TokenFile:
 
     def __getitem__(self, place: slice) -> NDArray[np.int32]:
         start, stop, _ = place.indices(len(self))
-        data = os.pread(self._file.fileno(), 4 * max(0, stop - start), self._start + 4 * start)
+        data = read_at(self._file.fileno(), 4 * max(0, stop - start), len(_header(0)) + 4 * start)
         return np.frombuffer(data, self.dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -66,16 +66,23 @@ def write_tokens(path: Path, pieces: Iterable[NDArray[np.int32]]) -> int:
 
     def write(file: IO[bytes]) -> None:
         nonlocal count, checksum
-        _write_header(file, 0)
+        file.write(_header(0))
         for piece in pieces:
             file.write(piece.data)
             count, checksum = count + len(piece), zlib.crc32(piece.data, checksum)
         file.seek(0)
-        _write_header(file, count)  # as long as the first: NumPy leaves room for the number to grow
+        file.write(_header(count))
 
+    for part in path.parent.glob(f".*{path.suffix}.*.part"):
+        if is_left_over(part):
+            part.unlink(missing_ok=True)
     replace_file(path, write)
     return checksum
 
 
-def _write_header(file: IO[bytes], tokens: int) -> None:
-    npy.write_array_header_1_0(file, {"descr": "<i4", "fortran_order": False, "shape": (tokens,)})
+@cache
+def _header(tokens: int) -> bytes:
+    """NumPy's header; of the same length for any number, for which it leaves room to grow."""
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, {"descr": "<i4", "fortran_order": False, "shape": (tokens,)})
+    return header.getvalue()

@@ -90,8 +90,11 @@ def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[
         return None, []
     if reason := _hindrance(job):
         return None, [f"training.prefix_cache = 'on': no states are kept: {reason}"] if wanted == "on" else []
+    gains = wanted == "on" or epochs > 1
+    if not gains and not any((cache_folder() / STATES).glob(f"*{SUFFIX}")):
+        return None, []  # before all tokens come into memory
     prefix = _prefix(job)
-    if prefix.found is None and wanted == "auto" and epochs < 2:
+    if prefix.found is None and not gains:
         return None, []
     size = states_bytes(*prefix.shape)
     if prefix.found is None and (refusal := _no_room(prefix.path, size)):
