@@ -14,6 +14,7 @@ from conftest import BENCHMARKS, Load
 from fabricated_benchmarks import a_record, a_spread, limited, predicted, scaled, started, trained
 
 from featherweight.data.sources import Rows
+from featherweight.errors import UserError
 
 SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "tables")
 
@@ -162,7 +163,7 @@ class TestPage:
         assert "| random order | half | 0.50" in text
         assert load("design_page").write_changes([], page, load("tables").decisions) is None
         page.write_text("no marks", "utf-8")
-        with pytest.raises(SystemExit, match="the marks"):
+        with pytest.raises(UserError, match=r"speed\.md: the page has no place"):
             load("design_page").write_changes([record], page, load("tables").decisions)
 
     def test_the_design_page_says_what_an_aim_would_take(self, load: Load, tmp_path: Path) -> None:
