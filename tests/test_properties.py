@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from featherweight.data.delimited import delimited_tables
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import split_off
+from featherweight.data.tables import whole_table
 from featherweight.errors import UserError, printable
 from featherweight.evaluation.compare import holm, mcnemar_exact, paired_bootstrap
 from featherweight.evaluation.metrics import wilson_interval
@@ -37,15 +38,15 @@ SEEDS = st.integers(0, 2**31 - 1)
 
 @quick
 @given(st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(TEXT, min_size=width, max_size=width), max_size=6)),
-       st.sampled_from(",;\t"), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))  # fmt: skip
-def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], mark: str, quoting: Any) -> None:
+       st.sampled_from(",;\t"), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]), st.integers(1, 7))  # fmt: skip
+def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], mark: str, quoting: Any, size: int) -> None:
     names = [f"column {place}" for place in range(len(rows[0]) if rows else 1)]
     # A row of one empty field cannot be told from an empty line, and a first line decides what separates the fields.
     kept = [row for row in rows if len(row) > 1 or row[0]] if len(names) > 1 or mark == "," else []
     file = io.StringIO(newline="")
     csv.writer(file, delimiter=mark, quoting=quoting).writerows([names, *kept])
     file.seek(0)
-    (table,) = delimited_tables(file, "f")
+    table = whole_table(delimited_tables(file, "f", rows=size))
     assert list(table.names) == names
     assert [list(row) for row in zip(*map(table.read, names), strict=True)] == kept
 

@@ -64,16 +64,13 @@ def whole_table(pieces: Iterable[Table]) -> Table:
     return table_of(piece.origin, finished, classes=piece.classes, label=piece.label)
 
 
-def pieces_of(rows: Iterable[Any], size: int | None) -> Iterator[tuple[int, list[Any]]]:
-    """``rows`` in lists of ``size``, each with the number of rows before it; all in one where ``size`` is None.
-
-    Without any rows there is one empty list.
-    """
+def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
+    """``rows`` in lists of ``size``, each with the number of rows before it; one empty list where there are none."""
     left, before = iter(rows), 0
     while (piece := list(islice(left, size))) or not before:
         yield before, piece
         before += len(piece)
-        if not size or len(piece) < size:
+        if len(piece) < size:
             return
 
 
