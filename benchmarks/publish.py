@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from jobs import without_tracebacks
 
 from featherweight.errors import UserError
-from featherweight.recipe import Recipe
+from featherweight.recipe import Recipe, built_in_recipes
 from featherweight.run import Run, write_json, write_whole
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +96,7 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
     evaluations = [record for record in run.history if record["kind"] == "evaluation"]
     return {
         "recipe": recipe_without_paths(run.recipe, names),
-        "command": _command(run.recipe),
+        "command": command(run.recipe),
         "environment": {key: value for key, value in run.environment.items() if key not in _MACHINES_OWN},
         "weight": run.weight,
         "evaluation": _figures(run.evaluation, names),
@@ -154,8 +155,33 @@ def _each_once(environments: Sequence[dict[str, Any]], keys: Sequence[str]) -> l
     return found
 
 
-def _command(recipe: Recipe) -> str:
-    return f"featherweight train {recipe.name} (the recipe above, data files by name)"
+def command(recipe: Recipe) -> str:
+    """The command that trains ``recipe`` again: a built-in one with what was set; files by their names alone."""
+    if recipe.name not in built_in_recipes():
+        return f"featherweight train {recipe.name}.toml (the recipe above)"
+    values = recipe_without_paths(recipe, {})
+    changed = _changes(Recipe.load(recipe.name).model_dump(mode="json", exclude_none=True), values)
+    settings = [f"--set {shlex.quote(f'{key}={value}')}" for key, value in changed.items()]
+    return " ".join(["featherweight train", recipe.name, *settings])
+
+
+def _changes(before: Any, after: Any, key: str = "") -> dict[str, str]:
+    """Each key whose value differs, with what ``--set`` takes for it; nothing for a key that is taken away."""
+    if isinstance(after, list) and all(isinstance(item, dict) for item in [*after, *before]):
+        # Layers that get LoRA: tables that --set reaches by their number.
+        if len(after) < len(before):
+            raise UserError(f"publish: {key} has fewer tables than the built-in recipe, which no --set says")
+        before, after = dict(enumerate(before)), dict(enumerate(after))
+    if not isinstance(after, dict):
+        if isinstance(after, float) and after.is_integer():
+            after = int(after)
+        return {} if before == after else {key: after if isinstance(after, str) else json.dumps(after)}
+    found: dict[str, str] = {}
+    for name in before.keys() - after.keys():
+        found[f"{key}.{name}".lstrip(".")] = ""
+    for name, value in after.items():
+        found |= _changes(before.get(name, {} if isinstance(value, dict) else None), value, f"{key}.{name}".lstrip("."))
+    return found
 
 
 if __name__ == "__main__":

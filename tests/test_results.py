@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import publish  # noqa: E402
+
+from featherweight.recipe import Recipe  # noqa: E402
 
 FILES = publish.run_files()
 
@@ -32,3 +35,23 @@ def test_a_result_says_how_it_was_made_and_holds_no_text(path: Path) -> None:
         "mistakes" in figures for figures in [judged["validation"], judged["test"], *judged["shift"].values()]
     )
     assert values["weight"]["total"] <= values["weight"]["budget"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_command_of_a_result_gives_its_recipe(path: Path) -> None:
+    values = json.loads(path.read_text("utf-8"))
+    program, verb, name, *settings = shlex.split(values["command"])
+    assert [program, verb, *settings[::2]] == ["featherweight", "train", *["--set"] * len(settings[::2])]
+    again, made = (
+        recipe.model_dump(exclude={"data": {"train", "test"}, "evaluation": {"shift"}})  # which go by other names here
+        for recipe in (Recipe.load(name, settings[1::2]), Recipe.model_validate(values["recipe"]))
+    )
+    assert again == made
+
+
+def test_a_command_says_what_was_set_and_taken_away(tmp_path: Path) -> None:
+    recipe = Recipe.load("r3", ["adapter.lora.0.rank=4", "budget=900000", f"data.train={tmp_path / 'my file.csv'}"])
+    said = publish.command(recipe)
+    assert said.startswith("featherweight train r3 --set ") and str(tmp_path) not in said
+    assert Recipe.load("r3", shlex.split(said)[4::2]).adapter == recipe.adapter
+    assert "'data.train=my file.csv'" in said and "budget=900000" in said and said.count("--set") == 3
