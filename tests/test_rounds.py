@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,24 @@ def test_a_signal_says_how_to_go_on(recipes: list[Recipe], tmp_path: Path, monke
     with pytest.raises(Interrupted, match=r"seed-0; the same command goes on there") as stopped:
         run_rounds(recipes[:1], [0], tmp_path / "out")
     assert stopped.value.exit_code == 143
+
+
+@pytest.mark.parametrize(("where", "more"), [("run_baseline", ["--baselines"]), ("write_comparison", [])])
+def test_a_signal_between_trainings_says_how_to_go_on(
+    cli: Any,
+    trained: Any,
+    recipes: list[Recipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    more: list[str],
+) -> None:
+    recipe, out = tmp_path / "narrow.toml", tmp_path / "out"
+    recipe.write_text(recipes[0].to_toml(), "utf-8")
+    monkeypatch.setattr(f"featherweight.rounds.{where}", lambda *given: os.kill(os.getpid(), signal.SIGTERM))
+    answer = cli("rounds", recipe, "--seeds", "1", *more, "--out", out)
+    assert answer.code == 143
+    assert answer.err.endswith(f"featherweight: stopped; the same command goes on in {out}\n")
 
 
 def test_the_command_trains_and_says_what_is_real(

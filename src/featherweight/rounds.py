@@ -58,11 +58,25 @@ def run_rounds(
     A run that is complete is not trained again, one that was interrupted goes on. With ``baselines`` those of
     ``featherweight.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is told what
     happens next. Raises UserError, before any training, where a recipe is over its budget, two have one name, a folder
-    holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other rows; and what a
-    training raises, after which the same call goes on.
+    holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other rows; Interrupted
+    at a signal, and what a training raises, after which the same call goes on.
     """
+    from featherweight.training.interruption import end_on_signals
+
     out = Path(out)
     require_writable(out)
+    with end_on_signals(lambda: f"stopped; the same command goes on in {out}"):
+        return _trained_and_compared(recipes, seeds, out, baselines, listeners, announce)
+
+
+def _trained_and_compared(
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    out: Path,
+    baselines: bool,
+    listeners: Sequence[Listener],
+    announce: Callable[[str], None],
+) -> Comparison:
     planned = plan_rounds(recipes, seeds, out)
     first = planned[0].recipe
     beside = {kind: out / "baselines" / kind for kind in TITLES} if baselines else {}
