@@ -12,7 +12,7 @@ from publish import filled
 
 from featherweight.evaluation.compare import rows_needed
 from featherweight.recipe import Recipe
-from featherweight.report.comparison_tables import Table
+from featherweight.report.comparison_tables import Table, schedule_in_words
 from featherweight.report.comparison_words import markdown_table
 from featherweight.report.headline import duration
 from featherweight.weigh_in import weigh_recipe
@@ -41,6 +41,7 @@ def made_anew(page: str, results: Path) -> str:
         "published": lambda: beside_published(published, found),
         "counts": lambda: counts(published),
         "noise": lambda: noise(published),
+        "longer": lambda: longer(results),
         "rates": lambda: "\n\n".join(rates_tried(name, record) for name, record in rates.items()),
         "round 1": lambda: "\n\n".join(round_1(name, published, record) for name, record in found.items()),
         **{name: lambda name=name: section(name, found.get(name), results) for name in BACKBONES},  # type: ignore[misc]
@@ -197,6 +198,41 @@ def round_1(name: str, published: Record, record: Record) -> str:
         f"{'above' if here > there else 'below'} the published {_percent(there)}%. Against it:"
     )
     return "\n".join([intro, "", *(f"- {words}" for words in pairs)])
+
+
+def longer(results: Path) -> str:
+    """Single runs of a round's adapter over more than one epoch of AG News, best on validation rows first."""
+    paths = sorted(results.glob("r[1-4]-*.json"))
+    found = {path.stem: record for path in paths if (record := _read(path)) and _is_longer(record)}
+    if not found:
+        return ""
+    columns = ["run", "backbone", "epochs", "learning rate", "schedule", "parameters", "validation accuracy %"]
+    order = sorted(found, key=lambda name: -found[name]["evaluation"]["validation"]["accuracy"])
+    rows = [_longer_row(name, found[name]) for name in order]
+    table = markdown_table(Table("", [*columns, "test accuracy % (95% interval)"], rows, 5))
+    commands = [f"- [{name}]({name}.json): `{found[name]['command']}`" for name in order]
+    return f"{table}\n\n" + "\n".join(commands)
+
+
+def _is_longer(record: Record) -> bool:
+    training = record["recipe"]["training"]
+    return training["epochs"] > 1 and training.get("max_steps") is None and bool(record["evaluation"].get("test"))
+
+
+def _longer_row(name: str, record: Record) -> list[str]:
+    recipe = Recipe.model_validate(record["recipe"])
+    judged = record["evaluation"]
+    low, high = judged["test"]["accuracy_interval"]
+    return [
+        name,
+        BACKBONES.get(recipe.backbone.name, recipe.backbone.name),
+        f"{recipe.training.epochs:g}",
+        f"{recipe.training.learning_rate:g}",
+        schedule_in_words(recipe),
+        f"{record['weight']['total']:,}",
+        _percent(judged["validation"]["accuracy"]),
+        f"{_percent(judged['test']['accuracy'])} ({_percent(low)} to {_percent(high)})",
+    ]
 
 
 def section(name: str, record: Record | None, results: Path) -> str:

@@ -214,3 +214,21 @@ def test_results_of_rounds_hold_figures_alone(path: Path, tmp_path: Path) -> Non
     record = json.loads(path.read_text("utf-8"))
     assert f"{record['name']}.json" == path.name
     publish_rounds.save(record, tmp_path)  # refuses texts as long as a row, and places on the machine
+
+
+def test_longer_runs_of_a_round_stand_best_validation_first(tmp_path: Path) -> None:
+    record = json.loads((PAGE.parent / "r3-mpnet-250-steps.json").read_text("utf-8"))
+    for name, epochs, steps, accuracy in (
+        ("a", 2, None, 0.91),
+        ("b", 3, None, 0.92),
+        ("c", 1, None, 1),
+        ("d", 2, 9, 1),
+    ):
+        record["recipe"]["training"] |= {"epochs": epochs, "max_steps": steps, "warmup": 0.06, "schedule": "linear"}
+        record["evaluation"]["validation"]["accuracy"] = accuracy
+        (tmp_path / f"r3-{name}.json").write_text(json.dumps(record), "utf-8")
+    (tmp_path / "other.json").write_text("{}", "utf-8")
+    first, second, _, *commands = four_rounds.longer(tmp_path).splitlines()[2:]
+    assert first.startswith("| r3-b | all-mpnet-base-v2 | 3 | 0.0003 | linear, warm-up 6% | 888,580 | 92.00 |")
+    assert second.startswith("| r3-a | all-mpnet-base-v2 | 2 |")
+    assert [line.partition(":")[0] for line in commands] == ["- [r3-b](r3-b.json)", "- [r3-a](r3-a.json)"]
