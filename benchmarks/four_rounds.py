@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from longer_runs import longer
 from publish import filled
 
 from featherweight.evaluation.compare import rows_needed
 from featherweight.recipe import Recipe
-from featherweight.report.comparison_tables import Table, schedule_in_words
+from featherweight.report.comparison_tables import Table
 from featherweight.report.comparison_words import markdown_table
 from featherweight.report.headline import duration
 from featherweight.weigh_in import weigh_recipe
@@ -41,7 +42,7 @@ def made_anew(page: str, results: Path) -> str:
         "published": lambda: beside_published(published, found),
         "counts": lambda: counts(published),
         "noise": lambda: noise(published),
-        "longer": lambda: longer(results),
+        "longer": lambda: longer(results, BACKBONES),
         "rates": lambda: "\n\n".join(rates_tried(name, record) for name, record in rates.items()),
         "round 1": lambda: "\n\n".join(round_1(name, published, record) for name, record in found.items()),
         **{name: lambda name=name: section(name, found.get(name), results) for name in BACKBONES},  # type: ignore[misc]
@@ -150,8 +151,9 @@ def _needed(published: Record, best: str) -> str:
     either = 1 - share
     rows = rows_needed((either + apart) / 2, (either - apart) / 2)
     return (
-        "Two runs are judged on the same rows, which makes a comparison sharper. Say they are wrong on the same rows "
-        f"every other time. Then about {int(float(f'{rows:.2g}')):,} test rows are needed to show the smallest of "
+        "Two runs are judged on the same rows, which makes a comparison sharper. Suppose that half of the rows that "
+        "one gets wrong are wrong for the other as well. "
+        f"Then about {int(float(f'{rows:.2g}')):,} test rows are needed to show the smallest of "
         f"these differences, {100 * apart:.2f} points, with a power of 80%; there are {published['test_rows']:,}."
     )
 
@@ -161,6 +163,8 @@ def rates_tried(name: str, record: Record) -> str:
     rates = record["settings"]["rates"]
     rows = [[one, *(_tried(record, one, rate) for rate in rates)] for one in record["summary"]]
     table = Table("", ["validation accuracy %", *(f"{rate:g}" for rate in rates)], rows, 1)
+    ends = [[one, *(_at_the_end(record, one, rate) for rate in rates)] for one in record["summary"]]
+    last = Table("", ["at the last step", *table.columns[1:]], ends, 1)
     data, settings = record["data"], record["settings"]
     how = (
         f"{BACKBONES[name]}: {data['train_rows']:,} training rows, epochs: {settings['epochs']:g}, judged on "
@@ -170,7 +174,15 @@ def rates_tried(name: str, record: Record) -> str:
     edges = [
         f"{one}'s is the {choice['edge']} rate tried" for one, choice in record["summary"].items() if choice["edge"]
     ]
-    return f"{how}\n\n{markdown_table(table)}" + (f"\n\nAt an edge of the grid: {'; '.join(edges)}." if edges else "")
+    kept = "The best adapter of a run is kept. Without that, it would be the last one:"
+    return f"{how}\n\n{markdown_table(table)}\n\n{kept}\n\n{markdown_table(last)}" + (
+        f"\n\nAt an edge of the grid: {'; '.join(edges)}." if edges else ""
+    )
+
+
+def _at_the_end(record: Record, name: str, rate: float) -> str:
+    row = next((row for row in record["runs"] if (row["round"], row["learning_rate"]) == (name, rate)), {})
+    return _percent(row["validation_curve"][-1]["accuracy"]) if row.get("validation_curve") else "–"
 
 
 def _tried(record: Record, name: str, rate: float) -> str:
@@ -198,41 +210,6 @@ def round_1(name: str, published: Record, record: Record) -> str:
         f"{'above' if here > there else 'below'} the published {_percent(there)}%. Against it:"
     )
     return "\n".join([intro, "", *(f"- {words}" for words in pairs)])
-
-
-def longer(results: Path) -> str:
-    """Single runs of a round's adapter over more than one epoch of AG News, best on validation rows first."""
-    paths = sorted(results.glob("r[1-4]-*.json"))
-    found = {path.stem: record for path in paths if (record := _read(path)) and _is_longer(record)}
-    if not found:
-        return ""
-    columns = ["run", "backbone", "epochs", "learning rate", "schedule", "parameters", "validation accuracy %"]
-    order = sorted(found, key=lambda name: -found[name]["evaluation"]["validation"]["accuracy"])
-    rows = [_longer_row(name, found[name]) for name in order]
-    table = markdown_table(Table("", [*columns, "test accuracy % (95% interval)"], rows, 5))
-    commands = [f"- [{name}]({name}.json): `{found[name]['command']}`" for name in order]
-    return f"{table}\n\n" + "\n".join(commands)
-
-
-def _is_longer(record: Record) -> bool:
-    training = record["recipe"]["training"]
-    return training["epochs"] > 1 and training.get("max_steps") is None and bool(record["evaluation"].get("test"))
-
-
-def _longer_row(name: str, record: Record) -> list[str]:
-    recipe = Recipe.model_validate(record["recipe"])
-    judged = record["evaluation"]
-    low, high = judged["test"]["accuracy_interval"]
-    return [
-        name,
-        BACKBONES.get(recipe.backbone.name, recipe.backbone.name),
-        f"{recipe.training.epochs:g}",
-        f"{recipe.training.learning_rate:g}",
-        schedule_in_words(recipe),
-        f"{record['weight']['total']:,}",
-        _percent(judged["validation"]["accuracy"]),
-        f"{_percent(judged['test']['accuracy'])} ({_percent(low)} to {_percent(high)})",
-    ]
 
 
 def section(name: str, record: Record | None, results: Path) -> str:
@@ -264,9 +241,11 @@ def made_how(name: str, record: Record) -> str:
         for v in record["versions"]
     )
     epochs = _each_once(f"{one['recipe']['training']['epochs']:g}" for one in _own(record))
+    without = " and ".join(record.get("baselines_left_out", []))
+    left_out = f" (stopped before the baselines that are not listed: {without})" if without else ""
     seconds = sum(run.get("training_seconds") or 0.0 for run in record["runs"])
     return (
-        f"Made by `{record['command']}` with the recipes that are in [the result](rounds-{name}.json): "
+        f"Made by `{record['command']}`{left_out} with the recipes that are in [the result](rounds-{name}.json): "
         f"{data['train_rows']:,} rows of {data['train']}, {data['validation_rows']:,} validation rows, "
         f"{data['test_rows']:,} rows of {data['test']}; epochs: {epochs}; "
         f"seeds: {', '.join(map(str, record['seeds']))}; {machines}; {versions}; begun {' to '.join(record['begun'])}; "

@@ -93,16 +93,21 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
     Data files go by their name in ``names``, or else by their own without its folder.
     """
     proof = json.loads((run.folder / "verification.json").read_text("utf-8"))
-    evaluations = [record for record in run.history if record["kind"] == "evaluation"]
     return {
         "recipe": recipe_without_paths(run.recipe, names),
         "command": command(run.recipe),
         "environment": {key: value for key, value in run.environment.items() if key not in _MACHINES_OWN},
         "weight": run.weight,
         "evaluation": _figures(run.evaluation, names),
-        "validation_curve": [{key: record[key] for key in ("step", "accuracy", "loss")} for record in evaluations],
+        "validation_curve": curve_of(run),
         "verification": proof,
     }
+
+
+def curve_of(run: Run) -> list[dict[str, Any]]:
+    """Accuracy and loss on validation rows at each evaluation."""
+    evaluations = [record for record in run.history if record["kind"] == "evaluation"]
+    return [{key: record[key] for key in ("step", "accuracy", "loss")} for record in evaluations]
 
 
 _MACHINES_OWN = ("working_folder", "judged")  # paths, which are nobody's business

@@ -21,7 +21,7 @@ from jobs import without_tracebacks
 from publish import RESULTS, made_on, recipe_without_paths, source_name
 from recording import save
 
-from featherweight.baselines import is_complete
+from featherweight.baselines import TITLES, is_complete
 from featherweight.comparison import Comparison, Round, compare_runs
 from featherweight.errors import UserError
 from featherweight.gathering import SHIFT
@@ -88,12 +88,15 @@ def rounds_record(comparison: Comparison, name: str, names: Names) -> dict[str, 
     runs = [run for one in comparison.rounds for run in one.runs]
     own = comparison.own or comparison.rounds
     first = own[0].runs[0]
+    kinds = {one.baseline for one in comparison.baselines}
     options = f"--seeds {max(len(one.seeds) for one in own)}" + (" --baselines" if comparison.baselines else "")
     return {
         "benchmark": "rounds",
         "name": f"rounds-{name}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"featherweight rounds {' '.join(f'{one.recipe.name}.toml' for one in own)} {options}",
+        # Full fine-tuning takes the most time of all, and a probe reads every row with the backbone; some are left out.
+        "baselines_left_out": [title for kind, title in TITLES.items() if comparison.baselines and kind not in kinds],
         **made_on(runs),
         "seeds": sorted({seed for one in own for seed in one.seeds}),
         "data": _data(comparison, first, names),

@@ -133,12 +133,12 @@ def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | N
 
 
 def _rounded(value: Any) -> Any:
-    """The same with six significant digits: no clock here is better."""
+    """The same with eight significant digits: no clock here is better, and two digits of a percentage stay right."""
     if isinstance(value, dict):
         return {key: _rounded(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(inner) for inner in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return float(f"{value:.8g}") if isinstance(value, float) else value
 
 
 def _short(value: float) -> float:

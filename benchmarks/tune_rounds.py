@@ -2,15 +2,17 @@
 
     python benchmarks/tune_rounds.py --backbone minilm --train train.csv.gz --test test.csv.gz
 
-Each round is trained at each rate on a sample of the rows, in a run folder of its own, and judged on validation rows.
-No test row is read: the test file is only written into the recipes for the rounds themselves, OUT/chosen/ROUND.toml.
-The same command goes on where it stopped and skips what is finished. Two of them may share one OUT, each with other
-rounds (--only). The figures go to docs/results/rounds-NAME-rates.json.
+Each round is trained at each rate on all training rows (or on --rows of them, which is quicker and may mislead), in a
+run folder of its own, and judged on validation rows. No test row is read: the test file is only written into the
+recipes for the rounds themselves, OUT/chosen/ROUND.toml. The same command goes on where it stopped and skips what is
+finished. Two of them may share one OUT, each with other rounds (--only). The figures go to
+docs/results/rounds-NAME-rates.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import tomllib
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import without_tracebacks
-from publish import RESULTS, made_on, source_name
+from publish import RESULTS, curve_of, made_on, source_name
 from recording import save
 
 from featherweight.cli.progress import announce
@@ -41,7 +43,7 @@ DIVERGED = "diverged.json"
 
 @dataclass(frozen=True)
 class Trial:
-    """One rate of one round, on a sample of the rows."""
+    """One rate of one round."""
 
     round: str
     rate: float
@@ -77,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--train", help="a labelled file of training rows, from which the validation rows are split off")
     found.add_argument("--test", help="the test file of the rounds themselves; it is not opened here")
     found.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3], help="(default: 3e-4 1e-3 3e-3)")
-    found.add_argument("--rows", type=int, default=20_000, help="training rows of a trial (default: 20000)")
+    found.add_argument("--rows", type=int, help="training rows of a trial (default: all; fewer may mislead)")
     found.add_argument("--epochs", type=float, default=1.0, help="passes of a trial over them (default: 1)")
     found.add_argument("--seed", type=int, default=0, help="of all trials: they share their rows (default: 0)")
     found.add_argument("--set", action="append", default=[], help="a key of all rounds, such as training.epochs=2")
@@ -182,20 +184,30 @@ def rates_record(done: dict[str, list[Trial]], options: argparse.Namespace) -> d
         "benchmark": "rates",
         "name": f"rounds-{options.name or source_name(options.backbone, names)}-rates",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "python benchmarks/tune_rounds.py",
+        "command": _command(options),
         **made_on(runs),
         "seeds": [options.seed],
         "data": {"train": source_name(first.data.train, names), **(_data_of(runs[0]) if runs else {})},
         "settings": {
             "backbone": source_name(options.backbone, names),
             "rates": sorted(set(options.rates)),
-            "rows": options.rows,
+            **({"rows": options.rows} if options.rows else {}),
             "epochs": options.epochs,
             "chosen_by": "validation accuracy; of equal ones the lower log loss",
         },
         "runs": rows,
         "summary": summary,
     }
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command of this result, files by their names alone."""
+    files = {"--backbone": options.backbone, "--train": options.train, "--test": options.test}
+    words = [word for key, name in files.items() if name for word in (key, source_name(name, {}))]
+    words += ["--rates", *(f"{rate:g}" for rate in options.rates), "--epochs", f"{options.epochs:g}"]
+    words += ["--rows", str(options.rows)] if options.rows else []
+    words += [word for setting in options.set for word in ("--set", setting)]
+    return shlex.join(["python", "benchmarks/tune_rounds.py", *options.rounds, *words])
 
 
 def trial_row(trial: Trial) -> dict[str, Any]:
@@ -210,6 +222,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
     figures = {key: judged[key] for key in ("accuracy", "accuracy_interval", "log_loss", "macro_f1")}
     steps = sum(record["kind"] == "step" for record in run.history)
     return row | figures | {
+        "validation_curve": curve_of(run),
         "best_step": run.evaluation["best_step"],
         "steps": steps,
         "parameters": run.weight["total"],

@@ -143,7 +143,7 @@ def test_rows_and_seeds_that_are_asked_for_would_show_the_difference():
     rows, wanted = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+(?= )", said))
     assert over_rows * 1000 / rows + 0.006**2 * 2 / wanted == pytest.approx(allowed, rel=0.06)
     said = what_would_show_it({**test, "b": 95, "c": 45}, 0.05, errors=(over_rows, 0.03**2 * 2 / seeds), seeds=seeds)
-    assert re.fullmatch(r"about \d+ seeds a round would be needed to show it", said)
+    assert re.fullmatch(r"about \d+ seeds of each would be needed to show it", said)
     assert "a few more seeds" in what_would_show_it({**test, "b": 95, "c": 45}, 0.05, errors=(1e-5, 1e-5), seeds=seeds)
 
 

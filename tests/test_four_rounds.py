@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import four_rounds  # noqa: E402
+import longer_runs  # noqa: E402
 import publish_rounds  # noqa: E402
 import tune_rounds  # noqa: E402
 
@@ -228,7 +229,7 @@ def test_longer_runs_of_a_round_stand_best_validation_first(tmp_path: Path) -> N
         record["evaluation"]["validation"]["accuracy"] = accuracy
         (tmp_path / f"r3-{name}.json").write_text(json.dumps(record), "utf-8")
     (tmp_path / "other.json").write_text("{}", "utf-8")
-    first, second, _, *commands = four_rounds.longer(tmp_path).splitlines()[2:]
+    first, second, _, *commands = longer_runs.longer(tmp_path, four_rounds.BACKBONES).splitlines()[2:]
     assert first.startswith("| r3-b | all-mpnet-base-v2 | 3 | 0.0003 | linear, warm-up 6% | 888,580 | 92.00 |")
     assert second.startswith("| r3-a | all-mpnet-base-v2 | 2 |")
     assert [line.partition(":")[0] for line in commands] == ["- [r3-b](r3-b.json)", "- [r3-a](r3-a.json)"]

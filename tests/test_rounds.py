@@ -154,6 +154,19 @@ def test_a_signal_says_how_to_go_on(recipes: list[Recipe], tmp_path: Path, monke
     assert stopped.value.exit_code == 143
 
 
+def test_rounds_on_a_backbone_in_a_folder_beside_go_on(
+    recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run keeps the folder's whole path; the same command with the relative one is still the same recipe."""
+    folder = Path(recipes[0].backbone.name)
+    monkeypatch.chdir(folder.parent)
+    beside = recipes[0].with_values(backbone={"name": f"./{folder.name}"}, training={"epochs": 1, "max_steps": 2})
+    run_rounds([beside], [0], tmp_path / "out")
+    said: list[str] = []
+    run_rounds([beside], [0], tmp_path / "out", announce=said.append)
+    assert said == ["narrow, seed 0 (run 1 of 1): complete"]
+
+
 @pytest.mark.parametrize(("where", "more"), [("run_baseline", ["--baselines"]), ("write_comparison", [])])
 def test_a_signal_between_trainings_says_how_to_go_on(
     cli: Any,

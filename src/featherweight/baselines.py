@@ -42,7 +42,7 @@ TITLES = {
 STRENGTHS = {
     "tfidf-svm": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
     "tfidf-logistic": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
-    "linear-probe": (0.001, 0.01, 0.1, 1.0, 10.0),
+    "linear-probe": (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
 }
 """Inverse strengths of the regularisation, C, among which the validation rows choose."""
 RATE_SHARE = 0.1
@@ -214,8 +214,10 @@ def _best_linear(kind: str, splits: Splits, features: Callable[[Rows], Any], mak
     assert best is not None
     _, strength, model = best
     last = model[-1] if hasattr(model, "steps") else model
-    tried = ", ".join(f"{c:g}" for c in STRENGTHS[kind])
-    note = f"{TITLES[kind]}: C = {strength:g}, the best of {tried} on validation rows."
+    tried = STRENGTHS[kind]
+    edge = "; one beyond these may be better" if strength in (min(tried), max(tried)) else ""
+    listed = ", ".join(f"{c:g}" for c in tried)
+    note = f"{TITLES[kind]}: C = {strength:g}, the best of {listed} on validation rows{edge}."
     return Fitted(lambda rows: _margins(model, features(rows)), int(last.coef_.size + last.intercept_.size), note)
 
 

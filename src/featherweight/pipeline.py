@@ -20,7 +20,7 @@ from featherweight.environment import describe_machine, is_first_process, peak_m
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.manifest import FILE as MANIFEST
 from featherweight.manifest import remake_manifest, write_manifest
-from featherweight.model.backbones import Backbone, most_tokens, resolve_backbone
+from featherweight.model.backbones import Backbone, lasting_name, most_tokens, resolve_backbone
 from featherweight.model.weigh import Weight, require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.resuming import marks_of, require_same_recipe, what_has_changed
@@ -138,9 +138,7 @@ def prepare(recipe: Recipe) -> Prepared:
         encode(rows, tokenizer, recipe.data.max_length, cache_folder()) for rows in (splits.train, splits.validation)
     )
     accelerator, engine = build_accelerator(recipe, choose_engine(recipe.training.precision))
-    if backbone.source == "folder":
-        # The run is read from anywhere later on; a relative path would then lead astray.
-        recipe = recipe.with_values(backbone={"name": str(backbone.folder.resolve())})
+    recipe = recipe.with_values(backbone={"name": lasting_name(recipe.backbone.name)})
     network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if network.trainable_count() != weight.total:

@@ -16,7 +16,7 @@ from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
 from featherweight.manifest import FILE as MANIFEST
-from featherweight.model.backbones import resolve_backbone
+from featherweight.model.backbones import lasting_name, resolve_backbone
 from featherweight.model.weigh import require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.report.comparison_page import write_comparison
@@ -150,7 +150,7 @@ def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
 def _resolved(recipe: Recipe) -> Recipe:
     recipe, weight, architecture = weigh_recipe(recipe)
     require_within_budget(weight, recipe, architecture)
-    return recipe
+    return recipe.with_values(backbone={"name": lasting_name(recipe.backbone.name)})  # as the finished run has it
 
 
 def _require_same_recipe(run: Planned) -> None:

@@ -78,7 +78,7 @@ def what_would_show_it(
     seeds: float = 1.0,
     power: float = 0.8,
 ) -> str:
-    """How many test rows, and how many seeds a round, would show a difference that is not shown, in words.
+    """How many test rows, and how many seeds of each side, would show a difference that is not shown, in words.
 
     ``level`` is that of the test; of several tests together it is the level of all, divided by their number.
     ``errors`` are the variances of the difference that the luck of rows and of seeds make, the latter 0 where it is
@@ -103,7 +103,7 @@ def what_would_show_it(
 
 def _needed(rows: int | None, seeds: float | None = None) -> str:
     what = [f"{_rounded(rows):,} test rows"] if rows else []
-    what += [f"{_rounded(math.ceil(seeds)):,} seeds a round"] if seeds else []
+    what += [f"{_rounded(math.ceil(seeds)):,} seeds of each"] if seeds else []
     return f"about {' and '.join(what)} would be needed to show it"
 
 

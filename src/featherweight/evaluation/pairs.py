@@ -102,7 +102,8 @@ def _difference(pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread 
         # Too few seeds say nothing of the recipe.
         "shown": f"{better} is better" if tests.seeds is not None else f"{better} is better in these runs",
     }[tests.verdict]
-    told = "" if tests.verdict == "none" else f" ({_in_words(tests, count)})"
+    # An interval of one pair without zero in it, and no difference shown: the correction for all pairs explains that.
+    told = bootstrap["low"] > 0 or bootstrap["high"] < 0 or tests.verdict != "none"
     return Difference(
         *pair,
         bootstrap["difference"],
@@ -112,7 +113,7 @@ def _difference(pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread 
         tests.corrected,
         tests.seeds,
         tests.verdict,
-        f"{difference_in_words(*pair, bootstrap)}: {words}{told}.",
+        f"{difference_in_words(*pair, bootstrap)}: {words}{f' ({_in_words(tests, count)})' if told else ''}.",
     )
 
 

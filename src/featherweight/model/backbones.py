@@ -81,6 +81,11 @@ def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Bac
     return Backbone(backbone.name, folder, config, source, _sha256(folder, backbone.name))
 
 
+def lasting_name(name: str) -> str:
+    """The name under which a run keeps its backbone: of a folder the whole path, as runs are read from anywhere."""
+    return str(Path(name).expanduser().resolve()) if _source(name) == "folder" else name
+
+
 def most_tokens(config: dict[str, Any]) -> int | None:
     """Tokens of the longest text that a backbone reads, by its config.json; None where there is no such limit."""
     positions = config.get("max_position_embeddings")
