@@ -9,6 +9,7 @@ The first epoch computes the states; what counts is an epoch from the second on,
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
@@ -52,6 +53,7 @@ def measure(options: argparse.Namespace) -> Path:
         record["contestants"] = {one.name: {"label": one.label, "note": one.note} for one in (KEPT, WITHOUT)}
         common = {**job.settings, "layers": options.layers, "evaluate_rows": job.data["train_rows"]}
         for repeat, one in interleaved((KEPT, WITHOUT), options.repeats):
+            shutil.rmtree(folder / "cache" / "states", ignore_errors=True)  # each first epoch computes its own
             kept_run = folder / f"{one.name}-{repeat}"
             result = play(one, {**common, "seed": seeds[repeat], "keep_run": str(kept_run)}, folder)
             result = result if "failed" in result else result | figures(kept_run, folder / "cache")

@@ -73,7 +73,9 @@ def run_files() -> list[Path]:
 
 def _rows(name: str, values: dict[str, Any]) -> list[str]:
     recipe, environment = values["recipe"], values["environment"]
-    trained = f"{environment['data']['train']['rows']:,} rows of {recipe['data']['train']}"
+    trained = (
+        f"{_rows_seen(recipe['training'], environment['data']['train']['rows'])} rows of {recipe['data']['train']}"
+    )
     sets = {recipe["data"].get("test", recipe["data"]["train"]): values["evaluation"].get("test")}
     sets |= values["evaluation"]["shift"]
     rows = []
@@ -85,6 +87,12 @@ def _rows(name: str, values: dict[str, Any]) -> list[str]:
             size = f"{values['weight']['total']:,} | {figures['rows']:,} rows of {tested}"
             rows.append(f"{first} | {size} | {accuracy} |")
     return rows
+
+
+def _rows_seen(training: dict[str, Any], rows: int) -> str:
+    """How many of its rows a run has trained on, where its steps end before an epoch does."""
+    most = training["max_steps"] * training["batch_size"] if training.get("max_steps") else rows
+    return f"at most {most:,} of {rows:,}" if most < rows else f"{rows:,}"
 
 
 def result(run: Run, names: dict[str, str]) -> dict[str, Any]:

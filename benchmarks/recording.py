@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +36,7 @@ def new_record(
         "name": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
+        "command": command(),
         "machine": machine(),
         "versions": {"featherweight": __version__, **versions()},
         "seeds": list(seeds),
@@ -42,6 +45,13 @@ def new_record(
         "runs": [],
         "summary": {},
     }
+
+
+def command() -> str:
+    """The command of this process, its files by their names alone."""
+    script, *words = sys.argv
+    line = shlex.join(["python", f"benchmarks/{Path(script).name}", *words])
+    return re.sub(r"(?:/[\w.@+-]+)+/([\w.@+-]+)", r"\1", line)[:_LONGEST_TEXT]
 
 
 def machine() -> dict[str, Any]:

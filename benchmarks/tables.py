@@ -27,11 +27,18 @@ AIMS = {
     ("predict", "mpnet", "pipeline-64"): 3,
     ("limit", "minilm", "training"): 0.60,
     ("limit", "mpnet", "training"): 0.75,
+    ("memory", "mpnet", "featherweight"): 2e9,
     ("startup", "", "help"): 0.3,
     ("startup", "", "import"): 0.2,
     ("startup", "", "weigh"): 1.5,
 }
-"""What was set out to be reached: times faster, share of the peak, or seconds."""
+"""What was set out to be reached: times faster, share of the peak, bytes, or seconds."""
+COUNTED = (
+    "Counted is what the model asks for: every frozen weight of every layer for every token, twice forward and twice "
+    "backward. Featherweight does less than that: of the last layer it computes what the head reads, and no gradient "
+    "goes below the lowest adapter. So the products that are really done take a smaller share, and the most that can "
+    "be had is somewhat above 100%."
+)
 INTRODUCTION = """# Speed
 
 Made by `python benchmarks/tables.py` from the files in `benchmarks/results`; change those, not this page. Every
@@ -112,7 +119,8 @@ def training(record: Record) -> str:
         rows.append([
             f"{who['label']} ({who['note']})", spread(figures["samples_per_second"]),
             spread(figures["times_faster"], "×"), f"{aim:g}×" if aim else "", seconds if watched else "",
-            spread(_percent(figures["accuracy"]), "%", 1) if watched else "", gigabytes(figures),
+            spread(_percent(figures["accuracy"]), "%", 1) if watched else "",
+            gigabytes(figures, AIMS.get(("memory", record["settings"]["backbone"], name))),
             spread(_percent(figures["padding_share"]), "%", 1),
         ])  # fmt: skip
     pairs = record.get("comparison", {}) if watched else {}
@@ -123,7 +131,7 @@ def training(record: Record) -> str:
 def prediction(record: Record) -> str:
     """Ways to predict by speed, latency and agreement."""
     head = ["", "samples/s", "Featherweight is", "aimed at", "one text, p50 ms", "p99 ms", "same labels"]
-    head += ["its probability differs by at most", _memory(record)]
+    head += ["where they agree, its probability differs by at most", _memory(record)]
     rows = []
     for name, figures in record["summary"].items():
         who = record["contestants"][name]
@@ -154,7 +162,7 @@ def limit(record: Record) -> str:
         share = spread(_percent(figures["share"]), "%", 0)
         rows.append([job, f"{sums[f'{job}_flops_a_token']:,}", *rates, share, f"{aim:.0%}" if aim else ""])
     text = table(head, rows)
-    text += f"\n\nComputed in {precision}; {sums['linear_weights']:,} frozen weights in linear layers."
+    text += f"\n\nComputed in {precision}; {sums['linear_weights']:,} frozen weights in linear layers. {COUNTED}"
     found = record.get("profile")
     top = found[:12] if isinstance(found, list) else []
     operations = [[f"`{row['operation']}`", f"{row['share']:.1%}", f"{row['calls']:,}"] for row in top]
@@ -251,10 +259,11 @@ def spread(figures: dict[str, Any] | None, unit: str = "", digits: int | None = 
     return text
 
 
-def gigabytes(figures: dict[str, Any]) -> str:
-    """Peak memory in GB: the device's where one was used, else the process's."""
+def gigabytes(figures: dict[str, Any], aim: float | None = None) -> str:
+    """Peak memory in GB: the device's where one was used, else the process's; with the bytes aimed at."""
     peak = figures.get("device_memory_bytes") or figures.get("peak_memory_bytes")
-    return f"{peak['median'] / 1e9:.2f} GB" if peak else ""
+    aimed = f" (aimed at {aim / 1e9:g})" if aim else ""
+    return f"{peak['median'] / 1e9:.2f} GB{aimed}" if peak else ""
 
 
 def _memory(record: Record) -> str:
@@ -275,8 +284,13 @@ def footnote(record: Record) -> str:
         f"<sub>{record['name']}: {machine['processor']}, {machine['cores']} cores "
         f"({', '.join(machine['instructions'])}){device}, load {machine['load_before']} before; {versions}"
         f"{'; ' + shell if shell else ''}; data {data['name']}{': ' + data_words if data_words else ''}; "
-        f"seeds {_plain(record['seeds'])}; {settings}; commit {record.get('commit')}; {record['date'][:10]}.</sub>"
+        f"seeds {_plain(record['seeds'])}; {settings}{_command(record)}; "
+        f"commit {record.get('commit')}; {record['date'][:10]}.</sub>"
     )
+
+
+def _command(record: Record) -> str:
+    return f"; made by `{record['command']}`" if "command" in record else ""
 
 
 def _comparison(record: Record, name: str, pair: dict[str, Any]) -> str:

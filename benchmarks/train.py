@@ -52,7 +52,7 @@ def contestants(options: argparse.Namespace, device: str) -> list[Contestant]:
         Contestant("trainer", "Trainer + PEFT, defaults", "trainer.py", note="fp32, batches of 32 in random order"),
         Contestant("tuned", "Trainer + PEFT, tuned", "trainer.py",
                    {"half": half, "grouped": True, "batch_size": options.tuned_batch},
-                   note=f"{half or 'fp32'}, grouped by length, batches of {options.tuned_batch}"),
+                   note=f"{half or 'fp32'}, grouped by length as in a long run, batches of {options.tuned_batch}"),
         Contestant("setfit", "SetFit", "setfit_pairs.py", {"setfit_rows": options.setfit_rows, "setfit_batch": 16},
                    python=options.peers, note=f"pairs from {options.setfit_rows} rows, each in two"),
         Contestant("full", "Trainer, all weights", "trainer.py",

@@ -12,7 +12,8 @@ from torch.nn import functional
 from featherweight.model.adapter import build_network
 from featherweight.model.backbones import resolve_backbone
 from featherweight.model.engine import Engine, autocast, settle
-from featherweight.model.lean_functions import AdaptedLinear, Attention, Dropout, dropped, kept
+from featherweight.model.lean import lean_hindrance
+from featherweight.model.lean_functions import AdaptedLinear, Attention, Dropout, FrozenLinear, dropped, kept
 from featherweight.model.network import Network
 from featherweight.model.packing import FrozenMatrix
 
@@ -101,7 +102,7 @@ def test_frozen_matrices_are_stored_once_and_trained_tensors_stay_fp32(tiny_reci
 ])  # fmt: skip
 def test_what_the_lean_pass_cannot_do_runs_on_transformers(tiny_recipe: Any, family: str, sections: Any) -> None:
     network = network_for(tiny_recipe(family, **sections), replace(PLAIN, lean=True))
-    assert network.lean is None
+    assert network.lean is None and lean_hindrance(network).startswith("not ")
     assert network(*batch(True)[:2]).shape == (4, 3)
 
 
@@ -149,6 +150,26 @@ def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd() -> None:
     ]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_two_adapters_on_one_input_draw_their_dropouts_apart(tiny_recipe: Any) -> None:
+    """As in PEFT: with one mask for both, query and value would always lose the same elements."""
+    network = network_for(tiny_recipe("bert", adapter={"dropout": 0.5}), replace(PLAIN, lean=True)).train()
+    block = network.lean._layers[0].joined
+    (down, up, _, _), (other_down, other_up, _, start) = block._adapters
+    for tensor, other in ((down, other_down), (up, other_up)):
+        tensor.data.normal_(generator=torch.Generator().manual_seed(1))
+        other.data.copy_(tensor.data)
+    x = torch.randn(5, down.shape[1], generator=torch.Generator().manual_seed(2))
+    plain = FrozenLinear.apply(x, block.matrix, block.bias())
+    torch.manual_seed(0)
+    shares = torch.stack([block(x) - plain for _ in range(400)]).detach()
+    size = up.shape[0]
+    query, value = shares[..., :size], shares[..., start : start + size]
+    assert not torch.equal(query, value)
+    assert shares[..., size:start].abs().max() < 1e-5
+    calm = (network.eval() and block(x) - plain)[:, :size].detach()
+    torch.testing.assert_close(query.mean(0), calm, atol=0.25 * float(calm.abs().max()), rtol=0)
 
 
 @pytest.mark.parametrize("family", LEAN)

@@ -201,7 +201,6 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
 
     if prepared.recipe.training.trackers and prepared.accelerator.is_main_process:
         listeners = [*listeners, TrackerListener(prepared.accelerator, prepared.recipe)]
-    engine = prepared.engine
     with stop_on_signals() as signalled:
         job = Job(
             prepared.recipe,
@@ -214,7 +213,7 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
             folder,
             listeners,
             signalled,
-            notes=[f"{engine.precision} on {engine.device}: {engine.reason}", *prepared.splits.warnings],
+            notes=[_engine_in_words(prepared), *prepared.splits.warnings],
             rows=prepared.splits.train,
         )
         state = fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
@@ -222,6 +221,19 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
         # Each run has its own record there; the processes go on together, so nothing else ends here.
         tracker.finish()
     return state
+
+
+def _engine_in_words(prepared: Prepared) -> str:
+    """Precision and device, why, and which forward pass computes; on a GPU it is always transformers' own."""
+    from featherweight.model.lean import lean_hindrance
+
+    engine, network = prepared.engine, prepared.network
+    words = f"{engine.precision} on {engine.device}: {engine.reason}"
+    if engine.device != "cpu":
+        return words
+    if network.lean is not None:
+        return f"{words}; lean forward and backward pass"
+    return f"{words}; transformers' own forward pass (the lean one is {lean_hindrance(network) or 'switched off'})"
 
 
 def _write_beginnings(prepared: Prepared, folder: Path, started: datetime) -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -45,9 +46,9 @@ class Encoded:
     states: KeptStates | None = None
     """What the frozen layers make of the texts, where that is kept."""
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each text."""
+        """Tokens of each text; asked for at every step, so counted once."""
         return np.diff(self.offsets)
 
     def __len__(self) -> int:

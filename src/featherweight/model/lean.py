@@ -82,7 +82,17 @@ class AdaptedBlock:
         if not self._adapters:
             return FrozenLinear.apply(x, self.matrix, self.bias())
         p = self._dropout if self._modules[0].training else 0.0
+        if p and len(self._adapters) > 1:
+            return self._each_with_its_own_dropout(x, p)
         return AdaptedLinear.apply(x, self.matrix, self.bias(), *self.matrices(), kept(x, p) if p else None, p)
+
+    def _each_with_its_own_dropout(self, x: Tensor, p: float) -> Tensor:
+        """The same with a mask for each adapter, as PEFT has it: query and value do not lose the same elements."""
+        result = FrozenLinear.apply(x, self.matrix, self.bias())
+        for down, up, scale, start in self._adapters:
+            small = functional.linear(_dropped(x, p), down.to(self._dtype))
+            result[:, start : start + up.shape[0]] += functional.linear(small, (scale * up).to(self._dtype))
+        return result
 
 
 @dataclass
@@ -188,15 +198,23 @@ class LeanEncoder:
 
 def lean_encoder(network: Network, dtype: torch.dtype) -> LeanEncoder | None:
     """The lean pass for ``network``; None where the encoder or the adapter needs transformers' own one."""
-    encoder, architecture = network.plain_encoder(), network.architecture
-    config = encoder.config
-    activation = getattr(config, "hidden_act", getattr(config, "activation", None))
-    if architecture.model_type not in _NORMS or activation != "gelu" or not _all_biases(architecture):
+    if lean_hindrance(network):
         return None
-    for module in encoder.modules():
-        if getattr(module, "use_dora", {}).get("default"):
-            return None
-    return LeanEncoder(encoder, architecture, dtype)
+    return LeanEncoder(network.plain_encoder(), network.architecture, dtype)
+
+
+def lean_hindrance(network: Network) -> str | None:
+    """Why the lean pass does not do for ``network``, in words; None where it does."""
+    encoder, architecture = network.plain_encoder(), network.architecture
+    activation = getattr(encoder.config, "hidden_act", getattr(encoder.config, "activation", None))
+    if architecture.model_type not in _NORMS:
+        return f"not for {architecture.model_type}"
+    if activation != "gelu":
+        return f"not with {activation}"
+    if not _all_biases(architecture):
+        return "not without biases"
+    dora = any(getattr(module, "use_dora", {}).get("default") for module in encoder.modules())
+    return "not with DoRA" if dora else None
 
 
 def _all_biases(architecture: Architecture) -> bool:
