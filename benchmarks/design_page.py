@@ -12,6 +12,8 @@ from featherweight.errors import UserError
 from featherweight.run import write_whole
 
 Record = dict[str, Any]
+ON = "-on-"
+"""Before the name of another machine in a result's name: train-minilm-speed-on-zen4."""
 AGAINST = [
     ("training", "train", "-speed", "trainer", "Trainer's defaults"),
     ("training", "train", "-speed", "tuned", "Trainer, tuned"),
@@ -44,14 +46,16 @@ def write_aims(
 
 def _aims_of(record: Record, records: Sequence[Record], aims: dict[tuple[str, str, str], float]) -> list[list[str]]:
     backbone, rows = record["settings"]["backbone"], []
+    _, on, machine = record.get("name", "").partition(ON)
     for job, contest, ending, other, label in AGAINST:
-        found = next((one for one in records if one.get("name") == f"{contest}-{backbone}{ending}"), None)
+        name = f"{contest}-{backbone}{ending}{on}{machine}"
+        found = next((one for one in records if one.get("name") == name), None)
         aim = aims.get((contest, backbone, other))
         times = found and found["summary"].get(other, {}).get("times_faster")
         if not aim or not times:
             continue
         share, ratio = record["summary"][job]["share"]["median"], times["median"]
-        what = f"{job}, {backbone}, against {label}"
+        what = f"{job}, {backbone}, against {label}" + (f", on {machine}" if machine else "")
         rows.append([what, f"{ratio:.1f}×", f"{share:.0%}", f"{aim:g}×", f"{share * aim / ratio:.0%}"])
     return rows
 

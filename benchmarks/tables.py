@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import charts
+import design_page
 from jobs import without_tracebacks
 from recording import RESULTS, load_all
 
@@ -56,7 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="where results/speed.md and images go (default: docs)")
     options = parser.parse_args(arguments)
 
-    import design_page
     import reliability_page  # which takes its tables from here
 
     records = load_all(options.results)
@@ -99,8 +99,10 @@ def title(record: Record) -> str:
         "startup": "Start", "changes": "What each decision brings", "prefix": "Kept states of frozen layers",
         "gpu-train": "Training on a GPU", "gpu-predict": "Prediction on a GPU",
     }[record["benchmark"]]  # fmt: skip
-    speed_only = " (speed)" if record["name"].endswith("-speed") else ""
-    return kind if record["benchmark"] == "startup" else f"{kind}: {backbone}{speed_only}"
+    what, _, machine = record["name"].partition(design_page.ON)
+    speed_only = " (speed)" if what.endswith("-speed") else ""
+    where = f", on {machine}" if machine else ""
+    return f"{kind}{where}" if record["benchmark"] == "startup" else f"{kind}: {backbone}{speed_only}{where}"
 
 
 def training(record: Record) -> str:

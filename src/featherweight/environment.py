@@ -27,14 +27,19 @@ def versions() -> dict[str, str]:
 
 
 def processor_name() -> str:
-    """The processor's own name, as the system tells it."""
-    try:
+    """The processor's own name as the system tells it, with family and model where Linux lists them.
+
+    Virtual machines cut the name short, and two generations of one name differ in speed and in a result's last digits.
+    """
+    found: dict[str, str] = {}
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+            key, _, value = line.partition(":")
+            found.setdefault(key.strip(), value.strip())
+    if "model name" not in found:
+        return platform.processor() or platform.machine()
+    numbers = [f"{key.split()[-1]} {found[key]}" for key in ("cpu family", "model") if key in found]
+    return f"{found['model name']} ({', '.join(numbers)})" if numbers else found["model name"]
 
 
 def peak_memory_bytes() -> int:
