@@ -181,6 +181,27 @@ class TestPage:
         assert rows == ["| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |"]
         assert write([contest], page, tables.AIMS, tables.table) is None
 
+    def test_an_aim_takes_ratio_and_share_from_one_machine(self, load: Load, tmp_path: Path) -> None:
+        page = tmp_path / "speed.md"
+        page.write_text("<!-- aims -->\n<!-- end of aims -->\n", "utf-8")
+        records = []
+        for ending, share, ratio in (("", 0.7, 7.0), ("-on-zen4", 0.8, 4.0)):
+            limit = a_record(load, "limit", f"limit-mpnet{ending}", settings={"backbone": "mpnet"})
+            limit["summary"] = {"training": {"share": a_spread(share)}}
+            contest = a_record(load, "train", f"train-mpnet-speed{ending}", settings={"backbone": "mpnet"})
+            contest["summary"] = {"trainer": {"times_faster": a_spread(ratio)}}
+            records += [limit, contest]
+        tables = load("tables")
+        load("design_page").write_aims(records, page, tables.AIMS, tables.table)
+        rows = [line for line in page.read_text("utf-8").splitlines() if "training" in line]
+        assert rows == [
+            "| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |",
+            "| training, mpnet, against Trainer's defaults, on zen4 | 4.0× | 80% | 16× | 320% |",
+        ]
+        assert tables.title(records[-1]) == "Training: mpnet (speed), on zen4"
+        # One machine's share says nothing about another one's ratio.
+        assert load("design_page").write_aims([records[0], records[3]], page, tables.AIMS, tables.table) is None
+
     def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
         page = load("tables").write_page([{"name": "something else"}], tmp_path)
         assert "something else" not in page.read_text("utf-8")

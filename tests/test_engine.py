@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from featherweight import environment
 from featherweight.errors import UserError
 from featherweight.model import engine
 from featherweight.model.engine import Engine, choose_engine, settle
@@ -38,6 +39,21 @@ def test_without_the_instructions_nothing_is_tried(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(engine, "processor_flags", set)
     monkeypatch.delattr(engine, "bf16_gain")
     assert choose_engine("auto", "cpu").precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        ("model name : EPYC\ncpu family : 26\nmodel : 17\nmodel name : other\n", "EPYC (family 26, model 17)"),
+        ("model name : Some ARM core\n", "Some ARM core"),
+    ],
+)
+def test_two_generations_of_a_processor_have_two_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: str, name: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(lines)
+    monkeypatch.setattr(environment, "Path", lambda path: tmp_path / Path(path).name)
+    assert environment.processor_name() == name
 
 
 def test_what_the_recipe_says_stands() -> None:
