@@ -209,6 +209,12 @@ class TestPage:
 
 @pytest.mark.slow
 class TestWholeBenchmarks:
+    def test_a_changed_engine_trains(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        only = "lean,unpacked"
+        record = whole(tmp_path, "changes", tiny_backbones["bert"], "--steps", "2", "--only", only)
+        assert {run["contestant"] for run in record["runs"]} == {"shipped", *only.split(",")}
+        assert not [run for run in record["runs"] if "failed" in run]
+
     def test_training_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
         record = whole(
             tmp_path, "train", tiny_backbones["bert"], "--steps", "2", "--only", "trainer,tuned,featherweight"
