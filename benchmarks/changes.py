@@ -4,7 +4,7 @@
     python benchmarks/changes.py --only lean,pieces
 
 Each change was given a prediction before it was measured; both are in the result, and ``tables.py`` brings them into
-docs/design/speed.md.
+docs/design/speed.md. Several processes are scale.py's to measure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class Change:
     """What was expected of it before it was measured: the speed against the shipped engine's."""
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    processes: int = 1
 
 
 CHANGES = (
@@ -61,8 +60,6 @@ CHANGES = (
            environment={"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}),
     Change("collate", "each batch made ready twice", "0.995: a batch is ready in well under a millisecond",
            {"change": "slow_collate"}),
-    Change("processes", "two processes of one thread each", "1.0 to 1.1: no barriers, two copies of everything",
-           processes=2),
     Change("compiled", "torch.compile, compile time counted", "below 0.5 over so few steps, 1.0 after it",
            {"change": "compiled"}),
 )  # fmt: skip
@@ -86,7 +83,7 @@ def contestants(only: str | None) -> list[Contestant]:
     shipped = Contestant(SHIPPED, "as shipped", "changed_run.py", {"warm_up": 3})
     changed = [
         Contestant(change.name, change.label, "changed_run.py", {"warm_up": 3, **change.settings},
-                   note=change.predicted, processes=change.processes, environment=change.environment)
+                   note=change.predicted, environment=change.environment)
         for change in CHANGES
     ]  # fmt: skip
     return [shipped, *select(changed, only)]
