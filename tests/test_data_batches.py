@@ -13,6 +13,7 @@ from featherweight.data.batches import (
     batches_in_epoch,
     collate,
     epoch_batches,
+    even_batches,
     padding_share,
     sorted_batches,
 )
@@ -58,6 +59,22 @@ def test_sorted_batches_have_every_row_once_longest_first(lengths: NDArray[np.in
     require_limits(lengths, batches, size, tokens)
     in_order = lengths[np.concatenate(batches)]
     assert (np.diff(in_order) <= 0).all()
+
+
+@settings(deadline=None)
+@given(LENGTHS, TOKENS)
+def test_even_batches_are_as_few_and_as_long_or_the_sorted_ones(lengths: NDArray[np.int64], tokens: int) -> None:
+    full, even = (make(lengths, batch_tokens=tokens) for make in (sorted_batches, even_batches))
+    require_limits(lengths, even, len(lengths), tokens)
+    assert len(even) == len(full)
+    sizes = {len(rows) for rows in even}
+    assert max(sizes) - min(sizes) <= 1 or [rows.tolist() for rows in even] == [rows.tolist() for rows in full]
+
+
+def test_a_batch_that_is_a_little_too_long_is_halved() -> None:
+    lengths = np.full(32, 50)
+    assert [len(rows) for rows in sorted_batches(lengths, batch_tokens=1536)] == [2, 30]
+    assert [len(rows) for rows in even_batches(lengths, batch_tokens=1536)] == [16, 16]
 
 
 def test_epochs_and_seeds_differ_in_order_and_in_company() -> None:

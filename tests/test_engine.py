@@ -96,16 +96,29 @@ def test_wide_layers_get_smaller_pieces(device: str, hidden: int, tokens: int) -
     assert Engine("cuda", "fp32", "").training_piece(hidden) > 10**15
 
 
-@pytest.mark.parametrize(("name", "ours"), [("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128"), ("LRU_CACHE_CAPACITY", "16")])
-def test_a_users_own_memory_settings_stand(name: str, ours: str) -> None:
-    show = "import os; from featherweight.model.engine import bound_memory as b; b(); print(os.environ[%r])"
-    printed = {}
+@pytest.mark.parametrize(("flags", "ours"), [({"avx512_bf16"}, ("128", "16")), ({"amx_bf16"}, ("512", "64"))])
+def test_what_is_compiled_is_kept_where_compiling_is_dear(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], ours: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(engine, "processor_flags", lambda: flags)
+    names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
     for given in (None, "7"):
-        surroundings = {key: value for key, value in os.environ.items() if key != name}
-        surroundings |= {name: given} if given else {}
-        done = subprocess.run([sys.executable, "-c", show % name], capture_output=True, text=True, env=surroundings)
-        printed[given] = done.stdout.strip()
-    assert printed == {None: ours, "7": "7"}
+        surroundings = {name: given for name in names if given}
+        monkeypatch.setattr(os, "environ", surroundings)
+        engine.bound_memory()
+        assert tuple(surroundings[name] for name in names) == ((given, given) if given else ours)
+
+
+@pytest.mark.parametrize(("flags", "precision", "filled"), [
+    ({"amx_bf16"}, "bf16", True),
+    ({"amx_bf16"}, "fp32", False),
+    ({"avx512_bf16"}, "bf16", False),
+])  # fmt: skip
+def test_products_share_their_shapes_where_compiling_is_dear(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], precision: str, filled: bool
+) -> None:
+    monkeypatch.setattr(engine, "processor_flags", lambda: flags)
+    assert Engine("cpu", precision, "").fill_up is filled
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at the memory as Linux tells it")
@@ -117,13 +130,14 @@ def test_memory_does_not_grow_with_every_new_batch_shape() -> None:
 GROWTH = """
 from pathlib import Path
 import torch
-from featherweight.model.engine import bound_memory, return_memory
-bound_memory()
+from featherweight.model import engine
+engine.processor_flags = lambda: set()
+engine.bound_memory()
 from featherweight.model.packing import FrozenMatrix
 torch.set_num_threads(1)
 matrices = [FrozenMatrix(torch.randn(384, 384)) for _ in range(3)]
 def resident():
-    return_memory()
+    engine.return_memory()
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 def work(lengths):
     for length in lengths:

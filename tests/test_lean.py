@@ -14,6 +14,7 @@ from featherweight.model.backbones import resolve_backbone
 from featherweight.model.engine import Engine, autocast, settle
 from featherweight.model.lean import lean_hindrance
 from featherweight.model.lean_functions import AdaptedLinear, Attention, Dropout, FrozenLinear, dropped, kept
+from featherweight.model.merged import drop_gradients
 from featherweight.model.network import Network
 from featherweight.model.packing import FrozenMatrix
 
@@ -76,6 +77,37 @@ def test_logits_and_gradients_agree(tiny_recipe: Any, family: str, adapter: dict
 
 
 @pytest.mark.parametrize("family", LEAN)
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+@pytest.mark.parametrize("merged", [False, True])
+def test_rows_that_fill_up_a_product_change_nothing(
+    tiny_recipe: Any, monkeypatch: pytest.MonkeyPatch, family: str, pooling: str, merged: bool
+) -> None:
+    adapter = {"head": "linear", "pooling": pooling, "lora": [{"roles": ALL_ROLES, "rank": 3}], "bias": "all"}
+    recipe = tiny_recipe(family, adapter=adapter)
+    rows: list[int] = []
+    times = FrozenMatrix.times
+    monkeypatch.setattr(FrozenMatrix, "times", lambda self, x, *rest: rows.append(len(x)) or times(self, x, *rest))
+    found = []
+    for fill_up in (False, True):
+        monkeypatch.setattr(Engine, "fill_up", fill_up)
+        network = network_for(recipe, replace(PLAIN, lean=True))
+        rows.clear()
+        if merged:
+            drop_gradients(network)
+            ids, mask, _ = batch(True)
+            with torch.inference_mode():
+                found.append({"logits": network(ids, mask)})
+        else:
+            found.append(logits_and_gradients(network, PLAIN, True))
+        # 4 texts of 9 tokens; after the last layer's keys and values, the first tokens alone may be read.
+        assert max(rows) == (48 if fill_up else 36)
+    for name in found[0]:
+        torch.testing.assert_close(
+            found[1][name], found[0][name], rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("family", LEAN)
 def test_bf16_stays_within_its_rounding(tiny_recipe: Any, family: str) -> None:
     recipe = tiny_recipe(family, adapter=ADAPTERS[0])
     exact = logits_and_gradients(network_for(recipe, PLAIN), PLAIN, True)["logits"]
@@ -127,7 +159,7 @@ def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd() -> None:
     def lean() -> list[torch.Tensor]:
         torch.manual_seed(1)
         linear = AdaptedLinear.apply(x, FrozenMatrix(weight.detach()), bias, down, up, kept(x, 0.3), 0.3)
-        return [linear, Attention.apply(qkv, 2, 2, None, 0.3), Dropout.apply(x, 0.3)]
+        return [linear, Attention.apply(qkv, 2, (2, 3), None, 0.3), Dropout.apply(x, 0.3)]
 
     def plain() -> list[torch.Tensor]:
         torch.manual_seed(1)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from featherweight.model import packing
 from featherweight.model.lean_functions import AdaptedLinear, FrozenLinear
-from featherweight.model.packing import FrozenMatrix
+from featherweight.model.packing import FrozenMatrix, filled_up
 
 CLOSE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
 
@@ -70,3 +70,12 @@ def test_no_gradient_is_computed_where_none_is_wanted(monkeypatch: pytest.Monkey
     bias = torch.zeros(5, requires_grad=True)
     FrozenLinear.apply(drawn(6, 8), matrix, bias).sum().backward()
     torch.testing.assert_close(bias.grad, torch.full((5,), 6.0))
+
+
+def test_few_numbers_of_rows_serve_all_batches() -> None:
+    rows = {tokens: len(filled_up(torch.ones(tokens, 2))) for tokens in range(1, 4097)}
+    assert all(0 <= filled - tokens < max(16, tokens / 8 + 1) for tokens, filled in rows.items())
+    assert len({filled for tokens, filled in rows.items() if 1024 < tokens <= 2048}) == 8
+    assert rows[2048] == 2048 and rows[1472] == 1536 and rows[5] == 16
+    x = filled_up(drawn(37, 3))
+    assert torch.equal(x[:37], drawn(37, 3)) and not x[37:].any()

@@ -16,6 +16,7 @@ from featherweight_run import solve as train_as_shipped
 from measuring import Job, answer
 
 from featherweight import verification
+from featherweight.data.batches import sorted_batches
 from featherweight.model import engine, packing
 from featherweight.model.network import Network
 from featherweight.training import loop, order
@@ -59,6 +60,16 @@ def whole_batches() -> None:
     engine.Engine.piece_tokens = property(lambda self: 10**9)  # type: ignore[assignment]
 
 
+def every_number_of_rows() -> None:
+    """Products have as many rows as the batch has tokens, so that each new number is compiled for."""
+    engine.Engine.fill_up = False  # type: ignore[assignment]
+
+
+def full_pieces() -> None:
+    """A batch that is too long for one piece becomes full pieces and a rest, not equal ones."""
+    loop.even_batches = sorted_batches
+
+
 def small_pieces() -> None:
     """Batches go through the network in pieces of half as many tokens."""
     engine.Engine.piece_tokens = property(lambda self: 1024)  # type: ignore[assignment]
@@ -100,6 +111,8 @@ CHANGES: dict[str, Callable[[], None]] = {
         frozen_in_fp32,
         random_order,
         whole_batches,
+        every_number_of_rows,
+        full_pieces,
         small_pieces,
         compiled,
         as_glibc_likes,

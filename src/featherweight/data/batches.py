@@ -20,6 +20,7 @@ __all__ = [
     "collate",
     "encode",
     "epoch_batches",
+    "even_batches",
     "padding_share",
     "sorted_batches",
 ]
@@ -93,6 +94,19 @@ def sorted_batches(lengths: NDArray[np.int64], *, batch_tokens: int, batch_size:
     ascending = np.argsort(lengths, kind="stable")
     cuts = _cuts(lengths[ascending], np.array([0, len(lengths)]), batch_size, batch_tokens)
     return [rows[::-1].copy() for rows in reversed(np.split(ascending, cuts[1:-1]))]
+
+
+def even_batches(lengths: NDArray[np.int64], *, batch_tokens: int) -> list[NDArray[np.int64]]:
+    """As few batches as `sorted_batches` makes, of equally many rows (one more or less) where they fit so.
+
+    A full batch and a small rest take longer than two halves.
+    """
+    full = sorted_batches(lengths, batch_tokens=batch_tokens)
+    if len(full) < 2:
+        return full
+    even = np.array_split(np.concatenate(full), len(full))
+    fit = all(len(rows) * int(lengths[rows].max()) <= batch_tokens for rows in even)
+    return even if fit else full
 
 
 def padding_share(lengths: NDArray[np.int64], batches: list[NDArray[np.int64]]) -> float:

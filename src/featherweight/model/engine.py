@@ -52,6 +52,11 @@ class Engine:
         return self.piece_tokens if hidden <= 512 else self.piece_tokens * 3 // 4
 
     @property
+    def fill_up(self) -> bool:
+        """Whether products get numbers of rows that many batches share: where compiling one takes longer than it."""
+        return self.precision == "bf16" and "amx_bf16" in processor_flags()
+
+    @property
     def dtype(self) -> torch.dtype:
         """Type in which the encoder computes and its frozen matrices are stored."""
         return _DTYPES[self.precision]
@@ -109,10 +114,12 @@ def bound_memory() -> None:
     """Keep a training's memory from growing with every new batch shape; call it before the first matrix product.
 
     oneDNN keeps what it compiled for 1,024 shapes, up to a megabyte each, and PyTorch keeps as many for each kind of
-    product beside it; a few steps' worth is as fast. What a user has set in the environment stands.
+    product beside it; a few steps' worth is as fast, but for tiles (AMX), where compiling takes far longer. What a user
+    has set in the environment stands.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
-    os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
+    tiles = "amx_bf16" in processor_flags()
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512" if tiles else "128")
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "64" if tiles else "16")
 
 
 def return_memory() -> None:
@@ -148,7 +155,8 @@ def settle(network: Network, engine: Engine) -> None:
         if not parameter.requires_grad:
             # A copy of the small ones too: one view is enough to keep the whole weight file mapped.
             parameter.data = parameter.data.to(engine.dtype if parameter.ndim > 1 else parameter.dtype, copy=True)
-    network.lean = lean_encoder(network, engine.dtype) if engine.device == "cpu" and engine.lean else None
+    there = engine.device == "cpu" and engine.lean
+    network.lean = lean_encoder(network, engine.dtype, fill_up=engine.fill_up) if there else None
 
 
 def autocast(engine: Engine) -> torch.autocast:

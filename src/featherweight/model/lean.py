@@ -25,7 +25,7 @@ from featherweight.model.lean_functions import (
     merge_heads,
     probabilities,
 )
-from featherweight.model.packing import FrozenMatrix
+from featherweight.model.packing import FrozenMatrix, filled_up
 from featherweight.model.prefix import frozen_layers
 
 if TYPE_CHECKING:
@@ -108,15 +108,16 @@ class LeanLayer:
     dropouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Of attention's probabilities, of its output, and of the MLP's output; while training."""
 
-    def __call__(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
-        """Hidden states [tokens, hidden] after this layer."""
-        context = Attention.apply(self.joined(x), self.heads, batch, added, self._dropouts()[0])
+    def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
+        """Hidden states [rows, hidden] after this layer; ``shape`` is the batch's, rows beyond it are nobody's."""
+        context = Attention.apply(self.joined(x), self.heads, shape, added, self._dropouts()[0])
         return self._rest(x, context)
 
-    def first_tokens(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
+    def first_tokens(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
         """The same for each text's first token alone, [batch, hidden]; keys and values still come from all tokens."""
-        joined = self.joined(x)
-        length, size = x.shape[0] // batch, x.shape[1] // self.heads
+        batch, length = shape
+        joined, x = self.joined(x)[: batch * length], x[: batch * length]
+        size = x.shape[1] // self.heads
         split = joined.view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
         query, key, value = (part.reshape(batch * self.heads, -1, size) for part in (split[0][:, :, :1], *split[1:]))
         share = probabilities(query, key, None if added is None else added[:, :1])
@@ -136,9 +137,10 @@ class LeanLayer:
 class LeanEncoder:
     """The encoder of a network, read from transformers' modules; trained tensors are the modules' own."""
 
-    def __init__(self, encoder: Any, architecture: Architecture, dtype: torch.dtype) -> None:
+    def __init__(self, encoder: Any, architecture: Architecture, dtype: torch.dtype, *, fill_up: bool = False) -> None:
         self._encoder = encoder
         self._dtype = dtype
+        self._fill_up = fill_up
         heads = encoder.config.num_attention_heads
         # ELECTRA's embeddings may be narrower than its layers.
         project = getattr(encoder, "embeddings_project", None)
@@ -154,14 +156,16 @@ class LeanEncoder:
 
         With ``states``, which ``lower`` gave, the frozen layers are not computed again.
         """
-        batch, length = input_ids.shape
+        shape = batch, length = (input_ids.shape[0], input_ids.shape[1])
         added = self._added(attention_mask)
         if states is None:
-            x = self._through(self._embedded(input_ids), batch, added, 0, len(self._layers) - 1)
+            x = self._through(self._embedded(input_ids), shape, added, 0, len(self._layers) - 1)
         else:
-            x = self._through(states.reshape(batch * length, -1), batch, added, self.frozen, len(self._layers) - 1)
-        last = self._layers[-1].first_tokens if first_only else self._layers[-1]
-        return last(x, batch, added).view(batch, -1, x.shape[1])
+            x = self._filled(states.reshape(batch * length, -1))
+            x = self._through(x, shape, added, self.frozen, len(self._layers) - 1)
+        if first_only:
+            return self._layers[-1].first_tokens(x, shape, added).view(batch, 1, -1)
+        return self._layers[-1](x, shape, added)[: batch * length].view(batch, length, -1)
 
     def replace_layers(self, make: Callable[[LeanLayer], LeanLayer]) -> None:
         """Put what ``make`` makes of each layer into its place."""
@@ -169,17 +173,20 @@ class LeanEncoder:
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """States [batch, t, hidden] that the frozen layers give to the lowest trained one."""
-        batch = len(input_ids)
-        x = self._through(self._embedded(input_ids), batch, self._added(attention_mask), 0, self.frozen)
-        return x.view(batch, -1, x.shape[1])
+        shape = batch, length = (input_ids.shape[0], input_ids.shape[1])
+        x = self._through(self._embedded(input_ids), shape, self._added(attention_mask), 0, self.frozen)
+        return x[: batch * length].view(batch, length, -1)
 
     def _embedded(self, input_ids: Tensor) -> Tensor:
-        x = self._encoder.embeddings(input_ids).flatten(0, 1).to(self._dtype)
+        x = self._filled(self._encoder.embeddings(input_ids).flatten(0, 1).to(self._dtype))
         return self._project(x) if self._project else x
 
-    def _through(self, x: Tensor, batch: int, added: Tensor | None, first: int, end: int) -> Tensor:
+    def _filled(self, x: Tensor) -> Tensor:
+        return filled_up(x) if self._fill_up else x
+
+    def _through(self, x: Tensor, shape: tuple[int, int], added: Tensor | None, first: int, end: int) -> Tensor:
         for layer in self._layers[first:end]:
-            x = layer(x, batch, added)
+            x = layer(x, shape, added)
         return x
 
     def _added(self, attention_mask: Tensor) -> Tensor | None:
@@ -196,11 +203,14 @@ class LeanEncoder:
         return None if added is None else added.reshape(batch * heads, -1, length)
 
 
-def lean_encoder(network: Network, dtype: torch.dtype) -> LeanEncoder | None:
-    """The lean pass for ``network``; None where the encoder or the adapter needs transformers' own one."""
+def lean_encoder(network: Network, dtype: torch.dtype, *, fill_up: bool = False) -> LeanEncoder | None:
+    """The lean pass for ``network``; None where the encoder or the adapter needs transformers' own one.
+
+    With ``fill_up`` its products get numbers of rows that many batches share.
+    """
     if lean_hindrance(network):
         return None
-    return LeanEncoder(network.plain_encoder(), network.architecture, dtype)
+    return LeanEncoder(network.plain_encoder(), network.architecture, dtype, fill_up=fill_up)
 
 
 def lean_hindrance(network: Network) -> str | None:

@@ -87,21 +87,21 @@ class Attention(torch.autograd.Function):
     """Softmax attention of all heads over one padded batch, on fused query, key and value states."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, heads: int, batch: int, added: Tensor | None, p: float) -> Tensor:
-        """Context [tokens, hidden] from qkv [tokens, 3 * hidden]; ``added`` [batch * heads, 1 or t, t] is a bias.
+    def forward(ctx: Any, qkv: Tensor, heads: int, shape: tuple[int, int], added: Tensor | None, p: float) -> Tensor:
+        """Context [rows, hidden] from qkv [rows, 3 * hidden]; ``added`` [batch * heads, 1 or t, t] is a bias.
 
-        Each probability is dropped with probability ``p``.
+        ``shape`` is the batch's: b texts of t tokens; rows beyond b * t get zeros. Each probability is dropped with
+        probability ``p``.
         """
-        tokens, width = qkv.shape
-        size = width // 3 // heads
-        split = qkv.view(batch, tokens // batch, 3, heads, size).permute(2, 0, 3, 1, 4)
-        query, key, value = split.reshape(3, batch * heads, tokens // batch, size)
+        (batch, length), size = shape, qkv.shape[1] // 3 // heads
+        split = qkv[: batch * length].view(batch, length, 3, heads, size).permute(2, 0, 3, 1, 4)
+        query, key, value = split.reshape(3, batch * heads, length, size)
         share = probabilities(query, key, added)
         keep = kept(share, p) if p else None
         ctx.save_for_backward(query, key, value, share, keep)
-        ctx.shape, ctx.p = (batch, heads), p
+        ctx.shape, ctx.rows, ctx.p = (batch, heads), len(qkv), p
         seen = share if keep is None else dropped(share, keep, p)
-        return merge_heads(torch.bmm(seen, value), batch, heads)
+        return merge_heads(torch.bmm(seen, value), batch, heads, len(qkv))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -110,7 +110,9 @@ class Attention(torch.autograd.Function):
         batch, heads = ctx.shape
         seen = share if keep is None else dropped(share, keep, ctx.p)
         length, size = query.shape[1:]
-        grad = grad.view(batch, length, heads, size).transpose(1, 2).reshape(batch * heads, length, size)
+        grad = (
+            grad[: batch * length].view(batch, length, heads, size).transpose(1, 2).reshape(batch * heads, length, size)
+        )
         grad_share = torch.bmm(grad, value.transpose(1, 2))
         grad_share = grad_share if keep is None else dropped(grad_share, keep, ctx.p)
         grad_scores = torch.ops.aten._softmax_backward_data(grad_share, share, -1, share.dtype)
@@ -119,8 +121,11 @@ class Attention(torch.autograd.Function):
         torch.baddbmm(parts[0], grad_scores, key, beta=0, alpha=scale, out=parts[0])
         torch.baddbmm(parts[1], grad_scores.transpose(1, 2), query, beta=0, alpha=scale, out=parts[1])
         torch.bmm(seen.transpose(1, 2), grad, out=parts[2])
-        whole = parts.view(3, batch, heads, length, size).permute(1, 3, 0, 2, 4)
-        return whole.reshape(batch * length, 3 * heads * size), None, None, None, None
+        whole = grad.new_empty(ctx.rows, 3 * heads * size)
+        whole[batch * length :].zero_()
+        tokens = whole[: batch * length].view(batch, length, 3, heads, size)
+        tokens.copy_(parts.view(3, batch, heads, length, size).permute(1, 3, 0, 2, 4))
+        return whole, None, None, None, None
 
 
 def kept(like: Tensor, p: float) -> Tensor:
@@ -150,7 +155,12 @@ def probabilities(query: Tensor, key: Tensor, added: Tensor | None) -> Tensor:
     return torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
 
 
-def merge_heads(context: Tensor, batch: int, heads: int) -> Tensor:
-    """[batch * heads, t, size] to [batch * t, heads * size]."""
+def merge_heads(context: Tensor, batch: int, heads: int, rows: int | None = None) -> Tensor:
+    """[batch * heads, t, size] to [batch * t, heads * size], or to more rows, which are zeros."""
     length, size = context.shape[1:]
-    return context.view(batch, heads, length, size).transpose(1, 2).reshape(batch * length, heads * size)
+    merged = context.new_empty(rows or batch * length, heads * size)
+    merged[batch * length :].zero_()
+    merged[: batch * length].view(batch, length, heads, size).copy_(
+        context.view(batch, heads, length, size).transpose(1, 2)
+    )
+    return merged

@@ -64,14 +64,15 @@ class ForwardLayer(LeanLayer):
 
     up: ForwardBlock
 
-    def __call__(self, x: Tensor, batch: int, added: Tensor | None) -> Tensor:
-        """Hidden states [tokens, hidden] after this layer."""
+    def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
+        """Hidden states [rows, hidden] after this layer; ``shape`` is the batch's, rows beyond it are nobody's."""
         joined = self.joined(x)
         context = torch.empty_like(x)
-        length = x.shape[0] // batch
+        batch, length = shape
+        context[batch * length :].zero_()
         texts = max(1, _SCORES // (self.heads * length**2))
         for first in range(0, batch, texts):
-            here = slice(first * length, (first + texts) * length)
+            here = slice(first * length, min(first + texts, batch) * length)
             heads = slice(first * self.heads, (first + texts) * self.heads)
             context[here] = self._attend(joined[here], length, None if added is None else added[heads])
         return self._rest(x, context)

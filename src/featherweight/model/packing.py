@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _LOCK = threading.Lock()
+_FEWEST_ROWS = 16  # a tile's height: fewer are not multiplied sooner
 _PACKED_FOR = 1024  # tokens of a product that oneDNN lays the matrix out for; any other number is served as well
 
 
@@ -45,6 +46,17 @@ class FrozenMatrix:
                 if backward not in self._layouts:
                     self._layouts[backward] = _laid_out(self.weight.t().contiguous() if backward else self.weight)
         return self._layouts[backward]
+
+
+def filled_up(x: Tensor) -> Tensor:
+    """``x`` [tokens, width] with rows of zeros below, up to a number of rows that many batches share.
+
+    oneDNN compiles each product anew for every number of rows. On a processor with tiles (AMX) that takes several
+    times as long as the product. There are eight numbers from each power of two to the next, so zeros are some
+    hundredths of all rows.
+    """
+    step = max(_FEWEST_ROWS, 1 << max(0, len(x).bit_length() - 4))
+    return functional.pad(x, (0, 0, 0, -len(x) % step))
 
 
 def can_pack(weight: Tensor) -> bool:

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from featherweight.data.batches import Encoded, collate, sorted_batches
+from featherweight.data.batches import Encoded, collate, even_batches
 from featherweight.data.sources import Rows
 from featherweight.environment import peak_memory_bytes
 from featherweight.model.engine import Engine, return_memory
@@ -214,7 +214,7 @@ def _pieces(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]
     most = job.engine.training_piece(job.network.architecture.hidden)
     for rows in batches:
         mine = rows[job.accelerator.process_index :: job.accelerator.num_processes]
-        cuts = sorted_batches(job.train.lengths[mine], batch_tokens=most)
+        cuts = even_batches(job.train.lengths[mine], batch_tokens=most)
         # A process without a row must still take part in the exchange of gradients; its row counts nothing.
         pieces += [(mine[cut], True) for cut in cuts] or [(rows[:1], False)]
     return pieces
