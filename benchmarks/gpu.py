@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = require_device()
     label = backbone_label(options.backbone)
     chosen = [one for one in train.contestants(options, "cuda") if one.name != "setfit"]
+    chosen = train.select(chosen, options.only)
     path = train.contest(options, chosen, benchmark="gpu-train", name=f"gpu-train-{label}", device="cuda")
     complete(path, {"device_name": device, "t4": t4_room(memory_points(options), options.max_length)})
     options.rows = options.predict_rows

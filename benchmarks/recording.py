@@ -50,8 +50,8 @@ def new_record(
 def command() -> str:
     """The command of this process, its files by their names alone."""
     script, *words = sys.argv
-    line = shlex.join(["python", f"benchmarks/{Path(script).name}", *words])
-    return re.sub(r"(?:/[\w.@+-]+)+/([\w.@+-]+)", r"\1", line)[:_LONGEST_TEXT]
+    words = [Path(word).name if "/" in word else word for word in words]
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *words])[:_LONGEST_TEXT]
 
 
 def machine() -> dict[str, Any]:
