@@ -77,6 +77,11 @@ def test_a_batch_that_is_a_little_too_long_is_halved() -> None:
     assert [len(rows) for rows in even_batches(lengths, batch_tokens=1536)] == [16, 16]
 
 
+def test_a_batch_with_one_long_text_is_not_halved() -> None:
+    lengths = np.array([100, *[50] * 30])
+    assert [len(rows) for rows in even_batches(lengths, batch_tokens=2048)] == [1, 30]
+
+
 def test_epochs_and_seeds_differ_in_order_and_in_company() -> None:
     lengths = news_lengths(20_000)
     limits = {"batch_size": 32, "batch_tokens": 8192}

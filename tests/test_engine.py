@@ -119,6 +119,7 @@ def test_products_share_their_shapes_where_compiling_is_dear(
 ) -> None:
     monkeypatch.setattr(engine, "processor_flags", lambda: flags)
     assert Engine("cpu", precision, "").fill_up is filled
+    assert not Engine("cuda", precision, "").fill_up
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at the memory as Linux tells it")

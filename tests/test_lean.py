@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -76,6 +77,14 @@ def test_logits_and_gradients_agree(tiny_recipe: Any, family: str, adapter: dict
         torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
 
 
+@pytest.fixture
+def unwritten_memory_is_no_number() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)  # which fills what `empty` gives with NaN
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("unwritten_memory_is_no_number")
 @pytest.mark.parametrize("family", LEAN)
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 @pytest.mark.parametrize("merged", [False, True])
@@ -84,9 +93,9 @@ def test_rows_that_fill_up_a_product_change_nothing(
 ) -> None:
     adapter = {"head": "linear", "pooling": pooling, "lora": [{"roles": ALL_ROLES, "rank": 3}], "bias": "all"}
     recipe = tiny_recipe(family, adapter=adapter)
-    rows: list[int] = []
+    rows: set[int] = set()
     times = FrozenMatrix.times
-    monkeypatch.setattr(FrozenMatrix, "times", lambda self, x, *rest: rows.append(len(x)) or times(self, x, *rest))
+    monkeypatch.setattr(FrozenMatrix, "times", lambda self, x, *rest: rows.add(len(x)) or times(self, x, *rest))
     found = []
     for fill_up in (False, True):
         monkeypatch.setattr(Engine, "fill_up", fill_up)
@@ -99,8 +108,8 @@ def test_rows_that_fill_up_a_product_change_nothing(
                 found.append({"logits": network(ids, mask)})
         else:
             found.append(logits_and_gradients(network, PLAIN, True))
-        # 4 texts of 9 tokens; after the last layer's keys and values, the first tokens alone may be read.
-        assert max(rows) == (48 if fill_up else 36)
+        # 4 texts of 9 tokens; of the last layer, a head on the first token needs 4 rows alone.
+        assert rows <= ({48, 16} if fill_up else {36, 4})
     for name in found[0]:
         torch.testing.assert_close(
             found[1][name], found[0][name], rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}"

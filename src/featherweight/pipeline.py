@@ -232,7 +232,8 @@ def _engine_in_words(prepared: Prepared) -> str:
     if engine.device != "cpu":
         return words
     if network.lean is not None:
-        return f"{words}; lean forward and backward pass"
+        shared = ", its products filled up to numbers of rows that batches share" if engine.fill_up else ""
+        return f"{words}; lean forward and backward pass{shared}"
     return f"{words}; transformers' own forward pass (the lean one is {lean_hindrance(network) or 'switched off'})"
 
 

@@ -54,7 +54,7 @@ class Engine:
     @property
     def fill_up(self) -> bool:
         """Whether products get numbers of rows that many batches share: where compiling one takes longer than it."""
-        return self.precision == "bf16" and "amx_bf16" in processor_flags()
+        return (self.device, self.precision) == ("cpu", "bf16") and "amx_bf16" in processor_flags()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -95,8 +95,8 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
 def bf16_gain() -> float:
     """How many times faster a bf16 matrix product is here than one in fp32, by the best of a few; some 20 ms, once.
 
-    Instructions that a virtual machine lists may be emulated. Where they are real the gain is nearly two: far enough
-    from one that a busy moment cannot turn the choice, and with it the bits of a result.
+    Instructions that a virtual machine lists may be emulated. Where they are real the gain is nearly two, with tiles
+    (AMX) more: far enough from one that a busy moment cannot turn the choice, and with it the bits of a result.
     """
     seconds = {}
     for kind in (torch.float32, torch.bfloat16):

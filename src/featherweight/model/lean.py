@@ -107,6 +107,8 @@ class LeanLayer:
     heads: int
     dropouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Of attention's probabilities, of its output, and of the MLP's output; while training."""
+    fill_up: bool = False
+    """Whether products of the first tokens alone get a shared number of rows too; see ``filled_up``."""
 
     def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
         """Hidden states [rows, hidden] after this layer; ``shape`` is the batch's, rows beyond it are nobody's."""
@@ -122,8 +124,10 @@ class LeanLayer:
         query, key, value = (part.reshape(batch * self.heads, -1, size) for part in (split[0][:, :, :1], *split[1:]))
         share = probabilities(query, key, None if added is None else added[:, :1])
         share = _dropped(share, self._dropouts()[0])
-        context = merge_heads(torch.bmm(share, value), batch, self.heads)
-        return self._rest(x.view(batch, length, -1)[:, 0], context)
+        first, context = x.view(batch, length, -1)[:, 0], merge_heads(torch.bmm(share, value), batch, self.heads)
+        if self.fill_up:
+            first, context = filled_up(first), filled_up(context)
+        return self._rest(first, context)[:batch]
 
     def _rest(self, x: Tensor, context: Tensor) -> Tensor:
         _, after_attention, after_mlp = self._dropouts()
@@ -141,11 +145,10 @@ class LeanEncoder:
         self._encoder = encoder
         self._dtype = dtype
         self._fill_up = fill_up
-        heads = encoder.config.num_attention_heads
         # ELECTRA's embeddings may be narrower than its layers.
         project = getattr(encoder, "embeddings_project", None)
         self._project = AdaptedBlock([project], dtype) if project is not None else None
-        self._layers = [_layer(encoder, architecture, number, heads, dtype) for number in range(architecture.layers)]
+        self._layers = [_layer(encoder, architecture, number, dtype, fill_up) for number in range(architecture.layers)]
         self.frozen = frozen_layers(encoder, architecture)
         """Layers at the bottom whose states no training changes."""
 
@@ -231,7 +234,7 @@ def _all_biases(architecture: Architecture) -> bool:
     return all(linear.bias for linear in architecture.linears) and len(architecture.linears) == 6 * architecture.layers
 
 
-def _layer(encoder: Any, architecture: Architecture, number: int, heads: int, dtype: torch.dtype) -> LeanLayer:
+def _layer(encoder: Any, architecture: Architecture, number: int, dtype: torch.dtype, fill_up: bool) -> LeanLayer:
     by_role = {linear.roles[0]: linear.name for linear in architecture.linears if linear.layer == number}
     find: Any = encoder.get_submodule
     joined = AdaptedBlock([find(by_role[role]) for role in ("query", "key", "value")], dtype)
@@ -240,7 +243,8 @@ def _layer(encoder: Any, architecture: Architecture, number: int, heads: int, dt
     )
     place = by_role["query"].split(f".{number}.")[0] + f".{number}."
     norms = tuple(find(place + name) for name in _NORMS[architecture.model_type])
-    return LeanLayer(joined, output, up, down, (norms[0], norms[1]), heads, _dropouts_of(encoder.config))
+    heads, dropouts = encoder.config.num_attention_heads, _dropouts_of(encoder.config)
+    return LeanLayer(joined, output, up, down, (norms[0], norms[1]), heads, dropouts, fill_up)
 
 
 def _dropouts_of(config: Any) -> tuple[float, float, float]:

@@ -158,9 +158,10 @@ def probabilities(query: Tensor, key: Tensor, added: Tensor | None) -> Tensor:
 def merge_heads(context: Tensor, batch: int, heads: int, rows: int | None = None) -> Tensor:
     """[batch * heads, t, size] to [batch * t, heads * size], or to more rows, which are zeros."""
     length, size = context.shape[1:]
-    merged = context.new_empty(rows or batch * length, heads * size)
+    by_token = context.view(batch, heads, length, size).transpose(1, 2)
+    if rows is None:
+        return by_token.reshape(batch * length, heads * size)
+    merged = context.new_empty(rows, heads * size)
     merged[batch * length :].zero_()
-    merged[: batch * length].view(batch, length, heads, size).copy_(
-        context.view(batch, heads, length, size).transpose(1, 2)
-    )
+    merged[: batch * length].view(batch, length, heads, size).copy_(by_token)
     return merged

@@ -91,4 +91,4 @@ class ForwardLayer(LeanLayer):
 
 def _forward_only(layer: LeanLayer) -> ForwardLayer:
     joined, output, up, down = (ForwardBlock(block) for block in (layer.joined, layer.output, layer.up, layer.down))
-    return ForwardLayer(joined, output, up, down, layer.norms, layer.heads)
+    return ForwardLayer(joined, output, up, down, layer.norms, layer.heads, fill_up=layer.fill_up)

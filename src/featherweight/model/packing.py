@@ -52,8 +52,8 @@ def filled_up(x: Tensor) -> Tensor:
     """``x`` [tokens, width] with rows of zeros below, up to a number of rows that many batches share.
 
     oneDNN compiles each product anew for every number of rows. On a processor with tiles (AMX) that takes several
-    times as long as the product. There are eight numbers from each power of two to the next, so zeros are some
-    hundredths of all rows.
+    times as long as the product. There are eight numbers from each power of two to the next, and of few rows multiples
+    of sixteen; in a full piece zeros are some hundredths of all rows.
     """
     step = max(_FEWEST_ROWS, 1 << max(0, len(x).bit_length() - 4))
     return functional.pad(x, (0, 0, 0, -len(x) % step))
