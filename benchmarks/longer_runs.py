@@ -23,10 +23,11 @@ def longer(results: Path, backbones: Mapping[str, str]) -> str:
     found = {path.stem: record for path in paths if _is_longer(record := json.loads(path.read_text("utf-8")))}
     if not found:
         return ""
-    columns = ["run", "backbone", "epochs", "learning rate", "schedule", "parameters", "validation accuracy %"]
+    columns = ["run", "backbone", "on", "epochs", "learning rate", "schedule", "parameters", "validation accuracy %"]
     order = sorted(found, key=lambda name: -found[name]["evaluation"]["validation"]["accuracy"])
     rows = [_row(name, found[name], backbones) for name in order]
-    table = markdown_table(Table("", [*columns, "test accuracy % (95% interval)"], rows, 5))
+    elsewhere = "newsbriefs accuracy % (95% interval)"
+    table = markdown_table(Table("", [*columns, "test accuracy % (95% interval)", elsewhere], rows, 6))
     commands = [f"- [{name}]({name}.json): `{found[name]['command']}`" for name in order]
     return f"{table}\n\n" + "\n".join(commands)
 
@@ -38,18 +39,26 @@ def _is_longer(record: Record) -> bool:
 
 def _row(name: str, record: Record, backbones: Mapping[str, str]) -> list[str]:
     recipe = Recipe.model_validate(record["recipe"])
-    judged = record["evaluation"]
-    low, high = judged["test"]["accuracy_interval"]
+    judged, environment = record["evaluation"], record["environment"]
     return [
         name,
         backbones.get(recipe.backbone.name, recipe.backbone.name),
+        environment.get("gpu", f"{environment['cores']} cores"),
         f"{recipe.training.epochs:g}",
         f"{recipe.training.learning_rate:g}",
         schedule_in_words(recipe),
         f"{record['weight']['total']:,}",
         _percent(judged["validation"]["accuracy"]),
-        f"{_percent(judged['test']['accuracy'])} ({_percent(low)} to {_percent(high)})",
+        _with_interval(judged["test"]),
+        _with_interval(judged["shift"].get("newsbriefs")),
     ]
+
+
+def _with_interval(figures: Record | None) -> str:
+    if figures is None:
+        return ""
+    low, high = figures["accuracy_interval"]
+    return f"{_percent(figures['accuracy'])} ({_percent(low)} to {_percent(high)})"
 
 
 def _percent(share: float) -> str:

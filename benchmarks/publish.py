@@ -58,12 +58,10 @@ def filled(page: str, name: str, text: str) -> str:
 
 
 def table() -> str:
-    """One row a result file, as Markdown, the most accurate recipe of a data set last."""
-    header = "| recipe | backbone | trained on | trained parameters | tested on | accuracy (95% interval) |"
-    rows = [header, "|---|---|---|---|---|---|"]
-    for path in run_files():
-        rows += _rows(path.stem, json.loads(path.read_text("utf-8")))
-    return "\n".join(rows)
+    """One row a result file, as Markdown."""
+    header = "| run | backbone | trained on | trained parameters | tested on | accuracy (95% interval) | elsewhere |"
+    rows = [_row(path.stem, json.loads(path.read_text("utf-8"))) for path in run_files()]
+    return "\n".join([header, "|---|---|---|---|---|---|---|", *rows])
 
 
 def run_files() -> list[Path]:
@@ -71,22 +69,25 @@ def run_files() -> list[Path]:
     return [path for path in sorted(RESULTS.glob("*.json")) if "evaluation" in json.loads(path.read_text("utf-8"))]
 
 
-def _rows(name: str, values: dict[str, Any]) -> list[str]:
-    recipe, environment = values["recipe"], values["environment"]
-    trained = (
-        f"{_rows_seen(recipe['training'], environment['data']['train']['rows'])} rows of {recipe['data']['train']}"
-    )
-    sets = {recipe["data"].get("test", recipe["data"]["train"]): values["evaluation"].get("test")}
-    sets |= values["evaluation"]["shift"]
-    rows = []
-    for tested, figures in sets.items():
-        if figures:
-            low, high = figures["accuracy_interval"]
-            accuracy = f"{figures['accuracy']:.2%} ({low:.2%} to {high:.2%})"
-            first = f"| [{name}](FOLDER{name}.json) | {recipe['backbone']['name']} | {trained}"
-            size = f"{values['weight']['total']:,} | {figures['rows']:,} rows of {tested}"
-            rows.append(f"{first} | {size} | {accuracy} |")
-    return rows
+def _row(name: str, values: dict[str, Any]) -> str:
+    recipe, environment, judged = values["recipe"], values["environment"], values["evaluation"]
+    seen = _rows_seen(recipe["training"], environment["data"]["train"]["rows"])
+    tested = recipe["data"].get("test", recipe["data"]["train"])
+    cells = [
+        f"[{name}](FOLDER{name}.json)",
+        recipe["backbone"]["name"],
+        f"{seen} rows of {recipe['data']['train']}",
+        f"{values['weight']['total']:,}",
+        f"{judged['test']['rows']:,} rows of {tested}",
+        _accuracy(judged["test"]),
+        "; ".join(f"{other}: {_accuracy(figures)}" for other, figures in judged["shift"].items()),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _accuracy(figures: dict[str, Any]) -> str:
+    low, high = figures["accuracy_interval"]
+    return f"{figures['accuracy']:.2%} ({low:.2%} to {high:.2%})"
 
 
 def _rows_seen(training: dict[str, Any], rows: int) -> str:
@@ -104,7 +105,7 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
     return {
         "recipe": recipe_without_paths(run.recipe, names),
         "command": command(run.recipe),
-        "environment": {key: value for key, value in run.environment.items() if key not in _MACHINES_OWN},
+        "environment": _environment(run.environment, names),
         "weight": run.weight,
         "evaluation": _figures(run.evaluation, names),
         "validation_curve": curve_of(run),
@@ -119,6 +120,12 @@ def curve_of(run: Run) -> list[dict[str, Any]]:
 
 
 _MACHINES_OWN = ("working_folder", "judged")  # paths, which are nobody's business
+
+
+def _environment(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    kept = {key: value for key, value in values.items() if key not in _MACHINES_OWN}
+    backbone = kept["backbone"]
+    return {**kept, "backbone": {**backbone, "name": source_name(backbone["name"], names)}}
 
 
 def _figures(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

@@ -230,6 +230,8 @@ def test_longer_runs_of_a_round_stand_best_validation_first(tmp_path: Path) -> N
         (tmp_path / f"r3-{name}.json").write_text(json.dumps(record), "utf-8")
     (tmp_path / "other.json").write_text("{}", "utf-8")
     first, second, _, *commands = longer_runs.longer(tmp_path, four_rounds.BACKBONES).splitlines()[2:]
-    assert first.startswith("| r3-b | all-mpnet-base-v2 | 3 | 0.0003 | linear, warm-up 6% | 888,580 | 92.00 |")
-    assert second.startswith("| r3-a | all-mpnet-base-v2 | 2 |")
+    assert first.startswith(
+        "| r3-b | all-mpnet-base-v2 | 2 cores | 3 | 0.0003 | linear, warm-up 6% | 888,580 | 92.00 |"
+    )
+    assert second.startswith("| r3-a | all-mpnet-base-v2 | 2 cores | 2 |")
     assert [line.partition(":")[0] for line in commands] == ["- [r3-b](r3-b.json)", "- [r3-a](r3-a.json)"]
