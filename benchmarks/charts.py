@@ -55,7 +55,8 @@ def _speeds(record: Record, folder: Path) -> list[Path]:
     if any(ratios):
         column(axes, 1.75, "Featherweight is", [f"{ratio['median']:.1f}×" if ratio else "" for ratio in ratios])
     job = "Prediction" if "predict" in record["benchmark"] else "Training"
-    title_above(axes, f"{job}, {record['settings']['backbone']}")
+    where = " on a GPU" if record["benchmark"].startswith("gpu") else ""
+    title_above(axes, f"{job}{where}, {record['settings']['backbone']}")
     return [save_png(figure, folder / f"speed-{record['name']}.png")]
 
 

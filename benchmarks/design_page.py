@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from figures import table
 from publish import filled
 
 from featherweight.errors import UserError
@@ -20,6 +21,7 @@ AGAINST = [
     ("prediction", "predict", "", "pipeline", "the pipeline's defaults"),
 ]
 """A job of limit.py each: the contest, how its result's name ends, the contestant to beat, and what it is called."""
+_PADDING_OF_A_LONG_RUN = 0.1
 
 
 def write_changes(records: Sequence[Record], page: Path, section: Callable[[Record], str]) -> Path | None:
@@ -30,9 +32,7 @@ def write_changes(records: Sequence[Record], page: Path, section: Callable[[Reco
     return _put(page, "changes", "\n\n".join(map(section, sorted(found, key=lambda record: record["name"]))))
 
 
-def write_aims(
-    records: Sequence[Record], page: Path, aims: dict[tuple[str, str, str], float], table: Callable[..., str]
-) -> Path | None:
+def write_aims(records: Sequence[Record], page: Path, aims: dict[tuple[str, str, str], float]) -> Path | None:
     """Put into ``page`` what each ratio aimed at would take of the peak, if it grew with the share of it.
 
     None where there is no page, or no backbone of which both the ratio and the share are measured.
@@ -52,12 +52,18 @@ def _aims_of(record: Record, records: Sequence[Record], aims: dict[tuple[str, st
         found = next((one for one in records if one.get("name") == name), None)
         aim = aims.get((contest, backbone, other))
         times = found and found["summary"].get(other, {}).get("times_faster")
-        if not aim or not times:
+        if not aim or not times or (other == "tuned" and is_of_a_weak_peer(found)):
             continue
         share, ratio = record["summary"][job]["share"]["median"], times["median"]
         what = f"{job}, {backbone}, against {label}" + (f", on {machine}" if machine else "")
         rows.append([what, f"{ratio:.1f}×", f"{share:.0%}", f"{aim:g}×", f"{share * aim / ratio:.0%}"])
     return rows
+
+
+def is_of_a_weak_peer(record: Record) -> bool:
+    """Whether the tuned Trainer of a training's result padded more than it would on all rows of the data."""
+    padding = record["summary"].get("tuned", {}).get("padding_share")
+    return bool(padding) and padding["median"] > _PADDING_OF_A_LONG_RUN
 
 
 def _put(page: Path, name: str, body: str) -> Path:

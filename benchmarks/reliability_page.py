@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from figures import spread, table
 from killed import PLACES
-from tables import spread, table
 
 Record = dict[str, Any]
 INTRODUCTION = """# Reliability

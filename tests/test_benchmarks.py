@@ -176,10 +176,10 @@ class TestPage:
         contest["summary"] = {"trainer": {"times_faster": a_spread(7.0)}, "featherweight": {"times_faster": None}}
         write = load("design_page").write_aims
         tables = load("tables")
-        assert write([limit, contest], page, tables.AIMS, tables.table) == page
+        assert write([limit, contest], page, tables.AIMS) == page
         rows = [line for line in page.read_text("utf-8").splitlines() if "mpnet" in line]
         assert rows == ["| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |"]
-        assert write([contest], page, tables.AIMS, tables.table) is None
+        assert write([contest], page, tables.AIMS) is None
 
     def test_an_aim_takes_ratio_and_share_from_one_machine(self, load: Load, tmp_path: Path) -> None:
         page = tmp_path / "speed.md"
@@ -192,7 +192,7 @@ class TestPage:
             contest["summary"] = {"trainer": {"times_faster": a_spread(ratio)}}
             records += [limit, contest]
         tables = load("tables")
-        load("design_page").write_aims(records, page, tables.AIMS, tables.table)
+        load("design_page").write_aims(records, page, tables.AIMS)
         rows = [line for line in page.read_text("utf-8").splitlines() if "training" in line]
         assert rows == [
             "| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |",
@@ -200,7 +200,7 @@ class TestPage:
         ]
         assert tables.title(records[-1]) == "Training: mpnet (speed), on zen4"
         # One machine's share says nothing about another one's ratio.
-        assert load("design_page").write_aims([records[0], records[3]], page, tables.AIMS, tables.table) is None
+        assert load("design_page").write_aims([records[0], records[3]], page, tables.AIMS) is None
 
     def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
         page = load("tables").write_page([{"name": "something else"}], tmp_path)
