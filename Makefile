@@ -1,6 +1,7 @@
 # Everything runs in .venv, which the first target that needs it sets up; a change of the pins sets it up anew.
 #   make demo            train, weigh, evaluate and picture the built-in news classifier
 #   make test [FAST=1]   all tests, or those that take no more than moments; ARGS="-k recipe" goes to pytest
+#                        in as many workers as the machine has cores, four at most; WORKERS=0 runs them in one process
 #   make lint types contracts   style, types, direction of imports
 #   make format docs clean      rewrite: format the code, generate the recipe reference, throw away what was made
 #   make audit licences         known weaknesses of the pinned versions; docs/licences.md from what is installed
@@ -9,6 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 4))')
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -33,8 +35,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/featherweight train newsbriefs
 
+# A worker a core, on one thread each: threads that wait for work spin, and would keep the other worker from its core.
 test: $(READY)
-	$(BIN)/python -m pytest $(if $(FAST),-m "not slow") $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(FAST),-m "not slow") $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
