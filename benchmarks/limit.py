@@ -36,7 +36,12 @@ def parser() -> argparse.ArgumentParser:
     add_job_options(parser)
     parser.add_argument("--steps", type=int, default=60, help=f"batches of {BATCH} rows in a training (default: 60)")
     parser.add_argument("--predict-rows", type=int, default=1920, help="texts in a prediction (default: 1920)")
-    parser.add_argument("--profile-steps", type=int, default=5, help="steps looked into (default: 5)")
+    parser.add_argument(
+        "--profile-steps",
+        type=int,
+        default=5,
+        help="training steps looked into, and as many batches of texts in a prediction; 0: none (default: 5)",
+    )
     parser.add_argument("--seconds", type=float, default=0.3, help="least time for each product's peak (default: 0.3)")
     return parser
 
@@ -66,7 +71,8 @@ def measure(options: argparse.Namespace) -> Path:
             record["runs"].append({"repeat": repeat, **run})
             save(record, options.results, whole=False)
             say(f"repeat {repeat + 1}/{options.repeats}  " + _in_short(run))
-        record["profile"] = profile(job.settings | {"seed": options.seed}, options.profile_steps, folder)
+        if options.profile_steps:
+            record |= profiles(job.settings | {"seed": options.seed}, options.profile_steps, folder)
         record["summary"] = summarise(record["runs"])
     return save(record, options.results)
 
@@ -143,12 +149,19 @@ def timed(product: Product, tokens: int, precision: str, seconds: float, backwar
     return {**shape, **best, "seconds": sum(best.values()), "flops": flops}
 
 
-def profile(settings: dict[str, Any], steps: int, folder: Path) -> list[dict[str, Any]] | dict[str, str]:
-    """The operations of some training steps by their own time; a run of its own, because looking costs time."""
-    if not steps:
-        return []
-    trained = play(TRAIN, {**settings, "max_steps": steps + 3, "profile": [2, steps]}, folder)
-    return trained.get("profile", {"failed": trained.get("failed", "too few steps")})
+def profiles(settings: dict[str, Any], steps: int, folder: Path) -> dict[str, Any]:
+    """The operations of some training steps and of a prediction by their own time, ``profile`` and
+    ``prediction_profile``; in runs of their own, because looking costs time.
+    """
+    run = folder / "looked-into"
+    trained = play(TRAIN, {**settings, "max_steps": steps + 3, "profile": [2, steps], "keep_run": str(run)}, folder)
+    if "failed" in trained:
+        return {"profile": {"failed": trained["failed"]}}
+    predicted = play(
+        PREDICT, {**settings, "run": str(run), "texts": str(folder / "texts.jsonl"), "profile": True}, folder
+    )
+    found = predicted.get("profile", {"failed": predicted.get("failed")})
+    return {"profile": trained.get("profile", {"failed": "too few steps"}), "prediction_profile": found}
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

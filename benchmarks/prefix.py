@@ -23,6 +23,8 @@ from recording import new_record, ratio_spread, save, spread
 KEPT = Contestant("kept", "states kept", "featherweight_run.py", {"prefix_cache": "on"})
 WITHOUT = Contestant("without", "computed in every epoch", "featherweight_run.py", {"prefix_cache": "off"})
 
+_LOOKED_INTO = 5  # steps
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     written(measure(parser().parse_args(arguments)))
@@ -63,7 +65,20 @@ def measure(options: argparse.Namespace) -> Path:
             say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {_in_short(result)}")
         record["differences"] = [differences(folder, repeat) for repeat in range(options.repeats)]
         record["summary"] = summarise(record["runs"], record["differences"])
+        record["profiles"] = profiles(common | {"seed": options.seed}, job.data["train_rows"] // BATCH, folder)
     return save(record, options.results)
+
+
+def profiles(settings: dict[str, Any], epoch_steps: int, folder: Path) -> dict[str, Any]:
+    """The operations of some steps of the second epoch by their own time, with kept states and without."""
+    window = [epoch_steps + 1, min(_LOOKED_INTO, epoch_steps - 2)]
+    if window[1] < 1:
+        return {}
+    found = {}
+    for one in (KEPT, WITHOUT):
+        result = play(one, {**settings, "profile": window}, folder)
+        found[one.name] = result.get("profile", {"failed": result.get("failed")})
+    return found
 
 
 def figures(run: Path, cache: Path) -> dict[str, Any]:

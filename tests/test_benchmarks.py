@@ -120,9 +120,15 @@ class TestPrefix:
         assert summary["kept"]["epoch_seconds_times_faster"] == {"median": 2.5, "low": 2.5, "high": 2.5, "runs": 2}
         record = a_record(load, "prefix", "prefix-minilm", summary=summary)
         record["contestants"] = {name: {"label": name, "note": ""} for name in ("kept", "without")}
-        page = load("tables").prefix(record)
+        record["profiles"] = {
+            "kept": [{"operation": "aten::bmm", "share": 0.25, "calls": 7}],
+            "without": {"failed": "x"},
+        }
+        page = load("sections").prefix(record)
         assert "A later epoch is 2.50× (2.50–2.50) as fast, an evaluation 3.00× (3.00–3.00); 0.0 MB kept." in page
         assert "adapter 0, probabilities 1e-07" in page
+        assert "from the second epoch on, kept:" in page and "| `aten::bmm` | 25.0% | 7 |" in page
+        assert "epoch on, without" not in page
 
 
 class TestPage:
@@ -238,7 +244,8 @@ class TestWholeBenchmarks:
         arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.01")
         record = whole(tmp_path, "limit", tiny_backbones["bert"], *arguments)
         assert 0 < record["summary"]["training"]["share"]["median"] < 1
-        assert record["profile"][0]["share"] > 0
+        for name in ("profile", "prediction_profile"):
+            assert {row["operation"] for row in record[name]} & {"aten::bmm", "mkldnn::_linear_pointwise"}
 
     def test_scale(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
         record = whole(

@@ -1,16 +1,18 @@
 """Featherweight from the run folder: all texts at once, then one at a time.
 
 With the job's key ``merge`` off the adapter stays beside its matrices, as in training. With ``model_alone`` the
-encoded texts are also run without tokenizer, for the share of the peak.
+encoded texts are also run without tokenizer, for the share of the peak; with ``profile`` once more, looked into.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
-from measuring import Job, answer, device_memory, peak_memory_bytes, percentiles, read_rows, versions
+from measuring import Job, answer, device_memory, peak_memory_bytes, percentiles, read_rows, top_operations, versions
+from torch._C._profiler import _ExperimentalConfig
 
 from featherweight.classifier import Classifier, Prediction
 
@@ -41,7 +43,7 @@ def solve(job: Job) -> dict[str, Any]:
         "precision": classifier.engine.precision,
         "threads": torch.get_num_threads(),
         "versions": versions("featherweight", "torch", "transformers"),
-        **(model_alone(classifier, texts) if job.get("model_alone") else {}),
+        **(model_alone(classifier, texts, job.get("profile", False)) if job.get("model_alone") else {}),
         **memory,
     }
 
@@ -52,19 +54,28 @@ def uncalibrated(prediction: Prediction, temperature: float) -> float:
     return powers[prediction.label] / sum(powers.values())
 
 
-def model_alone(classifier: Classifier, texts: list[str]) -> dict[str, Any]:
-    """Real tokens a second of the network on texts that are encoded already."""
+def model_alone(classifier: Classifier, texts: list[str], look: bool) -> dict[str, Any]:
+    """Real tokens a second of the network on texts that are encoded already; with ``look`` its operations too."""
     from featherweight.data.batches import encode
     from featherweight.data.sources import Rows
     from featherweight.model.inference import predict_logits
 
     rows = Rows(texts, None, classifier.labels, "texts")
     encoded = encode(rows, classifier.tokenizer, classifier.recipe.data.max_length)
+    work = partial(predict_logits, classifier.network, encoded, classifier.engine, classifier.tokenizer.pad_token_id)
     began = time.perf_counter()
-    predict_logits(classifier.network, encoded, classifier.engine, classifier.tokenizer.pad_token_id)
+    work()
     seconds = time.perf_counter() - began
     tokens = int(encoded.lengths.sum())
-    return {"tokens_seen": tokens, "model_seconds": seconds, "model_tokens_per_second": tokens / seconds}
+    figures = {"tokens_seen": tokens, "model_seconds": seconds, "model_tokens_per_second": tokens / seconds}
+    if not look:
+        return figures
+    # Each core's thread puts batches of its own through the network.
+    everywhere = _ExperimentalConfig(profile_all_threads=True)
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, experimental_config=everywhere) as profiler:
+        work()
+    return {**figures, "profile": top_operations(profiler)}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, versions
+from measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, top_operations, versions
 
 from featherweight.pipeline import train
 from featherweight.recipe import Recipe
@@ -145,18 +145,6 @@ def predictions(run: Run, job: Job) -> list[int]:
     rows = sorted((row["row"], row["predicted"]) for row in table if row["split"] == part)
     numbers = {name: number for number, name in enumerate(job["labels"])}
     return [numbers[predicted] for _, predicted in rows]
-
-
-def top_operations(profiler: Any, count: int = 25) -> list[dict[str, Any]]:
-    """The operations that took most time themselves, each with its share of all profiled time."""
-    events = profiler.key_averages()
-    total = sum(event.self_cpu_time_total for event in events) or 1
-    events = sorted(events, key=lambda event: -event.self_cpu_time_total)[:count]
-    return [
-        {"operation": event.key[:80], "share": event.self_cpu_time_total / total, "calls": event.count,
-         "milliseconds": event.self_cpu_time_total / 1000}
-        for event in events
-    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -81,6 +81,18 @@ def device_memory(device: str) -> dict[str, int]:
     return {f"cuda_{key}_bytes": value for key, value in {**peaks, "context": context}.items()}
 
 
+def top_operations(profiler: Any, count: int = 25) -> list[dict[str, Any]]:
+    """The operations that took most time themselves, each with its share of all profiled time."""
+    events = profiler.key_averages()
+    total = sum(event.self_cpu_time_total for event in events) or 1
+    events = sorted(events, key=lambda event: -event.self_cpu_time_total)[:count]
+    return [
+        {"operation": event.key[:80], "share": event.self_cpu_time_total / total, "calls": event.count,
+         "milliseconds": event.self_cpu_time_total / 1000}
+        for event in events
+    ]  # fmt: skip
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Versions of the installed ones of ``packages``."""
     found = {}
