@@ -142,8 +142,8 @@ def _recombined(record: Record, axis: str) -> str:
     if axis not in ("rows", "prediction") or own >= max(point["size"] for point in record["summary"][axis]["points"]):
         return ""
     return (
-        f"\n\nThe data has {own:,} rows. Each one beyond them is made of the first half of a text and the second half of "
-        "another one of its class: so many texts, but not so many things said."
+        f"\n\nThe data has {own:,} rows. Each one beyond them is made of the first half of a text and the second half "
+        "of another one of its class: so many texts, but not so many things said."
     )
 
 
