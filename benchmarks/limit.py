@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from contest import Contestant, play, say
@@ -121,14 +122,15 @@ def peak(architecture: Any, tokens: int, precision: str, seconds: float, *, back
     for joined in (False, True):
         shapes = products(architecture, joined=joined)
         rows = [timed(shape, tokens, precision, seconds, backward) for shape in shapes]
-        spent = sum(row["seconds"] * row["count"] for row in rows)
         work = sum(row["flops"] * row["count"] for row in rows)
-        measured.append({"flops_per_second": work / spent, "joined": joined, "tokens": tokens, "shapes": rows})
+        spent, typically = (sum(row[key] * row["count"] for row in rows) for key in ("seconds", "typical_seconds"))
+        rates = {"flops_per_second": work / spent, "typical_flops_per_second": work / typically}
+        measured.append({**rates, "joined": joined, "tokens": tokens, "shapes": rows})
     return max(measured, key=lambda one: one["flops_per_second"])
 
 
 def timed(product: Product, tokens: int, precision: str, seconds: float, backward: bool) -> dict[str, Any]:
-    """The best time of one product [tokens, in] x [in, out], and of its gradient [tokens, out] x [out, in].
+    """The best time of one product [tokens, in] x [in, out], and of its gradient [tokens, out] x [out, in]; the median.
 
     Each by PyTorch's plain product and with the matrix laid out beforehand: the faster one is what the processor can.
     """
@@ -143,10 +145,12 @@ def timed(product: Product, tokens: int, precision: str, seconds: float, backwar
     ways = {"forward_seconds": (lambda: torch.mm(x, weight.t()), lambda: matrix.times(x, None))}
     if backward:
         ways["backward_seconds"] = (lambda: torch.mm(grad, weight), lambda: matrix.gradient(grad))
-    best = {name: min(_best(way, seconds) for way in two) for name, two in ways.items()}
+    tried = {name: min((_times(way, seconds) for way in two), key=min) for name, two in ways.items()}
+    best = {name: min(times) for name, times in tried.items()}
     flops = 2 * tokens * product.inputs * product.outputs * len(best)
     shape = {"inputs": product.inputs, "outputs": product.outputs, "count": product.count}
-    return {**shape, **best, "seconds": sum(best.values()), "flops": flops}
+    typical = sum(median(times) for times in tried.values())
+    return {**shape, **best, "seconds": sum(best.values()), "typical_seconds": typical, "flops": flops}
 
 
 def profiles(settings: dict[str, Any], steps: int, folder: Path) -> dict[str, Any]:
@@ -174,22 +178,23 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "flops_per_second": spread(run[job]["flops_per_second"] for run in runs),
             "samples_per_second": spread(run[job]["samples_per_second"] for run in runs),
             **{
-                f"peak_{kind}": spread(run[f"{job}_peak"][kind]["flops_per_second"] for run in runs)
+                f"{name}_{kind}": spread(run[f"{job}_peak"][kind][key] for run in runs)
+                for name, key in (("peak", "flops_per_second"), ("typical", "typical_flops_per_second"))
                 for kind in ("bf16", "fp32")
             },
         }
     return summary
 
 
-def _best(action: Any, seconds: float) -> float:
-    """Least seconds that ``action`` took in some ten tries or more, after two that do not count."""
+def _times(action: Any, seconds: float) -> list[float]:
+    """Seconds that ``action`` took in each of some ten tries or more, after two that do not count."""
     action(), action()
     times: list[float] = []
     while sum(times) < seconds or len(times) < 10:
         began = time.perf_counter()
         action()
         times.append(time.perf_counter() - began)
-    return min(times)
+    return times
 
 
 def _rate(peaks: dict[str, dict[str, Any]], precision: str) -> float:

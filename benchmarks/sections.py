@@ -91,15 +91,27 @@ def prediction(record: Record) -> str:
 def limit(record: Record) -> str:
     """Peak, rate and share for training and prediction, and where a step's time goes."""
     precision, sums = record["summary"]["precision"], record["arithmetic"]
-    head = ["", "FLOP a token", "bf16 peak, GFLOP/s", "fp32 peak, GFLOP/s", "reached, GFLOP/s", "share", "aimed at"]
+    head = [
+        "",
+        "FLOP a token",
+        "bf16 peak, GFLOP/s",
+        "at the median",
+        "fp32 peak, GFLOP/s",
+        "reached, GFLOP/s",
+        "share",
+    ]
+    head.append("aimed at")
     rows = []
     for job in ("training", "prediction"):
         figures = record["summary"][job]
         aim = AIMS.get(("limit", record["settings"]["backbone"], job))
-        rates = [spread(billions(figures[key]), "", 0) for key in ("peak_bf16", "peak_fp32", "flops_per_second")]
+        keys = ("peak_bf16", "typical_bf16", "peak_fp32", "flops_per_second")
+        rates = [spread(billions(figures.get(key)), "", 0) for key in keys]
         share = spread(percent(figures["share"]), "%", 0)
         rows.append([job, f"{sums[f'{job}_flops_a_token']:,}", *rates, share, f"{aim:.0%}" if aim else ""])
     text = table(head, rows)
+    if record["summary"]["training"].get("typical_bf16"):
+        text += "\n\nThe peak is by the best time of each product, the rate at the median by its median time."
     text += f"\n\nComputed in {precision}; {sums['linear_weights']:,} frozen weights in linear layers. {COUNTED}"
     for key, what in (("profile", "a training step's"), ("prediction_profile", "a prediction's")):
         if looked_into := operations(record.get(key)):

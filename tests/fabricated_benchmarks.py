@@ -50,7 +50,7 @@ def predicted(load: Load) -> dict[str, Any]:
 
 def limited(load: Load) -> dict[str, Any]:
     rates = {"flops_per_second": a_spread(5.4e11), "peak_bf16": a_spread(9e11), "peak_fp32": a_spread(2e11)}
-    job = {"share": a_spread(0.6), **rates}
+    job = {"share": a_spread(0.6), "typical_bf16": a_spread(7e11), **rates}
     sums = {"linear_weights": 10_616_832, "training_flops_a_token": 42_467_328, "prediction_flops_a_token": 21_233_664}
     profile = [{"operation": "aten::mm", "share": 0.5, "calls": 12, "milliseconds": 3.0}]
     summary = {"precision": "bf16", "training": job, "prediction": job}
