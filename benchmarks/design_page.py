@@ -22,6 +22,7 @@ AGAINST = [
 ]
 """A job of limit.py each: the contest, how its result's name ends, the contestant to beat, and what it is called."""
 _PADDING_OF_A_LONG_RUN = 0.1
+_UNEVEN = 1.5  # times the least share is the greatest one, where a machine is too uneven for any conclusion from it
 
 
 def write_changes(records: Sequence[Record], page: Path, section: Callable[[Record], str]) -> Path | None:
@@ -35,7 +36,8 @@ def write_changes(records: Sequence[Record], page: Path, section: Callable[[Reco
 def write_aims(records: Sequence[Record], page: Path, aims: dict[tuple[str, str, str], float]) -> Path | None:
     """Put into ``page`` what each ratio aimed at would take of the peak, if it grew with the share of it.
 
-    None where there is no page, or no backbone of which both the ratio and the share are measured.
+    A share that came out very different from turn to turn is left out. None where there is no page, or no backbone of
+    which both the ratio and the share are measured.
     """
     rows = [row for record in records if record.get("benchmark") == "limit" for row in _aims_of(record, records, aims)]
     if not rows or not page.is_file():
@@ -54,7 +56,10 @@ def _aims_of(record: Record, records: Sequence[Record], aims: dict[tuple[str, st
         times = found and found["summary"].get(other, {}).get("times_faster")
         if not aim or not times or (other == "tuned" and is_of_a_weak_peer(found)):
             continue
-        share, ratio = record["summary"][job]["share"]["median"], times["median"]
+        reached, ratio = record["summary"][job]["share"], times["median"]
+        if reached["high"] > _UNEVEN * reached["low"]:
+            continue
+        share = reached["median"]
         what = f"{job}, {backbone}, against {label}" + (f", on {machine}" if machine else "")
         rows.append([what, f"{ratio:.1f}×", f"{share:.0%}", f"{aim:g}×", f"{share * aim / ratio:.0%}"])
     return rows

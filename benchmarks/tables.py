@@ -86,7 +86,8 @@ def decisions(record: Record) -> str:
     """The same with a heading and what it was measured on, for the page on the engine's design."""
     _, on, machine = record["name"].partition(design_page.ON)
     where = f", on {machine}" if on else ""
-    return f"### On {record['settings']['backbone']}{where}\n\n{changes(record)}\n\n{footnote(record)}"
+    steps = f", {record['settings']['steps']} steps" if "steps" in record["settings"] else ""
+    return f"### On {record['settings']['backbone']}{where}{steps}\n\n{changes(record)}\n\n{footnote(record)}"
 
 
 def footnote(record: Record) -> str:

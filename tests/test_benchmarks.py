@@ -205,6 +205,10 @@ class TestPage:
             "| training, mpnet, against Trainer's defaults, on zen4 | 4.0× | 80% | 16× | 320% |",
         ]
         assert tables.title(records[-1]) == "Training: mpnet (speed), on zen4"
+        # A share that was twice as large in one turn as in another says nothing.
+        records[2]["summary"]["training"]["share"] |= {"low": 0.4, "high": 0.9}
+        load("design_page").write_aims(records, page, tables.AIMS)
+        assert "zen4" not in page.read_text("utf-8")
         # One machine's share says nothing about another one's ratio.
         assert load("design_page").write_aims([records[0], records[3]], page, tables.AIMS) is None
 
