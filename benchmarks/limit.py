@@ -37,12 +37,8 @@ def parser() -> argparse.ArgumentParser:
     add_job_options(parser)
     parser.add_argument("--steps", type=int, default=60, help=f"batches of {BATCH} rows in a training (default: 60)")
     parser.add_argument("--predict-rows", type=int, default=1920, help="texts in a prediction (default: 1920)")
-    parser.add_argument(
-        "--profile-steps",
-        type=int,
-        default=5,
-        help="training steps looked into, and as many batches of texts in a prediction; 0: none (default: 5)",
-    )
+    parser.add_argument("--profile-steps", type=int, default=5, help="training steps looked into, and then a "
+                        "prediction; 0: neither (default: 5)")  # fmt: skip
     parser.add_argument("--seconds", type=float, default=0.3, help="least time for each product's peak (default: 0.3)")
     return parser
 

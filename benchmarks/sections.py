@@ -91,16 +91,8 @@ def prediction(record: Record) -> str:
 def limit(record: Record) -> str:
     """Peak, rate and share for training and prediction, and where a step's time goes."""
     precision, sums = record["summary"]["precision"], record["arithmetic"]
-    head = [
-        "",
-        "FLOP a token",
-        "bf16 peak, GFLOP/s",
-        "at the median",
-        "fp32 peak, GFLOP/s",
-        "reached, GFLOP/s",
-        "share",
-    ]
-    head.append("aimed at")
+    head = ["", "FLOP a token", "bf16 peak, GFLOP/s", "at the median", "fp32 peak, GFLOP/s", "reached, GFLOP/s"]
+    head += ["share", "aimed at"]
     rows = []
     for job in ("training", "prediction"):
         figures = record["summary"][job]

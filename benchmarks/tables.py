@@ -77,9 +77,10 @@ def title(record: Record) -> str:
         "gpu-train": "Training on a GPU", "gpu-predict": "Prediction on a GPU",
     }[record["benchmark"]]  # fmt: skip
     what, _, machine = record["name"].partition(design_page.ON)
-    speed_only = " (speed)" if what.endswith("-speed") else ""
-    where = f", on {machine}" if machine else ""
-    return f"{kind}{where}" if record["benchmark"] == "startup" else f"{kind}: {backbone}{speed_only}{where}"
+    # What the name says beyond benchmark and backbone, such as "speed" or "longer-peers".
+    more = what.removeprefix(record["benchmark"]).removeprefix(f"-{backbone}").strip("-").replace("-", ", ")
+    where = (f" ({more})" if more else "") + (f", on {machine}" if machine else "")
+    return f"{kind}{where}" if record["benchmark"] == "startup" else f"{kind}: {backbone}{where}"
 
 
 def decisions(record: Record) -> str:

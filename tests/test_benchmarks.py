@@ -130,6 +130,16 @@ class TestPrefix:
         assert "from the second epoch on, kept:" in page and "| `aten::bmm` | 25.0% | 7 |" in page
         assert "epoch on, without" not in page
 
+    def test_steps_of_the_second_epoch_are_looked_into(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prefix = load("prefix")
+        monkeypatch.setattr(prefix, "play", lambda one, job, folder: {"profile": [one.name, *job["profile"]]})
+        # Of twelve steps an epoch: the thirteenth is over when the profile begins, and the next evaluation far.
+        assert prefix.profiles({}, 12, tmp_path) == {name: [name, 13, 5] for name in ("kept", "without")}
+        assert prefix.profiles({}, 4, tmp_path)["kept"] == ["kept", 5, 2]
+        assert prefix.profiles({}, 2, tmp_path) == {}
+
 
 class TestPage:
     def test_a_page_with_tables_and_pictures_comes_of_the_results(self, load: Load, tmp_path: Path) -> None:
@@ -142,7 +152,9 @@ class TestPage:
         assert "| Trainer + PEFT (fp32) | 20.0 (18.0–22.0) | 12.5× (11.2–13.8) | 12× | 90 (81–99) |" in text
         assert "| SetFit | did not run: no setfit |" in text
         assert "Featherweight 92.50%, Trainer + PEFT 92.00%; +0.50 points, 95% -1.00 to +2.00" in text
-        assert "| 42,467,328 | 900 (810–990) | 700 (630–770) | 200 (180–220) | 540 (486–594) | 60% (54–66) |" in text
+        assert "| training | 42,467,328 | 900 (810–990) | 700 (630–770) | 200 (180–220) |" in text
+        assert "| 540 (486–594) | 60% (54–66) | 60% |" in text
+        assert "The data has 816 rows. Each one beyond them is made of" in text
         assert "| `aten::mm` | 50.0% | 12 |" in text
         assert "Not measured: onnx-fp32: there is no featherweight.export yet." in text
         assert "Exponents over rows (between the two largest): setup seconds 0.50 (0.70)." in text
@@ -244,12 +256,13 @@ class TestWholeBenchmarks:
         assert record["summary"]["pipeline-64"]["latency_p99_ms"]["median"] > 0
         assert record["left_out"].keys() == {"onnx-fp32", "onnx-int8"}
 
-    def test_limit(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+    def test_limit(self, tiny_backbones: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.01")
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that a prediction works in threads, which are looked into too
         record = whole(tmp_path, "limit", tiny_backbones["bert"], *arguments)
         assert 0 < record["summary"]["training"]["share"]["median"] < 1
         for name in ("profile", "prediction_profile"):
-            assert {row["operation"] for row in record[name]} & {"aten::bmm", "mkldnn::_linear_pointwise"}
+            assert "aten::bmm" in {row["operation"] for row in record[name]}
 
     def test_scale(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
         record = whole(

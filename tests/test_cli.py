@@ -213,6 +213,15 @@ def test_weighing_and_planning_start_without_heavy_libraries() -> None:
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
+def test_help_starts_without_the_recipes_schema() -> None:
+    code = (
+        "import sys; from featherweight.cli.main import app; app(['--help'], standalone_mode=False)\n"
+        "print(sorted({'pydantic', 'numpy', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)})
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     process = featherweight("recipes", "r4")
     process.stdout.close()

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from measuring import Job, answer, device_memory, peak_memory_bytes, percentiles, read_rows, top_operations, versions
-from torch._C._profiler import _ExperimentalConfig
 
 from featherweight.classifier import Classifier, Prediction
 
@@ -70,6 +69,8 @@ def model_alone(classifier: Classifier, texts: list[str], look: bool) -> dict[st
     figures = {"tokens_seen": tokens, "model_seconds": seconds, "model_tokens_per_second": tokens / seconds}
     if not look:
         return figures
+    from torch._C._profiler import _ExperimentalConfig
+
     # Each core's thread puts batches of its own through the network.
     everywhere = _ExperimentalConfig(profile_all_threads=True)
     activities = [torch.profiler.ProfilerActivity.CPU]

@@ -28,7 +28,6 @@ from featherweight.cli import (
     weigh,
 )
 from featherweight.errors import FeatherweightError, UserError
-from featherweight.run import disk_refusal
 
 # The base of all mistakes in arguments, for which typer exports no name of its own.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -84,6 +83,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
+        from featherweight.run import disk_refusal
+
         if refusal := disk_refusal(error, Path()) or _path_refusal(error):
             _fail(str(refusal), 2)
         what = str(error).strip().partition("\n")[0]
