@@ -25,6 +25,12 @@ _PADDING_OF_A_LONG_RUN = 0.1
 _UNEVEN = 1.5  # times the least share is the greatest one, where a machine is too uneven for any conclusion from it
 
 
+def on_machine(record: Record) -> str:
+    """Where a result is from, for a heading: ``, on zen4``; empty where its name names no machine."""
+    _, _, machine = record.get("name", "").partition(ON)
+    return f", on {machine}" if machine else ""
+
+
 def write_changes(records: Sequence[Record], page: Path, section: Callable[[Record], str]) -> Path | None:
     """Put every result of changes.py into ``page``, as ``section`` words it; None where there is neither."""
     found = [record for record in records if record.get("benchmark") == "changes"]
@@ -60,7 +66,7 @@ def _aims_of(record: Record, records: Sequence[Record], aims: dict[tuple[str, st
         if reached["high"] > _UNEVEN * reached["low"]:
             continue
         share = reached["median"]
-        what = f"{job}, {backbone}, against {label}" + (f", on {machine}" if machine else "")
+        what = f"{job}, {backbone}, against {label}{on_machine(record)}"
         rows.append([what, f"{ratio:.1f}×", f"{share:.0%}", f"{aim:g}×", f"{share * aim / ratio:.0%}"])
     return rows
 

@@ -76,17 +76,16 @@ def title(record: Record) -> str:
         "startup": "Start", "changes": "What each decision brings", "prefix": "Kept states of frozen layers",
         "gpu-train": "Training on a GPU", "gpu-predict": "Prediction on a GPU",
     }[record["benchmark"]]  # fmt: skip
-    what, _, machine = record["name"].partition(design_page.ON)
+    what = record["name"].partition(design_page.ON)[0]
     # What the name says beyond benchmark and backbone, such as "speed" or "longer-peers".
     more = what.removeprefix(record["benchmark"]).removeprefix(f"-{backbone}").strip("-").replace("-", ", ")
-    where = (f" ({more})" if more else "") + (f", on {machine}" if machine else "")
+    where = (f" ({more})" if more else "") + design_page.on_machine(record)
     return f"{kind}{where}" if record["benchmark"] == "startup" else f"{kind}: {backbone}{where}"
 
 
 def decisions(record: Record) -> str:
     """The same with a heading and what it was measured on, for the page on the engine's design."""
-    _, on, machine = record["name"].partition(design_page.ON)
-    where = f", on {machine}" if on else ""
+    where = design_page.on_machine(record)
     steps = f", {record['settings']['steps']} steps" if "steps" in record["settings"] else ""
     return f"### On {record['settings']['backbone']}{where}{steps}\n\n{changes(record)}\n\n{footnote(record)}"
 

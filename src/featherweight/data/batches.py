@@ -106,8 +106,8 @@ def even_batches(lengths: NDArray[np.int64], *, batch_tokens: int) -> list[NDArr
     if len(full) < 2:
         return full
     even = np.array_split(np.concatenate(full), len(full))
-    most, tokens = ([len(rows) * int(lengths[rows].max()) for rows in batches] for batches in (full, even))
-    return even if max(tokens) <= batch_tokens and sum(tokens) <= _EVEN_IS_WORTH * sum(most) else full
+    of_full, of_even = ([len(rows) * int(lengths[rows].max()) for rows in batches] for batches in (full, even))
+    return even if max(of_even) <= batch_tokens and sum(of_even) <= _EVEN_IS_WORTH * sum(of_full) else full
 
 
 def padding_share(lengths: NDArray[np.int64], batches: list[NDArray[np.int64]]) -> float:
