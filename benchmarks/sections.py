@@ -47,7 +47,7 @@ def training(record: Record) -> str:
             rows.append([who["label"], f"did not run: {figures['failed']}", *[""] * 6])
             continue
         aim = AIMS.get((record["benchmark"], record["settings"]["backbone"], name))
-        seconds = spread(figures["seconds_to_target"], "", 0) or "not reached"
+        seconds = _to_target(figures)
         rows.append([
             f"{who['label']} ({who['note']})", spread(figures["samples_per_second"]),
             spread(figures["times_faster"], "×"), f"{aim:g}×" if aim else "", seconds if watched else "",
@@ -64,6 +64,15 @@ def training(record: Record) -> str:
             "long run it pads less and is quicker, so this lead over it is too large."
         )
     return "\n\n".join(part for part in (table(head, rows), "\n".join(lines), _t4(record)) if part)
+
+
+def _to_target(figures: Record) -> str:
+    """Seconds to the target accuracy, and in how many of the turns where not in all."""
+    seconds, turns = figures["seconds_to_target"], figures["samples_per_second"]["runs"]
+    if not seconds:
+        return "not reached"
+    reached = "" if seconds["runs"] == turns else f", in {seconds['runs']} of {turns} turns"
+    return spread(seconds, "", 0) + reached
 
 
 def prediction(record: Record) -> str:
@@ -223,8 +232,15 @@ def _t4(record: Record) -> str:
     room = record.get("t4", {})
     if "largest_batch" not in room:
         return ""
+    rows = record["settings"]["batch_size"]
+    needed = room["bytes_at_rest"] + room["bytes_a_token"] * rows * room["max_length"]
     return (
         f"On a T4 ({room['capacity_bytes'] / 2**30:.0f} GiB): {room['bytes_at_rest'] / 1e9:.2f} GB at rest and "
-        f"{room['bytes_a_token'] / 1e3:.0f} kB a token of a batch, so {room['largest_batch'] or 0:,} rows of "
-        f"{room['max_length']} tokens would fit."
+        f"{room['bytes_a_token'] / 1e3:.0f} kB a token of a batch. So {rows} rows of {room['max_length']} tokens take "
+        f"{needed / 1e9:.1f} GB, and {room['largest_batch'] or 0:,} would fit. That is a line through two sizes, "
+        f"measured in {_precision(record)}; a number takes as many bytes in fp16, in which a T4 computes."
     )
+
+
+def _precision(record: Record) -> str:
+    return next((run["precision"] for run in record["runs"] if run.get("precision")), "the precision above")

@@ -96,7 +96,7 @@ def test_wide_layers_get_smaller_pieces(device: str, hidden: int, tokens: int) -
     assert Engine("cuda", "fp32", "").training_piece(hidden) > 10**15
 
 
-@pytest.mark.parametrize(("flags", "ours"), [({"avx512_bf16"}, ("128", "16")), ({"amx_bf16"}, ("512", "64"))])
+@pytest.mark.parametrize(("flags", "ours"), [({"avx512_bf16"}, ("128", "16")), ({"amx_bf16"}, ("512", "16"))])
 def test_what_is_compiled_is_kept_where_compiling_is_dear(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], ours: tuple[str, str]
 ) -> None:

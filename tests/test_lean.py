@@ -10,11 +10,20 @@ import pytest
 import torch
 from torch.nn import functional
 
+from featherweight.model import lean_functions
 from featherweight.model.adapter import build_network
 from featherweight.model.backbones import resolve_backbone
 from featherweight.model.engine import Engine, autocast, settle
 from featherweight.model.lean import lean_hindrance
-from featherweight.model.lean_functions import AdaptedLinear, Attention, Dropout, FrozenLinear, dropped, kept
+from featherweight.model.lean_functions import (
+    AdaptedLinear,
+    Attention,
+    Dropout,
+    FrozenLinear,
+    dropped,
+    kept,
+    parts_of_attention,
+)
 from featherweight.model.merged import drop_gradients
 from featherweight.model.network import Network
 from featherweight.model.packing import FrozenMatrix
@@ -117,6 +126,26 @@ def test_rows_that_fill_up_a_product_change_nothing(
 
 
 @pytest.mark.parametrize("family", LEAN)
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("scores", [1, 200])
+def test_attention_in_parts_is_attention(
+    tiny_recipe: Any, monkeypatch: pytest.MonkeyPatch, family: str, dropout: bool, scores: int
+) -> None:
+    recipe = tiny_recipe(family, adapter=ADAPTERS[1], training={"encoder_dropout": dropout})
+    found = []
+    monkeypatch.setattr(lean_functions, "SCORES", scores)  # one text has 81 a head
+    for at_once in (10**9, 0):
+        monkeypatch.setattr(lean_functions, "AT_ONCE", at_once)
+        torch.manual_seed(5)  # of dropout's masks
+        found.append(logits_and_gradients(network_for(recipe, replace(PLAIN, lean=True)), PLAIN, True))
+    assert len(list(parts_of_attention(8, 9))) == (8 if scores == 1 else 4)
+    for name in found[0]:
+        torch.testing.assert_close(
+            found[1][name], found[0][name], rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("family", LEAN)
 def test_bf16_stays_within_its_rounding(tiny_recipe: Any, family: str) -> None:
     recipe = tiny_recipe(family, adapter=ADAPTERS[0])
     exact = logits_and_gradients(network_for(recipe, PLAIN), PLAIN, True)["logits"]
@@ -168,7 +197,7 @@ def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd() -> None:
     def lean() -> list[torch.Tensor]:
         torch.manual_seed(1)
         linear = AdaptedLinear.apply(x, FrozenMatrix(weight.detach()), bias, down, up, kept(x, 0.3), 0.3)
-        return [linear, Attention.apply(qkv, 2, (2, 3), None, 0.3), Dropout.apply(x, 0.3)]
+        return [linear, Attention.apply(qkv, 2, (2, 3), 3, None, 0.3), Dropout.apply(x, 0.3)]
 
     def plain() -> list[torch.Tensor]:
         torch.manual_seed(1)

@@ -89,7 +89,7 @@ def test_attention_in_pieces_is_the_same_attention(
     network = merged_network(tiny_recipe(family), replace(PLAIN, lean=True))
     whole = logits(network, PLAIN, padded)
     for texts in (1, 3):  # of four texts of nine tokens, with four heads
-        monkeypatch.setattr(merged, "_SCORES", texts * 4 * 9 * 9)
+        monkeypatch.setattr(merged, "SCORES", texts * 4 * 9 * 9)
         torch.testing.assert_close(logits(network, PLAIN, padded), whole, rtol=1e-5, atol=1e-6)
 
 

@@ -17,7 +17,7 @@ from measuring import Job, answer
 
 from featherweight import verification
 from featherweight.data.batches import sorted_batches
-from featherweight.model import engine, packing
+from featherweight.model import engine, lean, lean_functions, packing
 from featherweight.model.network import Network
 from featherweight.training import loop, order
 
@@ -63,6 +63,16 @@ def whole_batches() -> None:
 def every_number_of_rows() -> None:
     """Products have as many rows as the batch has tokens, so that each new number is compiled for."""
     engine.Engine.fill_up = False  # type: ignore[assignment]
+
+
+def every_length() -> None:
+    """Attention's products have as many tokens a text as the batch has, so that each new length is compiled for."""
+    lean.shared_length = lambda length: length
+
+
+def whole_attention() -> None:
+    """All scores of a piece are computed at once, however long its texts."""
+    lean_functions.AT_ONCE = 2**62
 
 
 def full_pieces() -> None:
@@ -113,6 +123,8 @@ CHANGES: dict[str, Callable[[], None]] = {
         random_order,
         whole_batches,
         every_number_of_rows,
+        every_length,
+        whole_attention,
         full_pieces,
         small_pieces,
         compiled,

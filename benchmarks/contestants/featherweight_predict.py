@@ -57,7 +57,8 @@ def model_alone(classifier: Classifier, texts: list[str], look: bool) -> dict[st
     """Real tokens a second of the network on texts that are encoded already; with ``look`` its operations too."""
     from featherweight.data.batches import encode
     from featherweight.data.sources import Rows
-    from featherweight.model.inference import predict_logits
+    from featherweight.model.inference import predict_logits, prediction_batches
+    from featherweight.model.workers import shares
 
     rows = Rows(texts, None, classifier.labels, "texts")
     encoded = encode(rows, classifier.tokenizer, classifier.recipe.data.max_length)
@@ -75,8 +76,11 @@ def model_alone(classifier: Classifier, texts: list[str], look: bool) -> dict[st
     everywhere = _ExperimentalConfig(profile_all_threads=True)
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, experimental_config=everywhere) as profiler:
+        began = time.perf_counter()
         work()
-    return {**figures, "profile": top_operations(profiler)}
+        seconds = time.perf_counter() - began
+    threads, _ = shares(torch.get_num_threads(), len(prediction_batches(encoded, classifier.engine)))
+    return {**figures, "profile": top_operations(profiler, seconds, threads)}
 
 
 if __name__ == "__main__":

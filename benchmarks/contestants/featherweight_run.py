@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, top_operations, versions
 
+from featherweight.data.batches import collate
 from featherweight.pipeline import train
 from featherweight.recipe import Recipe
 from featherweight.run import Run
+from featherweight.training import loop
 
 
 class Enough(Exception):
@@ -26,7 +28,10 @@ class Enough(Exception):
 
 
 class Watcher:
-    """A listener that notes when the loop began, its memory at the last step, and a profile of some steps."""
+    """A listener that notes when the loop began, its memory at the last step, and a profile of some steps.
+
+    Between the loop and the rows it also sees each batch made ready: its padding, and what that took.
+    """
 
     def __init__(self, job: Job, stop_after: int | None = None) -> None:
         self.began = time.perf_counter()
@@ -36,7 +41,28 @@ class Watcher:
         self._stop_after = stop_after
         self._first, self._steps = job.get("profile", (0, 0)) if stop_after is None else (0, 0)
         self.profiler: Any = None
+        self.profiled_seconds = 0.0
+        self.tokens = self.padded = 0
+        self.collate_seconds = 0.0
         self._device = job["device"]
+
+    def collate(self, *arguments: Any) -> Any:
+        """A batch as the loop gets it, counted and timed."""
+        began = time.perf_counter()
+        batch = collate(*arguments)
+        self.collate_seconds += time.perf_counter() - began
+        self.tokens += int(batch.attention_mask.sum())
+        self.padded += batch.attention_mask.numel()
+        return batch
+
+    def batches(self) -> dict[str, float]:
+        """Padding's share of all tokens, and the milliseconds a step that batches took to be made ready."""
+        if not self.padded:
+            return {}
+        return {
+            "padding_share": 1 - self.tokens / self.padded,
+            "collate_milliseconds": 1000 * self.collate_seconds / max(1, self.total),
+        }
 
     def started(self, total_steps: int, first_step: int, notes: Any) -> None:
         """The loop begins."""
@@ -53,7 +79,9 @@ class Watcher:
         if self._steps and step == self._first:
             self.profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
             self.profiler.start()
+            self.profiled_seconds = time.perf_counter()
         if self.profiler is not None and step == self._first + self._steps:
+            self.profiled_seconds = time.perf_counter() - self.profiled_seconds
             self.profiler.stop()
         if step == self.total:
             self.memory = {"peak_memory_bytes": peak_memory_bytes(), **device_memory(self._device)}
@@ -73,6 +101,7 @@ def solve(job: Job) -> dict[str, Any]:
     if job["device"].startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     watcher = Watcher(job)
+    loop.collate = watcher.collate
     run = train(recipe(job), job.get("keep_run") or scratch / f"run-{attempt}", listeners=[watcher])
     if os.environ.get("RANK", "0") != "0":
         return {"peak_memory_bytes": peak_memory_bytes()}
@@ -84,8 +113,9 @@ def solve(job: Job) -> dict[str, Any]:
         "precision": run.environment["precision"],
         "predicted": predictions(run, job),
         "threads": torch.get_num_threads(),
+        **watcher.batches(),
         "versions": versions("featherweight", "torch", "transformers", "peft", "accelerate"),
-        **({"profile": top_operations(watcher.profiler)} if watcher.profiler else {}),
+        **({"profile": top_operations(watcher.profiler, watcher.profiled_seconds)} if watcher.profiler else {}),
         **(watcher.memory or {"peak_memory_bytes": peak_memory_bytes()}),
     }
 

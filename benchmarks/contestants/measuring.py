@@ -81,16 +81,22 @@ def device_memory(device: str) -> dict[str, int]:
     return {f"cuda_{key}_bytes": value for key, value in {**peaks, "context": context}.items()}
 
 
-def top_operations(profiler: Any, count: int = 25) -> list[dict[str, Any]]:
-    """The operations that took most time themselves, each with its share of all profiled time."""
+BETWEEN = "between the operations (Python, and the profiler itself)"
+
+
+def top_operations(profiler: Any, seconds: float, threads: int = 1, count: int = 25) -> list[dict[str, Any]]:
+    """The operations that took most time themselves, each with its share of the ``seconds`` that passed in each thread.
+
+    What no operation accounts for is a row of its own.
+    """
     events = profiler.key_averages()
-    total = sum(event.self_cpu_time_total for event in events) or 1
-    events = sorted(events, key=lambda event: -event.self_cpu_time_total)[:count]
+    inside, total = sum(event.self_cpu_time_total for event in events) / 1000, 1000 * seconds * threads
+    rows = [(event.key[:80], event.self_cpu_time_total / 1000, event.count) for event in events]
+    rows.append((BETWEEN, max(0.0, total - inside), 0))
     return [
-        {"operation": event.key[:80], "share": event.self_cpu_time_total / total, "calls": event.count,
-         "milliseconds": event.self_cpu_time_total / 1000}
-        for event in events
-    ]  # fmt: skip
+        {"operation": name, "share": milliseconds / total, "calls": calls, "milliseconds": milliseconds}
+        for name, milliseconds, calls in sorted(rows, key=lambda row: -row[1])[:count]
+    ]
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -114,12 +114,11 @@ def bound_memory() -> None:
     """Keep a training's memory from growing with every new batch shape; call it before the first matrix product.
 
     oneDNN keeps what it compiled for 1,024 shapes, up to a megabyte each, and PyTorch keeps as many for each kind of
-    product beside it; a few steps' worth is as fast, but for tiles (AMX), where compiling takes far longer. What a user
-    has set in the environment stands.
+    product beside it; a few steps' worth is as fast. For tiles (AMX), where compiling takes far longer, oneDNN keeps
+    more; what PyTorch keeps spares it nothing. What a user has set in the environment stands.
     """
-    tiles = "amx_bf16" in processor_flags()
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512" if tiles else "128")
-    os.environ.setdefault("LRU_CACHE_CAPACITY", "64" if tiles else "16")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512" if "amx_bf16" in processor_flags() else "128")
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
 
 
 def return_memory() -> None:

@@ -1,7 +1,7 @@
 """A lean forward pass for post-norm encoders (BERT, RoBERTa, DistilBERT, MPNet, ELECTRA) on the processor.
 
 It computes what transformers' own classes compute, from the same parameters, with less: query, key and value in one
-matrix product, frozen matrices in the compute type and stored once, all adapters of a product in two small products,
+matrix product, frozen matrices in the compute type alone, all adapters of a product in two small products,
 no gradient that LoRA does not need, and in the last layer nothing but what the head reads.
 """
 
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from featherweight.model.architectures import Architecture
 from featherweight.model.lean_functions import (
+    MASKED,
     AdaptedLinear,
     Attention,
     Dropout,
@@ -25,7 +26,7 @@ from featherweight.model.lean_functions import (
     merge_heads,
     probabilities,
 )
-from featherweight.model.packing import FrozenMatrix, filled_up
+from featherweight.model.packing import FrozenMatrix, filled_up, shared_length
 from featherweight.model.prefix import frozen_layers
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ _NORMS = {
     "mpnet": ("attention.LayerNorm", "output.LayerNorm"),
     "distilbert": ("sa_layer_norm", "output_layer_norm"),
 }
-_MASKED = -1e4  # exp of it is zero in fp32, and bf16 holds it
 
 
 class AdaptedBlock:
@@ -112,22 +112,27 @@ class LeanLayer:
 
     def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
         """Hidden states [rows, hidden] after this layer; ``shape`` is the batch's, rows beyond it are nobody's."""
-        context = Attention.apply(self.joined(x), self.heads, shape, added, self._dropouts()[0])
+        wide = self.wide(shape[1])
+        context = Attention.apply(self.joined(x), self.heads, shape, wide, added, self._dropouts()[0])
         return self._rest(x, context)
 
     def first_tokens(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
         """The same for each text's first token alone, [batch, hidden]; keys and values still come from all tokens."""
         batch, length = shape
         joined, x = self.joined(x)[: batch * length], x[: batch * length]
-        size = x.shape[1] // self.heads
-        split = joined.view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
-        query, key, value = (part.reshape(batch * self.heads, -1, size) for part in (split[0][:, :, :1], *split[1:]))
-        share = probabilities(query, key, None if added is None else added[:, :1])
+        split = joined.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query = split[0][:, :, :1].flatten(0, 1)
+        key, value = functional.pad(split[1:], (0, 0, 0, self.wide(length) - length)).flatten(1, 2)
+        share = probabilities(query, key, None if added is None else added[:, :1], length)
         share = _dropped(share, self._dropouts()[0])
-        first, context = x.view(batch, length, -1)[:, 0], merge_heads(torch.bmm(share, value), batch, self.heads)
+        first, context = x.view(batch, length, -1)[:, 0], merge_heads(torch.bmm(share, value), (batch, 1))
         if self.fill_up:
             first, context = filled_up(first), filled_up(context)
         return self._rest(first, context)[:batch]
+
+    def wide(self, length: int) -> int:
+        """Tokens of a text in attention's products: ``length``, or a number that many batches share."""
+        return shared_length(length) if self.fill_up else length
 
     def _rest(self, x: Tensor, context: Tensor) -> Tensor:
         _, after_attention, after_mlp = self._dropouts()
@@ -201,9 +206,13 @@ class LeanEncoder:
             added = self._encoder.encoder.compute_position_bias(attention_mask[:1]).to(self._dtype)
             added = added.expand(batch, heads, length, length)
         if not bool(attention_mask.all()):
-            mask = (1 - attention_mask).to(self._dtype).mul_(_MASKED).view(batch, 1, 1, length)
+            mask = (1 - attention_mask).to(self._dtype).mul_(MASKED).view(batch, 1, 1, length)
             added = mask.expand(batch, heads, 1, length) if added is None else added + mask
-        return None if added is None else added.reshape(batch * heads, -1, length)
+        if added is None:
+            return None
+        more = self._layers[0].wide(length) - length
+        rows = more if added.shape[2] > 1 else 0
+        return functional.pad(added.reshape(batch * heads, -1, length), (0, more, 0, rows))
 
 
 def lean_encoder(network: Network, dtype: torch.dtype, *, fill_up: bool = False) -> LeanEncoder | None:

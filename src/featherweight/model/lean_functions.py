@@ -7,12 +7,20 @@ classification is several times faster on a processor than the backward of ``sca
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from featherweight.model.packing import FrozenMatrix
+
+MASKED = -1e4
+"""What a score gets that must not count: exp of it is zero in fp32, and bf16 holds it."""
+SCORES = 2**19
+"""Attention scores computed at a time where there are many: 2 MB in fp32, which stay in the cache."""
+AT_ONCE = 2**22
+"""Attention scores that are computed at once all the same: of a piece of texts of about 150 tokens."""
 
 
 class FrozenLinear(torch.autograd.Function):
@@ -87,45 +95,60 @@ class Attention(torch.autograd.Function):
     """Softmax attention of all heads over one padded batch, on fused query, key and value states."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, heads: int, shape: tuple[int, int], added: Tensor | None, p: float) -> Tensor:
-        """Context [rows, hidden] from qkv [rows, 3 * hidden]; ``added`` [batch * heads, 1 or t, t] is a bias.
+    def forward(
+        ctx: Any, qkv: Tensor, heads: int, shape: tuple[int, int], wide: int, added: Tensor | None, p: float
+    ) -> Tensor:
+        """Context [rows, hidden] from qkv [rows, 3 * hidden]; ``added`` [batch * heads, 1 or wide, wide] is a bias.
 
-        ``shape`` is the batch's: b texts of t tokens; rows beyond b * t get zeros. Each probability is dropped with
-        probability ``p``.
+        ``shape`` is the batch's: b texts of t tokens; rows beyond b * t get zeros. Products are of ``wide`` tokens a
+        text, which is t or more. Each probability is dropped with probability ``p``.
         """
-        (batch, length), size = shape, qkv.shape[1] // 3 // heads
-        split = qkv[: batch * length].view(batch, length, 3, heads, size).permute(2, 0, 3, 1, 4)
-        query, key, value = split.reshape(3, batch * heads, length, size)
-        share = probabilities(query, key, added)
+        batch, length = shape
+        split = qkv[: batch * length].view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = by_head(split, wide).flatten(1, 2)
+        share, context = query.new_empty(batch * heads, wide, wide), torch.empty_like(query)
         keep = kept(share, p) if p else None
+        for part in parts_of_attention(batch * heads, wide):
+            probabilities(query[part], key[part], None if added is None else added[part], length, out=share[part])
+            seen = share[part] if keep is None else dropped(share[part], keep[part], p)
+            torch.bmm(seen, value[part], out=context[part])
         ctx.save_for_backward(query, key, value, share, keep)
-        ctx.shape, ctx.rows, ctx.p = (batch, heads), len(qkv), p
-        seen = share if keep is None else dropped(share, keep, p)
-        return merge_heads(torch.bmm(seen, value), batch, heads, len(qkv))
+        ctx.shape, ctx.rows, ctx.p = shape, len(qkv), p
+        return merge_heads(context, shape, len(qkv))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         """Gradient of qkv."""
         query, key, value, share, keep = ctx.saved_tensors
-        batch, heads = ctx.shape
-        seen = share if keep is None else dropped(share, keep, ctx.p)
-        length, size = query.shape[1:]
-        grad = (
-            grad[: batch * length].view(batch, length, heads, size).transpose(1, 2).reshape(batch * heads, length, size)
-        )
-        grad_share = torch.bmm(grad, value.transpose(1, 2))
-        grad_share = grad_share if keep is None else dropped(grad_share, keep, ctx.p)
-        grad_scores = torch.ops.aten._softmax_backward_data(grad_share, share, -1, share.dtype)
-        scale = size**-0.5
-        parts = query.new_empty(3, batch * heads, length, size)
-        torch.baddbmm(parts[0], grad_scores, key, beta=0, alpha=scale, out=parts[0])
-        torch.baddbmm(parts[1], grad_scores.transpose(1, 2), query, beta=0, alpha=scale, out=parts[1])
-        torch.bmm(seen.transpose(1, 2), grad, out=parts[2])
+        (batch, length), (matrices, wide, size) = ctx.shape, query.shape
+        heads, scale = matrices // batch, size**-0.5
+        grad = by_head(grad[: batch * length].view(batch, length, heads, size).transpose(1, 2), wide).flatten(0, 1)
+        grads = query.new_empty(3, matrices, wide, size)
+        for part in parts_of_attention(matrices, wide):
+            seen = share[part] if keep is None else dropped(share[part], keep[part], ctx.p)
+            torch.bmm(seen.transpose(1, 2), grad[part], out=grads[2, part])
+            grad_share = torch.bmm(grad[part], value[part].transpose(1, 2))
+            grad_share = grad_share if keep is None else dropped(grad_share, keep[part], ctx.p)
+            grad_scores = torch.ops.aten._softmax_backward_data(grad_share, share[part], -1, share.dtype)
+            torch.baddbmm(grads[0, part], grad_scores, key[part], beta=0, alpha=scale, out=grads[0, part])
+            transposed = grad_scores.transpose(1, 2)
+            torch.baddbmm(grads[1, part], transposed, query[part], beta=0, alpha=scale, out=grads[1, part])
         whole = grad.new_empty(ctx.rows, 3 * heads * size)
         whole[batch * length :].zero_()
         tokens = whole[: batch * length].view(batch, length, 3, heads, size)
-        tokens.copy_(parts.view(3, batch, heads, length, size).permute(1, 3, 0, 2, 4))
-        return whole, None, None, None, None
+        tokens.copy_(grads.view(3, batch, heads, wide, size)[:, :, :, :length].permute(1, 3, 0, 2, 4))
+        return whole, None, None, None, None, None
+
+
+def by_head(states: Tensor, wide: int) -> Tensor:
+    """``states`` [..., t, size] in the order of their axes, with zeros for tokens from t to ``wide``."""
+    length = states.shape[-2]
+    if wide == length:
+        return states.contiguous()
+    widened = states.new_empty(*states.shape[:-2], wide, states.shape[-1])
+    widened[..., length:, :].zero_()
+    widened[..., :length, :].copy_(states)
+    return widened
 
 
 def kept(like: Tensor, p: float) -> Tensor:
@@ -144,24 +167,42 @@ def dropped(x: Tensor, keep: Tensor, p: float) -> Tensor:
     return (x * keep).mul_(1 / (1 - p))
 
 
-def probabilities(query: Tensor, key: Tensor, added: Tensor | None) -> Tensor:
-    """Attention probabilities [n, q, t] from query [n, q, size] and key [n, t, size]; the softmax itself is in fp32."""
+def parts_of_attention(matrices: int, length: int) -> Iterator[slice]:
+    """Some of the ``matrices`` [length, length] of scores at a time, as many as the cache holds, where they are long.
+
+    Of short texts all at once: there is less to save, and parts of other numbers are products to compile anew.
+    """
+    step = max(1, SCORES // length**2) if matrices * length**2 > AT_ONCE else matrices
+    for first in range(0, matrices, step):
+        yield slice(first, min(first + step, matrices))
+
+
+def probabilities(query: Tensor, key: Tensor, added: Tensor | None, length: int, out: Tensor | None = None) -> Tensor:
+    """Attention probabilities [n, q, t] from query [n, q, size] and key [n, t, size], into ``out`` where there is one.
+
+    Keys from ``length`` on are no tokens and get none. The softmax itself is in fp32.
+    """
     scale = query.shape[-1] ** -0.5
     if added is None:
         empty = query.new_empty(query.shape[0], query.shape[1], key.shape[1])
         scores = torch.baddbmm(empty, query, key.transpose(1, 2), beta=0, alpha=scale)
     else:
         scores = torch.baddbmm(added, query, key.transpose(1, 2), alpha=scale)
-    return torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
+    if length < key.shape[1]:
+        scores[..., length:] = MASKED
+    share = torch.softmax(scores, -1, dtype=torch.float32)
+    return share.to(query.dtype) if out is None else out.copy_(share)
 
 
-def merge_heads(context: Tensor, batch: int, heads: int, rows: int | None = None) -> Tensor:
-    """[batch * heads, t, size] to [batch * t, heads * size], or to more rows, which are zeros."""
-    length, size = context.shape[1:]
-    by_token = context.view(batch, heads, length, size).transpose(1, 2)
+def merge_heads(context: Tensor, shape: tuple[int, int], rows: int | None = None) -> Tensor:
+    """[batch * heads, t or more, size] to [batch * t, heads * size] for ``shape`` (batch, t); or to ``rows`` that are
+    more, the others zeros.
+    """
+    (batch, length), size = shape, context.shape[-1]
+    by_token = context.view(batch, -1, context.shape[1], size)[:, :, :length].transpose(1, 2)
     if rows is None:
-        return by_token.reshape(batch * length, heads * size)
-    merged = context.new_empty(rows, heads * size)
+        return by_token.reshape(batch * length, -1)
+    merged = context.new_empty(rows, by_token.shape[2] * size)
     merged[batch * length :].zero_()
-    merged[: batch * length].view(batch, length, heads, size).copy_(by_token)
+    merged[: batch * length].view(by_token.shape).copy_(by_token)
     return merged

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.model.lean import AdaptedBlock, LeanLayer
-from featherweight.model.lean_functions import merge_heads, probabilities
+from featherweight.model.lean_functions import SCORES, by_head, merge_heads, parts_of_attention, probabilities
 from featherweight.model.network import Network
-
-_SCORES = 2**19  # attention scores computed at a time: 2 MB in fp32, which stays in the cache
 
 
 def fold_adapter(network: Network) -> None:
@@ -70,7 +68,7 @@ class ForwardLayer(LeanLayer):
         context = torch.empty_like(x)
         batch, length = shape
         context[batch * length :].zero_()
-        texts = max(1, _SCORES // (self.heads * length**2))
+        texts = max(1, SCORES // (self.heads * length**2))
         for first in range(0, batch, texts):
             here = slice(first * length, min(first + texts, batch) * length)
             heads = slice(first * self.heads, (first + texts) * self.heads)
@@ -81,8 +79,13 @@ class ForwardLayer(LeanLayer):
         """Context [tokens, hidden] of some texts from their query, key and value states [tokens, 3 * hidden]."""
         batch, size = joined.shape[0] // length, joined.shape[1] // 3 // self.heads
         split = joined.view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
-        query, key, value = split.reshape(3, batch * self.heads, length, size)
-        return merge_heads(torch.bmm(probabilities(query, key, added), value), batch, self.heads)
+        wide = self.wide(length)
+        query, key, value = by_head(split, wide).flatten(1, 2)
+        context = torch.empty_like(query)
+        for part in parts_of_attention(batch * self.heads, wide):
+            share = probabilities(query[part], key[part], None if added is None else added[part], length)
+            torch.bmm(share, value[part], out=context[part])
+        return merge_heads(context, (batch, length))
 
     def _rest(self, x: Tensor, context: Tensor) -> Tensor:
         x = self.norms[0](self.output(context).add_(x))

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 _LOCK = threading.Lock()
 _FEWEST_ROWS = 16  # a tile's height: fewer are not multiplied sooner
+_LENGTHS = 8
 _PACKED_FOR = 1024  # tokens of a product that oneDNN lays the matrix out for; any other number is served as well
 
 
@@ -57,6 +58,14 @@ def filled_up(x: Tensor) -> Tensor:
     """
     step = max(_FEWEST_ROWS, 1 << max(0, len(x).bit_length() - 4))
     return functional.pad(x, (0, 0, 0, -len(x) % step))
+
+
+def shared_length(length: int) -> int:
+    """The number of tokens a text, ``length`` or more, that attention's products have for texts of ``length``.
+
+    They are compiled anew for every length, too, and multiplied fastest where it is a multiple of eight.
+    """
+    return -(-length // _LENGTHS) * _LENGTHS
 
 
 def can_pack(weight: Tensor) -> bool:
