@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from featherweight.model import lean as encoder_pass
 from featherweight.model import lean_functions
+from featherweight.model import merged as forward_only
 from featherweight.model.adapter import build_network
 from featherweight.model.backbones import resolve_backbone
 from featherweight.model.engine import Engine, autocast, settle
@@ -23,6 +25,7 @@ from featherweight.model.lean_functions import (
     dropped,
     kept,
     parts_of_attention,
+    probabilities,
 )
 from featherweight.model.merged import drop_gradients
 from featherweight.model.network import Network
@@ -105,11 +108,19 @@ def test_rows_that_fill_up_a_product_change_nothing(
     rows: set[int] = set()
     times = FrozenMatrix.times
     monkeypatch.setattr(FrozenMatrix, "times", lambda self, x, *rest: rows.add(len(x)) or times(self, x, *rest))
+    lengths: set[int] = set()
+    for module in (encoder_pass, lean_functions, forward_only):
+        monkeypatch.setattr(
+            module,
+            "probabilities",
+            lambda q, k, *rest, **out: lengths.add(k.shape[1]) or probabilities(q, k, *rest, **out),
+        )
     found = []
     for fill_up in (False, True):
         monkeypatch.setattr(Engine, "fill_up", fill_up)
         network = network_for(recipe, replace(PLAIN, lean=True))
         rows.clear()
+        lengths.clear()
         if merged:
             drop_gradients(network)
             ids, mask, _ = batch(True)
@@ -119,6 +130,7 @@ def test_rows_that_fill_up_a_product_change_nothing(
             found.append(logits_and_gradients(network, PLAIN, True))
         # 4 texts of 9 tokens; of the last layer, a head on the first token needs 4 rows alone.
         assert rows <= ({48, 16} if fill_up else {36, 4})
+        assert lengths == ({16} if fill_up else {9})
     for name in found[0]:
         torch.testing.assert_close(
             found[1][name], found[0][name], rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}"
