@@ -19,6 +19,7 @@ from typing import Any
 from contest import Contestant, interleaved, play, say
 from jobs import BATCH, add_job_options, backbone_label, result_options, training_job, without_tracebacks, written
 from recording import new_record, ratio_spread, save, spread
+from scale import long_rows
 from train import by_repeat, in_short, select
 
 SHIPPED = "shipped"
@@ -57,7 +58,7 @@ CHANGES = (
     Change("lengths", "attention's products of each length of its own",
            "1.0; 0.9 with tiles, and more memory: twice as many products to compile", {"change": "every_length"}),
     Change("whole-attention", "attention of long texts whole, not in parts",
-           "1.0 with short texts; 0.8 with 512 tokens, and more memory", {"change": "whole_attention"}),
+           "0.8 with texts of 512 tokens, and more memory; 1.0 with short ones", {"change": "whole_attention"}),
     Change("compiled-kept", "compiled products kept for a few steps alone", "1.0; 0.9 with tiles, and less memory",
            environment={"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "16"}),
     Change("pieces", "pieces of half as many tokens", "0.97, and less memory", {"change": "small_pieces"}),
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     parser = result_options(__doc__, "changes-BACKBONE")
     add_job_options(parser)
     parser.add_argument("--steps", type=int, default=40, help=f"batches of {BATCH} rows (default: 40)")
+    parser.add_argument("--length", type=int, help="tokens of every text, made of the data's (default: the data's own)")
     parser.add_argument("--only", help="changes, by commas: " + ", ".join(change.name for change in CHANGES))
     return parser
 
@@ -105,7 +107,12 @@ def measure(options: argparse.Namespace) -> Path:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         job = training_job(options, folder, rows=options.rows, epochs=1.0)
+        if options.length:
+            counts = {"train": options.rows, "validation": 2 * len(job.settings["labels"])}
+            files = {part: long_rows(job.settings, options.length, count, folder) for part, count in counts.items()}
+            job.settings.update(files=files, max_length=options.length)
         settings = {"backbone": backbone_label(options.backbone), "roles": job.settings["roles"], "rank": options.rank}
+        settings |= {"length": options.length} if options.length else {}
         settings |= {"steps": options.steps, "repeats": options.repeats}
         name = options.name or f"changes-{settings['backbone']}"
         record = new_record("changes", name, settings=settings, data=job.data, seeds=[options.seed])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import design_page
@@ -116,15 +116,27 @@ def limit(record: Record) -> str:
     text += f"\n\nComputed in {precision}; {sums['linear_weights']:,} frozen weights in linear layers. {COUNTED}"
     for key, what in (("profile", "a training step's"), ("prediction_profile", "a prediction's")):
         if looked_into := operations(record.get(key)):
-            text += f"\n\nWhere {what} time goes:\n\n{looked_into}"
+            text += f"\n\nWhere {what} time goes{_of_what(record[key])}:\n\n{looked_into}"
     return text
+
+
+def _of_what(profile: Sequence[Record]) -> str:
+    """Older profiles have no row for the time outside of operations: their shares are of what is inside."""
+    return "" if any(not row["calls"] for row in profile) else ", as far as it goes to operations"
 
 
 def operations(profile: Any) -> str:
     """The operations that took most time themselves; empty where none were looked into."""
     if not isinstance(profile, list):
         return ""
-    rows = [[f"`{row['operation']}`", f"{row['share']:.1%}", f"{row['calls']:,}"] for row in profile[:12]]
+    rows = [
+        [
+            f"`{row['operation']}`" if row["calls"] else row["operation"],
+            f"{row['share']:.1%}",
+            f"{row['calls']:,}" if row["calls"] else "",
+        ]
+        for row in profile[:12]
+    ]
     return table(["operation", "share", "calls"], rows)
 
 
@@ -234,11 +246,13 @@ def _t4(record: Record) -> str:
         return ""
     rows = record["settings"]["batch_size"]
     needed = room["bytes_at_rest"] + room["bytes_a_token"] * rows * room["max_length"]
+    precision, sizes = _precision(record), sum("cuda_reserved_bytes" in point for point in room["points"])
+    in_fp16 = "; a number takes as many bytes in fp16, in which a T4 computes" if precision == "bf16" else ""
     return (
         f"On a T4 ({room['capacity_bytes'] / 2**30:.0f} GiB): {room['bytes_at_rest'] / 1e9:.2f} GB at rest and "
         f"{room['bytes_a_token'] / 1e3:.0f} kB a token of a batch. So {rows} rows of {room['max_length']} tokens take "
-        f"{needed / 1e9:.1f} GB, and {room['largest_batch'] or 0:,} would fit. That is a line through two sizes, "
-        f"measured in {_precision(record)}; a number takes as many bytes in fp16, in which a T4 computes."
+        f"{needed / 1e9:.1f} GB, and {room['largest_batch'] or 0:,} would fit. That is a line through {sizes} sizes, "
+        f"measured in {precision}{in_fp16}."
     )
 
 

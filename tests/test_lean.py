@@ -139,7 +139,7 @@ def test_rows_that_fill_up_a_product_change_nothing(
 
 @pytest.mark.parametrize("family", LEAN)
 @pytest.mark.parametrize("dropout", [False, True])
-@pytest.mark.parametrize("scores", [1, 200])
+@pytest.mark.parametrize("scores", [1, 250])
 def test_attention_in_parts_is_attention(
     tiny_recipe: Any, monkeypatch: pytest.MonkeyPatch, family: str, dropout: bool, scores: int
 ) -> None:
@@ -150,7 +150,8 @@ def test_attention_in_parts_is_attention(
         monkeypatch.setattr(lean_functions, "AT_ONCE", at_once)
         torch.manual_seed(5)  # of dropout's masks
         found.append(logits_and_gradients(network_for(recipe, replace(PLAIN, lean=True)), PLAIN, True))
-    assert len(list(parts_of_attention(8, 9))) == (8 if scores == 1 else 4)
+    parts = [part.stop - part.start for part in parts_of_attention(8, 9)]
+    assert parts == ([1] * 8 if scores == 1 else [3, 3, 2])
     for name in found[0]:
         torch.testing.assert_close(
             found[1][name], found[0][name], rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}"
@@ -201,7 +202,8 @@ def test_a_dropout_mask_drops_every_element_equally_often(p: float, dtype: torch
     assert torch.equal(kept(torch.empty(50_000, 7, dtype=dtype), p), keep)
 
 
-def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd() -> None:
+@pytest.mark.parametrize("wide", [3, 8])
+def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd(wide: int) -> None:
     generator = torch.Generator().manual_seed(5)
     draw = lambda *shape: torch.randn(*shape, generator=generator, requires_grad=True)  # noqa: E731
     x, weight, bias, down, up, qkv = draw(6, 8), draw(5, 8), draw(5), draw(2, 8), draw(5, 2), draw(6, 24)
@@ -209,7 +211,7 @@ def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd() -> None:
     def lean() -> list[torch.Tensor]:
         torch.manual_seed(1)
         linear = AdaptedLinear.apply(x, FrozenMatrix(weight.detach()), bias, down, up, kept(x, 0.3), 0.3)
-        return [linear, Attention.apply(qkv, 2, (2, 3), 3, None, 0.3), Dropout.apply(x, 0.3)]
+        return [linear, Attention.apply(qkv, 2, (2, 3), wide, None, 0.3), Dropout.apply(x, 0.3)]
 
     def plain() -> list[torch.Tensor]:
         torch.manual_seed(1)
@@ -217,7 +219,8 @@ def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd() -> None:
         linear = functional.linear(x, weight.detach(), bias) + seen @ down.t() @ up.t()
         query, key, value = qkv.view(2, 3, 3, 2, 4).permute(2, 0, 3, 1, 4)
         share = torch.softmax(query @ key.transpose(-1, -2) / 2, -1)
-        context = dropped(share, kept(share.view(4, 3, 3), 0.3).view_as(share), 0.3) @ value
+        mask = kept(torch.empty(4, wide, wide), 0.3)[:, :3, :3].reshape(share.shape)
+        context = dropped(share, mask, 0.3) @ value
         return [linear, context.transpose(1, 2).reshape(6, 8), dropped(x, kept(x, 0.3), 0.3)]
 
     weights = [torch.randn(6, 5), torch.randn(6, 8), torch.randn(6, 8)]

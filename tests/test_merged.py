@@ -13,7 +13,7 @@ from test_lean import ADAPTERS, ALL_ROLES, LEAN, PLAIN, batch, network_for
 
 from featherweight.classifier import Classifier
 from featherweight.data.sources import read_rows
-from featherweight.model import merged, packing
+from featherweight.model import lean_functions, merged, packing
 from featherweight.model.engine import Engine, autocast, settle
 from featherweight.model.merged import ForwardLayer, drop_gradients, fold_adapter
 from featherweight.model.network import Network
@@ -88,8 +88,9 @@ def test_attention_in_pieces_is_the_same_attention(
 ) -> None:
     network = merged_network(tiny_recipe(family), replace(PLAIN, lean=True))
     whole = logits(network, PLAIN, padded)
-    for texts in (1, 3):  # of four texts of nine tokens, with four heads
-        monkeypatch.setattr(merged, "SCORES", texts * 4 * 9 * 9)
+    for scores in (1, 200, 4 * 81, 3 * 4 * 81):  # four texts of nine tokens, with four heads
+        monkeypatch.setattr(merged, "SCORES", scores)
+        monkeypatch.setattr(lean_functions, "SCORES", scores)
         torch.testing.assert_close(logits(network, PLAIN, padded), whole, rtol=1e-5, atol=1e-6)
 
 

@@ -79,7 +79,9 @@ def model_alone(classifier: Classifier, texts: list[str], look: bool) -> dict[st
         began = time.perf_counter()
         work()
         seconds = time.perf_counter() - began
-    threads, _ = shares(torch.get_num_threads(), len(prediction_batches(encoded, classifier.engine)))
+    threads = 1
+    if classifier.network.lean is not None:
+        threads, _ = shares(torch.get_num_threads(), len(prediction_batches(encoded, classifier.engine)))
     return {**figures, "profile": top_operations(profiler, seconds, threads)}
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, top_operations, versions
 
-from featherweight.data.batches import collate
 from featherweight.pipeline import train
 from featherweight.recipe import Recipe
 from featherweight.run import Run
@@ -44,12 +43,13 @@ class Watcher:
         self.profiled_seconds = 0.0
         self.tokens = self.padded = 0
         self.collate_seconds = 0.0
+        self.made_ready = loop.collate
         self._device = job["device"]
 
     def collate(self, *arguments: Any) -> Any:
         """A batch as the loop gets it, counted and timed."""
         began = time.perf_counter()
-        batch = collate(*arguments)
+        batch = self.made_ready(*arguments)
         self.collate_seconds += time.perf_counter() - began
         self.tokens += int(batch.attention_mask.sum())
         self.padded += batch.attention_mask.numel()
@@ -101,7 +101,7 @@ def solve(job: Job) -> dict[str, Any]:
     if job["device"].startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     watcher = Watcher(job)
-    loop.collate = watcher.collate
+    watcher.made_ready, loop.collate = loop.collate, watcher.collate
     run = train(recipe(job), job.get("keep_run") or scratch / f"run-{attempt}", listeners=[watcher])
     if os.environ.get("RANK", "0") != "0":
         return {"peak_memory_bytes": peak_memory_bytes()}

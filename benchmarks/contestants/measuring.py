@@ -81,7 +81,7 @@ def device_memory(device: str) -> dict[str, int]:
     return {f"cuda_{key}_bytes": value for key, value in {**peaks, "context": context}.items()}
 
 
-BETWEEN = "between the operations (Python, and the profiler itself)"
+BETWEEN = "no operation: Python, waiting, the profiler"
 
 
 def top_operations(profiler: Any, seconds: float, threads: int = 1, count: int = 25) -> list[dict[str, Any]]:
@@ -92,10 +92,10 @@ def top_operations(profiler: Any, seconds: float, threads: int = 1, count: int =
     events = profiler.key_averages()
     inside, total = sum(event.self_cpu_time_total for event in events) / 1000, 1000 * seconds * threads
     rows = [(event.key[:80], event.self_cpu_time_total / 1000, event.count) for event in events]
-    rows.append((BETWEEN, max(0.0, total - inside), 0))
+    most = [*sorted(rows, key=lambda row: -row[1])[:count], (BETWEEN, max(0.0, total - inside), 0)]
     return [
         {"operation": name, "share": milliseconds / total, "calls": calls, "milliseconds": milliseconds}
-        for name, milliseconds, calls in sorted(rows, key=lambda row: -row[1])[:count]
+        for name, milliseconds, calls in sorted(most, key=lambda row: -row[1])
     ]
 
 

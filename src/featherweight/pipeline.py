@@ -232,7 +232,7 @@ def _engine_in_words(prepared: Prepared) -> str:
     if engine.device != "cpu":
         return words
     if network.lean is not None:
-        shared = ", its products filled up to numbers of rows that batches share" if engine.fill_up else ""
+        shared = ", its products filled up to numbers of rows and tokens that batches share" if engine.fill_up else ""
         return f"{words}; lean forward and backward pass{shared}, attention from stored probabilities"
     return f"{words}; transformers' own forward pass (the lean one is {lean_hindrance(network) or 'switched off'})"
 

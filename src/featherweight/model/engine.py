@@ -53,7 +53,10 @@ class Engine:
 
     @property
     def fill_up(self) -> bool:
-        """Whether products get numbers of rows that many batches share: where compiling one takes longer than it."""
+        """Whether products get numbers of rows, and attention's of tokens a text, that many batches share.
+
+        They do where compiling one takes longer than it.
+        """
         return (self.device, self.precision) == ("cpu", "bf16") and "amx_bf16" in processor_flags()
 
     @property

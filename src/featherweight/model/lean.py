@@ -108,7 +108,7 @@ class LeanLayer:
     dropouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Of attention's probabilities, of its output, and of the MLP's output; while training."""
     fill_up: bool = False
-    """Whether products of the first tokens alone get a shared number of rows too; see ``filled_up``."""
+    """Whether products get numbers of rows, and attention's of tokens a text, that many batches share."""
 
     def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
         """Hidden states [rows, hidden] after this layer; ``shape`` is the batch's, rows beyond it are nobody's."""
@@ -122,7 +122,8 @@ class LeanLayer:
         joined, x = self.joined(x)[: batch * length], x[: batch * length]
         split = joined.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query = split[0][:, :, :1].flatten(0, 1)
-        key, value = functional.pad(split[1:], (0, 0, 0, self.wide(length) - length)).flatten(1, 2)
+        more = self.wide(length) - length
+        key, value = (functional.pad(split[1:], (0, 0, 0, more)) if more else split[1:]).flatten(1, 2)
         share = probabilities(query, key, None if added is None else added[:, :1], length)
         share = _dropped(share, self._dropouts()[0])
         first, context = x.view(batch, length, -1)[:, 0], merge_heads(torch.bmm(share, value), (batch, 1))
@@ -198,7 +199,7 @@ class LeanEncoder:
         return x
 
     def _added(self, attention_mask: Tensor) -> Tensor | None:
-        """What joins the scores, [batch * heads, 1 or t, t]: MPNet's position bias, and the padding's mask."""
+        """What joins the scores, [batch * heads, 1 or wide, wide]: MPNet's position bias, and the padding's mask."""
         batch, length = attention_mask.shape
         heads = self._layers[0].heads
         added: Tensor | None = None
@@ -210,15 +211,14 @@ class LeanEncoder:
             added = mask.expand(batch, heads, 1, length) if added is None else added + mask
         if added is None:
             return None
-        more = self._layers[0].wide(length) - length
-        rows = more if added.shape[2] > 1 else 0
-        return functional.pad(added.reshape(batch * heads, -1, length), (0, more, 0, rows))
+        added, more = added.reshape(batch * heads, -1, length), self._layers[0].wide(length) - length
+        return functional.pad(added, (0, more, 0, more if added.shape[1] > 1 else 0)) if more else added
 
 
 def lean_encoder(network: Network, dtype: torch.dtype, *, fill_up: bool = False) -> LeanEncoder | None:
     """The lean pass for ``network``; None where the encoder or the adapter needs transformers' own one.
 
-    With ``fill_up`` its products get numbers of rows that many batches share.
+    With ``fill_up`` its products get numbers of rows, and attention's of tokens a text, that many batches share.
     """
     if lean_hindrance(network):
         return None

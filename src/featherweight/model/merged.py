@@ -68,7 +68,7 @@ class ForwardLayer(LeanLayer):
         context = torch.empty_like(x)
         batch, length = shape
         context[batch * length :].zero_()
-        texts = max(1, SCORES // (self.heads * length**2))
+        texts = max(1, SCORES // (self.heads * self.wide(length) ** 2))
         for first in range(0, batch, texts):
             here = slice(first * length, min(first + texts, batch) * length)
             heads = slice(first * self.heads, (first + texts) * self.heads)
@@ -82,7 +82,7 @@ class ForwardLayer(LeanLayer):
         wide = self.wide(length)
         query, key, value = by_head(split, wide).flatten(1, 2)
         context = torch.empty_like(query)
-        for part in parts_of_attention(batch * self.heads, wide):
+        for part in parts_of_attention(batch * self.heads, wide, at_once=SCORES):
             share = probabilities(query[part], key[part], None if added is None else added[part], length)
             torch.bmm(share, value[part], out=context[part])
         return merge_heads(context, (batch, length))

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 _LOCK = threading.Lock()
 _FEWEST_ROWS = 16  # a tile's height: fewer are not multiplied sooner
-_LENGTHS = 8
+_LENGTHS = 8  # tokens; sixteen spared hardly more
 _PACKED_FOR = 1024  # tokens of a product that oneDNN lays the matrix out for; any other number is served as well
 
 
