@@ -85,9 +85,11 @@ def title(record: Record) -> str:
 
 def decisions(record: Record) -> str:
     """The same with a heading and what it was measured on, for the page on the engine's design."""
-    where = design_page.on_machine(record)
-    steps = f", {record['settings']['steps']} steps" if "steps" in record["settings"] else ""
-    return f"### On {record['settings']['backbone']}{where}{steps}\n\n{changes(record)}\n\n{footnote(record)}"
+    settings = record["settings"]
+    amounts = (("texts of", "length", "tokens"), ("", "steps", "steps"), ("", "repeats", "turns"))
+    said = [f"{word} {settings[key]} {what}".strip() for word, key, what in amounts if key in settings]
+    heading = ", ".join([f"On {settings['backbone']}{design_page.on_machine(record)}", *said])
+    return f"### {heading}\n\n{changes(record)}\n\n{footnote(record)}"
 
 
 def footnote(record: Record) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from conftest import Load
 from fabricated_benchmarks import a_record
 
@@ -104,6 +106,22 @@ class TestArithmetic:
         assert [(point["seconds"], point["accuracy"]) for point in pace["evaluations"]] == [(2.0, 0.5), (4.0, 0.9)]
         assert load("featherweight_run").pace(history, skip=1)["samples_per_second"] == pytest.approx(16.0)
 
+    def test_a_batch_is_counted_as_the_change_makes_it_ready(self, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        from featherweight.training import loop
+
+        batch = SimpleNamespace(attention_mask=torch.tensor([[1, 1, 1], [1, 0, 0]]))
+        made: list[int] = []
+        monkeypatch.setattr(loop, "collate", lambda *rows: made.append(1) or batch)
+        load("changed_run").slow_collate()
+        watcher = load("featherweight_run").Watcher({"device": "cpu"})
+        assert watcher.batches() == {}
+        watcher.total = 4
+        assert watcher.collate() is batch
+        assert len(made) == 2
+        found = watcher.batches()
+        assert found["padding_share"] == pytest.approx(1 / 3)
+        assert found["collate_milliseconds"] == 1000 * watcher.collate_seconds / 4
+
     def test_what_fits_on_a_t4_follows_from_rest_and_tokens(self, load: Load) -> None:
         gpu = load("gpu")
         points = [
@@ -114,3 +132,19 @@ class TestArithmetic:
         assert room["bytes_at_rest"] == pytest.approx(1.5e9, abs=2)
         assert room["bytes_a_token"] == 50_000
         assert room["largest_batch"] == (gpu.T4_BYTES - 1_500_000_000) // (50_000 * 256)
+
+    def test_the_page_says_what_a_t4_holds(self, load: Load) -> None:
+        points = [{"tokens": 4096 * size, "cuda_reserved_bytes": 1} for size in (1, 2)] + [{"rows": 3, "failed": "x"}]
+        room = {"bytes_at_rest": 1.5e9, "bytes_a_token": 50_000, "largest_batch": 99, "max_length": 256}
+        record = {"t4": {**room, "capacity_bytes": 15 * 2**30, "points": points}, "settings": {"batch_size": 32}}
+        said = load("sections")._t4({**record, "runs": [{"failed": "x"}, {"precision": "bf16"}]})
+        assert "32 rows of 256 tokens take 1.9 GB, and 99 would fit" in said
+        assert "a line through 2 sizes, measured in bf16; a number takes as many bytes in fp16" in said
+        assert "fp16" not in load("sections")._t4({**record, "runs": [{"precision": "fp32"}]})
+
+    def test_a_target_that_not_every_turn_reached_says_so(self, load: Load) -> None:
+        spread, shown = load("recording").spread, load("sections")._to_target
+        speed = spread([10.0, 11.0])
+        assert shown({"seconds_to_target": spread([90.0, None]), "samples_per_second": speed}) == "90, in 1 of 2 turns"
+        assert shown({"seconds_to_target": spread([90.0, 80.0]), "samples_per_second": speed}) == "85 (80–90)"
+        assert shown({"seconds_to_target": None, "samples_per_second": speed}) == "not reached"

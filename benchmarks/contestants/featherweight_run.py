@@ -101,7 +101,7 @@ def solve(job: Job) -> dict[str, Any]:
     if job["device"].startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     watcher = Watcher(job)
-    watcher.made_ready, loop.collate = loop.collate, watcher.collate
+    loop.collate = watcher.collate
     run = train(recipe(job), job.get("keep_run") or scratch / f"run-{attempt}", listeners=[watcher])
     if os.environ.get("RANK", "0") != "0":
         return {"peak_memory_bytes": peak_memory_bytes()}
