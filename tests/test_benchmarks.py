@@ -251,7 +251,9 @@ class TestWholeBenchmarks:
         assert {run["rows_seen"] for run in record["runs"]} == {64}
         assert record["summary"]["trainer"]["times_faster"]["median"] > 0
         assert record["comparison"]["trainer"]["rows"] == 240
-        assert 0 <= record["summary"]["featherweight"]["padding_share"]["median"] < 0.05
+        # Of 64 rows, grouped by length against in random order.
+        padding = {name: figures["padding_share"]["median"] for name, figures in record["summary"].items()}
+        assert 0 < padding["featherweight"] < padding["trainer"] < 1
 
     def test_prediction_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
         arguments = ("--rows", "80", "--epochs", "0.1", "--latency-texts", "4")
