@@ -88,7 +88,8 @@ def small_pieces() -> None:
 def compiled() -> None:
     """torch.compile around the encoder's lean pass, for any length; its compile time counts."""
     settled = engine.settle
-    engine.Engine.fill_up = False  # type: ignore[assignment]  # filling up takes a batch's size as a plain number, which would be compiled for anew
+    # Filling up takes a batch's size as a plain number, which would be compiled for anew.
+    engine.Engine.fill_up = False  # type: ignore[assignment]
 
     def settle(network: Network, chosen: engine.Engine) -> None:
         settled(network, chosen)

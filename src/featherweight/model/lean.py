@@ -22,6 +22,7 @@ from featherweight.model.lean_functions import (
     Attention,
     Dropout,
     FrozenLinear,
+    by_head,
     kept,
     merge_heads,
     probabilities,
@@ -122,8 +123,7 @@ class LeanLayer:
         joined, x = self.joined(x)[: batch * length], x[: batch * length]
         split = joined.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query = split[0][:, :, :1].flatten(0, 1)
-        more = self.wide(length) - length
-        key, value = (functional.pad(split[1:], (0, 0, 0, more)) if more else split[1:]).flatten(1, 2)
+        key, value = by_head(split[1:], self.wide(length)).flatten(1, 2)
         share = probabilities(query, key, None if added is None else added[:, :1], length)
         share = _dropped(share, self._dropouts()[0])
         first, context = x.view(batch, length, -1)[:, 0], merge_heads(torch.bmm(share, value), (batch, 1))
