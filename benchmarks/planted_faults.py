@@ -10,7 +10,7 @@ The unchanged tests must pass first: a test that fails without a fault proves no
 
 A fault is noticed where a test fails or cannot be collected, or where the process dies. A run that is killed at the
 time limit counts as noticed only where the unchanged tests took less than a tenth of the limit: then the fault made it
-hang. Tests marked slow are left out unless the fault says `slow = true`.
+hang. Tests marked slow are left out.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ class Fault:
     tests: tuple[str, ...]
     """Files or node ids, from the root; a pattern with ``*`` may match no file."""
     means: str
-    slow: bool = False
 
     @property
     def mark(self) -> str:
@@ -67,7 +66,7 @@ class Fault:
     def arguments(self, root: Path) -> list[str]:
         """pytest's arguments for its tests, patterns resolved in ``root``."""
         found = [path for test in self.tests for path in (_matching(root, test) if "*" in test else [test])]
-        return [*([] if self.slow else ["-m", "not slow"]), *found]
+        return ["-m", "not slow", *found]
 
 
 def _matching(root: Path, pattern: str) -> list[str]:

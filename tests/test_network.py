@@ -119,3 +119,15 @@ def test_evas_start_is_the_same_for_the_same_seed(tiny_recipe: Any) -> None:
     one, again, other = start(0), start(0), start(1)
     assert all(map(torch.equal, one, again))
     assert not any(map(torch.equal, one, other))
+
+
+@pytest.mark.parametrize("lean", [False, True])
+def test_the_adapters_dropout_is_the_recipes(tiny_recipe: Any, lean: bool) -> None:
+    network = built(tiny_recipe("bert", adapter={"dropout": 0.25}), lean=lean).train()
+    dropouts = {module.p for name, module in network.named_modules() if name.endswith("lora_dropout.default")}
+    assert dropouts == {0.25}
+    for name, parameter in network.trainable().items():
+        if ".lora_B." in name:  # zeros at the start, which no mask changes
+            parameter.data.fill_(1.0)
+    one, other = (network(IDS, MASK).detach() for _ in range(2))
+    assert not torch.allclose(one, other)

@@ -106,9 +106,10 @@ def test_a_step_learns_the_weighted_mean_over_all_its_rows(tiny_recipe: Any, tmp
 
 
 def test_processes_together_learn_what_one_learns(tiny_recipe: Any, tmp_path: Path) -> None:
-    """One of the batches has fewer rows than there are processes: a process without rows only takes part."""
+    """Batches of one row leave the second process without any: it takes part, and its stand-in row counts nothing."""
     job = job_for(tiny_recipe(training={"clip": 0}), tmp_path / "run")
-    batches = [np.arange(7), np.array([8])]
+    batches = [np.arange(7), *(np.array([row]) for row in range(8, 20))]
+    assert one_step(job, batches[1:])[0]["accuracy"] > 0  # a hit that must not be counted twice
     whole, expected = one_step(job, batches)
     records, gradients = zip(*(one_step(job, batches, Process(index, 2)) for index in (0, 1)), strict=True)
     for name, wanted in expected.items():
@@ -212,12 +213,13 @@ def test_a_checkpoint_is_due_after_so_many_steps_or_seconds(monkeypatch: pytest.
     assert not clock.checkpoint_due(13, training)
 
 
-def test_of_two_checkpoints_the_one_of_the_later_step_is_resumed(tmp_path: Path) -> None:
+def test_of_two_checkpoints_both_are_kept_and_the_later_is_resumed(tmp_path: Path) -> None:
     trainable = {"a": nn.Parameter(torch.zeros(2, 2))}
     optimizer = torch.optim.AdamW(trainable.values())
     for step in (9, 10):
         trainable["a"].data.fill_(step)
         save_checkpoint(tmp_path, trainable, {}, optimizer, {"step": step})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-10", "step-9"]
     state, _, _ = load_checkpoint(tmp_path, trainable, optimizer, {"step": 0})
     assert state["step"] == 10 and trainable["a"].data[0, 0] == 10
 
