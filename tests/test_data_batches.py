@@ -154,3 +154,9 @@ def test_a_batch_takes_the_rows_that_just_fit() -> None:
 def test_the_share_of_padding_is_counted_by_tokens() -> None:
     assert padding_share(np.array([10, 6, 4]), [np.array([0, 1]), np.array([2])]) == pytest.approx(4 / 24)
     assert padding_share(np.array([10, 10]), [np.array([0, 1])]) == 0
+
+
+@pytest.mark.parametrize(("rows", "batches"), [(32, 4), (33, 5), (39, 5), (40, 5)])
+def test_a_rest_of_the_rows_is_a_batch_too(rows: int, batches: int) -> None:
+    limits = {"seed": 0, "epoch": 0, "batch_size": 8, "batch_tokens": 8192}
+    assert batches_in_epoch(news_lengths(rows), **limits) == batches == len(epoch_batches(news_lengths(rows), **limits))

@@ -74,7 +74,7 @@ def test_the_cache_is_used_and_labels_are_not_in_it(tokenizer: Any, tmp_path: Pa
     tokenizer(["something else"], truncation=True, max_length=4)  # changes the tokenizer's settings, not its vocabulary
     second = encode(rows(labels=[1, 1, 1, 1]), tokenizer, LONGEST, tmp_path)
     assert isinstance(second.tokens, TokenFile)
-    assert row_tokens(first) == row_tokens(second) and first.cut_rows == second.cut_rows
+    assert row_tokens(first) == row_tokens(second) and first.cut_rows == second.cut_rows == 1
     assert second.labels is not None and second.labels.tolist() == [1, 1, 1, 1]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == files
     assert len(files) == 2

@@ -58,6 +58,8 @@ def test_labels_of_every_sort(values: list[Any], options: dict[str, Any], codes:
         ([1.0, float("nan")], {}, ["row 2", "missing"]),
         ([0.5], {}, ["row 1", "0.5"]),
         ([float("inf")], {}, ["row 1", "inf"]),
+        (["a", "nan"], {}, ["row 2", "missing (nan)", "data.labels"]),
+        (["a", "b", "NaN"], {}, ["row 3", "missing (NaN)"]),
         (["a", ["b"]], {}, ["row 2", "list"]),
         ([], {}, ["empty"]),
     ],

@@ -64,6 +64,8 @@ def test_fused_projection_gives_no_row_twice() -> None:
 
 def test_rank_stops_at_the_smallest_side() -> None:
     assert plan(BACKBONES["minilm"], 4, 10**9)[0].rank == 384
+    fused = plan(BACKBONES["answerdotai/ModernBERT-base"], 4, 10**9)[2]
+    assert (fused.roles, fused.rank) == (("query", "key", "value"), 768)  # a layer of 768 to 2,304
 
 
 budgets = st.integers(min_value=1, max_value=3_000_000)

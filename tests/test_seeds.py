@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats import multitest
 
 from featherweight.evaluation.compare import holm, mcnemar_exact, what_would_show_it
 from featherweight.evaluation.pairs import compare_pairs
@@ -140,6 +141,21 @@ def test_both_tests_are_corrected_for_all_pairs_of_a_list():
     assert all("McNemar's exact test, corrected: p" in pair.words for pair in pairs if pair.verdict != "none")
     (alone,) = compare_pairs(names[:1], rounds)
     assert alone.corrected == alone.p_value and "corrected" not in alone.words
+
+
+def test_p_values_that_are_not_tiny_are_corrected_as_well():
+    rounds = {name: right_or_wrong(1000, level, place, 3) for place, (name, level) in enumerate(
+        {"A": 0.94, "B": 0.93, "C": 0.925}.items())}  # fmt: skip
+    names = [("A", "B"), ("A", "C"), ("B", "C")]
+    pairs, pooled = compare_pairs(names, rounds), pooled_spread(rounds.values())
+    over_rows = [mcnemar_over_seeds(rounds[first], rounds[second])["p_value"] for first, second in names]
+    over_seeds = [over_rows_and_seeds(rounds[first], rounds[second], pooled) for first, second in names]
+    for found, plain in (
+        ([pair.corrected for pair in pairs], over_rows),
+        ([pair.seeds_p_value for pair in pairs], over_seeds),
+    ):
+        assert found == pytest.approx(multitest.multipletests(plain, method="holm")[1])
+        assert found != pytest.approx(plain)
 
 
 def test_too_few_seeds_speak_of_the_runs_alone():
