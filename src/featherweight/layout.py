@@ -135,6 +135,8 @@ class Compared(Part):
 
     rows: Count
     largest_difference: Figure
+    allowed: Figure | None = None
+    """What rounding explains; early runs allowed none."""
 
 
 class Verification(Part):
