@@ -60,12 +60,11 @@ def _spelling(
     sample: Sample, column: str, filled: Mapping[str, int], trained: TrainedLabels
 ) -> tuple[tuple[str, ...], list[str]]:
     """What is written for each class, in the spelling of the sample's values."""
+    if not filled:
+        return trained.written, [f"{sample.origin}: {column!r} is empty; labels are written as in the training data"]
     for values in (trained.written, trained.classes, *_more_spellings(filled, trained)):
         if filled.keys() <= {*values}:
-            empty = (
-                [] if filled else [f"{sample.origin}: {column!r} is empty; labels are written as in the training data"]
-            )
-            return values, [*empty, *_note_on_points(sample, column, filled, values)]
+            return values, _note_on_points(sample, column, filled)
     if trained.are_whole and len(filled) == 1 and are_whole([*filled]):
         only = next(iter(filled))
         note = f"{sample.origin}: {column!r} is {only} throughout, which is no class and taken for a placeholder"
@@ -120,8 +119,8 @@ def _positive_class(sample: Sample, column: str, trained: TrainedLabels) -> int:
         if tuple(sorted(pair)) in {tuple(sorted(known)) for known in _POSITIVE}:
             return next(pair.index(positive) for _, positive in _POSITIVE if positive in pair)
     raise UserError(
-        f"{place}, but of which class?\nName a sample with one column that is called like the class, or a column for each "
-        f"of {_listed(trained.written)}"
+        f"{place}, but of which class?\nName a sample whose column is called like the class, or with a column for "
+        f"each of {_listed(trained.written)}"
     )
 
 

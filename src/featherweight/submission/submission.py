@@ -72,10 +72,8 @@ class Submission:
                 "predict the file that the sample belongs to"
             )
 
-    def add(
-        self, piece: Rows, before: int, probabilities: np.ndarray, write: Callable[[dict[str, list]], None]
-    ) -> None:
-        """Write the rows of a piece with ``before`` rows before it, or keep them for ``finish`` where a sample orders."""
+    def add(self, piece: Rows, before: int, probabilities: np.ndarray, write: Write) -> None:
+        """Write the rows of a piece with ``before`` rows before it; keep them for ``finish`` where a sample orders."""
         ids, records = self.ids(piece, before), self.layout.record(probabilities)
         if self.sample is None:
             write(self.layout.table(ids, records))
