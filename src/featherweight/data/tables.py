@@ -147,7 +147,7 @@ def require_unicode(values: Sequence[str], table: Table, column: str) -> None:
         for start in range(0, len(values), CHUNK):
             "".join(values[start : start + CHUNK]).encode()
     except UnicodeEncodeError:
-        row = next(row for row, value in enumerate(values, table.before + 1) if not _is_unicode(value))
+        row = next(row for row, value in enumerate(values, table.before + 1) if not is_unicode(value))
         raise UserError(f"{table.origin}: row {row}: {column!r} holds half a character (a lone surrogate)") from None
 
 
@@ -161,7 +161,8 @@ def _as_text(value: Any, origin: str, row: int, column: str) -> str:
     raise UserError(f"{origin}: row {row}: {column!r} holds a {type(value).__name__}, not a text")
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written to a file: JSON and a shell may bring along half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from featherweight.data.tables import is_unicode
 from featherweight.errors import UserError
 
 
@@ -30,3 +31,5 @@ class Choices:
             raise UserError(f"{option} is for a contest's submission; add --kaggle")
         if self.label_name is not None and not self.label_name.strip():
             raise UserError("--label-name is empty; give the name of the label column, or leave the option out")
+        if not is_unicode(self.label_name or ""):
+            raise UserError("--label-name is not valid Unicode; type the name anew")

@@ -31,9 +31,7 @@ def layout_like(sample: Sample, trained: TrainedLabels) -> tuple[Layout, list[st
     named = filled.keys() <= {*trained.written} or filled.keys() <= {*trained.classes}
     if not named and any(_is_fraction(text) for text in filled):
         number = _positive_class(sample, column, trained)
-        note = (
-            f"{sample.origin}: {column!r} gets the probability of {trained.written[number]!r}: its values are fractions"
-        )
+        note = f"{sample.origin}: {column!r} holds fractions, so it gets the probability of {trained.written[number]!r}"
         return _probabilities(sample, trained, {column: number}), [note]
     values, notes = _spelling(sample, column, filled, trained)
     return Layout(sample.names, sample.id_column, values), notes

@@ -9,7 +9,7 @@ from pathlib import Path
 from featherweight.data.files import file_tables
 from featherweight.data.id_column import id_text
 from featherweight.data.label_column import written
-from featherweight.data.tables import Table
+from featherweight.data.tables import Table, is_unicode
 from featherweight.errors import UserError, in_a_line
 
 _ROWS = 20_000  # that are parsed at a time
@@ -69,6 +69,8 @@ def read_sample(path: str | Path, find_id_column: Callable[[Sequence[str]], str]
 
 def _begin(table: Table, origin: str, identity: str) -> Sample:
     others = [name for name in table.names if name != identity]
+    if not is_unicode("".join(table.names)):
+        raise UserError(f"{origin}: the name of a column holds half a character (a lone surrogate); mend the file")
     if not others:
         raise UserError(
             f"{origin}: has the single column {in_a_line(identity)!r}; a sample submission has ids and labels"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featherweight.data.id_column import ROW, Find, IdColumn, choose_id_column, named_ids
+from featherweight.data.id_column import ROW, Find, IdColumn, choose_id_column, likely_id_columns, named_ids
 from featherweight.data.sources import Rows, column_pieces
 from featherweight.errors import UserError, in_a_line
 from featherweight.submission.choices import Choices
@@ -113,7 +113,7 @@ def _like(
     like: str | Path, trained: TrainedLabels, source: str, data: DataRecipe, wanted: str | None, rows: int
 ) -> Submission:
     first = next(column_pieces(source, data, split="test", rows=rows))
-    sample = read_sample(like, partial(_shared_column, table=first, data=data, wanted=wanted))
+    sample = read_sample(like, partial(_sample_ids, table=first, data=data, wanted=wanted))
     layout, notes = layout_like(sample, trained)
     notes += notes_on_values(trained, layout)
     if wanted is None and sample.id_column in first.names:
@@ -131,14 +131,16 @@ def _like(
     return Submission(layout, find_ids, [note, *notes], sample, number)
 
 
-def _shared_column(names: Sequence[str], *, table: Table, data: DataRecipe, wanted: str | None) -> str:
-    """The id column of a sample: ``wanted``, or the first that the test data has too, labels and texts aside; else the
-    first of all.
+def _sample_ids(names: Sequence[str], *, table: Table, data: DataRecipe, wanted: str | None) -> str:
+    """The id column of a sample: ``wanted``, or the first that the test data has too, labels and texts aside.
+
+    Else one that is called like an id, else the first.
     """
     if wanted in names:
         return str(wanted)
     taken = {data.label.casefold(), *map(str.casefold, data.text or ("text", "title", "description"))}
-    return next((name for name in names if name in table.names and name.casefold() not in taken), names[0])
+    shared = [name for name in names if name in table.names and name.casefold() not in taken]
+    return [*shared, *(name for name in names if name.casefold() == "id"), *likely_id_columns(names), names[0]][0]
 
 
 def _id_column(source: str, data: DataRecipe, wanted: str | None, rows: int) -> tuple[IdColumn, Find]:
