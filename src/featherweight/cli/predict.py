@@ -32,7 +32,7 @@ def command(
     ] = False,
     like: Annotated[
         Path | None,
-        typer.Option("--like", help="The contest's sample submission: header, order of ids, kind of values; --kaggle."),
+        typer.Option("--like", help="Write like this sample submission: its header, order of ids, kind of values."),
     ] = None,
     id_column: Annotated[
         str | None, typer.Option("--id", metavar="COLUMN", help="The column of ids; row: row numbers, from 0.")
