@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -261,6 +261,7 @@ def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "started": started.isoformat(timespec="seconds"),
         "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
         **marks_of(prepared.train, prepared.validation, prepared.splits),
+        "label_column": asdict(column) if (column := prepared.splits.train.label_column) else None,
         "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,
     }

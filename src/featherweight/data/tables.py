@@ -94,8 +94,8 @@ def label_column(table: Table, data: DataRecipe) -> str:
 
 
 def id_column(table: Table) -> str | None:
-    """The column ``ID`` (or ``id``), where there is one."""
-    return table.find("ID") or table.find("id")
+    """The column ``ID``, ``Id`` or ``id``, in this order, where there is one."""
+    return next((name for name in ("ID", "Id", "id") if name in table.names), table.find("ID"))
 
 
 def joined_texts(table: Table, columns: Sequence[str]) -> Sequence[str]:
@@ -117,13 +117,18 @@ def is_blank(text: str) -> bool:
 
 
 def _require(table: Table, wanted: str, key: str) -> str:
+    return require_column(table, wanted, f"Name the right one in the recipe as {key}")
+
+
+def require_column(table: Table, wanted: str, remedy: str) -> str:
+    """The column called ``wanted``. Raises UserError that names the nearest one, and the ``remedy``, without it."""
     found = table.find(wanted)
     if found is not None:
         return found
     near = difflib.get_close_matches(wanted, table.names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
     shown = in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
-    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {shown}\nName the right one in the recipe as {key}")
+    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {shown}\n{remedy}")
 
 
 def _texts(table: Table, column: str) -> Sequence[str]:
@@ -142,7 +147,7 @@ def require_unicode(values: Sequence[str], table: Table, column: str) -> None:
         for start in range(0, len(values), CHUNK):
             "".join(values[start : start + CHUNK]).encode()
     except UnicodeEncodeError:
-        row = next(row for row, value in enumerate(values, table.before + 1) if not _is_unicode(value))
+        row = next(row for row, value in enumerate(values, table.before + 1) if not is_unicode(value))
         raise UserError(f"{table.origin}: row {row}: {column!r} holds half a character (a lone surrogate)") from None
 
 
@@ -156,7 +161,8 @@ def _as_text(value: Any, origin: str, row: int, column: str) -> str:
     raise UserError(f"{origin}: row {row}: {column!r} holds a {type(value).__name__}, not a text")
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written to a file: JSON and a shell may bring along half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:
