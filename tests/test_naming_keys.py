@@ -17,7 +17,7 @@ from featherweight.weigh_in import weigh_recipe
 
 def test_a_run_folder_bears_the_name_of_its_recipe(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    assert free_folder(Recipe.parse({"name": "plums"}), None).as_posix() == "runs/plums"
+    assert free_folder(Recipe.parse({"name": "plums"}), None, resume=False).as_posix() == "runs/plums"
 
 
 def test_the_list_of_recipes_says_what_each_is_for(cli: Cli) -> None:
