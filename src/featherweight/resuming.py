@@ -69,10 +69,13 @@ def changed_part(began: Mapping[str, Any], marks: Mapping[str, Any]) -> str | No
     What the environment does not know of, it cannot contradict.
     """
     for kind in ("data", "judged"):
+        parts = began.get(kind) or {}
         for part, now in marks[kind].items():
-            then = (began.get(kind) or {}).get(part, {})
+            then = parts.get(part, {})
             if any(key in then and then[key] != value for key, value in now.items()):
                 return str(part)
+        if lost := next((part for part in parts if part not in marks[kind]), None):
+            return str(lost)  # such as test rows whose labels are gone
     return None
 
 

@@ -75,6 +75,11 @@ def code_labels(
     return _looked_up(list(map(str, plain)), wanted, origin), wanted
 
 
+def is_missing(value: Any) -> bool:
+    """Whether ``value`` is no label at all: None, NaN or an empty text."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
 def _plain(values: Sequence[Any], origin: str) -> list[Any]:
     """All values as integers where every one is whole, all as trimmed texts otherwise."""
     plain = [_plain_value(value, origin, row) for row, value in enumerate(values, 1)]
@@ -96,7 +101,7 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
         return int(value)
     if isinstance(value, int):
         return value
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+    if is_missing(value):
         raise UserError(f"{origin}: row {row}: the label is missing; fill it in or delete the row")
     if not isinstance(value, str):
         kind = type(value).__name__

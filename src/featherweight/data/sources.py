@@ -77,7 +77,18 @@ def read_rows(
     with ``labelled=False`` no label column is needed or read. Raises UserError, naming row and column, for empty texts,
     unknown labels and anything that cannot be read, and HubUnreachable.
     """
-    table = open_table(source, data, split)
+    return rows_of(open_table(source, data, split), source, data, labelled=labelled, label_names=label_names)
+
+
+def rows_of(
+    table: Table,
+    source: str,
+    data: DataRecipe,
+    *,
+    labelled: bool = True,
+    label_names: Sequence[str] | None = None,
+) -> Rows:
+    """All rows of ``table``, which was opened of ``source``. Raises UserError as ``read_rows`` does."""
     texts = _cleaned(table, text_columns(table, data), data)
     labels, names = _labels(table, source, data, label_names) if labelled else (None, tuple(label_names or data.labels))
     return Rows(texts, labels, names, table.origin, _ids(table))
@@ -141,6 +152,21 @@ def has_test_split(data: DataRecipe) -> bool:
     if path.exists() or looks_like_file(data.train):
         return False
     return "test" in hub_splits(data.train, data.config, data.revision)
+
+
+def source_of_test(data: DataRecipe) -> str | None:
+    """Where the test rows are: as the recipe says, else in the training data set; None for no test."""
+    if data.test is not None:
+        return data.test or None
+    return data.train if has_test_split(data) else None
+
+
+def training_columns(data: DataRecipe) -> tuple[str, ...]:
+    """Names of the training data's columns, from its first rows; none where it is not at hand."""
+    try:
+        return next(_open_tables(data.train, data, "train", 1_000)).names
+    except UserError:
+        return ()
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:
