@@ -163,7 +163,8 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
         return np.array([numbers[text] for text in texts], np.int64)
     except KeyError as unknown:
         text = str(unknown.args[0])
-    near = difflib.get_close_matches(text, wanted, n=1)
+    # -1 is nearly 1, but stands for no label.
+    near = [] if text == "-1" else difflib.get_close_matches(text, wanted, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; the classes are {_listed(wanted)}"
     raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{hint}")
 

@@ -128,8 +128,15 @@ def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -
     others = [name for name in table.names if name.casefold() not in map(str.casefold, besides)]
     near = difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
-    shown = in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
-    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {shown}\nName the right one in the recipe as {key}")
+    raise UserError(
+        f"{table.origin}: no column {wanted!r}; {hint}: {listed_columns(table)}\n"
+        f"Name the right one in the recipe as {key}"
+    )
+
+
+def listed_columns(table: Table) -> str:
+    """The names of the columns, the first twelve, for the end of a message's line."""
+    return in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
 
 
 def _texts(table: Table, column: str) -> Sequence[str]:

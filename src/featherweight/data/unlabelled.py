@@ -10,7 +10,7 @@ from typing import Any
 
 from featherweight.data.labels import is_missing
 from featherweight.data.sources import Rows, open_table, rows_of, training_columns
-from featherweight.data.tables import Table, id_column, text_columns
+from featherweight.data.tables import Table, id_column, listed_columns, text_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
@@ -58,7 +58,9 @@ def read_labelled(source: str, data: DataRecipe, split: str, classes: Sequence[s
     """The rows of ``source`` as ``read_rows`` gives them. Raises UserError likewise, with ``remedy`` for no labels."""
     table = open_table(source, data, split)
     if clause := without_labels(table, data, classes):
-        raise UserError(f"{clause}; {remedy}")
+        # The label column may just be called otherwise.
+        columns = "" if _label_column(table, data) else f"Its columns are: {listed_columns(table)}"
+        raise UserError("\n".join(filter(None, (f"{clause}; {remedy}", columns))))
     return rows_of(table, source, data, label_names=classes)
 
 
@@ -109,7 +111,7 @@ def _may_hold_labels(table: Table, name: str, wanted: str, classes: Sequence[str
     if _without_any(values, classes):
         return False
     plain, wanted = name.casefold().strip(), wanted.casefold()
-    if plain in _USUAL_LABELS or difflib.get_close_matches(wanted, [plain], cutoff=0.6):
+    if plain in _USUAL_LABELS or wanted in plain or difflib.get_close_matches(wanted, [plain], cutoff=0.75):
         return True
     return all(_no_label(value, classes) or _written(value) in classes for value in values)
 
