@@ -161,12 +161,11 @@ def source_of_test(data: DataRecipe) -> str | None:
     return data.train if has_test_split(data) else None
 
 
-def training_columns(data: DataRecipe) -> tuple[str, ...]:
-    """Names of the training data's columns, from its first rows; none where it is not at hand."""
-    try:
-        return next(_open_tables(data.train, data, "train", 1_000)).names
-    except UserError:
-        return ()
+def training_columns(data: DataRecipe) -> list[str]:
+    """Names of the training data's columns beside its labels, from its first rows."""
+    table = next(_open_tables(data.train, data, "train", 1_000))
+    labels = table.find(data.label) or table.label
+    return [name for name in table.names if name != labels]
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:

@@ -69,15 +69,15 @@ def _label_column(table: Table, data: DataRecipe) -> str | None:
 
 
 def _require_no_misnamed_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> None:
-    # A column of the training data is no label under another name: the label stands there beside it.
-    known = {name.casefold() for name in training_columns(data)} - {data.label.casefold()}
+    # What stands beside the labels in the training data is no label under another name.
+    known = set(map(str.casefold, training_columns(data)))
     others = {*text_columns(table, data), id_column(table)}
     for name in table.names:
         if name in others or name.casefold() in known or not _may_hold_labels(table, name, data.label, classes):
             continue
         raise UserError(
-            f"{table.origin}: no column {data.label!r}, but {name!r} seems to hold the labels; call it "
-            f"{data.label!r}, as the training data does\nIf it holds none, take it out, or set data.test to an empty "
+            f"{table.origin}: no column {data.label!r}, but {name!r} seems to hold the labels; rename it to "
+            f"{data.label!r} (the recipe's data.label)\nIf it holds none, take it out, or set data.test to an empty "
             "text for no test"
         )
 
