@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.baselines import TITLES, is_complete, require_same_baselines, run_baseline
 from featherweight.comparison import Comparison, compare_runs
-from featherweight.data.sources import has_test_split
-from featherweight.data.splits import load_splits
+from featherweight.data.splits import lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
@@ -124,10 +123,10 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
 def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
     """What a seed splits off for validation is another seed's training rows: no accuracies to set side by side."""
     for recipe in recipes if len(seeds) > 1 else ():
-        data = recipe.data
-        if not (data.test or data.validation or has_test_split(data)):
+        if recipe.data.validation is None and (why := lacking_test(recipe.data)):
             raise UserError(
-                f"{recipe.name}: without test rows each seed is judged on other rows; name data.test, or take one seed"
+                f"{recipe.name}: without test rows each seed is judged on other rows, and {why}\n"
+                "Name data.test or data.validation, or take one seed"
             )
 
 

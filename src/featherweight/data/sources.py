@@ -82,7 +82,18 @@ def read_rows(
     with ``labelled=False`` no label column is needed or read. Raises UserError, naming row and column, for empty texts,
     unknown labels and anything that cannot be read, and HubUnreachable.
     """
-    table = open_table(source, data, split)
+    return rows_of(open_table(source, data, split), source, data, labelled=labelled, label_names=label_names)
+
+
+def rows_of(
+    table: Table,
+    source: str,
+    data: DataRecipe,
+    *,
+    labelled: bool = True,
+    label_names: Sequence[str] | None = None,
+) -> Rows:
+    """All rows of ``table``, which was opened of ``source``. Raises UserError as ``read_rows`` does."""
     texts = _cleaned(table, text_columns(table, data), data)
     if not labelled:
         return Rows(texts, None, tuple(label_names or data.labels), table.origin, _ids(table, id_column(table)))
@@ -158,6 +169,20 @@ def has_test_split(data: DataRecipe) -> bool:
     if path.exists() or looks_like_file(data.train):
         return False
     return "test" in hub_splits(data.train, data.config, data.revision)
+
+
+def source_of_test(data: DataRecipe) -> str | None:
+    """Where the test rows are: as the recipe says, else in the training data set; None for no test."""
+    if data.test is not None:
+        return data.test or None
+    return data.train if has_test_split(data) else None
+
+
+def training_columns(data: DataRecipe) -> list[str]:
+    """Names of the training data's columns beside its labels, from its first rows."""
+    table = next(_open_tables(data.train, data, "train", 1_000))
+    labels = table.find(data.label) or table.label
+    return [name for name in table.names if name != labels]
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:

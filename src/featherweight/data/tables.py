@@ -13,6 +13,9 @@ from featherweight.data.columns import CHUNK, ColumnBuilder, stored
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
+USUAL_TEXTS = ("text", "title", "description")
+"""Columns that hold texts where a recipe names none: the first alone, else the two others together."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -81,7 +84,7 @@ def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
     """
     if data.text:
         return tuple(_require(table, name, "data.text") for name in data.text)
-    for wanted in (("text",), ("title", "description")):
+    for wanted in (USUAL_TEXTS[:1], USUAL_TEXTS[1:]):
         found = [table.find(name) for name in wanted]
         if None not in found:
             return tuple(name for name in found if name is not None)
@@ -90,7 +93,9 @@ def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
 
 def label_column(table: Table, data: DataRecipe) -> str:
     """The column that holds the labels. Raises UserError that names the nearest column where it is missing."""
-    return table.find(data.label) or table.label or _require(table, data.label, "data.label")
+    found = table.find(data.label) or table.label
+    # Naming the texts as the labels would be wrong, however near their column's name is.
+    return found or _require(table, data.label, "data.label", besides=data.text or USUAL_TEXTS)
 
 
 def id_column(table: Table) -> str | None:
@@ -116,19 +121,27 @@ def is_blank(text: str) -> bool:
     return not text.isprintable() and all(unicodedata.category(character)[0] in "CZ" for character in text)
 
 
-def _require(table: Table, wanted: str, key: str) -> str:
-    return require_column(table, wanted, f"Name the right one in the recipe as {key}")
+def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -> str:
+    return require_column(table, wanted, f"Name the right one in the recipe as {key}", besides)
 
 
-def require_column(table: Table, wanted: str, remedy: str) -> str:
-    """The column called ``wanted``. Raises UserError that names the nearest one, and the ``remedy``, without it."""
+def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str] = ()) -> str:
+    """The column called ``wanted``.
+
+    Raises UserError with the ``remedy`` where there is none; it names the nearest column that is not among ``besides``.
+    """
     found = table.find(wanted)
     if found is not None:
         return found
-    near = difflib.get_close_matches(wanted, table.names, n=1, cutoff=0.5)
+    others = [name for name in table.names if name.casefold() not in map(str.casefold, besides)]
+    near = difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
-    shown = in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
-    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {shown}\n{remedy}")
+    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {listed_columns(table)}\n{remedy}")
+
+
+def listed_columns(table: Table) -> str:
+    """The names of the columns, the first twelve, for the end of a message's line."""
+    return in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
 
 
 def _texts(table: Table, column: str) -> Sequence[str]:

@@ -47,7 +47,8 @@ class Recipe(Section):
     def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a built-in recipe by its name, or a TOML file, and apply ``section.key=value`` overrides.
 
-        An override is written as in TOML, bare text included; an empty value takes an optional key away.
+        An override is written as in TOML, bare text included; an empty value takes an optional key away (but
+        ``data.test=`` means no test).
         Raises UserError, naming file (or override) and key, where anything is not as the recipe reference says.
         """
         from featherweight.recipe.loading import read_recipe
