@@ -6,6 +6,7 @@ from typing import Any
 
 from featherweight.data.inspect import Inspection, PartInspection, inspect_data
 from featherweight.recipe import Recipe
+from featherweight.recipe.given import require_recipe
 
 
 def check(recipe: Recipe) -> Inspection:
@@ -13,6 +14,8 @@ def check(recipe: Recipe) -> Inspection:
 
     Raises UserError where a part cannot be read, or the backbone has no tokenizer at hand.
     """
+    require_recipe(recipe, "check")
+
     from featherweight.model.backbones import resolve_backbone
     from featherweight.model.tokenizer import load_tokenizer
 

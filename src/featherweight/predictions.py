@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.spreadsheets import QUOTED, safe_columns
+from featherweight.data.texts import require_source, texts_of
 from featherweight.errors import UserError
+from featherweight.kinds import list_of, require_path
 from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
 from featherweight.run import Run, disk_refusal, put_in_place
 from featherweight.submission.choices import Choices
@@ -34,7 +36,7 @@ Write = Callable[[dict[str, list]], None]
 
 def predict_file(
     run: str | Path,
-    source: str,
+    source: str | Path,
     out: str | Path,
     *,
     kaggle: bool = False,
@@ -64,6 +66,9 @@ def predict_file(
     before anything is classified. ``follow`` is told the rows done and the rows in all. Raises UserError on a wrong
     ending, an existing file, options that exclude each other, texts or ids that cannot be used.
     """
+    source = require_source(source, "predict_file")
+    require_path(out, "out", "the path of the file to write")
+    labels = list_of(labels, "labels=...", "names of classes")
     out, kaggle = Path(out), kaggle or like is not None
     choices = Choices(like, id_column, label_name, as_numbers)
     choices.check(kaggle)
@@ -109,8 +114,12 @@ def _reader(
     return lambda: text_pieces(source, data, split="test", rows=PIECE, find_ids=find_ids)
 
 
-def predict_texts(run: str | Path, texts: Sequence[str], *, labels: Sequence[str] = ()) -> list[Prediction]:
-    """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does."""
+def predict_texts(run: str | Path, texts: Iterable[str], *, labels: Sequence[str] = ()) -> list[Prediction]:
+    """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does.
+
+    Texts come in whatever holds them in an order, as ``Classifier.predict`` takes them.
+    """
+    texts, labels = texts_of(texts, "predict_texts(run, ...)"), list_of(labels, "labels=...", "names of classes")
     _data_of(run, labels)
 
     from featherweight.classifier import Classifier
@@ -119,6 +128,7 @@ def predict_texts(run: str | Path, texts: Sequence[str], *, labels: Sequence[str
 
 
 def _data_of(run: str | Path, labels: Sequence[str]) -> DataRecipe:
+    require_path(run, "run", "the path of a run folder")
     return read_peft_folder(run, labels).data if is_peft_folder(run) else Run(run).recipe.data
 
 

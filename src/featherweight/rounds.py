@@ -14,10 +14,12 @@ from featherweight.data.splits import lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
+from featherweight.kinds import list_of, require_path, require_whole
 from featherweight.manifest import FILE as MANIFEST
 from featherweight.model.backbones import lasting_name, resolve_backbone
 from featherweight.model.weigh import require_within_budget
 from featherweight.recipe import Recipe
+from featherweight.recipe.given import no_recipe
 from featherweight.report.comparison_page import write_comparison
 from featherweight.resuming import changed_part, mark_of, marks_without_tokens
 from featherweight.run import Run, require_writable
@@ -60,6 +62,14 @@ def run_rounds(
     holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other rows; Interrupted
     at a signal, and what a training raises, after which the same call goes on.
     """
+    recipes = list_of(recipes, "run_rounds(..., seeds, out)", "recipes", one=Recipe)
+    for recipe in recipes:
+        if not isinstance(recipe, Recipe):
+            raise no_recipe(recipe, "run_rounds", "a list of recipes")
+    seeds = [require_whole(seed, "seeds", "0") for seed in list_of(seeds, "seeds=...", "whole numbers", one=int)]
+    require_path(out, "out", "the path of a folder for the rounds")
+    listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
+
     from featherweight.training.interruption import end_on_signals
 
     out = Path(out)

@@ -18,6 +18,7 @@ from featherweight.data.tables import joined_texts, text_columns
 from featherweight.data.unlabelled import left_out, read_labelled, unlabelled_test
 from featherweight.errors import UserError
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe
+from featherweight.recipe.given import require_recipe
 
 __all__ = [
     "Splits",
@@ -52,6 +53,7 @@ def load_splits(recipe: Recipe) -> Splits:
     Test rows without any labels are left out, with a warning. Raises UserError where a part cannot be read, another
     part has no labels, a class has too few rows, or there is only one class.
     """
+    require_recipe(recipe, "load_splits")
     data = recipe.data
     train = read_rows(data.train, data)
     _require_classes(train)

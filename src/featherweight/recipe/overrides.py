@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from featherweight.errors import UserError
+from featherweight.kinds import described
 from featherweight.recipe.messages import section_at
 
 _DEEPEST = 8
@@ -22,6 +23,8 @@ def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel
     takes an optional key away, or is the empty text where that says something. Raises UserError where the text is no
     override or leads nowhere; whether key and value are right is left to the validation.
     """
+    if not isinstance(override, str):
+        raise UserError(f"overrides are texts such as 'training.epochs=2', not {described(override)}")
     key, equals, text = (part.strip() for part in override.partition("="))
     path = key.split(".")
     if not equals or not all(path) or len(path) > _DEEPEST:
