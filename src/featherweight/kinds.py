@@ -100,7 +100,8 @@ def list_of(values: Iterable[Any], call: str, what: str, one: type | tuple[type,
         remedy = f"; write {call.replace('...', '[...]')}" if single else ""
         raise UserError(f"{name_of(call)} takes a list of {what}, not {described(values)}{remedy}")
     if is_unordered(values):
-        raise UserError(f"{name_of(call)} takes a list of {what}; a set has no order: write {_sorted(call)}")
+        remedy = call.replace("...", "sorted(...)")
+        raise UserError(f"{name_of(call)} takes a list of {what}; a set has no order: write {remedy}")
     return items_of(values)
 
 
@@ -139,10 +140,6 @@ def require_whole(value: Any, name: str, example: str) -> int:
         except TypeError:
             pass
     raise UserError(f"{name} takes a whole number such as {example}, not {described(value)}")
-
-
-def _sorted(call: str) -> str:
-    return call.replace("...", "sorted(...)")
 
 
 def _quoted(column: Any) -> str:
