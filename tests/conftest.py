@@ -69,11 +69,24 @@ def save_tiny_backbone(folder: Path, family: str, seed: int = 0) -> Path:
     return folder
 
 
+class TinyBackbones(dict[str, Path]):
+    """Folder of a tiny backbone for each family, made when it is first asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __missing__(self, family: str) -> Path:
+        import torch
+
+        with torch.random.fork_rng(devices=[]):  # whoever asks keeps his random numbers
+            self[family] = save_tiny_backbone(self._root / family, family)
+        return self[family]
+
+
 @pytest.fixture(scope="session")
 def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folder of a tiny backbone for each family."""
-    root = tmp_path_factory.mktemp("backbones")
-    return {family: save_tiny_backbone(root / family, family) for family in FAMILIES}
+    return TinyBackbones(tmp_path_factory.mktemp("backbones"))
 
 
 @pytest.fixture(scope="session")

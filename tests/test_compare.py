@@ -152,3 +152,22 @@ def test_a_difference_is_said_in_points():
     assert difference_in_words("A", "B", paired_bootstrap(a, b)).startswith("A over B: 0.00 points, 95% -")
     figures = {"difference": 0.0018, "low": -0.002, "high": 0.0056}
     assert difference_in_words("R4", "R3", figures) == "R4 over R3: +0.18 points, 95% -0.2 to +0.6"
+
+
+@pytest.mark.parametrize(("b_rate", "c_rate", "power"), [(0.5, 0.1, 0.8), (0.08, 0.03, 0.95), (0.06, 0.02, 0.6)])
+def test_rows_needed_are_connors(b_rate, c_rate, power):
+    """Connor 1987, equation 1, written out."""
+    z, z_power = stats.norm.ppf(0.975), stats.norm.ppf(power)
+    differing, difference = b_rate + c_rate, b_rate - c_rate
+    rows = ((z * differing**0.5 + z_power * (differing - difference**2) ** 0.5) / difference) ** 2
+    assert rows_needed(b_rate, c_rate, power=power) == np.ceil(rows)
+
+
+def test_a_stricter_level_asks_for_more_seeds():
+    test = {"b": 95, "c": 45, "p_value": 0.0001, "rows": 1000}
+    asked = [
+        int(re.sub(r"\D", "", what_would_show_it(test, level, errors=(1e-6, 0.0006), seeds=3)))
+        for level in (0.05, 0.005)
+    ]
+    differences = [(0.05 / (stats.norm.isf(level / 2) + stats.norm.isf(0.2))) ** 2 for level in (0.05, 0.005)]
+    assert asked == pytest.approx([3 * 0.0006 / (allowed - 1e-6) for allowed in differences], abs=1)

@@ -132,3 +132,25 @@ def test_a_batch_holds_exactly_its_rows_tokens(rows: list[list[int]], random: ob
     batch = collate(made(rows, None), order, pad_id=0)
     kept = [ids[mask.bool()].tolist() for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)]
     assert kept == [rows[place] for place in order]
+
+
+def test_no_epoch_of_one_seed_is_an_epoch_of_another() -> None:
+    limits = {"batch_size": 8, "batch_tokens": 8192}
+    orders = {
+        tuple(np.concatenate(epoch_batches(news_lengths(200), seed=seed, epoch=epoch, **limits)).tolist())
+        for seed in range(3)
+        for epoch in range(3)
+    }
+    assert len(orders) == 9
+
+
+def test_a_batch_takes_the_rows_that_just_fit() -> None:
+    lengths = np.full(12, 10)
+    assert [len(rows) for rows in sorted_batches(lengths, batch_tokens=40)] == [4, 4, 4]
+    epoch = epoch_batches(lengths, seed=0, epoch=0, batch_size=8, batch_tokens=40)
+    assert [len(rows) for rows in epoch] == [4, 4, 4]
+
+
+def test_the_share_of_padding_is_counted_by_tokens() -> None:
+    assert padding_share(np.array([10, 6, 4]), [np.array([0, 1]), np.array([2])]) == pytest.approx(4 / 24)
+    assert padding_share(np.array([10, 10]), [np.array([0, 1])]) == 0

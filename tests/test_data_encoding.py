@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,13 @@ def test_the_fingerprint_follows_texts_and_length(tokenizer: Any) -> None:
     assert joined != parted
 
 
+def test_the_fingerprint_follows_the_tokenizer(tokenizer: Any) -> None:
+    base = encode(rows(), tokenizer, LONGEST).fingerprint
+    other = copy.deepcopy(tokenizer)
+    other.add_tokens(["zwölf"])
+    assert base != encode(rows(), other, LONGEST).fingerprint
+
+
 @pytest.mark.parametrize("part", ["tokens", "rows"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "header", "emptied", "replaced"])
 def test_a_damaged_cache_file_is_made_anew(tokenizer: Any, tmp_path: Path, part: str, damage: str) -> None:
@@ -128,6 +136,7 @@ def test_a_failed_write_leaves_nothing(tokenizer: Any, tmp_path: Path, monkeypat
 
 
 def test_token_lengths_are_uncut(tokenizer: Any) -> None:
+    encode(rows(), tokenizer, 4)  # which cuts
     assert token_lengths(TEXTS, tokenizer).tolist() == [len(row) for row in tokenizer(TEXTS)["input_ids"]]
 
 

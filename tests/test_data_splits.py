@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featherweight.data.sources import Rows
-from featherweight.data.splits import half_width, load_splits, split_off
+from featherweight.data.splits import half_width, load_part, load_splits, repeated_rows, split_off
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 
@@ -141,3 +141,33 @@ def test_data_that_cannot_be_split_is_refused(
         load_splits(recipe(train=path, **data))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_part_read_alone_is_the_part_of_the_whole(tmp_path: Path) -> None:
+    train = write_rows(tmp_path / "train.jsonl", {"x": 60, "y": 40})
+    test = write_rows(tmp_path / "test.jsonl", {"x": 5, "y": 5}, "new ")
+    job = recipe(3, train=train, test=test, validation_size=20, train_rows=30)
+    whole = load_splits(job)
+    for part in ("train", "validation", "test"):
+        alone, wanted = load_part(job, part, whole.train.label_names), getattr(whole, part)
+        assert alone.texts == wanted.texts and alone.labels.tolist() == wanted.labels.tolist(), part
+
+
+def test_the_seed_draws_the_sample_and_all_rows_are_no_sample(tmp_path: Path) -> None:
+    data = {"train": write_rows(tmp_path / "a.jsonl", {"x": 60, "y": 40})}
+    data["validation"] = write_rows(tmp_path / "b.jsonl", {"x": 2, "y": 2}, "new ")
+    samples = [load_splits(recipe(seed, **data, train_rows=30)).train.texts for seed in (0, 0, 1)]
+    assert samples[0] == samples[1] != samples[2]
+    every = load_splits(recipe(**data, train_rows=100))
+    assert len(every.train) == 100 and not any("train_rows" in line for line in every.warnings)
+
+
+def test_sizes_are_rounded_and_one_row_of_each_class_is_enough() -> None:
+    rows = make_rows([10, 9])
+    assert len(split_off(rows, 0.25, 0)[1]) == 5  # of 4.75
+    assert len(split_off(rows, 2, 0)[1]) == 2
+
+
+def test_a_text_repeats_another_whatever_blanks_stand_around_it() -> None:
+    train = Rows(["apple ", "pear", "plum"], np.array([0, 1, 0]), ("a", "b"), "f")
+    assert repeated_rows(Rows([" apple", "pear  ", "fig"], None, ("a", "b"), "g"), train) == 2

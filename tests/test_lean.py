@@ -202,6 +202,15 @@ def test_a_dropout_mask_drops_every_element_equally_often(p: float, dtype: torch
     assert torch.equal(kept(torch.empty(50_000, 7, dtype=dtype), p), keep)
 
 
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.8])
+def test_what_dropout_leaves_is_scaled_so_that_the_expectation_stays(p: float) -> None:
+    torch.manual_seed(0)
+    ones = torch.ones(1000, 50)
+    left = Dropout.apply(ones, p)
+    torch.testing.assert_close(left[left != 0].unique(), torch.tensor([1 / (1 - p)]))
+    assert left.mean().item() == pytest.approx(1, abs=0.05)
+
+
 @pytest.mark.parametrize("wide", [3, 8])
 def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd(wide: int) -> None:
     generator = torch.Generator().manual_seed(5)
@@ -251,7 +260,7 @@ def test_two_adapters_on_one_input_draw_their_dropouts_apart(tiny_recipe: Any) -
     shares = torch.stack([block(x) - plain for _ in range(400)]).detach()
     size = up.shape[0]
     query, value = shares[..., :size], shares[..., start : start + size]
-    assert not torch.equal(query, value)
+    assert (query - value).abs().max() > 0.1 * query.abs().max()  # equal up to rounding where they share a mask
     assert shares[..., size:start].abs().max() < 1e-5
     calm = (network.eval() and block(x) - plain)[:, :size].detach()
     torch.testing.assert_close(query.mean(0), calm, atol=0.25 * float(calm.abs().max()), rtol=0)

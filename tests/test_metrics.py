@@ -146,3 +146,25 @@ def test_surest_mistakes_come_surest_first_with_their_place():
     assert found[0]["probability"] == pytest.approx(softmax([0.0, 9.0])[1])
     assert len(surest_mistakes(logits, [0, 0, 0, 1, 1], list("abcde"), ("no", "yes"), 20)) == 3
     assert surest_mistakes(logits, [0, 0, 0, 1, 1], list("abcde"), ("no", "yes"), 0) == []
+
+
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it():
+    """Bins are (low, high], as in Guo et al. 2017."""
+    found = evaluate([[0.0, 0.0], [0.0, 5.0]], [0, 1], ("no", "yes"), bins=10)
+    assert {b["high"]: b["rows"] for b in found["reliability"] if b["rows"]} == {0.5: 1, 1.0: 1}
+
+
+def test_the_interval_is_that_of_the_accuracy(scored):
+    logits, labels = scored
+    found = evaluate(logits, labels, NAMES)
+    right = int((logits.argmax(1) == labels).sum())
+    assert found["accuracy_interval"] == pytest.approx(wilson_interval(right, 500))
+    assert found["accuracy_interval"][0] < found["accuracy"] < found["accuracy_interval"][1]
+
+
+def test_the_diagrams_before_and_after_scaling_are_two(scored):
+    logits, labels = scored
+    found = evaluate(logits, labels, NAMES, temperature=2.5)
+    assert found["reliability"] == evaluate(logits, labels, NAMES)["reliability"]
+    assert found["reliability_scaled"] == evaluate(np.asarray(logits) / 2.5, labels, NAMES)["reliability"]
+    assert found["calibration_error_scaled"] != found["calibration_error"]

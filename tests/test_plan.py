@@ -148,3 +148,17 @@ def test_auto_under_a_head_that_leaves_no_room_says_what_would_fit() -> None:
     recipe = Recipe.parse({"budget": "500k", "adapter": {"lora": "auto", "head": "native"}})
     with pytest.raises(UserError, match=r"adapter.head: .* beside the native head; head = linear affords rank 2"):
         resolve_auto(recipe, ROBERTA, 4)
+
+
+def test_a_rank_that_fits_to_the_last_parameter_is_proposed() -> None:
+    lower = weigh(Recipe.load("r4", ["adapter.lora.rank=5"]), ROBERTA, 4).total
+    for budget, rank in ((lower, 5), (lower - 1, 4)):
+        line = nearest_that_fits(Recipe.load("r4", [f"budget={budget}"]), ROBERTA, 4)
+        assert line.endswith(f"--set adapter.lora.rank={rank}")
+
+
+def test_a_table_keeps_rank_one_where_the_other_is_lowered() -> None:
+    lora = [{"roles": ["query"], "rank": 100}, {"roles": ["value"], "rank": 1}]
+    recipe = Recipe.parse({"budget": "300k", "adapter": {"lora": lora}})
+    line = nearest_that_fits(recipe, ROBERTA, 4)
+    assert "--set adapter.lora.1.rank=1" in line and "--set adapter.lora.0.rank=15" in line

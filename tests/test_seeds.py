@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from featherweight.evaluation.compare import holm, mcnemar_exact
+from featherweight.evaluation.compare import holm, mcnemar_exact, what_would_show_it
 from featherweight.evaluation.pairs import compare_pairs
 from featherweight.evaluation.seeds import (
     errors_of_difference,
@@ -187,3 +187,46 @@ def test_a_real_difference_of_a_point_is_found_with_three_seeds():
                      for less in (0, 0.012))  # fmt: skip
         found += over_rows_and_seeds(good, bad, pooled_spread([good, bad])) < 0.05
     assert found >= 85
+
+
+def test_one_round_of_three_seeds_knows_their_spread():
+    pooled = pooled_spread([accuracies(0.94, 0.942, 0.941)])
+    assert pooled is not None and pooled.freedom == 2
+
+
+@pytest.mark.parametrize("rounds", [2, 3])
+def test_degrees_of_freedom_are_satterthwaites_from_two_rounds_of_three_seeds_on(rounds):
+    tables = [right_or_wrong(800, 0.9 - 0.01 * place, place, 3) for place in range(rounds)]
+    pooled = pooled_spread(tables)
+    over_rows, over_seeds = errors_of_difference(tables[0], tables[1], pooled)
+    error = over_rows + over_seeds
+    freedom = error**2 / (over_rows**2 / 799 + over_seeds**2 / pooled.freedom)
+    statistic = abs(tables[0].mean() - tables[1].mean()) / np.sqrt(error)
+    assert pooled.freedom == 2 * rounds
+    assert over_rows_and_seeds(*tables[:2], pooled) == pytest.approx(2 * stats.t.sf(statistic, freedom), rel=1e-9)
+
+
+def test_few_seeds_keep_their_own_degrees_of_freedom():
+    tables = [right_or_wrong(800, 0.9, 1, 3), right_or_wrong(800, 0.88, 2, 1)]
+    pooled = pooled_spread(tables)
+    statistic = abs(tables[0].mean() - tables[1].mean()) / np.sqrt(sum(errors_of_difference(*tables, pooled)))
+    assert over_rows_and_seeds(*tables, pooled) == pytest.approx(2 * stats.t.sf(statistic, 2), rel=1e-9)
+
+
+def test_the_worse_of_two_has_not_won():
+    rounds = {"A": right_or_wrong(3000, 0.90, 1, 3), "B": right_or_wrong(3000, 0.95, 2, 3)}
+    (pair,) = compare_pairs([("A", "B")], rounds)
+    assert pair.verdict == "shown" and pair.difference < 0 and not pair.won
+    assert "B is better" in pair.words
+
+
+def test_what_would_show_a_difference_allows_for_the_number_of_pairs_and_uneven_seeds():
+    rounds = {name: right_or_wrong(3000, level, place, seeds) for place, (name, level, seeds) in enumerate(
+        [("A", 0.950, 6), ("B", 0.947, 2), ("C", 0.946, 3)])}  # fmt: skip
+    names = [("A", "B"), ("A", "C"), ("B", "C")]
+    pair = compare_pairs(names, rounds)[0]
+    first, second = rounds["A"], rounds["B"]
+    errors = errors_of_difference(first, second, pooled_spread(rounds.values()))
+    mean_seeds = stats.hmean([6, 2])
+    wanted = what_would_show_it(mcnemar_over_seeds(first, second), 0.05 / 3, errors=errors, seeds=mean_seeds)
+    assert pair.verdict == "none" and wanted in pair.words

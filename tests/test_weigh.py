@@ -171,3 +171,17 @@ def test_over_budget_the_refusal_counts_and_proposes() -> None:
     assert first.startswith("budget = 990,723 exceeded by 1: 990,724 trainable (")
     assert "encoder biases: 102,144" in first
     assert second == "Nearest that fits, 953,860: --set adapter.lora.rank=7"
+
+
+@pytest.mark.parametrize(("rank", "fits"), [(768, True), (769, False)])
+def test_a_rank_is_useful_up_to_the_smaller_side(rank: int, fits: bool) -> None:
+    chosen = Recipe.parse({
+        "budget": 10**9, "backbone": {"name": "roberta-base"}, "adapter": {"lora": {"roles": ["mlp_up"], "rank": rank}},
+    })  # fmt: skip
+    weight = weigh(chosen, ROBERTA, 4)
+    assert weight.margin == 10**9 - weight.total > 0
+    if fits:
+        require_within_budget(weight, chosen, ROBERTA)
+        return
+    with pytest.raises(UserError, match=r"rank = 769, but .* is 768 wide"):
+        require_within_budget(weight, chosen, ROBERTA)
