@@ -165,8 +165,10 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     from featherweight.report import page, plots
 
     def prove(folder: Path, texts: list[str], logits: Any, precision: str) -> dict[str, Any]:
-        question = {"texts": texts, "logits": logits.tolist(), "precision": precision}
-        return verification._answer(folder, json.loads(json.dumps(question)))
+        question = json.dumps(verification.question_of(texts, logits, precision))
+        result = verification._answer(folder, json.loads(question))
+        verification.require_passed(folder, result)
+        return result
 
     monkeypatch.setattr(verification, "verify_in_fresh_process", prove)
     monkeypatch.setattr(plots, "draw_plots", lambda folder: [])

@@ -52,6 +52,7 @@ ONE_CLASS = "data.csv: every training row has the label 'fruit'"
 BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("data.csv", "words,label\napple,fruit\n", ("data.csv: no column 'text'", "words, label", "data.text")),
     ("data.csv", "text,kind\napple,fruit\n", ("data.csv: no column 'label'", "data.label")),
+    ("data.csv", "text,lable\napple,fruit\n", "data.csv: no column 'label'; did you mean 'lable'?"),
     ("data.csv", GOOD.replace("crow 4,", "  ,"), "data.csv: row 10: the text is empty"),
     ("data.csv", GOOD.replace("crow 4,", "\u200b\u2003,"), "data.csv: row 10: the text is empty"),
     ("data.csv", GOOD.replace("crow 4,bird", "crow 4,"), "data.csv: row 10: the label is missing"),
@@ -167,6 +168,26 @@ def test_unknown_label_in_another_part(cli: Cli, job: Path, key: str) -> None:
     value = '["other.csv"]' if key == "evaluation.shift" else "other.csv"
     naming = "other.csv: row 2: unknown label 'brid'; did you mean 'bird'?"
     refused(cli, "train", job, "--set", f"{key}={value}", "--out", "run", naming=naming)
+
+
+@pytest.mark.parametrize(("column", "keys", "naming"), [
+    (",-1", ["validation"], "other.csv has no labels (every label is -1); choices are made on labelled rows alone"),
+    ("", ["validation"], ("other.csv has no labels (no column 'label')", "Its columns are: text")),
+    (",", ["shift"], "other.csv has no labels (every label is missing); evaluation.shift takes labelled sets alone"),
+    (",-1", ["test", "typos"], ("typos changes the test rows, but other.csv has no labels", "Name labelled rows as")),
+    (",fruit", ["test", "misnamed"], ("no column 'label', but 'lable' seems to hold", "data.test to an empty")),
+])  # fmt: skip
+def test_parts_that_need_labels(cli: Cli, job: Path, column: str, keys: list[str], naming: Naming) -> None:
+    name = ",lable" if "misnamed" in keys else ",label"
+    Path("other.csv").write_text(f"text{name if column else ''}\npear{column}\nowl{column}\n", "utf-8")
+    settings = {
+        "validation": "data.validation=other.csv",
+        "test": "data.test=other.csv",
+        "shift": 'evaluation.shift=["other.csv"]',
+        "typos": 'evaluation.shift=["perturbed:typos"]',
+    }
+    chosen = [part for key in keys if key in settings for part in ("--set", settings[key])]
+    refused(cli, "train", job, *chosen, "--out", "run", naming=naming)
 
 
 def spoil_weights(folder: Path) -> None:

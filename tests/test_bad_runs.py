@@ -192,6 +192,7 @@ DAMAGE: list[tuple[str, str | bytes | Callable[[str], str] | None, str, str]] = 
     ("environment.json", '{"format": "one"}', "evaluate judge report predict", "damaged"),
     ("environment.json", '{"format": true}', "evaluate report", "damaged: format is True, not a number"),
     ("environment.json", change(seconds="long"), "report compare", "damaged: seconds: must be a number"),
+    ("environment.json", change(label_column=3), "report compare", "damaged: label_column: must be a table"),
     ("environment.json", change(warnings=3), "report compare", "damaged: warnings: must be a list"),
     ("recipe.toml", "[data\n", "report predict compare", "line 1"),
     ("recipe.toml", "", "report predict compare", "the recipe is empty"),

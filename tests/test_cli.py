@@ -119,7 +119,9 @@ def test_train_then_evaluate_report_and_predict(cli: Cli, tiny_recipe: Any, tiny
     judged = said(cli, "evaluate", "runs/mine", "--data", tiny_data["shift"])
     assert "18 rows" in judged
     assert [line.split()[0] for line in judged.splitlines()[-3:]] == ["bird", "fruit", "metal"]
-    assert said(cli, "predict", "runs/mine", tiny_data["test"], "--kaggle") == "submission.csv: 24 predictions\n"
+    answer = cli("predict", "runs/mine", tiny_data["test"], "--kaggle")
+    assert (answer.code, answer.out) == (0, "submission.csv: 24 predictions\n")
+    assert "no id column found" in answer.err
     assert list(pd.read_csv("submission.csv").columns) == ["ID", "Label"]
 
 

@@ -95,6 +95,42 @@ def test_the_recipe_renames_the_hubs_classes_by_number(reachable: list[tuple[Any
         read_rows("ag_news", other, split="test", label_names=("good", "bad"))
 
 
+def glue() -> Any:
+    """A set whose test split has no labels, as those of GLUE."""
+    splits = both()
+    validation = made(["new 0", "new 1"], [0, 1])
+    return datasets.DatasetDict(train=splits["train"], validation=validation, test=made(["test 0", "test 1"], [-1, -1]))
+
+
+def left_out(source: str, **data: Any) -> str:
+    """The note on the test split of ``source``, which serves for training and validation."""
+    wanted = {"name": "t", "data": {"train": source, "validation": source, **data}}
+    splits = load_splits(Recipe.parse(wanted))
+    assert splits.test is None and list(splits.validation.texts) == ["new 0", "new 1"]
+    return next((warning for warning in splits.warnings if "has no labels" in warning), "")
+
+
+def test_a_test_split_without_labels_is_left_out_and_offered_to_predict(
+    tmp_path: Path, reachable: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: glue())
+    note = "it is left out of the evaluation; classify it with: featherweight predict RUN"
+    told = "(test) has no labels (every label is -1)"
+    assert left_out("ag_news", config="plain") == f"ag_news {told}: {note} ag_news -o predictions.csv"
+    glue().save_to_disk(tmp_path / "saved")
+    source = str(tmp_path / "saved")
+    assert left_out(source) == f"{source} {told}: {note} {source} -o predictions.csv"
+    assert left_out(source, test="") == left_out("ag_news", test="") == ""
+    assert left_out("ag_news", test=source) == f"{source} {told}: {note} {source} -o predictions.csv"
+
+
+def test_a_split_of_which_some_rows_have_labels_is_refused(tmp_path: Path) -> None:
+    train = both()["train"]
+    datasets.DatasetDict(train=train, test=made(["a", "b", "c"], [1, -1, -1])).save_to_disk(tmp_path / "saved")
+    with pytest.raises(UserError, match=r"\(test\): row 2: unknown label -1"):
+        load_splits(Recipe.parse({"name": "t", "data": {"train": str(tmp_path / "saved")}}))
+
+
 def test_an_unknown_set_is_no_matter_of_the_network(reachable: list[tuple[Any, ...]]) -> None:
     with pytest.raises(UserError, match="doesn't exist") as caught:
         read_rows("someone/nothing", DataRecipe())

@@ -128,6 +128,11 @@ def test_a_checkpoint_of_the_trainer_is_judged_predicted_and_reported(
     rows = pd.read_csv("out.csv")
     assert list(rows.columns) == ["row", "label", "p_bird", "p_fruit", "p_metal"]
     assert rows["label"].tolist() == expected
+    answer = cli("predict", folder, tiny_data["test"], "--kaggle", *naming)
+    assert (answer.code, "no id column found" in answer.err) == (0, True)
+    submission = pd.read_csv("submission.csv")
+    assert list(submission.columns) == ["ID", "Label"]
+    assert [LABELS[number] for number in submission["Label"]] == expected
     truth = [json.loads(line)["label"] for line in tiny_data["test"].read_text("utf-8").splitlines()]
     assert np.mean(rows["label"] == truth) == pytest.approx(figures["accuracy"])
     answer = cli("report", folder, "--out", "page.html", "--data", tiny_data["test"], *naming)

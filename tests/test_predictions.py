@@ -67,12 +67,16 @@ def test_each_format_holds_label_and_probability_of_every_class(
         np.testing.assert_allclose(table[f"p_{label}"], theirs, atol=1e-9)
 
 
-def test_kaggle_writes_exactly_id_and_label_number(finished_run: Run, numbered: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("as_numbers", [None, True])
+def test_kaggle_writes_exactly_id_and_label(
+    finished_run: Run, numbered: Path, tmp_path: Path, as_numbers: bool | None
+) -> None:
     out = tmp_path / "submission.csv"
-    predict_file(finished_run.folder, str(numbered), out, kaggle=True)
+    predict_file(finished_run.folder, str(numbered), out, kaggle=True, as_numbers=as_numbers)
     best = Classifier.load(finished_run.folder).probabilities(TEXTS).argmax(1)
-    lines = [f"{identity},{label}" for identity, label in zip(("0017", "0003", "0099", "0008"), best, strict=True)]
-    assert out.read_text("utf-8") == "\n".join(["ID,Label", *lines]) + "\n"
+    labels = best if as_numbers else [LABELS[number] for number in best]
+    lines = [f"{identity},{label}" for identity, label in zip(("0017", "0003", "0099", "0008"), labels, strict=True)]
+    assert out.read_text("utf-8") == "\n".join(["ID,label", *lines]) + "\n"
 
 
 def save_texts(kind: str, folder: Path) -> Path:

@@ -16,8 +16,8 @@ from featherweight.run import Run
 
 @pytest.mark.slow
 def test_two_processes_give_the_history_of_one(tiny_recipe: Any, tmp_path: Path) -> None:
-    # 48 rows in batches of 7 leave a batch of 6 and, of three accumulated ones, uneven shares.
-    recipe = tiny_recipe(training={"batch_size": 7, "accumulate": 3, "epochs": 3})
+    # 50 rows in batches of 7 leave a batch of one, of which a process has no row, and uneven shares of the others.
+    recipe = tiny_recipe(data={"validation_size": 10}, training={"batch_size": 7, "accumulate": 3, "epochs": 3})
     (tmp_path / "job.toml").write_text(recipe.to_toml())
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     for processes in (1, 2):

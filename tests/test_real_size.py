@@ -56,7 +56,7 @@ def test_round_4_trains_saves_reloads_and_predicts(roberta_base: Path, tmp_path:
     assert np.isfinite(losses).all()
     proof = json.loads((run.folder / "verification.json").read_text())
     assert proof["identical"] is True
-    assert proof["peft"] == {"rows": 8, "largest_difference": 0.0}
+    assert proof["peft"]["largest_difference"] <= proof["peft"]["allowed"] < 1e-3
     texts = rows.texts[:3]
     found = Classifier.load(run.folder).predict(texts)
     assert all(prediction.label in ("World", "Sports", "Business", "Sci/Tech") for prediction in found)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from conftest import GOOD_ROWS, Cli, contents, refused
 
+from featherweight import verification
+from featherweight.errors import FeatherweightError
 from featherweight.pipeline import train
 from featherweight.recipe import Recipe
 from featherweight.run import Run, locked
@@ -178,6 +180,26 @@ def test_no_manifest_is_made_for_a_run_that_lacks_more(recipe: Recipe, cli: Cli,
     for name in ("manifest.json", lost):
         (run.folder / name).unlink()
     refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=f"run/{lost}: missing")
+
+
+def test_a_run_whose_saved_adapter_was_refused_is_finished_by_a_resume(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever failed the check once (an early version had no tolerance for PEFT's rounding), no step is lost."""
+
+    def refuse(folder: Path, *_: Any) -> dict[str, Any]:
+        raise FeatherweightError(f"{folder}: the saved adapter is wrong")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verification, "verify_in_fresh_process", refuse)
+        with pytest.raises(FeatherweightError, match="the saved adapter is wrong"):
+            train(recipe, "run")
+    run = Run(Path("run"))
+    before = steps(run)
+    assert not run.complete and before
+    resumed = train(recipe, "run", resume=True)
+    assert resumed.complete and steps(resumed) == before
+    assert resumed.evaluation == train(recipe, "again").evaluation
 
 
 def test_a_run_that_stopped_early_needs_no_step_again(tiny_recipe: Any, tmp_path: Path) -> None:

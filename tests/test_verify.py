@@ -181,6 +181,35 @@ def test_what_was_changed_is_named_even_where_the_manifest_was_changed_with_it(r
     assert found["files"][0] == "pass"
 
 
+@pytest.mark.parametrize(
+    ("processes", "prefix_cache", "result"), [(1, "auto", "fail"), (2, "auto", "pass"), (1, "on", "pass")]
+)
+def test_a_row_may_be_decided_otherwise_only_where_it_was_evaluated_otherwise(
+    run: Path, cli: Cli, processes: int, prefix_cache: str, result: str
+) -> None:
+    """One process runs the same operations in training and at its end; several, or kept states, may round otherwise."""
+    table = pd.read_parquet("run/predictions.parquet")
+    own = table["split"] == "validation"
+    columns = [column for column in table if column.startswith("p_")]
+    row = table[own].index[0]
+    table.loc[row, columns] = [0.4999, 0.5001, 0.0]
+    table.to_parquet("run/predictions.parquet", index=False)
+    for file in (Path("run/recipe.toml"), Path("run/adapter/recipe.toml")):
+        text = file.read_text("utf-8").replace('prefix_cache = "auto"', f'prefix_cache = "{prefix_cache}"')
+        file.write_text(text, "utf-8")
+    rewrite("environment.json", lambda v: v.update(processes=processes))(run)
+    best = json.loads((run / "evaluation.json").read_text())["best_step"]
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    claimed = json.loads((run / "evaluation.json").read_text())["best_validation_accuracy"]
+    shift = -1 / 12 if claimed > 0.5 else 1 / 12
+    for line in lines:
+        if line["kind"] == "evaluation":
+            line["accuracy"] = claimed + shift if line["step"] == best else 0.0
+    (run / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rewrite("evaluation.json", lambda v: v.update(best_validation_accuracy=claimed + shift))(run)
+    assert results(cli("verify", "run", "--json"))["history"][0] == result
+
+
 def test_an_edited_history_is_caught(run: Path, cli: Cli) -> None:
     path = run / "history.jsonl"
     lines = path.read_text("utf-8").splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ import numpy as np
 
 from featherweight.data.batches import encode
 from featherweight.data.sources import Rows
+from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
+from featherweight.kinds import described, list_of, require_path
 from featherweight.model.adapter import build_network
 from featherweight.model.backbones import Backbone, most_tokens, resolve_backbone
 from featherweight.model.engine import Engine, choose_engine, settle
@@ -23,6 +25,8 @@ from featherweight.model.peft_folder import base_at_hand, is_peft_folder, read_p
 from featherweight.model.saving import check_adapter, load_adapter, read_description
 from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Classifier:
         folder that PEFT saved, which computes as PEFT does, in fp32 unless told otherwise. Raises UserError where the
         folder is no adapter, is damaged, or of a newer version.
         """
+        require_path(path, "Classifier.load", "the path of a run folder")
+        labels = list_of(labels, "labels=...", "names of classes")
         if is_peft_folder(path):
             return _of_peft(path, labels, precision, device)
         if labels:
@@ -94,37 +100,38 @@ class Classifier:
         tokenizer = load_tokenizer(folder, backbone.config.get("vocab_size"))
         return cls(network.eval(), tokenizer, recipe, engine, float(description["temperature"]))
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Label and probabilities of each text. Raises UserError where a text is empty."""
-        probabilities = self.probabilities(texts)
+    def predict(self, texts: Iterable[str]) -> list[Prediction]:
+        """Label and probabilities of each text, in the order of the texts.
+
+        Takes whatever holds texts in an order: a list, a pandas Series, a NumPy or Arrow array of one dimension, a
+        column of a Dataset, an iterator. Raises UserError for anything else, and where a text is missing or empty.
+        """
+        probabilities = self.probabilities(texts_of(texts, "predict(...)"))
         best = probabilities.argmax(1)
         return [
             Prediction(self.labels[choice], dict(zip(self.labels, row.tolist(), strict=True)))
             for choice, row in zip(best, probabilities, strict=True)
         ]
 
-    def probabilities(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+    def probabilities(self, texts: Iterable[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature.
 
-        ``advance`` is told how many texts each batch finished.
+        Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
         """
         from scipy.special import softmax
 
-        return softmax(self.logits(texts, advance=advance) / self.temperature, axis=1)
+        logits = self.logits(texts_of(texts, "probabilities(...)"), advance=advance)
+        return softmax(logits / self.temperature, axis=1)
 
-    def logits(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
-        """Raw logits, float64 [texts, labels]; ``advance`` is told how many texts each batch finished."""
-        if isinstance(texts, str):
-            raise UserError("predict takes a list of texts, not one string; write predict([text])")
-        other = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
-        if other is not None:
-            raise UserError(f"text {other + 1} is no text but {texts[other]!r}")
-        empty = next((row for row, text in enumerate(texts) if not str(text).strip()), None)
-        if empty is not None:
-            raise UserError(f"text {empty + 1} is empty; there is nothing to classify")
+    def logits(self, texts: Iterable[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+        """Raw logits, float64 [texts, labels].
+
+        Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
+        """
+        texts = texts_of(texts, "logits(...)")
         if not texts:
             return np.zeros((0, len(self.labels)))
-        rows = Rows(texts=list(texts), labels=None, label_names=self.labels, origin="texts")
+        rows = Rows(texts=texts, labels=None, label_names=self.labels, origin="texts")
         encoded = encode(rows, self.tokenizer, self.recipe.data.max_length)
         return predict_logits(self.network, encoded, self.engine, self.tokenizer.pad_token_id, advance=advance)
 
@@ -151,9 +158,11 @@ def _of_peft(path: str | Path, labels: Sequence[str], precision: str, device: st
 
 def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:
     """What was trained in a precision of the recipe's own is computed in it; fp16 only where there is a GPU for it."""
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise UserError(f"precision takes one of {', '.join(PRECISIONS)}, not {described(precision)}")
     chosen = recipe.training.precision if precision == "auto" else precision
     try:
-        return choose_engine(chosen, device)
+        return choose_engine(chosen, device and str(device))  # PyTorch has a type of its own for devices
     except UserError:
         if precision != "auto":
             raise

@@ -24,6 +24,7 @@ from featherweight.gathering import (
     require_each_once,
     uneven_shift_sets,
 )
+from featherweight.kinds import list_of
 from featherweight.recipe import Recipe
 from featherweight.run import Run
 
@@ -139,7 +140,7 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
 
     Raises UserError where a folder is no finished run, one is named twice, or not all were judged on the same rows.
     """
-    runs = [Run(folder) for folder in folders]
+    runs = [Run(folder) for folder in list_of(folders, "compare_runs(...)", "run folders", one=Run)]
     require_each_once(runs)
     split = common_split(runs)
     correct = correct_rows(runs, split)

@@ -123,7 +123,7 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
     for recipe, group, kind in zip(recipes, groups, kinds, strict=True):
         alike = [other for other, theirs in zip(recipes, kinds, strict=True) if theirs == kind]
         changed = {key: dict(_flat(recipe.model_dump(mode="json")))[key] for key in changed_keys(alike)}
-        told = [f"{key.rpartition('.')[2]} {value}" for key, value in changed.items()]
+        told = [f"{key.rpartition('.')[2]} {'none' if value == '' else value}" for key, value in changed.items()]
         plain = len(told) <= 2 and all(isinstance(value, (str, int, float)) for value in changed.values())
         title = group[0].environment.get("baseline_title", recipe.name)
         names.append(" ".join([title, *(told if plain else [f"({group[0].folder})"])]))

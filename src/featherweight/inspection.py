@@ -6,6 +6,7 @@ from typing import Any
 
 from featherweight.data.inspect import Inspection, PartInspection, inspect_data
 from featherweight.recipe import Recipe
+from featherweight.recipe.given import require_recipe
 
 
 def check(recipe: Recipe) -> Inspection:
@@ -13,6 +14,8 @@ def check(recipe: Recipe) -> Inspection:
 
     Raises UserError where a part cannot be read, or the backbone has no tokenizer at hand.
     """
+    require_recipe(recipe, "check")
+
     from featherweight.model.backbones import resolve_backbone
     from featherweight.model.tokenizer import load_tokenizer
 
@@ -29,16 +32,19 @@ def inspection_lines(inspection: Inspection) -> list[str]:
             f"{name}  {part.origin}: {part.rows:,} rows, columns {', '.join(part.columns)}",
             f"  texts from {', '.join(part.text_columns)}; labels from {part.label_column or 'no column'}",
             *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}" for label, rows in part.labels.items()),
-            *(f"  {problem}" for problem in _problems(part, inspection.shared.get(name, 0))),
+            *(f"  {problem}" for problem in _problems(name, part, inspection.shared.get(name, 0))),
         ]
     return lines
 
 
-def _problems(part: PartInspection, shared: int) -> list[str]:
+def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     found = []
-    if len(part.labels) == 1:
-        found.append("one label alone: nothing can be learnt from that")
-    if part.unlabelled:
+    if part.without_labels:
+        found += part.without_labels.split("\n")
+    elif len(part.labels) == 1:
+        lesson = "nothing can be learnt from that" if name == "train" else "figures on it tell nothing of the others"
+        found.append(f"one label alone: {lesson}")
+    if part.unlabelled and not part.without_labels:
         found.append(f"{part.unlabelled:,} rows without a label")
     if part.empty:
         rows = ", ".join(str(row) for row in part.empty[:8])

@@ -100,10 +100,11 @@ def evaluate_on(classifier: Classifier, data: str) -> dict[str, Any]:
 
     Raises UserError where the set cannot be read or does not fit its labels.
     """
-    from featherweight.data.sources import read_rows
+    from featherweight.data.unlabelled import read_labelled
 
     recipe = classifier.recipe
-    rows = read_rows(data, recipe.data, split="test", label_names=classifier.labels)
+    remedy = "there is nothing to judge by: classify it with featherweight predict"
+    rows = read_labelled(data, recipe.data, "test", classifier.labels, remedy)
     if not rows.texts:
         raise UserError(f"{data}: no rows to evaluate")
     return judge_rows(rows, classifier.logits(rows.texts), classifier.temperature, recipe.evaluation)

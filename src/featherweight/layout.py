@@ -115,6 +115,13 @@ class RowsOf(Part):
     rows: Count | None = None
 
 
+class LabelColumnNamed(Part):
+    """The label column of the training data, and how each class is written in it."""
+
+    name: Label
+    values: tuple[Label, ...]
+
+
 class Environment(Part):
     """environment.json"""
 
@@ -126,6 +133,7 @@ class Environment(Part):
     baseline: Label | None = None
     baseline_title: Label | None = None
     data: dict[str, RowsOf] | None = None
+    label_column: LabelColumnNamed | None = None
     warnings: tuple[Label, ...] | None = None
     notes: tuple[Label, ...] | None = None
 
@@ -135,6 +143,8 @@ class Compared(Part):
 
     rows: Count
     largest_difference: Figure
+    allowed: Figure | None = None
+    """What rounding explains; early runs allowed none."""
 
 
 class Verification(Part):

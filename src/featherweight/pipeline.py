@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,11 +18,13 @@ from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions
 from featherweight.errors import FeatherweightError, UserError
+from featherweight.kinds import list_of, require_path
 from featherweight.manifest import FILE as MANIFEST
 from featherweight.manifest import remake_manifest, write_manifest
 from featherweight.model.backbones import Backbone, lasting_name, most_tokens, resolve_backbone
 from featherweight.model.weigh import Weight, require_within_budget
 from featherweight.recipe import Recipe
+from featherweight.recipe.given import require_recipe
 from featherweight.resuming import marks_of, require_same_recipe, what_has_changed
 from featherweight.run import FORMAT, Run, free_folder, locked, read_history, write_json, write_whole
 from featherweight.training.interruption import end_on_signals, stop_on_signals
@@ -67,6 +69,10 @@ def train(
     ``out`` names the run folder (by default the next free ``runs/<name>``). Raises UserError on bad input before
     anything is written, and the training's own errors (Interrupted, Diverged) with a run folder that can be resumed.
     """
+    require_recipe(recipe, "train")
+    if out is not None:
+        require_path(out, "out", "the path of a new run folder")
+    listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
     # Of several processes the first claims the folder; a later one may already find the first one's files in it.
     folder = free_folder(recipe, out, resume=resume) if is_first_process() or out is None else Path(out)
     # Between the steps a signal waits for the checkpoint; everywhere else nothing is lost by ending at once.
@@ -261,6 +267,7 @@ def _environment(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "started": started.isoformat(timespec="seconds"),
         "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
         **marks_of(prepared.train, prepared.validation, prepared.splits),
+        "label_column": asdict(column) if (column := prepared.splits.train.label_column) else None,
         "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,
     }

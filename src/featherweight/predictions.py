@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.spreadsheets import QUOTED, safe_columns
+from featherweight.data.texts import require_source, texts_of
 from featherweight.errors import UserError
+from featherweight.kinds import list_of, require_path
 from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
 from featherweight.run import Run, disk_refusal, put_in_place
+from featherweight.submission.choices import Choices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from featherweight.classifier import Prediction
     from featherweight.data.sources import Rows
     from featherweight.recipe import DataRecipe
+    from featherweight.submission.submission import Submission
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 PIECE = 20_000
@@ -31,66 +36,90 @@ Write = Callable[[dict[str, list]], None]
 
 def predict_file(
     run: str | Path,
-    source: str,
+    source: str | Path,
     out: str | Path,
     *,
     kaggle: bool = False,
+    like: str | Path | None = None,
+    id_column: str | None = None,
+    label_name: str | None = None,
+    as_numbers: bool | None = None,
     replace: bool = False,
     safe: bool = False,
     labels: Sequence[str] = (),
     follow: Callable[[int, int], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> int:
     """Classify every text of ``source`` and write ``out``, whole or not at all; returns the number of rows.
 
-    Columns: the text's id or row number, the label, the calibrated probability of each class; with ``kaggle`` exactly
-    ``ID,Label`` with label numbers. With ``safe`` no text in a CSV begins like a formula, for spreadsheets. ``run`` may
-    be a folder that PEFT saved, whose classes ``labels`` name.
+    Columns: the text's id or row number, the label, the calibrated probability of each class. ``id_column`` names the
+    column of ids; ``row`` asks for row numbers. With ``safe`` no text in a CSV begins like a formula, for spreadsheets.
+    ``run`` may be a folder that PEFT saved, whose classes ``labels`` name.
+
+    With ``kaggle`` it is a contest's submission: the id column and the label column, called as in the test data and in
+    the training data (or ``label_name``), with labels as the training data writes them (class numbers with
+    ``as_numbers``); ``ID,Label`` with class numbers where the data has no such names. ``like`` is a sample submission,
+    which decides all of that and the order of the ids instead. ``note`` is told what a reader should know of these
+    choices, a line at a time; by default it is printed on standard error.
 
     The data may be larger than memory: it is read twice, piece by piece, the first time to find what is wrong with it
     before anything is classified. ``follow`` is told the rows done and the rows in all. Raises UserError on a wrong
-    ending, an existing file, or texts that cannot be read.
+    ending, an existing file, options that exclude each other, texts or ids that cannot be used.
     """
-    out = Path(out)
+    source = require_source(source, "predict_file")
+    require_path(out, "out", "the path of the file to write")
+    labels = list_of(labels, "labels=...", "names of classes")
+    out, kaggle = Path(out), kaggle or like is not None
+    choices = Choices(like, id_column, label_name, as_numbers)
+    choices.check(kaggle)
     _check_target(out, kaggle, replace)
     _check_safe(out, kaggle, safe)
     data = _data_of(run, labels)
 
-    from featherweight.classifier import Classifier
-    from featherweight.data.sources import text_pieces
+    from featherweight.submission.submission import plan_submission
 
-    pieces = text_pieces(source, data, split="test", rows=PIECE)
-    total = sum(len(piece) for piece in (_with_sound_ids(pieces) if kaggle else pieces))
-    classifier, done = Classifier.load(run, labels=labels), 0
+    submission = plan_submission(run, source, data, choices, labels, PIECE) if kaggle else None
+    read = _reader(source, data, submission, id_column)
+    total = sum(len(piece) for piece in (submission.checked(read()) if submission else read()))
+    for line in submission.notes if submission else ():
+        (note or _print_note)(line)
+
+    from featherweight.classifier import Classifier
+
+    classifier = Classifier.load(run, labels=labels)
     with _whole_file(out, quoted=safe) as write:
-        for piece in text_pieces(source, data, split="test", rows=PIECE):
+        done = 0
+        for piece in read():
             counted = _counted(follow, done, total) if follow else None
             probabilities = classifier.probabilities(piece.texts, advance=counted)
-            ids = list(piece.ids) if piece.ids else [str(row) for row in range(done, done + len(piece))]
-            names = classifier.labels
-            found = _submission(ids, probabilities) if kaggle else _columns(piece, ids, probabilities, names)
-            write(safe_columns(found) if safe else found)
+            if submission:
+                submission.add(piece, done, probabilities, write)
+            else:
+                found = _columns(piece, done, probabilities, classifier.labels)
+                write(safe_columns(found) if safe else found)
             done += len(piece)
+        if submission:
+            submission.finish(PIECE, write)
     return done
 
 
-def _with_sound_ids(pieces: Iterator[Rows]) -> Iterator[Rows]:
-    """The pieces as they are. Raises UserError on an id that is missing or there twice: a contest takes neither."""
-    rows: dict[str, int] = {}
-    for piece in pieces:
-        for row, name in enumerate(piece.ids or (), len(rows) + 1):
-            if not name:
-                raise UserError(
-                    f"{piece.origin}: row {row}: the id is missing; a contest takes no prediction without one"
-                )
-            if (first := rows.setdefault(name, row)) != row:
-                raise UserError(
-                    f"{piece.origin}: row {row}: the id {name!r} is that of row {first}; a contest takes each once"
-                )
-        yield piece
+def _reader(
+    source: str, data: DataRecipe, submission: Submission | None, id_column: str | None
+) -> Callable[[], Iterator[Rows]]:
+    """Reads the texts and ids from the start, piece by piece."""
+    from featherweight.data.id_column import named_ids
+    from featherweight.data.sources import text_pieces
+
+    find_ids = submission.find_ids if submission else named_ids(id_column)
+    return lambda: text_pieces(source, data, split="test", rows=PIECE, find_ids=find_ids)
 
 
-def predict_texts(run: str | Path, texts: Sequence[str], *, labels: Sequence[str] = ()) -> list[Prediction]:
-    """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does."""
+def predict_texts(run: str | Path, texts: Iterable[str], *, labels: Sequence[str] = ()) -> list[Prediction]:
+    """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does.
+
+    Texts come in whatever holds them in an order, as ``Classifier.predict`` takes them.
+    """
+    texts, labels = texts_of(texts, "predict_texts(run, ...)"), list_of(labels, "labels=...", "names of classes")
     _data_of(run, labels)
 
     from featherweight.classifier import Classifier
@@ -99,6 +128,7 @@ def predict_texts(run: str | Path, texts: Sequence[str], *, labels: Sequence[str
 
 
 def _data_of(run: str | Path, labels: Sequence[str]) -> DataRecipe:
+    require_path(run, "run", "the path of a run folder")
     return read_peft_folder(run, labels).data if is_peft_folder(run) else Run(run).recipe.data
 
 
@@ -113,11 +143,12 @@ def _counted(follow: Callable[[int, int], None], done: int, total: int) -> Calla
     return advance
 
 
-def _submission(ids: list[str], probabilities: np.ndarray) -> dict[str, list]:
-    return {"ID": ids, "Label": probabilities.argmax(1).tolist()}
+def _print_note(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
 
 
-def _columns(piece: Rows, ids: list[str], probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, list]:
+def _columns(piece: Rows, before: int, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, list]:
+    ids = list(piece.ids) if piece.ids else [str(row) for row in range(before, before + len(piece))]
     best = [labels[choice] for choice in probabilities.argmax(1)]
     columns = {"row" if piece.ids is None else "id": ids, "label": best}
     return columns | {f"p_{name}": probabilities[:, place].tolist() for place, name in enumerate(labels)}

@@ -77,6 +77,18 @@ def reevaluate(run: Run, *, same_surroundings: bool) -> list[Check]:
     return checks + [replace(guarded(name, partial(look, name)), predicted=True) for name in sets]
 
 
+def undecided_rows(run: Run, name: str) -> int:
+    """Rows of the set ``name`` whose two most probable labels may change places by rounding (twice ``TOLERANCE``).
+
+    Raises UserError where predictions.parquet is missing or damaged.
+    """
+    table = _predictions(run)
+    labels = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
+    best = np.sort(_probabilities(table[table["split"] == name], labels), axis=1)
+    apart = best[:, -1] - best[:, -2]
+    return int((apart <= 2 * _tolerance(str(run.environment.get("precision", "fp32")))).sum())
+
+
 def _judged(run: Run) -> dict[str, dict[str, Any]]:
     """All judged sets by name, each with the figures that the run claims."""
     evaluation = run.evaluation

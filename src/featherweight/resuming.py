@@ -69,10 +69,15 @@ def changed_part(began: Mapping[str, Any], marks: Mapping[str, Any]) -> str | No
     What the environment does not know of, it cannot contradict.
     """
     for kind in ("data", "judged"):
+        parts = began.get(kind)
+        if parts is None:
+            continue
         for part, now in marks[kind].items():
-            then = (began.get(kind) or {}).get(part, {})
+            then = parts.get(part, {})
             if any(key in then and then[key] != value for key, value in now.items()):
                 return str(part)
+        if other := next((part for part in (*parts, *marks[kind]) if (part in parts) != (part in marks[kind])), None):
+            return str(other)  # such as test rows whose labels came or went
     return None
 
 

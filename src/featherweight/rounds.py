@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.baselines import TITLES, is_complete, require_same_baselines, run_baseline
 from featherweight.comparison import Comparison, compare_runs
-from featherweight.data.sources import has_test_split
-from featherweight.data.splits import load_splits
+from featherweight.data.splits import lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
+from featherweight.kinds import list_of, require_path, require_whole
 from featherweight.manifest import FILE as MANIFEST
 from featherweight.model.backbones import lasting_name, resolve_backbone
 from featherweight.model.weigh import require_within_budget
 from featherweight.recipe import Recipe
+from featherweight.recipe.given import no_recipe
 from featherweight.report.comparison_page import write_comparison
 from featherweight.resuming import changed_part, mark_of, marks_without_tokens
 from featherweight.run import Run, require_writable
@@ -61,6 +62,14 @@ def run_rounds(
     holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other rows; Interrupted
     at a signal, and what a training raises, after which the same call goes on.
     """
+    recipes = list_of(recipes, "run_rounds(..., seeds, out)", "recipes", one=Recipe)
+    for recipe in recipes:
+        if not isinstance(recipe, Recipe):
+            raise no_recipe(recipe, "run_rounds", "a list of recipes")
+    seeds = [require_whole(seed, "seeds", "0") for seed in list_of(seeds, "seeds=...", "whole numbers", one=int)]
+    require_path(out, "out", "the path of a folder for the rounds")
+    listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
+
     from featherweight.training.interruption import end_on_signals
 
     out = Path(out)
@@ -124,10 +133,10 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
 def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
     """What a seed splits off for validation is another seed's training rows: no accuracies to set side by side."""
     for recipe in recipes if len(seeds) > 1 else ():
-        data = recipe.data
-        if not (data.test or data.validation or has_test_split(data)):
+        if recipe.data.validation is None and (why := lacking_test(recipe.data)):
             raise UserError(
-                f"{recipe.name}: without test rows each seed is judged on other rows; name data.test, or take one seed"
+                f"{recipe.name}: without test rows each seed is judged on other rows, and {why}\n"
+                "Name data.test or data.validation, or take one seed"
             )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from featherweight.errors import UserError
+from featherweight.kinds import require_path
 from featherweight.leftovers import leftovers, remove, remove_beginnings
 from featherweight.recipe import Recipe
 
@@ -25,6 +26,7 @@ class Run:
     """Read access to a run folder. Raises UserError where the folder is no run or is of a newer version."""
 
     def __init__(self, folder: str | Path) -> None:
+        require_path(folder, "Run", "the path of a run folder")
         self.folder = Path(folder)
         if not (self.folder / "recipe.toml").is_file():
             raise UserError(f"{folder}: no run folder (there is no recipe.toml in it)")

@@ -10,6 +10,7 @@ from featherweight.comparison import Comparison
 from featherweight.data.inspect import Inspection
 from featherweight.errors import UserError
 from featherweight.inspection import inspection_lines
+from featherweight.kinds import described
 from featherweight.model.weigh import Weight
 from featherweight.report.comparison_tables import Table, tables
 from featherweight.report.comparison_words import headline, markdown_table, sections
@@ -31,6 +32,8 @@ def show(thing: Shown, *pictures: str) -> None:
     comparison ``rounds``, ``differences``, ``frontier``, ``loss``, ``accuracy``, ``shift``. Raises UserError outside
     of notebooks, and where there is no such picture.
     """
+    if not isinstance(thing, Shown):
+        raise UserError(f"show takes a run, a comparison, a weight or an inspection, not {described(thing)}")
     display = _display_module()
     if isinstance(thing, Run):
         found = run_pictures(thing)
@@ -46,10 +49,8 @@ def show(thing: Shown, *pictures: str) -> None:
         raise UserError(f"{type(thing).__name__} has no pictures; show it without a name")
     elif isinstance(thing, Weight):
         display.display(display.Markdown(weight_markdown(thing)))
-    elif isinstance(thing, Inspection):
-        print("\n".join(inspection_lines(thing)))
     else:
-        raise UserError(f"show takes a run, a comparison, a weight or an inspection, not {type(thing).__name__}")
+        print("\n".join(inspection_lines(thing)))
 
 
 def run_pictures(run: Run) -> dict[str, Path]:
@@ -97,6 +98,8 @@ def weight_markdown(weight: Weight) -> str:
 
 
 def _named(found: Mapping[str, Any], name: str, thing: Shown) -> Any:
+    if not isinstance(name, str):
+        raise UserError(f"show takes names of pictures one by one, such as show(run, 'curves'), not {described(name)}")
     if name not in found:
         what = type(thing).__name__.lower()
         raise UserError(f"the {what} has no picture {name!r}; it has {', '.join(sorted(found))}")

@@ -1,4 +1,10 @@
-"""Proof that a run was saved whole: reloaded in a fresh process, it gives the live model's logits, and PEFT's too."""
+"""Proof that a run was saved whole: reloaded in a fresh process, it gives the live model's logits, and PEFT's too.
+
+Two kinds of check are made. The fresh process runs the operations of the training process, in the same order, so on a
+processor its logits must be the same bit for bit. PEFT runs other operations, and a GPU may pick other kernels, so
+there the logits may differ by rounding (``model.rounding``); the tensors that PEFT loads must be the saved ones bit for
+bit.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +13,32 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featherweight.errors import FeatherweightError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from featherweight.classifier import Classifier
+
 _SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
-_GPU_ROUNDING = 0.05  # of a logit in 16 bits, where another kernel adds in another order
+_PEFT_TEXTS = 8  # as many show what is lost as all would, and PEFT computes in fp32, which is slow
 
 
 def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
     """Reload the run in a new Python process and compare with ``logits`` [texts, labels] of the live model.
 
-    Returns the largest differences; raises FeatherweightError where the reloaded model gives other logits.
+    Returns for each check the largest difference and the one that is allowed; raises FeatherweightError, which names
+    the check and the difference, where one is larger.
     """
     with tempfile.TemporaryDirectory() as temporary:
         question = Path(temporary) / "question.json"
-        question.write_text(json.dumps({"texts": texts, "logits": logits.tolist(), "precision": precision}), "utf-8")
+        question.write_text(json.dumps(question_of(texts, logits, precision)), "utf-8")
         command = [sys.executable, "-P", "-m", "featherweight.verification", str(folder), str(question)]
         # It finds the packages where this process found them, and nothing that happens to lie in the working directory.
         place = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -33,32 +46,74 @@ def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, 
     if done.returncode != 0:
         raise FeatherweightError(f"{folder}: the saved adapter cannot be loaded again: {done.stderr.strip()[-600:]}")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    if not result["identical"]:
-        raise FeatherweightError(
-            f"{folder}: the reloaded adapter gives other logits than the trained one ({result}); do not use this run"
-        )
+    require_passed(folder, result)
     return result
+
+
+def question_of(texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
+    """What the fresh process is told: texts, logits, and all that decides the order in which sums are added up."""
+    import torch
+
+    return {
+        "texts": texts,
+        "logits": logits.tolist(),
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "matmul_precision": torch.get_float32_matmul_precision(),
+    }
+
+
+def require_passed(folder: Path, result: dict[str, Any]) -> None:
+    """Raise FeatherweightError, naming check and difference, unless every check of ``result`` is within its limit."""
+    subjects = {"reloaded": "reloaded in a fresh process, it", "peft": "loaded by PEFT alone, it"}
+    for name, subject in subjects.items():
+        check = result.get(name)
+        if check is None:
+            continue
+        if other := check.get("other_tensors"):
+            raise FeatherweightError(f"{folder}: the saved adapter is wrong: PEFT loads {other[0]} with other values")
+        largest, allowed = check["largest_difference"], check["allowed"]
+        if not largest <= allowed:
+            rule = f"at most {allowed:.2g} is rounding" if allowed else "they must be the same bit for bit"
+            problem = f"gives logits that differ by up to {largest:.2g} from the trained model's; {rule}"
+            again = "to save and check again, run the same command with --resume"
+            raise FeatherweightError(
+                f"{folder}: the saved adapter is wrong: {subject} {problem}\nDo not use this run; {again}"
+            )
 
 
 def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
-    from featherweight.classifier import Classifier
+    import torch
 
+    from featherweight.classifier import Classifier
+    from featherweight.model.rounding import largest_logit, rounding_tolerance
+
+    torch.set_num_threads(question["threads"])
+    torch.set_float32_matmul_precision(question["matmul_precision"])
     texts, live = question["texts"], np.array(question["logits"])
     classifier = Classifier.load(folder, precision=question["precision"], merge=False)
+    architecture = classifier.network.architecture
     reloaded = classifier.logits(texts)
-    plain = Classifier.load(folder, precision="fp32", device="cpu", lean=False)
-    ours, theirs = plain.logits(texts[:8]), _peft_logits(folder / "adapter", plain, texts[:8])
-    result: dict[str, Any] = {"reloaded": _difference(live, reloaded)}
-    if theirs is not None:
-        result["peft"] = _difference(ours, theirs)
     # A GPU may pick another kernel in another process; on a processor the same sums are made in the same order.
-    allowed = {"reloaded": 0.0 if classifier.engine.device == "cpu" else _GPU_ROUNDING}
-    result["identical"] = all(part["largest_difference"] <= allowed.get(name, 0.0) for name, part in result.items())
+    exact = classifier.engine.device == "cpu"
+    share = 0.0 if exact else rounding_tolerance(architecture, classifier.engine.precision)
+    result: dict[str, Any] = {"reloaded": _compared(live, reloaded, share * largest_logit(live, reloaded))}
+    plain = Classifier.load(folder, precision="fp32", device="cpu", lean=False)
+    ours, theirs = plain.logits(texts[:_PEFT_TEXTS]), _peft_logits(folder / "adapter", plain, texts[:_PEFT_TEXTS])
+    if theirs is not None:
+        logits, other = theirs
+        allowed = rounding_tolerance(architecture, "fp32") * largest_logit(ours, logits)
+        result["peft"] = _compared(ours, logits, allowed) | {"other_tensors": other}
+    # JSON keeps every digit of a double: that there is no difference at all can be said.
+    result["identical"] = result["reloaded"]["largest_difference"] == 0.0
     return result
 
 
-def _peft_logits(adapter: Path, plain: Any, texts: list[str]) -> np.ndarray | None:
-    """What PEFT alone computes from the saved folder; None where nothing of PEFT's was trained."""
+def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np.ndarray, list[str]] | None:
+    """What PEFT alone computes from the saved folder, and the tensors that it loaded with other values.
+
+    None where nothing of PEFT's was trained.
+    """
     if not (adapter / "adapter_config.json").is_file():
         return None
     import torch
@@ -67,24 +122,36 @@ def _peft_logits(adapter: Path, plain: Any, texts: list[str]) -> np.ndarray | No
     from featherweight.data.sources import Rows
     from featherweight.model.inference import prediction_batches
 
-    model = _native(adapter) if plain.network.head is None else _linear(adapter)
+    network, model = _native(adapter) if plain.network.head is None else _linear(adapter)
     encoded = encode(Rows(texts, None, plain.labels, "texts"), plain.tokenizer, plain.recipe.data.max_length)
     logits = np.zeros((len(texts), len(plain.labels)))
     for rows in prediction_batches(encoded, plain.engine):
         batch = collate(encoded, rows, plain.tokenizer.pad_token_id)
         with torch.inference_mode():
             logits[rows] = model(batch.input_ids, batch.attention_mask).double().numpy()
-    return logits
+    return logits, _other_tensors(adapter, network)
 
 
-def _native(adapter: Path) -> Any:
+def _other_tensors(adapter: Path, network: Any) -> list[str]:
+    """Names of the saved tensors that ``network`` lacks, or holds with other values."""
+    import torch
+    from safetensors.torch import load_file
+
+    from featherweight.model.saving import WEIGHTS, peft_name
+
+    loaded = {peft_name(name): parameter for name, parameter in network.named_parameters()}
+    saved = load_file(adapter / WEIGHTS[0])
+    return [name for name, tensor in saved.items() if name not in loaded or not torch.equal(loaded[name], tensor)]
+
+
+def _native(adapter: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
     from peft import AutoPeftModelForSequenceClassification
 
     model = AutoPeftModelForSequenceClassification.from_pretrained(str(adapter), **_SAFE).eval()
-    return lambda input_ids, mask: model(input_ids=input_ids, attention_mask=mask).logits
+    return model, lambda input_ids, mask: model(input_ids=input_ids, attention_mask=mask).logits
 
 
-def _linear(adapter: Path) -> Any:
+def _linear(adapter: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
     import tomllib
 
     import torch
@@ -100,15 +167,17 @@ def _linear(adapter: Path) -> Any:
     model = PeftModel.from_pretrained(encoder, str(adapter)).eval()
     head = load_file(adapter / "head.safetensors")
 
-    def logits(input_ids: Any, mask: Any) -> Any:
+    def logits(input_ids: Tensor, mask: Tensor) -> Tensor:
         states = model(input_ids=input_ids, attention_mask=mask).last_hidden_state
         return pool(states, mask, pooling) @ head["head.out.weight"].T + head["head.out.bias"]
 
-    return logits
+    return model, logits
 
 
-def _difference(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    return {"rows": len(one), "largest_difference": float(np.abs(one - other).max(initial=0.0))}
+def _compared(one: np.ndarray, other: np.ndarray, allowed: float) -> dict[str, Any]:
+    """Rows, the largest difference between two arrays of logits, and the one that is allowed."""
+    largest = float(np.abs(one - other).max(initial=0.0))
+    return {"rows": len(one), "largest_difference": largest, "allowed": allowed}
 
 
 if __name__ == "__main__":

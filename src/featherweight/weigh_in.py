@@ -10,6 +10,7 @@ from featherweight.model.plan import resolve_auto
 from featherweight.model.weigh import Weight
 from featherweight.model.weigh import weigh as weigh_adapter
 from featherweight.recipe import Recipe
+from featherweight.recipe.given import require_recipe
 
 
 def weigh(recipe: Recipe) -> Weight:
@@ -17,6 +18,7 @@ def weigh(recipe: Recipe) -> Weight:
 
     A recipe over its budget is weighed like any other; ``margin`` says so. Raises UserError on an unknown backbone.
     """
+    require_recipe(recipe, "weigh")
     return weigh_recipe(recipe)[1]
 
 

@@ -61,6 +61,8 @@ SEEDS: dict[str, list[bytes]] = {
     "delimited": [b"\0" + CSV, b"\xfe" + CSV.replace(b",", b"\t"), b"\0" + b'3,"a","b"\n4,"c","d"\n', b"\x01" + CSV],
     "json": [b"\xfe" + text_of(ROWS), b"\0" + b"\n".join(map(text_of, ROWS)), b"\0" + text_of({"text": "\U0001f600"})],
     "compressed": [b"\xfe" + gzip.compress(CSV)[3:], b"\xff" + gzip.compress(b"")[3:]],
+    "sample": [b"\0id,kind\n7,yes\n8,no\n", b"\x01tweetid;mood\n1;0\n2;-1\n", b"\x02id,p_1,p_2\na,0.5,0.5\n",
+               b"\x03id,true\n1,0.5\n", b"\x84" + text_of({"id": 1, "kind": "no"})],
     "adapter": [b"\0" + header_of(OWN), b"\x01" + header_of(LORA), b"\x02" + text_of(DESCRIPTION),
                 b"\x03" + b"[adapter]\nlora = []\n"],
     "peft": [b"\0" + text_of(PEFT), b"\x01" + header_of(LORA), b"\x02" + text_of({"id2label": {"0": "a", "1": "b"}})],

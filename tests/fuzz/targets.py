@@ -93,6 +93,22 @@ def _read_rows(ending: str, data: bytes) -> None:
     "".join([*rows.texts, *rows.label_names, *(rows.ids or ())]).encode()
 
 
+def read_sample(data: bytes) -> None:
+    """A contest's sample submission; the first byte says which ending it has, and how the labels were written."""
+    from featherweight.submission.matching import layout_like
+    from featherweight.submission.sample import read_sample
+    from featherweight.submission.trained_labels import TrainedLabels
+
+    path = workplace() / ("sample.jsonl" if data[:1] > b"\x80" else "sample.csv")
+    path.write_bytes(data[1:])
+    written = [("no", "yes"), ("-1", "0", "1"), ("1.0", "2.0"), ("True", "False")][data[0] % 4 if data else 0]
+    found = read_sample(path, lambda names: names[0])
+    layout, notes = layout_like(found, TrainedLabels(written, written, "label"))
+    assert sorted(layout.columns) == sorted({layout.id_column, *found.other_columns})
+    assert bool(layout.shares) != (len(layout.values) == len(written))
+    "".join([*layout.columns, *layout.values, *notes]).encode()
+
+
 def read_adapter(data: bytes) -> None:
     """A saved adapter: one of its files is foreign. The first byte says which; numbers are never read."""
     from featherweight.model.backbones import config_of
@@ -166,6 +182,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "delimited": read_delimited,
     "json": read_json,
     "compressed": read_compressed,
+    "sample": read_sample,
     "adapter": read_adapter,
     "peft": read_peft,
     "backbone": read_backbone,

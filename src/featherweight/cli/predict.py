@@ -27,8 +27,27 @@ def command(
         typer.Option("-o", "--out", help="Where to write: .csv, .jsonl or .parquet; with --kaggle: submission.csv."),
     ] = None,
     kaggle: Annotated[
-        bool, typer.Option("--kaggle", help="Write exactly the columns ID,Label (label numbers) as CSV.")
+        bool,
+        typer.Option("--kaggle", help="Write a contest's submission: ids and labels, called as in the data."),
     ] = False,
+    like: Annotated[
+        Path | None,
+        typer.Option("--like", help="Write like this sample submission: its header, order of ids, kind of values."),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", metavar="COLUMN", help="The column of ids; row: row numbers, from 0.")
+    ] = None,
+    label_name: Annotated[
+        str | None, typer.Option("--label-name", metavar="NAME", help="With --kaggle: name of the label column.")
+    ] = None,
+    as_numbers: Annotated[
+        bool | None,
+        typer.Option(
+            "--as-numbers/--as-names",
+            help="With --kaggle: class numbers from 0, or labels as the training data has them.",
+            show_default=False,
+        ),
+    ] = None,
     safe: Annotated[
         bool,
         typer.Option("--safe-csv", help="For spreadsheets: put an apostrophe before texts that begin like a formula."),
@@ -38,12 +57,13 @@ def command(
 ) -> None:
     """Classify every text of a file, or the texts given: label and calibrated probability of each class."""
     if text:
-        options = {"file": file, "out": out, "kaggle": kaggle, "safe-csv": safe, "force": force}
+        options = {"file": file, "out": out, "kaggle": kaggle, "like": like, "id": id_column, "label-name": label_name}
+        options |= {"as-numbers": as_numbers, "as-names": as_numbers is False, "safe-csv": safe, "force": force}
         _show(run, text, label_names(labels), **options)
         return
     if file is None:
         raise UserError('FILE is missing: name a file of texts, or give a text by --text "..."')
-    if out is None and not kaggle:
+    if out is None and not kaggle and like is None:
         raise UserError("-o is missing: name the file to write, such as labels.csv, labels.jsonl or labels.parquet")
     out = out or Path("submission.csv")
 
@@ -53,7 +73,21 @@ def command(
     names = label_names(labels)
     tell(notes_on(run, names))
     with follow_rows("predicting") as follow:
-        rows = predict_file(run, file, out, kaggle=kaggle, replace=force, safe=safe, labels=names, follow=follow)
+        rows = predict_file(
+            run,
+            file,
+            out,
+            kaggle=kaggle,
+            like=like,
+            id_column=id_column,
+            label_name=label_name,
+            as_numbers=as_numbers,
+            replace=force,
+            safe=safe,
+            labels=names,
+            follow=follow,
+            note=lambda line: tell([line]),
+        )
     print(f"{out}: {rows:,} predictions")
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.encoding import token_lengths
-from featherweight.data.sources import has_test_split, open_table
+from featherweight.data.labels import is_missing
+from featherweight.data.sources import open_table, source_of_test
 from featherweight.data.tables import Table, joined_texts, label_column, text_columns
+from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 
@@ -55,6 +57,8 @@ class PartInspection:
     contradicting: int
     """Texts that stand under more than one label."""
     tokens: TokenLengths | None
+    without_labels: str | None = None
+    """What training says of it, where it is no training data and has no labels at all, or none that can be found."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,15 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
     tables = {"train": open_table(data.train, data, "train")}
     if data.validation is not None:
         tables["validation"] = open_table(data.validation, data, "validation")
-    if data.test is not None or has_test_split(data):
-        tables["test"] = open_table(data.test or data.train, data, "test")
+    if source := source_of_test(data):
+        tables["test"] = open_table(source, data, "test")
     texts = {name: _texts(table, data) for name, table in tables.items()}
     parts = {name: _inspect(table, texts[name], data, tokenizer) for name, table in tables.items()}
+    classes = _classes(tables["train"], parts["train"], data)
+    for name in parts.keys() - {"train"}:
+        if clause := _without_labels(name, tables[name], data, classes):
+            rows = parts[name].rows
+            parts[name] = replace(parts[name], labels={}, unlabelled=rows, contradicting=0, without_labels=clause)
     known = set(filter(None, texts["train"]))
     return Inspection(parts, {name: sum(text in known for text in texts[name]) for name in tables if name != "train"})
 
@@ -107,6 +116,22 @@ def _inspect(table: Table, texts: list[str], data: DataRecipe, tokenizer: Any) -
     )
 
 
+def _classes(train: Table, part: PartInspection, data: DataRecipe) -> tuple[str, ...]:
+    carried = train.classes.get(part.label_column or "", ())
+    return data.labels or carried or tuple(part.labels)
+
+
+def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
+    """What training would say of the labels of a test or validation part, where it has none; else None."""
+    try:
+        if name != "test":
+            return without_labels(table, data, classes)
+        clause = unlabelled_test(table, data, classes)
+        return clause and left_out(clause, data.test or data.train)
+    except UserError as error:
+        return str(error)
+
+
 def _label_column(table: Table, data: DataRecipe) -> str | None:
     try:
         return label_column(table, data)
@@ -118,7 +143,7 @@ def _labels(table: Table, column: str, names: Sequence[str]) -> list[str | None]
     names = names or table.classes.get(column, ())
 
     def name(value: Any) -> str | None:
-        if value is None or value != value or not str(value).strip():
+        if is_missing(value):
             return None
         text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
         return names[int(text)] if text.isdecimal() and int(text) < len(names) else text

@@ -75,6 +75,11 @@ def code_labels(
     return _looked_up(list(map(str, plain)), wanted, origin), wanted
 
 
+def is_missing(value: Any) -> bool:
+    """Whether ``value`` is no label at all: None, NaN or an empty text."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
 def _plain(values: Sequence[Any], origin: str) -> list[Any]:
     """All values as integers where every one is whole, all as trimmed texts otherwise."""
     plain = [_plain_value(value, origin, row) for row, value in enumerate(values, 1)]
@@ -96,7 +101,7 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
         return int(value)
     if isinstance(value, int):
         return value
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+    if is_missing(value):
         raise UserError(f"{origin}: row {row}: the label is missing; fill it in or delete the row")
     if not isinstance(value, str):
         kind = type(value).__name__
@@ -158,7 +163,8 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
         return np.array([numbers[text] for text in texts], np.int64)
     except KeyError as unknown:
         text = str(unknown.args[0])
-    near = difflib.get_close_matches(text, wanted, n=1)
+    # -1 is nearly 1, but stands for no label.
+    near = [] if text == "-1" else difflib.get_close_matches(text, wanted, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; the classes are {_listed(wanted)}"
     raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{hint}")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,10 @@ from featherweight.data.cleaning import clean_texts
 from featherweight.data.columns import stored, taken
 from featherweight.data.files import file_tables, looks_like_file
 from featherweight.data.hub import hub_splits, open_hub, open_saved, saved_splits
+from featherweight.data.id_column import Find, id_text
+from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.labels import AG_NEWS, code_labels
+from featherweight.data.parquet import Wanted
 from featherweight.data.tables import (
     Table,
     id_column,
@@ -47,7 +49,9 @@ class Rows:
     origin: str
     """What messages call these rows, such as ``train.csv.gz``."""
     ids: Sequence[str] | None = None
-    """Values of the column ``ID``, where the data has one."""
+    """Values of the id column, where the data has one."""
+    label_column: LabelColumn | None = None
+    """How the data itself writes the labels, where they were read."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -60,6 +64,7 @@ class Rows:
             self.label_names,
             self.origin,
             None if self.ids is None else taken(self.ids, places.tolist()),
+            self.label_column,
         )
 
 
@@ -77,20 +82,35 @@ def read_rows(
     with ``labelled=False`` no label column is needed or read. Raises UserError, naming row and column, for empty texts,
     unknown labels and anything that cannot be read, and HubUnreachable.
     """
-    table = open_table(source, data, split)
+    return rows_of(open_table(source, data, split), source, data, labelled=labelled, label_names=label_names)
+
+
+def rows_of(
+    table: Table,
+    source: str,
+    data: DataRecipe,
+    *,
+    labelled: bool = True,
+    label_names: Sequence[str] | None = None,
+) -> Rows:
+    """All rows of ``table``, which was opened of ``source``. Raises UserError as ``read_rows`` does."""
     texts = _cleaned(table, text_columns(table, data), data)
-    labels, names = _labels(table, source, data, label_names) if labelled else (None, tuple(label_names or data.labels))
-    return Rows(texts, labels, names, table.origin, _ids(table))
+    if not labelled:
+        return Rows(texts, None, tuple(label_names or data.labels), table.origin, _ids(table, id_column(table)))
+    labels, names, column = _labels(table, source, data, label_names)
+    return Rows(texts, labels, names, table.origin, _ids(table, id_column(table)), column)
 
 
-def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int) -> Iterator[Rows]:
+def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_ids: Find = id_column) -> Iterator[Rows]:
     """The texts of ``source`` with their ids, without labels, ``rows`` rows at a time: for data larger than memory.
 
-    Raises UserError as ``read_rows`` does, when it gets there; rows are counted from the start of the data.
+    ``find_ids`` picks the id column. Raises UserError as ``read_rows`` does, when it gets there; rows are counted from
+    the start of the data.
     """
     begun: tuple[tuple[str, ...], str | None] | None = None
-    for table in _open_tables(source, data, split, rows):
-        columns = text_columns(table, data), id_column(table)
+    wanted = partial(_read_for_prediction, data=data, find_ids=find_ids)
+    for table in _open_tables(source, data, split, rows, wanted):
+        columns = text_columns(table, data), find_ids(table)
         begun = begun or columns
         if columns != begun:
             other = next(name for name in (*columns[0], columns[1]) if name and name not in (*begun[0], begun[1]))
@@ -99,7 +119,14 @@ def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int) -> Iter
                 f"{table.origin}: row {table.before + 1:,} or one soon after it {more}; give it to all rows"
             )
         texts = _cleaned(table, columns[0], data, whole=False)
-        yield Rows(texts, None, data.labels, table.origin, _ids(table))
+        yield Rows(texts, None, data.labels, table.origin, _ids(table, columns[1]))
+
+
+def column_pieces(
+    source: str, data: DataRecipe, *, split: str, rows: int, columns: Sequence[str] = ()
+) -> Iterator[Table]:
+    """The raw columns of ``source``, ``rows`` rows at a time; of a Parquet file, those named in ``columns`` alone."""
+    return _open_tables(source, data, split, rows, lambda table: columns)
 
 
 def open_table(source: str, data: DataRecipe, split: str) -> Table:
@@ -107,7 +134,9 @@ def open_table(source: str, data: DataRecipe, split: str) -> Table:
     return next(_open_tables(source, data, split))
 
 
-def _open_tables(source: str, data: DataRecipe, split: str, rows: int | None = None) -> Iterator[Table]:
+def _open_tables(
+    source: str, data: DataRecipe, split: str, rows: int | None = None, wanted: Wanted | None = None
+) -> Iterator[Table]:
     if source in BUILT_IN:
         return _open_built_in(source, split, rows)
     origin = in_a_line(source)
@@ -119,15 +148,14 @@ def _open_tables(source: str, data: DataRecipe, split: str, rows: int | None = N
     if folder:
         return open_saved(path, origin, split, rows)
     if exists:
-        wanted = partial(_read_for_prediction, data=data) if rows else None
         return file_tables(path, origin, rows, wanted)
     if looks_like_file(source):
         raise UserError(f"{origin}: no such file{_near_file(path)}")
     return open_hub(source, split, *_hub_choice(source, data), rows=rows)
 
 
-def _read_for_prediction(table: Table, data: DataRecipe) -> list[str]:
-    identity = id_column(table)
+def _read_for_prediction(table: Table, data: DataRecipe, find_ids: Find) -> list[str]:
+    identity = find_ids(table)
     return [*dict.fromkeys((*text_columns(table, data), *([identity] if identity else [])))]
 
 
@@ -141,6 +169,20 @@ def has_test_split(data: DataRecipe) -> bool:
     if path.exists() or looks_like_file(data.train):
         return False
     return "test" in hub_splits(data.train, data.config, data.revision)
+
+
+def source_of_test(data: DataRecipe) -> str | None:
+    """Where the test rows are: as the recipe says, else in the training data set; None for no test."""
+    if data.test is not None:
+        return data.test or None
+    return data.train if has_test_split(data) else None
+
+
+def training_columns(data: DataRecipe) -> list[str]:
+    """Names of the training data's columns beside its labels, from its first rows."""
+    table = next(_open_tables(data.train, data, "train", 1_000))
+    labels = table.find(data.label) or table.label
+    return [name for name in table.names if name != labels]
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:
@@ -197,31 +239,25 @@ def _labels(
     source: str,
     data: DataRecipe,
     label_names: Sequence[str] | None,
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+) -> tuple[NDArray[np.int64], tuple[str, ...], LabelColumn]:
     names = label_names or data.labels or (AG_NEWS if source in BUILT_IN else None)
     column = label_column(table, data)
     own = source in (data.train, data.validation, data.test)
-    return code_labels(
-        table.read(column),
+    values = table.read(column)
+    numbers, classes = code_labels(
+        values,
         table.origin,
         carried=table.classes.get(column),
         names=names,
         numbered=bool(data.labels),
         rename=bool(data.labels) and own,
     )
+    return numbers, classes, describe_label_column(column, values, numbers, classes)
 
 
-def _ids(table: Table) -> Sequence[str] | None:
-    column = id_column(table)
+def _ids(table: Table, column: str | None) -> Sequence[str] | None:
     if column is None:
         return None
-    ids = stored(map(_id, table.read(column)))
+    ids = stored(map(id_text, table.read(column)))
     require_unicode(ids, table, column)
     return ids
-
-
-def _id(value: Any) -> str:
-    if value is None or value != value:
-        return ""
-    # A column of whole numbers with a gap comes back from some tools as 1.0, 2.0, ...
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

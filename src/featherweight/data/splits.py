@@ -13,12 +13,23 @@ from numpy.typing import NDArray
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.labels import label_names_of
 from featherweight.data.perturb import headline_of, is_perturbed, perturb
-from featherweight.data.sources import Rows, has_test_split, open_table, read_rows
+from featherweight.data.sources import Rows, open_table, read_rows, rows_of, source_of_test
 from featherweight.data.tables import joined_texts, text_columns
+from featherweight.data.unlabelled import left_out, read_labelled, unlabelled_test
 from featherweight.errors import UserError
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe
+from featherweight.recipe.given import require_recipe
 
-__all__ = ["Splits", "half_width", "label_names_of", "load_part", "load_splits", "repeated_rows", "split_off"]
+__all__ = [
+    "Splits",
+    "half_width",
+    "label_names_of",
+    "lacking_test",
+    "load_part",
+    "load_splits",
+    "repeated_rows",
+    "split_off",
+]
 
 ENOUGH_VALIDATION_ROWS = 5_000
 
@@ -39,19 +50,23 @@ def load_splits(recipe: Recipe) -> Splits:
     """Read, clean and split the data of a recipe; the same recipe and seed give the same rows.
 
     Validation rows are split off by class and seed, unless the recipe names some; then `train_rows` are drawn likewise.
-    Raises UserError where a part cannot be read, a class has too few rows, or there is only one class.
+    Test rows without any labels are left out, with a warning. Raises UserError where a part cannot be read, another
+    part has no labels, a class has too few rows, or there is only one class.
     """
+    require_recipe(recipe, "load_splits")
     data = recipe.data
     train = read_rows(data.train, data)
     _require_classes(train)
     names = train.label_names
-    test = _test_rows(data, names)
-    shift = {source: _shift_rows(source, data, test, names) for source in recipe.evaluation.shift}
+    test, unlabelled = _test_rows(data, names)
+    shift = {source: _shift_rows(source, data, test or unlabelled, names) for source in recipe.evaluation.shift}
     if data.validation is not None:
-        validation = read_rows(data.validation, data, split="validation", label_names=names)
+        validation = _validation_rows(data, data.validation, names)
     else:
         train, validation = split_off(train, data.validation_size, recipe.seed)
     train, notes = _sample(train, data.train_rows, recipe.seed)
+    if unlabelled:
+        notes = [left_out(unlabelled, data.test or data.train), *notes]
     splits = Splits(train, validation, test, shift)
     return Splits(train, validation, test, shift, [*notes, *_warnings(splits)])
 
@@ -63,17 +78,17 @@ def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
     """
     data = recipe.data
     if part == "validation" and data.validation is not None:
-        return read_rows(data.validation, data, split="validation", label_names=names)
+        return _validation_rows(data, data.validation, names)
     if part in ("train", "validation"):
         train, validation = read_rows(data.train, data, label_names=names), None
         if data.validation is None:
             train, validation = split_off(train, data.validation_size, recipe.seed)
         return validation if part == "validation" and validation else _sample(train, data.train_rows, recipe.seed)[0]
-    test = _test_rows(data, names) if part == "test" or is_perturbed(part) else None
+    test, unlabelled = _test_rows(data, names) if part == "test" or is_perturbed(part) else (None, None)
     if part != "test":
-        return _shift_rows(part, data, test, names)
+        return _shift_rows(part, data, test or unlabelled, names)
     if test is None:
-        raise UserError(f"{data.train}: has no test rows any more")
+        raise UserError(unlabelled or f"{data.train}: has no test rows any more")
     return test
 
 
@@ -111,21 +126,47 @@ def repeated_rows(rows: Rows, train: Rows) -> int:
     return sum(text.strip() in known for text in rows.texts)
 
 
-def _test_rows(data: DataRecipe, names: Sequence[str]) -> Rows | None:
-    if data.test is None and not has_test_split(data):
-        return None
-    return read_rows(data.test or data.train, data, split="test", label_names=names)
+def lacking_test(data: DataRecipe) -> str | None:
+    """Why a run on ``data`` has no test rows, as a clause; None where it has some. Raises UserError on bad data."""
+    source = source_of_test(data)
+    if source is None:
+        return "there are none"
+    return unlabelled_test(open_table(source, data, "test"), data, label_names_of(data))
 
 
-def _shift_rows(source: str, data: DataRecipe, test: Rows | None, names: Sequence[str]) -> Rows:
-    """The labelled set that ``source`` names, or the test rows perturbed as it says."""
+def _test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str | None]:
+    """The test rows, where there are some with labels, and the clause that says it where there are some without."""
+    source = source_of_test(data)
+    if source is None:
+        return None, None
+    table = open_table(source, data, "test")
+    unlabelled = unlabelled_test(table, data, names)
+    return (None, unlabelled) if unlabelled else (rows_of(table, source, data, label_names=names), None)
+
+
+def _validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows:
+    remedy = "choices are made on labelled rows alone: leave data.validation out, and some training rows serve for it"
+    return read_labelled(source, data, "validation", names, remedy)
+
+
+def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: Sequence[str]) -> Rows:
+    """The labelled set that ``source`` names, or the test rows perturbed as it says.
+
+    In place of test rows there may be the clause that they have no labels.
+    """
     if source in ("validation", "test"):
         # Predictions and figures go by the name of their set.
         raise UserError(f"evaluation.shift: {source!r} is the name of the run's own set; write ./{source}")
     if not is_perturbed(source):
-        return read_rows(source, data, split="test", label_names=names)
+        remedy = "evaluation.shift takes labelled sets alone: leave it out there, and classify it with predict"
+        return read_labelled(source, data, "test", names, remedy)
     if test is None:
         raise UserError(f"evaluation.shift: {source} changes the test rows, and there are none; name data.test")
+    if isinstance(test, str):
+        raise UserError(
+            f"evaluation.shift: {source} changes the test rows, but {test}\n"
+            f"Name labelled rows as data.test, or leave {source} out"
+        )
     headline = source == f"{PERTURBED}headline"
     texts = _headlines(data, test) if headline else perturb(test.texts, source)
     return replace(test, texts=texts, origin=f"{test.origin}, {source}")

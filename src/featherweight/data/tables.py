@@ -13,6 +13,9 @@ from featherweight.data.columns import CHUNK, ColumnBuilder, stored
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
+USUAL_TEXTS = ("text", "title", "description")
+"""Columns that hold texts where a recipe names none: the first alone, else the two others together."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -81,7 +84,7 @@ def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
     """
     if data.text:
         return tuple(_require(table, name, "data.text") for name in data.text)
-    for wanted in (("text",), ("title", "description")):
+    for wanted in (USUAL_TEXTS[:1], USUAL_TEXTS[1:]):
         found = [table.find(name) for name in wanted]
         if None not in found:
             return tuple(name for name in found if name is not None)
@@ -90,12 +93,14 @@ def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
 
 def label_column(table: Table, data: DataRecipe) -> str:
     """The column that holds the labels. Raises UserError that names the nearest column where it is missing."""
-    return table.find(data.label) or table.label or _require(table, data.label, "data.label")
+    found = table.find(data.label) or table.label
+    # Naming the texts as the labels would be wrong, however near their column's name is.
+    return found or _require(table, data.label, "data.label", besides=data.text or USUAL_TEXTS)
 
 
 def id_column(table: Table) -> str | None:
-    """The column ``ID`` (or ``id``), where there is one."""
-    return table.find("ID") or table.find("id")
+    """The column ``ID``, ``Id`` or ``id``, in this order, where there is one."""
+    return next((name for name in ("ID", "Id", "id") if name in table.names), table.find("ID"))
 
 
 def joined_texts(table: Table, columns: Sequence[str]) -> Sequence[str]:
@@ -116,14 +121,27 @@ def is_blank(text: str) -> bool:
     return not text.isprintable() and all(unicodedata.category(character)[0] in "CZ" for character in text)
 
 
-def _require(table: Table, wanted: str, key: str) -> str:
+def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -> str:
+    return require_column(table, wanted, f"Name the right one in the recipe as {key}", besides)
+
+
+def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str] = ()) -> str:
+    """The column called ``wanted``.
+
+    Raises UserError with the ``remedy`` where there is none; it names the nearest column that is not among ``besides``.
+    """
     found = table.find(wanted)
     if found is not None:
         return found
-    near = difflib.get_close_matches(wanted, table.names, n=1, cutoff=0.5)
+    others = [name for name in table.names if name.casefold() not in map(str.casefold, besides)]
+    near = difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
-    shown = in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
-    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {shown}\nName the right one in the recipe as {key}")
+    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {listed_columns(table)}\n{remedy}")
+
+
+def listed_columns(table: Table) -> str:
+    """The names of the columns, the first twelve, for the end of a message's line."""
+    return in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
 
 
 def _texts(table: Table, column: str) -> Sequence[str]:
@@ -142,7 +160,7 @@ def require_unicode(values: Sequence[str], table: Table, column: str) -> None:
         for start in range(0, len(values), CHUNK):
             "".join(values[start : start + CHUNK]).encode()
     except UnicodeEncodeError:
-        row = next(row for row, value in enumerate(values, table.before + 1) if not _is_unicode(value))
+        row = next(row for row, value in enumerate(values, table.before + 1) if not is_unicode(value))
         raise UserError(f"{table.origin}: row {row}: {column!r} holds half a character (a lone surrogate)") from None
 
 
@@ -156,7 +174,8 @@ def _as_text(value: Any, origin: str, row: int, column: str) -> str:
     raise UserError(f"{origin}: row {row}: {column!r} holds a {type(value).__name__}, not a text")
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written to a file: JSON and a shell may bring along half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -157,10 +157,12 @@ def kept(like: Tensor, p: float) -> Tensor:
 
     Sixteen bits of a whole random word each: on a processor several times faster than a Bernoulli draw an element.
     """
-    count = like.numel()
+    count, dropped_of = like.numel(), round(p * 65536)
+    if dropped_of == 65536:  # no number of sixteen bits is above all of them
+        return like.new_zeros(like.shape)
     words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int16)[:count]
-    return torch.ge(bits, round(p * 65536) - 32768, out=like.new_empty(count)).view(like.shape)
+    return torch.ge(bits, dropped_of - 32768, out=like.new_empty(count)).view(like.shape)
 
 
 def dropped(x: Tensor, keep: Tensor, p: float) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from featherweight.errors import UserError
+from featherweight.kinds import described, require_whole
 from featherweight.model.architectures import Architecture, Linear
 from featherweight.model.weigh import bias_parameters, head_parameters, weigh
 from featherweight.recipe import ROLES, LoraLayers, Recipe, Role
@@ -64,6 +65,10 @@ def plan(
     as fit at rank 1. A rank is never larger than the smallest side of an adapted layer, where LoRA is already as
     general as full fine-tuning. Raises UserError, with the smallest total possible, where nothing fits.
     """
+    if not isinstance(architecture, Architecture):
+        takes = "plan takes the architecture of a backbone"
+        raise UserError(f"{takes}, not {described(architecture)}; weigh(recipe) counts what a recipe trains")
+    labels, budget = require_whole(labels, "labels", "4"), require_whole(budget, "budget", "1_000_000")
     offers = list(_offers(architecture, labels, bias, dora))
     rows: list[PlanRow] = []
     for offer in offers:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.errors import UserError
+from featherweight.recipe.given import is_data_file, naming
 
 LARGEST = 1_000_000
 """Bytes of a recipe file; one that names thousands of classes stays far below."""
@@ -34,6 +35,11 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
     if (origin := str(name_or_path)) in built_in:
         return origin, _parse_toml(built_in[origin], origin)
     path = Path(name_or_path)
+    if is_data_file(path) and path.is_file():
+        raise UserError(
+            f"{origin}: holds rows, not a recipe; write a recipe that names it: [data] with train = {origin!r}, "
+            f"or in Python {naming(origin)}"
+        )
     values = _parse_toml(_read_text(path, built_in), origin)
     if not values:
         raise UserError(f"{origin}: the recipe is empty; name at least one key, such as data.train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -10,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from featherweight.errors import UserError
+from featherweight.kinds import described, is_table, saving
 
 # Wording by pydantic's error type; {names} are the limits that the error carries.
 _WORDING = {
@@ -96,9 +98,19 @@ def _what_is_wrong(issue: Any) -> str:
     else:
         text = issue["msg"][:1].lower() + issue["msg"][1:]
     if not isinstance(value, (str, int, float)):
-        return text
+        return f"{text}{_what_it_is(value)}"
     shown = str(value).lower() if isinstance(value, bool) else _shortened(_written(value))
     return f"{text} (it is {shown}{_nearest_choice(issue)})"
+
+
+def _what_it_is(value: Any) -> str:
+    """For a value that only Python can put into a recipe, never a TOML file; what a file holds is there to be seen."""
+    if is_table(value):
+        how, file = saving(value)
+        return f" (it is {described(value)}; save it by {how} and write {file!r})"
+    if isinstance(value, os.PathLike):
+        return f" (it is {described(value)}; write {os.fspath(value)!r})"
+    return "" if value is None or isinstance(value, (list, tuple, dict)) else f" (it is {described(value)})"
 
 
 def _one_of(issue: Any) -> str:

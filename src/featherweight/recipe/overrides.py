@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from featherweight.errors import UserError
+from featherweight.kinds import described
 from featherweight.recipe.messages import section_at
 
 _DEEPEST = 8
@@ -19,16 +20,19 @@ def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel
     """Set the key that ``override`` (``section.key=value``) names in ``values``, in place.
 
     ``adapter.lora.rank=4`` sets the key in every table, ``adapter.lora.0.rank=4`` in the first alone; an empty value
-    takes an optional key away. Raises UserError where the text is no override or leads nowhere; whether key and value
-    are right is left to the validation.
+    takes an optional key away, or is the empty text where that says something. Raises UserError where the text is no
+    override or leads nowhere; whether key and value are right is left to the validation.
     """
+    if not isinstance(override, str):
+        raise UserError(f"overrides are texts such as 'training.epochs=2', not {described(override)}")
     key, equals, text = (part.strip() for part in override.partition("="))
     path = key.split(".")
     if not equals or not all(path) or len(path) > _DEEPEST:
         raise UserError(f"--set {override}: write it as section.key=value, such as training.learning_rate=3e-4")
     if not text:
         _require_optional(path, schema, override)
-    _assign(values, path, _value(text, _holds_text(schema, path)), override)
+    value = "" if not text and _takes_empty_text(schema, path) else _value(text, _holds_text(schema, path))
+    _assign(values, path, value, override)
 
 
 def _require_optional(path: list[str], schema: type[BaseModel], override: str) -> None:
@@ -37,6 +41,13 @@ def _require_optional(path: list[str], schema: type[BaseModel], override: str) -
     field = section.model_fields.get(path[-1]) if section else None
     if field is not None and field.default not in (None, (), {}, ""):
         raise UserError(f"--set {override}: no value; name one (an empty one takes away optional keys alone)")
+
+
+def _takes_empty_text(schema: type[BaseModel], path: list[str]) -> bool:
+    """Whether the optional key at ``path`` takes an empty text, which then means none at all, not the default."""
+    section = section_at(schema, path[:-1])
+    field = section.model_fields.get(path[-1]) if section else None
+    return field is not None and field.annotation == str | None
 
 
 def _value(text: str, meant_as_text: bool) -> Any:

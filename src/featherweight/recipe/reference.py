@@ -27,9 +27,10 @@ A recipe holds every choice of a run, as TOML. `featherweight train` takes a bui
 A key that is left out has its default; an unknown key is refused. On the command line, `--set section.key=value` lays a
 value over the recipe's, written as in TOML or as bare text: `--set training.learning_rate=3e-4` or
 `--set backbone.name=mpnet`. `--set adapter.lora.rank=4` sets the key in every LoRA table, `--set adapter.lora.0.rank=4`
-in the first alone, and an empty value takes an optional key away (`--set data.test=`); for any other key it is refused,
-since it is what a shell makes of a variable that is not set. The run folder's `recipe.toml` has every default written
-out; training it again repeats the run. Numbers without an upper limit below go up to a thousand million.
+in the first alone, and an empty value takes an optional key away (`--set data.validation=`), but `--set data.test=`
+means no test; for any other key it is refused, since it is what a shell makes of a variable that is not set. The run
+folder's `recipe.toml` has every default written out; training it again repeats the run. Numbers without an upper limit
+below go up to a thousand million.
 """
 _WORDS = {int: "whole number", float: "number", bool: "`true` or `false`", str: "text"}
 _LIMITS = {Gt: ("gt", "above"), Ge: ("ge", "at least"), Lt: ("lt", "below"), Le: ("le", "at most")}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import tomli_w
 from pydantic import BeforeValidator, Field, ValidationError
 
+from featherweight.kinds import is_table, list_of
 from featherweight.recipe.fields import Section, Whole
+from featherweight.recipe.given import no_recipe
 from featherweight.recipe.messages import refuse
 from featherweight.recipe.sections import AdapterRecipe, BackboneRecipe, DataRecipe, EvaluationRecipe, TrainingRecipe
 from featherweight.recipe.values import parse_count
@@ -43,17 +46,33 @@ class Recipe(Section):
     training: TrainingRecipe = Field(TrainingRecipe(), description="How it is trained.")
     evaluation: EvaluationRecipe = Field(EvaluationRecipe(), description="How it is judged.")
 
+    if not TYPE_CHECKING:  # which knows the keys from the fields
+
+        def __init__(self, *given: Any, **values: Any) -> None:
+            if given:
+                raise no_recipe(given[0], "Recipe", "its sections by name, such as data={'train': 'rows.csv'}")
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise refuse(error, type(self), "Recipe") from None
+
+        __init__.__pydantic_base_init__ = True  # the same but for its messages: validating needs no detour through it
+
     @classmethod
     def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a built-in recipe by its name, or a TOML file, and apply ``section.key=value`` overrides.
 
-        An override is written as in TOML, bare text included; an empty value takes an optional key away.
+        An override is written as in TOML, bare text included; an empty value takes an optional key away (but
+        ``data.test=`` means no test).
         Raises UserError, naming file (or override) and key, where anything is not as the recipe reference says.
         """
         from featherweight.recipe.loading import read_recipe
         from featherweight.recipe.overrides import apply_override
 
+        if not isinstance(name_or_path, str | os.PathLike):
+            raise no_recipe(name_or_path, "Recipe.load", "the name of a built-in recipe or the path of a TOML file")
         origin, values = read_recipe(name_or_path)
+        overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
         for override in overrides:
             apply_override(values, override, cls)
         return cls._validated(values, origin, overrides)
@@ -61,6 +80,8 @@ class Recipe(Section):
     @classmethod
     def parse(cls, values: dict[str, Any], origin: str = "recipe") -> Self:
         """Validate a nested dictionary; ``origin`` names its source in messages. Raises UserError."""
+        if not isinstance(values, (Mapping, cls)) or is_table(values):
+            raise no_recipe(values, "Recipe.parse", "a dict of sections")
         return cls._validated(values, origin, ())
 
     @classmethod

@@ -32,9 +32,10 @@ class DataRecipe(Section):
         "too), a folder saved by `datasets`, or a data set's name on the hub; a relative path starts at the working "
         "directory, not at the recipe.",
     )
-    test: Text | None = Field(
+    test: str | None = Field(
         None,
-        description="Test rows, looked at once, for the report; by default the test split of `train`, if any.",
+        description="Test rows, looked at once, for the report; by default the test split of `train`, if any. An empty "
+        "text means no test, whatever `train` brings along.",
     )
     validation: Text | None = Field(
         None,

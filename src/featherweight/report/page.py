@@ -129,5 +129,8 @@ def _verification(run: Contents) -> list[str]:
             said.append(f"{subject}: the same logits for {found['rows']:,} rows, bit for bit.")
         elif found:
             largest = found["largest_difference"]
-            said.append(f"{subject}: the logits of {found['rows']:,} rows differ by {largest:.2g} at the most.")
+            rounding = f", which is rounding (up to {found['allowed']:.2g})" if found.get("allowed") else ""
+            said.append(
+                f"{subject}: the logits of {found['rows']:,} rows differ by {largest:.2g} at the most{rounding}."
+            )
     return said

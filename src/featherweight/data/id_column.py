@@ -1,0 +1,147 @@
+"""Which column names the rows: found by its name, and by its values where the name alone does not settle it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from featherweight.data.tables import Table, id_column, require_column, text_columns
+from featherweight.errors import UserError, in_a_line
+from featherweight.recipe import DataRecipe
+
+ROW = "row"
+"""Asks for row numbers in the place of ids, where no column has this name."""
+
+Find = Callable[[Table], str | None]
+"""Picks the id column of a table; None where it has none."""
+
+_CAPITAL = re.compile(r"[a-z0-9]I[dD]")
+_SEPARATED = re.compile(r".*[\s_.\-]id", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+$|[A-Z]+$")
+_NO_IDS = frozenset(
+    """
+    acid aid amid android arid asteroid avid avoid bid braid candid covid cuboid did druid fluid forbid grid hid humid
+    hybrid invalid kid laid langid lid liquid lipid livid lucid maid mid orchid paid placid plaid prepaid pyramid raid
+    rapid repaid rid rigid said sid solid squid steroid stupid thyroid underpaid unpaid valid vivid void
+    """.split()  # noqa: SIM905 (a list of this length is read more easily as a text)
+)
+"""Words that end like the name of an id, and are none; `langid` says which language."""
+_TAILS = ("paid", "valid", "hybrid", "covid", "android")
+"""Ends of longer names without a boundary, such as ``amountpaid``."""
+_LONGEST = 64
+
+
+@dataclass(frozen=True)
+class IdColumn:
+    """The id column of a data set, and what a reader should know of the choice."""
+
+    name: str | None
+    """None where the rows have no ids."""
+    guessed: bool = False
+    """Whether it was found by the end of its name."""
+    others: tuple[str, ...] = ()
+    """Further columns that could be meant as well."""
+
+
+def named_ids(column: str | None) -> Find:
+    """Finds the column that somebody named; ``row`` asks for none. Without a name it is ``ID``, ``Id`` or ``id``."""
+    return id_column if column is None else partial(_named, wanted=column)
+
+
+def _named(table: Table, wanted: str) -> str | None:
+    found = table.find(wanted)
+    return found if found or wanted == ROW else require_column(table, wanted, "Name the right one by --id COLUMN")
+
+
+def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: DataRecipe) -> IdColumn:
+    """The id column of the data that ``pieces`` reads, once more each time, some rows and the named columns at a time.
+
+    ``ID``, ``Id`` and ``id`` are taken as they are. Of the columns whose name only ends so, the first is taken in which
+    no value is missing or stands twice. Raises UserError where there are such columns and none of them is sound.
+    """
+    first = next(pieces(()))
+    if (exact := id_column(first)) is not None:
+        return IdColumn(exact)
+    candidates = likely_id_columns(first.names, {*text_columns(first, data), first.find(data.label) or first.label})
+    if not candidates:
+        return IdColumn(None)
+    faults = _faults(pieces(candidates), candidates)
+    sound = [name for name in candidates if name not in faults]
+    if sound:
+        return IdColumn(sound[0], guessed=True, others=tuple(sound[1:]))
+    if fault := next(filter(None, faults.values()), None):
+        raise UserError(
+            f"{first.origin}: {fault}, so no column is surely the id\n"
+            f"Name the id column by --id COLUMN; --id {ROW} writes the row's number from 0"
+        )
+    return IdColumn(None)
+
+
+def likely_id_columns(names: Iterable[str], taken: Iterable[str | None] = ()) -> list[str]:
+    """Columns whose name ends like that of an id, the surest first: ``*Id`` or ``*ID``, ``*_id``, ``tweetid``.
+
+    Those ``taken`` for another purpose are left out, and so are English words such as ``paid`` and ``valid``.
+    """
+    ranked = [(_rank(name), place, name) for place, name in enumerate(names) if name not in {*taken}]
+    return [name for rank, _, name in sorted(ranked) if rank < 3]
+
+
+def _rank(name: str) -> int:
+    if _CAPITAL.fullmatch(name[-3:]):
+        return 0
+    if _SEPARATED.fullmatch(name):
+        return 1
+    return 2 if _ends_in_lower_case(name) else 3
+
+
+def _ends_in_lower_case(name: str) -> bool:
+    word = _WORD.search(name)
+    if word is None or not word[0].casefold().endswith("id") or len(word[0]) < 3:
+        return False
+    last = word[0].casefold()
+    return last not in _NO_IDS and not last.endswith(_TAILS)
+
+
+def _faults(pieces: Iterable[Table], candidates: Sequence[str]) -> dict[str, str]:
+    """What is wrong with each candidate that can be no id; empty where its values show that it was never meant as one.
+
+    All ids are kept in memory meanwhile.
+    """
+    seen: dict[str, dict[Any, int]] = {name: {} for name in candidates}
+    faults: dict[str, str] = {}
+    for table in pieces:
+        for name in seen:
+            if name not in faults and (fault := _fault(table, name, seen[name])) is not None:
+                faults[name] = fault
+                seen[name].clear()
+        if len(faults) == len(seen):
+            break
+    return faults
+
+
+def _fault(table: Table, name: str, seen: dict[Any, int]) -> str | None:
+    for row, value in enumerate(table.read(name), table.before + 1):
+        text = id_text(value)
+        if _rank(name) == 2 and text and not _is_token(text):
+            return ""
+        if not text:
+            return f"column {name!r} has no value in row {row}"
+        if (first := seen.setdefault(text, row)) != row:
+            return f"column {name!r} has {in_a_line(text[:_LONGEST])!r} in row {first} and in row {row}"
+    return None
+
+
+def _is_token(text: str) -> bool:
+    """Whether a value can be an id: short, in one word, and no amount."""
+    return len(text) <= _LONGEST and not any(map(str.isspace, text)) and not re.fullmatch(r"[+-]?\d*[.,]\d+", text)
+
+
+def id_text(value: Any) -> str:
+    """An id as a text; empty where it is missing."""
+    if value is None or value != value:
+        return ""
+    # A column of whole numbers with a gap comes back from some tools as 1.0, 2.0, ...
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

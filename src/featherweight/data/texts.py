@@ -1,0 +1,86 @@
+"""Texts from a caller's memory: whatever holds them in an order, as a list of plain strings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from os import PathLike, fspath
+from typing import Any
+
+from featherweight.errors import UserError
+from featherweight.kinds import column_of, described, is_iterable, is_table, is_unordered, items_of, name_of
+
+_MISSING = ("MaskedConstant", "NAType", "NaTType")
+"""Types whose only value says that there is none: NumPy's and pandas'."""
+
+
+def texts_of(given: Iterable[str], call: str) -> list[str]:
+    """The texts as a list, one for each item of ``given`` and in its order.
+
+    A list, a tuple, a pandas Series, a one-dimensional array, an Arrow array, a column of a Dataset, an iterator, a
+    view of a dict: anything in an order. ``call`` is what the caller wrote, such as ``predict(...)``. Raises UserError
+    that says what to write instead, or names the first item that is missing, no text, half a character, or empty.
+    """
+    _require_sequence(given, call)
+    return [_text(item, number, call) for number, item in enumerate(items_of(given), 1)]
+
+
+def require_source(given: Any, name: str) -> str:
+    """The path or name of data as text. Raises UserError, with what takes texts, where it is data in memory."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, PathLike) and isinstance(path := fspath(given), str):
+        return path
+    texts, note = column_of(given) if is_table(given) else ("texts", "")
+    instead = f"; for texts in memory write Classifier.load(run).predict({texts}){note}" if is_iterable(given) else ""
+    raise UserError(f"{name} takes the path of a file or the name of a data set, not {described(given)}{instead}")
+
+
+def _require_sequence(given: Any, call: str) -> None:
+    takes = f"{name_of(call)} takes a list of texts"
+
+    def refusal(what: str, instead: str, note: str = "") -> UserError:
+        return UserError(f"{takes}, not {what}; write {call.replace('...', instead)}{note}")
+
+    if isinstance(given, str):
+        raise refusal("one string", "[text]")
+    if isinstance(given, bytes | bytearray | memoryview):
+        raise refusal("bytes", '[text.decode("utf-8")]')
+    if isinstance(given, PathLike):
+        raise UserError(f"{takes}, not a path; write predict_file(run, {str(given)!r}, 'labels.csv')")
+    if is_table(given):
+        raise refusal(described(given), *column_of(given))
+    if isinstance(given, Mapping):
+        raise refusal(described(given), 'rows["text"]' if "text" in given else "list(texts.values())")
+    if is_unordered(given):
+        raise refusal("a set, which has no order", "sorted(texts)")
+    dimensions = getattr(given, "ndim", 1)
+    if dimensions == 0:
+        raise refusal("an array of no dimension", "[text]")
+    if dimensions != 1:
+        raise refusal(f"an array of {dimensions} dimensions", "array[:, 0]" if dimensions == 2 else "array.ravel()")
+    if not is_iterable(given):
+        raise UserError(f"{takes}, not {described(given)}")
+
+
+def _text(item: Any, number: int, call: str) -> str:
+    if not isinstance(item, str):
+        raise UserError(f"text {number} {_what_is_wrong(item, call)}")
+    if not item.strip():
+        raise UserError(f"text {number} is empty; there is nothing to classify")
+    try:
+        item.isascii() or item.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"text {number} holds half a character (a lone surrogate)") from None
+    return str.__str__(item)  # of a subclass, such as NumPy's, the plain string
+
+
+def _what_is_wrong(item: Any, call: str) -> str:
+    if item is None or type(item).__name__ in _MISSING or (isinstance(item, Real) and item != item):
+        return f"is missing ({item}); fill it in or leave it out"
+    if isinstance(item, bytes):
+        return 'is bytes; decode it first, such as text.decode("utf-8")'
+    if isinstance(item, Mapping):
+        texts = '[row["text"] for row in rows]'
+        return f"is {described(item)}; write {call.replace('...', texts)}"
+    return f"is no text but {described(item)}; give one string for each text"

@@ -1,0 +1,40 @@
+"""How far logits may lie apart that other operations compute from the same weights and texts."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from featherweight.model.architectures import Architecture
+
+_UNIT = {"fp32": 2.0**-24, "bf16": 2.0**-8, "fp16": 2.0**-11}
+"""The largest relative error of one rounding (half a unit in the last place)."""
+_PRODUCTS_OF_A_LAYER = 6  # one after the other: value, scores, context, attention output, up, down
+_OTHER_PRODUCTS = 3  # the embeddings' norm, and the head's two
+
+
+def rounding_tolerance(architecture: Architecture, precision: str) -> float:
+    """Largest difference of two logits that rounding explains, as a share of the largest logit.
+
+    Libraries, kernels and processors add the terms of a product in different orders. A sum of n terms then carries an
+    error of about sqrt(n) roundings of fp32 (Higham and Mary 2019, "A new approach to probabilistic rounding error
+    analysis"), or of one rounding of a 16-bit result, whichever is larger. The errors of P products in a row are
+    independent, so they grow by sqrt(P); layer norms keep the states at one size. Two computations differ by at most
+    the sum of their errors:
+
+        2 * sqrt(P) * max(sqrt(n) * 2**-24, u)
+
+    with n the widest input of a linear layer, and u the rounding unit of ``precision`` (fp32, bf16, fp16). In units of
+    the last place of the largest logit these are, in fp32, 244 for MiniLM and 480 for a base-size encoder. What was
+    measured (``tests/test_rounding.py``) stays below a tenth of that; a lost adapter or head is far beyond it.
+    """
+    widest = max([architecture.hidden, *(linear.inputs for linear in architecture.linears)])
+    products = _PRODUCTS_OF_A_LAYER * architecture.layers + _OTHER_PRODUCTS
+    sums = sqrt(widest) * _UNIT["fp32"]
+    return 2 * sqrt(products) * max(sums, _UNIT[precision] if precision != "fp32" else 0.0)
+
+
+def largest_logit(*logits: np.ndarray) -> float:
+    """The largest absolute value in arrays of logits; 0 where they are empty."""
+    return max(float(np.abs(some).max(initial=0.0)) for some in logits)

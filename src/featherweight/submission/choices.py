@@ -1,0 +1,35 @@
+"""What somebody asks of a submission, and which of it excludes each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from featherweight.data.tables import is_unicode
+from featherweight.errors import UserError
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Options of `predict --kaggle`."""
+
+    like: str | Path | None = None
+    """A sample submission that decides header, order of ids and kind of values."""
+    id_column: str | None = None
+    label_name: str | None = None
+    as_numbers: bool | None = None
+    """Class numbers (True), labels as they were in the training data (False), or what the data suggests (None)."""
+
+    def check(self, kaggle: bool) -> None:
+        """Raise UserError where an option has no effect, or says something else than another one."""
+        spelled = "--as-numbers" if self.as_numbers else "--as-names"
+        given = [("--label-name", self.label_name is not None), (spelled, self.as_numbers is not None)]
+        option = next((name for name, is_given in given if is_given), None)
+        if option and self.like is not None:
+            raise UserError(f"--like and {option} exclude each other: the sample decides header and kind of values")
+        if option and not kaggle:
+            raise UserError(f"{option} is for a contest's submission; add --kaggle")
+        if self.label_name is not None and not self.label_name.strip():
+            raise UserError("--label-name is empty; give the name of the label column, or leave the option out")
+        if not is_unicode(self.label_name or ""):
+            raise UserError("--label-name is not valid Unicode; type the name anew")

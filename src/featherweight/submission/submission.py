@@ -1,0 +1,183 @@
+"""One submission: the data's ids checked against each other and against a sample, and its rows in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featherweight.data.id_column import ROW, Find, IdColumn, choose_id_column, likely_id_columns, named_ids
+from featherweight.data.sources import Rows, column_pieces
+from featherweight.errors import UserError, in_a_line
+from featherweight.submission.choices import Choices
+from featherweight.submission.layout import Layout, notes_on_values, usual_layout
+from featherweight.submission.matching import layout_like
+from featherweight.submission.sample import Sample, read_sample
+from featherweight.submission.trained_labels import TrainedLabels, trained_labels
+
+if TYPE_CHECKING:
+    from featherweight.data.tables import Table
+    from featherweight.recipe import DataRecipe
+
+
+Write = Callable[[dict[str, list]], None]
+"""Takes the columns of the next rows."""
+
+
+@dataclass
+class Submission:
+    """What is written, and all that has to be kept until then."""
+
+    layout: Layout
+    find_ids: Find
+    notes: list[str]
+    """What a reader should know, a line each."""
+    sample: Sample | None = None
+    first_row_number: int = 0
+    """The id of the first row, where the data has no id column."""
+    _records: np.ndarray | None = field(default=None, repr=False)
+
+    def ids(self, piece: Rows, before: int) -> list[str]:
+        """The ids of a piece with ``before`` rows before it; row numbers where it has none."""
+        if piece.ids is not None:
+            return list(piece.ids)
+        first = self.first_row_number + before
+        return [str(number) for number in range(first, first + len(piece))]
+
+    def checked(self, pieces: Iterator[Rows]) -> Iterator[Rows]:
+        """The pieces as they are.
+
+        Raises UserError on an id that is missing or there twice, which no contest takes, and on one that the data or
+        the sample has alone.
+        """
+        rows: dict[str, int] = {}
+        origin, before = "", 0
+        for piece in pieces:
+            origin = piece.origin
+            if piece.ids is not None:
+                _require_sound_ids(piece, rows)
+            if self.sample is not None:
+                _require_ids_of_sample(piece.origin, self.ids(piece, before), before, self.sample)
+            before += len(piece)
+            yield piece
+        if self.sample is not None and before < len(self.sample.places):
+            known = rows or {str(self.first_row_number + row) for row in range(before)}
+            missing, place = next((name, place) for name, place in self.sample.places.items() if name not in known)
+            raise UserError(
+                f"{self.sample.origin}: row {place + 1}: the id {in_a_line(missing)!r} is not in {origin}; "
+                "predict the file that the sample belongs to"
+            )
+
+    def add(self, piece: Rows, before: int, probabilities: np.ndarray, write: Write) -> None:
+        """Write the rows of a piece with ``before`` rows before it; keep them for ``finish`` where a sample orders."""
+        ids, records = self.ids(piece, before), self.layout.record(probabilities)
+        if self.sample is None:
+            write(self.layout.table(ids, records))
+            return
+        if self._records is None:
+            self._records = np.zeros((len(self.sample.places), *records.shape[1:]), records.dtype)
+        self._records[[self.sample.places[name] for name in ids]] = records
+
+    def finish(self, rows: int, write: Write) -> None:
+        """Write what was kept, in the sample's order, ``rows`` rows at a time."""
+        if self.sample is None or self._records is None:
+            return
+        ids = [*self.sample.places]
+        for start in range(0, len(ids), rows):
+            write(self.layout.table(ids[start : start + rows], self._records[start : start + rows]))
+
+
+def plan_submission(
+    run: str | Path, source: str, data: DataRecipe, choices: Choices, labels: Sequence[str], rows: int
+) -> Submission:
+    """What will be written for the ids and texts in ``source``, which is read ``rows`` rows at a time.
+
+    Raises UserError where the id column is unknown or cannot be told, or a sample does not fit the classes.
+    """
+    trained = trained_labels(run, labels)
+    if choices.like is None:
+        chosen, find_ids = _id_column(source, data, choices.id_column, rows)
+        layout = usual_layout(trained, chosen.name, choices.label_name, choices.as_numbers)
+        notes = _notes_on_ids(source, chosen, choices.id_column)
+        if choices.as_numbers is None:
+            notes += notes_on_values(trained, layout, " (--as-names writes them as they were)")
+        return Submission(layout, find_ids, notes)
+    return _like(choices.like, trained, source, data, choices.id_column, rows)
+
+
+def _like(
+    like: str | Path, trained: TrainedLabels, source: str, data: DataRecipe, wanted: str | None, rows: int
+) -> Submission:
+    first = next(column_pieces(source, data, split="test", rows=rows))
+    sample = read_sample(like, partial(_sample_ids, table=first, data=data, wanted=wanted))
+    layout, notes = layout_like(sample, trained)
+    notes += notes_on_values(trained, layout)
+    if wanted is None and sample.id_column in first.names:
+        return Submission(layout, named_ids(sample.id_column), notes, sample)
+    chosen, find_ids = _id_column(source, data, wanted, rows)
+    if chosen.name is not None:
+        return Submission(layout, find_ids, [*_notes_on_ids(source, chosen, wanted), *notes], sample)
+    number = sample.first_row_number
+    if number is None:
+        raise UserError(
+            f"{first.origin}: no id column found, and the ids of {sample.origin} are not the numbers of its rows\n"
+            "Name the column that holds these ids by --id COLUMN"
+        )
+    note = f"{first.origin}: no id column found; its rows are taken to be those of {sample.origin}, in the same order"
+    return Submission(layout, find_ids, [note, *notes], sample, number)
+
+
+def _sample_ids(names: Sequence[str], *, table: Table, data: DataRecipe, wanted: str | None) -> str:
+    """The id column of a sample: ``wanted``, or the first that the test data has too, labels and texts aside.
+
+    Else one that is called like an id, else the first.
+    """
+    if wanted in names:
+        return str(wanted)
+    taken = {data.label.casefold(), *map(str.casefold, data.text or ("text", "title", "description"))}
+    shared = [name for name in names if name in table.names and name.casefold() not in taken]
+    return [*shared, *(name for name in names if name.casefold() == "id"), *likely_id_columns(names), names[0]][0]
+
+
+def _id_column(source: str, data: DataRecipe, wanted: str | None, rows: int) -> tuple[IdColumn, Find]:
+    def pieces(columns: Sequence[str]) -> Iterator[Table]:
+        return column_pieces(source, data, split="test", rows=rows, columns=columns)
+
+    if wanted is not None:
+        find_ids = named_ids(wanted)
+        return IdColumn(find_ids(next(pieces(())))), find_ids
+    chosen = choose_id_column(pieces, data)
+    return chosen, named_ids(chosen.name)
+
+
+def _notes_on_ids(source: str, chosen: IdColumn, wanted: str | None) -> list[str]:
+    origin = in_a_line(source)
+    if chosen.name is None and wanted != ROW:
+        return [f"{origin}: no id column found; ID is the row's number from 0 (--id COLUMN names one)"]
+    if not chosen.guessed:
+        return []
+    others = f", such as {' or '.join(map(repr, chosen.others[:3]))}" if chosen.others else ""
+    return [in_a_line(f"{origin}: the ids are those of column {chosen.name!r} (--id names another{others})")]
+
+
+def _require_sound_ids(piece: Rows, rows: dict[str, int]) -> None:
+    for row, name in enumerate(piece.ids or (), len(rows) + 1):
+        if not name:
+            raise UserError(f"{piece.origin}: row {row}: the id is missing; a contest takes no prediction without one")
+        if (first := rows.setdefault(name, row)) != row:
+            raise UserError(
+                f"{piece.origin}: row {row}: the id {name!r} is that of row {first}; a contest takes each once"
+            )
+
+
+def _require_ids_of_sample(origin: str, ids: Sequence[str], before: int, sample: Sample) -> None:
+    for row, name in enumerate(ids, before + 1):
+        if name not in sample.places:
+            raise UserError(
+                f"{origin}: row {row}: the id {in_a_line(name)!r} is not in {sample.origin}; "
+                "predict the file that the sample belongs to"
+            )

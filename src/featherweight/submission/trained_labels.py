@@ -1,0 +1,67 @@
+"""What a run knows of the labels in its training data: the name of their column, and how each class is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featherweight.data.label_column import are_whole
+from featherweight.data.labels import AG_NEWS
+from featherweight.data.sources import BUILT_IN
+from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
+from featherweight.model.saving import read_description
+from featherweight.run import Run
+
+
+@dataclass(frozen=True)
+class TrainedLabels:
+    """The classes of a classifier as its training data has them."""
+
+    classes: tuple[str, ...]
+    """Names in the order of the class numbers."""
+    written: tuple[str, ...]
+    """How each of them stands in the training data."""
+    column: str | None
+    """The label column; None for AG News, newsbriefs and folders that PEFT saved, which know of none of their own."""
+    recorded: bool = True
+    """Whether the run says how its labels are written; runs of earlier versions do not."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The class numbers, from 0."""
+        return tuple(map(str, range(len(self.classes))))
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether every label is a whole number in the training data."""
+        return are_whole(self.written)
+
+
+def trained_labels(run: str | Path, labels: Sequence[str] = ()) -> TrainedLabels:
+    """The labels of a run's training data, or of a folder that PEFT saved, whose classes ``labels`` name.
+
+    Raises UserError where the run is unfinished or damaged.
+    """
+    if is_peft_folder(run):
+        classes = read_peft_folder(run, labels).labels
+        return TrainedLabels(classes, classes, None)
+    folder = Path(run)
+    description = read_description(folder / "adapter" if (folder / "adapter").is_dir() else folder)
+    classes, data = tuple(description["labels"]), Run(folder).recipe.data
+    column = _recorded(folder)
+    recorded = column is not None and len(column["values"]) == len(classes)
+    written = tuple(column["values"]) if column and recorded else classes
+    # AG News writes numbers for its four names, and its contest wants the numbers.
+    of_ag_news = classes == AG_NEWS and (written != classes or not recorded)
+    if data.train in BUILT_IN or of_ag_news:
+        return TrainedLabels(classes, written, None)
+    return TrainedLabels(classes, written, column["name"] if column else data.label, recorded)
+
+
+def _recorded(folder: Path) -> dict[str, Any] | None:
+    if not (folder / "environment.json").is_file():
+        return None
+    found: dict[str, Any] | None = Run(folder).environment.get("label_column")
+    return found

@@ -1,0 +1,369 @@
+"""Public functions that are given another kind of thing than they take: one sentence says what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import featherweight
+from featherweight import (
+    Classifier,
+    Recipe,
+    Run,
+    UserError,
+    compare_runs,
+    plan,
+    predict_file,
+    run_rounds,
+    show,
+    train,
+    weigh,
+)
+from featherweight.data.texts import texts_of
+from featherweight.predictions import predict_texts
+
+TEXTS = ["crow", "zinc silver"]
+ROWS = [{"text": text, "label": text[0]} for text in TEXTS]
+FRAME = pd.DataFrame({"number": [1, 2], "text": TEXTS, "label": ["c", "z"]})
+TITLES = pd.DataFrame({"number": [1, 2], "title": TEXTS})
+TABLE = pa.table({"text": TEXTS})
+DATASET = datasets.Dataset.from_dict({"text": TEXTS, "label": ["c", "z"]})
+STREAM = DATASET.to_iterable_dataset()
+COLUMNS = {"text": TEXTS, "label": ["c", "z"]}
+SPLITS = datasets.DatasetDict(train=DATASET, validation=DATASET)
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ("crow", "predict takes a list of texts, not one string; write predict([text])"),
+    (np.str_("crow"), "not one string; write predict([text])"),
+    (b"crow", 'not bytes; write predict([text.decode("utf-8")])'),
+    (Path("texts.csv"), "not a path; write predict_file(run, 'texts.csv', 'labels.csv')"),
+    (FRAME, 'not a pandas DataFrame; write predict(frame["text"])'),
+    (FRAME[["text"]], 'not a pandas DataFrame; write predict(frame["text"])'),
+    (FRAME.rename(columns=str.upper), 'write predict(frame["TEXT"])'),
+    (TITLES[["title"]], 'write predict(frame["title"])'),
+    (TITLES, 'write predict(frame[column]), where column is the one of the texts: "number", "title"'),
+    (pd.DataFrame([TEXTS]), "write predict(frame[column]), where column is the one of the texts: 0, 1"),
+    (pd.DataFrame(), 'write predict(frame["text"])'),
+    (FRAME[:0], "not a pandas DataFrame"),
+    (TABLE, 'not an Arrow Table; write predict(table["text"])'),
+    (TABLE.to_batches()[0], 'not an Arrow RecordBatch; write predict(table["text"])'),
+    (DATASET, 'not a Dataset; write predict(dataset["text"])'),
+    (DATASET.to_iterable_dataset(), 'not an IterableDataset; write predict(dataset["text"])'),
+    (SPLITS, 'not a DatasetDict; write predict(dataset["train"]["text"])'),
+    (datasets.DatasetDict(train=DATASET, test=DATASET), 'write predict(dataset["test"]["text"])'),
+    ({"a": "crow"}, "not a dict; write predict(list(texts.values()))"),
+    ({"text": TEXTS}, 'not a dict; write predict(rows["text"])'),
+    ({}, "not a dict"),
+    (set(TEXTS), "not a set, which has no order; write predict(sorted(texts))"),
+    (frozenset(TEXTS), "not a set, which has no order"),
+    (np.array([TEXTS]), "not an array of 2 dimensions; write predict(array[:, 0])"),
+    (np.empty((0, 2), str), "not an array of 2 dimensions"),
+    (np.array([[TEXTS]]), "not an array of 3 dimensions; write predict(array.ravel())"),
+    (np.array("crow"), "not an array of no dimension; write predict([text])"),
+    (None, "predict takes a list of texts, not None"),
+    (3, "predict takes a list of texts, not the number 3"),
+    (str, "predict takes a list of texts, not the class str"),
+    (pa.scalar("crow"), "predict takes a list of texts, not an Arrow StringScalar"),
+    (SimpleNamespace(text="crow"), "predict takes a list of texts, not a SimpleNamespace"),
+    (["crow", None], "text 2 is missing (None); fill it in or leave it out"),
+    (pd.Series(["crow", None], dtype=object), "text 2 is missing (None)"),
+    (pd.Series(["crow", np.nan], dtype=object), "text 2 is missing (nan)"),
+    (pd.Series(["crow", None], dtype="string"), "text 2 is missing (<NA>)"),
+    (pd.Series(["crow", pd.NaT], dtype=object), "text 2 is missing (NaT)"),
+    (pd.Series(["crow"]).reindex([0, 1]), "text 2 is missing (nan)"),
+    (pa.array(["crow", None]), "text 2 is missing (None)"),
+    (np.ma.array(TEXTS, mask=[False, True]), "text 2 is missing (--)"),
+    (["crow", np.float32("nan")], "text 2 is missing (nan)"),
+    (["crow", 3], "text 2 is no text but the number 3; give one string for each text"),
+    (np.array([1.5]), "text 1 is no text but the number 1.5"),
+    (pd.Series([1, 2]), "text 1 is no text but "),
+    ([True], "text 1 is no text but True"),
+    (["crow", b"zinc"], 'text 2 is bytes; decode it first, such as text.decode("utf-8")'),
+    (np.array([b"crow"]), "text 1 is bytes"),
+    (pa.array([b"crow"]), "text 1 is bytes"),
+    ([["crow", "zinc"]], "text 1 is no text but a list"),
+    (FRAME.itertuples(), "text 1 is no text but a tuple"),
+    (ROWS, 'text 1 is a dict; write predict([row["text"] for row in rows])'),
+    (pa.array(ROWS), "text 1 is a dict"),
+    ({"a": "crow"}.items(), "text 1 is no text but a tuple"),
+    (["crow", " \n"], "text 2 is empty; there is nothing to classify"),
+    (pd.Series(["crow", ""]), "text 2 is empty"),
+    (["crow", "half\ud800"], "text 2 holds half a character (a lone surrogate)"),
+])  # fmt: skip
+def test_what_holds_no_texts_is_refused(given: Any, words: str) -> None:
+    with pytest.raises(UserError) as refused:
+        texts_of(given, "predict(...)")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ("crow", "takes a list of texts, not one string"),
+    (FRAME, "takes a list of texts, not a pandas DataFrame"),
+    (pd.Series(["crow", None], dtype=object), "text 2 is missing (None)"),
+    ((text for text in ["crow", ""]), "text 2 is empty"),
+])  # fmt: skip
+def test_whatever_takes_texts_refuses_alike(finished_run: Run, given: Any, words: str) -> None:
+    classifier = Classifier.load(finished_run.folder)
+    given = list(given) if hasattr(given, "send") else given
+    calls: dict[str, Callable[[Any], Any]] = {
+        "predict": classifier.predict,
+        "probabilities": classifier.probabilities,
+        "logits": classifier.logits,
+        "predict_texts": lambda texts: predict_texts(finished_run.folder, texts),
+    }
+    for name, call in calls.items():
+        with pytest.raises(UserError, match=re.escape(words)) as refused:
+            call(given)
+        assert words.startswith("text") or str(refused.value).startswith(f"{name} takes ")
+    assert "predict_texts(run, " in str(refused.value) or words.startswith("text")
+
+
+RECIPE = Recipe.load("newsbriefs")
+MINILM = {"name": "minilm"}
+RUN = SimpleNamespace(folder=Path("run"))
+TAKES_A_RECIPE = ("train", "check", "weigh", "load_splits")
+TO_CSV = "to_csv('rows.csv', index=False)"
+NAMED = "(Recipe.parse({'data': {'train': 'rows.csv'}}))"
+
+
+@pytest.mark.parametrize("name", TAKES_A_RECIPE)
+@pytest.mark.parametrize(("given", "what", "remedy"), [
+    (FRAME, "a pandas DataFrame", f"save the rows by frame.{TO_CSV}, and write NAME{NAMED}"),
+    (TABLE, "an Arrow Table", f"save the rows by table.to_pandas().{TO_CSV}, and write NAME{NAMED}"),
+    (DATASET, "a Dataset", "save the rows by dataset.save_to_disk('rows'), and write NAME(Recipe.parse("),
+    (STREAM, "an IterableDataset", f"save the rows by dataset.to_csv('rows.csv'), and write NAME{NAMED}"),
+    (ROWS, "a list", f"save the rows by pandas.DataFrame(rows).{TO_CSV}, and write NAME{NAMED}"),
+    (COLUMNS, "a dict", f"save the rows by pandas.DataFrame(rows).{TO_CSV}, and write NAME{NAMED}"),
+    (TEXTS, "a list", f"pandas.DataFrame({{'text': texts, 'label': labels}}).{TO_CSV}, and write NAME{NAMED}"),
+    (FRAME["text"], "a pandas Series", f"pandas.DataFrame({{'text': texts, 'label': labels}}).{TO_CSV}"),
+    ({"data": {"train": "rows.csv"}}, "a dict", "write NAME(Recipe.parse(values))"),
+    (Path("rows.csv"), "the path 'rows.csv'", f"write NAME{NAMED}"),
+    ("rows.csv", "the text 'rows.csv'", f"write NAME{NAMED}"),
+    ("newsbriefs", "the text 'newsbriefs'", "write NAME(Recipe.load('newsbriefs'))"),
+    (Path("job.toml"), "the path 'job.toml'", "write NAME(Recipe.load('job.toml'))"),
+    ([RECIPE], "a list", "write run_rounds(recipes, seeds=[0], out='runs/rounds')"),
+    (Recipe, "the class Recipe", "write NAME(Recipe.load('newsbriefs'))"),
+    (None, "None", "write NAME(Recipe.load('newsbriefs'))"),
+    (3, "the number 3", "write NAME(Recipe.load('newsbriefs'))"),
+])  # fmt: skip
+def test_what_is_no_recipe_is_refused(name: str, given: Any, what: str, remedy: str) -> None:
+    with pytest.raises(UserError) as refused:
+        getattr(featherweight, name)(given)
+    assert str(refused.value).startswith(f"{name} takes a Recipe, not {what}; ")
+    assert remedy.replace("NAME", name) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["frame", "table", "dataset", "splits", "stream", "rows", "columns"])
+def test_the_lines_that_a_refusal_names_do_what_it_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, Any] = {"frame": FRAME, "table": pa.table(COLUMNS), "dataset": DATASET, "splits": SPLITS}
+    given |= {"stream": STREAM, "rows": ROWS, "columns": COLUMNS}
+    with pytest.raises(UserError) as refused:
+        featherweight.weigh(given[name])
+    found = re.fullmatch(r".*; save the rows by (.*), and write (.*)", str(refused.value))
+    assert found is not None
+    scope = {"frame": FRAME, "table": given["table"], "rows": given[name], "dataset": given[name]}
+    scope |= {"pandas": pd, "Recipe": Recipe, "weigh": lambda recipe: weigh(recipe.with_values(backbone=MINILM))}
+    exec(found[1], scope)
+    assert eval(found[2], scope).components[-1].parameters == 2 * 384 + 2  # a head of two classes
+
+
+BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
+    "Recipe": (
+        lambda: Recipe(FRAME),
+        "Recipe takes its sections by name, such as data={'train': 'rows.csv'}, not a pandas",
+    ),
+    "Recipe of a recipe": (lambda: Recipe(RECIPE), "not a Recipe; it is one already"),
+    "Recipe by a dict": (lambda: Recipe({"seed": 1}), "not a dict; write Recipe.parse(values)"),
+    "Recipe with a frame": (
+        lambda: Recipe(data=FRAME),
+        f"of keys and values (it is a pandas DataFrame; save it by frame.{TO_CSV} and write 'rows.csv')",
+    ),
+    "Recipe with an unknown key": (
+        lambda: Recipe(epochs=3),
+        "Recipe: unknown key 'epochs'; did you mean 'training.epochs'?",
+    ),
+    "parse a frame": (
+        lambda: Recipe.parse(FRAME),
+        "Recipe.parse takes a dict of sections, not a pandas DataFrame; save the rows by",
+    ),
+    "parse splits": (lambda: Recipe.parse(SPLITS), "Recipe.parse takes a dict of sections, not a DatasetDict"),
+    "parse a name": (lambda: Recipe.parse("r1"), "not the text 'r1'; write Recipe.load('r1')"),
+    "parse a frame as data": (
+        lambda: Recipe.parse({"data": {"train": FRAME}}),
+        'data.train: must be text in quotes, such as "name" (it is a pandas DataFrame; save it by',
+    ),
+    "parse a path as data": (
+        lambda: Recipe.parse({"data": {"train": Path("a.csv")}}),
+        "(it is the path 'a.csv'; write 'a.csv')",
+    ),
+    "parse a series as data": (lambda: Recipe.parse({"data": {"train": FRAME["text"]}}), "(it is a pandas Series)"),
+    "load a frame": (
+        lambda: Recipe.load(FRAME),
+        "Recipe.load takes the name of a built-in recipe or the path of a TOML file, not a pandas DataFrame",
+    ),
+    "load a dict": (lambda: Recipe.load({"data": {}}), "not a dict; write Recipe.parse(values)"),
+    "load with one override": (
+        lambda: Recipe.load("r1", "seed=1"),
+        "overrides takes a list of texts such as 'training.epochs=2', not the text 'seed=1'; write overrides=[...]",
+    ),
+    "load with a dict": (
+        lambda: Recipe.load("r1", {"seed": 1}),
+        "overrides takes a list of texts such as 'training.epochs=2', not a dict",
+    ),
+    "load with numbers": (
+        lambda: Recipe.load("r1", [1]),
+        "overrides are texts such as 'training.epochs=2', not the number 1",
+    ),
+    "train into a frame": (
+        lambda: train(RECIPE, FRAME),
+        "out takes the path of a new run folder, not a pandas DataFrame",
+    ),
+    "train with one listener": (
+        lambda: train(RECIPE, listeners=RUN),
+        "listeners takes a list of listeners, such as [progress], not a SimpleNamespace",
+    ),
+    "rounds of a recipe": (
+        lambda: run_rounds(RECIPE, [0], "out"),
+        "run_rounds takes a list of recipes, not a Recipe; write run_rounds([...], seeds, out)",
+    ),
+    "rounds of a frame": (
+        lambda: run_rounds(FRAME, [0], "out"),
+        "run_rounds takes a list of recipes, not a pandas DataFrame",
+    ),
+    "rounds of names": (
+        lambda: run_rounds(["r1"], [0], "out"),
+        "run_rounds takes a list of recipes, not the text 'r1'; write Recipe.load('r1')",
+    ),
+    "rounds of nothing": (lambda: run_rounds([None], [0], "out"), "run_rounds takes a list of recipes, not None"),
+    "rounds of one seed": (
+        lambda: run_rounds([RECIPE], 3, "out"),
+        "seeds takes a list of whole numbers, not the number 3; write seeds=[...]",
+    ),
+    "rounds of texts": (
+        lambda: run_rounds([RECIPE], ["0"], "out"),
+        "seeds takes a whole number such as 0, not the text '0'",
+    ),
+    "rounds of halves": (
+        lambda: run_rounds([RECIPE], np.array([0.5]), "out"),
+        "seeds takes a whole number such as 0, not the number 0.5",
+    ),
+    "rounds into nothing": (
+        lambda: run_rounds([RECIPE], [0], None),
+        "out takes the path of a folder for the rounds, not None",
+    ),
+    "load a classifier of a frame": (
+        lambda: Classifier.load(FRAME),
+        "Classifier.load takes the path of a run folder, not a pandas DataFrame",
+    ),
+    "labels as one text": (
+        lambda: Classifier.load("run", labels="World"),
+        "labels takes a list of names of classes, not the text 'World'; write labels=[...]",
+    ),
+    "labels as a set": (
+        lambda: Classifier.load("run", labels={"World"}),
+        "labels takes a list of names of classes; a set has no order: write labels=sorted(...)",
+    ),
+    "run of a frame": (lambda: Run(FRAME), "Run takes the path of a run folder, not a pandas DataFrame"),
+    "run of bytes": (lambda: Run(b"run"), "Run takes the path of a run folder, not bytes"),
+    "compare one folder": (
+        lambda: compare_runs("run"),
+        "compare_runs takes a list of run folders, not the text 'run'; write compare_runs([...])",
+    ),
+    "compare a frame": (
+        lambda: compare_runs(FRAME),
+        "compare_runs takes a list of run folders, not a pandas DataFrame",
+    ),
+    "plan of a recipe": (
+        lambda: plan(RECIPE, 4, 1000),
+        "plan takes the architecture of a backbone, not a Recipe; weigh(recipe) counts",
+    ),
+    "show a frame": (
+        lambda: show(FRAME),
+        "show takes a run, a comparison, a weight or an inspection, not a pandas DataFrame",
+    ),
+    "predict a frame's file": (
+        lambda: predict_file("run", FRAME, "out.csv"),
+        'not a pandas DataFrame; for texts in memory write Classifier.load(run).predict(frame["text"])',
+    ),
+    "predict a list's file": (
+        lambda: predict_file("run", TEXTS, "out.csv"),
+        "not a list; for texts in memory write Classifier.load(run).predict(texts)",
+    ),
+    "predict into nothing": (
+        lambda: predict_file("run", "rows.csv", None),
+        "out takes the path of the file to write, not None",
+    ),
+    "predict by a frame": (
+        lambda: predict_file(FRAME, "rows.csv", "out.csv"),
+        "run takes the path of a run folder, not a pandas DataFrame",
+    ),
+    "predict texts by a frame": (
+        lambda: predict_texts(FRAME, TEXTS),
+        "run takes the path of a run folder, not a pandas DataFrame",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "words"), BAD_CALLS.values(), ids=BAD_CALLS)
+def test_bad_calls(call: Callable[[], Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as refused:
+        call()
+    assert words in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_rows_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    FRAME.to_csv("rows.csv", index=False)
+    with pytest.raises(UserError) as refused:
+        Recipe.load("rows.csv")
+    assert str(refused.value).startswith("rows.csv: holds rows, not a recipe; ")
+    assert Recipe.parse({"data": {"train": "rows.csv"}}).data.train == "rows.csv"
+
+
+def test_a_run_is_named_by_its_folder(finished_run: Run) -> None:
+    of_file, of_list = lambda run: predict_file(run, "a.csv", "b.csv"), lambda run: compare_runs([run])
+    for call in (Run, Classifier.load, of_file, of_list):
+        with pytest.raises(UserError, match=r"not a Run; write run\.folder"):
+            call(finished_run)
+    with pytest.raises(UserError, match=re.escape("write compare_runs([...])")):
+        compare_runs(finished_run)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=re.escape("write train(run.recipe)")):
+        train(finished_run)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="names of pictures one by one"):
+        show(finished_run, ["curves"])  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="precision takes one of auto, fp32, bf16, fp16, not the text 'int8'"):
+        Classifier.load(finished_run.folder, precision="int8")
+
+
+def test_a_budget_and_labels_are_whole_numbers() -> None:
+    from featherweight.model.architectures import architecture_of
+    from featherweight.model.backbones import config_of
+
+    architecture = architecture_of(config_of(RECIPE.backbone))
+    assert plan(architecture, np.int64(4), np.int64(100_000)) == plan(architecture, 4, 100_000)
+    with pytest.raises(UserError, match="budget takes a whole number such as 1_000_000, not the text '1M'"):
+        plan(architecture, 4, "1M")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="labels takes a whole number such as 4, not a list"):
+        plan(architecture, ["a", "b"], 100_000)  # type: ignore[arg-type]
+
+
+def test_a_recipe_built_of_keys_is_the_one_that_is_parsed() -> None:
+    data = {"train": "rows.csv", "max_length": 64}
+    assert Recipe(seed=3, data=data) == Recipe.parse({"seed": 3, "data": data})
+    assert Recipe(data=data).model_fields_set == {"data"}
