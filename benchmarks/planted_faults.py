@@ -55,7 +55,7 @@ class Fault:
     before: str
     after: str
     tests: tuple[str, ...]
-    """Files or node ids, from the root; a pattern with ``*`` may match no file."""
+    """Files or node ids, from the root."""
     means: str
 
     @property
@@ -63,14 +63,10 @@ class Fault:
         """Changes where the change itself does; the paths may change with the layout of the checkout."""
         return hashlib.sha256(f"{self.before}\0{self.after}".encode()).hexdigest()[:12]
 
-    def arguments(self, root: Path) -> list[str]:
-        """pytest's arguments for its tests, patterns resolved in ``root``."""
-        found = [path for test in self.tests for path in (_matching(root, test) if "*" in test else [test])]
-        return ["-m", "not slow", *found]
-
-
-def _matching(root: Path, pattern: str) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.glob(pattern))
+    @property
+    def arguments(self) -> list[str]:
+        """pytest's arguments for its tests."""
+        return ["-m", "not slow", *self.tests]
 
 
 def read_faults(table: Path, root: Path) -> list[Fault]:
@@ -136,16 +132,15 @@ class Campaign:
 
     def require_passing(self, faults: Sequence[Fault]) -> None:
         """Run each list of tests once without a fault. Raises UserError where one does not pass."""
-        lists = {tuple(fault.arguments(self._runners[0].folder)): fault for fault in faults}
+        lists = {fault.tests: fault for fault in faults}
 
         def check(runner: Runner, fault: Fault) -> None:
-            arguments = fault.arguments(runner.folder)
-            ended = runner.run(arguments, self._limit)
+            ended = runner.run(fault.arguments, self._limit)
             if ended.code or ended.timed_out:
                 what = "took too long" if ended.timed_out else ended.first or ended.last_lines
                 raise UserError(f"{fault.id}: its tests do not pass without it: {what}")
-            self._unchanged[tuple(arguments)] = ended.seconds
-            say(f"unchanged: {' '.join(arguments)[:100]}: {ended.seconds:.0f} s")
+            self._unchanged[fault.tests] = ended.seconds
+            say(f"unchanged: {' '.join(fault.tests)[:100]}: {ended.seconds:.0f} s")
 
         self._side_by_side(list(lists.values()), check)
 
@@ -157,12 +152,11 @@ class Campaign:
             text = path.read_text("utf-8")
             path.write_text(_planted(fault, runner.folder), "utf-8")
             try:
-                arguments = fault.arguments(runner.folder)
-                ended = runner.run(arguments, self._limit)
+                ended = runner.run(fault.arguments, self._limit)
             finally:
                 path.write_text(text, "utf-8")
                 shutil.rmtree(runner.folder / ".hypothesis", ignore_errors=True)  # no fault profits from another's
-            tell(record_of(fault, ended, self._unchanged[tuple(arguments)], self._limit))
+            tell(record_of(fault, ended, self._unchanged[fault.tests], self._limit))
 
         self._side_by_side(faults, one)
 

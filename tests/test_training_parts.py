@@ -105,19 +105,6 @@ def test_a_step_learns_the_weighted_mean_over_all_its_rows(tiny_recipe: Any, tmp
         torch.testing.assert_close(gradients[name], wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_processes_together_learn_what_one_learns(tiny_recipe: Any, tmp_path: Path) -> None:
-    """Batches of one row leave the second process without any: it takes part, and its stand-in row counts nothing."""
-    job = job_for(tiny_recipe(training={"clip": 0}), tmp_path / "run")
-    batches = [np.arange(7), *(np.array([row]) for row in range(8, 20))]
-    assert one_step(job, batches[1:])[0]["accuracy"] > 0  # a hit that must not be counted twice
-    whole, expected = one_step(job, batches)
-    records, gradients = zip(*(one_step(job, batches, Process(index, 2)) for index in (0, 1)), strict=True)
-    for name, wanted in expected.items():
-        # Data-parallel training takes the mean of the processes' gradients.
-        torch.testing.assert_close((gradients[0][name] + gradients[1][name]) / 2, wanted, rtol=1e-4, atol=1e-6)
-    assert sum(record["accuracy"] for record in records) == pytest.approx(whole["accuracy"])
-
-
 def test_step_seed_and_process_draw_their_dropout_apart(tiny_recipe: Any, tmp_path: Path) -> None:
     drawn = []
     for seed in (0, 1):
