@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featherweight.data.labels import code_labels, label_names_of
+from featherweight.data.class_names import label_names_of
+from featherweight.data.labels import code_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 
@@ -92,7 +93,7 @@ def test_texts_that_look_like_gaps_and_amounts_are_classes_where_somebody_says_s
 def test_names_of_a_recipe_touch_no_data() -> None:
     assert label_names_of(DataRecipe(train="no/such/file.csv", labels=("a", "b"))) == ("a", "b")
     code = (
-        "import sys; from featherweight.data.labels import label_names_of as names_of; "
+        "import sys; from featherweight.data.class_names import label_names_of as names_of; "
         "from featherweight.recipe import DataRecipe; "
         "assert names_of(DataRecipe())[1] == 'Sports'; sys.exit('numpy' in sys.modules)"
     )

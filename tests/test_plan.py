@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from featherweight.errors import UserError
 from featherweight.model.architectures import KNOWN, architecture_of
-from featherweight.model.plan import PlanRow, nearest_that_fits, plan, resolve_auto
+from featherweight.model.limit import nearest_that_fits
+from featherweight.model.plan import PlanRow, plan, resolve_auto
 from featherweight.model.weigh import weigh
 from featherweight.recipe import ROLES, Recipe
 

@@ -8,7 +8,8 @@ import pytest
 
 from featherweight.errors import UserError
 from featherweight.model.architectures import KNOWN, architecture_of
-from featherweight.model.weigh import adapted_linears, ranges, require_within_budget, weigh
+from featherweight.model.limit import require_within_budget
+from featherweight.model.weigh import adapted_linears, ranges, weigh
 from featherweight.recipe import Recipe
 
 ROBERTA = architecture_of(KNOWN["roberta-base"])

@@ -30,7 +30,7 @@ from featherweight.run import FORMAT, Run, locked, write_json, write_whole
 if TYPE_CHECKING:
     from featherweight.model.engine import Engine
     from featherweight.model.network import Network
-    from featherweight.training.loop import Listener
+    from featherweight.training.job import Listener
 
 TITLES = {
     "tfidf-svm": "TF-IDF + linear SVM",
@@ -235,7 +235,8 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     from featherweight.training.accelerator import build_accelerator
     from featherweight.training.checkpoint import has_checkpoint
     from featherweight.training.interruption import stop_on_signals
-    from featherweight.training.loop import Job, fit
+    from featherweight.training.job import Job
+    from featherweight.training.loop import fit
 
     backbone = resolve_backbone(recipe.backbone)
     assert backbone.folder is not None

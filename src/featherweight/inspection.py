@@ -6,7 +6,7 @@ from typing import Any
 
 from featherweight.data.inspect import Inspection, PartInspection, inspect_data
 from featherweight.recipe import Recipe
-from featherweight.recipe.given import require_recipe
+from featherweight.recipe.schema import require_recipe
 
 
 def check(recipe: Recipe) -> Inspection:

@@ -22,9 +22,10 @@ from featherweight.kinds import list_of, require_path
 from featherweight.manifest import FILE as MANIFEST
 from featherweight.manifest import remake_manifest, write_manifest
 from featherweight.model.backbones import Backbone, lasting_name, most_tokens, resolve_backbone
-from featherweight.model.weigh import Weight, require_within_budget
+from featherweight.model.limit import require_within_budget
+from featherweight.model.weigh import Weight
 from featherweight.recipe import Recipe
-from featherweight.recipe.given import require_recipe
+from featherweight.recipe.schema import require_recipe
 from featherweight.resuming import marks_of, require_same_recipe, what_has_changed
 from featherweight.run import FORMAT, Run, free_folder, locked, read_history, write_json, write_whole
 from featherweight.training.interruption import end_on_signals, stop_on_signals
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from featherweight.model.engine import Engine
     from featherweight.model.network import Network
-    from featherweight.training.loop import Listener, LoopState
+    from featherweight.training.job import Listener, LoopState
 
 
 @dataclass
@@ -202,7 +203,8 @@ def _judge(prepared: Prepared, folder: Path, state: LoopState, validation: np.nd
 
 def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:
     from featherweight.training.checkpoint import has_checkpoint
-    from featherweight.training.loop import Job, fit
+    from featherweight.training.job import Job
+    from featherweight.training.loop import fit
     from featherweight.training.trackers import TrackerListener
 
     if prepared.recipe.training.trackers and prepared.accelerator.is_main_process:

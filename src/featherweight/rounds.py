@@ -17,7 +17,7 @@ from featherweight.gathering import changed_keys
 from featherweight.kinds import list_of, require_path, require_whole
 from featherweight.manifest import FILE as MANIFEST
 from featherweight.model.backbones import lasting_name, resolve_backbone
-from featherweight.model.weigh import require_within_budget
+from featherweight.model.limit import require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.recipe.given import no_recipe
 from featherweight.report.comparison_page import write_comparison
@@ -26,7 +26,7 @@ from featherweight.run import Run, require_writable
 from featherweight.weigh_in import weigh_recipe
 
 if TYPE_CHECKING:
-    from featherweight.training.loop import Listener
+    from featherweight.training.job import Listener
 
 __all__ = ["compare_runs", "run_rounds"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featherweight.data.labels import label_names_of
+from featherweight.data.class_names import label_names_of
 from featherweight.errors import UserError
 from featherweight.model.architectures import Architecture, architecture_of
 from featherweight.model.backbones import config_of
@@ -10,7 +10,7 @@ from featherweight.model.plan import resolve_auto
 from featherweight.model.weigh import Weight
 from featherweight.model.weigh import weigh as weigh_adapter
 from featherweight.recipe import Recipe
-from featherweight.recipe.given import require_recipe
+from featherweight.recipe.schema import require_recipe
 
 
 def weigh(recipe: Recipe) -> Weight:

@@ -18,8 +18,8 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the count as JSON.")] = False,
 ) -> None:
     """Count the trainable parameters of a recipe, or of a folder that PEFT saved, from shapes alone."""
+    from featherweight.model.limit import require_within_budget
     from featherweight.model.peft_folder import is_peft_folder
-    from featherweight.model.weigh import require_within_budget
     from featherweight.weigh_in import weigh_recipe
 
     if is_peft_folder(recipe):

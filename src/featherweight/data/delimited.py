@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, TextIO
 
-from featherweight.data.labels import AG_NEWS
+from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.tables import Table, pieces_of, table_of
 from featherweight.errors import UserError
 

@@ -9,31 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.data.tables import is_blank
 from featherweight.errors import UserError, in_a_line
-from featherweight.recipe import DataRecipe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-AG_NEWS = ("World", "Sports", "Business", "Sci/Tech")
-"""Classes of AG News and of the built-in newsbriefs, in the order of their numbers."""
-
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _HARMFUL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
-
-
-def label_names_of(data: DataRecipe) -> tuple[str, ...]:
-    """Names of the classes in the order of their numbers, at the least cost: often no data is touched.
-
-    The recipe's own, else those that the data set carries, else the sorted label texts of the training rows.
-    Raises UserError where the training data must be read and cannot be.
-    """
-    if data.labels or data.train == "newsbriefs":
-        return data.labels or AG_NEWS
-    from featherweight.data.sources import training_label_names
-
-    return training_label_names(data)
 
 
 def code_labels(

@@ -7,78 +7,17 @@ skeleton without weights, and its recipe says which linear layer plays which rol
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from featherweight.errors import UserError
+from featherweight.model.architecture import Architecture, HeadTensor, Linear
 from featherweight.model.families import FAMILIES, Config, Family, HeadLayer, LinearSpec, Part
 from featherweight.model.known import KNOWN
-from featherweight.recipe import ROLES, Role
+from featherweight.recipe import Role
 
 __all__ = ["KNOWN", "Architecture", "HeadTensor", "Linear", "architecture_of", "outline_of", "refuse_decoder"]
 
 MOST_LAYERS = 1_000
 """The deepest encoders have some dozens."""
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A linear layer that LoRA can adapt; ``name`` is its full module path inside the encoder."""
-
-    name: str
-    roles: tuple[Role, ...]
-    layer: int
-    inputs: int
-    outputs: int
-    bias: bool
-
-    @property
-    def parameters(self) -> int:
-        """Weights and bias."""
-        return self.inputs * self.outputs + (self.outputs if self.bias else 0)
-
-
-@dataclass(frozen=True)
-class HeadTensor:
-    """A parameter of the native head, of ``fixed + per_label * labels`` numbers."""
-
-    name: str
-    fixed: int
-    per_label: int
-    is_bias: bool
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """An encoder and the head of its transformers class; all names are as ``named_modules`` gives them."""
-
-    model_type: str
-    layers: int
-    hidden: int
-    linears: tuple[Linear, ...]
-    other_biases: tuple[tuple[str, int], ...]
-    """Full names (``embeddings.LayerNorm.bias``) and sizes of the true biases outside ``linears``."""
-    prefix: str
-    """Attribute of the native classification class that holds the encoder."""
-    head_modules: tuple[str, ...]
-    """What the native classification class adds to the encoder's layers; empty where there is no such class."""
-    head_tensors: tuple[HeadTensor, ...]
-    encoder_parameters: int
-    """All parameters of the encoder, without pooler and head."""
-
-    def head_parameters(self, labels: int) -> tuple[tuple[str, int, bool], ...]:
-        """Name, number of elements and is-a-bias of each tensor of the native head for ``labels`` classes."""
-        return tuple((t.name, t.fixed + t.per_label * labels, t.is_bias) for t in self.head_tensors)
-
-    @property
-    def roles(self) -> tuple[Role, ...]:
-        """The roles that this encoder has, in the order of ``ROLES``."""
-        present = {role for linear in self.linears for role in linear.roles}
-        return tuple(role for role in ROLES if role in present)
-
-    @property
-    def encoder_biases(self) -> int:
-        """Number of true biases of the encoder: those of linear layers and norms, embeddings' norm included."""
-        return sum(x.outputs for x in self.linears if x.bias) + sum(count for _, count in self.other_biases)
 
 
 def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> Architecture:

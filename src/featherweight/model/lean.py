@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +27,8 @@ from featherweight.model.lean_functions import (
     merge_heads,
     probabilities,
 )
+from featherweight.model.network import Network, frozen_layers
 from featherweight.model.packing import FrozenMatrix, filled_up, shared_length
-from featherweight.model.prefix import frozen_layers
-
-if TYPE_CHECKING:
-    from featherweight.model.network import Network
 
 _NORMS = {
     "bert": ("attention.output.LayerNorm", "output.LayerNorm"),

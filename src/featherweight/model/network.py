@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from featherweight.model.architectures import Architecture
-
-if TYPE_CHECKING:
-    from featherweight.model.lean import LeanEncoder
+from featherweight.model.architecture import Architecture
 
 
 class LinearHead(nn.Module):
@@ -38,6 +36,27 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
     return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
+class ForwardPass(Protocol):
+    """An encoder's forward pass that is not transformers' own, on the same parameters."""
+
+    frozen: int
+    """Layers at the bottom whose states no training changes."""
+
+    def __call__(
+        self, input_ids: Tensor, attention_mask: Tensor, *, first_only: bool, states: Tensor | None = None
+    ) -> Tensor:
+        """Last hidden states [batch, tokens, hidden], or with ``first_only`` the first token's, [batch, 1, hidden].
+
+        With ``states``, which ``lower`` gave, the frozen layers are not computed again.
+        """
+
+    def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """States [batch, tokens, hidden] that the frozen layers give to the lowest trained one."""
+
+    def replace_layers(self, make: Callable[[Any], Any]) -> None:
+        """Put what ``make`` makes of each layer into its place."""
+
+
 class Network(nn.Module):
     """Encoder, adapter and head behind one call: token numbers in, logits out."""
 
@@ -49,7 +68,7 @@ class Network(nn.Module):
         self.head = head
         self.labels = labels
         self.architecture = architecture
-        self.lean: LeanEncoder | None = None
+        self.lean: ForwardPass | None = None
         """The lean pass, where one is set; transformers' own forward otherwise."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, states: Tensor | None = None) -> Tensor:
@@ -100,3 +119,27 @@ class Network(nn.Module):
         if self.architecture.model_type == "distilbert":
             return model.classifier(model.dropout(torch.relu(model.pre_classifier(states[:, 0]))))
         return model.classifier(states)
+
+
+def frozen_layers(encoder: Any, architecture: Architecture) -> int:
+    """Number of layers at the bottom of ``encoder`` whose states no training changes.
+
+    The last layer is never counted: what it computes depends on what the head reads. 0 where anything below the layers
+    is trained, such as the bias of the embeddings' norm.
+    """
+    trained = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
+    return max(0, min([architecture.layers - 1, *(layer_of(name, architecture) for name in trained)]))
+
+
+def layer_of(name: str, architecture: Architecture) -> int:
+    """Number of the layer that the encoder's parameter ``name`` is in; -1 below the layers, their number above."""
+    for linear in architecture.linears:
+        if name.startswith(_place(linear.name, linear.layer)):
+            return linear.layer
+    above = (module.removeprefix(f"{architecture.prefix}.") for module in architecture.head_modules)
+    return architecture.layers if name.startswith(tuple(f"{module}." for module in above)) else -1
+
+
+def _place(name: str, layer: int) -> str:
+    """Where all of a layer's parameters are, by the name of one of its linear layers."""
+    return name.partition(f".{layer}.")[0] + f".{layer}."

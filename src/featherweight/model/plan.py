@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,8 +9,8 @@ from typing import Any, Literal
 from featherweight.errors import UserError
 from featherweight.kinds import described, require_whole
 from featherweight.model.architectures import Architecture, Linear
-from featherweight.model.weigh import bias_parameters, head_parameters, weigh
-from featherweight.recipe import ROLES, LoraLayers, Recipe, Role
+from featherweight.model.weigh import bias_parameters, head_parameters
+from featherweight.recipe import ROLES, Recipe, Role
 
 Bias = Literal["none", "lora", "all"]
 Head = Literal["linear", "native"]
@@ -104,26 +103,6 @@ def resolve_auto(recipe: Recipe, architecture: Architecture, labels: int) -> Rec
     return recipe.with_values(adapter=fitting[0].adapter())
 
 
-def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -> str:
-    """One line with the nearest adapter within the budget, as ``--set`` text: lower ranks, else a planned row."""
-    smaller = _lower_ranks(recipe, architecture, labels)
-    if smaller is not None:
-        total = weigh(smaller, architecture, labels).total
-        return f"Nearest that fits, {total:,}: {_rank_overrides(smaller)}"
-    adapter = recipe.adapter
-    try:
-        row = plan(architecture, labels, recipe.budget, adapter.bias, dora=adapter.dora)[0]
-        return f"Nearest that fits, {row.total:,}: {row.overrides()}"
-    except UserError:
-        pass
-    try:
-        row = plan(architecture, labels, recipe.budget)[0]
-    except UserError as error:
-        return str(error)
-    plain = " --set adapter.dora=false" if adapter.dora else ""
-    return f"Nearest that fits, {row.total:,}: {row.overrides()}{plain}"
-
-
 def _offers(architecture: Architecture, labels: int, bias: Bias, dora: bool) -> Iterator[_Offer]:
     heads: tuple[Head, ...] = ("linear", "native") if architecture.head_modules else ("linear",)
     for head in heads:
@@ -145,25 +124,3 @@ def _offers(architecture: Architecture, labels: int, bias: Bias, dora: bool) -> 
 def _all_roles(linears: list[Linear]) -> tuple[Role, ...]:
     present = {role for linear in linears for role in linear.roles}
     return tuple(role for role in ROLES if role in present)
-
-
-def _lower_ranks(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe | None:
-    """The recipe with its ranks lowered in proportion, no more than the budget asks for; None if rank 1 is too much."""
-    tables: tuple[LoraLayers, ...] = () if recipe.adapter.lora == "auto" else recipe.adapter.lora
-    highest = max((table.rank for table in tables), default=1)
-
-    def scaled(rank: int) -> Recipe:
-        ranks = [{"rank": max(1, table.rank * rank // highest)} for table in tables]
-        values = [t.model_dump(mode="json", exclude_none=True) | r for t, r in zip(tables, ranks, strict=True)]
-        return recipe.with_values(adapter={"lora": values})
-
-    lower = range(1, highest)
-    fitting = bisect_right(lower, recipe.budget, key=lambda rank: weigh(scaled(rank), architecture, labels).total)
-    return scaled(lower[fitting - 1]) if fitting else None
-
-
-def _rank_overrides(recipe: Recipe) -> str:
-    ranks = [table.rank for table in recipe.adapter.lora if isinstance(table, LoraLayers)]
-    if len(set(ranks)) == 1:
-        return f"--set adapter.lora.rank={ranks[0]}"
-    return " ".join(f"--set adapter.lora.{place}.rank={rank}" for place, rank in enumerate(ranks))

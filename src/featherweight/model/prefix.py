@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,22 +11,9 @@ from numpy.typing import NDArray
 
 from featherweight.data.batches import collate, sorted_batches
 from featherweight.data.pool import Pool
-from featherweight.model.architectures import Architecture
-
-if TYPE_CHECKING:
-    from featherweight.model.network import Network
+from featherweight.model.network import Network, frozen_layers, layer_of
 
 _SETTINGS = ("model_type", "num_attention_heads", "layer_norm_eps", "pad_token_id", "position_embedding_type")
-
-
-def frozen_layers(encoder: Any, architecture: Architecture) -> int:
-    """Number of layers at the bottom of ``encoder`` whose states no training changes.
-
-    The last layer is never counted: what it computes depends on what the head reads. 0 where anything below the layers
-    is trained, such as the bias of the embeddings' norm.
-    """
-    trained = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
-    return max(0, min([architecture.layers - 1, *(_layer_of(name, architecture) for name in trained)]))
 
 
 def prefix_key(network: Network, pool: Pool, precision: str) -> str:
@@ -40,7 +26,7 @@ def prefix_key(network: Network, pool: Pool, precision: str) -> str:
     settings = [str(getattr(encoder.config, name, None)) for name in _SETTINGS]
     digest = hashlib.sha256(json.dumps(["lean", precision, frozen, pool.fingerprint, *settings]).encode())
     for name, parameter in encoder.named_parameters():
-        if _layer_of(name, architecture) < frozen:
+        if layer_of(name, architecture) < frozen:
             digest.update(name.encode())
             digest.update(parameter.detach().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
@@ -75,17 +61,3 @@ def difference(one: NDArray, other: NDArray) -> float:
     if first.dtype == torch.int16:
         first, second = first.view(torch.bfloat16), second.view(torch.bfloat16)
     return float((first.float() - second.float()).abs().max())
-
-
-def _layer_of(name: str, architecture: Architecture) -> int:
-    """Number of the layer that the encoder's parameter ``name`` is in; -1 below the layers, their number above."""
-    for linear in architecture.linears:
-        if name.startswith(_place(linear.name, linear.layer)):
-            return linear.layer
-    above = (module.removeprefix(f"{architecture.prefix}.") for module in architecture.head_modules)
-    return architecture.layers if name.startswith(tuple(f"{module}." for module in above)) else -1
-
-
-def _place(name: str, layer: int) -> str:
-    """Where all of a layer's parameters are, by the name of one of its linear layers."""
-    return name.partition(f".{layer}.")[0] + f".{layer}."

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import UserError
-from featherweight.model.architectures import Architecture, HeadTensor, Linear
+from featherweight.model.architecture import Architecture, HeadTensor, Linear
 from featherweight.recipe import ROLES, Role
 
 if TYPE_CHECKING:

@@ -99,33 +99,6 @@ def adapted_linears(adapter: AdapterRecipe, architecture: Architecture) -> dict[
     return chosen
 
 
-def require_within_budget(weight: Weight, recipe: Recipe, architecture: Architecture) -> None:
-    """Raise UserError where ``weight`` is over its budget: the count by component and the nearest adapter that fits.
-
-    Raises it for a rank above the smaller side of a layer as well: it would cost more and be able to do no more.
-    """
-    if weight.margin >= 0:
-        _require_useful_ranks(recipe, architecture)
-        return
-    # The planner stands on this module, so it is looked up only here.
-    from featherweight.model.plan import nearest_that_fits
-
-    parts = "; ".join(f"{component.name}: {component.parameters:,}" for component in weight.components)
-    raise UserError(
-        f"budget = {weight.budget:,} exceeded by {-weight.margin:,}: {weight.total:,} trainable ({parts})\n"
-        f"{nearest_that_fits(recipe, architecture, weight.labels)}"
-    )
-
-
-def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
-    adapted = adapted_linears(recipe.adapter, architecture)
-    for linear in architecture.linears:
-        most = min(linear.inputs, linear.outputs)
-        if linear.name in adapted and adapted[linear.name].rank > most:
-            rank = adapted[linear.name].rank
-            raise UserError(f"adapter.lora: rank = {rank:,}, but {linear.name} is {most:,} wide; take that or less")
-
-
 def bias_parameters(bias: str, linears: Iterable[Linear], architecture: Architecture) -> int:
     """Encoder biases trained under ``bias``: none, those of the adapted ``linears`` (lora), or all true ones."""
     if bias == "all":

@@ -12,13 +12,8 @@ from featherweight.kinds import described, is_table, saving
 
 DATA_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".gz", ".zst", ".xlsx", ".arrow")
 
-
-def require_recipe(given: Any, name: str) -> None:
-    """Raise UserError, with what to write instead, where what was given to the function ``name`` is no recipe."""
-    from featherweight.recipe.schema import Recipe  # which needs this module
-
-    if not isinstance(given, Recipe):
-        raise no_recipe(given, name, "a Recipe", f"{name}(...)")
+_SECTIONS = {"data", "backbone", "adapter", "training", "evaluation"}
+"""A dict with any of these keys is meant as a recipe."""
 
 
 def no_recipe(given: Any, name: str, takes: str, call: str = "...") -> UserError:
@@ -47,7 +42,7 @@ def _remedy(given: Any, call: str) -> str:
         return write("run.recipe")
     if type(given).__name__ == "Recipe":
         return "it is one already"
-    if isinstance(given, Mapping) and not is_table(given) and _has_sections(given):
+    if isinstance(given, Mapping) and not is_table(given) and _SECTIONS & set(given):
         return write("Recipe.parse(values)")
     if isinstance(given, list | tuple) and given and type(given[0]).__name__ == "Recipe":
         return "give one of them at a time, or write run_rounds(recipes, seeds=[0], out='runs/rounds')"
@@ -55,9 +50,3 @@ def _remedy(given: Any, call: str) -> str:
         return write("Recipe.load('newsbriefs')")
     how, file = saving(given)
     return f"save the rows by {how}, and {write(naming(file))}"
-
-
-def _has_sections(values: Mapping[Any, Any]) -> bool:
-    from featherweight.recipe.schema import Recipe
-
-    return set(values) <= set(Recipe.model_fields)

@@ -106,3 +106,9 @@ class Recipe(Section):
     def to_toml(self) -> str:
         """The resolved recipe as TOML, every default written out (unset optional keys are left out)."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def require_recipe(given: Any, name: str) -> None:
+    """Raise UserError, with what to write instead, where what was given to the function ``name`` is no recipe."""
+    if not isinstance(given, Recipe):
+        raise no_recipe(given, name, "a Recipe", f"{name}(...)")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from featherweight.data.labels import AG_NEWS
+from featherweight.data.ag_news import AG_NEWS
 from featherweight.errors import UserError, in_a_line
 from featherweight.submission.trained_labels import TrainedLabels
 

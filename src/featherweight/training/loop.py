@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,73 +13,23 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from featherweight.data.batches import Encoded, collate, even_batches
-from featherweight.data.sources import Rows
+from featherweight.data.batches import collate, even_batches
 from featherweight.environment import peak_memory_bytes
-from featherweight.model.engine import Engine, return_memory
+from featherweight.model.engine import return_memory
 from featherweight.model.inference import predict_logits
 from featherweight.model.network import Network
-from featherweight.recipe import Recipe, TrainingRecipe
+from featherweight.recipe import TrainingRecipe
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.diverged import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
 from featherweight.training.history import History
 from featherweight.training.interruption import Interrupted
+from featherweight.training.job import Job, LoopState, Record
 from featherweight.training.loss import class_weights, summed_loss
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.order import StepOrder
 from featherweight.training.prefix import Prefix, keep_prefix, plan_prefix
 
-Record = dict[str, Any]
 _STEPS_TO_RETURN_MEMORY = 50  # often enough to bound it; more often would be felt
-
-
-class Listener(Protocol):
-    """Whoever wants to follow a training: a progress bar, a log, a tracker."""
-
-    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """The loop begins; ``notes`` say what was chosen and why."""
-
-    def noted(self, message: str) -> None:
-        """Something to know came up after the beginning."""
-
-    def stepped(self, record: Record) -> None:
-        """An optimizer step is done; the record is history.jsonl's."""
-
-    def evaluated(self, record: Record, best: bool) -> None:
-        """An evaluation is done; ``best`` tells whether it is the best so far."""
-
-
-@dataclass
-class LoopState:
-    """What changes from step to step, beside the tensors."""
-
-    step: int = 0
-    best_step: int = 0
-    best_accuracy: float = -1.0
-    best_loss: float = float("inf")
-    stale: int = 0
-    seconds: float = 0.0
-
-
-@dataclass
-class Job:
-    """All that one training works on."""
-
-    recipe: Recipe
-    network: Network
-    engine: Engine
-    accelerator: Accelerator
-    train: Encoded
-    validation: Encoded
-    pad_id: int
-    folder: Path
-    listeners: Sequence[Listener] = ()
-    should_stop: Callable[[], int] = lambda: 0
-    best: dict[str, Tensor] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    """What was chosen and what to beware of, for the listeners."""
-    rows: Rows | None = None
-    """The training rows as texts, for the file on a step that diverged; without them there is none."""
 
 
 def fit(job: Job, *, resume: bool = False) -> LoopState:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from accelerate.utils import gather_object
@@ -22,9 +21,7 @@ from featherweight.data.states import SUFFIX, KeptStates, StatesFile, open_state
 from featherweight.errors import UserError
 from featherweight.model.inference import prediction_batches
 from featherweight.model.prefix import difference, prefix_key, states_by_text, states_of
-
-if TYPE_CHECKING:
-    from featherweight.training.loop import Job
+from featherweight.training.job import Job
 
 LIMIT = "FEATHERWEIGHT_STATES_GB"
 """Names the environment variable with the most disk space that the kept states of all runs may take, in GB."""

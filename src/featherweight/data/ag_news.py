@@ -1,0 +1,6 @@
+"""What is known of AG News, a data set that many start with."""
+
+from __future__ import annotations
+
+AG_NEWS = ("World", "Sports", "Business", "Sci/Tech")
+"""Classes of AG News and of the built-in newsbriefs, in the order of their numbers."""

@@ -1,0 +1,77 @@
+"""The limit: a recipe over its budget is refused, with the nearest adapter that fits."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from featherweight.errors import UserError
+from featherweight.model.architectures import Architecture
+from featherweight.model.plan import plan
+from featherweight.model.weigh import Weight, adapted_linears, weigh
+from featherweight.recipe import LoraLayers, Recipe
+
+
+def require_within_budget(weight: Weight, recipe: Recipe, architecture: Architecture) -> None:
+    """Raise UserError where ``weight`` is over its budget: the count by component and the nearest adapter that fits.
+
+    Raises it for a rank above the smaller side of a layer as well: it would cost more and be able to do no more.
+    """
+    if weight.margin >= 0:
+        _require_useful_ranks(recipe, architecture)
+        return
+    parts = "; ".join(f"{component.name}: {component.parameters:,}" for component in weight.components)
+    raise UserError(
+        f"budget = {weight.budget:,} exceeded by {-weight.margin:,}: {weight.total:,} trainable ({parts})\n"
+        f"{nearest_that_fits(recipe, architecture, weight.labels)}"
+    )
+
+
+def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
+    adapted = adapted_linears(recipe.adapter, architecture)
+    for linear in architecture.linears:
+        most = min(linear.inputs, linear.outputs)
+        if linear.name in adapted and adapted[linear.name].rank > most:
+            rank = adapted[linear.name].rank
+            raise UserError(f"adapter.lora: rank = {rank:,}, but {linear.name} is {most:,} wide; take that or less")
+
+
+def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -> str:
+    """One line with the nearest adapter within the budget, as ``--set`` text: lower ranks, else a planned row."""
+    smaller = _lower_ranks(recipe, architecture, labels)
+    if smaller is not None:
+        total = weigh(smaller, architecture, labels).total
+        return f"Nearest that fits, {total:,}: {_rank_overrides(smaller)}"
+    adapter = recipe.adapter
+    try:
+        row = plan(architecture, labels, recipe.budget, adapter.bias, dora=adapter.dora)[0]
+        return f"Nearest that fits, {row.total:,}: {row.overrides()}"
+    except UserError:
+        pass
+    try:
+        row = plan(architecture, labels, recipe.budget)[0]
+    except UserError as error:
+        return str(error)
+    plain = " --set adapter.dora=false" if adapter.dora else ""
+    return f"Nearest that fits, {row.total:,}: {row.overrides()}{plain}"
+
+
+def _lower_ranks(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe | None:
+    """The recipe with its ranks lowered in proportion, no more than the budget asks for; None if rank 1 is too much."""
+    tables: tuple[LoraLayers, ...] = () if recipe.adapter.lora == "auto" else recipe.adapter.lora
+    highest = max((table.rank for table in tables), default=1)
+
+    def scaled(rank: int) -> Recipe:
+        ranks = [{"rank": max(1, table.rank * rank // highest)} for table in tables]
+        values = [t.model_dump(mode="json", exclude_none=True) | r for t, r in zip(tables, ranks, strict=True)]
+        return recipe.with_values(adapter={"lora": values})
+
+    lower = range(1, highest)
+    fitting = bisect_right(lower, recipe.budget, key=lambda rank: weigh(scaled(rank), architecture, labels).total)
+    return scaled(lower[fitting - 1]) if fitting else None
+
+
+def _rank_overrides(recipe: Recipe) -> str:
+    ranks = [table.rank for table in recipe.adapter.lora if isinstance(table, LoraLayers)]
+    if len(set(ranks)) == 1:
+        return f"--set adapter.lora.rank={ranks[0]}"
+    return " ".join(f"--set adapter.lora.{place}.rank={rank}" for place, rank in enumerate(ranks))
