@@ -16,7 +16,7 @@ from fabricated_benchmarks import a_record, a_spread, limited, predicted, scaled
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 
-SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "tables")
+SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "tables", "planted_faults")
 
 
 def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
