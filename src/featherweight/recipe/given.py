@@ -12,8 +12,8 @@ from featherweight.kinds import described, is_table, saving
 
 DATA_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".gz", ".zst", ".xlsx", ".arrow")
 
-_SECTIONS = {"data", "backbone", "adapter", "training", "evaluation"}
-"""A dict with any of these keys is meant as a recipe."""
+_KEYS = {"name", "description", "seed", "budget", "data", "backbone", "adapter", "training", "evaluation"}
+"""A dict with no other keys than these is meant as a recipe."""
 
 
 def no_recipe(given: Any, name: str, takes: str, call: str = "...") -> UserError:
@@ -42,7 +42,7 @@ def _remedy(given: Any, call: str) -> str:
         return write("run.recipe")
     if type(given).__name__ == "Recipe":
         return "it is one already"
-    if isinstance(given, Mapping) and not is_table(given) and _SECTIONS & set(given):
+    if isinstance(given, Mapping) and not is_table(given) and set(given) <= _KEYS:
         return write("Recipe.parse(values)")
     if isinstance(given, list | tuple) and given and type(given[0]).__name__ == "Recipe":
         return "give one of them at a time, or write run_rounds(recipes, seeds=[0], out='runs/rounds')"
