@@ -259,10 +259,9 @@ def _tear_line(history: Any) -> None:
 
 def _prove_here(folder: Path, texts: list[str], logits: Any, precision: str) -> dict[str, Any]:
     """The same proof without the start of a fresh process."""
-    from featherweight import verification
+    from featherweight.verification import verify_in_this_process
 
-    question = {"texts": texts, "logits": logits.tolist(), "precision": precision}
-    return verification._answer(folder, json.loads(json.dumps(question)))
+    return verify_in_this_process(folder, texts, logits, precision)
 
 
 def _page_shortly(path: Path) -> None:

@@ -164,13 +164,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     from featherweight import verification
     from featherweight.report import page, plots
 
-    def prove(folder: Path, texts: list[str], logits: Any, precision: str) -> dict[str, Any]:
-        question = json.dumps(verification.question_of(texts, logits, precision))
-        result = verification._answer(folder, json.loads(question))
-        verification.require_passed(folder, result)
-        return result
-
-    monkeypatch.setattr(verification, "verify_in_fresh_process", prove)
+    monkeypatch.setattr(verification, "verify_in_fresh_process", verification.verify_in_this_process)
     monkeypatch.setattr(plots, "draw_plots", lambda folder: [])
     monkeypatch.setattr(page, "write_report", lambda folder: (folder / "report.html").write_text("drawn"))
 

@@ -50,6 +50,14 @@ def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, 
     return result
 
 
+def verify_in_this_process(folder: Path, texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
+    """The same checks without the start of a process, for tests and benchmarks of what comes before and after them."""
+    question = json.loads(json.dumps(question_of(texts, logits, precision)))
+    result = _answer(folder, question)
+    require_passed(folder, result)
+    return result
+
+
 def question_of(texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
     """What the fresh process is told: texts, logits, and all that decides the order in which sums are added up."""
     import torch
