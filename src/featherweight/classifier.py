@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -25,8 +25,9 @@ from featherweight.model.peft_folder import base_at_hand, is_peft_folder, read_p
 from featherweight.model.saving import check_adapter, load_adapter, read_description
 from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
+from featherweight.recipe.sections import Precision
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Classifier:
         Takes whatever holds texts in an order: a list, a pandas Series, a NumPy or Arrow array of one dimension, a
         column of a Dataset, an iterator. Raises UserError for anything else, and where a text is missing or empty.
         """
-        probabilities = self.probabilities(texts_of(texts, "predict(...)"))
+        probabilities = self._probabilities(texts_of(texts, "predict(...)"), None)
         best = probabilities.argmax(1)
         return [
             Prediction(self.labels[choice], dict(zip(self.labels, row.tolist(), strict=True)))
@@ -118,17 +119,21 @@ class Classifier:
 
         Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
         """
-        from scipy.special import softmax
-
-        logits = self.logits(texts_of(texts, "probabilities(...)"), advance=advance)
-        return softmax(logits / self.temperature, axis=1)
+        return self._probabilities(texts_of(texts, "probabilities(...)"), advance)
 
     def logits(self, texts: Iterable[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Raw logits, float64 [texts, labels].
 
         Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
         """
-        texts = texts_of(texts, "logits(...)")
+        return self._logits(texts_of(texts, "logits(...)"), advance)
+
+    def _probabilities(self, texts: list[str], advance: Callable[[int], None] | None) -> np.ndarray:
+        from scipy.special import softmax
+
+        return softmax(self._logits(texts, advance) / self.temperature, axis=1)
+
+    def _logits(self, texts: list[str], advance: Callable[[int], None] | None) -> np.ndarray:
         if not texts:
             return np.zeros((0, len(self.labels)))
         rows = Rows(texts=texts, labels=None, label_names=self.labels, origin="texts")

@@ -19,7 +19,7 @@ from featherweight.manifest import FILE as MANIFEST
 from featherweight.model.backbones import lasting_name, resolve_backbone
 from featherweight.model.limit import require_within_budget
 from featherweight.recipe import Recipe
-from featherweight.recipe.given import no_recipe
+from featherweight.recipe.schema import no_recipe
 from featherweight.report.comparison_page import write_comparison
 from featherweight.resuming import changed_part, mark_of, marks_without_tokens
 from featherweight.run import Run, require_writable

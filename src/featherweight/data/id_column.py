@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from featherweight.data.tables import Table, id_column, require_column, text_columns
+from featherweight.data.tables import Table, find_label_column, id_column, plain_text, require_column, text_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
@@ -32,6 +32,7 @@ _NO_IDS = frozenset(
 _TAILS = ("paid", "valid", "hybrid", "covid", "android")
 """Ends of longer names without a boundary, such as ``amountpaid``."""
 _LONGEST = 64
+_LOWER_CASE, _NO_ID = 2, 3  # ranks: a name such as tweetid, whose values have to confirm it, and any other name
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: D
     first = next(pieces(()))
     if (exact := id_column(first)) is not None:
         return IdColumn(exact)
-    candidates = likely_id_columns(first.names, {*text_columns(first, data), first.find(data.label) or first.label})
+    candidates = likely_id_columns(first.names, {*text_columns(first, data), find_label_column(first, data)})
     if not candidates:
         return IdColumn(None)
     faults = _faults(pieces(candidates), candidates)
@@ -86,15 +87,16 @@ def likely_id_columns(names: Iterable[str], taken: Iterable[str | None] = ()) ->
     Those ``taken`` for another purpose are left out, and so are English words such as ``paid`` and ``valid``.
     """
     ranked = [(_rank(name), place, name) for place, name in enumerate(names) if name not in {*taken}]
-    return [name for rank, _, name in sorted(ranked) if rank < 3]
+    return [name for rank, _, name in sorted(ranked) if rank < _NO_ID]
 
 
 def _rank(name: str) -> int:
+    """How surely a column called ``name`` holds ids: 0 most, ``_NO_ID`` not at all."""
     if _CAPITAL.fullmatch(name[-3:]):
         return 0
     if _SEPARATED.fullmatch(name):
         return 1
-    return 2 if _ends_in_lower_case(name) else 3
+    return _LOWER_CASE if _ends_in_lower_case(name) else _NO_ID
 
 
 def _ends_in_lower_case(name: str) -> bool:
@@ -125,7 +127,7 @@ def _faults(pieces: Iterable[Table], candidates: Sequence[str]) -> dict[str, str
 def _fault(table: Table, name: str, seen: dict[Any, int]) -> str | None:
     for row, value in enumerate(table.read(name), table.before + 1):
         text = id_text(value)
-        if _rank(name) == 2 and text and not _is_token(text):
+        if _rank(name) == _LOWER_CASE and text and not _is_token(text):
             return ""
         if not text:
             return f"column {name!r} has no value in row {row}"
@@ -143,5 +145,4 @@ def id_text(value: Any) -> str:
     """An id as a text; empty where it is missing."""
     if value is None or value != value:
         return ""
-    # A column of whole numbers with a gap comes back from some tools as 1.0, 2.0, ...
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return plain_text(value)

@@ -13,7 +13,7 @@ from featherweight.data.cleaning import clean_texts
 from featherweight.data.encoding import token_lengths
 from featherweight.data.labels import is_missing
 from featherweight.data.sources import open_table, source_of_test
-from featherweight.data.tables import Table, joined_texts, label_column, text_columns
+from featherweight.data.tables import Table, find_label_column, joined_texts, plain_text, text_columns
 from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
@@ -97,7 +97,7 @@ def _texts(table: Table, data: DataRecipe) -> list[str]:
 
 
 def _inspect(table: Table, texts: list[str], data: DataRecipe, tokenizer: Any) -> PartInspection:
-    column = _label_column(table, data)
+    column = find_label_column(table, data)
     labels = _labels(table, column, data.labels) if column else [None] * len(texts)
     filled = [text for text in texts if text]
     pairs = {(text, label) for text, label in zip(texts, labels, strict=True) if text and label is not None}
@@ -132,20 +132,13 @@ def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence
         return str(error)
 
 
-def _label_column(table: Table, data: DataRecipe) -> str | None:
-    try:
-        return label_column(table, data)
-    except UserError:
-        return None
-
-
 def _labels(table: Table, column: str, names: Sequence[str]) -> list[str | None]:
     names = names or table.classes.get(column, ())
 
     def name(value: Any) -> str | None:
         if is_missing(value):
             return None
-        text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+        text = plain_text(value).strip()
         return names[int(text)] if text.isdecimal() and int(text) < len(names) else text
 
     return [name(value) for value in table.read(column)]

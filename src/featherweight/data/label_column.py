@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.columns import taken
+from featherweight.data.labels import is_missing
 
 _WHOLE = re.compile(r"-?\d+(?:\.0+)?", re.ASCII)
 
@@ -41,7 +42,7 @@ def describe_label_column(
 
 def written(value: Any) -> str:
     """A cell as a CSV file shows it, outer blanks aside; empty where it is missing."""
-    return "" if value is None or value != value else str(value).strip()
+    return "" if is_missing(value) else str(value).strip()
 
 
 def are_whole(texts: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.tables import is_blank
-from featherweight.errors import UserError, in_a_line
+from featherweight.errors import UserError, listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +114,7 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
 
 def _require_distinct(carried: Sequence[str], origin: str) -> None:
     if len(set(carried)) < len(carried) or not all(name.strip() for name in carried):
-        raise UserError(f"{origin}: its own list of classes ({_listed(carried)}) names one twice or not at all")
+        raise UserError(f"{origin}: its own list of classes ({listed(carried)}) names one twice or not at all")
 
 
 def _renames(carried: Sequence[str], wanted: Sequence[str]) -> bool:
@@ -127,7 +127,7 @@ def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> Non
     # Sorted names were most likely taken from label texts: nobody said which number each of them has.
     if not numbered and len(wanted) > 1 and list(wanted) == sorted(wanted):
         raise UserError(
-            f"{origin}: its labels are numbers, but the classes ({_listed(wanted)}) were never numbered\n"
+            f"{origin}: its labels are numbers, but the classes ({listed(wanted)}) were never numbered\n"
             "Give the recipe's data.labels: the class names in the order of their numbers, from 0"
         )
 
@@ -148,9 +148,5 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
         text = str(unknown.args[0])
     # -1 is nearly 1, but stands for no label.
     near = [] if text == "-1" else difflib.get_close_matches(text, wanted, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; the classes are {_listed(wanted)}"
+    hint = f"; did you mean {near[0]!r}?" if near else f"; the classes are {listed(wanted)}"
     raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{hint}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return in_a_line(", ".join(names[:8])) + (", ..." if len(names) > 8 else "")

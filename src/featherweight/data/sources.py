@@ -23,6 +23,7 @@ from featherweight.data.labels import code_labels
 from featherweight.data.parquet import Wanted
 from featherweight.data.tables import (
     Table,
+    find_label_column,
     id_column,
     is_blank,
     joined_texts,
@@ -182,7 +183,7 @@ def source_of_test(data: DataRecipe) -> str | None:
 def training_columns(data: DataRecipe) -> list[str]:
     """Names of the training data's columns beside its labels, from its first rows."""
     table = next(_open_tables(data.train, data, "train", 1_000))
-    labels = table.find(data.label) or table.label
+    labels = find_label_column(table, data)
     return [name for name in table.names if name != labels]
 
 

@@ -10,7 +10,7 @@ from itertools import islice, repeat
 from typing import Any
 
 from featherweight.data.columns import CHUNK, ColumnBuilder, stored
-from featherweight.errors import UserError, in_a_line
+from featherweight.errors import UserError, listed
 from featherweight.recipe import DataRecipe
 
 USUAL_TEXTS = ("text", "title", "description")
@@ -93,9 +93,14 @@ def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
 
 def label_column(table: Table, data: DataRecipe) -> str:
     """The column that holds the labels. Raises UserError that names the nearest column where it is missing."""
-    found = table.find(data.label) or table.label
+    found = find_label_column(table, data)
     # Naming the texts as the labels would be wrong, however near their column's name is.
     return found or _require(table, data.label, "data.label", besides=data.text or USUAL_TEXTS)
+
+
+def find_label_column(table: Table, data: DataRecipe) -> str | None:
+    """The column that holds the labels; None where there is none."""
+    return table.find(data.label) or table.label
 
 
 def id_column(table: Table) -> str | None:
@@ -112,6 +117,11 @@ def joined_texts(table: Table, columns: Sequence[str]) -> Sequence[str]:
     if len(parts) == 1:
         return parts[0]
     return stored(" ".join(filter(None, map(str.strip, row))) for row in zip(*parts, strict=True))
+
+
+def plain_text(value: Any) -> str:
+    """A value as a text; a whole number that came back as 1.0, from a column with gaps say, without its point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def is_blank(text: str) -> bool:
@@ -141,7 +151,7 @@ def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str
 
 def listed_columns(table: Table) -> str:
     """The names of the columns, the first twelve, for the end of a message's line."""
-    return in_a_line(", ".join(table.names[:12])) + (", ..." if len(table.names) > 12 else "")
+    return listed(table.names, 12)
 
 
 def _texts(table: Table, column: str) -> Sequence[str]:

@@ -10,7 +10,14 @@ from typing import Any
 
 from featherweight.data.labels import is_missing
 from featherweight.data.sources import Rows, open_table, rows_of, training_columns
-from featherweight.data.tables import Table, id_column, listed_columns, text_columns
+from featherweight.data.tables import (
+    Table,
+    find_label_column,
+    id_column,
+    listed_columns,
+    plain_text,
+    text_columns,
+)
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
@@ -31,7 +38,7 @@ def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> st
     where there is no text column.
     """
     texts = text_columns(table, data)
-    column = _label_column(table, data)
+    column = find_label_column(table, data)
     if column is not None:
         missing = _without_any(table.read(column), classes)
     else:
@@ -43,7 +50,7 @@ def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> st
 def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
     """The same of test rows, which are then left out. Raises UserError where their labels seem to be misnamed."""
     clause = without_labels(table, data, classes)
-    if clause and _label_column(table, data) is None:
+    if clause and find_label_column(table, data) is None:
         _require_no_misnamed_labels(table, data, classes)
     return clause
 
@@ -59,13 +66,9 @@ def read_labelled(source: str, data: DataRecipe, split: str, classes: Sequence[s
     table = open_table(source, data, split)
     if clause := without_labels(table, data, classes):
         # The label column may just be called otherwise.
-        columns = "" if _label_column(table, data) else f"Its columns are: {listed_columns(table)}"
+        columns = "" if find_label_column(table, data) else f"Its columns are: {listed_columns(table)}"
         raise UserError("\n".join(filter(None, (f"{clause}; {remedy}", columns))))
     return rows_of(table, source, data, label_names=classes)
-
-
-def _label_column(table: Table, data: DataRecipe) -> str | None:
-    return table.find(data.label) or table.label
 
 
 def _require_no_misnamed_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> None:
@@ -118,7 +121,4 @@ def _may_hold_labels(table: Table, name: str, wanted: str, classes: Sequence[str
 
 def _written(value: Any) -> str:
     """``value`` as the name of its class would be written."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if whole else value).strip()
+    return str(value).lower() if isinstance(value, bool) else plain_text(value).strip()

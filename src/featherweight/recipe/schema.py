@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import tomli_w
 from pydantic import BeforeValidator, Field, ValidationError
 
-from featherweight.kinds import is_table, list_of
+from featherweight.errors import UserError
+from featherweight.kinds import described, is_table, list_of, saving
 from featherweight.recipe.fields import Section, Whole
-from featherweight.recipe.given import no_recipe
+from featherweight.recipe.given import is_data_file, naming
 from featherweight.recipe.messages import refuse
 from featherweight.recipe.sections import AdapterRecipe, BackboneRecipe, DataRecipe, EvaluationRecipe, TrainingRecipe
 from featherweight.recipe.values import parse_count
@@ -112,3 +113,29 @@ def require_recipe(given: Any, name: str) -> None:
     """Raise UserError, with what to write instead, where what was given to the function ``name`` is no recipe."""
     if not isinstance(given, Recipe):
         raise no_recipe(given, name, "a Recipe", f"{name}(...)")
+
+
+def no_recipe(given: Any, name: str, takes: str, call: str = "...") -> UserError:
+    """The UserError for ``name``, which takes something else; ``call`` is the right call, "..." for the recipe."""
+    return UserError(f"{name} takes {takes}, not {described(given)}; {_remedy(given, call)}")
+
+
+def _remedy(given: Any, call: str) -> str:
+    def write(recipe: str) -> str:
+        return f"write {call.replace('...', recipe)}"
+
+    if isinstance(given, str | os.PathLike):
+        path = str(given)
+        return write(naming(path) if is_data_file(path) else f"Recipe.load({path!r})")
+    if type(given).__name__ == "Run":
+        return write("run.recipe")
+    if isinstance(given, Recipe):
+        return "it is one already"
+    if isinstance(given, Mapping) and not is_table(given) and set(given) <= set(Recipe.model_fields):
+        return write("Recipe.parse(values)")
+    if isinstance(given, list | tuple) and given and isinstance(given[0], Recipe):
+        return "give one of them at a time, or write run_rounds(recipes, seeds=[0], out='runs/rounds')"
+    if given is None or isinstance(given, int | float | type):
+        return write("Recipe.load('newsbriefs')")
+    how, file = saving(given)
+    return f"save the rows by {how}, and {write(naming(file))}"

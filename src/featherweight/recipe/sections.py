@@ -22,6 +22,8 @@ from featherweight.recipe.fields import (
 )
 from featherweight.recipe.values import Role, Tracker, check_layers, check_shift
 
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
 
 class DataRecipe(Section):
     """Where the texts and labels come from, and how they are split."""
@@ -225,7 +227,7 @@ class TrainingRecipe(Section):
     keep: Literal["best", "last"] = Field(
         "best", description="Adapter that is saved: the best by validation accuracy, or the last."
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+    precision: Precision = Field(
         "auto",
         description="Arithmetic of the encoder; auto takes bf16 where the processor computes it natively.",
     )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from featherweight.data.label_column import are_whole
-from featherweight.errors import UserError, in_a_line
+from featherweight.errors import UserError, in_a_line, listed
 from featherweight.submission.layout import Layout
 from featherweight.submission.sample import Sample
 from featherweight.submission.trained_labels import TrainedLabels
@@ -69,7 +69,7 @@ def _spelling(
         return trained.written, [f"{note}; labels are written as in the training data"]
     unknown = next(text for text in filled if text not in _nearest_spelling(filled, trained))
     near = difflib.get_close_matches(unknown, trained.written, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"the classes are {_listed(trained.written)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"the classes are {listed(trained.written)}"
     raise UserError(f"{sample.origin}: row {filled[unknown]}: {_shown(unknown)} in {column!r} is no class; {hint}")
 
 
@@ -118,7 +118,7 @@ def _positive_class(sample: Sample, column: str, trained: TrainedLabels) -> int:
             return next(pair.index(positive) for _, positive in _POSITIVE if positive in pair)
     raise UserError(
         f"{place}, but of which class?\nName a sample whose column is called like the class, or with a column for "
-        f"each of {_listed(trained.written)}"
+        f"each of {listed(trained.written)}"
     )
 
 
@@ -143,7 +143,7 @@ def _what_differs(columns: Sequence[str], trained: TrainedLabels) -> str:
     remedy = "beside the ids a sample has one column of labels, or one column a class"
     if unknown := next((name for name in columns if _folded(name) not in known), None):
         near = difflib.get_close_matches(unknown, trained.written, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the classes are {_listed(trained.written)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"the classes are {listed(trained.written)}"
         return f"column {_shown(unknown)} is no class; {hint}\n{remedy.capitalize()}"
     called = {*_folded_all(columns)}
     missing = [
@@ -187,7 +187,3 @@ def _number(text: str) -> float | None:
 
 def _shown(text: str) -> str:
     return repr(in_a_line(text[:80]))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return in_a_line(", ".join(names[:8])) + (", ..." if len(names) > 8 else "")

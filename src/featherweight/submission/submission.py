@@ -12,6 +12,7 @@ import numpy as np
 
 from featherweight.data.id_column import ROW, Find, IdColumn, choose_id_column, likely_id_columns, named_ids
 from featherweight.data.sources import Rows, column_pieces
+from featherweight.data.tables import USUAL_TEXTS
 from featherweight.errors import UserError, in_a_line
 from featherweight.submission.choices import Choices
 from featherweight.submission.layout import Layout, notes_on_values, usual_layout
@@ -138,7 +139,7 @@ def _sample_ids(names: Sequence[str], *, table: Table, data: DataRecipe, wanted:
     """
     if wanted in names:
         return str(wanted)
-    taken = {data.label.casefold(), *map(str.casefold, data.text or ("text", "title", "description"))}
+    taken = {data.label.casefold(), *map(str.casefold, data.text or USUAL_TEXTS)}
     shared = [name for name in names if name in table.names and name.casefold() not in taken]
     return [*shared, *(name for name in names if name.casefold() == "id"), *likely_id_columns(names), names[0]][0]
 
