@@ -26,8 +26,8 @@ from jobs import without_tracebacks
 from publish import RESULTS, curve_of, made_on, source_name
 from recording import save
 
-from featherweight.cli.progress import announce
 from featherweight.cli.rounds import EachRun
+from featherweight.console import announce
 from featherweight.data.sources import has_test_split
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError

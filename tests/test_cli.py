@@ -18,7 +18,7 @@ import pytest
 from conftest import Answer
 
 from featherweight import __version__
-from featherweight.cli import progress
+from featherweight import console as progress
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.run import Run

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Cli
 
+from featherweight import console as progress
 from featherweight import predictions
 from featherweight.classifier import Classifier
-from featherweight.cli import progress
 from featherweight.data.sources import read_rows, text_pieces
 from featherweight.errors import UserError
 from featherweight.predictions import predict_file

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featherweight.classifier import Classifier
-    from featherweight.cli.progress import follow
     from featherweight.comparison import compare_runs
+    from featherweight.console import follow
     from featherweight.data.splits import load_splits
     from featherweight.errors import UserError
     from featherweight.inspection import check
@@ -54,7 +54,7 @@ _HOME = {
     "UserError": "featherweight.errors",
     "check": "featherweight.inspection",
     "compare_runs": "featherweight.comparison",
-    "follow": "featherweight.cli.progress",
+    "follow": "featherweight.console",
     "load_splits": "featherweight.data.splits",
     "plan": "featherweight.model.plan",
     "predict_file": "featherweight.predictions",

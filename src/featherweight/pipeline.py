@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded, encode
-from featherweight.data.cache import cache_folder
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions

@@ -16,7 +16,7 @@ def command(
     clear: Annotated[bool, typer.Option("--clear", help="Remove that kind; all of it can be made again.")] = False,
 ) -> None:
     """Show what is kept between runs, and remove it."""
-    from featherweight.data.cache import KINDS, STATES, clear_cache, size_in_words
+    from featherweight.cache import KINDS, STATES, clear_cache, size_in_words
     from featherweight.errors import UserError
 
     if kind not in (None, "all", *KINDS):
@@ -31,8 +31,8 @@ def command(
 def _show(kinds: list[str]) -> None:
     from rich.table import Table
 
+    from featherweight.cache import KINDS, age_in_words, cache_entries, cache_folder, size_in_words
     from featherweight.cli.tables import plain_console
-    from featherweight.data.cache import KINDS, age_in_words, cache_entries, cache_folder, size_in_words
 
     table = Table("kind", "entries", "size", "last used", "what it is", box=None, pad_edge=False)
     for column in table.columns[1:3]:

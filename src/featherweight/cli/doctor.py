@@ -12,8 +12,8 @@ def command() -> None:
 
     from rich.table import Table
 
+    from featherweight.cache import cache_folder
     from featherweight.cli.tables import plain_console
-    from featherweight.data.cache import cache_folder
     from featherweight.environment import describe_machine, versions
     from featherweight.model.backbones import known_backbones
     from featherweight.model.engine import choose_engine, processor_flags

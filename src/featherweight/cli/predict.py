@@ -67,7 +67,7 @@ def command(
         raise UserError("-o is missing: name the file to write, such as labels.csv, labels.jsonl or labels.parquet")
     out = out or Path("submission.csv")
 
-    from featherweight.cli.progress import follow_rows
+    from featherweight.console import follow_rows
     from featherweight.predictions import predict_file
 
     names = label_names(labels)

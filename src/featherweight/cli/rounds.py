@@ -12,7 +12,7 @@ import typer
 from featherweight.cli.arguments import SetOption, load_recipe
 
 if TYPE_CHECKING:
-    from featherweight.cli.progress import Follower
+    from featherweight.console import Follower
 
 NAME = "rounds"
 
@@ -37,7 +37,7 @@ def command(
     chosen = [load_recipe(recipe, overrides, None) for recipe in recipes]
 
     from featherweight.cli.compare import print_comparison
-    from featherweight.cli.progress import announce
+    from featherweight.console import announce
     from featherweight.rounds import run_rounds
 
     with ExitStack() as bars:
@@ -61,7 +61,7 @@ class EachRun:
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
         """A training begins: begin a bar."""
-        from featherweight.cli.progress import follow
+        from featherweight.console import follow
 
         self._bars.close()
         self._follower = self._bars.enter_context(follow())

@@ -22,7 +22,7 @@ def command(
     """Train, evaluate, verify and report a recipe."""
     chosen = load_recipe(recipe, overrides, budget)
 
-    from featherweight.cli.progress import announce, follow
+    from featherweight.console import announce, follow
     from featherweight.environment import is_first_process
     from featherweight.errors import UserError
     from featherweight.pipeline import train

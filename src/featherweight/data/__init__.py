@@ -1,5 +1,5 @@
 """Recipe to texts, texts to token batches."""
 
-from featherweight.data.cache import cache_folder
+from featherweight.cache import cache_folder
 
 __all__ = ["cache_folder"]

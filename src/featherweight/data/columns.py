@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, islice
 from typing import IO, Any, overload
 
-from featherweight.data.cache import cache_folder
+from featherweight.cache import cache_folder
 
 CHUNK = 2_000
 """Values that are handled at a time."""

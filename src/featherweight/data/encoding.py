@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.data.cache import replace_file
+from featherweight.cache import replace_file
 from featherweight.data.columns import CHUNK
 from featherweight.data.sources import Rows
 from featherweight.data.token_file import TokenFile, write_tokens

