@@ -98,7 +98,7 @@ def _job(recipe: Recipe, folder: Path) -> Any:
 
 def _steps(history: Path, saves: Sequence[float]) -> list[float]:
     """Seconds of each step without the checkpoint that was written between it and the one before."""
-    from featherweight.run import read_history
+    from featherweight.run.folder import read_history
 
     clock = [record["seconds"] for record in read_history(history) if record["kind"] == "step"]
     steps = [now - before - save for before, now, save in zip(clock, clock[1:], saves, strict=False)]

@@ -97,7 +97,7 @@ def _differing_bytes(one: bytes, other: bytes) -> int:
 
 
 def _read_history(path: Path) -> None:
-    from featherweight.run import read_history
+    from featherweight.run.folder import read_history
 
     read_history(path)
 

@@ -24,7 +24,7 @@ from recording import new_record, ratio_spread, save, spread
 from train import select
 
 from featherweight.errors import UserError
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 US = "featherweight"
 REFERENCE = "pipeline"

@@ -86,7 +86,7 @@ def figures(run: Path, cache: Path) -> dict[str, Any]:
 
     The history's clock runs on during evaluations, and while the states are computed; that belongs to the first epoch.
     """
-    from featherweight.run import read_history
+    from featherweight.run.folder import read_history
 
     history = read_history(run / "history.jsonl")
     evaluations = {record["step"]: record["seconds"] for record in history if record["kind"] == "evaluation"}

@@ -17,7 +17,7 @@ from jobs import without_tracebacks
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe, built_in_recipes
-from featherweight.run import Run, write_json, write_whole
+from featherweight.run.folder import Run, write_json, write_whole
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"

@@ -28,7 +28,7 @@ from featherweight.gathering import SHIFT
 from featherweight.report.comparison_page import write_comparison
 from featherweight.report.comparison_tables import Table, lora_in_words, schedule_in_words, tables
 from featherweight.report.comparison_words import headline
-from featherweight.run import Run, read_json, write_whole
+from featherweight.run.folder import Run, read_json, write_whole
 
 PICTURES = ("rounds", "accuracy", "loss", "frontier", "shift")
 _KEPT = ("accuracy", "accuracy_interval", "macro_f1", "log_loss_scaled", "calibration_error_scaled", "rows")

@@ -35,7 +35,7 @@ from featherweight.evaluation.compare import paired_bootstrap
 from featherweight.gathering import correct_rows
 from featherweight.recipe import Recipe
 from featherweight.rounds import Planned, plan_rounds, train_planned
-from featherweight.run import Run, write_json, write_whole
+from featherweight.run.folder import Run, write_json, write_whole
 
 DIVERGED = "diverged.json"
 """In the folder of a trial whose loss stopped being a number: it is not tried again."""

@@ -9,11 +9,11 @@ from fabricated import NEWS, history, weigh
 from featherweight.data.splits import load_splits
 from featherweight.evaluation.metrics import evaluate
 from featherweight.judge import prediction_columns, write_predictions
-from featherweight.manifest import write_manifest
 from featherweight.model.backbones import resolve_backbone
 from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
 from featherweight.resuming import marks_without_tokens
+from featherweight.run.manifest import write_manifest
 
 SHIFTS = {"ag_news": -0.08, "perturbed:typos": -0.03}
 

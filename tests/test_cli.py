@@ -21,7 +21,7 @@ from featherweight import __version__
 from featherweight import console as progress
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.run import Run
+from featherweight.run.folder import Run
 from featherweight.training.checkpoint import has_checkpoint
 
 Cli = Callable[..., Answer]

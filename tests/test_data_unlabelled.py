@@ -23,7 +23,7 @@ from featherweight.inspection import inspection_lines
 from featherweight.recipe import DataRecipe, Recipe
 from featherweight.report.page import write_report  # before the fixture puts another in its place
 from featherweight.resuming import changed_part
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 Rows = list[dict[str, Any]]
 NEWS = [{"id": n, "keyword": "", "text": f"text {n}", "target": n % 2} for n in range(20)]

@@ -14,7 +14,7 @@ from featherweight.comparison import compare_runs
 from featherweight.errors import UserError
 from featherweight.evaluation.compare import paired_bootstrap
 from featherweight.recipe import Recipe
-from featherweight.run import Run
+from featherweight.run.folder import Run
 from featherweight.training.loop import Diverged
 
 ROOT = Path(__file__).parents[1]

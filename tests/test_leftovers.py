@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from conftest import Cli, contents, refused
 
-from featherweight.leftovers import FILES, PICTURES, RECIPE, leftovers
 from featherweight.recipe import Recipe
-from featherweight.run import Run, locked
+from featherweight.run.cleanup import FILES, PICTURES, RECIPE, leftovers
+from featherweight.run.folder import Run, locked
 
 
 def belongings(folder: Path) -> dict[str, bytes | None]:

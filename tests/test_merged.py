@@ -18,7 +18,7 @@ from featherweight.model.engine import Engine, autocast, settle
 from featherweight.model.merged import ForwardLayer, drop_gradients, fold_adapter
 from featherweight.model.network import Network
 from featherweight.pipeline import train
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 OTHERS = [
     {"lora": [{"roles": ALL_ROLES, "rank": 3}], "dora": True},

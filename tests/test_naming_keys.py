@@ -11,7 +11,7 @@ from conftest import Cli, save_tiny_backbone
 from featherweight.model.adapter import build_network
 from featherweight.model.backbones import resolve_backbone
 from featherweight.recipe import Recipe, built_in_recipes
-from featherweight.run import free_folder
+from featherweight.run.folder import free_folder
 from featherweight.weigh_in import weigh_recipe
 
 

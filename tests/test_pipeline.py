@@ -21,7 +21,7 @@ from featherweight.errors import UserError
 from featherweight.judge import evaluate_run
 from featherweight.pipeline import most_memory, prepare, train
 from featherweight.recipe import Recipe
-from featherweight.run import Run, locked
+from featherweight.run.folder import Run, locked
 from featherweight.training.loop import Interrupted
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")

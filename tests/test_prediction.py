@@ -24,7 +24,7 @@ from featherweight.data.sources import read_rows, text_pieces
 from featherweight.errors import UserError
 from featherweight.predictions import predict_file
 from featherweight.recipe import DataRecipe
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 TEXTS = ["apple pear plum", 'robin, crow and "heron"', "zinc\tsilver", "two\nlines", "owl", "Größe — 東京", "iron"]
 IDS = [f"{number:03d}" for number in (17, 3, 99, 8, 21, 4, 50)]

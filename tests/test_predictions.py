@@ -20,7 +20,7 @@ from featherweight.classifier import Classifier
 from featherweight.errors import UserError
 from featherweight.judge import evaluate_run
 from featherweight.predictions import predict_file
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 TEXTS = ["apple pear plum", 'robin, crow and "heron"', "zinc\tsilver", "owl"]
 LABELS = ("bird", "fruit", "metal")

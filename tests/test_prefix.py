@@ -18,7 +18,7 @@ from test_training import assert_same, job_for, tensors, without_seconds
 from featherweight.data.states import write_states
 from featherweight.errors import UserError
 from featherweight.model.network import frozen_layers
-from featherweight.run import Run
+from featherweight.run.folder import Run
 from featherweight.training import prefix
 from featherweight.training.loop import Interrupted, Job, fit
 from featherweight.training.order import StepOrder

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from featherweight.model.architectures import Architecture, architecture_of
 from featherweight.model.plan import TARGETS, plan
 from featherweight.model.weigh import weigh
 from featherweight.recipe import DataRecipe, Recipe, layer_numbers, parse_count
-from featherweight.run import read_history
+from featherweight.run.folder import read_history
 from featherweight.training.history import History
 from featherweight.training.order import StepOrder
 

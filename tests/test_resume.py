@@ -15,7 +15,7 @@ from featherweight import verification
 from featherweight.errors import FeatherweightError
 from featherweight.pipeline import train
 from featherweight.recipe import Recipe
-from featherweight.run import Run, locked
+from featherweight.run.folder import Run, locked
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 

@@ -16,7 +16,7 @@ from featherweight.comparison import compare_runs
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.rounds import run_rounds
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 TEST = TestSet(80)
 

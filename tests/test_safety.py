@@ -22,7 +22,7 @@ from featherweight.errors import UserError, printable
 from featherweight.recipe import Recipe
 from featherweight.report.comparison_page import write_comparison
 from featherweight.report.page import write_report
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("src", "benchmarks", "notebooks", "dependencies", "tests/fuzz")

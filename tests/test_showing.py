@@ -14,7 +14,7 @@ import featherweight
 from featherweight import Recipe, UserError, check, compare_runs, show, weigh
 from featherweight.comparison import Comparison
 from featherweight.report.comparison_words import headline
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 PNG = b"\x89PNG"
 

@@ -12,7 +12,7 @@ import torch
 from test_training import job_for, tensors
 
 from featherweight.data.batches import collate, epoch_batches
-from featherweight.run import read_history
+from featherweight.run.folder import read_history
 from featherweight.training.loop import Job, fit
 
 STEPS, BATCH, RATE = 4, 4, 5e-3

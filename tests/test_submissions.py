@@ -21,7 +21,7 @@ from featherweight.data.sources import read_rows
 from featherweight.errors import UserError
 from featherweight.predictions import predict_file
 from featherweight.recipe import DataRecipe
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 MOODS = ("-1", "0", "1")
 NAMES = ("bad", "fair", "good")

@@ -20,7 +20,7 @@ from featherweight.classifier import Classifier
 from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
 from featherweight.predictions import predict_file, predict_texts
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 TEXTS = ["robin, crow and owl", "zinc silver", "apple pear plum cherry", "owl", "Größe — 東京 🦉", "zinc silver"]
 

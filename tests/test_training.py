@@ -22,7 +22,7 @@ from transformers import (
 from featherweight.errors import UserError
 from featherweight.pipeline import prepare
 from featherweight.recipe import Recipe, TrainingRecipe
-from featherweight.run import read_history
+from featherweight.run.folder import read_history
 from featherweight.training.interruption import stop_on_signals
 from featherweight.training.loop import Diverged, Interrupted, Job, LoopState, fit
 from featherweight.training.loss import class_weights, summed_loss

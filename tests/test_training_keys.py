@@ -15,7 +15,7 @@ from transformers import get_constant_schedule_with_warmup, get_scheduler
 
 from featherweight.model.saving import peft_name
 from featherweight.pipeline import prepare, train
-from featherweight.run import read_history
+from featherweight.run.folder import read_history
 from featherweight.training import accelerator, loop
 from featherweight.training.loop import fit
 from featherweight.training.order import StepOrder

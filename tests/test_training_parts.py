@@ -20,7 +20,7 @@ from featherweight.errors import UserError
 from featherweight.model import inference
 from featherweight.model.inference import predict_logits
 from featherweight.recipe import TrainingRecipe
-from featherweight.run import read_history
+from featherweight.run.folder import read_history
 from featherweight.training import loop
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.history import History

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from conftest import Answer, Cli, contents, refused
 
-from featherweight import manifest
-from featherweight.manifest import write_manifest
 from featherweight.recipe import Recipe
-from featherweight.run import Run
+from featherweight.run import manifest
+from featherweight.run.folder import Run
+from featherweight.run.manifest import write_manifest
 
 Spoil = Callable[[Path], None]
 

@@ -18,7 +18,7 @@ from measuring import Job, answer, device_memory, forget_warm_up, peak_memory_by
 
 from featherweight.pipeline import train
 from featherweight.recipe import Recipe
-from featherweight.run import Run
+from featherweight.run.folder import Run
 from featherweight.training import loop
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from featherweight.predictions import predict_file
     from featherweight.recipe import Recipe
     from featherweight.rounds import run_rounds
-    from featherweight.run import Run
+    from featherweight.run.folder import Run
     from featherweight.showing import show
     from featherweight.weigh_in import weigh
 
@@ -50,7 +50,7 @@ __all__ = [
 _HOME = {
     "Classifier": "featherweight.classifier",
     "Recipe": "featherweight.recipe",
-    "Run": "featherweight.run",
+    "Run": "featherweight.run.folder",
     "UserError": "featherweight.errors",
     "check": "featherweight.inspection",
     "compare_runs": "featherweight.comparison",

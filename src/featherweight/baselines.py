@@ -25,7 +25,7 @@ from featherweight.errors import UserError
 from featherweight.model.backbones import resolve_backbone
 from featherweight.recipe import Recipe
 from featherweight.resuming import changed_part, judged_marks, mark_of
-from featherweight.run import FORMAT, Run, locked, write_json, write_whole
+from featherweight.run.folder import FORMAT, Run, locked, write_json, write_whole
 
 if TYPE_CHECKING:
     from featherweight.model.engine import Engine

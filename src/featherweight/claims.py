@@ -8,7 +8,6 @@ from typing import Any
 
 from featherweight.environment import PACKAGES, describe_machine, versions
 from featherweight.errors import UserError
-from featherweight.manifest import FILE, compare_with_manifest
 from featherweight.model.architectures import architecture_of
 from featherweight.model.backbones import config_of
 from featherweight.model.folders import read_header
@@ -16,7 +15,8 @@ from featherweight.model.saving import read_description
 from featherweight.model.weigh import weigh
 from featherweight.recipe import Recipe
 from featherweight.reevaluation import Check, guarded, reevaluate, undecided_rows
-from featherweight.run import Run
+from featherweight.run.folder import Run
+from featherweight.run.manifest import FILE, compare_with_manifest
 
 __all__ = ["Check", "holds", "verdict", "verify_run"]
 

@@ -26,7 +26,7 @@ from featherweight.gathering import (
 )
 from featherweight.kinds import list_of
 from featherweight.recipe import Recipe
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 SHIFT = "shift: "
 """What the key of a shift set's accuracy begins with."""

@@ -12,7 +12,7 @@ import numpy as np
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate, surest_mistakes
 from featherweight.recipe import EvaluationRecipe
-from featherweight.run import Run, put_in_place, write_json
+from featherweight.run.folder import Run, put_in_place, write_json
 
 if TYPE_CHECKING:
     from featherweight.classifier import Classifier

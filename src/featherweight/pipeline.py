@@ -19,15 +19,15 @@ from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.kinds import list_of, require_path
-from featherweight.manifest import FILE as MANIFEST
-from featherweight.manifest import remake_manifest, write_manifest
 from featherweight.model.backbones import Backbone, lasting_name, most_tokens, resolve_backbone
 from featherweight.model.limit import require_within_budget
 from featherweight.model.weigh import Weight
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.resuming import marks_of, require_same_recipe, what_has_changed
-from featherweight.run import FORMAT, Run, free_folder, locked, read_history, write_json, write_whole
+from featherweight.run.folder import FORMAT, Run, free_folder, locked, read_history, write_json, write_whole
+from featherweight.run.manifest import FILE as MANIFEST
+from featherweight.run.manifest import remake_manifest, write_manifest
 from featherweight.training.interruption import end_on_signals, stop_on_signals
 from featherweight.weigh_in import weigh_recipe
 

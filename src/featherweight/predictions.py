@@ -15,7 +15,7 @@ from featherweight.data.texts import require_source, texts_of
 from featherweight.errors import UserError
 from featherweight.kinds import list_of, require_path
 from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
-from featherweight.run import Run, disk_refusal, put_in_place
+from featherweight.run.folder import Run, disk_refusal, put_in_place
 from featherweight.submission.choices import Choices
 
 if TYPE_CHECKING:

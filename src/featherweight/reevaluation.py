@@ -22,7 +22,7 @@ from featherweight.judge import judge_rows, prediction_columns
 from featherweight.model.backbones import resolve_backbone
 from featherweight.model.inference import predict_logits
 from featherweight.resuming import trained_mark
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from featherweight.data.encoding import fingerprint
 from featherweight.environment import PACKAGES
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
     from featherweight.data.batches import Encoded

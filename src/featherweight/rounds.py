@@ -15,14 +15,14 @@ from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
 from featherweight.kinds import list_of, require_path, require_whole
-from featherweight.manifest import FILE as MANIFEST
 from featherweight.model.backbones import lasting_name, resolve_backbone
 from featherweight.model.limit import require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import no_recipe
 from featherweight.report.comparison_page import write_comparison
 from featherweight.resuming import changed_part, mark_of, marks_without_tokens
-from featherweight.run import Run, require_writable
+from featherweight.run.folder import Run, require_writable
+from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.weigh_in import weigh_recipe
 
 if TYPE_CHECKING:

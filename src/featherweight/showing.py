@@ -14,7 +14,7 @@ from featherweight.kinds import described
 from featherweight.model.weigh import Weight
 from featherweight.report.comparison_tables import Table, tables
 from featherweight.report.comparison_words import headline, markdown_table, sections
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -161,7 +161,7 @@ def read_backbone(data: bytes) -> None:
 
 def read_run(data: bytes) -> None:
     """A run folder's JSON files and history; the first byte says which is foreign."""
-    from featherweight.run import Run, read_history, read_json
+    from featherweight.run.folder import Run, read_history, read_json
 
     folder = workplace() / "run"
     shutil.rmtree(folder, ignore_errors=True)

@@ -43,7 +43,7 @@ def _evaluation(run: str, data: str | None, labels: str | None) -> dict[str, Any
     from featherweight.errors import UserError
     from featherweight.judge import evaluate_on, evaluate_run
     from featherweight.model.peft_folder import is_peft_folder
-    from featherweight.run import Run
+    from featherweight.run.folder import Run
 
     if data is None and is_peft_folder(run):
         raise UserError(f"{run}: PEFT saves no figures and no test set; name labelled rows by --data")

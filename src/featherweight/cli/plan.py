@@ -25,7 +25,7 @@ def command(
     from featherweight.model.backbones import config_of
     from featherweight.model.plan import plan
     from featherweight.recipe import Recipe
-    from featherweight.run import write_whole
+    from featherweight.run.folder import write_whole
 
     if (row is None) != (out is None):
         raise UserError("--row and --out go together: --row 1 --out my-recipe.toml")

@@ -21,7 +21,7 @@ from featherweight.model.folders import TensorHeader, read_header
 from featherweight.model.network import Network
 from featherweight.model.weigh import weigh
 from featherweight.recipe import Recipe
-from featherweight.run import read_json, sync_folder
+from featherweight.run.folder import read_json, sync_folder
 
 FORMAT = 1
 """Version of the adapter folder's layout; a newer one is refused."""

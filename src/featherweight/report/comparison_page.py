@@ -21,7 +21,7 @@ from featherweight.report.comparison_words import (
     sections,
 )
 from featherweight.report.style import drawing, new_figure, save_png, title_above, to_svg
-from featherweight.run import write_whole
+from featherweight.run.folder import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight import layout
 from featherweight.recipe.loading import read_recipe
-from featherweight.run import Run, read_history, read_json
+from featherweight.run import schema as layout
+from featherweight.run.folder import Run, read_history, read_json
 
 STEP_KEYS = ("step", "epoch", "loss", "accuracy", "learning_rate", "seconds")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from featherweight.manifest import renew_manifest
 from featherweight.report import headline
 from featherweight.report.bars import MOST_CLASSES
 from featherweight.report.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.contents import Contents, read_contents
 from featherweight.report.plots import TITLES, available
 from featherweight.report.style import drawing, to_svg
-from featherweight.run import write_whole
+from featherweight.run.folder import write_whole
+from featherweight.run.manifest import renew_manifest
 
 LONGEST_TEXT = 600
 """Letters of a mistaken text that the table shows."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featherweight.manifest import renew_manifest
 from featherweight.report.bars import component_names, draw_per_class, draw_shift, draw_weigh_in, shown_classes
 from featherweight.report.confusion import draw_confusion, matrix_inches
 from featherweight.report.contents import Contents, read_contents
@@ -14,6 +13,7 @@ from featherweight.report.curves import draw_accuracy, draw_learning_rate, draw_
 from featherweight.report.reliability import draw_reliability
 from featherweight.report.style import drawing, new_figure, save_png, title_above
 from featherweight.report.summary import draw_summary
+from featherweight.run.manifest import renew_manifest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from featherweight.data.label_column import are_whole
 from featherweight.data.sources import BUILT_IN
 from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
 from featherweight.model.saving import read_description
-from featherweight.run import Run
+from featherweight.run.folder import Run
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 from featherweight.errors import UserError
 from featherweight.kinds import require_path
-from featherweight.leftovers import leftovers, remove, remove_beginnings
 from featherweight.recipe import Recipe
+from featherweight.run.cleanup import leftovers, remove, remove_beginnings
 
 FORMAT = 1
 """Version of the run folder's layout; a run of a newer version is refused."""
@@ -89,7 +89,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         text = path.read_text("utf-8", errors="replace") if os.path.lexists(path) else ""
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    from featherweight import layout  # takes its time, and many a command reads nothing
+    from featherweight.run import schema as layout  # takes its time, and many a command reads nothing
 
     records: list[dict[str, Any]] = []
     lines = text.removesuffix("\n").split("\n") if text else []
@@ -114,7 +114,7 @@ def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
     values = _json_object(path)
     if newest is not None:
         _require_version(values, path, newest)
-    from featherweight import layout
+    from featherweight.run import schema as layout
 
     if path.name in layout.FILES:
         layout.require(values, layout.FILES[path.name], path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featherweight.errors import UserError
-from featherweight.run import read_json, write_json
+from featherweight.run.folder import read_json, write_json
 
 FILE = "manifest.json"
 FORMAT = 1
