@@ -62,10 +62,10 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
 
 def training_job(options: argparse.Namespace, folder: Path, *, rows: int | None, epochs: float) -> Job:
     """Write the rows into ``folder`` and return what a contestant has to know. Raises UserError on bad data."""
+    from featherweight.adapter.build import adapted_linears
+    from featherweight.backbone.describe import architecture_of
+    from featherweight.backbone.resolve import resolve_backbone
     from featherweight.data.splits import load_splits
-    from featherweight.model.adapter import adapted_linears
-    from featherweight.model.architectures import architecture_of
-    from featherweight.model.backbones import resolve_backbone
 
     recipe = job_recipe(options)
     splits = load_splits(recipe)

@@ -28,7 +28,7 @@ PHASES = {
     "step": "featherweight.training.loop._one_step",
     "evaluation": "featherweight.training.loop._evaluate",
     "checkpoint": "featherweight.training.loop.save_checkpoint",
-    "adapter": "featherweight.model.saving.save_adapter",
+    "adapter": "featherweight.adapter.storage.save_adapter",
     "proof": "featherweight.verification.verify_in_fresh_process",
     "last evaluation": "featherweight.pipeline._judge",
     "pictures": "featherweight.report.plots.draw_plots",

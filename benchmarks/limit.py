@@ -21,7 +21,7 @@ from flops import Product, linear_weights, prediction_flops, products, training_
 from jobs import BATCH, add_job_options, backbone_label, result_options, training_job, without_tracebacks, written
 from recording import new_record, save, spread
 
-from featherweight.model.architectures import architecture_of
+from featherweight.backbone.describe import architecture_of
 
 TRAIN = Contestant("train", "Training", "featherweight_run.py", {"warm_up": 3})
 PREDICT = Contestant("predict", "Prediction", "featherweight_predict.py", {"model_alone": True, "latency_texts": 0})
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def measure(options: argparse.Namespace) -> Path:
     """Train and predict by turns with measuring the peak; returns the result's file."""
-    from featherweight.model.backbones import resolve_backbone
+    from featherweight.backbone.resolve import resolve_backbone
     from featherweight.recipe import BackboneRecipe
 
     architecture = architecture_of(resolve_backbone(BackboneRecipe(name=options.backbone)).config)
@@ -132,7 +132,7 @@ def timed(product: Product, tokens: int, precision: str, seconds: float, backwar
     """
     import torch
 
-    from featherweight.model.packing import FrozenMatrix
+    from featherweight.model.lean.frozen_matrix import FrozenMatrix
 
     kind = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}[precision]
     weight = torch.randn(product.outputs, product.inputs).to(kind)

@@ -53,7 +53,7 @@ def save_tiny_backbone(folder: Path, family: str, seed: int = 0) -> Path:
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    from featherweight.model.backbones import resolve_backbone
+    from featherweight.backbone.resolve import resolve_backbone
     from featherweight.recipe import BackboneRecipe
 
     torch.manual_seed(seed)

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from fabricated import NEWS, history, weigh
 
+from featherweight.backbone.resolve import resolve_backbone
+from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.splits import load_splits
 from featherweight.evaluation.metrics import evaluate
 from featherweight.judge import prediction_columns, write_predictions
-from featherweight.model.backbones import resolve_backbone
-from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
 from featherweight.resuming import marks_without_tokens
 from featherweight.run.manifest import write_manifest

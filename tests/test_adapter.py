@@ -13,14 +13,14 @@ import torch
 from conftest import FAMILIES
 from safetensors.torch import load_file, save_file
 
+from featherweight.adapter.build import build_network
+from featherweight.adapter.storage import load_adapter, save_adapter
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.resolve import resolve_backbone
+from featherweight.backbone.tokenizer import load_tokenizer
+from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
-from featherweight.model.adapter import build_network
-from featherweight.model.architectures import architecture_of
-from featherweight.model.backbones import resolve_backbone
 from featherweight.model.network import Network
-from featherweight.model.saving import load_adapter, save_adapter
-from featherweight.model.tokenizer import load_tokenizer
-from featherweight.model.weigh import weigh
 from featherweight.recipe import Recipe
 
 LABELS = ("fruit", "metal", "bird")

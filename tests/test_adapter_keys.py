@@ -11,8 +11,8 @@ from test_lean import LABELS, PLAIN, network_for
 from test_merged import merged_network
 from transformers import AutoModel
 
-from featherweight.model.adapter import build_network
-from featherweight.model.backbones import resolve_backbone
+from featherweight.adapter.build import build_network
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.model.engine import Engine
 from featherweight.model.network import Network
 

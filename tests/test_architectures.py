@@ -12,8 +12,8 @@ import pytest
 from conftest import FAMILIES, tiny_config
 
 import featherweight
+from featherweight.backbone.describe import KNOWN, Architecture, architecture_of
 from featherweight.errors import UserError
-from featherweight.model.architectures import KNOWN, Architecture, architecture_of
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **{family: {"model_type": family, **tiny_config(family)} for family in FAMILIES},
@@ -125,7 +125,7 @@ def test_known_backbones_have_their_published_size(name: str, parameters: int) -
 
 
 def test_minilm_shape_is_that_of_the_installed_wheel() -> None:
-    from featherweight.model.backbones import resolve_backbone
+    from featherweight.backbone.resolve import resolve_backbone
     from featherweight.recipe import BackboneRecipe
 
     wheel = resolve_backbone(BackboneRecipe(name="minilm"))
@@ -230,9 +230,9 @@ def test_senseless_configs_name_the_key(config: dict[str, Any], part: str) -> No
 
 def test_weighing_and_planning_import_nothing_heavy() -> None:
     program = (
-        "import sys; from featherweight import Recipe; from featherweight.model.plan import plan\n"
-        "from featherweight.model.architectures import KNOWN, architecture_of\n"
-        "from featherweight.model.weigh import weigh\n"
+        "import sys; from featherweight import Recipe; from featherweight.budget.plan import plan\n"
+        "from featherweight.backbone.describe import KNOWN, architecture_of\n"
+        "from featherweight.budget.weigh import weigh\n"
         "a = architecture_of(KNOWN['roberta-base']); weigh(Recipe.load('r4'), a, 4); plan(a, 4, 10**6)\n"
         "heavy = {'torch', 'transformers', 'peft', 'datasets', 'sklearn', 'pandas', 'matplotlib', 'numpy'}\n"
         "print(sorted(heavy & set(sys.modules)))"

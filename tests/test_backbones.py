@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from featherweight.backbone import hub, wheels
+from featherweight.backbone.describe import KNOWN
+from featherweight.backbone.resolve import config_of, known_backbones, resolve_backbone
 from featherweight.errors import UserError
-from featherweight.model import hub, wheels
-from featherweight.model.architectures import KNOWN
-from featherweight.model.backbones import config_of, known_backbones, resolve_backbone
 from featherweight.recipe import BackboneRecipe
 
 TINY_CONFIG = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 16}

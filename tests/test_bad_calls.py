@@ -352,8 +352,8 @@ def test_a_run_is_named_by_its_folder(finished_run: Run) -> None:
 
 
 def test_a_budget_and_labels_are_whole_numbers() -> None:
-    from featherweight.model.architectures import architecture_of
-    from featherweight.model.backbones import config_of
+    from featherweight.backbone.describe import architecture_of
+    from featherweight.backbone.resolve import config_of
 
     architecture = architecture_of(config_of(RECIPE.backbone))
     assert plan(architecture, np.int64(4), np.int64(100_000)) == plan(architecture, 4, 100_000)

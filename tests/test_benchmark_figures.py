@@ -11,7 +11,7 @@ import torch
 from conftest import Load
 from fabricated_benchmarks import a_record
 
-from featherweight.model.architectures import KNOWN, architecture_of
+from featherweight.backbone.describe import KNOWN, architecture_of
 
 
 class TestRecording:

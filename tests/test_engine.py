@@ -136,7 +136,7 @@ import torch
 from featherweight.model import engine
 engine.processor_flags = lambda: set()
 engine.bound_memory()
-from featherweight.model.packing import FrozenMatrix
+from featherweight.model.lean.frozen_matrix import FrozenMatrix
 torch.set_num_threads(1)
 matrices = [FrozenMatrix(torch.randn(384, 384)) for _ in range(3)]
 def resident():

@@ -14,9 +14,9 @@ import pytest
 from conftest import Cli, contents, refused, save_tiny_backbone
 from foreign import LABELS, TEXTS, VARIANTS, assert_same, peft_logits, save_by_hand, set_keys, wrapped
 
+from featherweight.adapter.peft.folder import read_peft_folder
+from featherweight.adapter.peft.weigh import weigh_peft_folder
 from featherweight.classifier import Classifier
-from featherweight.model.peft_folder import read_peft_folder
-from featherweight.model.peft_weigh import weigh_peft_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 

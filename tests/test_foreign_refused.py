@@ -15,8 +15,8 @@ from conftest import Cli, refused
 from foreign import LABELS, VARIANTS, WEIGHTS, save_by_hand, set_keys
 from safetensors.numpy import load_file, save_file
 
+from featherweight.adapter.peft.folder import read_peft_folder
 from featherweight.errors import UserError
-from featherweight.model.peft_folder import read_peft_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 

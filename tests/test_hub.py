@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from test_backbones import TINY_CONFIG, named, tiny_weights
 
+from featherweight.backbone import hub
+from featherweight.backbone.resolve import config_of, resolve_backbone
 from featherweight.errors import HubUnreachable, UserError
-from featherweight.model import hub
-from featherweight.model.backbones import config_of, resolve_backbone
 
 
 @dataclass

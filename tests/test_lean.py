@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from featherweight.model import lean as encoder_pass
-from featherweight.model import lean_functions
-from featherweight.model import merged as forward_only
-from featherweight.model.adapter import build_network
-from featherweight.model.backbones import resolve_backbone
+from featherweight.adapter.build import build_network
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.model.engine import Engine, autocast, settle
-from featherweight.model.lean import lean_hindrance
-from featherweight.model.lean_functions import (
+from featherweight.model.lean import encoder as encoder_pass
+from featherweight.model.lean import forward_only
+from featherweight.model.lean import functions as lean_functions
+from featherweight.model.lean.encoder import lean_hindrance
+from featherweight.model.lean.forward_only import drop_gradients
+from featherweight.model.lean.frozen_matrix import FrozenMatrix
+from featherweight.model.lean.functions import (
     AdaptedLinear,
     Attention,
     Dropout,
@@ -27,9 +29,7 @@ from featherweight.model.lean_functions import (
     parts_of_attention,
     probabilities,
 )
-from featherweight.model.merged import drop_gradients
 from featherweight.model.network import Network
-from featherweight.model.packing import FrozenMatrix
 
 LABELS = ("fruit", "metal", "bird")
 ALL_ROLES = ["query", "key", "value", "attention_output", "mlp_up", "mlp_down"]

@@ -50,7 +50,7 @@ def test_foreign_half_files_beside_a_run_stay_when_it_goes_on(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("featherweight.model.saving.save_adapter", full)
+        patch.setattr("featherweight.adapter.storage.save_adapter", full)
         assert cli("train", job, "--out", "run").code == 2
     foreign = belongings(Path("run"))
     Path("run/report.html.part").write_text("<", "utf-8")

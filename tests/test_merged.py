@@ -13,9 +13,11 @@ from test_lean import ADAPTERS, ALL_ROLES, LEAN, PLAIN, batch, network_for
 
 from featherweight.classifier import Classifier
 from featherweight.data.sources import read_rows
-from featherweight.model import lean_functions, merged, packing
 from featherweight.model.engine import Engine, autocast, settle
-from featherweight.model.merged import ForwardLayer, drop_gradients, fold_adapter
+from featherweight.model.lean import forward_only as merged
+from featherweight.model.lean import frozen_matrix as packing
+from featherweight.model.lean import functions as lean_functions
+from featherweight.model.lean.forward_only import ForwardLayer, drop_gradients, fold_adapter
 from featherweight.model.network import Network
 from featherweight.pipeline import train
 from featherweight.run.folder import Run

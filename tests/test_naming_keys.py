@@ -8,8 +8,8 @@ from typing import Any
 
 from conftest import Cli, save_tiny_backbone
 
-from featherweight.model.adapter import build_network
-from featherweight.model.backbones import resolve_backbone
+from featherweight.adapter.build import build_network
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.recipe import Recipe, built_in_recipes
 from featherweight.run.folder import free_folder
 from featherweight.weigh_in import weigh_recipe

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from featherweight.adapter.build import build_network, initialise_from_data
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.data.encoding import Encoded
-from featherweight.model import lean as encoder_pass
-from featherweight.model.adapter import build_network, initialise_from_data
-from featherweight.model.backbones import resolve_backbone
 from featherweight.model.engine import Engine, settle
+from featherweight.model.lean import encoder as encoder_pass
 from featherweight.model.network import LinearHead, Network, pool
 from featherweight.recipe import Recipe
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from featherweight.model import packing
-from featherweight.model.lean_functions import AdaptedLinear, FrozenLinear
-from featherweight.model.packing import FrozenMatrix, filled_up
+from featherweight.model.lean import frozen_matrix as packing
+from featherweight.model.lean.frozen_matrix import FrozenMatrix, filled_up
+from featherweight.model.lean.functions import AdaptedLinear, FrozenLinear
 
 CLOSE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featherweight.backbone.describe import KNOWN, architecture_of
+from featherweight.budget.limit import nearest_that_fits
+from featherweight.budget.plan import PlanRow, plan, resolve_auto
+from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
-from featherweight.model.architectures import KNOWN, architecture_of
-from featherweight.model.limit import nearest_that_fits
-from featherweight.model.plan import PlanRow, plan, resolve_auto
-from featherweight.model.weigh import weigh
 from featherweight.recipe import ROLES, Recipe
 
 NAMES = (

@@ -271,8 +271,8 @@ def test_where_states_depend_on_the_batch_only_the_recipe_keeps_them(run: Any, c
 def test_frozen_layers_lie_below_everything_that_is_trained(
     tiny_recipe: Any, family: str, adapter: dict[str, Any], frozen: int
 ) -> None:
-    from featherweight.model.adapter import build_network
-    from featherweight.model.backbones import resolve_backbone
+    from featherweight.adapter.build import build_network
+    from featherweight.backbone.resolve import resolve_backbone
 
     recipe = tiny_recipe(family, adapter=adapter)
     network = build_network(recipe, resolve_backbone(recipe.backbone), ("a", "b"))

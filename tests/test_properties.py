@@ -12,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from featherweight.backbone.describe import Architecture, architecture_of
+from featherweight.budget.plan import TARGETS, plan
+from featherweight.budget.weigh import weigh
 from featherweight.data.delimited import delimited_tables
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import split_off
@@ -21,9 +24,6 @@ from featherweight.evaluation.compare import holm, mcnemar_exact, paired_bootstr
 from featherweight.evaluation.metrics import wilson_interval
 from featherweight.evaluation.pairs import compare_pairs
 from featherweight.evaluation.seeds import mcnemar_over_seeds
-from featherweight.model.architectures import Architecture, architecture_of
-from featherweight.model.plan import TARGETS, plan
-from featherweight.model.weigh import weigh
 from featherweight.recipe import DataRecipe, Recipe, layer_numbers, parse_count
 from featherweight.run.folder import read_history
 from featherweight.training.history import History

@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from featherweight.adapter.build import build_network
+from featherweight.adapter.storage import save_adapter
+from featherweight.backbone.describe import KNOWN, architecture_of
+from featherweight.backbone.resolve import resolve_backbone
+from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.classifier import Classifier
 from featherweight.errors import FeatherweightError
-from featherweight.model.adapter import build_network
-from featherweight.model.architectures import KNOWN, architecture_of
-from featherweight.model.backbones import resolve_backbone
 from featherweight.model.engine import Engine, settle
 from featherweight.model.rounding import largest_logit, rounding_tolerance
-from featherweight.model.saving import save_adapter
-from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
 from featherweight.verification import (
     _answer,

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from featherweight.adapter.build import build_network
+from featherweight.adapter.storage import check_adapter, load_adapter, save_adapter
+from featherweight.backbone.resolve import resolve_backbone
+from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.classifier import Classifier
 from featherweight.errors import UserError
-from featherweight.model.adapter import build_network
-from featherweight.model.backbones import resolve_backbone
-from featherweight.model.saving import check_adapter, load_adapter, save_adapter
-from featherweight.model.tokenizer import load_tokenizer
 from featherweight.recipe import Recipe
 
 LABELS = ("fruit", "metal", "bird")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from test_training import job_for, tensors, trained
 from transformers import get_constant_schedule_with_warmup, get_scheduler
 
-from featherweight.model.saving import peft_name
+from featherweight.adapter.storage import peft_name
 from featherweight.pipeline import prepare, train
 from featherweight.run.folder import read_history
 from featherweight.training import accelerator, loop

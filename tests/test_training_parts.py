@@ -17,8 +17,8 @@ from transformers import get_linear_schedule_with_warmup
 
 from featherweight.data.batches import collate
 from featherweight.errors import UserError
-from featherweight.model import inference
-from featherweight.model.inference import predict_logits
+from featherweight.model import predict as inference
+from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.folder import read_history
 from featherweight.training import loop

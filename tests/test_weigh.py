@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from featherweight.backbone.describe import KNOWN, architecture_of
+from featherweight.budget.limit import require_within_budget
+from featherweight.budget.weigh import adapted_linears, ranges, weigh
 from featherweight.errors import UserError
-from featherweight.model.architectures import KNOWN, architecture_of
-from featherweight.model.limit import require_within_budget
-from featherweight.model.weigh import adapted_linears, ranges, weigh
 from featherweight.recipe import Recipe
 
 ROBERTA = architecture_of(KNOWN["roberta-base"])

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from featherweight.classifier import Classifier
-from featherweight.model import inference
-from featherweight.model.workers import Workers, shares, workers_for
+from featherweight.model import predict as inference
+from featherweight.model.threads import Workers, shares, workers_for
 from featherweight.pipeline import train
 
 

@@ -17,7 +17,10 @@ from measuring import Job, answer
 
 from featherweight import verification
 from featherweight.data.batches import sorted_batches
-from featherweight.model import engine, lean, lean_functions, packing
+from featherweight.model import engine
+from featherweight.model.lean import encoder as lean
+from featherweight.model.lean import frozen_matrix as packing
+from featherweight.model.lean import functions as lean_functions
 from featherweight.model.network import Network
 from featherweight.training import loop, order
 

@@ -57,8 +57,8 @@ def model_alone(classifier: Classifier, texts: list[str], look: bool) -> dict[st
     """Real tokens a second of the network on texts that are encoded already; with ``look`` its operations too."""
     from featherweight.data.batches import encode
     from featherweight.data.sources import Rows
-    from featherweight.model.inference import predict_logits, prediction_batches
-    from featherweight.model.workers import shares
+    from featherweight.model.predict import predict_logits, prediction_batches
+    from featherweight.model.threads import shares
 
     rows = Rows(texts, None, classifier.labels, "texts")
     encoded = encode(rows, classifier.tokenizer, classifier.recipe.data.max_length)

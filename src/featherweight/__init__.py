@@ -12,13 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from featherweight.budget.plan import plan
     from featherweight.classifier import Classifier
     from featherweight.comparison import compare_runs
     from featherweight.console import follow
     from featherweight.data.splits import load_splits
     from featherweight.errors import UserError
     from featherweight.inspection import check
-    from featherweight.model.plan import plan
     from featherweight.pipeline import train
     from featherweight.predictions import predict_file
     from featherweight.recipe import Recipe
@@ -56,7 +56,7 @@ _HOME = {
     "compare_runs": "featherweight.comparison",
     "follow": "featherweight.console",
     "load_splits": "featherweight.data.splits",
-    "plan": "featherweight.model.plan",
+    "plan": "featherweight.budget.plan",
     "predict_file": "featherweight.predictions",
     "run_rounds": "featherweight.rounds",
     "show": "featherweight.showing",

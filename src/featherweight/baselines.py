@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import cache_folder
 from featherweight.data.batches import encode
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, forget_peak_memory, peak_memory_bytes, versions
 from featherweight.errors import UserError
-from featherweight.model.backbones import resolve_backbone
 from featherweight.recipe import Recipe
 from featherweight.resuming import changed_part, judged_marks, mark_of
 from featherweight.run.folder import FORMAT, Run, locked, write_json, write_whole
@@ -165,8 +165,8 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     """Gives the pooled states [rows, hidden] of texts: logits of a network whose head passes them on as they are."""
     import torch
 
-    from featherweight.model.adapter import build_network
-    from featherweight.model.architectures import architecture_of
+    from featherweight.adapter.build import build_network
+    from featherweight.backbone.describe import architecture_of
 
     backbone = resolve_backbone(recipe.backbone)
     hidden = architecture_of(backbone.config, recipe.backbone.roles).hidden
@@ -180,9 +180,9 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
 
 def _live_logits(recipe: Recipe, network: Network, folder: Path | None, engine: Engine | None = None) -> Logits:
     """Logits of a network in memory; without ``engine`` it is settled on the recipe's."""
+    from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, settle
-    from featherweight.model.inference import predict_logits
-    from featherweight.model.tokenizer import load_tokenizer
+    from featherweight.model.predict import predict_logits
 
     assert folder is not None
     tokenizer = load_tokenizer(folder)
@@ -229,9 +229,9 @@ def _margins(model: Any, features: Any) -> np.ndarray:
 
 def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence[Listener]) -> Fitted:
     """The same loop with every parameter trained, through transformers' own forward pass."""
-    from featherweight.model.adapter import build_network, unfreeze
+    from featherweight.adapter.build import build_network, unfreeze
+    from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, settle
-    from featherweight.model.tokenizer import load_tokenizer
     from featherweight.training.accelerator import build_accelerator
     from featherweight.training.checkpoint import has_checkpoint
     from featherweight.training.interruption import stop_on_signals

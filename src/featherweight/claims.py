@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from featherweight.adapter.storage import read_description
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.folder import read_header
+from featherweight.backbone.resolve import config_of
+from featherweight.budget.weigh import weigh
 from featherweight.environment import PACKAGES, describe_machine, versions
 from featherweight.errors import UserError
-from featherweight.model.architectures import architecture_of
-from featherweight.model.backbones import config_of
-from featherweight.model.folders import read_header
-from featherweight.model.saving import read_description
-from featherweight.model.weigh import weigh
 from featherweight.recipe import Recipe
 from featherweight.reevaluation import Check, guarded, reevaluate, undecided_rows
 from featherweight.run.folder import Run

@@ -9,21 +9,21 @@ from typing import Any, get_args
 
 import numpy as np
 
+from featherweight.adapter.build import build_network
+from featherweight.adapter.peft.folder import base_at_hand, is_peft_folder, read_peft_folder
+from featherweight.adapter.storage import check_adapter, load_adapter, read_description
+from featherweight.backbone.folder import has_tokenizer
+from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
+from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.batches import encode
 from featherweight.data.sources import Rows
 from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
 from featherweight.kinds import described, list_of, require_path
-from featherweight.model.adapter import build_network
-from featherweight.model.backbones import Backbone, most_tokens, resolve_backbone
 from featherweight.model.engine import Engine, choose_engine, settle
-from featherweight.model.folders import has_tokenizer
-from featherweight.model.inference import predict_logits
-from featherweight.model.merged import drop_gradients, fold_adapter
+from featherweight.model.lean.forward_only import drop_gradients, fold_adapter
 from featherweight.model.network import Network
-from featherweight.model.peft_folder import base_at_hand, is_peft_folder, read_peft_folder
-from featherweight.model.saving import check_adapter, load_adapter, read_description
-from featherweight.model.tokenizer import load_tokenizer
+from featherweight.model.predict import predict_logits
 from featherweight.recipe import Recipe
 from featherweight.recipe.sections import Precision
 
@@ -143,7 +143,7 @@ class Classifier:
 
 def _of_peft(path: str | Path, labels: Sequence[str], precision: str, device: str | None) -> Classifier:
     """The classifier of a folder that PEFT saved. Its probabilities are the plain softmax: no temperature is known."""
-    from featherweight.model.peft_network import build_peft_network
+    from featherweight.adapter.peft.network import build_peft_network
 
     found = read_peft_folder(path, labels)
     backbone = base_at_hand(found)

@@ -16,8 +16,8 @@ def check(recipe: Recipe) -> Inspection:
     """
     require_recipe(recipe, "check")
 
-    from featherweight.model.backbones import resolve_backbone
-    from featherweight.model.tokenizer import load_tokenizer
+    from featherweight.backbone.resolve import resolve_backbone
+    from featherweight.backbone.tokenizer import load_tokenizer
 
     folder = resolve_backbone(recipe.backbone).folder
     assert folder is not None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from featherweight.adapter.peft.folder import PeftFolder, read_peft_folder
+from featherweight.adapter.peft.weigh import as_dict
 from featherweight.environment import describe_machine, versions
 from featherweight.errors import UserError
-from featherweight.model.peft_folder import PeftFolder, read_peft_folder
-from featherweight.model.peft_weigh import as_dict
 from featherweight.report.contents import contents_of_peft
 from featherweight.report.page import write_page
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.backbone.resolve import Backbone, lasting_name, most_tokens, resolve_backbone
+from featherweight.budget.limit import require_within_budget
+from featherweight.budget.weigh import Weight
 from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded, encode
 from featherweight.data.sources import Rows
@@ -19,9 +22,6 @@ from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.kinds import list_of, require_path
-from featherweight.model.backbones import Backbone, lasting_name, most_tokens, resolve_backbone
-from featherweight.model.limit import require_within_budget
-from featherweight.model.weigh import Weight
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.resuming import marks_of, require_same_recipe, what_has_changed
@@ -56,7 +56,7 @@ class Prepared:
 
     def logits(self, rows: Rows) -> np.ndarray:
         """Logits of the live network, float64 [rows, labels]."""
-        from featherweight.model.inference import predict_logits
+        from featherweight.model.predict import predict_logits
 
         encoded = encode(rows, self.tokenizer, self.recipe.data.max_length, cache_folder())
         return predict_logits(self.network, encoded, self.engine, self.tokenizer.pad_token_id)
@@ -132,9 +132,9 @@ def prepare(recipe: Recipe) -> Prepared:
     backbone = resolve_backbone(recipe.backbone)
     _require_length(recipe, backbone)
 
-    from featherweight.model.adapter import build_network, initialise_from_data
+    from featherweight.adapter.build import build_network, initialise_from_data
+    from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, settle
-    from featherweight.model.tokenizer import load_tokenizer
     from featherweight.training.accelerator import build_accelerator
     from featherweight.training.loss import class_weights
 
@@ -157,8 +157,8 @@ def prepare(recipe: Recipe) -> Prepared:
 
 def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime, clock: float) -> None:
     """After the last step: temperature, saved adapter, evaluation, proof of the saved adapter, report."""
+    from featherweight.adapter.storage import save_adapter
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.model.saving import save_adapter
     from featherweight.report.page import write_report
     from featherweight.report.plots import draw_plots
     from featherweight.verification import verify_in_fresh_process
@@ -233,7 +233,7 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
 
 def _engine_in_words(prepared: Prepared) -> str:
     """Precision and device, why, and which forward pass computes; on a GPU it is always transformers' own."""
-    from featherweight.model.lean import lean_hindrance
+    from featherweight.model.lean.encoder import lean_hindrance
 
     engine, network = prepared.engine, prepared.network
     words = f"{engine.precision} on {engine.device}: {engine.reason}"

@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.data.spreadsheets import QUOTED, safe_columns
 from featherweight.data.texts import require_source, texts_of
 from featherweight.errors import UserError
 from featherweight.kinds import list_of, require_path
-from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
 from featherweight.run.folder import Run, disk_refusal, put_in_place
 from featherweight.submission.choices import Choices
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.classifier import Classifier
 from featherweight.data.encoding import encode
 from featherweight.data.perturb import is_perturbed
@@ -19,8 +20,7 @@ from featherweight.data.splits import load_part
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate
 from featherweight.judge import judge_rows, prediction_columns
-from featherweight.model.backbones import resolve_backbone
-from featherweight.model.inference import predict_logits
+from featherweight.model.predict import predict_logits
 from featherweight.resuming import trained_mark
 from featherweight.run.folder import Run
 

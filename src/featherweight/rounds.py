@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.backbone.resolve import lasting_name, resolve_backbone
 from featherweight.baselines import TITLES, is_complete, require_same_baselines, run_baseline
+from featherweight.budget.limit import require_within_budget
 from featherweight.comparison import Comparison, compare_runs
 from featherweight.data.splits import lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.gathering import changed_keys
 from featherweight.kinds import list_of, require_path, require_whole
-from featherweight.model.backbones import lasting_name, resolve_backbone
-from featherweight.model.limit import require_within_budget
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import no_recipe
 from featherweight.report.comparison_page import write_comparison
@@ -198,7 +198,7 @@ def _require_unchanged(runs: Sequence[Planned]) -> None:
 
 def _backbone_and_rows(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
     """SHA-256 of the backbone and marks of the rows that a recipe names, as they are now."""
-    from featherweight.model.tokenizer import load_tokenizer
+    from featherweight.backbone.tokenizer import load_tokenizer
 
     backbone = resolve_backbone(recipe.backbone)
     assert backbone.folder is not None

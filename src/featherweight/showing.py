@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.budget.weigh import Weight
 from featherweight.comparison import Comparison
 from featherweight.data.inspect import Inspection
 from featherweight.errors import UserError
 from featherweight.inspection import inspection_lines
 from featherweight.kinds import described
-from featherweight.model.weigh import Weight
 from featherweight.report.comparison_tables import Table, tables
 from featherweight.report.comparison_words import headline, markdown_table, sections
 from featherweight.run.folder import Run

@@ -128,7 +128,7 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np
 
     from featherweight.data.batches import collate, encode
     from featherweight.data.sources import Rows
-    from featherweight.model.inference import prediction_batches
+    from featherweight.model.predict import prediction_batches
 
     network, model = _native(adapter) if plain.network.head is None else _linear(adapter)
     encoded = encode(Rows(texts, None, plain.labels, "texts"), plain.tokenizer, plain.recipe.data.max_length)
@@ -145,7 +145,7 @@ def _other_tensors(adapter: Path, network: Any) -> list[str]:
     import torch
     from safetensors.torch import load_file
 
-    from featherweight.model.saving import WEIGHTS, peft_name
+    from featherweight.adapter.storage import WEIGHTS, peft_name
 
     loaded = {peft_name(name): parameter for name, parameter in network.named_parameters()}
     saved = load_file(adapter / WEIGHTS[0])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from featherweight.backbone.describe import Architecture, architecture_of
+from featherweight.backbone.resolve import config_of
+from featherweight.budget.plan import resolve_auto
+from featherweight.budget.weigh import Weight
+from featherweight.budget.weigh import weigh as weigh_adapter
 from featherweight.data.class_names import label_names_of
 from featherweight.errors import UserError
-from featherweight.model.architectures import Architecture, architecture_of
-from featherweight.model.backbones import config_of
-from featherweight.model.plan import resolve_auto
-from featherweight.model.weigh import Weight
-from featherweight.model.weigh import weigh as weigh_adapter
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 

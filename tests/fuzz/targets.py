@@ -111,8 +111,8 @@ def read_sample(data: bytes) -> None:
 
 def read_adapter(data: bytes) -> None:
     """A saved adapter: one of its files is foreign. The first byte says which; numbers are never read."""
-    from featherweight.model.backbones import config_of
-    from featherweight.model.saving import Backbone, check_adapter, read_description
+    from featherweight.adapter.storage import Backbone, check_adapter, read_description
+    from featherweight.backbone.resolve import config_of
     from featherweight.recipe import Recipe
 
     folder = _folder("adapter", OWN, "head.safetensors")
@@ -129,7 +129,7 @@ def read_adapter(data: bytes) -> None:
 
 def read_peft(data: bytes) -> None:
     """A folder that PEFT saved: one of its files is foreign."""
-    from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
+    from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 
     folder = _folder("peft", LORA, "adapter_model.safetensors")
     settings = {"peft_type": "LORA", "task_type": "SEQ_CLS", "base_model_name_or_path": str(_base()), "r": 1,
@@ -142,8 +142,8 @@ def read_peft(data: bytes) -> None:
 
 def read_backbone(data: bytes) -> None:
     """A backbone's config.json, or an index of its weights; the first byte says which."""
-    from featherweight.model.architectures import architecture_of, outline_of
-    from featherweight.model.folders import read_config, weight_files
+    from featherweight.backbone.describe import architecture_of, outline_of
+    from featherweight.backbone.folder import read_config, weight_files
 
     folder = workplace() / "backbone"
     folder.mkdir(exist_ok=True)

@@ -36,7 +36,7 @@ def label_names(labels: str | None) -> tuple[str, ...]:
 
 def notes_on(run: str, labels: tuple[str, ...]) -> tuple[str, ...]:
     """What a reader should know of a folder that PEFT saved; nothing of a run. Raises UserError."""
-    from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
+    from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 
     if is_peft_folder(run):
         return read_peft_folder(run, labels).notes

@@ -12,10 +12,10 @@ def command() -> None:
 
     from rich.table import Table
 
+    from featherweight.backbone.resolve import known_backbones
     from featherweight.cache import cache_folder
     from featherweight.cli.tables import plain_console
     from featherweight.environment import describe_machine, versions
-    from featherweight.model.backbones import known_backbones
     from featherweight.model.engine import choose_engine, processor_flags
 
     table = Table("what", "found", box=None, pad_edge=False, show_header=False)

@@ -40,9 +40,9 @@ def command(
 
 
 def _evaluation(run: str, data: str | None, labels: str | None) -> dict[str, Any]:
+    from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.errors import UserError
     from featherweight.judge import evaluate_on, evaluate_run
-    from featherweight.model.peft_folder import is_peft_folder
     from featherweight.run.folder import Run
 
     if data is None and is_peft_folder(run):

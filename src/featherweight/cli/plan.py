@@ -20,10 +20,10 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Recipe file to write.")] = None,
 ) -> None:
     """Show what a budget affords: for each head and set of target roles the largest rank that fits."""
+    from featherweight.backbone.describe import architecture_of
+    from featherweight.backbone.resolve import config_of
+    from featherweight.budget.plan import plan
     from featherweight.errors import UserError
-    from featherweight.model.architectures import architecture_of
-    from featherweight.model.backbones import config_of
-    from featherweight.model.plan import plan
     from featherweight.recipe import Recipe
     from featherweight.run.folder import write_whole
 

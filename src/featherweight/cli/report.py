@@ -19,7 +19,7 @@ def command(
     labels: LabelsOption = None,
 ) -> None:
     """Draw a run's pictures and write its report.html anew; or a page on what PEFT saved."""
-    from featherweight.model.peft_folder import is_peft_folder
+    from featherweight.adapter.peft.folder import is_peft_folder
 
     if is_peft_folder(run):
         _report_peft(run, out, data, labels)

@@ -18,8 +18,8 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the count as JSON.")] = False,
 ) -> None:
     """Count the trainable parameters of a recipe, or of a folder that PEFT saved, from shapes alone."""
-    from featherweight.model.limit import require_within_budget
-    from featherweight.model.peft_folder import is_peft_folder
+    from featherweight.adapter.peft.folder import is_peft_folder
+    from featherweight.budget.limit import require_within_budget
     from featherweight.weigh_in import weigh_recipe
 
     if is_peft_folder(recipe):
@@ -36,9 +36,9 @@ def command(
 
 
 def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_output: bool) -> None:
+    from featherweight.adapter.peft.folder import read_peft_folder
+    from featherweight.adapter.peft.weigh import as_dict, repetition, weigh_peft_folder
     from featherweight.errors import UserError
-    from featherweight.model.peft_folder import read_peft_folder
-    from featherweight.model.peft_weigh import as_dict, repetition, weigh_peft_folder
     from featherweight.recipe import Recipe
 
     if overrides:

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from featherweight.errors import UserError
-from featherweight.model.lean import lean_encoder
+from featherweight.model.lean.encoder import lean_encoder
+from featherweight.model.lean.frozen_matrix import FrozenMatrix
 from featherweight.model.network import Network
-from featherweight.model.packing import FrozenMatrix
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

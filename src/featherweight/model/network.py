@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from featherweight.model.architecture import Architecture
+from featherweight.backbone.architecture import Architecture
 
 
 class LinearHead(nn.Module):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
+from featherweight.adapter.storage import read_description
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.label_column import are_whole
 from featherweight.data.sources import BUILT_IN
-from featherweight.model.peft_folder import is_peft_folder, read_peft_folder
-from featherweight.model.saving import read_description
 from featherweight.run.folder import Run
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from featherweight.data.batches import collate, even_batches
 from featherweight.environment import peak_memory_bytes
 from featherweight.model.engine import return_memory
-from featherweight.model.inference import predict_logits
 from featherweight.model.network import Network
+from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.diverged import FILE, MOST_SKIPPED, Diverged, Skipped, diverged

@@ -19,7 +19,7 @@ from featherweight.data.batches import sorted_batches
 from featherweight.data.pool import Pool, pool_of
 from featherweight.data.states import SUFFIX, KeptStates, StatesFile, open_states, states_bytes, write_states
 from featherweight.errors import UserError
-from featherweight.model.inference import prediction_batches
+from featherweight.model.predict import prediction_batches
 from featherweight.model.prefix import difference, prefix_key, states_by_text, states_of
 from featherweight.training.job import Job
 

@@ -13,17 +13,17 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from featherweight.errors import UserError
-from featherweight.model.adapter import quiet, unreadable
-from featherweight.model.backbones import Backbone
-from featherweight.model.network import Network
-from featherweight.model.peft_folder import (
+from featherweight.adapter.build import quiet, unreadable
+from featherweight.adapter.peft.folder import (
     WEIGHTS,
     PeftFolder,
     head_is_missing,
     is_original,
     plain_name,
 )
+from featherweight.backbone.resolve import Backbone
+from featherweight.errors import UserError
+from featherweight.model.network import Network
 
 
 def build_peft_network(found: PeftFolder, backbone: Backbone) -> Network:

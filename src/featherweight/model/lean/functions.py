@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from featherweight.model.packing import FrozenMatrix
+from featherweight.model.lean.frozen_matrix import FrozenMatrix
 
 MASKED = -1e4
 """What a score gets that must not count: exp of it is zero in fp32, and bf16 holds it."""

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featherweight.model.lean import AdaptedBlock, LeanLayer
-from featherweight.model.lean_functions import SCORES, by_head, merge_heads, parts_of_attention, probabilities
+from featherweight.model.lean.encoder import AdaptedBlock, LeanLayer
+from featherweight.model.lean.functions import SCORES, by_head, merge_heads, parts_of_attention, probabilities
 from featherweight.model.network import Network
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from featherweight.backbone.describe import Architecture
+from featherweight.budget.plan import plan
+from featherweight.budget.weigh import Weight, adapted_linears, weigh
 from featherweight.errors import UserError
-from featherweight.model.architectures import Architecture
-from featherweight.model.plan import plan
-from featherweight.model.weigh import Weight, adapted_linears, weigh
 from featherweight.recipe import LoraLayers, Recipe
 
 

@@ -15,12 +15,12 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
+from featherweight.backbone.describe import Architecture, architecture_of
+from featherweight.backbone.resolve import Backbone
+from featherweight.budget.weigh import adapted_linears
 from featherweight.data.batches import Encoded, collate
 from featherweight.errors import UserError
-from featherweight.model.architectures import Architecture, architecture_of
-from featherweight.model.backbones import Backbone
 from featherweight.model.network import LinearHead, Network
-from featherweight.model.weigh import adapted_linears
 from featherweight.recipe import AdapterRecipe, Recipe
 
 ADAPTER_NAME = "default"

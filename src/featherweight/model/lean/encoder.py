@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featherweight.model.architectures import Architecture
-from featherweight.model.lean_functions import (
+from featherweight.backbone.describe import Architecture
+from featherweight.model.lean.frozen_matrix import FrozenMatrix, filled_up, shared_length
+from featherweight.model.lean.functions import (
     MASKED,
     AdaptedLinear,
     Attention,
@@ -28,7 +29,6 @@ from featherweight.model.lean_functions import (
     probabilities,
 )
 from featherweight.model.network import Network, frozen_layers
-from featherweight.model.packing import FrozenMatrix, filled_up, shared_length
 
 _NORMS = {
     "bert": ("attention.output.LayerNorm", "output.LayerNorm"),

@@ -13,13 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from featherweight.adapter.build import ADAPTER_NAME
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.folder import TensorHeader, read_header
+from featherweight.backbone.resolve import Backbone
+from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
-from featherweight.model.adapter import ADAPTER_NAME
-from featherweight.model.architectures import architecture_of
-from featherweight.model.backbones import Backbone
-from featherweight.model.folders import TensorHeader, read_header
 from featherweight.model.network import Network
-from featherweight.model.weigh import weigh
 from featherweight.recipe import Recipe
 from featherweight.run.folder import read_json, sync_folder
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from featherweight.backbone.architecture import Architecture, HeadTensor, Linear
 from featherweight.errors import UserError
-from featherweight.model.architecture import Architecture, HeadTensor, Linear
 from featherweight.recipe import ROLES, Role
 
 if TYPE_CHECKING:

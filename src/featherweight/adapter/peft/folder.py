@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featherweight.adapter.peft.settings import FILE, LoraSettings, read_settings
+from featherweight.backbone.describe import Architecture, outline_of
+from featherweight.backbone.folder import TensorHeader, has_tokenizer, read_config, read_header
+from featherweight.backbone.resolve import Backbone, config_of, resolve_backbone, tensors_at_hand
 from featherweight.errors import HubUnreachable, UserError
-from featherweight.model.architectures import Architecture, outline_of
-from featherweight.model.backbones import Backbone, config_of, resolve_backbone, tensors_at_hand
-from featherweight.model.folders import TensorHeader, has_tokenizer, read_config, read_header
-from featherweight.model.peft_settings import FILE, LoraSettings, read_settings
 from featherweight.recipe import BackboneRecipe, DataRecipe
 
 WEIGHTS = "adapter_model.safetensors"

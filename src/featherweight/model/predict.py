@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featherweight.data.batches import Encoded, collate, sorted_batches
 from featherweight.model.engine import Engine, autocast
 from featherweight.model.network import Network
-from featherweight.model.workers import workers_for
+from featherweight.model.threads import workers_for
 
 _BATCH_TOKENS = 8192  # large enough for full speed on a GPU, small enough for any memory
 

@@ -1,0 +1,1 @@
+"""What is trained: built into the network, saved and loaded."""

@@ -1,0 +1,1 @@
+"""The frozen encoder: where it comes from, and which layers it has."""

@@ -1,0 +1,1 @@
+"""The budget of trainable parameters: counted, planned and enforced."""
