@@ -8,11 +8,11 @@ from fabricated import NEWS, history, weigh
 
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
+from featherweight.data.fingerprints import marks_without_tokens
 from featherweight.data.splits import load_splits
 from featherweight.evaluation.metrics import evaluate
 from featherweight.judge import prediction_columns, write_predictions
 from featherweight.recipe import Recipe
-from featherweight.resuming import marks_without_tokens
 from featherweight.run.manifest import write_manifest
 
 SHIFTS = {"ag_news": -0.08, "perturbed:typos": -0.03}

@@ -12,8 +12,8 @@ from conftest import Cli
 from test_prefix import kept_files
 
 from featherweight.data.batches import Encoded
-from featherweight.data.pool import pool_of
-from featherweight.data.states import open_states, write_states
+from featherweight.training.prefix_cache.file import open_states, write_states
+from featherweight.training.prefix_cache.texts import pool_of
 
 
 def test_a_pool_has_every_text_once_in_an_order_of_its_own() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featherweight.data import columns
-from featherweight.data.columns import CHUNK, StoredColumn, stored, taken
+from featherweight.data.readers import columns
+from featherweight.data.readers.columns import CHUNK, StoredColumn, stored, taken
 from featherweight.data.sources import open_table, read_rows
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe

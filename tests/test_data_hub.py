@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from featherweight.data import hub
 from featherweight.data.class_names import label_names_of
+from featherweight.data.readers import hub
 from featherweight.data.sources import has_test_split, read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import HubUnreachable, UserError

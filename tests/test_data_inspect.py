@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from featherweight.data.inspect import inspect_data
+from featherweight.data.inspection import inspect_data
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 

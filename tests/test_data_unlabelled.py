@@ -13,16 +13,16 @@ from conftest import GOOD_ROWS, Cli, contents, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featherweight.data.inspect import inspect_data
+from featherweight.data.fingerprints import changed_part
+from featherweight.data.inspection import inspect_data
+from featherweight.data.readers.table import table_of
 from featherweight.data.sources import source_of_test
 from featherweight.data.splits import Splits, lacking_test, load_part, load_splits
-from featherweight.data.tables import table_of
 from featherweight.data.unlabelled import without_labels
 from featherweight.errors import UserError
 from featherweight.inspection import inspection_lines
 from featherweight.recipe import DataRecipe, Recipe
 from featherweight.report.page import write_report  # before the fixture puts another in its place
-from featherweight.resuming import changed_part
 from featherweight.run.folder import Run
 
 Rows = list[dict[str, Any]]

@@ -12,7 +12,7 @@ from conftest import Cli
 
 from featherweight.data.sources import Rows
 from featherweight.run.folder import Run
-from featherweight.training.diverged import MOST_SKIPPED, Diverged, diverged
+from featherweight.training.divergence import MOST_SKIPPED, Diverged, diverged
 
 ROWS = Rows([f"text {n}" for n in range(40)], np.arange(40) % 2, ("bird", "fruit"), "data.csv")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from featherweight.data.perturb import HEADLINE_WORDS, perturb
+from featherweight.data.perturbations import HEADLINE_WORDS, perturb
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import PERTURBATIONS, Recipe

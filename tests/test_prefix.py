@@ -15,14 +15,14 @@ import pytest
 from conftest import save_tiny_backbone
 from test_training import assert_same, job_for, tensors, without_seconds
 
-from featherweight.data.states import write_states
 from featherweight.errors import UserError
 from featherweight.model.network import frozen_layers
 from featherweight.run.folder import Run
-from featherweight.training import prefix
+from featherweight.training.batch_order import StepOrder
 from featherweight.training.loop import Interrupted, Job, fit
-from featherweight.training.order import StepOrder
-from featherweight.training.prefix import plan_prefix
+from featherweight.training.prefix_cache import planning as prefix
+from featherweight.training.prefix_cache.file import write_states
+from featherweight.training.prefix_cache.planning import plan_prefix
 
 TOP = {"lora": [{"roles": ["query", "value"], "layers": "top-1", "rank": 2}]}
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from featherweight.backbone.describe import Architecture, architecture_of
 from featherweight.budget.plan import TARGETS, plan
 from featherweight.budget.weigh import weigh
-from featherweight.data.delimited import delimited_tables
+from featherweight.data.readers.delimited import delimited_tables
+from featherweight.data.readers.table import whole_table
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import split_off
-from featherweight.data.tables import whole_table
 from featherweight.errors import UserError, printable
 from featherweight.evaluation.compare import holm, mcnemar_exact, paired_bootstrap
 from featherweight.evaluation.metrics import wilson_interval
@@ -26,8 +26,8 @@ from featherweight.evaluation.pairs import compare_pairs
 from featherweight.evaluation.seeds import mcnemar_over_seeds
 from featherweight.recipe import DataRecipe, Recipe, layer_numbers, parse_count
 from featherweight.run.folder import read_history
+from featherweight.training.batch_order import StepOrder
 from featherweight.training.history import History
-from featherweight.training.order import StepOrder
 
 # A busy machine is no failure, and a file may be written anew for each example.
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -17,7 +17,7 @@ from conftest import Cli
 
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, read_history
-from featherweight.training.interruption import Interrupted, end_on_signals, stop_on_signals
+from featherweight.training.signals import Interrupted, end_on_signals, stop_on_signals
 
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 

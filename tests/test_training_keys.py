@@ -17,8 +17,8 @@ from featherweight.adapter.storage import peft_name
 from featherweight.pipeline import prepare, train
 from featherweight.run.folder import read_history
 from featherweight.training import accelerator, loop
+from featherweight.training.batch_order import StepOrder
 from featherweight.training.loop import fit
-from featherweight.training.order import StepOrder
 
 EPOCH = 48
 """Training rows of the tiny recipe."""

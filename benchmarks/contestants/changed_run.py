@@ -22,7 +22,8 @@ from featherweight.model.lean import encoder as lean
 from featherweight.model.lean import frozen_matrix as packing
 from featherweight.model.lean import functions as lean_functions
 from featherweight.model.network import Network
-from featherweight.training import loop, order
+from featherweight.training import batch_order as order
+from featherweight.training import loop
 
 
 def without_lean_pass() -> None:

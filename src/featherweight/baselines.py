@@ -19,12 +19,12 @@ import numpy as np
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import cache_folder
 from featherweight.data.batches import encode
+from featherweight.data.fingerprints import changed_part, judged_marks, mark_of
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, forget_peak_memory, peak_memory_bytes, versions
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.resuming import changed_part, judged_marks, mark_of
 from featherweight.run.folder import FORMAT, Run, locked, write_json, write_whole
 
 if TYPE_CHECKING:
@@ -234,9 +234,9 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     from featherweight.model.engine import choose_engine, settle
     from featherweight.training.accelerator import build_accelerator
     from featherweight.training.checkpoint import has_checkpoint
-    from featherweight.training.interruption import stop_on_signals
     from featherweight.training.job import Job
     from featherweight.training.loop import fit
+    from featherweight.training.signals import stop_on_signals
 
     backbone = resolve_backbone(recipe.backbone)
     assert backbone.folder is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from featherweight.data.inspect import Inspection, PartInspection, inspect_data
+from featherweight.data.inspection import Inspection, PartInspection, inspect_data
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 

@@ -17,6 +17,7 @@ from featherweight.budget.limit import require_within_budget
 from featherweight.budget.weigh import Weight
 from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded, encode
+from featherweight.data.fingerprints import marks_of, require_same_recipe, what_has_changed
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions
@@ -24,11 +25,10 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.kinds import list_of, require_path
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
-from featherweight.resuming import marks_of, require_same_recipe, what_has_changed
 from featherweight.run.folder import FORMAT, Run, free_folder, locked, read_history, write_json, write_whole
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.run.manifest import remake_manifest, write_manifest
-from featherweight.training.interruption import end_on_signals, stop_on_signals
+from featherweight.training.signals import end_on_signals, stop_on_signals
 from featherweight.weigh_in import weigh_recipe
 
 if TYPE_CHECKING:

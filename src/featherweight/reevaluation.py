@@ -14,14 +14,14 @@ import numpy as np
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.classifier import Classifier
 from featherweight.data.encoding import encode
-from featherweight.data.perturb import is_perturbed
+from featherweight.data.fingerprints import trained_mark
+from featherweight.data.perturbations import is_perturbed
 from featherweight.data.sources import BUILT_IN, Rows
 from featherweight.data.splits import load_part
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate
 from featherweight.judge import judge_rows, prediction_columns
 from featherweight.model.predict import predict_logits
-from featherweight.resuming import trained_mark
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:

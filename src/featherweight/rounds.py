@@ -12,6 +12,7 @@ from featherweight.backbone.resolve import lasting_name, resolve_backbone
 from featherweight.baselines import TITLES, is_complete, require_same_baselines, run_baseline
 from featherweight.budget.limit import require_within_budget
 from featherweight.comparison import Comparison, compare_runs
+from featherweight.data.fingerprints import changed_part, mark_of, marks_without_tokens
 from featherweight.data.splits import lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
@@ -20,7 +21,6 @@ from featherweight.kinds import list_of, require_path, require_whole
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import no_recipe
 from featherweight.report.comparison_page import write_comparison
-from featherweight.resuming import changed_part, mark_of, marks_without_tokens
 from featherweight.run.folder import Run, require_writable
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.weigh_in import weigh_recipe
@@ -70,7 +70,7 @@ def run_rounds(
     require_path(out, "out", "the path of a folder for the rounds")
     listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
 
-    from featherweight.training.interruption import end_on_signals
+    from featherweight.training.signals import end_on_signals
 
     out = Path(out)
     require_writable(out)
@@ -218,7 +218,7 @@ def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
 @contextmanager
 def _interruptible(folder: Path) -> Iterator[None]:
     """A stopped training says how these rounds go on, not how it would go on by itself."""
-    from featherweight.training.interruption import Interrupted
+    from featherweight.training.signals import Interrupted
 
     try:
         yield

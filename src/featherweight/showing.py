@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.budget.weigh import Weight
 from featherweight.comparison import Comparison
-from featherweight.data.inspect import Inspection
+from featherweight.data.inspection import Inspection
 from featherweight.errors import UserError
 from featherweight.inspection import inspection_lines
 from featherweight.kinds import described

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html.entities import name2codepoint
 from typing import Literal
 
-from featherweight.data.columns import stored
+from featherweight.data.readers.columns import stored
 
 _MARKS = "quot amp lt gt nbsp hellip lsquo rsquo ldquo rdquo ndash mdash"
 # Accented letters are told by their endings; other names of entities ("not", "image") are English words as well.

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.cache import replace_file
-from featherweight.data.columns import CHUNK
+from featherweight.data.readers.columns import CHUNK
 from featherweight.data.sources import Rows
 from featherweight.data.token_file import TokenFile, write_tokens
 from featherweight.errors import UserError
 
 if TYPE_CHECKING:
-    from featherweight.data.states import KeptStates
+    from featherweight.training.prefix_cache.file import KeptStates
 
 _Kept = tuple[NDArray[np.int32] | TokenFile, NDArray[np.int64], int]  # tokens, offsets, cut rows
 

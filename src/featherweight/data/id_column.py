@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from featherweight.data.tables import Table, find_label_column, id_column, plain_text, require_column, text_columns
+from featherweight.data.readers.table import (
+    Table,
+    find_label_column,
+    id_column,
+    plain_text,
+    require_column,
+    text_columns,
+)
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.data.columns import taken
 from featherweight.data.labels import is_missing
+from featherweight.data.readers.columns import taken
 
 _WHOLE = re.compile(r"-?\d+(?:\.0+)?", re.ASCII)
 

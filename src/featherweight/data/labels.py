@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from featherweight.data.tables import is_blank
+from featherweight.data.readers.table import is_blank
 from featherweight.errors import UserError, listed
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.cleaning import clean_texts
-from featherweight.data.columns import stored, taken
-from featherweight.data.files import file_tables, looks_like_file
-from featherweight.data.hub import hub_splits, open_hub, open_saved, saved_splits
 from featherweight.data.id_column import Find, id_text
 from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.labels import code_labels
-from featherweight.data.parquet import Wanted
-from featherweight.data.tables import (
+from featherweight.data.readers.columns import stored, taken
+from featherweight.data.readers.files import file_tables, looks_like_file
+from featherweight.data.readers.hub import hub_splits, open_hub, open_saved, saved_splits
+from featherweight.data.readers.parquet import Wanted
+from featherweight.data.readers.table import (
     Table,
     find_label_column,
     id_column,

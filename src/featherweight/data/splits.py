@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from featherweight.data.class_names import label_names_of
 from featherweight.data.cleaning import clean_texts
-from featherweight.data.perturb import headline_of, is_perturbed, perturb
+from featherweight.data.perturbations import headline_of, is_perturbed, perturb
+from featherweight.data.readers.table import joined_texts, text_columns
 from featherweight.data.sources import Rows, open_table, read_rows, rows_of, source_of_test
-from featherweight.data.tables import joined_texts, text_columns
 from featherweight.data.unlabelled import left_out, read_labelled, unlabelled_test
 from featherweight.errors import UserError
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from featherweight.cache import is_left_over, replace_file
-from featherweight.data.columns import read_at
+from featherweight.data.readers.columns import read_at
 
 _BLOCK = 2**20  # bytes that the checksum takes at a time
 

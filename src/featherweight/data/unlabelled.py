@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from featherweight.data.labels import is_missing
-from featherweight.data.sources import Rows, open_table, rows_of, training_columns
-from featherweight.data.tables import (
+from featherweight.data.readers.table import (
     Table,
     find_label_column,
     id_column,
@@ -18,6 +17,7 @@ from featherweight.data.tables import (
     plain_text,
     text_columns,
 )
+from featherweight.data.sources import Rows, open_table, rows_of, training_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 

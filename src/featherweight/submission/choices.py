@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from featherweight.data.tables import is_unicode
+from featherweight.data.readers.table import is_unicode
 from featherweight.errors import UserError
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from featherweight.data.files import file_tables
 from featherweight.data.id_column import id_text
 from featherweight.data.label_column import written
-from featherweight.data.tables import Table, is_unicode
+from featherweight.data.readers.files import file_tables
+from featherweight.data.readers.table import Table, is_unicode
 from featherweight.errors import UserError, in_a_line
 
 _ROWS = 20_000  # that are parsed at a time

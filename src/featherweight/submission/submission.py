@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featherweight.data.id_column import ROW, Find, IdColumn, choose_id_column, likely_id_columns, named_ids
+from featherweight.data.readers.table import USUAL_TEXTS
 from featherweight.data.sources import Rows, column_pieces
-from featherweight.data.tables import USUAL_TEXTS
 from featherweight.errors import UserError, in_a_line
 from featherweight.submission.choices import Choices
 from featherweight.submission.layout import Layout, notes_on_values, usual_layout
@@ -21,7 +21,7 @@ from featherweight.submission.sample import Sample, read_sample
 from featherweight.submission.trained_labels import TrainedLabels, trained_labels
 
 if TYPE_CHECKING:
-    from featherweight.data.tables import Table
+    from featherweight.data.readers.table import Table
     from featherweight.recipe import DataRecipe
 
 

@@ -19,15 +19,15 @@ from featherweight.model.engine import return_memory
 from featherweight.model.network import Network
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
+from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
-from featherweight.training.diverged import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
+from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
 from featherweight.training.history import History
-from featherweight.training.interruption import Interrupted
 from featherweight.training.job import Job, LoopState, Record
 from featherweight.training.loss import class_weights, summed_loss
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
-from featherweight.training.order import StepOrder
-from featherweight.training.prefix import Prefix, keep_prefix, plan_prefix
+from featherweight.training.prefix_cache.planning import Prefix, keep_prefix, plan_prefix
+from featherweight.training.signals import Interrupted
 
 _STEPS_TO_RETURN_MEMORY = 50  # often enough to bound it; more often would be felt
 

@@ -12,10 +12,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from featherweight.data import pickles
-from featherweight.data.delimited import delimited_tables, is_quoted
-from featherweight.data.parquet import Wanted, parquet_tables
-from featherweight.data.tables import Table, pieces_of, table_of, whole_table
+from featherweight.data.readers import pickles
+from featherweight.data.readers.delimited import delimited_tables, is_quoted
+from featherweight.data.readers.parquet import Wanted, parquet_tables
+from featherweight.data.readers.table import Table, pieces_of, table_of, whole_table
 from featherweight.errors import UserError
 
 COMPRESSED = (".gz", ".zst", ".zstd")

@@ -9,8 +9,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
-from featherweight.data.columns import stored
-from featherweight.data.tables import Table
+from featherweight.data.readers.columns import stored
+from featherweight.data.readers.table import Table
 from featherweight.errors import HubUnreachable, UserError
 
 ALIASES = {

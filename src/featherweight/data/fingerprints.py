@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featherweight.data.columns import CHUNK
 from featherweight.data.encoding import fingerprint
+from featherweight.data.readers.columns import CHUNK
 from featherweight.environment import PACKAGES
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe

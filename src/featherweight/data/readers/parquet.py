@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from featherweight.data.columns import CHUNK, stored
-from featherweight.data.tables import Table
+from featherweight.data.readers.columns import CHUNK, stored
+from featherweight.data.readers.table import Table
 from featherweight.errors import UserError
 
 _BUFFER = 2**20  # bytes of a column's part of a row group that are read at a time

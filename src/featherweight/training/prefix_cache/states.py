@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from featherweight.data.batches import collate, sorted_batches
-from featherweight.data.pool import Pool
 from featherweight.model.network import Network, frozen_layers, layer_of
+from featherweight.training.prefix_cache.texts import Pool
 
 _SETTINGS = ("model_type", "num_attention_heads", "layer_norm_eps", "pad_token_id", "position_embedding_type")
 

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, TextIO
 
 from featherweight.data.ag_news import AG_NEWS
-from featherweight.data.tables import Table, pieces_of, table_of
+from featherweight.data.readers.table import Table, pieces_of, table_of
 from featherweight.errors import UserError
 
 _AG_HEADER = ("class index", "title", "description")

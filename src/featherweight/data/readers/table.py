@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice, repeat
 from typing import Any
 
-from featherweight.data.columns import CHUNK, ColumnBuilder, stored
+from featherweight.data.readers.columns import CHUNK, ColumnBuilder, stored
 from featherweight.errors import UserError, listed
 from featherweight.recipe import DataRecipe
 

@@ -12,8 +12,8 @@ import numpy as np
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.encoding import token_lengths
 from featherweight.data.labels import is_missing
+from featherweight.data.readers.table import Table, find_label_column, joined_texts, plain_text, text_columns
 from featherweight.data.sources import open_table, source_of_test
-from featherweight.data.tables import Table, find_label_column, joined_texts, plain_text, text_columns
 from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe

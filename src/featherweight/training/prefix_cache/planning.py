@@ -16,12 +16,19 @@ from numpy.typing import NDArray
 
 from featherweight.cache import CLEAR_STATES, STATES, cache_folder, size_in_words
 from featherweight.data.batches import sorted_batches
-from featherweight.data.pool import Pool, pool_of
-from featherweight.data.states import SUFFIX, KeptStates, StatesFile, open_states, states_bytes, write_states
 from featherweight.errors import UserError
 from featherweight.model.predict import prediction_batches
-from featherweight.model.prefix import difference, prefix_key, states_by_text, states_of
 from featherweight.training.job import Job
+from featherweight.training.prefix_cache.file import (
+    SUFFIX,
+    KeptStates,
+    StatesFile,
+    open_states,
+    states_bytes,
+    write_states,
+)
+from featherweight.training.prefix_cache.states import difference, prefix_key, states_by_text, states_of
+from featherweight.training.prefix_cache.texts import Pool, pool_of
 
 LIMIT = "FEATHERWEIGHT_STATES_GB"
 """Names the environment variable with the most disk space that the kept states of all runs may take, in GB."""

@@ -1,0 +1,1 @@
+"""Tables from files, folders and the hub."""

@@ -1,0 +1,1 @@
+"""Outputs of the frozen lower layers: computed once, kept in a file, read in every epoch."""
