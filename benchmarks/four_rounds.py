@@ -11,7 +11,7 @@ from typing import Any
 from longer_runs import longer
 from publish import filled
 
-from featherweight.evaluation.compare import rows_needed
+from featherweight.evaluation.significance import rows_needed
 from featherweight.recipe import Recipe
 from featherweight.report.comparison_tables import Table
 from featherweight.report.comparison_words import markdown_table

@@ -29,7 +29,7 @@ PHASES = {
     "evaluation": "featherweight.training.loop._evaluate",
     "checkpoint": "featherweight.training.loop.save_checkpoint",
     "adapter": "featherweight.adapter.storage.save_adapter",
-    "proof": "featherweight.verification.verify_in_fresh_process",
+    "proof": "featherweight.verification.reload.verify_in_fresh_process",
     "last evaluation": "featherweight.pipeline._judge",
     "pictures": "featherweight.report.plots.draw_plots",
     "report": "featherweight.report.page.write_report",
@@ -259,7 +259,7 @@ def _tear_line(history: Any) -> None:
 
 def _prove_here(folder: Path, texts: list[str], logits: Any, precision: str) -> dict[str, Any]:
     """The same proof without the start of a fresh process."""
-    from featherweight.verification import verify_in_this_process
+    from featherweight.verification.reload import verify_in_this_process
 
     return verify_in_this_process(folder, texts, logits, precision)
 

@@ -22,9 +22,9 @@ from publish import RESULTS, made_on, recipe_without_paths, source_name
 from recording import save
 
 from featherweight.baselines import TITLES, is_complete
-from featherweight.comparison import Comparison, Round, compare_runs
 from featherweight.errors import UserError
-from featherweight.gathering import SHIFT
+from featherweight.evaluation.comparison import Comparison, Round, compare_runs
+from featherweight.evaluation.run_groups import SHIFT
 from featherweight.report.comparison_page import write_comparison
 from featherweight.report.comparison_tables import Table, lora_in_words, schedule_in_words, tables
 from featherweight.report.comparison_words import headline

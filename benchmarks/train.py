@@ -136,7 +136,7 @@ def compare(predicted: dict[str, dict[int, list[int]]], truth: Sequence[int]) ->
     """Featherweight's accuracy against each other's on the same rows: mean over seeds, paired bootstrap over rows."""
     import numpy as np
 
-    from featherweight.evaluation.compare import mcnemar_exact, paired_bootstrap
+    from featherweight.evaluation.significance import mcnemar_exact, paired_bootstrap
 
     right = {
         name: np.array([np.array(choices) == truth for choices in repeats.values() if choices], dtype=float)

@@ -31,8 +31,8 @@ from featherweight.console import announce
 from featherweight.data.sources import has_test_split
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
-from featherweight.evaluation.compare import paired_bootstrap
-from featherweight.gathering import correct_rows
+from featherweight.evaluation.run_groups import correct_rows
+from featherweight.evaluation.significance import paired_bootstrap
 from featherweight.recipe import Recipe
 from featherweight.rounds import Planned, plan_rounds, train_planned
 from featherweight.run.folder import Run, write_json, write_whole

@@ -152,7 +152,7 @@ def fabricated_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="session")
 def comparison(fabricated_folders: list[Path]) -> Any:
     """These runs, compared."""
-    from featherweight.comparison import compare_runs
+    from featherweight.evaluation.comparison import compare_runs
 
     return compare_runs(fabricated_folders)
 
@@ -161,8 +161,8 @@ def comparison(fabricated_folders: list[Path]) -> Any:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same proof without the start of a fresh process, and no pictures: seconds less a training."""
 
-    from featherweight import verification
     from featherweight.report import page, plots
+    from featherweight.verification import reload as verification
 
     monkeypatch.setattr(verification, "verify_in_fresh_process", verification.verify_in_this_process)
     monkeypatch.setattr(plots, "draw_plots", lambda folder: [])

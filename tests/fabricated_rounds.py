@@ -11,7 +11,7 @@ from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.fingerprints import marks_without_tokens
 from featherweight.data.splits import load_splits
 from featherweight.evaluation.metrics import evaluate
-from featherweight.judge import prediction_columns, write_predictions
+from featherweight.evaluation.results import prediction_columns, write_predictions
 from featherweight.recipe import Recipe
 from featherweight.run.manifest import write_manifest
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featherweight.classifier import Classifier
+from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 
 TEXTS = ("class 2", "class 0", "class 1", "class 0")

@@ -162,8 +162,8 @@ def test_encoder_dropout_is_off_unless_asked_for(tiny_recipe: Any) -> None:
 def test_a_backbone_stored_in_half_precision_is_taken_as_fp32_by_all(
     tiny_recipe: Any, tmp_path: Path, head: str
 ) -> None:
-    from featherweight.classifier import Classifier
-    from featherweight.verification import _peft_logits
+    from featherweight.inference.classifier import Classifier
+    from featherweight.verification.reload import _peft_logits
 
     source = Path(tiny_recipe("bert").backbone.name)
     folder = shutil.copytree(source, tmp_path / "half")
@@ -191,7 +191,7 @@ def test_weights_that_lack_a_layer_are_refused_not_drawn_at_random(tiny_recipe: 
 
 
 def test_an_adapter_is_not_loaded_onto_other_weights(tiny_recipe: Any, tmp_path: Path) -> None:
-    from featherweight.classifier import Classifier
+    from featherweight.inference.classifier import Classifier
 
     folder = shutil.copytree(tiny_recipe("bert").backbone.name, tmp_path / "backbone")
     recipe = tiny_recipe("bert", backbone={"name": str(folder)})

@@ -29,7 +29,7 @@ from featherweight import (
     weigh,
 )
 from featherweight.data.texts import texts_of
-from featherweight.predictions import predict_texts
+from featherweight.inference.output_files import predict_texts
 
 TEXTS = ["crow", "zinc silver"]
 ROWS = [{"text": text, "label": text[0]} for text in TEXTS]

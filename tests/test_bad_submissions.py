@@ -10,7 +10,7 @@ import pytest
 from conftest import Cli, refused
 from support_submissions import make_run
 
-from featherweight.classifier import Classifier
+from featherweight.inference.classifier import Classifier
 
 TEST = "tweetid,user_id,text\n90,1,class 2\n7,1,class 0\n8,2,class 1\n"
 

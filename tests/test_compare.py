@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats import contingency_tables as tables
 from statsmodels.stats import multitest
 
-from featherweight.evaluation.compare import (
+from featherweight.evaluation.significance import (
     difference_in_words,
     holm,
     mcnemar_exact,

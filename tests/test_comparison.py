@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from fabricated_rounds import SKILLS, TestSet, fabricate_run
 
-from featherweight.comparison import compare_runs, not_beaten
 from featherweight.errors import UserError
+from featherweight.evaluation.comparison import compare_runs, not_beaten
 from featherweight.recipe import Recipe
 
 # Runs put together

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fabricated_rounds import TestSet, fabricate_rounds, fabricate_run
 
-from featherweight.comparison import compare_runs
+from featherweight.evaluation.comparison import compare_runs
 from featherweight.recipe import Recipe
 from featherweight.report.comparison_page import available, write_comparison
 from featherweight.report.comparison_plots import LABEL_GAP, pushed_apart

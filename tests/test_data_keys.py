@@ -12,11 +12,11 @@ from test_adapter import built, saved
 from transformers import AutoTokenizer
 
 from featherweight.backbone.tokenizer import load_tokenizer
-from featherweight.classifier import Classifier
 from featherweight.data.batches import encode
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import load_splits
-from featherweight.judge import judge_rows
+from featherweight.evaluation.results import judge_rows
+from featherweight.inference.classifier import Classifier
 from featherweight.pipeline import prepare
 from featherweight.recipe import EvaluationRecipe, Recipe
 

@@ -16,7 +16,7 @@ from foreign import LABELS, TEXTS, VARIANTS, assert_same, peft_logits, save_by_h
 
 from featherweight.adapter.peft.folder import read_peft_folder
 from featherweight.adapter.peft.weigh import weigh_peft_folder
-from featherweight.classifier import Classifier
+from featherweight.inference.classifier import Classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from fabricated_rounds import TestSet, claim_rows, fabricate_rounds, fabricate_run
 
-from featherweight.comparison import compare_runs
 from featherweight.errors import UserError
-from featherweight.evaluation.compare import paired_bootstrap
+from featherweight.evaluation.comparison import compare_runs
+from featherweight.evaluation.significance import paired_bootstrap
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.training.loop import Diverged
@@ -133,7 +133,7 @@ def test_other_rates_are_compared_with_the_chosen_one_on_the_same_rows(
     record = tune("r3")
     row = next(row for row in record["runs"] if row["learning_rate"] == 3e-3)
     folders = [tmp_path / "runs" / "rates-minilm" / f"r3-{rate:g}" / "seed-0" for rate in (3e-3, 1e-3)]
-    from featherweight.gathering import correct_rows
+    from featherweight.evaluation.run_groups import correct_rows
 
     right = correct_rows([Run(folder) for folder in folders], "validation")
     expected = paired_bootstrap(*(right[folder] for folder in folders))

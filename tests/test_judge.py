@@ -10,7 +10,7 @@ import pytest
 from scipy.special import softmax
 
 from featherweight.data.sources import Rows
-from featherweight.judge import evaluate_on, judge_rows, prediction_columns
+from featherweight.evaluation.results import evaluate_on, judge_rows, prediction_columns
 from featherweight.recipe import EvaluationRecipe, Recipe
 
 NAMES = ("no", "yes")

@@ -11,8 +11,8 @@ import pytest
 import torch
 from test_lean import ADAPTERS, ALL_ROLES, LEAN, PLAIN, batch, network_for
 
-from featherweight.classifier import Classifier
 from featherweight.data.sources import read_rows
+from featherweight.inference.classifier import Classifier
 from featherweight.model.engine import Engine, autocast, settle
 from featherweight.model.lean import forward_only as merged
 from featherweight.model.lean import frozen_matrix as packing

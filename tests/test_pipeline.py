@@ -16,9 +16,9 @@ from conftest import FAMILIES
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
-from featherweight.classifier import Classifier
 from featherweight.errors import UserError
-from featherweight.judge import evaluate_run
+from featherweight.evaluation.results import evaluate_run
+from featherweight.inference.classifier import Classifier
 from featherweight.pipeline import most_memory, prepare, train
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, locked

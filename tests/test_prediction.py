@@ -18,11 +18,11 @@ import pytest
 from conftest import Cli
 
 from featherweight import console as progress
-from featherweight import predictions
-from featherweight.classifier import Classifier
 from featherweight.data.sources import read_rows, text_pieces
 from featherweight.errors import UserError
-from featherweight.predictions import predict_file
+from featherweight.inference import output_files as predictions
+from featherweight.inference.classifier import Classifier
+from featherweight.inference.output_files import predict_file
 from featherweight.recipe import DataRecipe
 from featherweight.run.folder import Run
 
@@ -277,8 +277,8 @@ def test_texts_are_classified_and_shown(cli: Cli, finished_run: Run) -> None:
 
 
 def test_of_many_classes_the_likeliest_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    from featherweight.classifier import Prediction
     from featherweight.cli.tables import plain_console, prediction_table
+    from featherweight.inference.classifier import Prediction
 
     shares = {f"class {number}": share for number, share in enumerate(np.linspace(0, 0.2, 11))}
     plain_console().print(prediction_table(["a text"], [Prediction("class 10", shares)]))

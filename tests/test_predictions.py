@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from featherweight.classifier import Classifier
 from featherweight.errors import UserError
-from featherweight.judge import evaluate_run
-from featherweight.predictions import predict_file
+from featherweight.evaluation.results import evaluate_run
+from featherweight.inference.classifier import Classifier
+from featherweight.inference.output_files import predict_file
 from featherweight.run.folder import Run
 
 TEXTS = ["apple pear plum", 'robin, crow and "heron"', "zinc\tsilver", "owl"]
@@ -137,7 +137,7 @@ def test_a_pickle_is_refused_with_the_line_that_converts_it(
 def test_kaggle_refuses_ids_that_no_contest_takes(
     finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: list[str], message: str
 ) -> None:
-    monkeypatch.setattr("featherweight.predictions.PIECE", 2)
+    monkeypatch.setattr("featherweight.inference.output_files.PIECE", 2)
     pd.DataFrame({"id": ids, "text": TEXTS[:3]}).to_csv(tmp_path / "rows.csv", index=False)
     with pytest.raises(UserError, match=message):
         predict_file(finished_run.folder, str(tmp_path / "rows.csv"), tmp_path / "out.csv", kaggle=True)

@@ -20,10 +20,10 @@ from featherweight.data.readers.table import whole_table
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import split_off
 from featherweight.errors import UserError, printable
-from featherweight.evaluation.compare import holm, mcnemar_exact, paired_bootstrap
+from featherweight.evaluation.differences import compare_pairs
 from featherweight.evaluation.metrics import wilson_interval
-from featherweight.evaluation.pairs import compare_pairs
 from featherweight.evaluation.seeds import mcnemar_over_seeds
+from featherweight.evaluation.significance import holm, mcnemar_exact, paired_bootstrap
 from featherweight.recipe import DataRecipe, Recipe, layer_numbers, parse_count
 from featherweight.run.folder import read_history
 from featherweight.training.batch_order import StepOrder

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from featherweight.classifier import Classifier
 from featherweight.data.sources import read_rows
+from featherweight.inference.classifier import Classifier
 from featherweight.pipeline import train
 from featherweight.recipe import DataRecipe, Recipe
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from conftest import GOOD_ROWS, Cli, contents, refused
 
-from featherweight import verification
 from featherweight.errors import FeatherweightError
 from featherweight.pipeline import train
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, locked
+from featherweight.verification import reload as verification
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 

@@ -16,12 +16,12 @@ from featherweight.adapter.storage import save_adapter
 from featherweight.backbone.describe import KNOWN, architecture_of
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
-from featherweight.classifier import Classifier
 from featherweight.errors import FeatherweightError
+from featherweight.inference.classifier import Classifier
 from featherweight.model.engine import Engine, settle
 from featherweight.model.rounding import largest_logit, rounding_tolerance
 from featherweight.recipe import Recipe
-from featherweight.verification import (
+from featherweight.verification.reload import (
     _answer,
     _linear,
     _other_tensors,

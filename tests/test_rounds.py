@@ -12,8 +12,8 @@ import pytest
 from fabricated_rounds import TestSet, claim_rows, fabricate_run
 
 from featherweight.baselines import TITLES
-from featherweight.comparison import compare_runs
 from featherweight.errors import UserError
+from featherweight.evaluation.comparison import compare_runs
 from featherweight.recipe import Recipe
 from featherweight.rounds import run_rounds
 from featherweight.run.folder import Run

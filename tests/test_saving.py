@@ -14,8 +14,8 @@ from featherweight.adapter.build import build_network
 from featherweight.adapter.storage import check_adapter, load_adapter, save_adapter
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
-from featherweight.classifier import Classifier
 from featherweight.errors import UserError
+from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 
 LABELS = ("fruit", "metal", "bird")

@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats import multitest
 
-from featherweight.evaluation.compare import holm, mcnemar_exact, what_would_show_it
-from featherweight.evaluation.pairs import compare_pairs
+from featherweight.evaluation.differences import compare_pairs
 from featherweight.evaluation.seeds import (
     errors_of_difference,
     mcnemar_over_seeds,
@@ -17,6 +16,7 @@ from featherweight.evaluation.seeds import (
     pooled_spread,
     spread,
 )
+from featherweight.evaluation.significance import holm, mcnemar_exact, what_would_show_it
 
 
 def right_or_wrong(rows, accuracy, seed, seeds=1, base=0, noise=0.03):

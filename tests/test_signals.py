@@ -99,7 +99,7 @@ def test_before_the_steps(cli: Cli, job: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_the_process_of_the_proof_is_not_left_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: Run
 ) -> None:
-    from featherweight import verification
+    from featherweight.verification import reload as verification
 
     begun: list[subprocess.Popen[str]] = []
 

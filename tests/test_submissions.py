@@ -15,11 +15,11 @@ import pytest
 from conftest import Cli
 from support_submissions import TEXTS, make_run, read_class_off
 
-from featherweight import predictions
 from featherweight.data.id_column import likely_id_columns
 from featherweight.data.sources import read_rows
 from featherweight.errors import UserError
-from featherweight.predictions import predict_file
+from featherweight.inference import output_files as predictions
+from featherweight.inference.output_files import predict_file
 from featherweight.recipe import DataRecipe
 from featherweight.run.folder import Run
 

@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from featherweight.classifier import Classifier
 from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
-from featherweight.predictions import predict_file, predict_texts
+from featherweight.inference.classifier import Classifier
+from featherweight.inference.output_files import predict_file, predict_texts
 from featherweight.run.folder import Run
 
 TEXTS = ["robin, crow and owl", "zinc silver", "apple pear plum cherry", "owl", "Größe — 東京 🦉", "zinc silver"]

@@ -105,7 +105,7 @@ def test_the_run_as_it_was_trained_holds_from_anywhere(finished_run: Run, cli: C
     "adapter/adapter_config.json", "adapter/tokenizer.json", "adapter/featherweight.json",
 ])  # fmt: skip
 def test_every_file_is_watched(run: Path, file: str) -> None:
-    from featherweight.claims import _files
+    from featherweight.verification.integrity import _files
 
     content = (run / file).read_bytes()
     (run / file).write_bytes(content[:-40] + bytes([content[-40] ^ 1]) + content[-39:])

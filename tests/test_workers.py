@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from featherweight.classifier import Classifier
+from featherweight.inference.classifier import Classifier
 from featherweight.model import predict as inference
 from featherweight.model.threads import Workers, shares, workers_for
 from featherweight.pipeline import train

@@ -15,7 +15,6 @@ import torch
 from featherweight_run import solve as train_as_shipped
 from measuring import Job, answer
 
-from featherweight import verification
 from featherweight.data.batches import sorted_batches
 from featherweight.model import engine
 from featherweight.model.lean import encoder as lean
@@ -24,6 +23,7 @@ from featherweight.model.lean import functions as lean_functions
 from featherweight.model.network import Network
 from featherweight.training import batch_order as order
 from featherweight.training import loop
+from featherweight.verification import reload as verification
 
 
 def without_lean_pass() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from measuring import Job, answer, device_memory, peak_memory_bytes, percentiles, read_rows, top_operations, versions
 
-from featherweight.classifier import Classifier, Prediction
+from featherweight.inference.classifier import Classifier, Prediction
 
 
 def solve(job: Job) -> dict[str, Any]:

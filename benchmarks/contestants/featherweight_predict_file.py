@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from measuring import Job, answer, peak_memory_bytes, versions
 
-from featherweight.predictions import predict_file
+from featherweight.inference.output_files import predict_file
 
 
 def solve(job: Job) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featherweight.budget.plan import plan
-    from featherweight.classifier import Classifier
-    from featherweight.comparison import compare_runs
     from featherweight.console import follow
     from featherweight.data.splits import load_splits
     from featherweight.errors import UserError
+    from featherweight.evaluation.comparison import compare_runs
+    from featherweight.inference.classifier import Classifier
+    from featherweight.inference.output_files import predict_file
     from featherweight.inspection import check
     from featherweight.pipeline import train
-    from featherweight.predictions import predict_file
     from featherweight.recipe import Recipe
     from featherweight.rounds import run_rounds
     from featherweight.run.folder import Run
@@ -48,16 +48,16 @@ __all__ = [
 ]
 
 _HOME = {
-    "Classifier": "featherweight.classifier",
+    "Classifier": "featherweight.inference.classifier",
     "Recipe": "featherweight.recipe",
     "Run": "featherweight.run.folder",
     "UserError": "featherweight.errors",
     "check": "featherweight.inspection",
-    "compare_runs": "featherweight.comparison",
+    "compare_runs": "featherweight.evaluation.comparison",
     "follow": "featherweight.console",
     "load_splits": "featherweight.data.splits",
     "plan": "featherweight.budget.plan",
-    "predict_file": "featherweight.predictions",
+    "predict_file": "featherweight.inference.output_files",
     "run_rounds": "featherweight.rounds",
     "show": "featherweight.showing",
     "train": "featherweight.pipeline",

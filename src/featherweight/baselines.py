@@ -265,7 +265,7 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
 
 def _judge(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> None:
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.judge import write_judgements
+    from featherweight.evaluation.results import write_judgements
 
     validation = splits.validation
     assert validation.labels is not None

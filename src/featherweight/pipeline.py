@@ -161,7 +161,7 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     from featherweight.evaluation.calibration import fit_temperature
     from featherweight.report.page import write_report
     from featherweight.report.plots import draw_plots
-    from featherweight.verification import verify_in_fresh_process
+    from featherweight.verification.reload import verify_in_fresh_process
 
     recipe, validation = prepared.recipe, prepared.splits.validation
     assert validation.labels is not None
@@ -190,7 +190,7 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
 
 
 def _judge(prepared: Prepared, folder: Path, state: LoopState, validation: np.ndarray, temperature: float) -> None:
-    from featherweight.judge import write_judgements
+    from featherweight.evaluation.results import write_judgements
 
     splits = prepared.splits
     judged = {"validation": (splits.validation, validation)}

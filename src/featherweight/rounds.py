@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from featherweight.backbone.resolve import lasting_name, resolve_backbone
 from featherweight.baselines import TITLES, is_complete, require_same_baselines, run_baseline
 from featherweight.budget.limit import require_within_budget
-from featherweight.comparison import Comparison, compare_runs
 from featherweight.data.fingerprints import changed_part, mark_of, marks_without_tokens
 from featherweight.data.splits import lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
-from featherweight.gathering import changed_keys
+from featherweight.evaluation.comparison import Comparison, compare_runs
+from featherweight.evaluation.run_groups import changed_keys
 from featherweight.kinds import list_of, require_path, require_whole
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import no_recipe

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.budget.weigh import Weight
-from featherweight.comparison import Comparison
 from featherweight.data.inspection import Inspection
 from featherweight.errors import UserError
+from featherweight.evaluation.comparison import Comparison
 from featherweight.inspection import inspection_lines
 from featherweight.kinds import described
 from featherweight.report.comparison_tables import Table, tables

@@ -95,9 +95,9 @@ def _read_rows(ending: str, data: bytes) -> None:
 
 def read_sample(data: bytes) -> None:
     """A contest's sample submission; the first byte says which ending it has, and how the labels were written."""
-    from featherweight.submission.matching import layout_like
-    from featherweight.submission.sample import read_sample
-    from featherweight.submission.trained_labels import TrainedLabels
+    from featherweight.inference.submission.matching import layout_like
+    from featherweight.inference.submission.sample import read_sample
+    from featherweight.inference.submission.trained_labels import TrainedLabels
 
     path = workplace() / ("sample.jsonl" if data[:1] > b"\x80" else "sample.csv")
     path.write_bytes(data[1:])

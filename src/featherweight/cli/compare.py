@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from featherweight.comparison import Comparison
+    from featherweight.evaluation.comparison import Comparison
 
 NAME = "compare"
 
@@ -20,7 +20,7 @@ def command(
     ] = None,
 ) -> None:
     """Compare finished runs on their test rows: which differences are real."""
-    from featherweight.comparison import compare_runs
+    from featherweight.evaluation.comparison import compare_runs
 
     comparison = compare_runs(runs)
     print_comparison(comparison)

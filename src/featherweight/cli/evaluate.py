@@ -42,7 +42,7 @@ def command(
 def _evaluation(run: str, data: str | None, labels: str | None) -> dict[str, Any]:
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.errors import UserError
-    from featherweight.judge import evaluate_on, evaluate_run
+    from featherweight.evaluation.results import evaluate_on, evaluate_run
     from featherweight.run.folder import Run
 
     if data is None and is_peft_folder(run):
@@ -52,6 +52,6 @@ def _evaluation(run: str, data: str | None, labels: str | None) -> dict[str, Any
     if data is None or not is_peft_folder(run):
         return evaluate_run(Run(run), data)
 
-    from featherweight.classifier import Classifier
+    from featherweight.inference.classifier import Classifier
 
     return evaluate_on(Classifier.load(run, labels=names), data)

@@ -68,7 +68,7 @@ def command(
     out = out or Path("submission.csv")
 
     from featherweight.console import follow_rows
-    from featherweight.predictions import predict_file
+    from featherweight.inference.output_files import predict_file
 
     names = label_names(labels)
     tell(notes_on(run, names))
@@ -98,7 +98,7 @@ def _show(run: str, texts: list[str], names: tuple[str, ...], **of_files: object
         raise UserError(f"{option} and --text exclude each other: --text prints its predictions and writes no file")
 
     from featherweight.cli.tables import plain_console, prediction_table
-    from featherweight.predictions import predict_texts
+    from featherweight.inference.output_files import predict_texts
 
     tell(notes_on(run, names))
     plain_console().print(prediction_table(texts, predict_texts(run, texts, labels=names)))

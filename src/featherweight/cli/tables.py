@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from featherweight.classifier import Prediction
+    from featherweight.inference.classifier import Prediction
 
 _MOST_CHARACTERS = 32  # of a text in a table
 _MOST_CLASSES = 6  # whose probabilities stand side by side on a terminal

@@ -9,7 +9,7 @@ import typer
 from featherweight.cli.arguments import RunArgument
 
 if TYPE_CHECKING:
-    from featherweight.claims import Check
+    from featherweight.verification.integrity import Check
 
 NAME = "verify"
 
@@ -19,7 +19,7 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print all checks as JSON.")] = False,
 ) -> None:
     """Look again at all that a finished run claims: files, count, history, predictions and figures."""
-    from featherweight.claims import holds, verdict, verify_run
+    from featherweight.verification.integrity import holds, verdict, verify_run
 
     checks = verify_run(run)
     if json_output:

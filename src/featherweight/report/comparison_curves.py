@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.comparison import Comparison, Round
+from featherweight.evaluation.comparison import Comparison, Round
 from featherweight.report.comparison_plots import DASHES, colour_of
 from featherweight.report.contents import Contents, read_contents
 from featherweight.report.curves import smooth

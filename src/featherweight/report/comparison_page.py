@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featherweight.comparison import Comparison
+from featherweight.evaluation.comparison import Comparison
 from featherweight.report.comparison_curves import curves, draw_curves
 from featherweight.report.comparison_plots import draw_differences, draw_frontier, draw_rounds, draw_shift
 from featherweight.report.comparison_tables import tables

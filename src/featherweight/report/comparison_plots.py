@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featherweight.comparison import Comparison, Round
-from featherweight.evaluation.pairs import Difference
+from featherweight.evaluation.comparison import Comparison, Round
+from featherweight.evaluation.differences import Difference
 from featherweight.report.comparison_tables import accuracy, percent
 from featherweight.report.style import (
     BLUE,

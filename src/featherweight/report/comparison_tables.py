@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from featherweight.comparison import Comparison, Round
+from featherweight.evaluation.comparison import Comparison, Round
 from featherweight.evaluation.metrics import wilson_interval
-from featherweight.gathering import SHIFT
+from featherweight.evaluation.run_groups import SHIFT
 from featherweight.recipe import ROLES, Recipe
 from featherweight.report.headline import duration, size
 

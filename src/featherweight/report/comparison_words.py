@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from featherweight.comparison import Comparison, Round, not_beaten
 from featherweight.data.spreadsheets import QUOTED, safe_cell
-from featherweight.evaluation.pairs import Difference
-from featherweight.gathering import listed
+from featherweight.evaluation.comparison import Comparison, Round, not_beaten
+from featherweight.evaluation.differences import Difference
+from featherweight.evaluation.run_groups import listed
 from featherweight.report.comparison_tables import (
     Table,
     lora_in_words,

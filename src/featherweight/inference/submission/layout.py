@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.errors import UserError, in_a_line
-from featherweight.submission.trained_labels import TrainedLabels
+from featherweight.inference.submission.trained_labels import TrainedLabels
 
 if TYPE_CHECKING:
     import numpy as np

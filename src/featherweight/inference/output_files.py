@@ -14,17 +14,17 @@ from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.data.spreadsheets import QUOTED, safe_columns
 from featherweight.data.texts import require_source, texts_of
 from featherweight.errors import UserError
+from featherweight.inference.submission.choices import Choices
 from featherweight.kinds import list_of, require_path
 from featherweight.run.folder import Run, disk_refusal, put_in_place
-from featherweight.submission.choices import Choices
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from featherweight.classifier import Prediction
     from featherweight.data.sources import Rows
+    from featherweight.inference.classifier import Prediction
+    from featherweight.inference.submission.submission import Submission
     from featherweight.recipe import DataRecipe
-    from featherweight.submission.submission import Submission
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 PIECE = 20_000
@@ -76,7 +76,7 @@ def predict_file(
     _check_safe(out, kaggle, safe)
     data = _data_of(run, labels)
 
-    from featherweight.submission.submission import plan_submission
+    from featherweight.inference.submission.submission import plan_submission
 
     submission = plan_submission(run, source, data, choices, labels, PIECE) if kaggle else None
     read = _reader(source, data, submission, id_column)
@@ -84,7 +84,7 @@ def predict_file(
     for line in submission.notes if submission else ():
         (note or _print_note)(line)
 
-    from featherweight.classifier import Classifier
+    from featherweight.inference.classifier import Classifier
 
     classifier = Classifier.load(run, labels=labels)
     with _whole_file(out, quoted=safe) as write:
@@ -122,7 +122,7 @@ def predict_texts(run: str | Path, texts: Iterable[str], *, labels: Sequence[str
     texts, labels = texts_of(texts, "predict_texts(run, ...)"), list_of(labels, "labels=...", "names of classes")
     _data_of(run, labels)
 
-    from featherweight.classifier import Classifier
+    from featherweight.inference.classifier import Classifier
 
     return Classifier.load(run, labels=labels).predict(texts)
 

@@ -14,9 +14,9 @@ from featherweight.budget.weigh import weigh
 from featherweight.environment import PACKAGES, describe_machine, versions
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.reevaluation import Check, guarded, reevaluate, undecided_rows
 from featherweight.run.folder import Run
 from featherweight.run.manifest import FILE, compare_with_manifest
+from featherweight.verification.reproduction import Check, guarded, reevaluate, undecided_rows
 
 __all__ = ["Check", "holds", "verdict", "verify_run"]
 

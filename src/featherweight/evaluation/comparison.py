@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.evaluation.pairs import Difference, compare_pairs
-from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
-from featherweight.gathering import (
+from featherweight.evaluation.differences import Difference, compare_pairs
+from featherweight.evaluation.run_groups import (
     SHIFT,
     common_split,
     correct_rows,
@@ -24,6 +23,7 @@ from featherweight.gathering import (
     require_each_once,
     uneven_shift_sets,
 )
+from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
 from featherweight.kinds import list_of
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from featherweight.data.label_column import are_whole
 from featherweight.errors import UserError, in_a_line, listed
-from featherweight.submission.layout import Layout
-from featherweight.submission.sample import Sample
-from featherweight.submission.trained_labels import TrainedLabels
+from featherweight.inference.submission.layout import Layout
+from featherweight.inference.submission.sample import Sample
+from featherweight.inference.submission.trained_labels import TrainedLabels
 
 _POSITIVE = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("neg", "pos"), ("negative", "positive"))
 """Pairs of classes of which everybody takes the second for the positive one."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
-from featherweight.classifier import Classifier
 from featherweight.data.encoding import encode
 from featherweight.data.fingerprints import trained_mark
 from featherweight.data.perturbations import is_perturbed
@@ -20,7 +19,8 @@ from featherweight.data.sources import BUILT_IN, Rows
 from featherweight.data.splits import load_part
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate
-from featherweight.judge import judge_rows, prediction_columns
+from featherweight.evaluation.results import judge_rows, prediction_columns
+from featherweight.inference.classifier import Classifier
 from featherweight.model.predict import predict_logits
 from featherweight.run.folder import Run
 

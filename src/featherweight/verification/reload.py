@@ -24,7 +24,7 @@ from featherweight.errors import FeatherweightError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from featherweight.classifier import Classifier
+    from featherweight.inference.classifier import Classifier
 
 _SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 _PEFT_TEXTS = 8  # as many show what is lost as all would, and PEFT computes in fp32, which is slow
@@ -39,7 +39,7 @@ def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, 
     with tempfile.TemporaryDirectory() as temporary:
         question = Path(temporary) / "question.json"
         question.write_text(json.dumps(question_of(texts, logits, precision)), "utf-8")
-        command = [sys.executable, "-P", "-m", "featherweight.verification", str(folder), str(question)]
+        command = [sys.executable, "-P", "-m", "featherweight.verification.reload", str(folder), str(question)]
         # It finds the packages where this process found them, and nothing that happens to lie in the working directory.
         place = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = subprocess.run(command, capture_output=True, text=True, env=place)
@@ -93,7 +93,7 @@ def require_passed(folder: Path, result: dict[str, Any]) -> None:
 def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
     import torch
 
-    from featherweight.classifier import Classifier
+    from featherweight.inference.classifier import Classifier
     from featherweight.model.rounding import largest_logit, rounding_tolerance
 
     torch.set_num_threads(question["threads"])

@@ -14,11 +14,11 @@ from featherweight.data.id_column import ROW, Find, IdColumn, choose_id_column, 
 from featherweight.data.readers.table import USUAL_TEXTS
 from featherweight.data.sources import Rows, column_pieces
 from featherweight.errors import UserError, in_a_line
-from featherweight.submission.choices import Choices
-from featherweight.submission.layout import Layout, notes_on_values, usual_layout
-from featherweight.submission.matching import layout_like
-from featherweight.submission.sample import Sample, read_sample
-from featherweight.submission.trained_labels import TrainedLabels, trained_labels
+from featherweight.inference.submission.choices import Choices
+from featherweight.inference.submission.layout import Layout, notes_on_values, usual_layout
+from featherweight.inference.submission.matching import layout_like
+from featherweight.inference.submission.sample import Sample, read_sample
+from featherweight.inference.submission.trained_labels import TrainedLabels, trained_labels
 
 if TYPE_CHECKING:
     from featherweight.data.readers.table import Table

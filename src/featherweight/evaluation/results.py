@@ -15,8 +15,8 @@ from featherweight.recipe import EvaluationRecipe
 from featherweight.run.folder import Run, put_in_place, write_json
 
 if TYPE_CHECKING:
-    from featherweight.classifier import Classifier
     from featherweight.data.sources import Rows
+    from featherweight.inference.classifier import Classifier
 
     Judged = tuple[Rows, np.ndarray]
     """Labelled rows and their logits, [rows, classes]."""
@@ -90,7 +90,7 @@ def evaluate_run(run: Run, data: str | None = None) -> dict[str, Any]:
     """
     if data is None:
         return run.evaluation
-    from featherweight.classifier import Classifier
+    from featherweight.inference.classifier import Classifier
 
     return evaluate_on(Classifier.load(run.folder, merge=False), data)
 

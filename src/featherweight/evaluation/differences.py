@@ -9,19 +9,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.evaluation.compare import (
-    difference_in_words,
-    holm,
-    p_in_words,
-    paired_bootstrap,
-    what_would_show_it,
-)
 from featherweight.evaluation.seeds import (
     SeedSpread,
     errors_of_difference,
     mcnemar_over_seeds,
     over_rows_and_seeds,
     pooled_spread,
+)
+from featherweight.evaluation.significance import (
+    difference_in_words,
+    holm,
+    p_in_words,
+    paired_bootstrap,
+    what_would_show_it,
 )
 
 ALPHA = 0.05

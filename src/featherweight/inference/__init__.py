@@ -1,0 +1,1 @@
+"""A trained classifier: texts to labels, and predictions to files."""

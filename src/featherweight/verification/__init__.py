@@ -1,0 +1,1 @@
+"""Checks that a finished run holds what it claims."""
