@@ -13,9 +13,9 @@ from publish import filled
 
 from featherweight.evaluation.significance import rows_needed
 from featherweight.recipe import Recipe
-from featherweight.report.comparison_tables import Table
-from featherweight.report.comparison_words import markdown_table
-from featherweight.report.headline import duration
+from featherweight.report.comparison.tables import Table
+from featherweight.report.comparison.words import markdown_table
+from featherweight.report.run.headline import duration
 from featherweight.weigh_in import weigh_recipe
 
 PAGE = "four-rounds.md"

@@ -31,8 +31,8 @@ PHASES = {
     "adapter": "featherweight.adapter.storage.save_adapter",
     "proof": "featherweight.verification.reload.verify_in_fresh_process",
     "last evaluation": "featherweight.pipeline._judge",
-    "pictures": "featherweight.report.plots.draw_plots",
-    "report": "featherweight.report.page.write_report",
+    "pictures": "featherweight.report.run.plots.draw_plots",
+    "report": "featherweight.report.run.page.write_report",
     "comparison": "featherweight.rounds.write_comparison",
 }
 """What a run goes through, and the function that does it."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.recipe import Recipe
-from featherweight.report.comparison_tables import Table, schedule_in_words
-from featherweight.report.comparison_words import markdown_table
+from featherweight.report.comparison.tables import Table, schedule_in_words
+from featherweight.report.comparison.words import markdown_table
 
 Record = dict[str, Any]
 

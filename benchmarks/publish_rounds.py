@@ -25,9 +25,9 @@ from featherweight.baselines import TITLES, is_complete
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, Round, compare_runs
 from featherweight.evaluation.run_groups import SHIFT
-from featherweight.report.comparison_page import write_comparison
-from featherweight.report.comparison_tables import Table, lora_in_words, schedule_in_words, tables
-from featherweight.report.comparison_words import headline
+from featherweight.report.comparison.page import write_comparison
+from featherweight.report.comparison.tables import Table, lora_in_words, schedule_in_words, tables
+from featherweight.report.comparison.words import headline
 from featherweight.run.folder import Run, read_json, write_whole
 
 PICTURES = ("rounds", "accuracy", "loss", "frontier", "shift")

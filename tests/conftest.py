@@ -161,7 +161,7 @@ def comparison(fabricated_folders: list[Path]) -> Any:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same proof without the start of a fresh process, and no pictures: seconds less a training."""
 
-    from featherweight.report import page, plots
+    from featherweight.report.run import page, plots
     from featherweight.verification import reload as verification
 
     monkeypatch.setattr(verification, "verify_in_fresh_process", verification.verify_in_this_process)

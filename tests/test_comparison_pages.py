@@ -11,10 +11,10 @@ from fabricated_rounds import TestSet, fabricate_rounds, fabricate_run
 
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.recipe import Recipe
-from featherweight.report.comparison_page import available, write_comparison
-from featherweight.report.comparison_plots import LABEL_GAP, pushed_apart
-from featherweight.report.comparison_tables import lora_in_words, schedule_in_words, tables
-from featherweight.report.comparison_words import headline, markdown
+from featherweight.report.comparison.page import available, write_comparison
+from featherweight.report.comparison.plots import LABEL_GAP, pushed_apart
+from featherweight.report.comparison.tables import lora_in_words, schedule_in_words, tables
+from featherweight.report.comparison.words import headline, markdown
 from featherweight.report.style import drawing
 
 

@@ -22,7 +22,7 @@ from featherweight.data.unlabelled import without_labels
 from featherweight.errors import UserError
 from featherweight.inspection import inspection_lines
 from featherweight.recipe import DataRecipe, Recipe
-from featherweight.report.page import write_report  # before the fixture puts another in its place
+from featherweight.report.run.page import write_report  # before the fixture puts another in its place
 from featherweight.run.folder import Run
 
 Rows = list[dict[str, Any]]

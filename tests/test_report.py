@@ -14,11 +14,11 @@ from fabricated import NEWS, evaluation, fabricate
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from featherweight.errors import UserError
-from featherweight.report.contents import read_contents
-from featherweight.report.page import write_report
-from featherweight.report.plots import available, draw_plots
+from featherweight.report.run.contents import read_contents
+from featherweight.report.run.page import write_report
+from featherweight.report.run.plots import available, draw_plots
+from featherweight.report.run.summary import draw_summary
 from featherweight.report.style import VARIABLES, drawing, shorten
-from featherweight.report.summary import draw_summary
 
 PICTURES = {
     "curves", "learning_rate", "confusion_matrix", "per_class", "reliability", "weigh_in", "shift", "summary"
@@ -274,8 +274,8 @@ def test_shortening_keeps_both_ends_and_one_line():
 def test_the_whole_report_takes_no_torch(run):
     code = (
         "import sys\n"
-        "from featherweight.report.page import write_report\n"
-        "from featherweight.report.plots import draw_plots\n"
+        "from featherweight.report.run.page import write_report\n"
+        "from featherweight.report.run.plots import draw_plots\n"
         "write_report(sys.argv[1]); draw_plots(sys.argv[1])\n"
         "loaded = {'torch', 'matplotlib.pyplot', 'transformers'} & set(sys.modules)\n"
         "assert not loaded, loaded"

@@ -20,8 +20,8 @@ from featherweight.data.spreadsheets import safe_cell
 from featherweight.errors import UserError, printable
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.recipe import Recipe
-from featherweight.report.comparison_page import write_comparison
-from featherweight.report.page import write_report
+from featherweight.report.comparison.page import write_comparison
+from featherweight.report.run.page import write_report
 from featherweight.run.folder import Run
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from IPython import display
 import featherweight
 from featherweight import Recipe, UserError, check, compare_runs, show, weigh
 from featherweight.evaluation.comparison import Comparison
-from featherweight.report.comparison_words import headline
+from featherweight.report.comparison.words import headline
 from featherweight.run.folder import Run
 
 PNG = b"\x89PNG"

@@ -10,8 +10,8 @@ from featherweight.adapter.peft.folder import PeftFolder, read_peft_folder
 from featherweight.adapter.peft.weigh import as_dict
 from featherweight.environment import describe_machine, versions
 from featherweight.errors import UserError
-from featherweight.report.contents import contents_of_peft
-from featherweight.report.page import write_page
+from featherweight.report.run.contents import contents_of_peft
+from featherweight.report.run.page import write_page
 
 
 def report_peft_folder(path: str | Path, out: Path, data: str | None = None, labels: Sequence[str] = ()) -> PeftFolder:

@@ -159,8 +159,8 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     """After the last step: temperature, saved adapter, evaluation, proof of the saved adapter, report."""
     from featherweight.adapter.storage import save_adapter
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.report.page import write_report
-    from featherweight.report.plots import draw_plots
+    from featherweight.report.run.page import write_report
+    from featherweight.report.run.plots import draw_plots
     from featherweight.verification.reload import verify_in_fresh_process
 
     recipe, validation = prepared.recipe, prepared.splits.validation

@@ -20,7 +20,7 @@ from featherweight.evaluation.run_groups import changed_keys
 from featherweight.kinds import list_of, require_path, require_whole
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import no_recipe
-from featherweight.report.comparison_page import write_comparison
+from featherweight.report.comparison.page import write_comparison
 from featherweight.run.folder import Run, require_writable
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.weigh_in import weigh_recipe

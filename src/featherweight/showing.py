@@ -12,8 +12,8 @@ from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison
 from featherweight.inspection import inspection_lines
 from featherweight.kinds import described
-from featherweight.report.comparison_tables import Table, tables
-from featherweight.report.comparison_words import headline, markdown_table, sections
+from featherweight.report.comparison.tables import Table, tables
+from featherweight.report.comparison.words import headline, markdown_table, sections
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def show(thing: Shown, *pictures: str) -> None:
 
 def run_pictures(run: Run) -> dict[str, Path]:
     """The PNG files of a run by their names. Raises UserError where the run has none yet."""
-    from featherweight.report.plots import draw_plots
+    from featherweight.report.run.plots import draw_plots
 
     found = {path.stem: path for path in (run.folder / "plots").glob("*.png")}
     return found or {path.stem: path for path in draw_plots(run.folder)}
@@ -63,7 +63,7 @@ def run_pictures(run: Run) -> dict[str, Path]:
 
 def comparison_pictures(comparison: Comparison, names: Iterable[str]) -> list[bytes]:
     """PNG data of a comparison's pictures. Raises UserError where there is no such picture."""
-    from featherweight.report.comparison_page import TITLES, available
+    from featherweight.report.comparison.page import TITLES, available
     from featherweight.report.style import drawing, png_data, title_above
 
     found = available(comparison)

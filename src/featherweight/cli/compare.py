@@ -28,7 +28,7 @@ def command(
         print("-o DIR writes this as a page, Markdown, CSV and pictures.")
         return
 
-    from featherweight.report.comparison_page import write_comparison
+    from featherweight.report.comparison.page import write_comparison
 
     print(f"Comparison: {write_comparison(comparison, out)[0]}")
 
@@ -38,8 +38,8 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.table import Table
 
     from featherweight.cli.tables import plain_console
-    from featherweight.report.comparison_tables import tables
-    from featherweight.report.comparison_words import headline, sections
+    from featherweight.report.comparison.tables import tables
+    from featherweight.report.comparison.words import headline, sections
 
     console = plain_console()
     if not console.is_terminal:

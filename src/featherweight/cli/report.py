@@ -25,8 +25,8 @@ def command(
         _report_peft(run, out, data, labels)
         return
     refuse_peft_options(run, out=out, data=data, labels=labels)
-    from featherweight.report.page import write_report
-    from featherweight.report.plots import draw_plots
+    from featherweight.report.run.page import write_report
+    from featherweight.report.run.plots import draw_plots
 
     pictures = draw_plots(run)
     print(f"Report: {write_report(run)}" + (f"\nPictures: {pictures[0].parent}" if pictures else ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from featherweight.report.contents import Contents
+from featherweight.report.run.contents import Contents
 
 
 class Fact(NamedTuple):

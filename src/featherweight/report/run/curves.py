@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.report.contents import Contents
+from featherweight.report.run.contents import Contents
 from featherweight.report.style import BLUE, ORANGE, legend_above, percent_tick
 
 if TYPE_CHECKING:

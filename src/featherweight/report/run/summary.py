@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from featherweight.report import headline
-from featherweight.report.bars import draw_per_class, draw_weigh_in, shown_classes
-from featherweight.report.confusion import draw_confusion
-from featherweight.report.contents import Contents
-from featherweight.report.curves import draw_accuracy, draw_loss
-from featherweight.report.reliability import draw_reliability
+from featherweight.report.run import headline
+from featherweight.report.run.bars import draw_per_class, draw_weigh_in, shown_classes
+from featherweight.report.run.confusion import draw_confusion
+from featherweight.report.run.contents import Contents
+from featherweight.report.run.curves import draw_accuracy, draw_loss
+from featherweight.report.run.reliability import draw_reliability
 from featherweight.report.style import INK, MUTED, shorten, title_above
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featherweight.report.bars import component_names, draw_per_class, draw_shift, draw_weigh_in, shown_classes
-from featherweight.report.confusion import draw_confusion, matrix_inches
-from featherweight.report.contents import Contents, read_contents
-from featherweight.report.curves import draw_accuracy, draw_learning_rate, draw_loss
-from featherweight.report.reliability import draw_reliability
+from featherweight.report.run.bars import component_names, draw_per_class, draw_shift, draw_weigh_in, shown_classes
+from featherweight.report.run.confusion import draw_confusion, matrix_inches
+from featherweight.report.run.contents import Contents, read_contents
+from featherweight.report.run.curves import draw_accuracy, draw_learning_rate, draw_loss
+from featherweight.report.run.reliability import draw_reliability
+from featherweight.report.run.summary import draw_summary
 from featherweight.report.style import drawing, new_figure, save_png, title_above
-from featherweight.report.summary import draw_summary
 from featherweight.run.manifest import renew_manifest
 
 if TYPE_CHECKING:

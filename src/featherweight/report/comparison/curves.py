@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.evaluation.comparison import Comparison, Round
-from featherweight.report.comparison_plots import DASHES, colour_of
-from featherweight.report.contents import Contents, read_contents
-from featherweight.report.curves import smooth
+from featherweight.report.comparison.plots import DASHES, colour_of
+from featherweight.report.run.contents import Contents, read_contents
+from featherweight.report.run.curves import smooth
 from featherweight.report.style import legend_above, percent_tick, shorten
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from featherweight.evaluation.comparison import Comparison, Round
 from featherweight.evaluation.metrics import wilson_interval
 from featherweight.evaluation.run_groups import SHIFT
 from featherweight.recipe import ROLES, Recipe
-from featherweight.report.headline import duration, size
+from featherweight.report.run.headline import duration, size
 
 NONE = "–"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featherweight.evaluation.comparison import Comparison
-from featherweight.report.comparison_curves import curves, draw_curves
-from featherweight.report.comparison_plots import draw_differences, draw_frontier, draw_rounds, draw_shift
-from featherweight.report.comparison_tables import tables
-from featherweight.report.comparison_words import (
+from featherweight.report.comparison.curves import curves, draw_curves
+from featherweight.report.comparison.plots import draw_differences, draw_frontier, draw_rounds, draw_shift
+from featherweight.report.comparison.tables import tables
+from featherweight.report.comparison.words import (
     METHOD,
     headline,
     markdown,

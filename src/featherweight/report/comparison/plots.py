@@ -9,7 +9,7 @@ import numpy as np
 
 from featherweight.evaluation.comparison import Comparison, Round
 from featherweight.evaluation.differences import Difference
-from featherweight.report.comparison_tables import accuracy, percent
+from featherweight.report.comparison.tables import accuracy, percent
 from featherweight.report.style import (
     BLUE,
     GREEN,

@@ -13,14 +13,14 @@ from featherweight.data.spreadsheets import QUOTED, safe_cell
 from featherweight.evaluation.comparison import Comparison, Round, not_beaten
 from featherweight.evaluation.differences import Difference
 from featherweight.evaluation.run_groups import listed
-from featherweight.report.comparison_tables import (
+from featherweight.report.comparison.tables import (
     Table,
     lora_in_words,
     percent,
     schedule_in_words,
     tables,
 )
-from featherweight.report.headline import duration
+from featherweight.report.run.headline import duration
 
 METHOD = (
     "Accuracy is the mean over the seeds, ± the standard deviation over them. The 95% interval of an accuracy is "
