@@ -87,8 +87,8 @@ def seconds_of_starts(recipe: Sequence[str], repeats: int, folder: Path) -> dict
 
 
 def _job(recipe: Recipe, folder: Path) -> Any:
-    from featherweight.pipeline import prepare
     from featherweight.training.loop import Job
+    from featherweight.workflows.train import prepare
 
     ready = prepare(recipe)
     folder.mkdir()

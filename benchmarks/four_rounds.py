@@ -16,7 +16,7 @@ from featherweight.recipe import Recipe
 from featherweight.report.comparison.tables import Table
 from featherweight.report.comparison.words import markdown_table
 from featherweight.report.run.headline import duration
-from featherweight.weigh_in import weigh_recipe
+from featherweight.workflows.weigh import weigh_recipe
 
 PAGE = "four-rounds.md"
 PUBLISHED = Path(__file__).parent / "published_rounds.json"

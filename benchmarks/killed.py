@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 PHASES = {
-    "preparation": "featherweight.pipeline.prepare",
-    "first files": "featherweight.pipeline._write_beginnings",
+    "preparation": "featherweight.workflows.train.prepare",
+    "first files": "featherweight.workflows.train._write_beginnings",
     "taking up a checkpoint": "featherweight.training.loop.load_checkpoint",
     "frozen layers' states": "featherweight.training.loop.keep_prefix",
     "step": "featherweight.training.loop._one_step",
@@ -30,10 +30,10 @@ PHASES = {
     "checkpoint": "featherweight.training.loop.save_checkpoint",
     "adapter": "featherweight.adapter.storage.save_adapter",
     "proof": "featherweight.verification.reload.verify_in_fresh_process",
-    "last evaluation": "featherweight.pipeline._judge",
+    "last evaluation": "featherweight.workflows.train._judge",
     "pictures": "featherweight.report.run.plots.draw_plots",
     "report": "featherweight.report.run.page.write_report",
-    "comparison": "featherweight.rounds.write_comparison",
+    "comparison": "featherweight.workflows.rounds.write_comparison",
 }
 """What a run goes through, and the function that does it."""
 MIDDLE = {"step": "step, between two batches", "checkpoint": "checkpoint, between its two files"}

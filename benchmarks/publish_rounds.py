@@ -21,7 +21,6 @@ from jobs import without_tracebacks
 from publish import RESULTS, made_on, recipe_without_paths, source_name
 from recording import save
 
-from featherweight.baselines import TITLES, is_complete
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, Round, compare_runs
 from featherweight.evaluation.run_groups import SHIFT
@@ -29,6 +28,7 @@ from featherweight.report.comparison.page import write_comparison
 from featherweight.report.comparison.tables import Table, lora_in_words, schedule_in_words, tables
 from featherweight.report.comparison.words import headline
 from featherweight.run.folder import Run, read_json, write_whole
+from featherweight.workflows.baselines import TITLES, is_complete
 
 PICTURES = ("rounds", "accuracy", "loss", "frontier", "shift")
 _KEPT = ("accuracy", "accuracy_interval", "macro_f1", "log_loss_scaled", "calibration_error_scaled", "rows")

@@ -34,8 +34,8 @@ from featherweight.errors import UserError
 from featherweight.evaluation.run_groups import correct_rows
 from featherweight.evaluation.significance import paired_bootstrap
 from featherweight.recipe import Recipe
-from featherweight.rounds import Planned, plan_rounds, train_planned
 from featherweight.run.folder import Run, write_json, write_whole
+from featherweight.workflows.rounds import Planned, plan_rounds, train_planned
 
 DIVERGED = "diverged.json"
 """In the folder of a trial whose loss stopped being a number: it is not tried again."""

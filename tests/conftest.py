@@ -133,7 +133,7 @@ def tiny_recipe(tiny_backbones: dict[str, Path], tiny_data: dict[str, Path]) -> 
 @pytest.fixture(scope="session")
 def finished_run(tiny_recipe: Any, tiny_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One whole run: trained, proven in a fresh process, judged and reported. Tests read it, or copy its folder."""
-    from featherweight.pipeline import train
+    from featherweight.workflows.train import train
 
     shift = {"shift": [str(tiny_data["shift"])]}
     training = {"checkpoint_steps": 4, "epochs": 4, "learning_rate": 0.05}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from fabricated_rounds import TestSet
 
-from featherweight.baselines import STRENGTHS, baseline_recipe, run_baseline
 from featherweight.errors import UserError
-from featherweight.rounds import run_rounds
+from featherweight.workflows.baselines import STRENGTHS, baseline_recipe, run_baseline
+from featherweight.workflows.rounds import run_rounds
 
 TEST = TestSet(80)
 
@@ -85,8 +85,8 @@ def test_the_probe_sees_the_frozen_backbones_mean_state(tiny_recipe: Any, tmp_pa
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    from featherweight.baselines import _frozen_features
     from featherweight.data.sources import Rows
+    from featherweight.workflows.baselines import _frozen_features
 
     recipe = tiny_recipe("mpnet")
     texts = ["apple pear number 3", "crow", "iron and copper and zinc"]

@@ -17,8 +17,8 @@ from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import load_splits
 from featherweight.evaluation.results import judge_rows
 from featherweight.inference.classifier import Classifier
-from featherweight.pipeline import prepare
 from featherweight.recipe import EvaluationRecipe, Recipe
+from featherweight.workflows.train import prepare
 
 LONG = "one crow and two robins saw seven owls and a heron near the river"
 

@@ -20,10 +20,10 @@ from featherweight.data.sources import source_of_test
 from featherweight.data.splits import Splits, lacking_test, load_part, load_splits
 from featherweight.data.unlabelled import without_labels
 from featherweight.errors import UserError
-from featherweight.inspection import inspection_lines
 from featherweight.recipe import DataRecipe, Recipe
 from featherweight.report.run.page import write_report  # before the fixture puts another in its place
 from featherweight.run.folder import Run
+from featherweight.workflows.check import inspection_lines
 
 Rows = list[dict[str, Any]]
 NEWS = [{"id": n, "keyword": "", "text": f"text {n}", "target": n % 2} for n in range(20)]

@@ -15,8 +15,8 @@ from featherweight import environment
 from featherweight.errors import UserError
 from featherweight.model import engine
 from featherweight.model.engine import Engine, choose_engine, settle
-from featherweight.pipeline import prepare
 from featherweight.training.loop import Job, fit
+from featherweight.workflows.train import prepare
 
 
 def test_bf16_is_taken_where_the_processor_has_it_and_it_proves_faster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
             raise Diverged("step 3: the loss or its gradient is not a number")
         return Run(claim_rows(fabricate_run(out, recipe, SKILLS[rate], test=TestSet(80), shift=False), recipe))
 
-    monkeypatch.setattr("featherweight.pipeline.train", train)
+    monkeypatch.setattr("featherweight.workflows.train.train", train)
     return recipes
 
 

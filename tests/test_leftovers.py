@@ -74,7 +74,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_model_is_loaded(
     def loading(recipe: Recipe) -> None:
         raise AssertionError("a model is loaded")
 
-    monkeypatch.setattr("featherweight.pipeline.prepare", loading)
+    monkeypatch.setattr("featherweight.workflows.train.prepare", loading)
     for verb in ("train", "rounds"):
         message = refused(cli, verb, job, "--out", "/proc/foo", naming="--out /proc/foo: the folder cannot be made")
         assert "name another" in message

@@ -19,8 +19,8 @@ from featherweight.model.lean import frozen_matrix as packing
 from featherweight.model.lean import functions as lean_functions
 from featherweight.model.lean.forward_only import ForwardLayer, drop_gradients, fold_adapter
 from featherweight.model.network import Network
-from featherweight.pipeline import train
 from featherweight.run.folder import Run
+from featherweight.workflows.train import train
 
 OTHERS = [
     {"lora": [{"roles": ALL_ROLES, "rank": 3}], "dora": True},

@@ -12,7 +12,7 @@ from featherweight.adapter.build import build_network
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.recipe import Recipe, built_in_recipes
 from featherweight.run.folder import free_folder
-from featherweight.weigh_in import weigh_recipe
+from featherweight.workflows.weigh import weigh_recipe
 
 
 def test_a_run_folder_bears_the_name_of_its_recipe(tmp_path: Path, monkeypatch: Any) -> None:

@@ -19,10 +19,10 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from featherweight.errors import UserError
 from featherweight.evaluation.results import evaluate_run
 from featherweight.inference.classifier import Classifier
-from featherweight.pipeline import most_memory, prepare, train
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, locked
 from featherweight.training.loop import Interrupted
+from featherweight.workflows.train import most_memory, prepare, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 
 from featherweight.data.sources import read_rows
 from featherweight.inference.classifier import Classifier
-from featherweight.pipeline import train
 from featherweight.recipe import DataRecipe, Recipe
+from featherweight.workflows.train import train
 
 TOKENIZER = Path(__file__).parents[2] / "shared" / "data" / "roberta-base-tokenizer"
 

@@ -12,10 +12,10 @@ import pytest
 from conftest import GOOD_ROWS, Cli, contents, refused
 
 from featherweight.errors import FeatherweightError
-from featherweight.pipeline import train
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, locked
 from featherweight.verification import reload as verification
+from featherweight.workflows.train import train
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -211,8 +211,8 @@ def test_a_run_that_stopped_early_needs_no_step_again(tiny_recipe: Any, tmp_path
 def test_a_process_that_was_slower_does_not_write_over_the_run(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from featherweight import pipeline
     from featherweight.errors import UserError
+    from featherweight.workflows import train as pipeline
 
     prepare = pipeline.prepare
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from fabricated_rounds import TestSet, claim_rows, fabricate_run
 
-from featherweight.baselines import TITLES
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.recipe import Recipe
-from featherweight.rounds import run_rounds
 from featherweight.run.folder import Run
+from featherweight.workflows.baselines import TITLES
+from featherweight.workflows.rounds import run_rounds
 
 TEST = TestSet(80)
 
@@ -33,7 +33,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]:
             out.rename(out.with_name("interrupted"))
         return Run(claim_rows(fabricate_run(out, recipe, 0.9, test=TEST), recipe))
 
-    monkeypatch.setattr("featherweight.pipeline.train", train)
+    monkeypatch.setattr("featherweight.workflows.train.train", train)
     return calls
 
 
@@ -147,7 +147,7 @@ def test_a_signal_says_how_to_go_on(recipes: list[Recipe], tmp_path: Path, monke
     def train(*_: Any, **__: Any) -> None:
         raise Interrupted("stopped after step 3; the same command with --resume goes on", 15)
 
-    monkeypatch.setattr("featherweight.pipeline.train", train)
+    monkeypatch.setattr("featherweight.workflows.train.train", train)
     with pytest.raises(Interrupted, match=r"seed-0; the same command goes on there") as stopped:
         run_rounds(recipes[:1], [0], tmp_path / "out")
     assert stopped.value.exit_code == 143
@@ -178,7 +178,7 @@ def test_a_signal_between_trainings_says_how_to_go_on(
 ) -> None:
     recipe, out = tmp_path / "narrow.toml", tmp_path / "out"
     recipe.write_text(recipes[0].to_toml(), "utf-8")
-    monkeypatch.setattr(f"featherweight.rounds.{where}", lambda *given: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(f"featherweight.workflows.rounds.{where}", lambda *given: os.kill(os.getpid(), signal.SIGTERM))
     answer = cli("rounds", recipe, "--seeds", "1", *more, "--out", out)
     assert answer.code == 143
     assert answer.err.endswith(f"featherweight: stopped; the same command goes on in {out}\n")
@@ -218,9 +218,9 @@ def test_rounds_with_baselines_from_end_to_end(
     page = (tmp_path / "out" / "comparison.html").read_text("utf-8")
     assert all(title in page for title in TITLES.values())
 
-    monkeypatch.setattr("featherweight.pipeline.train", None)  # whatever trains again fails
-    monkeypatch.setattr("featherweight.baselines._bag_of_words", None)
-    monkeypatch.setattr("featherweight.baselines._fine_tuned", None)
+    monkeypatch.setattr("featherweight.workflows.train.train", None)  # whatever trains again fails
+    monkeypatch.setattr("featherweight.workflows.baselines._bag_of_words", None)
+    monkeypatch.setattr("featherweight.workflows.baselines._fine_tuned", None)
     again = run_rounds([recipe], [0], tmp_path / "out", baselines=True)
     assert [one.figures for one in again.rounds] == [one.figures for one in comparison.rounds]
     everything = [run.folder for one in comparison.rounds for run in one.runs]

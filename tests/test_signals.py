@@ -86,12 +86,12 @@ def test_after_the_steps(
 @SIGNALS
 def test_before_the_steps(cli: Cli, job: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("featherweight.pipeline.prepare", signalling(number))
+        patch.setattr("featherweight.workflows.train.prepare", signalling(number))
         message = stopped(cli, job, code)
     assert message == "featherweight: stopped before the training began; the same command begins anew\n"
     assert not Path("run").exists()
     with monkeypatch.context() as patch:
-        patch.setattr("featherweight.pipeline._fit", signalling(number))
+        patch.setattr("featherweight.workflows.train._fit", signalling(number))
         assert "--resume --out run goes on" in stopped(cli, job, code)
     assert Path("run/recipe.toml").is_file()
 

@@ -20,7 +20,6 @@ from transformers import (
 )
 
 from featherweight.errors import UserError
-from featherweight.pipeline import prepare
 from featherweight.recipe import Recipe, TrainingRecipe
 from featherweight.run.folder import read_history
 from featherweight.training.batch_order import StepOrder
@@ -28,6 +27,7 @@ from featherweight.training.loop import Diverged, Interrupted, Job, LoopState, f
 from featherweight.training.loss import class_weights, summed_loss
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.signals import stop_on_signals
+from featherweight.workflows.train import prepare
 
 
 def job_for(recipe: Recipe, folder: Path, should_stop: Callable[[], int] = lambda: 0, listeners: Any = ()) -> Job:

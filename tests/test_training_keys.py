@@ -14,11 +14,11 @@ from test_training import job_for, tensors, trained
 from transformers import get_constant_schedule_with_warmup, get_scheduler
 
 from featherweight.adapter.storage import peft_name
-from featherweight.pipeline import prepare, train
 from featherweight.run.folder import read_history
 from featherweight.training import accelerator, loop
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.loop import fit
+from featherweight.workflows.train import prepare, train
 
 EPOCH = 48
 """Training rows of the tiny recipe."""
@@ -148,7 +148,7 @@ def test_a_tracker_receives_the_recipe_and_the_history(
     from accelerate import Accelerator
     from accelerate.tracking import GeneralTracker
 
-    from featherweight import pipeline
+    from featherweight.workflows import train as pipeline
 
     class Tracker(GeneralTracker):
         name, requires_logging_directory, tracker = "tensorboard", False, None

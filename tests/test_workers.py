@@ -13,7 +13,7 @@ import torch
 from featherweight.inference.classifier import Classifier
 from featherweight.model import predict as inference
 from featherweight.model.threads import Workers, shares, workers_for
-from featherweight.pipeline import train
+from featherweight.workflows.train import train
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, top_operations, versions
 
-from featherweight.pipeline import train
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.training import loop
+from featherweight.workflows.train import train
 
 
 class Enough(Exception):

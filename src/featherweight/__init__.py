@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from featherweight.evaluation.comparison import compare_runs
     from featherweight.inference.classifier import Classifier
     from featherweight.inference.output_files import predict_file
-    from featherweight.inspection import check
-    from featherweight.pipeline import train
     from featherweight.recipe import Recipe
-    from featherweight.rounds import run_rounds
     from featherweight.run.folder import Run
-    from featherweight.showing import show
-    from featherweight.weigh_in import weigh
+    from featherweight.workflows.check import check
+    from featherweight.workflows.rounds import run_rounds
+    from featherweight.workflows.show import show
+    from featherweight.workflows.train import train
+    from featherweight.workflows.weigh import weigh
 
 __version__ = "0.1.0"
 
@@ -52,16 +52,16 @@ _HOME = {
     "Recipe": "featherweight.recipe",
     "Run": "featherweight.run.folder",
     "UserError": "featherweight.errors",
-    "check": "featherweight.inspection",
+    "check": "featherweight.workflows.check",
     "compare_runs": "featherweight.evaluation.comparison",
     "follow": "featherweight.console",
     "load_splits": "featherweight.data.splits",
     "plan": "featherweight.budget.plan",
     "predict_file": "featherweight.inference.output_files",
-    "run_rounds": "featherweight.rounds",
-    "show": "featherweight.showing",
-    "train": "featherweight.pipeline",
-    "weigh": "featherweight.weigh_in",
+    "run_rounds": "featherweight.workflows.rounds",
+    "show": "featherweight.workflows.show",
+    "train": "featherweight.workflows.train",
+    "weigh": "featherweight.workflows.weigh",
 }
 
 

@@ -22,8 +22,8 @@ def command(
 ) -> None:
     """Look at data before training: columns, labels, empty and repeated texts, shared rows, token lengths."""
     from featherweight.cli.tables import plain_console
-    from featherweight.inspection import check, inspection_lines
     from featherweight.recipe import Recipe
+    from featherweight.workflows.check import check, inspection_lines
 
     settings = {
         "train": data,

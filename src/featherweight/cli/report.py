@@ -34,7 +34,7 @@ def command(
 
 def _report_peft(folder: str, out: Path | None, data: str | None, labels: str | None) -> None:
     from featherweight.errors import UserError
-    from featherweight.peft_report import report_peft_folder
+    from featherweight.workflows.peft_report import report_peft_folder
 
     if out is None:
         raise UserError(f"{folder}: is no run, and nothing is written into it; name the page by --out PAGE.html")

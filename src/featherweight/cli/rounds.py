@@ -38,7 +38,7 @@ def command(
 
     from featherweight.cli.compare import print_comparison
     from featherweight.console import announce
-    from featherweight.rounds import run_rounds
+    from featherweight.workflows.rounds import run_rounds
 
     with ExitStack() as bars:
 

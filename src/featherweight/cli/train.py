@@ -25,8 +25,8 @@ def command(
     from featherweight.console import announce, follow
     from featherweight.environment import is_first_process
     from featherweight.errors import UserError
-    from featherweight.pipeline import train
     from featherweight.run.folder import free_folder
+    from featherweight.workflows.train import train
 
     if out is None and os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("several processes need one run folder between them: name it by --out")

@@ -20,7 +20,7 @@ def command(
     """Count the trainable parameters of a recipe, or of a folder that PEFT saved, from shapes alone."""
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.budget.limit import require_within_budget
-    from featherweight.weigh_in import weigh_recipe
+    from featherweight.workflows.weigh import weigh_recipe
 
     if is_peft_folder(recipe):
         _weigh_peft(recipe, overrides, budget, json_output)

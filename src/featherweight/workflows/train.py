@@ -29,7 +29,7 @@ from featherweight.run.folder import FORMAT, Run, free_folder, locked, read_hist
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.run.manifest import remake_manifest, write_manifest
 from featherweight.training.signals import end_on_signals, stop_on_signals
-from featherweight.weigh_in import weigh_recipe
+from featherweight.workflows.weigh import weigh_recipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -10,11 +10,11 @@ from featherweight.budget.weigh import Weight
 from featherweight.data.inspection import Inspection
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison
-from featherweight.inspection import inspection_lines
 from featherweight.kinds import described
 from featherweight.report.comparison.tables import Table, tables
 from featherweight.report.comparison.words import headline, markdown_table, sections
 from featherweight.run.folder import Run
+from featherweight.workflows.check import inspection_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.backbone.resolve import lasting_name, resolve_backbone
-from featherweight.baselines import TITLES, is_complete, require_same_baselines, run_baseline
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.fingerprints import changed_part, mark_of, marks_without_tokens
 from featherweight.data.splits import lacking_test, load_splits
@@ -23,7 +22,8 @@ from featherweight.recipe.schema import no_recipe
 from featherweight.report.comparison.page import write_comparison
 from featherweight.run.folder import Run, require_writable
 from featherweight.run.manifest import FILE as MANIFEST
-from featherweight.weigh_in import weigh_recipe
+from featherweight.workflows.baselines import TITLES, is_complete, require_same_baselines, run_baseline
+from featherweight.workflows.weigh import weigh_recipe
 
 if TYPE_CHECKING:
     from featherweight.training.job import Listener
@@ -57,7 +57,7 @@ def run_rounds(
     """Train each recipe with each seed into ``out``/<recipe>/seed-<n>/, then write the comparison into ``out``.
 
     A run that is complete is not trained again, one that was interrupted goes on. With ``baselines`` those of
-    ``featherweight.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is told what
+    ``featherweight.workflows.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is told what
     happens next. Raises UserError, before any training, where a recipe is over its budget, two have one name, a folder
     holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other rows; Interrupted
     at a signal, and what a training raises, after which the same call goes on.
@@ -208,7 +208,7 @@ def _backbone_and_rows(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
 
 def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
     """Train one planned run, or go on with it. Raises what a training raises; what it left can be gone on with."""
-    from featherweight.pipeline import train
+    from featherweight.workflows.train import train
 
     forget_peak_memory()
     with _interruptible(run.folder):

@@ -1,0 +1,1 @@
+"""What a user asks for: one function a task, which joins the other folders."""
