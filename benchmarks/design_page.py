@@ -10,7 +10,7 @@ from figures import table
 from publish import filled
 
 from featherweight.errors import UserError
-from featherweight.run.folder import write_whole
+from featherweight.files import write_whole
 
 Record = dict[str, Any]
 ON = "-on-"

@@ -265,7 +265,7 @@ def _prove_here(folder: Path, texts: list[str], logits: Any, precision: str) -> 
 
 
 def _page_shortly(path: Path) -> None:
-    from featherweight.run.folder import write_whole
+    from featherweight.files import write_whole
 
     write_whole(path, "<html></html>\n")
 

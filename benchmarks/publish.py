@@ -16,8 +16,9 @@ from typing import Any
 from jobs import without_tracebacks
 
 from featherweight.errors import UserError
+from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe, built_in_recipes
-from featherweight.run.folder import Run, write_json, write_whole
+from featherweight.run.folder import Run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"

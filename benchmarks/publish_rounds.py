@@ -24,10 +24,11 @@ from recording import save
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, Round, compare_runs
 from featherweight.evaluation.run_groups import SHIFT
+from featherweight.files import write_whole
 from featherweight.report.comparison.page import write_comparison
 from featherweight.report.comparison.tables import Table, lora_in_words, schedule_in_words, tables
 from featherweight.report.comparison.words import headline
-from featherweight.run.folder import Run, read_json, write_whole
+from featherweight.run.folder import Run, read_json
 from featherweight.workflows.baselines import TITLES, is_complete
 
 PICTURES = ("rounds", "accuracy", "loss", "frontier", "shift")

@@ -33,8 +33,9 @@ from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.evaluation.run_groups import correct_rows
 from featherweight.evaluation.significance import paired_bootstrap
+from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe
-from featherweight.run.folder import Run, write_json, write_whole
+from featherweight.run.folder import Run
 from featherweight.workflows.rounds import Planned, plan_rounds, train_planned
 
 DIVERGED = "diverged.json"

@@ -17,7 +17,7 @@ import pytest
 from conftest import VERBS, Cli, refused, spoil
 from safetensors import SafetensorError
 
-from featherweight.run.folder import locked
+from featherweight.run.lock import locked
 
 
 def test_output_folder_that_is_taken(cli: Cli, job: Path, run: Path) -> None:

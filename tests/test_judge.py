@@ -10,8 +10,9 @@ import pytest
 from scipy.special import softmax
 
 from featherweight.data.sources import Rows
-from featherweight.evaluation.results import evaluate_on, judge_rows, prediction_columns
+from featherweight.evaluation.results import judge_rows, prediction_columns
 from featherweight.recipe import EvaluationRecipe, Recipe
+from featherweight.workflows.evaluate import evaluate_on
 
 NAMES = ("no", "yes")
 LOGITS = np.array([[4.0, 0.0], [0.0, 3.0], [0.0, 9.0], [5.0, 0.0]])

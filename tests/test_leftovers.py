@@ -10,7 +10,8 @@ from conftest import Cli, contents, refused
 
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import FILES, PICTURES, RECIPE, leftovers
-from featherweight.run.folder import Run, locked
+from featherweight.run.folder import Run
+from featherweight.run.lock import locked
 
 
 def belongings(folder: Path) -> dict[str, bytes | None]:

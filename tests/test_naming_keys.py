@@ -11,7 +11,7 @@ from conftest import Cli, save_tiny_backbone
 from featherweight.adapter.build import build_network
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.recipe import Recipe, built_in_recipes
-from featherweight.run.folder import free_folder
+from featherweight.run.lock import free_folder
 from featherweight.workflows.weigh import weigh_recipe
 
 

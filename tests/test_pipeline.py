@@ -17,11 +17,12 @@ from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
 from featherweight.errors import UserError
-from featherweight.evaluation.results import evaluate_run
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
-from featherweight.run.folder import Run, locked
+from featherweight.run.folder import Run
+from featherweight.run.lock import locked
 from featherweight.training.loop import Interrupted
+from featherweight.workflows.evaluate import evaluate_run
 from featherweight.workflows.train import most_memory, prepare, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")

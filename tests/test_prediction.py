@@ -277,7 +277,8 @@ def test_texts_are_classified_and_shown(cli: Cli, finished_run: Run) -> None:
 
 
 def test_of_many_classes_the_likeliest_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    from featherweight.cli.tables import plain_console, prediction_table
+    from featherweight.cli.tables import prediction_table
+    from featherweight.console import plain_console
     from featherweight.inference.classifier import Prediction
 
     shares = {f"class {number}": share for number, share in enumerate(np.linspace(0, 0.2, 11))}

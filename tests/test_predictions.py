@@ -17,10 +17,10 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from featherweight.errors import UserError
-from featherweight.evaluation.results import evaluate_run
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
 from featherweight.run.folder import Run
+from featherweight.workflows.evaluate import evaluate_run
 
 TEXTS = ["apple pear plum", 'robin, crow and "heron"', "zinc\tsilver", "owl"]
 LABELS = ("bird", "fruit", "metal")

@@ -13,7 +13,8 @@ from conftest import GOOD_ROWS, Cli, contents, refused
 
 from featherweight.errors import FeatherweightError
 from featherweight.recipe import Recipe
-from featherweight.run.folder import Run, locked
+from featherweight.run.folder import Run
+from featherweight.run.lock import locked
 from featherweight.verification import reload as verification
 from featherweight.workflows.train import train
 

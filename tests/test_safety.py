@@ -16,9 +16,9 @@ from conftest import Cli
 from fabricated import fabricate
 from fabricated_rounds import TestSet, fabricate_run
 
-from featherweight.data.spreadsheets import safe_cell
 from featherweight.errors import UserError, printable
 from featherweight.evaluation.comparison import compare_runs
+from featherweight.formatting import safe_cell
 from featherweight.recipe import Recipe
 from featherweight.report.comparison.page import write_comparison
 from featherweight.report.run.page import write_report

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 STATES = "states"
 CLEAR_STATES = "featherweight cache --clear"
@@ -53,25 +50,6 @@ def cache_folder() -> Path:
     return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "featherweight"
 
 
-def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let ``write`` fill a temporary sibling of ``path``, then rename it; after any failure ``path`` is as it was.
-
-    Creates the folder. Raises OSError where the disk refuses.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    import fcntl
-
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # tells a file in the making from what a killed process has left
-            write(file)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def cache_entries(kind: str) -> list[Entry]:
     """What the cache holds of ``kind``, a key of ``KINDS``: only what bears a name of its own making, and no links.
 
@@ -107,24 +85,6 @@ def is_left_over(part: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def size_in_words(size: int) -> str:
-    """A number of bytes as people say it: ``1.9 GB``, ``14.2 MB``, ``3 kB``."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB")):
-        if size >= unit:
-            return f"{size / unit:,.1f} {name}"
-    return f"{-(-size // 1000)} kB"
-
-
-def age_in_words(used: float) -> str:
-    """How long ago ``used`` (seconds since 1970) was: ``3 days ago``."""
-    seconds = max(0.0, time.time() - used)
-    for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= unit:
-            count = int(seconds // unit)
-            return f"{count:,} {name}{'s' if count > 1 else ''} ago"
-    return "just now"
 
 
 def _entry(path: Path) -> Entry:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.text import Text
+
+
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from featherweight.cli.tables import plain_console
 
 _SMOOTH = 0.95
 _QUIET_SECONDS = 10.0
@@ -150,3 +156,19 @@ class _RowLines:
             self._tenths, self._said = tenths, now
             rate = done / (now - self._begun)
             print(f"{self._what} {done:,}/{total:,}  {rate:,.0f} rows/s", file=sys.stderr, flush=True)
+
+
+def plain_console(*, soft_wrap: bool = False) -> Console:
+    """A console that prints paths and labels as they are: ``[b]`` is no mark-up and ``:x:`` no picture in them.
+
+    What could steer the terminal is shown as its escape.
+    """
+    from rich.console import Console
+
+    from featherweight.errors import printable
+
+    class Plain(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text), **options)
+
+    return Plain(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 LONGEST_LINE = 600
 """Letters of a line of a message; what a file may hold can be of any length."""
@@ -44,11 +43,6 @@ def printable(text: str) -> str:
 def in_a_line(text: str) -> str:
     """``text`` printable and on one line: a name that may hold anything, for the middle of a message."""
     return printable(text).replace("\n", "\\n")
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """The first ``most`` names, printable and on one line, with ", ..." where there are more."""
-    return in_a_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
 
 
 def _bearable(line: str) -> str:

@@ -19,9 +19,10 @@ from featherweight.backbone.folder import TensorHeader, read_header
 from featherweight.backbone.resolve import Backbone
 from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
+from featherweight.files import sync_folder
 from featherweight.model.network import Network
 from featherweight.recipe import Recipe
-from featherweight.run.folder import read_json, sync_folder
+from featherweight.run.folder import read_json
 
 FORMAT = 1
 """Version of the adapter folder's layout; a newer one is refused."""

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from featherweight.errors import UserError
-from featherweight.run.manifest import sha256_of
+from featherweight.files import sha256_of
 
 WEIGHTS = "model.safetensors"
 _SMALL = 64 << 20

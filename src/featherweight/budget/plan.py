@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from featherweight.argument_checks import described, require_whole
 from featherweight.backbone.describe import Architecture, Linear
 from featherweight.budget.weigh import bias_parameters, head_parameters
 from featherweight.errors import UserError
-from featherweight.kinds import described, require_whole
 from featherweight.recipe import ROLES, Recipe, Role
 
 Bias = Literal["none", "lora", "all"]

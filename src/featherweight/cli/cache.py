@@ -16,8 +16,9 @@ def command(
     clear: Annotated[bool, typer.Option("--clear", help="Remove that kind; all of it can be made again.")] = False,
 ) -> None:
     """Show what is kept between runs, and remove it."""
-    from featherweight.cache import KINDS, STATES, clear_cache, size_in_words
+    from featherweight.cache import KINDS, STATES, clear_cache
     from featherweight.errors import UserError
+    from featherweight.formatting import size_in_words
 
     if kind not in (None, "all", *KINDS):
         raise UserError(f"cache {kind}: no such kind; name {', '.join(KINDS)} or all")
@@ -31,8 +32,9 @@ def command(
 def _show(kinds: list[str]) -> None:
     from rich.table import Table
 
-    from featherweight.cache import KINDS, age_in_words, cache_entries, cache_folder, size_in_words
-    from featherweight.cli.tables import plain_console
+    from featherweight.cache import KINDS, cache_entries, cache_folder
+    from featherweight.console import plain_console
+    from featherweight.formatting import age_in_words, size_in_words
 
     table = Table("kind", "entries", "size", "last used", "what it is", box=None, pad_edge=False)
     for column in table.columns[1:3]:

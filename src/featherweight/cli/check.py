@@ -21,7 +21,7 @@ def command(
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts the tokens.")] = "minilm",
 ) -> None:
     """Look at data before training: columns, labels, empty and repeated texts, shared rows, token lengths."""
-    from featherweight.cli.tables import plain_console
+    from featherweight.console import plain_console
     from featherweight.recipe import Recipe
     from featherweight.workflows.check import check, inspection_lines
 

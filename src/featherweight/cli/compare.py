@@ -37,7 +37,7 @@ def print_comparison(comparison: Comparison) -> None:
     """The outcome, the tables and every pair in words."""
     from rich.table import Table
 
-    from featherweight.cli.tables import plain_console
+    from featherweight.console import plain_console
     from featherweight.report.comparison.tables import tables
     from featherweight.report.comparison.words import headline, sections
 

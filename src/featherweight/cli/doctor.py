@@ -14,7 +14,7 @@ def command() -> None:
 
     from featherweight.backbone.resolve import known_backbones
     from featherweight.cache import cache_folder
-    from featherweight.cli.tables import plain_console
+    from featherweight.console import plain_console
     from featherweight.environment import describe_machine, versions
     from featherweight.model.engine import choose_engine, processor_flags
 

@@ -27,7 +27,8 @@ def command(
         print(json.dumps(evaluation, indent=2, ensure_ascii=False))
         return
 
-    from featherweight.cli.tables import evaluation_lines, figures_line, per_class_table, plain_console
+    from featherweight.cli.tables import evaluation_lines, figures_line, per_class_table
+    from featherweight.console import plain_console
 
     console = plain_console()
     if data is None:
@@ -42,8 +43,8 @@ def command(
 def _evaluation(run: str, data: str | None, labels: str | None) -> dict[str, Any]:
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.errors import UserError
-    from featherweight.evaluation.results import evaluate_on, evaluate_run
     from featherweight.run.folder import Run
+    from featherweight.workflows.evaluate import evaluate_on, evaluate_run
 
     if data is None and is_peft_folder(run):
         raise UserError(f"{run}: PEFT saves no figures and no test set; name labelled rows by --data")

@@ -83,7 +83,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        from featherweight.run.folder import disk_refusal
+        from featherweight.files import disk_refusal
 
         if refusal := disk_refusal(error, Path()) or _path_refusal(error):
             _fail(str(refusal), 2)

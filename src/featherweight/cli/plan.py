@@ -24,8 +24,8 @@ def command(
     from featherweight.backbone.resolve import config_of
     from featherweight.budget.plan import plan
     from featherweight.errors import UserError
+    from featherweight.files import write_whole
     from featherweight.recipe import Recipe
-    from featherweight.run.folder import write_whole
 
     if (row is None) != (out is None):
         raise UserError("--row and --out go together: --row 1 --out my-recipe.toml")
@@ -49,7 +49,7 @@ def command(
 def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: ignore[no-untyped-def]
     from rich.table import Table
 
-    from featherweight.cli.tables import plain_console
+    from featherweight.console import plain_console
 
     console = plain_console()
     console.print(f"{backbone}, {labels} labels, budget {budget:,}", soft_wrap=True)

@@ -97,7 +97,8 @@ def _show(run: str, texts: list[str], names: tuple[str, ...], **of_files: object
         option = "FILE" if given == "file" else f"--{given}"
         raise UserError(f"{option} and --text exclude each other: --text prints its predictions and writes no file")
 
-    from featherweight.cli.tables import plain_console, prediction_table
+    from featherweight.cli.tables import prediction_table
+    from featherweight.console import plain_console
     from featherweight.inference.output_files import predict_texts
 
     tell(notes_on(run, names))

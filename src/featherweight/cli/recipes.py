@@ -21,7 +21,7 @@ def command(
 
     from rich.table import Table
 
-    from featherweight.cli.tables import plain_console
+    from featherweight.console import plain_console
 
     table = Table("recipe", "backbone", "data", "what it is", box=None, pad_edge=False)
     for built_in in built_in_recipes():

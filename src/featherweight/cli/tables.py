@@ -7,30 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from featherweight.inference.classifier import Prediction
 
 _MOST_CHARACTERS = 32  # of a text in a table
 _MOST_CLASSES = 6  # whose probabilities stand side by side on a terminal
-
-
-def plain_console(*, soft_wrap: bool = False) -> Console:
-    """A console that prints paths and labels as they are: ``[b]`` is no mark-up and ``:x:`` no picture in them.
-
-    What could steer the terminal is shown as its escape.
-    """
-    from rich.console import Console
-
-    from featherweight.errors import printable
-
-    class Plain(Console):
-        def render_str(self, text: str, **options: Any) -> Text:
-            return super().render_str(printable(text), **options)
-
-    return Plain(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:

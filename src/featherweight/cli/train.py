@@ -25,7 +25,7 @@ def command(
     from featherweight.console import announce, follow
     from featherweight.environment import is_first_process
     from featherweight.errors import UserError
-    from featherweight.run.folder import free_folder
+    from featherweight.run.lock import free_folder
     from featherweight.workflows.train import train
 
     if out is None and os.environ.get("WORLD_SIZE", "1") != "1":
@@ -41,7 +41,8 @@ def command(
 
 
 def _summarise(run) -> None:  # type: ignore[no-untyped-def]
-    from featherweight.cli.tables import evaluation_lines, plain_console
+    from featherweight.cli.tables import evaluation_lines
+    from featherweight.console import plain_console
 
     console = plain_console(soft_wrap=True)
     for line in evaluation_lines(run.evaluation):

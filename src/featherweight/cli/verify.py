@@ -36,7 +36,7 @@ def command(
 def _print(run: str, checks: list[Check], verdict: str) -> None:
     from rich.table import Table
 
-    from featherweight.cli.tables import plain_console
+    from featherweight.console import plain_console
 
     console = plain_console()
     if not console.is_terminal:

@@ -62,7 +62,7 @@ def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_outp
 def _print(name: str, backbone: str, weight, budget: bool = True) -> None:  # type: ignore[no-untyped-def]
     from rich.table import Table
 
-    from featherweight.cli.tables import plain_console
+    from featherweight.console import plain_console
 
     console = plain_console()
     table = Table("component", "parameters", box=None, pad_edge=False)

@@ -11,22 +11,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.cache import replace_file
 from featherweight.data.readers.columns import CHUNK
 from featherweight.data.sources import Rows
 from featherweight.data.token_file import TokenFile, write_tokens
 from featherweight.errors import UserError
+from featherweight.files import replace_file
 
 if TYPE_CHECKING:
-    from featherweight.training.prefix_cache.file import KeptStates
+    import torch
 
 _Kept = tuple[NDArray[np.int32] | TokenFile, NDArray[np.int64], int]  # tokens, offsets, cut rows
+
+
+class States(Protocol):
+    """What the frozen layers make of the texts, kept somewhere."""
+
+    def padded(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """States [b, t, hidden] of the texts at ``rows``, padded with zeros to the longest of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +50,7 @@ class Encoded:
     """How many texts were longer than the greatest length, and were cut."""
     fingerprint: str
     """SHA-256 over the texts, the tokenizer and the greatest length."""
-    states: KeptStates | None = None
+    states: States | None = None
     """What the frozen layers make of the texts, where that is kept."""
 
     @cached_property

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.readers.table import is_blank
-from featherweight.errors import UserError, listed
+from featherweight.errors import UserError
+from featherweight.formatting import listed
 
 if TYPE_CHECKING:
     import numpy as np

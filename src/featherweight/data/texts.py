@@ -7,8 +7,8 @@ from numbers import Real
 from os import PathLike, fspath
 from typing import Any
 
+from featherweight.argument_checks import column_of, described, is_iterable, is_table, is_unordered, items_of, name_of
 from featherweight.errors import UserError
-from featherweight.kinds import column_of, described, is_iterable, is_table, is_unordered, items_of, name_of
 
 _MISSING = ("MaskedConstant", "NAType", "NaTType")
 """Types whose only value says that there is none: NumPy's and pandas'."""

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from featherweight.cache import is_left_over, replace_file
+from featherweight.cache import is_left_over
 from featherweight.data.readers.columns import read_at
+from featherweight.files import replace_file
 
 _BLOCK = 2**20  # bytes that the checksum takes at a time
 

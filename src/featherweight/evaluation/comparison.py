@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.argument_checks import list_of
 from featherweight.evaluation.differences import Difference, compare_pairs
 from featherweight.evaluation.run_groups import (
     SHIFT,
@@ -24,7 +25,6 @@ from featherweight.evaluation.run_groups import (
     uneven_shift_sets,
 )
 from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
-from featherweight.kinds import list_of
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 

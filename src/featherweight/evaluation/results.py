@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate, surest_mistakes
+from featherweight.files import put_in_place, write_json
 from featherweight.recipe import EvaluationRecipe
-from featherweight.run.folder import Run, put_in_place, write_json
 
 if TYPE_CHECKING:
     from featherweight.data.sources import Rows
-    from featherweight.inference.classifier import Classifier
 
     Judged = tuple[Rows, np.ndarray]
     """Labelled rows and their logits, [rows, classes]."""
@@ -81,30 +79,3 @@ def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:
         put_in_place(part, path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def evaluate_run(run: Run, data: str | None = None) -> dict[str, Any]:
-    """Figures of a finished run: as written at its end, or freshly computed on the labelled set ``data``.
-
-    Raises UserError where the run is unfinished or the set does not fit its labels.
-    """
-    if data is None:
-        return run.evaluation
-    from featherweight.inference.classifier import Classifier
-
-    return evaluate_on(Classifier.load(run.folder, merge=False), data)
-
-
-def evaluate_on(classifier: Classifier, data: str) -> dict[str, Any]:
-    """Figures of a loaded classifier on the labelled set ``data``, read as its recipe says.
-
-    Raises UserError where the set cannot be read or does not fit its labels.
-    """
-    from featherweight.data.unlabelled import read_labelled
-
-    recipe = classifier.recipe
-    remedy = "there is nothing to judge by: classify it with featherweight predict"
-    rows = read_labelled(data, recipe.data, "test", classifier.labels, remedy)
-    if not rows.texts:
-        raise UserError(f"{data}: no rows to evaluate")
-    return judge_rows(rows, classifier.logits(rows.texts), classifier.temperature, recipe.evaluation)

@@ -12,6 +12,7 @@ import numpy as np
 from featherweight.adapter.build import build_network
 from featherweight.adapter.peft.folder import base_at_hand, is_peft_folder, read_peft_folder
 from featherweight.adapter.storage import check_adapter, load_adapter, read_description
+from featherweight.argument_checks import described, list_of, require_path
 from featherweight.backbone.folder import has_tokenizer
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
@@ -19,7 +20,6 @@ from featherweight.data.batches import encode
 from featherweight.data.sources import Rows
 from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
-from featherweight.kinds import described, list_of, require_path
 from featherweight.model.engine import Engine, choose_engine, settle
 from featherweight.model.lean.forward_only import drop_gradients, fold_adapter
 from featherweight.model.network import Network

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
-from featherweight.data.spreadsheets import QUOTED, safe_columns
+from featherweight.argument_checks import list_of, require_path
 from featherweight.data.texts import require_source, texts_of
 from featherweight.errors import UserError
+from featherweight.files import disk_refusal, put_in_place
+from featherweight.formatting import QUOTED, safe_columns
 from featherweight.inference.submission.choices import Choices
-from featherweight.kinds import list_of, require_path
-from featherweight.run.folder import Run, disk_refusal, put_in_place
+from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
     import numpy as np

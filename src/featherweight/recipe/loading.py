@@ -21,7 +21,7 @@ _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 def built_in_recipes() -> dict[str, str]:
     """Names of the recipes that ship with the package, each with its TOML text."""
-    folder = resources.files("featherweight") / "recipes"
+    folder = resources.files("featherweight.recipe") / "builtin"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     return {f.name.removesuffix(".toml"): f.read_text("utf-8") for f in files}
 

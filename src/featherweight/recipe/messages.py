@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from featherweight.argument_checks import described, is_table, saving
 from featherweight.errors import UserError
-from featherweight.kinds import described, is_table, saving
 
 # Wording by pydantic's error type; {names} are the limits that the error carries.
 _WORDING = {

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from featherweight.argument_checks import described
 from featherweight.errors import UserError
-from featherweight.kinds import described
 from featherweight.recipe.messages import section_at
 
 _DEEPEST = 8

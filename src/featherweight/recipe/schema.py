@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import tomli_w
 from pydantic import BeforeValidator, Field, ValidationError
 
+from featherweight.argument_checks import described, is_table, list_of, saving
 from featherweight.errors import UserError
-from featherweight.kinds import described, is_table, list_of, saving
 from featherweight.recipe.fields import Section, Whole
 from featherweight.recipe.given import is_data_file, naming
 from featherweight.recipe.messages import refuse

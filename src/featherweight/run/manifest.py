@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featherweight.errors import UserError
-from featherweight.run.folder import read_json, write_json
+from featherweight.files import sha256_of, write_json
+from featherweight.run.folder import read_json
 
 FILE = "manifest.json"
 FORMAT = 1
@@ -25,12 +26,6 @@ class Comparison:
     added: tuple[str, ...]
     out_of_reach: tuple[str, ...]
     """Links into the backbone's own folder, where that is not on this machine."""
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(folder: Path) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from featherweight.errors import UserError
-from featherweight.run.folder import sync_folder
+from featherweight.files import sync_folder
 
 _STATE, _TENSORS, _KEPT = "state.json", "tensors.safetensors", 2
 _DAMAGE = (OSError, ValueError, RecursionError, SafetensorError)

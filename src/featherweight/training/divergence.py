@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.sources import Rows
 from featherweight.errors import FeatherweightError
-from featherweight.run.folder import write_json
+from featherweight.files import write_json
 
 FILE = "diverged.json"
 MOST_SKIPPED = 20

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from featherweight.run.folder import write_whole
+from featherweight.files import write_whole
 
 
 class History:

@@ -24,8 +24,10 @@ from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, forget_peak_memory, peak_memory_bytes, versions
 from featherweight.errors import UserError
+from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe
-from featherweight.run.folder import FORMAT, Run, locked, write_json, write_whole
+from featherweight.run.folder import FORMAT, Run
+from featherweight.run.lock import locked
 
 if TYPE_CHECKING:
     from featherweight.model.engine import Engine

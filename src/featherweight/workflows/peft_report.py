@@ -26,8 +26,8 @@ def report_peft_folder(path: str | Path, out: Path, data: str | None = None, lab
         raise UserError(f"--out {out}: exists; name a new file, or remove that one")
     found = read_peft_folder(path, labels)
 
-    from featherweight.evaluation.results import evaluate_on
     from featherweight.inference.classifier import Classifier
+    from featherweight.workflows.evaluate import evaluate_on
 
     classifier = Classifier.load(path, labels=labels)
     evaluation = {"test": evaluate_on(classifier, data)} if data is not None else {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.argument_checks import list_of, require_path, require_whole
 from featherweight.backbone.resolve import lasting_name, resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.fingerprints import changed_part, mark_of, marks_without_tokens
@@ -16,11 +17,11 @@ from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, compare_runs
 from featherweight.evaluation.run_groups import changed_keys
-from featherweight.kinds import list_of, require_path, require_whole
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import no_recipe
 from featherweight.report.comparison.page import write_comparison
-from featherweight.run.folder import Run, require_writable
+from featherweight.run.folder import Run
+from featherweight.run.lock import require_writable
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.workflows.baselines import TITLES, is_complete, require_same_baselines, run_baseline
 from featherweight.workflows.weigh import weigh_recipe
@@ -56,11 +57,11 @@ def run_rounds(
 ) -> Comparison:
     """Train each recipe with each seed into ``out``/<recipe>/seed-<n>/, then write the comparison into ``out``.
 
-    A run that is complete is not trained again, one that was interrupted goes on. With ``baselines`` those of
-    ``featherweight.workflows.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is told what
-    happens next. Raises UserError, before any training, where a recipe is over its budget, two have one name, a folder
-    holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other rows; Interrupted
-    at a signal, and what a training raises, after which the same call goes on.
+    A run that is complete is not trained again, one that was interrupted is resumed. With ``baselines`` those of
+    ``featherweight.workflows.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is
+    told what happens next. Raises UserError, before any training, where a recipe is over its budget, two have one
+    name, a folder holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other
+    rows; Interrupted at a signal, and what a training raises, after which the same call goes on.
     """
     recipes = list_of(recipes, "run_rounds(..., seeds, out)", "recipes", one=Recipe)
     for recipe in recipes:

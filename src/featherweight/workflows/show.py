@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.argument_checks import described
 from featherweight.budget.weigh import Weight
 from featherweight.data.inspection import Inspection
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison
-from featherweight.kinds import described
 from featherweight.report.comparison.tables import Table, tables
 from featherweight.report.comparison.words import headline, markdown_table, sections
 from featherweight.run.folder import Run

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.argument_checks import list_of, require_path
 from featherweight.backbone.resolve import Backbone, lasting_name, most_tokens, resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.budget.weigh import Weight
@@ -22,10 +23,11 @@ from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, is_first_process, peak_memory_bytes, versions
 from featherweight.errors import FeatherweightError, UserError
-from featherweight.kinds import list_of, require_path
+from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
-from featherweight.run.folder import FORMAT, Run, free_folder, locked, read_history, write_json, write_whole
+from featherweight.run.folder import FORMAT, Run, read_history
+from featherweight.run.lock import free_folder, locked
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.run.manifest import remake_manifest, write_manifest
 from featherweight.training.signals import end_on_signals, stop_on_signals

@@ -10,7 +10,8 @@ from itertools import islice, repeat
 from typing import Any
 
 from featherweight.data.readers.columns import CHUNK, ColumnBuilder, stored
-from featherweight.errors import UserError, listed
+from featherweight.errors import UserError
+from featherweight.formatting import listed
 from featherweight.recipe import DataRecipe
 
 USUAL_TEXTS = ("text", "title", "description")

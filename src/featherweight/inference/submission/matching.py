@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from featherweight.data.label_column import are_whole
-from featherweight.errors import UserError, in_a_line, listed
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
 from featherweight.inference.submission.layout import Layout
 from featherweight.inference.submission.sample import Sample
 from featherweight.inference.submission.trained_labels import TrainedLabels

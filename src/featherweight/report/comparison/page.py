@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featherweight.evaluation.comparison import Comparison
+from featherweight.files import write_whole
 from featherweight.report.comparison.curves import curves, draw_curves
 from featherweight.report.comparison.plots import draw_differences, draw_frontier, draw_rounds, draw_shift
 from featherweight.report.comparison.tables import tables
@@ -21,7 +22,6 @@ from featherweight.report.comparison.words import (
     sections,
 )
 from featherweight.report.style import drawing, new_figure, save_png, title_above, to_svg
-from featherweight.run.folder import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from featherweight.data.spreadsheets import QUOTED, safe_cell
 from featherweight.evaluation.comparison import Comparison, Round, not_beaten
 from featherweight.evaluation.differences import Difference
 from featherweight.evaluation.run_groups import listed
+from featherweight.formatting import QUOTED, safe_cell
 from featherweight.report.comparison.tables import (
     Table,
     lora_in_words,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from featherweight.files import write_whole
 from featherweight.report.run import headline
 from featherweight.report.run.bars import MOST_CLASSES
 from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import TITLES, available
 from featherweight.report.style import drawing, to_svg
-from featherweight.run.folder import write_whole
 from featherweight.run.manifest import renew_manifest
 
 LONGEST_TEXT = 600

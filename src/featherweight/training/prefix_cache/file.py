@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.cache import is_left_over, replace_file
+from featherweight.cache import is_left_over
+from featherweight.files import replace_file
 
 if TYPE_CHECKING:
     import torch

@@ -14,9 +14,10 @@ import numpy as np
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
 
-from featherweight.cache import CLEAR_STATES, STATES, cache_folder, size_in_words
+from featherweight.cache import CLEAR_STATES, STATES, cache_folder
 from featherweight.data.batches import sorted_batches
 from featherweight.errors import UserError
+from featherweight.formatting import size_in_words
 from featherweight.model.predict import prediction_batches
 from featherweight.training.job import Job
 from featherweight.training.prefix_cache.file import (

@@ -1,0 +1,121 @@
+"""A run folder is claimed: it is free or holds the run to resume, one process writes in it, and it is left clean."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from featherweight.errors import UserError
+from featherweight.files import disk_refusal
+from featherweight.recipe import Recipe
+from featherweight.run.cleanup import leftovers, remove, remove_beginnings
+from featherweight.run.folder import Run
+
+
+def free_folder(recipe: Recipe, out: str | Path | None, *, resume: bool) -> Path:
+    """The folder for a new run: ``out``, or the next free ``runs/<name>``. Raises UserError where ``out`` is taken."""
+    if out is None:
+        candidates = (Path("runs") / (recipe.name + suffix) for suffix in _suffixes())
+        folder = next(path for path in candidates if resume or not path.exists())
+        require_writable(folder)
+        return folder
+    folder = Path(out)
+    if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
+        raise UserError(f"--out {folder}: {file} is no folder; name another")
+    holds_run = (folder / "recipe.toml").exists()
+    if holds_run and not resume:
+        raise UserError(f"--out {folder}: holds another run; name a new folder, or go on with that run by --resume")
+    if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *leftovers(folder)}:
+        raise UserError(f"--out {folder}: is not empty and holds no run; name a new folder")
+    if not (holds_run and Run(folder).complete):
+        require_writable(folder)
+    return folder
+
+
+def require_writable(folder: Path) -> None:
+    """Raise UserError where nothing can be written in ``folder``, or it cannot be made; it is left as it is.
+
+    Tried, not asked: permissions say little to an administrator, on a read-only disk, or in /proc.
+    """
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        # What has no name, or none for long, is in nobody's way.
+        tempfile.TemporaryFile(dir=place).close() if place == folder else Path(tempfile.mkdtemp(dir=place)).rmdir()
+    except OSError as error:
+        what = "nothing can be written there" if place == folder else "the folder cannot be made"
+        raise UserError(f"--out {folder}: {what}: {error.strerror}; name another") from None
+
+
+def _suffixes() -> Iterator[str]:
+    yield ""
+    number = 2
+    while True:
+        yield f"-{number}"
+        number += 1
+
+
+@contextmanager
+def locked(folder: Path | None) -> Iterator[None]:
+    """Hold the run folder (where one is given) for this process; UserError where another process trains in it.
+
+    The folder is made where there is none, and taken away again where nothing came to be in it.
+    """
+    if folder is None:
+        yield
+        return
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    with _lock(folder):
+        try:
+            with _swept(folder):
+                yield
+        finally:
+            (folder / ".lock").unlink(missing_ok=True)
+            with suppress(OSError):  # not empty, as a rule
+                for place in made:
+                    place.rmdir()
+
+
+def _lock(folder: Path) -> IO[str]:
+    """The open lock file, held by this process; the system lets go of it when the process ends, however it ends."""
+    import fcntl
+
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise UserError(f"{folder}: another process is training in this run folder") from None
+        # Whoever held the folder until now may have removed the file between the two lines above: it guards nothing.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), (folder / ".lock").stat()):
+                return file
+        file.close()
+
+
+@contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """Leave nothing half-written of a killed process, of bad input or a full disk; nothing at all of no training."""
+    new = False
+    try:
+        remove(leftovers(folder))
+        new = set(folder.iterdir()) == {folder / ".lock"}  # where anything else lies, not all is this process's own
+        yield
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            remove(leftovers(folder))
+        raise
+    except Exception as error:
+        refusal = error if isinstance(error, UserError) else disk_refusal(error, folder)
+        if refusal is None:
+            raise
+        trained = (folder / "adapter").exists() or any(folder.glob("checkpoint/step-*"))
+        with suppress(OSError):  # a folder closed to writing keeps what it has
+            # The lock goes last of all, after this: somebody else may hold another by then.
+            remove_beginnings(folder) if new and not trained else remove(leftovers(folder))
+        raise refusal from error
