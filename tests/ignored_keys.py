@@ -1,4 +1,4 @@
-"""Ignore the keys of a recipe one at a time, and see that the test which recipe_keys.py names for each one fails.
+"""Ignore the keys of a recipe one at a time, and see that the test fails that is named for each of them.
 
     python tests/ignored_keys.py [KEY ...]
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from recipe_keys import KEYS
+from support.recipe_keys import KEYS
 
 from featherweight.recipe import Recipe
 from featherweight.recipe.fields import Section

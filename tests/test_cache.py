@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Cli
-from test_prefix import kept_files
+from support.commands import Cli
+from support.prefix_caches import kept_files
 
 from featherweight.data.batches import Encoded
 from featherweight.training.prefix_cache.file import open_states, write_states

@@ -27,7 +27,7 @@ def rounding_tolerance(architecture: Architecture, precision: str) -> float:
 
     with n the widest input of a linear layer, and u the rounding unit of ``precision`` (fp32, bf16, fp16). In units of
     the last place of the largest logit these are, in fp32, 244 for MiniLM and 480 for a base-size encoder. What was
-    measured (``tests/test_rounding.py``) stays below a tenth of that; a lost adapter or head is far beyond it.
+    measured (``tests/model/test_rounding.py``) stays below a tenth of that; a lost adapter or head is far beyond it.
     """
     widest = max([architecture.hidden, *(linear.inputs for linear in architecture.linears)])
     products = _PRODUCTS_OF_A_LAYER * architecture.layers + _OTHER_PRODUCTS

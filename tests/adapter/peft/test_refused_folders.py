@@ -1,0 +1,175 @@
+"""Folders that are no whole LoRA classifier: refused with the reason, before anything large is allocated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from support.commands import Cli, refused
+from support.peft_adapters import LABELS, VARIANTS, WEIGHTS, save_by_hand, set_keys
+
+from featherweight.adapter.peft.folder import read_peft_folder
+from featherweight.errors import UserError
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="session")
+def sound(tiny_backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound folder: RoBERTa with LoRA on query and value, and all biases."""
+    folder = tmp_path_factory.mktemp("peft") / "sound"
+    save_by_hand(folder, tiny_backbones["roberta"], **VARIANTS["roberta"][1])
+    return folder
+
+
+@pytest.fixture
+def spoilt(sound: Path, cli: Cli) -> Path:
+    """A copy of it in the working directory, to be spoilt."""
+    shutil.copytree(sound, "saved")
+    return Path("saved")
+
+
+def without(*parts: str) -> Callable[[Path], None]:
+    """Take the tensors whose names hold one of ``parts`` out of the file."""
+
+    def spoil(folder: Path) -> None:
+        tensors = load_file(folder / WEIGHTS)
+        save_file({n: t for n, t in tensors.items() if not any(part in n for part in parts)}, folder / WEIGHTS)
+
+    return spoil
+
+
+def changed(part: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    """Change the tensors whose names hold ``part``."""
+
+    def spoil(folder: Path) -> None:
+        tensors = {n: change(t) if part in n else t for n, t in load_file(folder / WEIGHTS).items()}
+        save_file({n: np.ascontiguousarray(t) for n, t in tensors.items()}, folder / WEIGHTS)
+
+    return spoil
+
+
+def more(name: str, shape: tuple[int, ...]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        save_file({**load_file(folder / WEIGHTS), name: np.ones(shape, np.float32)}, folder / WEIGHTS)
+
+    return spoil
+
+
+def settings(**changes: Any) -> Callable[[Path], None]:
+    return lambda folder: set_keys(folder / "adapter_config.json", **changes)
+
+
+def base_config(**changes: Any) -> Callable[[Path], None]:
+    """Let the folder name a copy of its base with another config.json."""
+
+    def spoil(folder: Path) -> None:
+        place = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+        shutil.copytree(place, "base")
+        set_keys(Path("base/config.json"), **changes)
+        set_keys(folder / "adapter_config.json", base_model_name_or_path="base")
+
+    return spoil
+
+
+def huge(folder: Path) -> None:
+    """A hole of two terabytes on the disk, that a header calls one tensor of the adapter."""
+    name, shape = "base_model.model.roberta.encoder.layer.0.output.dense.lora_A.weight", [10**10, 48]
+    header = json.dumps({name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * 48 * 10**10]}}).encode()
+    with (folder / WEIGHTS).open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.truncate(8 + len(header) + 4 * 48 * 10**10)
+
+
+def pickled(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "adapter_model.bin")
+
+
+QUERY, QUERY0 = (f"roberta.encoder.layer.{layer}.attention.self.query" for layer in (1, 0))
+REFUSED: dict[str, tuple[Callable[[Path], None], str | tuple[str, ...]]] = {
+    "no settings": (lambda f: (f / "adapter_config.json").unlink(), "adapter_config.json: missing"),
+    "settings are no JSON": (lambda f: (f / "adapter_config.json").write_text("{"), "adapter_config.json: damaged"),
+    "settings are a list": (lambda f: (f / "adapter_config.json").write_text("[]"), "it holds no JSON object"),
+    "settings of megabytes": (
+        lambda f: (f / "adapter_config.json").write_text("[" + " " * 5_000_000 + "]"), "are no adapter's settings",
+    ),
+    "another method": (settings(peft_type="IA3"), "peft_type is 'IA3'; only LORA is read here"),
+    "another task": (settings(task_type="CAUSAL_LM"), "task_type is 'CAUSAL_LM'; only text classifiers"),
+    "no task": (settings(task_type=None), "task_type is missing"),
+    "a kind of LoRA that is not known": (settings(use_qalora=True), "use_qalora is set, a kind of LoRA"),
+    "code named in the settings": (settings(megatron_config={"a": 1}), "megatron_config is set"),
+    "a start that cannot be repeated": (settings(init_lora_weights="loftq"), "init_lora_weights: changes the base"),
+    "rank of no number": (settings(r="8"), "r: must be a whole number"),
+    "alpha of no end": (settings(lora_alpha=float("inf")), "lora_alpha: must be a finite number"),
+    "another rank": (settings(r=4), "has shape (2, 32), its base takes (4, 32)"),
+    "an absurd rank": (settings(r=10**9), "has shape (2, 32), its base takes (1000000000, 32)"),
+    "a pattern without end": (settings(target_modules="((a+)+)+$"), "target_modules: is too involved a pattern"),
+    "no targets here": (settings(target_modules=["q_proj"]), "PEFT cannot adapt this base by these settings"),
+    "more targets than tensors": (settings(target_modules=["query", "value", "key"]), "which its settings train"),
+    "fewer targets than tensors": (settings(target_modules=["value"]), f"lacks {QUERY0}.bias and 1 more, which its"),
+    "no base": (settings(base_model_name_or_path=None), "base_model_name_or_path: must be text"),
+    "a base that is not there": (settings(base_model_name_or_path="./nowhere"), ("saved: its base", "no such folder")),
+    "a base that leads out": (settings(base_model_name_or_path="../secret"), "leads out of here; write the full path"),
+    "a base that is a decoder": (base_config(architectures=["GPT2LMHeadModel"]), "is a decoder"),
+    "a base of another size": (base_config(hidden_size=64), "has shape"),
+    "several labels a text": (base_config(problem_type="multi_label_classification"), "a text has exactly one label"),
+    "no weights": (lambda f: (f / WEIGHTS).unlink(), f"{WEIGHTS}: missing"),
+    "pickled weights": (pickled, ("adapter_model.bin: a pickle can run any code", "safetensors")),
+    "weights cut short": (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-9]), "damaged or cut short"),
+    "weights of no tensors": (without("base_model"), "holds no tensors"),
+    "weights of two terabytes": (huge, ("numbers are no adapter", "the base itself has")),
+    "no head": (without("classifier"), ("classifier.dense.weight is neither in the adapter nor", "'classifier' among")),
+    "half a head": (without("out_proj"), "classifier.out_proj.weight is neither in the adapter nor in its base"),
+    "a head of one class": (changed("out_proj", lambda t: t[:1]), "has shape (1, 32)"),
+    "an A without its B": (without("query.lora_B"), "query.lora_A.weight stands without the B that belongs to it"),
+    "ranks that differ": (changed("query.lora_A", lambda t: t[:1]), "query.lora_A.weight has rank 1, its B 2"),
+    "a lost layer": (without(f"{QUERY}.lora"), f"lacks {QUERY}.lora_A.weight"),
+    "a lost bias": (without(f"{QUERY}.base_layer.bias"), f"lacks {QUERY}.base_layer.bias"),
+    "a shape that does not fit": (changed("LayerNorm.bias", lambda t: t[:8]), "has shape (8,), its base takes (32,)"),
+    "whole numbers": (changed("LayerNorm.bias", lambda t: t.astype(np.int64)), "has type I64"),
+    "an empty tensor": (changed("LayerNorm.bias", lambda t: t[:0]), "has the empty shape (0,)"),
+    "no numbers": (changed("query.lora_B", lambda t: t * np.nan), "numbers that are not finite"),
+    "a tensor of nobody": (more("base_model.model.evil.weight", (3,)), "holds evil.weight, which neither its base has"),
+    "a tensor of another library": (more("lora.evil", (3,)), "'lora.evil' is no tensor of PEFT's"),
+    "a name that rings": (more("base_model.model.\x1b[2J", (3,)), "is no tensor of PEFT's"),
+    "two heads that differ": (changed("modules_to_save.default.out_proj.bias", lambda t: t + 1), "is there twice"),
+    "label names that do not fit": (
+        lambda f: (f / "config.json").write_text('{"id2label": {"0": "a", "1": "b"}}'), "2 names, but the head has 3",
+    ),
+    "label names that are one": (
+        lambda f: (f / "config.json").write_text('{"id2label": {"0": "a", "1": "a", "2": "b"}}'), "a name of its own",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_folders(spoilt: Path, cli: Cli, tiny_data: dict[str, Path], case: str) -> None:
+    spoil, naming = REFUSED[case]
+    spoil(spoilt)
+    if case == "weights of two terabytes":  # which are too many to be compared before and after
+        with pytest.raises(UserError, match="numbers are no adapter"):
+            read_peft_folder(spoilt)
+        return
+    given = [] if case.startswith("label names") else ["--labels", ",".join(LABELS)]
+    refused(cli, "evaluate", "saved", "--data", tiny_data["test"], *given, naming=naming)
+
+
+def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Path]) -> None:
+    Path("run").mkdir()
+    Path("run/recipe.toml").write_text('name = "mine"\n')
+    judge = ("--data", tiny_data["test"], "--labels")
+    refused(cli, "evaluate", "saved", *judge, "a,b", naming="--labels for saved: 2 names, but the head has 3 classes")
+    refused(cli, "evaluate", "saved", *judge, "a,b,a", naming="each class needs a name of its own")
+    refused(cli, "evaluate", "saved", *judge, "x,y,z", naming="row 1: unknown label 'fruit'; the classes are x, y, z")
+    refused(cli, "evaluate", "saved", naming="PEFT saves no figures and no test set; name labelled rows by --data")
+    refused(cli, "evaluate", "run", *judge, "a,b,c", naming="run: is a run; --labels is for folders that PEFT saved")
+    refused(cli, "predict", "run", "x.csv", "-o", "y.csv", "--labels", "a,b", naming="run: is a run; --labels is for")
+    refused(cli, "report", "run", "--out", "page.html", naming="run: is a run; --out is for folders that PEFT saved")
+    refused(cli, "weigh", "saved", "--set", "adapter.dora=true", naming="saved: was trained already")

@@ -1,0 +1,292 @@
+"""The benchmarks: their commands, the contests, and the pages made from their results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.benchmarks import BENCHMARKS, Load
+from support.made_up_benchmarks import a_record, a_spread, limited, predicted, scaled, started, trained
+
+from featherweight.data.sources import Rows
+from featherweight.errors import UserError
+
+SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "tables", "planted_faults")
+
+
+def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_says_what_it_does(name: str) -> None:
+    done = run_script(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"usage: {name}.py" in done.stdout
+    assert "default: " in done.stdout
+
+
+def test_a_machine_without_a_gpu_is_told_so_in_one_line() -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = run_script("gpu")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "benchmark: gpu.py needs a CUDA device, and torch finds none on this machine\n"
+
+
+def test_an_unknown_data_file_is_bad_input(tmp_path: Path) -> None:
+    done = run_script("train", "--data", str(tmp_path / "none.csv"), "--results", str(tmp_path))
+    assert done.returncode == 2
+    assert "no such file" in done.stderr and "Traceback" not in done.stderr
+
+
+class TestContest:
+    def test_everybody_plays_once_a_repeat_and_the_first_changes(self, load: Load) -> None:
+        contest = load("contest")
+        three = [contest.Contestant(name, name, "none.py") for name in "abc"]
+        order = [(repeat, one.name) for repeat, one in contest.interleaved(three, 3)]
+        assert [name for repeat, name in order if repeat == 1] == ["b", "c", "a"]
+        assert sorted(order) == [(repeat, name) for repeat in range(3) for name in "abc"]
+
+    def test_a_contestant_that_fails_says_why_and_stops_nobody(self, load: Load, tmp_path: Path) -> None:
+        contest = load("contest")
+        failed = contest.play(contest.Contestant("a", "a", "pipeline_predict.py"), {"merged": "nowhere"}, tmp_path)
+        assert failed.keys() == {"failed"} and failed["failed"].startswith("KeyError")
+
+    def test_ratios_are_of_runs_side_by_side(self, load: Load) -> None:
+        def run(contestant: str, repeat: int, speed: float) -> dict[str, Any]:
+            points = [{"step": 1, "seconds": 4.0, "accuracy": 0.91}, {"step": 2, "seconds": 9.0, "accuracy": 0.93}]
+            return {"contestant": contestant, "repeat": repeat, "samples_per_second": speed, "evaluations": points}
+
+        # The machine is twice as fast in the second turn, and that is nobody's merit.
+        runs = [
+            run("trainer", 0, 10),
+            run("featherweight", 0, 120),
+            run("featherweight", 1, 240),
+            run("trainer", 1, 20),
+        ]
+        summary = load("train").summarise(runs, ["trainer", "featherweight"])
+        assert summary["trainer"]["times_faster"] == {"median": 12.0, "low": 12.0, "high": 12.0, "runs": 2}
+        assert summary["trainer"]["seconds_to_target"]["median"] == 9.0
+        assert summary["trainer"]["accuracy"]["median"] == 0.93
+
+    def test_accuracies_are_compared_on_the_same_rows(self, load: Load) -> None:
+        truth = [0, 1] * 50
+        worse = [1 - label if place < 10 else label for place, label in enumerate(truth)]
+        pair = load("train").compare({"featherweight": {0: truth}, "trainer": {0: worse}, "setfit": {0: []}}, truth)
+        assert pair.keys() == {"trainer"}
+        assert pair["trainer"]["difference"] == pytest.approx(0.1) and pair["trainer"]["low"] > 0
+        assert pair["trainer"]["p_values"] == [pytest.approx(2 * 0.5**10)]
+
+    def test_recombined_rows_are_new_texts_of_the_same_classes(self, load: Load) -> None:
+        rows = Rows(
+            [f"{name} one two three {n}" for n in range(20) for name in ("a", "b")],
+            np.array([0, 1] * 20),
+            ("a", "b"),
+            "x",
+        )
+        many = load("jobs").recombined(rows, 200, seed=0)
+        assert len(many) == 200 and many.texts[:40] == rows.texts
+        assert all(
+            text.startswith(many.label_names[label]) for text, label in zip(many.texts, many.labels, strict=True)
+        )
+        assert load("jobs").recombined(rows, 200, seed=0).texts == many.texts
+        assert load("jobs").recombined(rows, 10, seed=0) is rows
+
+
+class TestPrefix:
+    def test_epochs_are_told_apart_from_evaluations_and_paired_by_turn(self, load: Load, tmp_path: Path) -> None:
+        prefix, run = load("prefix"), tmp_path / "run"
+        run.mkdir()
+        history = []
+        for epoch, (end, evaluation) in enumerate(((9.0, 2.0), (15.0, 1.0)), 1):
+            history.append({"kind": "step", "step": 2 * epoch - 1, "epoch": epoch - 0.5, "seconds": end - 2})
+            history.append({"kind": "step", "step": 2 * epoch, "epoch": float(epoch), "seconds": end})
+            history.append({"kind": "evaluation", "step": 2 * epoch, "seconds": evaluation})
+        (run / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in history), "utf-8")
+        found = prefix.figures(run, tmp_path)
+        assert found == {"epoch_seconds": [9.0, 4.0], "evaluation_seconds": [2.0, 1.0], "states_bytes": 0}
+        slow = {**found, "epoch_seconds": [9.0, 10.0], "evaluation_seconds": [3.0, 3.0]}
+        both = [{"contestant": "kept", **found}, {"contestant": "without", **slow}]
+        runs = [{**one, "repeat": repeat, "peak_memory_bytes": 10**9} for repeat in (0, 1) for one in both]
+        summary = prefix.summarise(runs, [{"adapter": 0.0, "probabilities": 1e-7}, {}])
+        assert summary["kept"]["epoch_seconds_times_faster"] == {"median": 2.5, "low": 2.5, "high": 2.5, "runs": 2}
+        record = a_record(load, "prefix", "prefix-minilm", summary=summary)
+        record["contestants"] = {name: {"label": name, "note": ""} for name in ("kept", "without")}
+        record["profiles"] = {
+            "kept": [{"operation": "aten::bmm", "share": 0.25, "calls": 7}],
+            "without": {"failed": "x"},
+        }
+        page = load("sections").prefix(record)
+        assert "A later epoch is 2.50× (2.50–2.50) as fast, an evaluation 3.00× (3.00–3.00); 0.0 MB kept." in page
+        assert "adapter 0, probabilities 1e-07" in page
+        assert "from the second epoch on, kept:" in page and "| `aten::bmm` | 25.0% | 7 |" in page
+        assert "epoch on, without" not in page
+
+    def test_steps_of_the_second_epoch_are_looked_into(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prefix = load("prefix")
+        monkeypatch.setattr(prefix, "play", lambda one, job, folder: {"profile": [one.name, *job["profile"]]})
+        # Of twelve steps an epoch: the thirteenth is over when the profile begins, and the next evaluation far.
+        assert prefix.profiles({}, 12, tmp_path) == {name: [name, 13, 5] for name in ("kept", "without")}
+        assert prefix.profiles({}, 4, tmp_path)["kept"] == ["kept", 5, 2]
+        assert prefix.profiles({}, 2, tmp_path) == {}
+
+
+class TestPage:
+    def test_a_page_with_tables_and_pictures_comes_of_the_results(self, load: Load, tmp_path: Path) -> None:
+        recording = load("recording")
+        for record in (trained(load), predicted(load), limited(load), scaled(load), started(load)):
+            recording.save(record, tmp_path / "results")
+        page = load("tables").write_page(recording.load_all(tmp_path / "results"), tmp_path / "docs")
+        text = page.read_text("utf-8")
+        assert page == tmp_path / "docs" / "results" / "speed.md"
+        assert "| Trainer + PEFT (fp32) | 20.0 (18.0–22.0) | 12.5× (11.2–13.8) | 12× | 90 (81–99) |" in text
+        assert "| SetFit | did not run: no setfit |" in text
+        assert "Featherweight 92.50%, Trainer + PEFT 92.00%; +0.50 points, 95% -1.00 to +2.00" in text
+        assert "| training | 42,467,328 | 900 (810–990) | 700 (630–770) | 200 (180–220) |" in text
+        assert "| 540 (486–594) | 60% (54–66) | 60% |" in text
+        assert "The data has 816 rows. Each one beyond them is made of" in text
+        assert "| `aten::mm` | 50.0% | 12 |" in text
+        assert "Not measured: onnx-fp32: there is no featherweight.export yet." in text
+        assert "Exponents over rows (between the two largest): setup seconds 0.50 (0.70)." in text
+        assert "| featherweight --help | 0.25 (0.23–0.28) | 0.3 |" in text
+        assert "seeds 0 1" in text and "newsbriefs: 816 train rows" in text
+        pictures = [line.split("(../")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+        assert len(pictures) == 6  # a training has two
+        assert all((tmp_path / "docs" / path).stat().st_size > 5_000 for path in pictures)
+
+    def test_the_design_page_gets_its_table_and_keeps_its_words(self, load: Load, tmp_path: Path) -> None:
+        record = a_record(load, "changes", "changes-minilm", settings={"backbone": "minilm"})
+        record["contestants"] = {"shipped": {"label": "as shipped", "note": ""},
+                                 "order": {"label": "random order", "note": "half"}}  # fmt: skip
+        speed = {"samples_per_second": a_spread(100.0), "peak_memory_bytes": None, "failed": None}
+        record["summary"] = {"shipped": {**speed, "against_shipped": None},
+                             "order": {**speed, "against_shipped": a_spread(0.5)}}  # fmt: skip
+        page = tmp_path / "speed.md"
+        page.write_text("before\n<!-- changes -->\nold\n<!-- end of changes -->\nafter\n", "utf-8")
+        for _ in range(2):
+            assert load("design_page").write_changes([record], page, load("tables").decisions) == page
+        text = page.read_text("utf-8")
+        assert text.startswith("before\n<!-- changes -->\n### On minilm\n")
+        assert text.endswith("\n<!-- end of changes -->\nafter\n") and "old" not in text
+        assert "| random order | half | 0.50" in text
+        assert load("design_page").write_changes([], page, load("tables").decisions) is None
+        page.write_text("no marks", "utf-8")
+        with pytest.raises(UserError, match=r"speed\.md: the page has no place"):
+            load("design_page").write_changes([record], page, load("tables").decisions)
+
+    def test_the_design_page_says_what_an_aim_would_take(self, load: Load, tmp_path: Path) -> None:
+        page = tmp_path / "speed.md"
+        page.write_text("before\n<!-- aims -->\n<!-- end of aims -->\n", "utf-8")
+        settings = {"backbone": "mpnet"}
+        limit = a_record(load, "limit", "limit-mpnet", settings=settings)
+        limit["summary"] = {"training": {"share": a_spread(0.7)}, "prediction": {"share": a_spread(0.8)}}
+        contest = a_record(load, "train", "train-mpnet-speed", settings=settings)
+        contest["summary"] = {"trainer": {"times_faster": a_spread(7.0)}, "featherweight": {"times_faster": None}}
+        write = load("design_page").write_aims
+        tables = load("tables")
+        assert write([limit, contest], page, tables.AIMS) == page
+        rows = [line for line in page.read_text("utf-8").splitlines() if "mpnet" in line]
+        assert rows == ["| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |"]
+        assert write([contest], page, tables.AIMS) is None
+
+    def test_an_aim_takes_ratio_and_share_from_one_machine(self, load: Load, tmp_path: Path) -> None:
+        page = tmp_path / "speed.md"
+        page.write_text("<!-- aims -->\n<!-- end of aims -->\n", "utf-8")
+        records = []
+        for ending, share, ratio in (("", 0.7, 7.0), ("-on-zen4", 0.8, 4.0)):
+            limit = a_record(load, "limit", f"limit-mpnet{ending}", settings={"backbone": "mpnet"})
+            limit["summary"] = {"training": {"share": a_spread(share)}}
+            contest = a_record(load, "train", f"train-mpnet-speed{ending}", settings={"backbone": "mpnet"})
+            contest["summary"] = {"trainer": {"times_faster": a_spread(ratio)}}
+            records += [limit, contest]
+        tables = load("tables")
+        load("design_page").write_aims(records, page, tables.AIMS)
+        rows = [line for line in page.read_text("utf-8").splitlines() if "training" in line]
+        assert rows == [
+            "| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |",
+            "| training, mpnet, against Trainer's defaults, on zen4 | 4.0× | 80% | 16× | 320% |",
+        ]
+        assert tables.title(records[-1]) == "Training: mpnet (speed), on zen4"
+        # A share that was twice as large in one turn as in another says nothing.
+        records[2]["summary"]["training"]["share"] |= {"low": 0.4, "high": 0.9}
+        load("design_page").write_aims(records, page, tables.AIMS)
+        assert "zen4" not in page.read_text("utf-8")
+        # One machine's share says nothing about another one's ratio.
+        assert load("design_page").write_aims([records[0], records[3]], page, tables.AIMS) is None
+
+    def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
+        page = load("tables").write_page([{"name": "something else"}], tmp_path)
+        assert "something else" not in page.read_text("utf-8")
+
+
+@pytest.mark.slow
+class TestWholeBenchmarks:
+    def test_a_changed_engine_trains(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        only = "lean,unpacked,collate"
+        record = whole(tmp_path, "changes", tiny_backbones["bert"], "--steps", "2", "--length", "40", "--only", only)
+        runs = {run["contestant"]: run for run in record["runs"]}
+        assert runs.keys() == {"shipped", *only.split(",")}
+        assert not [run for run in record["runs"] if "failed" in run]
+        assert runs["shipped"]["tokens_seen"] == 2 * 32 * 40
+        assert runs["collate"]["collate_milliseconds"] > 0
+
+    def test_training_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        record = whole(
+            tmp_path, "train", tiny_backbones["bert"], "--steps", "2", "--only", "trainer,tuned,featherweight"
+        )
+        assert {run["contestant"] for run in record["runs"]} == {"trainer", "tuned", "featherweight"}
+        assert not [run for run in record["runs"] if "failed" in run]
+        # The same job: as many trained parameters, and every row seen once.
+        assert len({run["trainable"] for run in record["runs"]}) == 1
+        assert {run["rows_seen"] for run in record["runs"]} == {64}
+        assert record["summary"]["trainer"]["times_faster"]["median"] > 0
+        assert record["comparison"]["trainer"]["rows"] == 240
+        # Of 64 rows, grouped by length against in random order.
+        padding = {name: figures["padding_share"]["median"] for name, figures in record["summary"].items()}
+        assert 0 < padding["featherweight"] < padding["trainer"] < 1
+
+    def test_prediction_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        arguments = ("--rows", "80", "--epochs", "0.1", "--latency-texts", "4")
+        record = whole(tmp_path, "predict", tiny_backbones["roberta"], *arguments, validation=False)
+        assert record["summary"]["featherweight"]["agreement"] == 1.0
+        assert record["summary"]["pipeline-64"]["latency_p99_ms"]["median"] > 0
+        assert record["left_out"].keys() == {"onnx-fp32", "onnx-int8"}
+
+    def test_limit(self, tiny_backbones: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.01")
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that a prediction works in threads, which are looked into too
+        record = whole(tmp_path, "limit", tiny_backbones["bert"], *arguments)
+        assert 0 < record["summary"]["training"]["share"]["median"] < 1
+        for name in ("profile", "prediction_profile"):
+            assert {"aten::bmm", "no operation: Python, waiting, the profiler"} < {
+                row["operation"] for row in record[name]
+            }
+            assert sum(row["share"] for row in record[name]) <= 1.0001
+
+    def test_scale(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
+        record = whole(
+            tmp_path, "scale", tiny_backbones["bert"], "--steps", "5", "--only", "length", "--lengths", "16,32"
+        )
+        tokens = [run["tokens_seen"] / run["rows_seen"] for run in record["runs"]]
+        assert tokens == [16, 32]
+        assert record["summary"]["length"]["exponents"].keys() >= {"seconds_a_row", "peak_memory_bytes"}
+
+
+def whole(folder: Path, script: str, backbone: Path, *arguments: str, validation: bool = True) -> dict[str, Any]:
+    """Run a script on a tiny backbone, once, and return what it recorded."""
+    options = ["--backbone", str(backbone), "--max-length", "64", "--repeats", "1", "--results", str(folder)]
+    options += ["--validation-rows", "16"] if validation else []
+    done = run_script(script, *options, *arguments)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (path,) = folder.glob("*.json")
+    return json.loads(path.read_text("utf-8"))

@@ -1,0 +1,267 @@
+"""What the commands say and write when all is well, and how they end when it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from support.commands import Answer
+
+from featherweight import __version__
+from featherweight import console as progress
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+from featherweight.run.folder import Run
+from featherweight.training.checkpoint import has_checkpoint
+
+Cli = Callable[..., Answer]
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def said(cli: Cli, *arguments: Any) -> str:
+    """What a command that succeeds prints; it has nothing to say on standard error."""
+    answer = cli(*arguments)
+    assert (answer.code, answer.err) == (0, "")
+    return answer.out
+
+
+@pytest.mark.parametrize(("name", "total", "margin"), [
+    ("r1", "962,308", "37,692"), ("r2", "888,580", "111,420"), ("r3", "888,580", "111,420"), ("r4", "990,724", "9,276"),
+])  # fmt: skip
+def test_weigh_prints_the_published_counts(cli: Cli, name: str, total: str, margin: str) -> None:
+    lines = said(cli, "weigh", name).splitlines()
+    assert lines[0] == f"{name} on roberta-base, 4 labels"
+    rows = {line.rpartition("  ")[0].strip(): line.split()[-1] for line in lines[2:-1]}
+    assert (rows["trainable"], rows["budget"], rows["margin"]) == (total, "1,000,000", margin)
+    assert rows["head, classifier.dense"] == "590,592"
+    assert json.loads(said(cli, "weigh", name, "--json"))["total"] == int(total.replace(",", ""))
+
+
+def test_weigh_over_the_budget_prints_the_count_and_fails(cli: Cli) -> None:
+    answer = cli("weigh", "r4", "--budget", "900k")
+    assert answer.code == 2
+    assert "990,724" in answer.out
+    assert "-90,724" in answer.out
+    assert "budget = 900,000 exceeded by 90,724" in answer.err
+    assert len(answer.err.splitlines()) == 2
+
+
+def test_plan_recommends_all_layers_under_a_linear_head(cli: Cli) -> None:
+    lines = said(cli, "plan", "--backbone", "roberta-base", "--labels", 4, "--budget", "1M").splitlines()
+    assert lines[0] == "roberta-base, 4 labels, budget 1,000,000"
+    roles = "query key value attention_output mlp_up mlp_down"
+    assert lines[2].split() == ["1", "linear", *roles.split(), "6", "998,404", "1,596", "recommended"]
+
+
+def test_a_row_of_the_plan_is_a_recipe(cli: Cli) -> None:
+    row = said(cli, "plan", "--backbone", "minilm", "--budget", "100k").splitlines()[3].split()
+    out = said(cli, "plan", "--backbone", "minilm", "--budget", "100k", "--row", 2, "--out", "my plan.toml")
+    total = row[-2]
+    assert out.startswith(f"my plan.toml: {total} trainable parameters")
+    assert Recipe.load("my plan.toml").name == "my-plan"
+    assert f"trainable {total}" in " ".join(said(cli, "weigh", "my plan.toml").split())
+
+
+def test_recipes_are_listed_and_printed(cli: Cli) -> None:
+    listed = said(cli, "recipes")
+    assert all(name in listed for name in ("newsbriefs", "r1", "r2", "r3", "r4", "roberta-base"))
+    Path("copy.toml").write_text(said(cli, "recipes", "r4"))
+    assert Recipe.load("copy.toml") == Recipe.load("r4")
+
+
+def test_check_tells_what_is_wrong_with_the_data(cli: Cli) -> None:
+    Path("train.csv").write_text("text,label\napple,a\napple,b\n,a\ncrow,b\ncrow,b\n" + "long " * 30 + ",a\n", "utf-8")
+    Path("test.csv").write_text("text,label\napple,a\nowl,b\n", "utf-8")
+    out = said(cli, "check", "train.csv", "--test", "test.csv", "--max-length", 16)
+    for part in (
+        "train  train.csv: 6 rows, columns text, label",
+        "1 empty texts: rows 3",
+        "2 rows repeat an earlier text",
+        "1 texts stand under more than one label",
+        "1 rows stand in the training rows too",
+        "a cut at 16 shortens 1 rows",
+    ):
+        assert part in out
+
+
+def test_doctor_names_versions_and_backbones(cli: Cli) -> None:
+    out = said(cli, "doctor")
+    assert all(word in out for word in ("torch", "peft", "processor", "backbone minilm", "at hand", "cache"))
+
+
+def test_train_then_evaluate_report_and_predict(cli: Cli, tiny_recipe: Any, tiny_data: dict[str, Path]) -> None:
+    Path("job.toml").write_text(tiny_recipe(training={"max_steps": 6}).to_toml(), "utf-8")
+    out = said(cli, "train", "job.toml", "--set", "seed=3", "--budget", "5k", "--out", "runs/mine")
+    run = Run("runs/mine")
+    assert (run.recipe.seed, run.recipe.budget, run.complete) == (3, 5_000, True)
+    test = run.evaluation["test"]
+    for part in ("tiny: loading", "step      6/6  loss", "step      3  validation accuracy", "tokens/s",
+                 f"test         accuracy {test['accuracy']:.2%} (95% interval", f"{run.weight['total']:,} trainable",
+                 "Report: runs/mine/report.html"):  # fmt: skip
+        assert part in out
+    assert f"test         accuracy {test['accuracy']:.2%}" in said(cli, "evaluate", "runs/mine")
+    assert json.loads(said(cli, "evaluate", "runs/mine", "--json")) == run.evaluation
+    shutil.rmtree("runs/mine/plots")
+    run.report.unlink()
+    assert said(cli, "report", "runs/mine").startswith("Report: runs/mine/report.html\n")
+    assert run.report.is_file()
+    assert Path("runs/mine/plots/confusion_matrix.png").is_file()
+    judged = said(cli, "evaluate", "runs/mine", "--data", tiny_data["shift"])
+    assert "18 rows" in judged
+    assert [line.split()[0] for line in judged.splitlines()[-3:]] == ["bird", "fruit", "metal"]
+    answer = cli("predict", "runs/mine", tiny_data["test"], "--kaggle")
+    assert (answer.code, answer.out) == (0, "submission.csv: 24 predictions\n")
+    assert "no id column found" in answer.err
+    assert list(pd.read_csv("submission.csv").columns) == ["ID", "Label"]
+
+
+def test_labels_and_paths_are_printed_as_they_are(cli: Cli, job: Path, in_this_process: None) -> None:
+    text = Path("data.csv").read_text("utf-8").replace("fruit", "[b]").replace("bird", "[/b] :cat:")
+    Path("[red]").mkdir()
+    for name in ("data.csv", "[red]/[shift].csv"):
+        Path(name).write_text(text, "utf-8")
+    out = said(cli, "train", job, "--set", 'evaluation.shift=["[red]/[shift].csv"]', "--out", "[red]/run")
+    assert "shift: [red]/[shift].csv accuracy" in out
+    assert "Report: [red]/run/report.html" in out
+    assert "[/b] :cat:" in said(cli, "evaluate", "[red]/run", "--data", "[red]/[shift].csv")
+    assert "50.0%  [/b] :cat:" in said(cli, "check", "[red]/[shift].csv")
+
+
+def test_a_diverged_training_is_a_failure_and_names_the_rows(cli: Cli, tiny_recipe: Any) -> None:
+    wild = {"learning_rate": 1e30, "clip": 0.0, "warmup": 0}
+    Path("job.toml").write_text(tiny_recipe(training=wild).to_toml(), "utf-8")
+    answer = cli("train", "job.toml")
+    assert answer.code == 1
+    assert "is not a number; rows of the training split: " in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["fly"], "No such command 'fly'.\nSee: featherweight --help"),
+    (["train"], "Missing argument"),
+    (["train", "r1", "--budgets", "1M"], "No such option: --budgets"),
+    (["plan", "--labels", "1"], "Invalid value for '--labels'"),
+    (["plan", "--row", "1"], "--row and --out go together"),
+])  # fmt: skip
+def test_wrong_usage_is_one_line_and_where_to_look(cli: Cli, arguments: list[str], message: str) -> None:
+    answer = cli(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"featherweight: {message}")
+    assert len(answer.err.splitlines()) <= 2
+
+
+def test_help_and_version(cli: Cli) -> None:
+    assert said(cli, "--version") == f"featherweight {__version__}\n"
+    assert said(cli) == said(cli, "--help")
+    verbs = ("train", "weigh", "plan", "evaluate", "report", "predict", "check", "recipes", "doctor")
+    assert all(verb in said(cli) for verb in verbs)
+    assert all("Usage: featherweight" in said(cli, verb, "--help") for verb in verbs)
+
+
+def test_debug_shows_where_an_error_comes_from(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError):
+        cli("--debug", "weigh", "r9")
+
+
+def test_a_fault_of_the_program_is_a_failure_in_two_lines(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("featherweight.workflows.weigh.weigh_recipe", broken)
+    answer = cli("weigh", "r1")
+    assert answer.code == 1
+    assert answer.err.splitlines()[0] == "featherweight: KeyError: 'surprise'"
+    assert "--debug" in answer.err.splitlines()[1]
+
+
+def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    with progress.follow() as follower:
+        follower.started(4, 0, ["a note [not markup]"])
+        for step in range(1, 5):
+            follower.stepped({"step": step, "loss": 1 / step, "accuracy": 0.5, "tokens": 100})
+        follower.evaluated({"step": 4, "accuracy": 0.9, "loss": 0.3}, True)
+    out = capsys.readouterr().out
+    for part in ("a note [not markup]", "4/4", "validation accuracy 90.00%", "best so far", "finishing"):
+        assert part in out
+
+
+def featherweight(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "featherweight", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    return subprocess.Popen(command, **{**pipes, **options})
+
+
+def test_weighing_and_planning_start_without_heavy_libraries() -> None:
+    code = (
+        "import sys; from featherweight.cli.main import app\n"
+        "for words in (['weigh', 'r4'], ['plan'], ['recipes']): app(words, standalone_mode=False)\n"
+        "print(sorted({'torch', 'transformers', 'peft', 'datasets', 'numpy', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)})
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_help_starts_without_the_recipes_schema() -> None:
+    code = (
+        "import sys; from featherweight.cli.main import app; app(['--help'], standalone_mode=False)\n"
+        "print(sorted({'pydantic', 'numpy', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)})
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    process = featherweight("recipes", "r4")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() in (0, 1)  # typer's own answer is 1, where the output is not buffered
+
+
+@pytest.mark.slow
+def test_a_training_in_its_own_process_is_quiet_stops_on_request_and_goes_on(cli: Cli, tiny_recipe: Any) -> None:
+    long = tiny_recipe(training={"epochs": 20, "evaluate_every": 40})
+    Path("job.toml").write_text(long.to_toml(), "utf-8")
+    process = featherweight("train", "job.toml", "--out", "run")
+    while not process.stdout.readline().startswith("step"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate()
+    assert process.returncode == 143
+    assert err.startswith("featherweight: stopped after step")
+    assert len(err.splitlines()) == 1
+    resumed = featherweight("train", "job.toml", "--out", "run", "--resume")
+    out, err = resumed.communicate()
+    assert (resumed.returncode, err) == (0, "")
+    assert "Report: run/report.html" in out
+    assert [record["step"] for record in Run("run").history if record["kind"] == "step"] == list(range(1, 121))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [500, 3_000, 200_000])
+def test_files_that_cannot_grow_end_a_training_in_one_line(cli: Cli, tiny_recipe: Any, limit: int) -> None:
+    """As on a full disk: the first file that needs more than ``limit`` bytes cannot be written."""
+    Path("job.toml").write_text(tiny_recipe().to_toml(), "utf-8")
+    small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # noqa: E731
+    process = featherweight("train", "job.toml", "--out", "run", preexec_fn=small)
+    _, err = process.communicate()
+    assert process.returncode == 2, err
+    assert "cannot be written: File too large; free some space" in err
+    assert len(err.splitlines()) == 1
+    # Nothing stays of a run that has nothing worth keeping; what was trained stays, to be resumed.
+    trained = limit == 200_000
+    assert sorted(path.name for path in Path().iterdir()) == (["job.toml", "run"] if trained else ["job.toml"])
+    assert has_checkpoint(Path("run/checkpoint")) == trained

@@ -1,0 +1,266 @@
+"""Test rows without labels: left out with a note, told from labelled ones, and never mistaken for them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.commands import GOOD_ROWS, Cli, contents, refused
+
+from featherweight.data.fingerprints import changed_part
+from featherweight.data.inspection import inspect_data
+from featherweight.data.readers.table import table_of
+from featherweight.data.sources import source_of_test
+from featherweight.data.splits import Splits, lacking_test, load_part, load_splits
+from featherweight.data.unlabelled import without_labels
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe, Recipe
+from featherweight.report.run.page import write_report  # before the fixture puts another in its place
+from featherweight.run.folder import Run
+from featherweight.workflows.check import inspection_lines
+
+Rows = list[dict[str, Any]]
+NEWS = [{"id": n, "keyword": "", "text": f"text {n}", "target": n % 2} for n in range(20)]
+LEFT_OUT = "it is left out of the evaluation; classify it with: featherweight predict RUN"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("train.csv", NEWS)
+
+
+def write(name: str, rows: Rows) -> str:
+    """``rows`` as a CSV or JSON Lines file."""
+    with Path(name).open("w", encoding="utf-8", newline="") as file:
+        if name.endswith(".jsonl"):
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        else:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    return name
+
+
+def fresh(**columns: Any) -> Rows:
+    """Four test rows; a column that is a list has a value a row."""
+    return [
+        {"id": n, "text": f"new {n}"}
+        | {name: value[n] if isinstance(value, list) else value for name, value in columns.items()}
+        for n in range(4)
+    ]
+
+
+def recipe(shift: tuple[str, ...] = (), **data: Any) -> Recipe:
+    values = {"train": "train.csv", "label": "target", "validation_size": 4, **data}
+    return Recipe.parse({"name": "t", "data": values, "evaluation": {"shift": list(shift)}})
+
+
+def notes(splits: Splits) -> list[str]:
+    return [warning for warning in splits.warnings if "has no labels" in warning]
+
+
+@pytest.mark.parametrize(("name", "column", "told"), [
+    ("test.csv", {}, "no column 'target'"),
+    ("test.csv", {"keyword": "fire"}, "no column 'target'"),
+    ("test.csv", {"target": -1}, "every label is -1"),
+    ("test.csv", {"target": " -1.0 "}, "every label is -1"),
+    ("test.csv", {"TARGET": -1}, "every label is -1"),
+    ("test.csv", {"target": ""}, "every label is missing"),
+    ("test.csv", {"target": ["", "nan", "NULL", "?"]}, "every label is missing"),
+    ("test.csv", {"target": ["", -1, "", -1]}, "every label is -1 or missing"),
+    ("test.csv", {"label": -1}, "no column 'target'"),
+    ("test.jsonl", {"target": None}, "every label is missing"),
+    ("test.jsonl", {"target": -1}, "every label is -1"),
+    ("test.jsonl", {"target": -1.0}, "every label is -1"),
+    ("test.jsonl", {"target": float("nan")}, "every label is missing"),
+])  # fmt: skip
+def test_a_test_without_any_label_is_left_out_with_a_note(name: str, column: dict[str, Any], told: str) -> None:
+    wanted = recipe(test=write(name, fresh(**column)))
+    splits = load_splits(wanted)
+    assert splits.test is None
+    note = f"{name} has no labels ({told}): {LEFT_OUT} {name} -o predictions.csv"
+    assert notes(splits) == [note]
+    assert lacking_test(wanted.data) == f"{name} has no labels ({told})"
+    with pytest.raises(UserError, match="has no labels"):
+        load_part(wanted, "test", splits.train.label_names)
+    part = inspect_data(wanted.data).parts["test"]
+    assert (part.without_labels, part.labels, part.unlabelled) == (note, {}, 4)
+
+
+@pytest.mark.parametrize(("column", "naming"), [
+    ({"target": [-1, 1, 0, 1]}, "test.csv: row 1: unknown label '-1'; the classes are 0, 1"),
+    ({"target": [1, -1, -1, -1]}, "test.csv: row 2: unknown label '-1'; the classes are 0, 1"),
+    ({"target": [1, 0, "", 1]}, "test.csv: row 3: the label is missing"),
+    ({"target": "unknown"}, "test.csv: row 1: unknown label 'unknown'"),
+    ({"target": -2}, "test.csv: row 1: unknown label '-2'"),
+    ({"tarjet": 1}, "test.csv: no column 'target', but 'tarjet' seems to hold the labels; rename it to 'target'"),
+    ({"tarjet": "other"}, "'tarjet' seems to hold the labels"),
+    ({"Label": "positive"}, "'Label' seems to hold the labels"),
+    ({"target_class": "x"}, "'target_class' seems to hold the labels"),
+    ({"outcome": [1, 0, "", 1]}, "'outcome' seems to hold the labels"),
+    ({"Target": 1, "TARGET": 1}, "'Target' seems to hold the labels"),
+])  # fmt: skip
+def test_a_test_with_some_labels_is_never_left_out(column: dict[str, Any], naming: str) -> None:
+    wanted = recipe(test=write("test.csv", fresh(**column)))
+    with pytest.raises(UserError) as caught:
+        load_splits(wanted)
+    assert naming in str(caught.value)
+
+
+def test_the_text_column_is_never_offered_as_the_labels() -> None:
+    write("train.csv", [{"id": n, "text": "a"} for n in range(9)])
+    with pytest.raises(UserError, match="no column 'target'; its columns are: id, text"):
+        load_splits(recipe())
+
+
+def test_a_column_of_the_training_data_is_no_misnamed_label() -> None:
+    write("train.csv", [row | {"target_text": str(row["target"])} for row in NEWS])
+    splits = load_splits(recipe(test=write("test.csv", fresh(target_text="1", keyword=""))))
+    assert splits.test is None and len(notes(splits)) == 1
+
+
+def test_the_label_column_of_published_ag_news_may_be_misnamed_in_the_test() -> None:
+    Path("train.csv").write_text("".join(f'{n % 4 + 1},"Title {n}","Text {n}"\n' for n in range(40)), "utf-8")
+    test = write("test.csv", [{"class": 1, "title": "New", "description": "text"}])
+    with pytest.raises(UserError, match="no column 'label', but 'class' seems to hold the labels"):
+        load_splits(recipe(label="label", test=test))
+
+
+def test_minus_one_is_a_label_where_the_training_has_it() -> None:
+    write("train.csv", [row | {"target": row["id"] % 3 - 1} for row in NEWS])
+    wanted = recipe(test=write("test.csv", fresh(target=-1)))
+    splits = load_splits(wanted)
+    assert splits.test is not None and splits.test.labels is not None
+    assert [splits.test.label_names[label] for label in splits.test.labels] == ["-1"] * 4
+    assert not notes(splits) and lacking_test(wanted.data) is None
+    assert inspect_data(wanted.data).parts["test"].labels == {"-1": 4}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([-1, "-1", -1.0, None, "", "nan", 0, "1", "x"]), min_size=1, max_size=6))
+def test_one_label_among_any_gaps_makes_a_set_labelled(values: list[Any]) -> None:
+    table = table_of("rows", {"text": ["a"] * len(values), "label": values})
+    labelled = any(value in (0, "1", "x") for value in values)
+    assert (without_labels(table, DataRecipe(), ("0", "1")) is None) == labelled
+    assert without_labels(table, DataRecipe(), ("-1", "nan")) is None or not labelled
+
+
+def test_empty_test_data_is_refused_not_left_out() -> None:
+    Path("test.csv").write_text("text\n", "utf-8")
+    with pytest.raises(UserError, match=r"test\.csv: the data set is empty"):
+        load_splits(recipe(test="test.csv"))
+
+
+def test_an_empty_key_means_no_test_whatever_the_data_brings() -> None:
+    for wanted in (
+        Recipe.load("newsbriefs", ["data.test="]),
+        Recipe.parse({"data": {"test": ""}}),
+        Recipe.parse({"data": {}}).with_values(data={"test": ""}),
+    ):
+        assert source_of_test(wanted.data) is None
+        splits = load_splits(wanted)
+        assert splits.test is None and not notes(splits)
+        assert list(inspect_data(wanted.data).parts) == ["train"]
+        Path("again.toml").write_text(wanted.to_toml(), "utf-8")
+        assert Recipe.load("again.toml") == wanted
+    assert source_of_test(Recipe.load("newsbriefs").data) == "newsbriefs"
+    assert Recipe.load("newsbriefs", ["data.test=", "data.test=other.csv"]).data.test == "other.csv"
+    assert Recipe.load("newsbriefs", ["data.validation="]).data.validation is None
+
+
+def test_check_says_of_such_parts_what_a_training_would() -> None:
+    write("test.csv", fresh(target=-1))
+    lines = inspection_lines(inspect_data(recipe(test="test.csv", validation="test.csv").data))
+    assert f"  test.csv has no labels (every label is -1): {LEFT_OUT} test.csv -o predictions.csv" in lines
+    assert "  test.csv has no labels (every label is -1)" in lines
+    assert not any("one label alone" in line or "without a label" in line for line in lines)
+    write("test.csv", fresh(tarjet=1))
+    lines = inspection_lines(inspect_data(recipe(test="test.csv").data))
+    assert any("'tarjet' seems to hold the labels" in line for line in lines)
+    write("test.csv", fresh(target=1))
+    lines = inspection_lines(inspect_data(recipe(test="test.csv").data))
+    assert any("one label alone: figures on it tell nothing of the others" in line for line in lines)
+    write("train.csv", [row | {"target": 1} for row in NEWS])
+    lines = inspection_lines(inspect_data(recipe().data))
+    assert any("one label alone: nothing can be learnt from that" in line for line in lines)
+
+
+@pytest.fixture
+def run(cli: Cli, tiny_recipe: Any, in_this_process: None) -> Run:
+    """Three steps on rows whose test has no labels."""
+    Path("data.csv").write_text(GOOD_ROWS, "utf-8")
+    write("my test.csv", fresh())
+    data = {"train": "data.csv", "test": "my test.csv", "validation_size": 4}
+    wanted = tiny_recipe(data=data, training={"max_steps": 3, "checkpoint_steps": 1, "evaluate_every": 3})
+    Path("job.toml").write_text(wanted.to_toml(), "utf-8")
+    done = cli("train", "job.toml", "--out", "run")
+    assert done.code == 0 and f"{LEFT_OUT} 'my test.csv' -o predictions.csv" in done.out
+    return Run("run")
+
+
+def test_a_run_without_test_rows_serves_every_later_command(run: Run, cli: Cli) -> None:
+    assert set(run.evaluation) >= {"validation"} and "test" not in run.evaluation
+    assert "test" not in run.environment["judged"]
+    assert any("my test.csv has no labels" in warning for warning in run.environment["warnings"])
+    page = write_report(run.folder).read_text("utf-8")
+    assert "my test.csv has no labels" in page and "No test set: the headline holds for the validation rows" in page
+    for command in (
+        ["evaluate", "run"],
+        ["verify", "run"],
+        ["predict", "run", "my test.csv", "-o", "predictions.csv"],
+    ):
+        assert cli(*command).code == 0, command
+    assert len(Path("predictions.csv").read_text("utf-8").splitlines()) == 5
+    assert cli("rounds", "job.toml", "--seeds", "1", "--out", "rounds").code == 0
+    assert "No test set" in Path("rounds/comparison.html").read_text("utf-8")
+    assert cli("train", "job.toml", "--set", "data.test=", "--out", "none").code == 0
+    compared = cli("compare", "run", "none")
+    assert compared.code == 0 and "test none" in compared.out
+
+
+def test_what_needs_labels_says_that_there_are_none(run: Run, cli: Cli) -> None:
+    naming = "my test.csv has no labels (no column 'label'); there is nothing to judge by"
+    refused(cli, "evaluate", "run", "--data", "my test.csv", naming=(naming, "Its columns are: id, text"))
+    naming = "tiny: without test rows each seed is judged on other rows, and my test.csv has no labels"
+    refused(cli, "rounds", "job.toml", "--seeds", "2", "--out", "two", naming=naming)
+
+
+def test_a_resume_notices_that_the_labels_came_or_went(run: Run, cli: Cli) -> None:
+    Path("run/report.html").unlink()  # the mark of a complete run
+    before = contents(Path("run"))
+    write("my test.csv", fresh(label="fruit"))
+    refused(cli, "train", "job.toml", "--out", "run", "--resume", naming="the test rows are not those that this run")
+    assert contents(Path("run")) == before
+    unlabelled, labelled = {"judged": {}, "data": {}}, {"judged": {"test": {"rows": 4}}, "data": {}}
+    assert [changed_part(*pair) for pair in ((labelled, unlabelled), (unlabelled, labelled))] == ["test", "test"]
+    assert changed_part({}, labelled) is None  # of an old run nothing is known
+
+
+PARTS: list[tuple[str, Callable[[str], dict[str, Any]], str]] = [
+    ("validation", lambda name: {"validation": name}, "choices are made on labelled rows alone"),
+    ("shift", lambda name: {"shift": (name,)}, "evaluation.shift takes labelled sets alone"),
+    ("typos", lambda name: {"test": name, "shift": ("perturbed:typos",)}, "perturbed:typos changes the test rows, but"),
+]
+
+
+@pytest.mark.parametrize(("part", "values", "naming"), PARTS, ids=[part for part, *_ in PARTS])
+@pytest.mark.parametrize("column", [{}, {"target": -1}, {"target": ""}])
+def test_other_parts_need_labels(part: str, values: Any, naming: str, column: dict[str, Any]) -> None:
+    wanted = recipe(**values(write("rows.csv", fresh(**column))))
+    with pytest.raises(UserError, match=r"rows\.csv has no labels") as caught:
+        load_splits(wanted)
+    assert naming in str(caught.value) and str(caught.value).count("\n") <= 1
+
+
+def test_the_same_rows_are_trained_on_with_such_a_test_and_without() -> None:
+    write("test.csv", fresh())
+    one, other = (load_splits(recipe(test=test)) for test in ("test.csv", ""))
+    assert list(one.train.texts) == list(other.train.texts)
+    assert list(one.validation.texts) == list(other.validation.texts)

@@ -1,0 +1,57 @@
+"""The tables of results say what the committed result files say."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import publish  # noqa: E402
+
+from featherweight.recipe import Recipe  # noqa: E402
+
+FILES = publish.run_files()
+
+
+@pytest.mark.parametrize(("page", "folder"), publish.PAGES.items())
+def test_tables_are_made_from_the_files(page: Path, folder: str) -> None:
+    assert page.read_text("utf-8") == publish.with_table(page.read_text("utf-8"), folder)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_result_says_how_it_was_made_and_holds_no_text(path: Path) -> None:
+    values = json.loads(path.read_text("utf-8"))
+    assert {"processor", "cores", "torch", "seed", "started", "threads"} <= values["environment"].keys()
+    assert values["environment"]["data"]["train"]["rows"] > 0
+    assert values["verification"]["identical"]
+    judged = values["evaluation"]
+    assert not any(
+        "mistakes" in figures for figures in [judged["validation"], judged["test"], *judged["shift"].values()]
+    )
+    assert values["weight"]["total"] <= values["weight"]["budget"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_command_of_a_result_gives_its_recipe(path: Path) -> None:
+    values = json.loads(path.read_text("utf-8"))
+    program, verb, name, *settings = shlex.split(values["command"])
+    assert [program, verb, *settings[::2]] == ["featherweight", "train", *["--set"] * len(settings[::2])]
+    again, made = (
+        recipe.model_dump(exclude={"data": {"train", "test"}, "evaluation": {"shift"}})  # which go by other names here
+        for recipe in (Recipe.load(name, settings[1::2]), Recipe.model_validate(values["recipe"]))
+    )
+    assert again == made
+
+
+def test_a_command_says_what_was_set_and_taken_away(tmp_path: Path) -> None:
+    recipe = Recipe.load("r3", ["adapter.lora.0.rank=4", "budget=900000", f"data.train={tmp_path / 'my file.csv'}"])
+    said = publish.command(recipe)
+    assert said.startswith("featherweight train r3 --set ") and str(tmp_path) not in said
+    assert Recipe.load("r3", shlex.split(said)[4::2]).adapter == recipe.adapter
+    assert "'data.train=my file.csv'" in said and "budget=900000" in said and said.count("--set") == 3

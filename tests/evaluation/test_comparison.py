@@ -1,0 +1,123 @@
+"""Rounds compared: the right runs together, on the same rows, and those that cannot be compared refused."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from support.made_up_rounds import SKILLS, TestSet, fabricate_run
+
+from featherweight.errors import UserError
+from featherweight.evaluation.comparison import compare_runs, not_beaten
+from featherweight.recipe import Recipe
+
+# Runs put together
+
+
+def test_runs_of_one_recipe_make_one_round_with_its_spread(comparison):
+    assert [one.name for one in comparison.own] == list(SKILLS)
+    assert [one.name for one in comparison.baselines] == ["TF-IDF + linear SVM", "linear probe", "full fine-tuning"]
+    r2 = comparison.rounds[1]
+    accuracies = [run.evaluation["test"]["accuracy"] for run in r2.runs]
+    assert r2.seeds == (0, 1, 2) and r2.parameters == 888_580
+    assert r2.mean("accuracy") == pytest.approx(np.mean(accuracies))
+    assert r2.correct.mean() == pytest.approx(np.mean(accuracies))
+    assert r2.spread("accuracy") == pytest.approx(np.std(accuracies, ddof=1))
+    assert r2.mean("shift: ag_news") == pytest.approx(
+        np.mean([run.evaluation["shift"]["ag_news"]["accuracy"] for run in r2.runs])
+    )
+    assert r2.mean("samples_per_second") == pytest.approx(90 * 32 / (36 - 5 * 0.5))
+    assert comparison.baselines[0].spread("accuracy") is None
+    assert len(comparison.differences) == 6 and len(comparison.against_baselines) == 12
+
+
+def test_the_order_in_which_folders_are_named_changes_no_figure(fabricated_folders, comparison):
+    again = compare_runs(fabricated_folders[::-1])
+    for one in comparison.rounds:
+        other = next(other for other in again.rounds if other.name == one.name)
+        assert other.seeds == one.seeds and other.figures == one.figures and other.interval == one.interval
+
+
+def test_a_changed_recipe_of_the_same_name_is_another_round_and_says_what_changed(tmp_path):
+    test, recipe = TestSet(200), Recipe.load("r3")
+    runs = [fabricate_run(tmp_path / "a", recipe, 0.9, test=test)]
+    runs.append(fabricate_run(tmp_path / "b", recipe.with_values(training={"learning_rate": 1e-3}), 0.8, test=test))
+    assert [one.name for one in compare_runs(runs).rounds] == ["r3 learning_rate 0.0003", "r3 learning_rate 0.001"]
+    runs.append(fabricate_run(tmp_path / "c", recipe.with_values(adapter={"lora": []}), 0.7, test=test))
+    assert compare_runs(runs).rounds[2].name == f"r3 ({tmp_path / 'c'})"
+
+
+def test_a_round_that_does_not_beat_bags_of_words_says_so(comparison):
+    said = {pair.words.partition(". ")[0] for pair in comparison.against_baselines}
+    assert "r1 is worse than TF-IDF + linear SVM" in said
+    assert not any(words.startswith("r4 does not beat") for words in said)
+    assert comparison.notes == ["r1 is worse than TF-IDF + linear SVM."]
+    assert [not_beaten(pair) for pair in comparison.lost_to_bags] == ["r1 is worse than TF-IDF + linear SVM"]
+    assert not any("worse than linear probe" in pair.words for pair in comparison.against_baselines)
+
+
+# What cannot be compared
+
+
+def test_runs_on_other_rows_are_refused(tmp_path):
+    recipe, test = Recipe.load("r3"), TestSet(60)
+    first = fabricate_run(tmp_path / "a", recipe, 0.9, test=test)
+    fewer = fabricate_run(tmp_path / "b", recipe.with_values(seed=1), 0.9, test=TestSet(50))
+    with pytest.raises(UserError, match=r"b: its test rows are not those of .*a: 50 rows, not 60"):
+        compare_runs([first, fewer])
+    other = fabricate_run(tmp_path / "c", recipe.with_values(seed=1), 0.9, test=TestSet(60, seed=4))
+    with pytest.raises(UserError, match=r"c: its test rows are not those of .*a: row 1 has another text"):
+        compare_runs([first, other])
+    relabelled = TestSet(60)
+    relabelled.labels = relabelled.labels.copy()
+    relabelled.labels[5] = (relabelled.labels[5] + 1) % 4
+    changed = fabricate_run(tmp_path / "d", recipe.with_values(seed=1), 0.9, test=relabelled)
+    with pytest.raises(UserError, match="row 6 has another label"):
+        compare_runs([first, changed])
+
+
+def test_a_run_counts_once(tmp_path):
+    recipe, test = Recipe.load("r3"), TestSet(60)
+    first, copy = (fabricate_run(tmp_path / name, recipe, 0.9, test=test) for name in ("a", "b"))
+    with pytest.raises(UserError, match="named twice"):
+        compare_runs([first, tmp_path / "x" / ".." / "a" if (tmp_path / "x").mkdir() is None else first])
+    with pytest.raises(UserError, match=r"b: the recipe and the seed of .*a"):
+        compare_runs([first, copy])
+    with pytest.raises(UserError, match="no runs"):
+        compare_runs([])
+
+
+def test_unfinished_and_damaged_runs_are_refused(tmp_path):
+    recipe, test = Recipe.load("r3"), TestSet(60)
+    with pytest.raises(UserError, match="no run folder"):
+        compare_runs([tmp_path])
+    for name, message in (("evaluation.json", "missing"), ("predictions.parquet", "missing")):
+        run = fabricate_run(tmp_path / name, recipe, 0.9, test=test)
+        (run / name).unlink()
+        with pytest.raises(UserError, match=rf"{name}: {message}"):
+            compare_runs([run])
+    (run / "predictions.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(UserError, match=r"predictions\.parquet: damaged"):
+        compare_runs([run])
+
+
+def without_test(run):
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    del evaluation["test"]
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    table = pq.read_table(run / "predictions.parquet", filters=[("split", "!=", "test")])
+    pq.write_table(table, run / "predictions.parquet")
+    return run
+
+
+def test_without_test_sets_the_same_validation_rows_serve_and_others_do_not(tmp_path):
+    same = [without_test(fabricate_run(tmp_path / name, Recipe.load(name), 0.9)) for name in ("r3", "r4")]
+    comparison = compare_runs(same)
+    assert comparison.split == "validation" and comparison.rows == 96
+    assert comparison.notes[0].startswith("No test set")
+    other = without_test(fabricate_run(tmp_path / "seed", Recipe.load("r3").with_values(seed=1), 0.9))
+    with pytest.raises(UserError, match=r"validation rows are not those.*each\s+seed has validation rows of its own"):
+        compare_runs([*same, other])
+    tested = fabricate_run(tmp_path / "tested", Recipe.load("r2"), 0.9)
+    with pytest.raises(UserError, match=r"r3: has no test set, while .*tested has one"):
+        compare_runs([*same, tested])

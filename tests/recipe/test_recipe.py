@@ -1,0 +1,271 @@
+"""Recipes: the built-in ones as published, loading, overrides, and the way to TOML and back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from featherweight.errors import UserError
+from featherweight.recipe import (
+    ROLES,
+    AdapterRecipe,
+    LoraLayers,
+    Recipe,
+    built_in_recipes,
+    layer_numbers,
+    parse_count,
+)
+from featherweight.recipe.reference import recipe_reference
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "recipe-reference.md"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+# The rounds as published: (layers, roles, rank, alpha) of each table, bias, schedule, warm-up.
+ROUNDS = {
+    "r1": (
+        [("lower-half", ("value",), 8, 16), ("upper-half", ("query", "value"), 16, 32)],
+        "none",
+        "constant",
+        0,
+    ),
+    "r2": ([("all", ("value",), 16, 32)], "none", "cosine", 500),
+    "r3": ([("all", ("query", "value"), 8, 16)], "none", "constant", 0),
+    "r4": ([("all", ("query", "value"), 8, 16)], "all", "constant", 0),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_rounds_are_as_published(name: str) -> None:
+    tables, bias, schedule, warmup = ROUNDS[name]
+    recipe = Recipe.load(name)
+    assert recipe.name == name
+    assert recipe.budget == 1_000_000
+    assert recipe.backbone.name == "roberta-base"
+    assert recipe.data.train == "fancyzhx/ag_news"
+    assert recipe.data.labels == ("World", "Sports", "Business", "Sci/Tech")
+    assert [(t.layers, t.roles, t.rank, t.alpha) for t in recipe.adapter.lora if isinstance(t, LoraLayers)] == tables
+    assert (recipe.adapter.bias, recipe.adapter.head) == (bias, "native")
+    assert (recipe.training.schedule, recipe.training.warmup) == (schedule, warmup)
+    assert recipe.training.evaluate_every == 500
+    # The published rounds had neither label smoothing nor early stopping.
+    assert (recipe.training.label_smoothing, recipe.training.early_stopping) == (0, 0)
+
+
+def test_newsbriefs_needs_nothing_but_wheels() -> None:
+    recipe = Recipe.load("newsbriefs")
+    assert (recipe.data.train, recipe.backbone.name, recipe.budget) == ("newsbriefs", "minilm", 1_000_000)
+
+
+@pytest.mark.parametrize("name", built_in_recipes())
+def test_built_in_recipes_run_on_another_backbone_and_say_what_they_are_for(name: str) -> None:
+    recipe = Recipe.load(name, ["backbone.name=mpnet"])
+    assert recipe.backbone.name == "mpnet"
+    assert recipe.description
+    assert recipe == Recipe.load(name).with_values(backbone={"name": "mpnet"})
+
+
+def test_file_without_a_name_is_called_after_itself(tmp_path: Path) -> None:
+    path = tmp_path / "my first, recipe.v2.toml"
+    path.write_bytes(b"\xef\xbb\xbfseed = 3\r\n")  # as some editors save it: with a byte order mark
+    assert Recipe.load(path).name == "my-first-recipe.v2"
+    assert Recipe.load(str(path)).seed == 3
+    assert Recipe.load(written(tmp_path, "name = 'given'")).name == "given"
+
+
+def test_whole_numbers_are_fine_where_a_fraction_may_stand(tmp_path: Path) -> None:
+    text = "[data]\nvalidation_size = 5000\n[training]\nepochs = 2\nwarmup = 500\n[adapter.lora]\nalpha = 32"
+    recipe = Recipe.load(written(tmp_path, text))
+    assert (recipe.data.validation_size, recipe.training.epochs, recipe.training.warmup) == (5000, 2, 500)
+    assert recipe.adapter == AdapterRecipe(lora=(LoraLayers(alpha=32.0),))
+
+
+OVERRIDES = {
+    "training.learning_rate=3e-4": lambda r: r.training.learning_rate == 3e-4,
+    " training.epochs = 1.5 ": lambda r: r.training.epochs == 1.5,
+    "budget=100k": lambda r: r.budget == 100_000,
+    "data.train=my=file.csv": lambda r: r.data.train == "my=file.csv",
+    "data.revision=1234567": lambda r: r.data.revision == "1234567",
+    "data.train=true": lambda r: r.data.train == "true",
+    'data.label="class"': lambda r: r.data.label == "class",
+    'data.text=["title", "body"]': lambda r: r.data.text == ("title", "body"),
+    "data.labels=": lambda r: r.data.labels == (),
+    "adapter.dora=true": lambda r: r.adapter.dora is True,
+    "adapter.lora=auto": lambda r: r.adapter.lora == "auto",
+    "adapter.lora=[]": lambda r: r.adapter.lora == (),
+    "adapter.lora.rank=4": lambda r: [t.rank for t in r.adapter.lora] == [4, 4],
+    "adapter.lora.0.rank=4": lambda r: [t.rank for t in r.adapter.lora] == [4, 16],
+    "adapter.lora.1.layers=11": lambda r: [t.layers for t in r.adapter.lora] == ["lower-half", "11"],
+    "adapter.lora.alpha=": lambda r: [t.effective_alpha for t in r.adapter.lora] == [16, 32],
+    "training.class_weights=[1, 2, 1, 1]": lambda r: r.training.class_weights == (1, 2, 1, 1),
+    "backbone.roles.query=attn.q": lambda r: r.backbone.roles == {"query": "attn.q"},
+}
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_overrides(override: str) -> None:
+    assert OVERRIDES[override](Recipe.load("r1", [override]))
+
+
+@pytest.mark.parametrize("lora", ['"auto"', "[]"])
+def test_a_rank_where_there_is_no_table_makes_one(tmp_path: Path, lora: str) -> None:
+    path = written(tmp_path, f"[adapter]\nlora = {lora}")
+    assert Recipe.load(path, ["adapter.lora.rank=4"]).adapter.lora == (LoraLayers(rank=4),)
+
+
+def test_the_last_override_of_a_key_holds() -> None:
+    assert Recipe.load("r3", ["seed=1", "seed=2"]).seed == 2
+
+
+COUNTS = {"100k": 100_000, "1M": 1_000_000, "1.5m": 1_500_000, "962.308k": 962_308, "1_000_000": 1_000_000}
+COUNTS |= {"1,000,000": 1_000_000, " 12 ": 12, "1e6": 1_000_000, "12345678901234567": 12345678901234567}
+
+
+@pytest.mark.parametrize("text", COUNTS)
+def test_counts(text: str) -> None:
+    assert parse_count(text) == COUNTS[text]
+
+
+@pytest.mark.parametrize("text", ["", "k", "-1", "1,5", "1,00", "1.0001k", "ten", "nan", "inf", "1e99999", "1 000"])
+def test_what_is_no_count_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="count such as"):
+        parse_count(text)
+
+
+LAYERS = {
+    "all": (0, 1, 2, 3, 4, 5),
+    "lower-half": (0, 1, 2),
+    "upper-half": (3, 4, 5),
+    "top-2": (4, 5),
+    "bottom-1": (0,),
+    "3": (3,),
+    "0-2": (0, 1, 2),
+    "5, 0,2 - 3,3": (0, 2, 3, 5),
+}
+
+
+@pytest.mark.parametrize("spec", LAYERS)
+def test_layers(spec: str) -> None:
+    assert layer_numbers(spec, 6) == LAYERS[spec]
+
+
+@pytest.mark.parametrize("spec", ["6", "0-6", "top-7", "bottom-0", "2-1", "", "-1", "1-", "x", "0-99999999999999", "²"])
+def test_layers_that_are_not_there(spec: str) -> None:
+    with pytest.raises(ValueError, match=r"layers|must"):
+        layer_numbers(spec, 6)
+
+
+@given(st.integers(1, 48))
+def test_halves_cover_each_layer_once(layers: int) -> None:
+    assert layer_numbers("lower-half", layers) + layer_numbers("upper-half", layers) == layer_numbers("all", layers)
+
+
+def test_with_values_keeps_the_rest_and_validates() -> None:
+    recipe = Recipe.load("r2").with_values(seed=7, training={"max_steps": 3})
+    assert (recipe.seed, recipe.training.max_steps, recipe.training.warmup) == (7, 3, 500)
+    assert recipe.with_values(training={"max_steps": None}, seed=0) == Recipe.load("r2")
+    with pytest.raises(UserError, match=r"r2: training\.max_steps: must be at least 1"):
+        recipe.with_values(training={"max_steps": 0})
+
+
+def test_a_recipe_does_not_change() -> None:
+    with pytest.raises(Exception, match="frozen"):
+        Recipe().seed = 3
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+SIZE = st.floats(1e-9, 1e9)
+SHARE = st.floats(0, 1, exclude_max=True)
+SWITCH = st.booleans()
+
+
+def some(values: st.SearchStrategy, least: int = 0) -> st.SearchStrategy:
+    return st.lists(values, unique=True, min_size=least, max_size=4).map(tuple)
+
+
+def sections() -> dict[str, st.SearchStrategy]:
+    table = {
+        "roles": some(st.sampled_from(ROLES), least=1),
+        "layers": st.sampled_from(["lower-half", "top-3", "0,2,8-11"]),
+        "rank": st.integers(1, 512),
+    }
+    tables = st.lists(
+        st.fixed_dictionaries(table, optional={"alpha": SIZE}), max_size=3, unique_by=lambda table: table["layers"]
+    )
+    data = {
+        "train": TEXT,
+        "test": TEXT,
+        "validation_size": st.floats(1e-9, 1, exclude_max=True) | st.integers(1, 10_000),
+        "text": some(TEXT),
+        "labels": st.just(()) | some(TEXT, least=2),
+        "clean": st.sampled_from(["none", "ag_news"]),
+        "train_rows": st.integers(1, 10**9),
+    }
+    adapter = {"lora": st.just("auto") | tables, "dropout": SHARE, "dora": SWITCH}
+    adapter["bias"] = st.sampled_from(["none", "lora", "all"])
+    training = {"epochs": st.floats(1e-9, 1e4), "learning_rate": SIZE}
+    training |= {"clip": st.just(-0.0) | SIZE, "label_smoothing": SHARE}
+    training["class_weights"] = st.sampled_from(["none", "balanced"]) | st.lists(st.floats(0, 1e9), max_size=5)
+    training["trackers"] = some(st.sampled_from(["tensorboard", "mlflow", "trackio", "wandb"]))
+    optional = {"data": data, "adapter": adapter, "training": training, "evaluation": {"shift": some(TEXT)}}
+    optional["backbone"] = {"name": TEXT, "roles": st.dictionaries(st.sampled_from(ROLES), TEXT)}
+    return {name: st.fixed_dictionaries({}, optional=keys) for name, keys in optional.items()}
+
+
+RECIPES = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,30}\Z"),
+        "description": TEXT,
+        "budget": st.integers(1, 10**12),
+        "seed": st.integers(0, 2**31 - 1),
+        **sections(),
+    },
+)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(RECIPES)
+def test_the_resolved_recipe_is_the_same_recipe(values: dict) -> None:
+    recipe = Recipe.parse(values)
+    text = recipe.to_toml()
+    again = Recipe.parse(tomllib.loads(text))
+    assert again == recipe
+    assert again.to_toml() == text
+
+
+def test_the_resolved_recipe_writes_out_every_default(tmp_path: Path) -> None:
+    resolved = tomllib.loads(Recipe().to_toml())
+    for name, section in Recipe():
+        if isinstance(section, BaseModel):
+            assert set(resolved[name]) == {key for key, value in section if value is not None}
+    assert Recipe.load(written(tmp_path, Recipe().to_toml())) == Recipe()
+
+
+def test_every_key_has_a_sentence_and_the_reference_is_up_to_date() -> None:
+    reference = recipe_reference()
+    for line in reference.splitlines():
+        if line.startswith("| `") and line.count(" | ") == 3:
+            assert line.rstrip("| ").endswith("."), line
+    assert REFERENCE.read_text("utf-8") == reference, "run `make docs`"
+
+
+def test_a_recipe_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, featherweight; from featherweight import Recipe; Recipe.load('r4'); "
+        "print([m for m in ('torch', 'transformers', 'peft', 'datasets', 'numpy', 'pandas') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

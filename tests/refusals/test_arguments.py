@@ -1,0 +1,84 @@
+"""Bad arguments and output places of every verb: refused, and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands import Cli, refused
+
+
+@pytest.mark.parametrize(("arguments", "naming"), [
+    (["trian"], ("No such command", "See: featherweight --help")),
+    (["train"], ("Missing argument", "See: featherweight train --help")),
+    (["train", "job.toml", "job.toml"], "unexpected extra argument"),
+    (["train", "job.toml", "--sett", "a=1"], "No such option: --sett"),
+    (["train", "job.toml", "--out"], "Option '--out' requires an argument"),
+    (["train", "job.toml", "--budget", "ten"], "budget: must be a count such as 1000000, 100k or 1M"),
+    (["weigh", "nowhere.toml"], "nowhere.toml: no such recipe file"),
+    (["weigh", "job.toml", "--budget", "0"], "budget: must be at least 1"),
+    (["plan", "--backbone", "./nowhere"], "backbone.name = ./nowhere: no such folder"),
+    (["plan", "--labels", "1"], "--labels"),
+    (["plan", "--budget", "1,5M"], "budget: must be a count such as 1000000, 100k or 1M"),
+    (["plan", "--budget", "1"], "budget = 1: no adapter fits"),
+    (["plan", "--bias", "some"], "adapter.bias: must be none, lora or all"),
+    (["plan", "--row", "1"], "--row and --out go together"),
+    (["plan", "--row", "99", "--out", "plan.toml"], "--row 99"),
+    (["plan", "--row", "1", "--out", "job.toml"], "--out job.toml"),
+    (["plan", "--row", "1", "--out", "nowhere/plan.toml"], "nowhere/plan.toml"),
+    (["plan", "--row", "1", "--out", "/proc/plan.toml"], "/proc/plan.toml"),
+    (["check", "nowhere.csv"], "nowhere.csv: no such file"),
+    (["check", "."], ".: this folder was not saved by `datasets`"),
+    (["check", ""], "data.train: must not be empty"),
+    (["check", "data.csv", "--test", "nowhere.csv"], "nowhere.csv: no such file"),
+    (["check", "data.csv", "--text", "words"], "data.csv: no column 'words'"),
+    (["check", "data.csv", "--label", ""], "data.label: must not be empty"),
+    (["check", "data.csv", "--clean", "all"], "data.clean: must be none or ag_news"),
+    (["check", "data.csv", "--max-length", "3"], "--max-length"),
+    (["check", "data.csv", "--max-length", str(10**30)], "data.max_length: must be at most 1,000,000"),
+    (["check", "data.csv", "--backbone", "./nowhere"], "backbone.name = ./nowhere: no such folder"),
+    (["rounds"], "Missing argument"),
+    (["rounds", "job.toml", "job.toml"], "two of the recipes are called 'tiny'"),
+    (["rounds", "job.toml", "--seeds", "0"], "--seeds"),
+    (["rounds", "job.toml", "--seeds", str(10**30)], "--seeds"),
+    (["rounds", "job.toml", "--set", "epochs=1"], "unknown key 'epochs'; did you mean 'training.epochs'?"),
+    (["rounds", "job.toml", "-o", "data.csv"], "data.csv"),
+    (["rounds", "job.toml", "-o", "/proc/rounds"], "/proc/rounds"),
+    (["compare"], "Missing argument"),
+    (["compare", "nowhere"], "nowhere: no run folder"),
+    (["compare", "data.csv"], "data.csv: no run folder"),
+    (["evaluate", "nowhere"], "nowhere: no run folder"),
+    (["evaluate", "x" * 100_000], "File name too long"),
+    (["report", "nowhere"], "nowhere: no run folder"),
+    (["verify"], "Missing argument"),
+    (["verify", "nowhere"], "nowhere: no run folder"),
+    (["verify", "data.csv"], "data.csv: no run folder"),
+    (["cache", "everything"], "cache everything: no such kind"),
+    (["predict", "nowhere", "data.csv", "-o", "out.csv"], "nowhere: no run folder"),
+    (["recipes", "nowhere"], "nowhere: no such recipe file and no built-in recipe"),
+    (["recipes", "r1", "r2"], "unexpected extra argument"),
+    (["doctor", "now"], "unexpected extra argument"),
+])  # fmt: skip
+def test_bad_arguments(cli: Cli, job: Path, arguments: list[str], naming: Any) -> None:
+    refused(cli, *arguments, naming=naming)
+
+
+@pytest.mark.parametrize(("out", "make", "naming"), [
+    ("/proc/run", None, "--out /proc/run: the folder cannot be made: No such file or directory; name another"),
+    ("/dev/null", None, "--out /dev/null: /dev/null is no folder"),
+    ("data.csv", None, "--out data.csv: data.csv is no folder"),
+    ("data.csv/run", None, "--out data.csv/run: data.csv is no folder"),
+    ("x" * 300, None, "File name too long"),
+    ("loop", lambda path: path.symlink_to("loop"), "loop: File exists; check the path"),
+    ("loop/run", lambda path: path.parent.symlink_to("loop"), "check the path"),
+    ("link", lambda path: path.symlink_to("gone"), "link: File exists; check the path"),
+    ("mine", lambda path: (path / "notes").mkdir(parents=True), "--out mine: is not empty and holds no run"),
+])  # fmt: skip
+def test_bad_places_for_a_run(
+    cli: Cli, job: Path, out: str, make: Callable[[Path], Any] | None, naming: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if make is not None:
+        make(Path(out))
+    refused(cli, "train", job, "--out", out, naming=naming)

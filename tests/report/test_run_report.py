@@ -1,0 +1,284 @@
+"""Pictures and page of a run folder: complete, readable, self-contained, and honest about what is missing."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from support.made_up_runs import NEWS, evaluation, fabricate
+
+from featherweight.errors import UserError
+from featherweight.report.run.contents import read_contents
+from featherweight.report.run.page import write_report
+from featherweight.report.run.plots import available, draw_plots
+from featherweight.report.run.summary import draw_summary
+from featherweight.report.style import VARIABLES, drawing, shorten
+
+PICTURES = {
+    "curves", "learning_rate", "confusion_matrix", "per_class", "reliability", "weigh_in", "shift", "summary"
+}  # fmt: skip
+SECTIONS = [
+    "Training", "Confusion matrix (test)", "Per class", "Reliability", "Weigh-in", "Shift", "Surest mistakes",
+    "Warnings", "Environment", "Recipe",
+]  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, headings and the visible text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.headings, self.words, self._open = [], [], [], []
+        self.feed(html)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "img", "br", "input"}:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] == "style":
+            return
+        self.words.append(data)
+        if self._open and self._open[-1] == "h2":
+            self.headings.append(data)
+
+
+def page_of(folder):
+    return Page(write_report(folder).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return fabricate(tmp_path_factory.mktemp("runs") / "newsbriefs")
+
+
+def test_every_picture_is_a_whole_png(run):
+    paths = draw_plots(run)
+    assert {path.stem for path in paths} == PICTURES
+    assert {path.name for path in (run / "plots").iterdir()} == {f"{name}.png" for name in PICTURES}
+    for path in paths:
+        data = path.read_bytes()
+        assert data.startswith(b"\x89PNG") and data.endswith(b"IEND\xaeB`\x82")
+        width, height = np.frombuffer(data[16:24], ">u4")
+        assert 600 <= width <= 6000 and 200 <= height <= 6000
+
+
+def test_the_page_has_its_sections_in_order_and_the_headline_in_words(run):
+    page = page_of(run)
+    figures = json.loads((run / "evaluation.json").read_text())["test"]
+    assert page.headings == SECTIONS
+    assert f"{figures['accuracy']:.1%} of 240 test texts classified correctly" in page.text
+    low, high = figures["accuracy_interval"]
+    for words in (
+        f"95% interval {low:.1%} to {high:.1%}",
+        f"{figures['macro_f1']:.3f}",
+        "287,236",
+        "29% of the budget of 1,000,000",
+        "minilm",
+        "52 s",
+        "Validation has 96 rows",
+        "PEFT would print 288,780",
+        "AMD EPYC 9B45",
+        "Reloaded in a fresh process: the same logits for 64 rows, bit for bit.",
+        'name = "newsbriefs"',
+        figures["mistakes"][0]["text"],
+    ):
+        assert words in page.text
+    assert sum(tag == "svg" for tag, _ in page.tags) == 8
+
+
+def test_the_page_needs_nothing_but_itself(run):
+    page = page_of(run)
+    for tag, attributes in page.tags:
+        assert tag not in {"script", "link", "iframe", "object", "embed", "img"}
+        for name in ("src", "href", "xlink:href"):
+            assert attributes.get(name, "#").startswith("#")
+    html = (run / "report.html").read_text("utf-8")
+    assert "@import" not in html and "url(http" not in html and "<!DOCTYPE svg" not in html
+    assert "default-src 'none'" in html
+
+
+def test_every_colour_follows_dark_mode(run):
+    html = (write_report(run)).read_text("utf-8")
+    body = html[html.index("</style>") :]
+    assert "prefers-color-scheme: dark" in html
+    for colour, name in VARIABLES.items():
+        assert colour not in body
+        assert f"--{name}:" in html
+    assert "#" not in {value[:1] for tag, a in Page(body).tags for value in (a.get("fill", ""), a.get("stroke", ""))}
+
+
+def test_what_the_data_says_is_never_markup(tmp_path):
+    bad = "<script>alert(1)</script>"
+    recipe = {"name": bad, "description": bad, "backbone": {"name": bad}}
+    names = (bad, "</text></svg><img src=x onerror=y>", "A & B", '"quoted" $x$ \x07')
+    folder = fabricate(tmp_path / "run", names=names, recipe=recipe, texts=(bad,))
+    page = page_of(folder)
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert page.text.count(bad) > 10
+    assert "A & B" in page.text and '"quoted" $x$' in page.text
+    assert draw_plots(folder)
+
+
+@pytest.mark.parametrize("classes", [2, 9, 20, 77])
+def test_no_two_names_overlap_however_many_classes(tmp_path, classes):
+    names = [f"A rather long name of a class, in full number {i}" for i in range(classes)]
+    run = read_contents(fabricate(tmp_path / "run", names=names, rows=40 * classes))
+    with drawing():
+        for name in ("confusion_matrix", "per_class", "weigh_in", "shift"):
+            figure = available(run)[name]()
+            _assert_apart(figure)
+
+
+def _assert_apart(figure):
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    axes = figure.axes[0]
+    for ticks, way in ((axes.get_yticklabels(), "y"), (axes.get_xticklabels(), "x")):
+        shown = [tick for tick in ticks if tick.get_text()]
+        boxes = [tick.get_window_extent(renderer) for tick in shown]
+        assert all(box.x0 >= -1 and box.y0 >= -1 for box in boxes), "a name runs out of the picture"
+        if shown and shown[0].get_rotation() not in (0, 90):
+            spacing = abs(np.diff(axes.transData.transform([(0, 0), (1, 0)])[:, 0])[0])
+            height = shown[0].get_fontsize() * figure.dpi / 72
+            assert spacing * np.sin(np.radians(shown[0].get_rotation())) > height
+            continue
+        starts = sorted((getattr(box, f"{way}0"), getattr(box, f"{way}1")) for box in boxes)
+        assert all(after[0] >= before[1] - 0.5 for before, after in itertools.pairwise(starts))
+
+
+def test_many_classes_are_told_in_full_in_a_table(tmp_path):
+    names = [f"class {i}" for i in range(150)]
+    page = page_of(fabricate(tmp_path / "run", names=names, rows=3000))
+    assert "All 150 classes" in page.text and "the 30 of 150 classes with the lowest F1" in page.text
+    assert all(f" {name} " in page.text for name in names)
+
+
+@pytest.mark.parametrize(
+    ("removed", "said", "pictures"),
+    [
+        (["history.jsonl"], "No training history", PICTURES - {"curves", "learning_rate"}),
+        (["evaluation.json"], "Not evaluated yet", {"curves", "learning_rate", "weigh_in", "summary"}),
+        (["weigh.json"], "weigh.json is missing", PICTURES - {"weigh_in"}),
+        (["environment.json"], "environment.json is missing", PICTURES),
+        (["verification.json"], "has not been reloaded and compared", PICTURES),
+        (["history.jsonl", "evaluation.json", "weigh.json", "environment.json"], "not been evaluated yet", set()),
+    ],
+)
+def test_what_is_missing_is_said(tmp_path, removed, said, pictures):
+    folder = fabricate(tmp_path / "run")
+    for name in removed:
+        (folder / name).unlink()
+    assert said in page_of(folder).text
+    assert {path.stem for path in draw_plots(folder)} == pictures
+
+
+def test_without_a_test_set_the_validation_speaks_and_is_doubted(tmp_path):
+    folder = fabricate(tmp_path / "run")
+    figures = evaluation(NEWS, 96, 3.0, shift=False)
+    del figures["test"]
+    (folder / "evaluation.json").write_text(json.dumps(figures))
+    page = page_of(folder)
+    assert "of 96 validation texts classified correctly" in page.text
+    assert "No test set" in page.text and "No shift set" in page.text
+    assert "Confusion matrix (validation)" in page.headings
+
+
+def test_one_step_and_one_evaluation_are_points(tmp_path):
+    folder = fabricate(tmp_path / "run", steps=1, every=500)
+    assert "a point, not a curve" in page_of(folder).text
+    assert {path.stem for path in draw_plots(folder)} == PICTURES
+
+
+def test_losses_that_are_not_finite_are_warned_of_and_left_out(tmp_path):
+    folder = fabricate(tmp_path / "run")
+    with (folder / "history.jsonl").open("a") as file:
+        file.write('{"kind": "step", "step": 91, "epoch": 3.1, "loss": NaN, "accuracy": null, "learning_rate": 0}\n')
+        file.write('{"kind": "evaluation", "step": 91, "split": "validation", "loss": NaN, "accuracy": 0.25}\n')
+    assert "The training loss was not finite in 1 of 91 steps." in page_of(folder).text
+    assert draw_plots(folder)
+
+
+def test_a_run_that_was_cut_off_while_writing_still_reports(tmp_path):
+    folder = fabricate(tmp_path / "run")
+    history = folder / "history.jsonl"
+    history.write_text(history.read_text()[:-40])
+    assert write_report(folder).is_file()
+    history.write_text("{broken\n" + history.read_text())
+    with pytest.raises(UserError, match=r"history.jsonl: line 1 is damaged"):
+        write_report(folder)
+
+
+def test_damaged_files_and_other_folders_are_refused_by_name(tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        draw_plots(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no run folder"):
+        write_report(tmp_path)
+    folder = fabricate(tmp_path / "run")
+    (folder / "weigh.json").write_text("{")
+    with pytest.raises(UserError, match=r"weigh\.json: damaged"):
+        write_report(folder)
+    assert not (folder / "report.html").exists()
+
+
+def test_the_same_run_gives_the_same_page(run):
+    assert write_report(run).read_bytes() == write_report(run).read_bytes()
+
+
+def test_matplotlib_is_left_as_it_was(run):
+    before = dict(matplotlib.rcParams)
+    draw_plots(run)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_names_in_any_script_are_drawn_without_complaint(tmp_path, recwarn):
+    folder = fabricate(tmp_path / "run", names=("世界", "رياضة", "🏈 sport", "Größe"))
+    draw_plots(folder)
+    assert "世界" in page_of(folder).text
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
+def test_the_summary_says_what_it_cannot_show(tmp_path):
+    folder = fabricate(tmp_path / "run")
+    (folder / "history.jsonl").unlink()
+    with drawing():
+        figure = draw_summary(read_contents(folder))
+    said = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert said.count("not in this run") == 2
+
+
+def test_shortening_keeps_both_ends_and_one_line():
+    assert shorten("short", 10) == "short"
+    assert shorten("card payment fee charged", 12) == "card pa…rged"
+    assert shorten("two\nlines\tand \x00 more", 40) == "two lines and more"
+    assert len(shorten("x" * 100, 20)) == 20
+
+
+@pytest.mark.slow
+def test_the_whole_report_takes_no_torch(run):
+    code = (
+        "import sys\n"
+        "from featherweight.report.run.page import write_report\n"
+        "from featherweight.report.run.plots import draw_plots\n"
+        "write_report(sys.argv[1]); draw_plots(sys.argv[1])\n"
+        "loaded = {'torch', 'matplotlib.pyplot', 'transformers'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code, str(run)], check=True, env=environment)

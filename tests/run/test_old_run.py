@@ -1,0 +1,79 @@
+"""A run folder that an earlier version wrote: evaluated, verified, compared, resumed and read by this one."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+from support.commands import Cli
+
+from featherweight import Run
+
+OLD = Path(__file__).parents[1] / "old_run"
+NEAR = 1e-4
+"""Another processor or library rounds elsewhere; what is compared is far from every border."""
+
+
+@pytest.fixture
+def old(cli: Cli) -> Path:
+    """The old folder's contents in the working directory, under paths of this machine."""
+    here = Path.cwd()
+    shutil.copytree(OLD, here, dirs_exist_ok=True)
+    for path in here.rglob("*"):
+        if path.suffix in (".json", ".toml") and "@HERE@" in (text := path.read_text("utf-8")):
+            path.write_text(text.replace("@HERE@", here.as_posix()), "utf-8")
+    manifest = here / "finished" / "manifest.json"
+    listed = json.loads(manifest.read_text("utf-8"))
+    for name in listed["files"]:
+        listed["files"][name] = hashlib.sha256((here / "finished" / name).read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(listed), "utf-8")
+    return here
+
+
+def test_it_is_evaluated_to_the_figures_that_it_holds(cli: Cli, old: Path) -> None:
+    held = json.loads((old / "finished" / "evaluation.json").read_text("utf-8"))
+    assert f"{held['test']['accuracy']:.2%}" in cli("evaluate", "finished").out
+    anew = cli("evaluate", "finished", "--data", "test.csv")
+    assert anew.code == 0
+    assert f"accuracy {held['test']['accuracy']:.2%}" in anew.out
+    assert f"log loss {held['test']['log_loss_scaled']:.3f}" in anew.out
+
+
+def test_it_holds_what_it_claims(cli: Cli, old: Path) -> None:
+    answer = cli("verify", "finished")
+    assert answer.code == 0, answer.out + answer.err
+
+
+def test_its_predictions_are_the_same(cli: Cli, old: Path) -> None:
+    assert cli("predict", "finished", "test.csv", "-o", "anew.csv").code == 0
+    then, now = (list(csv.DictReader((old / name).open(encoding="utf-8"))) for name in ("predictions.csv", "anew.csv"))
+    assert len(then) == len(now) == 30
+    for before, after in zip(then, now, strict=True):
+        assert before.keys() == after.keys()
+        assert (before["row"], before["label"]) == (after["row"], after["label"])
+        for name in ("p_bird", "p_fruit", "p_metal"):
+            assert float(after[name]) == pytest.approx(float(before[name]), abs=NEAR)
+
+
+def test_it_is_compared_and_reported(cli: Cli, old: Path) -> None:
+    assert cli("compare", "finished", "-o", "comparison").code == 0
+    assert cli("report", "finished").code == 0
+    assert "87.5" in (old / "finished" / "report.html").read_text("utf-8")
+
+
+def test_one_that_was_stopped_goes_on_to_the_same_end(cli: Cli, old: Path) -> None:
+    answer = cli("train", "job.toml", "--out", "stopped", "--resume")
+    assert answer.code == 0, answer.err
+    assert Run("stopped").complete
+    for name in ("adapter_model.safetensors", "head.safetensors"):
+        then, now = (load_file(old / run / "adapter" / name) for run in ("finished", "stopped"))
+        assert then.keys() == now.keys()
+        for tensor, values in then.items():
+            assert now[tensor] == pytest.approx(values, abs=NEAR)
+    steps = [record["step"] for record in Run("stopped").history if record["kind"] == "step"]
+    assert steps == list(range(1, 73))

@@ -1,0 +1,1 @@
+"""Makers of backbones, data, runs and results for tests and benchmarks."""

@@ -1,0 +1,68 @@
+"""For every key of a recipe, the test that fails when the key is ignored: file::test, or file::test[case].
+
+``python tests/ignored_keys.py`` ignores the keys one at a time and shows that these tests notice.
+"""
+
+from __future__ import annotations
+
+_BY_HAND = "training/test_steps_by_hand.py::test_steps_with_the_key_are_those_by_hand"
+_KEYS = "training/test_training_keys.py"
+
+KEYS = {
+    "name": "recipe/test_naming_keys.py::test_a_run_folder_bears_the_name_of_its_recipe",
+    "description": "recipe/test_naming_keys.py::test_the_list_of_recipes_says_what_each_is_for",
+    "budget": "budget/test_weigh.py::test_over_budget_the_refusal_counts_and_proposes",
+    "seed": "training/test_training_keys.py::test_the_seed_decides_split_order_first_weights_and_dropout",
+    "data.train": "data/test_data_keys.py::test_each_part_is_read_from_its_own_source",
+    "data.test": "data/test_data_keys.py::test_each_part_is_read_from_its_own_source",
+    "data.validation": "data/test_data_keys.py::test_each_part_is_read_from_its_own_source",
+    "data.validation_size": "data/test_data_keys.py::test_the_validation_size_is_a_share_or_a_number_of_rows",
+    "data.config": "data/readers/test_hub.py::test_a_short_name_stands_for_the_set_on_the_hub",
+    "data.revision": "data/readers/test_hub.py::test_a_short_name_stands_for_the_set_on_the_hub",
+    "data.text": "data/test_data_keys.py::test_text_and_label_columns_are_those_of_the_recipe",
+    "data.label": "data/test_data_keys.py::test_text_and_label_columns_are_those_of_the_recipe",
+    "data.labels": "data/test_data_keys.py::test_labels_give_the_classes_their_order",
+    "data.clean": "data/test_cleaning.py::test_rows_are_cleaned_where_the_recipe_says_so",
+    "data.train_rows": "data/test_splits.py::test_a_sample_of_training_rows_leaves_the_validation_as_it_is",
+    "data.max_length": "data/test_data_keys.py::test_texts_are_cut_as_the_tokenizer_cuts_them",
+    "backbone.name": "recipe/test_naming_keys.py::test_the_backbone_is_the_one_that_the_recipe_names",
+    "backbone.revision": "backbone/test_hub.py::test_wrong_names_are_told_apart",
+    "backbone.roles": "recipe/test_naming_keys.py::test_the_roles_of_an_unknown_family_are_found_where_the_recipe_says",
+    "adapter.lora": "adapter/test_adapter.py::test_ranks_and_scales_by_layer_reach_peft",
+    "adapter.lora.roles": "adapter/test_adapter.py::test_ranks_and_scales_by_layer_reach_peft",
+    "adapter.lora.layers": "adapter/test_adapter.py::test_ranks_and_scales_by_layer_reach_peft",
+    "adapter.lora.rank": "adapter/test_adapter.py::test_ranks_and_scales_by_layer_reach_peft",
+    "adapter.lora.alpha": "adapter/test_adapter_keys.py::test_the_update_is_scaled_by_alpha_and_the_rank",
+    "adapter.dropout": "adapter/test_adapter_keys.py::test_dropout_is_on_the_input_of_a_alone_and_only_while_training",
+    "adapter.rslora": "adapter/test_adapter_keys.py::test_the_update_is_scaled_by_alpha_and_the_rank",
+    "adapter.dora": "adapter/test_adapter_keys.py::test_dora_gives_each_adapted_row_its_own_length",
+    "adapter.initialisation": "adapter/test_adapter_keys.py::test_pissa_starts_from_the_weights_main_directions",
+    "adapter.bias": "adapter/test_adapter_keys.py::test_the_biases_of_the_recipe_are_trained_and_no_others",
+    "adapter.head": "adapter/test_adapter.py::test_peft_alone_gives_the_same_logits_for_native_heads",
+    "adapter.pooling": "adapter/test_adapter_keys.py::test_a_head_sees_the_mean_over_a_texts_own_tokens_or_its_first",
+    "training.epochs": "training/test_training_keys.py::test_a_fraction_of_an_epoch_is_trained_and_no_more",
+    "training.max_steps": "training/test_training_keys.py::test_max_steps_end_the_training_and_its_schedule",
+    "training.batch_size": "training/test_training_keys.py::test_batch_size_is_the_most_rows_of_a_batch",
+    "training.batch_tokens": f"{_KEYS}::test_batch_tokens_are_the_most_of_a_batch_with_its_padding",
+    "training.accumulate": f"{_BY_HAND}[accumulate]",
+    "training.learning_rate": f"{_BY_HAND}[learning_rate]",
+    "training.lora_plus_ratio": f"{_BY_HAND}[lora_plus_ratio]",
+    "training.weight_decay": f"{_BY_HAND}[weight_decay]",
+    "training.clip": f"{_BY_HAND}[clip]",
+    "training.schedule": "training/test_training_keys.py::test_the_loop_goes_by_transformers_schedule",
+    "training.warmup": "training/test_training_keys.py::test_the_loop_goes_by_transformers_schedule",
+    "training.label_smoothing": f"{_BY_HAND}[label_smoothing]",
+    "training.class_weights": f"{_BY_HAND}[class_weights]",
+    "training.early_stopping": "training/test_loop.py::test_early_stopping_ends_after_its_patience",
+    "training.evaluate_every": "training/test_loop.py::test_every_step_and_evaluation_is_a_line_and_the_loss_falls",
+    "training.keep": "training/test_training_keys.py::test_the_saved_adapter_is_the_one_to_keep[last]",
+    "training.precision": "training/test_training_keys.py::test_the_encoder_computes_in_the_precision_of_the_recipe",
+    "training.encoder_dropout": "adapter/test_adapter.py::test_encoder_dropout_is_off_unless_asked_for",
+    "training.prefix_cache": "training/test_prefix_cache.py::test_where_nothing_is_gained_nothing_is_kept",
+    "training.checkpoint_steps": "training/test_loop.py::test_checkpoints_hold_no_pickle_and_only_two_are_kept",
+    "training.checkpoint_seconds": "training/test_training_keys.py::test_a_checkpoint_is_due_after_its_seconds",
+    "training.trackers": "training/test_training_keys.py::test_a_tracker_receives_the_recipe_and_the_history",
+    "evaluation.shift": "data/test_data_keys.py::test_each_part_is_read_from_its_own_source",
+    "evaluation.bins": "data/test_data_keys.py::test_figures_have_the_bins_and_mistakes_of_the_recipe",
+    "evaluation.mistakes": "data/test_data_keys.py::test_figures_have_the_bins_and_mistakes_of_the_recipe",
+}

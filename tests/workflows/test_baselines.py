@@ -1,0 +1,123 @@
+"""Baselines that a LoRA round is set beside: bags of words, a linear probe, and all weights trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.made_up_rounds import TestSet
+
+from featherweight.errors import UserError
+from featherweight.workflows.baselines import STRENGTHS, baseline_recipe, run_baseline
+from featherweight.workflows.rounds import run_rounds
+
+TEST = TestSet(80)
+
+
+def test_bags_of_words_are_scikit_learns_with_the_best_c_on_validation_rows(tiny_recipe: Any, tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.svm import LinearSVC
+
+    from featherweight.data.splits import load_splits
+
+    recipe = tiny_recipe("bert", evaluation={"shift": ["perturbed:typos"]})
+    run = run_baseline("tfidf-svm", recipe, tmp_path / "svm")
+    splits = load_splits(recipe)
+    assert splits.test is not None
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(splits.train.texts)
+    scores = {}
+    for strength in STRENGTHS["tfidf-svm"]:
+        model = LinearSVC(C=strength, random_state=0).fit(words.transform(splits.train.texts), splits.train.labels)
+        parts = (splits.validation, splits.test)
+        scores[strength] = [model.score(words.transform(rows.texts), rows.labels) for rows in parts]
+    best = max(scores, key=lambda strength: (scores[strength][0], -strength))
+    evaluation = run.evaluation
+    assert evaluation["validation"]["accuracy"] == pytest.approx(scores[best][0])
+    assert evaluation["test"]["accuracy"] == pytest.approx(scores[best][1])
+    assert evaluation["shift"]["perturbed:typos"]["rows"] == 24
+    assert run.weight["total"] == 3 * len(words.vocabulary_) + 3
+    assert f"C = {best:g}" in run.environment["notes"][0]
+    assert run.recipe == baseline_recipe("tfidf-svm", recipe)
+
+
+@pytest.mark.parametrize("kind", ["tfidf-svm", "tfidf-logistic"])
+def test_bags_of_words_tell_two_classes_apart(kind: str, tiny_recipe: Any, tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"text": f"{word} {number}", "label": word[:1]}) for number in range(30) for word in ("pear", "owl")
+    ]
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), "utf-8")
+    data = {"train": str(tmp_path / "train.jsonl"), "test": str(tmp_path / "test.jsonl")}
+    run = run_baseline(kind, tiny_recipe("bert", data=data), tmp_path / "run")
+    assert run.evaluation["test"]["accuracy"] == 1.0
+    assert run.evaluation["test"]["confusion_matrix"] == [[30, 0], [0, 30]]
+
+
+def test_a_baseline_is_trained_once_and_kept_apart_from_other_recipes(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe("bert")
+    run = run_baseline("tfidf-logistic", recipe, tmp_path / "run")
+    written = (run.folder / "evaluation.json").stat().st_mtime_ns
+    assert run_baseline("tfidf-logistic", recipe, tmp_path / "run").folder == run.folder
+    assert (run.folder / "evaluation.json").stat().st_mtime_ns == written
+    with pytest.raises(UserError, match="a baseline of another recipe"):
+        run_baseline("tfidf-logistic", recipe.with_values(data={"validation_size": 9}), tmp_path / "run")
+    marks = json.loads((run.folder / "environment.json").read_text("utf-8"))
+    marks["data"]["train"]["texts"] = "0" * 64
+    (run.folder / "environment.json").write_text(json.dumps(marks), "utf-8")
+    with pytest.raises(UserError, match="a baseline of rows that have changed since"):
+        run_baseline("tfidf-logistic", recipe, tmp_path / "run")
+
+
+def test_a_baseline_of_another_recipe_is_refused_before_any_training(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe("bert").with_values(name="one")
+    other = recipe.with_values(data={"validation_size": 9})
+    run_baseline("tfidf-logistic", other, tmp_path / "baselines" / "tfidf-logistic")
+    with pytest.raises(UserError, match="baselines take the first recipe and the first seed"):
+        run_rounds([recipe], [0], tmp_path, baselines=True)
+    assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.slow
+def test_the_probe_sees_the_frozen_backbones_mean_state(tiny_recipe: Any, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    from featherweight.data.sources import Rows
+    from featherweight.workflows.baselines import _frozen_features
+
+    recipe = tiny_recipe("mpnet")
+    texts = ["apple pear number 3", "crow", "iron and copper and zinc"]
+    features = _frozen_features(recipe)(Rows(texts, None, (), "texts"))
+    model, tokenizer = (kind.from_pretrained(recipe.backbone.name) for kind in (AutoModel, AutoTokenizer))
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    mask = batch["attention_mask"].unsqueeze(-1)
+    with torch.inference_mode():
+        states = model.eval()(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    expected = ((states * mask).sum(1) / mask.sum(1)).numpy()
+    assert np.abs(features - expected).max() < 1e-5
+    run = run_baseline("linear-probe", recipe, tmp_path / "probe")
+    assert run.weight["total"] == 32 * 3 + 3
+    assert not (run.folder / "adapter").exists()
+
+
+@pytest.mark.slow
+def test_full_fine_tuning_trains_everything_and_saves_no_model(tiny_recipe: Any, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    recipe = tiny_recipe("roberta", adapter={"head": "native"}, training={"epochs": 4, "learning_rate": 0.03})
+    run = run_baseline("full-fine-tuning", recipe.with_values(budget=20_000), tmp_path / "full")
+    weights = next(Path(recipe.backbone.name).glob("*.safetensors"))
+    with safe_open(weights, "np") as file:
+        tensors = {name: file.get_tensor(name).size for name in file.keys()}  # noqa: SIM118 (no mapping)
+    encoder = sum(size for name, size in tensors.items() if "pooler" not in name)
+    assert run.weight["total"] == encoder + (32 * 32 + 32) + (32 * 3 + 3)
+    assert run.recipe.training.learning_rate == 0.003 and run.recipe.training.encoder_dropout
+    losses = [record["loss"] for record in run.history if record["kind"] == "step"]
+    assert len(losses) == 24 and np.mean(losses[-6:]) < np.mean(losses[:6])
+    assert {path.name for path in run.folder.iterdir()} == {
+        "recipe.toml", "history.jsonl", "evaluation.json", "predictions.parquet", "environment.json", "weigh.json"
+    }  # fmt: skip
+    assert "no budget applies" in run.environment["notes"][0]
