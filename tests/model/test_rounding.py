@@ -20,6 +20,7 @@ from featherweight.errors import FeatherweightError
 from featherweight.inference.classifier import Classifier
 from featherweight.model.engine import Engine, settle
 from featherweight.model.rounding import largest_logit, rounding_tolerance
+from featherweight.model.text_model import TextModel
 from featherweight.recipe import Recipe
 from featherweight.verification.reload import (
     _answer,
@@ -67,7 +68,7 @@ def trained(recipe: Recipe, folder: Path, classes: int) -> Classifier:
     settle(network, engine)
     tokenizer = load_tokenizer(backbone.folder)
     save_adapter(network, folder / "adapter", recipe, backbone, tokenizer)
-    return Classifier(network.eval(), tokenizer, recipe, engine)
+    return Classifier(TextModel(network.eval(), tokenizer, engine, recipe.data.max_length), recipe)
 
 
 @pytest.mark.parametrize(("classes", "head", "precision", "threads"), CASES)

@@ -69,7 +69,8 @@ def test_in_the_last_step(
 
 @SIGNALS
 @pytest.mark.parametrize("place", [
-    "verification.verify_in_fresh_process", "pipeline._judge", "report.plots.draw_plots", "report.page.write_report",
+    "verification.reload.verify_in_fresh_process", "workflows.train._judge", "report.run.plots.draw_plots",
+    "report.run.page.write_report",
 ])  # fmt: skip
 def test_after_the_steps(
     cli: Cli, job: Path, in_this_process: None, monkeypatch: pytest.MonkeyPatch, place: str, number: int, code: int

@@ -16,14 +16,13 @@ from featherweight.argument_checks import described, list_of, require_path
 from featherweight.backbone.folder import has_tokenizer
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
-from featherweight.data.batches import encode
 from featherweight.data.sources import Rows
 from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
 from featherweight.model.engine import Engine, choose_engine, settle
 from featherweight.model.lean.forward_only import drop_gradients, fold_adapter
 from featherweight.model.network import Network
-from featherweight.model.predict import predict_logits
+from featherweight.model.text_model import TextModel
 from featherweight.recipe import Recipe
 from featherweight.recipe.sections import Precision
 
@@ -40,18 +39,31 @@ class Prediction:
 
 @dataclass
 class Classifier:
-    """A network with its tokenizer, labels and temperature."""
+    """A trained text model with its recipe and its temperature."""
 
-    network: Network
-    tokenizer: Any
+    model: TextModel
     recipe: Recipe
-    engine: Engine
     temperature: float = 1.0
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         return self.network.labels
+
+    @property
+    def network(self) -> Network:
+        """Encoder, adapter and head."""
+        return self.model.network
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of transformers that was saved with the adapter."""
+        return self.model.tokenizer
+
+    @property
+    def engine(self) -> Engine:
+        """Device, precision and forward pass."""
+        return self.model.engine
 
     @classmethod
     def load(
@@ -99,7 +111,8 @@ class Classifier:
         if merge and lean:
             drop_gradients(network)
         tokenizer = load_tokenizer(folder, backbone.config.get("vocab_size"))
-        return cls(network.eval(), tokenizer, recipe, engine, float(description["temperature"]))
+        model = TextModel(network.eval(), tokenizer, engine, recipe.data.max_length)
+        return cls(model, recipe, float(description["temperature"]))
 
     def predict(self, texts: Iterable[str]) -> list[Prediction]:
         """Label and probabilities of each text, in the order of the texts.
@@ -137,8 +150,7 @@ class Classifier:
         if not texts:
             return np.zeros((0, len(self.labels)))
         rows = Rows(texts=texts, labels=None, label_names=self.labels, origin="texts")
-        encoded = encode(rows, self.tokenizer, self.recipe.data.max_length)
-        return predict_logits(self.network, encoded, self.engine, self.tokenizer.pad_token_id, advance=advance)
+        return self.model.logits(rows, advance=advance)
 
 
 def _of_peft(path: str | Path, labels: Sequence[str], precision: str, device: str | None) -> Classifier:
@@ -158,7 +170,7 @@ def _of_peft(path: str | Path, labels: Sequence[str], precision: str, device: st
     network = build_peft_network(found, backbone)
     engine = replace(_engine(recipe, precision, device), lean=False)
     settle(network, engine)
-    return Classifier(network, tokenizer, recipe, engine)
+    return Classifier(TextModel(network, tokenizer, engine, recipe.data.max_length), recipe)
 
 
 def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
-from featherweight.data.encoding import encode
 from featherweight.data.fingerprints import trained_mark
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.sources import BUILT_IN, Rows
@@ -21,7 +20,6 @@ from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate
 from featherweight.evaluation.results import judge_rows, prediction_columns
 from featherweight.inference.classifier import Classifier
-from featherweight.model.predict import predict_logits
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -232,9 +230,7 @@ def _split(run: Run, classifier: Classifier, table: pd.DataFrame, tolerance: flo
     then = table[table["split"] == name].sort_values("row")
     if changed := _changed_row(rows, then):
         return Check(name, "fail", f"{rows.origin}: {changed}")
-    encoded = encode(rows, classifier.tokenizer, run.recipe.data.max_length)
-    logits = predict_logits(classifier.network, encoded, classifier.engine, classifier.tokenizer.pad_token_id)
-    return _compared(run, classifier, name, rows, logits, then, tolerance)
+    return _compared(run, classifier, name, rows, classifier.model.logits(rows), then, tolerance)
 
 
 def _changed_row(rows: Rows, then: pd.DataFrame) -> str:

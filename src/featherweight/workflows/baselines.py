@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import cache_folder
-from featherweight.data.batches import encode
 from featherweight.data.fingerprints import changed_part, judged_marks, mark_of
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
@@ -30,8 +30,6 @@ from featherweight.run.folder import FORMAT, Run
 from featherweight.run.lock import locked
 
 if TYPE_CHECKING:
-    from featherweight.model.engine import Engine
-    from featherweight.model.network import Network
     from featherweight.training.job import Listener
 
 TITLES = {
@@ -169,6 +167,9 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
 
     from featherweight.adapter.build import build_network
     from featherweight.backbone.describe import architecture_of
+    from featherweight.backbone.tokenizer import load_tokenizer
+    from featherweight.model.engine import choose_engine, settle
+    from featherweight.model.text_model import TextModel
 
     backbone = resolve_backbone(recipe.backbone)
     hidden = architecture_of(backbone.config, recipe.backbone.roles).hidden
@@ -177,26 +178,11 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     assert network.head is not None
     torch.nn.init.eye_(network.head.out.weight)
     torch.nn.init.zeros_(network.head.out.bias)
-    return _live_logits(recipe, network, backbone.folder)
-
-
-def _live_logits(recipe: Recipe, network: Network, folder: Path | None, engine: Engine | None = None) -> Logits:
-    """Logits of a network in memory; without ``engine`` it is settled on the recipe's."""
-    from featherweight.backbone.tokenizer import load_tokenizer
-    from featherweight.model.engine import choose_engine, settle
-    from featherweight.model.predict import predict_logits
-
-    assert folder is not None
-    tokenizer = load_tokenizer(folder)
-    if engine is None:
-        engine = choose_engine(recipe.training.precision)
-        settle(network, engine)
-
-    def logits(rows: Rows) -> np.ndarray:
-        encoded = encode(rows, tokenizer, recipe.data.max_length, cache_folder())
-        return predict_logits(network, encoded, engine, tokenizer.pad_token_id)
-
-    return logits
+    engine = choose_engine(recipe.training.precision)
+    settle(network, engine)
+    assert backbone.folder is not None
+    model = TextModel(network, load_tokenizer(backbone.folder), engine, recipe.data.max_length)
+    return partial(model.logits, cache=cache_folder())
 
 
 def _best_linear(kind: str, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any]) -> Fitted:
@@ -234,6 +220,7 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     from featherweight.adapter.build import build_network, unfreeze
     from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, settle
+    from featherweight.model.text_model import TextModel
     from featherweight.training.accelerator import build_accelerator
     from featherweight.training.checkpoint import has_checkpoint
     from featherweight.training.job import Job
@@ -247,16 +234,14 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     network = build_network(recipe, backbone, splits.train.label_names)
     unfreeze(network)
     settle(network, engine)
-    train, validation = (
-        encode(rows, tokenizer, recipe.data.max_length, cache_folder()) for rows in (splits.train, splits.validation)
-    )
+    model = TextModel(network, tokenizer, engine, recipe.data.max_length)
+    train, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
     with stop_on_signals() as stop:
-        pad_id = tokenizer.pad_token_id
         parts = (recipe, network, engine, accelerator, train, validation)
-        job = Job(*parts, pad_id, folder, listeners, stop, rows=splits.train)
+        job = Job(*parts, tokenizer.pad_token_id, folder, listeners, stop, rows=splits.train)
         state = fit(job, resume=has_checkpoint(folder / "checkpoint"))
     return Fitted(
-        _live_logits(recipe, network, backbone.folder, engine),
+        partial(model.logits, cache=cache_folder()),
         network.trainable_count(),
         "Full fine-tuning trains the whole backbone, to which no budget applies: at a learning rate of "
         f"{recipe.training.learning_rate:g} (a tenth of the first round's), falling linearly, with its own dropout.",
