@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.errors import UserError
-from featherweight.recipe.given import is_data_file, naming
+from featherweight.recipe.data_files import is_data_file, recipe_code
 
 LARGEST = 1_000_000
 """Bytes of a recipe file; one that names thousands of classes stays far below."""
@@ -38,7 +38,7 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
     if is_data_file(path) and path.is_file():
         raise UserError(
             f"{origin}: holds rows, not a recipe; write a recipe that names it: [data] with train = {origin!r}, "
-            f"or in Python {naming(origin)}"
+            f"or in Python {recipe_code(origin)}"
         )
     values = _parse_toml(_read_text(path, built_in), origin)
     if not values:

@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from featherweight.argument_checks import described, is_table, list_of, saving
 from featherweight.errors import UserError
+from featherweight.recipe.data_files import is_data_file, recipe_code
 from featherweight.recipe.fields import Section, Whole
-from featherweight.recipe.given import is_data_file, naming
 from featherweight.recipe.messages import refuse
 from featherweight.recipe.sections import AdapterRecipe, BackboneRecipe, DataRecipe, EvaluationRecipe, TrainingRecipe
 from featherweight.recipe.values import parse_count
@@ -126,7 +126,7 @@ def _remedy(given: Any, call: str) -> str:
 
     if isinstance(given, str | os.PathLike):
         path = str(given)
-        return write(naming(path) if is_data_file(path) else f"Recipe.load({path!r})")
+        return write(recipe_code(path) if is_data_file(path) else f"Recipe.load({path!r})")
     if type(given).__name__ == "Run":
         return write("run.recipe")
     if isinstance(given, Recipe):
@@ -138,4 +138,4 @@ def _remedy(given: Any, call: str) -> str:
     if given is None or isinstance(given, int | float | type):
         return write("Recipe.load('newsbriefs')")
     how, file = saving(given)
-    return f"save the rows by {how}, and {write(naming(file))}"
+    return f"save the rows by {how}, and {write(recipe_code(file))}"
