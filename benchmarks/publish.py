@@ -1,7 +1,7 @@
 """Write what finished runs claim as committed result files: `python benchmarks/publish.py runs/NAME ...`.
 
 A file holds the resolved recipe, machine, versions, seeds, data sizes, date and figures, and no text of the data.
-The tables in README.md and docs/results/README.md are then made anew from all the files.
+The table in docs/results/README.md is then made anew from all the files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from featherweight.run.folder import Run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-PAGES = {ROOT / "README.md": "docs/results/", RESULTS / "README.md": ""}
+PAGES = {RESULTS / "README.md": ""}
 _LEFT_OUT = ("mistakes", "reliability", "reliability_scaled")
 
 
