@@ -88,7 +88,7 @@ def huge_rank(adapter: Path) -> None:
 
 
 CUT = "adapter_model.safetensors: damaged or cut short"
-NUMBERS = "a number of thousands of digits"
+NUMBERS = "a number of more than 4,000 digits"
 OTHER = 'lora = "auto"'
 BAD_ADAPTERS = [
     (written(WEIGHTS, None), "run/adapter: the saved adapter lacks"),

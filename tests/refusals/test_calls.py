@@ -186,7 +186,7 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Recipe(FRAME),
         "Recipe takes its sections by name, such as data={'train': 'rows.csv'}, not a pandas",
     ),
-    "Recipe of a recipe": (lambda: Recipe(RECIPE), "not a Recipe; it is one already"),
+    "Recipe of a recipe": (lambda: Recipe(RECIPE), "not a Recipe; it is already a recipe"),
     "Recipe by a dict": (lambda: Recipe({"seed": 1}), "not a dict; write Recipe.parse(values)"),
     "Recipe with a frame": (
         lambda: Recipe(data=FRAME),
@@ -226,7 +226,7 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "load with numbers": (
         lambda: Recipe.load("r1", [1]),
-        "overrides are texts such as 'training.epochs=2', not the number 1",
+        "overrides must be texts such as 'training.epochs=2', not the number 1",
     ),
     "train into a frame": (
         lambda: train(RECIPE, FRAME),
@@ -332,7 +332,7 @@ def test_a_file_of_rows_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyP
     FRAME.to_csv("rows.csv", index=False)
     with pytest.raises(UserError) as refused:
         Recipe.load("rows.csv")
-    assert str(refused.value).startswith("rows.csv: holds rows, not a recipe; ")
+    assert str(refused.value).startswith("rows.csv: is a data file, not a recipe; ")
     assert Recipe.parse({"data": {"train": "rows.csv"}}).data.train == "rows.csv"
 
 

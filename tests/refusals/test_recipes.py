@@ -11,7 +11,7 @@ import pytest
 from support.commands import Cli, refused
 
 HUGE = 10**30
-NO_VALUE = "no value; name one (an empty one takes away optional keys alone)"
+NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
 
 
 @pytest.mark.parametrize(("override", "naming"), [
@@ -37,7 +37,7 @@ NO_VALUE = "no value; name one (an empty one takes away optional keys alone)"
     ("x" * 100_000 + "=3", "--set xxxx"),
     (".".join("a" * 5000) + "=3", "write it as section.key=value"),
     ("training.epochs=\x1b[2J", "--set training.epochs=\\x1b[2J: training.epochs: must be a number"),
-    ("name=../up", "name: may have letters, digits, '.', '_' and '-' only"),
+    ("name=../up", "name: must consist of letters, digits, '.', '_' and '-'"),
     ("data.train=", f"--set data.train=: {NO_VALUE}"),
     ("backbone.name=", f"--set backbone.name=: {NO_VALUE}"),
     ("training.learning_rate=", f"--set training.learning_rate=: {NO_VALUE}"),
@@ -50,7 +50,7 @@ NO_VALUE = "no value; name one (an empty one takes away optional keys alone)"
     ("training.class_weights=[1.0, 2.0, 3.0]", "training.class_weights has 3 numbers; the data has 2 classes"),
     ("training.class_weights=[0.0, 0.0]", "training.class_weights: the weight of a class that has training rows"),
     ("training.precision=fp16", "training.precision = 'fp16' needs a GPU"),
-    ('evaluation.shift=["perturbed:colours"]', "'perturbed:colours' is no perturbation"),
+    ('evaluation.shift=["perturbed:colours"]', "'perturbed:colours' is not a known perturbation"),
     ('evaluation.shift=["test"]', "evaluation.shift: 'test' is the name of the run's own set"),
     ("backbone.name=nobody/nothing", "backbone.name = nobody/nothing: the hub is out of reach"),
     ("backbone.name=./nowhere", "backbone.name = ./nowhere: no such folder"),
@@ -84,7 +84,7 @@ def test_tracker_that_is_not_installed(cli: Cli, job: Path, monkeypatch: pytest.
     ("a = " + "{a = " * 100_000, "job.toml: lists or tables are nested too deeply"),
     (".".join("a" * 100_000) + " = 1", "job.toml: lists or tables are nested too deeply"),
     ("a = {" + ", ".join(f"k{n} = 1" for n in range(20_000)) + "}", "job.toml: unknown key 'a'"),
-    ("x = '" + "x" * 2_000_000 + "'", "job.toml: more than 1,000,000 bytes are no recipe"),
+    ("x = '" + "x" * 2_000_000 + "'", "job.toml: is larger than 1,000,000 bytes"),
     ("budget = 0x" + "f" * 5000, "job.toml: budget: must be at most 1,000,000,000,000"),
     ("budget = " + "9" * 5000, "job.toml: not valid TOML"),
 ])  # fmt: skip
@@ -98,7 +98,7 @@ def test_bad_recipe_files(cli: Cli, text: str | bytes, naming: str, verb: str) -
     ("newsbrief", None, "newsbrief: no such recipe file and no built-in recipe; did you mean 'newsbriefs'?"),
     ("loop.toml", lambda path: path.symlink_to(path.name), "cannot be read as a recipe file: Too many levels"),
     ("folder", Path.mkdir, "folder: is a folder, not a recipe"),
-    ("/dev/zero", None, "/dev/zero: more than 1,000,000 bytes are no recipe"),
+    ("/dev/zero", None, "/dev/zero: is larger than 1,000,000 bytes"),
     ("x" * 5000, None, "cannot be read as a recipe file: File name too long"),
     ("", None, ".: is a folder, not a recipe"),
 ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The vocabulary as data: every choice of a run, validated, read from TOML and written back to it."""
+"""Recipes: every choice of a run as validated data, read from TOML and written to it."""
 
 from featherweight.recipe.loading import built_in_recipes
 from featherweight.recipe.schema import Recipe

@@ -1,4 +1,4 @@
-"""What the fields of a recipe are made of: strict types, and checks that a type alone cannot say."""
+"""Types of recipe keys: strict, with the checks that a type cannot express."""
 
 from __future__ import annotations
 
@@ -6,62 +6,62 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 
-# Strict, because a recipe that says `rank = true` or `epochs = "3"` is a slip to be shown, not to be guessed at.
+# Strict: `rank = true` or `epochs = "3"` is a mistake in the recipe, and is reported instead of converted.
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Switch = Annotated[bool, Strict()]
 Text = Annotated[str, Field(min_length=1)]
 
-MOST = 1_000_000_000
-"""No count of rows, steps or tokens is larger; a larger one is a slip of the finger, and would only fail later."""
+MAX_COUNT = 1_000_000_000
+"""Upper limit of counts of rows, steps and tokens. A larger number is a typing mistake that would only fail later."""
 
 
-def whole_from_one_on(size: float) -> float:
-    """``size``, a fraction below 1 or a count from 1 on; raises ValueError where it is a count and not whole."""
+def fraction_or_whole(size: float) -> float:
+    """``size``, which is a fraction below 1 or a whole number; raises ValueError for anything else, such as 1.5."""
     if size > 1 and not float(size).is_integer():
         raise ValueError("must be a fraction below 1 or a whole number")
     return size
 
 
-FractionOrCount = Annotated[Number, AfterValidator(whole_from_one_on)]
+FractionOrCount = Annotated[Number, AfterValidator(fraction_or_whole)]
 
 
-def one_at_least(values: tuple[str, ...]) -> tuple[str, ...]:
-    """``values``; raises ValueError where there is none."""
-    # Not as Field(min_length=1): pydantic would report a misspelt only entry as an empty list besides.
+def not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
+    """``values``; raises ValueError if there is none."""
+    # Not Field(min_length=1): for a list whose only entry is misspelt, pydantic would report an empty list as well.
     if not values:
         raise ValueError("must not be empty; name at least one")
     return values
 
 
-def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
-    """``values``; raises ValueError where one of them is there twice."""
+def unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    """``values``; raises ValueError if one of them is listed twice."""
     seen: set[str] = set()
     for value in values:
         if value in seen:
-            raise ValueError(f"{value!r} is there twice; keep one")
+            raise ValueError(f"{value!r} is listed twice; remove one")
         seen.add(value)
     return values
 
 
-def two_classes_at_least(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """``labels``, none or several; raises ValueError where there is a single one."""
+def at_least_two_classes(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """``labels``; raises ValueError if there is exactly one. The list may be empty: the data then names them."""
     if len(labels) == 1:
         raise ValueError(f"{labels[0]!r} is the only class; name at least two, or leave the key out")
     return labels
 
 
-def one_table_is_a_list(value: Any) -> Any:
-    """A table, ``[adapter.lora]``, as the list of one that ``[[adapter.lora]]`` would have made."""
+def list_of_tables(value: Any) -> Any:
+    """``value``; a single table ``[adapter.lora]`` becomes a list of one, as if written ``[[adapter.lora]]``."""
     return [value] if isinstance(value, dict) else value
 
 
-def words_or_list(value: Any) -> str:
-    """Tag of the branch that ``value`` takes in a union of words and a list: messages speak of that branch alone."""
-    return "union:words" if isinstance(value, str) else "union:list"
+def word_or_list(value: Any) -> str:
+    """Tag for a union of a word and a list, so that pydantic validates, and reports, only the branch that was meant."""
+    return "union:word" if isinstance(value, str) else "union:list"
 
 
 class Section(BaseModel):
-    """Base of all recipe sections: unknown keys are refused, and a validated recipe never changes."""
+    """Base of all recipe sections: unknown keys are refused, and a validated section is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Recipe files: the built-in ones by name, others by path, each error with the file and the line."""
+"""Reads recipe files: the built-in ones by name, others by path. Errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from typing import Any
 from featherweight.errors import UserError
 from featherweight.recipe.data_files import is_data_file, recipe_code
 
-LARGEST = 1_000_000
-"""Bytes of a recipe file; one that names thousands of classes stays far below."""
-# A key of thousands of parts would keep the parser busy for minutes. The look-behind tries each run of letters once.
+LARGEST_FILE = 1_000_000
+"""Upper limit in bytes. A recipe with thousands of class names is far smaller."""
+# tomllib takes minutes for a key of thousands of parts (a.b.c...), so such files are refused before parsing.
+# The look-behind makes the search linear: each run of letters is tried once.
 _DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){50}""")
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 def built_in_recipes() -> dict[str, str]:
-    """Names of the recipes that ship with the package, each with its TOML text."""
+    """Names of the built-in recipes, each with its TOML text."""
     folder = resources.files("featherweight.recipe") / "builtin"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     return {f.name.removesuffix(".toml"): f.read_text("utf-8") for f in files}
 
 
 def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
-    """Origin (for messages) and values, not yet validated, of a built-in recipe or a TOML file.
+    """Origin (for messages) and unvalidated values of a built-in recipe or a TOML file.
 
-    A file without ``name`` is called after itself. Raises UserError where there is no such recipe, or no TOML in it.
+    A recipe without ``name`` is named after its file. Raises UserError if there is no such recipe, or it is not TOML.
     """
     built_in = built_in_recipes()
     if (origin := str(name_or_path)) in built_in:
@@ -37,7 +38,7 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
     path = Path(name_or_path)
     if is_data_file(path) and path.is_file():
         raise UserError(
-            f"{origin}: holds rows, not a recipe; write a recipe that names it: [data] with train = {origin!r}, "
+            f"{origin}: is a data file, not a recipe; write a recipe that names it: [data] with train = {origin!r}, "
             f"or in Python {recipe_code(origin)}"
         )
     values = _parse_toml(_read_text(path, built_in), origin)
@@ -50,12 +51,12 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
 def _read_text(path: Path, built_in: dict[str, str]) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise UserError(f"{path}: more than {LARGEST:,} bytes are no recipe; name a recipe's TOML file")
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise UserError(f"{path}: is larger than {LARGEST_FILE:,} bytes, so it is not a recipe; name a TOML file")
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError):
-        message = f"{path}: no such recipe file and no built-in recipe{_nearest(path, built_in)}"
+        message = f"{path}: no such recipe file and no built-in recipe{_similar_name(path, built_in)}"
         raise UserError(f"{message}\nBuilt in: {', '.join(built_in)}") from None
     except IsADirectoryError:
         inside = path / "recipe.toml"
@@ -69,8 +70,8 @@ def _read_text(path: Path, built_in: dict[str, str]) -> str:
         raise UserError(f"{str(path)[:200]!r}: cannot be read as a recipe file: {reason}") from None
 
 
-def _nearest(path: Path, built_in: dict[str, str]) -> str:
-    """A hint at the built-in recipe, or the file beside, whose name is nearest to a path that does not exist."""
+def _similar_name(path: Path, built_in: dict[str, str]) -> str:
+    """A hint for a path that does not exist: a built-in recipe, or a TOML file in that folder, with a similar name."""
     near = difflib.get_close_matches(path.stem, built_in, n=1)
     if not near and path.parent.is_dir():
         beside = {file.name: str(file) for file in path.parent.glob("*.toml")}
@@ -79,7 +80,7 @@ def _nearest(path: Path, built_in: dict[str, str]) -> str:
 
 
 def _name_after(path: Path) -> str:
-    """The file's name without its ending, in the letters that a run folder may have."""
+    """The file's name without its ending, with characters that are not allowed in a run folder's name replaced."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:100] or "recipe"
 
 
@@ -89,14 +90,14 @@ def _parse_toml(text: str, origin: str) -> dict[str, Any]:
             raise RecursionError
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UserError(_explain_toml(str(error), text, origin)) from None
+        raise UserError(_toml_problem(str(error), text, origin)) from None
     except ValueError as error:
         raise UserError(f"{origin}: not valid TOML: {error}") from None
     except RecursionError:
         raise UserError(f"{origin}: lists or tables are nested too deeply for a recipe") from None
 
 
-def _explain_toml(message: str, text: str, origin: str) -> str:
+def _toml_problem(message: str, text: str, origin: str) -> str:
     place = _PLACE.search(message)
     lines = text.split("\n")
     number = int(place[1]) if place and place[1] else len(lines)
@@ -105,7 +106,7 @@ def _explain_toml(message: str, text: str, origin: str) -> str:
     if twice := re.match(r"Duplicate inline table key (.*)", what):
         return f"{origin}: line {number}: duplicate key {twice[1]}; keep one of them"
     if what.startswith(("Cannot overwrite", "Cannot mutate")):
-        # tomllib speaks of overwriting; what the user did is to write a key twice.
+        # tomllib reports "overwriting"; what is in the file is a key that was written twice.
         key = f" {written.partition('=')[0].strip()!r}" if "=" in written else ""
         return f"{origin}: line {number}: duplicate key{key}; keep one of them"
     if what.startswith("Cannot declare"):

@@ -1,4 +1,4 @@
-"""Validation errors in words: one line for each, with its origin, its key, what is wrong and what would be right."""
+"""Validation errors as messages: a line each, with file or override, key, what is wrong and what is allowed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from featherweight.argument_checks import described, is_table, saving
 from featherweight.errors import UserError
 
-# Wording by pydantic's error type; {names} are the limits that the error carries.
+# Wording by pydantic's error type; the {names} are filled from the error's context, such as its limit.
 _WORDING = {
     "bool_type": "must be true or false",
     "dict_type": "must be a table of keys and values",
@@ -28,9 +28,9 @@ _WORDING = {
     "model_attributes_type": "must be a table of keys and values",
     "missing": "is missing",
     "model_type": "must be a table of keys and values",
-    "string_pattern_mismatch": "may have letters, digits, '.', '_' and '-' only, and starts with a letter or a digit",
+    "string_pattern_mismatch": "must consist of letters, digits, '.', '_' and '-', and start with a letter or a digit",
     "string_too_long": "must have at most {max_length} characters",
-    "string_too_short": "must not be empty; name something, or leave the key out",
+    "string_too_short": "must not be empty; give a value, or leave the key out",
     "string_type": 'must be text in quotes, such as "name"',
     "string_unicode": "must be valid Unicode text",
     "too_short": "must have at least {min_length} (it has {actual_length})",
@@ -39,9 +39,10 @@ _WORDING = {
 
 
 def refuse(error: ValidationError, schema: type[BaseModel], origin: str, overrides: Sequence[str] = ()) -> UserError:
-    """The UserError for ``error``: two lines at the most, however much is wrong.
+    """The UserError for ``error``: at most two lines, for the first two problems.
 
-    ``origin`` names the source in each line, unless one of ``overrides`` (``key=value`` texts) set the key.
+    Each line begins with ``origin``, the file or recipe. If one of ``overrides`` (``key=value`` texts) set the key,
+    that override is named, too.
     """
     issues = error.errors(include_url=False)
     lines = [_explain(issue, schema, origin, overrides) for issue in issues[:2]]
@@ -51,7 +52,7 @@ def refuse(error: ValidationError, schema: type[BaseModel], origin: str, overrid
 
 
 def section_at(schema: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | None:
-    """The section that a recipe has at ``path`` (numbers of tables are skipped); None where there is none."""
+    """The section at ``path`` of a recipe, None if there is none. Numbers of tables in the path are skipped."""
     section: type[BaseModel] | None = schema
     for part in path:
         if section is not None and not part.isdecimal():
@@ -61,7 +62,7 @@ def section_at(schema: type[BaseModel], path: Sequence[str]) -> type[BaseModel] 
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field's type holds, however deep in unions and lists; None for a plain value."""
+    """The section inside a field's type, at any depth of unions and lists; None for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = (section_in(argument) for argument in get_args(annotation))
@@ -71,14 +72,14 @@ def section_in(annotation: Any) -> type[BaseModel] | None:
 def _explain(issue: Any, schema: type[BaseModel], origin: str, overrides: Sequence[str]) -> str:
     path = [str(part) for part in issue["loc"] if not str(part).startswith(("union:", "[key]"))]
     source = _source(path, origin, overrides)
-    key = _shortened(repr(".".join(path))[1:-1])  # a quoted key may hold line breaks, a message may not
+    key = _shortened(repr(".".join(path))[1:-1])  # repr, because a quoted key may contain line breaks
     if issue["type"] == "extra_forbidden":
-        return f"{source}: unknown key '{key}'{_right_key(path, schema)}"
-    return f"{source}: {key or 'recipe'}: {_what_is_wrong(issue)}"
+        return f"{source}: unknown key '{key}'{_suggested_key(path, schema)}"
+    return f"{source}: {key or 'recipe'}: {_problem(issue)}"
 
 
 def _source(path: list[str], origin: str, overrides: Sequence[str]) -> str:
-    # The file may well be right, and the override wrong that touched this key last.
+    # The last override of this key, if any, replaced what the file says, so it is named.
     names = [part for part in path if not part.isdecimal()]
     for override in reversed(overrides):
         key = [part for part in override.partition("=")[0].strip().split(".") if not part.isdecimal()]
@@ -87,24 +88,24 @@ def _source(path: list[str], origin: str, overrides: Sequence[str]) -> str:
     return origin
 
 
-def _what_is_wrong(issue: Any) -> str:
+def _problem(issue: Any) -> str:
     context, value = issue.get("ctx", {}), issue["input"]
     if issue["type"] == "value_error":
         text = str(context["error"])
     elif issue["type"] == "literal_error":
-        text = _one_of(issue)
+        text = _allowed_choices(issue)
     elif issue["type"] in _WORDING:
-        text = _WORDING[issue["type"]].format(**{name: _plain(limit) for name, limit in context.items()})
+        text = _WORDING[issue["type"]].format(**{name: _formatted(limit) for name, limit in context.items()})
     else:
         text = issue["msg"][:1].lower() + issue["msg"][1:]
     if not isinstance(value, (str, int, float)):
-        return f"{text}{_what_it_is(value)}"
-    shown = str(value).lower() if isinstance(value, bool) else _shortened(_written(value))
+        return f"{text}{_python_value(value)}"
+    shown = str(value).lower() if isinstance(value, bool) else _shortened(_digits_or_repr(value))
     return f"{text} (it is {shown}{_nearest_choice(issue)})"
 
 
-def _what_it_is(value: Any) -> str:
-    """For a value that only Python can put into a recipe, never a TOML file; what a file holds is there to be seen."""
+def _python_value(value: Any) -> str:
+    """Description of a value that can only come from Python, such as a DataFrame; empty for what TOML can express."""
     if is_table(value):
         how, file = saving(value)
         return f" (it is {described(value)}; save it by {how} and write {file!r})"
@@ -113,9 +114,9 @@ def _what_it_is(value: Any) -> str:
     return "" if value is None or isinstance(value, (list, tuple, dict)) else f" (it is {described(value)})"
 
 
-def _one_of(issue: Any) -> str:
+def _allowed_choices(issue: Any) -> str:
     choices = _choices(issue)
-    *most, last = [*choices, "a list"] if "union:words" in issue["loc"] else choices
+    *most, last = [*choices, "a list"] if "union:word" in issue["loc"] else choices
     return f"must be {', '.join(most)} or {last}" if most else f"must be {last}"
 
 
@@ -124,15 +125,15 @@ def _choices(issue: Any) -> list[str]:
 
 
 def _nearest_choice(issue: Any) -> str:
-    # Only a text is near to another; it may be of any length.
+    # The input may be very long; a prefix is enough to find a similar choice.
     near = difflib.get_close_matches(str(issue["input"])[:100], choices, n=1) if (choices := _choices(issue)) else []
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _right_key(path: list[str], schema: type[BaseModel]) -> str:
-    """A hint at the key that was meant: a right one in the wrong section, else the nearest in this one."""
+def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
+    """A hint for an unknown key: the same key in another section, else the most similar one in this section."""
     key, section = path[-1], section_at(schema, path[:-1])
-    if places := _places(schema, key):
+    if places := _paths_of(schema, key):
         place = min(places, key=len)
         return f"; did you mean {'.'.join(place)!r}?" if len(place) > 1 else "; it belongs above the first [section]"
     known = list(section.model_fields) if section else []
@@ -140,26 +141,26 @@ def _right_key(path: list[str], schema: type[BaseModel]) -> str:
     return f"; did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else f"; known here: {', '.join(known)}"
 
 
-def _places(schema: type[BaseModel], key: str, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Paths of all keys called ``key`` in a recipe."""
+def _paths_of(schema: type[BaseModel], key: str, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths of all keys of a recipe that are called ``key``."""
     found = []
     for name, field in schema.model_fields.items():
         found += [(*above, name)] if name == key else []
         if section := section_in(field.annotation):
-            found += _places(section, key, (*above, name))
+            found += _paths_of(section, key, (*above, name))
     return found
 
 
-def _plain(limit: Any) -> Any:
+def _formatted(limit: Any) -> Any:
     whole = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
     return f"{whole:,}" if isinstance(whole, int) else whole
 
 
-def _written(value: Any) -> str:
+def _digits_or_repr(value: Any) -> str:
     try:
         return repr(value)
-    except ValueError:  # more digits than Python writes out
-        return "a number of thousands of digits"
+    except ValueError:  # Python refuses to convert integers of more than 4,300 digits
+        return "a number of more than 4,000 digits"
 
 
 def _shortened(text: str, most: int = 60) -> str:

@@ -1,4 +1,4 @@
-"""Overrides from the command line: ``training.learning_rate=3e-4`` laid over the values of a recipe."""
+"""Overrides from the command line, such as ``training.learning_rate=3e-4``, applied to the values of a recipe."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ from featherweight.argument_checks import described
 from featherweight.errors import UserError
 from featherweight.recipe.messages import section_at
 
-_DEEPEST = 8
-"""Parts of a key; no recipe goes deeper, and one that does is no slip but an attack on the stack."""
+_MAX_KEY_PARTS = 8
+"""Largest number of parts of a key. No recipe key has more, and a key with thousands would exhaust the stack."""
 
 
 def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel]) -> None:
     """Set the key that ``override`` (``section.key=value``) names in ``values``, in place.
 
-    ``adapter.lora.rank=4`` sets the key in every table, ``adapter.lora.0.rank=4`` in the first alone; an empty value
-    takes an optional key away, or is the empty text where that says something. Raises UserError where the text is no
-    override or leads nowhere; whether key and value are right is left to the validation.
+    ``adapter.lora.rank=4`` sets the key in every table, ``adapter.lora.0.rank=4`` only in the first. An empty value
+    removes an optional key; where a key accepts an empty text (``data.test``), it sets that. Raises UserError if the
+    text is not an override, or its path does not exist. Key and value themselves are checked by the validation.
     """
     if not isinstance(override, str):
-        raise UserError(f"overrides are texts such as 'training.epochs=2', not {described(override)}")
+        raise UserError(f"overrides must be texts such as 'training.epochs=2', not {described(override)}")
     key, equals, text = (part.strip() for part in override.partition("="))
     path = key.split(".")
-    if not equals or not all(path) or len(path) > _DEEPEST:
+    if not equals or not all(path) or len(path) > _MAX_KEY_PARTS:
         raise UserError(f"--set {override}: write it as section.key=value, such as training.learning_rate=3e-4")
     if not text:
         _require_optional(path, schema, override)
-    value = "" if not text and _takes_empty_text(schema, path) else _value(text, _holds_text(schema, path))
+    value = "" if not text and _may_be_empty_text(schema, path) else _value(text, _holds_text(schema, path))
     _assign(values, path, value, override)
 
 
 def _require_optional(path: list[str], schema: type[BaseModel], override: str) -> None:
-    """An empty value is what a shell makes of a variable that is not set; it must not pass for the default."""
+    """Refuse an empty value for a key that has a default: it usually comes from a shell variable that is not set."""
     section = section_at(schema, path[:-1])
     field = section.model_fields.get(path[-1]) if section else None
     if field is not None and field.default not in (None, (), {}, ""):
-        raise UserError(f"--set {override}: no value; name one (an empty one takes away optional keys alone)")
+        raise UserError(f"--set {override}: the value is empty; give one (only optional keys can be removed)")
 
 
-def _takes_empty_text(schema: type[BaseModel], path: list[str]) -> bool:
-    """Whether the optional key at ``path`` takes an empty text, which then means none at all, not the default."""
+def _may_be_empty_text(schema: type[BaseModel], path: list[str]) -> bool:
+    """Whether the key at ``path`` accepts an empty text, which then has a meaning (``data.test``: no test)."""
     section = section_at(schema, path[:-1])
     field = section.model_fields.get(path[-1]) if section else None
     return field is not None and field.annotation == str | None
 
 
 def _value(text: str, meant_as_text: bool) -> Any:
-    """What ``text`` says in TOML, else the bare text; None for an empty one."""
+    """The value of ``text`` as TOML, or the text itself if it is not TOML; None if it is empty."""
     if not text:
         return None
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text
-    # A revision such as 1234567, or a file called 2024, is meant as text where the key holds text.
+    # A revision such as 1234567, or a file called 2024, stays a text if the key takes texts.
     return text if meant_as_text and not isinstance(value, str) else value
 
 
 def _holds_text(schema: type[BaseModel], path: list[str]) -> bool:
-    """Whether the key at ``path`` takes a text and nothing else."""
+    """Whether the key at ``path`` takes only texts."""
     section = section_at(schema, path[:-1])
     field = section.model_fields.get(path[-1]) if section else None
     return field is not None and _plain_types(field.annotation) == {str}
@@ -83,10 +83,10 @@ def _assign(place: Any, path: list[str], value: Any, override: str) -> None:
         _assign_in_list(place, path, value, override)
     elif not isinstance(place, dict):
         inside = place if isinstance(place, str) else type(place).__name__
-        raise UserError(f"--set {override}: {head!r} cannot be set inside of {inside!r}; set the key above it instead")
+        raise UserError(f"--set {override}: {head!r} cannot be set inside {inside!r}; set the key above it instead")
     elif rest:
         if head == "lora" and (place.get(head) in (None, []) or isinstance(place[head], str)):
-            # "auto", an empty list or no table at all: the key goes into one table of defaults.
+            # There is no table yet ("auto", an empty list, or no key): start one with the default values.
             place[head] = [{}]
         _assign(place.setdefault(head, {}), rest, value, override)
     elif value is None:
@@ -100,7 +100,7 @@ def _assign_in_list(tables: list[Any], path: list[str], value: Any, override: st
         for table in tables:
             _assign(table, path, value, override)
     elif int(path[0]) >= len(tables) or len(path) == 1:
-        known = f"tables 0 to {len(tables) - 1}" if len(tables) > 1 else "table 0 alone"
-        raise UserError(f"--set {override}: name a key in one of the recipe's tables, which has {known}")
+        known = f"tables 0 to {len(tables) - 1}" if len(tables) > 1 else "one table, 0"
+        raise UserError(f"--set {override}: name a table and a key in it; the recipe has {known}")
     else:
         _assign(tables[int(path[0])], path[1:], value, override)

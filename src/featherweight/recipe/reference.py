@@ -1,4 +1,4 @@
-"""The recipe reference as Markdown, from the models: ``python -m featherweight.recipe.reference FILE`` writes it."""
+"""Writes the recipe reference as Markdown from the sections: ``python -m featherweight.recipe.reference FILE``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from featherweight.recipe.fields import MOST
+from featherweight.recipe.fields import MAX_COUNT
 from featherweight.recipe.loading import built_in_recipes
 from featherweight.recipe.messages import section_in
 from featherweight.recipe.schema import Recipe
@@ -23,21 +23,23 @@ _INTRODUCTION = """\
 
 <!-- Written by `make docs` from src/featherweight/recipe/sections.py: change it there. -->
 
-A recipe holds every choice of a run, as TOML. `featherweight train` takes a built-in recipe by its name, or a file.
-A key that is left out has its default; an unknown key is refused. On the command line, `--set section.key=value` lays a
-value over the recipe's, written as in TOML or as bare text: `--set training.learning_rate=3e-4` or
-`--set backbone.name=mpnet`. `--set adapter.lora.rank=4` sets the key in every LoRA table, `--set adapter.lora.0.rank=4`
-in the first alone, and an empty value takes an optional key away (`--set data.validation=`), but `--set data.test=`
-means no test; for any other key it is refused, since it is what a shell makes of a variable that is not set. The run
-folder's `recipe.toml` has every default written out; training it again repeats the run. Numbers without an upper limit
-below go up to a thousand million.
+A recipe holds every choice of a run, as TOML. `featherweight train` takes the name of a built-in recipe or the path of
+a file. A key that is left out has its default; an unknown key is refused.
+
+- `--set section.key=value` replaces a value on the command line. The value is TOML or bare text:
+  `--set training.learning_rate=3e-4`, `--set backbone.name=mpnet`.
+- `--set adapter.lora.rank=4` sets the key in every LoRA table, `--set adapter.lora.0.rank=4` only in the first.
+- An empty value removes an optional key (`--set data.validation=`), and `--set data.test=` means no test. For any other
+  key it is refused, because it usually comes from a shell variable that is not set.
+- The run folder's `recipe.toml` has every default written out. Train it to repeat the run.
+- Numbers without an upper limit below go up to 1,000,000,000.
 """
 _WORDS = {int: "whole number", float: "number", bool: "`true` or `false`", str: "text"}
 _LIMITS = {Gt: ("gt", "above"), Ge: ("ge", "at least"), Lt: ("lt", "below"), Le: ("le", "at most")}
 
 
 def recipe_reference() -> str:
-    """The whole page as Markdown: the built-in recipes, then each section with its keys."""
+    """The page as Markdown: the built-in recipes, then each section with its keys."""
     pages = [_INTRODUCTION, _built_in(), "## Top of the file\n", _table(Recipe)]
     for path, section in _sections(Recipe):
         pages += [f"## `{path}`\n\n{section.__doc__}\n", _table(section)]
@@ -64,7 +66,7 @@ def _sections(model: type[BaseModel], above: str = "") -> list[tuple[str, type[B
 
 
 def _table(model: type[BaseModel]) -> str:
-    # A section has a table of its own; a key that may hold sections or a word is in both.
+    # Sections have tables of their own. A key that takes either a section or a word is in both tables.
     fields = {
         name: field for name, field in model.model_fields.items() if section_in(field.annotation) != field.annotation
     }
@@ -83,7 +85,7 @@ def _type(field: FieldInfo) -> str:
         if type(limit) in _LIMITS:
             attribute, word = _LIMITS[type(limit)]
             value = getattr(limit, attribute)
-            limits += [] if value == MOST else [f"{word} {value:,}"]
+            limits += [] if value == MAX_COUNT else [f"{word} {value:,}"]
     return _words(field.annotation) + (f", {', '.join(limits)}" if limits else "")
 
 

@@ -1,4 +1,4 @@
-"""A whole recipe: the sections together, read from TOML and written back to it."""
+"""Recipe: all sections together, read from TOML and written to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from featherweight.recipe.values import parse_count
 
 
 class Recipe(Section):
-    """Every choice of one run."""
+    """Every choice of a run."""
 
     name: str = Field(
         "recipe",
@@ -32,8 +32,8 @@ class Recipe(Section):
     description: str = Field("", description="One line on what the recipe is for.")
     budget: Annotated[Whole, BeforeValidator(parse_count), Field(ge=1, le=10**12)] = Field(
         1_000_000,
-        description="Most trainable parameters that the run may have (100k and 1M are understood); over it, the run is "
-        "refused.",
+        description="Maximum number of trainable parameters (100k and 1M are understood); a run over it does not "
+        "start.",
     )
     seed: Whole = Field(
         0,
@@ -45,33 +45,33 @@ class Recipe(Section):
     backbone: BackboneRecipe = Field(BackboneRecipe(), description="The frozen encoder.")
     adapter: AdapterRecipe = Field(AdapterRecipe(), description="What is trained.")
     training: TrainingRecipe = Field(TrainingRecipe(), description="How it is trained.")
-    evaluation: EvaluationRecipe = Field(EvaluationRecipe(), description="How it is judged.")
+    evaluation: EvaluationRecipe = Field(EvaluationRecipe(), description="How it is evaluated.")
 
-    if not TYPE_CHECKING:  # which knows the keys from the fields
+    if not TYPE_CHECKING:  # type checkers derive the keyword arguments from the fields
 
         def __init__(self, *given: Any, **values: Any) -> None:
             if given:
-                raise no_recipe(given[0], "Recipe", "its sections by name, such as data={'train': 'rows.csv'}")
+                raise not_a_recipe(given[0], "Recipe", "its sections by name, such as data={'train': 'rows.csv'}")
             try:
                 super().__init__(**values)
             except ValidationError as error:
                 raise refuse(error, type(self), "Recipe") from None
 
-        __init__.__pydantic_base_init__ = True  # the same but for its messages: validating needs no detour through it
+        __init__.__pydantic_base_init__ = True  # lets pydantic skip this __init__ when it validates
 
     @classmethod
     def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a built-in recipe by its name, or a TOML file, and apply ``section.key=value`` overrides.
 
-        An override is written as in TOML, bare text included; an empty value takes an optional key away (but
-        ``data.test=`` means no test).
-        Raises UserError, naming file (or override) and key, where anything is not as the recipe reference says.
+        The value of an override is TOML or bare text. An empty value removes an optional key, and ``data.test=`` means
+        no test.
+        Raises UserError, with file or override and key, for everything that the recipe reference does not allow.
         """
         from featherweight.recipe.loading import read_recipe
         from featherweight.recipe.overrides import apply_override
 
         if not isinstance(name_or_path, str | os.PathLike):
-            raise no_recipe(name_or_path, "Recipe.load", "the name of a built-in recipe or the path of a TOML file")
+            raise not_a_recipe(name_or_path, "Recipe.load", "the name of a built-in recipe or the path of a TOML file")
         origin, values = read_recipe(name_or_path)
         overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
         for override in overrides:
@@ -82,7 +82,7 @@ class Recipe(Section):
     def parse(cls, values: dict[str, Any], origin: str = "recipe") -> Self:
         """Validate a nested dictionary; ``origin`` names its source in messages. Raises UserError."""
         if not isinstance(values, (Mapping, cls)) or is_table(values):
-            raise no_recipe(values, "Recipe.parse", "a dict of sections")
+            raise not_a_recipe(values, "Recipe.parse", "a dict of sections")
         return cls._validated(values, origin, ())
 
     @classmethod
@@ -93,9 +93,9 @@ class Recipe(Section):
             raise refuse(error, cls, origin, overrides) from None
 
     def with_values(self, **changes: Any) -> Self:
-        """A copy with some keys replaced, validated anew: ``with_values(seed=1, training={"epochs": 2})``.
+        """A validated copy with some keys replaced: ``with_values(seed=1, training={"epochs": 2})``.
 
-        A section's keys that are not named keep their values; None sets an optional key back to its default.
+        Keys that are not named keep their values; None resets an optional key to its default.
         Raises UserError.
         """
         values = self.model_dump(mode="json", exclude_none=True)
@@ -105,18 +105,18 @@ class Recipe(Section):
         return self.parse(values, self.name)
 
     def to_toml(self) -> str:
-        """The resolved recipe as TOML, every default written out (unset optional keys are left out)."""
+        """The recipe as TOML with every default written out; optional keys that are not set are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 def require_recipe(given: Any, name: str) -> None:
-    """Raise UserError, with what to write instead, where what was given to the function ``name`` is no recipe."""
+    """Raise UserError, with what to write instead, if the argument of the function ``name`` is not a recipe."""
     if not isinstance(given, Recipe):
-        raise no_recipe(given, name, "a Recipe", f"{name}(...)")
+        raise not_a_recipe(given, name, "a Recipe", f"{name}(...)")
 
 
-def no_recipe(given: Any, name: str, takes: str, call: str = "...") -> UserError:
-    """The UserError for ``name``, which takes something else; ``call`` is the right call, "..." for the recipe."""
+def not_a_recipe(given: Any, name: str, takes: str, call: str = "...") -> UserError:
+    """The UserError for a wrong argument of ``name``; ``call`` is the right call, with "..." in place of the recipe."""
     return UserError(f"{name} takes {takes}, not {described(given)}; {_remedy(given, call)}")
 
 
@@ -130,11 +130,11 @@ def _remedy(given: Any, call: str) -> str:
     if type(given).__name__ == "Run":
         return write("run.recipe")
     if isinstance(given, Recipe):
-        return "it is one already"
+        return "it is already a recipe"
     if isinstance(given, Mapping) and not is_table(given) and set(given) <= set(Recipe.model_fields):
         return write("Recipe.parse(values)")
     if isinstance(given, list | tuple) and given and isinstance(given[0], Recipe):
-        return "give one of them at a time, or write run_rounds(recipes, seeds=[0], out='runs/rounds')"
+        return "pass one recipe, or write run_rounds(recipes, seeds=[0], out='runs/rounds')"
     if given is None or isinstance(given, int | float | type):
         return write("Recipe.load('newsbriefs')")
     how, file = saving(given)

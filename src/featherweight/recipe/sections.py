@@ -7,18 +7,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from featherweight.recipe.fields import (
-    MOST,
+    MAX_COUNT,
     FractionOrCount,
     Number,
     Section,
     Switch,
     Text,
     Whole,
-    each_once,
-    one_at_least,
-    one_table_is_a_list,
-    two_classes_at_least,
-    words_or_list,
+    at_least_two_classes,
+    list_of_tables,
+    not_empty,
+    unique,
+    word_or_list,
 )
 from featherweight.recipe.values import Role, Tracker, check_layers, check_shift
 
@@ -30,51 +30,51 @@ class DataRecipe(Section):
 
     train: Text = Field(
         "newsbriefs",
-        description="Training rows: a built-in name (newsbriefs), a file (CSV, TSV, JSON, JSONL, Parquet; gzip or zstd "
-        "too), a folder saved by `datasets`, or a data set's name on the hub; a relative path starts at the working "
-        "directory, not at the recipe.",
+        description="Training rows: a built-in name (newsbriefs), a file (CSV, TSV, JSON, JSONL, Parquet; gzip or "
+        "zstd too), a folder saved by `datasets`, or the name of a data set on the hub. A relative path starts at the "
+        "working directory, not at the recipe.",
     )
     test: str | None = Field(
         None,
-        description="Test rows, looked at once, for the report; by default the test split of `train`, if any. An empty "
-        "text means no test, whatever `train` brings along.",
+        description="Test rows, evaluated once, at the end; by default the test split of `train`, if it has one. An "
+        "empty text means no test.",
     )
     validation: Text | None = Field(
         None,
-        description="Validation rows on which choices are made; by default `validation_size` is split off the training "
-        "rows.",
+        description="Validation rows, which decide on the best adapter and the temperature; by default "
+        "`validation_size` rows are split off the training rows.",
     )
     validation_size: FractionOrCount = Field(
         0.1,
         gt=0,
-        le=MOST,
-        description="Size of the split-off validation set: a fraction of the training rows below 1, a number of rows "
-        "from 1 on.",
+        le=MAX_COUNT,
+        description="Size of the validation set that is split off: below 1 a fraction of the training rows, from 1 on "
+        "a number of rows.",
     )
     config: Text | None = Field(None, description="Name of the hub data set's configuration, where it has several.")
     revision: Text | None = Field(None, description="Revision of the hub data set, for a repeatable download.")
-    text: Annotated[tuple[Text, ...], AfterValidator(each_once)] = Field(
+    text: Annotated[tuple[Text, ...], AfterValidator(unique)] = Field(
         (), description="Text columns, joined by a space; by default `text`, or `title` and `description`."
     )
     label: Text = Field("label", description="The label column.")
-    labels: Annotated[tuple[Text, ...], AfterValidator(each_once), AfterValidator(two_classes_at_least)] = Field(
+    labels: Annotated[tuple[Text, ...], AfterValidator(unique), AfterValidator(at_least_two_classes)] = Field(
         (),
         description="Names of the classes in the order of their numbers; by default those of the data set, or the "
         "sorted label texts.",
     )
     clean: Literal["none", "ag_news"] = Field(
         "none",
-        description="Text repair before tokenizing: `ag_news` mends that set's broken entities (`#39;`, `&lt;b&gt;`) "
-        "and stray backslashes.",
+        description="Text repair before tokenizing: `ag_news` repairs the broken HTML entities (`#39;`, `&lt;b&gt;`) "
+        "and stray backslashes of that data set.",
     )
     train_rows: Whole | None = Field(
-        None, ge=1, le=MOST, description="Train on a stratified sample of this many rows, drawn by the seed."
+        None, ge=1, le=MAX_COUNT, description="Train on a stratified sample of this many rows, drawn by the seed."
     )
     max_length: Whole = Field(
         256,
         ge=4,
         le=1_000_000,
-        description="Tokens kept of a text, special tokens included; longer texts are cut at the end.",
+        description="Maximum number of tokens of a text, special tokens included; longer texts are truncated.",
     )
 
 
@@ -95,47 +95,47 @@ class BackboneRecipe(Section):
 class LoraLayers(Section):
     """LoRA of one rank on some roles in some layers."""
 
-    roles: Annotated[tuple[Role, ...], AfterValidator(one_at_least), AfterValidator(each_once)] = Field(
-        ("query", "value"), description="Linear layers to adapt, by what they do."
+    roles: Annotated[tuple[Role, ...], AfterValidator(not_empty), AfterValidator(unique)] = Field(
+        ("query", "value"), description="Linear layers to adapt, by their role."
     )
     layers: Annotated[str, AfterValidator(check_layers)] = Field(
         "all",
-        description="Encoder layers to adapt: all, lower-half, upper-half, top-4, bottom-4, 0-5, or 0,2,8-11 (0 is the "
-        "lowest).",
+        description="Encoder layers to adapt: all, lower-half, upper-half, top-4, bottom-4, 0-5, or 0,2,8-11 (0 is "
+        "the lowest).",
     )
     rank: Whole = Field(8, ge=1, le=1_000_000, description="Rank of the update, r.")
     alpha: Number | None = Field(
         None,
         gt=0,
-        le=MOST,
+        le=MAX_COUNT,
         description="Scale: the update is multiplied by alpha / rank; by default alpha is twice the rank.",
     )
 
     @property
     def effective_alpha(self) -> float:
-        """The scale in force: the one given, or twice the rank."""
+        """alpha, or its default of twice the rank."""
         return 2.0 * self.rank if self.alpha is None else self.alpha
 
 
 LoraTables = Annotated[
-    Annotated[Literal["auto"], Tag("union:words")] | Annotated[tuple[LoraLayers, ...], Tag("union:list")],
-    Discriminator(words_or_list),
-    BeforeValidator(one_table_is_a_list),
+    Annotated[Literal["auto"], Tag("union:word")] | Annotated[tuple[LoraLayers, ...], Tag("union:list")],
+    Discriminator(word_or_list),
+    BeforeValidator(list_of_tables),
 ]
 ClassWeights = Annotated[
-    Annotated[Literal["none", "balanced"], Tag("union:words")]
-    | Annotated[tuple[Annotated[Number, Field(ge=0, le=MOST)], ...], Tag("union:list")],
-    Discriminator(words_or_list),
+    Annotated[Literal["none", "balanced"], Tag("union:word")]
+    | Annotated[tuple[Annotated[Number, Field(ge=0, le=MAX_COUNT)], ...], Tag("union:list")],
+    Discriminator(word_or_list),
 ]
 
 
 class AdapterRecipe(Section):
-    """All that is trained: LoRA matrices, biases and the head."""
+    """What is trained: LoRA matrices, biases and the head."""
 
     lora: LoraTables = Field(
         (LoraLayers(),),
-        description="LoRA tables, each over its own layers; `auto` takes what the budget affords; an empty list trains "
-        "the head alone.",
+        description="LoRA tables, each for its own layers. `auto` takes what the budget affords, an empty list trains "
+        "only the head.",
     )
     dropout: Number = Field(0.0, ge=0, lt=1, description="Dropout on the input of the LoRA matrices while training.")
     rslora: Switch = Field(
@@ -144,24 +144,26 @@ class AdapterRecipe(Section):
     dora: Switch = Field(False, description="Train the magnitude of each adapted weight's columns as well (DoRA).")
     initialisation: Literal["default", "pissa", "eva"] = Field(
         "default",
-        description="Start of the LoRA matrices: default (B is zero), pissa (the weight's principal directions) or eva "
-        "(the inputs' principal directions).",
+        description="Initial LoRA matrices: default (B is zero), pissa (from the principal directions of the weights) "
+        "or eva (from the principal directions of the inputs).",
     )
     bias: Literal["none", "lora", "all"] = Field(
-        "none", description="Backbone biases to train: none, those of adapted layers (lora), or all true biases."
+        "none",
+        description="Backbone biases to train: none, those of adapted layers (lora), or all (of linear "
+        "layers and layer norms).",
     )
     head: Literal["native", "linear"] = Field(
         "linear",
         description="Classification head: the transformers class's own (native) or one linear layer (linear).",
     )
     pooling: Literal["first", "mean"] = Field(
-        "mean", description="What a linear head sees: the first token's state or the mean over the tokens."
+        "mean", description="Input of a linear head: the state of the first token, or the mean over all tokens."
     )
 
     @field_validator("lora")
     @classmethod
     def _tables_do_not_overlap(cls, lora: Any) -> Any:
-        # Tables with differently written layers are compared once the backbone's number of layers is known.
+        # Tables whose layers are written differently can only be compared when the number of layers is known.
         for place, table in enumerate(() if lora == "auto" else lora):
             for earlier, other in enumerate(lora[:place]):
                 shared = [role for role in table.roles if role in other.roles]
@@ -172,43 +174,52 @@ class AdapterRecipe(Section):
 
 
 class TrainingRecipe(Section):
-    """The optimisation."""
+    """How it is trained."""
 
     epochs: Number = Field(
-        3.0, gt=0, le=10_000, description="Passes over the training rows; a fraction stops inside one."
+        3.0, gt=0, le=10_000, description="Passes over the training rows; a fraction ends within a pass."
     )
     max_steps: Whole | None = Field(
-        None, ge=1, le=MOST, description="Stop after this many optimizer steps, whatever the epochs say."
+        None, ge=1, le=MAX_COUNT, description="Maximum number of optimizer steps, whatever `epochs` says."
     )
-    batch_size: Whole = Field(32, ge=1, le=MOST, description="Rows in a batch at the most.")
+    batch_size: Whole = Field(32, ge=1, le=MAX_COUNT, description="Maximum number of rows in a batch.")
     batch_tokens: Whole = Field(
         8192,
         ge=16,
-        le=MOST,
-        description="Tokens in a batch at the most, padding included; long texts make smaller batches.",
+        le=MAX_COUNT,
+        description="Maximum number of tokens in a batch, padding included; batches of long texts have fewer rows.",
     )
     accumulate: Whole = Field(
-        1, ge=1, le=MOST, description="Batches whose gradients are added up before an optimizer step."
+        1, ge=1, le=MAX_COUNT, description="Batches whose gradients are added up before an optimizer step."
     )
     learning_rate: Number = Field(5e-4, gt=0, description="Peak learning rate of AdamW.")
     lora_plus_ratio: Number = Field(
-        1.0, gt=0, le=MOST, description="Learning rate of the LoRA B matrices as a multiple of `learning_rate` (LoRA+)."
+        1.0,
+        gt=0,
+        le=MAX_COUNT,
+        description="Learning rate of the LoRA B matrices as a multiple of `learning_rate` (LoRA+).",
     )
     weight_decay: Number = Field(
-        0.0, ge=0, le=MOST, description="AdamW's decoupled weight decay on matrices; biases have none."
+        0.0, ge=0, le=MAX_COUNT, description="AdamW's decoupled weight decay on matrices; biases have none."
     )
     clip: Number = Field(
-        1.0, ge=0, le=MOST, description="Gradient norm above which gradients are scaled down; 0 turns clipping off."
+        1.0,
+        ge=0,
+        le=MAX_COUNT,
+        description="Gradient norm above which gradients are scaled down; 0 turns clipping off.",
     )
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "linear",
         description="Learning rate after the warm-up: constant, or falling to zero linearly or along a cosine.",
     )
     warmup: FractionOrCount = Field(
-        0.06, ge=0, le=MOST, description="Warm-up: a fraction of all steps below 1, a number of steps from 1 on."
+        0.06,
+        ge=0,
+        le=MAX_COUNT,
+        description="Warm-up: a fraction of all steps below 1, a number of steps from 1 on.",
     )
     label_smoothing: Number = Field(
-        0.0, ge=0, lt=1, description="Share of each label's weight spread evenly over all classes."
+        0.0, ge=0, lt=1, description="Share of the target probability that is spread evenly over all classes."
     )
     class_weights: ClassWeights = Field(
         "none",
@@ -217,54 +228,57 @@ class TrainingRecipe(Section):
     early_stopping: Whole = Field(
         0,
         ge=0,
-        le=MOST,
-        description="Stop after this many evaluations without a better validation accuracy, or a better loss at "
-        "the same accuracy; 0 never stops early.",
+        le=MAX_COUNT,
+        description="Stop after this many evaluations without a better validation accuracy, or the same accuracy with "
+        "a better loss; 0 never stops early.",
     )
     evaluate_every: Whole = Field(
-        500, ge=1, le=MOST, description="Optimizer steps between two evaluations on the validation rows."
+        500, ge=1, le=MAX_COUNT, description="Optimizer steps between two evaluations on the validation rows."
     )
     keep: Literal["best", "last"] = Field(
-        "best", description="Adapter that is saved: the best by validation accuracy, or the last."
+        "best", description="Which adapter is saved: the one with the best validation accuracy, or the last."
     )
     precision: Precision = Field(
         "auto",
-        description="Arithmetic of the encoder; auto takes bf16 where the processor computes it natively.",
+        description="Number format of the encoder; auto takes bf16 where that is faster, see the guide on precision "
+        "and speed.",
     )
     encoder_dropout: Switch = Field(
         False,
-        description="Keep the backbone's own dropout while training; off, the frozen encoder is deterministic and a "
-        "step is faster.",
+        description="Apply the backbone's own dropout while training. Without it the frozen encoder is deterministic "
+        "and a step is faster.",
     )
     prefix_cache: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Compute the states of the frozen layers below the lowest trained one once, and keep them on the "
-        "disk for all epochs, seeds and trials; auto does so from two epochs on, where the result is the same bit for "
-        "bit and the disk has room.",
+        description="Compute the outputs of the frozen layers below the lowest trained one once, and keep them on the "
+        "disk for all epochs, seeds and runs. auto does so from two epochs on, if the result is the same bit for bit "
+        "and the disk has room.",
     )
     checkpoint_steps: Whole = Field(
         1000,
         ge=1,
-        le=MOST,
-        description="Optimizer steps between two checkpoints, from which an interrupted run goes on.",
+        le=MAX_COUNT,
+        description="Optimizer steps between two checkpoints, from which an interrupted run is resumed.",
     )
     checkpoint_seconds: Number = Field(
-        300, gt=0, le=MOST, description="A checkpoint is also due after this many seconds without one."
+        300, gt=0, le=MAX_COUNT, description="A checkpoint is also written after this many seconds without one."
     )
-    trackers: Annotated[tuple[Tracker, ...], AfterValidator(each_once)] = Field(
-        (), description="Experiment trackers that receive the history as well, through Accelerate."
+    trackers: Annotated[tuple[Tracker, ...], AfterValidator(unique)] = Field(
+        (), description="Experiment trackers that also receive the history, through Accelerate."
     )
 
 
 class EvaluationRecipe(Section):
-    """What is reported at the end."""
+    """How the run is evaluated at the end."""
 
-    shift: Annotated[tuple[Annotated[Text, AfterValidator(check_shift)], ...], AfterValidator(each_once)] = Field(
+    shift: Annotated[tuple[Annotated[Text, AfterValidator(check_shift)], ...], AfterValidator(unique)] = Field(
         (),
-        description="Further labelled sets, from other distributions than the training data; read like `data.test`, or "
-        "made from it: `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",
+        description="Further labelled test sets from other sources than the training data: read like `data.test`, or "
+        "made from it by `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",
     )
     bins: Whole = Field(
         15, ge=2, le=1_000, description="Confidence bins of the calibration error and the reliability diagram."
     )
-    mistakes: Whole = Field(20, ge=0, le=10_000, description="Number of the surest mistakes that the report shows.")
+    mistakes: Whole = Field(
+        20, ge=0, le=10_000, description="Number of the most confident errors that the report shows."
+    )

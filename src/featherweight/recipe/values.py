@@ -10,10 +10,10 @@ Role = Literal["query", "key", "value", "attention_output", "mlp_up", "mlp_down"
 ROLES: tuple[Role, ...] = ("query", "key", "value", "attention_output", "mlp_up", "mlp_down")
 Tracker = Literal["tensorboard", "mlflow", "trackio", "wandb"]
 PERTURBED = "perturbed:"
-"""What a shift set's name begins with where it is the test set, perturbed."""
+"""Prefix of the name of a shift set that is made by perturbing the test set."""
 PERTURBATIONS = ("casing", "typos", "headline", "entities")
 
-# Thousands may be grouped by "_" or ","; a lone "1,5" is refused, since half of its readers would take it for 1.5.
+# Thousands may be grouped by "_" or ","; "1,5" is refused, because it could also mean 1.5.
 _COUNT = re.compile(r"(?P<digits>\d{1,3}(?:[,_]\d{3})+|\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?)\s*(?P<unit>[kKmM]?)", re.ASCII)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 _RANGE = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", re.ASCII)
@@ -21,9 +21,9 @@ _SIDE = re.compile(r"(top|bottom)-(\d{1,6})", re.ASCII)
 
 
 def parse_count(value: Any) -> Any:
-    """Turn ``"100k"``, ``"1M"``, ``"1_000_000"`` or ``1e6`` into an integer; other types are left to the validation.
+    """Turn ``"100k"``, ``"1M"``, ``"1_000_000"`` or ``1e6`` into an integer; other types are returned as they are.
 
-    Raises ValueError where a text is not a whole count.
+    Raises ValueError if a text is not a whole count.
     """
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -42,7 +42,7 @@ def layer_numbers(spec: str, layers: int) -> tuple[int, ...]:
     """Layer numbers (0 is the lowest) that ``spec`` names in an encoder of ``layers`` layers, in ascending order.
 
     ``all``, ``lower-half``, ``upper-half``, ``top-K``, ``bottom-K``, or numbers and ranges such as ``0-5`` or
-    ``0,2,8-11``. Raises ValueError where a number lies outside the encoder or the text is none of these.
+    ``0,2,8-11``. Raises ValueError for a layer that the encoder does not have, and for any other text.
     """
     named = {"all": range(layers), "lower-half": range(layers // 2), "upper-half": range(layers // 2, layers)}
     if spec in named:
@@ -58,7 +58,7 @@ def layer_numbers(spec: str, layers: int) -> tuple[int, ...]:
 
 
 def check_layers(spec: str) -> str:
-    """Return ``spec`` as it is; raises ValueError where no encoder of any size could have the layers that it names."""
+    """Return ``spec`` unchanged; raises ValueError if it is not valid for an encoder of any size."""
     if spec in ("all", "lower-half", "upper-half"):
         return spec
     if side := _SIDE.fullmatch(spec):
@@ -70,10 +70,10 @@ def check_layers(spec: str) -> str:
 
 
 def check_shift(source: str) -> str:
-    """Return ``source`` as it is; raises ValueError where it asks for a perturbation that there is not."""
+    """Return ``source`` unchanged; raises ValueError if it names an unknown perturbation."""
     if source.startswith(PERTURBED) and source.removeprefix(PERTURBED) not in PERTURBATIONS:
         raise ValueError(
-            f"{source!r} is no perturbation; known: {', '.join(PERTURBED + name for name in PERTURBATIONS)}"
+            f"{source!r} is not a known perturbation; known: {', '.join(PERTURBED + name for name in PERTURBATIONS)}"
         )
     return source
 
@@ -93,6 +93,6 @@ def _ranges(spec: str) -> list[tuple[int, int]]:
             raise ValueError("must be all, lower-half, upper-half, top-4, bottom-4, or layers such as 0-5 or 0,2,8-11")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise ValueError(f"must count upwards: write {last}-{first}, not {first}-{last}")
+            raise ValueError(f"must go from low to high: write {last}-{first}, not {first}-{last}")
         ranges.append((first, last))
     return ranges

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
 from featherweight.errors import UserError
-from featherweight.recipe.fields import each_once
+from featherweight.recipe.fields import unique
 from featherweight.recipe.messages import refuse
 
 Count = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1)]
@@ -188,7 +188,7 @@ class RecipeNamed(Part):
 class Description(Part):
     """adapter/featherweight.json"""
 
-    labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(each_once)]
+    labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(unique)]
     temperature: Annotated[Figure, Field(gt=0)]
     backbone_sha256: Label | None = None
 

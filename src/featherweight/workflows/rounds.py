@@ -18,7 +18,7 @@ from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, compare_runs
 from featherweight.evaluation.run_groups import changed_keys
 from featherweight.recipe import Recipe
-from featherweight.recipe.schema import no_recipe
+from featherweight.recipe.schema import not_a_recipe
 from featherweight.report.comparison.page import write_comparison
 from featherweight.run.folder import Run
 from featherweight.run.lock import require_writable
@@ -66,7 +66,7 @@ def run_rounds(
     recipes = list_of(recipes, "run_rounds(..., seeds, out)", "recipes", one=Recipe)
     for recipe in recipes:
         if not isinstance(recipe, Recipe):
-            raise no_recipe(recipe, "run_rounds", "a list of recipes")
+            raise not_a_recipe(recipe, "run_rounds", "a list of recipes")
     seeds = [require_whole(seed, "seeds", "0") for seed in list_of(seeds, "seeds=...", "whole numbers", one=int)]
     require_path(out, "out", "the path of a folder for the rounds")
     listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
