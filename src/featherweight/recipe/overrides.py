@@ -7,6 +7,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from featherweight.argument_checks import described
 from featherweight.errors import UserError
@@ -29,28 +30,24 @@ def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel
     path = key.split(".")
     if not equals or not all(path) or len(path) > _MAX_KEY_PARTS:
         raise UserError(f"--set {override}: write it as section.key=value, such as training.learning_rate=3e-4")
-    if not text:
-        _require_optional(path, schema, override)
-    value = "" if not text and _may_be_empty_text(schema, path) else _value(text, _holds_text(schema, path))
+    field = _field_at(schema, path)
+    if not text and field is not None and field.default not in (None, (), {}, ""):
+        # An empty value usually comes from a shell variable that is not set, so it does not stand for the default.
+        raise UserError(f"--set {override}: the value is empty; give one (only optional keys can be removed)")
+    if not text and field is not None and field.annotation == str | None:
+        value = ""  # an empty text has a meaning of its own here: data.test= means no test
+    else:
+        value = _value(text, keep_text=field is not None and _plain_types(field.annotation) == {str})
     _assign(values, path, value, override)
 
 
-def _require_optional(path: list[str], schema: type[BaseModel], override: str) -> None:
-    """Refuse an empty value for a key that has a default: it usually comes from a shell variable that is not set."""
+def _field_at(schema: type[BaseModel], path: list[str]) -> FieldInfo | None:
+    """The field that ``path`` names; None for an unknown key, and for a key of a table of free keys."""
     section = section_at(schema, path[:-1])
-    field = section.model_fields.get(path[-1]) if section else None
-    if field is not None and field.default not in (None, (), {}, ""):
-        raise UserError(f"--set {override}: the value is empty; give one (only optional keys can be removed)")
+    return section.model_fields.get(path[-1]) if section else None
 
 
-def _may_be_empty_text(schema: type[BaseModel], path: list[str]) -> bool:
-    """Whether the key at ``path`` accepts an empty text, which then has a meaning (``data.test``: no test)."""
-    section = section_at(schema, path[:-1])
-    field = section.model_fields.get(path[-1]) if section else None
-    return field is not None and field.annotation == str | None
-
-
-def _value(text: str, meant_as_text: bool) -> Any:
+def _value(text: str, *, keep_text: bool) -> Any:
     """The value of ``text`` as TOML, or the text itself if it is not TOML; None if it is empty."""
     if not text:
         return None
@@ -59,14 +56,7 @@ def _value(text: str, meant_as_text: bool) -> Any:
     except (ValueError, RecursionError):
         return text
     # A revision such as 1234567, or a file called 2024, stays a text if the key takes texts.
-    return text if meant_as_text and not isinstance(value, str) else value
-
-
-def _holds_text(schema: type[BaseModel], path: list[str]) -> bool:
-    """Whether the key at ``path`` takes only texts."""
-    section = section_at(schema, path[:-1])
-    field = section.model_fields.get(path[-1]) if section else None
-    return field is not None and _plain_types(field.annotation) == {str}
+    return text if keep_text and not isinstance(value, str) else value
 
 
 def _plain_types(annotation: Any) -> set[Any]:
