@@ -246,7 +246,7 @@ class TrainingRecipe(Section):
         1000,
         ge=1,
         le=MOST,
-        description="Optimizer steps between two checkpoints, from which an interrupted run goes on.",
+        description="Optimizer steps between two checkpoints, from which an interrupted run is resumed.",
     )
     checkpoint_seconds: Number = Field(
         300, gt=0, le=MOST, description="A checkpoint is also due after this many seconds without one."
