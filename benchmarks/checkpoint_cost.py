@@ -88,12 +88,12 @@ def seconds_of_starts(recipe: Sequence[str], repeats: int, folder: Path) -> dict
 
 def _job(recipe: Recipe, folder: Path) -> Any:
     from featherweight.training.loop import Job
-    from featherweight.workflows.train import prepare
+    from featherweight.workflows.prepare import prepare
 
     ready = prepare(recipe)
     folder.mkdir()
-    parts = (ready.recipe, ready.network, ready.engine, ready.accelerator, ready.train, ready.validation)
-    return Job(*parts, ready.tokenizer.pad_token_id, folder)
+    parts = (ready.recipe, ready.model.network, ready.model.engine, ready.accelerator, ready.train, ready.validation)
+    return Job(*parts, ready.model.tokenizer.pad_token_id, folder)
 
 
 def _steps(history: Path, saves: Sequence[float]) -> list[float]:

@@ -16,7 +16,7 @@ from featherweight.recipe import Recipe
 from featherweight.report.comparison.tables import Table
 from featherweight.report.comparison.words import markdown_table
 from featherweight.report.run.headline import duration
-from featherweight.workflows.weigh import weigh_recipe
+from featherweight.workflows.weigh import weigh
 
 PAGE = "four-rounds.md"
 PUBLISHED = Path(__file__).parent / "published_rounds.json"
@@ -85,7 +85,7 @@ def beside_published(published: Record, found: dict[str, Record]) -> str:
 
 
 def _weight(name: str) -> Any:
-    return weigh_recipe(Recipe.load(name))[1]
+    return weigh(Recipe.load(name))
 
 
 def _measured(record: Record, name: str) -> str:

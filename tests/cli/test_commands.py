@@ -177,7 +177,7 @@ def test_a_fault_of_the_program_is_a_failure_in_two_lines(cli: Cli, monkeypatch:
     def broken(*_: Any) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("featherweight.workflows.weigh.weigh_recipe", broken)
+    monkeypatch.setattr("featherweight.workflows.weigh.resolve", broken)
     answer = cli("weigh", "r1")
     assert answer.code == 1
     assert answer.err.splitlines()[0] == "featherweight: KeyError: 'surprise'"

@@ -18,7 +18,7 @@ from featherweight.data.splits import load_splits
 from featherweight.evaluation.results import judge_rows
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import EvaluationRecipe, Recipe
-from featherweight.workflows.train import prepare
+from featherweight.workflows.prepare import prepare
 
 LONG = "one crow and two robins saw seven owls and a heron near the river"
 

@@ -16,7 +16,7 @@ from featherweight.errors import UserError
 from featherweight.model import engine
 from featherweight.model.engine import Engine, choose_engine, settle
 from featherweight.training.loop import Job, fit
-from featherweight.workflows.train import prepare
+from featherweight.workflows.prepare import prepare
 
 
 def test_bf16_is_taken_where_the_processor_has_it_and_it_proves_faster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +73,16 @@ def test_a_long_batch_in_pieces_learns_what_the_whole_batch_does(
         assert max(ready.train.lengths) * 2 <= 24 < max(ready.train.lengths) * 8  # a batch of 8 makes several pieces
         folder = tmp_path / str(tokens)
         folder.mkdir()
-        parts = (ready.recipe, ready.network, ready.engine, ready.accelerator, ready.train, ready.validation)
-        fit(Job(*parts, ready.tokenizer.pad_token_id, folder))
-        adapters[tokens] = {name: tensor.detach().clone() for name, tensor in ready.network.trainable().items()}
+        parts = (
+            ready.recipe,
+            ready.model.network,
+            ready.model.engine,
+            ready.accelerator,
+            ready.train,
+            ready.validation,
+        )
+        fit(Job(*parts, ready.model.tokenizer.pad_token_id, folder))
+        adapters[tokens] = {name: tensor.detach().clone() for name, tensor in ready.model.network.trainable().items()}
     whole, pieces = adapters.values()
     for name, tensor in whole.items():
         torch.testing.assert_close(pieces[name], tensor, rtol=1e-3, atol=2e-5)
@@ -83,11 +90,13 @@ def test_a_long_batch_in_pieces_learns_what_the_whole_batch_does(
 
 def test_settled_weights_do_not_keep_the_weight_file_mapped(tiny_recipe: Any) -> None:
     ready = prepare(tiny_recipe())
-    before = {name: tensor.data_ptr() for name, tensor in ready.network.named_parameters() if not tensor.requires_grad}
-    settle(ready.network, ready.engine)
-    small = [name for name, tensor in ready.network.named_parameters() if name in before and tensor.ndim == 1]
+    before = {
+        name: tensor.data_ptr() for name, tensor in ready.model.network.named_parameters() if not tensor.requires_grad
+    }
+    settle(ready.model.network, ready.model.engine)
+    small = [name for name, tensor in ready.model.network.named_parameters() if name in before and tensor.ndim == 1]
     assert small
-    assert not [name for name in small if ready.network.get_parameter(name).data_ptr() == before[name]]
+    assert not [name for name in small if ready.model.network.get_parameter(name).data_ptr() == before[name]]
 
 
 @pytest.mark.parametrize(("device", "hidden", "tokens"), [("cpu", 384, 2048), ("cpu", 768, 1536)])

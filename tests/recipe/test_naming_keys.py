@@ -12,13 +12,13 @@ from support.commands import Cli
 from featherweight.adapter.build import build_network
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.recipe import Recipe, built_in_recipes
-from featherweight.run.lock import free_folder
-from featherweight.workflows.weigh import weigh_recipe
+from featherweight.run.lock import choose_folder
+from featherweight.workflows.weigh import weigh
 
 
 def test_a_run_folder_bears_the_name_of_its_recipe(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    assert free_folder(Recipe.parse({"name": "plums"}), None, resume=False).as_posix() == "runs/plums"
+    assert choose_folder(Recipe.parse({"name": "plums"}).name, None, resume=False).as_posix() == "runs/plums"
 
 
 def test_the_list_of_recipes_says_what_each_is_for(cli: Cli) -> None:
@@ -44,4 +44,4 @@ def test_the_roles_of_an_unknown_family_are_found_where_the_recipe_says(tiny_rec
     adapted = {name for name in network.trainable() if ".lora_A." in name}
     place = "encoder.base_model.model.encoder.layer.{}.intermediate.dense.lora_A.default.weight"
     assert adapted == {place.format(layer) for layer in (0, 1)}
-    assert weigh_recipe(recipe)[1].total == network.trainable_count()
+    assert weigh(recipe).total == network.trainable_count()

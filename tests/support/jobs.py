@@ -11,14 +11,14 @@ import torch
 from featherweight.recipe import Recipe
 from featherweight.run.folder import read_history
 from featherweight.training.loop import Job, LoopState, fit
-from featherweight.workflows.train import prepare
+from featherweight.workflows.prepare import prepare
 
 
 def job_for(recipe: Recipe, folder: Path, should_stop: Callable[[], int] = lambda: 0, listeners: Any = ()) -> Job:
     ready = prepare(recipe)
     folder.mkdir(exist_ok=True)
-    parts = (ready.recipe, ready.network, ready.engine, ready.accelerator, ready.train, ready.validation)
-    return Job(*parts, ready.tokenizer.pad_token_id, folder, listeners, should_stop)
+    parts = (ready.recipe, ready.model.network, ready.model.engine, ready.accelerator, ready.train, ready.validation)
+    return Job(*parts, ready.model.tokenizer.pad_token_id, folder, listeners, should_stop)
 
 
 def trained(recipe: Recipe, folder: Path) -> tuple[Job, LoopState]:

@@ -14,7 +14,6 @@ from support.commands import GOOD_ROWS, Cli, contents, refused
 from featherweight.errors import FeatherweightError
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
-from featherweight.run.lock import locked
 from featherweight.verification import reload as verification
 from featherweight.workflows.train import train
 
@@ -213,16 +212,16 @@ def test_a_process_that_was_slower_does_not_write_over_the_run(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from featherweight.errors import UserError
-    from featherweight.workflows import train as pipeline
+    from featherweight.run import lock
 
-    prepare = pipeline.prepare
+    hold = lock._lock
 
-    def overtaken(wanted: Recipe) -> Any:
-        with locked(Path("run")):
-            Path("run/recipe.toml").write_text("of the faster one", "utf-8")
-        return prepare(wanted)
+    def overtaken(folder: Path) -> Any:
+        folder.mkdir()
+        (folder / "recipe.toml").write_text("of the faster one", "utf-8")
+        return hold(folder)
 
-    monkeypatch.setattr(pipeline, "prepare", overtaken)
+    monkeypatch.setattr(lock, "_lock", overtaken)
     with pytest.raises(UserError, match="--out run: holds another run"):
         train(recipe, "run")
     assert Path("run/recipe.toml").read_text("utf-8") == "of the faster one"

@@ -56,8 +56,8 @@ def test_in_the_last_step(
         patch.setattr(f"featherweight.{place}", signalling(number, getattr(loop, place.rpartition(".")[2])))
         message = stopped(cli, job, code)
     assert message.strip() in (
-        "featherweight: stopped after step 2; the same command with --resume --out run goes on",
-        "featherweight: stopped; the same command with --resume --out run goes on",
+        "featherweight: stopped after step 2; to resume, run the same command with --resume --out run",
+        "featherweight: stopped; to resume, run the same command with --resume --out run",
     )
     assert not Path("run/adapter").exists()
     with monkeypatch.context() as patch:
@@ -78,7 +78,7 @@ def test_after_the_steps(
     with monkeypatch.context() as patch:
         patch.setattr(f"featherweight.{place}", signalling(number))
         message = stopped(cli, job, code)
-    assert message == "featherweight: stopped; the same command with --resume --out run goes on\n"
+    assert message == "featherweight: stopped; to resume, run the same command with --resume --out run\n"
     assert not Run("run").complete and not Path("run/.lock").exists()
     assert cli("train", job, "--out", "run", "--resume").code == 0
     assert Run("run").complete
@@ -89,11 +89,11 @@ def test_before_the_steps(cli: Cli, job: Path, monkeypatch: pytest.MonkeyPatch, 
     with monkeypatch.context() as patch:
         patch.setattr("featherweight.workflows.train.prepare", signalling(number))
         message = stopped(cli, job, code)
-    assert message == "featherweight: stopped before the training began; the same command begins anew\n"
+    assert message == "featherweight: stopped before the training began; run the same command again\n"
     assert not Path("run").exists()
     with monkeypatch.context() as patch:
         patch.setattr("featherweight.workflows.train._fit", signalling(number))
-        assert "--resume --out run goes on" in stopped(cli, job, code)
+        assert "to resume, run the same command with --resume --out run" in stopped(cli, job, code)
     assert Path("run/recipe.toml").is_file()
 
 

@@ -18,7 +18,8 @@ from featherweight.run.folder import read_history
 from featherweight.training import accelerator, loop
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.loop import fit
-from featherweight.workflows.train import prepare, train
+from featherweight.workflows.prepare import prepare
+from featherweight.workflows.train import train
 
 EPOCH = 48
 """Training rows of the tiny recipe."""
@@ -118,8 +119,8 @@ def test_the_encoder_computes_in_the_precision_of_the_recipe(
     tiny_recipe: Any, precision: str, dtype: torch.dtype
 ) -> None:
     ready = prepare(tiny_recipe(training={"precision": precision}))
-    assert ready.engine.precision == precision
-    query = ready.network.plain_encoder().get_submodule("encoder.layer.0.attention.self.query")
+    assert ready.model.engine.precision == precision
+    query = ready.model.network.plain_encoder().get_submodule("encoder.layer.0.attention.self.query")
     assert query.base_layer.weight.dtype == dtype
 
 

@@ -145,10 +145,10 @@ def test_a_signal_says_how_to_go_on(recipes: list[Recipe], tmp_path: Path, monke
     from featherweight.training.loop import Interrupted
 
     def train(*_: Any, **__: Any) -> None:
-        raise Interrupted("stopped after step 3; the same command with --resume goes on", 15)
+        raise Interrupted("stopped after step 3; to resume, run the same command with --resume", 15)
 
     monkeypatch.setattr("featherweight.workflows.train.train", train)
-    with pytest.raises(Interrupted, match=r"seed-0; the same command goes on there") as stopped:
+    with pytest.raises(Interrupted, match=r"seed-0; to resume, run the same command again") as stopped:
         run_rounds(recipes[:1], [0], tmp_path / "out")
     assert stopped.value.exit_code == 143
 
@@ -181,7 +181,7 @@ def test_a_signal_between_trainings_says_how_to_go_on(
     monkeypatch.setattr(f"featherweight.workflows.rounds.{where}", lambda *given: os.kill(os.getpid(), signal.SIGTERM))
     answer = cli("rounds", recipe, "--seeds", "1", *more, "--out", out)
     assert answer.code == 143
-    assert answer.err.endswith(f"featherweight: stopped; the same command goes on in {out}\n")
+    assert answer.err.endswith(f"featherweight: stopped; to resume in {out}, run the same command again\n")
 
 
 def test_the_command_trains_and_says_what_is_real(

@@ -22,8 +22,10 @@ from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.run.lock import locked
 from featherweight.training.loop import Interrupted
+from featherweight.workflows.environment import most_memory
 from featherweight.workflows.evaluate import evaluate_run
-from featherweight.workflows.train import most_memory, prepare, train
+from featherweight.workflows.prepare import prepare
+from featherweight.workflows.train import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 
@@ -38,6 +40,8 @@ class StopAfter:
 
     def started(self, total_steps: int, first_step: int, notes: list[str]) -> None: ...
     def evaluated(self, record: dict[str, Any], best: bool) -> None: ...
+    def noted(self, message: str) -> None: ...
+
     def stepped(self, record: dict[str, Any]) -> None:
         if record["step"] == self.step:
             os.kill(os.getpid(), signal.SIGINT)
@@ -105,7 +109,7 @@ def test_environment_says_what_the_result_depends_on(finished_run: Run) -> None:
 def test_weigh_json_is_the_live_count_and_the_saved_one(finished_run: Run) -> None:
     weight = finished_run.weight
     saved = load_file(finished_run.adapter / "adapter_model.safetensors")
-    live = prepare(finished_run.recipe).network.trainable_count()
+    live = prepare(finished_run.recipe).model.network.trainable_count()
     assert weight["total"] == live == sum(tensor.size for tensor in saved.values())
     assert weight["total"] == sum(component["parameters"] for component in weight["components"])
 
@@ -252,7 +256,8 @@ def test_linear_heads_and_lora_variants_are_proven(
 
 def test_eva_starts_from_the_data(tiny_recipe: Any) -> None:
     tables = [
-        prepare(tiny_recipe(adapter={"initialisation": start})).network.trainable() for start in ("eva", "default")
+        prepare(tiny_recipe(adapter={"initialisation": start})).model.network.trainable()
+        for start in ("eva", "default")
     ]
     names = [name for name in tables[0] if "lora_A" in name]
     assert names

@@ -27,7 +27,7 @@ def command(
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     out: Annotated[
         Path,
-        typer.Option("-o", "--out", help="Folder of the runs and of the comparison; the same command goes on there."),
+        typer.Option("-o", "--out", help="Folder of the runs and of the comparison; the same command resumes them."),
     ] = Path("runs/rounds"),
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also train bags of words, a linear probe and full fine-tuning.")

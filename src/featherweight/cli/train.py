@@ -17,15 +17,14 @@ def command(
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     budget: BudgetOption = None,
     out: Annotated[str | None, typer.Option(help="Run folder; by default the next free runs/<recipe name>.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --out.")] = False,
 ) -> None:
     """Train, evaluate, verify and report a recipe."""
     chosen = load_recipe(recipe, overrides, budget)
 
-    from featherweight.console import announce, follow
+    from featherweight.console import follow
     from featherweight.environment import is_first_process
     from featherweight.errors import UserError
-    from featherweight.run.lock import free_folder
     from featherweight.workflows.train import train
 
     if out is None and os.environ.get("WORLD_SIZE", "1") != "1":
@@ -33,10 +32,8 @@ def command(
     if not is_first_process():
         train(chosen, out, resume=resume)
         return
-    folder = free_folder(chosen, out, resume=resume)
-    announce(f"{chosen.name}: loading {chosen.backbone.name} and {chosen.data.train}")
     with follow() as listener:
-        run = train(chosen, folder, listeners=[listener], resume=resume)
+        run = train(chosen, out, listeners=[listener], resume=resume)
     _summarise(run)
 
 

@@ -20,19 +20,21 @@ def command(
     """Count the trainable parameters of a recipe, or of a folder that PEFT saved, from shapes alone."""
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.budget.limit import require_within_budget
-    from featherweight.workflows.weigh import weigh_recipe
+    from featherweight.workflows.weigh import resolve
 
     if is_peft_folder(recipe):
         _weigh_peft(recipe, overrides, budget, json_output)
         return
-    resolved, weight, architecture = weigh_recipe(load_recipe(recipe, overrides, budget))
+    chosen = load_recipe(recipe, overrides, budget)
+    resolved = resolve(chosen)
+    weight = resolved.weight
     if json_output:
         import json
 
         print(json.dumps(weight.as_dict(), indent=2))
     else:
-        _print(resolved.name, resolved.backbone.name, weight)
-    require_within_budget(weight, resolved, architecture)
+        _print(chosen.name, chosen.backbone.name, weight)
+    require_within_budget(weight, resolved.recipe, resolved.architecture)
 
 
 def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_output: bool) -> None:

@@ -19,7 +19,7 @@ from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.sources import Rows
 from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
-from featherweight.model.engine import Engine, choose_engine, settle
+from featherweight.model.engine import Engine, bound_memory, choose_engine, settle
 from featherweight.model.lean.forward_only import drop_gradients, fold_adapter
 from featherweight.model.network import Network
 from featherweight.model.text_model import TextModel
@@ -85,6 +85,7 @@ class Classifier:
         folder is no adapter, is damaged, or of a newer version.
         """
         require_path(path, "Classifier.load", "the path of a run folder")
+        bound_memory()
         labels = list_of(labels, "labels=...", "names of classes")
         if is_peft_folder(path):
             return _of_peft(path, labels, precision, device)

@@ -70,7 +70,6 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
 
     Raises UserError where the asked precision cannot work on the device.
     """
-    bound_memory()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kind = device.partition(":")[0]
     if kind == "cuda" and not torch.cuda.is_available():

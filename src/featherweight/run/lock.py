@@ -11,29 +11,52 @@ from typing import IO
 
 from featherweight.errors import UserError
 from featherweight.files import disk_refusal
-from featherweight.recipe import Recipe
 from featherweight.run.cleanup import leftovers, remove, remove_beginnings
 from featherweight.run.folder import Run
 
 
-def free_folder(recipe: Recipe, out: str | Path | None, *, resume: bool) -> Path:
-    """The folder for a new run: ``out``, or the next free ``runs/<name>``. Raises UserError where ``out`` is taken."""
-    if out is None:
-        candidates = (Path("runs") / (recipe.name + suffix) for suffix in _suffixes())
-        folder = next(path for path in candidates if resume or not path.exists())
-        require_writable(folder)
-        return folder
-    folder = Path(out)
+def choose_folder(name: str, out: str | Path | None, *, resume: bool) -> Path:
+    """The folder for a run of the recipe ``name``: ``out``, or the next ``runs/<name>`` that does not exist.
+
+    With ``resume`` and without ``out`` it is ``runs/<name>``.
+    """
+    if out is not None:
+        return Path(out)
+    candidates = (Path("runs") / (name + suffix) for suffix in _suffixes())
+    return next(path for path in candidates if resume or not path.exists())
+
+
+@contextmanager
+def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Hold ``folder`` for one run: a new one, or with ``resume`` the one that it holds.
+
+    A complete run is not held, as nothing is written into it. Raises UserError where the folder is taken by another
+    run or by other files, cannot be written to, or is held by another process.
+    """
+    _require_free(folder, resume=resume)
+    if is_complete_run(folder):
+        yield
+        return
+    with locked(folder):
+        _require_free(folder, resume=resume)  # another process may have been faster
+        yield
+
+
+def is_complete_run(folder: Path) -> bool:
+    """Whether ``folder`` holds a run that went through to its end."""
+    return (folder / "recipe.toml").is_file() and Run(folder).complete
+
+
+def _require_free(folder: Path, *, resume: bool) -> None:
     if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
         raise UserError(f"--out {folder}: {file} is no folder; name another")
     holds_run = (folder / "recipe.toml").exists()
     if holds_run and not resume:
-        raise UserError(f"--out {folder}: holds another run; name a new folder, or go on with that run by --resume")
+        raise UserError(f"--out {folder}: holds another run; name a new folder, or resume that run with --resume")
     if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *leftovers(folder)}:
         raise UserError(f"--out {folder}: is not empty and holds no run; name a new folder")
     if not (holds_run and Run(folder).complete):
         require_writable(folder)
-    return folder
 
 
 def require_writable(folder: Path) -> None:
@@ -59,14 +82,11 @@ def _suffixes() -> Iterator[str]:
 
 
 @contextmanager
-def locked(folder: Path | None) -> Iterator[None]:
-    """Hold the run folder (where one is given) for this process; UserError where another process trains in it.
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the run folder for this process. Raises UserError where another process trains in it.
 
-    The folder is made where there is none, and taken away again where nothing came to be in it.
+    The folder is made where there is none, and removed again where nothing was written into it.
     """
-    if folder is None:
-        yield
-        return
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     with _lock(folder):
         try:

@@ -105,7 +105,7 @@ def _run_steps(
 
 def _raise_if_stopped(job: Job, signal_number: int, state: LoopState) -> None:
     if signal_number:
-        how = f"the same command with --resume --out {job.folder} goes on"
+        how = f"to resume, run the same command with --resume --out {job.folder}"
         raise Interrupted(f"stopped after step {state.step}; {how}", signal_number)
 
 

@@ -75,6 +75,9 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
     recipe = baseline_recipe(kind, recipe)
     if is_complete(folder):
         return Run(folder)
+    from featherweight.model.engine import bound_memory
+
+    bound_memory()
     forget_peak_memory()
     started, splits, clock = datetime.now(UTC), load_splits(recipe), time.perf_counter()
     with locked(folder):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.argument_checks import list_of, require_path, require_whole
-from featherweight.backbone.resolve import lasting_name, resolve_backbone
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.fingerprints import changed_part, mark_of, marks_without_tokens
 from featherweight.data.splits import lacking_test, load_splits
@@ -24,7 +24,7 @@ from featherweight.run.folder import Run
 from featherweight.run.lock import require_writable
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.workflows.baselines import TITLES, is_complete, require_same_baselines, run_baseline
-from featherweight.workflows.weigh import weigh_recipe
+from featherweight.workflows.weigh import resolve
 
 if TYPE_CHECKING:
     from featherweight.training.job import Listener
@@ -61,7 +61,7 @@ def run_rounds(
     ``featherweight.workflows.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is
     told what happens next. Raises UserError, before any training, where a recipe is over its budget, two have one
     name, a folder holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other
-    rows; Interrupted at a signal, and what a training raises, after which the same call goes on.
+    rows; Interrupted at a signal, and what a training raises, after which the same call resumes.
     """
     recipes = list_of(recipes, "run_rounds(..., seeds, out)", "recipes", one=Recipe)
     for recipe in recipes:
@@ -75,7 +75,7 @@ def run_rounds(
 
     out = Path(out)
     require_writable(out)
-    with end_on_signals(lambda: f"stopped; the same command goes on in {out}"):
+    with end_on_signals(lambda: f"stopped; to resume in {out}, run the same command again"):
         return _trained_and_compared(recipes, seeds, out, baselines, listeners, announce)
 
 
@@ -158,9 +158,9 @@ def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
 
 
 def _resolved(recipe: Recipe) -> Recipe:
-    recipe, weight, architecture = weigh_recipe(recipe)
-    require_within_budget(weight, recipe, architecture)
-    return recipe.with_values(backbone={"name": lasting_name(recipe.backbone.name)})  # as the finished run has it
+    resolved = resolve(recipe)
+    require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
+    return resolved.recipe
 
 
 def _require_same_recipe(run: Planned) -> None:
@@ -224,4 +224,6 @@ def _interruptible(folder: Path) -> Iterator[None]:
     try:
         yield
     except Interrupted as error:
-        raise Interrupted(f"stopped in {folder}; the same command goes on there", error.exit_code - 128) from None
+        raise Interrupted(
+            f"stopped in {folder}; to resume, run the same command again", error.exit_code - 128
+        ) from None

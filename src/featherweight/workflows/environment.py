@@ -1,0 +1,60 @@
+"""What a run depended on: versions, machine, device, data, and the memory that it took."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from featherweight.data.fingerprints import marks_of
+from featherweight.environment import describe_machine, peak_memory_bytes, versions
+from featherweight.run.folder import FORMAT, read_history
+from featherweight.workflows.prepare import Prepared
+
+
+def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
+    """What environment.json says of a run at its beginning."""
+    import torch
+
+    backbone, column = prepared.backbone, prepared.splits.train.label_column
+    return {
+        "format": FORMAT,
+        **versions(),
+        **describe_machine(),
+        "threads": torch.get_num_threads(),
+        "device": prepared.model.engine.device,
+        **_gpu(prepared.model.engine.device),
+        "precision": prepared.model.engine.precision,
+        "precision_reason": prepared.model.engine.reason,
+        "processes": prepared.accelerator.num_processes,
+        "seed": prepared.recipe.seed,
+        "started": started.isoformat(timespec="seconds"),
+        "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
+        **marks_of(prepared.train, prepared.validation, prepared.splits),
+        "label_column": asdict(column) if column else None,
+        "working_folder": str(Path.cwd()),
+        "warnings": prepared.splits.warnings,
+    }
+
+
+def _gpu(device: str) -> dict[str, Any]:
+    import torch
+
+    if not device.startswith("cuda"):
+        return {}
+    gpu = torch.cuda.get_device_properties(device)
+    return {"gpu": gpu.name, "gpu_memory_bytes": gpu.total_memory}
+
+
+def most_memory(folder: Path) -> int:
+    """Most bytes that any process of the run in ``folder`` held: those before a resume left theirs in the history."""
+    earlier = [record.get("peak_memory_bytes", 0) for record in read_history(folder / "history.jsonl")]
+    return max([peak_memory_bytes(), *earlier])
+
+
+def gpu_peak(device: str) -> dict[str, int]:
+    """Most bytes that this process held on the GPU ``device``; nothing elsewhere."""
+    import torch
+
+    return {"gpu_peak_memory_bytes": torch.cuda.max_memory_allocated(device)} if device.startswith("cuda") else {}

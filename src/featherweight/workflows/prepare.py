@@ -1,0 +1,90 @@
+"""Everything up to the first step: recipe resolved, budget checked, data read, model built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
+from featherweight.budget.limit import require_within_budget
+from featherweight.budget.weigh import Weight
+from featherweight.cache import cache_folder
+from featherweight.data.batches import Encoded
+from featherweight.data.class_names import known_label_names
+from featherweight.data.splits import Splits, load_splits
+from featherweight.errors import FeatherweightError, UserError
+from featherweight.recipe import Recipe
+from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from featherweight.model.text_model import TextModel
+
+
+@dataclass
+class Prepared:
+    """All that stands before the first step: resolved recipe, weight, data, model."""
+
+    recipe: Recipe
+    weight: Weight
+    backbone: Backbone
+    splits: Splits
+    train: Encoded
+    validation: Encoded
+    model: TextModel
+    accelerator: Accelerator
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Everything up to the first step; the budget is checked before any weights are loaded, and on the live model."""
+    from featherweight.model.engine import bound_memory
+
+    bound_memory()
+    architecture = backbone_architecture(recipe.backbone)
+    # Where the recipe does not name the classes, the rows do: they are read once, before the adapter is counted.
+    splits = None if known_label_names(recipe.data) else load_splits(recipe)
+    names = splits.train.label_names if splits else known_label_names(recipe.data)
+    resolved = resolve_recipe(recipe, architecture, names)
+    require_within_budget(resolved.weight, resolved.recipe, architecture)
+    recipe, weight = resolved.recipe, resolved.weight
+    _require_trackers(recipe)
+    splits = splits or load_splits(recipe)
+    backbone = resolve_backbone(recipe.backbone)
+    _require_length(recipe, backbone)
+
+    from featherweight.adapter.build import build_network, initialise_from_data
+    from featherweight.backbone.tokenizer import load_tokenizer
+    from featherweight.model.engine import choose_engine, settle
+    from featherweight.model.text_model import TextModel
+    from featherweight.training.accelerator import build_accelerator
+    from featherweight.training.loss import class_weights
+
+    assert backbone.folder is not None and splits.train.labels is not None
+    class_weights(recipe, splits.train.labels, len(splits.train.label_names))
+    tokenizer = load_tokenizer(backbone.folder, backbone.config.get("vocab_size"))
+    accelerator, engine = build_accelerator(recipe, choose_engine(recipe.training.precision))
+    network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)
+    model = TextModel(network, tokenizer, engine, recipe.data.max_length)
+    train_rows, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
+    initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
+    if network.trainable_count() != weight.total:
+        live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
+        raise FeatherweightError(f"the live model trains {live}; please report this")
+    settle(network, engine)
+    return Prepared(recipe, weight, backbone, splits, train_rows, validation, model, accelerator)
+
+
+def _require_trackers(recipe: Recipe) -> None:
+    # Accelerate would leave them out without a word.
+    for name in recipe.training.trackers:
+        if find_spec(name) is None:
+            raise UserError(f"training.trackers: {name} is not installed: pip install 'featherweight[trackers]'")
+
+
+def _require_length(recipe: Recipe, backbone: Backbone) -> None:
+    most = most_tokens(backbone.config)
+    if most is not None and recipe.data.max_length > most:
+        reads = f"{backbone.name} reads at most {most} tokens"
+        raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; set that or less")
