@@ -38,7 +38,7 @@ def test_the_tree_is_the_package() -> None:
     modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
     folders = {f"{module.removesuffix('__init__.py')}" for module in modules if module.endswith("/__init__.py")}
     needed = {module for module in modules if not module.endswith("/__init__.py")} | folders
-    assert not needed - shown, "name these in docs/design/architecture.md"
+    assert not {path for path in needed - shown if not is_to_come(path)}, "name these in docs/design/architecture.md"
     assert not {path for path in shown if not (PACKAGE / path).exists() and not is_to_come(path)}
 
 
