@@ -22,9 +22,9 @@ from transformers import (
 from featherweight.errors import UserError
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.folder import read_history
+from featherweight.task.loss import class_weights, summed_loss
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.loop import Diverged, Interrupted, fit
-from featherweight.training.loss import class_weights, summed_loss
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.signals import stop_on_signals
 

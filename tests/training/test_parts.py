@@ -21,12 +21,12 @@ from featherweight.model import predict as inference
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.folder import read_history
+from featherweight.task.loss import class_weights
 from featherweight.training import loop
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.history import History
 from featherweight.training.loop import Interrupted, Job, LoopState, fit
-from featherweight.training.loss import class_weights
 from featherweight.training.optimizer import build_optimizer, warmup_steps
 
 LENGTHS = np.random.default_rng(0).integers(5, 40, 100)

@@ -149,7 +149,7 @@ def test_a_tracker_receives_the_recipe_and_the_history(
     from accelerate import Accelerator
     from accelerate.tracking import GeneralTracker
 
-    from featherweight.workflows import train as pipeline
+    from featherweight.workflows import prepare as preparation
 
     class Tracker(GeneralTracker):
         name, requires_logging_directory, tracker = "tensorboard", False, None
@@ -166,7 +166,7 @@ def test_a_tracker_receives_the_recipe_and_the_history(
     def with_ours(*, log_with: list[str] | None, **options: Any) -> Accelerator:
         return Accelerator(log_with=[Tracker() for name in log_with or () if name == "tensorboard"], **options)
 
-    monkeypatch.setattr(pipeline, "find_spec", lambda name: True)
+    monkeypatch.setattr(preparation, "find_spec", lambda name: True)
     monkeypatch.setattr(accelerator, "Accelerator", with_ours)
     run = train(tiny_recipe(training={"trackers": ["tensorboard"], "max_steps": 3}), tmp_path / "run")
     assert [values["training.max_steps"] for values in recipes] == [3]

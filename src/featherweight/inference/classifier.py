@@ -25,6 +25,7 @@ from featherweight.model.network import Network
 from featherweight.model.text_model import TextModel
 from featherweight.recipe import Recipe
 from featherweight.recipe.sections import Precision
+from featherweight.task.interface import task_of
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
@@ -122,7 +123,7 @@ class Classifier:
         column of a Dataset, an iterator. Raises UserError for anything else, and where a text is missing or empty.
         """
         probabilities = self._probabilities(texts_of(texts, "predict(...)"), None)
-        best = probabilities.argmax(1)
+        best = task_of(self.recipe).decide(probabilities)
         return [
             Prediction(self.labels[choice], dict(zip(self.labels, row.tolist(), strict=True)))
             for choice, row in zip(best, probabilities, strict=True)
@@ -143,9 +144,7 @@ class Classifier:
         return self._logits(texts_of(texts, "logits(...)"), advance)
 
     def _probabilities(self, texts: list[str], advance: Callable[[int], None] | None) -> np.ndarray:
-        from scipy.special import softmax
-
-        return softmax(self._logits(texts, advance) / self.temperature, axis=1)
+        return task_of(self.recipe).probabilities(self._logits(texts, advance), self.temperature)
 
     def _logits(self, texts: list[str], advance: Callable[[int], None] | None) -> np.ndarray:
         if not texts:

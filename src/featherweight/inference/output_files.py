@@ -18,6 +18,7 @@ from featherweight.files import disk_refusal, put_in_place
 from featherweight.formatting import QUOTED, safe_columns
 from featherweight.inference.submission.choices import Choices
 from featherweight.run.folder import Run
+from featherweight.task.interface import SINGLE_LABEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,7 +151,7 @@ def _print_note(line: str) -> None:
 
 def _columns(piece: Rows, before: int, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, list]:
     ids = list(piece.ids) if piece.ids else [str(row) for row in range(before, before + len(piece))]
-    best = [labels[choice] for choice in probabilities.argmax(1)]
+    best = [labels[choice] for choice in SINGLE_LABEL.decide(probabilities)]
     columns = {"row" if piece.ids is None else "id": ids, "label": best}
     return columns | {f"p_{name}": probabilities[:, place].tolist() for place, name in enumerate(labels)}
 

@@ -19,12 +19,13 @@ from featherweight.model.engine import return_memory
 from featherweight.model.network import Network
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
+from featherweight.task.interface import task_of
+from featherweight.task.loss import class_weights, count_correct, evaluation_loss, summed_loss
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
 from featherweight.training.history import History
 from featherweight.training.job import Job, LoopState, Record
-from featherweight.training.loss import class_weights, summed_loss
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.prefix_cache.planning import Prefix, keep_prefix, plan_prefix
 from featherweight.training.signals import Interrupted
@@ -133,7 +134,7 @@ def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: li
             # Data-parallel training averages the processes' gradients; their rows are one batch, so undo the mean.
             accelerator.backward(loss * accelerator.num_processes * counts)
         loss_sum += loss.detach() * counts
-        correct += int((logits.argmax(-1) == target).sum()) * counts
+        correct += count_correct(logits, target) * counts
     loss_value, correct = _over_processes(accelerator, loss_sum, correct)
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
@@ -188,9 +189,10 @@ def _evaluate(job: Job, state: LoopState, history: History, clock: _Clock) -> No
     logits = predict_logits(job.network, job.validation, job.engine, job.pad_id, part=part)
     if part[1] > 1:
         logits = np.sum(gather_object([logits]), axis=0)
-    labels = torch.from_numpy(job.validation.labels)
-    loss = float(torch.nn.functional.cross_entropy(torch.from_numpy(logits), labels))
-    accuracy = float((logits.argmax(1) == job.validation.labels).mean())
+    labels = job.validation.labels
+    assert labels is not None
+    loss = evaluation_loss(logits, labels)
+    accuracy = float((task_of(job.recipe).decide(logits) == labels).mean())
     better = (accuracy, -loss) > (state.best_accuracy, -state.best_loss)
     if better:
         state.best_step, state.best_accuracy, state.best_loss, state.stale = state.step, accuracy, loss, 0

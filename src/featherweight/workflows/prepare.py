@@ -58,8 +58,8 @@ def prepare(recipe: Recipe) -> Prepared:
     from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, settle
     from featherweight.model.text_model import TextModel
+    from featherweight.task.loss import class_weights
     from featherweight.training.accelerator import build_accelerator
-    from featherweight.training.loss import class_weights
 
     assert backbone.folder is not None and splits.train.labels is not None
     class_weights(recipe, splits.train.labels, len(splits.train.label_names))

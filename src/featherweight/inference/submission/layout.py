@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.errors import UserError, in_a_line
 from featherweight.inference.submission.trained_labels import TrainedLabels
+from featherweight.task.interface import SINGLE_LABEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ class Layout:
 
     def record(self, probabilities: np.ndarray) -> np.ndarray:
         """What has to be kept of ``probabilities`` [rows, classes]: class numbers [rows], or shares [rows, columns]."""
-        return probabilities[:, list(self.shares.values())] if self.shares else probabilities.argmax(1)
+        return probabilities[:, list(self.shares.values())] if self.shares else SINGLE_LABEL.decide(probabilities)
 
     def table(self, ids: Sequence[str], records: np.ndarray) -> dict[str, list]:
         """The columns for some rows, of which ``record`` made the ``records``."""

@@ -1,4 +1,7 @@
-"""Cross-entropy with class weights and label smoothing, summed so that any split of a step adds up to the same."""
+"""The loss of a task on tensors: cross-entropy with class weights and label smoothing.
+
+It is summed over the rows, so that any split of a step adds up to the same.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +35,13 @@ def class_weights(recipe: Recipe, labels: np.ndarray, classes: int) -> Tensor:
 def summed_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Tensor:
     """Sum over the batch of the weighted cross-entropy, to be divided by the sum of the rows' weights."""
     return functional.cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")
+
+
+def count_correct(logits: Tensor, labels: Tensor) -> int:
+    """How many rows of ``logits`` [rows, classes] are predicted as ``labels`` [rows] say."""
+    return int((logits.argmax(-1) == labels).sum())
+
+
+def evaluation_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross-entropy over all rows, in float64, without weights and smoothing."""
+    return float(functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))

@@ -1,0 +1,1 @@
+"""What kind of question a classifier answers: its loss, its probabilities, its decision."""
