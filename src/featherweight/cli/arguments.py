@@ -35,7 +35,7 @@ def label_names(labels: str | None) -> tuple[str, ...]:
 
 
 def notes_on(run: str, labels: tuple[str, ...]) -> tuple[str, ...]:
-    """What a reader should know of a folder that PEFT saved; nothing of a run. Raises UserError."""
+    """Notes on a folder that PEFT saved; none on a run. Raises UserError."""
     from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 
     if is_peft_folder(run):
@@ -53,7 +53,7 @@ def refuse_peft_options(run: str, **options: Any) -> None:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Say what a reader should know, a line each, beside the output and not in it."""
+    """Print notes on standard error, one a line, so that they stay out of the output."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 

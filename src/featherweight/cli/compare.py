@@ -19,7 +19,7 @@ def command(
         Path | None, typer.Option("-o", "--out", help="Folder for the comparison as page, Markdown, CSV and pictures.")
     ] = None,
 ) -> None:
-    """Compare finished runs on their test rows: which differences are real."""
+    """Compare finished runs on their test rows: which differences are significant."""
     from featherweight.evaluation.comparison import compare_runs
 
     comparison = compare_runs(runs)

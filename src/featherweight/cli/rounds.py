@@ -33,7 +33,7 @@ def command(
         bool, typer.Option("--baselines", help="Also train bags of words, a linear probe and full fine-tuning.")
     ] = False,
 ) -> None:
-    """Train several recipes with several seeds each, and say which differences are real."""
+    """Train several recipes with several seeds each, and say which differences are significant."""
     chosen = [load_recipe(recipe, overrides, None) for recipe in recipes]
 
     from featherweight.cli.compare import print_comparison
@@ -68,7 +68,7 @@ class EachRun:
         self._follower.started(total_steps, first_step, notes)
 
     def noted(self, message: str) -> None:
-        """Pass on what came up, also of a run that needs no training and so has no bar."""
+        """Pass on a message, also of a run that needs no training and so has no bar."""
         if self._follower is None:
             print(message, flush=True)
         else:

@@ -18,7 +18,7 @@ def command(
     run: RunArgument,
     json_output: Annotated[bool, typer.Option("--json", help="Print all checks as JSON.")] = False,
 ) -> None:
-    """Look again at all that a finished run claims: files, count, history, predictions and figures."""
+    """Check a finished run: files, parameter count, history, predictions and figures."""
     from featherweight.verification.integrity import holds, verdict, verify_run
 
     checks = verify_run(run)

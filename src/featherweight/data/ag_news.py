@@ -1,4 +1,4 @@
-"""What is known of AG News, a data set that many start with."""
+"""AG News: its classes."""
 
 from __future__ import annotations
 

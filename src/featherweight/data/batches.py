@@ -133,7 +133,7 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
 
 
 def _pool_bounds(rows: int, batch_size: int) -> NDArray[np.int64]:
-    """Where pools of nearly equal size begin and end, at whole batches: an odd rest gets no pool of its own."""
+    """Bounds of pools of nearly equal size, at whole batches: a small remainder joins the pool before it."""
     batches = -(-rows // batch_size)
     pools = max(1, round(batches / _POOL))
     return np.minimum(np.linspace(0, batches, pools + 1).round().astype(np.int64) * batch_size, rows)

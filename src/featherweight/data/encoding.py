@@ -30,7 +30,7 @@ _Kept = tuple[NDArray[np.int32] | TokenFile, NDArray[np.int64], int]  # tokens, 
 
 
 class States(Protocol):
-    """What the frozen layers make of the texts, kept somewhere."""
+    """Stored outputs of the frozen layers for some texts."""
 
     def padded(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """States [b, t, hidden] of the texts at ``rows``, padded with zeros to the longest of them."""
@@ -51,7 +51,7 @@ class Encoded:
     fingerprint: str
     """SHA-256 over the texts, the tokenizer and the greatest length."""
     states: States | None = None
-    """What the frozen layers make of the texts, where that is kept."""
+    """Outputs of the frozen layers for the texts, where they are stored."""
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -96,7 +96,7 @@ def token_lengths(texts: Sequence[str], tokenizer: Any) -> NDArray[np.int64]:
 
 
 class _Own(NamedTuple):
-    """A tokenizer of our own, so that cutting and padding are not changed under the caller's hands."""
+    """A copy of the caller's tokenizer, so that the caller's truncation and padding stay as they are."""
 
     backend: Any
     identity: bytes
@@ -132,7 +132,7 @@ def _fingerprint(texts: Sequence[str], identity: bytes, max_length: int) -> str:
 
 
 class _Sizes:
-    """What is learnt about n texts beside their tokens."""
+    """Lengths of n texts, and how many of them were cut."""
 
     def __init__(self, rows: int) -> None:
         self.before = np.zeros(rows + 1, np.int64)

@@ -1,4 +1,4 @@
-"""What a resume has to find as the run began with it: recipe and data exactly, machine and versions if it can be."""
+"""Fingerprints of a run's data: a resume needs the same rows, and warns of another machine or other versions."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _WATCHED = ("python", *PACKAGES, "numpy", "processor", "threads", "device", "pre
 _BEGUN = "begun with"
 
 
-def marks_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, Any]:
-    """What the rows of each part are known by; those that are judged at the end alone, by their texts as they are."""
+def fingerprints_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, Any]:
+    """Fingerprints of all parts of the data; of rows that are only evaluated, those of their texts."""
     parts = {"train": train, "validation": validation}
     return {
         "data": {
@@ -36,29 +36,29 @@ def marks_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, A
             }
             for name, part in parts.items()
         },
-        "judged": judged_marks(splits),
+        "judged": evaluation_fingerprints(splits),
     }
 
 
-def marks_without_tokens(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, Any]:
-    """The same but for the number of cut rows, which takes no encoding."""
+def fingerprints_without_tokens(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """The same without the number of cut rows, so that nothing needs to be encoded."""
     parts = {"train": splits.train, "validation": splits.validation}
-    data = {name: trained_mark(rows, tokenizer, max_length) for name, rows in parts.items()}
-    return {"data": data, "judged": judged_marks(splits)}
+    data = {name: training_fingerprint(rows, tokenizer, max_length) for name, rows in parts.items()}
+    return {"data": data, "judged": evaluation_fingerprints(splits)}
 
 
-def trained_mark(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
+def training_fingerprint(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
     """Number, texts as tokens, and labels of some rows; the latter two as SHA-256."""
     return {"rows": len(rows), "fingerprint": fingerprint(rows, tokenizer, max_length), "labels": _labels(rows)}
 
 
-def judged_marks(splits: Splits) -> dict[str, Any]:
-    """What the rows that are judged at the end are known by."""
+def evaluation_fingerprints(splits: Splits) -> dict[str, Any]:
+    """Fingerprints of the rows that are evaluated at the end."""
     judged = splits.shift | ({"test": splits.test} if splits.test is not None else {})
-    return {name: mark_of(part) for name, part in judged.items()}
+    return {name: rows_fingerprint(part) for name, part in judged.items()}
 
 
-def mark_of(rows: Rows) -> dict[str, Any]:
+def rows_fingerprint(rows: Rows) -> dict[str, Any]:
     """Number, texts and labels of some rows, the latter as SHA-256."""
     return {"rows": len(rows), "texts": _texts(rows), "labels": _labels(rows)}
 
@@ -95,7 +95,7 @@ def _labels(part: Rows | Encoded) -> str:
 
 
 def require_same_recipe(folder: Path, recipe: Recipe) -> None:
-    """Raise UserError where the run in ``folder`` began with another recipe; it has not begun without one."""
+    """Raise UserError where the run in ``folder`` began with another recipe."""
     if (folder / "recipe.toml").is_file() and Run(folder).recipe != recipe:
         raise UserError(f"{folder}: --resume, but the recipe differs from the one that this run began with")
 
@@ -120,7 +120,7 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
 
 
 def _warnings(began: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
-    """Those of this resume, after those of earlier ones: a result says all that it was made with."""
+    """Warnings of this resume, after those of earlier ones."""
     earlier = [warning for warning in began.get("warnings") or () if str(warning).startswith(_BEGUN)]
     keys = [key for key in _WATCHED if key in began and began[key] != environment.get(key)]
     changes = ", ".join(f"{key} {began[key]}, now {environment.get(key)}" for key in keys)

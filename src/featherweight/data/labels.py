@@ -1,4 +1,4 @@
-"""Labels as class numbers: names agreed, every value accounted for."""
+"""Labels as class numbers, and the names of the classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Built-in shift: the texts of a test set as other people would have typed, cut or filled them.
+"""Built-in shift: the texts of a test set with typing errors, other case, cut or with other names.
 
 Each text draws its changes from its own words and the perturbation's name, so that every run, seed and machine sees
 the same perturbed set, in whatever order the rows stand.

@@ -36,7 +36,7 @@ ENOUGH_VALIDATION_ROWS = 5_000
 
 @dataclass(frozen=True)
 class Splits:
-    """All rows that a run sees, labelled alike."""
+    """All rows that a run uses, with the same class numbers in every part."""
 
     train: Rows
     validation: Rows

@@ -174,7 +174,7 @@ def _of_peft(path: str | Path, labels: Sequence[str], precision: str, device: st
 
 
 def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:
-    """What was trained in a precision of the recipe's own is computed in it; fp16 only where there is a GPU for it."""
+    """The engine in the asked precision; ``auto`` takes the recipe's own where this machine has it."""
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise UserError(f"precision takes one of {', '.join(PRECISIONS)}, not {described(precision)}")
     chosen = recipe.training.precision if precision == "auto" else precision

@@ -135,7 +135,7 @@ def _data_of(run: str | Path, labels: Sequence[str]) -> DataRecipe:
 
 
 def _counted(follow: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
-    """Adds up the rows of a piece, with ``done`` before it, for ``follow``."""
+    """Tells ``follow`` the rows done so far, of which ``done`` lie before this piece."""
 
     def advance(rows: int) -> None:
         nonlocal done
@@ -176,7 +176,7 @@ def _check_safe(out: Path, kaggle: bool, safe: bool) -> None:
 
 @contextmanager
 def _whole_file(out: Path, *, quoted: bool) -> Iterator[Write]:
-    """Takes columns, writes them beside ``out``, and gives the file its name at the end; none is left of a failure."""
+    """Takes columns and writes them beside ``out``; the file gets its name at the end, and a failure leaves none."""
     part = out.with_name(out.name + ".part")
     writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:

@@ -1,1 +1,1 @@
-"""Recipe to model: the backbone, what its layers are called, what an adapter weighs, and the network itself."""
+"""The network, the engine that it runs on, and the way from texts to logits."""

@@ -124,7 +124,7 @@ def bound_memory() -> None:
 
 
 def return_memory() -> None:
-    """Give what glibc keeps free between the tensors back to the system; nothing elsewhere.
+    """Return free memory that glibc holds between the tensors to the system; elsewhere this does nothing.
 
     Tensors of ever new sizes leave gaps. Fixed thresholds (``mallopt``) would leave none, but then each tensor's
     pages are fetched anew, which takes longer than the arithmetic on them.
@@ -147,7 +147,7 @@ def processor_flags() -> set[str]:
 
 
 def settle(network: Network, engine: Engine) -> None:
-    """Bring ``network`` to the engine: device, frozen matrices in the compute type, the lean pass where it fits.
+    """Move ``network`` to the engine: device, frozen matrices in the compute type, the lean pass where it can serve.
 
     Trained tensors stay in fp32. On a processor, post-norm encoders get the lean pass; others run transformers' own.
     """

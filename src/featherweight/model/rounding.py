@@ -1,4 +1,4 @@
-"""How far logits may lie apart that other operations compute from the same weights and texts."""
+"""How far logits may differ where other operations compute them from the same weights and texts."""
 
 from __future__ import annotations
 

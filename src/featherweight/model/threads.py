@@ -20,7 +20,7 @@ _MOST = 8  # each holds the states of one batch
 
 
 class Workers:
-    """Some threads with as many cores each; results come in the order of the work, whoever did it."""
+    """Threads with a fixed number of cores each; results come in the order of the items."""
 
     def __init__(self, count: int, cores_each: int) -> None:
         everyone_is_there = threading.Barrier(count)
@@ -43,13 +43,13 @@ class Workers:
 
 
 def workers_for(items: int) -> Workers | None:
-    """Threads for so many items on this process's cores; None where one core, or one item, leaves no choice."""
+    """Threads for ``items`` items on this process's cores; None where one thread is enough."""
     count, cores_each = shares(torch.get_num_threads(), items)
     return _workers(count, cores_each) if count > 1 else None
 
 
 def shares(cores: int, items: int) -> tuple[int, int]:
-    """How many threads work on ``items``, and how many cores each has: as many as leave no core idle."""
+    """Number of threads for ``items``, and cores of each: as many threads as divide the cores evenly."""
     count = max((count for count in range(2, min(cores, items, _MOST) + 1) if cores % count == 0), default=1)
     return count, cores // count
 

@@ -50,7 +50,7 @@ def save_checkpoint(
 
 
 def _remove_others(folder: Path, newest: Path) -> None:
-    """Keep ``newest`` and the one before it; of a later step there are only damaged ones, which a resume passed by."""
+    """Remove all checkpoints but ``newest`` and the one before it; those of later steps are damaged."""
     checkpoints = _checkpoints(folder)
     place = checkpoints.index(newest)
     for other in checkpoints[:place] + checkpoints[place + _KEPT :]:

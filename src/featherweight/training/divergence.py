@@ -1,4 +1,4 @@
-"""A training that stopped being one: told in a line, and with all rows of the step in a file."""
+"""A training that diverged: one line for the user, and a file with all rows of the step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED = 12
 
 
 class Diverged(FeatherweightError):
-    """The loss or the gradient stopped being a number."""
+    """The loss or the gradient is not finite."""
 
 
 class Skipped:
@@ -35,7 +35,7 @@ class Skipped:
         self._in_a_row = 0
 
     def too_many(self, skipped: bool) -> bool:
-        """Take note of a step; whether it is the ``MOST_SKIPPED``-th in a row without an update."""
+        """Count a step; True where it is the ``MOST_SKIPPED``-th in a row without an update."""
         self._in_a_row = self._in_a_row + 1 if skipped else 0
         return self._in_a_row >= MOST_SKIPPED
 

@@ -1,4 +1,4 @@
-"""What one training works on, what changes from step to step, and who is told of it."""
+"""The inputs of one training, its state from step to step, and the listeners that follow it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Record = dict[str, Any]
 
 
 class Listener(Protocol):
-    """Whoever wants to follow a training: a progress bar, a log, a tracker."""
+    """What follows a training: a progress bar, a log, a tracker."""
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
         """The loop begins; ``notes`` say what was chosen and why."""
 
     def noted(self, message: str) -> None:
-        """Something to know came up after the beginning."""
+        """A message about the run: what happens next, or what to beware of."""
 
     def stepped(self, record: Record) -> None:
         """An optimizer step is done; the record is history.jsonl's."""
@@ -50,7 +50,7 @@ class LoopState:
 
 @dataclass
 class Job:
-    """All that one training works on."""
+    """The inputs of one training."""
 
     recipe: Recipe
     network: Network

@@ -1,4 +1,4 @@
-"""The manual training loop: every step, every evaluation and the best adapter, with nothing hidden behind a Trainer."""
+"""The manual training loop: steps, evaluations, and the best adapter."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _diverged(job: Job, what: str, step: int, loss: float, norm: float, batches:
 
 
 def _pieces(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
-    """What this process puts through the network one after the other in a step: rows, and whether they count.
+    """The forward passes of this process in one step: the rows of each, and whether they count.
 
     A long batch is cut where its activations would fill the memory; the gradients of the pieces add up to the same.
     """

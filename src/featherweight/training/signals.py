@@ -21,7 +21,7 @@ class Interrupted(FeatherweightError):
 
 
 class _Signalled(KeyboardInterrupt):
-    """What a signal raises in the middle of anything: no library takes it for a failure that it could work around."""
+    """What a signal raises. It is a KeyboardInterrupt, so that no library catches it as a failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _Signalled(KeyboardInterrupt):
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], int]]:
-    """Within the context, SIGINT and SIGTERM only leave a mark: the callable gives the signal's number, or 0.
+    """Within the context, SIGINT and SIGTERM are only recorded: the callable gives the signal's number, or 0.
 
     A second signal acts at once, as it would have without this; so does, at the end, one that nobody asked after.
     Outside the main thread signals are left alone.
@@ -55,7 +55,7 @@ def stop_on_signals() -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def end_on_signals(how_to_go_on: Callable[[], str]) -> Iterator[None]:
-    """Within the context, SIGINT and SIGTERM end what runs at once: Interrupted is raised, saying how to go on.
+    """Within the context, SIGINT and SIGTERM raise Interrupted at once; its message says how to resume.
 
     For work that puts its files in place whole, so that it can be left anywhere. A second signal acts as it would have
     without this. Outside the main thread signals are left alone.
@@ -75,7 +75,7 @@ def end_on_signals(how_to_go_on: Callable[[], str]) -> Iterator[None]:
 
 
 def _handlers() -> dict[int, Any]:
-    """What the signals do now; nothing where this process may not change it here."""
+    """The present handlers of the signals; empty outside the main thread, which alone may change them."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
-from featherweight.data.fingerprints import trained_mark
+from featherweight.data.fingerprints import training_fingerprint
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.sources import BUILT_IN, Rows
 from featherweight.data.splits import load_part
@@ -186,7 +186,7 @@ def _training_rows(run: Run, classifier: Classifier) -> Check:
     rows = _rows(run, "train", classifier, name)
     if isinstance(rows, Check):
         return rows
-    now = trained_mark(rows, classifier.tokenizer, run.recipe.data.max_length)
+    now = training_fingerprint(rows, classifier.tokenizer, run.recipe.data.max_length)
     if other := [key for key, value in now.items() if then.get(key, value) != value]:
         what = {"rows": "rows", "fingerprint": "texts", "labels": "labels"}[other[0]]
         return Check(name, "fail", f"{rows.origin}: has changed since: its {what} are not those of the training")

@@ -1,6 +1,6 @@
-"""What a round has to beat: bags of words, a probe on the frozen backbone, and full fine-tuning.
+"""Baselines for the rounds: bags of words, a linear probe on the frozen backbone, and full fine-tuning.
 
-They are trained and judged on the rows of a recipe, and leave a run folder that a comparison reads like any other.
+They are trained and evaluated on the rows of a recipe, and write a run folder that a comparison reads like any other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import cache_folder
-from featherweight.data.fingerprints import changed_part, judged_marks, mark_of
+from featherweight.data.fingerprints import changed_part, evaluation_fingerprints, rows_fingerprint
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, forget_peak_memory, peak_memory_bytes, versions
@@ -67,7 +67,7 @@ class Fitted:
 
 
 def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Listener] = ()) -> Run:
-    """Train and judge the baseline ``kind`` (a key of ``TITLES``) on the data of ``recipe``; no model is saved.
+    """Train and evaluate the baseline ``kind`` (a key of ``TITLES``) on the data of ``recipe``; no model is saved.
 
     A finished one in ``folder`` is left as it is. Raises UserError where ``folder`` holds one of another recipe.
     """
@@ -97,7 +97,7 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether the baseline in ``folder`` is trained and judged."""
+    """Whether the baseline in ``folder`` is trained and evaluated."""
     return (folder / "environment.json").is_file()
 
 
@@ -120,7 +120,10 @@ def _taken(folder: Path, whose: str) -> UserError:
 
 def _marks(splits: Splits) -> dict[str, Any]:
     parts = {"train": splits.train, "validation": splits.validation}
-    return {"data": {name: mark_of(rows) for name, rows in parts.items()}, "judged": judged_marks(splits)}
+    return {
+        "data": {name: rows_fingerprint(rows) for name, rows in parts.items()},
+        "judged": evaluation_fingerprints(splits),
+    }
 
 
 def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
@@ -165,7 +168,7 @@ def _probe(recipe: Recipe, splits: Splits) -> Fitted:
 
 
 def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
-    """Gives the pooled states [rows, hidden] of texts: logits of a network whose head passes them on as they are."""
+    """Gives the pooled states [rows, hidden] of texts: the logits of a network whose head is the identity."""
     import torch
 
     from featherweight.adapter.build import build_network

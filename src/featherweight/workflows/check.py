@@ -1,4 +1,4 @@
-"""A look at a recipe's data before training, and what was found in words."""
+"""A recipe's data checked before training, and the findings as lines of text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check(recipe: Recipe) -> Inspection:
 
 
 def inspection_lines(inspection: Inspection) -> list[str]:
-    """The findings, part by part; what belongs to a part is set in by two blanks."""
+    """The findings as lines, part by part; lines of a part are indented by two blanks."""
     lines = []
     for name, part in inspection.parts.items():
         lines += [

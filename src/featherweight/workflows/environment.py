@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from featherweight.data.fingerprints import marks_of
+from featherweight.data.fingerprints import fingerprints_of
 from featherweight.environment import describe_machine, peak_memory_bytes, versions
 from featherweight.run.folder import FORMAT, read_history
 from featherweight.workflows.prepare import Prepared
@@ -31,7 +31,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "seed": prepared.recipe.seed,
         "started": started.isoformat(timespec="seconds"),
         "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
-        **marks_of(prepared.train, prepared.validation, prepared.splits),
+        **fingerprints_of(prepared.train, prepared.validation, prepared.splits),
         "label_column": asdict(column) if column else None,
         "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,

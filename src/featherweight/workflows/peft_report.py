@@ -1,4 +1,4 @@
-"""A page on a classifier that PEFT saved: what is known of it, and how it does on rows that the user names."""
+"""The page on a classifier that PEFT saved: its settings, and its figures on rows that the user names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featherweight.report.run.page import write_page
 
 
 def report_peft_folder(path: str | Path, out: Path, data: str | None = None, labels: Sequence[str] = ()) -> PeftFolder:
-    """Write the page ``out`` on the classifier in ``path``, judged on the labelled set ``data`` where one is named.
+    """Write the page ``out`` on the classifier in ``path``, evaluated on the labelled set ``data`` where one is named.
 
     Nothing is written into ``path``. Raises UserError where ``out`` is taken, and where the folder or the rows cannot
     be read.

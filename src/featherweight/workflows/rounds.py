@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from featherweight.argument_checks import list_of, require_path, require_whole
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
-from featherweight.data.fingerprints import changed_part, mark_of, marks_without_tokens
+from featherweight.data.fingerprints import changed_part, fingerprints_without_tokens, rows_fingerprint
 from featherweight.data.splits import lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
@@ -41,7 +41,7 @@ class Planned:
 
     @property
     def complete(self) -> bool:
-        """Whether this run stands already."""
+        """Whether this run is complete already."""
         begun = (self.folder / "recipe.toml").is_file() and (self.folder / MANIFEST).is_file()
         return begun and Run(self.folder).complete
 
@@ -132,7 +132,7 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
 
 
 def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
-    """What a seed splits off for validation is another seed's training rows: no accuracies to set side by side."""
+    """Each seed splits off other validation rows, so accuracies on them cannot be compared between seeds."""
     for recipe in recipes if len(seeds) > 1 else ():
         if recipe.data.validation is None and (why := lacking_test(recipe.data)):
             raise UserError(
@@ -142,14 +142,14 @@ def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> Non
 
 
 def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
-    """Recipes are compared on the rows that they are judged on; others than the first one's would compare nothing."""
+    """Raise UserError where a recipe would be evaluated on other rows than the first one."""
     data = [recipe.data for recipe in recipes]
     if all(one == data[0] for one in data):
         return
     judged = []
     for recipe in recipes:
         splits = load_splits(recipe.with_values(seed=seed, evaluation={"shift": []}))
-        judged.append(mark_of(splits.validation if splits.test is None else splits.test))
+        judged.append(rows_fingerprint(splits.validation if splits.test is None else splits.test))
     for recipe, marks in zip(recipes, judged, strict=True):
         if marks != judged[0]:
             raise UserError(
@@ -164,7 +164,7 @@ def _resolved(recipe: Recipe) -> Recipe:
 
 
 def _require_same_recipe(run: Planned) -> None:
-    """A folder of another recipe is no place for this one: what was trained there must not pass for it, or be lost."""
+    """Raise UserError where the folder holds a run of another recipe."""
     if not (run.folder / "recipe.toml").is_file():
         return
     changed = changed_keys([run.recipe, Run(run.folder).recipe])
@@ -177,7 +177,7 @@ def _require_same_recipe(run: Planned) -> None:
 
 
 def _require_unchanged(runs: Sequence[Planned]) -> None:
-    """A complete run is left alone, unless its data or backbone changed: then it is no run of this recipe any more."""
+    """Raise UserError where data or backbone of a complete run have changed since."""
     read: dict[tuple[Any, ...], tuple[str | None, dict[str, Any]]] = {}
     for run in runs:
         recipe, began = run.recipe, Run(run.folder).environment
@@ -204,11 +204,11 @@ def _backbone_and_rows(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
     backbone = resolve_backbone(recipe.backbone)
     assert backbone.folder is not None
     tokenizer = load_tokenizer(backbone.folder)
-    return backbone.sha256, marks_without_tokens(load_splits(recipe), tokenizer, recipe.data.max_length)
+    return backbone.sha256, fingerprints_without_tokens(load_splits(recipe), tokenizer, recipe.data.max_length)
 
 
 def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
-    """Train one planned run, or go on with it. Raises what a training raises; what it left can be gone on with."""
+    """Train one planned run, or resume it. Raises what a training raises; the run can then be resumed."""
     from featherweight.workflows.train import train
 
     forget_peak_memory()
@@ -218,7 +218,7 @@ def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
 
 @contextmanager
 def _interruptible(folder: Path) -> Iterator[None]:
-    """A stopped training says how these rounds go on, not how it would go on by itself."""
+    """Within the context, a stopped training says how to resume the rounds."""
     from featherweight.training.signals import Interrupted
 
     try:

@@ -1,4 +1,4 @@
-"""Results shown in a notebook: tables as tables, pictures as pictures."""
+"""Results in a notebook: tables and pictures."""
 
 from __future__ import annotations
 

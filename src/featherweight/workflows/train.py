@@ -1,4 +1,4 @@
-"""The main job, whole: recipe to data to model to training to run folder, evaluation and report."""
+"""Training, from recipe to finished run folder."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _how_to_resume(folder: Path) -> str:
 
 
 def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
-    """The run as it stands. One without a manifest is given one, and that this proves nothing of its past is told."""
+    """The run as it is. Where its manifest is missing, a new one is written and a note says so."""
     if is_first_process() and not (folder / MANIFEST).is_file():
         with locked(folder):
             remake_manifest(folder)
@@ -198,7 +198,7 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
 
 
 def _engine_in_words(prepared: Prepared) -> str:
-    """Precision and device, why, and which forward pass computes; on a GPU it is always transformers' own."""
+    """Precision and device with the reason, and the forward pass that runs; on a GPU it is always transformers' own."""
     from featherweight.model.lean.encoder import lean_hindrance
 
     engine, network = prepared.model.engine, prepared.model.network

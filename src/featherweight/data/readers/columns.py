@@ -1,4 +1,4 @@
-"""Columns of a table that may be larger than memory: long ones lie in a file that has no name."""
+"""Columns of a table that may be larger than memory: long ones lie in a temporary file."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class ColumnBuilder:
         return isinstance(value, str) and (len(value) > _SHORT or value not in self._shared)
 
     def _store(self) -> None:
-        """Move what waits to the file; where the disk refuses, it stays in memory."""
+        """Move the waiting values to the file; where the disk refuses, they stay in memory."""
         if self._refused:
             return
         texts = [value.encode("utf-8", "surrogatepass") if type(value) is str else b"" for value in self._waiting]

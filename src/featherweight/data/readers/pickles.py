@@ -1,4 +1,4 @@
-"""Files that run code when they are opened: told by name or by content, never read, and refused with a way out."""
+"""Files that run code when they are opened: recognised by name or content, and refused with a way to convert them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def content_ending(start: bytes) -> str | None:
 
 
 def refusal(path: Path, origin: str, ending: str, *, inside: bool = False) -> str:
-    """Why the file is not read, and the line that converts it; ``inside`` where only its content gave it away."""
+    """Why the file is not read, and the line that converts it; ``inside`` where only its content shows the kind."""
     load = ENDINGS[ending]
     modules = "torch, pandas" if "torch" in load else "joblib" if "joblib" in load else "pandas"
     what = f"is a {ending} file inside, whatever its name; opening one" if inside else f"opening a {ending} file"
@@ -49,7 +49,7 @@ def refusal(path: Path, origin: str, ending: str, *, inside: bool = False) -> st
 
 
 def _free_name(path: Path) -> Path:
-    """A CSV file beside ``path`` that is not there yet: the line is not to write over anything."""
+    """The name of a CSV file beside ``path`` that does not exist yet, so that the line overwrites nothing."""
     stem = path.name.split(".")[0]
     tried = (path.with_name(f"{stem}-converted{count}.csv") for count in ("", *range(2, 1000)))
     return next(name for name in tried if not name.exists())

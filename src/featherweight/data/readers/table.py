@@ -126,7 +126,7 @@ def plain_text(value: Any) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether there is nothing to read in ``text``: only blanks, control characters and marks without a shape."""
+    """Whether ``text`` has no visible character: only blanks, control characters and invisible marks."""
     if not text or text.isspace():
         return True
     return not text.isprintable() and all(unicodedata.category(character)[0] in "CZ" for character in text)

@@ -85,7 +85,7 @@ class AdaptedBlock:
         return AdaptedLinear.apply(x, self.matrix, self.bias(), *self.matrices(), kept(x, p) if p else None, p)
 
     def _each_with_its_own_dropout(self, x: Tensor, p: float) -> Tensor:
-        """The same with a mask for each adapter, as PEFT has it: query and value do not lose the same elements."""
+        """The same with a dropout mask for each adapter, as in PEFT: query and value drop different elements."""
         result = FrozenLinear.apply(x, self.matrix, self.bias())
         for down, up, scale, start in self._adapters:
             small = functional.linear(_dropped(x, p), down.to(self._dtype))
@@ -223,7 +223,7 @@ def lean_encoder(network: Network, dtype: torch.dtype, *, fill_up: bool = False)
 
 
 def lean_hindrance(network: Network) -> str | None:
-    """Why the lean pass does not do for ``network``, in words; None where it does."""
+    """Why the lean pass cannot run ``network``; None where it can."""
     encoder, architecture = network.plain_encoder(), network.architecture
     activation = getattr(encoder.config, "hidden_act", getattr(encoder.config, "activation", None))
     if architecture.model_type not in _NORMS:

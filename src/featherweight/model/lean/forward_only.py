@@ -31,7 +31,7 @@ def fold_adapter(network: Network) -> None:
 
 
 def drop_gradients(network: Network) -> None:
-    """Give a settled network's lean pass, where it has one, layers that know the way forward alone."""
+    """Replace the layers of a settled network's lean pass, where it has one, by layers without gradients."""
     if network.lean is not None:
         network.lean.replace_layers(_forward_only)
 
@@ -58,7 +58,7 @@ class ForwardBlock(AdaptedBlock):
 
 @dataclass
 class ForwardLayer(LeanLayer):
-    """An encoder layer that keeps nothing for a way back, and attends to a few texts at a time."""
+    """An encoder layer that stores nothing for a backward pass, and attends to a few texts at a time."""
 
     up: ForwardBlock
 

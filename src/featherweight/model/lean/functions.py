@@ -153,7 +153,7 @@ def by_head(states: Tensor, wide: int) -> Tensor:
 
 
 def kept(like: Tensor, p: float) -> Tensor:
-    """Dropout's mask: ones, and zeros with probability ``p`` (to one in 65,536), in the shape and type of ``like``.
+    """A dropout mask: ones, and zeros with probability ``p`` (in steps of 1/65,536), in the shape and type of ``like``.
 
     Sixteen bits of a whole random word each: on a processor several times faster than a Bernoulli draw an element.
     """

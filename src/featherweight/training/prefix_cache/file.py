@@ -61,7 +61,7 @@ class StatesFile:
 
 @dataclass(frozen=True, eq=False)
 class KeptStates:
-    """Where the states of one part of the data stand in a file."""
+    """The states of one part of the data, as places in a file."""
 
     file: StatesFile
     starts: NDArray[np.int64]
@@ -105,7 +105,7 @@ def write_states(path: Path, tokens: int, hidden: int, precision: str, chunks: I
 
 
 def open_states(path: Path, tokens: int, hidden: int, precision: str) -> StatesFile | None:
-    """The file at ``path``, its checksum verified; None where there is none, or where it is not whole or another's."""
+    """The file at ``path`` with a verified checksum; None where it is missing, damaged, or holds other states."""
     expected = {"format": _FORMAT, "tokens": tokens, "hidden": hidden, "precision": precision}
     try:
         if path.stat().st_size != states_bytes(tokens, hidden, precision):

@@ -59,7 +59,7 @@ class _Stopped(Exception):
 
 
 def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
-    """What to do about the frozen layers' states with so many epochs still to train, and the notes that say so.
+    """Decide whether the frozen layers' states are kept for the ``epochs`` still to train; also the notes that say why.
 
     ``batches`` gives the batches of one epoch as they go through the network: some of them tell whether a text's states
     depend on its batch. None where the recipe does not want them kept, or nothing is to be gained, or the disk has no
@@ -119,7 +119,7 @@ def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[
 
 
 def _hindrance(job: Job) -> str | None:
-    """Why no states can be kept, if so."""
+    """Why no states can be kept; None where they can."""
     if job.recipe.training.encoder_dropout:
         return "dropout makes those of the frozen layers random"
     if job.network.lean is None:
@@ -140,7 +140,7 @@ def _prefix(job: Job) -> Prefix:
 
 
 def _checked(job: Job, prefix: Prefix, batches: Sequence[NDArray[np.int64]]) -> tuple[Prefix, float]:
-    """The plan without a found file that is out of date, and how far states depend on a text's batch.
+    """The plan, without a file that is out of date, and the largest difference of states between two batches.
 
     What ``batches`` (of places in the pool) give is compared with what is kept, or is going to be: 0 where all is the
     same, bit for bit. Matrix kernels may add in another order for another number of tokens.
@@ -159,7 +159,7 @@ def _checked(job: Job, prefix: Prefix, batches: Sequence[NDArray[np.int64]]) -> 
 
 
 def _is_reproduced(job: Job, pool: Pool, file: StatesFile) -> bool:
-    """Whether two of the batches come out bit for bit as they are kept: versions, machine and code are as they were."""
+    """Whether two of the batches give the kept states bit for bit: then versions, machine and code are unchanged."""
     batches = _batches(pool)
     for rows in (batches[-1], batches[len(batches) // 2]):
         kept = file.tokens(pool.offsets[rows[0]], pool.offsets[rows[-1] + 1])
@@ -188,7 +188,7 @@ def _batches(pool: Pool) -> list[NDArray[np.int64]]:
 
 
 def _no_room(path: Path, size: int) -> str | None:
-    """Why a file of ``size`` bytes should not be written, if so."""
+    """Why a file of ``size`` bytes should not be written; None where there is room."""
     limit = _limit_bytes()
     others = sum(file.stat().st_size for file in path.parent.glob(f"*{SUFFIX}") if file != path)
     if others + size > limit:

@@ -17,7 +17,7 @@ _SETTINGS = ("model_type", "num_attention_heads", "layer_norm_eps", "pad_token_i
 
 
 def prefix_key(network: Network, pool: Pool, precision: str) -> str:
-    """A name for the states of ``pool`` below the lowest trained layer: another one wherever the states are others.
+    """A key for the states of ``pool`` below the lowest trained layer: other states have another key.
 
     SHA-256 over the texts' tokens, the number of frozen layers, their weights as they compute, and the precision.
     """

@@ -1,4 +1,4 @@
-"""The different texts of several parts of the data as one set, whichever part each of them is in."""
+"""The distinct texts of several parts of the data as one set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featherweight.data.encoding import Encoded
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """n different texts, the shortest first, in an order that nothing but their tokens decides.
+    """n distinct texts, the shortest first, in an order that depends on their tokens alone.
 
     Two seeds that split the same rows differently have the same pool.
     """
