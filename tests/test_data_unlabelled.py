@@ -89,6 +89,8 @@ def test_an_empty_key_means_no_test_whatever_the_data_brings() -> None:
         Recipe.load("newsbriefs", ["data.test="]),
         Recipe.parse({"data": {"test": ""}}),
         Recipe.parse({"data": {}}).with_values(data={"test": ""}),
+        Recipe.load("newsbriefs", ['data.test="  "']),
+        Recipe.parse({"data": {"test": " \t"}}),
     ):
         assert source_of_test(wanted.data) is None
         splits = load_splits(wanted)

@@ -16,6 +16,21 @@ MOST = 1_000_000_000
 """No count of rows, steps or tokens is larger; a larger one is a slip of the finger, and would only fail later."""
 
 
+def not_blank(text: str) -> str:
+    """``text``; raises ValueError where it is nothing but blanks."""
+    if text.isspace():
+        raise ValueError("must not be blank; name a file or a data set")
+    return text
+
+
+def blank_as_empty(text: str | None) -> str | None:
+    """``text``; the empty text where it is nothing but blanks."""
+    return text if text is None or text.strip() else ""
+
+
+Source = Annotated[Text, AfterValidator(not_blank)]
+
+
 def whole_from_one_on(size: float) -> float:
     """``size``, a fraction below 1 or a count from 1 on; raises ValueError where it is a count and not whole."""
     if size > 1 and not float(size).is_integer():

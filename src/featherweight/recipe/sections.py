@@ -11,9 +11,11 @@ from featherweight.recipe.fields import (
     FractionOrCount,
     Number,
     Section,
+    Source,
     Switch,
     Text,
     Whole,
+    blank_as_empty,
     each_once,
     one_at_least,
     one_table_is_a_list,
@@ -28,18 +30,18 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 class DataRecipe(Section):
     """Where the texts and labels come from, and how they are split."""
 
-    train: Text = Field(
+    train: Source = Field(
         "newsbriefs",
         description="Training rows: a built-in name (newsbriefs), a file (CSV, TSV, JSON, JSONL, Parquet; gzip or zstd "
         "too), a folder saved by `datasets`, or a data set's name on the hub; a relative path starts at the working "
         "directory, not at the recipe.",
     )
-    test: str | None = Field(
+    test: Annotated[str | None, AfterValidator(blank_as_empty)] = Field(
         None,
         description="Test rows, looked at once, for the report; by default the test split of `train`, if any. An empty "
         "text means no test, whatever `train` brings along.",
     )
-    validation: Text | None = Field(
+    validation: Source | None = Field(
         None,
         description="Validation rows on which choices are made; by default `validation_size` is split off the training "
         "rows.",
@@ -259,7 +261,7 @@ class TrainingRecipe(Section):
 class EvaluationRecipe(Section):
     """What is reported at the end."""
 
-    shift: Annotated[tuple[Annotated[Text, AfterValidator(check_shift)], ...], AfterValidator(each_once)] = Field(
+    shift: Annotated[tuple[Annotated[Source, AfterValidator(check_shift)], ...], AfterValidator(each_once)] = Field(
         (),
         description="Further labelled sets, from other distributions than the training data; read like `data.test`, or "
         "made from it: `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",
