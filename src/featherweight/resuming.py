@@ -145,6 +145,11 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
     return _warnings(began, environment)
 
 
+def resumed_elsewhere(environment: Mapping[str, Any]) -> bool:
+    """Whether a run's environment tells of a resume with other versions, threads or processes, or another machine."""
+    return any(str(warning).startswith(_BEGUN) for warning in environment.get("warnings") or ())
+
+
 def _warnings(began: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
     """Those of this resume, after those of earlier ones: a result says all that it was made with."""
     earlier = [warning for warning in began.get("warnings") or () if str(warning).startswith(_BEGUN)]
