@@ -82,6 +82,8 @@ SPLITS = datasets.DatasetDict(train=DATASET, validation=DATASET)
     (pd.Series(["crow", pd.NaT], dtype=object), "text 2 is missing (NaT)"),
     (pd.Series(["crow"]).reindex([0, 1]), "text 2 is missing (nan)"),
     (pa.array(["crow", None]), "text 2 is missing (None)"),
+    ([pa.scalar("crow"), pa.scalar(None, pa.string())], "text 2 is missing (None)"),
+    ([pa.scalar(3)], "text 1 is no text but the number 3"),
     (np.ma.array(TEXTS, mask=[False, True]), "text 2 is missing (--)"),
     (["crow", np.float32("nan")], "text 2 is missing (nan)"),
     (["crow", 3], "text 2 is no text but the number 3; give one string for each text"),
