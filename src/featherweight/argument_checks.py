@@ -87,7 +87,13 @@ def items_of(values: Iterable[Any]) -> list[Any]:
     """The items of any sequence, series, array, column or iterator, in its order."""
     # Arrow's own items are scalars of its own; the list has Python's.
     as_list = getattr(values, "to_pylist", None)
-    return list(values) if as_list is None else as_list()
+    return [_plain(item) for item in values] if as_list is None else as_list()
+
+
+def _plain(item: Any) -> Any:
+    """``item``, or Python's own value of one of Arrow's scalars."""
+    as_python = getattr(type(item), "as_py", None)
+    return item if as_python is None else as_python(item)
 
 
 def list_of(values: Iterable[Any], call: str, what: str, one: type | tuple[type, ...] = ()) -> list[Any]:

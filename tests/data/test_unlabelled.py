@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.commands import GOOD_ROWS, Cli, contents, refused
+from support.unlabelled import LEFT_OUT, NEWS, fresh, notes, recipe, write
 
 from featherweight.data.fingerprints import changed_part
 from featherweight.data.inspection import inspect_data
 from featherweight.data.readers.table import table_of
 from featherweight.data.sources import source_of_test
-from featherweight.data.splits import Splits, lacking_test, load_part, load_splits
+from featherweight.data.splits import lacking_test, load_part, load_splits
 from featherweight.data.unlabelled import without_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
@@ -25,45 +24,11 @@ from featherweight.report.run.page import write_report  # before the fixture put
 from featherweight.run.folder import Run
 from featherweight.workflows.check import inspection_lines
 
-Rows = list[dict[str, Any]]
-NEWS = [{"id": n, "keyword": "", "text": f"text {n}", "target": n % 2} for n in range(20)]
-LEFT_OUT = "it is left out of the evaluation; classify it with: featherweight predict RUN"
-
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write("train.csv", NEWS)
-
-
-def write(name: str, rows: Rows) -> str:
-    """``rows`` as a CSV or JSON Lines file."""
-    with Path(name).open("w", encoding="utf-8", newline="") as file:
-        if name.endswith(".jsonl"):
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-        else:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-    return name
-
-
-def fresh(**columns: Any) -> Rows:
-    """Four test rows; a column that is a list has a value a row."""
-    return [
-        {"id": n, "text": f"new {n}"}
-        | {name: value[n] if isinstance(value, list) else value for name, value in columns.items()}
-        for n in range(4)
-    ]
-
-
-def recipe(shift: tuple[str, ...] = (), **data: Any) -> Recipe:
-    values = {"train": "train.csv", "label": "target", "validation_size": 4, **data}
-    return Recipe.parse({"name": "t", "data": values, "evaluation": {"shift": list(shift)}})
-
-
-def notes(splits: Splits) -> list[str]:
-    return [warning for warning in splits.warnings if "has no labels" in warning]
 
 
 @pytest.mark.parametrize(("name", "column", "told"), [
@@ -92,45 +57,6 @@ def test_a_test_without_any_label_is_left_out_with_a_note(name: str, column: dic
         load_part(wanted, "test", splits.train.label_names)
     part = inspect_data(wanted.data).parts["test"]
     assert (part.without_labels, part.labels, part.unlabelled) == (note, {}, 4)
-
-
-@pytest.mark.parametrize(("column", "naming"), [
-    ({"target": [-1, 1, 0, 1]}, "test.csv: row 1: unknown label '-1'; the classes are 0, 1"),
-    ({"target": [1, -1, -1, -1]}, "test.csv: row 2: unknown label '-1'; the classes are 0, 1"),
-    ({"target": [1, 0, "", 1]}, "test.csv: row 3: the label is missing"),
-    ({"target": "unknown"}, "test.csv: row 1: unknown label 'unknown'"),
-    ({"target": -2}, "test.csv: row 1: unknown label '-2'"),
-    ({"tarjet": 1}, "test.csv: no column 'target', but 'tarjet' seems to hold the labels; rename it to 'target'"),
-    ({"tarjet": "other"}, "'tarjet' seems to hold the labels"),
-    ({"Label": "positive"}, "'Label' seems to hold the labels"),
-    ({"target_class": "x"}, "'target_class' seems to hold the labels"),
-    ({"outcome": [1, 0, "", 1]}, "'outcome' seems to hold the labels"),
-    ({"Target": 1, "TARGET": 1}, "'Target' seems to hold the labels"),
-])  # fmt: skip
-def test_a_test_with_some_labels_is_never_left_out(column: dict[str, Any], naming: str) -> None:
-    wanted = recipe(test=write("test.csv", fresh(**column)))
-    with pytest.raises(UserError) as caught:
-        load_splits(wanted)
-    assert naming in str(caught.value)
-
-
-def test_the_text_column_is_never_offered_as_the_labels() -> None:
-    write("train.csv", [{"id": n, "text": "a"} for n in range(9)])
-    with pytest.raises(UserError, match="no column 'target'; its columns are: id, text"):
-        load_splits(recipe())
-
-
-def test_a_column_of_the_training_data_is_no_misnamed_label() -> None:
-    write("train.csv", [row | {"target_text": str(row["target"])} for row in NEWS])
-    splits = load_splits(recipe(test=write("test.csv", fresh(target_text="1", keyword=""))))
-    assert splits.test is None and len(notes(splits)) == 1
-
-
-def test_the_label_column_of_published_ag_news_may_be_misnamed_in_the_test() -> None:
-    Path("train.csv").write_text("".join(f'{n % 4 + 1},"Title {n}","Text {n}"\n' for n in range(40)), "utf-8")
-    test = write("test.csv", [{"class": 1, "title": "New", "description": "text"}])
-    with pytest.raises(UserError, match="no column 'label', but 'class' seems to hold the labels"):
-        load_splits(recipe(label="label", test=test))
 
 
 def test_minus_one_is_a_label_where_the_training_has_it() -> None:
@@ -163,6 +89,8 @@ def test_an_empty_key_means_no_test_whatever_the_data_brings() -> None:
         Recipe.load("newsbriefs", ["data.test="]),
         Recipe.parse({"data": {"test": ""}}),
         Recipe.parse({"data": {}}).with_values(data={"test": ""}),
+        Recipe.load("newsbriefs", ['data.test="  "']),
+        Recipe.parse({"data": {"test": " \t"}}),
     ):
         assert source_of_test(wanted.data) is None
         splits = load_splits(wanted)

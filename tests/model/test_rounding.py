@@ -108,7 +108,7 @@ def test_real_weights_stay_far_within_the_tolerance(tmp_path: Path, head: str) -
     plain = Classifier.load(tmp_path, precision="fp32", lean=False)
     logits = plain.logits(TEXTS[:8])
     theirs, other = _peft_logits(tmp_path / "adapter", plain, TEXTS[:8])
-    assert other == []
+    assert other == {}
     allowed = rounding_tolerance(live.network.architecture, "fp32") * largest_logit(logits)
     assert np.abs(logits - theirs).max() < allowed / 10
     assert np.abs(logits - live.logits(TEXTS[:8])).max() < allowed / 10
@@ -128,13 +128,16 @@ def test_a_tensor_that_peft_holds_otherwise_is_found_by_its_name(tiny_recipe: An
     trained(tiny_recipe("bert"), tmp_path, 12)
     adapter = tmp_path / "adapter"
     network, _ = _linear(adapter)
-    assert _other_tensors(adapter, network) == []
+    assert _other_tensors(adapter, network) == {}
     file = adapter / "adapter_model.safetensors"
     tensors = load_file(file)
     name = next(iter(tensors))
-    tensors[name][0, 0] = torch.nextafter(tensors[name][0, 0], torch.tensor(9.0))
+    before = tensors[name][0, 0].clone()
+    tensors[name][0, 0] = torch.nextafter(before, torch.tensor(9.0))
+    apart = float(tensors[name][0, 0].double() - before.double())
+    tensors["another"] = torch.zeros(3)
     save_file(tensors, file, metadata={"format": "pt"})
-    assert _other_tensors(adapter, network) == [name]
+    assert _other_tensors(adapter, network) == {name: apart, "another": None}
 
 
 def test_an_adapter_that_is_not_the_trained_one_is_refused(tiny_recipe: Any, tmp_path: Path) -> None:
@@ -150,13 +153,27 @@ def test_an_adapter_that_is_not_the_trained_one_is_refused(tiny_recipe: Any, tmp
         require_passed(tmp_path, result)
 
 
+OTHER = {"other_tensors": ["a.weight", "b.weight"], "largest_tensor_difference": 0.25}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"reloaded": {"largest_difference": 1e-9}}, "reloaded in a fresh process.*1e-09.*the same bit for bit"),
         ({"peft": {"largest_difference": 2e-5}}, "by PEFT alone.*2e-05.*at most 1e-05 is rounding"),
         ({"peft": {"largest_difference": float("nan")}}, "by PEFT alone.*nan"),
-        ({"peft": {"other_tensors": ["base.lora_A.weight"]}}, "PEFT loads base.lora_A.weight with other values"),
+        (
+            {"peft": OTHER | {"other_tensors": ["a.weight"]}},
+            "PEFT loads the saved tensor a.weight with other values, wh",
+        ),
+        (
+            {"peft": OTHER},
+            "2 of the saved tensors, a.weight the first, with other values, which differ by up to 0.25; ",
+        ),
+        (
+            {"peft": {"other_tensors": ["a.weight"]}},
+            "PEFT loads the saved tensor a.weight with other values, or without",
+        ),
     ],
 )
 def test_a_run_is_refused_by_the_check_that_failed(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -166,5 +183,7 @@ def test_a_run_is_refused_by_the_check_that_failed(tmp_path: Path, change: dict[
     }
     require_passed(tmp_path, good)
     require_passed(tmp_path, {"reloaded": good["reloaded"]})
-    with pytest.raises(FeatherweightError, match=message):
+    with pytest.raises(FeatherweightError, match=message) as refused:
         require_passed(tmp_path, {name: check | change.get(name, {}) for name, check in good.items()})
+    remedy = "\nDo not use this run; to save and check again, run the same command with --resume"
+    assert str(refused.value).endswith(remedy)

@@ -186,6 +186,7 @@ def test_a_recipe_does_not_change() -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+SOURCE = TEXT.filter(lambda text: not text.isspace())
 SIZE = st.floats(1e-9, 1e9)
 SHARE = st.floats(0, 1, exclude_max=True)
 SWITCH = st.booleans()
@@ -205,7 +206,7 @@ def sections() -> dict[str, st.SearchStrategy]:
         st.fixed_dictionaries(table, optional={"alpha": SIZE}), max_size=3, unique_by=lambda table: table["layers"]
     )
     data = {
-        "train": TEXT,
+        "train": SOURCE,
         "test": TEXT,
         "validation_size": st.floats(1e-9, 1, exclude_max=True) | st.integers(1, 10_000),
         "text": some(TEXT),
@@ -219,7 +220,7 @@ def sections() -> dict[str, st.SearchStrategy]:
     training |= {"clip": st.just(-0.0) | SIZE, "label_smoothing": SHARE}
     training["class_weights"] = st.sampled_from(["none", "balanced"]) | st.lists(st.floats(0, 1e9), max_size=5)
     training["trackers"] = some(st.sampled_from(["tensorboard", "mlflow", "trackio", "wandb"]))
-    optional = {"data": data, "adapter": adapter, "training": training, "evaluation": {"shift": some(TEXT)}}
+    optional = {"data": data, "adapter": adapter, "training": training, "evaluation": {"shift": some(SOURCE)}}
     optional["backbone"] = {"name": TEXT, "roles": st.dictionaries(st.sampled_from(ROLES), TEXT)}
     return {name: st.fixed_dictionaries({}, optional=keys) for name, keys in optional.items()}
 

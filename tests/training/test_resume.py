@@ -130,6 +130,18 @@ def test_other_data_is_welcome_as_long_as_nothing_was_trained(recipe: Recipe, cl
     assert steps(Run("run")) == [1, 2, 3, 4]
 
 
+def test_another_recipe_is_named_by_its_keys_and_the_runs_own_is_at_hand(crashed: Path, cli: Cli) -> None:
+    naming = 'run: --resume, but the recipe differs from the one that this run began with: data.test was not set, is ""'
+    remedy = "Give the options that it began with, or train run/recipe.toml --out run --resume"
+    resume = ("train", "job.toml", "--out", "run", "--resume")
+    refused(cli, *resume, "--set", "data.test=", naming=(naming, remedy))
+    changes = ("seed=1", "training.epochs=4", "training.precision=auto", "adapter.lora.rank=1")
+    naming = ": seed was 0, is 1; adapter.lora was [{", "; training.epochs was 3.0, is 4.0 (and 1 more)"
+    refused(cli, *resume, *(part for change in changes for part in ("--set", change)), naming=naming)
+    assert cli("train", "run/recipe.toml", "--out", "run", "--resume").code == 0
+    assert steps(Run(crashed)) == [1, 2, 3, 4]
+
+
 def test_other_weights_are_no_way_to_go_on(crashed: Path, cli: Cli) -> None:
     environment = json.loads((crashed / "environment.json").read_text("utf-8"))
     environment["backbone"]["sha256"] = "0" * 64
@@ -212,7 +224,7 @@ def test_a_process_that_was_slower_does_not_write_over_the_run(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from featherweight.errors import UserError
-    from featherweight.run import lock
+    from featherweight.run.folder import lock
 
     hold = lock._lock
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from featherweight.data.encoding import fingerprint
 from featherweight.data.readers.columns import CHUNK
 from featherweight.environment import PACKAGES
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 
@@ -97,7 +98,32 @@ def _labels(part: Rows | Encoded) -> str:
 def require_same_recipe(folder: Path, recipe: Recipe) -> None:
     """Raise UserError where the run in ``folder`` began with another recipe."""
     if (folder / "recipe.toml").is_file() and Run(folder).recipe != recipe:
-        raise UserError(f"{folder}: --resume, but the recipe differs from the one that this run began with")
+        raise UserError(
+            f"{folder}: --resume, but the recipe differs from the one that this run began with: "
+            f"{_differences(Run(folder).recipe, recipe)}\n"
+            f"Give the options that it began with, or train {folder / 'recipe.toml'} --out {folder} --resume"
+        )
+
+
+def _differences(then: Recipe, now: Recipe, most: int = 3) -> str:
+    """The keys that two recipes have with other values, the first ones with both: "seed was 0, is 1"."""
+    before, after = _by_key(then.model_dump(mode="json")), _by_key(now.model_dump(mode="json"))
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    told = [f"{key} was {_shown(before.get(key))}, is {_shown(after.get(key))}" for key in keys[:most]]
+    return "; ".join(told) + (f" (and {len(keys) - most} more)" if len(keys) > most else "")
+
+
+def _by_key(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{above}{key}"
+        found |= _by_key(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    return in_a_line(text if len(text) <= 60 else f"{text[:59]}…")
 
 
 def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
@@ -117,6 +143,11 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
     if isinstance(backbone, dict) and backbone.get("sha256") != environment["backbone"]["sha256"]:
         raise UserError(f"{folder}: --resume, but the backbone's weights are not those that this run began with")
     return _warnings(began, environment)
+
+
+def resumed_elsewhere(environment: Mapping[str, Any]) -> bool:
+    """Whether a run's environment tells of a resume with other versions, threads or processes, or another machine."""
+    return any(str(warning).startswith(_BEGUN) for warning in environment.get("warnings") or ())
 
 
 def _warnings(began: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:

@@ -161,6 +161,11 @@ def _read_for_prediction(table: Table, data: DataRecipe, find_ids: Find) -> list
     return [*dict.fromkeys((*text_columns(table, data), *([identity] if identity else [])))]
 
 
+def from_hub(source: str) -> bool:
+    """Whether ``source`` is the name of a data set on the hub, whose rows and columns nobody here can change."""
+    return source not in BUILT_IN and not Path(source).expanduser().exists() and not looks_like_file(source)
+
+
 def has_test_split(data: DataRecipe) -> bool:
     """Whether the training data set brings a test split along."""
     path = Path(data.train).expanduser()

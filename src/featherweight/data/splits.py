@@ -15,7 +15,7 @@ from featherweight.data.cleaning import clean_texts
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
 from featherweight.data.readers.table import joined_texts, text_columns
 from featherweight.data.sources import Rows, open_table, read_rows, rows_of, source_of_test
-from featherweight.data.unlabelled import left_out, read_labelled, unlabelled_test
+from featherweight.data.unlabelled import NO_TEST, left_out, read_labelled, require_all_labelled, unlabelled_test
 from featherweight.errors import UserError
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe
 from featherweight.recipe.schema import require_recipe
@@ -140,8 +140,10 @@ def _test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str
     if source is None:
         return None, None
     table = open_table(source, data, "test")
-    unlabelled = unlabelled_test(table, data, names)
-    return (None, unlabelled) if unlabelled else (rows_of(table, source, data, label_names=names), None)
+    if unlabelled := unlabelled_test(table, data, names):
+        return None, unlabelled
+    require_all_labelled(table, source, data, names, NO_TEST)
+    return rows_of(table, source, data, label_names=names), None
 
 
 def _validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows:

@@ -17,7 +17,7 @@ from featherweight.data.readers.table import (
     plain_text,
     text_columns,
 )
-from featherweight.data.sources import Rows, open_table, rows_of, training_columns
+from featherweight.data.sources import Rows, from_hub, open_table, rows_of, training_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
@@ -27,6 +27,9 @@ _GAPS = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "?"})
 _USUAL_LABELS = frozenset(
     {"label", "labels", "class", "class index", "target", "category", "sentiment", "gold", "gold_label", "y"}
 )
+_FLAGS = re.compile(r"[-+]?\d+(?:\.\d+)?|true|false|yes|no|[tfyn]", re.IGNORECASE)
+"""What many a column holds beside the labels, even where the classes are called so."""
+NO_TEST = "leave the test out with --set data.test="
 _MOST_VALUES = 1_000
 """Values of a column that are looked at to see whether it may hold the labels."""
 
@@ -48,11 +51,44 @@ def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> st
 
 
 def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """The same of test rows, which are then left out. Raises UserError where their labels seem to be misnamed."""
+    """The same of test rows, which are then left out. Raises UserError where their labels seem to be misnamed.
+
+    Another column that might be the labels, but as well anything else, is named in the clause.
+    """
     clause = without_labels(table, data, classes)
-    if clause and find_label_column(table, data) is None:
-        _require_no_misnamed_labels(table, data, classes)
+    if clause is None or find_label_column(table, data) is not None:
+        return clause
+    like_labels = _columns_like_labels(table, data, classes)
+    wanted, editable = in_a_line(repr(data.label)), not from_hub(data.test or data.train)
+    if likely := next((name for name, is_likely in like_labels.items() if is_likely), None):
+        seems = f"{table.origin}: no column {wanted}, but {likely!r} seems to hold the labels"
+        remedy = NO_TEST[0].upper() + NO_TEST[1:]
+        if editable:
+            seems, remedy = f"{seems}; rename it to {wanted} (the recipe's data.label)", f"If it holds none, {NO_TEST}"
+        raise UserError(f"{seems}\n{remedy}")
+    if like_labels:
+        name = in_a_line(repr(next(iter(like_labels))))
+        rename = f": if these are the labels, rename it to {wanted}" if editable else ""
+        clause = f"{clause.removesuffix(')')}; {name} holds names of classes alone{rename})"
     return clause
+
+
+def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: Sequence[str], remedy: str = "") -> None:
+    """Raise UserError where some rows of ``table``, opened of ``source``, have a label and others have none.
+
+    It names the first row without one and how many there are, and says to remove them, where that can be done, or to
+    follow the ``remedy``.
+    """
+    column = find_label_column(table, data)
+    kinds = [_no_label(value, classes) for value in table.read(column)] if column else []
+    without = [row for row, kind in enumerate(kinds, 1) if kind]
+    if not without or len(without) == len(kinds):
+        return
+    told = "the label is missing" if kinds[without[0] - 1] == "missing" else "the label is -1, which means no label"
+    how_many = f"{len(without):,} of {len(kinds):,} rows {'has' if len(without) == 1 else 'have'} none"
+    remedies = [part for part in ("" if from_hub(source) else "remove these rows", remedy) if part]
+    todo = ", or ".join(remedies) or "name a labelled set"
+    raise UserError(f"{table.origin}: row {without[0]}: {told} ({how_many})\n{todo[0].upper()}{todo[1:]}")
 
 
 def left_out(clause: str, source: str) -> str:
@@ -68,21 +104,33 @@ def read_labelled(source: str, data: DataRecipe, split: str, classes: Sequence[s
         # The label column may just be called otherwise.
         columns = "" if find_label_column(table, data) else f"Its columns are: {listed_columns(table)}"
         raise UserError("\n".join(filter(None, (f"{clause}; {remedy}", columns))))
+    require_all_labelled(table, source, data, classes)
     return rows_of(table, source, data, label_names=classes)
 
 
-def _require_no_misnamed_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> None:
+def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> dict[str, bool]:
+    """Columns that may hold the labels under another name, by their name or values, and whether that is likely."""
     # What stands beside the labels in the training data is no label under another name.
     known = set(map(str.casefold, training_columns(data)))
     others = {*text_columns(table, data), id_column(table)}
+    found: dict[str, bool] = {}
     for name in table.names:
-        if name in others or name.casefold() in known or not _may_hold_labels(table, name, data.label, classes):
+        values = list(table.read(name)[:_MOST_VALUES])
+        if name in others or name.casefold() in known or _without_any(values, classes):
             continue
-        raise UserError(
-            f"{table.origin}: no column {data.label!r}, but {name!r} seems to hold the labels; rename it to "
-            f"{data.label!r} (the recipe's data.label)\nIf it holds none, take it out, or set data.test to an empty "
-            "text for no test"
-        )
+        texts = [_written(value) for value in values if not _no_label(value, classes)]
+        of_classes = all(text in classes for text in texts)
+        if _is_called_like_labels(name, data.label) or (of_classes and not all(map(_FLAGS.fullmatch, texts))):
+            found[name] = True
+        elif of_classes:
+            found[name] = False
+    return found
+
+
+def _is_called_like_labels(name: str, wanted: str) -> bool:
+    plain, wanted = name.casefold().strip(), wanted.casefold()
+    is_part = wanted in re.split(r"[\W_]+", plain)
+    return plain in _USUAL_LABELS or is_part or bool(difflib.get_close_matches(wanted, [plain], cutoff=0.75))
 
 
 def _without_any(values: Sequence[Any], classes: Sequence[str]) -> str | None:
@@ -106,17 +154,6 @@ def _no_label(value: Any, classes: Sequence[str]) -> str | None:
     if _MINUS_ONE.fullmatch(text):
         return None if "-1" in classes else "-1"
     return "missing" if text.casefold() in _GAPS and text not in classes else None
-
-
-def _may_hold_labels(table: Table, name: str, wanted: str, classes: Sequence[str]) -> bool:
-    """Whether the column ``name`` is likely to be the one that is called ``wanted`` elsewhere, by name or values."""
-    values = list(table.read(name)[:_MOST_VALUES])
-    if _without_any(values, classes):
-        return False
-    plain, wanted = name.casefold().strip(), wanted.casefold()
-    if plain in _USUAL_LABELS or wanted in plain or difflib.get_close_matches(wanted, [plain], cutoff=0.75):
-        return True
-    return all(_no_label(value, classes) or _written(value) in classes for value in values)
 
 
 def _written(value: Any) -> str:

@@ -16,6 +16,21 @@ MAX_COUNT = 1_000_000_000
 """Upper limit of counts of rows, steps and tokens. A larger number is a typing mistake that would only fail later."""
 
 
+def not_blank(text: str) -> str:
+    """``text``; raises ValueError where it is nothing but blanks."""
+    if text.isspace():
+        raise ValueError("must not be blank; name a file or a data set")
+    return text
+
+
+def blank_as_empty(text: str | None) -> str | None:
+    """``text``; the empty text where it is nothing but blanks."""
+    return text if text is None or text.strip() else ""
+
+
+Source = Annotated[Text, AfterValidator(not_blank)]
+
+
 def fraction_or_whole(size: float) -> float:
     """``size``, which is a fraction below 1 or a whole number; raises ValueError for anything else, such as 1.5."""
     if size > 1 and not float(size).is_integer():

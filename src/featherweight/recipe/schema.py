@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import tomli_w
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from featherweight.argument_checks import described, is_table, list_of, saving
 from featherweight.errors import UserError
@@ -49,15 +56,20 @@ class Recipe(Section):
 
     if not TYPE_CHECKING:  # type checkers derive the keyword arguments from the fields
 
-        def __init__(self, *given: Any, **values: Any) -> None:
+        def __new__(cls, *given: Any, **values: Any) -> Self:
+            """A recipe to be filled from ``values``. Raises UserError where something is given without its name."""
             if given:
                 raise not_a_recipe(given[0], "Recipe", "its sections by name, such as data={'train': 'rows.csv'}")
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise refuse(error, type(self), "Recipe") from None
+            return super().__new__(cls)
 
-        __init__.__pydantic_base_init__ = True  # lets pydantic skip this __init__ when it validates
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse_in_words(cls, values: Any, validated: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """The recipe of ``values``. Raises UserError in place of pydantic's own error; ``info`` has their source."""
+        try:
+            return validated(values)
+        except ValidationError as error:
+            raise refuse(error, cls, *(info.context or ("Recipe", ()))) from None
 
     @classmethod
     def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:
@@ -87,10 +99,7 @@ class Recipe(Section):
 
     @classmethod
     def _validated(cls, values: dict[str, Any], origin: str, overrides: Sequence[str]) -> Self:
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise refuse(error, cls, origin, overrides) from None
+        return cls.model_validate(values, context=(origin, overrides))
 
     def with_values(self, **changes: Any) -> Self:
         """A validated copy with some keys replaced: ``with_values(seed=1, training={"epochs": 2})``.

@@ -11,10 +11,12 @@ from featherweight.recipe.fields import (
     FractionOrCount,
     Number,
     Section,
+    Source,
     Switch,
     Text,
     Whole,
     at_least_two_classes,
+    blank_as_empty,
     list_of_tables,
     not_empty,
     unique,
@@ -28,18 +30,18 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 class DataRecipe(Section):
     """Where the texts and labels come from, and how they are split."""
 
-    train: Text = Field(
+    train: Source = Field(
         "newsbriefs",
         description="Training rows: a built-in name (newsbriefs), a file (CSV, TSV, JSON, JSONL, Parquet; gzip or "
         "zstd too), a folder saved by `datasets`, or the name of a data set on the hub. A relative path starts at the "
         "working directory, not at the recipe.",
     )
-    test: str | None = Field(
+    test: Annotated[str | None, AfterValidator(blank_as_empty)] = Field(
         None,
         description="Test rows, evaluated once, at the end; by default the test split of `train`, if it has one. An "
         "empty text means no test.",
     )
-    validation: Text | None = Field(
+    validation: Source | None = Field(
         None,
         description="Validation rows, which decide on the best adapter and the temperature; by default "
         "`validation_size` rows are split off the training rows.",
@@ -271,7 +273,7 @@ class TrainingRecipe(Section):
 class EvaluationRecipe(Section):
     """How the run is evaluated at the end."""
 
-    shift: Annotated[tuple[Annotated[Text, AfterValidator(check_shift)], ...], AfterValidator(unique)] = Field(
+    shift: Annotated[tuple[Annotated[Source, AfterValidator(check_shift)], ...], AfterValidator(unique)] = Field(
         (),
         description="Further labelled test sets from other sources than the training data: read like `data.test`, or "
         "made from it by `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",

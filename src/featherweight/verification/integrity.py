@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featherweight.adapter.storage import read_description
+from featherweight.adapter.storage import WEIGHTS, read_description
 from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.folder import read_header
 from featherweight.backbone.resolve import config_of
 from featherweight.budget.weigh import weigh
+from featherweight.data.fingerprints import resumed_elsewhere
 from featherweight.environment import PACKAGES, describe_machine, versions
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
@@ -139,7 +140,7 @@ def _weight(run: Run) -> Check:
     shares = [[part["parameters"] for part in weight["components"]] for weight in (run.weight, again)]
     if shares[0] != shares[1]:
         return Check("weight", "fail", f"weigh.json: the components are {shares[0]}; the recipe gives {shares[1]}")
-    files = [run.adapter / name for name in ("adapter_model.safetensors", "head.safetensors")]
+    files = [run.adapter / name for name in WEIGHTS]
     saved = sum(header.parameters for file in files if file.is_file() for header in read_header(file).values())
     if saved != again["total"]:
         return Check("weight", "fail", f"the adapter holds {saved:,} numbers, not {again['total']:,} as weighed")
@@ -180,11 +181,22 @@ def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def _evaluated_alike(run: Run) -> bool:
     """Whether training and final evaluation ran the same operations in the same order, so that no label may differ.
 
-    Several processes share the rows out, kept states of frozen layers may come from other batches, and a GPU may pick
-    other kernels.
+    Several processes share the rows out, kept states of frozen layers may come from other batches, a GPU may pick
+    other kernels, and a run that was resumed elsewhere may have its best step from another machine.
     """
-    one_process = run.environment.get("processes", 1) == 1
-    return one_process and run.environment.get("device") == "cpu" and run.recipe.training.prefix_cache != "on"
+    one_process = run.environment.get("processes", 1) == 1 and run.environment.get("device") == "cpu"
+    return one_process and not resumed_elsewhere(run.environment) and not _may_have_kept_states(run)
+
+
+def _may_have_kept_states(run: Run) -> bool:
+    """Whether states of frozen layers may have been kept. A run leaves no record of that; without such layers, none."""
+    training = run.recipe.training
+    if training.prefix_cache == "off" or training.encoder_dropout:
+        return False
+    files = [run.adapter / name for name in WEIGHTS]
+    names = [name for file in files if file.is_file() for name in read_header(file)]
+    # The first number in a tensor's name is that of its layer; what is trained below the layers comes with layer 0.
+    return not any(next(filter(str.isdecimal, name.split(".")), None) == "0" for name in names)
 
 
 def _final_accuracy(run: Run, kept: dict[str, Any]) -> Check:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
 
 _SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
+_Differences = dict[str, float | None]
+"""Names of tensors, with the largest difference of each; None for one that is not there, or of another shape."""
 _PEFT_TEXTS = 8  # as many show what is lost as all would, and PEFT computes in fp32, which is slow
 
 
@@ -78,16 +80,27 @@ def require_passed(folder: Path, result: dict[str, Any]) -> None:
         check = result.get(name)
         if check is None:
             continue
-        if other := check.get("other_tensors"):
-            raise FeatherweightError(f"{folder}: the saved adapter is wrong: PEFT loads {other[0]} with other values")
+        if check.get("other_tensors"):
+            raise _refusal(folder, _other_tensors_in_words(check))
         largest, allowed = check["largest_difference"], check["allowed"]
         if not largest <= allowed:
             rule = f"at most {allowed:.2g} is rounding" if allowed else "they must be the same bit for bit"
             problem = f"gives logits that differ by up to {largest:.2g} from the trained model's; {rule}"
-            again = "to save and check again, run the same command with --resume"
-            raise FeatherweightError(
-                f"{folder}: the saved adapter is wrong: {subject} {problem}\nDo not use this run; {again}"
-            )
+            raise _refusal(folder, f"{subject} {problem}")
+
+
+def _refusal(folder: Path, problem: str) -> FeatherweightError:
+    again = "to save and check again, run the same command with --resume"
+    return FeatherweightError(f"{folder}: the saved adapter is wrong: {problem}\nDo not use this run; {again}")
+
+
+def _other_tensors_in_words(check: dict[str, Any]) -> str:
+    """How many tensors PEFT loads with other values, the first one, and by how much they differ at the most."""
+    first, *more = check["other_tensors"]
+    largest = check.get("largest_tensor_difference")
+    amount = ", or without any" if largest is None else f", which differ by up to {largest:.2g}"
+    how_many = f"{len(more) + 1} of the saved tensors, {first} the first," if more else f"the saved tensor {first}"
+    return f"PEFT loads {how_many} with other values{amount}; they must be the same bit for bit"
 
 
 def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
@@ -109,15 +122,18 @@ def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
     plain = Classifier.load(folder, precision="fp32", device="cpu", lean=False)
     ours, theirs = plain.logits(texts[:_PEFT_TEXTS]), _peft_logits(folder / "adapter", plain, texts[:_PEFT_TEXTS])
     if theirs is not None:
-        logits, other = theirs
+        logits, differences = theirs
         allowed = rounding_tolerance(architecture, "fp32") * largest_logit(ours, logits)
-        result["peft"] = _compared(ours, logits, allowed) | {"other_tensors": other}
+        result["peft"] = _compared(ours, logits, allowed) | {"other_tensors": list(differences)}
+        if differences:
+            amounts = [amount for amount in differences.values() if amount is not None]
+            result["peft"]["largest_tensor_difference"] = max(amounts, default=None)
     # JSON keeps every digit of a double: that there is no difference at all can be said.
     result["identical"] = result["reloaded"]["largest_difference"] == 0.0
     return result
 
 
-def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np.ndarray, list[str]] | None:
+def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np.ndarray, _Differences] | None:
     """What PEFT alone computes from the saved folder, and the tensors that it loaded with other values.
 
     None where nothing of PEFT's was trained.
@@ -140,8 +156,8 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np
     return logits, _other_tensors(adapter, network)
 
 
-def _other_tensors(adapter: Path, network: Any) -> list[str]:
-    """Names of the saved tensors that ``network`` lacks, or holds with other values."""
+def _other_tensors(adapter: Path, network: Any) -> _Differences:
+    """The saved tensors that ``network`` lacks, or holds with other values."""
     import torch
     from safetensors.torch import load_file
 
@@ -149,7 +165,14 @@ def _other_tensors(adapter: Path, network: Any) -> list[str]:
 
     loaded = {peft_name(name): parameter for name, parameter in network.named_parameters()}
     saved = load_file(adapter / WEIGHTS[0])
-    return [name for name, tensor in saved.items() if name not in loaded or not torch.equal(loaded[name], tensor)]
+    found: _Differences = {}
+    for name, tensor in saved.items():
+        there = loaded.get(name)
+        if there is None or there.shape != tensor.shape:
+            found[name] = None
+        elif not torch.equal(there, tensor):
+            found[name] = float((there.double() - tensor.double()).abs().max())
+    return found
 
 
 def _native(adapter: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
