@@ -23,7 +23,8 @@ def test_ids_and_labels_stand_under_the_names_that_the_data_gives_them(submit: S
 
 
 @pytest.mark.parametrize(("names", "expected"), [
-    (["text", "ID", "Id"], "ID"), (["id", "Id"], "Id"), (["tweet_id", "id"], "id"), (["a_id", "bId"], "bId"),
+    (["text", "ID", "Id"], "ID"), (["id", "Id"], "Id"), (["tweet_id", "id"], "id"), (["a_id", "bId"], "a_id"),
+    (["bId", "a_id"], "bId"), (["label_id", "tweetid"], "tweetid"),
     (["tweetid", "a_id"], "a_id"), (["iD", "tweetid"], "iD"),
 ])  # fmt: skip
 def test_the_surest_name_comes_first(submit: Submit, names: list[str], expected: str, tmp_path: Path) -> None:
@@ -44,6 +45,14 @@ def test_words_that_end_like_an_id_are_none() -> None:
     assert likely_id_columns(["tweet_id", "text_id"], {"text_id"}) == ["tweet_id"]
 
 
+def test_columns_that_number_the_classes_hold_no_ids(submit: Submit) -> None:
+    names = ["label_id", "class_id", "category_id", "topicId", "targetID", "gold label id", "newsCategoryId", "labelid"]
+    assert likely_id_columns([*names, "genre_id", "genre_ids", "subclassed_id"], label="Genre") == ["subclassed_id"]
+    assert submit(ids="topic_id")[0].startswith("ID,mood\n0,")
+    assert submit(ids="mood_id", folder="run", replace=True)[0].startswith("ID,mood\n0,")
+    assert submit(ids="topic_id", folder="run", replace=True, id_column="topic_id")[0].startswith("topic_id,mood\n90,")
+
+
 def test_of_likely_columns_the_first_without_repetitions_is_taken(submit: Submit, tmp_path: Path) -> None:
     submit()
     columns = {"user_id": [1, 1, 2, 3], "tweet_id": [5, 6, 7, 8], "reply_id": [9, 8, 7, 6], "sum_id": [None, 1, 2, 3]}
@@ -54,7 +63,7 @@ def test_of_likely_columns_the_first_without_repetitions_is_taken(submit: Submit
     assert notes == ["many.csv: the ids are those of column 'tweet_id' (--id names another, such as 'reply_id')"]
     pd.DataFrame({"textid": ["two words"] * 4, "sumid": [0.5, 1.5, 2.5, 3.5], "text": TEXTS}).to_csv("no.csv")
     predict_file("run", "no.csv", "no_out.csv", kaggle=True, note=notes.append)
-    assert Path("no_out.csv").read_text("utf-8").startswith("ID,Label\n0,")
+    assert Path("no_out.csv").read_text("utf-8").startswith("ID,mood\n0,")
 
 
 def test_an_id_column_that_is_named_is_taken_whatever_its_name_is(submit: Submit) -> None:

@@ -9,28 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Cli
-from support_submissions import NAMES, TEXTS, Submit, make_run, read_class_off
+from support_submissions import MOODS, NAMES, TEXTS, Submit, make_run, read_class_off
 
 from featherweight.data.sources import read_rows
 from featherweight.recipe import DataRecipe
 from featherweight.run import Run
 
-
-def test_rows_are_numbered_with_a_note_where_there_is_no_id_column(submit: Submit) -> None:
-    no_ids = "test.csv: no id column found; ID is the row's number from 0 (--id COLUMN names one)"
-    out, notes = submit(ids=None, classes=NAMES, written=NAMES)
-    assert out == "ID,Label\n0,2\n1,0\n2,1\n3,0\n"
-    numbered = "labels are written as class numbers: bad 0, fair 1, good 2 (--as-names writes them as they were)"
-    assert notes == [no_ids, numbered]
-    out, notes = submit(ids="paid", folder="run", classes=NAMES, as_numbers=False, label_name="mood", replace=True)
-    assert (out, notes) == ("ID,mood\n0,good\n1,bad\n2,fair\n3,bad\n", [no_ids])
+NO_IDS = "test.csv: no id column found; ID is the row's number from 0 (--id COLUMN names one)"
 
 
-def test_labels_that_are_numbers_are_never_numbered_anew(submit: Submit) -> None:
-    out, notes = submit(ids=None)
-    assert out == "ID,Label\n0,1\n1,-1\n2,0\n3,-1\n"
-    assert len(notes) == 1
-    assert submit(folder="run", replace=True, as_numbers=True)[0] == "tweetid,mood\n90,2\n7,0\n8,1\n31,0\n"
+@pytest.mark.parametrize(("classes", "written", "options", "expected"), [
+    (NAMES, NAMES, {}, "ID,mood\n0,good\n1,bad\n2,fair\n3,bad\n"),
+    (NAMES, None, {}, "ID,mood\n0,good\n1,bad\n2,fair\n3,bad\n"),
+    (NAMES, NAMES, {"as_numbers": True}, "ID,mood\n0,2\n1,0\n2,1\n3,0\n"),
+    (NAMES, NAMES, {"label_name": "feeling"}, "ID,feeling\n0,good\n1,bad\n2,fair\n3,bad\n"),
+    (MOODS, MOODS, {}, "ID,mood\n0,1\n1,-1\n2,0\n3,-1\n"),
+])  # fmt: skip
+def test_rows_are_numbered_and_labels_stay_as_they_were_where_there_is_no_id_column(
+    submit: Submit, classes: Any, written: Any, options: dict[str, Any], expected: str
+) -> None:
+    out, notes = submit(ids=None, classes=classes, written=written, **options)
+    assert (out, notes[0], len(notes)) == (expected, NO_IDS, 1 if written else 2)
+    out, notes = submit(classes=classes, folder="run", replace=True, id_column="row", **options)
+    assert (out, len(notes)) == (expected, 0 if written else 1)
 
 
 @pytest.mark.parametrize(("classes", "written", "options", "expected"), [
@@ -40,6 +41,7 @@ def test_labels_that_are_numbers_are_never_numbered_anew(submit: Submit) -> None
     (("a,b", '"', "=c"), ("a,b", '"', "=c"), {}, 'tweetid,mood\n90,=c\n7,"a,b"\n8,""""\n31,"a,b"\n'),
     (NAMES, NAMES, {"label_name": "target"}, "tweetid,target\n90,good\n7,bad\n8,fair\n31,bad\n"),
     (NAMES, NAMES, {"as_numbers": True}, "tweetid,mood\n90,2\n7,0\n8,1\n31,0\n"),
+    (MOODS, MOODS, {"as_numbers": True}, "tweetid,mood\n90,2\n7,0\n8,1\n31,0\n"),
 ])  # fmt: skip
 def test_labels_are_written_as_they_were(
     submit: Submit, classes: Any, written: Any, options: dict[str, Any], expected: str
@@ -99,7 +101,7 @@ def test_the_command_line_says_its_notes_beside_the_output(
     read_class_off(monkeypatch, 3)
     run = make_run(tmp_path / "made", NAMES, NAMES, "mood")
     Path("test.jsonl").write_text("".join(json.dumps({"text": text, "key": text[-1]}) + "\n" for text in TEXTS[:3]))
-    answer = cli("predict", run, "test.jsonl", "--kaggle", "--as-names", "--label-name", "feeling")
+    answer = cli("predict", run, "test.jsonl", "--kaggle", "--label-name", "feeling")
     assert (answer.code, answer.out) == (0, "submission.csv: 3 predictions\n")
     assert answer.err == "note: test.jsonl: no id column found; ID is the row's number from 0 (--id COLUMN names one)\n"
     assert Path("submission.csv").read_text("utf-8") == "ID,feeling\n0,good\n1,bad\n2,fair\n"

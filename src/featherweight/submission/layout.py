@@ -48,19 +48,18 @@ def usual_layout(
 ) -> Layout:
     """The layout that follows from the data: its id column, its label column, its labels as they are written.
 
-    Where the test data has no id column, or the training data no names of its own, it is that of the AG News contest:
-    ``ID,Label`` with class numbers; labels that are numbers already stay what they are. Raises UserError where both
-    columns have one name.
+    Ids are called ``ID`` where the test data has no column of them. Where the training data has no names of its own, it
+    is the layout of the AG News contest: ``Label`` with class numbers; labels that are numbers already stay what they
+    are. Raises UserError where both columns have one name.
     """
-    named = id_column is not None and trained.column is not None
-    label = label_name or (trained.column if named else None) or "Label"
+    label = label_name or trained.column or "Label"
     identity = id_column or "ID"
     if label == identity:
         raise UserError(
             f"both columns of the submission would be called {in_a_line(label)!r}; name another by --label-name"
         )
     if as_numbers is None:
-        as_numbers = not named and not trained.are_whole
+        as_numbers = trained.column is None and not trained.are_whole
     return Layout((identity, label), identity, trained.numbers if as_numbers else trained.written)
 
 

@@ -141,7 +141,8 @@ def _sample_ids(names: Sequence[str], *, table: Table, data: DataRecipe, wanted:
         return str(wanted)
     taken = {data.label.casefold(), *map(str.casefold, data.text or USUAL_TEXTS)}
     shared = [name for name in names if name in table.names and name.casefold() not in taken]
-    return [*shared, *(name for name in names if name.casefold() == "id"), *likely_id_columns(names), names[0]][0]
+    likely = likely_id_columns(names, label=data.label)
+    return [*shared, *(name for name in names if name.casefold() == "id"), *likely, names[0]][0]
 
 
 def _id_column(source: str, data: DataRecipe, wanted: str | None, rows: int) -> tuple[IdColumn, Find]:
