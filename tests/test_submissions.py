@@ -79,6 +79,12 @@ def test_a_run_that_did_not_record_its_labels_says_so(submit: Submit) -> None:
     ("a.jsonl", '{"text": "x", "Mood": true}\n{"text": "y", "Mood": false}\n', (), ("False", "True")),
     ("a.jsonl", '{"text": "x", "Mood": 3}\n{"text": "y", "Mood": -2.0}\n', (), ("-2.0", "3")),
     ("a.jsonl", '{"text": "x", "Mood": " b "}\n{"text": "y", "Mood": "a"}\n', (), ("a", "b")),
+    ("a.csv", "text,Mood\nx,yes\ny, yes\nz,no\n", (), ("no", "yes")),
+    ("a.csv", "text,Mood\nx,1.0\ny,1\nz,2.0\n", (), ("1", "2")),
+    ("a.jsonl", '{"text": "x", "Mood": 1.0}\n{"text": "y", "Mood": 1}\n{"text": "z", "Mood": -2.0}\n', (), ("-2", "1")),
+    ("a.csv", "text,Mood\nx,1.0\ny,1\nz,2.0\n", ("bad", "fair", "good"), ("0", "1", "2")),
+    ("a.jsonl", '{"text": "x", "Mood": true}\n{"text": "y", "Mood": "true"}\n{"text": "z", "Mood": false}\n', (),
+     ("false", "true")),
 ])  # fmt: skip
 def test_rows_know_how_their_labels_were_written(
     tmp_path: Path, name: str, content: str, labels: tuple[str, ...], values: tuple[str, ...]
