@@ -77,6 +77,56 @@ def test_booleans_are_written_as_in_the_sample(submit: Submit, values: str, expe
     assert [line.split(",")[1] for line in out.splitlines()] == ["target", *expected, *expected]
 
 
+HOW = "so it gets labels; --as-probabilities writes the probability of 'yes'"
+
+
+@pytest.mark.parametrize(("values", "expected", "note"), [
+    ("0,0,0,0", "1,0,1,0", f"sample.csv: 'target' is 0 throughout, {HOW}"),
+    ("0.0,0.0,0.0,0.0", "1.0,0.0,1.0,0.0", f"sample.csv: 'target' is 0.0 throughout, {HOW}"),
+    ("1.0,1.0,0.0,1.0", "1.0,0.0,1.0,0.0", "labels are written as class numbers: no 0.0, yes 1.0"),
+    (",,,", "yes,no,yes,no", f"sample.csv: 'target' is empty throughout, {HOW}"),
+    ("Yes,No,Yes,Yes", "Yes,No,Yes,No", None),
+    ("NO,NO,NO,NO", "YES,NO,YES,NO", "sample.csv: 'target' writes 'NO' for a class; labels are written as NO, YES"),
+    ("yES,yES,yES,yES", "yes,no,yes,no", "sample.csv: 'target' writes 'yES' for a class; labels are written as no"),
+    ("?,?,?,?", "yes,no,yes,no", "'target' is ? throughout, which is no class and taken for a placeholder"),
+    ("unknown,unknown,unknown,unknown", "yes,no,yes,no", "labels are written as no, yes"),
+    ("-1,-1,-1,-1", "yes,no,yes,no", "'target' is -1 throughout, which is no class"),
+])  # fmt: skip
+def test_two_classes_are_written_as_in_the_sample(submit: Submit, values: str, expected: str, note: str | None) -> None:
+    rows = zip((90, 7, 8, 31), values.split(","), strict=True)
+    sample = "tweetid,target\n" + "".join(f"{key},{value}\n" for key, value in rows)
+    out, notes = submit(classes=("no", "yes"), written=("no", "yes"), texts=TWO, sample=sample)
+    assert [line.split(",")[1] for line in out.splitlines()[1:]] == expected.split(",")
+    assert any(note in line for line in notes) if note else not notes
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "1", "", "0.5"])
+def test_probabilities_can_be_asked_for(submit: Submit, value: str) -> None:
+    sample = "tweetid,target\n" + "".join(f"{key},{value}\n" for key in (90, 7, 8, 31))
+    out, notes = submit(classes=("no", "yes"), written=("no", "yes"), texts=TWO, sample=sample, as_probabilities=True)
+    found = [float(line.split(",")[1]) for line in out.splitlines()[1:]]
+    assert found == pytest.approx([0.7, 0.3, 0.7, 0.3])
+    assert notes == ["sample.csv: 'target' gets the probability of 'yes'"]
+
+
+def test_probabilities_can_be_asked_for_without_a_sample(submit: Submit) -> None:
+    out, notes = submit(ids="id", classes=("yes", "no"), written=("yes", "no"), texts=TWO, as_probabilities=True)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [float(row["mood"]) for row in rows] == pytest.approx([0.3, 0.7, 0.3, 0.7])
+    assert notes == ["'mood' holds the probability of 'yes'"]
+
+
+@pytest.mark.parametrize("start", ["", "class_", "p_"])
+def test_columns_that_count_from_zero_are_taken_by_position(submit: Submit, start: str) -> None:
+    sample = f"tweetid,{start}1,{start}0,{start}2\n" + "".join(f"{key},0,0,0\n" for key in (90, 7, 8, 31))
+    out, notes = submit(classes=("1", "2", "3"), written=("1", "2", "3"), sample=sample)
+    assert [line.split(",") for line in out.splitlines()[1:3]] == [
+        ["90", "0.15", "0.15", "0.7"], ["7", "0.15", "0.7", "0.15"]
+    ]  # fmt: skip
+    columns = f"{start}0, {start}1, {start}2"
+    assert notes == [f"sample.csv: columns {columns} are taken for the classes 1, 2, 3, in this order"]
+
+
 def test_names_that_look_like_fractions_are_labels(submit: Submit) -> None:
     versions = ("1.1", "2.0", "2.5")
     out, _ = submit(classes=versions, written=versions, sample="tweetid,v\n90,1.1\n7,1.1\n8,2.5\n31,1.1\n")
@@ -86,7 +136,7 @@ def test_names_that_look_like_fractions_are_labels(submit: Submit) -> None:
 @pytest.mark.parametrize(("sample", "words"), [
     ("Key,a\n7,0\n8,0\n31,0\n90,0\n", "the ids are those of column 'tweetid'"),
     ("tweetid,a\n7,9\n8,9\n31,9\n90,9\n", "'a' is 9 throughout, which is no class and taken for a placeholder"),
-    ("tweetid,a\n7,\n8,\n31,\n90,\n", "'a' is empty; labels are written as in the training data"),
+    ("tweetid,a\n7,\n8,\n31,\n90,\n", "'a' is empty; labels are written as -1, 0, 1"),
     ("tweetid,a\n7,0.0\n8,1.0\n31,0.0\n90,0.0\n", "values such as 0.0 in 'a' are taken for classes"),
 ])  # fmt: skip
 def test_what_a_sample_leaves_open_is_noted(submit: Submit, sample: str, words: str) -> None:

@@ -21,7 +21,7 @@ from featherweight.submission.choices import Choices
 if TYPE_CHECKING:
     import numpy as np
 
-    from featherweight.classifier import Prediction
+    from featherweight.classifier import Classifier, Prediction
     from featherweight.data.sources import Rows
     from featherweight.recipe import DataRecipe
     from featherweight.submission.submission import Submission
@@ -44,6 +44,7 @@ def predict_file(
     id_column: str | None = None,
     label_name: str | None = None,
     as_numbers: bool | None = None,
+    as_probabilities: bool = False,
     replace: bool = False,
     safe: bool = False,
     labels: Sequence[str] = (),
@@ -57,10 +58,11 @@ def predict_file(
     ``run`` may be a folder that PEFT saved, whose classes ``labels`` name.
 
     With ``kaggle`` it is a contest's submission: the id column and the label column, called as in the test data and in
-    the training data (or ``label_name``), with labels as the training data writes them (class numbers with
-    ``as_numbers``); ``ID,Label`` with class numbers where the data has no such names. ``like`` is a sample submission,
-    which decides all of that and the order of the ids instead. ``note`` is told what a reader should know of these
-    choices, a line at a time; by default it is printed on standard error.
+    the training data (or ``label_name``), with labels as the training data writes them (or class numbers with
+    ``as_numbers``, the probability of the positive one of two with ``as_probabilities``); ``ID,Label`` with class
+    numbers where the data has no such names. ``like`` is a sample submission, which decides all of that and the order
+    of the ids instead. ``note`` is told what a reader should know of these choices, a line at a time; by default it is
+    printed on standard error.
 
     The data may be larger than memory: it is read twice, piece by piece, the first time to find what is wrong with it
     before anything is classified. ``follow`` is told the rows done and the rows in all. Raises UserError on a wrong
@@ -70,10 +72,10 @@ def predict_file(
     require_path(out, "out", "the path of the file to write")
     labels = list_of(labels, "labels=...", "names of classes")
     out, kaggle = Path(out), kaggle or like is not None
-    choices = Choices(like, id_column, label_name, as_numbers)
+    choices = Choices(like, id_column, label_name, as_numbers, as_probabilities)
     choices.check(kaggle)
     _check_target(out, kaggle, replace)
-    _check_safe(out, kaggle, safe)
+    _check_safe(out, choices, kaggle, safe)
     data = _data_of(run, labels)
 
     from featherweight.submission.submission import plan_submission
@@ -87,19 +89,30 @@ def predict_file(
     from featherweight.classifier import Classifier
 
     classifier = Classifier.load(run, labels=labels)
-    with _whole_file(out, quoted=safe) as write:
-        done = 0
-        for piece in read():
-            counted = _counted(follow, done, total) if follow else None
-            probabilities = classifier.probabilities(piece.texts, advance=counted)
-            if submission:
-                submission.add(piece, done, probabilities, write)
-            else:
-                found = _columns(piece, done, probabilities, classifier.labels)
-                write(safe_columns(found) if safe else found)
-            done += len(piece)
+    with _whole_file(out, safe=safe) as write:
+        return _classify(read(), classifier, submission, write, follow, total)
+
+
+def _classify(
+    pieces: Iterator[Rows],
+    classifier: Classifier,
+    submission: Submission | None,
+    write: Write,
+    follow: Callable[[int, int], None] | None,
+    total: int,
+) -> int:
+    """Write the predictions for all pieces, of ``total`` rows; returns the number of rows."""
+    done = 0
+    for piece in pieces:
+        counted = _counted(follow, done, total) if follow else None
+        probabilities = classifier.probabilities(piece.texts, advance=counted)
         if submission:
-            submission.finish(PIECE, write)
+            submission.add(piece, done, probabilities, write)
+        else:
+            write(_columns(piece, done, probabilities, classifier.labels))
+        done += len(piece)
+    if submission:
+        submission.finish(PIECE, write)
     return done
 
 
@@ -165,21 +178,22 @@ def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
         raise UserError(f"-o {out}: the folder {out.parent} does not exist")
 
 
-def _check_safe(out: Path, kaggle: bool, safe: bool) -> None:
+def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
     if safe and kaggle:
-        raise UserError("--safe-csv and --kaggle exclude each other: a contest wants its IDs as they are")
+        asked = "--kaggle" if choices.like is None else "--like"
+        raise UserError(f"--safe-csv and {asked} exclude each other: a contest wants its IDs as they are")
     if safe and out.suffix != ".csv":
         raise UserError(f"--safe-csv: {out} is no CSV file; leave the option out, or name a .csv file")
 
 
 @contextmanager
-def _whole_file(out: Path, *, quoted: bool) -> Iterator[Write]:
+def _whole_file(out: Path, *, safe: bool) -> Iterator[Write]:
     """Takes columns, writes them beside ``out``, and gives the file its name at the end; none is left of a failure."""
     part = out.with_name(out.name + ".part")
     writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:
-        with writer(part, quoted) as write:
-            yield write
+        with writer(part, safe) as write:
+            yield (lambda columns: write(safe_columns(columns))) if safe else write
         put_in_place(part, out)
     except OSError as error:
         raise disk_refusal(error, out) or error from None
