@@ -164,3 +164,11 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.syspath_prepend(str(BENCHMARKS / "contestants"))
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module
+
+
+@pytest.fixture
+def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Writes a submission of a made run in an empty folder: see ``support_submissions``."""
+    from support.submissions import submitter
+
+    return submitter(tmp_path, monkeypatch)

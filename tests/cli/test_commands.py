@@ -122,7 +122,7 @@ def test_train_then_evaluate_report_and_predict(cli: Cli, tiny_recipe: Any, tiny
     answer = cli("predict", "runs/mine", tiny_data["test"], "--kaggle")
     assert (answer.code, answer.out) == (0, "submission.csv: 24 predictions\n")
     assert "no id column found" in answer.err
-    assert list(pd.read_csv("submission.csv").columns) == ["ID", "Label"]
+    assert list(pd.read_csv("submission.csv").columns) == ["ID", "label"]
 
 
 def test_labels_and_paths_are_printed_as_they_are(cli: Cli, job: Path, in_this_process: None) -> None:

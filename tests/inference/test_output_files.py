@@ -102,8 +102,8 @@ def test_kaggle_takes_what_a_contest_hands_out(finished_run: Run, tmp_path: Path
     path = save_texts(kind, tmp_path)
     assert predict_file(finished_run.folder, str(path), tmp_path / "out.csv", kaggle=True) == len(TEXTS)
     best = Classifier.load(finished_run.folder).probabilities(TEXTS).argmax(1)
-    lines = [f"{row},{label}" for row, label in enumerate(best)]
-    assert (tmp_path / "out.csv").read_text("utf-8") == "\n".join(["ID,Label", *lines]) + "\n"
+    lines = [f"{row},{LABELS[number]}" for row, number in enumerate(best)]
+    assert (tmp_path / "out.csv").read_text("utf-8") == "\n".join(["ID,label", *lines]) + "\n"
 
 
 @pytest.mark.parametrize("name", ["test_unlabelled.pkl", "test.csv", "our contest's/$1 test.pkl"])
@@ -151,7 +151,7 @@ def test_kaggle_numbers_the_rows_from_zero_where_there_are_no_ids(
     predict_file(finished_run.folder, str(unlabelled), tmp_path / "out.csv", kaggle=True)
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
     assert [row["ID"] for row in rows] == ["0", "1", "2", "3"]
-    assert all(row["Label"] in {"0", "1", "2"} for row in rows)
+    assert all(row["label"] in LABELS for row in rows)
 
 
 def test_ids_stay_beside_their_predictions(finished_run: Run, numbered: Path, tmp_path: Path) -> None:

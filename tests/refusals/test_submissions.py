@@ -32,7 +32,11 @@ def made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
     (["--like", "sample.csv", "--label-name", "x"], "--like and --label-name exclude each other"),
     (["--like", "sample.csv", "--as-numbers"], "--like and --as-numbers exclude each other"),
     (["--like", "sample.csv", "--as-names"], "--like and --as-names exclude each other"),
-    (["--like", "sample.csv", "--safe-csv"], "--safe-csv and --kaggle exclude each other"),
+    (["--like", "sample.csv", "--safe-csv"], "--safe-csv and --like exclude each other"),
+    (["--as-numbers", "--as-probabilities"], "--as-numbers and --as-probabilities exclude each other"),
+    (["--as-names", "--as-probabilities"], "--as-names and --as-probabilities exclude each other"),
+    (["--as-probabilities"], "--as-probabilities: 'mood' holds the probability of one class, but there are 3 classes"),
+    (["--like", "sample.csv", "--as-probabilities"], "sample.csv: --as-probabilities: 'mood' holds"),
     (["--like", "sample.csv", "-o", "out.parquet"], "a submission is a CSV file"),
     (["--like", "sampel.csv"], "--like sampel.csv: no such file"),
     (["--like", "run"], "--like run: is a folder"),
@@ -47,6 +51,7 @@ def test_bad_options_of_a_submission(cli: Cli, made: Path, arguments: list[str],
     (["--label-name", "x"], "--label-name is for a contest's submission; add --kaggle"),
     (["--as-numbers"], "--as-numbers is for a contest's submission; add --kaggle"),
     (["--as-names"], "--as-names is for a contest's submission; add --kaggle"),
+    (["--as-probabilities"], "--as-probabilities is for a contest's submission; add --kaggle"),
     (["--id", "nothing"], "test.csv: no column 'nothing'; its columns are"),
 ])  # fmt: skip
 def test_options_without_a_submission(cli: Cli, made: Path, arguments: list[str], naming: str) -> None:
@@ -55,6 +60,7 @@ def test_options_without_a_submission(cli: Cli, made: Path, arguments: list[str]
 
 @pytest.mark.parametrize("arguments", [
     ["--like", "s.csv"], ["--id", "a"], ["--label-name", "a"], ["--as-numbers"], ["--as-names"],
+    ["--as-probabilities"], ["--safe-csv"], ["--force"],
 ])  # fmt: skip
 def test_options_beside_single_texts(cli: Cli, made: Path, arguments: list[str]) -> None:
     naming = f"{arguments[0]} and --text exclude each other"
@@ -83,9 +89,23 @@ SAMPLES = [
     ("tweetid,mood\n90,0\n7,0\n5,0\n8,0\n", "sample.csv: row 3: the id '5' is not in test.csv"),
     ("tweetid,mood\n90,0\n7,0\n7,0\n8,0\n", "sample.csv: row 3: the id '7' is that of row 2"),
     ("tweetid,mood\n90,0\n,0\n8,0\n", "sample.csv: row 2: the id is missing"),
-    ("tweetid;mood\n90;0\n7;0\n08;0\n", "test.csv: row 3: the id '8' is not in sample.csv"),
+    (
+        "tweetid;mood\n90;0\n7;0\n08;0\n",
+        (
+            "test.csv: row 3: the id '8' is not in sample.csv, which writes the same number as '08'",
+            "Write the ids alike in both files",
+        ),
+    ),
+    ("tweetid,mood\n90.0,0\n7.0,0\n8.0,0\n", "row 1: the id '90' is not in sample.csv, which writes the same number"),
+    ("tweetid,mood\n90,0\n7,0\n8,0\n08,0\n", "sample.csv: row 4: the id '08' is not in test.csv, which writes"),
     ("tweetid,mood\n90,0\n7,2\n8,0\n", ("sample.csv: row 2: '2' in 'mood' is no class", "the classes are -1, 0, 1")),
-    ("tweetid,mood\n90,good\n7,good\n8,good\n", "sample.csv: row 1: 'good' in 'mood' is no class"),
+    ("tweetid,mood\n90,0\n7,3.5\n8,0\n", "row 2: 'mood' holds '3.5', which is neither a class nor a probability"),
+    ("tweetid,mood\n90,0\n7,2\n8,0\n", ("row 2: '2' in 'mood' is no class", "leave out --like: --kaggle --as-numbers")),
+    (
+        "tweetid,mood\n90,0\n7,5\n8,0\n",
+        ("row 2: '5' in 'mood' is no class", "Check that the sample belongs to the contest"),
+    ),
+    ("tweetid,mood\n90,good\n7,bad\n8,good\n", "sample.csv: row 1: 'good' in 'mood' is no class"),
     ("tweetid,mood\n90,0.2\n7,0.5\n8,0\n", ("sample.csv: row 1: 'mood' holds '0.2', a probability", "3 classes")),
     ("tweetid,-1,0\n90,0,0\n7,0,0\n8,0,0\n", "sample.csv: there is no column for the class '1'"),
     (
@@ -122,6 +142,22 @@ def test_fractions_for_two_classes_of_which_none_is_the_positive_one(cli: Cli, m
     refused(cli, "predict", run, "test.csv", "--like", "sample.csv", naming=naming)
     Path("sample.csv").write_text("tweetid,real\n90,0.5\n7,many\n8,0.5\n", "utf-8")
     naming = ("sample.csv: row 2: 'real' holds 'many', which is no probability", "its other values are fractions")
+    refused(cli, "predict", run, "test.csv", "--like", "sample.csv", naming=naming)
+
+
+@pytest.mark.parametrize(("classes", "sample", "naming"), [
+    (("bad", "fair", "good"), "Bda,Bda,Bda", ("row 1: 'Bda' in 'a' is no class; did you mean 'bad'?",)),
+    (("bad", "fair", "good"), "?,?,", "row 1: '?' in 'a' is no class; the classes are bad, fair, good"),
+    (("bad", "Bad", "good"), "BAD,good,BAD", "row 1: 'BAD' in 'a' is no class"),
+    (("1", "2", "3", "4", "5"), "0,1,4", ("row 1: '0' in 'a' is no class", "--kaggle --as-numbers writes them")),
+    (("no", "yes"), "0.0,2.0,1.0", "row 2: '2.0' in 'a' is no class"),
+    (("3", "1", "2"), "", "column 'class_0' is no class"),
+])  # fmt: skip
+def test_values_that_nearly_fit(cli: Cli, made: Path, classes: tuple[str, ...], sample: str, naming: Any) -> None:
+    run = make_run(Path("other"), classes, classes, "a")
+    rows = zip((90, 7, 8), sample.split(","), strict=False)
+    content = "tweetid,a\n" + "".join(f"{key},{value}\n" for key, value in rows)
+    Path("sample.csv").write_text(content if sample else "tweetid,class_0,class_1,class_2\n90,0,0,0\n", "utf-8")
     refused(cli, "predict", run, "test.csv", "--like", "sample.csv", naming=naming)
 
 

@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from featherweight.inference.classifier import Classifier
+from featherweight.inference.output_files import predict_file
 from featherweight.recipe import Recipe
 
 TEXTS = ("class 2", "class 0", "class 1", "class 0")
+MOODS = ("-1", "0", "1")
+NAMES = ("bad", "fair", "good")
+Submit = Callable[..., tuple[str, list[str]]]
 
 
 def make_run(
@@ -45,3 +50,27 @@ class Reader:
 def read_class_off(monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
     """Let such a classifier stand in the place of every run's."""
     monkeypatch.setattr(Classifier, "load", lambda run, **options: Reader(classes))
+
+
+def submitter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
+    """A function that predicts the texts with ids in a column, and gives what was written and what was noted."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(
+        *, ids: str | None = "tweetid", classes: Sequence[str] = MOODS, written: Sequence[str] | None = MOODS,
+        column: str = "mood", texts: Sequence[str] = TEXTS, values: Sequence[Any] = (90, 7, 8, 31), sample: str = "",
+        **options: Any,
+    ) -> tuple[str, list[str]]:  # fmt: skip
+        read_class_off(monkeypatch, len(classes))
+        data = options.pop("data", {})
+        folder = options.pop("folder", None) or make_run(tmp_path / "run", classes, written, column, **data)
+        rows = {} if ids is None else {ids: list(values)}
+        pd.DataFrame({**rows, "text": texts}).to_csv("test.csv", index=False)
+        if sample:
+            Path("sample.csv").write_text(sample, "utf-8")
+            options["like"] = "sample.csv"
+        notes: list[str] = []
+        predict_file(folder, "test.csv", "out.csv", **{"kaggle": True, "note": notes.append, **options})
+        return Path("out.csv").read_text("utf-8"), notes
+
+    return run

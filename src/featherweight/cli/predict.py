@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,53 +13,72 @@ from featherweight.errors import UserError
 NAME = "predict"
 
 
+FileArgument = Annotated[
+    str | None,
+    typer.Argument(help="Texts to classify: a file or a folder saved by `datasets`; labels are not needed."),
+]
+TextOption = Annotated[
+    list[str] | None, typer.Option("--text", help="A text to classify instead of a file; repeatable.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", help="Where to write: .csv, .jsonl or .parquet; with --kaggle: submission.csv."),
+]
+KaggleOption = Annotated[
+    bool, typer.Option("--kaggle", help="Write a contest's submission: ids and labels, called as in the data.")
+]
+LikeOption = Annotated[
+    Path | None,
+    typer.Option("--like", help="Write like this sample submission: its header, order of ids, kind of values."),
+]
+IdOption = Annotated[
+    str | None, typer.Option("--id", metavar="COLUMN", help="The column of ids; row: row numbers, from 0.")
+]
+LabelNameOption = Annotated[
+    str | None, typer.Option("--label-name", metavar="NAME", help="With --kaggle: name of the label column.")
+]
+AsNumbersOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--as-numbers/--as-names",
+        help="With --kaggle: class numbers from 0, or labels as the training data has them.",
+        show_default=False,
+    ),
+]
+AsProbabilitiesOption = Annotated[
+    bool,
+    typer.Option(
+        "--as-probabilities",
+        help="With --kaggle or --like: the probability of the positive one of two classes, in the label column.",
+    ),
+]
+SafeOption = Annotated[
+    bool,
+    typer.Option("--safe-csv", help="For spreadsheets: put an apostrophe before texts that begin like a formula."),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output file.")]
+
+
 def command(
     run: ClassifierArgument,
-    file: Annotated[
-        str | None,
-        typer.Argument(help="Texts to classify: a file or a folder saved by `datasets`; labels are not needed."),
-    ] = None,
-    text: Annotated[
-        list[str] | None, typer.Option("--text", help="A text to classify instead of a file; repeatable.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="Where to write: .csv, .jsonl or .parquet; with --kaggle: submission.csv."),
-    ] = None,
-    kaggle: Annotated[
-        bool,
-        typer.Option("--kaggle", help="Write a contest's submission: ids and labels, called as in the data."),
-    ] = False,
-    like: Annotated[
-        Path | None,
-        typer.Option("--like", help="Write like this sample submission: its header, order of ids, kind of values."),
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id", metavar="COLUMN", help="The column of ids; row: row numbers, from 0.")
-    ] = None,
-    label_name: Annotated[
-        str | None, typer.Option("--label-name", metavar="NAME", help="With --kaggle: name of the label column.")
-    ] = None,
-    as_numbers: Annotated[
-        bool | None,
-        typer.Option(
-            "--as-numbers/--as-names",
-            help="With --kaggle: class numbers from 0, or labels as the training data has them.",
-            show_default=False,
-        ),
-    ] = None,
-    safe: Annotated[
-        bool,
-        typer.Option("--safe-csv", help="For spreadsheets: put an apostrophe before texts that begin like a formula."),
-    ] = False,
+    file: FileArgument = None,
+    text: TextOption = None,
+    out: OutOption = None,
+    kaggle: KaggleOption = False,
+    like: LikeOption = None,
+    id_column: IdOption = None,
+    label_name: LabelNameOption = None,
+    as_numbers: AsNumbersOption = None,
+    as_probabilities: AsProbabilitiesOption = False,
+    safe: SafeOption = False,
     labels: LabelsOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output file.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Classify every text of a file, or the texts given: label and calibrated probability of each class."""
+    choices: dict[str, Any] = {"kaggle": kaggle, "like": like, "label_name": label_name, "as_numbers": as_numbers}
+    choices |= {"id_column": id_column, "as_probabilities": as_probabilities, "safe": safe, "replace": force}
     if text:
-        options = {"file": file, "out": out, "kaggle": kaggle, "like": like, "id": id_column, "label-name": label_name}
-        options |= {"as-numbers": as_numbers, "as-names": as_numbers is False, "safe-csv": safe, "force": force}
-        _show(run, text, label_names(labels), **options)
+        _show(run, text, label_names(labels), file=file, out=out, **choices)
         return
     if file is None:
         raise UserError('FILE is missing: name a file of texts, or give a text by --text "..."')
@@ -73,28 +92,19 @@ def command(
     names = label_names(labels)
     tell(notes_on(run, names))
     with follow_rows("predicting") as follow:
-        rows = predict_file(
-            run,
-            file,
-            out,
-            kaggle=kaggle,
-            like=like,
-            id_column=id_column,
-            label_name=label_name,
-            as_numbers=as_numbers,
-            replace=force,
-            safe=safe,
-            labels=names,
-            follow=follow,
-            note=lambda line: tell([line]),
-        )
+        rows = predict_file(run, file, out, labels=names, follow=follow, note=lambda line: tell([line]), **choices)
     print(f"{out}: {rows:,} predictions")
 
 
-def _show(run: str, texts: list[str], names: tuple[str, ...], **of_files: object) -> None:
+_SPELLED = {"file": "FILE", "id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
+"""Options and arguments that are called otherwise than their names here."""
+
+
+def _show(run: str, texts: list[str], names: tuple[str, ...], **of_files: Any) -> None:
     """Print the predictions for ``texts``; the options ``of_files`` have no place beside them."""
+    of_files["as_names"] = of_files["as_numbers"] is False
     if given := next((name for name, value in of_files.items() if value), None):
-        option = "FILE" if given == "file" else f"--{given}"
+        option = _SPELLED.get(given, f"--{given.replace('_', '-')}")
         raise UserError(f"{option} and --text exclude each other: --text prints its predictions and writes no file")
 
     from featherweight.cli.tables import prediction_table

@@ -38,8 +38,13 @@ _NO_IDS = frozenset(
 """Words that end like the name of an id, and are none; `langid` says which language."""
 _TAILS = ("paid", "valid", "hybrid", "covid", "android")
 """Ends of longer names without a boundary, such as ``amountpaid``."""
+_LABEL_WORDS = frozenset({
+    "category", "class", "emotion", "gold", "intent", "label", "labels", "sentiment", "stance", "target", "topic"
+})  # fmt: skip
+"""Last words before ``id`` in the names of columns that number the classes, not the rows, such as ``label_id``."""
 _LONGEST = 64
-_LOWER_CASE, _NO_ID = 2, 3  # ranks: a name such as tweetid, whose values have to confirm it, and any other name
+# Ranks of names: textID or tweet_id; tweetid, whose values have to confirm it; any other name.
+_CLEAR, _LOWER_CASE, _NO_ID = range(3)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: D
     first = next(pieces(()))
     if (exact := id_column(first)) is not None:
         return IdColumn(exact)
-    candidates = likely_id_columns(first.names, {*text_columns(first, data), find_label_column(first, data)})
+    taken = {*text_columns(first, data), find_label_column(first, data)}
+    candidates = likely_id_columns(first.names, taken, data.label)
     if not candidates:
         return IdColumn(None)
     faults = _faults(pieces(candidates), candidates)
@@ -88,22 +94,28 @@ def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: D
     return IdColumn(None)
 
 
-def likely_id_columns(names: Iterable[str], taken: Iterable[str | None] = ()) -> list[str]:
-    """Columns whose name ends like that of an id, the surest first: ``*Id`` or ``*ID``, ``*_id``, ``tweetid``.
+def likely_id_columns(names: Iterable[str], taken: Iterable[str | None] = (), label: str = "") -> list[str]:
+    """Columns whose name ends like that of an id, the surest first: ``*Id``, ``*ID`` or ``*_id``, then ``tweetid``.
 
-    Those ``taken`` for another purpose are left out, and so are English words such as ``paid`` and ``valid``.
+    Those ``taken`` for another purpose are left out, and so are English words such as ``paid`` and ``valid``, and names
+    that say what has the id: a class (``label_id``, ``topicId``) or the ``label`` column.
     """
     ranked = [(_rank(name), place, name) for place, name in enumerate(names) if name not in {*taken}]
-    return [name for rank, _, name in sorted(ranked) if rank < _NO_ID]
+    return [name for rank, _, name in sorted(ranked) if rank < _NO_ID and not _numbers_classes(name, label)]
 
 
 def _rank(name: str) -> int:
-    """How surely a column called ``name`` holds ids: 0 most, ``_NO_ID`` not at all."""
-    if _CAPITAL.fullmatch(name[-3:]):
-        return 0
-    if _SEPARATED.fullmatch(name):
-        return 1
+    """How surely a column called ``name`` holds ids: ``_CLEAR`` most, ``_NO_ID`` not at all."""
+    if _CAPITAL.fullmatch(name[-3:]) or _SEPARATED.fullmatch(name):
+        return _CLEAR
     return _LOWER_CASE if _ends_in_lower_case(name) else _NO_ID
+
+
+def _numbers_classes(name: str, label: str) -> bool:
+    stem = re.sub(r"[\s_.\-]+$", "", name[:-2])
+    word = _WORD.search(stem)
+    of_label = bool(stem) and stem.casefold() == label.casefold()
+    return of_label or (word is not None and word[0].casefold() in _LABEL_WORDS)
 
 
 def _ends_in_lower_case(name: str) -> bool:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from featherweight.data.labels import is_missing
-from featherweight.data.readers.columns import taken
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _WHOLE = re.compile(r"-?\d+(?:\.0+)?", re.ASCII)
 
@@ -29,15 +29,25 @@ class LabelColumn:
 def describe_label_column(
     name: str, values: Sequence[Any], numbers: NDArray[np.int64], classes: Sequence[str]
 ) -> LabelColumn:
-    """The column ``name`` with the first value of each class; ``numbers`` are the class numbers of its ``values``.
+    """The column ``name`` with the value of each class; ``numbers`` are the class numbers of its ``values``.
 
-    A class without a row is written by its number where the others are, and by its name elsewhere.
+    A class without a row is written by its number where the others are, and by its name elsewhere. So are all classes
+    where one of them is written in several ways, such as 1 and 1.0.
     """
-    present, rows = np.unique(numbers, return_index=True)
-    found = dict(zip(present.tolist(), map(written, taken(values, rows.tolist())), strict=True))
-    numbered = all(text == str(number) for number, text in found.items())
-    missing = map(str, range(len(classes))) if numbered else classes
-    return LabelColumn(name, tuple(found.get(number, text) for number, text in enumerate(missing)))
+    spelled: dict[int, set[str]] = {}
+    for number, value, _ in set(zip(numbers.tolist(), values, map(type, values), strict=True)):  # as 1 equals 1.0
+        spelled.setdefault(number, set()).add(written(value))
+    plain = map(str, range(len(classes))) if _are_numbers(spelled, classes) else classes
+    if any(len(texts) > 1 for texts in spelled.values()):
+        return LabelColumn(name, tuple(plain))
+    return LabelColumn(name, tuple(next(iter(spelled.get(number, (text,)))) for number, text in enumerate(plain)))
+
+
+def _are_numbers(spelled: Mapping[int, Collection[str]], classes: Sequence[str]) -> bool:
+    """Whether class numbers stand in the column, and not whole numbers that are the names of the classes."""
+    if all(classes[number] == str(number) for number in spelled):
+        return False
+    return all(are_whole([text]) and float(text) == number for number, texts in spelled.items() for text in texts)
 
 
 def written(value: Any) -> str:
@@ -45,6 +55,6 @@ def written(value: Any) -> str:
     return "" if is_missing(value) else str(value).strip()
 
 
-def are_whole(texts: Sequence[str]) -> bool:
+def are_whole(texts: Iterable[str]) -> bool:
     """Whether all ``texts`` are whole numbers, such as ``-1`` or ``3.0``."""
     return all(_WHOLE.fullmatch(text) for text in texts)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from featherweight.data.sources import Rows
-    from featherweight.inference.classifier import Prediction
+    from featherweight.inference.classifier import Classifier, Prediction
     from featherweight.inference.submission.submission import Submission
     from featherweight.recipe import DataRecipe
 
@@ -46,6 +46,7 @@ def predict_file(
     id_column: str | None = None,
     label_name: str | None = None,
     as_numbers: bool | None = None,
+    as_probabilities: bool = False,
     replace: bool = False,
     safe: bool = False,
     labels: Sequence[str] = (),
@@ -59,10 +60,11 @@ def predict_file(
     ``run`` may be a folder that PEFT saved, whose classes ``labels`` name.
 
     With ``kaggle`` it is a contest's submission: the id column and the label column, called as in the test data and in
-    the training data (or ``label_name``), with labels as the training data writes them (class numbers with
-    ``as_numbers``); ``ID,Label`` with class numbers where the data has no such names. ``like`` is a sample submission,
-    which decides all of that and the order of the ids instead. ``note`` is told what a reader should know of these
-    choices, a line at a time; by default it is printed on standard error.
+    the training data (or ``label_name``), with labels as the training data writes them (or class numbers with
+    ``as_numbers``, the probability of the positive one of two with ``as_probabilities``); ``ID,Label`` with class
+    numbers where the data has no such names. ``like`` is a sample submission, which decides all of that and the order
+    of the ids instead. ``note`` is told what a reader should know of these choices, a line at a time; by default it is
+    printed on standard error.
 
     The data may be larger than memory: it is read twice, piece by piece, the first time to find what is wrong with it
     before anything is classified. ``follow`` is told the rows done and the rows in all. Raises UserError on a wrong
@@ -72,10 +74,10 @@ def predict_file(
     require_path(out, "out", "the path of the file to write")
     labels = list_of(labels, "labels=...", "names of classes")
     out, kaggle = Path(out), kaggle or like is not None
-    choices = Choices(like, id_column, label_name, as_numbers)
+    choices = Choices(like, id_column, label_name, as_numbers, as_probabilities)
     choices.check(kaggle)
     _check_target(out, kaggle, replace)
-    _check_safe(out, kaggle, safe)
+    _check_safe(out, choices, kaggle, safe)
     data = _data_of(run, labels)
 
     from featherweight.inference.submission.submission import plan_submission
@@ -89,19 +91,30 @@ def predict_file(
     from featherweight.inference.classifier import Classifier
 
     classifier = Classifier.load(run, labels=labels)
-    with _whole_file(out, quoted=safe) as write:
-        done = 0
-        for piece in read():
-            counted = _counted(follow, done, total) if follow else None
-            probabilities = classifier.probabilities(piece.texts, advance=counted)
-            if submission:
-                submission.add(piece, done, probabilities, write)
-            else:
-                found = _columns(piece, done, probabilities, classifier.labels)
-                write(safe_columns(found) if safe else found)
-            done += len(piece)
+    with _whole_file(out, safe=safe) as write:
+        return _classify(read(), classifier, submission, write, follow, total)
+
+
+def _classify(
+    pieces: Iterator[Rows],
+    classifier: Classifier,
+    submission: Submission | None,
+    write: Write,
+    follow: Callable[[int, int], None] | None,
+    total: int,
+) -> int:
+    """Write the predictions for all pieces, of ``total`` rows; returns the number of rows."""
+    done = 0
+    for piece in pieces:
+        counted = _counted(follow, done, total) if follow else None
+        probabilities = classifier.probabilities(piece.texts, advance=counted)
         if submission:
-            submission.finish(PIECE, write)
+            submission.add(piece, done, probabilities, write)
+        else:
+            write(_columns(piece, done, probabilities, classifier.labels))
+        done += len(piece)
+    if submission:
+        submission.finish(PIECE, write)
     return done
 
 
@@ -167,21 +180,22 @@ def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
         raise UserError(f"-o {out}: the folder {out.parent} does not exist")
 
 
-def _check_safe(out: Path, kaggle: bool, safe: bool) -> None:
+def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
     if safe and kaggle:
-        raise UserError("--safe-csv and --kaggle exclude each other: a contest wants its IDs as they are")
+        asked = "--kaggle" if choices.like is None else "--like"
+        raise UserError(f"--safe-csv and {asked} exclude each other: a contest wants its IDs as they are")
     if safe and out.suffix != ".csv":
         raise UserError(f"--safe-csv: {out} is no CSV file; leave the option out, or name a .csv file")
 
 
 @contextmanager
-def _whole_file(out: Path, *, quoted: bool) -> Iterator[Write]:
+def _whole_file(out: Path, *, safe: bool) -> Iterator[Write]:
     """Takes columns and writes them beside ``out``; the file gets its name at the end, and a failure leaves none."""
     part = out.with_name(out.name + ".part")
     writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:
-        with writer(part, quoted) as write:
-            yield write
+        with writer(part, safe) as write:
+            yield (lambda columns: write(safe_columns(columns))) if safe else write
         put_in_place(part, out)
     except OSError as error:
         raise disk_refusal(error, out) or error from None

@@ -19,6 +19,8 @@ class Choices:
     label_name: str | None = None
     as_numbers: bool | None = None
     """Class numbers (True), labels as they were in the training data (False), or what the data suggests (None)."""
+    as_probabilities: bool = False
+    """The probability of the positive one of two classes."""
 
     def check(self, kaggle: bool) -> None:
         """Raise UserError where an option has no effect, or says something else than another one."""
@@ -27,6 +29,9 @@ class Choices:
         option = next((name for name, is_given in given if is_given), None)
         if option and self.like is not None:
             raise UserError(f"--like and {option} exclude each other: the sample decides header and kind of values")
+        if self.as_probabilities and self.as_numbers is not None:
+            raise UserError(f"{spelled} and --as-probabilities exclude each other: a submission has one of them")
+        option = option or ("--as-probabilities" if self.as_probabilities else None)
         if option and not kaggle:
             raise UserError(f"{option} is for a contest's submission; add --kaggle")
         if self.label_name is not None and not self.label_name.strip():

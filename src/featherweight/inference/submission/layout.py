@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.errors import UserError, in_a_line
-from featherweight.inference.submission.trained_labels import TrainedLabels
+from featherweight.inference.submission.positive_class import require_positive_class
+from featherweight.inference.submission.trained_labels import TrainedLabels, with_points
 from featherweight.task.interface import SINGLE_LABEL
 
 if TYPE_CHECKING:
@@ -45,23 +46,30 @@ class Layout:
 
 
 def usual_layout(
-    trained: TrainedLabels, id_column: str | None, label_name: str | None, as_numbers: bool | None
+    trained: TrainedLabels,
+    id_column: str | None,
+    label_name: str | None,
+    as_numbers: bool | None,
+    as_probabilities: bool = False,
 ) -> Layout:
     """The layout that follows from the data: its id column, its label column, its labels as they are written.
 
-    Where the test data has no id column, or the training data no names of its own, it is that of the AG News contest:
-    ``ID,Label`` with class numbers; labels that are numbers already stay what they are. Raises UserError where both
-    columns have one name.
+    Ids are called ``ID`` where the test data has no column of them. Where the training data has no names of its own, it
+    is the layout of the AG News contest: ``Label`` with class numbers; labels that are numbers already stay what they
+    are. With ``as_probabilities`` the label column holds the probability of the positive one of two classes. Raises
+    UserError where both columns have one name, or nothing says which class is the positive one.
     """
-    named = id_column is not None and trained.column is not None
-    label = label_name or (trained.column if named else None) or "Label"
+    label = label_name or trained.column or "Label"
     identity = id_column or "ID"
     if label == identity:
         raise UserError(
             f"both columns of the submission would be called {in_a_line(label)!r}; name another by --label-name"
         )
+    if as_probabilities:
+        place = f"--as-probabilities: {in_a_line(label)!r} holds the probability of one class"
+        return Layout((identity, label), identity, shares={label: require_positive_class(label, trained, place)})
     if as_numbers is None:
-        as_numbers = not named and not trained.are_whole
+        as_numbers = trained.column is None and not trained.are_whole
     return Layout((identity, label), identity, trained.numbers if as_numbers else trained.written)
 
 
@@ -69,7 +77,8 @@ def notes_on_values(trained: TrainedLabels, layout: Layout, remedy: str = "") ->
     """What a reader should know of labels that are not written as the training data writes them, and the ``remedy``."""
     if trained.classes == AG_NEWS or layout.shares:
         return []
-    if layout.values == trained.numbers != trained.written:
+    pointed = not trained.are_whole and layout.values == with_points(trained.numbers)
+    if layout.values == trained.numbers != trained.written or pointed:
         pairs = zip(trained.written[:_SHOWN], layout.values, strict=False)
         shown = in_a_line(", ".join(f"{name} {number}" for name, number in pairs))
         more = ", ..." if len(trained.written) > _SHOWN else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -68,10 +69,7 @@ class Submission:
         if self.sample is not None and before < len(self.sample.places):
             known = rows or {str(self.first_row_number + row) for row in range(before)}
             missing, place = next((name, place) for name, place in self.sample.places.items() if name not in known)
-            raise UserError(
-                f"{self.sample.origin}: row {place + 1}: the id {in_a_line(missing)!r} is not in {origin}; "
-                "predict the file that the sample belongs to"
-            )
+            raise _unmet(self.sample.origin, place + 1, missing, origin, known)
 
     def add(self, piece: Rows, before: int, probabilities: np.ndarray, write: Write) -> None:
         """Write the rows of a piece with ``before`` rows before it; keep them for ``finish`` where a sample orders."""
@@ -100,22 +98,25 @@ def plan_submission(
     Raises UserError where the id column is unknown or cannot be told, or a sample does not fit the classes.
     """
     trained = trained_labels(run, labels)
-    if choices.like is None:
-        chosen, find_ids = _id_column(source, data, choices.id_column, rows)
-        layout = usual_layout(trained, chosen.name, choices.label_name, choices.as_numbers)
-        notes = _notes_on_ids(source, chosen, choices.id_column)
-        if choices.as_numbers is None:
-            notes += notes_on_values(trained, layout, " (--as-names writes them as they were)")
-        return Submission(layout, find_ids, notes)
-    return _like(choices.like, trained, source, data, choices.id_column, rows)
+    if choices.like is not None:
+        return _like(choices.like, choices, trained, source, data, rows)
+    chosen, find_ids = _id_column(source, data, choices.id_column, rows)
+    layout = usual_layout(trained, chosen.name, choices.label_name, choices.as_numbers, choices.as_probabilities)
+    notes = _notes_on_ids(source, chosen, choices.id_column)
+    for name, number in layout.shares.items():
+        notes.append(f"{in_a_line(name)!r} holds the probability of {in_a_line(trained.written[number])!r}")
+    if choices.as_numbers is None:
+        notes += notes_on_values(trained, layout, " (--as-names writes the names)")
+    return Submission(layout, find_ids, notes)
 
 
 def _like(
-    like: str | Path, trained: TrainedLabels, source: str, data: DataRecipe, wanted: str | None, rows: int
+    like: str | Path, choices: Choices, trained: TrainedLabels, source: str, data: DataRecipe, rows: int
 ) -> Submission:
+    wanted = choices.id_column
     first = next(column_pieces(source, data, split="test", rows=rows))
     sample = read_sample(like, partial(_sample_ids, table=first, data=data, wanted=wanted))
-    layout, notes = layout_like(sample, trained)
+    layout, notes = layout_like(sample, trained, choices.as_probabilities)
     notes += notes_on_values(trained, layout)
     if wanted is None and sample.id_column in first.names:
         return Submission(layout, named_ids(sample.id_column), notes, sample)
@@ -141,7 +142,8 @@ def _sample_ids(names: Sequence[str], *, table: Table, data: DataRecipe, wanted:
         return str(wanted)
     taken = {data.label.casefold(), *map(str.casefold, data.text or USUAL_TEXTS)}
     shared = [name for name in names if name in table.names and name.casefold() not in taken]
-    return [*shared, *(name for name in names if name.casefold() == "id"), *likely_id_columns(names), names[0]][0]
+    likely = likely_id_columns(names, label=data.label)
+    return [*shared, *(name for name in names if name.casefold() == "id"), *likely, names[0]][0]
 
 
 def _id_column(source: str, data: DataRecipe, wanted: str | None, rows: int) -> tuple[IdColumn, Find]:
@@ -178,7 +180,22 @@ def _require_sound_ids(piece: Rows, rows: dict[str, int]) -> None:
 def _require_ids_of_sample(origin: str, ids: Sequence[str], before: int, sample: Sample) -> None:
     for row, name in enumerate(ids, before + 1):
         if name not in sample.places:
-            raise UserError(
-                f"{origin}: row {row}: the id {in_a_line(name)!r} is not in {sample.origin}; "
-                "predict the file that the sample belongs to"
-            )
+            raise _unmet(origin, row, name, sample.origin, sample.places)
+
+
+def _unmet(origin: str, row: int, name: str, other: str, known: Iterable[str]) -> UserError:
+    """That the id ``name`` is not among the ``known`` ones of the ``other`` file, and why."""
+    place, number = f"{origin}: row {row}: the id {in_a_line(name)!r} is not in {other}", _as_number(name)
+    twin = next((text for text in known if number is not None and _as_number(text) == number), None)
+    if twin is None:
+        return UserError(f"{place}; predict the file that the sample belongs to")
+    return UserError(
+        f"{place}, which writes the same number as {in_a_line(twin)!r}\n"
+        "Write the ids alike in both files: reading them as numbers may have dropped zeros or added a point"
+    )
+
+
+def _as_number(name: str) -> str | None:
+    """An id without leading zeros and without zeros behind a point; None where it is no number."""
+    match = re.fullmatch(r"0*(\d+)(?:\.0*)?", name, re.ASCII)
+    return match[1] if match else None

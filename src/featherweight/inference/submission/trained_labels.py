@@ -39,6 +39,11 @@ class TrainedLabels:
         return are_whole(self.written)
 
 
+def with_points(numbers: Sequence[str]) -> tuple[str, ...]:
+    """Whole ``numbers`` as a column of fractions writes them: 1.0 for 1."""
+    return tuple(f"{number}.0" for number in numbers)
+
+
 def trained_labels(run: str | Path, labels: Sequence[str] = ()) -> TrainedLabels:
     """The labels of a run's training data, or of a folder that PEFT saved, whose classes ``labels`` name.
 

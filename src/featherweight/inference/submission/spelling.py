@@ -1,0 +1,102 @@
+"""How a sample submission writes the classes in its label column."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from featherweight.data.label_column import are_whole
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
+from featherweight.inference.submission.sample import Sample
+from featherweight.inference.submission.trained_labels import TrainedLabels, with_points
+
+_STYLES: tuple[Callable[[str], str], ...] = (str.lower, str.capitalize, str.title, str.upper)
+
+Spelling = tuple[tuple[str, ...], list[str]]
+"""What is written for each class, in the order of the class numbers, and notes on the choice."""
+
+
+def spelling_of(sample: Sample, column: str, trained: TrainedLabels) -> Spelling:
+    """What is written for each class, in the spelling of the values in ``column``.
+
+    Raises UserError that names the first row whose value is no class.
+    """
+    filled = {text: row for text, row in sample.values[column].items() if text}
+    place, as_trained = f"{sample.origin}: {column!r}", f"labels are written as {listed(trained.written)}"
+    if not filled:
+        return trained.written, [f"{place} is empty; {as_trained}"]
+    for values in _spellings(filled, trained):
+        if filled.keys() <= {*values}:
+            return values, _note_on_points(sample, column, filled)
+    for names in (trained.written, trained.classes):
+        if styled := _in_style(place, filled, names):
+            return styled
+    if (only := _placeholder(sample.values[column], trained)) is not None:
+        note = f"{place} is {in_a_line(only[:80])} throughout, which is no class and taken for a placeholder"
+        return trained.written, [f"{note}; {as_trained}"]
+    raise _refusal(sample, column, filled, trained)
+
+
+def close_name(text: str, trained: TrainedLabels) -> str | None:
+    """The class whose name ``text`` nearly is, upper and lower case aside."""
+    names = {name.casefold(): name for name in (*trained.classes, *trained.written)}
+    near = difflib.get_close_matches(text.casefold(), names, n=1)
+    return names[near[0]] if near else None
+
+
+def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str, ...]]:
+    """The ways to write the classes that the ``filled`` cells may follow to the letter."""
+    found = [trained.written, trained.classes]
+    point = any("." in text for text in filled)
+    if trained.are_whole:
+        whole = tuple(str(int(float(text))) for text in trained.written)
+        found.append(with_points(whole) if point else whole)
+    elif not are_whole(trained.classes):
+        found.append(with_points(trained.numbers) if point else trained.numbers)
+    return found
+
+
+def _in_style(place: str, filled: Mapping[str, int], names: Sequence[str]) -> Spelling | None:
+    """The ``names`` where the ``filled`` cells are some of them in other upper and lower case; None elsewhere."""
+    numbers = {name.casefold(): number for number, name in enumerate(names)}
+    called = [numbers.get(text.casefold()) for text in filled]
+    if None in called or len(numbers) < len(names):
+        return None
+    if len({*called}) == len(called) == len(names):  # all of them, each in one spelling
+        return tuple(sorted(filled, key=lambda text: numbers[text.casefold()])), []
+    styled = {tuple(style(name) for name in names) for style in _STYLES}
+    fitting = [values for values in styled if filled.keys() <= {*values}]
+    values = fitting[0] if len(fitting) == 1 else tuple(names)
+    text = next(text for text in filled if text not in names)
+    return values, [f"{place} writes {in_a_line(text)!r} for a class; labels are written as {listed(values)}"]
+
+
+def _placeholder(values: Mapping[str, int], trained: TrainedLabels) -> str | None:
+    """The one value that stands in every row and is no class; None where it nearly is one."""
+    only = next(iter(values))
+    if len(values) > 1 or (close_name(only, trained) is not None and not are_whole([only])):
+        return None
+    return only
+
+
+def _refusal(sample: Sample, column: str, filled: Mapping[str, int], trained: TrainedLabels) -> UserError:
+    # Of the spelling that most of the values follow, so that the message names one that does not.
+    nearest = max(_spellings(filled, trained), key=lambda values: len(filled.keys() & {*values}))
+    unknown = next(text for text in filled if text not in nearest)
+    near = None if are_whole([unknown]) else close_name(unknown, trained)
+    hint = f"did you mean {near!r}?" if near else f"the classes are {listed(trained.written)}"
+    remedy = "Check that the sample belongs to the contest that the classes are of"
+    if filled.keys() <= {*trained.numbers}:
+        remedy = "If these are class numbers, leave out --like: --kaggle --as-numbers writes them"
+    shown = repr(in_a_line(unknown[:80]))
+    return UserError(
+        f"{sample.origin}: row {filled[unknown]}: {shown} in {column!r} is no class; {in_a_line(hint)}\n{remedy}"
+    )
+
+
+def _note_on_points(sample: Sample, column: str, filled: Iterable[str]) -> list[str]:
+    text = next((text for text in filled if "." in text and are_whole([text])), None)
+    if text is None:
+        return []
+    return [f"{sample.origin}: values such as {text} in {column!r} are taken for classes, not for probabilities"]
