@@ -127,7 +127,8 @@ def test_a_test_split_without_labels_is_left_out_and_offered_to_predict(
 def test_a_split_of_which_some_rows_have_labels_is_refused(tmp_path: Path) -> None:
     train = both()["train"]
     datasets.DatasetDict(train=train, test=made(["a", "b", "c"], [1, -1, -1])).save_to_disk(tmp_path / "saved")
-    with pytest.raises(UserError, match=r"\(test\): row 2: unknown label -1"):
+    told = r"\(test\): row 2: the label is -1, which means no label \(2 of 3 rows have none\)"
+    with pytest.raises(UserError, match=told):
         load_splits(Recipe.parse({"name": "t", "data": {"train": str(tmp_path / "saved")}}))
 
 
