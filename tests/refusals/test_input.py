@@ -175,7 +175,7 @@ def test_unknown_label_in_another_part(cli: Cli, job: Path, key: str) -> None:
     ("", ["validation"], ("other.csv has no labels (no column 'label')", "Its columns are: text")),
     (",", ["shift"], "other.csv has no labels (every label is missing); evaluation.shift takes labelled sets alone"),
     (",-1", ["test", "typos"], ("typos changes the test rows, but other.csv has no labels", "Name labelled rows as")),
-    (",fruit", ["test", "misnamed"], ("no column 'label', but 'lable' seems to hold", "data.test to an empty")),
+    (",fruit", ["test", "misnamed"], ("no column 'label', but 'lable' seems", "the test out with --set data.test=")),
 ])  # fmt: skip
 def test_parts_that_need_labels(cli: Cli, job: Path, column: str, keys: list[str], naming: Naming) -> None:
     name = ",lable" if "misnamed" in keys else ",label"
