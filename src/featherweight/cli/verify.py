@@ -9,7 +9,7 @@ import typer
 from featherweight.cli.arguments import RunArgument
 
 if TYPE_CHECKING:
-    from featherweight.verification.integrity import Check
+    from featherweight.verification.checks import Check
 
 NAME = "verify"
 
@@ -18,8 +18,9 @@ def command(
     run: RunArgument,
     json_output: Annotated[bool, typer.Option("--json", help="Print all checks as JSON.")] = False,
 ) -> None:
-    """Look again at all that a finished run claims: files, count, history, predictions and figures."""
-    from featherweight.verification.integrity import holds, verdict, verify_run
+    """Check a finished run: its files, count, history, predictions and figures."""
+    from featherweight.verification.checks import holds, verdict
+    from featherweight.verification.verify import verify_run
 
     checks = verify_run(run)
     if json_output:
