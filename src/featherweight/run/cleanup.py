@@ -32,6 +32,9 @@ PICTURES = (
     "summary",
 )
 """The pictures in a run's ``plots``, without ``.png``."""
+PAGE = "report.html"
+DRAWN = (PAGE, *(f"plots/{name}.png" for name in PICTURES))
+"""What is drawn of a run, and may be drawn anew at any time; no result is in it alone."""
 
 
 def leftovers(folder: Path) -> list[Path]:

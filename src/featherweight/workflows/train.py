@@ -26,6 +26,7 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
+from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import FORMAT, Run, read_history
 from featherweight.run.lock import free_folder, locked
 from featherweight.run.manifest import FILE as MANIFEST
@@ -115,13 +116,21 @@ def _how_to_go_on(folder: Path) -> str:
 
 
 def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
-    """The run as it stands. One without a manifest is given one, and that this proves nothing of its past is told."""
+    """The run as it stands. A report that was not drawn to its end is drawn.
+
+    One without a manifest is given one, and that this proves nothing of its past is told.
+    """
+    from featherweight.workflows.report import is_reported, report_run
+
     if is_first_process() and not (folder / MANIFEST).is_file():
         with locked(folder):
             remake_manifest(folder)
         note = f"{folder}: complete, but {MANIFEST} was missing: made anew from the files as they lie there now"
         for listener in listeners:
             listener.noted(f"{note}; featherweight verify {folder} checks what they claim")
+    if is_first_process() and not is_reported(folder):
+        with locked(folder):
+            report_run(folder)
     return Run(folder)
 
 
@@ -161,9 +170,8 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
     """After the last step: temperature, saved adapter, evaluation, proof of the saved adapter, report."""
     from featherweight.adapter.storage import save_adapter
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.report.run.page import write_report
-    from featherweight.report.run.plots import draw_plots
     from featherweight.verification.reload import verify_in_fresh_process
+    from featherweight.workflows.report import report_run
 
     recipe, validation = prepared.recipe, prepared.splits.validation
     assert validation.labels is not None
@@ -183,12 +191,13 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
         **_gpu_peak(prepared.engine.device),
     }
     write_json(folder / "environment.json", environment)
-    # The report is the mark of a run that is complete; one drawn of the unfinished run is none.
-    (folder / "report.html").unlink(missing_ok=True)
+    # The last two results, in this order, make the run complete (`Run.complete`); what an earlier version took for its
+    # mark, and what was drawn of the unfinished run, must not stand there before them.
+    for name in (MANIFEST, PAGE):
+        (folder / name).unlink(missing_ok=True)
     write_json(folder / "verification.json", proof)
-    draw_plots(folder)
     write_manifest(folder)
-    write_report(folder)
+    report_run(folder)
 
 
 def _judge(prepared: Prepared, folder: Path, state: LoopState, validation: np.ndarray, temperature: float) -> None:

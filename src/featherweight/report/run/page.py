@@ -12,7 +12,6 @@ from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import TITLES, available
 from featherweight.report.style import drawing, to_svg
-from featherweight.run.manifest import renew_manifest
 
 LONGEST_TEXT = 600
 """Letters of a mistaken text that the table shows."""
@@ -25,10 +24,8 @@ def write_report(run_folder: str | Path) -> Path:
     no run or one of its files is damaged.
     """
     run = read_contents(run_folder)
-    path, page = run.folder / "report.html", render(run)
-    # Before the page itself, which marks a run as complete.
-    renew_manifest(run.folder, report=page)
-    write_whole(path, page)
+    path = run.folder / "report.html"
+    write_whole(path, render(run))
     return path
 
 

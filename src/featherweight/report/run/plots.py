@@ -13,7 +13,6 @@ from featherweight.report.run.curves import draw_accuracy, draw_learning_rate, d
 from featherweight.report.run.reliability import draw_reliability
 from featherweight.report.run.summary import draw_summary
 from featherweight.report.style import drawing, new_figure, save_png, title_above
-from featherweight.run.manifest import renew_manifest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,9 +46,7 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
             figures = {"curves": _side_by_side(run), **figures}
         if curves or run.judged or run.weigh:
             figures["summary"] = draw_summary(run)
-        pictures = [save_png(figure, folder / f"{name}.png") for name, figure in figures.items()]
-    renew_manifest(run.folder, pictures)
-    return pictures
+        return [save_png(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 
 def available(run: Contents) -> dict[str, Callable[[], Figure]]:
