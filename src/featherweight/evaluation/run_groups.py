@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
+from featherweight.run.figures import METRICS
 from featherweight.run.folder import Run
 
 SHIFT = "shift: "
@@ -167,16 +168,12 @@ def _training_rows(run: Run) -> str:
 
 
 def figures_of(runs: Sequence[Run], split: str) -> dict[str, tuple[float | None, ...]]:
-    """The table's figures, one value a run; log loss and calibration error with the run's own temperature."""
+    """The table's figures, one value a run; metrics that change with the temperature are taken after scaling."""
     columns: list[dict[str, float | None]] = []
     for run in runs:
         evaluation, environment = run.evaluation, run.environment
-        judged = evaluation[split]
         columns.append({
-            "accuracy": judged["accuracy"],
-            "macro_f1": judged["macro_f1"],
-            "log_loss": judged["log_loss_scaled"],
-            "calibration_error": judged["calibration_error_scaled"],
+            **{metric.key: metric.value(evaluation[split]) for metric in METRICS},
             "seconds": environment.get("training_seconds", environment.get("seconds")),
             "samples_per_second": _samples_per_second(run),
             "peak_memory_bytes": environment.get("peak_memory_bytes"),

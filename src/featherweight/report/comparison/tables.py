@@ -11,6 +11,7 @@ from featherweight.evaluation.metrics import wilson_interval
 from featherweight.evaluation.run_groups import SHIFT
 from featherweight.recipe import ROLES, Recipe
 from featherweight.report.run.headline import duration, size
+from featherweight.run.figures import ACCURACY, METRICS
 
 NONE = "–"
 
@@ -50,7 +51,7 @@ def _rounds(comparison: Comparison) -> Table:
         "learning rate": lambda one: _own(one, lambda recipe: f"{recipe.training.learning_rate:.3g}"),
         "parameters": lambda one: NONE if one.parameters is None else f"{one.parameters:,}",
         "seeds": lambda one: str(len(one.seeds)),
-        "accuracy %": lambda one: accuracy(comparison, one),
+        f"{ACCURACY.name} %": lambda one: accuracy(comparison, one),
         "95% interval": lambda one: " to ".join(percent(comparison, share) for share in one.interval),
     }
     return _table("The rounds", comparison, words, figures)
@@ -58,9 +59,13 @@ def _rounds(comparison: Comparison) -> Table:
 
 def _worth(comparison: Comparison) -> Table:
     figures: dict[str, Cell] = {
-        "macro-F1": lambda one: _with_spread(one, "macro_f1", "{:.4f}"),
-        "log loss": lambda one: _with_spread(one, "log_loss", "{:.4f}"),
-        "calibration error %": lambda one: _with_spread(one, "calibration_error", "{:.2f}", 100),
+        **{
+            metric.name + (" %" if metric.in_percent else ""): partial(
+                _with_spread, key=metric.key, number=metric.number
+            )
+            for metric in METRICS
+            if metric is not ACCURACY
+        },
         "training": lambda one: _each(one, "seconds", duration),
         "samples/s": lambda one: _each(
             one, "samples_per_second", lambda value: f"{value:,.{0 if value >= 10 else 1}f}"
@@ -79,11 +84,11 @@ def _shift(comparison: Comparison) -> Table:
 
 
 def _on_shift(one: Round, name: str, rows: int) -> str:
-    mean, form = one.mean(SHIFT + name), f"{{:.{_digits(rows)}f}}"
+    mean = one.mean(SHIFT + name)
     if mean is None:
         return NONE
-    interval = " to ".join(form.format(100 * share) for share in wilson_interval(round(mean * rows), rows))
-    return f"{_with_spread(one, SHIFT + name, form, 100)} ({interval})"
+    interval = " to ".join(_percent(rows, share) for share in wilson_interval(round(mean * rows), rows))
+    return f"{_with_spread(one, SHIFT + name, partial(_percent, rows))} ({interval})"
 
 
 def _table(title: str, comparison: Comparison, words: dict[str, Cell], figures: dict[str, Cell]) -> Table:
@@ -93,12 +98,12 @@ def _table(title: str, comparison: Comparison, words: dict[str, Cell], figures: 
 
 def accuracy(comparison: Comparison, one: Round) -> str:
     """Mean accuracy over the seeds in percent, with the standard deviation over them where there are several."""
-    return _with_spread(one, "accuracy", f"{{:.{_digits(comparison.rows)}f}}", 100)
+    return _with_spread(one, ACCURACY.key, partial(_percent, comparison.rows))
 
 
 def percent(comparison: Comparison, share: float) -> str:
     """A share in percent, without the sign, with as many decimals as the rows can tell apart."""
-    return f"{100 * share:.{_digits(comparison.rows)}f}"
+    return _percent(comparison.rows, share)
 
 
 def lora_in_words(recipe: Recipe) -> str:
@@ -128,16 +133,15 @@ def _own(one: Round, words: Callable[[Recipe], str]) -> str:
     return NONE if one.baseline is not None else words(one.recipe)
 
 
-def _digits(rows: int) -> int:
-    return 1 if rows < 2000 else 2
+def _percent(rows: int, share: float) -> str:
+    return f"{100 * share:.{1 if rows < 2000 else 2}f}"
 
 
-def _with_spread(one: Round, key: str, form: str, factor: float = 1.0) -> str:
+def _with_spread(one: Round, key: str, number: Callable[[float], str]) -> str:
     mean, spread = one.mean(key), one.spread(key)
     if mean is None:
         return NONE
-    shown = form.format(factor * mean)
-    return shown if spread is None else f"{shown} ± {form.format(factor * spread)}"
+    return number(mean) if spread is None else f"{number(mean)} ± {number(spread)}"
 
 
 def _each(one: Round, key: str, words: Callable[[float], str]) -> str:

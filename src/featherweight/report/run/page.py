@@ -12,6 +12,7 @@ from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import TITLES, available
 from featherweight.report.style import drawing, to_svg
+from featherweight.run.figures import SCALED
 
 LONGEST_TEXT = 600
 """Letters of a mistaken text that the table shows."""
@@ -53,6 +54,7 @@ def render(run: Contents) -> str:
         environment=_environment(run),
         verification=_verification(run),
         confused=most_confused(run.judged[1]) if run.judged else [],
+        scaled=SCALED,
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,
     )

@@ -68,8 +68,9 @@ def _headline(figure: Figure, run: Contents) -> None:
 
     line(0.1, 7.72, f"Featherweight   {shorten(run.name, 60)}", 9, MUTED)
     line(0.1, 7.3, headline.sentence(run), 19, INK, "bold")
-    for place, fact in enumerate(headline.facts(run)):
-        x = 0.1 + 2.6 * place
+    facts = headline.facts(run)
+    for place, fact in enumerate(facts):
+        x = 0.1 + place * min(2.6, WIDTH / len(facts))
         line(x, 6.98, fact.name, 8, MUTED)
         line(x, 6.75, shorten(fact.value, 28), 11.5, INK, "bold")
         line(x, 6.56, shorten(fact.note, 40), 8, MUTED)
