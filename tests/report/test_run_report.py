@@ -24,7 +24,7 @@ PICTURES = {
     "curves", "learning_rate", "confusion_matrix", "per_class", "reliability", "weigh_in", "shift", "summary"
 }  # fmt: skip
 SECTIONS = [
-    "Training", "Confusion matrix (test)", "Per class", "Reliability", "Weigh-in", "Shift", "Surest mistakes",
+    "Training", "Confusion matrix (test)", "Per class", "Reliability", "Weigh-in", "Shift", "Most confident errors",
     "Warnings", "Environment", "Recipe",
 ]  # fmt: skip
 

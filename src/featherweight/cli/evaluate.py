@@ -19,7 +19,7 @@ def command(
     labels: LabelsOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
-    """Judge a finished run on its own test set, or a run or what PEFT saved on another labelled set."""
+    """Evaluate a finished run on its own test set, or a run or what PEFT saved on another labelled set."""
     evaluation = _evaluation(run, data, labels)
     if json_output:
         import json

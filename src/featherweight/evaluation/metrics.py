@@ -123,13 +123,13 @@ def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[d
     edges = np.linspace(0.0, 1.0, bins + 1)
     place = np.searchsorted(edges[1:-1], confidence)
     rows = np.bincount(place, minlength=bins)
-    surety, hits = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
+    sums, hits = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
     return [
         {
             "low": float(edges[b]),
             "high": float(edges[b + 1]),
             "rows": int(n),
-            "confidence": float(surety[b] / n) if n else None,
+            "confidence": float(sums[b] / n) if n else None,
             "accuracy": float(hits[b] / n) if n else None,
             "interval": wilson_interval(int(hits[b]), int(n)) if n else None,
         }
@@ -143,25 +143,25 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
     return float(sum(gaps) / sum(b["rows"] for b in bins))
 
 
-def surest_mistakes(
+def most_confident_errors(
     logits: ArrayLike, labels: ArrayLike, texts: Sequence[str], label_names: Sequence[str], count: int
 ) -> list[dict[str, Any]]:
-    """The ``count`` wrong predictions of the highest probability, surest first.
+    """The ``count`` wrong predictions of the highest probability, the highest first.
 
     ``row`` is the place in ``texts``, from 0, as in predictions.parquet.
     """
     logits, labels = checked(logits, labels, len(label_names))
     probabilities = softmax(logits, axis=1)
-    predicted, surety = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    order = wrong[np.argsort(-surety[wrong], kind="stable")][:count]
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     return [
         {
             "row": int(row),
             "text": texts[row],
             "label": label_names[labels[row]],
             "predicted": label_names[predicted[row]],
-            "probability": float(surety[row]),
+            "probability": float(confidence[row]),
         }
         for row in order
     ]

@@ -23,7 +23,7 @@ def changed_keys(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
     tables = [dict(_flat(recipe.model_dump(mode="json"))) for recipe in recipes]
     keys = dict.fromkeys(key for table in tables for key in table)
     values = {key: [table.get(key) for table in tables] for key in keys}
-    return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
+    return {key: each for key, each in values.items() if any(value != each[0] for value in each)}
 
 
 def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -55,13 +55,13 @@ def common_split(runs: Sequence[Run]) -> str:
 
 def correct_rows(runs: Sequence[Run], split: str) -> dict[Path, NDArray[np.bool_]]:
     """Right (True) or wrong of each run's ``split`` rows, by folder; UserError unless all have the same rows."""
-    found, first = {}, None
+    correct, first = {}, None
     for run in runs:
         columns = _predictions(run, split)
         first = first or (run, columns)
         _require_same_rows(run, columns, *first, split)
-        found[run.folder] = np.array(columns["label"]) == np.array(columns["predicted"])
-    return found
+        correct[run.folder] = np.array(columns["label"]) == np.array(columns["predicted"])
+    return correct
 
 
 def _predictions(run: Run, split: str) -> dict[str, list[Any]]:
@@ -147,7 +147,7 @@ def differing(who: str, runs: Sequence[Run]) -> list[str]:
 
 
 def uneven_shift_sets(runs: Sequence[Run]) -> list[str]:
-    """A sentence for each shift set that does not have the same rows in all runs that were judged on it."""
+    """A sentence for each shift set that does not have the same rows in all runs that were evaluated on it."""
     rows: dict[str, set[int]] = {}
     texts: dict[str, set[str]] = {}  # of the runs that know them
     for run in runs:

@@ -267,4 +267,6 @@ class EvaluationRecipe(Section):
     bins: Whole = Field(
         15, ge=2, le=1_000, description="Confidence bins of the calibration error and the reliability diagram."
     )
-    mistakes: Whole = Field(20, ge=0, le=10_000, description="Number of the surest mistakes that the report shows.")
+    mistakes: Whole = Field(
+        20, ge=0, le=10_000, description="Number of the most confident errors that the report shows."
+    )

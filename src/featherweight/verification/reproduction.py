@@ -19,7 +19,7 @@ from featherweight.data.sources import BUILT_IN, Rows
 from featherweight.data.splits import load_part
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate
-from featherweight.evaluation.results import judge_rows, prediction_columns
+from featherweight.evaluation.results import evaluate_rows, prediction_columns
 from featherweight.model.predict import predict_logits
 from featherweight.run.folder import Run
 from featherweight.verification.checks import Check, guarded
@@ -176,7 +176,7 @@ def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, the
     if not largest <= tolerance:
         return Check(name, "fail", f"{seen}, more than {tolerance:g}")
     again, claimed = (
-        judge_rows(rows, logits, classifier.temperature, evidence.run.recipe.evaluation),
+        evaluate_rows(rows, logits, classifier.temperature, evidence.run.recipe.evaluation),
         evidence.sets[name],
     )
     if largest > ROUNDING or relabelled:

@@ -201,7 +201,7 @@ def finish(prepared: Prepared, folder: Path, state: LoopState, started: datetime
 
 
 def _judge(prepared: Prepared, folder: Path, state: LoopState, validation: np.ndarray, temperature: float) -> None:
-    from featherweight.evaluation.results import write_judgements
+    from featherweight.evaluation.results import write_evaluation
 
     splits = prepared.splits
     judged = {"validation": (splits.validation, validation)}
@@ -209,7 +209,7 @@ def _judge(prepared: Prepared, folder: Path, state: LoopState, validation: np.nd
         judged["test"] = splits.test, prepared.logits(splits.test)
     shifted = {name: (rows, prepared.logits(rows)) for name, rows in splits.shift.items()}
     best = {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy}
-    write_judgements(folder, judged, shifted, temperature, prepared.recipe.evaluation, **best)
+    write_evaluation(folder, judged, shifted, temperature, prepared.recipe.evaluation, **best)
 
 
 def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:

@@ -18,15 +18,15 @@ class Fact(NamedTuple):
 
 def sentence(run: Contents) -> str:
     """The headline: which share of which texts is classified right."""
-    if run.judged is None:
+    if run.evaluated is None:
         return "This run has not been evaluated yet."
-    split, figures = run.judged
+    split, figures = run.evaluated
     return f"{percent(figures['accuracy'], figures['rows'])} of {figures['rows']:,} {split} texts classified correctly"
 
 
 def facts(run: Contents) -> list[Fact]:
     """The figures to know first; only those that the run folder holds."""
-    shown = _metrics(*run.judged) if run.judged else []
+    shown = _metrics(*run.evaluated) if run.evaluated else []
     if run.weigh:
         total, budget = run.weigh["total"], run.weigh.get("budget")
         note = f"{total / budget:.0%} of the budget of {budget:,}" if budget else "each tensor counted once"

@@ -53,7 +53,7 @@ def render(run: Contents) -> str:
         training=_training(run),
         environment=_environment(run),
         verification=_verification(run),
-        confused=most_confused(run.judged[1]) if run.judged else [],
+        confused=most_confused(run.evaluated[1]) if run.evaluated else [],
         scaled=SCALED,
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,
@@ -73,22 +73,22 @@ def _cut(text: str) -> str:
 
 
 def _training(run: Contents) -> dict[str, str]:
-    """What the curves do not say: how long, how fast, where the kept adapter is from."""
+    """What the curves do not say: how long, how fast, where the saved adapter is from."""
     steps = run.steps["step"]
-    found = {}
+    rows = {}
     if len(steps):
-        found["Steps"] = f"{int(steps[-1]):,}"
+        rows["Steps"] = f"{int(steps[-1]):,}"
     if run.validations:
-        found["Evaluations"] = f"{len(run.validations):,}"
+        rows["Evaluations"] = f"{len(run.validations):,}"
     if run.evaluation.get("best_step") is not None:
-        found["Best step"] = f"{run.evaluation['best_step']:,}"
+        rows["Best step"] = f"{run.evaluation['best_step']:,}"
     if run.evaluation.get("best_validation_accuracy") is not None:
-        found["Best validation accuracy"] = f"{run.evaluation['best_validation_accuracy']:.2%}"
+        rows["Best validation accuracy"] = f"{run.evaluation['best_validation_accuracy']:.2%}"
     if "seconds" in run.environment:
-        found["Time, all in all"] = headline.duration(run.environment["seconds"])
+        rows["Time, all in all"] = headline.duration(run.environment["seconds"])
     if "peak_memory_bytes" in run.environment:
-        found["Peak memory"] = headline.size(run.environment["peak_memory_bytes"])
-    return found
+        rows["Peak memory"] = headline.size(run.environment["peak_memory_bytes"])
+    return rows
 
 
 def _environment(run: Contents) -> dict[str, str]:
@@ -123,13 +123,13 @@ def _verification(run: Contents) -> list[str]:
     if tensors := run.verification.get("tensors"):
         said.append(f"Loaded by PEFT: all {tensors:,} tensors of the file stand in the model, and none was drawn anew.")
     for key, subject in subjects.items():
-        found = run.verification.get(key)
-        if found and not found["largest_difference"]:
-            said.append(f"{subject}: the same logits for {found['rows']:,} rows, bit for bit.")
-        elif found:
-            largest = found["largest_difference"]
-            rounding = f", which is rounding (up to {found['allowed']:.2g})" if found.get("allowed") else ""
+        compared = run.verification.get(key)
+        if compared and not compared["largest_difference"]:
+            said.append(f"{subject}: the same logits for {compared['rows']:,} rows, bit for bit.")
+        elif compared:
+            largest = compared["largest_difference"]
+            rounding = f", which is rounding (up to {compared['allowed']:.2g})" if compared.get("allowed") else ""
             said.append(
-                f"{subject}: the logits of {found['rows']:,} rows differ by {largest:.2g} at the most{rounding}."
+                f"{subject}: the logits of {compared['rows']:,} rows differ by {largest:.2g} at the most{rounding}."
             )
     return said

@@ -44,34 +44,34 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
         figures = {name: _titled(draw, name) for name, draw in subjects.items()}
         if curves:
             figures = {"curves": _side_by_side(run), **figures}
-        if curves or run.judged or run.weigh:
+        if curves or run.evaluated or run.weigh:
             figures["summary"] = draw_summary(run)
         return [save_png(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 
 def available(run: Contents) -> dict[str, Callable[[], Figure]]:
     """What can be drawn of this run: a function a subject that makes its figure (call it inside ``drawing()``)."""
-    found: dict[str, Callable[[], Figure]] = {}
+    makers: dict[str, Callable[[], Figure]] = {}
     if run.has_curves:
-        found["loss"] = lambda: _single(4.9, 3.1, lambda axes: draw_loss(axes, run))
-        found["accuracy"] = lambda: _single(4.9, 3.1, lambda axes: draw_accuracy(axes, run))
+        makers["loss"] = lambda: _single(4.9, 3.1, lambda axes: draw_loss(axes, run))
+        makers["accuracy"] = lambda: _single(4.9, 3.1, lambda axes: draw_accuracy(axes, run))
     if len(run.steps["step"]):
-        found["learning_rate"] = lambda: _single(4.9, 2.3, lambda axes: draw_learning_rate(axes, run))
-    if run.judged:
-        figures = run.judged[1]
-        found["confusion_matrix"] = lambda: _single(
+        makers["learning_rate"] = lambda: _single(4.9, 2.3, lambda axes: draw_learning_rate(axes, run))
+    if run.evaluated:
+        figures = run.evaluated[1]
+        makers["confusion_matrix"] = lambda: _single(
             *matrix_inches(len(figures["per_class"])), lambda axes: draw_confusion(axes, figures)
         )
         rows = shown_classes(figures)
-        found["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
-        found["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
+        makers["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
+        makers["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
     if run.weigh.get("components"):
         names = component_names(run.weigh)
-        found["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh), 0.36)
-    if run.shift and run.judged:
-        sets = {run.judged[0]: run.judged[1], **run.shift}
-        found["shift"] = lambda: _rows(list(sets), lambda axes: draw_shift(axes, sets))
-    return found
+        makers["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh), 0.36)
+    if run.shift and run.evaluated:
+        sets = {run.evaluated[0]: run.evaluated[1], **run.shift}
+        makers["shift"] = lambda: _rows(list(sets), lambda axes: draw_shift(axes, sets))
+    return makers
 
 
 def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure:

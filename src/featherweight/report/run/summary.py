@@ -33,7 +33,7 @@ def draw_summary(run: Contents) -> Figure:
 
     figure = Figure(figsize=(WIDTH, HEIGHT))
     _headline(figure, run)
-    figures = run.judged[1] if run.judged else {}
+    figures = run.evaluated[1] if run.evaluated else {}
     _panel(figure, "Loss", (0.55, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_loss(axes, run)))
     _panel(figure, "Accuracy", (4.95, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_accuracy(axes, run)))
     components = run.weigh.get("components", ())
