@@ -21,7 +21,7 @@ from featherweight.run.lock import locked
 
 
 def test_output_folder_that_is_taken(cli: Cli, job: Path, run: Path) -> None:
-    naming = "--out run: holds another run; name a new folder, or go on with that run by --resume"
+    naming = "--out run: holds another run; name a new folder, or resume that run by --resume"
     refused(cli, "train", job, "--out", "run", naming=naming)
     refused(cli, "train", job, "--out", "run", "--resume", naming="run: --resume, but the recipe differs")
     Path("mine").mkdir()

@@ -18,7 +18,7 @@ def command(
     data: Annotated[str | None, typer.Option(help="Labelled rows to evaluate a folder that PEFT saved on.")] = None,
     labels: LabelsOption = None,
 ) -> None:
-    """Draw a run's pictures and write its report.html anew; or a page on what PEFT saved."""
+    """Draw a run's pictures and its report.html again; or a page on what PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
 
     if is_peft_folder(run):

@@ -134,8 +134,9 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
 def differing(who: str, runs: Sequence[Run]) -> list[str]:
     """In what runs differ beside recipe and seed, a sentence each: rows of training, versions, precision."""
     packages = ("featherweight", "torch", "transformers", "peft", "accelerate")
+    trained = [run.environment.get("data", {}).get("train", {}).get("rows") for run in runs]
     facts: dict[str, list[Any]] = {
-        "numbers of training rows": [_training_rows(run) for run in runs],
+        "numbers of training rows": ["unknown" if rows is None else f"{rows:,}" for rows in trained],
         **{f"versions of {package}": [run.environment.get(package) for run in runs] for package in packages},
         "precisions": [run.environment.get("precision") for run in runs],
     }
@@ -160,11 +161,6 @@ def uneven_shift_sets(runs: Sequence[Run]) -> list[str]:
         for name in rows
         if len(rows[name]) > 1 or len(texts[name]) > 1
     ]
-
-
-def _training_rows(run: Run) -> str:
-    rows = run.environment.get("data", {}).get("train", {}).get("rows")
-    return "unknown" if rows is None else f"{rows:,}"
 
 
 def figures_of(runs: Sequence[Run], split: str) -> dict[str, tuple[float | None, ...]]:

@@ -1,4 +1,4 @@
-"""A run folder is claimed: it is free or holds the run to resume, one process writes in it, and it is left clean."""
+"""Claiming a run folder: it is free or holds the run to resume, one process writes in it, and it is left clean."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,7 @@ from featherweight.run.folder import Run
 def free_folder(recipe: Recipe, out: str | Path | None, *, resume: bool) -> Path:
     """The folder for a new run: ``out``, or the next free ``runs/<name>``. Raises UserError where ``out`` is taken."""
     if out is None:
-        candidates = (Path("runs") / (recipe.name + suffix) for suffix in _suffixes())
+        candidates = (Path("runs") / (recipe.name + (f"-{number}" if number > 1 else "")) for number in count(1))
         folder = next(path for path in candidates if resume or not path.exists())
         require_writable(folder)
         return folder
@@ -28,7 +29,7 @@ def free_folder(recipe: Recipe, out: str | Path | None, *, resume: bool) -> Path
         raise UserError(f"--out {folder}: {file} is no folder; name another")
     holds_run = (folder / "recipe.toml").exists()
     if holds_run and not resume:
-        raise UserError(f"--out {folder}: holds another run; name a new folder, or go on with that run by --resume")
+        raise UserError(f"--out {folder}: holds another run; name a new folder, or resume that run by --resume")
     if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *leftovers(folder)}:
         raise UserError(f"--out {folder}: is not empty and holds no run; name a new folder")
     if not (holds_run and Run(folder).complete):
@@ -48,14 +49,6 @@ def require_writable(folder: Path) -> None:
     except OSError as error:
         what = "nothing can be written there" if place == folder else "the folder cannot be made"
         raise UserError(f"--out {folder}: {what}: {error.strerror}; name another") from None
-
-
-def _suffixes() -> Iterator[str]:
-    yield ""
-    number = 2
-    while True:
-        yield f"-{number}"
-        number += 1
 
 
 @contextmanager
@@ -100,7 +93,7 @@ def _lock(folder: Path) -> IO[str]:
 
 @contextmanager
 def _swept(folder: Path) -> Iterator[None]:
-    """Leave nothing half-written of a killed process, of bad input or a full disk; nothing at all of no training."""
+    """Remove what a killed process, bad input or a full disk leaves half-written; where nothing was trained, all."""
     new = False
     try:
         remove(leftovers(folder))

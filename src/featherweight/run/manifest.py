@@ -33,7 +33,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def remake_manifest(folder: Path) -> None:
-    """Give a complete run that has lost its manifest another, of its files as they lie there.
+    """Write a manifest for a complete run that has none, from its files as they are now.
 
     Raises UserError where one that every run has is missing or damaged: no manifest may say that this is right.
     """
@@ -46,9 +46,9 @@ def remake_manifest(folder: Path) -> None:
 
 
 def renew_manifest(folder: Path, files: Iterable[Path] = (), *, forget: Collection[str] = ()) -> None:
-    """Note ``files`` that were rightly written anew, and list the names in ``forget`` no more.
+    """List ``files`` as they are now, and remove the names in ``forget`` from the list.
 
-    Nothing else is looked at, and a run without a manifest gets none. Raises UserError where it is damaged.
+    Other files stay as they are listed, and a run without a manifest gets none. Raises UserError where it is damaged.
     """
     if not (folder / FILE).is_file():
         return

@@ -50,4 +50,4 @@ def _require_finished(folder: Path) -> None:
     if "baseline" in (run.environment if (folder / "environment.json").is_file() else {}):
         raise UserError(f"{folder}: is a baseline, of which no model is kept that could be looked at again")
     if not run.complete:
-        raise UserError(f"{folder}: the run did not get to its end, so it claims nothing yet; train --resume goes on")
+        raise UserError(f"{folder}: the run is not finished; to resume it, run train with --resume, then verify it")

@@ -31,8 +31,8 @@ Cell = Callable[[Round], str]
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """The rounds with their accuracy, what they are worth and cost, and how they fare on shift sets, if any."""
-    always = [_rounds(comparison), _worth(comparison)]
+    """The rounds with their accuracy; their other metrics and their cost; their accuracy on shift sets, if any."""
+    always = [_rounds(comparison), _quality(comparison)]
     return [*always, _shift(comparison)] if comparison.shift_sets else always
 
 
@@ -57,7 +57,7 @@ def _rounds(comparison: Comparison) -> Table:
     return _table("The rounds", comparison, words, figures)
 
 
-def _worth(comparison: Comparison) -> Table:
+def _quality(comparison: Comparison) -> Table:
     figures: dict[str, Cell] = {
         **{
             metric.name + (" %" if metric.in_percent else ""): partial(
@@ -72,7 +72,7 @@ def _worth(comparison: Comparison) -> Table:
         ),
         "peak memory": lambda round_: _each(round_, "peak_memory_bytes", size),
     }
-    return _table("Worth and cost", comparison, {"round": lambda round_: round_.name}, figures)
+    return _table("Quality and cost", comparison, {"round": lambda round_: round_.name}, figures)
 
 
 def _shift(comparison: Comparison) -> Table:

@@ -95,7 +95,10 @@ class Contents:
 def read_contents(run_folder: str | Path) -> Contents:
     """Read what ``run_folder`` holds. Raises UserError where it is no run folder or one of its files is damaged."""
     folder = Run(run_folder).folder
-    parts = {name: _json(folder / f"{name}.json") for name in ("environment", "weigh", "evaluation", "verification")}
+    parts = {
+        name: read_json(folder / f"{name}.json") if os.path.lexists(folder / f"{name}.json") else {}
+        for name in ("environment", "weigh", "evaluation", "verification")
+    }
     steps, validations = _history(folder / "history.jsonl")
     path = folder / "recipe.toml"
     _, recipe = read_recipe(path)
@@ -115,10 +118,6 @@ def contents_of_peft(
     recipe = {"name": folder.resolve().name, "backbone": {"name": backbone}}
     steps = {key: np.zeros(0) for key in STEP_KEYS}
     return Contents(folder, "", recipe, environment, weigh, evaluation, {"tensors": tensors}, steps, [])
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return read_json(path) if os.path.lexists(path) else {}
 
 
 def _history(path: Path) -> tuple[dict[str, NDArray[np.float64]], list[dict[str, Any]]]:

@@ -42,7 +42,8 @@ def render(run: Contents) -> str:
     pages = Environment(
         loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}", "cut": _cut}
+    pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}"}
+    pages.filters["cut"] = lambda text: text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     return pages.get_template("report.html.j2").render(
         run=run,
         sentence=headline.sentence(run),
@@ -66,10 +67,6 @@ def _pictures(run: Contents) -> dict[str, Any]:
     with drawing():
         # Markup: the drawing library has escaped the texts inside.
         return {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(run).items()}  # noqa: S704
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
 def _training(run: Contents) -> dict[str, str]:
@@ -121,7 +118,9 @@ def _verification(run: Contents) -> list[str]:
     subjects = {"reloaded": "Reloaded in a fresh process", "peft": "Loaded by PEFT alone"}
     said = []
     if tensors := run.verification.get("tensors"):
-        said.append(f"Loaded by PEFT: all {tensors:,} tensors of the file stand in the model, and none was drawn anew.")
+        said.append(
+            f"Loaded by PEFT: all {tensors:,} tensors of the file are in the model, and none was initialised at random."
+        )
     for key, subject in subjects.items():
         compared = run.verification.get(key)
         if compared and not compared["largest_difference"]:

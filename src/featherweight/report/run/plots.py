@@ -41,7 +41,9 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
     with drawing():
         subjects = available(run)
         curves = [subjects.pop(key) for key in ("loss", "accuracy") if key in subjects]
-        figures = {name: _titled(draw, name) for name, draw in subjects.items()}
+        figures = {name: draw() for name, draw in subjects.items()}
+        for name, figure in figures.items():
+            title_above(figure.axes[0], TITLES[name])
         if curves:
             figures = {"curves": _side_by_side(run), **figures}
         if curves or run.evaluated or run.weigh:
@@ -84,12 +86,6 @@ def _rows(names: list[str], draw: Callable[[Axes], None], row_height: float = 0.
     """A figure of horizontal rows, as wide as its names need and no wider: it is read on phones too; inches."""
     letters = min(30, max((len(line) for name in names for line in name.split("\n")), default=0))
     return _single(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + row_height * len(names), draw)
-
-
-def _titled(make: Callable[[], Figure], name: str) -> Figure:
-    figure = make()
-    title_above(figure.axes[0], TITLES[name])
-    return figure
 
 
 def _side_by_side(run: Contents) -> Figure:
