@@ -151,7 +151,7 @@ def _needed(published: Record, best: str) -> str:
     either = 1 - share
     rows = rows_needed((either + apart) / 2, (either - apart) / 2)
     return (
-        "Two runs are judged on the same rows, which makes a comparison sharper. Suppose that half of the rows that "
+        "Two runs are evaluated on the same rows, which makes a comparison sharper. Suppose that half of the rows that "
         "one gets wrong are wrong for the other as well. "
         f"Then about {int(float(f'{rows:.2g}')):,} test rows are needed to show the smallest of "
         f"these differences, {100 * apart:.2f} points, with a power of 80%; there are {published['test_rows']:,}."

@@ -190,7 +190,7 @@ def test_unfinished_runs_are_left_out_and_none_at_all_is_refused(
     tmp_path: Path, docs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = fabricate_rounds(tmp_path / "rounds", seeds=1, baselines=False)
-    (folders[3] / "report.html").unlink()
+    (folders[3] / "verification.json").unlink()
     record, _ = publish(tmp_path / "rounds", docs)
     assert [one["round"] for one in record["rounds"]] == ["r1", "r2", "r3"]
     assert f"left out, because it is not finished: {folders[3]}" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.batches import encode
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import load_splits
-from featherweight.evaluation.results import judge_rows
+from featherweight.evaluation.results import evaluate_rows
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import EvaluationRecipe, Recipe
 from featherweight.workflows.prepare import prepare
@@ -89,6 +89,6 @@ def test_texts_are_cut_as_the_tokenizer_cuts_them(tiny_recipe: Any, tmp_path: Pa
 def test_figures_have_the_bins_and_mistakes_of_the_recipe() -> None:
     rows = Rows([f"text {n}" for n in range(30)], np.zeros(30, np.int64), ("a", "b"), "test")
     logits = np.stack([np.linspace(-3, 3, 30), np.zeros(30)], axis=1)  # half of them wrong
-    figures = judge_rows(rows, logits, 1.0, EvaluationRecipe(bins=4, mistakes=7))
+    figures = evaluate_rows(rows, logits, 1.0, EvaluationRecipe(bins=4, mistakes=7))
     assert (len(figures["reliability"]), len(figures["mistakes"])) == (4, 7)
     assert [mistake["row"] for mistake in figures["mistakes"]] == list(range(7))

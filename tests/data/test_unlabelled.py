@@ -161,7 +161,7 @@ def test_what_needs_labels_says_that_there_are_none(run: Run, cli: Cli) -> None:
 
 
 def test_a_resume_notices_that_the_labels_came_or_went(run: Run, cli: Cli) -> None:
-    Path("run/report.html").unlink()  # the mark of a complete run
+    Path("run/verification.json").unlink()  # a run without it is not complete
     before = contents(Path("run"))
     write("my test.csv", fresh(label="fruit"))
     refused(cli, "train", "job.toml", "--out", "run", "--resume", naming="the test rows are not those that this run")

@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from featherweight.errors import UserError
-from featherweight.evaluation.metrics import evaluate, surest_mistakes, wilson_interval
+from featherweight.evaluation.metrics import evaluate, most_confident_errors, wilson_interval
 
 NAMES = ("World", "Sports", "Business", "Sci/Tech")
 
@@ -136,16 +136,16 @@ def test_shapes_that_do_not_fit_are_refused(logits, labels, message):
         evaluate(logits, labels, ("no", "yes"))
 
 
-def test_surest_mistakes_come_surest_first_with_their_place():
+def test_most_confident_errors_come_in_order_with_their_place():
     logits = [[4.0, 0.0], [0.0, 1.0], [0.0, 9.0], [5.0, 0.0], [0.0, 9.0]]
-    found = surest_mistakes(logits, [0, 0, 0, 1, 1], ["a", "b", "c", "d", "e"], ("no", "yes"), 2)
+    found = most_confident_errors(logits, [0, 0, 0, 1, 1], ["a", "b", "c", "d", "e"], ("no", "yes"), 2)
     assert [(m["row"], m["text"], m["label"], m["predicted"]) for m in found] == [
         (2, "c", "no", "yes"),
         (3, "d", "yes", "no"),
     ]
     assert found[0]["probability"] == pytest.approx(softmax([0.0, 9.0])[1])
-    assert len(surest_mistakes(logits, [0, 0, 0, 1, 1], list("abcde"), ("no", "yes"), 20)) == 3
-    assert surest_mistakes(logits, [0, 0, 0, 1, 1], list("abcde"), ("no", "yes"), 0) == []
+    assert len(most_confident_errors(logits, [0, 0, 0, 1, 1], list("abcde"), ("no", "yes"), 20)) == 3
+    assert most_confident_errors(logits, [0, 0, 0, 1, 1], list("abcde"), ("no", "yes"), 0) == []
 
 
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it():

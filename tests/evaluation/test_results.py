@@ -10,7 +10,7 @@ import pytest
 from scipy.special import softmax
 
 from featherweight.data.sources import Rows
-from featherweight.evaluation.results import judge_rows, prediction_columns
+from featherweight.evaluation.results import evaluate_rows, prediction_columns
 from featherweight.recipe import EvaluationRecipe, Recipe
 from featherweight.workflows.evaluate import evaluate_on
 
@@ -21,7 +21,7 @@ TEMPERATURE = 3.0
 
 
 def test_the_recipe_says_how_many_bins_and_mistakes_there_are() -> None:
-    found = judge_rows(ROWS, LOGITS, TEMPERATURE, EvaluationRecipe(bins=7, mistakes=1))
+    found = evaluate_rows(ROWS, LOGITS, TEMPERATURE, EvaluationRecipe(bins=7, mistakes=1))
     assert len(found["reliability"]) == 7
     assert [mistake["text"] for mistake in found["mistakes"]] == ["d"]
     assert found["mistakes"][0]["probability"] == pytest.approx(softmax(LOGITS[3] / TEMPERATURE)[0])
@@ -47,4 +47,4 @@ def test_another_set_is_judged_with_the_classifiers_temperature(tmp_path: Path) 
         logits=lambda texts: LOGITS[["abcd".index(t) for t in texts]],
     )
     found = evaluate_on(classifier, str(tmp_path / "other.csv"))  # type: ignore[arg-type]
-    assert found == judge_rows(ROWS, LOGITS, TEMPERATURE, recipe.evaluation)
+    assert found == evaluate_rows(ROWS, LOGITS, TEMPERATURE, recipe.evaluation)

@@ -124,10 +124,15 @@ def test_a_difference_needs_the_rows_and_the_seeds():
     assert shown.verdict == "shown" and shown.won
     assert "A is better (McNemar's exact test: p < 0.0001; over rows and seeds: p" in shown.words
     assert seeds.verdict == "seeds" and not seeds.won
-    assert "these runs differ, but seeds alone may do that: no difference of the recipes shown; about " in seeds.words
-    assert " seeds of each would be needed to show it (McNemar's exact test: p < 0.0001; over rows and" in seeds.words
-    assert none.verdict == "none" and "no difference shown; about" in none.words
-    assert none.words.endswith("would be needed to show it.")
+    assert (
+        "these runs differ, but other seeds may not: the recipes are not significantly different; about " in seeds.words
+    )
+    assert (
+        " seeds of each would be needed to show a difference (McNemar's exact test: p < 0.0001; over rows and"
+        in seeds.words
+    )
+    assert none.verdict == "none" and "not significantly different; about" in none.words
+    assert none.words.endswith("would be needed to show a difference.")
 
 
 def test_both_tests_are_corrected_for_all_pairs_of_a_list():

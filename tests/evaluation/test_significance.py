@@ -113,7 +113,7 @@ def test_different_rows_and_seed_means_are_refused():
 def test_what_would_show_a_difference_is_said_in_words():
     test = {"b": 130, "c": 116, "p_value": 0.41, "rows": 7600}
     said = what_would_show_it(test, 0.05)
-    assert re.fullmatch(r"about \d\d,000 test rows would be needed to show it", said)
+    assert re.fullmatch(r"about \d\d,000 test rows would be needed to show a difference", said)
     assert what_would_show_it({"b": 1, "c": 1, "p_value": 1.0, "rows": 4}, 0.05) == "both are right equally often"
 
 
@@ -125,7 +125,7 @@ def test_a_stricter_level_asks_for_more_rows():
 
 def test_no_fewer_rows_are_asked_for_than_there_were_or_than_an_exact_test_takes():
     few = {"b": 5, "c": 0, "p_value": 0.0625, "rows": 5}
-    assert what_would_show_it(few, 0.05) == "about 6 test rows would be needed to show it"
+    assert what_would_show_it(few, 0.05) == "about 6 test rows would be needed to show a difference"
     close = {"b": 60, "c": 35, "p_value": 0.0133, "rows": 1000}
     assert int(re.sub(r"\D", "", what_would_show_it(close, 0.05))) > 1000
 
@@ -143,7 +143,7 @@ def test_rows_and_seeds_that_are_asked_for_would_show_the_difference():
     rows, wanted = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+(?= )", said))
     assert over_rows * 1000 / rows + 0.006**2 * 2 / wanted == pytest.approx(allowed, rel=0.06)
     said = what_would_show_it({**test, "b": 95, "c": 45}, 0.05, errors=(over_rows, 0.03**2 * 2 / seeds), seeds=seeds)
-    assert re.fullmatch(r"about \d+ seeds of each would be needed to show it", said)
+    assert re.fullmatch(r"about \d+ seeds of each would be needed to show a difference", said)
     assert "a few more seeds" in what_would_show_it({**test, "b": 95, "c": 45}, 0.05, errors=(1e-5, 1e-5), seeds=seeds)
 
 

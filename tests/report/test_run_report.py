@@ -24,7 +24,7 @@ PICTURES = {
     "curves", "learning_rate", "confusion_matrix", "per_class", "reliability", "weigh_in", "shift", "summary"
 }  # fmt: skip
 SECTIONS = [
-    "Training", "Confusion matrix (test)", "Per class", "Reliability", "Weigh-in", "Shift", "Surest mistakes",
+    "Training", "Confusion matrix (test)", "Per class", "Reliability", "Weigh-in", "Shift", "Most confident errors",
     "Warnings", "Environment", "Recipe",
 ]  # fmt: skip
 
@@ -86,7 +86,9 @@ def test_the_page_has_its_sections_in_order_and_the_headline_in_words(run):
     low, high = figures["accuracy_interval"]
     for words in (
         f"95% interval {low:.1%} to {high:.1%}",
-        f"{figures['macro_f1']:.3f}",
+        f"Macro-F1 {figures['macro_f1']:.4f} higher is better",
+        f"Log loss (lower is better) {figures['log_loss']:.4f} {figures['log_loss_scaled']:.4f}",
+        f"{figures['calibration_error']:.2%} {figures['calibration_error_scaled']:.2%}",
         "287,236",
         "29% of the budget of 1,000,000",
         "minilm",

@@ -7,7 +7,7 @@ import numpy as np
 import tomli_w
 
 from featherweight.evaluation.calibration import fit_temperature
-from featherweight.evaluation.metrics import evaluate, surest_mistakes
+from featherweight.evaluation.metrics import evaluate, most_confident_errors
 
 NEWS = ("World", "Sports", "Business", "Sci/Tech")
 HEADLINES = (
@@ -52,7 +52,7 @@ def evaluation(names, rows, skill, shift=True, texts=HEADLINES):
         logits, labels = scores(rows, classes, skill, seed)
         figures[split] = evaluate(logits, labels, names, temperature=temperature)
     shown = [f"{texts[row % len(texts)]}, story {row}" for row in range(rows)]
-    figures["test"]["mistakes"] = surest_mistakes(logits, labels, shown, names, 12)
+    figures["test"]["mistakes"] = most_confident_errors(logits, labels, shown, names, 12)
     sets = {"ag_news test": (2 * rows, skill - 1.2), "typos": (rows, skill - 0.7)} if shift else {}
     figures["shift"] = {
         name: evaluate(*scores(size, classes, less, 5), names, temperature=temperature)

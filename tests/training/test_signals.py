@@ -18,6 +18,7 @@ from support.commands import Cli
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, read_history
 from featherweight.training.signals import Interrupted, end_on_signals, stop_on_signals
+from featherweight.workflows.report import is_reported
 
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 
@@ -68,20 +69,21 @@ def test_in_the_last_step(
 
 
 @SIGNALS
-@pytest.mark.parametrize("place", [
-    "verification.reload.verify_in_fresh_process", "workflows.train._judge", "report.run.plots.draw_plots",
-    "report.run.page.write_report",
+@pytest.mark.parametrize(("place", "complete"), [
+    ("verification.reload.verify_in_fresh_process", False), ("workflows.train._judge", False),
+    ("report.run.plots.draw_plots", True), ("report.run.page.write_report", True),
 ])  # fmt: skip
 def test_after_the_steps(
-    cli: Cli, job: Path, in_this_process: None, monkeypatch: pytest.MonkeyPatch, place: str, number: int, code: int
-) -> None:
+    cli: Cli, job: Path, in_this_process: None, monkeypatch: pytest.MonkeyPatch, place: str, complete: bool,
+    number: int, code: int,
+) -> None:  # fmt: skip
     with monkeypatch.context() as patch:
         patch.setattr(f"featherweight.{place}", signalling(number))
         message = stopped(cli, job, code)
     assert message == "featherweight: stopped; to resume, run the same command with --resume --out run\n"
-    assert not Run("run").complete and not Path("run/.lock").exists()
+    assert Run("run").complete is complete and not is_reported(Path("run")) and not Path("run/.lock").exists()
     assert cli("train", job, "--out", "run", "--resume").code == 0
-    assert Run("run").complete
+    assert Run("run").complete and is_reported(Path("run"))
 
 
 @SIGNALS

@@ -59,14 +59,15 @@ def test_the_run_as_it_was_trained_holds_from_anywhere(finished_run: Run, cli: C
     "adapter/adapter_config.json", "adapter/tokenizer.json", "adapter/featherweight.json",
 ])  # fmt: skip
 def test_every_file_is_watched(run: Path, file: str) -> None:
-    from featherweight.verification.integrity import _files
+    from featherweight.verification.evidence import Evidence
+    from featherweight.verification.integrity import files
 
     content = (run / file).read_bytes()
     (run / file).write_bytes(content[:-40] + bytes([content[-40] ^ 1]) + content[-39:])
-    assert _files(run).result == "fail"
-    assert _files(run).found == f"changed: {file}"
+    assert files(Evidence(run)).result == "fail"
+    assert files(Evidence(run)).found == f"changed: {file}"
     (run / file).unlink()
-    assert _files(run).found == f"missing: {file}"
+    assert files(Evidence(run)).found == f"missing: {file}"
 
 
 def test_files_that_nobody_wrote(run: Path, cli: Cli) -> None:

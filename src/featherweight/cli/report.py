@@ -15,26 +15,26 @@ NAME = "report"
 def command(
     run: ClassifierArgument,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Page to write on a folder that PEFT saved.")] = None,
-    data: Annotated[str | None, typer.Option(help="Labelled rows on which to judge a folder that PEFT saved.")] = None,
+    data: Annotated[str | None, typer.Option(help="Labelled rows to evaluate a folder that PEFT saved on.")] = None,
     labels: LabelsOption = None,
 ) -> None:
-    """Draw a run's pictures and write its report.html anew; or a page on what PEFT saved."""
+    """Draw a run's pictures and its report.html again; or a page on what PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
 
     if is_peft_folder(run):
         _report_peft(run, out, data, labels)
         return
     refuse_peft_options(run, out=out, data=data, labels=labels)
-    from featherweight.report.run.page import write_report
-    from featherweight.report.run.plots import draw_plots
+    from featherweight.run.folder import Run
+    from featherweight.workflows.report import report_run
 
-    pictures = draw_plots(run)
-    print(f"Report: {write_report(run)}" + (f"\nPictures: {pictures[0].parent}" if pictures else ""))
+    pictures = report_run(run)
+    print(f"Report: {Run(run).report}" + (f"\nPictures: {pictures[0].parent}" if pictures else ""))
 
 
 def _report_peft(folder: str, out: Path | None, data: str | None, labels: str | None) -> None:
     from featherweight.errors import UserError
-    from featherweight.workflows.peft_report import report_peft_folder
+    from featherweight.workflows.report import report_peft_folder
 
     if out is None:
         raise UserError(f"{folder}: is no run, and nothing is written into it; name the page by --out PAGE.html")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from featherweight.run.figures import ACCURACY, METRICS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,19 +18,21 @@ _MOST_CLASSES = 6  # whose probabilities stand side by side on a terminal
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
-    """One line a judged set: accuracy with its interval, macro-F1, log loss, calibration error."""
+    """One line for each evaluated set, with all its metrics."""
     sets: dict[str, Any] = {name: evaluation[name] for name in ("validation", "test") if name in evaluation}
     sets |= {f"shift: {name}": figures for name, figures in evaluation.get("shift", {}).items()}
     return [f"{name:<12} {figures_line(figures)}" for name, figures in sets.items()]
 
 
 def figures_line(figures: dict[str, Any]) -> str:
-    """One set's headline figures in one line."""
-    low, high = figures["accuracy_interval"]
-    return (
-        f"accuracy {figures['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%}, {figures['rows']:,} rows), "
-        f"macro-F1 {figures['macro_f1']:.4f}, log loss {figures['log_loss_scaled']:.4f}, "
-        f"calibration error {figures['calibration_error_scaled']:.4f}"
+    """One set's metrics in one line, the accuracy with its interval."""
+    low, high = map(ACCURACY.words, figures["accuracy_interval"])
+    beside = {ACCURACY: f" (95% interval {low} to {high}, {figures['rows']:,} rows)"}
+    values = {metric: metric.value(figures) for metric in METRICS}
+    return ", ".join(
+        f"{metric.name} {metric.words(value)}{beside.get(metric, '')}"
+        for metric, value in values.items()
+        if value is not None
     )
 
 

@@ -9,7 +9,7 @@ import typer
 from featherweight.cli.arguments import RunArgument
 
 if TYPE_CHECKING:
-    from featherweight.verification.integrity import Check
+    from featherweight.verification.checks import Check
 
 NAME = "verify"
 
@@ -19,7 +19,8 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print all checks as JSON.")] = False,
 ) -> None:
     """Check a finished run: files, parameter count, history, predictions and figures."""
-    from featherweight.verification.integrity import holds, verdict, verify_run
+    from featherweight.verification.checks import holds, verdict
+    from featherweight.verification.verify import verify_run
 
     checks = verify_run(run)
     if json_output:

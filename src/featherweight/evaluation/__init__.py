@@ -1,1 +1,1 @@
-"""Figures of a run: accuracy with its interval, calibration, mistakes, and honest comparison of two runs."""
+"""Figures of a run: accuracy with its interval, calibration and errors; and comparisons of runs."""

@@ -28,5 +28,5 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     def loss(log_temperature: float) -> float:
         return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    lowest = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(lowest.x))

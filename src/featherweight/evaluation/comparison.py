@@ -31,7 +31,7 @@ from featherweight.run.folder import Run
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One recipe over several seeds, judged on the rows that all rounds of a comparison share."""
+    """One recipe over several seeds, evaluated on the rows that all rounds of a comparison share."""
 
     name: str
     runs: tuple[Run, ...]
@@ -101,44 +101,44 @@ class Comparison:
     @property
     def own(self) -> list[Round]:
         """The rounds without the baselines."""
-        return [one for one in self.rounds if one.baseline is None]
+        return [round_ for round_ in self.rounds if round_.baseline is None]
 
     @property
     def baselines(self) -> list[Round]:
         """The baselines alone."""
-        return [one for one in self.rounds if one.baseline is not None]
+        return [round_ for round_ in self.rounds if round_.baseline is not None]
 
     @property
     def baseline_notes(self) -> list[str]:
         """How each baseline was trained."""
-        return [note for one in self.baselines for note in one.runs[0].environment.get("notes", [])]
+        return [note for round_ in self.baselines for note in round_.runs[0].environment.get("notes", [])]
 
     @property
     def lost_to_bags(self) -> list[Difference]:
-        """The pairs of a round and a bag of words that it is not shown to beat."""
+        """The pairs of a round and a bag of words that it is not significantly better than."""
         return _lost_to_bags(self.rounds, self.against_baselines)
 
     @property
     def knows_seeds(self) -> bool:
-        """Whether there are seeds enough to take their luck into the verdicts."""
+        """Whether there are seeds enough to estimate their variance."""
         return _knows_seeds(self.rounds)
 
     @property
     def shift_sets(self) -> list[str]:
-        """Names of the shift sets that any round was judged on."""
-        found = (key.removeprefix(SHIFT) for one in self.rounds for key in one.figures if key.startswith(SHIFT))
-        return list(dict.fromkeys(found))
+        """Names of the shift sets that any round was evaluated on."""
+        names = (key.removeprefix(SHIFT) for round_ in self.rounds for key in round_.figures if key.startswith(SHIFT))
+        return list(dict.fromkeys(names))
 
     def shift_rows(self, name: str) -> int:
         """Rows of a shift set."""
-        judged = (run.evaluation.get("shift") or {} for one in self.rounds for run in one.runs)
-        return next(int(sets[name]["rows"]) for sets in judged if name in sets)
+        shifted = (run.evaluation.get("shift") or {} for round_ in self.rounds for run in round_.runs)
+        return next(int(sets[name]["rows"]) for sets in shifted if name in sets)
 
 
 def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     """Compare finished runs: those of the same recipe but for the seed make one round.
 
-    Raises UserError where a folder is no finished run, one is named twice, or not all were judged on the same rows.
+    Raises UserError where a folder is no finished run, one is named twice, or not all were evaluated on the same rows.
     """
     runs = [Run(folder) for folder in list_of(folders, "compare_runs(...)", "run folders", one=Run)]
     require_each_once(runs)
@@ -149,64 +149,66 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
         Round(name, tuple(members), np.stack([correct[run.folder] for run in members]), figures_of(members, split))
         for name, members in zip(names_of(groups), groups, strict=True)
     ]
-    rounds.sort(key=lambda one: one.baseline is not None)  # keeps the order otherwise
-    own = [one.name for one in rounds if one.baseline is None]
-    right = {one.name: one.correct for one in rounds}
+    rounds.sort(key=lambda round_: round_.baseline is not None)  # keeps the order otherwise
+    own = [round_.name for round_ in rounds if round_.baseline is None]
+    right = {round_.name: round_.correct for round_ in rounds}
     differences = compare_pairs([(later, first) for place, later in enumerate(own) for first in own[:place]], right)
     against = _against(rounds, right)
     return Comparison(split, rounds[0].correct.shape[1], rounds, differences, against, _notes(rounds, against, split))
 
 
 def _knows_seeds(rounds: Sequence[Round]) -> bool:
-    return pooled_spread(one.correct for one in rounds) is not None
+    return pooled_spread(round_.correct for round_ in rounds) is not None
 
 
 def _against(rounds: Sequence[Round], right: dict[str, NDArray[np.bool_]]) -> list[Difference]:
     """Every round over every baseline; one that does not beat bags of words says so first."""
-    own = [one.name for one in rounds if one.baseline is None]
-    pairs = compare_pairs([(name, one.name) for one in rounds if one.baseline is not None for name in own], right)
+    own = [round_.name for round_ in rounds if round_.baseline is None]
+    pairs = compare_pairs(
+        [(name, round_.name) for round_ in rounds if round_.baseline is not None for name in own], right
+    )
     said = {pair: f"{not_beaten(pair)}. {pair.words}" for pair in _lost_to_bags(rounds, pairs)}
     return [replace(pair, words=said.get(pair, pair.words)) for pair in pairs]
 
 
 def _lost_to_bags(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[Difference]:
-    bags = {one.name for one in rounds if one.is_bag_of_words}
+    bags = {round_.name for round_ in rounds if round_.is_bag_of_words}
     return [pair for pair in pairs if pair.second in bags and not pair.won]
 
 
 def not_beaten(pair: Difference) -> str:
-    """What a round that is not shown to beat a baseline is, in words."""
+    """What a round that is not significantly better than a baseline is, in words."""
     return f"{pair.first} {_fails(pair)[0]} {pair.second}"
 
 
 def _fails(pair: Difference) -> tuple[str, str]:
-    """What to say of one round and of several: a lead that is not shown is not no lead, nor a tie a defeat."""
+    """What to say of one round and of several that are ahead, behind or level, but not significantly better."""
     if pair.difference > 0:
-        return "is not shown to beat", "are not shown to beat"
+        return "is not significantly better than", "are not significantly better than"
     return ("is worse than", "are worse than") if pair.verdict == "shown" else ("does not beat", "do not beat")
 
 
 def _together(pairs: Sequence[Difference]) -> list[str]:
-    """``_not_beaten`` of all ``pairs``, those that fail alike against the same baseline in one sentence."""
+    """``not_beaten`` of all ``pairs``, those that fail alike against the same baseline in one sentence."""
     alike: dict[tuple[str, str, str], list[str]] = {}
     for pair in pairs:
         alike.setdefault((*_fails(pair), pair.second), []).append(pair.first)
     return [
-        f"{listed(names)} {one if len(names) == 1 else several} {baseline}."
-        for (one, several, baseline), names in alike.items()
+        f"{listed(names)} {singular if len(names) == 1 else plural} {baseline}."
+        for (singular, plural, baseline), names in alike.items()
     ]
 
 
 def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
     notes = _together(_lost_to_bags(rounds, against))
-    own = [one for one in rounds if one.baseline is None]
-    uneven = [note for one in own for note in differing(f"The seeds of {one.name}", one.runs)]
-    notes += uneven or differing("The rounds", [one.runs[0] for one in own])
-    notes += uneven_shift_sets([run for one in rounds for run in one.runs])
+    own = [round_ for round_ in rounds if round_.baseline is None]
+    uneven = [note for round_ in own for note in differing(f"The seeds of {round_.name}", round_.runs)]
+    notes += uneven or differing("The rounds", [round_.runs[0] for round_ in own])
+    notes += uneven_shift_sets([run for round_ in rounds for run in round_.runs])
     if split == "validation":
         notes.append(
             "No test set: these are validation rows, on which each run chose its adapter; expect less on new texts."
         )
     if not _knows_seeds(rounds):
-        notes.append("Too few seeds: that another seed would reverse a difference is not ruled out.")
+        notes.append("Too few seeds to estimate their variance: another seed may reverse a difference.")
     return notes

@@ -48,12 +48,12 @@ class Difference:
     seeds_p_value: float | None
     """T-test over rows and seeds, after the same correction: do the recipes differ? None where seeds are too few."""
     verdict: Verdict
-    """``shown``; ``seeds``: shown for these runs, but not beyond what seeds make; ``none``: not shown."""
+    """``shown``: significant; ``seeds``: for these runs, but not with other seeds; ``none``: not significant."""
     words: str
 
     @property
     def won(self) -> bool:
-        """Whether ``first`` is shown to be better."""
+        """Whether ``first`` is significantly better."""
         return self.verdict == "shown" and self.difference > 0
 
 
@@ -75,9 +75,9 @@ class _Tests:
 def compare_pairs(pairs: Sequence[Pair], correct: Correct) -> list[Difference]:
     """The differences of all ``pairs`` of names in ``correct``, each test corrected for all of them.
 
-    A difference counts as shown where McNemar's test finds it among the rows and, with seeds enough, a t-test finds it
-    beyond the luck of rows and seeds together: rows alone would take the luck of a seed for a better recipe. How far
-    seeds lie apart is learnt from all rounds in ``correct``.
+    A difference is significant where McNemar's test finds it among the rows and, with seeds enough, a t-test finds it
+    among rows and seeds together: by the rows alone, one lucky seed would pass for a better recipe. The variance of the
+    seeds is estimated from all rounds in ``correct``.
     """
     pooled = pooled_spread(correct.values())
     rows = [mcnemar_over_seeds(correct[first], correct[second]) for first, second in pairs]
@@ -85,7 +85,7 @@ def compare_pairs(pairs: Sequence[Pair], correct: Correct) -> list[Difference]:
     seeds: list[float | None] = [None] * len(pairs)
     if pooled:
         seeds[:] = holm([over_rows_and_seeds(correct[first], correct[second], pooled) for first, second in pairs])
-    tests = [_Tests(*found) for found in zip(rows, corrected, seeds, strict=True)]
+    tests = [_Tests(*results) for results in zip(rows, corrected, seeds, strict=True)]
     return [_difference(pair, correct, test, pooled, len(pairs)) for pair, test in zip(pairs, tests, strict=True)]
 
 
@@ -97,12 +97,12 @@ def _difference(pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread 
     what = what_would_show_it(tests.rows, ALPHA / count, errors=errors, seeds=seeds)
     better = pair[0] if bootstrap["difference"] > 0 else pair[1]
     words = {
-        "none": f"no difference shown; {what}",
-        "seeds": f"these runs differ, but seeds alone may do that: no difference of the recipes shown; {what}",
+        "none": f"not significantly different; {what}",
+        "seeds": f"these runs differ, but other seeds may not: the recipes are not significantly different; {what}",
         # Too few seeds say nothing of the recipe.
         "shown": f"{better} is better" if tests.seeds is not None else f"{better} is better in these runs",
     }[tests.verdict]
-    # An interval of one pair without zero in it, and no difference shown: the correction for all pairs explains that.
+    # The interval of one pair may leave out zero where the tests, corrected for all pairs, find no difference.
     told = bootstrap["low"] > 0 or bootstrap["high"] < 0 or tests.verdict != "none"
     return Difference(
         *pair,

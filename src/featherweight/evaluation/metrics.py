@@ -1,8 +1,9 @@
-"""What a set of logits is worth: accuracy with its interval, per-class figures, calibration, the surest mistakes."""
+"""Figures of a set of logits: metrics, the accuracy's interval, figures by class, calibration, confident errors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from featherweight.errors import UserError
+from featherweight.run.figures import METRICS
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -20,7 +22,7 @@ Labels = NDArray[np.int64]
 def evaluate(
     logits: ArrayLike, labels: ArrayLike, label_names: Sequence[str], *, temperature: float = 1.0, bins: int = 15
 ) -> dict[str, Any]:
-    """Every figure of one evaluated set, ready for JSON.
+    """Every figure of one evaluated set, ready for JSON: the metrics of ``run/figures.py``, and what explains them.
 
     ``logits`` [rows, classes], ``labels`` [rows] as class numbers. Shares and probabilities lie between 0 and 1, log
     losses are in nats. Keys that end in ``_scaled`` hold for the logits divided by ``temperature``. Macro-F1 is the
@@ -28,25 +30,52 @@ def evaluate(
     Raises UserError where a logit is not finite, ValueError where shapes or labels do not fit.
     """
     logits, labels = checked(logits, labels, len(label_names))
-    predicted = logits.argmax(axis=1)
+    predicted, classes = logits.argmax(axis=1), range(len(label_names))
     before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
     bins_before, bins_after = reliability(before, labels, bins), reliability(after, labels, bins)
-    right, classes = int((predicted == labels).sum()), range(len(label_names))
+    plain, scaled = Scored(labels, predicted, before, bins_before), Scored(labels, predicted, after, bins_after)
+    metrics = {
+        key: COMPUTED[metric.key](scored)
+        for metric in METRICS
+        for key, scored in zip(metric.keys, (plain, scaled), strict=False)
+    }
     return {
         "rows": len(labels),
-        "accuracy": right / len(labels),
-        "accuracy_interval": wilson_interval(right, len(labels)),
-        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
+        "accuracy": metrics.pop("accuracy"),
+        "accuracy_interval": wilson_interval(int((predicted == labels).sum()), len(labels)),
+        "macro_f1": metrics.pop("macro_f1"),
         "per_class": per_class(labels, predicted, label_names),
         "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
-        "log_loss": float(log_loss(labels, before, labels=classes)),
-        "log_loss_scaled": float(log_loss(labels, after, labels=classes)),
-        "calibration_error": calibration_error(bins_before),
-        "calibration_error_scaled": calibration_error(bins_after),
+        **metrics,
         "temperature": float(temperature),
         "reliability": bins_before,
         "reliability_scaled": bins_after,
     }
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions of one set beside its labels: what a metric is computed from."""
+
+    labels: Labels
+    """[rows], class numbers."""
+    predicted: Labels
+    """[rows]; by the logits, of which two may round to the same probability."""
+    probabilities: Floats
+    """[rows, classes]."""
+    bins: Sequence[dict[str, Any]]
+    """The reliability diagram."""
+
+
+COMPUTED: dict[str, Callable[[Scored], float]] = {
+    "accuracy": lambda scored: int((scored.predicted == scored.labels).sum()) / len(scored.labels),
+    "macro_f1": lambda scored: float(f1_score(scored.labels, scored.predicted, average="macro", zero_division=0)),
+    "log_loss": lambda scored: float(
+        log_loss(scored.labels, scored.probabilities, labels=range(scored.probabilities.shape[1]))
+    ),
+    "calibration_error": lambda scored: calibration_error(scored.bins),
+}
+"""How each of ``run.figures.METRICS`` is computed, by its key."""
 
 
 def checked(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) -> tuple[Floats, Labels]:
@@ -94,13 +123,13 @@ def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[d
     edges = np.linspace(0.0, 1.0, bins + 1)
     place = np.searchsorted(edges[1:-1], confidence)
     rows = np.bincount(place, minlength=bins)
-    surety, hits = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
+    sums, hits = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
     return [
         {
             "low": float(edges[b]),
             "high": float(edges[b + 1]),
             "rows": int(n),
-            "confidence": float(surety[b] / n) if n else None,
+            "confidence": float(sums[b] / n) if n else None,
             "accuracy": float(hits[b] / n) if n else None,
             "interval": wilson_interval(int(hits[b]), int(n)) if n else None,
         }
@@ -114,25 +143,25 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
     return float(sum(gaps) / sum(b["rows"] for b in bins))
 
 
-def surest_mistakes(
+def most_confident_errors(
     logits: ArrayLike, labels: ArrayLike, texts: Sequence[str], label_names: Sequence[str], count: int
 ) -> list[dict[str, Any]]:
-    """The ``count`` wrong predictions of the highest probability, surest first.
+    """The ``count`` wrong predictions of the highest probability, the highest first.
 
     ``row`` is the place in ``texts``, from 0, as in predictions.parquet.
     """
     logits, labels = checked(logits, labels, len(label_names))
     probabilities = softmax(logits, axis=1)
-    predicted, surety = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    order = wrong[np.argsort(-surety[wrong], kind="stable")][:count]
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     return [
         {
             "row": int(row),
             "text": texts[row],
             "label": label_names[labels[row]],
             "predicted": label_names[predicted[row]],
-            "probability": float(surety[row]),
+            "probability": float(confidence[row]),
         }
         for row in order
     ]

@@ -1,4 +1,4 @@
-"""From logits to evaluation.json and predictions.parquet: every split judged, every row written."""
+"""From logits to evaluation.json and predictions.parquet: every set evaluated, every row written."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featherweight.evaluation.metrics import evaluate, surest_mistakes
+from featherweight.evaluation.metrics import evaluate, most_confident_errors
 from featherweight.files import put_in_place, write_json
 from featherweight.recipe import EvaluationRecipe
 
 if TYPE_CHECKING:
     from featherweight.data.sources import Rows
 
-    Judged = tuple[Rows, np.ndarray]
+    Predicted = tuple[Rows, np.ndarray]
     """Labelled rows and their logits, [rows, classes]."""
 
 
-def judge_rows(rows: Rows, logits: np.ndarray, temperature: float, evaluation: EvaluationRecipe) -> dict[str, Any]:
-    """All figures of one labelled set, with its surest mistakes (by calibrated probability)."""
+def evaluate_rows(rows: Rows, logits: np.ndarray, temperature: float, evaluation: EvaluationRecipe) -> dict[str, Any]:
+    """All figures of one labelled set, with its most confident errors (by scaled probability)."""
     assert rows.labels is not None
     figures = evaluate(logits, rows.labels, rows.label_names, temperature=temperature, bins=evaluation.bins)
-    mistakes = surest_mistakes(logits / temperature, rows.labels, rows.texts, rows.label_names, evaluation.mistakes)
-    return {**figures, "mistakes": mistakes}
+    errors = most_confident_errors(logits / temperature, rows.labels, rows.texts, rows.label_names, evaluation.mistakes)
+    return {**figures, "mistakes": errors}
 
 
 def prediction_columns(split: str, rows: Rows, logits: np.ndarray, temperature: float) -> dict[str, Any]:
-    """Columns of predictions.parquet for one set: keys, label, predicted label, calibrated probabilities."""
+    """Columns of predictions.parquet for one set: keys, label, predicted label, scaled probabilities."""
     from scipy.special import softmax
 
     probabilities = softmax(logits / temperature, axis=1).astype(np.float32)
@@ -44,22 +44,22 @@ def prediction_columns(split: str, rows: Rows, logits: np.ndarray, temperature: 
     return columns | {f"p_{name}": probabilities[:, place] for place, name in enumerate(rows.label_names)}
 
 
-def write_judgements(
+def write_evaluation(
     folder: Path,
-    judged: Mapping[str, Judged],
-    shifted: Mapping[str, Judged],
+    own: Mapping[str, Predicted],
+    shifted: Mapping[str, Predicted],
     temperature: float,
     settings: EvaluationRecipe,
     **more: Any,
 ) -> None:
-    """Write predictions.parquet and then evaluation.json of a run: ``judged`` by split, ``shifted`` by name.
+    """Write predictions.parquet and then evaluation.json of a run: its ``own`` sets by split, ``shifted`` ones by name.
 
     ``more`` joins the evaluation, such as ``best_step``.
     """
-    parts = [prediction_columns(name, *pair, temperature) for name, pair in {**judged, **shifted}.items()]
+    parts = [prediction_columns(name, *pair, temperature) for name, pair in {**own, **shifted}.items()]
     write_predictions(folder / "predictions.parquet", parts)
-    evaluation: dict[str, Any] = {name: judge_rows(*pair, temperature, settings) for name, pair in judged.items()}
-    evaluation["shift"] = {name: judge_rows(*pair, temperature, settings) for name, pair in shifted.items()}
+    evaluation: dict[str, Any] = {name: evaluate_rows(*pair, temperature, settings) for name, pair in own.items()}
+    evaluation["shift"] = {name: evaluate_rows(*pair, temperature, settings) for name, pair in shifted.items()}
     write_json(folder / "evaluation.json", evaluation | more)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
+from featherweight.run.figures import METRICS
 from featherweight.run.folder import Run
 
 SHIFT = "shift: "
@@ -22,7 +23,7 @@ def changed_keys(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
     tables = [dict(_flat(recipe.model_dump(mode="json"))) for recipe in recipes]
     keys = dict.fromkeys(key for table in tables for key in table)
     values = {key: [table.get(key) for table in tables] for key in keys}
-    return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
+    return {key: each for key, each in values.items() if any(value != each[0] for value in each)}
 
 
 def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -54,13 +55,13 @@ def common_split(runs: Sequence[Run]) -> str:
 
 def correct_rows(runs: Sequence[Run], split: str) -> dict[Path, NDArray[np.bool_]]:
     """Right (True) or wrong of each run's ``split`` rows, by folder; UserError unless all have the same rows."""
-    found, first = {}, None
+    correct, first = {}, None
     for run in runs:
         columns = _predictions(run, split)
         first = first or (run, columns)
         _require_same_rows(run, columns, *first, split)
-        found[run.folder] = np.array(columns["label"]) == np.array(columns["predicted"])
-    return found
+        correct[run.folder] = np.array(columns["label"]) == np.array(columns["predicted"])
+    return correct
 
 
 def _predictions(run: Run, split: str) -> dict[str, list[Any]]:
@@ -133,8 +134,9 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
 def differing(who: str, runs: Sequence[Run]) -> list[str]:
     """In what runs differ beside recipe and seed, a sentence each: rows of training, versions, precision."""
     packages = ("featherweight", "torch", "transformers", "peft", "accelerate")
+    trained = [run.environment.get("data", {}).get("train", {}).get("rows") for run in runs]
     facts: dict[str, list[Any]] = {
-        "numbers of training rows": [_training_rows(run) for run in runs],
+        "numbers of training rows": ["unknown" if rows is None else f"{rows:,}" for rows in trained],
         **{f"versions of {package}": [run.environment.get(package) for run in runs] for package in packages},
         "precisions": [run.environment.get("precision") for run in runs],
     }
@@ -146,7 +148,7 @@ def differing(who: str, runs: Sequence[Run]) -> list[str]:
 
 
 def uneven_shift_sets(runs: Sequence[Run]) -> list[str]:
-    """A sentence for each shift set that does not have the same rows in all runs that were judged on it."""
+    """A sentence for each shift set that does not have the same rows in all runs that were evaluated on it."""
     rows: dict[str, set[int]] = {}
     texts: dict[str, set[str]] = {}  # of the runs that know them
     for run in runs:
@@ -161,22 +163,13 @@ def uneven_shift_sets(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _training_rows(run: Run) -> str:
-    rows = run.environment.get("data", {}).get("train", {}).get("rows")
-    return "unknown" if rows is None else f"{rows:,}"
-
-
 def figures_of(runs: Sequence[Run], split: str) -> dict[str, tuple[float | None, ...]]:
-    """The table's figures, one value a run; log loss and calibration error with the run's own temperature."""
+    """The table's figures, one value a run; metrics that change with the temperature are taken after scaling."""
     columns: list[dict[str, float | None]] = []
     for run in runs:
         evaluation, environment = run.evaluation, run.environment
-        judged = evaluation[split]
         columns.append({
-            "accuracy": judged["accuracy"],
-            "macro_f1": judged["macro_f1"],
-            "log_loss": judged["log_loss_scaled"],
-            "calibration_error": judged["calibration_error_scaled"],
+            **{metric.key: metric.value(evaluation[split]) for metric in METRICS},
             "seconds": environment.get("training_seconds", environment.get("seconds")),
             "samples_per_second": _samples_per_second(run),
             "peak_memory_bytes": environment.get("peak_memory_bytes"),

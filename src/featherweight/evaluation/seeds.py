@@ -100,7 +100,7 @@ def errors_of_difference(
 def over_rows_and_seeds(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread) -> float:
     """P-value of a t-test that two rounds are equally good, on other rows and with other seeds; two-sided.
 
-    The error has the luck of the rows and that of the seeds in it; its degrees of freedom are Satterthwaite's (1946),
+    The error is made of the variance over rows and that over seeds; its degrees of freedom are Satterthwaite's (1946),
     or the seeds' own where these are few: then the approximation promises too much.
     """
     rows = correct_a.shape[1]

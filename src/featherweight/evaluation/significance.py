@@ -1,4 +1,4 @@
-"""Is one run better than another, or is it luck? Both are judged on the same rows, so the comparison is paired."""
+"""Tests whether one run is better than another. Both are evaluated on the same rows, so the comparison is paired."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def what_would_show_it(
     seeds: float = 1.0,
     power: float = 0.8,
 ) -> str:
-    """How many test rows, and how many seeds of each side, would show a difference that is not shown, in words.
+    """How many test rows, and how many seeds of each side, would make a difference significant, in words.
 
     ``level`` is that of the test; of several tests together it is the level of all, divided by their number.
-    ``errors`` are the variances of the difference that the luck of rows and of seeds make, the latter 0 where it is
-    not known; ``seeds`` is how many there were. Where both have to shrink, each gets half of what is left to luck.
+    ``errors`` are the variances of the difference over rows and over seeds, the latter 0 where it is not known;
+    ``seeds`` is how many there were. Where both have to shrink, each gets half of the variance that is allowed.
     """
     difference = abs(mcnemar["b"] - mcnemar["c"]) / mcnemar["rows"]
     if difference == 0:
@@ -93,7 +93,7 @@ def what_would_show_it(
     if over_seeds == 0:
         return _needed(rows)
     if over_rows + over_seeds <= allowed:
-        return "a few more seeds would be needed to show it"  # too few to know their own spread well
+        return "a few more seeds would be needed to show a difference"  # too few to know their own spread well
     if over_rows <= allowed / 2:
         return _needed(None, seeds * over_seeds / (allowed - over_rows))
     left_to_rows = allowed - min(over_seeds, allowed / 2)
@@ -104,7 +104,7 @@ def what_would_show_it(
 def _needed(rows: int | None, seeds: float | None = None) -> str:
     what = [f"{_rounded(rows):,} test rows"] if rows else []
     what += [f"{_rounded(math.ceil(seeds)):,} seeds of each"] if seeds else []
-    return f"about {' and '.join(what)} would be needed to show it"
+    return f"about {' and '.join(what)} would be needed to show a difference"
 
 
 def _rows_for_mcnemar(mcnemar: Mapping[str, Any], level: float, power: float) -> int:

@@ -1,4 +1,4 @@
-"""What a run writes, by name: so that nothing but its own is ever taken away from its folder."""
+"""The files of a run by name, so that a cleanup removes nothing but what is the run's own."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ PICTURES = (
     "summary",
 )
 """The pictures in a run's ``plots``, without ``.png``."""
+PAGE = "report.html"
+DRAWN = (PAGE, *(f"plots/{name}.png" for name in PICTURES))
+"""What is drawn of a run. It can be drawn again at any time: no result stands in it alone."""
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What a process that was killed or refused by the disk has left half-written; foreign files are never among it.
+    """Half-written files of a process that was killed or had no disk space; foreign files are never among them.
 
     A folder without a recipe is no run: nothing but half a recipe can be a run's own there.
     """
@@ -48,13 +51,13 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Take files and folders away; what has gone already is no matter."""
+    """Remove files and folders; those that are gone already are skipped."""
     for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def remove_beginnings(folder: Path) -> None:
-    """Take a run away that has trained nothing yet. The recipe goes last: what is left before is still a run."""
+    """Remove a run that has trained nothing yet. The recipe goes last: until then the folder is a run."""
     remove([*leftovers(folder), *_files(folder, FILES)])
     with suppress(OSError):  # there is none, or something foreign is in it
         (folder / "checkpoint").rmdir()

@@ -74,8 +74,13 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether the run went through to its verified end: the report is the last file that is written."""
-        return (self.folder / "verification.json").is_file() and self.report.is_file()
+        """Whether all results are written and the saved adapter is checked; pictures and page may still be missing.
+
+        ``verification.json`` and then ``manifest.json`` are written last, when no other result will change. Early
+        versions wrote no manifest: of their runs the page was the last file.
+        """
+        listed = (self.folder / "manifest.json").is_file() or self.report.is_file()
+        return listed and (self.folder / "verification.json").is_file()
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A run folder is claimed: it is free or holds the run to resume, one process writes in it, and it is left clean."""
+"""Claiming a run folder: it is free or holds the run to resume, one process writes in it, and it is left clean."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +23,7 @@ def choose_folder(name: str, out: str | Path | None, *, resume: bool) -> Path:
     """
     if out is not None:
         return Path(out)
-    candidates = (Path("runs") / (name + suffix) for suffix in _suffixes())
+    candidates = (Path("runs") / (name + (f"-{number}" if number > 1 else "")) for number in count(1))
     return next(path for path in candidates if resume or not path.exists())
 
 
@@ -73,14 +74,6 @@ def require_writable(folder: Path) -> None:
         raise UserError(f"--out {folder}: {what}: {error.strerror}; name another") from None
 
 
-def _suffixes() -> Iterator[str]:
-    yield ""
-    number = 2
-    while True:
-        yield f"-{number}"
-        number += 1
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the run folder for this process. Raises UserError where another process trains in it.
@@ -120,7 +113,7 @@ def _lock(folder: Path) -> IO[str]:
 
 @contextmanager
 def _swept(folder: Path) -> Iterator[None]:
-    """Leave nothing half-written of a killed process, of bad input or a full disk; nothing at all of no training."""
+    """Remove what a killed process, bad input or a full disk leaves half-written; where nothing was trained, all."""
     new = False
     try:
         remove(leftovers(folder))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def remake_manifest(folder: Path) -> None:
-    """Give a complete run that has lost its manifest another, of its files as they lie there.
+    """Write a manifest for a complete run that has none, from its files as they are now.
 
     Raises UserError where one that every run has is missing or damaged: no manifest may say that this is right.
     """
@@ -46,16 +45,20 @@ def remake_manifest(folder: Path) -> None:
     write_manifest(folder)
 
 
-def renew_manifest(folder: Path, files: Iterable[Path] = (), **texts: str) -> None:
-    """Note files that were rightly written anew, and ``texts`` that are about to be written as ``<name>.html``.
+def renew_manifest(folder: Path, files: Iterable[Path] = (), *, forget: Collection[str] = ()) -> None:
+    """List ``files`` as they are now, and remove the names in ``forget`` from the list.
 
-    Nothing else is looked at, and a run without a manifest gets none.
+    Other files stay as they are listed, and a run without a manifest gets none. Raises UserError where it is damaged.
     """
     if not (folder / FILE).is_file():
         return
-    listed = _read(folder)
-    listed |= {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
-    _write(folder, listed | {f"{name}.html": _sha256(text) for name, text in texts.items()})
+    listed = {name: digest for name, digest in _read(folder).items() if name not in forget}
+    _write(folder, listed | {path.relative_to(folder).as_posix(): sha256_of(path) for path in files})
+
+
+def lists_file(folder: Path, name: str) -> bool:
+    """Whether the manifest of ``folder`` lists the file ``name``. Raises UserError where the manifest is damaged."""
+    return (folder / FILE).is_file() and name in _read(folder)
 
 
 def compare_with_manifest(folder: Path) -> Comparison | None:
@@ -68,10 +71,6 @@ def compare_with_manifest(folder: Path) -> Comparison | None:
     missing = tuple(name for name in lost if name not in linked)
     changed = tuple(name for name in listed if name in present and sha256_of(folder / name) != listed[name])
     return Comparison(len(listed), missing, changed, tuple(name for name in present if name not in listed), linked)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _names(folder: Path) -> list[str]:

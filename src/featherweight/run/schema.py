@@ -8,11 +8,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from featherweight.errors import UserError
 from featherweight.recipe.fields import unique
 from featherweight.recipe.messages import refuse
+from featherweight.run.figures import METRICS
 
 Count = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1)]
 Figure = Annotated[float, Strict()]
@@ -54,19 +64,20 @@ class Mistake(Part):
     probability: Figure
 
 
-class Figures(Part):
-    """One evaluated set."""
+_FIELDS: dict[str, Any] = {
+    key: (Figure, ...) if metric.required else (Figure | None, None) for metric in METRICS for key in metric.keys
+}
+_Metrics: Any = create_model("_Metrics", __base__=Part, **_FIELDS)
+"""A field for each metric that ``run/figures.py`` declares."""
+
+
+class Figures(_Metrics):
+    """One evaluated set: its metrics, and what stands beside them."""
 
     rows: Annotated[Count, Field(ge=1)]
-    accuracy: Figure
     accuracy_interval: tuple[Figure, Figure]
-    macro_f1: Figure
     per_class: tuple[OfClass, ...]
     confusion_matrix: tuple[tuple[Count, ...], ...]
-    log_loss: Figure
-    log_loss_scaled: Figure
-    calibration_error: Figure
-    calibration_error_scaled: Figure
     temperature: Annotated[Figure, Field(gt=0)]
     reliability: tuple[Bin, ...]
     reliability_scaled: tuple[Bin, ...] = ()

@@ -1,1 +1,1 @@
-"""Checks that a finished run holds what it claims."""
+"""Checks of a finished run: does it hold what it says of itself?"""

@@ -1,10 +1,11 @@
-"""Does a finished run hold what it claims? Its files, count, history and figures are looked at again, and compared."""
+"""Checks of what the run's files say of each other: manifest, versions, recipe, weight and history."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from featherweight.adapter.storage import WEIGHTS, read_description
 from featherweight.backbone.describe import architecture_of
@@ -12,109 +13,58 @@ from featherweight.backbone.folder import read_header
 from featherweight.backbone.resolve import config_of
 from featherweight.budget.weigh import weigh
 from featherweight.data.fingerprints import resumed_elsewhere
-from featherweight.environment import PACKAGES, describe_machine, versions
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.run.manifest import FILE, compare_with_manifest
-from featherweight.verification.reproduction import Check, guarded, reevaluate, undecided_rows
-
-__all__ = ["Check", "holds", "verdict", "verify_run"]
+from featherweight.verification.checks import Check
+from featherweight.verification.evidence import Evidence, probabilities_in, tolerance_of
 
 _ROUNDED = 1e-6  # the history keeps nine digits
 
 
-def verify_run(folder: str | Path) -> list[Check]:
-    """Look at every claim of the finished run in ``folder`` again, and change nothing there.
-
-    ``pass`` holds; ``moved`` is within the tolerance for what has changed since (versions, machine); ``skipped`` cannot
-    be looked at here; ``fail`` does not hold. Raises UserError where there is no finished run.
-    """
-    folder = Path(folder)
-    _require_finished(folder)
-    checks = [guarded("files", lambda: _files(folder))]
-    try:
-        run = Run(folder)
-        _ = run.recipe, run.environment, run.weight, run.evaluation
-    except UserError as error:
-        return [*checks, Check("run", "fail", str(error))]
-    surroundings = _surroundings(run)
-    checks += [surroundings, guarded("recipe", lambda: _recipe(run)), guarded("weight", lambda: _weight(run))]
-    checks.append(guarded("history", lambda: _history(run)))
-    return checks + reevaluate(run, same_surroundings=surroundings.result == "pass")
-
-
-def verdict(checks: Sequence[Check]) -> str:
-    """All in one line."""
-    by_result = {result: [c.name for c in checks if c.result == result] for result in ("fail", "moved", "skipped")}
-    if by_result["fail"]:
-        return f"does not hold: {', '.join(by_result['fail'])}"
-    if not _predicted(checks):
-        return f"is undecided, for nothing could be predicted again; not looked at: {', '.join(by_result['skipped'])}"
-    words = "holds, but for what has moved within the tolerance" if by_result["moved"] else "holds"
-    return words + (f"; not looked at: {', '.join(by_result['skipped'])}" if by_result["skipped"] else "")
-
-
-def holds(checks: Sequence[Check]) -> bool:
-    """Whether nothing failed, and at least one set of rows was predicted again."""
-    return _predicted(checks) and not any(check.result == "fail" for check in checks)
-
-
-def _predicted(checks: Sequence[Check]) -> bool:
-    return any(check.predicted and check.result != "skipped" for check in checks)
-
-
-def _require_finished(folder: Path) -> None:
-    if (folder / FILE).is_file():
-        return  # it was finished once, whatever has become of it
-    run = Run(folder)
-    if "baseline" in (run.environment if (folder / "environment.json").is_file() else {}):
-        raise UserError(f"{folder}: is a baseline, of which no model is kept that could be looked at again")
-    if not run.complete:
-        raise UserError(
-            f"{folder}: the run did not get to its end, so there is nothing to check; resume it with train --resume"
-        )
-
-
-def _files(folder: Path) -> Check:
-    found = compare_with_manifest(folder)
-    if found is None:
+def files(evidence: Evidence) -> Check:
+    """Every file is as the manifest lists it, and none was added to the adapter."""
+    compared = compare_with_manifest(evidence.folder)
+    if compared is None:
         return Check("files", "skipped", f"there is no {FILE}: an early run had none; or it was removed")
-    foreign = [name for name in found.added if name.startswith("adapter/")]
-    broken = {"changed": found.changed, "missing": found.missing, "added": foreign}
-    wrong = [f"{what}: {_listed(names)}" for what, names in broken.items() if names]
+    foreign = [name for name in compared.added if name.startswith("adapter/")]
+    broken = {"changed": compared.changed, "missing": compared.missing, "added": foreign}
+    wrong = [f"{what}: {_first_of(names)}" for what, names in broken.items() if names]
     if wrong:
         return Check("files", "fail", "; ".join(wrong))
     beside = {
-        "not the run's": [name for name in found.added if name not in foreign],
-        "out of reach": found.out_of_reach,
+        "not the run's": [name for name in compared.added if name not in foreign],
+        "out of reach": compared.out_of_reach,
     }
-    notes = [f"{what}: {_listed(names)}" for what, names in beside.items() if names]
-    return Check("files", "pass", "; ".join([f"{found.files - len(found.out_of_reach)} as written", *notes]))
+    notes = [f"{what}: {_first_of(names)}" for what, names in beside.items() if names]
+    return Check("files", "pass", "; ".join([f"{compared.files - len(compared.out_of_reach)} as written", *notes]))
 
 
-def _listed(names: Sequence[str], most: int = 5) -> str:
+def _first_of(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _surroundings(run: Run) -> Check:
+def readable(evidence: Evidence) -> Check | list[Check]:
+    """No check where the run's files can be read; else a failed one, which ends the checks."""
+    try:
+        run = evidence.run
+        _ = run.recipe, run.environment, run.weight, run.evaluation
+    except UserError as error:
+        return Check("run", "fail", str(error), ends=True)
+    return []
+
+
+def surroundings(evidence: Evidence) -> Check:
     """What a result depends on beside its files: another version or processor may move its last digits."""
-    then, now = run.environment, {**versions(), **describe_machine(), "threads": _threads()}
-    moved = [f"{key} {then[key]}, now {now[key]}" for key in now if key in then and then[key] != now[key]]
-    moved += [f"{key} {then[key]}, now not installed" for key in PACKAGES if key in then and key not in now]
-    if moved:
-        return Check("surroundings", "moved", "; ".join(moved))
+    if evidence.moved:
+        return Check("surroundings", "moved", "; ".join(evidence.moved))
     return Check("surroundings", "pass", "the versions and the machine of the training")
 
 
-def _threads() -> int:
-    import torch
-
-    return int(torch.get_num_threads())
-
-
-def _recipe(run: Run) -> Check:
+def recipe(evidence: Evidence) -> Check:
     """The adapter is rebuilt by the recipe beside it, which has to be the run's."""
+    run = evidence.run
     if Recipe.load(run.adapter / "recipe.toml") != run.recipe:
         return Check("recipe", "fail", "recipe.toml and adapter/recipe.toml differ")
     if run.environment.get("seed") != run.recipe.seed:
@@ -124,8 +74,9 @@ def _recipe(run: Run) -> Check:
     return Check("recipe", "pass", "the one that the adapter was saved with")
 
 
-def _weight(run: Run) -> Check:
+def weight(evidence: Evidence) -> Check:
     """weigh.json, the recipe weighed again, and the numbers that were really saved have to agree."""
+    run = evidence.run
     labels = len(read_description(run.adapter)["labels"])
     try:
         config = config_of(run.recipe.backbone)
@@ -137,7 +88,7 @@ def _weight(run: Run) -> Check:
             return Check(
                 "weight", "fail", f"weigh.json: {key} is {run.weight.get(key)!r}; the recipe gives {again[key]:,}"
             )
-    shares = [[part["parameters"] for part in weight["components"]] for weight in (run.weight, again)]
+    shares = [[part["parameters"] for part in each["components"]] for each in (run.weight, again)]
     if shares[0] != shares[1]:
         return Check("weight", "fail", f"weigh.json: the components are {shares[0]}; the recipe gives {shares[1]}")
     files = [run.adapter / name for name in WEIGHTS]
@@ -150,8 +101,9 @@ def _weight(run: Run) -> Check:
     )
 
 
-def _history(run: Run) -> Check:
+def history(evidence: Evidence) -> Check:
     """Every step once and in order; the step that is called the best is the best; the figures are those of the end."""
+    run = evidence.run
     steps = [record["step"] for record in run.history if record["kind"] == "step"]
     if steps != list(range(1, len(steps) + 1)) or not steps:
         return Check("history", "fail", "history.jsonl: its steps do not count up from 1, each once")
@@ -161,21 +113,17 @@ def _history(run: Run) -> Check:
     best = next((record for record in validations if record["step"] == run.evaluation.get("best_step")), None)
     claimed = run.evaluation.get("best_validation_accuracy")
     if best is None or abs(best["accuracy"] - claimed) > _ROUNDED:
-        found = (
-            f"step {run.evaluation.get('best_step')} has {best['accuracy']:.4f}"
-            if best
-            else "it has no such evaluation"
-        )
-        return Check("history", "fail", f"history.jsonl: {found}; evaluation.json calls it the best, with {claimed}")
+        written = f"step {best['step']} has {best['accuracy']:.4f}" if best else "it has no such evaluation"
+        return Check("history", "fail", f"history.jsonl: {written}; evaluation.json calls it the best, with {claimed}")
     if better := next((record for record in validations if _is_better(record, best)), None):
-        found = f"step {better['step']} with {better['accuracy']:.4f} is better than step {best['step']}"
-        return Check("history", "fail", f"history.jsonl: {found}, the best by evaluation.json")
-    return _final_accuracy(run, best if run.recipe.training.keep == "best" else validations[-1])
+        steps_named = f"step {better['step']} with {better['accuracy']:.4f} is better than step {best['step']}"
+        return Check("history", "fail", f"history.jsonl: {steps_named}, the best by evaluation.json")
+    return _final_accuracy(evidence, best if run.recipe.training.keep == "best" else validations[-1])
 
 
-def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    more = one["accuracy"] - other["accuracy"]
-    return more > _ROUNDED or (abs(more) <= _ROUNDED and one["loss"] < other["loss"] - _ROUNDED)
+def _is_better(record: dict[str, Any], best: dict[str, Any]) -> bool:
+    more = record["accuracy"] - best["accuracy"]
+    return more > _ROUNDED or (abs(more) <= _ROUNDED and record["loss"] < best["loss"] - _ROUNDED)
 
 
 def _evaluated_alike(run: Run) -> bool:
@@ -199,11 +147,22 @@ def _may_have_kept_states(run: Run) -> bool:
     return not any(next(filter(str.isdecimal, name.split(".")), None) == "0" for name in names)
 
 
-def _final_accuracy(run: Run, kept: dict[str, Any]) -> Check:
+def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
+    """The adapter of the ``chosen`` evaluation is the one that was evaluated at the end."""
+    run = evidence.run
     figures = run.evaluation["validation"]
     steps = sum(record["kind"] == "step" for record in run.history)
-    allowed = 0 if _evaluated_alike(run) else undecided_rows(run, "validation")
-    if abs(round((kept["accuracy"] - figures["accuracy"]) * figures["rows"])) > allowed:
-        found = f"had {kept['accuracy']:.4f} on the validation rows; evaluation.json has {figures['accuracy']:.4f}"
-        return Check("history", "fail", f"history.jsonl: the step that was kept, {kept['step']}, {found}")
-    return Check("history", "pass", f"{steps:,} steps, each once; the one that was kept has the claimed accuracy")
+    allowed = 0 if _evaluated_alike(run) else undecided_rows(evidence, "validation")
+    if abs(round((chosen["accuracy"] - figures["accuracy"]) * figures["rows"])) > allowed:
+        differ = f"had {chosen['accuracy']:.4f} on the validation rows; evaluation.json has {figures['accuracy']:.4f}"
+        return Check("history", "fail", f"history.jsonl: the step whose adapter was saved, {chosen['step']}, {differ}")
+    return Check("history", "pass", f"{steps:,} steps, each once; the saved adapter's step has the claimed accuracy")
+
+
+def undecided_rows(evidence: Evidence, name: str) -> int:
+    """Rows of the set ``name`` whose two most probable labels may change places by rounding (twice ``TOLERANCE``)."""
+    table = evidence.predictions_of(name)
+    labels = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
+    ascending = np.sort(probabilities_in(table, labels), axis=1)
+    apart = ascending[:, -1] - ascending[:, -2]
+    return int((apart <= 2 * tolerance_of(str(evidence.run.environment.get("precision", "fp32")))).sum())

@@ -258,7 +258,7 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
 
 def _judge(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> None:
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.evaluation.results import write_judgements
+    from featherweight.evaluation.results import write_evaluation
 
     validation = splits.validation
     assert validation.labels is not None
@@ -267,7 +267,7 @@ def _judge(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> None
     if splits.test is not None:
         judged["test"] = splits.test, fitted.logits(splits.test)
     shifted = {name: (rows, fitted.logits(rows)) for name, rows in splits.shift.items()}
-    write_judgements(folder, judged, shifted, temperature, recipe.evaluation, **fitted.evaluation)
+    write_evaluation(folder, judged, shifted, temperature, recipe.evaluation, **fitted.evaluation)
     write_json(folder / "weigh.json", {"total": fitted.parameters})
 
 

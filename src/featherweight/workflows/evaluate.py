@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import UserError
-from featherweight.evaluation.results import judge_rows
+from featherweight.evaluation.results import evaluate_rows
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -36,4 +36,4 @@ def evaluate_on(classifier: Classifier, data: str) -> dict[str, Any]:
     rows = read_labelled(data, recipe.data, "test", classifier.labels, remedy)
     if not rows.texts:
         raise UserError(f"{data}: no rows to evaluate")
-    return judge_rows(rows, classifier.logits(rows.texts), classifier.temperature, recipe.evaluation)
+    return evaluate_rows(rows, classifier.logits(rows.texts), classifier.temperature, recipe.evaluation)

@@ -24,6 +24,7 @@ from featherweight.run.folder import Run
 from featherweight.run.lock import require_writable
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.workflows.baselines import TITLES, is_complete, require_same_baselines, run_baseline
+from featherweight.workflows.report import is_reported
 from featherweight.workflows.weigh import resolve
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class Planned:
 
     @property
     def complete(self) -> bool:
-        """Whether this run is complete already."""
+        """Whether this run stands already, its report included."""
         begun = (self.folder / "recipe.toml").is_file() and (self.folder / MANIFEST).is_file()
-        return begun and Run(self.folder).complete
+        return begun and Run(self.folder).complete and is_reported(self.folder)
 
 
 def run_rounds(

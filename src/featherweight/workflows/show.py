@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.argument_checks import described
@@ -36,9 +35,11 @@ def show(thing: Shown, *pictures: str) -> None:
         raise UserError(f"show takes a run, a comparison, a weight or an inspection, not {described(thing)}")
     display = _display_module()
     if isinstance(thing, Run):
-        found = run_pictures(thing)
+        from featherweight.workflows.report import run_pictures
+
+        paths = {path.stem: path for path in run_pictures(thing)}
         for name in pictures or ("summary",):
-            data = _named(found, name, thing).read_bytes()
+            data = _named(paths, name, thing).read_bytes()
             display.display(display.Image(data, width=_width(data)))
     elif isinstance(thing, Comparison):
         if not pictures:
@@ -51,14 +52,6 @@ def show(thing: Shown, *pictures: str) -> None:
         display.display(display.Markdown(weight_markdown(thing)))
     else:
         print("\n".join(inspection_lines(thing)))
-
-
-def run_pictures(run: Run) -> dict[str, Path]:
-    """The PNG files of a run by their names. Raises UserError where the run has none yet."""
-    from featherweight.report.run.plots import draw_plots
-
-    found = {path.stem: path for path in (run.folder / "plots").glob("*.png")}
-    return found or {path.stem: path for path in draw_plots(run.folder)}
 
 
 def comparison_pictures(comparison: Comparison, names: Iterable[str]) -> list[bytes]:

@@ -19,6 +19,7 @@ from featherweight.environment import is_first_process
 from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
+from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
 from featherweight.run.lock import choose_folder, claimed, locked
 from featherweight.run.manifest import FILE as MANIFEST
@@ -91,13 +92,21 @@ def _how_to_resume(folder: Path) -> str:
 
 
 def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
-    """The run as it is. Where its manifest is missing, a new one is written and a note says so."""
+    """The run as it is. A report that was not drawn to its end is drawn.
+
+    Where its manifest is missing, a new one is written and a note says so.
+    """
+    from featherweight.workflows.report import is_reported, report_run
+
     if is_first_process() and not (folder / MANIFEST).is_file():
         with locked(folder):
             remake_manifest(folder)
         note = f"{folder}: complete, but {MANIFEST} was missing: made anew from the files as they lie there now"
         for listener in listeners:
             listener.noted(f"{note}; featherweight verify {folder} checks what they claim")
+    if is_first_process() and not is_reported(folder):
+        with locked(folder):
+            report_run(folder)
     return Run(folder)
 
 
@@ -112,9 +121,8 @@ def finish(
     """After the last step: temperature, saved adapter, reload check, evaluation, report."""
     from featherweight.adapter.storage import save_adapter
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.report.run.page import write_report
-    from featherweight.report.run.plots import draw_plots
     from featherweight.verification.reload import verify_in_fresh_process
+    from featherweight.workflows.report import report_run
 
     recipe, model, validation = prepared.recipe, prepared.model, prepared.splits.validation
     assert validation.labels is not None
@@ -135,12 +143,13 @@ def finish(
     }
     tell(listeners, "drawing the report")
     write_json(folder / "environment.json", environment)
-    # The report is the mark of a run that is complete; one drawn of the unfinished run is none.
-    (folder / "report.html").unlink(missing_ok=True)
+    # The last two results, in this order, make the run complete (`Run.complete`); what an earlier version took for its
+    # mark, and what was drawn of the unfinished run, must not stand there before them.
+    for name in (MANIFEST, PAGE):
+        (folder / name).unlink(missing_ok=True)
     write_json(folder / "verification.json", proof)
-    draw_plots(folder)
     write_manifest(folder)
-    write_report(folder)
+    report_run(folder)
 
 
 def _judge(
@@ -151,7 +160,7 @@ def _judge(
     temperature: float,
     listeners: Sequence[Listener],
 ) -> None:
-    from featherweight.evaluation.results import write_judgements
+    from featherweight.evaluation.results import write_evaluation
 
     splits = prepared.splits
 
@@ -164,7 +173,7 @@ def _judge(
         judged["test"] = splits.test, logits("test", splits.test)
     shifted = {name: (rows, logits(f"shift {name}", rows)) for name, rows in splits.shift.items()}
     best = {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy}
-    write_judgements(folder, judged, shifted, temperature, prepared.recipe.evaluation, **best)
+    write_evaluation(folder, judged, shifted, temperature, prepared.recipe.evaluation, **best)
 
 
 def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:

@@ -144,7 +144,7 @@ def test_a_checkpoint_of_the_trainer_is_judged_predicted_and_reported(
     assert "PEFT saves no temperature" in page
     for absent in ("Training</h2>", "Shift</h2>", "Recipe</h2>", "budget"):  # what only a run has
         assert absent not in page
-    assert "Loaded by PEFT: all 10 tensors of the file stand in the model" in page
+    assert "Loaded by PEFT: all 10 tensors of the file are in the model" in page
     assert contents(folder) == before
 
 

@@ -24,28 +24,28 @@ MOST_POINTS = 300
 
 def curves(comparison: Comparison) -> dict[str, dict[Round, list[Curve]]]:
     """Training loss (smoothed) and validation accuracy over the epochs, a curve a seed, of rounds with a history."""
-    found: dict[str, dict[Round, list[Curve]]] = {"loss": {}, "accuracy": {}}
-    for one in comparison.rounds:
-        runs = [run for run in map(read_contents, (run.folder for run in one.runs)) if len(run.steps["step"])]
+    by_kind: dict[str, dict[Round, list[Curve]]] = {"loss": {}, "accuracy": {}}
+    for round_ in comparison.rounds:
+        runs = [run for run in map(read_contents, (run.folder for run in round_.runs)) if len(run.steps["step"])]
         if runs:
-            found["loss"][one] = [_loss(run) for run in runs]
-            found["accuracy"][one] = [_validation(run) for run in runs]
-    return found
+            by_kind["loss"][round_] = [_loss(run) for run in runs]
+            by_kind["accuracy"][round_] = [_validation(run) for run in runs]
+    return by_kind
 
 
-def draw_curves(axes: Axes, comparison: Comparison, kind: str, found: dict[Round, list[Curve]]) -> None:
-    """``kind`` loss or accuracy; each round in its colour."""
-    for one, seeds in found.items():
-        place = comparison.own.index(one) // 4 if one.baseline is None else 2
-        style = {"color": colour_of(comparison, one), "ls": DASHES[place % len(DASHES)]}
+def draw_curves(axes: Axes, comparison: Comparison, kind: str, seeds_of: dict[Round, list[Curve]]) -> None:
+    """``kind`` loss or accuracy; each round in its colour. ``seeds_of`` has the curves of each round, one a seed."""
+    for round_, seeds in seeds_of.items():
+        place = comparison.own.index(round_) // 4 if round_.baseline is None else 2
+        style = {"color": colour_of(comparison, round_), "ls": DASHES[place % len(DASHES)]}
         for epochs, values in seeds if len(seeds) > 1 else ():
             axes.plot(epochs, values, alpha=0.28, lw=1, **style)
         few = kind == "accuracy" and max(len(epochs) for epochs, _ in seeds) < 20
-        axes.plot(*_mean(seeds), marker="o" if few else "", ms=4, label=shorten(one.name, 24), **style)
+        axes.plot(*_mean(seeds), marker="o" if few else "", ms=4, label=shorten(round_.name, 24), **style)
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss" if kind == "loss" else "validation accuracy")
     axes.margins(x=0.02)
-    values = np.concatenate([values for seeds in found.values() for _, values in seeds])
+    values = np.concatenate([values for seeds in seeds_of.values() for _, values in seeds])
     if kind == "loss":
         axes.set_ylim(0, np.quantile(values, 0.985) * 1.05)
     else:
@@ -54,12 +54,12 @@ def draw_curves(axes: Axes, comparison: Comparison, kind: str, found: dict[Round
             max(0.0, np.floor((np.quantile(values, 0.15) - 0.02) * 20) / 20), min(1.002, values.max() + 0.015)
         )
         axes.yaxis.set_major_formatter(percent_tick)
-    legend_above(axes, columns=4 if max(len(one.name) for one in found) < 10 else 2)
+    legend_above(axes, columns=4 if max(len(round_.name) for round_ in seeds_of) < 10 else 2)
 
 
 def _loss(run: Contents) -> Curve:
-    kept = np.isfinite(run.steps["loss"])
-    epochs, losses = run.steps["epoch"][kept], run.steps["loss"][kept]
+    finite = np.isfinite(run.steps["loss"])
+    epochs, losses = run.steps["epoch"][finite], run.steps["loss"][finite]
     thin = slice(None, None, max(1, len(epochs) // MOST_POINTS))
     return epochs[thin], (smooth(losses) if len(losses) >= 8 else losses)[thin]
 

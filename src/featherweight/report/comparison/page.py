@@ -81,19 +81,19 @@ def render(comparison: Comparison) -> str:
         tables=tables(comparison),
         sections=[(SECTIONS[title], title, pairs) for title, pairs in sections(comparison).items()],
         pictures=pictures,
-        several=any(len(one.runs) > 1 for one in comparison.rounds),
+        several=any(len(round_.runs) > 1 for round_ in comparison.rounds),
         method=METHOD,
         provenance=provenance(comparison),
         reports=[
-            (one.name, [(run.recipe.seed, str(run.folder)) for run in one.runs]) for one in comparison.rounds
+            (round_.name, [(run.recipe.seed, str(run.folder)) for run in round_.runs]) for round_ in comparison.rounds
         ],
     )  # fmt: skip
 
 
 def available(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
     """What can be drawn: a function a picture that makes its figure (call it inside ``drawing()``)."""
-    names = [one.name for one in comparison.rounds]
-    found: dict[str, Callable[[], Figure]] = {
+    names = [round_.name for round_ in comparison.rounds]
+    makers: dict[str, Callable[[], Figure]] = {
         "rounds": lambda: _rows(names, partial(draw_rounds, comparison=comparison))
     }
     for key, pairs in (
@@ -102,17 +102,17 @@ def available(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
     ):
         if pairs:
             labels = [f"{pair.first} over {pair.second}" for pair in pairs]
-            found[key] = partial(_rows, labels, partial(draw_differences, pairs=pairs))
-    if any(one.parameters for one in comparison.rounds):
-        found["frontier"] = lambda: _single(5.2, 3.0, partial(draw_frontier, comparison=comparison))
+            makers[key] = partial(_rows, labels, partial(draw_differences, pairs=pairs))
+    if any(round_.parameters for round_ in comparison.rounds):
+        makers["frontier"] = lambda: _single(5.2, 3.0, partial(draw_frontier, comparison=comparison))
     for kind, rounds in curves(comparison).items():
         if rounds:
-            found[kind] = partial(
-                _single, 4.9, 3.1, partial(draw_curves, comparison=comparison, kind=kind, found=rounds)
+            makers[kind] = partial(
+                _single, 4.9, 3.1, partial(draw_curves, comparison=comparison, kind=kind, seeds_of=rounds)
             )
     if comparison.shift_sets:
-        found["shift"] = lambda: _rows(names, partial(draw_shift, comparison=comparison))
-    return found
+        makers["shift"] = lambda: _rows(names, partial(draw_shift, comparison=comparison))
+    return makers
 
 
 def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure:

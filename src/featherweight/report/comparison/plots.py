@@ -36,30 +36,33 @@ LABEL_GAP = 0.078
 """Least distance of two labels beside the frontier, as a share of its height."""
 
 
-def colour_of(comparison: Comparison, one: Round) -> str:
+def colour_of(comparison: Comparison, round_: Round) -> str:
     """The colour of a round in every picture; baselines are grey."""
-    return MUTED if one.baseline is not None else COLOURS[comparison.own.index(one) % len(COLOURS)]
+    return MUTED if round_.baseline is not None else COLOURS[comparison.own.index(round_) % len(COLOURS)]
 
 
 def draw_rounds(axes: Axes, comparison: Comparison) -> None:
     """Mean accuracy of each round with its 95% interval over rows, and its seeds as rings."""
-    for row, one in enumerate(comparison.rounds):
-        colour = colour_of(comparison, one)
-        axes.plot(one.interval, [row, row], color=colour, lw=3.2, alpha=0.4)
+    for row, round_ in enumerate(comparison.rounds):
+        colour = colour_of(comparison, round_)
+        axes.plot(round_.interval, [row, row], color=colour, lw=3.2, alpha=0.4)
         mean = {"ls": "", "marker": "o", "ms": 7, "mew": 0}
-        if len(one.runs) > 1:
-            seeds = one.figures["accuracy"]
+        if len(round_.runs) > 1:
+            seeds = round_.figures["accuracy"]
             axes.plot(seeds, [row] * len(seeds), "o", color=colour, ms=5, mfc="none", mew=1.1)
             mean = {"ls": "", "marker": "|", "ms": 13, "mew": 2.2}
-        axes.plot(one.mean("accuracy"), row, color=colour, **mean)
-    rows_down(axes, [shorten(one.name, 34) for one in comparison.rounds])
+        axes.plot(round_.mean("accuracy"), row, color=colour, **mean)
+    rows_down(axes, [shorten(round_.name, 34) for round_ in comparison.rounds])
     axes.xaxis.set_major_formatter(percent_tick)
     _few_ticks(axes)
-    column(axes, 1.05, "accuracy %", [accuracy(comparison, one) for one in comparison.rounds], strong=True)
+    column(axes, 1.05, "accuracy %", [accuracy(comparison, round_) for round_ in comparison.rounds], strong=True)
 
 
 def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
-    """The difference of each pair in points, with its 95% interval; blue is shown, orange within what seeds make."""
+    """The difference of each pair in points, with its 95% interval.
+
+    Blue is significant; orange is significant for these runs, but perhaps not with other seeds.
+    """
     colours = {"shown": BLUE, "seeds": ORANGE, "none": MUTED}
     axes.axvline(0, color=INK, lw=1)
     for row, pair in enumerate(pairs):
@@ -77,15 +80,15 @@ def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
 
 def draw_frontier(axes: Axes, comparison: Comparison) -> None:
     """Accuracy against trained parameters; the line joins what nothing smaller beats. Bags of words are levels."""
-    points = [one for one in comparison.rounds if one.parameters and not one.is_bag_of_words]
-    bags = [one for one in comparison.rounds if one.is_bag_of_words]
-    for one in points:
-        colour = colour_of(comparison, one)
-        axes.plot([one.parameters] * 2, one.interval, color=colour, lw=2.6, alpha=0.35)
-        axes.plot(one.parameters, one.mean("accuracy"), "o", color=colour, ms=7, mew=0)
-    for one in bags:
-        axes.axhline(one.mean("accuracy") or 0.0, color=MUTED, lw=1, dashes=(4, 3))
-    sizes = [one.parameters or 0 for one in points]
+    points = [round_ for round_ in comparison.rounds if round_.parameters and not round_.is_bag_of_words]
+    bags = [round_ for round_ in comparison.rounds if round_.is_bag_of_words]
+    for round_ in points:
+        colour = colour_of(comparison, round_)
+        axes.plot([round_.parameters] * 2, round_.interval, color=colour, lw=2.6, alpha=0.35)
+        axes.plot(round_.parameters, round_.mean("accuracy"), "o", color=colour, ms=7, mew=0)
+    for round_ in bags:
+        axes.axhline(round_.mean("accuracy") or 0.0, color=MUTED, lw=1, dashes=(4, 3))
+    sizes = [round_.parameters or 0 for round_ in points]
     if len(points) > 1:
         _staircase(axes, points)
     if sizes and max(sizes) > 3 * min(sizes):
@@ -103,13 +106,13 @@ def draw_shift(axes: Axes, comparison: Comparison) -> None:
     keys = {comparison.split: "accuracy"} | {name: f"shift: {name}" for name in comparison.shift_sets}
     for place, (name, key) in enumerate(keys.items()):
         colour = [INK, ORANGE, GREEN, PURPLE, BLUE][place % 5]
-        kept = [(row, one) for row, one in enumerate(comparison.rounds) if one.mean(key) is not None]
-        for row, one in kept:
-            values = [value for value in one.figures[key] if value is not None]
+        present = [(row, round_) for row, round_ in enumerate(comparison.rounds) if round_.mean(key) is not None]
+        for row, round_ in present:
+            values = [value for value in round_.figures[key] if value is not None]
             axes.plot([min(values), max(values)], [row, row], color=colour, lw=2.6, alpha=0.35)
-        means, rows = [one.mean(key) for _, one in kept], [row for row, _ in kept]
+        means, rows = [round_.mean(key) for _, round_ in present], [row for row, _ in present]
         axes.plot(means, rows, MARKS[place % len(MARKS)], color=colour, ms=6, mew=0, label=shorten(name, 24))
-    rows_down(axes, [shorten(one.name, 34) for one in comparison.rounds])
+    rows_down(axes, [shorten(round_.name, 34) for round_ in comparison.rounds])
     axes.xaxis.set_major_formatter(percent_tick)
     _few_ticks(axes)
     legend_above(axes, columns=3)
@@ -117,23 +120,25 @@ def draw_shift(axes: Axes, comparison: Comparison) -> None:
 
 def _staircase(axes: Axes, points: Sequence[Round]) -> None:
     """The best accuracy that so many parameters, or fewer, have reached."""
-    ordered = sorted(points, key=lambda one: (one.parameters or 0, -(one.mean("accuracy") or 0.0)))
-    best = np.maximum.accumulate([one.mean("accuracy") or 0.0 for one in ordered])
-    axes.step([one.parameters for one in ordered], best, where="post", color=MUTED, lw=1.2, alpha=0.7, zorder=0)
+    ordered = sorted(points, key=lambda round_: (round_.parameters or 0, -(round_.mean("accuracy") or 0.0)))
+    best = np.maximum.accumulate([round_.mean("accuracy") or 0.0 for round_ in ordered])
+    axes.step([round_.parameters for round_ in ordered], best, where="post", color=MUTED, lw=1.2, alpha=0.7, zorder=0)
 
 
 def _labels_beside(axes: Axes, comparison: Comparison, rounds: Sequence[Round]) -> None:
     """Names to the right of the axes, pushed apart where they would overlap, each with a line to its point."""
     low, high = axes.get_ylim()
-    ordered = sorted(rounds, key=lambda one: one.mean("accuracy") or 0.0)
-    heights = [((one.mean("accuracy") or 0.0) - low) / (high - low) for one in ordered]
-    for one, height in zip(ordered, pushed_apart(heights), strict=True):
-        value, bag = one.mean("accuracy") or 0.0, one.is_bag_of_words
-        point, frame = ((1.0, value), axes.get_yaxis_transform()) if bag else ((one.parameters, value), axes.transData)
+    ordered = sorted(rounds, key=lambda round_: round_.mean("accuracy") or 0.0)
+    heights = [((round_.mean("accuracy") or 0.0) - low) / (high - low) for round_ in ordered]
+    for round_, height in zip(ordered, pushed_apart(heights), strict=True):
+        value, bag = round_.mean("accuracy") or 0.0, round_.is_bag_of_words
+        point, frame = (
+            ((1.0, value), axes.get_yaxis_transform()) if bag else ((round_.parameters, value), axes.transData)
+        )
         axes.annotate(
-            f"{shorten(one.name, 30)}  {percent(comparison, value)}", point, (1.06, height), xycoords=frame,
+            f"{shorten(round_.name, 30)}  {percent(comparison, value)}", point, (1.06, height), xycoords=frame,
             textcoords="axes fraction", va="center", color=INK, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour_of(comparison, one), "lw": 0.7, "alpha": 0.6,
+            arrowprops={"arrowstyle": "-", "color": colour_of(comparison, round_), "lw": 0.7, "alpha": 0.6,
                         "shrinkA": 2, "shrinkB": 0 if bag else 5, "relpos": (0, 0.5)},
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from featherweight.evaluation.metrics import wilson_interval
 from featherweight.evaluation.run_groups import SHIFT
 from featherweight.recipe import ROLES, Recipe
 from featherweight.report.run.headline import duration, size
+from featherweight.run.figures import ACCURACY, METRICS
 
 NONE = "–"
 
@@ -30,75 +31,81 @@ Cell = Callable[[Round], str]
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """The rounds with their accuracy, what they are worth and cost, and how they fare on shift sets, if any."""
-    found = [_rounds(comparison), _worth(comparison)]
-    return [*found, _shift(comparison)] if comparison.shift_sets else found
+    """The rounds with their accuracy; their other metrics and their cost; their accuracy on shift sets, if any."""
+    always = [_rounds(comparison), _quality(comparison)]
+    return [*always, _shift(comparison)] if comparison.shift_sets else always
 
 
 def _rounds(comparison: Comparison) -> Table:
     words: dict[str, Cell] = {
-        "round": lambda one: one.name,
-        "LoRA": lambda one: _own(one, lora_in_words),
-        "bias": lambda one: _own(one, lambda recipe: recipe.adapter.bias),
-        "schedule": lambda one: _own(one, schedule_in_words),
+        "round": lambda round_: round_.name,
+        "LoRA": lambda round_: _own(round_, lora_in_words),
+        "bias": lambda round_: _own(round_, lambda recipe: recipe.adapter.bias),
+        "schedule": lambda round_: _own(round_, schedule_in_words),
     }
-    if len({one.recipe.backbone.name for one in comparison.rounds}) > 1:
-        words["backbone"] = lambda one: one.recipe.backbone.name
-    if len({one.recipe.adapter.head for one in comparison.own}) > 1:
-        words["head"] = lambda one: _own(one, lambda recipe: recipe.adapter.head)
+    if len({round_.recipe.backbone.name for round_ in comparison.rounds}) > 1:
+        words["backbone"] = lambda round_: round_.recipe.backbone.name
+    if len({round_.recipe.adapter.head for round_ in comparison.own}) > 1:
+        words["head"] = lambda round_: _own(round_, lambda recipe: recipe.adapter.head)
     figures: dict[str, Cell] = {
-        "learning rate": lambda one: _own(one, lambda recipe: f"{recipe.training.learning_rate:.3g}"),
-        "parameters": lambda one: NONE if one.parameters is None else f"{one.parameters:,}",
-        "seeds": lambda one: str(len(one.seeds)),
-        "accuracy %": lambda one: accuracy(comparison, one),
-        "95% interval": lambda one: " to ".join(percent(comparison, share) for share in one.interval),
+        "learning rate": lambda round_: _own(round_, lambda recipe: f"{recipe.training.learning_rate:.3g}"),
+        "parameters": lambda round_: NONE if round_.parameters is None else f"{round_.parameters:,}",
+        "seeds": lambda round_: str(len(round_.seeds)),
+        f"{ACCURACY.name} %": lambda round_: accuracy(comparison, round_),
+        "95% interval": lambda round_: " to ".join(percent(comparison, share) for share in round_.interval),
     }
     return _table("The rounds", comparison, words, figures)
 
 
-def _worth(comparison: Comparison) -> Table:
+def _quality(comparison: Comparison) -> Table:
     figures: dict[str, Cell] = {
-        "macro-F1": lambda one: _with_spread(one, "macro_f1", "{:.4f}"),
-        "log loss": lambda one: _with_spread(one, "log_loss", "{:.4f}"),
-        "calibration error %": lambda one: _with_spread(one, "calibration_error", "{:.2f}", 100),
-        "training": lambda one: _each(one, "seconds", duration),
-        "samples/s": lambda one: _each(
-            one, "samples_per_second", lambda value: f"{value:,.{0 if value >= 10 else 1}f}"
+        **{
+            metric.name + (" %" if metric.in_percent else ""): partial(
+                _with_spread, key=metric.key, number=metric.number
+            )
+            for metric in METRICS
+            if metric is not ACCURACY
+        },
+        "training": lambda round_: _each(round_, "seconds", duration),
+        "samples/s": lambda round_: _each(
+            round_, "samples_per_second", lambda value: f"{value:,.{0 if value >= 10 else 1}f}"
         ),
-        "peak memory": lambda one: _each(one, "peak_memory_bytes", size),
+        "peak memory": lambda round_: _each(round_, "peak_memory_bytes", size),
     }
-    return _table("Worth and cost", comparison, {"round": lambda one: one.name}, figures)
+    return _table("Quality and cost", comparison, {"round": lambda round_: round_.name}, figures)
 
 
 def _shift(comparison: Comparison) -> Table:
-    figures: dict[str, Cell] = {f"{comparison.split} %": lambda one: accuracy(comparison, one)}
+    figures: dict[str, Cell] = {f"{comparison.split} %": lambda round_: accuracy(comparison, round_)}
     for name in comparison.shift_sets:
         rows = comparison.shift_rows(name)
         figures[f"{name} % (95% interval, {rows:,} rows)"] = partial(_on_shift, name=name, rows=rows)
-    return _table("Accuracy on shift sets", comparison, {"round": lambda one: one.name}, figures)
+    return _table("Accuracy on shift sets", comparison, {"round": lambda round_: round_.name}, figures)
 
 
-def _on_shift(one: Round, name: str, rows: int) -> str:
-    mean, form = one.mean(SHIFT + name), f"{{:.{_digits(rows)}f}}"
+def _on_shift(round_: Round, name: str, rows: int) -> str:
+    mean = round_.mean(SHIFT + name)
     if mean is None:
         return NONE
-    interval = " to ".join(form.format(100 * share) for share in wilson_interval(round(mean * rows), rows))
-    return f"{_with_spread(one, SHIFT + name, form, 100)} ({interval})"
+    interval = " to ".join(_percent(rows, share) for share in wilson_interval(round(mean * rows), rows))
+    return f"{_with_spread(round_, SHIFT + name, partial(_percent, rows))} ({interval})"
 
 
 def _table(title: str, comparison: Comparison, words: dict[str, Cell], figures: dict[str, Cell]) -> Table:
     cells = words | figures
-    return Table(title, list(cells), [[cell(one) for cell in cells.values()] for one in comparison.rounds], len(words))
+    return Table(
+        title, list(cells), [[cell(round_) for cell in cells.values()] for round_ in comparison.rounds], len(words)
+    )
 
 
-def accuracy(comparison: Comparison, one: Round) -> str:
+def accuracy(comparison: Comparison, round_: Round) -> str:
     """Mean accuracy over the seeds in percent, with the standard deviation over them where there are several."""
-    return _with_spread(one, "accuracy", f"{{:.{_digits(comparison.rows)}f}}", 100)
+    return _with_spread(round_, ACCURACY.key, partial(_percent, comparison.rows))
 
 
 def percent(comparison: Comparison, share: float) -> str:
     """A share in percent, without the sign, with as many decimals as the rows can tell apart."""
-    return f"{100 * share:.{_digits(comparison.rows)}f}"
+    return _percent(comparison.rows, share)
 
 
 def lora_in_words(recipe: Recipe) -> str:
@@ -123,23 +130,22 @@ def schedule_in_words(recipe: Recipe) -> str:
     return training.schedule + (f", warm-up {warmup}" if training.warmup else "")
 
 
-def _own(one: Round, words: Callable[[Recipe], str]) -> str:
+def _own(round_: Round, words: Callable[[Recipe], str]) -> str:
     """What a round's recipe says; of a baseline the recipe says nothing."""
-    return NONE if one.baseline is not None else words(one.recipe)
+    return NONE if round_.baseline is not None else words(round_.recipe)
 
 
-def _digits(rows: int) -> int:
-    return 1 if rows < 2000 else 2
+def _percent(rows: int, share: float) -> str:
+    return f"{100 * share:.{1 if rows < 2000 else 2}f}"
 
 
-def _with_spread(one: Round, key: str, form: str, factor: float = 1.0) -> str:
-    mean, spread = one.mean(key), one.spread(key)
+def _with_spread(round_: Round, key: str, number: Callable[[float], str]) -> str:
+    mean, spread = round_.mean(key), round_.spread(key)
     if mean is None:
         return NONE
-    shown = form.format(factor * mean)
-    return shown if spread is None else f"{shown} ± {form.format(factor * spread)}"
+    return number(mean) if spread is None else f"{number(mean)} ± {number(spread)}"
 
 
-def _each(one: Round, key: str, words: Callable[[float], str]) -> str:
-    mean = one.mean(key)
+def _each(round_: Round, key: str, words: Callable[[float], str]) -> str:
+    mean = round_.mean(key)
     return NONE if mean is None else words(mean)

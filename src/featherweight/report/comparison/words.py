@@ -21,25 +21,25 @@ from featherweight.report.comparison.tables import (
     tables,
 )
 from featherweight.report.run.headline import duration
+from featherweight.run.figures import SCALED
 
 METHOD = (
     "Accuracy is the mean over the seeds, ± the standard deviation over them. The 95% interval of an accuracy is "
     "Wilson's; that of a difference comes from 10,000 paired bootstrap samples of the rows, each row with its mean "
     "over the seeds. Both speak of other test rows, not of other seeds, and each holds for itself, not all of them at "
     "once. McNemar's exact test takes all seeds together, by the sign of each row's difference of means (of one seed a "
-    "side it is the textbook test). With seeds enough a difference counts as shown only where a t-test over rows and "
-    "seeds finds it too: its error has the luck of both in it, and the seeds of all rounds are taken to spread alike, "
+    "side it is the textbook test). With seeds enough a difference is significant only where a t-test over rows and "
+    "seeds finds it too. Its error has the variance of both; the seeds of all rounds are taken to have one variance, "
     "those of a baseline too, which has one seed alone. Both tests are corrected after Holm for all the pairs of their "
-    "list. Log loss "
-    "and calibration error hold after temperature scaling on validation rows. Peak memory is the whole process's, "
-    "libraries included."
+    f"list. {listed([metric.name for metric in SCALED]).capitalize()} hold after temperature scaling on validation "
+    "rows. Peak memory is the whole process's, libraries included."
 )
 
 
 def headline(comparison: Comparison) -> str:
-    """The outcome in one sentence: who leads, and whether the lead is shown."""
+    """The outcome in one sentence: who leads, and whether the lead is significant."""
     texts = f"{comparison.rows:,} {comparison.split} texts"
-    ranked = sorted(comparison.own or comparison.rounds, key=lambda one: -(one.mean("accuracy") or 0.0))
+    ranked = sorted(comparison.own or comparison.rounds, key=lambda round_: -(round_.mean("accuracy") or 0.0))
     best, figure = ranked[0].name, f"{percent(comparison, ranked[0].mean('accuracy') or 0.0)}%"
     bags = [pair for pair in comparison.lost_to_bags if pair.first == best]
     doubt = f"; {not_beaten(min(bags, key=lambda pair: pair.difference))}" if bags else ""  # the strongest alone
@@ -47,22 +47,22 @@ def headline(comparison: Comparison) -> str:
         return f"{best} classifies {figure} of {texts} correctly{doubt}"
     if not comparison.own:
         return f"{best} is right most often of {len(ranked)} baselines: {figure} of {texts}; they are not tested"
-    doubt += "" if comparison.knows_seeds else "; too few seeds to rule out their luck"
+    doubt += "" if comparison.knows_seeds else "; too few seeds to estimate their variance"
     shown = {name for pair in comparison.differences if pair.verdict == "shown" for name in (pair.first, pair.second)
              if best in (pair.first, pair.second)}  # fmt: skip
-    open_ones = [one.name for one in ranked[1:] if one.name not in shown]
-    if not open_ones:
+    undecided = [round_.name for round_ in ranked[1:] if round_.name not in shown]
+    if not undecided:
         return f"{best} is the best of {len(ranked)} rounds: {figure} of {texts} correct{doubt}"
     if not any(pair.verdict == "shown" for pair in comparison.differences):
-        low, names = percent(comparison, ranked[-1].mean("accuracy") or 0.0), listed([one.name for one in ranked])
-        return f"No difference shown between {names}: {low} to {figure} of {texts} correct{doubt}"
-    others = listed(open_ones) if len(open_ones) <= 3 else f"{len(open_ones)} others"
-    return f"{best} leads with {figure} of {texts} correct; no difference to {others} is shown{doubt}"
+        low, names = percent(comparison, ranked[-1].mean("accuracy") or 0.0), listed([round_.name for round_ in ranked])
+        return f"{names} are not significantly different: {low} to {figure} of {texts} correct{doubt}"
+    others = listed(undecided) if len(undecided) <= 3 else f"{len(undecided)} others"
+    return f"{best} leads with {figure} of {texts} correct; not significantly different from {others}{doubt}"
 
 
 def provenance(comparison: Comparison) -> dict[str, str]:
     """What the figures hold for: data, backbone, seeds, machine, versions, dates."""
-    runs = [run for one in comparison.rounds for run in one.runs]
+    runs = [run for round_ in comparison.rounds for run in round_.runs]
     environments = [run.environment for run in runs]
     rows = [environment.get("data", {}).get("train", {}).get("rows") for environment in environments]
     machines = [
@@ -76,19 +76,19 @@ def provenance(comparison: Comparison) -> dict[str, str]:
     ]
     days = sorted(str(e["started"])[:10] for e in environments if e.get("started"))
     seconds = sum(e.get("training_seconds") or e.get("seconds") or 0.0 for e in environments)
-    found = {
+    facts = {
         "Data": _each_once(run.recipe.data.train for run in runs),
         "Training rows": _each_once(f"{count:,}" for count in rows if count),
         f"{comparison.split.capitalize()} rows": f"{comparison.rows:,}",
         "Backbone": _each_once(run.recipe.backbone.name for run in runs),
         "Epochs": _each_once(f"{run.recipe.training.epochs:g}" for run in runs if "baseline" not in run.environment),
-        "Seeds": _each_once(str(seed) for one in comparison.own for seed in one.seeds),
+        "Seeds": _each_once(str(seed) for round_ in comparison.own for seed in round_.seeds),
         "Machine": _each_once(machines),
         "Versions": _each_once(versions),
         "Begun": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
         "Training, all in all": duration(seconds),
     }  # fmt: skip
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in facts.items() if value}
 
 
 def markdown(comparison: Comparison) -> str:
@@ -112,7 +112,7 @@ def sections(comparison: Comparison) -> dict[str, Sequence[Difference]]:
 
 def rounds_csv(comparison: Comparison) -> str:
     """A line a round with every figure in full: shares between 0 and 1, seconds, bytes."""
-    return _csv([_csv_row(comparison, one) for one in comparison.rounds])
+    return _csv([_csv_row(comparison, round_) for round_ in comparison.rounds])
 
 
 def pairs_csv(comparison: Comparison) -> str:
@@ -121,11 +121,11 @@ def pairs_csv(comparison: Comparison) -> str:
     return _csv([{field.name: getattr(pair, field.name) for field in fields(Difference)} for pair in pairs])
 
 
-def _csv_row(comparison: Comparison, one: Round) -> dict[str, Any]:
-    recipe, own = one.recipe, one.baseline is None
+def _csv_row(comparison: Comparison, round_: Round) -> dict[str, Any]:
+    recipe, own = round_.recipe, round_.baseline is None
     row: dict[str, Any] = {
-        "round": one.name,
-        "baseline": one.baseline,
+        "round": round_.name,
+        "baseline": round_.baseline,
         "backbone": recipe.backbone.name,
         "lora": lora_in_words(recipe) if own else None,
         "bias": recipe.adapter.bias if own else None,
@@ -133,16 +133,16 @@ def _csv_row(comparison: Comparison, one: Round) -> dict[str, Any]:
         "schedule": schedule_in_words(recipe) if own else None,
         "learning_rate": recipe.training.learning_rate if own else None,
         "epochs": recipe.training.epochs if own else None,
-        "parameters": one.parameters,
-        "seeds": " ".join(map(str, one.seeds)),
+        "parameters": round_.parameters,
+        "seeds": " ".join(map(str, round_.seeds)),
         "split": comparison.split,
         "rows": comparison.rows,
-        "accuracy_low": one.interval[0],
-        "accuracy_high": one.interval[1],
+        "accuracy_low": round_.interval[0],
+        "accuracy_high": round_.interval[1],
     }
-    keys = dict.fromkeys(key for other in comparison.rounds for key in other.figures)
+    keys = dict.fromkeys(key for round_ in comparison.rounds for key in round_.figures)
     return row | {
-        name: value for key in keys for name, value in ((key, one.mean(key)), (f"{key}_spread", one.spread(key)))
+        name: value for key in keys for name, value in ((key, round_.mean(key)), (f"{key}_spread", round_.spread(key)))
     }
 
 

@@ -66,10 +66,10 @@ def most_confused(figures: dict[str, Any], count: int = 8) -> list[dict[str, Any
     np.fill_diagonal(counts, 0)
     labels = [row["label"] for row in figures["per_class"]]
     order = np.argsort(-counts, axis=None, kind="stable")[:count]
-    found = (np.unravel_index(place, counts.shape) for place in order)
+    cells = (np.unravel_index(place, counts.shape) for place in order)
     return [
         {"label": labels[i], "predicted": labels[j], "rows": int(counts[i, j]), "share": counts[i, j] / supports[i]}
-        for i, j in found
+        for i, j in cells
         if counts[i, j]
     ]
 

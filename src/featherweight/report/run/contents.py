@@ -44,7 +44,7 @@ class Contents:
         return bool(len(self.steps["step"]) or self.validations)
 
     @property
-    def judged(self) -> tuple[str, dict[str, Any]] | None:
+    def evaluated(self) -> tuple[str, dict[str, Any]] | None:
         """The set that the headline speaks of, with its figures: test, else validation, else nothing."""
         for split in ("test", "validation"):
             if self.evaluation.get(split):
@@ -59,10 +59,10 @@ class Contents:
     def missing(self) -> list[str]:
         """What this run folder lacks, a sentence each, with what would mend it."""
         notes = []
-        if not self.judged:
+        if not self.evaluated:
             how = "`featherweight evaluate`" if self.recipe_text else "--data"
             notes.append(f"Not evaluated yet: {how} adds accuracy, confusion matrix and calibration.")
-        elif self.judged[0] != "test":
+        elif self.evaluated[0] != "test":
             notes.append(
                 "No test set: the headline holds for the validation rows, on which the adapter was chosen; expect "
                 "somewhat less on new texts."
@@ -74,28 +74,31 @@ class Contents:
 
     def warnings(self) -> list[str]:
         """The run's own warnings, and what its figures give reason to doubt."""
-        found = [str(warning) for warning in self.environment.get("warnings") or []]
+        doubts = [str(warning) for warning in self.environment.get("warnings") or []]
         broken = int((~np.isfinite(self.steps["loss"])).sum())
         if broken:
-            found.append(f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps.")
+            doubts.append(f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps.")
         if self._reloads_otherwise():
-            found.append("The saved adapter, reloaded, does not give the logits of the trained model.")
+            doubts.append("The saved adapter, reloaded, does not give the logits of the trained model.")
         if self.weigh and self.weigh["total"] > self.weigh.get("budget", self.weigh["total"]):
-            found.append("The run trained more parameters than its budget allows.")
-        return found
+            doubts.append("The run trained more parameters than its budget allows.")
+        return doubts
 
     def _reloads_otherwise(self) -> bool:
         """Whether the reloaded adapter gave other logits than rounding explains; early runs knew no rounding."""
-        found = self.verification.get("reloaded") or {}
-        if (allowed := found.get("allowed")) is not None:
-            return found["largest_difference"] > allowed
+        compared = self.verification.get("reloaded") or {}
+        if (allowed := compared.get("allowed")) is not None:
+            return compared["largest_difference"] > allowed
         return self.verification.get("identical") is False
 
 
 def read_contents(run_folder: str | Path) -> Contents:
     """Read what ``run_folder`` holds. Raises UserError where it is no run folder or one of its files is damaged."""
     folder = Run(run_folder).folder
-    parts = {name: _json(folder / f"{name}.json") for name in ("environment", "weigh", "evaluation", "verification")}
+    parts = {
+        name: read_json(folder / f"{name}.json") if os.path.lexists(folder / f"{name}.json") else {}
+        for name in ("environment", "weigh", "evaluation", "verification")
+    }
     steps, validations = _history(folder / "history.jsonl")
     path = folder / "recipe.toml"
     _, recipe = read_recipe(path)
@@ -117,10 +120,6 @@ def contents_of_peft(
     return Contents(folder, "", recipe, environment, weigh, evaluation, {"tensors": tensors}, steps, [])
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return read_json(path) if os.path.lexists(path) else {}
-
-
 def _history(path: Path) -> tuple[dict[str, NDArray[np.float64]], list[dict[str, Any]]]:
     entries = read_history(path)
     steps = [entry for entry in entries if entry.get("kind") == "step"]
@@ -128,5 +127,5 @@ def _history(path: Path) -> tuple[dict[str, NDArray[np.float64]], list[dict[str,
         key: np.array([np.nan if entry.get(key) is None else entry[key] for entry in steps], dtype=float)
         for key in STEP_KEYS
     }
-    kept = [e for e in entries if e.get("kind") == "evaluation" and e.get("split", "validation") == "validation"]
-    return columns, kept
+    validations = [e for e in entries if e.get("kind") == "evaluation" and e.get("split", "validation") == "validation"]
+    return columns, validations

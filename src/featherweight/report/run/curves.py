@@ -32,8 +32,8 @@ def draw_accuracy(axes: Axes, run: Contents) -> None:
     """Training accuracy, smoothed, with the single batches behind it, and validation accuracy with its best step."""
     _training(axes, run, "accuracy")
     steps, accuracies = _validation(run, "accuracy")
-    kept = np.flatnonzero(steps == run.evaluation.get("best_step"))
-    best = int(kept[0] if len(kept) else np.argmax(accuracies)) if len(accuracies) else None
+    saved = np.flatnonzero(steps == run.evaluation.get("best_step"))
+    best = int(saved[0] if len(saved) else np.argmax(accuracies)) if len(accuracies) else None
     label = "validation" if best is None else f"validation (best {accuracies[best]:.1%})"
     _validation_line(axes, steps, accuracies, label)
     if best is not None and len(accuracies) > 1:
@@ -89,8 +89,8 @@ def _validation_line(axes: Axes, steps: NDArray[np.float64], values: NDArray[np.
 
 def _finite(run: Contents, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     steps, values = run.steps["step"], run.steps[key]
-    kept = np.isfinite(values)
-    return steps[kept], values[kept]
+    finite = np.isfinite(values)
+    return steps[finite], values[finite]
 
 
 def _floor(run: Contents, validation: NDArray[np.float64]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from featherweight.report.run.contents import Contents
+from featherweight.run.figures import ACCURACY, METRICS, SCALED
 
 
 class Fact(NamedTuple):
@@ -17,28 +18,31 @@ class Fact(NamedTuple):
 
 def sentence(run: Contents) -> str:
     """The headline: which share of which texts is classified right."""
-    if run.judged is None:
+    if run.evaluated is None:
         return "This run has not been evaluated yet."
-    split, figures = run.judged
+    split, figures = run.evaluated
     return f"{percent(figures['accuracy'], figures['rows'])} of {figures['rows']:,} {split} texts classified correctly"
 
 
 def facts(run: Contents) -> list[Fact]:
     """The figures to know first; only those that the run folder holds."""
-    found = []
-    if run.judged:
-        split, figures = run.judged
-        low, high = (percent(share, figures["rows"]) for share in figures["accuracy_interval"])
-        name, classes = f"{split.capitalize()} accuracy", len(figures["per_class"])
-        value = percent(figures["accuracy"], figures["rows"])
-        found.append(Fact(name, value, f"95% interval {low} to {high}"))
-        found.append(Fact("Macro-F1", f"{figures['macro_f1']:.3f}", f"mean over {classes} classes"))
+    shown = _metrics(*run.evaluated) if run.evaluated else []
     if run.weigh:
         total, budget = run.weigh["total"], run.weigh.get("budget")
         note = f"{total / budget:.0%} of the budget of {budget:,}" if budget else "each tensor counted once"
-        found.append(Fact("Trained parameters", f"{total:,}", note))
-    found += _backbone(run) + _time(run)
-    return found
+        shown.append(Fact("Trained parameters", f"{total:,}", note))
+    return shown + _backbone(run) + _time(run)
+
+
+def _metrics(split: str, figures: dict[str, Any]) -> list[Fact]:
+    """Accuracy with its interval, and the other metrics that do not change with the temperature."""
+    low, high = (percent(share, figures["rows"]) for share in figures["accuracy_interval"])
+    accuracy = percent(figures["accuracy"], figures["rows"])
+    shown = [Fact(f"{split.capitalize()} {ACCURACY.name}", accuracy, f"95% interval {low} to {high}")]
+    for metric in METRICS:
+        if metric not in (ACCURACY, *SCALED) and (value := metric.value(figures)) is not None:
+            shown.append(Fact(metric.title, metric.words(value), metric.direction))
+    return shown
 
 
 def _backbone(run: Contents) -> list[Fact]:

@@ -12,7 +12,7 @@ from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import TITLES, available
 from featherweight.report.style import drawing, to_svg
-from featherweight.run.manifest import renew_manifest
+from featherweight.run.figures import SCALED
 
 LONGEST_TEXT = 600
 """Letters of a mistaken text that the table shows."""
@@ -25,10 +25,8 @@ def write_report(run_folder: str | Path) -> Path:
     no run or one of its files is damaged.
     """
     run = read_contents(run_folder)
-    path, page = run.folder / "report.html", render(run)
-    # Before the page itself, which marks a run as complete.
-    renew_manifest(run.folder, report=page)
-    write_whole(path, page)
+    path = run.folder / "report.html"
+    write_whole(path, render(run))
     return path
 
 
@@ -44,7 +42,8 @@ def render(run: Contents) -> str:
     pages = Environment(
         loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}", "cut": _cut}
+    pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}"}
+    pages.filters["cut"] = lambda text: text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     return pages.get_template("report.html.j2").render(
         run=run,
         sentence=headline.sentence(run),
@@ -55,7 +54,8 @@ def render(run: Contents) -> str:
         training=_training(run),
         environment=_environment(run),
         verification=_verification(run),
-        confused=most_confused(run.judged[1]) if run.judged else [],
+        confused=most_confused(run.evaluated[1]) if run.evaluated else [],
+        scaled=SCALED,
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,
     )
@@ -69,27 +69,23 @@ def _pictures(run: Contents) -> dict[str, Any]:
         return {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(run).items()}  # noqa: S704
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
-
-
 def _training(run: Contents) -> dict[str, str]:
-    """What the curves do not say: how long, how fast, where the kept adapter is from."""
+    """What the curves do not say: how long, how fast, where the saved adapter is from."""
     steps = run.steps["step"]
-    found = {}
+    rows = {}
     if len(steps):
-        found["Steps"] = f"{int(steps[-1]):,}"
+        rows["Steps"] = f"{int(steps[-1]):,}"
     if run.validations:
-        found["Evaluations"] = f"{len(run.validations):,}"
+        rows["Evaluations"] = f"{len(run.validations):,}"
     if run.evaluation.get("best_step") is not None:
-        found["Best step"] = f"{run.evaluation['best_step']:,}"
+        rows["Best step"] = f"{run.evaluation['best_step']:,}"
     if run.evaluation.get("best_validation_accuracy") is not None:
-        found["Best validation accuracy"] = f"{run.evaluation['best_validation_accuracy']:.2%}"
+        rows["Best validation accuracy"] = f"{run.evaluation['best_validation_accuracy']:.2%}"
     if "seconds" in run.environment:
-        found["Time, all in all"] = headline.duration(run.environment["seconds"])
+        rows["Time, all in all"] = headline.duration(run.environment["seconds"])
     if "peak_memory_bytes" in run.environment:
-        found["Peak memory"] = headline.size(run.environment["peak_memory_bytes"])
-    return found
+        rows["Peak memory"] = headline.size(run.environment["peak_memory_bytes"])
+    return rows
 
 
 def _environment(run: Contents) -> dict[str, str]:
@@ -122,15 +118,17 @@ def _verification(run: Contents) -> list[str]:
     subjects = {"reloaded": "Reloaded in a fresh process", "peft": "Loaded by PEFT alone"}
     said = []
     if tensors := run.verification.get("tensors"):
-        said.append(f"Loaded by PEFT: all {tensors:,} tensors of the file stand in the model, and none was drawn anew.")
+        said.append(
+            f"Loaded by PEFT: all {tensors:,} tensors of the file are in the model, and none was initialised at random."
+        )
     for key, subject in subjects.items():
-        found = run.verification.get(key)
-        if found and not found["largest_difference"]:
-            said.append(f"{subject}: the same logits for {found['rows']:,} rows, bit for bit.")
-        elif found:
-            largest = found["largest_difference"]
-            rounding = f", which is rounding (up to {found['allowed']:.2g})" if found.get("allowed") else ""
+        compared = run.verification.get(key)
+        if compared and not compared["largest_difference"]:
+            said.append(f"{subject}: the same logits for {compared['rows']:,} rows, bit for bit.")
+        elif compared:
+            largest = compared["largest_difference"]
+            rounding = f", which is rounding (up to {compared['allowed']:.2g})" if compared.get("allowed") else ""
             said.append(
-                f"{subject}: the logits of {found['rows']:,} rows differ by {largest:.2g} at the most{rounding}."
+                f"{subject}: the logits of {compared['rows']:,} rows differ by {largest:.2g} at the most{rounding}."
             )
     return said

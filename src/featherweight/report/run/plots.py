@@ -13,7 +13,6 @@ from featherweight.report.run.curves import draw_accuracy, draw_learning_rate, d
 from featherweight.report.run.reliability import draw_reliability
 from featherweight.report.run.summary import draw_summary
 from featherweight.report.style import drawing, new_figure, save_png, title_above
-from featherweight.run.manifest import renew_manifest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,39 +41,39 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
     with drawing():
         subjects = available(run)
         curves = [subjects.pop(key) for key in ("loss", "accuracy") if key in subjects]
-        figures = {name: _titled(draw, name) for name, draw in subjects.items()}
+        figures = {name: draw() for name, draw in subjects.items()}
+        for name, figure in figures.items():
+            title_above(figure.axes[0], TITLES[name])
         if curves:
             figures = {"curves": _side_by_side(run), **figures}
-        if curves or run.judged or run.weigh:
+        if curves or run.evaluated or run.weigh:
             figures["summary"] = draw_summary(run)
-        pictures = [save_png(figure, folder / f"{name}.png") for name, figure in figures.items()]
-    renew_manifest(run.folder, pictures)
-    return pictures
+        return [save_png(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 
 def available(run: Contents) -> dict[str, Callable[[], Figure]]:
     """What can be drawn of this run: a function a subject that makes its figure (call it inside ``drawing()``)."""
-    found: dict[str, Callable[[], Figure]] = {}
+    makers: dict[str, Callable[[], Figure]] = {}
     if run.has_curves:
-        found["loss"] = lambda: _single(4.9, 3.1, lambda axes: draw_loss(axes, run))
-        found["accuracy"] = lambda: _single(4.9, 3.1, lambda axes: draw_accuracy(axes, run))
+        makers["loss"] = lambda: _single(4.9, 3.1, lambda axes: draw_loss(axes, run))
+        makers["accuracy"] = lambda: _single(4.9, 3.1, lambda axes: draw_accuracy(axes, run))
     if len(run.steps["step"]):
-        found["learning_rate"] = lambda: _single(4.9, 2.3, lambda axes: draw_learning_rate(axes, run))
-    if run.judged:
-        figures = run.judged[1]
-        found["confusion_matrix"] = lambda: _single(
+        makers["learning_rate"] = lambda: _single(4.9, 2.3, lambda axes: draw_learning_rate(axes, run))
+    if run.evaluated:
+        figures = run.evaluated[1]
+        makers["confusion_matrix"] = lambda: _single(
             *matrix_inches(len(figures["per_class"])), lambda axes: draw_confusion(axes, figures)
         )
         rows = shown_classes(figures)
-        found["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
-        found["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
+        makers["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
+        makers["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
     if run.weigh.get("components"):
         names = component_names(run.weigh)
-        found["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh), 0.36)
-    if run.shift and run.judged:
-        sets = {run.judged[0]: run.judged[1], **run.shift}
-        found["shift"] = lambda: _rows(list(sets), lambda axes: draw_shift(axes, sets))
-    return found
+        makers["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh), 0.36)
+    if run.shift and run.evaluated:
+        sets = {run.evaluated[0]: run.evaluated[1], **run.shift}
+        makers["shift"] = lambda: _rows(list(sets), lambda axes: draw_shift(axes, sets))
+    return makers
 
 
 def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure:
@@ -87,12 +86,6 @@ def _rows(names: list[str], draw: Callable[[Axes], None], row_height: float = 0.
     """A figure of horizontal rows, as wide as its names need and no wider: it is read on phones too; inches."""
     letters = min(30, max((len(line) for name in names for line in name.split("\n")), default=0))
     return _single(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + row_height * len(names), draw)
-
-
-def _titled(make: Callable[[], Figure], name: str) -> Figure:
-    figure = make()
-    title_above(figure.axes[0], TITLES[name])
-    return figure
 
 
 def _side_by_side(run: Contents) -> Figure:

@@ -17,6 +17,8 @@ FEWEST_ROWS = 5
 
 def draw_reliability(axes: Axes, figures: dict[str, Any], *, square: bool = True) -> None:
     """Accuracy against confidence by bin, before and after temperature scaling; area is rows, lines are 95%."""
+    from matplotlib.ticker import MultipleLocator
+
     axes.plot([0, 1], [0, 1], color=MUTED, lw=1, dashes=(4, 3))
     _bins(axes, figures["reliability"], ORANGE, f"before: error {figures['calibration_error']:.1%}")
     temperature = figures.get("temperature", 1.0)
@@ -28,15 +30,9 @@ def draw_reliability(axes: Axes, figures: dict[str, Any], *, square: bool = True
     )
     axes.grid(True, color=GRID)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(_fifths())
+        axis.set_major_locator(MultipleLocator(0.2))
         axis.set_major_formatter(percent_tick)
     legend_above(axes, columns=1)
-
-
-def _fifths() -> Any:
-    from matplotlib.ticker import MultipleLocator
-
-    return MultipleLocator(0.2)
 
 
 def _bins(axes: Axes, bins: list[dict[str, Any]], colour: str, label: str) -> None:

@@ -33,7 +33,7 @@ def draw_summary(run: Contents) -> Figure:
 
     figure = Figure(figsize=(WIDTH, HEIGHT))
     _headline(figure, run)
-    figures = run.judged[1] if run.judged else {}
+    figures = run.evaluated[1] if run.evaluated else {}
     _panel(figure, "Loss", (0.55, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_loss(axes, run)))
     _panel(figure, "Accuracy", (4.95, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_accuracy(axes, run)))
     components = run.weigh.get("components", ())
@@ -68,8 +68,9 @@ def _headline(figure: Figure, run: Contents) -> None:
 
     line(0.1, 7.72, f"Featherweight   {shorten(run.name, 60)}", 9, MUTED)
     line(0.1, 7.3, headline.sentence(run), 19, INK, "bold")
-    for place, fact in enumerate(headline.facts(run)):
-        x = 0.1 + 2.6 * place
+    facts = headline.facts(run)
+    for place, fact in enumerate(facts):
+        x = 0.1 + place * min(2.6, WIDTH / len(facts))
         line(x, 6.98, fact.name, 8, MUTED)
         line(x, 6.75, shorten(fact.value, 28), 11.5, INK, "bold")
         line(x, 6.56, shorten(fact.note, 40), 8, MUTED)

@@ -1,0 +1,83 @@
+"""A run's pictures and page, drawn and listed in its manifest; or a page on a classifier that PEFT saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from featherweight.adapter.peft.folder import PeftFolder, read_peft_folder
+from featherweight.adapter.peft.weigh import as_dict
+from featherweight.environment import describe_machine, versions
+from featherweight.errors import UserError
+from featherweight.report.run import page, plots
+from featherweight.report.run.contents import contents_of_peft
+from featherweight.run.cleanup import DRAWN, PAGE
+from featherweight.run.folder import Run
+from featherweight.run.manifest import lists_file, renew_manifest
+
+
+def report_run(folder: str | Path) -> list[Path]:
+    """Draw the pictures and the page of the run in ``folder``, whatever it holds so far; returns the pictures' paths.
+
+    Until all is drawn the manifest lists nothing of it: a drawing that was cut off is seen by ``is_reported``, and no
+    half of it passes for the run's own. Raises UserError where ``folder`` is no run or one of its files is damaged.
+    """
+    run = Run(folder)
+    renew_manifest(run.folder, forget=DRAWN)
+    pictures = plots.draw_plots(run.folder)
+    page.write_report(run.folder)
+    renew_manifest(run.folder, [*pictures, run.report])
+    return pictures
+
+
+def is_reported(folder: Path) -> bool:
+    """Whether pictures and page of the complete run in ``folder`` were drawn to their end."""
+    try:
+        return (folder / PAGE).is_file() and lists_file(folder, PAGE)
+    except UserError:
+        return True  # what is wrong with a damaged manifest is for `verify` to say
+
+
+def run_pictures(run: Run) -> list[Path]:
+    """The PNG files of a run, drawn where there are none. Raises UserError where one of its files is damaged."""
+    if pictures := sorted((run.folder / "plots").glob("*.png")):
+        return pictures
+    pictures = plots.draw_plots(run.folder)
+    renew_manifest(run.folder, pictures)
+    return pictures
+
+
+def report_peft_folder(path: str | Path, out: Path, data: str | None = None, labels: Sequence[str] = ()) -> PeftFolder:
+    """Write the page ``out`` on the classifier in ``path``, evaluated on the labelled set ``data`` where one is named.
+
+    Nothing is written into ``path``. Raises UserError where ``out`` is taken, and where the folder or the rows cannot
+    be read.
+    """
+    if out.suffix != ".html" or not out.parent.is_dir():
+        raise UserError(f"--out {out}: name an .html file in a folder that exists")
+    if out.exists():
+        raise UserError(f"--out {out}: exists; name a new file, or remove that one")
+    peft = read_peft_folder(path, labels)
+
+    from featherweight.inference.classifier import Classifier
+    from featherweight.workflows.evaluate import evaluate_on
+
+    classifier = Classifier.load(path, labels=labels)
+    evaluation = {"test": evaluate_on(classifier, data)} if data is not None else {}
+    engine = {"device": classifier.engine.device, "precision": classifier.engine.precision}
+    environment = {"evaluated on": data, **_settings(peft), **versions(), **describe_machine(), **engine}
+    tensors = len(peft.tensors)
+    contents = contents_of_peft(peft.folder, peft.base.name, as_dict(peft), evaluation, environment, tensors)
+    page.write_page(contents, out)
+    return peft
+
+
+def _settings(peft: PeftFolder) -> dict[str, Any]:
+    """What the page says of the adapter's settings, in PEFT's words, as far as they are set."""
+    shown = peft.settings.model_dump(exclude={"base_model_name_or_path"}, exclude_defaults=True)
+    return {key: _listed(value) for key, value in shown.items() if value} | {"warnings": list(peft.notes)}
+
+
+def _listed(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
