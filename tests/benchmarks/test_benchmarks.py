@@ -16,11 +16,11 @@ from support.made_up_benchmarks import a_record, a_spread, limited, predicted, s
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 
-SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "tables", "planted_faults")
+SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "pages", "planted-faults")
 
 
 def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
+    command = [sys.executable, str(BENCHMARKS / "run.py"), name, *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -28,7 +28,7 @@ def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_every_script_says_what_it_does(name: str) -> None:
     done = run_script(name, "--help")
     assert done.returncode == 0, done.stderr
-    assert f"usage: {name}.py" in done.stdout
+    assert f"usage: run.py {name}" in done.stdout
     assert "default: " in done.stdout
 
 
@@ -38,7 +38,7 @@ def test_a_machine_without_a_gpu_is_told_so_in_one_line() -> None:
         pytest.skip("there is a GPU")
     done = run_script("gpu")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "benchmark: gpu.py needs a CUDA device, and torch finds none on this machine\n"
+    assert done.stderr == "benchmark: gpu needs a CUDA device, and torch finds none on this machine\n"
 
 
 def test_an_unknown_data_file_is_bad_input(tmp_path: Path) -> None:
@@ -49,15 +49,15 @@ def test_an_unknown_data_file_is_bad_input(tmp_path: Path) -> None:
 
 class TestContest:
     def test_everybody_plays_once_a_repeat_and_the_first_changes(self, load: Load) -> None:
-        contest = load("contest")
-        three = [contest.Contestant(name, name, "none.py") for name in "abc"]
+        contest = load("harness.competition")
+        three = [contest.Contestant(name, name, "none") for name in "abc"]
         order = [(repeat, one.name) for repeat, one in contest.interleaved(three, 3)]
         assert [name for repeat, name in order if repeat == 1] == ["b", "c", "a"]
         assert sorted(order) == [(repeat, name) for repeat in range(3) for name in "abc"]
 
     def test_a_contestant_that_fails_says_why_and_stops_nobody(self, load: Load, tmp_path: Path) -> None:
-        contest = load("contest")
-        failed = contest.play(contest.Contestant("a", "a", "pipeline_predict.py"), {"merged": "nowhere"}, tmp_path)
+        contest = load("harness.competition")
+        failed = contest.play(contest.Contestant("a", "a", "pipeline_predict"), {"merged": "nowhere"}, tmp_path)
         assert failed.keys() == {"failed"} and failed["failed"].startswith("KeyError")
 
     def test_ratios_are_of_runs_side_by_side(self, load: Load) -> None:
@@ -72,7 +72,7 @@ class TestContest:
             run("featherweight", 1, 240),
             run("trainer", 1, 20),
         ]
-        summary = load("train").summarise(runs, ["trainer", "featherweight"])
+        summary = load("suites.train").summarise(runs, ["trainer", "featherweight"])
         assert summary["trainer"]["times_faster"] == {"median": 12.0, "low": 12.0, "high": 12.0, "runs": 2}
         assert summary["trainer"]["seconds_to_target"]["median"] == 9.0
         assert summary["trainer"]["accuracy"]["median"] == 0.93
@@ -80,7 +80,9 @@ class TestContest:
     def test_accuracies_are_compared_on_the_same_rows(self, load: Load) -> None:
         truth = [0, 1] * 50
         worse = [1 - label if place < 10 else label for place, label in enumerate(truth)]
-        pair = load("train").compare({"featherweight": {0: truth}, "trainer": {0: worse}, "setfit": {0: []}}, truth)
+        pair = load("suites.train").compare(
+            {"featherweight": {0: truth}, "trainer": {0: worse}, "setfit": {0: []}}, truth
+        )
         assert pair.keys() == {"trainer"}
         assert pair["trainer"]["difference"] == pytest.approx(0.1) and pair["trainer"]["low"] > 0
         assert pair["trainer"]["p_values"] == [pytest.approx(2 * 0.5**10)]
@@ -92,18 +94,18 @@ class TestContest:
             ("a", "b"),
             "x",
         )
-        many = load("jobs").recombined(rows, 200, seed=0)
+        many = load("harness.jobs").recombined(rows, 200, seed=0)
         assert len(many) == 200 and many.texts[:40] == rows.texts
         assert all(
             text.startswith(many.label_names[label]) for text, label in zip(many.texts, many.labels, strict=True)
         )
-        assert load("jobs").recombined(rows, 200, seed=0).texts == many.texts
-        assert load("jobs").recombined(rows, 10, seed=0) is rows
+        assert load("harness.jobs").recombined(rows, 200, seed=0).texts == many.texts
+        assert load("harness.jobs").recombined(rows, 10, seed=0) is rows
 
 
 class TestPrefix:
     def test_epochs_are_told_apart_from_evaluations_and_paired_by_turn(self, load: Load, tmp_path: Path) -> None:
-        prefix, run = load("prefix"), tmp_path / "run"
+        prefix, run = load("suites.prefix"), tmp_path / "run"
         run.mkdir()
         history = []
         for epoch, (end, evaluation) in enumerate(((9.0, 2.0), (15.0, 1.0)), 1):
@@ -124,7 +126,7 @@ class TestPrefix:
             "kept": [{"operation": "aten::bmm", "share": 0.25, "calls": 7}],
             "without": {"failed": "x"},
         }
-        page = load("sections").prefix(record)
+        page = load("pages.sections").prefix(record)
         assert "A later epoch is 2.50× (2.50–2.50) as fast, an evaluation 3.00× (3.00–3.00); 0.0 MB kept." in page
         assert "adapter 0, probabilities 1e-07" in page
         assert "from the second epoch on, kept:" in page and "| `aten::bmm` | 25.0% | 7 |" in page
@@ -133,7 +135,7 @@ class TestPrefix:
     def test_steps_of_the_second_epoch_are_looked_into(
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        prefix = load("prefix")
+        prefix = load("suites.prefix")
         monkeypatch.setattr(prefix, "play", lambda one, job, folder: {"profile": [one.name, *job["profile"]]})
         # Of twelve steps an epoch: the thirteenth is over when the profile begins, and the next evaluation far.
         assert prefix.profiles({}, 12, tmp_path) == {name: [name, 13, 5] for name in ("kept", "without")}
@@ -143,10 +145,10 @@ class TestPrefix:
 
 class TestPage:
     def test_a_page_with_tables_and_pictures_comes_of_the_results(self, load: Load, tmp_path: Path) -> None:
-        recording = load("recording")
+        recording = load("harness.recording")
         for record in (trained(load), predicted(load), limited(load), scaled(load), started(load)):
             recording.save(record, tmp_path / "results")
-        page = load("tables").write_page(recording.load_all(tmp_path / "results"), tmp_path / "docs")
+        page = load("pages.tables").write_page(recording.load_all(tmp_path / "results"), tmp_path / "docs")
         text = page.read_text("utf-8")
         assert page == tmp_path / "docs" / "results" / "speed.md"
         assert "| Trainer + PEFT (fp32) | 20.0 (18.0–22.0) | 12.5× (11.2–13.8) | 12× | 90 (81–99) |" in text
@@ -174,15 +176,15 @@ class TestPage:
         page = tmp_path / "speed.md"
         page.write_text("before\n<!-- changes -->\nold\n<!-- end of changes -->\nafter\n", "utf-8")
         for _ in range(2):
-            assert load("design_page").write_changes([record], page, load("tables").decisions) == page
+            assert load("pages.design_page").write_changes([record], page, load("pages.tables").decisions) == page
         text = page.read_text("utf-8")
         assert text.startswith("before\n<!-- changes -->\n### On minilm\n")
         assert text.endswith("\n<!-- end of changes -->\nafter\n") and "old" not in text
         assert "| random order | half | 0.50" in text
-        assert load("design_page").write_changes([], page, load("tables").decisions) is None
+        assert load("pages.design_page").write_changes([], page, load("pages.tables").decisions) is None
         page.write_text("no marks", "utf-8")
         with pytest.raises(UserError, match=r"speed\.md: the page has no place"):
-            load("design_page").write_changes([record], page, load("tables").decisions)
+            load("pages.design_page").write_changes([record], page, load("pages.tables").decisions)
 
     def test_the_design_page_says_what_an_aim_would_take(self, load: Load, tmp_path: Path) -> None:
         page = tmp_path / "speed.md"
@@ -192,8 +194,8 @@ class TestPage:
         limit["summary"] = {"training": {"share": a_spread(0.7)}, "prediction": {"share": a_spread(0.8)}}
         contest = a_record(load, "train", "train-mpnet-speed", settings=settings)
         contest["summary"] = {"trainer": {"times_faster": a_spread(7.0)}, "featherweight": {"times_faster": None}}
-        write = load("design_page").write_aims
-        tables = load("tables")
+        write = load("pages.design_page").write_aims
+        tables = load("pages.tables")
         assert write([limit, contest], page, tables.AIMS) == page
         rows = [line for line in page.read_text("utf-8").splitlines() if "mpnet" in line]
         assert rows == ["| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |"]
@@ -209,8 +211,8 @@ class TestPage:
             contest = a_record(load, "train", f"train-mpnet-speed{ending}", settings={"backbone": "mpnet"})
             contest["summary"] = {"trainer": {"times_faster": a_spread(ratio)}}
             records += [limit, contest]
-        tables = load("tables")
-        load("design_page").write_aims(records, page, tables.AIMS)
+        tables = load("pages.tables")
+        load("pages.design_page").write_aims(records, page, tables.AIMS)
         rows = [line for line in page.read_text("utf-8").splitlines() if "training" in line]
         assert rows == [
             "| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |",
@@ -219,13 +221,13 @@ class TestPage:
         assert tables.title(records[-1]) == "Training: mpnet (speed), on zen4"
         # A share that was twice as large in one turn as in another says nothing.
         records[2]["summary"]["training"]["share"] |= {"low": 0.4, "high": 0.9}
-        load("design_page").write_aims(records, page, tables.AIMS)
+        load("pages.design_page").write_aims(records, page, tables.AIMS)
         assert "zen4" not in page.read_text("utf-8")
         # One machine's share says nothing about another one's ratio.
-        assert load("design_page").write_aims([records[0], records[3]], page, tables.AIMS) is None
+        assert load("pages.design_page").write_aims([records[0], records[3]], page, tables.AIMS) is None
 
     def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
-        page = load("tables").write_page([{"name": "something else"}], tmp_path)
+        page = load("pages.tables").write_page([{"name": "something else"}], tmp_path)
         assert "something else" not in page.read_text("utf-8")
 
 

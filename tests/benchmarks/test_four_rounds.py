@@ -20,10 +20,7 @@ from featherweight.training.loop import Diverged
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import four_rounds  # noqa: E402
-import longer_runs  # noqa: E402
-import publish_rounds  # noqa: E402
-import tune_rounds  # noqa: E402
+from accuracy import four_rounds, longer_runs, publish_rounds, tune_rounds  # noqa: E402
 
 PAGE = ROOT / "docs" / "results" / four_rounds.PAGE
 SKILLS = {3e-4: 0.80, 1e-3: 0.93, 3e-3: 0.70}

@@ -33,14 +33,14 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 @pytest.mark.slow
 def test_no_kill_loses_or_changes_anything(load: Load, tmp_path: Path) -> None:
     # A process of its own: it forks, for which torch must never have had more than one thread.
-    command = [sys.executable, str(ROOT / "benchmarks" / "reliability.py"), "kills", "--kills", "44"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "reliability", "kills", "--kills", "44"]
     done = subprocess.run([*command, "--results", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((tmp_path / "reliability-kills.json").read_text("utf-8"))["summary"]
     assert found["failures"] == []
     assert {aim: found[aim] for aim in NOTHING} == dict.fromkeys(NOTHING, 0)
     assert found["kills"] >= 44 and found["resumes"] >= 44
-    assert set(load("killed").PLACES) <= found["by_place"].keys()
+    assert set(load("reliability.killed").PLACES) <= found["by_place"].keys()
     assert found["by_way"].keys() == {"place", "half-written", "moment"}
     assert found["mid_epoch"] and found["histories_found_torn"] and found["full_disks"] and found["second_processes"]
 
@@ -80,7 +80,7 @@ def spoil(folder: Path, how: str) -> None:
     ("differing_files", 1), ("leftovers", 1),
 ])  # fmt: skip
 def test_a_comparison_notices_every_kind_of_loss(load: Load, tmp_path: Path, how: str, count: int) -> None:
-    compare = load("outcome")
+    compare = load("reliability.outcome")
     whole = compare.outcome(a_run(tmp_path / "whole" / "run").parent)
     again = a_run(tmp_path / "again" / "run")
     assert not compare.unlike(compare.outcome(again.parent), whole)
@@ -94,7 +94,7 @@ def test_half_written_files_are_noticed_under_their_own_names_alone(load: Load, 
     (run / "adapter.part").mkdir()
     (run / "adapter.part" / "featherweight.json").write_text('{"lab', "utf-8")
     (run / "history.jsonl").write_text('{"kind": "step", "step": 1}\n{"kind": "st', "utf-8")
-    half_written = load("outcome").half_written
+    half_written = load("reliability.outcome").half_written
     assert list(half_written(run)) == []
     (run / "recipe.toml").write_text("[data", "utf-8")
     (run / "evaluation.json").write_text('{"test": ', "utf-8")
@@ -102,7 +102,7 @@ def test_half_written_files_are_noticed_under_their_own_names_alone(load: Load, 
 
 
 def test_forty_kills_reach_every_place(load: Load, tmp_path: Path) -> None:
-    kills, killed, small = load("kills"), load("killed"), load("small_runs")
+    kills, killed, small = load("reliability.kills"), load("reliability.killed"), load("reliability.small_runs")
     names = ("a", "b", "whole")
     runs = {name: small.SmallRun(name, (tmp_path / "x.toml",), whole=name == "whole") for name in names}
     counts = dict.fromkeys((place for place in killed.PLACES if place not in kills.RESUMED), 7)
@@ -123,7 +123,7 @@ def a_result(name: str, **more: Any) -> dict[str, Any]:
 
 
 def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
-    write_page = load("reliability_page").write_page
+    write_page = load("pages.reliability_page").write_page
     assert write_page([], tmp_path) is None
     bad = a_result(
         "reliability-bad-inputs",
@@ -142,16 +142,16 @@ def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
 
 
 def test_the_published_page_says_what_the_results_say(load: Load, tmp_path: Path) -> None:
-    if not list(RESULTS.glob("reliability-*.json")):
+    if not list(RESULTS.rglob("reliability-*.json")):
         pytest.skip("there are no results")
-    page = load("reliability_page").write_page(load("recording").load_all(), tmp_path)
+    page = load("pages.reliability_page").write_page(load("harness.recording").load_all(), tmp_path)
     assert page.read_text("utf-8") == (ROOT / "docs" / "results" / "reliability.md").read_text("utf-8")
 
 
 def test_the_share_of_checkpoints_is_of_the_interval_that_comes_first(load: Load) -> None:
     run = {"trainable": 1, "bytes": 1, "load_seconds": [0.1], "start_seconds": [5.0], "resume_seconds": [5.2]}
     quick = {**run, "step_seconds": [0.1], "checkpoint_seconds": [1.0, 1.0, 4.0]}
-    summary = load("reliability").summary_of(quick)
+    summary = load("reliability.reliability").summary_of(quick)
     assert (summary["interval_seconds"], summary["share"]) == (100.0, pytest.approx(1 / 101))
     assert summary["worst_share"] == pytest.approx(4 / 104)
-    assert load("reliability").summary_of({**quick, "step_seconds": [2.0]})["interval_seconds"] == 300
+    assert load("reliability.reliability").summary_of({**quick, "step_seconds": [2.0]})["interval_seconds"] == 300

@@ -132,7 +132,7 @@ def write(found: dict[str, Any], minutes: float, folder: Path) -> str:
     """Write the figures of all targets as a result like the benchmarks' own; the file's name."""
     from importlib.metadata import version
 
-    from recording import new_record, save
+    from harness.recording import new_record, save
 
     record = new_record(
         "reliability-fuzz", "reliability-fuzz", settings={"minutes": minutes, "longest_input_bytes": 2048},
