@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy.longer_runs import longer
-from accuracy.publish import filled
+from pages.write import filled
 
 from featherweight.evaluation.significance import rows_needed
 from featherweight.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Write what finished runs claim as committed result files: `python benchmarks/publish.py runs/NAME ...`.
+"""Write what finished runs claim as committed result files: `python benchmarks/run.py publish runs/NAME ...`.
 
 A file holds the resolved recipe, machine, versions, seeds, data sizes, date and figures, and no text of the data.
 The tables in README.md and docs/results/README.md are then made anew from all the files.
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pages.write import filled
+
 from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe, built_in_recipes
@@ -24,13 +26,15 @@ PAGES = {ROOT / "README.md": "docs/results/", RESULTS / "README.md": ""}
 _LEFT_OUT = ("mistakes", "reliability", "reliability_scaled")
 
 
-def main() -> None:
-    """Publish each named run under its folder's name."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
     parser.add_argument("runs", nargs="*", type=Path, help="finished run folders")
     parser.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"), help="name of a file")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result files")
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Publish each named run under its folder's name."""
     arguments.out.mkdir(parents=True, exist_ok=True)
     for folder in arguments.runs:
         target = arguments.out / f"{folder.name}.json"
@@ -44,16 +48,6 @@ def main() -> None:
 def with_table(page: str, folder: str) -> str:
     """The page with its table of results made anew; ``folder`` leads from the page to the result files."""
     return filled(page, "results", table().replace("FOLDER", folder))
-
-
-def filled(page: str, name: str, text: str) -> str:
-    """The page with ``text`` between ``<!-- NAME -->`` and ``<!-- end of NAME -->``. UserError where they lack."""
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, begun, rest = page.partition(begin)
-    _, ended, after = rest.partition(end)
-    if not begun or not ended:
-        raise UserError(f"the page has no place between {begin!r} and {end!r}")
-    return f"{before}{begin}\n{text}\n{end}{after}" if text else f"{before}{begin}\n{end}{after}"
 
 
 def table() -> str:

@@ -1,4 +1,4 @@
-"""Publish finished rounds: `python benchmarks/publish_rounds.py runs/rounds-minilm --name minilm`.
+"""Publish finished rounds: `python benchmarks/run.py publish-rounds runs/rounds-minilm --name minilm`.
 
 The folder is that of `featherweight rounds`. Its figures go to docs/results/rounds-NAME.json: recipes, seeds, sizes and
 fingerprints of the data, machine, versions, dates, every run's figures and every pair's difference, and no texts.
@@ -35,8 +35,7 @@ _KEPT = ("accuracy", "accuracy_interval", "macro_f1", "log_loss_scaled", "calibr
 Names = dict[str, str]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
+def main(options: argparse.Namespace) -> None:
     images = options.docs / "images"
     results = options.docs / "results"
     if options.folder:
@@ -50,16 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(page)
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument(
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument(
         "folder", nargs="?", type=Path, help="what `featherweight rounds` made (default: the page alone)"
     )
-    found.add_argument("--name", help="NAME of the result (default: the folder's name without `rounds-`)")
-    found.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"),
+    parser.add_argument("--name", help="NAME of the result (default: the folder's name without `rounds-`)")
+    parser.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"),
                        help="what the result calls a data file (default: its name)")  # fmt: skip
-    found.add_argument("--docs", type=Path, default=RESULTS.parent, help=argparse.SUPPRESS)
-    return found
+    parser.add_argument("--docs", type=Path, default=RESULTS.parent, help=argparse.SUPPRESS)
 
 
 def finished_runs(folder: Path) -> list[Path]:

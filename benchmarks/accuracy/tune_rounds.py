@@ -1,6 +1,6 @@
 """Tune the learning rate of each round on validation rows, before the rounds are trained and compared.
 
-    python benchmarks/tune_rounds.py --backbone minilm --train train.csv.gz --test test.csv.gz
+    python benchmarks/run.py tune-rounds --backbone minilm --train train.csv.gz --test test.csv.gz
 
 Each round is trained at each rate on all training rows (or on --rows of them, which is quicker and may mislead), in a
 run folder of its own, and judged on validation rows. No test row is read: the test file is only written into the
@@ -60,8 +60,7 @@ class Trial:
         return (self.run.folder / DIVERGED).is_file()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
+def main(options: argparse.Namespace) -> None:
     out = options.out or Path("runs") / f"rates-{Path(options.backbone).name}"
     recipes = {recipe.name: recipe for recipe in (_load(name, options) for name in options.rounds)}
     only = options.only.split(",") if options.only else list(recipes)
@@ -72,24 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     publish(recipes, trials, options, out)
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("rounds", nargs="*", default=["r1", "r2", "r3", "r4"], help="recipes (default: r1 r2 r3 r4)")
-    found.add_argument("--backbone", default="minilm", help="minilm, mpnet, or any other (default: minilm)")
-    found.add_argument("--train", help="a labelled file of training rows, from which the validation rows are split off")
-    found.add_argument("--test", help="the test file of the rounds themselves; it is not opened here")
-    found.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3], help="(default: 3e-4 1e-3 3e-3)")
-    found.add_argument("--rows", type=int, help="training rows of a trial (default: all; fewer may mislead)")
-    found.add_argument("--epochs", type=float, default=1.0, help="passes of a trial over them (default: 1)")
-    found.add_argument("--seed", type=int, default=0, help="of all trials: they share their rows (default: 0)")
-    found.add_argument("--set", action="append", default=[], help="a key of all rounds, such as training.epochs=2")
-    found.add_argument("--only", help="rounds to train in this process, by commas (default: all)")
-    found.add_argument("--out", type=Path, help="folder of the trials (default: runs/rates-BACKBONE)")
-    found.add_argument("--name", help="NAME of the result (default: the backbone's)")
-    found.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"),
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("rounds", nargs="*", default=["r1", "r2", "r3", "r4"], help="recipes (default: r1 r2 r3 r4)")
+    parser.add_argument("--backbone", default="minilm", help="minilm, mpnet, or any other (default: minilm)")
+    parser.add_argument("--train", help="a labelled file of training rows, with the validation rows in it")
+    parser.add_argument("--test", help="the test file of the rounds themselves; it is not opened here")
+    parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3], help="(default: 3e-4 1e-3 3e-3)")
+    parser.add_argument("--rows", type=int, help="training rows of a trial (default: all; fewer may mislead)")
+    parser.add_argument("--epochs", type=float, default=1.0, help="passes of a trial over them (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="of all trials: they share their rows (default: 0)")
+    parser.add_argument("--set", action="append", default=[], help="a key of all rounds, such as training.epochs=2")
+    parser.add_argument("--only", help="rounds to train in this process, by commas (default: all)")
+    parser.add_argument("--out", type=Path, help="folder of the trials (default: runs/rates-BACKBONE)")
+    parser.add_argument("--name", help="NAME of the result (default: the backbone's)")
+    parser.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"),
                        help="what the result calls a data file; by default its name")  # fmt: skip
-    found.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    return found
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
 
 
 def _load(name: str, options: argparse.Namespace) -> Recipe:
@@ -207,7 +205,7 @@ def _command(options: argparse.Namespace) -> str:
     words += ["--rates", *(f"{rate:g}" for rate in options.rates), "--epochs", f"{options.epochs:g}"]
     words += ["--rows", str(options.rows)] if options.rows else []
     words += [word for setting in options.set for word in ("--set", setting)]
-    return shlex.join(["python", "benchmarks/tune_rounds.py", *options.rounds, *words])
+    return shlex.join(["python", "benchmarks/run.py", "tune-rounds", *options.rounds, *words])
 
 
 def trial_row(trial: Trial) -> dict[str, Any]:

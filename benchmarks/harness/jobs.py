@@ -1,46 +1,35 @@
-"""The job that all contestants do: the same rows in files, and the same settings as data."""
+"""The job that all competitors do: the same rows in files, and the same settings as data."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.competition import say
-from harness.recording import RESULTS
 
 from featherweight.data.sources import Rows
-from featherweight.errors import FeatherweightError
 from featherweight.recipe import ROLES, Recipe
+from featherweight.run.folder import Run
 
 BATCH = 32
-"""Rows in a batch, where a contestant has no reason for another number."""
+"""Rows in a batch, where a competitor has no reason for another number."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Settings for the contestants' processes, and what the result says of the data."""
+    """Settings for the competitors' processes, and what the result says of the data."""
 
     settings: dict[str, Any]
     data: dict[str, Any]
 
 
-def result_options(description: str | None, name: str, *, repeats: int = 3) -> argparse.ArgumentParser:
-    """A benchmark's parser with the options that all have: turns, and where the result goes."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=repeats, help=f"turns (default: {repeats})")
-    parser.add_argument("--name", help=f"name of the result (default: {name})")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    return parser
-
-
-def written(path: Path) -> None:
-    """Say which result was written and what comes next."""
-    say(f"written: {path.name}; python benchmarks/tables.py makes the page")
+def add_turns(parser: argparse.ArgumentParser, repeats: int = 3, only: str = "competitors") -> None:
+    """The options that say how many turns there are, and who competes."""
+    parser.add_argument("--repeats", type=int, default=repeats, help="turns (default: %(default)s)")
+    parser.add_argument("--only", help=f"these {only} alone, by commas (default: all)")
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
@@ -56,12 +45,12 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="of all but full fine-tuning (default: 5e-4)")
     parser.add_argument("--max-length", type=int, default=256, help="tokens kept of a text (default: 256)")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto",
-                        help="of the tuned contestants; auto: as Featherweight chooses (default: auto)")  # fmt: skip
+                        help="of the tuned competitors; auto: as Featherweight chooses (default: auto)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the rows' choice and the first repeat (default: 0)")
 
 
-def training_job(options: argparse.Namespace, folder: Path, *, rows: int | None, epochs: float) -> Job:
-    """Write the rows into ``folder`` and return what a contestant has to know. Raises UserError on bad data."""
+def training_job(options: argparse.Namespace, folder: Path, *, epochs: float = 1.0) -> Job:
+    """Write the rows into ``folder`` and return what a competitor has to know. Raises UserError on bad data."""
     from featherweight.adapter.build import adapted_linears
     from featherweight.backbone.describe import architecture_of
     from featherweight.backbone.resolve import resolve_backbone
@@ -69,12 +58,12 @@ def training_job(options: argparse.Namespace, folder: Path, *, rows: int | None,
 
     recipe = job_recipe(options)
     splits = load_splits(recipe)
-    train = recombined(splits.train, rows or len(splits.train), options.seed)
+    train = recombined(splits.train, options.rows or len(splits.train), options.seed)
     backbone = resolve_backbone(recipe.backbone)
     architecture = architecture_of(backbone.config)
     parts = {"train": train, "validation": splits.validation, "test": splits.test}
     settings = {
-        "files": {name: _write_rows(part, folder / f"{name}.jsonl") for name, part in parts.items() if part},
+        "files": {name: write_rows(part, folder / f"{name}.jsonl") for name, part in parts.items() if part},
         "labels": list(train.label_names),
         "backbone": options.backbone if backbone.source == "wheel" else str(backbone.folder),
         "backbone_folder": str(backbone.folder),
@@ -134,31 +123,60 @@ def recombined(rows: Rows, wanted: int, seed: int) -> Rows:
     return Rows(texts, np.array(labels), rows.label_names, rows.origin)
 
 
+def shared_settings(options: argparse.Namespace, job: Job) -> dict[str, Any]:
+    """What the result of a suite says of its job."""
+    return {"backbone": backbone_label(options.backbone), "roles": job.settings["roles"], "rank": options.rank}
+
+
 def backbone_label(name: str) -> str:
     """What results call the backbone: its short name, or the last part of its folder."""
     return Path(name).name
-
-
-def without_tracebacks(main: Callable[[], None]) -> None:
-    """Run a benchmark's main function; what a person did wrong is said in one line, exit code 2 (1 for a failure)."""
-    try:
-        main()
-    except FeatherweightError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 def _roles(text: str) -> tuple[str, ...]:
     return ROLES if text == "all" else tuple(part.strip() for part in text.split(","))
 
 
-def _write_rows(rows: Rows, path: Path) -> str:
-    names = rows.label_names
-    labels = rows.labels.tolist() if rows.labels is not None else []
+def write_rows(rows: Rows, path: Path, count: int | None = None) -> str:
+    """Write the first ``count`` rows (default: all) as JSON lines, labels where there are any; the path as text."""
+    labels = [{} for _ in rows.texts] if rows.labels is None else [
+        {"label": rows.label_names[number]} for number in rows.labels.tolist()
+    ]  # fmt: skip
     with path.open("w", encoding="utf-8") as file:
-        for text, label in zip(rows.texts, labels, strict=True):
-            file.write(json.dumps({"text": text, "label": names[label]}, ensure_ascii=False) + "\n")
+        for text, label in list(zip(rows.texts, labels, strict=True))[:count]:
+            file.write(json.dumps({"text": text, **label}, ensure_ascii=False) + "\n")
     return str(path)
+
+
+def long_rows(common: dict[str, Any], length: int, count: int, folder: Path) -> str:
+    """A file of ``count`` rows of at least ``length`` tokens, so that all are cut to the same length."""
+    source = [json.loads(line) for line in Path(common["files"]["train"]).read_text("utf-8").splitlines()]
+    labels = common["labels"]
+    by_label = {label: " ".join(row["text"] for row in source if row["label"] == label).split() for label in labels}
+    path = folder / f"length-{length}-{count}.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            label = labels[number % len(labels)]
+            words = by_label[label]
+            begin = number * 7 % max(1, len(words) - length)  # a word is a token at least
+            file.write(json.dumps({"text": " ".join(words[begin : begin + length]), "label": label}) + "\n")
+    return str(path)
+
+
+def train_run(options: argparse.Namespace, folder: Path) -> Run:
+    """A classifier with a native head, trained on the news briefs."""
+    from featherweight import Recipe, train
+
+    values = {
+        "name": "benchmark",
+        "seed": options.seed,
+        "data": {"max_length": options.max_length},
+        "backbone": {"name": options.backbone},
+        "adapter": {"head": "native"},
+        "training": {"epochs": options.epochs, "evaluate_every": 10**9},
+    }
+    say("training a classifier first")
+    return train(Recipe.parse(values, "benchmark"), folder)
 
 
 def _describe(options: argparse.Namespace, parts: dict[str, Rows | None], real: int) -> dict[str, Any]:

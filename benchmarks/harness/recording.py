@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -25,6 +25,7 @@ _SETTINGS_OF_THE_SHELL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", 
 # A path from the root (of two parts or more), a drive, a home folder, or an address.
 _MACHINE_PATH = re.compile(r"(?:^|[\s\"'=(:])(?:/[\w.@+-]+){2,}|(?:^|\s)[A-Za-z]:\\|~/|://")
 _LONGEST_TEXT = 400
+Figure = str | Callable[[dict[str, Any]], Any]
 
 
 def new_record(
@@ -51,7 +52,7 @@ def command() -> str:
     """The command of this process, its files by their names alone."""
     script, *words = sys.argv
     words = [Path(word).name if "/" in word else word for word in words]
-    return shlex.join(["python", *f"benchmarks/{Path(script).name}".split(), *words])[:_LONGEST_TEXT]
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *words])[:_LONGEST_TEXT]
 
 
 def machine() -> dict[str, Any]:
@@ -109,10 +110,17 @@ def save(record: dict[str, Any], folder: Path = RESULTS, *, whole: bool = True) 
 
 
 def load_all(folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """All finished results in ``folder``, by name."""
+    """All finished results below ``folder``, by machine and name; ``machine_folder`` says where each one lay."""
     paths = sorted(path for path in folder.rglob("*.json") if not path.name.endswith(".partial.json"))
-    records = [json.loads(path.read_text("utf-8")) for path in paths]
-    return sorted(records, key=lambda record: record["name"])
+    return [
+        {**json.loads(path.read_text("utf-8")), "name": path.stem, "machine_folder": path.parent.name} for path in paths
+    ]
+
+
+def machine_folder() -> str:
+    """The folder of this machine's results, where a person names no other: its processor and cores."""
+    found = describe_machine()
+    return re.sub(r"\W+", "-", f"{found['processor']} {found['cores']} cores".lower()).strip("-")
 
 
 def presentable(text: str) -> str:
@@ -132,6 +140,23 @@ def ratio_spread(upper: Sequence[float | None], lower: Sequence[float | None]) -
     """Spread of upper / lower, run by run: each quotient is of two runs that stood next to each other."""
     pairs = zip(upper, lower, strict=False)
     return spread(None if one is None or not other else one / other for one, other in pairs)
+
+
+def by_repeat(runs: Iterable[dict[str, Any]], name: str, figure: Figure) -> list[Any]:
+    """A competitor's figure (a key of its runs, or what is made of one) of each repeat; None where the run failed."""
+    own = sorted((run for run in runs if run["contestant"] == name), key=lambda run: run["repeat"])
+    return [None if "failed" in run else figure(run) if callable(figure) else run.get(figure) for run in own]
+
+
+def summary_of(runs: Sequence[dict[str, Any]], names: Iterable[str], figures: dict[str, Figure]) -> dict[str, Any]:
+    """For each competitor the spread of each figure over its runs, and why one failed, if one did."""
+    return {
+        name: {
+            **{key: spread(by_repeat(runs, name, figure)) for key, figure in figures.items()},
+            "failed": next((run["failed"] for run in runs if run["contestant"] == name and "failed" in run), None),
+        }
+        for name in names
+    }
 
 
 def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | None:

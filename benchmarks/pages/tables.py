@@ -1,115 +1,115 @@
-"""Make docs/results/speed.md with its pictures, reliability.md and design/speed.md's tables, from results/*.json.
-
-python benchmarks/tables.py
-"""
+"""Figures of results in words and tables of Markdown: what the templates call."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from harness.recording import RESULTS, load_all
-from pages import charts, design_page, reliability_page
-from pages.sections import AIMS, SECTIONS, changes
-
 Record = dict[str, Any]
-DOCS = Path(__file__).parents[2] / "docs"
-INTRODUCTION = """# Speed
-
-Made by `python benchmarks/tables.py` from the files in `benchmarks/results`; change those, not this page. Every
-contestant ran in a process of its own, turn by turn with the others. Figures are medians of the turns; what stands in
-brackets is the least and the greatest. Ratios are taken turn by turn, because a shared machine is fast one minute and
-slow the next. Times and rates hold on the machine that is named; ratios travel better.
-"""
+_PADDING_OF_A_LONG_RUN = 0.1
+_UNEVEN = 1.5  # times the least share is the greatest one, where a machine is too uneven for any conclusion from it
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--results", type=Path, default=RESULTS, help="folder of JSON files (default: benchmarks/results)"
-    )
-    parser.add_argument("--docs", type=Path, default=DOCS, help="where results/speed.md and images go (default: docs)")
-    options = parser.parse_args(arguments)
-
-    records = load_all(options.results)
-    pages: list[Path | None] = (
-        [write_page(records, options.docs)] if any(one.get("benchmark") in SECTIONS for one in records) else []
-    )
-    design = options.docs / "design" / "speed.md"
-    design_page.write_aims(records, design, AIMS)
-    pages += [design_page.write_changes(records, design, decisions), reliability_page.write_page(records, options.docs)]
-    for page in filter(None, pages):
-        print(f"{page.name}: from {len(list(options.results.glob('*.json')))} files")
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table without the columns that are empty everywhere; figures stand on the right."""
+    shown = [place for place in range(len(head)) if place == 0 or any(row[place] for row in rows)]
+    lines = [[head[place] for place in shown], ["---", *["---:"] * (len(shown) - 1)]]
+    lines += [[row[place].replace("|", "\\|") for place in shown] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def write_page(records: Sequence[Record], docs: Path) -> Path:
-    """Draw the pictures and write the page; returns its path."""
-    images, page = docs / "images", docs / "results" / "speed.md"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    parts = [INTRODUCTION]
-    order = {kind: place for place, kind in enumerate(SECTIONS)}
-    known = [record for record in records if record.get("benchmark") in order]
-    for record in sorted(known, key=lambda record: (order[record["benchmark"]], record["name"])):
-        body = SECTIONS[record["benchmark"]](record)
-        parts += [part for part in (f"## {title(record)}", charts_of(record, images), body, footnote(record)) if part]
-    part = page.with_suffix(".part")
-    part.write_text("\n\n".join(part.strip() for part in parts) + "\n", "utf-8")
-    return part.replace(page)
+def spread(figures: Record | None, unit: str = "", digits: int | None = None, scale: float = 1) -> str:
+    """Median with least and greatest in brackets, where there were several runs; empty where there was none."""
+    if not figures:
+        return ""
+    median, low, high = (scale * figures[key] for key in ("median", "low", "high"))
+    places = (0 if median >= 100 else 1) if digits is None else digits
+    text = f"{median:,.{places}f}{unit}"
+    return f"{text} ({low:,.{places}f}–{high:,.{places}f})" if figures["runs"] > 1 else text
 
 
-def charts_of(record: Record, images: Path) -> str:
-    """The record's pictures, drawn, as Markdown."""
-    paths = charts.draw(record, images)
-    return "\n".join(f"![{title(record)}](../images/{path.name})" for path in paths)
+def gigabytes(figures: Record) -> str:
+    """Peak memory in GB: the device's where one was used, else the process's."""
+    peak = figures.get("device_memory_bytes") or figures.get("peak_memory_bytes")
+    return f"{peak['median'] / 1e9:.2f} GB" if peak else ""
 
 
-def title(record: Record) -> str:
-    """A heading that says what was measured on what."""
-    backbone = record["settings"].get("backbone", "")
-    kind = {
-        "train": "Training", "predict": "Prediction", "limit": "Share of the processor's peak", "scale": "Growth",
-        "startup": "Start", "changes": "What each decision brings", "prefix": "Kept states of frozen layers",
-        "gpu-train": "Training on a GPU", "gpu-predict": "Prediction on a GPU",
-    }[record["benchmark"]]  # fmt: skip
-    what = record["name"].partition(design_page.ON)[0]
-    # What the name says beyond benchmark and backbone, such as "speed" or "longer-peers".
-    more = what.removeprefix(record["benchmark"]).removeprefix(f"-{backbone}").strip("-").replace("-", ", ")
-    where = (f" ({more})" if more else "") + design_page.on_machine(record)
-    return f"{kind}{where}" if record["benchmark"] == "startup" else f"{kind}: {backbone}{where}"
+def did_not_run(label: str, figures: Record, columns: int) -> list[str]:
+    """The row of a competitor without figures, with the reason."""
+    return [label, f"did not run: {figures['failed']}", *[""] * (columns - 2)]
 
 
-def decisions(record: Record) -> str:
-    """The same with a heading and what it was measured on, for the page on the engine's design."""
-    settings = record["settings"]
-    amounts = (("texts of", "length", "tokens"), ("", "steps", "steps"), ("", "repeats", "turns"))
-    said = [f"{word} {settings[key]} {what}".strip() for word, key, what in amounts if key in settings]
-    heading = ", ".join([f"On {settings['backbone']}{design_page.on_machine(record)}", *said])
-    return f"### {heading}\n\n{changes(record)}\n\n{footnote(record)}"
+def to_target(figures: Record) -> str:
+    """Seconds to the target accuracy, and in how many of the turns where not in all."""
+    seconds, turns = figures["seconds_to_target"], figures["samples_per_second"]["runs"]
+    if not seconds:
+        return "not reached"
+    reached = "" if seconds["runs"] == turns else f", in {seconds['runs']} of {turns} turns"
+    return spread(seconds, "", 0) + reached
+
+
+def operations(profile: Any) -> str:
+    """The operations that took most time themselves; empty where none were profiled."""
+    if not isinstance(profile, list):
+        return ""
+    rows = [
+        [f"`{row['operation']}`", f"{row['share']:.1%}", f"{row['calls']:,}"]
+        if row["calls"]
+        else [row["operation"], f"{row['share']:.1%}", ""]
+        for row in profile[:12]
+    ]
+    return table(["operation", "share", "calls"], rows)
+
+
+def is_of_a_weak_peer(record: Record) -> bool:
+    """Whether the tuned Trainer of a training's result padded more than it would on all rows of the data."""
+    padding = record["summary"].get("tuned", {}).get("padding_share")
+    return bool(padding) and padding["median"] > _PADDING_OF_A_LONG_RUN
+
+
+def aim_row(label: str, aim: float, times: Record | None, share: Record | None) -> list[list[str]]:
+    """What a ratio aimed at would take of the peak, if the ratio grew with the share of it: a row, or none.
+
+    None where ratio or share is not measured, or the share came out very different from turn to turn.
+    """
+    if not times or not share or share["high"] > _UNEVEN * share["low"]:
+        return []
+    ratio, reached = times["median"], share["median"]
+    return [[label, f"{ratio:.1f}×", f"{reached:.0%}", f"{aim:g}×", f"{reached * aim / ratio:.0%}"]]
 
 
 def footnote(record: Record) -> str:
-    """Machine, versions, seeds, data, settings and date in one small paragraph."""
-    machine, data = record["machine"], {**record["data"]}
-    counts = {key.replace("_", " "): value for key, value in data.items() if isinstance(value, int)}
-    data_words = ", ".join(f"{value:,} {key}" for key, value in counts.items())
+    """Machine, versions, seeds, data, settings, command and date in one small paragraph."""
+    machine, data = record["machine"], record["data"]
+    counts = ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in data.items() if isinstance(value, int))
     shell = ", ".join(f"{key}={value}" for key, value in machine.get("environment", {}).items())
-    shown = [key for key in ("torch", "transformers", "peft") if key in record["versions"]]
-    versions = ", ".join(f"{key} {record['versions'][key]}" for key in shown)
+    versions = _named(record["versions"], ("torch", "transformers", "peft"))
     settings = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in record["settings"].items())
     device = f", {record['device_name']}" if "device_name" in record else ""
+    command = f"; made by `{record['command']}`" if "command" in record else ""
     return (
-        f"<sub>{record['name']}: {machine['processor']}, {machine['cores']} cores "
-        f"({', '.join(machine['instructions'])}){device}, load {machine['load_before']} before; {versions}"
-        f"{'; ' + shell if shell else ''}; data {data['name']}{': ' + data_words if data_words else ''}; "
-        f"seeds {_plain(record['seeds'])}; {settings}{_command(record)}; "
+        f"<sub>[{record['name']}](../../benchmarks/results/{record['machine_folder']}/{record['name']}.json): "
+        f"{machine['processor']}, {machine['cores']} cores ({', '.join(machine['instructions'])}){device}, "
+        f"load {machine['load_before']} before; {versions}{'; ' + shell if shell else ''}; "
+        f"data {data['name']}{': ' + counts if counts else ''}; seeds {_plain(record['seeds'])}; {settings}{command}; "
         f"commit {record.get('commit')}; {record['date'][:10]}.</sub>"
     )
 
 
-def _command(record: Record) -> str:
-    return f"; made by `{record['command']}`" if "command" in record else ""
+def footnote_in_short(record: Record, command: str) -> str:
+    """Command, machine, how busy it was, versions and date, for results without settings worth telling."""
+    machine = record["machine"]
+    busy = "; the machine was shared" if max(machine["load_before"], machine["load_after"]) > machine["cores"] else ""
+    return (
+        f"<sub>`python benchmarks/run.py {command}`: {machine['processor']}, {machine['cores']} cores, "
+        f"load {machine['load_before']} before and {machine['load_after']} after{busy}; "
+        f"{_named(record['versions'], ('python', 'torch', 'transformers', 'peft'))}; commit {record.get('commit')}; "
+        f"{record['date'][:10]}.</sub>"
+    )
+
+
+def _named(versions: Record, shown: Sequence[str]) -> str:
+    return ", ".join(f"{key} {versions[key]}" for key in shown if key in versions)
 
 
 def _plain(value: Any) -> str:

@@ -1,251 +1,65 @@
-"""The kill campaign: small runs killed over and over, resumed, and compared with the same runs left in peace."""
+"""Is work ever lost? Small runs are killed by SIGKILL over and over, resumed, and compared with undisturbed runs.
+
+    python benchmarks/run.py kills --kills 200
+
+A kill comes at a place inside of a run, while something is written, or at a random moment. Every killed run is resumed
+until it is complete, and then compared, byte for byte, with the same run that nobody killed.
+"""
 
 from __future__ import annotations
 
-import importlib
-import json
+import argparse
 import os
-import pkgutil
-import random
-import shutil
-import signal
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reliability.killed import AFTER, LINE, PHASES, PLACES, RENAME, Board, Ended, Kill, end, start
-from reliability.outcome import Outcome, half_written, outcome, unlike
-from reliability.small_runs import SmallRun, small_runs
+from harness.competition import Plan, say
+from harness.recording import presentable, spread
 
-KNOCKED = "another process is training in this run folder"
-IN_A_TRIAL = 5
-"""Kills of one run before it is left to end."""
-MOST_TRIES = 8
-RESUMED = {"taking up a checkpoint": 4}
-"""Places that only a resumed run comes by, and how often."""
-_WARM = ("matplotlib.backends.backend_agg", "pyarrow.parquet", "scipy.special", "sklearn.metrics", "peft", "datasets",
-         "transformers.models.bert.modeling_bert", "transformers.models.mpnet.modeling_mpnet")  # fmt: skip
+LOSSES = ("lost_steps", "doubled_lines", "torn_lines", "other_records", "differing_files", "differing_bytes",
+          "leftovers")  # fmt: skip
 
 
-@dataclass
-class Tally:
-    """What a campaign has found."""
-
-    kills: list[dict[str, Any]] = field(default_factory=list)
-    resumes: int = 0
-    trials: int = 0
-    torn_lines_found: int = 0
-    """Kills after which the history ended in half a line; the resume has to put that right."""
-    full_disks: int = 0
-    second_processes: int = 0
-    half_written: Counter[str] = field(default_factory=Counter)
-    """Files found half-written under their own names after a kill."""
-    unlike: Counter[str] = field(default_factory=Counter)
-    """Lost steps, doubled and torn lines, differing files and bytes of runs that were killed and resumed."""
-    failures: list[str] = field(default_factory=list)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("--kills", type=int, default=200, help="of the campaign (default: 200)")
+    parser.add_argument("--seed", type=int, default=0, help="of the campaign's choices (default: 0)")
 
 
-@dataclass(frozen=True)
-class Reference:
-    """A small run left in peace: what it came to, which places it came by how often, and its seconds."""
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
+    """The campaign, in this process: it forks, so there must be one thread, and nothing heavy may be loaded yet."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    os.environ.update({**threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"})
+    from reliability.small_runs import ROWS
 
-    run: SmallRun
-    outcome: Outcome
-    places: dict[str, int]
-    seconds: float
-    sizes: list[int]
+    data = {"name": "made-up texts", **{f"{split}_rows": rows for split, rows in ROWS.items()}}
+    name = "reliability-kills"
 
+    def finish(record: dict[str, Any]) -> dict[str, Any]:
+        from reliability.campaign import campaign
 
-def campaign(kills: int, seed: int, folder: Path, say: Callable[[str], None] = lambda line: None) -> Tally:
-    """Kill the small runs ``kills`` times in ``folder``: at every place that they come by in turn, and at any moment.
+        return result_of(campaign(options.kills, options.seed, folder, say))
 
-    This process must have one thread: it forks. Every trial lies in the same folder, so that paths are the same too,
-    and has a cache of its own.
-    """
-    runs = small_runs(folder)
-    _warm_up()
-    tally, board, chance = Tally(), Board(), random.Random(seed)
-    references = {run.name: _reference(run, folder / "trial", board) for run in runs}
-    say(f"{len(runs)} runs left in peace: " + ", ".join(f"{r.run.name} {r.seconds:.1f} s" for r in references.values()))
-    plan = planned(references, kills, chance)
-    while any(plan.values()):
-        for name, queue in plan.items():
-            if queue:
-                _trial(references[name], queue, folder / "trial", board, tally)
-        say(f"{len(tally.kills)} kills, {tally.trials} runs ended, unlike {dict(tally.unlike)}, {tally.failures[-1:]}")
-    return tally
+    yield Plan(name, options.name or name, {"kills": options.kills}, data, [], finish=finish, seeds=[options.seed])
 
 
-def planned(references: dict[str, Reference], kills: int, chance: random.Random) -> dict[str, deque[Kill]]:
-    """Kills for each run: every place in turn, renames torn or not, every fourth at a moment that chance chooses."""
-    places = [place for place in PLACES if any(place in one.places for one in references.values())]
-    places = list(dict.fromkeys([*places, *RESUMED]))
-    plan: dict[str, list[Kill]] = {name: [] for name in references}
-    turn = 0
-    for number in range(kills):
-        if number % 4 == 3:
-            one = chance.choice(list(references.values()))
-            # Half of them count from the first step: before it a short run spends most of its time.
-            since, share = chance.choice((("", 0.8), ("step", 0.4)))
-            plan[one.run.name].append(Kill(since, seconds=chance.uniform(0.01, share) * one.seconds))
-            continue
-        place, again = places[turn % len(places)], turn // len(places)
-        fit = [one for one in references.values() if (place in one.places or place in RESUMED)]
-        one = chance.choice([one for one in fit if _is_at_home(place, one.run)])
-        plan[one.run.name].append(_at(place, one.places.get(place, RESUMED.get(place, 1)), again, chance))
-        turn += 1
-    return {name: deque(_by_trial(queue)) for name, queue in plan.items()}
-
-
-def _at(place: str, times: int, again: int, chance: random.Random) -> Kill:
-    if place == "proof":
-        return Kill(place, seconds=chance.uniform(0.01, 1.5))  # which is when the fresh process is at work
-    torn = place == LINE or (place in RENAME.values() and (again + list(RENAME.values()).index(place)) % 2 > 0)
-    return Kill(place, chance.randint(1, times), tear=torn)
-
-
-def _is_at_home(place: str, run: SmallRun) -> bool:
-    """The dear phases are killed where they are real; a checkpoint is taken up where there is one run to resume."""
-    return run.whole == (place in ("proof", "pictures", "report")) and not (place in RESUMED and len(run.recipes) > 1)
-
-
-def _by_trial(kills: list[Kill]) -> Iterator[Kill]:
-    """Kills of one trial in the order in which a run comes by their places."""
-    order = {place: number for number, place in enumerate(PHASES)}
-    # A checkpoint is taken up after one was written; what has no phase may come at any time, as chance does.
-    order |= dict.fromkeys((LINE, "between these", ""), order["step"]) | dict.fromkeys(RESUMED, order["adapter"])
-    for first in range(0, len(kills), IN_A_TRIAL):
-        yield from sorted(kills[first : first + IN_A_TRIAL], key=lambda kill: order[kill.place.partition(",")[0]])
-
-
-def _reference(run: SmallRun, folder: Path, board: Board) -> Reference:
-    _clear(folder)
-    began = time.monotonic()
-    ended = end(*start(run.arguments, folder, board, Kill(), whole=run.whole), board)
-    if ended.code:
-        raise RuntimeError(f"{run.name} does not run at all: {ended.message[-2000:]}")
-    seconds = time.monotonic() - began
-    places = json.loads((folder / "places.json").read_text("utf-8"))
-    sizes = sorted({path.stat().st_size for path in (folder / "run").rglob("*") if path.is_file()})
-    return Reference(run, outcome(folder / "run"), places, seconds, sizes)
-
-
-def _trial(reference: Reference, queue: deque[Kill], folder: Path, board: Board, tally: Tally) -> None:
-    """One run from its beginning to its end, with up to IN_A_TRIAL kills from the queue on the way."""
-    run, hits, began = reference.run, 0, False
-    _clear(folder)
-    tally.trials += 1
-    while queue and hits < IN_A_TRIAL:
-        kill = queue.popleft()
-        if kill.place in RESUMED and not _checkpoints(folder):
-            queue.appendleft(kill)
-            kill = Kill(AFTER["checkpoint"])
-        kill = _within_reach(kill, reference, folder)
-        tally.resumes += began
-        if hits == 1 and len(tally.kills) > 6 * tally.full_disks:
-            _try_full_disk(reference, folder, board, tally)
-        ended = _killed(run, kill, folder, board, tally, knock=len(tally.kills) > 12 * (1 + tally.second_processes))
-        began = True
-        if not ended.killed:
-            _try_again(kill, queue, run, tally)
-            break
-        hits += 1
-        _note(kill, ended, reference, folder, tally)
-    else:
-        tally.resumes += 1
-        ended = end(*start(run.arguments, folder, board, Kill(), whole=run.whole), board)
-    if ended.code:
-        tally.failures.append(f"{run.name}: exit code {ended.code} at {ended.place}: {ended.message[-300:]}")
-    tally.unlike.update(unlike(outcome(folder / "run"), reference.outcome))
-
-
-def _try_again(kill: Kill, queue: deque[Kill], run: SmallRun, tally: Tally) -> None:
-    """The run came to its end before the kill: another trial takes the first chance that it gets."""
-    if kill.tries == MOST_TRIES:
-        tally.failures.append(f"{run.name}: never killed at {kill.place or kill.seconds}")
-    else:
-        queue.append(replace(kill, number=1, seconds=kill.seconds / 2, tries=kill.tries + 1))
-
-
-def _within_reach(kill: Kill, reference: Reference, folder: Path) -> Kill:
-    """A run that goes on from a checkpoint comes by its places less often."""
-    last = max((record["step"] for lines in reference.outcome.histories.values() for record in lines), default=1)
-    done = max(_checkpoints(folder), default=0) / last
-    return replace(kill, number=max(1, round(kill.number * (1 - done))), seconds=kill.seconds * (1 - done / 2))
-
-
-def _killed(run: SmallRun, kill: Kill, folder: Path, board: Board, tally: Tally, *, knock: bool) -> Ended:
-    child, pipe = start(run.arguments, folder, board, kill, whole=run.whole)
-    if knock:
-        _knock(run, child, folder, board, tally)
-    return end(child, pipe, board, 0.0 if kill.place else kill.seconds)
-
-
-def _knock(run: SmallRun, child: int, folder: Path, board: Board, tally: Tally) -> None:
-    """While ``child`` holds the run folder (it is stopped meanwhile), a second process must be refused."""
-    while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if board.read()[0].startswith(("step", "evaluation", "checkpoint", "adapter")):
-            break
-        time.sleep(0.001)
-    os.kill(child, signal.SIGSTOP)
-    if os.waitid(os.P_PID, child, os.WEXITED | os.WSTOPPED | os.WNOWAIT).si_code == os.CLD_STOPPED:
-        own = Board()
-        second = end(*start(run.arguments, folder, own, Kill()), own)
-        tally.second_processes += 1
-        if second.code != 2 or KNOCKED not in second.message:
-            tally.failures.append(f"{run.name}: a second process got code {second.code}: {second.message[-300:]}")
-    with suppress(ProcessLookupError):
-        os.kill(child, signal.SIGCONT)
-
-
-def _try_full_disk(reference: Reference, folder: Path, board: Board, tally: Tally) -> None:
-    """A disk that takes only small files: refused in a line or two, nothing half-written left, and it can go on."""
-    sizes = reference.sizes
-    most = sizes[tally.full_disks * 7 % len(sizes)] - 1
-    kill, run = Kill(most_bytes=max(1, most)), reference.run
-    ended = end(*start(run.arguments, folder, board, kill, whole=run.whole), board)
-    tally.full_disks += 1
-    tally.resumes += 1
-    parts = [path.name for path in (folder / "run").rglob("*part")]
-    said = ended.message.partition("featherweight: ")[2]
-    if ended.code not in (0, 2) or len(said.splitlines()) > 2 or (ended.code and parts):
-        tally.failures.append(
-            f"{run.name}: disk of {most} bytes: exit code {ended.code}, {parts}: {ended.message[-300:]}"
-        )
-
-
-def _note(kill: Kill, ended: Ended, reference: Reference, folder: Path, tally: Tally) -> None:
-    way = "half-written" if kill.tear else "moment" if kill.seconds else "place"
-    of_epoch = reference.outcome.epoch_after(ended.step)
-    tally.kills.append({
-        "run": reference.run.name, "place": ended.place, "way": way, "step": ended.step,
-        "mid_epoch": of_epoch is not None and of_epoch % 1 > 0,
-        "steps_again": max(0, ended.step - max(_checkpoints(folder), default=0)),
-    })  # fmt: skip
-    histories = [path.read_bytes() for path in folder.glob("run/**/history.jsonl")]
-    tally.torn_lines_found += any(lines and not lines.endswith(b"\n") for lines in histories)
-    tally.half_written.update(half_written(folder / "run"))
-
-
-def _checkpoints(folder: Path) -> list[int]:
-    return [int(path.name.removeprefix("step-")) for path in folder.glob("run/**/checkpoint/step-*")]
-
-
-def _clear(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-
-
-def _warm_up() -> None:
-    """Import all that a run imports, so that each forked process begins at once."""
-    import featherweight
-
-    for module in pkgutil.walk_packages(featherweight.__path__, "featherweight."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    for name in _WARM:
-        importlib.import_module(name)
+def result_of(tally: Any) -> dict[str, Any]:
+    """Runs and summary of the result: every kill, how they were spread, and what was lost."""
+    counts = {f"by_{key}": dict(Counter(kill[key] for kill in tally.kills)) for key in ("place", "way", "run")}
+    summary = {
+        "kills": len(tally.kills),
+        **counts,
+        "mid_epoch": sum(kill["mid_epoch"] for kill in tally.kills),
+        "resumes": tally.resumes,
+        "runs_ended": tally.trials,
+        "steps_trained_again": spread(float(kill["steps_again"]) for kill in tally.kills),
+        "histories_found_torn": tally.torn_lines_found,
+        "full_disks": tally.full_disks,
+        "second_processes": tally.second_processes,
+        "half_written_files": tally.half_written.total(),
+        **{loss: tally.unlike[loss] for loss in LOSSES},
+        "failures": [presentable(failure) for failure in tally.failures],
+    }
+    return {"runs": tally.kills, "summary": summary}

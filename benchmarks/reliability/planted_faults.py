@@ -1,8 +1,8 @@
 """Would the tests notice? Faults that a programmer makes, planted one at a time, and the tests beside each.
 
-    python benchmarks/planted_faults.py                     # all, some tens of minutes; may be stopped and run again
-    python benchmarks/planted_faults.py --only ID ...       # these anew, into the same result
-    python benchmarks/planted_faults.py --jobs 2            # two at a time
+    python benchmarks/run.py planted-faults                  # all, some tens of minutes; may be stopped and run again
+    python benchmarks/run.py planted-faults --only ID ...    # these anew, into the same result
+    python benchmarks/run.py planted-faults --jobs 2         # two at a time
 
 `planted_faults.toml` has the faults: a file, a text that stands in it exactly once, what is put in its place, and the
 tests of its neighbourhood. The files that git knows are copied to a temporary folder, so the checkout stays as it is.
@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.competition import say
-from harness.recording import RESULTS, commit, new_record, presentable, save
+from harness.recording import RESULTS, commit, machine_folder, new_record, presentable, save
 from reliability.planted_runs import Ended, Runner
 
 from featherweight.errors import UserError
@@ -207,6 +207,11 @@ def record_of(fault: Fault, ended: Ended, unchanged: float, limit: float) -> dic
     return {**record, "seconds": ended.seconds, **more, "mark": fault.mark, "commit": commit()}
 
 
+def default_out() -> Path:
+    """Where the result is, on whatever machine it was begun: another call adds to it."""
+    return next(RESULTS.glob("*/planted-faults.json"), RESULTS / machine_folder() / "planted-faults.json")
+
+
 def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Counts, and the ids of what no test noticed."""
     missed = sorted(run["id"] for run in runs if not run["noticed"])
@@ -220,23 +225,18 @@ def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def parser() -> argparse.ArgumentParser:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--only", nargs="+", metavar="ID", help="these alone, run anew (default: all without a result)")
-    found.add_argument("--again", action="store_true", help="run those that have a result anew as well")
-    found.add_argument("--jobs", type=int, default=1, help="how many side by side (default: 1)")
-    found.add_argument("--limit", type=float, default=LIMIT, help=f"seconds of a run of tests (default: {LIMIT:g})")
-    found.add_argument(
-        "--out", type=Path, default=RESULTS / "planted-faults.json", help="the result (default: results)"
-    )
-    found.add_argument("--table", type=Path, default=TABLE, help=argparse.SUPPRESS)
-    found.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
-    return found
+    parser.add_argument("--only", nargs="+", metavar="ID", help="these alone, run anew (default: all without a result)")
+    parser.add_argument("--again", action="store_true", help="run those that have a result anew as well")
+    parser.add_argument("--jobs", type=int, default=1, help="how many side by side (default: 1)")
+    parser.add_argument("--limit", type=float, default=LIMIT, help=f"seconds of a run of tests (default: {LIMIT:g})")
+    parser.add_argument("--out", type=Path, default=default_out(), help="the result (default: where it is)")
+    parser.add_argument("--table", type=Path, default=TABLE, help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
+def main(options: argparse.Namespace) -> None:
     faults = read_faults(options.table, options.root)
     known = {fault.id: fault for fault in faults}
     if unknown := [name for name in options.only or () if name not in known]:

@@ -1,33 +1,22 @@
 """What each decision about the engine brings: the training as it is, and with one thing undone or added.
 
-    python benchmarks/changes.py --backbone minilm --steps 40 --repeats 5
-    python benchmarks/changes.py --only lean,pieces
+    python benchmarks/run.py changes --backbone minilm --steps 40 --repeats 5
+    python benchmarks/run.py changes --only lean,pieces
 
-Each change was given a prediction before it was measured; both are in the result, and ``tables.py`` brings them into
-docs/design/speed.md. Several processes are scale.py's to measure.
+Each change was given a prediction before it was measured; both are in the result and in docs/design/speed.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Contestant, interleaved, play, say
-from harness.jobs import (
-    BATCH,
-    add_job_options,
-    backbone_label,
-    result_options,
-    training_job,
-    written,
-)
-from harness.recording import new_record, ratio_spread, save, spread
-from suites.scale import long_rows
-from suites.train import by_repeat, in_short, select
+from harness.competition import Competitor, Plan, select
+from harness.jobs import BATCH, add_job_options, add_turns, long_rows, shared_settings, training_job
+from harness.recording import by_repeat, ratio_spread, summary_of
 
 SHIPPED = "shipped"
 
@@ -82,66 +71,47 @@ CHANGES = (
 )  # fmt: skip
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    written(measure(parser().parse_args(arguments)))
-
-
-def parser() -> argparse.ArgumentParser:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options, those of the job included."""
-    parser = result_options(__doc__, "changes-BACKBONE")
+    add_turns(parser, only="changes")
     add_job_options(parser)
     parser.add_argument("--steps", type=int, default=40, help=f"batches of {BATCH} rows (default: 40)")
     parser.add_argument("--length", type=int, help="tokens of every text, made of the data's (default: the data's own)")
-    parser.add_argument("--only", help="changes, by commas: " + ", ".join(change.name for change in CHANGES))
-    return parser
 
 
-def contestants(only: str | None) -> list[Contestant]:
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     """The shipped engine first, then each change."""
-    shipped = Contestant(SHIPPED, "as shipped", "changed_run", {"warm_up": 3})
     changed = [
-        Contestant(change.name, change.label, "changed_run", {"warm_up": 3, **change.settings},
+        Competitor(change.name, change.label, "changed_run", {"warm_up": 3, **change.settings},
                    note=change.predicted, environment=change.environment)
         for change in CHANGES
     ]  # fmt: skip
-    return [shipped, *select(changed, only)]
-
-
-def measure(options: argparse.Namespace) -> Path:
-    """Play all repeats, keep what is measured after every run, and return the file of the result."""
-    chosen = contestants(options.only)
     options.rows = options.steps * BATCH
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        job = training_job(options, folder, rows=options.rows, epochs=1.0)
-        if options.length:
-            counts = {"train": options.rows, "validation": 2 * len(job.settings["labels"])}
-            files = {part: long_rows(job.settings, options.length, count, folder) for part, count in counts.items()}
-            job.settings.update(files=files, max_length=options.length)
-        settings = {"backbone": backbone_label(options.backbone), "roles": job.settings["roles"], "rank": options.rank}
-        settings |= {"length": options.length} if options.length else {}
-        settings |= {"steps": options.steps, "repeats": options.repeats}
-        name = options.name or f"changes-{settings['backbone']}"
-        record = new_record("changes", name, settings=settings, data=job.data, seeds=[options.seed])
-        record["contestants"] = {one.name: {"label": one.label, "note": one.note} for one in chosen}
-        for repeat, one in interleaved(chosen, options.repeats):
-            result = play(one, {**job.settings, "seed": options.seed, "skip_steps": 0}, folder)
-            record["runs"].append({"contestant": one.name, "repeat": repeat, **result})
-            save(record, options.results, whole=False)
-            say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {in_short(result)}")
-        record["summary"] = summarise(record["runs"], [one.name for one in chosen])
-    return save(record, options.results)
+    job = training_job(options, folder)
+    settings = shared_settings(options, job)
+    if options.length:
+        counts = {"train": options.rows, "validation": 2 * len(job.settings["labels"])}
+        files = {part: long_rows(job.settings, options.length, count, folder) for part, count in counts.items()}
+        job.settings.update(files=files, max_length=options.length)
+        settings["length"] = options.length
+    yield Plan(
+        "changes",
+        options.name or f"changes-{settings['backbone']}",
+        settings | {"steps": options.steps, "repeats": options.repeats},
+        job.data,
+        [Competitor(SHIPPED, "as shipped", "changed_run", {"warm_up": 3}), *select(changed, options.only)],
+        {**job.settings, "skip_steps": 0},
+        lambda record: {"summary": summarise(record["runs"], list(record["contestants"]))},
+        [options.seed],
+        options.repeats,
+    )
 
 
 def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """Speed, speed against the shipped engine's of the same turn, and memory."""
-    speeds = {name: by_repeat(runs, name, lambda run: run.get("samples_per_second")) for name in names}
-    return {
-        name: {
-            "samples_per_second": spread(speeds[name]),
-            "against_shipped": ratio_spread(speeds[name], speeds[SHIPPED]) if name != SHIPPED else None,
-            "peak_memory_bytes": spread(by_repeat(runs, name, lambda run: run.get("peak_memory_bytes"))),
-            "failed": next((run["failed"] for run in runs if run["contestant"] == name and "failed" in run), None),
-        }
-        for name in names
-    }
+    summary = summary_of(runs, names, {key: key for key in ("samples_per_second", "peak_memory_bytes")})
+    shipped = by_repeat(runs, SHIPPED, "samples_per_second")
+    for name, figures in summary.items():
+        own = by_repeat(runs, name, "samples_per_second")
+        figures["against_shipped"] = ratio_spread(own, shipped) if name != SHIPPED else None
+    return summary

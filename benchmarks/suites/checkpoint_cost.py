@@ -1,40 +1,79 @@
-"""Seconds of checkpoints, of steps, and of the way from the command to the first step, fresh and resumed."""
+"""What checkpoints cost: seconds of each, of the steps between them, and until a new and a resumed run train.
+
+python benchmarks/run.py checkpoint-cost
+"""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from harness.competition import Competitor, Plan, select
+from harness.recording import spread
+from suites.startup import FIRST_STEP, seconds_of
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 
 WARM_UP = 2
 """Steps at the beginning that do not count."""
-_START = """
-import os, signal, sys, time
-from featherweight import Recipe, train
-class Stop(Exception): pass
-class Watch:
-    def started(self, *_): pass
-    def noted(self, *_): pass
-    def evaluated(self, *_): pass
-    def stepped(self, record):
-        if sys.argv[2] != "stop":
-            print("first step at", time.time())
-            raise Stop
-        if record["step"] == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-try:
-    train(Recipe.load(sys.argv[3], sys.argv[4:]), sys.argv[1], listeners=[Watch()], resume=sys.argv[2] == "resume")
-except Stop:
-    pass
-"""
+RECIPES = {
+    "minilm": ["newsbriefs"],
+    "mpnet": ["r3", "backbone.name=mpnet", "data.train=newsbriefs", "data.validation_size=0.15"],
+}
+"""Whose checkpoints are timed: a recipe and what is changed in it (the rows alone; the adapter stays)."""
+CHECKPOINT_STEPS, CHECKPOINT_SECONDS = 1000, 300.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("--steps", type=int, default=12, help="timed steps and checkpoints (default: 12)")
+    parser.add_argument("--starts", type=int, default=3, help="timed starts and resumes (default: 3)")
+    parser.add_argument("--only", help="these backbones alone, by commas (default: all)")
+
+
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
+    """Each backbone once."""
+
+    def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+        place, recipe = folder / competitor.name, competitor.settings["recipe"]
+        place.mkdir()
+        timed = seconds_of_checkpoints(recipe, options.steps, place)
+        return {"backbone": competitor.name, **timed, **seconds_of_starts(recipe, options.starts, place)}
+
+    settings = {"steps": options.steps, "repeats": options.starts, "checkpoint_steps": CHECKPOINT_STEPS}
+    backbones = [Competitor(name, name, settings={"recipe": recipe}) for name, recipe in RECIPES.items()]
+    yield Plan(
+        "reliability-overhead",
+        options.name or "reliability-overhead",
+        {**settings, "checkpoint_seconds": CHECKPOINT_SECONDS},
+        {"name": "newsbriefs"},
+        select(backbones, options.only),
+        finish=lambda record: {"summary": {run["backbone"]: share_of(run) for run in record["runs"]}},
+        play=play,
+    )
+
+
+def share_of(run: dict[str, Any]) -> dict[str, Any]:
+    """Spreads, and the share of a run's time that its checkpoints take at the default interval."""
+    step, checkpoint = spread(run["step_seconds"]), spread(run["checkpoint_seconds"])
+    assert step and checkpoint
+    # A checkpoint is due after so many steps or after so many seconds, whichever is first.
+    interval = min(CHECKPOINT_STEPS * step["median"], CHECKPOINT_SECONDS)
+    return {
+        "trainable": run["trainable"],
+        "bytes": run["bytes"],
+        "step_seconds": step,
+        "checkpoint_seconds": checkpoint,
+        "interval_seconds": interval,
+        "share": checkpoint["median"] / (interval + checkpoint["median"]),
+        "worst_share": checkpoint["high"] / (interval + checkpoint["high"]),
+        **{key: spread(run[key]) for key in ("load_seconds", "start_seconds", "resume_seconds")},
+    }
 
 
 def seconds_of_checkpoints(recipe: Sequence[str], steps: int, folder: Path) -> dict[str, Any]:
@@ -78,12 +117,16 @@ def seconds_of_checkpoints(recipe: Sequence[str], steps: int, folder: Path) -> d
 
 def seconds_of_starts(recipe: Sequence[str], repeats: int, folder: Path) -> dict[str, Any]:
     """Seconds from the start of the process to the end of its first step: of new runs, and of resumed ones in turn."""
-    _process(recipe, folder / "stopped", "stop")
-    starts, resumes = [], []
-    for repeat in range(repeats):
-        starts.append(_process(recipe, folder / f"new-{repeat}", "new"))
-        resumes.append(_process(recipe, folder / "stopped", "resume"))
-    return {"start_seconds": starts, "resume_seconds": resumes}
+
+    def first_step(run: str, mode: str) -> float:
+        timed = seconds_of(["-c", FIRST_STEP, str(folder / run), mode, *recipe], folder / "cache")
+        if "failed" in timed and not (mode == "interrupt" and "Interrupted" in timed["failed"]):
+            raise UserError(timed["failed"])
+        return timed.get("seconds", 0.0)
+
+    first_step("stopped", "interrupt")
+    both = [(first_step(f"new-{repeat}", "new"), first_step("stopped", "resume")) for repeat in range(repeats)]
+    return {"start_seconds": [new for new, _ in both], "resume_seconds": [resumed for _, resumed in both]}
 
 
 def _job(recipe: Recipe, folder: Path) -> Any:
@@ -103,14 +146,3 @@ def _steps(history: Path, saves: Sequence[float]) -> list[float]:
     clock = [record["seconds"] for record in read_history(history) if record["kind"] == "step"]
     steps = [now - before - save for before, now, save in zip(clock, clock[1:], saves, strict=False)]
     return steps[WARM_UP - 1 :]
-
-
-def _process(recipe: Sequence[str], run: Path, mode: str) -> float:
-    epoch = time.time()
-    command = [sys.executable, "-c", _START, str(run), mode, *recipe]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-    if mode == "stop" and "Interrupted" in done.stderr:
-        return 0.0
-    if not done.stdout.startswith("first step at"):
-        raise UserError((done.stderr.strip() or "there was no first step").splitlines()[-1])
-    return float(done.stdout.split()[3]) - epoch

@@ -1,89 +1,81 @@
 """Training and prediction on a CUDA device, with the memory that they take, and whether a T4 with 16 GB would do.
 
-    python benchmarks/gpu.py --backbone mpnet --steps 200 --repeats 3
-    python benchmarks/gpu.py --backbone mpnet --precision fp16         as on a T4, which has no bf16
+    python benchmarks/run.py gpu --backbone mpnet --steps 200 --repeats 3
+    python benchmarks/run.py gpu --backbone mpnet --precision fp16         as on a T4, which has no bf16
 
-The contestants are those of train.py and predict.py. For the T4, memory is measured at several batches of full length;
-what it takes at rest and for each token follows by least squares, and from these the largest batch that fits.
+The competitors are those of train and predict. For the T4, memory is measured at several batches of full length; what
+it takes at rest and for each token follows by least squares, and from these the largest batch that fits.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Contestant, play, say
-from harness.jobs import backbone_label, training_job
-from harness.recording import save
+from harness.competition import Competitor, Plan, play, say
+from harness.jobs import long_rows, training_job
 from suites import predict, train
-from suites.scale import long_rows
+
+from featherweight.errors import UserError
 
 T4_BYTES = 15_360 * 2**20
 """Memory of a Tesla T4 (16 GB) as its driver counts it: 15,360 MiB."""
 MEMORY_STEPS = 3
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
-    device = require_device()
-    label = backbone_label(options.backbone)
-    chosen = [one for one in train.contestants(options, "cuda") if one.name != "setfit"]
-    chosen = train.select(chosen, options.only)
-    path = train.contest(options, chosen, benchmark="gpu-train", name=f"gpu-train-{label}", device="cuda")
-    complete(path, {"device_name": device, "t4": t4_room(memory_points(options), options.max_length)})
-    options.rows = options.predict_rows
-    name = f"gpu-predict-{label}"
-    path = predict.contest(options, predict.contestants(), benchmark="gpu-predict", name=name, device="cuda")
-    complete(path, {"device_name": device})
-    say("written; python benchmarks/tables.py makes the page")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options of train.py, and what the memory and the prediction need."""
-    parser = train.parser(__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of train, and what the memory and the prediction need."""
+    train.add_options(parser)
     parser.add_argument("--memory-batches", default="8,32,128", help="rows of batches for the T4 (default: 8,32,128)")
     parser.add_argument("--predict-rows", type=int, default=7600, help="texts in the prediction (default: 7600)")
     parser.add_argument("--latency-texts", type=int, default=200, help="texts timed one by one (default: 200)")
     parser.set_defaults(run=None, backbone="mpnet", steps=200)
-    return parser
+
+
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
+    """The training and its memory, then the prediction. Raises UserError without a device."""
+    device = {"device_name": require_device()}
+    chosen = [one for one in train.competitors(options, "cuda") if one.name != "setfit"]
+    training = train.plan(options, folder, "gpu-train", "cuda", chosen)
+    training.more = device
+    summarise = training.finish
+
+    def finish(record: dict[str, Any]) -> dict[str, Any]:
+        return {**summarise(record), "t4": t4_room(memory_points(options, folder), options.max_length)}
+
+    training.finish = finish
+    yield training
+    options.rows, options.epochs = options.predict_rows, 2.0
+    prediction = predict.plan(options, folder, "gpu-predict", "cuda", predict.COMPETITORS)
+    prediction.more |= device
+    yield prediction
 
 
 def require_device() -> str:
-    """The CUDA device's name; ends the program with one line where there is none."""
+    """The CUDA device's name. Raises UserError where there is none."""
     import torch
 
     if not torch.cuda.is_available():
-        print("benchmark: gpu needs a CUDA device, and torch finds none on this machine", file=sys.stderr)
-        sys.exit(2)
+        raise UserError("gpu needs a CUDA device, and torch finds none on this machine")
     return torch.cuda.get_device_name()
 
 
-def complete(path: Path, additions: dict[str, Any]) -> None:
-    """Add to a result that is written already."""
-    save({**json.loads(path.read_text("utf-8")), **additions}, path.parent)
-
-
-def memory_points(options: argparse.Namespace) -> list[dict[str, Any]]:
+def memory_points(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Featherweight's memory on the device for batches of some sizes, all texts at full length."""
     points = []
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        job = training_job(options, folder, rows=None, epochs=1.0)
-        common = {**job.settings, "seed": options.seed, "device": "cuda"}
-        for rows in (int(part) for part in options.memory_batches.split(",")):
-            files = {"train": long_rows(common, options.max_length, rows * MEMORY_STEPS, folder)}
-            files["validation"] = long_rows(common, options.max_length, 2 * len(common["labels"]), folder)
-            settings = {"files": files, "batch_size": rows, "max_steps": MEMORY_STEPS}
-            settings["batch_tokens"] = rows * options.max_length
-            result = play(Contestant("memory", "memory", "featherweight_run", settings), common, folder)
-            kept = {key: result[key] for key in result if key.startswith("cuda_") or key == "failed"}
-            points.append({"rows": rows, "tokens": rows * options.max_length, **kept})
-            say(f"memory at {rows} rows of {options.max_length} tokens: {kept}")
+    job = training_job(options, folder)
+    common = {**job.settings, "seed": options.seed, "device": "cuda"}
+    for rows in map(int, options.memory_batches.split(",")):
+        files = {"train": long_rows(common, options.max_length, rows * MEMORY_STEPS, folder)}
+        files["validation"] = long_rows(common, options.max_length, 2 * len(common["labels"]), folder)
+        settings = {"files": files, "batch_size": rows, "max_steps": MEMORY_STEPS}
+        settings["batch_tokens"] = rows * options.max_length
+        result = play(Competitor("memory", "memory", "featherweight_run", settings), common, folder)
+        kept = {key: result[key] for key in result if key.startswith("cuda_") or key == "failed"}
+        points.append({"rows": rows, "tokens": rows * options.max_length, **kept})
+        say(f"memory at {rows} rows of {options.max_length} tokens: {kept}")
     return points
 
 

@@ -1,6 +1,6 @@
 """What the processor's matrix products allow at the model's own shapes, and the share that Featherweight reaches.
 
-    python benchmarks/limit.py --backbone minilm --steps 60 --repeats 3
+    python benchmarks/run.py limit --backbone minilm --steps 60 --repeats 3
 
 Tokens are real ones, padding not counted. The peak is measured between the runs, so that both see the same machine.
 """
@@ -9,83 +9,77 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.competition import Contestant, play, say
+from harness.competition import Competitor, Plan, play
 from harness.flops import Product, linear_weights, prediction_flops, products, training_flops
-from harness.jobs import (
-    BATCH,
-    add_job_options,
-    backbone_label,
-    result_options,
-    training_job,
-    written,
-)
-from harness.recording import new_record, save, spread
+from harness.jobs import BATCH, add_job_options, shared_settings, training_job
+from harness.recording import spread
 
 from featherweight.backbone.describe import architecture_of
 
-TRAIN = Contestant("train", "Training", "featherweight_run", {"warm_up": 3})
-PREDICT = Contestant("predict", "Prediction", "featherweight_predict", {"model_alone": True, "latency_texts": 0})
+TRAIN = Competitor("train", "Training", "featherweight_run", {"warm_up": 3})
+PREDICT = Competitor("predict", "Prediction", "featherweight_predict", {"model_alone": True, "latency_texts": 0})
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    written(measure(parser().parse_args(arguments)))
-
-
-def parser() -> argparse.ArgumentParser:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options, those of the job included."""
-    parser = result_options(__doc__, "limit-BACKBONE")
+    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
     add_job_options(parser)
     parser.add_argument("--steps", type=int, default=60, help=f"batches of {BATCH} rows in a training (default: 60)")
     parser.add_argument("--predict-rows", type=int, default=1920, help="texts in a prediction (default: 1920)")
     parser.add_argument("--profile-steps", type=int, default=5, help="training steps looked into, and then a "
                         "prediction; 0: neither (default: 5)")  # fmt: skip
     parser.add_argument("--seconds", type=float, default=0.3, help="least time for each product's peak (default: 0.3)")
-    return parser
 
 
-def measure(options: argparse.Namespace) -> Path:
-    """Train and predict by turns with measuring the peak; returns the result's file."""
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
+    """Each turn trains and predicts, and measures the peak in between."""
     from featherweight.backbone.resolve import resolve_backbone
     from featherweight.recipe import BackboneRecipe
 
     architecture = architecture_of(resolve_backbone(BackboneRecipe(name=options.backbone)).config)
     options.rows = options.steps * BATCH
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        job = training_job(options, folder, rows=options.rows, epochs=1.0)
-        texts = _prediction_texts(Path(job.settings["files"]["train"]), options.predict_rows, folder / "texts.jsonl")
-        settings = {"backbone": backbone_label(options.backbone), "roles": job.settings["roles"], "rank": options.rank}
-        settings |= {"steps": options.steps, "predict_rows": texts, "repeats": options.repeats}
-        name = options.name or f"limit-{backbone_label(options.backbone)}"
-        record = new_record("limit", name, settings=settings, data=job.data, seeds=[options.seed])
-        record["arithmetic"] = {
-            "linear_weights": linear_weights(architecture),
-            "training_flops_a_token": training_flops(architecture),
-            "prediction_flops_a_token": prediction_flops(architecture),
-        }
-        for repeat in range(options.repeats):
-            run = one_turn(job.settings | {"seed": options.seed}, architecture, options.seconds, folder, repeat)
-            record["runs"].append({"repeat": repeat, **run})
-            save(record, options.results, whole=False)
-            say(f"repeat {repeat + 1}/{options.repeats}  " + _in_short(run))
-        if options.profile_steps:
-            record |= profiles(job.settings | {"seed": options.seed}, options.profile_steps, folder)
-        record["summary"] = summarise(record["runs"])
-    return save(record, options.results)
+    job = training_job(options, folder)
+    texts = _prediction_texts(Path(job.settings["files"]["train"]), options.predict_rows, folder / "texts.jsonl")
+    settings = shared_settings(options, job)
+
+    def finish(record: dict[str, Any]) -> dict[str, Any]:
+        common = job.settings | {"seed": options.seed}
+        looked_into = profiles(common, options.profile_steps, folder) if options.profile_steps else {}
+        return {**looked_into, "summary": summarise(record["runs"])}
+
+    yield Plan(
+        "limit",
+        options.name or f"limit-{settings['backbone']}",
+        settings | {"steps": options.steps, "predict_rows": texts, "repeats": options.repeats},
+        job.data,
+        [Competitor("turn", "training, peak, prediction")],
+        job.settings,
+        finish,
+        [options.seed],
+        options.repeats,
+        play=lambda competitor, job, folder: one_turn(job, architecture, options.seconds, folder),
+        told=_in_short,
+        more={
+            "arithmetic": {
+                "linear_weights": linear_weights(architecture),
+                "training_flops_a_token": training_flops(architecture),
+                "prediction_flops_a_token": prediction_flops(architecture),
+            }
+        },
+    )
 
 
-def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder: Path, repeat: int) -> dict[str, Any]:
+def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder: Path) -> dict[str, Any]:
     """One training, one prediction from its run folder, and the peak at both batches' sizes; shares of it."""
     from featherweight.model.engine import choose_engine
 
-    run = folder / f"kept-{repeat}"
+    run = folder / f"run-{time.time_ns()}"
     trained = play(TRAIN, {**settings, "keep_run": str(run)}, folder)
     if "failed" in trained:
         return {"failed": trained["failed"]}

@@ -1,8 +1,8 @@
-"""What keeping the states of the frozen layers brings where the upper layers alone are adapted.
+"""What storing the states of the frozen layers brings where the upper layers alone are adapted.
 
-    python benchmarks/prefix.py --backbone mpnet --layers top-4 --rows 384 --epochs 3 --repeats 5
+    python benchmarks/run.py prefix --backbone mpnet --layers top-4 --rows 384 --epochs 3 --repeats 5
 
-Each turn trains the same recipe twice, with and without kept states, and compares epochs, memory and what was learnt.
+Each turn trains the same recipe twice, with and without stored states, and compares epochs, memory and what was learnt.
 The first epoch computes the states; what counts is an epoch from the second on, its evaluation told apart.
 """
 
@@ -10,86 +10,78 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Contestant, interleaved, play, say
-from harness.jobs import (
-    BATCH,
-    add_job_options,
-    backbone_label,
-    result_options,
-    training_job,
-    written,
-)
-from harness.recording import new_record, ratio_spread, save, spread
+from harness import competition
+from harness.competition import Competitor, Plan, select
+from harness.jobs import BATCH, add_job_options, add_turns, shared_settings, training_job
+from harness.recording import by_repeat, ratio_spread, spread, summary_of
 
-KEPT = Contestant("kept", "states kept", "featherweight_run", {"prefix_cache": "on"})
-WITHOUT = Contestant("without", "computed in every epoch", "featherweight_run", {"prefix_cache": "off"})
+from featherweight.errors import UserError
 
-_LOOKED_INTO = 5  # steps
+KEPT = Competitor("kept", "states kept", "featherweight_run", {"prefix_cache": "on"})
+WITHOUT = Competitor("without", "computed in every epoch", "featherweight_run", {"prefix_cache": "off"})
+
+_PROFILED = 5  # steps
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    written(measure(parser().parse_args(arguments)))
-
-
-def parser() -> argparse.ArgumentParser:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options, those of the job included."""
-    parser = result_options(__doc__, "prefix-BACKBONE")
+    add_turns(parser)
     add_job_options(parser)
     parser.set_defaults(backbone="mpnet", rows=12 * BATCH)
     parser.add_argument("--layers", default="top-4", help="adapted layers (default: top-4)")
     parser.add_argument("--epochs", type=int, default=3, help="passes over the rows, two at least (default: 3)")
-    return parser
 
 
-def measure(options: argparse.Namespace) -> Path:
-    """Train turn by turn, keep what is measured after every run, and return the file of the result."""
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
+    """Both ways, turn by turn."""
     if options.epochs < 2:
-        raise SystemExit("benchmark: --epochs: two at least; in the first the states are computed")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        job = training_job(options, folder, rows=options.rows, epochs=float(options.epochs))
-        settings = {"backbone": backbone_label(options.backbone), "roles": job.settings["roles"], "rank": options.rank}
-        settings |= {"layers": options.layers, "epochs": options.epochs, "repeats": options.repeats}
-        seeds = [options.seed + repeat for repeat in range(options.repeats)]
-        name = options.name or f"prefix-{settings['backbone']}"
-        record = new_record("prefix", name, settings=settings, data=job.data, seeds=seeds)
-        record["contestants"] = {one.name: {"label": one.label, "note": one.note} for one in (KEPT, WITHOUT)}
-        common = {**job.settings, "layers": options.layers, "evaluate_rows": job.data["train_rows"]}
-        for repeat, one in interleaved((KEPT, WITHOUT), options.repeats):
-            shutil.rmtree(folder / "cache" / "states", ignore_errors=True)  # each first epoch computes its own
-            kept_run = folder / f"{one.name}-{repeat}"
-            result = play(one, {**common, "seed": seeds[repeat], "keep_run": str(kept_run)}, folder)
-            result = result if "failed" in result else result | figures(kept_run, folder / "cache")
-            result.pop("predicted", None)
-            record["runs"].append({"contestant": one.name, "repeat": repeat, "seed": seeds[repeat], **result})
-            save(record, options.results, whole=False)
-            say(f"repeat {repeat + 1}/{options.repeats}  {one.label}: {_in_short(result)}")
-        record["differences"] = [differences(folder, repeat) for repeat in range(options.repeats)]
-        record["summary"] = summarise(record["runs"], record["differences"])
-        record["profiles"] = profiles(common | {"seed": options.seed}, job.data["train_rows"] // BATCH, folder)
-    return save(record, options.results)
+        raise UserError("--epochs: two at least; in the first the states are computed")
+    job = training_job(options, folder, epochs=float(options.epochs))
+    settings = shared_settings(options, job)
+    common = {**job.settings, "layers": options.layers, "evaluate_rows": job.data["train_rows"]}
+
+    def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+        shutil.rmtree(folder / "cache" / "states", ignore_errors=True)  # each first epoch computes its own
+        run = folder / f"{competitor.name}-{job['seed']}"
+        result = competition.play(competitor, {**job, "keep_run": str(run)}, folder)
+        result.pop("predicted", None)
+        return result if "failed" in result else result | figures(run, folder / "cache")
+
+    def finish(record: dict[str, Any]) -> dict[str, Any]:
+        apart = [differences(folder, seed) for seed in record["seeds"]]
+        looked_into = profiles(common | {"seed": options.seed}, job.data["train_rows"] // BATCH, folder)
+        return {"differences": apart, "summary": summarise(record["runs"], apart), "profiles": looked_into}
+
+    yield Plan(
+        "prefix",
+        options.name or f"prefix-{settings['backbone']}",
+        settings | {"layers": options.layers, "epochs": options.epochs, "repeats": options.repeats},
+        job.data,
+        select((KEPT, WITHOUT), options.only),
+        common,
+        finish,
+        [options.seed + repeat for repeat in range(options.repeats)],
+        options.repeats,
+        play=play,
+    )
 
 
 def profiles(settings: dict[str, Any], epoch_steps: int, folder: Path) -> dict[str, Any]:
-    """The operations of some steps of the second epoch by their own time, with kept states and without."""
-    window = [epoch_steps + 1, min(_LOOKED_INTO, epoch_steps - 2)]
+    """The operations of some steps of the second epoch by their own time, with stored states and without."""
+    window = [epoch_steps + 1, min(_PROFILED, epoch_steps - 2)]
     if window[1] < 1:
         return {}
-    found = {}
-    for one in (KEPT, WITHOUT):
-        result = play(one, {**settings, "profile": window}, folder)
-        found[one.name] = result.get("profile", {"failed": result.get("failed")})
-    return found
+    results = {one.name: competition.play(one, {**settings, "profile": window}, folder) for one in (KEPT, WITHOUT)}
+    return {name: result.get("profile", {"failed": result.get("failed")}) for name, result in results.items()}
 
 
 def figures(run: Path, cache: Path) -> dict[str, Any]:
-    """Seconds of each epoch and each evaluation by the run's history, and the bytes of all kept states.
+    """Seconds of each epoch and each evaluation by the run's history, and the bytes of all stored states.
 
     The history's clock runs on during evaluations, and while the states are computed; that belongs to the first epoch.
     """
@@ -98,7 +90,6 @@ def figures(run: Path, cache: Path) -> dict[str, Any]:
     history = read_history(run / "history.jsonl")
     evaluations = {record["step"]: record["seconds"] for record in history if record["kind"] == "evaluation"}
     steps = [record for record in history if record["kind"] == "step"]
-    # An evaluation comes after its step's own time was noted; it is over before the next step's is.
     trained = {s["step"]: s["seconds"] - sum(t for at, t in evaluations.items() if at < s["step"]) for s in steps}
     ends = [0.0, *(trained[s["step"]] for s in steps if float(s["epoch"]).is_integer())]
     return {
@@ -108,13 +99,13 @@ def figures(run: Path, cache: Path) -> dict[str, Any]:
     }
 
 
-def differences(folder: Path, repeat: int) -> dict[str, float]:
-    """How far apart what was learnt with and without kept states is: adapter, and probabilities of all judged rows."""
+def differences(folder: Path, seed: int) -> dict[str, float]:
+    """How far apart what was learnt with and without states is: adapter, and probabilities of all evaluated rows."""
     import numpy as np
     import pandas as pd
     from safetensors.numpy import load_file
 
-    runs = [folder / f"{one.name}-{repeat}" for one in (KEPT, WITHOUT)]
+    runs = [folder / f"{one.name}-{seed}" for one in (KEPT, WITHOUT)]
     if not all((run / "predictions.parquet").is_file() for run in runs):
         return {}
     ours, theirs = (load_file(run / "adapter" / "adapter_model.safetensors") for run in runs)
@@ -126,40 +117,26 @@ def differences(folder: Path, repeat: int) -> dict[str, float]:
 
 
 def summarise(runs: Sequence[dict[str, Any]], apart: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Seconds of an epoch from the second on, how many times faster kept states make it, memory, disk, differences."""
-    good = {
-        one.name: {run["repeat"]: run for run in runs if run["contestant"] == one.name and "failed" not in run}
-        for one in (KEPT, WITHOUT)
-    }
-    both = sorted(good["kept"].keys() & good["without"].keys())
-    summary: dict[str, Any] = {}
-    for name, by_repeat in good.items():
-        own = [by_repeat[repeat] for repeat in both]
-        summary[name] = {
-            "first_epoch_seconds": spread(run["epoch_seconds"][0] for run in own),
-            "later_epoch_seconds": spread(_later(run, "epoch_seconds") for run in own),
-            "evaluation_seconds": spread(_later(run, "evaluation_seconds") for run in own),
-            "peak_memory_bytes": spread(run["peak_memory_bytes"] for run in own),
-            "failed": next((run["failed"] for run in runs if run["contestant"] == name and "failed" in run), None),
-        }
-    for key in ("epoch_seconds", "evaluation_seconds"):
-        slow, fast = ([_later(good[name][repeat], key) for repeat in both] for name in ("without", "kept"))
-        summary["kept"][f"{key}_times_faster"] = ratio_spread(slow, fast)
-    summary["kept"]["states_bytes"] = max((run["states_bytes"] for run in good["kept"].values()), default=None)
-    summary["kept"]["largest_difference"] = {
+    """Seconds of an epoch from the second on, how many times faster states make it, memory, disk, differences."""
+    failed = {run["repeat"] for run in runs if "failed" in run}
+    both = [run for run in runs if run["repeat"] not in failed]
+    means = {key: lambda run, key=key: sum(run[key][1:]) / len(run[key][1:])
+             for key in ("epoch_seconds", "evaluation_seconds")}  # fmt: skip
+    names = (KEPT.name, WITHOUT.name)
+    summary = summary_of(both, names, {
+        "first_epoch_seconds": lambda run: run["epoch_seconds"][0],
+        "later_epoch_seconds": means["epoch_seconds"],
+        "evaluation_seconds": means["evaluation_seconds"],
+        "peak_memory_bytes": "peak_memory_bytes",
+    })  # fmt: skip
+    for name, own in summary.items():
+        own["failed"] = summary_of(runs, [name], {})[name]["failed"]
+    kept = summary[KEPT.name]
+    for key, mean in means.items():
+        fast, slow = (by_repeat(both, name, mean) for name in names)
+        kept[f"{key}_times_faster"] = ratio_spread(slow, fast)
+    kept["states_bytes"] = (spread(by_repeat(both, KEPT.name, "states_bytes")) or {}).get("high")
+    kept["largest_difference"] = {
         key: max((one[key] for one in apart if one), default=None) for key in ("adapter", "probabilities")
     }
     return summary
-
-
-def _later(run: dict[str, Any], key: str) -> float:
-    """The mean from the second epoch on."""
-    later = run[key][1:]
-    return sum(later) / len(later)
-
-
-def _in_short(result: dict[str, Any]) -> str:
-    if "failed" in result:
-        return f"failed: {result['failed']}"
-    seconds = ", ".join(f"{second:.1f}" for second in result["epoch_seconds"])
-    return f"epochs of {seconds} s, {result['peak_memory_bytes'] / 1e9:.2f} GB"

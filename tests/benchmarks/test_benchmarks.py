@@ -16,6 +16,7 @@ from support.made_up_benchmarks import a_record, a_spread, limited, predicted, s
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 
+ROOT = Path(__file__).parents[2]
 SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "pages", "planted-faults")
 
 
@@ -47,17 +48,17 @@ def test_an_unknown_data_file_is_bad_input(tmp_path: Path) -> None:
     assert "no such file" in done.stderr and "Traceback" not in done.stderr
 
 
-class TestContest:
+class TestCompetition:
     def test_everybody_plays_once_a_repeat_and_the_first_changes(self, load: Load) -> None:
-        contest = load("harness.competition")
-        three = [contest.Contestant(name, name, "none") for name in "abc"]
-        order = [(repeat, one.name) for repeat, one in contest.interleaved(three, 3)]
+        competition = load("harness.competition")
+        three = [competition.Competitor(name, name, "none") for name in "abc"]
+        order = [(repeat, one.name) for repeat, one in competition.interleaved(three, 3)]
         assert [name for repeat, name in order if repeat == 1] == ["b", "c", "a"]
         assert sorted(order) == [(repeat, name) for repeat in range(3) for name in "abc"]
 
-    def test_a_contestant_that_fails_says_why_and_stops_nobody(self, load: Load, tmp_path: Path) -> None:
-        contest = load("harness.competition")
-        failed = contest.play(contest.Contestant("a", "a", "pipeline_predict"), {"merged": "nowhere"}, tmp_path)
+    def test_a_competitor_that_fails_says_why_and_stops_nobody(self, load: Load, tmp_path: Path) -> None:
+        competition = load("harness.competition")
+        failed = competition.play(competition.Competitor("a", "a", "pipeline_predict"), {"merged": "nowhere"}, tmp_path)
         assert failed.keys() == {"failed"} and failed["failed"].startswith("KeyError")
 
     def test_ratios_are_of_runs_side_by_side(self, load: Load) -> None:
@@ -126,7 +127,7 @@ class TestPrefix:
             "kept": [{"operation": "aten::bmm", "share": 0.25, "calls": 7}],
             "without": {"failed": "x"},
         }
-        page = load("pages.sections").prefix(record)
+        page = load("pages.write").rendered("prefix.md", r=record)
         assert "A later epoch is 2.50× (2.50–2.50) as fast, an evaluation 3.00× (3.00–3.00); 0.0 MB kept." in page
         assert "adapter 0, probabilities 1e-07" in page
         assert "from the second epoch on, kept:" in page and "| `aten::bmm` | 25.0% | 7 |" in page
@@ -136,99 +137,122 @@ class TestPrefix:
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         prefix = load("suites.prefix")
-        monkeypatch.setattr(prefix, "play", lambda one, job, folder: {"profile": [one.name, *job["profile"]]})
+        monkeypatch.setattr(
+            prefix.competition, "play", lambda one, job, folder: {"profile": [one.name, *job["profile"]]}
+        )
         # Of twelve steps an epoch: the thirteenth is over when the profile begins, and the next evaluation far.
         assert prefix.profiles({}, 12, tmp_path) == {name: [name, 13, 5] for name in ("kept", "without")}
         assert prefix.profiles({}, 4, tmp_path)["kept"] == ["kept", 5, 2]
         assert prefix.profiles({}, 2, tmp_path) == {}
 
 
-class TestPage:
-    def test_a_page_with_tables_and_pictures_comes_of_the_results(self, load: Load, tmp_path: Path) -> None:
-        recording = load("harness.recording")
+class TestPages:
+    def test_pages_with_tables_and_pictures_come_of_the_results(self, load: Load, tmp_path: Path) -> None:
+        recording, docs = load("harness.recording"), tmp_path / "docs"
         for record in (trained(load), predicted(load), limited(load), scaled(load), started(load)):
-            recording.save(record, tmp_path / "results")
-        page = load("pages.tables").write_page(recording.load_all(tmp_path / "results"), tmp_path / "docs")
-        text = page.read_text("utf-8")
-        assert page == tmp_path / "docs" / "results" / "speed.md"
-        assert "| Trainer + PEFT (fp32) | 20.0 (18.0–22.0) | 12.5× (11.2–13.8) | 12× | 90 (81–99) |" in text
+            recording.save(record, tmp_path / "results" / "zen4")
+        pages = load("pages.write").write_pages(recording.load_all(tmp_path / "results"), docs)
+        assert pages == [docs / "results" / "speed-zen4.md", docs / "results" / "speed.md"]
+        text = pages[0].read_text("utf-8")
+        assert "| Trainer + PEFT (fp32) | 20.0 (18.0–22.0) | 12.5× (11.2–13.8) | 90 (81–99) |" in text
         assert "| SetFit | did not run: no setfit |" in text
         assert "Featherweight 92.50%, Trainer + PEFT 92.00%; +0.50 points, 95% -1.00 to +2.00" in text
         assert "| training | 42,467,328 | 900 (810–990) | 700 (630–770) | 200 (180–220) |" in text
-        assert "| 540 (486–594) | 60% (54–66) | 60% |" in text
+        assert "| 540 (486–594) | 60% (54–66) |" in text
         assert "The data has 816 rows. Each one beyond them is made of" in text
         assert "| `aten::mm` | 50.0% | 12 |" in text
         assert "Not measured: onnx-fp32: there is no featherweight.export yet." in text
         assert "Exponents over rows (between the two largest): setup seconds 0.50 (0.70)." in text
-        assert "| featherweight --help | 0.25 (0.23–0.28) | 0.3 |" in text
+        assert "| featherweight --help | 0.25 (0.23–0.28) |" in text
         assert "seeds 0 1" in text and "newsbriefs: 816 train rows" in text
         pictures = [line.split("(../")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
         assert len(pictures) == 6  # a training has two
-        assert all((tmp_path / "docs" / path).stat().st_size > 5_000 for path in pictures)
+        assert all((docs / path).stat().st_size > 5_000 for path in pictures)
 
-    def test_the_design_page_gets_its_table_and_keeps_its_words(self, load: Load, tmp_path: Path) -> None:
-        record = a_record(load, "changes", "changes-minilm", settings={"backbone": "minilm"})
+    def test_the_first_screen_has_a_row_a_question_and_a_column_a_machine(self, load: Load) -> None:
+        write = load("pages.write")
+        weak = {"padding_share": a_spread(0.2), "times_faster": a_spread(3.0)}
+        faster = trained(load)
+        faster["summary"] |= {"tuned": {**faster["summary"]["trainer"], **weak}}
+        records = [
+            {**faster, "name": "train-minilm-speed", "machine_folder": "zen4"},
+            {**started(load), "machine_folder": "epyc"},
+        ]
+        rows = write.overview(write.by_machine(records)).splitlines()[2:]
+        assert rows[0].startswith("| Featherweight, beside what one would use instead | EPYC, 2 cores")
+        link = "(../../benchmarks/results/zen4/train-minilm-speed.json)"
+        assert rows[2].endswith(f" | – | [12.5×]{link} minilm |")
+        assert rows[3].endswith(f" | – | [3.0×]{link} minilm* |")
+        assert rows[4].endswith(" | – | – |")
+        assert rows[6].endswith(f" | – | [1.00 GB]{link} against 1.00 GB, minilm |")
+        assert rows[7].endswith("[0.2 s](../../benchmarks/results/epyc/startup.json) `--help` | – |")
+
+    @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "results").glob("speed*.md")), ids=lambda page: page.stem)
+    def test_the_committed_pages_say_what_the_results_say(
+        self, load: Load, page: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = load("pages.write")
+        places = {path.name: path for path in (ROOT / "docs" / "images").iterdir()}
+
+        def drawn(record: dict[str, Any], folder: Path) -> list[Path]:
+            name = f"speed-{record['machine_folder']}-{record['name']}"
+            return [places[file] for file in (f"{name}.png", f"{name}-accuracy.png") if file in places]
+
+        monkeypatch.setattr(write.charts, "draw", drawn)
+        machines = write.by_machine(load("harness.recording").load_all())
+        machine = page.stem.removeprefix("speed-")
+        made = write.machine_page(machine, machines[machine], page) if machine in machines else write.overview(machines)
+        assert page.read_text("utf-8") == made
+
+    def test_the_design_page_has_its_tables_from_the_results(self, load: Load) -> None:
+        page = (ROOT / "docs" / "design" / "speed.md").read_text("utf-8")
+        assert page == load("pages.write").with_design_tables(page, load("harness.recording").load_all())
+
+    def test_the_design_page_gets_its_table_and_keeps_its_words(self, load: Load) -> None:
+        record = a_record(load, "changes", "changes-minilm", settings={"backbone": "minilm"}, machine_folder="zen4")
         record["contestants"] = {"shipped": {"label": "as shipped", "note": ""},
                                  "order": {"label": "random order", "note": "half"}}  # fmt: skip
         speed = {"samples_per_second": a_spread(100.0), "peak_memory_bytes": None, "failed": None}
         record["summary"] = {"shipped": {**speed, "against_shipped": None},
                              "order": {**speed, "against_shipped": a_spread(0.5)}}  # fmt: skip
-        page = tmp_path / "speed.md"
-        page.write_text("before\n<!-- changes -->\nold\n<!-- end of changes -->\nafter\n", "utf-8")
-        for _ in range(2):
-            assert load("pages.design_page").write_changes([record], page, load("pages.tables").decisions) == page
-        text = page.read_text("utf-8")
-        assert text.startswith("before\n<!-- changes -->\n### On minilm\n")
-        assert text.endswith("\n<!-- end of changes -->\nafter\n") and "old" not in text
+        write = load("pages.write").with_design_tables
+        aims = "<!-- aims -->\n<!-- end of aims -->"
+        text = write(f"before\n<!-- changes -->\nold\n<!-- end of changes -->\n{aims}\nafter\n", [record])
+        assert text.startswith("before\n<!-- changes -->\n### On minilm, on zen4\n")
+        assert text.endswith(f"\n<!-- end of changes -->\n{aims}\nafter\n") and "old" not in text
         assert "| random order | half | 0.50" in text
-        assert load("pages.design_page").write_changes([], page, load("pages.tables").decisions) is None
-        page.write_text("no marks", "utf-8")
-        with pytest.raises(UserError, match=r"speed\.md: the page has no place"):
-            load("pages.design_page").write_changes([record], page, load("pages.tables").decisions)
+        assert write(text, [record]) == text
+        with pytest.raises(UserError, match="the page has no place between '<!-- changes -->'"):
+            write("no marks", [record])
 
-    def test_the_design_page_says_what_an_aim_would_take(self, load: Load, tmp_path: Path) -> None:
-        page = tmp_path / "speed.md"
-        page.write_text("before\n<!-- aims -->\n<!-- end of aims -->\n", "utf-8")
-        settings = {"backbone": "mpnet"}
-        limit = a_record(load, "limit", "limit-mpnet", settings=settings)
-        limit["summary"] = {"training": {"share": a_spread(0.7)}, "prediction": {"share": a_spread(0.8)}}
-        contest = a_record(load, "train", "train-mpnet-speed", settings=settings)
-        contest["summary"] = {"trainer": {"times_faster": a_spread(7.0)}, "featherweight": {"times_faster": None}}
-        write = load("pages.design_page").write_aims
-        tables = load("pages.tables")
-        assert write([limit, contest], page, tables.AIMS) == page
-        rows = [line for line in page.read_text("utf-8").splitlines() if "mpnet" in line]
-        assert rows == ["| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |"]
-        assert write([contest], page, tables.AIMS) is None
-
-    def test_an_aim_takes_ratio_and_share_from_one_machine(self, load: Load, tmp_path: Path) -> None:
-        page = tmp_path / "speed.md"
-        page.write_text("<!-- aims -->\n<!-- end of aims -->\n", "utf-8")
-        records = []
-        for ending, share, ratio in (("", 0.7, 7.0), ("-on-zen4", 0.8, 4.0)):
-            limit = a_record(load, "limit", f"limit-mpnet{ending}", settings={"backbone": "mpnet"})
+    def test_an_aim_takes_ratio_and_share_from_one_machine(self, load: Load) -> None:
+        def two(folder: str, share: float, ratio: float) -> list[dict[str, Any]]:
+            settings = {"backbone": "mpnet"}
+            limit = a_record(load, "limit", "limit-mpnet", settings=settings, machine_folder=folder)
             limit["summary"] = {"training": {"share": a_spread(share)}}
-            contest = a_record(load, "train", f"train-mpnet-speed{ending}", settings={"backbone": "mpnet"})
-            contest["summary"] = {"trainer": {"times_faster": a_spread(ratio)}}
-            records += [limit, contest]
-        tables = load("pages.tables")
-        load("pages.design_page").write_aims(records, page, tables.AIMS)
-        rows = [line for line in page.read_text("utf-8").splitlines() if "training" in line]
-        assert rows == [
-            "| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |",
+            trained = a_record(load, "train", "train-mpnet-speed", settings=settings, machine_folder=folder)
+            trained["summary"] = {"trainer": {"times_faster": a_spread(ratio)}}
+            return [limit, trained]
+
+        def rows(records: list[dict[str, Any]]) -> list[str]:
+            page = load("pages.write").with_design_tables("<!-- aims -->\n<!-- end of aims -->\n", records)
+            return [line for line in page.splitlines() if "training" in line]
+
+        first, second = two("epyc", 0.7, 7.0), two("zen4", 0.8, 4.0)
+        assert rows(first + second) == [
+            "| training, mpnet, against Trainer's defaults, on epyc | 7.0× | 70% | 16× | 160% |",
             "| training, mpnet, against Trainer's defaults, on zen4 | 4.0× | 80% | 16× | 320% |",
         ]
-        assert tables.title(records[-1]) == "Training: mpnet (speed), on zen4"
+        assert load("pages.write").title(second[1]) == "Training: mpnet (speed)"
         # A share that was twice as large in one turn as in another says nothing.
-        records[2]["summary"]["training"]["share"] |= {"low": 0.4, "high": 0.9}
-        load("pages.design_page").write_aims(records, page, tables.AIMS)
-        assert "zen4" not in page.read_text("utf-8")
+        second[0]["summary"]["training"]["share"] |= {"low": 0.4, "high": 0.9}
+        assert len(rows(first + second)) == 1
         # One machine's share says nothing about another one's ratio.
-        assert load("pages.design_page").write_aims([records[0], records[3]], page, tables.AIMS) is None
+        assert rows([first[0], second[1]]) == []
 
     def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
-        page = load("pages.tables").write_page([{"name": "something else"}], tmp_path)
-        assert "something else" not in page.read_text("utf-8")
+        other = {"benchmark": "something else", "name": "a", "machine_folder": "zen4"}
+        assert load("pages.write").write_pages([other], tmp_path) == []
 
 
 @pytest.mark.slow
@@ -290,5 +314,5 @@ def whole(folder: Path, script: str, backbone: Path, *arguments: str, validation
     options += ["--validation-rows", "16"] if validation else []
     done = run_script(script, *options, *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
-    (path,) = folder.glob("*.json")
+    (path,) = folder.rglob("*.json")
     return json.loads(path.read_text("utf-8"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from support.benchmarks import Load
-from support.made_up_benchmarks import a_record
+from support.made_up_benchmarks import a_record, trained
 
 from featherweight.backbone.describe import KNOWN, architecture_of
 
@@ -136,14 +137,18 @@ class TestArithmetic:
     def test_the_page_says_what_a_t4_holds(self, load: Load) -> None:
         points = [{"tokens": 4096 * size, "cuda_reserved_bytes": 1} for size in (1, 2)] + [{"rows": 3, "failed": "x"}]
         room = {"bytes_at_rest": 1.5e9, "bytes_a_token": 50_000, "largest_batch": 99, "max_length": 256}
-        record = {"t4": {**room, "capacity_bytes": 15 * 2**30, "points": points}, "settings": {"batch_size": 32}}
-        said = load("pages.sections")._t4({**record, "runs": [{"failed": "x"}, {"precision": "bf16"}]})
-        assert "32 rows of 256 tokens take 1.9 GB, and 99 would fit" in said
-        assert "a line through 2 sizes, measured in bf16; a number takes as many bytes in fp16" in said
-        assert "fp16" not in load("pages.sections")._t4({**record, "runs": [{"precision": "fp32"}]})
+        record = {**trained(load), "benchmark": "gpu-train", "t4": {**room, "capacity_bytes": 15 * 2**30}}
+        record["t4"]["points"], record["settings"]["batch_size"] = points, 32
+
+        def said(*runs: dict[str, Any]) -> str:
+            return load("pages.write").rendered("train.md", r={**record, "runs": runs})
+
+        assert "32 rows of 256 tokens take 1.9 GB, and 99 would fit" in said({"failed": "x"}, {"precision": "bf16"})
+        assert "through 2 sizes, measured in bf16; a number takes as many bytes in fp16" in said({"precision": "bf16"})
+        assert "in fp16" not in said({"precision": "fp32"})
 
     def test_a_target_that_not_every_turn_reached_says_so(self, load: Load) -> None:
-        spread, shown = load("harness.recording").spread, load("pages.sections")._to_target
+        spread, shown = load("harness.recording").spread, load("pages.tables").to_target
         speed = spread([10.0, 11.0])
         assert shown({"seconds_to_target": spread([90.0, None]), "samples_per_second": speed}) == "90, in 1 of 2 turns"
         assert shown({"seconds_to_target": spread([90.0, 80.0]), "samples_per_second": speed}) == "85 (80–90)"

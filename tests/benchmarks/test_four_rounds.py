@@ -20,7 +20,8 @@ from featherweight.training.loop import Diverged
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from accuracy import four_rounds, longer_runs, publish_rounds, tune_rounds  # noqa: E402
+import run  # noqa: E402
+from accuracy import four_rounds, longer_runs, publish_rounds  # noqa: E402
 
 PAGE = ROOT / "docs" / "results" / four_rounds.PAGE
 SKILLS = {3e-4: 0.80, 1e-3: 0.93, 3e-3: 0.70}
@@ -56,7 +57,7 @@ def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def call(*more: str) -> dict[str, Any]:
         given = ["--train", train, "--set", "data.validation_size=60", "--rows", "40", "--results", str(tmp_path)]
-        tune_rounds.main([*given, *more])
+        run.main(["tune-rounds", *given, *more])
         path = tmp_path / "rounds-minilm-rates.json"
         return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
@@ -94,7 +95,7 @@ def test_a_trial_sees_no_test_rows_and_keeps_the_rounds_schedule(tune: Any, trai
 
 def test_data_that_bring_test_rows_along_are_refused(trained: list[Recipe]) -> None:
     with pytest.raises(UserError, match="newsbriefs has a test split, which tuning must not read"):
-        tune_rounds.main(["r3", "--train", "newsbriefs"])
+        run.main(["tune-rounds", "r3", "--train", "newsbriefs"])
     assert not trained
 
 
@@ -147,7 +148,7 @@ def docs(tmp_path: Path) -> Path:
 
 
 def publish(folder: Path, docs: Path, *more: str) -> tuple[dict[str, Any], str]:
-    publish_rounds.main([str(folder), "--name", "minilm", "--docs", str(docs), *more])
+    run.main(["publish-rounds", str(folder), "--name", "minilm", "--docs", str(docs), *more])
     record = json.loads((docs / "results" / "rounds-minilm.json").read_text("utf-8"))
     return record, (docs / "results" / four_rounds.PAGE).read_text("utf-8")
 
@@ -192,7 +193,7 @@ def test_unfinished_runs_are_left_out_and_none_at_all_is_refused(
     assert [one["round"] for one in record["rounds"]] == ["r1", "r2", "r3"]
     assert f"left out, because it is not finished: {folders[3]}" in capsys.readouterr().out
     with pytest.raises(UserError, match="there is no finished run in it"):
-        publish_rounds.main([str(tmp_path), "--docs", str(docs)])
+        run.main(["publish-rounds", str(tmp_path), "--docs", str(docs)])
 
 
 def test_the_page_is_made_from_the_committed_files() -> None:

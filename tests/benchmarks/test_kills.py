@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
 NOTHING = (
     "lost_steps", "doubled_lines", "torn_lines", "other_records", "differing_files", "differing_bytes", "leftovers",
     "half_written_files",
@@ -33,10 +32,11 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 @pytest.mark.slow
 def test_no_kill_loses_or_changes_anything(load: Load, tmp_path: Path) -> None:
     # A process of its own: it forks, for which torch must never have had more than one thread.
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "reliability", "kills", "--kills", "44"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "kills", "--kills", "44"]
     done = subprocess.run([*command, "--results", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((tmp_path / "reliability-kills.json").read_text("utf-8"))["summary"]
+    (path,) = tmp_path.rglob("reliability-kills.json")
+    found = json.loads(path.read_text("utf-8"))["summary"]
     assert found["failures"] == []
     assert {aim: found[aim] for aim in NOTHING} == dict.fromkeys(NOTHING, 0)
     assert found["kills"] >= 44 and found["resumes"] >= 44
@@ -102,7 +102,7 @@ def test_half_written_files_are_noticed_under_their_own_names_alone(load: Load, 
 
 
 def test_forty_kills_reach_every_place(load: Load, tmp_path: Path) -> None:
-    kills, killed, small = load("reliability.kills"), load("reliability.killed"), load("reliability.small_runs")
+    kills, killed, small = load("reliability.campaign"), load("reliability.killed"), load("reliability.small_runs")
     names = ("a", "b", "whole")
     runs = {name: small.SmallRun(name, (tmp_path / "x.toml",), whole=name == "whole") for name in names}
     counts = dict.fromkeys((place for place in killed.PLACES if place not in kills.RESUMED), 7)
@@ -122,9 +122,9 @@ def a_result(name: str, **more: Any) -> dict[str, Any]:
             "versions": versions, **more}  # fmt: skip
 
 
-def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
-    write_page = load("pages.reliability_page").write_page
-    assert write_page([], tmp_path) is None
+def test_the_page_has_what_there_is(load: Load) -> None:
+    written = load("pages.write").reliability
+    assert written([]) == ""
     bad = a_result(
         "reliability-bad-inputs",
         runs=[{"test": "test_bad_input: test_bad_training_data", "passed": 13}, {"test": "x: y", "failed": 1}],
@@ -133,7 +133,7 @@ def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
     found = {"seconds": 600, "executions": 2_000_000, "crashes_found": 1, "crashes_left": 0}
     fuzzed = a_result("reliability-fuzz", settings={"minutes": 10}, targets={"recipe": found}, summary=found)
     fuzzed["versions"]["atheris"] = "3.0"
-    text = write_page([fuzzed, bad], tmp_path).read_text("utf-8")
+    text = written([fuzzed, bad])
     assert "14 cases: 13 passed, 1 failed, 0 skipped" in text
     assert "| bad input: bad training data | 13 | 0 |" in text
     assert "load 0.5 before and 3.0 after; the machine was shared" in text
@@ -141,17 +141,15 @@ def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
     assert "## Kills" not in text and text.index("## Bad inputs") < text.index("## Fuzzing")
 
 
-def test_the_published_page_says_what_the_results_say(load: Load, tmp_path: Path) -> None:
-    if not list(RESULTS.rglob("reliability-*.json")):
-        pytest.skip("there are no results")
-    page = load("pages.reliability_page").write_page(load("harness.recording").load_all(), tmp_path)
-    assert page.read_text("utf-8") == (ROOT / "docs" / "results" / "reliability.md").read_text("utf-8")
+def test_the_published_page_says_what_the_results_say(load: Load) -> None:
+    page = load("pages.write").reliability(load("harness.recording").load_all())
+    assert page == (ROOT / "docs" / "results" / "reliability.md").read_text("utf-8")
 
 
 def test_the_share_of_checkpoints_is_of_the_interval_that_comes_first(load: Load) -> None:
     run = {"trainable": 1, "bytes": 1, "load_seconds": [0.1], "start_seconds": [5.0], "resume_seconds": [5.2]}
     quick = {**run, "step_seconds": [0.1], "checkpoint_seconds": [1.0, 1.0, 4.0]}
-    summary = load("reliability.reliability").summary_of(quick)
+    summary = load("suites.checkpoint_cost").share_of(quick)
     assert (summary["interval_seconds"], summary["share"]) == (100.0, pytest.approx(1 / 101))
     assert summary["worst_share"] == pytest.approx(4 / 104)
-    assert load("reliability.reliability").summary_of({**quick, "step_seconds": [2.0]})["interval_seconds"] == 300
+    assert load("suites.checkpoint_cost").share_of({**quick, "step_seconds": [2.0]})["interval_seconds"] == 300

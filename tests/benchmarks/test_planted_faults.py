@@ -74,7 +74,6 @@ def small(tmp_path: Path) -> Path:
 @pytest.fixture
 def command(small: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs the command on the small checkout and returns its result; torch and the like stay out of its processes."""
-    planted = load("reliability.planted_faults")
     worker = small.parent / "planted_runs.py"
     worker.write_text(
         (BENCHMARKS / "reliability" / "planted_runs.py")
@@ -85,7 +84,9 @@ def command(small: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(*options: str) -> dict[str, Any]:
         out = small.parent / "result.json"
-        planted.main(["--root", str(small), "--table", str(small / "faults.toml"), "--out", str(out), *options])
+        load("run").main(
+            ["planted-faults", "--root", str(small), "--table", str(small / "faults.toml"), "--out", str(out), *options]
+        )
         (found,) = small.parent.glob("result*.json")
         return json.loads(found.read_text("utf-8"))
 
