@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from harness.measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, top_operations, versions
@@ -101,8 +102,8 @@ def solve(job: Job) -> dict[str, Any]:
     if job["device"].startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     watcher = Watcher(job)
-    loop.collate = watcher.collate
-    run = train(recipe(job), job.get("keep_run") or scratch / f"run-{attempt}", listeners=[watcher])
+    with patch.object(loop, "collate", watcher.collate):
+        run = train(recipe(job), job.get("keep_run") or scratch / f"run-{attempt}", listeners=[watcher])
     if os.environ.get("RANK", "0") != "0":
         return {"peak_memory_bytes": peak_memory_bytes()}
     return {

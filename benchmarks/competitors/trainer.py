@@ -9,6 +9,7 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -137,7 +138,11 @@ def train(job: Job, parts: dict[str, Dataset], tokenizer: Any) -> TimedTrainer:
     )
     trainer.stopwatch = next(call for call in trainer.callback_handler.callbacks if isinstance(call, Stopwatch))
     trainer.evaluations = []
-    trainer.train()
+    # Trainer sorts by length within 50 batches by itself from 200 batches on. With fewer rows its lots are smaller and
+    # hold more padding than those of the training that a benchmark stands for.
+    as_in_a_long_run = partial(trainer_pt_utils.get_length_grouped_indices, mega_batch_mult=50)
+    with patch.object(trainer_pt_utils, "get_length_grouped_indices", as_in_a_long_run):
+        trainer.train()
     evaluated = trainer.evaluations[-1]["step"] if trainer.evaluations else 0
     if "max_steps" not in job and evaluated < trainer.state.global_step:
         trainer.evaluate()
@@ -161,21 +166,9 @@ def build_model(job: Job) -> Any:
     return get_peft_model(model, lora)
 
 
-def group_as_in_a_long_run() -> None:
-    """Let Trainer sort by length within 50 batches, as it does by itself from 200 batches on.
-
-    With fewer rows its lots are smaller and hold more padding than those of the training that a benchmark stands for.
-    """
-    trainer_pt_utils.get_length_grouped_indices = partial(
-        trainer_pt_utils.get_length_grouped_indices, mega_batch_mult=50
-    )
-
-
 def arguments(job: Job, rows: int) -> TrainingArguments:
     """Trainer's own defaults but for what the job says, and no files."""
     half = {"bf16": {"bf16": True}, "fp16": {"fp16": True}}.get(job.get("half", ""), {})
-    if job.get("grouped"):
-        group_as_in_a_long_run()
     grouped = {"train_sampling_strategy": "group_by_length"} if job.get("grouped") else {}
     every = max(1, round(job["evaluate_rows"] / job["batch_size"]))
     evaluated = {"eval_strategy": "no"} if "max_steps" in job else {"eval_strategy": "steps", "eval_steps": every}

@@ -1,4 +1,4 @@
-"""The kill campaign: small runs killed over and over, resumed, and compared with the same runs left in peace."""
+"""The kill campaign: small runs killed over and over, resumed, and compared with the same runs undisturbed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reliability.killed import AFTER, LINE, PHASES, PLACES, RENAME, Board, Ended, Kill, end, start
+from reliability.killed import LINE, RELOAD, STEPPED, TAKEN_UP, Board, Ended, Kill, end, start
 from reliability.outcome import Outcome, half_written, outcome, unlike
 from reliability.small_runs import SmallRun, small_runs
 
 KNOCKED = "another process is training in this run folder"
-IN_A_TRIAL = 5
+IN_A_TRIAL = 8
 """Kills of one run before it is left to end."""
 MOST_TRIES = 8
-RESUMED = {"taking up a checkpoint": 4}
+RESUMED = {TAKEN_UP: 2}
 """Places that only a resumed run comes by, and how often."""
+_DEAR = ("pictures", "report.html", RELOAD)
+"""Kinds of places that take seconds, and are real in the whole run alone."""
 _WARM = ("matplotlib.backends.backend_agg", "pyarrow.parquet", "scipy.special", "sklearn.metrics", "peft", "datasets",
          "transformers.models.bert.modeling_bert", "transformers.models.mpnet.modeling_mpnet")  # fmt: skip
 
@@ -46,12 +48,14 @@ class Tally:
     """Files found half-written under their own names after a kill."""
     unlike: Counter[str] = field(default_factory=Counter)
     """Lost steps, doubled and torn lines, differing files and bytes of runs that were killed and resumed."""
+    places: set[str] = field(default_factory=set)
+    """All that the runs come by, and at which they are to be killed."""
     failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A small run left in peace: what it came to, which places it came by how often, and its seconds."""
+    """A small run undisturbed: what it came to, which places it came by how often, and its seconds."""
 
     run: SmallRun
     outcome: Outcome
@@ -70,8 +74,9 @@ def campaign(kills: int, seed: int, folder: Path, say: Callable[[str], None] = l
     _warm_up()
     tally, board, chance = Tally(), Board(), random.Random(seed)
     references = {run.name: _reference(run, folder / "trial", board) for run in runs}
-    say(f"{len(runs)} runs left in peace: " + ", ".join(f"{r.run.name} {r.seconds:.1f} s" for r in references.values()))
+    say(f"{len(runs)} runs undisturbed: " + ", ".join(f"{r.run.name} {r.seconds:.1f} s" for r in references.values()))
     plan = planned(references, kills, chance)
+    tally.places = {place for one in references.values() for place in one.places} | set(RESUMED)
     while any(plan.values()):
         for name, queue in plan.items():
             if queue:
@@ -82,7 +87,7 @@ def campaign(kills: int, seed: int, folder: Path, say: Callable[[str], None] = l
 
 def planned(references: dict[str, Reference], kills: int, chance: random.Random) -> dict[str, deque[Kill]]:
     """Kills for each run: every place in turn, renames torn or not, every fourth at a moment that chance chooses."""
-    places = [place for place in PLACES if any(place in one.places for one in references.values())]
+    places = list(dict.fromkeys(place for one in references.values() for place in one.places))
     places = list(dict.fromkeys([*places, *RESUMED]))
     plan: dict[str, list[Kill]] = {name: [] for name in references}
     turn = 0
@@ -90,42 +95,42 @@ def planned(references: dict[str, Reference], kills: int, chance: random.Random)
         if number % 4 == 3:
             one = chance.choice(list(references.values()))
             # Half of them count from the first step: before it a short run spends most of its time.
-            since, share = chance.choice((("", 0.8), ("step", 0.4)))
+            since, share = chance.choice((("", 0.8), (STEPPED, 0.4)))
             plan[one.run.name].append(Kill(since, seconds=chance.uniform(0.01, share) * one.seconds))
             continue
         place, again = places[turn % len(places)], turn // len(places)
-        fit = [one for one in references.values() if (place in one.places or place in RESUMED)]
+        fit = [one for one in references.values() if place in one.places or place in RESUMED]
         one = chance.choice([one for one in fit if _is_at_home(place, one.run)])
         plan[one.run.name].append(_at(place, one.places.get(place, RESUMED.get(place, 1)), again, chance))
         turn += 1
-    return {name: deque(_by_trial(queue)) for name, queue in plan.items()}
+    return {name: deque(_by_trial(queue, list(references[name].places))) for name, queue in plan.items()}
 
 
 def _at(place: str, times: int, again: int, chance: random.Random) -> Kill:
-    if place == "proof":
+    if place == RELOAD:
         return Kill(place, seconds=chance.uniform(0.01, 1.5))  # which is when the fresh process is at work
-    torn = place == LINE or (place in RENAME.values() and (again + list(RENAME.values()).index(place)) % 2 > 0)
+    torn = place == LINE or (place.startswith("renaming") and again % 2 == 0)
     return Kill(place, chance.randint(1, times), tear=torn)
 
 
 def _is_at_home(place: str, run: SmallRun) -> bool:
-    """The dear phases are killed where they are real; a checkpoint is taken up where there is one run to resume."""
-    return run.whole == (place in ("proof", "pictures", "report")) and not (place in RESUMED and len(run.recipes) > 1)
+    """The dear places are killed where they are real; a checkpoint is taken up where there is one run to resume."""
+    return run.whole == place.endswith(_DEAR) and not (place in RESUMED and len(run.recipes) > 1)
 
 
-def _by_trial(kills: list[Kill]) -> Iterator[Kill]:
+def _by_trial(kills: list[Kill], places: list[str]) -> Iterator[Kill]:
     """Kills of one trial in the order in which a run comes by their places."""
-    order = {place: number for number, place in enumerate(PHASES)}
-    # A checkpoint is taken up after one was written; what has no phase may come at any time, as chance does.
-    order |= dict.fromkeys((LINE, "between these", ""), order["step"]) | dict.fromkeys(RESUMED, order["adapter"])
+    # A checkpoint is taken up after one was written; what has no place may come at any time, as chance does.
+    order = {place: number for number, place in enumerate(places)}
+    order |= {TAKEN_UP: len(places), "": order[STEPPED]}
     for first in range(0, len(kills), IN_A_TRIAL):
-        yield from sorted(kills[first : first + IN_A_TRIAL], key=lambda kill: order[kill.place.partition(",")[0]])
+        yield from sorted(kills[first : first + IN_A_TRIAL], key=lambda kill: order[kill.place])
 
 
 def _reference(run: SmallRun, folder: Path, board: Board) -> Reference:
     _clear(folder)
     began = time.monotonic()
-    ended = end(*start(run.arguments, folder, board, Kill(), whole=run.whole), board)
+    ended = end(*start(run.carry_out, folder, board, Kill(), whole=run.whole), board)
     if ended.code:
         raise RuntimeError(f"{run.name} does not run at all: {ended.message[-2000:]}")
     seconds = time.monotonic() - began
@@ -143,7 +148,7 @@ def _trial(reference: Reference, queue: deque[Kill], folder: Path, board: Board,
         kill = queue.popleft()
         if kill.place in RESUMED and not _checkpoints(folder):
             queue.appendleft(kill)
-            kill = Kill(AFTER["checkpoint"])
+            kill = Kill("after renaming checkpoint")
         kill = _within_reach(kill, reference, folder)
         tally.resumes += began
         if hits == 1 and len(tally.kills) > 6 * tally.full_disks:
@@ -157,7 +162,7 @@ def _trial(reference: Reference, queue: deque[Kill], folder: Path, board: Board,
         _note(kill, ended, reference, folder, tally)
     else:
         tally.resumes += 1
-        ended = end(*start(run.arguments, folder, board, Kill(), whole=run.whole), board)
+        ended = end(*start(run.carry_out, folder, board, Kill(), whole=run.whole), board)
     if ended.code:
         tally.failures.append(f"{run.name}: exit code {ended.code} at {ended.place}: {ended.message[-300:]}")
     tally.unlike.update(unlike(outcome(folder / "run"), reference.outcome))
@@ -179,7 +184,7 @@ def _within_reach(kill: Kill, reference: Reference, folder: Path) -> Kill:
 
 
 def _killed(run: SmallRun, kill: Kill, folder: Path, board: Board, tally: Tally, *, knock: bool) -> Ended:
-    child, pipe = start(run.arguments, folder, board, kill, whole=run.whole)
+    child, pipe = start(run.carry_out, folder, board, kill, whole=run.whole)
     if knock:
         _knock(run, child, folder, board, tally)
     return end(child, pipe, board, 0.0 if kill.place else kill.seconds)
@@ -188,13 +193,13 @@ def _killed(run: SmallRun, kill: Kill, folder: Path, board: Board, tally: Tally,
 def _knock(run: SmallRun, child: int, folder: Path, board: Board, tally: Tally) -> None:
     """While ``child`` holds the run folder (it is stopped meanwhile), a second process must be refused."""
     while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if board.read()[0].startswith(("step", "evaluation", "checkpoint", "adapter")):
+        if board.read()[1] > 0:  # a step is done: the folder is claimed
             break
         time.sleep(0.001)
     os.kill(child, signal.SIGSTOP)
     if os.waitid(os.P_PID, child, os.WEXITED | os.WSTOPPED | os.WNOWAIT).si_code == os.CLD_STOPPED:
         own = Board()
-        second = end(*start(run.arguments, folder, own, Kill()), own)
+        second = end(*start(run.carry_out, folder, own, Kill()), own)
         tally.second_processes += 1
         if second.code != 2 or KNOCKED not in second.message:
             tally.failures.append(f"{run.name}: a second process got code {second.code}: {second.message[-300:]}")
@@ -207,7 +212,7 @@ def _try_full_disk(reference: Reference, folder: Path, board: Board, tally: Tall
     sizes = reference.sizes
     most = sizes[tally.full_disks * 7 % len(sizes)] - 1
     kill, run = Kill(most_bytes=max(1, most)), reference.run
-    ended = end(*start(run.arguments, folder, board, kill, whole=run.whole), board)
+    ended = end(*start(run.carry_out, folder, board, kill, whole=run.whole), board)
     tally.full_disks += 1
     tally.resumes += 1
     parts = [path.name for path in (folder / "run").rglob("*part")]

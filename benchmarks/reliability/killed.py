@@ -1,4 +1,8 @@
-"""A process that trains, tells where it is, and kills itself where it is told to: `start` forks it off a warm one."""
+"""A process that trains, tells where it is, and kills itself where it is told to: `start` forks it off a warm one.
+
+A place is a file of the run that is written, renamed, removed or read (Python's audit events tell), an event of the
+training (a listener is told), or the check that reloads the run in another process.
+"""
 
 from __future__ import annotations
 
@@ -20,31 +24,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PHASES = {
-    "preparation": "featherweight.workflows.train.prepare",
-    "first files": "featherweight.workflows.train._write_beginnings",
-    "taking up a checkpoint": "featherweight.training.loop.load_checkpoint",
-    "frozen layers' states": "featherweight.training.loop.keep_prefix",
-    "step": "featherweight.training.loop._one_step",
-    "evaluation": "featherweight.training.loop._evaluate",
-    "checkpoint": "featherweight.training.loop.save_checkpoint",
-    "adapter": "featherweight.adapter.storage.save_adapter",
-    "proof": "featherweight.verification.reload.verify_in_fresh_process",
-    "last evaluation": "featherweight.workflows.train._judge",
+STARTED, STEPPED, EVALUATED = "the loop begins", "a step is done", "an evaluation is done"
+LINE = "a line of the history"
+RELOAD = "reload check"
+TAKEN_UP = "reading checkpoint"
+_KINDS = {
+    **dict.fromkeys(("recipe.toml", "weigh.json", "environment.json"), "the first files"),
+    **dict.fromkeys(("evaluation.json", "predictions.parquet", "verification.json"), "results"),
+    **{name: name for name in ("history.jsonl", "checkpoint", "adapter", "manifest.json", "report.html")},
+    **{"plots": "pictures", "comparison.html": "comparison.html", ".lock": ""},
+}
+"""What the run's files are called in a place, by their names or folders' names; at the lock nothing is told."""
+_FOLDERS = ("checkpoint", "adapter", "plots")
+_VERBS = {
+    "os.rename": "renaming", "os.remove": "removing", "os.rmdir": "removing", "shutil.rmtree": "removing",
+    "os.mkdir": "writing", "os.symlink": "writing",
+}  # fmt: skip
+_SHARED = struct.Struct("80si")
+_SHORTCUTS = {
+    RELOAD: "featherweight.verification.reload.verify_in_fresh_process",
     "pictures": "featherweight.report.run.plots.draw_plots",
     "report": "featherweight.report.run.page.write_report",
     "comparison": "featherweight.workflows.rounds.write_comparison",
 }
-"""What a run goes through, and the function that does it."""
-MIDDLE = {"step": "step, between two batches", "checkpoint": "checkpoint, between its two files"}
-RENAME = {"checkpoint": "checkpoint, before its rename", "adapter": "adapter, before its rename"}
-AFTER = {"checkpoint": "checkpoint, after its rename"}
-LINE = "a line of the history"
-PLACES = (*PHASES, *MIDDLE.values(), *RENAME.values(), *AFTER.values(), LINE, "between these")
-"""Everywhere that a kill can be put; the report on a kill says one of them."""
-
-_TOUCHES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.chmod", "shutil.rmtree")
-_SHARED = struct.Struct("40si")
+"""What takes seconds, and is done shortly where nothing of it is to be killed."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Kill:
     number: int = 1
     seconds: float = 0.0
     tear: bool = False
-    """Leave half of what is about to be renamed, or of the line, as if the kill had come while it was written."""
+    """Leave half of what is about to be renamed, or of a line, as if the kill had come while it was written."""
     most_bytes: int = 0
     """No death, but a disk that takes no file of more bytes."""
     tries: int = 0
@@ -80,38 +83,64 @@ class Board:
         self._memory = mmap.mmap(-1, _SHARED.size)
 
     def write(self, place: str, step: int) -> None:
-        """For the process itself: it is at ``place``, in a step (1 is the first, 0 before)."""
+        """For the process itself: it is at ``place``, and has done ``step`` steps."""
         self._memory[:] = _SHARED.pack(place.encode(), step)
 
     def read(self) -> tuple[str, int]:
         """For the parent: place and step."""
         place, step = _SHARED.unpack(self._memory[:])
-        return place.rstrip(b"\0").decode() or "between these", step
+        return place.rstrip(b"\0").decode() or "before all", step
 
 
 class Watch:
-    """Follows the process from inside, by wrapped functions and by Python's audit events on the run folder's files."""
+    """Follows the process from inside: a listener of its training, and a hook on what it does to its files."""
 
     def __init__(self, board: Board, kill: Kill, folder: Path) -> None:
         self.seen: Counter[str] = Counter()
-        self._board, self._kill, self._step = board, kill, 0
-        self._inside: list[str] = []
-        self._batches = 0
-        self._renamed = self._dying = False
-        self._ours = ("run" + os.sep, *(str(folder / name) + os.sep for name in ("run", "cache")))
+        self._board, self._kill, self._folder = board, kill, folder
+        self._step, self._kind, self._renamed = 0, "", ""
+        self._dying = False
 
-    def begin(self, *, whole: bool) -> None:
-        """From here on every place is counted, and the kill is waited for."""
-        for phase, path in PHASES.items():
-            module, name = _attribute(path)
-            real = whole and (phase != "proof" or self._kill.place == "proof")
-            function = getattr(module, name) if real else _SHORT.get(phase, getattr(module, name))
-            setattr(module, name, self._wrapped(phase, function))
-        module, name = _attribute("featherweight.training.loop.collate")
-        setattr(module, name, self._collating(getattr(module, name)))
-        History = importlib.import_module("featherweight.training.history").History
-        History.write = self._writing(History.write)
-        sys.addaudithook(self._audit)
+    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
+        """A loop begins."""
+        self._step = first_step
+        self.at(STARTED)
+
+    def noted(self, message: str) -> None:
+        """Nothing of interest."""
+
+    def stepped(self, record: dict[str, Any]) -> None:
+        """A step is done, and its line written, though hardly to the disk."""
+        self._step = record["step"]
+        self.at(STEPPED)
+        self.at(LINE, self._tear_line)
+
+    def evaluated(self, record: dict[str, Any], best: bool) -> None:
+        """An evaluation is done."""
+        self.at(EVALUATED)
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """What Python tells of a file that is touched, and of a process that is started."""
+        if event == "subprocess.Popen":
+            self.at(RELOAD)
+        if event != "open" and event not in _VERBS:
+            return
+        path = str(arguments[0])
+        kind = self._kind_of(path, inside=arguments[-1] != -1)
+        if kind is None:
+            return
+        if event == "open":
+            writing = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+            if writing or kind == "checkpoint":
+                self.at(f"{'writing' if writing else 'reading'} {kind}")
+            return
+        if self._renamed:
+            renamed, self._renamed = self._renamed, ""
+            self.at(f"after renaming {renamed}")
+        verb = _VERBS[event]
+        place = "removing files" if verb == "removing" and kind != "checkpoint" else f"{verb} {kind}"
+        self.at(place, (lambda: _tear(Path(path))) if event == "os.rename" else None)
+        self._renamed = kind if event == "os.rename" and kind in _FOLDERS else ""
 
     def at(self, place: str, tear: Callable[[], None] | None = None) -> None:
         """The process is at ``place``: count it, tell it, and die if this is the time."""
@@ -120,68 +149,43 @@ class Watch:
         self.seen[place] += 1
         self._board.write(place, self._step)
         kill = self._kill
-        if place == kill.place and self.seen[place] >= kill.number and (tear or not kill.tear):
-            self._dying = True
-            if kill.tear and tear:
-                tear()
-            if kill.seconds:
-                self._dying = False
-                self._kill = Kill()
-                threading.Timer(kill.seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
-            else:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    def _wrapped(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            self._inside.append(phase)
-            self._batches, self._renamed = 0, False
-            if phase == "step":
-                self._step = arguments[5] + 1
-            self.at(phase)
-            try:
-                return function(*arguments, **named)
-            finally:
-                self._inside.pop()
-                self._board.write(self._inside[-1] if self._inside else "between these", self._step)
-
-        return call
-
-    def _collating(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            self._batches += 1
-            if self._inside and self._batches > 1:
-                self.at(MIDDLE.get(self._inside[-1], self._inside[-1]))
-            return function(*arguments)
-
-        return call
-
-    def _writing(self, write: Callable[..., None]) -> Callable[..., None]:
-        def call(history: Any, record: dict[str, Any]) -> None:
-            write(history, record)
-            self.at(LINE, lambda: _tear_line(history))
-
-        return call
-
-    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _TOUCHES or not self._is_ours(arguments):
+        if place != kill.place or self.seen[place] < kill.number or (kill.tear and not tear):
             return
-        phase = self._inside[-1] if self._inside else "between these"
-        place = AFTER.get(phase, phase) if self._renamed else phase
-        if event == "os.rename":
-            place = RENAME.get(phase, phase)
-        elif event == "open" and str(arguments[0]).endswith("part/state.json") and phase == "checkpoint":
-            place = MIDDLE[phase]
-        self.at(place, (lambda: _tear(Path(arguments[0]))) if event == "os.rename" else None)
-        self._renamed |= event == "os.rename"
+        if kill.seconds:
+            self._kill = Kill()
+            threading.Timer(kill.seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            return
+        self._dying = True
+        if kill.tear and tear:
+            tear()
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    def _is_ours(self, arguments: tuple[Any, ...]) -> bool:
-        path = str(arguments[0])
-        # A folder that is being removed has its files named without it.
-        return path.startswith(self._ours) or (arguments[-1] != -1 and bool(self._inside) and os.sep not in path)
+    def _kind_of(self, path: str, *, inside: bool) -> str | None:
+        """Which of the run's files it is; None of any other. Files of a folder that is removed have names alone."""
+        if os.sep not in path:
+            return self._kind if inside and self._kind else None
+        if path.startswith(str(self._folder / "cache") + os.sep):
+            self._kind = "cache"
+            return self._kind
+        whole = path.removeprefix(str(self._folder) + os.sep)
+        if not whole.startswith("run" + os.sep):
+            return None
+        names = [name.removesuffix(".part") for name in Path(whole).parts[1:]]
+        name = next((name for name in names if name in _FOLDERS), names[-1])
+        self._kind = _KINDS.get(name, "other files")
+        return self._kind or None
+
+    def _tear_line(self) -> None:
+        """Leave half a line behind those on the disk, as a buffer does that is full in mid-line."""
+        newest = max((self._folder / "run").rglob("history.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        with newest.open("a", encoding="utf-8") as file:
+            file.write('{"kind": "step", "st')
 
 
-def start(arguments: Sequence[str], folder: Path, board: Board, kill: Kill, *, whole: bool = False) -> tuple[int, int]:
-    """Fork a process that runs `featherweight ARGUMENTS` in ``folder``; its number, and the pipe of what it says."""
+def start(
+    command: Callable[..., None], folder: Path, board: Board, kill: Kill, *, whole: bool = False
+) -> tuple[int, int]:
+    """Fork a process that calls ``command`` with its listener in ``folder``; its number, and a pipe of its errors."""
     reading, writing = os.pipe()
     board.write("", 0)
     if child := os.fork():
@@ -194,7 +198,7 @@ def start(arguments: Sequence[str], folder: Path, board: Board, kill: Kill, *, w
         nothing = os.open(os.devnull, os.O_RDWR)
         for target, source in ((0, nothing), (1, nothing), (2, writing)):
             os.dup2(source, target)
-        code = _featherweight(arguments, folder, Watch(board, kill, folder), kill, whole)
+        code = _run(command, folder, Watch(board, kill, folder), kill, whole)
     except BaseException:  # nothing may come out of here into the parent's code
         traceback.print_exc()
     finally:
@@ -212,35 +216,38 @@ def end(child: int, pipe: int, board: Board, seconds: float = 0.0) -> Ended:
     with os.fdopen(pipe, "rb") as said:
         _, status = os.waitpid(child, 0)
         with suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)  # the proof's own process would go on alone
+            os.killpg(child, signal.SIGKILL)  # the process of the reload check would live on alone
         message = said.read().decode("utf-8", "replace")
     killed = os.WIFSIGNALED(status)
     return Ended(killed, os.WTERMSIG(status) if killed else os.WEXITSTATUS(status), *board.read(), message.strip())
 
 
-def _featherweight(arguments: Sequence[str], folder: Path, watch: Watch, kill: Kill, whole: bool) -> int:
+def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill, whole: bool) -> int:
+    """Carry out the command as the command line does: an error for people is one line and an exit code."""
     import warnings
 
-    from featherweight.cli.main import main
+    from featherweight.errors import FeatherweightError
+    from featherweight.files import disk_refusal
 
     warnings.simplefilter("ignore")
     os.environ["FEATHERWEIGHT_CACHE"] = str(folder / "cache")
-    watch.begin(whole=whole)
+    _shorten(watch, [] if whole and kill.place == RELOAD else [RELOAD] if whole else list(_SHORTCUTS))
+    sys.addaudithook(watch.audit)
     if kill.most_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kill.most_bytes, kill.most_bytes))
-    sys.argv = ["featherweight", *arguments]
     try:
-        main()
-    except SystemExit as ended:
-        if kill == Kill():
-            (folder / "places.json").write_text(json.dumps(watch.seen), "utf-8")
-        return int(ended.code or 0)
-    return 70
-
-
-def _attribute(path: str) -> tuple[Any, str]:
-    module, _, name = path.rpartition(".")
-    return importlib.import_module(module), name
+        command(watch)
+    except FeatherweightError as error:
+        print(f"featherweight: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        if refusal := disk_refusal(error, folder):
+            print(f"featherweight: {refusal}", file=sys.stderr)
+            return refusal.exit_code
+        raise
+    if kill == Kill():
+        (folder / "places.json").write_text(json.dumps(watch.seen), "utf-8")
+    return 0
 
 
 def _tear(source: Path) -> None:
@@ -250,30 +257,21 @@ def _tear(source: Path) -> None:
         file.truncate(torn.stat().st_size // 2)
 
 
-def _tear_line(history: Any) -> None:
-    """Bring the lines to the disk but for the end of the last one, as a buffer does that is full in mid-line."""
-    history.flush()
-    with history._path.open("r+b") as file:
-        file.truncate(history._path.stat().st_size - 20)
-
-
-def _prove_here(folder: Path, texts: list[str], logits: Any, precision: str) -> dict[str, Any]:
-    """The same proof without the start of a fresh process."""
+def _shorten(watch: Watch, phases: Sequence[str]) -> None:
+    """Let phases that take seconds come to the same files in moments."""
+    from featherweight.files import write_whole
     from featherweight.verification.reload import verify_in_this_process
 
-    return verify_in_this_process(folder, texts, logits, precision)
+    def reload(*arguments: Any) -> dict[str, Any]:
+        watch.at(RELOAD)
+        return verify_in_this_process(*arguments)
 
-
-def _page_shortly(path: Path) -> None:
-    from featherweight.files import write_whole
-
-    write_whole(path, "<html></html>\n")
-
-
-_SHORT: dict[str, Callable[..., Any]] = {
-    "proof": _prove_here,
-    "pictures": lambda folder: [],
-    "report": lambda folder: _page_shortly(folder / "report.html"),
-    "comparison": lambda comparison, folder: _page_shortly(folder / "comparison.html"),
-}
-"""What takes the place of phases that take seconds, where they are not what is to be killed."""
+    short: dict[str, Callable[..., Any]] = {
+        RELOAD: reload,
+        "pictures": lambda folder: [],
+        "report": lambda folder: write_whole(folder / "report.html", "<html></html>\n"),
+        "comparison": lambda comparison, folder: write_whole(folder / "comparison.html", "<html></html>\n"),
+    }
+    for phase in phases:
+        module, _, name = _SHORTCUTS[phase].rpartition(".")
+        setattr(importlib.import_module(module), name, short[phase])

@@ -60,6 +60,7 @@ def result_of(tally: Any) -> dict[str, Any]:
         "second_processes": tally.second_processes,
         "half_written_files": tally.half_written.total(),
         **{loss: tally.unlike[loss] for loss in LOSSES},
+        "places_without_a_kill": sorted(tally.places - counts["by_place"].keys()),
         "failures": [presentable(failure) for failure in tally.failures],
     }
     return {"runs": tally.kills, "summary": summary}

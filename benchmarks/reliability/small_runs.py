@@ -25,12 +25,16 @@ class SmallRun:
     whole: bool = False
     """With pictures and the whole report, and the proof in a fresh process where that is killed: seconds more."""
 
-    @property
-    def arguments(self) -> list[str]:
-        """What `featherweight` is told, at the first time and at every resume; the run folder is called ``run``."""
-        if len(self.recipes) > 1:
-            return ["rounds", *map(str, self.recipes), "--seeds", "1", "--out", "run"]
-        return ["train", str(self.recipes[0]), "--resume", "--out", "run"]
+    def carry_out(self, listener: Any) -> None:
+        """Train it, the first time and at every resume; the run folder is called ``run``."""
+        from featherweight.workflows.rounds import run_rounds
+        from featherweight.workflows.train import train
+
+        recipes = [Recipe.load(path) for path in self.recipes]
+        if len(recipes) > 1:
+            run_rounds(recipes, [0], "run", listeners=[listener])
+        else:
+            train(recipes[0], "run", listeners=[listener], resume=True)
 
 
 def small_runs(folder: Path) -> list[SmallRun]:

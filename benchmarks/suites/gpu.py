@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Competitor, Plan, play, say
+from harness import competition
+from harness.competition import Competitor, Plan, say
 from harness.jobs import long_rows, training_job
 from suites import predict, train
 
@@ -72,7 +73,7 @@ def memory_points(options: argparse.Namespace, folder: Path) -> list[dict[str, A
         files["validation"] = long_rows(common, options.max_length, 2 * len(common["labels"]), folder)
         settings = {"files": files, "batch_size": rows, "max_steps": MEMORY_STEPS}
         settings["batch_tokens"] = rows * options.max_length
-        result = play(Competitor("memory", "memory", "featherweight_run", settings), common, folder)
+        result = competition.play(Competitor("memory", "memory", "featherweight_run", settings), common, folder)
         kept = {key: result[key] for key in result if key.startswith("cuda_") or key == "failed"}
         points.append({"rows": rows, "tokens": rows * options.max_length, **kept})
         say(f"memory at {rows} rows of {options.max_length} tokens: {kept}")

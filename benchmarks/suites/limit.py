@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.competition import Competitor, Plan, play
+from harness import competition
+from harness.competition import Competitor, Plan
 from harness.flops import Product, linear_weights, prediction_flops, products, training_flops
 from harness.jobs import BATCH, add_job_options, shared_settings, training_job
 from harness.recording import spread
@@ -80,14 +81,14 @@ def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder
     from featherweight.model.engine import choose_engine
 
     run = folder / f"run-{time.time_ns()}"
-    trained = play(TRAIN, {**settings, "keep_run": str(run)}, folder)
+    trained = competition.play(TRAIN, {**settings, "keep_run": str(run)}, folder)
     if "failed" in trained:
         return {"failed": trained["failed"]}
     trained.pop("predicted")
     tokens = round(trained["tokens_seen"] / trained["steps"])
     precision = trained["precision"]
     peaks = {kind: peak(architecture, tokens, kind, seconds, backward=True) for kind in ("bf16", "fp32")}
-    predicted = play(PREDICT, {**settings, "run": str(run), "texts": str(folder / "texts.jsonl")}, folder)
+    predicted = competition.play(PREDICT, {**settings, "run": str(run), "texts": str(folder / "texts.jsonl")}, folder)
     if "failed" in predicted:
         return {"failed": predicted["failed"]}
     predicted.pop("predicted")
@@ -154,12 +155,13 @@ def profiles(settings: dict[str, Any], steps: int, folder: Path) -> dict[str, An
     """The operations of some training steps and of a prediction by their own time, ``profile`` and
     ``prediction_profile``; in runs of their own, because looking costs time.
     """
-    run = folder / "looked-into"
-    trained = play(TRAIN, {**settings, "max_steps": steps + 3, "profile": [2, steps], "keep_run": str(run)}, folder)
+    run = str(folder / "looked-into")
+    looked_into = {**settings, "max_steps": steps + 3, "profile": [2, steps], "keep_run": run}
+    trained = competition.play(TRAIN, looked_into, folder)
     if "failed" in trained:
         return {"profile": {"failed": trained["failed"]}}
-    predicted = play(
-        PREDICT, {**settings, "run": str(run), "texts": str(folder / "texts.jsonl"), "profile": True}, folder
+    predicted = competition.play(
+        PREDICT, {**settings, "run": run, "texts": str(folder / "texts.jsonl"), "profile": True}, folder
     )
     found = predicted.get("profile", {"failed": predicted.get("failed")})
     return {"profile": trained.get("profile", {"failed": "too few steps"}), "prediction_profile": found}

@@ -3,49 +3,63 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.benchmarks import BENCHMARKS, Load
+from support.benchmarks import Load, play_here
 from support.made_up_benchmarks import a_record, a_spread, limited, predicted, scaled, started, trained
 
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "pages", "planted-faults")
 
 
-def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCHMARKS / "run.py"), name, *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+def test_the_command_lists_its_suites(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    run = load("run")
+    assert run.cli([]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in run.SUITES)
+    assert run.cli(["trains"]) == 2
+    assert capsys.readouterr().out.startswith("benchmark: no suite trains; there are train, predict")
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_every_script_says_what_it_does(name: str) -> None:
-    done = run_script(name, "--help")
-    assert done.returncode == 0, done.stderr
-    assert f"usage: run.py {name}" in done.stdout
-    assert "default: " in done.stdout
+@pytest.mark.parametrize("name", [
+    "train", "predict", "limit", "scale", "changes", "prefix", "startup", "gpu", "kills", "checkpoint-cost",
+    "bad-inputs", "planted-faults", "publish", "tune-rounds", "publish-rounds", "pages",
+])  # fmt: skip
+def test_every_suite_says_what_it_does(load: Load, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert name in load("run").SUITES
+    with pytest.raises(SystemExit) as ended:
+        load("run").cli([name, "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and f"usage: run.py {name}" in said and f"benchmarks/run.py {name}" in said
 
 
-def test_a_machine_without_a_gpu_is_told_so_in_one_line() -> None:
+def test_a_machine_without_a_gpu_is_told_so_in_one_line(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    done = run_script("gpu")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "benchmark: gpu needs a CUDA device, and torch finds none on this machine\n"
+    assert load("run").cli(["gpu"]) == 2
+    assert capsys.readouterr() == ("", "benchmark: gpu needs a CUDA device, and torch finds none on this machine\n")
 
 
-def test_an_unknown_data_file_is_bad_input(tmp_path: Path) -> None:
-    done = run_script("train", "--data", str(tmp_path / "none.csv"), "--results", str(tmp_path))
-    assert done.returncode == 2
-    assert "no such file" in done.stderr and "Traceback" not in done.stderr
+def test_an_unknown_data_file_is_bad_input(load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("run").cli(["train", "--data", str(tmp_path / "none.csv"), "--results", str(tmp_path)]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_an_unknown_competitor_is_named(load: Load) -> None:
+    with pytest.raises(UserError, match="--only trainers: no such competitor; there are pipeline, pipeline-64"):
+        load("harness.competition").select(load("suites.predict").COMPETITORS, "trainers")
+
+
+COMPETITOR = """from harness.measuring import answer, peak_memory_bytes
+
+answer(lambda job: {"size": 2 * job["size"], "scratch": job["scratch"], "peak_memory_bytes": peak_memory_bytes()})
+"""
 
 
 class TestCompetition:
@@ -56,10 +70,19 @@ class TestCompetition:
         assert [name for repeat, name in order if repeat == 1] == ["b", "c", "a"]
         assert sorted(order) == [(repeat, name) for repeat in range(3) for name in "abc"]
 
-    def test_a_competitor_that_fails_says_why_and_stops_nobody(self, load: Load, tmp_path: Path) -> None:
+    def test_a_competitor_answers_from_a_process_of_its_own(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         competition = load("harness.competition")
-        failed = competition.play(competition.Competitor("a", "a", "pipeline_predict"), {"merged": "nowhere"}, tmp_path)
-        assert failed.keys() == {"failed"} and failed["failed"].startswith("KeyError")
+        (tmp_path / "competitors").mkdir()
+        (tmp_path / "competitors" / "doubling.py").write_text(COMPETITOR, "utf-8")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        doubling = competition.Competitor("a", "a", "doubling", {"size": 3})
+        found = competition.play(doubling, {"size": 1}, tmp_path)
+        assert (found["size"], found["scratch"]) == (6, str(tmp_path)) and found["peak_memory_bytes"] > 10**6
+        # One that fails says why and stops nobody.
+        failed = competition.play(competition.Competitor("b", "b", "doubling"), {}, tmp_path)
+        assert failed == {"failed": "KeyError: 'size'"}
 
     def test_ratios_are_of_runs_side_by_side(self, load: Load) -> None:
         def run(contestant: str, repeat: int, speed: float) -> dict[str, Any]:
@@ -256,42 +279,78 @@ class TestPages:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 class TestWholeBenchmarks:
-    def test_a_changed_engine_trains(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
-        only = "lean,unpacked,collate"
-        record = whole(tmp_path, "changes", tiny_backbones["bert"], "--steps", "2", "--length", "40", "--only", only)
+    """Whole suites with all that competes, in this process; one competitor has one of its own above."""
+
+    @pytest.fixture
+    def whole(self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Runs a suite on a tiny backbone, once, and returns what it recorded."""
+        play_here(load, monkeypatch)
+        rows = {"train": 96, "test": 24}
+        names = ("World", "Sports", "Business", "Sci/Tech")
+        for part, count in rows.items():
+            lines = (f"{names[n % 4]} news {'word ' * (n % 13)}{n},{names[n % 4]}\n" for n in range(count))
+            (tmp_path / f"{part}.csv").write_text("text,label\n" + "".join(lines), "utf-8")
+
+        def run(suite: str, backbone: Path, *arguments: str, job: bool = True) -> dict[str, Any]:
+            options = ["--backbone", str(backbone), "--max-length", "64", "--repeats", "1", "--results", str(tmp_path)]
+            if job:
+                options += ["--data", str(tmp_path / "train.csv"), "--test", str(tmp_path / "test.csv")]
+                options += ["--validation-rows", "16"]
+            assert load("run").cli([suite, *options, "--machine", "here", *arguments]) == 0
+            (path,) = (tmp_path / "here").glob("*.json")
+            return json.loads(path.read_text("utf-8"))
+
+        return run
+
+    def test_a_changed_engine_trains(self, whole: Any, load: Load, tiny_backbones: dict[str, Path]) -> None:
+        lean, loop = load("featherweight.model.lean.encoder"), load("featherweight.training.loop")
+        before = lean.filled_up, loop.collate
+        record = whole("changes", tiny_backbones["bert"], "--steps", "2", "--length", "40", "--only", "lean,collate")
         runs = {run["contestant"]: run for run in record["runs"]}
-        assert runs.keys() == {"shipped", *only.split(",")}
+        assert runs.keys() == {"shipped", "lean", "collate"}
         assert not [run for run in record["runs"] if "failed" in run]
         assert runs["shipped"]["tokens_seen"] == 2 * 32 * 40
         assert runs["collate"]["collate_milliseconds"] > 0
+        assert (lean.filled_up, loop.collate) == before
 
-    def test_training_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
-        record = whole(
-            tmp_path, "train", tiny_backbones["bert"], "--steps", "2", "--only", "trainer,tuned,featherweight"
-        )
+    def test_every_change_changes_something_that_there_is(self, load: Load) -> None:
+        changes, changed = load("suites.changes").CHANGES, load("competitors.changed_run").CHANGES
+        assert {change.settings["change"] for change in changes if "change" in change.settings} == changed.keys()
+        for name, attributes in changed.items():
+            assert all(hasattr(target, attribute) for target, attribute, _ in attributes), name
+
+    def test_training_competition(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        record = whole("train", tiny_backbones["bert"], "--steps", "2", "--only", "trainer,tuned,featherweight")
         assert {run["contestant"] for run in record["runs"]} == {"trainer", "tuned", "featherweight"}
         assert not [run for run in record["runs"] if "failed" in run]
         # The same job: as many trained parameters, and every row seen once.
         assert len({run["trainable"] for run in record["runs"]}) == 1
         assert {run["rows_seen"] for run in record["runs"]} == {64}
         assert record["summary"]["trainer"]["times_faster"]["median"] > 0
-        assert record["comparison"]["trainer"]["rows"] == 240
+        assert record["comparison"]["trainer"]["rows"] == 24
         # Of 64 rows, grouped by length against in random order.
         padding = {name: figures["padding_share"]["median"] for name, figures in record["summary"].items()}
         assert 0 < padding["featherweight"] < padding["trainer"] < 1
 
-    def test_prediction_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
-        arguments = ("--rows", "80", "--epochs", "0.1", "--latency-texts", "4")
-        record = whole(tmp_path, "predict", tiny_backbones["roberta"], *arguments, validation=False)
+    def test_prediction_competition(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        arguments = ("--rows", "80", "--epochs", "0.05", "--latency-texts", "2")
+        record = whole("predict", tiny_backbones["roberta"], *arguments, job=False)
         assert record["summary"]["featherweight"]["agreement"] == 1.0
         assert record["summary"]["pipeline-64"]["latency_p99_ms"]["median"] > 0
         assert record["left_out"].keys() == {"onnx-fp32", "onnx-int8"}
 
-    def test_limit(self, tiny_backbones: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.01")
-        monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that a prediction works in threads, which are looked into too
-        record = whole(tmp_path, "limit", tiny_backbones["bert"], *arguments)
+    def test_limit(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(2)  # so that a prediction works in threads, which are looked into too
+        try:
+            arguments = ("--steps", "2", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.001")
+            record = whole("limit", tiny_backbones["bert"], *arguments)
+        finally:
+            torch.set_num_threads(threads)
         assert 0 < record["summary"]["training"]["share"]["median"] < 1
         for name in ("profile", "prediction_profile"):
             assert {"aten::bmm", "no operation: Python, waiting, the profiler"} < {
@@ -299,20 +358,14 @@ class TestWholeBenchmarks:
             }
             assert sum(row["share"] for row in record[name]) <= 1.0001
 
-    def test_scale(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
-        record = whole(
-            tmp_path, "scale", tiny_backbones["bert"], "--steps", "5", "--only", "length", "--lengths", "16,32"
-        )
+    def test_scale(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        record = whole("scale", tiny_backbones["bert"], "--steps", "4", "--only", "length", "--lengths", "16,32")
         tokens = [run["tokens_seen"] / run["rows_seen"] for run in record["runs"]]
         assert tokens == [16, 32]
         assert record["summary"]["length"]["exponents"].keys() >= {"seconds_a_row", "peak_memory_bytes"}
 
-
-def whole(folder: Path, script: str, backbone: Path, *arguments: str, validation: bool = True) -> dict[str, Any]:
-    """Run a script on a tiny backbone, once, and return what it recorded."""
-    options = ["--backbone", str(backbone), "--max-length", "64", "--repeats", "1", "--results", str(folder)]
-    options += ["--validation-rows", "16"] if validation else []
-    done = run_script(script, *options, *arguments)
-    assert done.returncode == 0, done.stderr[-2000:]
-    (path,) = folder.rglob("*.json")
-    return json.loads(path.read_text("utf-8"))
+    def test_prefix(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        record = whole("prefix", tiny_backbones["bert"], "--rows", "64", "--epochs", "2", "--layers", "1")
+        assert [len(run["epoch_seconds"]) for run in record["runs"]] == [2, 2]
+        assert record["summary"]["kept"]["states_bytes"] > 0
+        assert record["summary"]["kept"]["largest_difference"]["probabilities"] < 1e-3

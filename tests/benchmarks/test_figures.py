@@ -112,8 +112,8 @@ class TestArithmetic:
 
         batch = SimpleNamespace(attention_mask=torch.tensor([[1, 1, 1], [1, 0, 0]]))
         made: list[int] = []
-        monkeypatch.setattr(loop, "collate", lambda *rows: made.append(1) or batch)
-        load("competitors.changed_run").slow_collate()
+        twice = load("competitors.changed_run").collate_twice
+        monkeypatch.setattr(loop, "collate", lambda *rows: twice(*rows, once=lambda *_: made.append(1) or batch))
         watcher = load("competitors.featherweight_run").Watcher({"device": "cpu"})
         assert watcher.batches() == {}
         watcher.total = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -32,15 +33,15 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 @pytest.mark.slow
 def test_no_kill_loses_or_changes_anything(load: Load, tmp_path: Path) -> None:
     # A process of its own: it forks, for which torch must never have had more than one thread.
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "kills", "--kills", "44"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "kills", "--kills", "40"]
     done = subprocess.run([*command, "--results", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     (path,) = tmp_path.rglob("reliability-kills.json")
     found = json.loads(path.read_text("utf-8"))["summary"]
     assert found["failures"] == []
     assert {aim: found[aim] for aim in NOTHING} == dict.fromkeys(NOTHING, 0)
-    assert found["kills"] >= 44 and found["resumes"] >= 44
-    assert set(load("reliability.killed").PLACES) <= found["by_place"].keys()
+    assert found["kills"] >= 40 and found["resumes"] >= 40
+    assert found["places_without_a_kill"] == []
     assert found["by_way"].keys() == {"place", "half-written", "moment"}
     assert found["mid_epoch"] and found["histories_found_torn"] and found["full_disks"] and found["second_processes"]
 
@@ -102,17 +103,54 @@ def test_half_written_files_are_noticed_under_their_own_names_alone(load: Load, 
 
 
 def test_forty_kills_reach_every_place(load: Load, tmp_path: Path) -> None:
-    kills, killed, small = load("reliability.campaign"), load("reliability.killed"), load("reliability.small_runs")
+    campaign, killed, small = load("reliability.campaign"), load("reliability.killed"), load("reliability.small_runs")
     names = ("a", "b", "whole")
     runs = {name: small.SmallRun(name, (tmp_path / "x.toml",), whole=name == "whole") for name in names}
-    counts = dict.fromkeys((place for place in killed.PLACES if place not in kills.RESUMED), 7)
-    references = {name: kills.Reference(run, None, counts, 3.0, [100]) for name, run in runs.items()}
-    plan = kills.planned(references, 44, random.Random(0))
+    files = ("the first files", "checkpoint", "adapter", "results", "pictures", "report.html", "comparison.html")
+    places = [f"{verb} {file}" for file in files for verb in ("writing", "renaming")]
+    places += [killed.STARTED, killed.STEPPED, killed.EVALUATED, killed.LINE, killed.RELOAD]
+    counts = dict.fromkeys(places, 7)
+    references = {name: campaign.Reference(run, None, counts, 3.0, [100]) for name, run in runs.items()}
+    plan = campaign.planned(references, 44, random.Random(0))
     planned = [kill for queue in plan.values() for kill in queue]
     assert len(planned) == 44
-    assert {kill.place for kill in planned} >= set(killed.PLACES)
+    assert {kill.place for kill in planned} >= {*places, killed.TAKEN_UP}
     assert sum(kill.tear for kill in planned) >= 2 and sum(kill.seconds > 0 for kill in planned) >= 11
     assert all(1 <= kill.number <= 7 for kill in planned)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_dies_where_its_files_are_written_and_at_its_events(load: Load, tmp_path: Path) -> None:
+    killed = load("reliability.killed")
+    for name in ("workflows.rounds", "report.run.plots", "report.run.page", "verification.reload"):
+        load(f"featherweight.{name}")  # once, and not in each process
+    places = ["writing results", "renaming results", "writing checkpoint", "renaming checkpoint",
+              "after renaming checkpoint", "reading checkpoint", killed.STEPPED, killed.LINE]  # fmt: skip
+
+    def command(watch: Any) -> None:
+        run = Path("run")
+        (run / "checkpoint" / "part").mkdir(parents=True)
+        (run / "history.jsonl").write_text("{}\n", "utf-8")
+        (run / "checkpoint" / "part" / "state.json").write_text("{}", "utf-8")
+        (run / "checkpoint" / "part").rename(run / "checkpoint" / "step-1")
+        (run / "checkpoint" / "step-1" / "state.json").read_text("utf-8")
+        watch.stepped({"step": 7})
+        (run / "evaluation.json.part").write_text('{"test": 1}', "utf-8")
+        (run / "evaluation.json.part").rename(run / "evaluation.json")
+        Path("elsewhere.json").write_text("{}", "utf-8")
+        (run / ".lock").touch()
+
+    board = killed.Board()
+    for number, kill in enumerate([killed.Kill(), *map(killed.Kill, places), killed.Kill(killed.LINE, tear=True)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        ended = killed.end(*killed.start(command, folder, board, kill), board)
+        assert (ended.killed, ended.code) == ((True, 9) if kill.place else (False, 0)), ended.message
+        assert not kill.place or ended.place == kill.place
+        torn = [path for path in (folder / "run").glob("history.jsonl") if path.read_bytes() != b"{}\n"]
+        assert bool(torn) == kill.tear
+    assert json.loads((tmp_path / "0" / "places.json").read_text("utf-8")).keys() >= set(places)
+    assert ended.step == 7
 
 
 def a_result(name: str, **more: Any) -> dict[str, Any]:
