@@ -341,16 +341,10 @@ class TestWholeBenchmarks:
         assert record["summary"]["pipeline-64"]["latency_p99_ms"]["median"] > 0
         assert record["left_out"].keys() == {"onnx-fp32", "onnx-int8"}
 
-    def test_limit(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
-        import torch
-
-        threads = torch.get_num_threads()
-        torch.set_num_threads(2)  # so that a prediction works in threads, which are looked into too
-        try:
-            arguments = ("--steps", "2", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.001")
-            record = whole("limit", tiny_backbones["bert"], *arguments)
-        finally:
-            torch.set_num_threads(threads)
+    def test_limit(self, whole: Any, tiny_backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        arguments = ("--steps", "2", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.001")
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that the profiled prediction works in threads
+        record = whole("limit", tiny_backbones["bert"], *arguments)
         assert 0 < record["summary"]["training"]["share"]["median"] < 1
         for name in ("profile", "prediction_profile"):
             assert {"aten::bmm", "no operation: Python, waiting, the profiler"} < {

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import run  # noqa: E402
-from accuracy import four_rounds, longer_runs, publish_rounds  # noqa: E402
+from accuracy import four_rounds, publish_rounds  # noqa: E402
 
 PAGE = ROOT / "docs" / "results" / four_rounds.PAGE
 SKILLS = {3e-4: 0.80, 1e-3: 0.93, 3e-3: 0.70}
@@ -121,7 +121,7 @@ def test_what_diverged_and_what_lies_at_the_edge_is_said(
     assert by_rate["r2", 3e-3]["diverged"] and by_rate["r2", 3e-3]["accuracy"] is None
     assert "3e-3" not in record["summary"] and record["summary"]["r3"]["edge"] == "lowest"
     assert "it is the lowest rate tried, so try one beyond it as well by --rates" in said
-    table = four_rounds.rates_tried("minilm", record)
+    table = four_rounds.parts({}, {"minilm": record}, {}, PAGE)["rates"]
     assert "diverged" in table and "At an edge of the grid: r2's is the lowest rate tried" in table
 
 
@@ -174,6 +174,13 @@ def test_a_published_result_says_what_the_comparison_says(tmp_path: Path, docs: 
         assert f"(../images/rounds-minilm-{picture}.png)" in page
 
 
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison is not drawn anew: seconds less."""
+    monkeypatch.setattr(publish_rounds, "copy_pictures", lambda *_: [])
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_a_published_result_holds_no_texts_and_no_paths(tmp_path: Path, docs: Path) -> None:
     recipe = Recipe.load("r3").with_values(data={"train": str(tmp_path / "here" / "train.csv.gz")})
     fabricate_run(tmp_path / "rounds" / "r3" / "seed-0", recipe, 0.9)
@@ -184,6 +191,7 @@ def test_a_published_result_holds_no_texts_and_no_paths(tmp_path: Path, docs: Pa
     assert "text_key" not in json.dumps(record)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_unfinished_runs_are_left_out_and_none_at_all_is_refused(
     tmp_path: Path, docs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,7 +235,8 @@ def test_longer_runs_of_a_round_stand_best_validation_first(tmp_path: Path) -> N
         record["evaluation"]["validation"]["accuracy"] = accuracy
         (tmp_path / f"r3-{name}.json").write_text(json.dumps(record), "utf-8")
     (tmp_path / "other.json").write_text("{}", "utf-8")
-    first, second, _, *commands = longer_runs.longer(tmp_path, four_rounds.BACKBONES).splitlines()[2:]
+    found = four_rounds.parts({}, {}, four_rounds.longer_runs(tmp_path), PAGE)["longer"]
+    first, second, _, *commands = found.splitlines()[2:]
     assert first.startswith(
         "| r3-b | all-mpnet-base-v2 | 2 cores | 3 | 0.0003 | linear, warm-up 6% | 888,580 | 92.00 |"
     )
