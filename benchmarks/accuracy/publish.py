@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pages.write import filled
+from pages.write import filled, rendered
 
 from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
@@ -47,46 +47,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 def with_table(page: str, folder: str) -> str:
     """The page with its table of results made anew; ``folder`` leads from the page to the result files."""
-    return filled(page, "results", table().replace("FOLDER", folder))
-
-
-def table() -> str:
-    """One row a result file, as Markdown."""
-    header = "| run | backbone | trained on | trained parameters | tested on | accuracy (95% interval) | elsewhere |"
-    rows = [_row(path.stem, json.loads(path.read_text("utf-8"))) for path in run_files()]
-    return "\n".join([header, "|---|---|---|---|---|---|---|", *rows])
+    runs = {path.stem: json.loads(path.read_text("utf-8")) for path in run_files()}
+    return filled(page, "results", rendered("results.md", runs=runs, folder=folder).strip())
 
 
 def run_files() -> list[Path]:
     """The committed results of single runs; those of several (rounds and rates) have a page of their own."""
     return [path for path in sorted(RESULTS.glob("*.json")) if "evaluation" in json.loads(path.read_text("utf-8"))]
-
-
-def _row(name: str, values: dict[str, Any]) -> str:
-    recipe, environment, judged = values["recipe"], values["environment"], values["evaluation"]
-    seen = _rows_seen(recipe["training"], environment["data"]["train"]["rows"])
-    tested = recipe["data"].get("test", recipe["data"]["train"])
-    cells = [
-        f"[{name}](FOLDER{name}.json)",
-        recipe["backbone"]["name"],
-        f"{seen} rows of {recipe['data']['train']}",
-        f"{values['weight']['total']:,}",
-        f"{judged['test']['rows']:,} rows of {tested}",
-        _accuracy(judged["test"]),
-        "; ".join(f"{other}: {_accuracy(figures)}" for other, figures in judged["shift"].items()),
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _accuracy(figures: dict[str, Any]) -> str:
-    low, high = figures["accuracy_interval"]
-    return f"{figures['accuracy']:.2%} ({low:.2%} to {high:.2%})"
-
-
-def _rows_seen(training: dict[str, Any], rows: int) -> str:
-    """How many of its rows a run has trained on, where its steps end before an epoch does."""
-    most = training["max_steps"] * training["batch_size"] if training.get("max_steps") else rows
-    return f"at most {most:,} of {rows:,}" if most < rows else f"{rows:,}"
 
 
 def result(run: Run, names: dict[str, str]) -> dict[str, Any]:

@@ -3,10 +3,9 @@
     python benchmarks/run.py tune-rounds --backbone minilm --train train.csv.gz --test test.csv.gz
 
 Each round is trained at each rate on all training rows (or on --rows of them, which is quicker and may mislead), in a
-run folder of its own, and judged on validation rows. No test row is read: the test file is only written into the
-recipes for the rounds themselves, OUT/chosen/ROUND.toml. The same command goes on where it stopped and skips what is
-finished. Two of them may share one OUT, each with other rounds (--only). The figures go to
-docs/results/rounds-NAME-rates.json.
+run folder of its own, and evaluated on validation rows. No test row is read: the test file is only written into the
+recipes for the rounds themselves, OUT/chosen/ROUND.toml. To resume, run the same command: it skips what is finished.
+Two of them may share one OUT, each with other rounds (--only). The figures go to docs/results/rounds-NAME-rates.json.
 """
 
 from __future__ import annotations
@@ -216,8 +215,8 @@ def trial_row(trial: Trial) -> dict[str, Any]:
     if trial.diverged:
         return row | {"accuracy": None}
     run = Run(trial.run.folder)
-    judged = run.evaluation["validation"]
-    figures = {key: judged[key] for key in ("accuracy", "accuracy_interval", "log_loss", "macro_f1")}
+    evaluated = run.evaluation["validation"]
+    figures = {key: evaluated[key] for key in ("accuracy", "accuracy_interval", "log_loss", "macro_f1")}
     steps = sum(record["kind"] == "step" for record in run.history)
     return row | figures | {
         "validation_curve": curve_of(run),
@@ -230,11 +229,11 @@ def trial_row(trial: Trial) -> dict[str, Any]:
 
 def choice_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The rate with the best validation accuracy, and whether it is the least or greatest that was tried."""
-    judged = [row for row in rows if row["accuracy"] is not None]
-    if not judged:
+    evaluated = [row for row in rows if row["accuracy"] is not None]
+    if not evaluated:
         return {"learning_rate": None, "edge": None}
     rates = sorted(row["learning_rate"] for row in rows)
-    best = max(judged, key=lambda row: (row["accuracy"], -row["log_loss"]))["learning_rate"]
+    best = max(evaluated, key=lambda row: (row["accuracy"], -row["log_loss"]))["learning_rate"]
     edge = {rates[0]: "lowest", rates[-1]: "highest"}.get(best) if len(rates) > 1 else None
     return {"learning_rate": best, "edge": edge}
 

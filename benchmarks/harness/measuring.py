@@ -1,4 +1,4 @@
-"""What every contestant's process does alike: read its job, write its answer, look at its own memory and versions.
+"""What every competitor's process does alike: read its job, write its answer, look at its own memory and versions.
 
 It needs nothing but Python itself, because the peers' environment has no Featherweight.
 """

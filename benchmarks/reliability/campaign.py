@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -254,3 +255,4 @@ def _warm_up() -> None:
             importlib.import_module(module.name)
     for name in _WARM:
         importlib.import_module(name)
+    gc.freeze()  # no forked process looks through all of that for what it might free

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.made_up_rounds import TestSet, claim_rows, fabricate_rounds, fabricate_run
 
+from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.evaluation.significance import paired_bootstrap
@@ -24,6 +26,7 @@ import run  # noqa: E402
 from accuracy import four_rounds, publish_rounds  # noqa: E402
 
 PAGE = ROOT / "docs" / "results" / four_rounds.PAGE
+TOKENIZER = cache(load_tokenizer)  # of the one backbone here
 SKILLS = {3e-4: 0.80, 1e-3: 0.93, 3e-3: 0.70}
 
 
@@ -47,6 +50,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
         return Run(claim_rows(fabricate_run(out, recipe, SKILLS[rate], test=TestSet(80), shift=False), recipe))
 
     monkeypatch.setattr("featherweight.workflows.train.train", train)
+    monkeypatch.setattr("featherweight.workflows.rounds.forget_peak_memory", lambda: None)
+    monkeypatch.setattr("support.made_up_rounds.load_tokenizer", TOKENIZER)
     return recipes
 
 
