@@ -110,7 +110,7 @@ def planned(references: dict[str, Reference], kills: int, chance: random.Random)
 def _at(place: str, times: int, again: int, chance: random.Random) -> Kill:
     if place == RELOAD:
         return Kill(place, seconds=chance.uniform(0.01, 1.5))  # which is when the fresh process is at work
-    torn = place == LINE or (place.startswith("renaming") and again % 2 == 0)
+    torn = place == LINE or (place.startswith("renaming") and (again + len(place)) % 2 > 0)
     return Kill(place, chance.randint(1, times), tear=torn)
 
 
