@@ -40,7 +40,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     autoescape=False,  # noqa: S701 (Markdown of our own figures)
 )
-_TEMPLATES.globals |= {"zip": zip, "max": max, "sum": sum, "isinstance_int": lambda value: isinstance(value, int)}
+_TEMPLATES.globals |= {"zip": zip, "max": max, "sum": sum}
 _TEMPLATES.globals |= {name: value for name, value in vars(tables).items() if callable(value) and name[0] != "_"}
 
 
@@ -106,11 +106,15 @@ def machine_page(machine: str, records: Sequence[Record], docs: Path) -> str:
 
 
 def reliability(records: Sequence[Record]) -> str:
-    """What kills, checkpoints, bad inputs and fuzzing came to; empty without a result of them."""
+    """What kills, checkpoints, bad inputs and fuzzing came to, the newest of each; empty without a result of them."""
     prefix = "reliability-"
-    ours = [record for record in records if record.get("benchmark", "").startswith(prefix)]
+    ours = sorted((record for record in records if record.get("benchmark", "").startswith(prefix)), key=_date)
     found = {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
     return rendered("reliability.md", **found) if found else ""
+
+
+def _date(record: Record) -> str:
+    return str(record["date"])
 
 
 def with_design_tables(page: str, records: Sequence[Record]) -> str:

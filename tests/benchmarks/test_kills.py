@@ -33,14 +33,14 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 @pytest.mark.slow
 def test_no_kill_loses_or_changes_anything(load: Load, tmp_path: Path) -> None:
     # A process of its own: it forks, for which torch must never have had more than one thread.
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "kills", "--kills", "44"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "kills", "--kills", "36"]
     done = subprocess.run([*command, "--results", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     (path,) = tmp_path.rglob("reliability-kills.json")
     found = json.loads(path.read_text("utf-8"))["summary"]
     assert found["failures"] == []
     assert {aim: found[aim] for aim in NOTHING} == dict.fromkeys(NOTHING, 0)
-    assert found["kills"] >= 44 and found["resumes"] >= 44
+    assert found["kills"] >= 36 and found["resumes"] >= 36
     assert found["places_without_a_kill"] == []
     assert found["by_way"].keys() == {"place", "half-written", "moment"}
     assert found["mid_epoch"] and found["histories_found_torn"] and found["full_disks"] and found["second_processes"]
