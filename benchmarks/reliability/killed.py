@@ -230,7 +230,7 @@ def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill, w
 
     warnings.simplefilter("ignore")
     os.environ["FEATHERWEIGHT_CACHE"] = str(folder / "cache")
-    _shorten(watch, [] if whole and kill.place == RELOAD else [RELOAD] if whole else list(_SHORTCUTS))
+    _shorten(watch, _phases_to_shorten(kill.place) if whole else list(_SHORTCUTS))
     sys.addaudithook(watch.audit)
     if kill.most_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kill.most_bytes, kill.most_bytes))
@@ -261,6 +261,13 @@ def _tear(source: Path) -> None:
     torn = next(source.glob("*.safetensors")) if source.is_dir() else source
     with torn.open("r+b") as file:
         file.truncate(torn.stat().st_size // 2)
+
+
+def _phases_to_shorten(place: str) -> list[str]:
+    """In a whole run: the reload check unless it is what is killed, and the pictures where the report after them is."""
+    if place == RELOAD:
+        return []
+    return [RELOAD, "pictures"] if place.endswith("report.html") else [RELOAD]
 
 
 def _shorten(watch: Watch, phases: Sequence[str]) -> None:

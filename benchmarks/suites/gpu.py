@@ -38,9 +38,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     """The training and its memory, then the prediction. Raises UserError without a device."""
     device = {"device_name": require_device()}
+    variant, options.name = f"-{options.name}" if options.name else "", None  # two results cannot have one name
     chosen = [one for one in train.competitors(options, "cuda") if one.name != "setfit"]
     training = train.plan(options, folder, "gpu-train", "cuda", chosen)
-    training.more = device
+    training.more, training.name = device, training.name + variant
     summarise = training.finish
 
     def finish(record: dict[str, Any]) -> dict[str, Any]:
@@ -48,9 +49,9 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
 
     training.finish = finish
     yield training
-    options.rows, options.epochs = options.predict_rows, 2.0
+    options.rows = options.predict_rows
     prediction = predict.plan(options, folder, "gpu-predict", "cuda", predict.COMPETITORS)
-    prediction.more |= device
+    prediction.more, prediction.name = prediction.more | device, prediction.name + variant
     yield prediction
 
 

@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
-    """Every command once a turn, in this order: the second training finds the first one's tokens."""
+    """Every command once a turn; the first training has no cache, the second finds the tokens of the one before it."""
     recipe = ["newsbriefs", f"backbone.name={options.backbone}", f"data.max_length={options.max_length}"]
 
     def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
