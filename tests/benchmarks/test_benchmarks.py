@@ -342,7 +342,7 @@ class TestWholeBenchmarks:
         assert record["left_out"].keys() == {"onnx-fp32", "onnx-int8"}
 
     def test_limit(self, whole: Any, tiny_backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-        arguments = ("--steps", "2", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.001")
+        arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.001")
         monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that the profiled prediction works in threads
         record = whole("limit", tiny_backbones["bert"], *arguments)
         assert 0 < record["summary"]["training"]["share"]["median"] < 1
