@@ -161,7 +161,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     """Imports a module of the benchmarks as the scripts themselves do."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS / "contestants"))
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module
 

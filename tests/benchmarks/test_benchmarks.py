@@ -3,62 +3,86 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.benchmarks import BENCHMARKS, Load
+from support.benchmarks import Load, play_here
 from support.made_up_benchmarks import a_record, a_spread, limited, predicted, scaled, started, trained
 
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 
-SCRIPTS = ("train", "predict", "limit", "scale", "startup", "prefix", "gpu", "tables", "planted_faults")
+ROOT = Path(__file__).parents[2]
 
 
-def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+def test_the_command_lists_its_suites(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    run = load("run")
+    assert run.cli([]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in run.SUITES)
+    assert run.cli(["trains"]) == 2
+    assert capsys.readouterr().out.startswith("benchmark: no suite trains; there are train, predict")
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_every_script_says_what_it_does(name: str) -> None:
-    done = run_script(name, "--help")
-    assert done.returncode == 0, done.stderr
-    assert f"usage: {name}.py" in done.stdout
-    assert "default: " in done.stdout
+@pytest.mark.parametrize("name", [
+    "train", "predict", "limit", "scale", "changes", "prefix", "startup", "gpu", "kills", "checkpoint-cost",
+    "bad-inputs", "planted-faults", "publish", "tune-rounds", "publish-rounds", "pages",
+])  # fmt: skip
+def test_every_suite_says_what_it_does(load: Load, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert name in load("run").SUITES
+    with pytest.raises(SystemExit) as ended:
+        load("run").cli([name, "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and f"usage: run.py {name}" in said and f"benchmarks/run.py {name}" in said
 
 
-def test_a_machine_without_a_gpu_is_told_so_in_one_line() -> None:
+def test_a_machine_without_a_gpu_is_told_so_in_one_line(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    done = run_script("gpu")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "benchmark: gpu.py needs a CUDA device, and torch finds none on this machine\n"
+    assert load("run").cli(["gpu"]) == 2
+    assert capsys.readouterr() == ("", "benchmark: gpu needs a CUDA device, and torch finds none on this machine\n")
 
 
-def test_an_unknown_data_file_is_bad_input(tmp_path: Path) -> None:
-    done = run_script("train", "--data", str(tmp_path / "none.csv"), "--results", str(tmp_path))
-    assert done.returncode == 2
-    assert "no such file" in done.stderr and "Traceback" not in done.stderr
+def test_an_unknown_data_file_is_bad_input(load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("run").cli(["train", "--data", str(tmp_path / "none.csv"), "--results", str(tmp_path)]) == 2
+    assert "no such file" in capsys.readouterr().err
 
 
-class TestContest:
+def test_an_unknown_competitor_is_named(load: Load) -> None:
+    with pytest.raises(UserError, match="--only trainers: no such competitor; there are pipeline, pipeline-64"):
+        load("harness.competition").select(load("suites.predict").COMPETITORS, "trainers")
+
+
+COMPETITOR = """from harness.measuring import answer, peak_memory_bytes
+
+answer(lambda job: {"size": 2 * job["size"], "scratch": job["scratch"], "peak_memory_bytes": peak_memory_bytes()})
+"""
+
+
+class TestCompetition:
     def test_everybody_plays_once_a_repeat_and_the_first_changes(self, load: Load) -> None:
-        contest = load("contest")
-        three = [contest.Contestant(name, name, "none.py") for name in "abc"]
-        order = [(repeat, one.name) for repeat, one in contest.interleaved(three, 3)]
+        competition = load("harness.competition")
+        three = [competition.Competitor(name, name, "none") for name in "abc"]
+        order = [(repeat, one.name) for repeat, one in competition.interleaved(three, 3)]
         assert [name for repeat, name in order if repeat == 1] == ["b", "c", "a"]
         assert sorted(order) == [(repeat, name) for repeat in range(3) for name in "abc"]
 
-    def test_a_contestant_that_fails_says_why_and_stops_nobody(self, load: Load, tmp_path: Path) -> None:
-        contest = load("contest")
-        failed = contest.play(contest.Contestant("a", "a", "pipeline_predict.py"), {"merged": "nowhere"}, tmp_path)
-        assert failed.keys() == {"failed"} and failed["failed"].startswith("KeyError")
+    def test_a_competitor_answers_from_a_process_of_its_own(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        competition = load("harness.competition")
+        (tmp_path / "competitors").mkdir()
+        (tmp_path / "competitors" / "doubling.py").write_text(COMPETITOR, "utf-8")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        doubling = competition.Competitor("a", "a", "doubling", {"size": 3})
+        found = competition.play(doubling, {"size": 1}, tmp_path)
+        assert (found["size"], found["scratch"]) == (6, str(tmp_path)) and found["peak_memory_bytes"] > 10**6
+        # One that fails says why and stops nobody.
+        failed = competition.play(competition.Competitor("b", "b", "doubling"), {}, tmp_path)
+        assert failed == {"failed": "KeyError: 'size'"}
 
     def test_ratios_are_of_runs_side_by_side(self, load: Load) -> None:
         def run(contestant: str, repeat: int, speed: float) -> dict[str, Any]:
@@ -72,7 +96,7 @@ class TestContest:
             run("featherweight", 1, 240),
             run("trainer", 1, 20),
         ]
-        summary = load("train").summarise(runs, ["trainer", "featherweight"])
+        summary = load("suites.train").summarise(runs, ["trainer", "featherweight"])
         assert summary["trainer"]["times_faster"] == {"median": 12.0, "low": 12.0, "high": 12.0, "runs": 2}
         assert summary["trainer"]["seconds_to_target"]["median"] == 9.0
         assert summary["trainer"]["accuracy"]["median"] == 0.93
@@ -80,7 +104,9 @@ class TestContest:
     def test_accuracies_are_compared_on_the_same_rows(self, load: Load) -> None:
         truth = [0, 1] * 50
         worse = [1 - label if place < 10 else label for place, label in enumerate(truth)]
-        pair = load("train").compare({"featherweight": {0: truth}, "trainer": {0: worse}, "setfit": {0: []}}, truth)
+        pair = load("suites.train").compare(
+            {"featherweight": {0: truth}, "trainer": {0: worse}, "setfit": {0: []}}, truth
+        )
         assert pair.keys() == {"trainer"}
         assert pair["trainer"]["difference"] == pytest.approx(0.1) and pair["trainer"]["low"] > 0
         assert pair["trainer"]["p_values"] == [pytest.approx(2 * 0.5**10)]
@@ -92,18 +118,18 @@ class TestContest:
             ("a", "b"),
             "x",
         )
-        many = load("jobs").recombined(rows, 200, seed=0)
+        many = load("harness.jobs").recombined(rows, 200, seed=0)
         assert len(many) == 200 and many.texts[:40] == rows.texts
         assert all(
             text.startswith(many.label_names[label]) for text, label in zip(many.texts, many.labels, strict=True)
         )
-        assert load("jobs").recombined(rows, 200, seed=0).texts == many.texts
-        assert load("jobs").recombined(rows, 10, seed=0) is rows
+        assert load("harness.jobs").recombined(rows, 200, seed=0).texts == many.texts
+        assert load("harness.jobs").recombined(rows, 10, seed=0) is rows
 
 
 class TestPrefix:
     def test_epochs_are_told_apart_from_evaluations_and_paired_by_turn(self, load: Load, tmp_path: Path) -> None:
-        prefix, run = load("prefix"), tmp_path / "run"
+        prefix, run = load("suites.prefix"), tmp_path / "run"
         run.mkdir()
         history = []
         for epoch, (end, evaluation) in enumerate(((9.0, 2.0), (15.0, 1.0)), 1):
@@ -124,7 +150,7 @@ class TestPrefix:
             "kept": [{"operation": "aten::bmm", "share": 0.25, "calls": 7}],
             "without": {"failed": "x"},
         }
-        page = load("sections").prefix(record)
+        page = load("pages.write").rendered("prefix.md", r=record)
         assert "A later epoch is 2.50× (2.50–2.50) as fast, an evaluation 3.00× (3.00–3.00); 0.0 MB kept." in page
         assert "adapter 0, probabilities 1e-07" in page
         assert "from the second epoch on, kept:" in page and "| `aten::bmm` | 25.0% | 7 |" in page
@@ -133,139 +159,192 @@ class TestPrefix:
     def test_steps_of_the_second_epoch_are_looked_into(
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        prefix = load("prefix")
-        monkeypatch.setattr(prefix, "play", lambda one, job, folder: {"profile": [one.name, *job["profile"]]})
+        prefix = load("suites.prefix")
+        monkeypatch.setattr(
+            prefix.competition, "play", lambda one, job, folder: {"profile": [one.name, *job["profile"]]}
+        )
         # Of twelve steps an epoch: the thirteenth is over when the profile begins, and the next evaluation far.
         assert prefix.profiles({}, 12, tmp_path) == {name: [name, 13, 5] for name in ("kept", "without")}
         assert prefix.profiles({}, 4, tmp_path)["kept"] == ["kept", 5, 2]
         assert prefix.profiles({}, 2, tmp_path) == {}
 
 
-class TestPage:
-    def test_a_page_with_tables_and_pictures_comes_of_the_results(self, load: Load, tmp_path: Path) -> None:
-        recording = load("recording")
+class TestPages:
+    def test_pages_with_tables_and_pictures_come_of_the_results(self, load: Load, tmp_path: Path) -> None:
+        recording, docs = load("harness.recording"), tmp_path / "docs"
         for record in (trained(load), predicted(load), limited(load), scaled(load), started(load)):
-            recording.save(record, tmp_path / "results")
-        page = load("tables").write_page(recording.load_all(tmp_path / "results"), tmp_path / "docs")
-        text = page.read_text("utf-8")
-        assert page == tmp_path / "docs" / "results" / "speed.md"
-        assert "| Trainer + PEFT (fp32) | 20.0 (18.0–22.0) | 12.5× (11.2–13.8) | 12× | 90 (81–99) |" in text
+            recording.save(record, tmp_path / "results" / "zen4")
+        pages = load("pages.write").write_pages(recording.load_all(tmp_path / "results"), docs)
+        assert pages == [docs / "results" / "speed-zen4.md", docs / "results" / "speed.md"]
+        text = pages[0].read_text("utf-8")
+        assert "| Trainer + PEFT (fp32) | 20.0 (18.0–22.0) | 12.5× (11.2–13.8) | 90 (81–99) |" in text
         assert "| SetFit | did not run: no setfit |" in text
         assert "Featherweight 92.50%, Trainer + PEFT 92.00%; +0.50 points, 95% -1.00 to +2.00" in text
         assert "| training | 42,467,328 | 900 (810–990) | 700 (630–770) | 200 (180–220) |" in text
-        assert "| 540 (486–594) | 60% (54–66) | 60% |" in text
+        assert "| 540 (486–594) | 60% (54–66) |" in text
         assert "The data has 816 rows. Each one beyond them is made of" in text
         assert "| `aten::mm` | 50.0% | 12 |" in text
         assert "Not measured: onnx-fp32: there is no featherweight.export yet." in text
         assert "Exponents over rows (between the two largest): setup seconds 0.50 (0.70)." in text
-        assert "| featherweight --help | 0.25 (0.23–0.28) | 0.3 |" in text
+        assert "| featherweight --help | 0.25 (0.23–0.28) |" in text
         assert "seeds 0 1" in text and "newsbriefs: 816 train rows" in text
         pictures = [line.split("(../")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
         assert len(pictures) == 6  # a training has two
-        assert all((tmp_path / "docs" / path).stat().st_size > 5_000 for path in pictures)
+        assert all((docs / path).stat().st_size > 5_000 for path in pictures)
 
-    def test_the_design_page_gets_its_table_and_keeps_its_words(self, load: Load, tmp_path: Path) -> None:
-        record = a_record(load, "changes", "changes-minilm", settings={"backbone": "minilm"})
+    def test_the_first_screen_has_a_row_a_question_and_a_column_a_machine(self, load: Load) -> None:
+        write = load("pages.write")
+        weak = {"padding_share": a_spread(0.2), "times_faster": a_spread(3.0)}
+        faster = trained(load)
+        faster["summary"] |= {"tuned": {**faster["summary"]["trainer"], **weak}}
+        records = [
+            {**faster, "name": "train-minilm-speed", "machine_folder": "zen4"},
+            {**started(load), "machine_folder": "epyc"},
+        ]
+        rows = write.overview(write.by_machine(records)).splitlines()[2:]
+        assert rows[0].startswith("| Featherweight, beside what one would use instead | EPYC, 2 cores")
+        link = "(../../benchmarks/results/zen4/train-minilm-speed.json)"
+        assert rows[2].endswith(f" | – | [12.5×]{link} minilm |")
+        assert rows[3].endswith(f" | – | [3.0×]{link} minilm* |")
+        assert rows[4].endswith(" | – | – |")
+        assert rows[6].endswith(f" | – | [1.00 GB]{link} against 1.00 GB, minilm |")
+        assert rows[7].endswith("[0.2 s](../../benchmarks/results/epyc/startup.json) `--help` | – |")
+
+    @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "results").glob("speed*.md")), ids=lambda page: page.stem)
+    def test_the_committed_pages_say_what_the_results_say(
+        self, load: Load, page: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = load("pages.write")
+        places = {path.name: path for path in (ROOT / "docs" / "images").iterdir()}
+
+        def drawn(record: dict[str, Any], folder: Path) -> list[Path]:
+            name = f"speed-{record['machine_folder']}-{record['name']}"
+            return [places[file] for file in (f"{name}.png", f"{name}-accuracy.png") if file in places]
+
+        monkeypatch.setattr(write.charts, "draw", drawn)
+        machines = write.by_machine(load("harness.recording").load_all())
+        machine = page.stem.removeprefix("speed-")
+        made = write.machine_page(machine, machines[machine], page) if machine in machines else write.overview(machines)
+        assert page.read_text("utf-8") == made
+
+    def test_the_design_page_has_its_tables_from_the_results(self, load: Load) -> None:
+        page = (ROOT / "docs" / "design" / "speed.md").read_text("utf-8")
+        assert page == load("pages.write").with_design_tables(page, load("harness.recording").load_all())
+
+    def test_the_design_page_gets_its_table_and_keeps_its_words(self, load: Load) -> None:
+        record = a_record(load, "changes", "changes-minilm", settings={"backbone": "minilm"}, machine_folder="zen4")
         record["contestants"] = {"shipped": {"label": "as shipped", "note": ""},
                                  "order": {"label": "random order", "note": "half"}}  # fmt: skip
         speed = {"samples_per_second": a_spread(100.0), "peak_memory_bytes": None, "failed": None}
         record["summary"] = {"shipped": {**speed, "against_shipped": None},
                              "order": {**speed, "against_shipped": a_spread(0.5)}}  # fmt: skip
-        page = tmp_path / "speed.md"
-        page.write_text("before\n<!-- changes -->\nold\n<!-- end of changes -->\nafter\n", "utf-8")
-        for _ in range(2):
-            assert load("design_page").write_changes([record], page, load("tables").decisions) == page
-        text = page.read_text("utf-8")
-        assert text.startswith("before\n<!-- changes -->\n### On minilm\n")
-        assert text.endswith("\n<!-- end of changes -->\nafter\n") and "old" not in text
+        write = load("pages.write").with_design_tables
+        aims = "<!-- aims -->\n<!-- end of aims -->"
+        text = write(f"before\n<!-- changes -->\nold\n<!-- end of changes -->\n{aims}\nafter\n", [record])
+        assert text.startswith("before\n<!-- changes -->\n### On minilm, on zen4\n")
+        assert text.endswith(f"\n<!-- end of changes -->\n{aims}\nafter\n") and "old" not in text
         assert "| random order | half | 0.50" in text
-        assert load("design_page").write_changes([], page, load("tables").decisions) is None
-        page.write_text("no marks", "utf-8")
-        with pytest.raises(UserError, match=r"speed\.md: the page has no place"):
-            load("design_page").write_changes([record], page, load("tables").decisions)
+        assert write(text, [record]) == text
+        with pytest.raises(UserError, match="the page has no place between '<!-- changes -->'"):
+            write("no marks", [record])
 
-    def test_the_design_page_says_what_an_aim_would_take(self, load: Load, tmp_path: Path) -> None:
-        page = tmp_path / "speed.md"
-        page.write_text("before\n<!-- aims -->\n<!-- end of aims -->\n", "utf-8")
-        settings = {"backbone": "mpnet"}
-        limit = a_record(load, "limit", "limit-mpnet", settings=settings)
-        limit["summary"] = {"training": {"share": a_spread(0.7)}, "prediction": {"share": a_spread(0.8)}}
-        contest = a_record(load, "train", "train-mpnet-speed", settings=settings)
-        contest["summary"] = {"trainer": {"times_faster": a_spread(7.0)}, "featherweight": {"times_faster": None}}
-        write = load("design_page").write_aims
-        tables = load("tables")
-        assert write([limit, contest], page, tables.AIMS) == page
-        rows = [line for line in page.read_text("utf-8").splitlines() if "mpnet" in line]
-        assert rows == ["| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |"]
-        assert write([contest], page, tables.AIMS) is None
-
-    def test_an_aim_takes_ratio_and_share_from_one_machine(self, load: Load, tmp_path: Path) -> None:
-        page = tmp_path / "speed.md"
-        page.write_text("<!-- aims -->\n<!-- end of aims -->\n", "utf-8")
-        records = []
-        for ending, share, ratio in (("", 0.7, 7.0), ("-on-zen4", 0.8, 4.0)):
-            limit = a_record(load, "limit", f"limit-mpnet{ending}", settings={"backbone": "mpnet"})
+    def test_an_aim_takes_ratio_and_share_from_one_machine(self, load: Load) -> None:
+        def two(folder: str, share: float, ratio: float) -> list[dict[str, Any]]:
+            settings = {"backbone": "mpnet"}
+            limit = a_record(load, "limit", "limit-mpnet", settings=settings, machine_folder=folder)
             limit["summary"] = {"training": {"share": a_spread(share)}}
-            contest = a_record(load, "train", f"train-mpnet-speed{ending}", settings={"backbone": "mpnet"})
-            contest["summary"] = {"trainer": {"times_faster": a_spread(ratio)}}
-            records += [limit, contest]
-        tables = load("tables")
-        load("design_page").write_aims(records, page, tables.AIMS)
-        rows = [line for line in page.read_text("utf-8").splitlines() if "training" in line]
-        assert rows == [
-            "| training, mpnet, against Trainer's defaults | 7.0× | 70% | 16× | 160% |",
+            trained = a_record(load, "train", "train-mpnet-speed", settings=settings, machine_folder=folder)
+            trained["summary"] = {"trainer": {"times_faster": a_spread(ratio)}}
+            return [limit, trained]
+
+        def rows(records: list[dict[str, Any]]) -> list[str]:
+            page = load("pages.write").with_design_tables("<!-- aims -->\n<!-- end of aims -->\n", records)
+            return [line for line in page.splitlines() if "training" in line]
+
+        first, second = two("epyc", 0.7, 7.0), two("zen4", 0.8, 4.0)
+        assert rows(first + second) == [
+            "| training, mpnet, against Trainer's defaults, on epyc | 7.0× | 70% | 16× | 160% |",
             "| training, mpnet, against Trainer's defaults, on zen4 | 4.0× | 80% | 16× | 320% |",
         ]
-        assert tables.title(records[-1]) == "Training: mpnet (speed), on zen4"
+        assert load("pages.write").title(second[1]) == "Training: mpnet (speed)"
         # A share that was twice as large in one turn as in another says nothing.
-        records[2]["summary"]["training"]["share"] |= {"low": 0.4, "high": 0.9}
-        load("design_page").write_aims(records, page, tables.AIMS)
-        assert "zen4" not in page.read_text("utf-8")
+        second[0]["summary"]["training"]["share"] |= {"low": 0.4, "high": 0.9}
+        assert len(rows(first + second)) == 1
         # One machine's share says nothing about another one's ratio.
-        assert load("design_page").write_aims([records[0], records[3]], page, tables.AIMS) is None
+        assert rows([first[0], second[1]]) == []
 
     def test_results_of_another_kind_are_left_alone(self, load: Load, tmp_path: Path) -> None:
-        page = load("tables").write_page([{"name": "something else"}], tmp_path)
-        assert "something else" not in page.read_text("utf-8")
+        other = {"benchmark": "something else", "name": "a", "machine_folder": "zen4"}
+        assert load("pages.write").write_pages([other], tmp_path) == []
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 class TestWholeBenchmarks:
-    def test_a_changed_engine_trains(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
-        only = "lean,unpacked,collate"
-        record = whole(tmp_path, "changes", tiny_backbones["bert"], "--steps", "2", "--length", "40", "--only", only)
+    """Whole suites with all that competes, in this process; one competitor has one of its own above."""
+
+    @pytest.fixture
+    def whole(self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Runs a suite on a tiny backbone, once, and returns what it recorded."""
+        play_here(load, monkeypatch)
+        rows = {"train": 96, "test": 24}
+        names = ("World", "Sports", "Business", "Sci/Tech")
+        for part, count in rows.items():
+            lines = (f"{names[n % 4]} news {'word ' * (n % 13)}{n},{names[n % 4]}\n" for n in range(count))
+            (tmp_path / f"{part}.csv").write_text("text,label\n" + "".join(lines), "utf-8")
+
+        def run(suite: str, backbone: Path, *arguments: str, job: bool = True) -> dict[str, Any]:
+            options = ["--backbone", str(backbone), "--max-length", "64", "--repeats", "1", "--results", str(tmp_path)]
+            if job:
+                options += ["--data", str(tmp_path / "train.csv"), "--test", str(tmp_path / "test.csv")]
+                options += ["--validation-rows", "16"]
+            assert load("run").cli([suite, *options, "--machine", "here", *arguments]) == 0
+            (path,) = (tmp_path / "here").glob("*.json")
+            return json.loads(path.read_text("utf-8"))
+
+        return run
+
+    def test_a_changed_engine_trains(self, whole: Any, load: Load, tiny_backbones: dict[str, Path]) -> None:
+        lean, loop = load("featherweight.model.lean.encoder"), load("featherweight.training.loop")
+        before = lean.filled_up, loop.collate
+        record = whole("changes", tiny_backbones["bert"], "--steps", "2", "--length", "40", "--only", "lean,collate")
         runs = {run["contestant"]: run for run in record["runs"]}
-        assert runs.keys() == {"shipped", *only.split(",")}
+        assert runs.keys() == {"shipped", "lean", "collate"}
         assert not [run for run in record["runs"] if "failed" in run]
         assert runs["shipped"]["tokens_seen"] == 2 * 32 * 40
         assert runs["collate"]["collate_milliseconds"] > 0
+        assert (lean.filled_up, loop.collate) == before
 
-    def test_training_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
-        record = whole(
-            tmp_path, "train", tiny_backbones["bert"], "--steps", "2", "--only", "trainer,tuned,featherweight"
-        )
+    def test_every_change_changes_something_that_there_is(self, load: Load) -> None:
+        changes, changed = load("suites.changes").CHANGES, load("competitors.changed_run").CHANGES
+        assert {change.settings["change"] for change in changes if "change" in change.settings} == changed.keys()
+        for name, attributes in changed.items():
+            assert all(hasattr(target, attribute) for target, attribute, _ in attributes), name
+
+    def test_training_competition(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        record = whole("train", tiny_backbones["bert"], "--steps", "2", "--only", "trainer,tuned,featherweight")
         assert {run["contestant"] for run in record["runs"]} == {"trainer", "tuned", "featherweight"}
         assert not [run for run in record["runs"] if "failed" in run]
         # The same job: as many trained parameters, and every row seen once.
         assert len({run["trainable"] for run in record["runs"]}) == 1
         assert {run["rows_seen"] for run in record["runs"]} == {64}
         assert record["summary"]["trainer"]["times_faster"]["median"] > 0
-        assert record["comparison"]["trainer"]["rows"] == 240
+        assert record["comparison"]["trainer"]["rows"] == 24
         # Of 64 rows, grouped by length against in random order.
         padding = {name: figures["padding_share"]["median"] for name, figures in record["summary"].items()}
         assert 0 < padding["featherweight"] < padding["trainer"] < 1
 
-    def test_prediction_contest(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
-        arguments = ("--rows", "80", "--epochs", "0.1", "--latency-texts", "4")
-        record = whole(tmp_path, "predict", tiny_backbones["roberta"], *arguments, validation=False)
+    def test_prediction_competition(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        arguments = ("--rows", "80", "--epochs", "0.05", "--latency-texts", "2")
+        record = whole("predict", tiny_backbones["roberta"], *arguments, job=False)
         assert record["summary"]["featherweight"]["agreement"] == 1.0
         assert record["summary"]["pipeline-64"]["latency_p99_ms"]["median"] > 0
         assert record["left_out"].keys() == {"onnx-fp32", "onnx-int8"}
 
-    def test_limit(self, tiny_backbones: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.01")
-        monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that a prediction works in threads, which are looked into too
-        record = whole(tmp_path, "limit", tiny_backbones["bert"], *arguments)
+    def test_limit(self, whole: Any, tiny_backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        arguments = ("--steps", "4", "--predict-rows", "64", "--profile-steps", "1", "--seconds", "0.001")
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that the profiled prediction works in threads
+        record = whole("limit", tiny_backbones["bert"], *arguments)
         assert 0 < record["summary"]["training"]["share"]["median"] < 1
         for name in ("profile", "prediction_profile"):
             assert {"aten::bmm", "no operation: Python, waiting, the profiler"} < {
@@ -273,20 +352,14 @@ class TestWholeBenchmarks:
             }
             assert sum(row["share"] for row in record[name]) <= 1.0001
 
-    def test_scale(self, tiny_backbones: dict[str, Path], tmp_path: Path) -> None:
-        record = whole(
-            tmp_path, "scale", tiny_backbones["bert"], "--steps", "5", "--only", "length", "--lengths", "16,32"
-        )
+    def test_scale(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        record = whole("scale", tiny_backbones["bert"], "--steps", "4", "--only", "length", "--lengths", "16,32")
         tokens = [run["tokens_seen"] / run["rows_seen"] for run in record["runs"]]
         assert tokens == [16, 32]
         assert record["summary"]["length"]["exponents"].keys() >= {"seconds_a_row", "peak_memory_bytes"}
 
-
-def whole(folder: Path, script: str, backbone: Path, *arguments: str, validation: bool = True) -> dict[str, Any]:
-    """Run a script on a tiny backbone, once, and return what it recorded."""
-    options = ["--backbone", str(backbone), "--max-length", "64", "--repeats", "1", "--results", str(folder)]
-    options += ["--validation-rows", "16"] if validation else []
-    done = run_script(script, *options, *arguments)
-    assert done.returncode == 0, done.stderr[-2000:]
-    (path,) = folder.glob("*.json")
-    return json.loads(path.read_text("utf-8"))
+    def test_prefix(self, whole: Any, tiny_backbones: dict[str, Path]) -> None:
+        record = whole("prefix", tiny_backbones["bert"], "--rows", "64", "--epochs", "2", "--layers", "1")
+        assert [len(run["epoch_seconds"]) for run in record["runs"]] == [2, 2]
+        assert record["summary"]["kept"]["states_bytes"] > 0
+        assert record["summary"]["kept"]["largest_difference"]["probabilities"] < 1e-3

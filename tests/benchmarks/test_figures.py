@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from support.benchmarks import Load
-from support.made_up_benchmarks import a_record
+from support.made_up_benchmarks import a_record, trained
 
 from featherweight.backbone.describe import KNOWN, architecture_of
 
 
 class TestRecording:
     def test_a_result_says_where_when_and_on_what(self, load: Load, tmp_path: Path) -> None:
-        recording = load("recording")
+        recording = load("harness.recording")
         path = recording.save(a_record(load, "train", "train-minilm"), tmp_path)
         record = json.loads(path.read_text("utf-8"))
         assert set(recording.PROMISED) <= set(record)
@@ -29,21 +30,21 @@ class TestRecording:
     def test_what_belongs_to_the_machine_or_the_data_is_refused(self, text: str, load: Load, tmp_path: Path) -> None:
         record = a_record(load, "train", "train-minilm", settings={"data": text})
         with pytest.raises(ValueError, match="no place in a result"):
-            load("recording").save(record, tmp_path)
+            load("harness.recording").save(record, tmp_path)
         assert not list(tmp_path.iterdir())
 
     def test_words_with_slashes_are_no_paths(self, load: Load, tmp_path: Path) -> None:
         record = a_record(load, "train", "x", settings={"classes": "Sci/Tech", "rate": "12 rows/s", "aten": "aten::mm"})
-        assert load("recording").save(record, tmp_path).is_file()
+        assert load("harness.recording").save(record, tmp_path).is_file()
 
     def test_a_missing_key_is_refused(self, load: Load, tmp_path: Path) -> None:
         record = a_record(load, "train", "train-minilm")
         del record["machine"]
         with pytest.raises(ValueError, match="lacks machine"):
-            load("recording").save(record, tmp_path)
+            load("harness.recording").save(record, tmp_path)
 
     def test_an_unfinished_result_is_kept_but_not_shown(self, load: Load, tmp_path: Path) -> None:
-        recording = load("recording")
+        recording = load("harness.recording")
         record = a_record(load, "train", "train-minilm")
         assert recording.save(record, tmp_path, whole=False).name == "train-minilm.partial.json"
         assert recording.load_all(tmp_path) == []
@@ -52,12 +53,12 @@ class TestRecording:
 
     def test_an_error_keeps_its_words_and_loses_its_paths(self, load: Load) -> None:
         assert (
-            load("recording").presentable("OSError: /tmp/a/b/model.safetensors: gone")
+            load("harness.recording").presentable("OSError: /tmp/a/b/model.safetensors: gone")
             == "OSError: model.safetensors: gone"
         )
 
     def test_spread_and_ratios_go_run_by_run(self, load: Load) -> None:
-        recording = load("recording")
+        recording = load("harness.recording")
         assert recording.spread([3.0, None, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0, "runs": 3}
         assert recording.spread([None]) is None
         ratio = recording.ratio_spread([10.0, 30.0, 50.0], [1.0, 2.0, None])
@@ -65,8 +66,8 @@ class TestRecording:
 
     def test_the_exponent_of_a_power_is_found(self, load: Load) -> None:
         sizes = [32, 64, 128, 512]
-        assert load("recording").fitted_exponent(sizes, [0.1 * n**1.5 for n in sizes]) == pytest.approx(1.5)
-        assert load("recording").fitted_exponent([32], [1.0]) is None
+        assert load("harness.recording").fitted_exponent(sizes, [0.1 * n**1.5 for n in sizes]) == pytest.approx(1.5)
+        assert load("harness.recording").fitted_exponent([32], [1.0]) is None
 
 
 class TestArithmetic:
@@ -74,13 +75,13 @@ class TestArithmetic:
     def test_a_token_costs_four_flops_a_weight_in_training_and_two_in_prediction(
         self, name: str, weights: int, load: Load
     ) -> None:
-        flops, architecture = load("flops"), architecture_of(KNOWN[name])
+        flops, architecture = load("harness.flops"), architecture_of(KNOWN[name])
         assert flops.linear_weights(architecture) == weights
         assert flops.training_flops(architecture) == 4 * weights
         assert flops.prediction_flops(architecture) == 2 * weights
 
     def test_the_shapes_of_roberta_base(self, load: Load) -> None:
-        flops, architecture = load("flops"), architecture_of(KNOWN["roberta-base"])
+        flops, architecture = load("harness.flops"), architecture_of(KNOWN["roberta-base"])
         one_by_one = {(p.inputs, p.outputs): p.count for p in flops.products(architecture)}
         assert one_by_one == {(768, 768): 48, (768, 3072): 12, (3072, 768): 12}
         joined = {(p.inputs, p.outputs): p.count for p in flops.products(architecture, joined=True)}
@@ -88,7 +89,7 @@ class TestArithmetic:
 
     def test_joined_products_are_as_much_work(self, load: Load) -> None:
         for name in ("minilm", "mpnet", "distilbert-base-uncased", "answerdotai/ModernBERT-base"):
-            flops, architecture = load("flops"), architecture_of(KNOWN[name])
+            flops, architecture = load("harness.flops"), architecture_of(KNOWN[name])
             joined = sum(product.weights for product in flops.products(architecture, joined=True))
             assert joined == flops.linear_weights(architecture), name
 
@@ -99,21 +100,21 @@ class TestArithmetic:
             {"kind": "step", "step": 2, "seconds": 9.0, "rows": 32, "tokens": 1200},
             {"kind": "evaluation", "step": 2, "seconds": 5.0, "accuracy": 0.9},
         ]
-        pace = load("featherweight_run").pace(history)
+        pace = load("competitors.featherweight_run").pace(history)
         assert pace["training_seconds"] == pytest.approx(4.0)
         assert pace["samples_per_second"] == pytest.approx(16.0)
         assert pace["tokens_per_second"] == pytest.approx(550.0)
         assert [(point["seconds"], point["accuracy"]) for point in pace["evaluations"]] == [(2.0, 0.5), (4.0, 0.9)]
-        assert load("featherweight_run").pace(history, skip=1)["samples_per_second"] == pytest.approx(16.0)
+        assert load("competitors.featherweight_run").pace(history, skip=1)["samples_per_second"] == pytest.approx(16.0)
 
     def test_a_batch_is_counted_as_the_change_makes_it_ready(self, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
         from featherweight.training import loop
 
         batch = SimpleNamespace(attention_mask=torch.tensor([[1, 1, 1], [1, 0, 0]]))
         made: list[int] = []
-        monkeypatch.setattr(loop, "collate", lambda *rows: made.append(1) or batch)
-        load("changed_run").slow_collate()
-        watcher = load("featherweight_run").Watcher({"device": "cpu"})
+        twice = load("competitors.changed_run").collate_twice
+        monkeypatch.setattr(loop, "collate", lambda *rows: twice(*rows, once=lambda *_: made.append(1) or batch))
+        watcher = load("competitors.featherweight_run").Watcher({"device": "cpu"})
         assert watcher.batches() == {}
         watcher.total = 4
         assert watcher.collate() is batch
@@ -123,7 +124,7 @@ class TestArithmetic:
         assert found["collate_milliseconds"] == 1000 * watcher.collate_seconds / 4
 
     def test_what_fits_on_a_t4_follows_from_rest_and_tokens(self, load: Load) -> None:
-        gpu = load("gpu")
+        gpu = load("suites.gpu")
         points = [
             {"tokens": tokens, "cuda_reserved_bytes": 10**9 + 50_000 * tokens, "cuda_context_bytes": 5 * 10**8}
             for tokens in (2048, 8192, 32768)
@@ -136,14 +137,18 @@ class TestArithmetic:
     def test_the_page_says_what_a_t4_holds(self, load: Load) -> None:
         points = [{"tokens": 4096 * size, "cuda_reserved_bytes": 1} for size in (1, 2)] + [{"rows": 3, "failed": "x"}]
         room = {"bytes_at_rest": 1.5e9, "bytes_a_token": 50_000, "largest_batch": 99, "max_length": 256}
-        record = {"t4": {**room, "capacity_bytes": 15 * 2**30, "points": points}, "settings": {"batch_size": 32}}
-        said = load("sections")._t4({**record, "runs": [{"failed": "x"}, {"precision": "bf16"}]})
-        assert "32 rows of 256 tokens take 1.9 GB, and 99 would fit" in said
-        assert "a line through 2 sizes, measured in bf16; a number takes as many bytes in fp16" in said
-        assert "fp16" not in load("sections")._t4({**record, "runs": [{"precision": "fp32"}]})
+        record = {**trained(load), "benchmark": "gpu-train", "t4": {**room, "capacity_bytes": 15 * 2**30}}
+        record["t4"]["points"], record["settings"]["batch_size"] = points, 32
+
+        def said(*runs: dict[str, Any]) -> str:
+            return load("pages.write").rendered("train.md", r={**record, "runs": runs})
+
+        assert "32 rows of 256 tokens take 1.9 GB, and 99 would fit" in said({"failed": "x"}, {"precision": "bf16"})
+        assert "through 2 sizes, measured in bf16; a number takes as many bytes in fp16" in said({"precision": "bf16"})
+        assert "in fp16" not in said({"precision": "fp32"})
 
     def test_a_target_that_not_every_turn_reached_says_so(self, load: Load) -> None:
-        spread, shown = load("recording").spread, load("sections")._to_target
+        spread, shown = load("harness.recording").spread, load("pages.tables").to_target
         speed = spread([10.0, 11.0])
         assert shown({"seconds_to_target": spread([90.0, None]), "samples_per_second": speed}) == "90, in 1 of 2 turns"
         assert shown({"seconds_to_target": spread([90.0, 80.0]), "samples_per_second": speed}) == "85 (80–90)"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.made_up_rounds import TestSet, claim_rows, fabricate_rounds, fabricate_run
 
+from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.evaluation.significance import paired_bootstrap
@@ -20,12 +22,11 @@ from featherweight.training.loop import Diverged
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import four_rounds  # noqa: E402
-import longer_runs  # noqa: E402
-import publish_rounds  # noqa: E402
-import tune_rounds  # noqa: E402
+import run  # noqa: E402
+from accuracy import four_rounds, publish_rounds  # noqa: E402
 
 PAGE = ROOT / "docs" / "results" / four_rounds.PAGE
+TOKENIZER = cache(load_tokenizer)  # of the one backbone here
 SKILLS = {3e-4: 0.80, 1e-3: 0.93, 3e-3: 0.70}
 
 
@@ -49,6 +50,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
         return Run(claim_rows(fabricate_run(out, recipe, SKILLS[rate], test=TestSet(80), shift=False), recipe))
 
     monkeypatch.setattr("featherweight.workflows.train.train", train)
+    monkeypatch.setattr("featherweight.workflows.rounds.forget_peak_memory", lambda: None)
+    monkeypatch.setattr("support.made_up_rounds.load_tokenizer", TOKENIZER)
     return recipes
 
 
@@ -59,7 +62,7 @@ def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def call(*more: str) -> dict[str, Any]:
         given = ["--train", train, "--set", "data.validation_size=60", "--rows", "40", "--results", str(tmp_path)]
-        tune_rounds.main([*given, *more])
+        run.main(["tune-rounds", *given, *more])
         path = tmp_path / "rounds-minilm-rates.json"
         return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
@@ -97,7 +100,7 @@ def test_a_trial_sees_no_test_rows_and_keeps_the_rounds_schedule(tune: Any, trai
 
 def test_data_that_bring_test_rows_along_are_refused(trained: list[Recipe]) -> None:
     with pytest.raises(UserError, match="newsbriefs has a test split, which tuning must not read"):
-        tune_rounds.main(["r3", "--train", "newsbriefs"])
+        run.main(["tune-rounds", "r3", "--train", "newsbriefs"])
     assert not trained
 
 
@@ -123,7 +126,7 @@ def test_what_diverged_and_what_lies_at_the_edge_is_said(
     assert by_rate["r2", 3e-3]["diverged"] and by_rate["r2", 3e-3]["accuracy"] is None
     assert "3e-3" not in record["summary"] and record["summary"]["r3"]["edge"] == "lowest"
     assert "it is the lowest rate tried, so try one beyond it as well by --rates" in said
-    table = four_rounds.rates_tried("minilm", record)
+    table = four_rounds.parts({}, {"minilm": record}, {}, PAGE)["rates"]
     assert "diverged" in table and "At an edge of the grid: r2's is the lowest rate tried" in table
 
 
@@ -150,7 +153,7 @@ def docs(tmp_path: Path) -> Path:
 
 
 def publish(folder: Path, docs: Path, *more: str) -> tuple[dict[str, Any], str]:
-    publish_rounds.main([str(folder), "--name", "minilm", "--docs", str(docs), *more])
+    run.main(["publish-rounds", str(folder), "--name", "minilm", "--docs", str(docs), *more])
     record = json.loads((docs / "results" / "rounds-minilm.json").read_text("utf-8"))
     return record, (docs / "results" / four_rounds.PAGE).read_text("utf-8")
 
@@ -176,6 +179,13 @@ def test_a_published_result_says_what_the_comparison_says(tmp_path: Path, docs: 
         assert f"(../images/rounds-minilm-{picture}.png)" in page
 
 
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison is not drawn anew: seconds less."""
+    monkeypatch.setattr(publish_rounds, "copy_pictures", lambda *_: [])
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_a_published_result_holds_no_texts_and_no_paths(tmp_path: Path, docs: Path) -> None:
     recipe = Recipe.load("r3").with_values(data={"train": str(tmp_path / "here" / "train.csv.gz")})
     fabricate_run(tmp_path / "rounds" / "r3" / "seed-0", recipe, 0.9)
@@ -186,6 +196,7 @@ def test_a_published_result_holds_no_texts_and_no_paths(tmp_path: Path, docs: Pa
     assert "text_key" not in json.dumps(record)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_unfinished_runs_are_left_out_and_none_at_all_is_refused(
     tmp_path: Path, docs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,7 +206,7 @@ def test_unfinished_runs_are_left_out_and_none_at_all_is_refused(
     assert [one["round"] for one in record["rounds"]] == ["r1", "r2", "r3"]
     assert f"left out, because it is not finished: {folders[3]}" in capsys.readouterr().out
     with pytest.raises(UserError, match="there is no finished run in it"):
-        publish_rounds.main([str(tmp_path), "--docs", str(docs)])
+        run.main(["publish-rounds", str(tmp_path), "--docs", str(docs)])
 
 
 def test_the_page_is_made_from_the_committed_files() -> None:
@@ -229,7 +240,8 @@ def test_longer_runs_of_a_round_stand_best_validation_first(tmp_path: Path) -> N
         record["evaluation"]["validation"]["accuracy"] = accuracy
         (tmp_path / f"r3-{name}.json").write_text(json.dumps(record), "utf-8")
     (tmp_path / "other.json").write_text("{}", "utf-8")
-    first, second, _, *commands = longer_runs.longer(tmp_path, four_rounds.BACKBONES).splitlines()[2:]
+    found = four_rounds.parts({}, {}, four_rounds.longer_runs(tmp_path), PAGE)["longer"]
+    first, second, _, *commands = found.splitlines()[2:]
     assert first.startswith(
         "| r3-b | all-mpnet-base-v2 | 2 cores | 3 | 0.0003 | linear, warm-up 6% | 888,580 | 92.00 |"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
 NOTHING = (
     "lost_steps", "doubled_lines", "torn_lines", "other_records", "differing_files", "differing_bytes", "leftovers",
     "half_written_files",
@@ -33,14 +33,15 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 @pytest.mark.slow
 def test_no_kill_loses_or_changes_anything(load: Load, tmp_path: Path) -> None:
     # A process of its own: it forks, for which torch must never have had more than one thread.
-    command = [sys.executable, str(ROOT / "benchmarks" / "reliability.py"), "kills", "--kills", "44"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "kills", "--kills", "36"]
     done = subprocess.run([*command, "--results", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((tmp_path / "reliability-kills.json").read_text("utf-8"))["summary"]
+    (path,) = tmp_path.rglob("reliability-kills.json")
+    found = json.loads(path.read_text("utf-8"))["summary"]
     assert found["failures"] == []
     assert {aim: found[aim] for aim in NOTHING} == dict.fromkeys(NOTHING, 0)
-    assert found["kills"] >= 44 and found["resumes"] >= 44
-    assert set(load("killed").PLACES) <= found["by_place"].keys()
+    assert found["kills"] >= 36 and found["resumes"] >= 36
+    assert found["places_without_a_kill"] == []
     assert found["by_way"].keys() == {"place", "half-written", "moment"}
     assert found["mid_epoch"] and found["histories_found_torn"] and found["full_disks"] and found["second_processes"]
 
@@ -80,7 +81,7 @@ def spoil(folder: Path, how: str) -> None:
     ("differing_files", 1), ("leftovers", 1),
 ])  # fmt: skip
 def test_a_comparison_notices_every_kind_of_loss(load: Load, tmp_path: Path, how: str, count: int) -> None:
-    compare = load("outcome")
+    compare = load("reliability.outcome")
     whole = compare.outcome(a_run(tmp_path / "whole" / "run").parent)
     again = a_run(tmp_path / "again" / "run")
     assert not compare.unlike(compare.outcome(again.parent), whole)
@@ -94,7 +95,7 @@ def test_half_written_files_are_noticed_under_their_own_names_alone(load: Load, 
     (run / "adapter.part").mkdir()
     (run / "adapter.part" / "featherweight.json").write_text('{"lab', "utf-8")
     (run / "history.jsonl").write_text('{"kind": "step", "step": 1}\n{"kind": "st', "utf-8")
-    half_written = load("outcome").half_written
+    half_written = load("reliability.outcome").half_written
     assert list(half_written(run)) == []
     (run / "recipe.toml").write_text("[data", "utf-8")
     (run / "evaluation.json").write_text('{"test": ', "utf-8")
@@ -102,17 +103,54 @@ def test_half_written_files_are_noticed_under_their_own_names_alone(load: Load, 
 
 
 def test_forty_kills_reach_every_place(load: Load, tmp_path: Path) -> None:
-    kills, killed, small = load("kills"), load("killed"), load("small_runs")
+    campaign, killed, small = load("reliability.campaign"), load("reliability.killed"), load("reliability.small_runs")
     names = ("a", "b", "whole")
     runs = {name: small.SmallRun(name, (tmp_path / "x.toml",), whole=name == "whole") for name in names}
-    counts = dict.fromkeys((place for place in killed.PLACES if place not in kills.RESUMED), 7)
-    references = {name: kills.Reference(run, None, counts, 3.0, [100]) for name, run in runs.items()}
-    plan = kills.planned(references, 44, random.Random(0))
+    files = ("the first files", "checkpoint", "adapter", "results", "pictures", "report.html", "comparison.html")
+    places = [f"{verb} {file}" for file in files for verb in ("writing", "renaming")]
+    places += [killed.STARTED, killed.STEPPED, killed.EVALUATED, killed.LINE, killed.RELOAD]
+    counts = dict.fromkeys(places, 7)
+    references = {name: campaign.Reference(run, None, counts, 3.0, [100]) for name, run in runs.items()}
+    plan = campaign.planned(references, 44, random.Random(0))
     planned = [kill for queue in plan.values() for kill in queue]
     assert len(planned) == 44
-    assert {kill.place for kill in planned} >= set(killed.PLACES)
+    assert {kill.place for kill in planned} >= {*places, killed.TAKEN_UP}
     assert sum(kill.tear for kill in planned) >= 2 and sum(kill.seconds > 0 for kill in planned) >= 11
     assert all(1 <= kill.number <= 7 for kill in planned)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_dies_where_its_files_are_written_and_at_its_events(load: Load, tmp_path: Path) -> None:
+    killed = load("reliability.killed")
+    for name in ("workflows.rounds", "report.run.plots", "report.run.page", "verification.reload"):
+        load(f"featherweight.{name}")  # once, and not in each process
+    places = ["writing results", "renaming results", "writing checkpoint", "renaming checkpoint",
+              "after renaming checkpoint", "reading checkpoint", killed.STEPPED, killed.LINE]  # fmt: skip
+
+    def command(watch: Any) -> None:
+        run = Path("run")
+        (run / "checkpoint" / "part").mkdir(parents=True)
+        (run / "history.jsonl").write_text("{}\n", "utf-8")
+        (run / "checkpoint" / "part" / "state.json").write_text("{}", "utf-8")
+        (run / "checkpoint" / "part").rename(run / "checkpoint" / "step-1")
+        (run / "checkpoint" / "step-1" / "state.json").read_text("utf-8")
+        watch.stepped({"step": 7})
+        (run / "evaluation.json.part").write_text('{"test": 1}', "utf-8")
+        (run / "evaluation.json.part").rename(run / "evaluation.json")
+        Path("elsewhere.json").write_text("{}", "utf-8")
+        (run / ".lock").touch()
+
+    board = killed.Board()
+    for number, kill in enumerate([killed.Kill(), *map(killed.Kill, places), killed.Kill(killed.LINE, tear=True)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        ended = killed.end(*killed.start(command, folder, board, kill), board)
+        assert (ended.killed, ended.code) == ((True, 9) if kill.place else (False, 0)), ended.message
+        assert not kill.place or ended.place == kill.place
+        torn = [path for path in (folder / "run").glob("history.jsonl") if path.read_bytes() != b"{}\n"]
+        assert bool(torn) == kill.tear
+    assert json.loads((tmp_path / "0" / "places.json").read_text("utf-8")).keys() >= set(places)
+    assert ended.step == 7
 
 
 def a_result(name: str, **more: Any) -> dict[str, Any]:
@@ -122,9 +160,9 @@ def a_result(name: str, **more: Any) -> dict[str, Any]:
             "versions": versions, **more}  # fmt: skip
 
 
-def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
-    write_page = load("reliability_page").write_page
-    assert write_page([], tmp_path) is None
+def test_the_page_has_what_there_is(load: Load) -> None:
+    written = load("pages.write").reliability
+    assert written([]) == ""
     bad = a_result(
         "reliability-bad-inputs",
         runs=[{"test": "test_bad_input: test_bad_training_data", "passed": 13}, {"test": "x: y", "failed": 1}],
@@ -133,7 +171,7 @@ def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
     found = {"seconds": 600, "executions": 2_000_000, "crashes_found": 1, "crashes_left": 0}
     fuzzed = a_result("reliability-fuzz", settings={"minutes": 10}, targets={"recipe": found}, summary=found)
     fuzzed["versions"]["atheris"] = "3.0"
-    text = write_page([fuzzed, bad], tmp_path).read_text("utf-8")
+    text = written([fuzzed, bad])
     assert "14 cases: 13 passed, 1 failed, 0 skipped" in text
     assert "| bad input: bad training data | 13 | 0 |" in text
     assert "load 0.5 before and 3.0 after; the machine was shared" in text
@@ -141,17 +179,15 @@ def test_the_page_has_what_there_is(load: Load, tmp_path: Path) -> None:
     assert "## Kills" not in text and text.index("## Bad inputs") < text.index("## Fuzzing")
 
 
-def test_the_published_page_says_what_the_results_say(load: Load, tmp_path: Path) -> None:
-    if not list(RESULTS.glob("reliability-*.json")):
-        pytest.skip("there are no results")
-    page = load("reliability_page").write_page(load("recording").load_all(), tmp_path)
-    assert page.read_text("utf-8") == (ROOT / "docs" / "results" / "reliability.md").read_text("utf-8")
+def test_the_published_page_says_what_the_results_say(load: Load) -> None:
+    page = load("pages.write").reliability(load("harness.recording").load_all())
+    assert page == (ROOT / "docs" / "results" / "reliability.md").read_text("utf-8")
 
 
 def test_the_share_of_checkpoints_is_of_the_interval_that_comes_first(load: Load) -> None:
     run = {"trainable": 1, "bytes": 1, "load_seconds": [0.1], "start_seconds": [5.0], "resume_seconds": [5.2]}
     quick = {**run, "step_seconds": [0.1], "checkpoint_seconds": [1.0, 1.0, 4.0]}
-    summary = load("reliability").summary_of(quick)
+    summary = load("suites.checkpoint_cost").share_of(quick)
     assert (summary["interval_seconds"], summary["share"]) == (100.0, pytest.approx(1 / 101))
     assert summary["worst_share"] == pytest.approx(4 / 104)
-    assert load("reliability").summary_of({**quick, "step_seconds": [2.0]})["interval_seconds"] == 300
+    assert load("suites.checkpoint_cost").share_of({**quick, "step_seconds": [2.0]})["interval_seconds"] == 300

@@ -74,16 +74,19 @@ def small(tmp_path: Path) -> Path:
 @pytest.fixture
 def command(small: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs the command on the small checkout and returns its result; torch and the like stay out of its processes."""
-    planted = load("planted_faults")
     worker = small.parent / "planted_runs.py"
     worker.write_text(
-        (BENCHMARKS / "planted_runs.py").read_text("utf-8").replace("    for name in HEAVY:", "    for name in ():")
+        (BENCHMARKS / "reliability" / "planted_runs.py")
+        .read_text("utf-8")
+        .replace("    for name in HEAVY:", '    for name in ("pytest", "hypothesis"):')
     )
-    monkeypatch.setattr(load("planted_runs"), "__file__", str(worker))
+    monkeypatch.setattr(load("reliability.planted_runs"), "__file__", str(worker))
 
     def run(*options: str) -> dict[str, Any]:
         out = small.parent / "result.json"
-        planted.main(["--root", str(small), "--table", str(small / "faults.toml"), "--out", str(out), *options])
+        load("run").main(
+            ["planted-faults", "--root", str(small), "--table", str(small / "faults.toml"), "--out", str(out), *options]
+        )
         (found,) = small.parent.glob("result*.json")
         return json.loads(found.read_text("utf-8"))
 
@@ -120,7 +123,7 @@ def test_tests_that_fail_without_a_fault_prove_nothing(command: Any, small: Path
 
 
 def test_a_run_that_hangs_is_noticed_by_the_limit_alone_where_the_tests_are_quick(load: Load) -> None:
-    planted, runs = load("planted_faults"), load("planted_runs")
+    planted, runs = load("reliability.planted_faults"), load("reliability.planted_runs")
     fault = planted.Fault("a", "b.py", "x", "y", ("t.py",), "hangs")
     killed = runs.Ended(-9, 300.0, True, None, "")
     assert planted.record_of(fault, killed, 20.0, 300.0)["by"] == "time limit"
@@ -140,11 +143,11 @@ def test_a_fault_that_cannot_be_planted_is_named(small: Path, load: Load, old: s
     table = small / "faults.toml"
     table.write_text(TABLE.replace(old, new, 1), "utf-8")
     with pytest.raises(UserError, match=words):
-        load("planted_faults").read_faults(table, small)
+        load("reliability.planted_faults").read_faults(table, small)
 
 
 def test_every_fault_of_the_table_can_be_planted(load: Load) -> None:
-    planted = load("planted_faults")
+    planted = load("reliability.planted_faults")
     faults = planted.read_faults(planted.TABLE, planted.ROOT)
     assert len(faults) >= 110
     for fault in faults:

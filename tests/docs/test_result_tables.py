@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import publish  # noqa: E402
+from accuracy import publish  # noqa: E402
 
 from featherweight.recipe import Recipe  # noqa: E402
 

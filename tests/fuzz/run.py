@@ -3,7 +3,7 @@
     python tests/fuzz/run.py --minutes 10
 
 The minutes are shared among the targets. Whatever is found is written to tests/fuzz/finds, where the tests take it up
-and it must stay harmless for ever; the figures go to benchmarks/results/reliability-fuzz.json.
+and it must stay harmless for ever; the figures go to benchmarks/results/MACHINE/reliability-fuzz.json.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def write(found: dict[str, Any], minutes: float, folder: Path) -> str:
     """Write the figures of all targets as a result like the benchmarks' own; the file's name."""
     from importlib.metadata import version
 
-    from recording import new_record, save
+    from harness.recording import machine_folder, new_record, save
 
     record = new_record(
         "reliability-fuzz", "reliability-fuzz", settings={"minutes": minutes, "longest_input_bytes": 2048},
@@ -143,7 +143,7 @@ def write(found: dict[str, Any], minutes: float, folder: Path) -> str:
     keys = ("seconds", "executions", "crashes_found", "crashes_left")
     record["summary"] = {key: sum(one[key] for one in found.values()) for key in keys}
     record["machine"]["load_after"] = round(os.getloadavg()[0], 2)
-    return save(record, folder).name
+    return save(record, folder / machine_folder()).name
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ Load = Callable[[str], ModuleType]
 def a_record(load: Load, benchmark: str, name: str, **values: Any) -> dict[str, Any]:
     settings = {"backbone": "minilm", "target_accuracy": 0.92, **values.pop("settings", {})}
     data = {"name": "newsbriefs", "train_rows": 816}
-    return {**load("recording").new_record(benchmark, name, settings=settings, data=data, seeds=[0, 1]), **values}
+    return {
+        **load("harness.recording").new_record(benchmark, name, settings=settings, data=data, seeds=[0, 1]),
+        **values,
+    }
 
 
 def a_spread(median: float) -> dict[str, float]:

@@ -1,0 +1,272 @@
+"""Tune the learning rate of each round on validation rows, before the rounds are trained and compared.
+
+    python benchmarks/run.py tune-rounds --backbone minilm --train train.csv.gz --test test.csv.gz
+
+Each round is trained at each rate on all training rows (or on --rows of them, which is quicker and may mislead), in a
+run folder of its own, and evaluated on validation rows. No test row is read: the test file is only written into the
+recipes for the rounds themselves, OUT/chosen/ROUND.toml. To resume, run the same command: it skips what is finished.
+Two of them may share one OUT, each with other rounds (--only). The figures go to docs/results/rounds-NAME-rates.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import tomllib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from accuracy.publish import RESULTS, curve_of, made_on, source_name
+from harness.recording import save
+
+from featherweight.cli.rounds import EachRun
+from featherweight.console import announce
+from featherweight.data.sources import has_test_split
+from featherweight.data.splits import load_splits
+from featherweight.errors import UserError
+from featherweight.evaluation.run_groups import correct_rows
+from featherweight.evaluation.significance import paired_bootstrap
+from featherweight.files import write_json, write_whole
+from featherweight.recipe import Recipe
+from featherweight.run.folder import Run
+from featherweight.workflows.rounds import Planned, plan_rounds, train_planned
+
+DIVERGED = "diverged.json"
+"""In the folder of a trial whose loss stopped being a number: it is not tried again."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One rate of one round."""
+
+    round: str
+    rate: float
+    run: Planned
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.run.complete or self.diverged
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being a number."""
+        return (self.run.folder / DIVERGED).is_file()
+
+
+def main(options: argparse.Namespace) -> None:
+    out = options.out or Path("runs") / f"rates-{Path(options.backbone).name}"
+    recipes = {recipe.name: recipe for recipe in (_load(name, options) for name in options.rounds)}
+    only = options.only.split(",") if options.only else list(recipes)
+    if unknown := [name for name in only if name not in recipes]:
+        raise UserError(f"--only {','.join(unknown)}: no such round here; there are {', '.join(recipes)}")
+    trials = plan_trials(recipes, options, out)
+    _train([trial for trial in trials if trial.round in only])
+    publish(recipes, trials, options, out)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("rounds", nargs="*", default=["r1", "r2", "r3", "r4"], help="recipes (default: r1 r2 r3 r4)")
+    parser.add_argument("--backbone", default="minilm", help="minilm, mpnet, or any other (default: minilm)")
+    parser.add_argument("--train", help="a labelled file of training rows, with the validation rows in it")
+    parser.add_argument("--test", help="the test file of the rounds themselves; it is not opened here")
+    parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3], help="(default: 3e-4 1e-3 3e-3)")
+    parser.add_argument("--rows", type=int, help="training rows of a trial (default: all; fewer may mislead)")
+    parser.add_argument("--epochs", type=float, default=1.0, help="passes of a trial over them (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="of all trials: they share their rows (default: 0)")
+    parser.add_argument("--set", action="append", default=[], help="a key of all rounds, such as training.epochs=2")
+    parser.add_argument("--only", help="rounds to train in this process, by commas (default: all)")
+    parser.add_argument("--out", type=Path, help="folder of the trials (default: runs/rates-BACKBONE)")
+    parser.add_argument("--name", help="NAME of the result (default: the backbone's)")
+    parser.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"),
+                       help="what the result calls a data file; by default its name")  # fmt: skip
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
+
+
+def _load(name: str, options: argparse.Namespace) -> Recipe:
+    files = {"data.train": options.train, "data.test": options.test}
+    given = [f"{key}={value}" for key, value in files.items() if value]
+    return Recipe.load(name, [*options.set, f"backbone.name={options.backbone}", *given])
+
+
+def plan_trials(recipes: dict[str, Recipe], options: argparse.Namespace, out: Path) -> list[Trial]:
+    """All trials, round by round. Raises UserError where one could see test rows, or its folder holds another run."""
+    pairs = [(name, rate) for name in recipes for rate in sorted(set(options.rates))]
+    made = [trial_recipe(recipes[name], rate, options) for name, rate in pairs]
+    planned = plan_rounds(made, [options.seed], out)
+    return [Trial(name, rate, run) for (name, rate), run in zip(pairs, planned, strict=True)]
+
+
+def trial_recipe(recipe: Recipe, rate: float, options: argparse.Namespace) -> Recipe:
+    """The round on fewer rows at another rate, and without a test set.
+
+    A warm-up in steps keeps its share of the whole run: 500 steps would be most of a short trial.
+    """
+    data = {"test": None, "train_rows": options.rows}
+    training = {"learning_rate": rate, "epochs": options.epochs, "max_steps": None}
+    trial = recipe.with_values(
+        name=f"{recipe.name}-{rate:g}", seed=options.seed, data=data, training=training, evaluation={"shift": []}
+    )
+    if has_test_split(trial.data):
+        raise UserError(f"data.train: {trial.data.train} has a test split, which tuning must not read; name --train")
+    if recipe.training.warmup >= 1:
+        trial = trial.with_values(training={"warmup": warmup_share(recipe, trial)})
+    return trial
+
+
+def warmup_share(recipe: Recipe, trial: Recipe) -> float:
+    """Share of the whole run's steps that its warm-up takes; the steps are counted as full batches."""
+    rows = _rows_left(trial.with_values(name="all", data={"train_rows": None}, training={"learning_rate": 1}).to_toml())
+    steps = recipe.training.max_steps or recipe.training.epochs * rows / recipe.training.batch_size
+    return round(min(0.99, recipe.training.warmup / steps), 4)
+
+
+@lru_cache
+def _rows_left(recipe: str) -> int:
+    """Training rows that are there beside the validation rows, by a recipe's TOML."""
+    return len(load_splits(Recipe.parse(tomllib.loads(recipe))).train)
+
+
+def _train(trials: Sequence[Trial]) -> None:
+    from featherweight.training.loop import Diverged
+
+    with ExitStack() as bars:
+        for number, trial in enumerate(trials, 1):
+            bars.close()
+            state = "finished" if trial.finished else f"training in {trial.run.folder}"
+            announce(f"{trial.round} at {trial.rate:g} (trial {number} of {len(trials)}): {state}")
+            if trial.finished:
+                continue
+            try:
+                train_planned(trial.run, [EachRun(bars)])
+            except Diverged as error:
+                write_json(trial.run.folder / DIVERGED, {"why": str(error)})
+
+
+def publish(recipes: dict[str, Recipe], trials: Sequence[Trial], options: argparse.Namespace, out: Path) -> None:
+    """Write the figures of all rounds whose trials are finished, and their recipes with the chosen rates."""
+    by_round = {name: [trial for trial in trials if trial.round == name] for name in recipes}
+    done = {name: found for name, found in by_round.items() if all(trial.finished for trial in found)}
+    for name in [name for name in recipes if name not in done]:
+        announce(f"{name}: not finished yet; left out of the result")
+    if not done:
+        return
+    record = rates_record(done, options)
+    (out / "chosen").mkdir(exist_ok=True)
+    for name, choice in record["summary"].items():
+        announce(_in_words(name, choice, record["runs"]))
+        if choice["learning_rate"] is not None:
+            tuned = recipes[name].with_values(training={"learning_rate": choice["learning_rate"]})
+            write_whole(out / "chosen" / f"{name}.toml", tuned.to_toml())
+    announce(f"Figures: {save(record, options.results)}")
+    announce(f"Tuned recipes: {out / 'chosen'}; train them by `featherweight rounds {out / 'chosen'}/*.toml`")
+
+
+def rates_record(done: dict[str, list[Trial]], options: argparse.Namespace) -> dict[str, Any]:
+    """The result: every trial with its figures on validation rows, and the rate chosen for each round."""
+    trials = [trial for found in done.values() for trial in found]
+    runs = [Run(trial.run.folder) for trial in trials if not trial.diverged]
+    first, names = trials[0].run.recipe, dict(options.call)
+    rows = [trial_row(trial) for trial in trials]
+    summary = {name: choice_of([row for row in rows if row["round"] == name]) for name in done}
+    for name, found in done.items():
+        _compare_with_chosen(found, [row for row in rows if row["round"] == name], summary[name])
+    return {
+        "benchmark": "rates",
+        "name": f"rounds-{options.name or source_name(options.backbone, names)}-rates",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": _command(options),
+        **made_on(runs),
+        "seeds": [options.seed],
+        "data": {"train": source_name(first.data.train, names), **(_data_of(runs[0]) if runs else {})},
+        "settings": {
+            "backbone": source_name(options.backbone, names),
+            "rates": sorted(set(options.rates)),
+            **({"rows": options.rows} if options.rows else {}),
+            "epochs": options.epochs,
+            "chosen_by": "validation accuracy; of equal ones the lower log loss",
+        },
+        "runs": rows,
+        "summary": summary,
+    }
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command of this result, files by their names alone."""
+    files = {"--backbone": options.backbone, "--train": options.train, "--test": options.test}
+    words = [word for key, name in files.items() if name for word in (key, source_name(name, {}))]
+    words += ["--rates", *(f"{rate:g}" for rate in options.rates), "--epochs", f"{options.epochs:g}"]
+    words += ["--rows", str(options.rows)] if options.rows else []
+    words += [word for setting in options.set for word in ("--set", setting)]
+    return shlex.join(["python", "benchmarks/run.py", "tune-rounds", *options.rounds, *words])
+
+
+def trial_row(trial: Trial) -> dict[str, Any]:
+    """One trial's figures, all on validation rows; a diverged one has none."""
+    recipe = trial.run.recipe
+    row = {"round": trial.round, "learning_rate": trial.rate, "diverged": trial.diverged}
+    row |= {"schedule": recipe.training.schedule, "warmup": recipe.training.warmup}
+    if trial.diverged:
+        return row | {"accuracy": None}
+    run = Run(trial.run.folder)
+    evaluated = run.evaluation["validation"]
+    figures = {key: evaluated[key] for key in ("accuracy", "accuracy_interval", "log_loss", "macro_f1")}
+    steps = sum(record["kind"] == "step" for record in run.history)
+    return row | figures | {
+        "validation_curve": curve_of(run),
+        "best_step": run.evaluation["best_step"],
+        "steps": steps,
+        "parameters": run.weight["total"],
+        "training_seconds": run.environment["training_seconds"],
+    }  # fmt: skip
+
+
+def choice_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The rate with the best validation accuracy, and whether it is the least or greatest that was tried."""
+    evaluated = [row for row in rows if row["accuracy"] is not None]
+    if not evaluated:
+        return {"learning_rate": None, "edge": None}
+    rates = sorted(row["learning_rate"] for row in rows)
+    best = max(evaluated, key=lambda row: (row["accuracy"], -row["log_loss"]))["learning_rate"]
+    edge = {rates[0]: "lowest", rates[-1]: "highest"}.get(best) if len(rates) > 1 else None
+    return {"learning_rate": best, "edge": edge}
+
+
+def _compare_with_chosen(trials: Sequence[Trial], rows: Sequence[dict[str, Any]], choice: dict[str, Any]) -> None:
+    """How far each other rate is behind on the same validation rows, with its 95% interval: what chance might do."""
+    runs = {trial.rate: Run(trial.run.folder) for trial in trials if not trial.diverged}
+    if not runs:
+        return
+    right = correct_rows(list(runs.values()), "validation")
+    best = right[runs[choice["learning_rate"]].folder]
+    for row in rows:
+        if row["accuracy"] is not None and row["learning_rate"] != choice["learning_rate"]:
+            apart = paired_bootstrap(right[runs[row["learning_rate"]].folder], best)
+            row["over_chosen"] = {key: apart[key] for key in ("difference", "low", "high")}
+
+
+def _data_of(run: Run) -> dict[str, Any]:
+    parts = run.environment["data"]
+    return {f"{name}_rows": part["rows"] for name, part in parts.items()} | {
+        f"{name}_fingerprint": part["fingerprint"] for name, part in parts.items()
+    }
+
+
+def _in_words(name: str, choice: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    tried = ", ".join(
+        f"{row['learning_rate']:g}: {'diverged' if row['accuracy'] is None else format(row['accuracy'], '.2%')}"
+        for row in rows
+        if row["round"] == name
+    )
+    if choice["learning_rate"] is None:
+        return f"{name}: every rate diverged ({tried}); try lower ones by --rates"
+    words = f"{name}: {choice['learning_rate']:g} is best on validation rows ({tried})"
+    if choice["edge"]:
+        words += f"; it is the {choice['edge']} rate tried, so try one beyond it as well by --rates"
+    return words

@@ -1,0 +1,182 @@
+"""Featherweight's own ``train``, with its history as the clock; under torchrun, one of several processes.
+
+Further keys of the job: ``warm_up`` (steps of a training that is thrown away first), ``max_steps``, ``skip_steps``
+(steps left out of the speed), ``profile`` (first step and number of steps to look into), ``keep_run`` (where the run
+folder goes).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from harness.measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, top_operations, versions
+
+from featherweight.recipe import Recipe
+from featherweight.run.folder import Run
+from featherweight.training import loop
+from featherweight.workflows.train import train
+
+
+class Enough(Exception):
+    """The warm-up is over."""
+
+
+class Watcher:
+    """A listener that notes when the loop began, its memory at the last step, and a profile of some steps.
+
+    Between the loop and the rows it also sees each batch made ready: its padding, and what that took.
+    """
+
+    def __init__(self, job: Job, stop_after: int | None = None) -> None:
+        self.began = time.perf_counter()
+        self.setup_seconds = 0.0
+        self.memory: dict[str, int] = {}
+        self.total = 0
+        self._stop_after = stop_after
+        self._first, self._steps = job.get("profile", (0, 0)) if stop_after is None else (0, 0)
+        self.profiler: Any = None
+        self.profiled_seconds = 0.0
+        self.tokens = self.padded = 0
+        self.collate_seconds = 0.0
+        self.made_ready = loop.collate
+        self._device = job["device"]
+
+    def collate(self, *arguments: Any) -> Any:
+        """A batch as the loop gets it, counted and timed."""
+        began = time.perf_counter()
+        batch = self.made_ready(*arguments)
+        self.collate_seconds += time.perf_counter() - began
+        self.tokens += int(batch.attention_mask.sum())
+        self.padded += batch.attention_mask.numel()
+        return batch
+
+    def batches(self) -> dict[str, float]:
+        """Padding's share of all tokens, and the milliseconds a step that batches took to be made ready."""
+        if not self.padded:
+            return {}
+        return {
+            "padding_share": 1 - self.tokens / self.padded,
+            "collate_milliseconds": 1000 * self.collate_seconds / max(1, self.total),
+        }
+
+    def started(self, total_steps: int, first_step: int, notes: Any) -> None:
+        """The loop begins."""
+        self.total, self.setup_seconds = total_steps, time.perf_counter() - self.began
+
+    def noted(self, message: str) -> None:
+        """Nothing that changes a figure."""
+
+    def stepped(self, record: dict[str, Any]) -> None:
+        """A step is done."""
+        step = record["step"]
+        if self._stop_after and step >= self._stop_after:
+            raise Enough
+        if self._steps and step == self._first:
+            self.profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
+            self.profiler.start()
+            self.profiled_seconds = time.perf_counter()
+        if self.profiler is not None and step == self._first + self._steps:
+            self.profiled_seconds = time.perf_counter() - self.profiled_seconds
+            self.profiler.stop()
+        if step == self.total:
+            self.memory = {"peak_memory_bytes": peak_memory_bytes(), **device_memory(self._device)}
+
+    def evaluated(self, record: dict[str, Any], best: bool) -> None:
+        """Evaluations are in the history."""
+
+
+def solve(job: Job) -> dict[str, Any]:
+    """Some steps of a training that is thrown away, then the measured training."""
+    scratch = Path(job["scratch"])
+    attempt = f"{time.time_ns()}" if "RANK" not in os.environ else os.environ["TORCHELASTIC_RUN_ID"]
+    if job.get("warm_up"):
+        with suppress(Enough):
+            train(recipe(job), scratch / f"warm-up-{attempt}", listeners=[Watcher(job, stop_after=job["warm_up"])])
+        forget_warm_up()
+    if job["device"].startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+    watcher = Watcher(job)
+    with patch.object(loop, "collate", watcher.collate):
+        run = train(recipe(job), job.get("keep_run") or scratch / f"run-{attempt}", listeners=[watcher])
+    if os.environ.get("RANK", "0") != "0":
+        return {"peak_memory_bytes": peak_memory_bytes()}
+    return {
+        **pace(run.history, job.get("skip_steps", 0)),
+        "setup_seconds": watcher.setup_seconds,
+        "whole_seconds": time.perf_counter() - watcher.began,
+        "trainable": run.weight["total"],
+        "precision": run.environment["precision"],
+        "predicted": predictions(run, job),
+        "threads": torch.get_num_threads(),
+        **watcher.batches(),
+        "versions": versions("featherweight", "torch", "transformers", "peft", "accelerate"),
+        **({"profile": top_operations(watcher.profiler, watcher.profiled_seconds)} if watcher.profiler else {}),
+        **(watcher.memory or {"peak_memory_bytes": peak_memory_bytes()}),
+    }
+
+
+def recipe(job: Job) -> Recipe:
+    """The job as a recipe: what the others do as well is said here, all else is Featherweight's default."""
+    training = {key: job[key] for key in ("epochs", "batch_size", "learning_rate", "warmup", "precision")}
+    training |= {"schedule": "linear", "keep": "last", "evaluate_every": 10**9}
+    if "evaluate_rows" in job:
+        training["evaluate_every"] = max(1, round(job["evaluate_rows"] / job["batch_size"]))
+    chosen = ("max_steps", "batch_tokens", "encoder_dropout", "prefix_cache")
+    training |= {key: job[key] for key in chosen if key in job}
+    data = {**job["files"], "labels": job["labels"], "max_length": job["max_length"]}
+    lora = [{"roles": job["roles"], "rank": job["rank"], "layers": job.get("layers", "all")}]
+    adapter = {"head": "native", "lora": lora}
+    values = {"name": "benchmark", "budget": 10**9, "seed": job["seed"], "data": data, "training": training}
+    return Recipe.parse({**values, "backbone": {"name": job["backbone"]}, "adapter": adapter}, "benchmark")
+
+
+def pace(history: list[dict[str, Any]], skip: int = 0) -> dict[str, Any]:
+    """Rows and tokens a second after the first ``skip`` steps, and each evaluation with the seconds trained until then.
+
+    The history's clock runs on during evaluations; their seconds are taken off again.
+    """
+    evaluating = before = 0.0
+    tokens = rows = steps = 0
+    evaluations = []
+    seconds = 0.0
+    for record in history:
+        if record["kind"] == "evaluation":
+            evaluations.append({"step": record["step"], "seconds": seconds, "accuracy": record["accuracy"]})
+            evaluating += record["seconds"]
+            continue
+        seconds = record["seconds"] - evaluating
+        if record["step"] <= skip:
+            before = seconds
+            continue
+        tokens, rows, steps = tokens + record["tokens"], rows + record["rows"], steps + 1
+    spent = seconds - before
+    return {
+        "samples_per_second": rows / spent,
+        "tokens_per_second": tokens / spent,
+        "training_seconds": seconds,
+        "rows_seen": rows,
+        "tokens_seen": tokens,
+        "steps": steps,
+        "evaluations": evaluations,
+    }
+
+
+def predictions(run: Run, job: Job) -> list[int]:
+    """Predicted class numbers of the test rows, or of the validation rows where there are none."""
+    import pyarrow.parquet as parquet
+
+    part = "test" if "test" in job["files"] else "validation"
+    table = parquet.read_table(run.folder / "predictions.parquet", columns=["split", "row", "predicted"]).to_pylist()
+    rows = sorted((row["row"], row["predicted"]) for row in table if row["split"] == part)
+    numbers = {name: number for number, name in enumerate(job["labels"])}
+    return [numbers[predicted] for _, predicted in rows]
+
+
+if __name__ == "__main__":
+    answer(solve)

@@ -1,0 +1,85 @@
+"""SetFit: the encoder trained on pairs of texts, then a logistic regression on its sentence vectors.
+
+SetFit draws pairs of rows, and lists all of them first: its memory grows with the square of the rows. Here each row
+stands in two pairs (``num_iterations=1``), the fewest with which SetFit looks at every row.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from harness.measuring import Job, answer, forget_warm_up, peak_memory_bytes, read_rows, versions
+from setfit import SetFitModel, Trainer, TrainingArguments
+
+WARM_UP_ROWS = 16
+
+
+def solve(job: Job) -> dict[str, Any]:
+    """A few rows with a model that is thrown away, then the measured training."""
+    texts, labels = sample(*read_rows(job["files"]["train"]), job["setfit_rows"])
+    few = max(WARM_UP_ROWS, 2 * len(job["labels"]))
+    train(job, *sample(texts, labels, few))
+    forget_warm_up()
+    model, seconds = train(job, texts, labels)
+    memory = peak_memory_bytes()
+    accuracy = {}
+    for name in ("validation", "test"):
+        if name in job["files"]:
+            rows, truth = read_rows(job["files"][name])
+            predicted = [str(label) for label in model.predict(rows, as_numpy=True)]
+            accuracy[name] = sum(map(str.__eq__, predicted, truth)) / len(truth)
+    numbers = {name: number for number, name in enumerate(job["labels"])}
+    return {
+        "samples_per_second": len(texts) / seconds,
+        "training_seconds": seconds,
+        "rows_seen": len(texts),
+        "evaluations": [{"step": 0, "seconds": seconds, "accuracy": accuracy["validation"]}],
+        "predicted": [numbers[label] for label in predicted],
+        "trainable": sum(tensor.numel() for tensor in model.model_body.parameters() if tensor.requires_grad),
+        "threads": torch.get_num_threads(),
+        "versions": versions("torch", "transformers", "sentence-transformers", "setfit"),
+        "peak_memory_bytes": memory,
+    }
+
+
+def train(job: Job, texts: list[str], labels: list[str]) -> tuple[Any, float]:
+    """One training, pairs and head; returns model and seconds."""
+    model = SetFitModel.from_pretrained(job["backbone_folder"], labels=job["labels"])
+    pairs = 2 * len(texts)
+    arguments = TrainingArguments(
+        output_dir=str(Path(job["scratch"]) / "setfit"),
+        num_iterations=1,
+        num_epochs=1,
+        # Bounds the list of pairs to those that are drawn.
+        max_steps=-(-pairs // job["setfit_batch"]),
+        batch_size=job["setfit_batch"],
+        max_length=job["max_length"],
+        seed=job["seed"],
+        save_strategy="no",
+        report_to="none",
+        show_progress_bar=False,
+    )
+    trainer = Trainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"text": texts, "label": labels}))
+    began = time.perf_counter()
+    trainer.train()
+    return model, time.perf_counter() - began
+
+
+def sample(texts: list[str], labels: list[str], wanted: int) -> tuple[list[str], list[str]]:
+    """About ``wanted`` rows, the first ones of each class, as many of one class as of another."""
+    each = -(-wanted // len(set(labels)))
+    taken: dict[str, int] = {}
+    kept = []
+    for text, label in zip(texts, labels, strict=True):
+        taken[label] = taken.get(label, 0) + 1
+        if taken[label] <= each:
+            kept.append((text, label))
+    return [text for text, _ in kept], [label for _, label in kept]
+
+
+if __name__ == "__main__":
+    answer(solve)

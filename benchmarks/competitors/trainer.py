@@ -1,0 +1,207 @@
+"""transformers' Trainer: with a PEFT adapter as most people write it, tuned, or all of the encoder trained.
+
+The job's key ``full`` trains everything; ``grouped`` groups rows by length; ``half`` computes in 16 bits.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from datasets import Dataset
+from harness.measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, read_rows, versions
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+    trainer_pt_utils,
+)
+
+WARM_UP_STEPS = 3
+
+
+class Stopwatch(TrainerCallback):
+    """Seconds of training, evaluations left out, and the memory at its end."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.begun = self.seconds = self.evaluating = 0.0
+        self.memory: dict[str, int] = {}
+
+    def now(self) -> float:
+        """Seconds of training so far."""
+        return time.perf_counter() - self.begun - self.evaluating
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Start."""
+        self.begun = time.perf_counter()
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Stop; a GPU may still be at work when the last step returns."""
+        self.memory = {"peak_memory_bytes": peak_memory_bytes(), **device_memory(self.device)}
+        self.seconds = self.now()
+
+
+class TimedTrainer(Trainer):
+    """The Trainer as it is; evaluations are timed, so that the training's own time can be told."""
+
+    stopwatch: Stopwatch
+    evaluations: list[dict[str, float]]
+
+    def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
+        """Evaluate, and note when; the collator's counts stay those of the training batches."""
+        trained, began = self.stopwatch.now(), time.perf_counter()
+        counts = self.data_collator.tokens, self.data_collator.padded
+        metrics = super().evaluate(*arguments, **keywords)
+        self.data_collator.tokens, self.data_collator.padded = counts
+        self.stopwatch.evaluating += time.perf_counter() - began
+        accuracy = metrics["eval_accuracy"]
+        self.evaluations.append({"step": self.state.global_step, "seconds": trained, "accuracy": accuracy})
+        return metrics
+
+
+class CountingCollator(DataCollatorWithPadding):
+    """The usual padding collator; it counts tokens with and without padding."""
+
+    tokens = padded = 0
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
+        """A padded batch."""
+        batch = super().__call__(features)
+        self.tokens += int(batch["attention_mask"].sum())
+        self.padded += batch["attention_mask"].numel()
+        return batch
+
+
+def solve(job: Job) -> dict[str, Any]:
+    """Some steps with a model that is thrown away, then the measured training."""
+    tokenizer = AutoTokenizer.from_pretrained(job["backbone_folder"])
+    parts = {name: encode(path, tokenizer, job) for name, path in job["files"].items()}
+    few = parts["train"].select(range(min(len(parts["train"]), WARM_UP_STEPS * job["batch_size"])))
+    train({**job, "max_steps": WARM_UP_STEPS}, {**parts, "train": few}, tokenizer)
+    forget_warm_up()
+    if job["device"].startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+    trainer = train(job, parts, tokenizer)
+    stopwatch, rows = trainer.stopwatch, round(len(parts["train"]) * job["epochs"])
+    padding_share = 1 - trainer.data_collator.tokens / trainer.data_collator.padded
+    predicted = predictions(trainer, parts.get("test", parts["validation"]))
+    return {
+        "samples_per_second": rows / stopwatch.seconds,
+        "training_seconds": stopwatch.seconds,
+        "rows_seen": rows,
+        "steps": trainer.state.global_step,
+        "padding_share": padding_share,
+        "trainable": sum(tensor.numel() for tensor in trainer.model.parameters() if tensor.requires_grad),
+        "evaluations": trainer.evaluations,
+        "predicted": predicted,
+        "threads": torch.get_num_threads(),
+        "versions": versions("torch", "transformers", "peft", "accelerate"),
+        **stopwatch.memory,
+    }
+
+
+def predictions(trainer: TimedTrainer, rows: Dataset) -> list[int]:
+    """Predicted class numbers in the order of ``rows``.
+
+    Trainer groups what it predicts by length as well, and gives no way back to the rows: that is switched off here.
+    """
+    trainer.args.train_sampling_strategy = "random"
+    output = trainer.predict(rows)
+    if not np.array_equal(output.label_ids, np.array(rows["labels"])):
+        raise RuntimeError("Trainer predicted in another order than that of the rows")
+    return output.predictions.argmax(-1).tolist()
+
+
+def train(job: Job, parts: dict[str, Dataset], tokenizer: Any) -> TimedTrainer:
+    """One training with Trainer."""
+    set_seed(job["seed"])
+    trainer = TimedTrainer(
+        model=build_model(job),
+        args=arguments(job, len(parts["train"])),
+        train_dataset=parts["train"],
+        eval_dataset=parts["validation"],
+        data_collator=CountingCollator(tokenizer),
+        processing_class=tokenizer,
+        compute_metrics=lambda output: {"accuracy": float((output.predictions.argmax(-1) == output.label_ids).mean())},
+        callbacks=[Stopwatch(job["device"])],
+    )
+    trainer.stopwatch = next(call for call in trainer.callback_handler.callbacks if isinstance(call, Stopwatch))
+    trainer.evaluations = []
+    # Trainer sorts by length within 50 batches by itself from 200 batches on. With fewer rows its lots are smaller and
+    # hold more padding than those of the training that a benchmark stands for.
+    as_in_a_long_run = partial(trainer_pt_utils.get_length_grouped_indices, mega_batch_mult=50)
+    with patch.object(trainer_pt_utils, "get_length_grouped_indices", as_in_a_long_run):
+        trainer.train()
+    evaluated = trainer.evaluations[-1]["step"] if trainer.evaluations else 0
+    if "max_steps" not in job and evaluated < trainer.state.global_step:
+        trainer.evaluate()
+        trainer.evaluations[-1]["seconds"] = trainer.stopwatch.seconds
+    return trainer
+
+
+def build_model(job: Job) -> Any:
+    """The classification model, with the job's LoRA on it unless all of it is trained."""
+    model = AutoModelForSequenceClassification.from_pretrained(job["backbone_folder"], num_labels=len(job["labels"]))
+    if job.get("full"):
+        return model
+    lora = LoraConfig(
+        task_type="SEQ_CLS",
+        r=job["rank"],
+        lora_alpha=2 * job["rank"],
+        lora_dropout=0.0,
+        target_modules=job["target_modules"],
+        modules_to_save=job["head_modules"],
+    )
+    return get_peft_model(model, lora)
+
+
+def arguments(job: Job, rows: int) -> TrainingArguments:
+    """Trainer's own defaults but for what the job says, and no files."""
+    half = {"bf16": {"bf16": True}, "fp16": {"fp16": True}}.get(job.get("half", ""), {})
+    grouped = {"train_sampling_strategy": "group_by_length"} if job.get("grouped") else {}
+    every = max(1, round(job["evaluate_rows"] / job["batch_size"]))
+    evaluated = {"eval_strategy": "no"} if "max_steps" in job else {"eval_strategy": "steps", "eval_steps": every}
+    return TrainingArguments(
+        output_dir=str(Path(job["scratch"]) / "trainer"),
+        num_train_epochs=job["epochs"],
+        max_steps=job.get("max_steps", -1),
+        per_device_train_batch_size=job["batch_size"],
+        per_device_eval_batch_size=64,
+        learning_rate=job["learning_rate"],
+        lr_scheduler_type="linear",
+        warmup_steps=job["warmup"],
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        seed=job["seed"],
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=job["device"] == "cpu",
+        **evaluated,
+        **half,
+        **grouped,
+    )
+
+
+def encode(path: str, tokenizer: Any, job: Job) -> Dataset:
+    """Rows as token numbers, padded batch by batch later on."""
+    texts, labels = read_rows(path)
+    numbers = {name: number for number, name in enumerate(job["labels"])}
+    columns = tokenizer(texts, truncation=True, max_length=job["max_length"])
+    return Dataset.from_dict({**columns, "labels": np.array([numbers[label] for label in labels])})
+
+
+if __name__ == "__main__":
+    answer(solve)

@@ -1,0 +1,193 @@
+"""Results as JSON: what was measured, on which machine, with which versions, seeds and data, and when."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from featherweight import __version__
+from featherweight.environment import describe_machine, versions
+
+RESULTS = Path(__file__).parents[1] / "results"
+PROMISED = ("benchmark", "name", "date", "machine", "versions", "seeds", "data", "settings", "runs", "summary")
+"""Keys that every result has."""
+
+_SETTINGS_OF_THE_SHELL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "LD_PRELOAD", "ONEDNN_MAX_CPU_ISA")
+# A path from the root (of two parts or more), a drive, a home folder, or an address.
+_MACHINE_PATH = re.compile(r"(?:^|[\s\"'=(:])(?:/[\w.@+-]+){2,}|(?:^|\s)[A-Za-z]:\\|~/|://")
+_LONGEST_TEXT = 400
+Figure = str | Callable[[dict[str, Any]], Any]
+
+
+def new_record(
+    benchmark: str, name: str, *, settings: dict[str, Any], data: dict[str, Any], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """A result without runs: ``name`` becomes the file's name; ``data`` says which rows and how many."""
+    return {
+        "benchmark": benchmark,
+        "name": name,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "command": command(),
+        "machine": machine(),
+        "versions": {"featherweight": __version__, **versions()},
+        "seeds": list(seeds),
+        "data": data,
+        "settings": settings,
+        "runs": [],
+        "summary": {},
+    }
+
+
+def command() -> str:
+    """The command of this process, its files by their names alone."""
+    script, *words = sys.argv
+    words = [Path(word).name if "/" in word else word for word in words]
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *words])[:_LONGEST_TEXT]
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory, instructions for matrices, and how busy the machine was when the benchmark began."""
+    import psutil
+
+    from featherweight.model.engine import processor_flags
+
+    shell = {key: Path(os.environ[key]).name for key in _SETTINGS_OF_THE_SHELL if os.environ.get(key)}
+    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+    return {
+        **describe_machine(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "instructions": [flag for flag in wanted if flag in processor_flags()],
+        "load_before": round(os.getloadavg()[0], 2),
+        "environment": shell,
+    }
+
+
+def commit() -> str | None:
+    """The commit that was measured, with ``+`` where files differ from it; None outside a repository."""
+    here = Path(__file__).parents[1]
+    try:
+        number = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "../src", ".", ":(exclude)results"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return number + ("+" if changed else "")
+
+
+def save(record: dict[str, Any], folder: Path = RESULTS, *, whole: bool = True) -> Path:
+    """Write ``record`` to ``<name>.json``; one that is not ``whole`` yet goes to ``<name>.partial.json`` beside it.
+
+    Raises ValueError where a promised key is missing, or where a text has no place in a published result: a path or
+    address of this machine, or something as long as a row of data.
+    """
+    missing = [key for key in PROMISED if key not in record]
+    if missing:
+        raise ValueError(f"{record.get('name')}: the result lacks {', '.join(missing)}")
+    for text in _texts(record):
+        if _MACHINE_PATH.search(text) or len(text) > _LONGEST_TEXT:
+            raise ValueError(f"{record['name']}: {text[:120]!r} has no place in a result")
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{record['name']}.partial.json"
+    partial.write_text(json.dumps(_rounded(record), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return partial.replace(folder / f"{record['name']}.json") if whole else partial
+
+
+def load_all(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """All finished results below ``folder``, by machine and name; ``machine_folder`` says where each one lay."""
+    paths = sorted(path for path in folder.rglob("*.json") if not path.name.endswith(".partial.json"))
+    return [
+        {**json.loads(path.read_text("utf-8")), "name": path.stem, "machine_folder": path.parent.name} for path in paths
+    ]
+
+
+def machine_folder() -> str:
+    """The folder of this machine's results, where a person names no other: its processor and cores."""
+    found = describe_machine()
+    return re.sub(r"\W+", "-", f"{found['processor']} {found['cores']} cores".lower()).strip("-")
+
+
+def presentable(text: str) -> str:
+    """``text`` (an error's last line, say) with paths cut down to their last parts, and of bearable length."""
+    return re.sub(r"(?:/[\w.@+-]+)+/([\w.@+-]+)", r"\1", text).replace("://", ":")[: _LONGEST_TEXT // 2]
+
+
+def spread(values: Iterable[float | None]) -> dict[str, Any] | None:
+    """Median, least and greatest of the runs that gave a value, and their number; None where none did."""
+    kept = [value for value in values if value is not None]
+    if not kept:
+        return None
+    return {"median": _short(median(kept)), "low": _short(min(kept)), "high": _short(max(kept)), "runs": len(kept)}
+
+
+def ratio_spread(upper: Sequence[float | None], lower: Sequence[float | None]) -> dict[str, Any] | None:
+    """Spread of upper / lower, run by run: each quotient is of two runs that stood next to each other."""
+    pairs = zip(upper, lower, strict=False)
+    return spread(None if one is None or not other else one / other for one, other in pairs)
+
+
+def by_repeat(runs: Iterable[dict[str, Any]], name: str, figure: Figure) -> list[Any]:
+    """A competitor's figure (a key of its runs, or what is made of one) of each repeat; None where the run failed."""
+    own = sorted((run for run in runs if run["contestant"] == name), key=lambda run: run["repeat"])
+    return [None if "failed" in run else figure(run) if callable(figure) else run.get(figure) for run in own]
+
+
+def summary_of(runs: Sequence[dict[str, Any]], names: Iterable[str], figures: dict[str, Figure]) -> dict[str, Any]:
+    """For each competitor the spread of each figure over its runs, and why one failed, if one did."""
+    return {
+        name: {
+            **{key: spread(by_repeat(runs, name, figure)) for key, figure in figures.items()},
+            "failed": next((run["failed"] for run in runs if run["contestant"] == name and "failed" in run), None),
+        }
+        for name in names
+    }
+
+
+def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | None:
+    """The p of cost = c * size^p that fits best: least squares on the logarithms; None with fewer than two sizes."""
+    import numpy as np
+
+    if len(set(sizes)) < 2:
+        return None
+    return _short(float(np.polyfit(np.log(sizes), np.log(costs), 1)[0]))
+
+
+def _rounded(value: Any) -> Any:
+    """The same with eight significant digits: no clock here is better, and two digits of a percentage stay right."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return float(f"{value:.8g}") if isinstance(value, float) else value
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)

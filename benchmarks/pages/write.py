@@ -1,0 +1,159 @@
+"""Make docs/results/speed.md, a page for each machine, reliability.md, and the tables of docs/design/speed.md.
+
+python benchmarks/run.py pages
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.recording import RESULTS, load_all
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pages import charts, tables
+
+from featherweight.errors import UserError
+from featherweight.files import write_whole
+
+Record = dict[str, Any]
+DOCS = Path(__file__).parents[2] / "docs"
+KINDS = {
+    "train": "Training", "predict": "Prediction", "limit": "Share of the processor's peak", "scale": "Growth",
+    "startup": "Start", "prefix": "Stored states of frozen layers", "gpu-train": "Training on a GPU",
+    "gpu-predict": "Prediction on a GPU",
+}  # fmt: skip
+"""What the pages of the machines have sections of, in this order."""
+MACHINES = {
+    "epyc": "EPYC, 2 cores, bf16",
+    "zen4": "EPYC (Zen 4), 2 cores, bf16",
+    "emerald-rapids": "Xeon (Emerald Rapids), 2 cores, bf16 by tiles (AMX)",
+    "h200": "NVIDIA H200",
+}
+"""Folders of results in the order of the pages, and what each machine is; others follow by name."""
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    extensions=["jinja2.ext.do"],
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,  # noqa: S701 (Markdown of our own figures)
+)
+_TEMPLATES.globals |= {"zip": zip, "max": max, "sum": sum}
+_TEMPLATES.globals |= {name: value for name, value in vars(tables).items() if callable(value) and name[0] != "_"}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of results (default: benchmarks/results)")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the pages and pictures (default: docs)")
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write all pages, pictures included."""
+    for page in write_pages(load_all(options.results), options.docs):
+        print(page)
+
+
+def write_pages(records: Sequence[Record], docs: Path) -> list[Path]:
+    """Write what can be made of ``records``, and return the paths of the pages."""
+    results = docs / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    machines = by_machine(records)
+    written = {results / f"speed-{machine}.md": machine_page(machine, own, docs) for machine, own in machines.items()}
+    if machines:
+        written[results / "speed.md"] = overview(machines)
+    if text := reliability(records):
+        written[results / "reliability.md"] = text
+    design = docs / "design" / "speed.md"
+    if design.is_file():
+        written[design] = with_design_tables(design.read_text("utf-8"), records)
+    for page, text in written.items():
+        write_whole(page, text)
+    return list(written)
+
+
+def by_machine(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """The results that the pages of the machines show, by machine, each in the order of its page."""
+    shown = [record for record in records if record.get("benchmark") in KINDS]
+    shown.sort(key=lambda record: (list(KINDS).index(record["benchmark"]), record["name"]))
+    folders = sorted({record["machine_folder"] for record in shown})
+    ordered = sorted(folders, key=lambda folder: [*MACHINES, folder].index(folder))
+    return {folder: [record for record in shown if record["machine_folder"] == folder] for folder in ordered}
+
+
+def overview(machines: dict[str, list[Record]]) -> str:
+    """The page with one row a question and one column a machine."""
+    named = {machine: MACHINES.get(machine, machine) for machine in machines}
+    found = {(machine, record["name"]): record for machine, own in machines.items() for record in own}
+    return rendered("speed.md", machines=named, records=found, titles={m: titles(r) for m, r in machines.items()})
+
+
+def titles(records: Sequence[Record]) -> list[str]:
+    """The headings of a machine's page."""
+    return [title(record) for record in records]
+
+
+def machine_page(machine: str, records: Sequence[Record], docs: Path) -> str:
+    """All results of one machine, with pictures, which are drawn."""
+    sections = []
+    for record in records:
+        pictures = [f"![{title(record)}](../images/{path.name})" for path in charts.draw(record, docs / "images")]
+        body = rendered(f"{record['benchmark'].removeprefix('gpu-')}.md", r=record)
+        sections.append([f"## {title(record)}", "\n".join(pictures), body, tables.footnote(record)])
+    return rendered("machine.md", machine=MACHINES.get(machine, machine), sections=sections)
+
+
+def reliability(records: Sequence[Record]) -> str:
+    """What kills, checkpoints, bad inputs and fuzzing came to, the newest of each; empty without a result of them."""
+    prefix = "reliability-"
+    ours = sorted((record for record in records if record.get("benchmark", "").startswith(prefix)), key=_date)
+    found = {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
+    return rendered("reliability.md", **found) if found else ""
+
+
+def _date(record: Record) -> str:
+    return str(record["date"])
+
+
+def with_design_tables(page: str, records: Sequence[Record]) -> str:
+    """The page on the engine's design with its tables made anew. UserError where it has no place for them."""
+    changes = [record for record in records if record.get("benchmark") == "changes"]
+    changes.sort(key=lambda record: (record["machine_folder"], record["name"]))
+    found = {(record["machine_folder"], record["name"]): record for record in records}
+    folders = {record["machine_folder"]: None for record in records}
+    parts = {"changes": rendered("changes.md", records=changes)} if changes else {}
+    parts["aims"] = rendered("aims.md", records=found, folders=[*folders])
+    for name, text in parts.items():
+        page = filled(page, name, text.strip())
+    return page
+
+
+def title(record: Record) -> str:
+    """A heading that says what was measured on what."""
+    backbone = record["settings"].get("backbone", "")
+    # What the name says beyond benchmark and backbone, such as "speed" or "longer-peers".
+    more = record["name"].removeprefix(record["benchmark"]).removeprefix(f"-{backbone}").strip("-").replace("-", ", ")
+    subject = "" if record["benchmark"] == "startup" else f": {backbone}"
+    return f"{KINDS[record['benchmark']]}{subject}" + (f" ({more})" if more else "")
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template of Markdown with the values in it; no more than one empty line stands in a row."""
+    text = _TEMPLATES.get_template(template).render(**values)
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.strip() or (lines and lines[-1]):
+            lines.append(line.rstrip())
+    return "\n".join(lines).strip() + "\n"
+
+
+def filled(page: str, name: str, text: str) -> str:
+    """The page with ``text`` between ``<!-- NAME -->`` and ``<!-- end of NAME -->``. UserError where they lack."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise UserError(f"the page has no place between {begin!r} and {end!r}")
+    return f"{before}{begin}\n{text}\n{end}{after}" if text else f"{before}{begin}\n{end}{after}"

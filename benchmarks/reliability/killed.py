@@ -1,0 +1,289 @@
+"""A process that trains, tells where it is, and kills itself where it is told to: `start` forks it off a warm one.
+
+A place is a file of the run that is written, renamed, removed or read (Python's audit events tell), an event of the
+training (a listener is told), or the check that reloads the run in another process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import mmap
+import os
+import resource
+import signal
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STARTED, STEPPED, EVALUATED = "the loop begins", "a step is done", "an evaluation is done"
+LINE = "a line of the history"
+RELOAD = "reload check"
+TAKEN_UP = "reading checkpoint"
+_KINDS = {
+    **dict.fromkeys(("recipe.toml", "weigh.json", "environment.json"), "the first files"),
+    **dict.fromkeys(("evaluation.json", "predictions.parquet", "verification.json"), "results"),
+    **{name: name for name in ("history.jsonl", "checkpoint", "adapter", "manifest.json", "report.html")},
+    **{"plots": "pictures", "comparison.html": "comparison.html", ".lock": ""},
+}
+"""What the run's files are called in a place, by their names or folders' names; at the lock nothing is told."""
+_TOLD_APART = ("checkpoint", "adapter", "results", "report.html")
+_FOLDERS = ("checkpoint", "adapter", "plots")
+_VERBS = {
+    "os.rename": "renaming", "os.remove": "removing", "os.rmdir": "removing", "shutil.rmtree": "removing",
+    "os.mkdir": "writing", "os.symlink": "writing",
+}  # fmt: skip
+_SHARED = struct.Struct("80si")
+_SHORTCUTS = {
+    RELOAD: "featherweight.verification.reload.verify_in_fresh_process",
+    "pictures": "featherweight.report.run.plots.draw_plots",
+    "report": "featherweight.report.run.page.write_report",
+    "comparison": "featherweight.workflows.rounds.write_comparison",
+}
+"""What takes seconds, and is done shortly where nothing of it is to be killed."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When to die: the ``number``-th time at a place, or some seconds after that, or after the start; or never."""
+
+    place: str = ""
+    number: int = 1
+    seconds: float = 0.0
+    tear: bool = False
+    """Leave half of what is about to be renamed, or of a line, as if the kill had come while it was written."""
+    most_bytes: int = 0
+    """No death, but a disk that takes no file of more bytes."""
+    tries: int = 0
+    """How often a run has come to its end before it."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: the signal that killed it or its exit code, the last place and step, what it said."""
+
+    killed: bool
+    code: int
+    place: str
+    step: int
+    message: str
+
+
+class Board:
+    """Shared memory in which a process leaves its place and step for its parent."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _SHARED.size)
+
+    def write(self, place: str, step: int) -> None:
+        """For the process itself: it is at ``place``, and has done ``step`` steps."""
+        self._memory[:] = _SHARED.pack(place.encode(), step)
+
+    def read(self) -> tuple[str, int]:
+        """For the parent: place and step."""
+        place, step = _SHARED.unpack(self._memory[:])
+        return place.rstrip(b"\0").decode() or "before all", step
+
+
+class Watch:
+    """Follows the process from inside: a listener of its training, and a hook on what it does to its files."""
+
+    def __init__(self, board: Board, kill: Kill, folder: Path) -> None:
+        self.seen: Counter[str] = Counter()
+        self._board, self._kill, self._folder = board, kill, folder
+        self._step, self._kind, self._renamed = 0, "", ""
+        self._dying = False
+
+    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
+        """A loop begins."""
+        self._step = first_step
+        self.at(STARTED)
+
+    def noted(self, message: str) -> None:
+        """Nothing of interest."""
+
+    def stepped(self, record: dict[str, Any]) -> None:
+        """A step is done, and its line written, though hardly to the disk."""
+        self._step = record["step"]
+        self.at(STEPPED)
+        self.at(LINE, self._tear_line)
+
+    def evaluated(self, record: dict[str, Any], best: bool) -> None:
+        """An evaluation is done."""
+        self.at(EVALUATED)
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """What Python tells of a file that is touched, and of a process that is started."""
+        if event == "subprocess.Popen":
+            self.at(RELOAD)
+        if event != "open" and event not in _VERBS:
+            return
+        path = str(arguments[0])
+        kind = self._kind_of(path, inside=arguments[-1] != -1)
+        if kind is None:
+            return
+        if event == "open":
+            writing = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+            if writing or kind == "checkpoint":
+                self.at(_place("writing", kind) if writing else TAKEN_UP)
+            return
+        if self._renamed:
+            renamed, self._renamed = self._renamed, ""
+            self.at(f"after renaming {renamed}")
+        self.at(_place(_VERBS[event], kind), (lambda: _tear(Path(path))) if event == "os.rename" else None)
+        self._renamed = kind if event == "os.rename" and kind in _FOLDERS else ""
+
+    def at(self, place: str, tear: Callable[[], None] | None = None) -> None:
+        """The process is at ``place``: count it, tell it, and die if this is the time."""
+        if self._dying:
+            return
+        self.seen[place] += 1
+        self._board.write(place, self._step)
+        kill = self._kill
+        if place != kill.place or self.seen[place] < kill.number or (kill.tear and not tear):
+            return
+        if kill.seconds:
+            self._kill = Kill()
+            threading.Timer(kill.seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            return
+        self._dying = True
+        if kill.tear and tear:
+            tear()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _kind_of(self, path: str, *, inside: bool) -> str | None:
+        """Which of the run's files it is; None of any other. Files of a folder that is removed have names alone."""
+        if os.sep not in path:
+            return self._kind if inside and self._kind else None
+        if path.startswith(str(self._folder / "cache") + os.sep):
+            self._kind = "cache"
+            return self._kind
+        whole = path.removeprefix(str(self._folder) + os.sep)
+        if not whole.startswith("run" + os.sep):
+            return None
+        names = [name.removesuffix(".part") for name in Path(whole).parts[1:]]
+        name = next((name for name in names if name in _FOLDERS), names[-1])
+        self._kind = _KINDS.get(name, "other files")
+        return self._kind or None
+
+    def _tear_line(self) -> None:
+        """Leave half a line behind those on the disk, as a buffer does that is full in mid-line."""
+        newest = max((self._folder / "run").rglob("history.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        with newest.open("a", encoding="utf-8") as file:
+            file.write('{"kind": "step", "st')
+
+
+def start(
+    command: Callable[..., None], folder: Path, board: Board, kill: Kill, *, whole: bool = False
+) -> tuple[int, int]:
+    """Fork a process that calls ``command`` with its listener in ``folder``; its number, and a pipe of its errors."""
+    reading, writing = os.pipe()
+    board.write("", 0)
+    if child := os.fork():
+        os.close(writing)
+        return child, reading
+    code = 70
+    try:
+        os.setsid()
+        os.chdir(folder)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for target, source in ((0, nothing), (1, nothing), (2, writing)):
+            os.dup2(source, target)
+        code = _run(command, folder, Watch(board, kill, folder), kill, whole)
+    except BaseException:  # nothing may come out of here into the parent's code
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def end(child: int, pipe: int, board: Board, seconds: float = 0.0) -> Ended:
+    """Wait for a process, and kill it after ``seconds`` if any are given."""
+    if seconds:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)
+    with os.fdopen(pipe, "rb") as said:
+        _, status = os.waitpid(child, 0)
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # the process of the reload check would live on alone
+        message = said.read().decode("utf-8", "replace")
+    killed = os.WIFSIGNALED(status)
+    return Ended(killed, os.WTERMSIG(status) if killed else os.WEXITSTATUS(status), *board.read(), message.strip())
+
+
+def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill, whole: bool) -> int:
+    """Carry out the command as the command line does: an error for people is one line and an exit code."""
+    import warnings
+
+    from featherweight.errors import FeatherweightError
+    from featherweight.files import disk_refusal
+
+    warnings.simplefilter("ignore")
+    os.environ["FEATHERWEIGHT_CACHE"] = str(folder / "cache")
+    _shorten(watch, _phases_to_shorten(kill.place) if whole else list(_SHORTCUTS))
+    sys.addaudithook(watch.audit)
+    if kill.most_bytes:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kill.most_bytes, kill.most_bytes))
+    try:
+        command(watch)
+    except FeatherweightError as error:
+        print(f"featherweight: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        if refusal := disk_refusal(error, folder):
+            print(f"featherweight: {refusal}", file=sys.stderr)
+            return refusal.exit_code
+        raise
+    if kill == Kill():
+        (folder / "places.json").write_text(json.dumps(watch.seen), "utf-8")
+    return 0
+
+
+def _place(verb: str, kind: str) -> str:
+    """What a place is called; the moments before and after a rename are told apart where much hangs on the file."""
+    if verb == "removing" and kind != "checkpoint":
+        return "removing files"
+    return f"{verb} {kind}" if kind in _TOLD_APART else f"writing {kind}"
+
+
+def _tear(source: Path) -> None:
+    """Leave half of a file; of a folder, half of its weights."""
+    torn = next(source.glob("*.safetensors")) if source.is_dir() else source
+    with torn.open("r+b") as file:
+        file.truncate(torn.stat().st_size // 2)
+
+
+def _phases_to_shorten(place: str) -> list[str]:
+    """In a whole run: the reload check unless it is what is killed, and the pictures where the report after them is."""
+    if place == RELOAD:
+        return []
+    return [RELOAD, "pictures"] if place.endswith("report.html") else [RELOAD]
+
+
+def _shorten(watch: Watch, phases: Sequence[str]) -> None:
+    """Let phases that take seconds come to the same files in moments."""
+    from featherweight.files import write_whole
+
+    def reload(*arguments: Any) -> dict[str, Any]:
+        watch.at(RELOAD)
+        return {"identical": True}
+
+    short: dict[str, Callable[..., Any]] = {
+        RELOAD: reload,
+        "pictures": lambda folder: [],
+        "report": lambda folder: write_whole(folder / "report.html", "<html></html>\n"),
+        "comparison": lambda comparison, folder: write_whole(folder / "comparison.html", "<html></html>\n"),
+    }
+    for phase in phases:
+        module, _, name = _SHORTCUTS[phase].rpartition(".")
+        setattr(importlib.import_module(module), name, short[phase])

@@ -1,0 +1,285 @@
+"""Would the tests notice? Faults that a programmer makes, planted one at a time, and the tests beside each.
+
+    python benchmarks/run.py planted-faults                  # all, some tens of minutes; may be stopped and run again
+    python benchmarks/run.py planted-faults --only ID ...    # these anew, into the same result
+    python benchmarks/run.py planted-faults --jobs 2         # two at a time
+
+`planted_faults.toml` has the faults: a file, a text that stands in it exactly once, what is put in its place, and the
+tests of its neighbourhood. The files that git knows are copied to a temporary folder, so the checkout stays as it is.
+The unchanged tests must pass first: a test that fails without a fault proves nothing.
+
+A fault is noticed where a test fails or cannot be collected, or where the process dies. A run that is killed at the
+time limit counts as noticed only where the unchanged tests took less than a tenth of the limit: then the fault made it
+hang. Tests marked slow are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.competition import say
+from harness.recording import RESULTS, commit, machine_folder, new_record, presentable, save
+from reliability.planted_runs import Ended, Runner
+
+from featherweight.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+TABLE = Path(__file__).with_suffix(".toml")
+LIMIT = 300.0
+"""Seconds that a run of tests may take."""
+_HUNG = 10  # times as long as the unchanged tests: no busy machine makes so much of a difference
+_FAILED, _NOT_COLLECTED = 1, 2  # pytest's exit statuses
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One table of the file of faults."""
+
+    id: str
+    file: str
+    """Path from the root of the checkout."""
+    before: str
+    after: str
+    tests: tuple[str, ...]
+    """Files or node ids, from the root."""
+    means: str
+
+    @property
+    def mark(self) -> str:
+        """Changes where the change itself does; the paths may change with the layout of the checkout."""
+        return hashlib.sha256(f"{self.before}\0{self.after}".encode()).hexdigest()[:12]
+
+    @property
+    def arguments(self) -> list[str]:
+        """pytest's arguments for its tests."""
+        return ["-m", "not slow", *self.tests]
+
+
+def read_faults(table: Path, root: Path) -> list[Fault]:
+    """The faults of ``table``, each of which can be planted in ``root``.
+
+    Raises UserError that names the fault where a key is missing or unknown, an id stands twice, the text to replace is
+    not there exactly once, or what comes of it is no Python.
+    """
+    faults: list[Fault] = []
+    for place, values in enumerate(tomllib.loads(table.read_text("utf-8"))["fault"], 1):
+        try:
+            fault = Fault(**{**values, "tests": tuple(values["tests"])})
+        except (TypeError, KeyError) as error:
+            name = values.get("id", f"number {place}")
+            raise UserError(f"{table.name}: {name}: {error}; it needs id, file, before, after, tests, means") from None
+        if any(fault.id == other.id for other in faults):
+            raise UserError(f"{table.name}: {fault.id}: two faults have this id; rename one")
+        _planted(fault, root)
+        faults.append(fault)
+    return faults
+
+
+def _planted(fault: Fault, root: Path) -> str:
+    """The text of the fault's file with the fault in it. Raises UserError where it does not fit."""
+    path = root / fault.file
+    if not path.is_file():
+        raise UserError(f"{fault.id}: {fault.file} is not there; correct the fault's file")
+    text = path.read_text("utf-8")
+    if (count := text.count(fault.before)) != 1:
+        raise UserError(f"{fault.id}: {fault.before!r} stands {count} times in {fault.file}, not once; mend `before`")
+    changed = text.replace(fault.before, fault.after)
+    try:
+        compile(changed, fault.file, "exec")
+    except SyntaxError as error:
+        raise UserError(f"{fault.id}: {fault.file} with it is no Python (line {error.lineno}); mend `after`") from None
+    if changed == text:
+        raise UserError(f"{fault.id}: `before` and `after` are the same; mend `after`")
+    return changed
+
+
+def copy_checkout(root: Path, folder: Path) -> Path:
+    """Copy the files of ``root`` that git knows into ``folder``, as they stand now."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (root / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, folder / name)
+    return folder
+
+
+class Campaign:
+    """Plants faults in copies of one checkout, several side by side, and tells of each as soon as it is done."""
+
+    def __init__(self, root: Path, folder: Path, jobs: int, limit: float) -> None:
+        self._runners = [Runner(copy_checkout(root, folder / f"checkout-{number}")) for number in range(jobs)]
+        self._limit = limit
+        self._unchanged: dict[tuple[str, ...], float] = {}
+
+    def close(self) -> None:
+        """End the processes."""
+        for runner in self._runners:
+            runner.close()
+
+    def require_passing(self, faults: Sequence[Fault]) -> None:
+        """Run each list of tests once without a fault. Raises UserError where one does not pass."""
+        lists = {fault.tests: fault for fault in faults}
+
+        def check(runner: Runner, fault: Fault) -> None:
+            ended = runner.run(fault.arguments, self._limit)
+            if ended.code or ended.timed_out:
+                what = "took too long" if ended.timed_out else ended.first or ended.last_lines
+                raise UserError(f"{fault.id}: its tests do not pass without it: {what}")
+            self._unchanged[fault.tests] = ended.seconds
+            say(f"unchanged: {' '.join(fault.tests)[:100]}: {ended.seconds:.0f} s")
+
+        self._side_by_side(list(lists.values()), check)
+
+    def plant(self, faults: Sequence[Fault], tell: Any) -> None:
+        """Plant each of ``faults`` and call ``tell`` with its record."""
+
+        def one(runner: Runner, fault: Fault) -> None:
+            path = runner.folder / fault.file
+            text = path.read_text("utf-8")
+            path.write_text(_planted(fault, runner.folder), "utf-8")
+            try:
+                ended = runner.run(fault.arguments, self._limit)
+            finally:
+                path.write_text(text, "utf-8")
+                shutil.rmtree(runner.folder / ".hypothesis", ignore_errors=True)  # no fault profits from another's
+            tell(record_of(fault, ended, self._unchanged[fault.tests], self._limit))
+
+        self._side_by_side(faults, one)
+
+    def _side_by_side(self, faults: Sequence[Fault], work: Any) -> None:
+        left: queue.SimpleQueue[Fault] = queue.SimpleQueue()
+        for fault in faults:
+            left.put(fault)
+        errors: list[Exception] = []
+
+        def worker(runner: Runner) -> None:
+            while not errors:
+                try:
+                    work(runner, left.get_nowait())
+                except queue.Empty:
+                    return
+                except Exception as error:
+                    errors.append(error)
+
+        threads = [threading.Thread(target=worker, args=(runner,), daemon=True) for runner in self._runners]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+
+def record_of(fault: Fault, ended: Ended, unchanged: float, limit: float) -> dict[str, Any]:
+    """What the result says of one fault: whether it was noticed, by which test, and the seconds of the run.
+
+    Raises UserError where the run says nothing, because pytest itself did not work.
+    """
+    by = ended.first
+    if ended.timed_out:
+        by = "time limit" if unchanged < limit / _HUNG else None
+    elif ended.code < 0:
+        by = by or f"signal {-ended.code}"
+    elif ended.code not in (0, _FAILED, _NOT_COLLECTED) or (ended.code and not by):
+        raise UserError(f"{fault.id}: pytest ended with {ended.code}: {ended.last_lines}")
+    noticed = by is not None
+    more = {"timed_out": True} if ended.timed_out else {}
+    record = {
+        "id": fault.id,
+        "file": fault.file,
+        "means": fault.means,
+        "noticed": noticed,
+        "by": by and presentable(by),
+    }
+    return {**record, "seconds": ended.seconds, **more, "mark": fault.mark, "commit": commit()}
+
+
+def default_out() -> Path:
+    """Where the result is, on whatever machine it was begun: another call adds to it."""
+    return next(RESULTS.glob("*/planted-faults.json"), RESULTS / machine_folder() / "planted-faults.json")
+
+
+def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Counts, and the ids of what no test noticed."""
+    missed = sorted(run["id"] for run in runs if not run["noticed"])
+    return {
+        "count": len(runs),
+        "noticed": len(runs) - len(missed),
+        "missed": missed,
+        "missed_percent": 100 * len(missed) / len(runs) if runs else 0.0,
+        "by_file": dict(sorted(Counter(run["file"] for run in runs).items())),
+        "seconds": sum(run["seconds"] for run in runs),
+    }
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("--only", nargs="+", metavar="ID", help="these alone, run anew (default: all without a result)")
+    parser.add_argument("--again", action="store_true", help="run those that have a result anew as well")
+    parser.add_argument("--jobs", type=int, default=1, help="how many side by side (default: 1)")
+    parser.add_argument("--limit", type=float, default=LIMIT, help=f"seconds of a run of tests (default: {LIMIT:g})")
+    parser.add_argument("--out", type=Path, default=default_out(), help="the result (default: where it is)")
+    parser.add_argument("--table", type=Path, default=TABLE, help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+
+
+def main(options: argparse.Namespace) -> None:
+    faults = read_faults(options.table, options.root)
+    known = {fault.id: fault for fault in faults}
+    if unknown := [name for name in options.only or () if name not in known]:
+        raise UserError(f"{options.table.name}: has no fault {unknown[0]}")
+    kept = {} if options.again and not options.only else _kept(options.out, known)
+    chosen = [known[name] for name in options.only] if options.only else [x for x in faults if x.id not in kept]
+    record = new_record(
+        "planted-faults",
+        options.out.stem,
+        settings={"limit_seconds": options.limit, "jobs": options.jobs},
+        data={"name": options.table.name, "faults": len(faults)},
+        seeds=[0],
+    )
+    done = {name: run for name, run in kept.items() if name not in {fault.id for fault in chosen}}
+
+    def write(*, whole: bool) -> Path:
+        record["runs"] = [done[fault.id] for fault in faults if fault.id in done]
+        record["summary"] = summary_of(record["runs"])
+        return save(record, options.out.parent, whole=whole)
+
+    lock = threading.Lock()
+
+    def tell(run: dict[str, Any]) -> None:
+        with lock:
+            done[run["id"]] = run
+            say(f"{len(done)}/{len(faults)} {run['id']}: {run['by'] or 'NOT NOTICED'} ({run['seconds']:.0f} s)")
+            write(whole=False)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        campaign = Campaign(options.root, Path(temporary), max(1, min(options.jobs, len(chosen) or 1)), options.limit)
+        try:
+            campaign.require_passing(chosen)
+            campaign.plant(chosen, tell)
+        finally:
+            campaign.close()
+    path = write(whole=len(done) == len(faults))
+    summary = record["summary"]
+    say(f"{summary['noticed']} of {summary['count']} noticed; not noticed: {', '.join(summary['missed']) or 'none'}")
+    say(f"written: {path.name}")
+
+
+def _kept(out: Path, known: dict[str, Fault]) -> dict[str, dict[str, Any]]:
+    """Runs of an earlier call, whole or not, of faults that are still the same."""
+    partial = out.with_name(f"{out.stem}.partial.json")
+    found = next((json.loads(path.read_text("utf-8")) for path in (partial, out) if path.is_file()), {"runs": []})
+    return {run["id"]: run for run in found["runs"] if run["id"] in known and run["mark"] == known[run["id"]].mark}

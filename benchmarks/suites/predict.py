@@ -1,0 +1,142 @@
+"""Many texts classified by transformers' pipeline on the merged model, and by Featherweight from the run folder.
+
+    python benchmarks/run.py predict --backbone minilm --rows 7600 --repeats 3
+    python benchmarks/run.py predict --run runs/NAME --data test.csv.gz --clean ag_news
+
+Without ``--run`` a classifier is trained for it first, on the built-in news briefs, whose rows are recombined where
+``--rows`` asks for more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.competition import Competitor, Plan, select
+from harness.jobs import add_turns, backbone_label, recombined, train_run, write_rows
+from harness.recording import summary_of
+from suites.train import US, add_lead
+
+from featherweight.data.sources import Rows
+from featherweight.errors import UserError
+from featherweight.run.folder import Run
+
+REFERENCE = "pipeline"
+LATER = dict.fromkeys(("onnx-fp32", "onnx-int8"), "there is no featherweight.export yet")
+"""What is not measured, and why."""
+Answers = tuple[list[str], list[float]]
+"""The label of every text, and the label's probability."""
+COMPETITORS = [
+    Competitor(REFERENCE, "pipeline, defaults", "pipeline_predict", note="fp32, one text at a time"),
+    Competitor("pipeline-64", "pipeline, batch 64", "pipeline_predict", {"batch_size": 64},
+               note="fp32, padded to the longest of 64"),
+    Competitor("unmerged", "Featherweight, unmerged", "featherweight_predict", {"merge": False},
+               note="as the training computes"),
+    Competitor("fp32", "Featherweight, fp32", "featherweight_predict", {"precision": "fp32"},
+               note="merged, without 16 bits"),
+    Competitor(US, "Featherweight", "featherweight_predict", note="merged, as `predict` does it"),
+]  # fmt: skip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    add_turns(parser)
+    parser.add_argument("--run", type=Path, help="a finished run with a native head; by default one is trained")
+    parser.add_argument("--backbone", default="minilm", help="of the run that is trained (default: minilm)")
+    parser.add_argument("--epochs", type=float, default=2.0, help="of the run that is trained (default: 2)")
+    parser.add_argument("--data", default="newsbriefs", help="newsbriefs or a file of texts (default: newsbriefs)")
+    parser.add_argument("--clean", choices=("none", "ag_news"), default="none", help="text repair (default: none)")
+    parser.add_argument("--rows", type=int, default=7600, help="texts; recombined where too few (default: 7600)")
+    parser.add_argument("--latency-texts", type=int, default=200, help="texts timed one by one (default: 200)")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto",
+                        help="of Featherweight (default: auto)")  # fmt: skip
+    parser.add_argument("--max-length", type=int, default=256, help="of the run that is trained (default: 256)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of run and texts (default: 0)")
+
+
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
+    """One competition on the processor."""
+    yield plan(options, folder, "predict", "cpu", select(COMPETITORS, options.only))
+
+
+def plan(
+    options: argparse.Namespace, folder: Path, benchmark: str, device: str, competitors: Sequence[Competitor]
+) -> Plan:
+    """The competition on ``device``; run, merged model and texts lie in ``folder``."""
+    run = Run(options.run) if options.run else train_run(options, folder / "run")
+    if run.recipe.adapter.head != "native":
+        raise UserError("--run: pipeline() knows native heads alone; name a run with adapter.head = 'native'")
+    data = write_texts(options, run, folder / "texts.jsonl")
+    settings = {"precision": options.precision, "device": device, "max_length": run.recipe.data.max_length}
+    settings["latency_texts"] = options.latency_texts
+    places = {"run": run.folder.resolve(), "merged": merge(run, folder / "merged"), "texts": folder / "texts.jsonl"}
+    answers: dict[str, Answers] = {}
+
+    def keep(competitor: Competitor, repeat: int, result: dict[str, Any]) -> dict[str, Any]:
+        answers.setdefault(competitor.name, (result.pop("predicted", []), result.pop("scores", [])))
+        return result
+
+    label = backbone_label(run.recipe.backbone.name)
+    return Plan(
+        benchmark,
+        options.name or f"{benchmark}-{label}",
+        settings | {"backbone": label, "repeats": options.repeats},
+        data,
+        competitors,
+        settings | {key: str(place) for key, place in places.items()},
+        lambda record: {"summary": summarise(record["runs"], list(record["contestants"]), answers)},
+        [options.seed],
+        options.repeats,
+        keep=keep,
+        more={"left_out": LATER},
+    )
+
+
+def write_texts(options: argparse.Namespace, run: Run, path: Path) -> dict[str, Any]:
+    """The texts to classify as a file; returns what the result says of them."""
+    from featherweight.data.sources import read_rows
+
+    rows = read_rows(options.data, run.recipe.data.model_copy(update={"clean": options.clean, "labels": ()}))
+    many = recombined(rows, options.rows, options.seed).texts[: options.rows]
+    write_rows(Rows(many, None, (), "texts"), path)
+    data = {"name": Path(options.data).name, "rows": len(many)}
+    return {**data, "recombined_rows": len(many) - len(rows)} if len(many) > len(rows) else data
+
+
+def merge(run: Run, folder: Path) -> Path:
+    """The run's adapter merged into its backbone by PEFT itself, with tokenizer: a plain folder for transformers."""
+    from peft import AutoPeftModelForSequenceClassification
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    # It would announce a new head, which the adapter then replaces.
+    logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = AutoPeftModelForSequenceClassification.from_pretrained(str(run.adapter))
+        model.merge_and_unload().save_pretrained(folder)
+    AutoTokenizer.from_pretrained(run.adapter).save_pretrained(folder)
+    return folder
+
+
+def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str], answers: dict[str, Answers]) -> dict[str, Any]:
+    """For each competitor the spread of its figures, Featherweight's lead, and how far the labels agree."""
+    keys = ("samples_per_second", "latency_p50_ms", "latency_p99_ms", "load_seconds", "peak_memory_bytes")
+    figures = {key: key for key in keys} | {"device_memory_bytes": "cuda_allocated_bytes"}
+    summary = summary_of(runs, names, figures)
+    add_lead(summary, runs)
+    for name, own in summary.items():
+        own |= _agreement(answers.get(REFERENCE, ([], [])), answers.get(name, ([], [])))
+    return summary
+
+
+def _agreement(reference: Answers, own: Answers) -> dict[str, float | None]:
+    """Share of the texts with the label that pipeline with its defaults gives, and how far its probability is off."""
+    same = [one == other for one, other in zip(reference[0], own[0], strict=False)]
+    if not same or len(reference[0]) != len(own[0]):
+        return {"agreement": None, "largest_difference": None}
+    apart = (abs(one - other) for one, other, agrees in zip(reference[1], own[1], same, strict=True) if agrees)
+    return {"agreement": sum(same) / len(same), "largest_difference": max(apart, default=None)}
