@@ -29,6 +29,7 @@ SUITES = {
     "kills": ("reliability.kills", "small runs killed and resumed, compared with the same runs undisturbed"),
     "checkpoint-cost": ("suites.checkpoint_cost", "what checkpoints cost, and how soon a resumed run trains again"),
     "bad-inputs": ("reliability.bad_inputs", "the tests' tables of bad inputs, counted"),
+    "same-bits": ("reliability.same_bits", "the same recipes trained by several commits, compared byte for byte"),
     "planted-faults": ("reliability.planted_faults", "faults planted one at a time: which do the tests notice?"),
     "publish": ("accuracy.publish", "finished runs to result files, and the tables of results"),
     "tune-rounds": ("accuracy.tune_rounds", "the learning rate of each round, on validation rows"),

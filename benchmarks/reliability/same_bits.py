@@ -1,6 +1,6 @@
 """The same recipe gives the same run: trained by several commits on one machine, and compared byte for byte.
 
-    python benchmarks/same_bits.py COMMIT [COMMIT ...] [--families bert,mpnet] [--results FOLDER]
+    python benchmarks/run.py same-bits COMMIT [COMMIT ...] [--families bert,mpnet]
 
 Each commit trains `newsbriefs` and a tiny run of each encoder family. What is compared is the sha256 of the adapter's
 tensors, of the figures in evaluation.json and of the file that `predict` writes. A commit that has its results is not
@@ -22,12 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from harness.recording import RESULTS, machine_folder  # noqa: E402 (the folder above holds support)
 from support.backbones import FAMILIES, save_tiny_backbone  # noqa: E402
 
-from featherweight.environment import describe_machine, versions  # noqa: E402 (the folder above holds support)
+from featherweight.environment import describe_machine, versions  # noqa: E402
 
 WORDS = {"fruit": "apple pear plum cherry", "metal": "iron copper zinc silver", "bird": "robin crow heron owl"}
 RECIPE = """
@@ -107,17 +108,20 @@ def train_and_hash(sources: Path, recipe: str, folder: Path, inputs: Path) -> di
     }
 
 
-def main() -> int:
-    """Run what has no result yet, write the results, and compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The commits, and where the result goes."""
     parser.add_argument("commits", nargs="+")
     parser.add_argument("--families", default=",".join(FAMILIES))
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
-    options = parser.parse_args()
+    parser.add_argument("--results", type=Path, default=RESULTS / machine_folder())
+
+
+def main(options: argparse.Namespace) -> None:
+    """Run what has no result yet, write the results, and compare. Exits with 1 where two commits differ."""
     families = [name for name in options.families.split(",") if name]
+    options.results.mkdir(parents=True, exist_ok=True)
     path = options.results / "same-bits.json"
     record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {"commits": {}}
-    record |= {"command": "python benchmarks/same_bits.py " + " ".join(sys.argv[1:])}
+    record |= {"command": "python benchmarks/run.py " + " ".join(sys.argv[1:])}
     record |= {"machine": describe_machine() | {"threads": os.environ.get("OMP_NUM_THREADS")}, "versions": versions()}
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder)
@@ -134,7 +138,7 @@ def main() -> int:
                         runs[job] = train_and_hash(sources, recipe, inputs / commit / job, inputs)
                         print(f"{commit} {job}: {runs[job]}", flush=True)
                         path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    return compare(record["commits"])
+    sys.exit(compare(record["commits"]))
 
 
 def compare(commits: dict[str, Any]) -> int:
@@ -148,7 +152,3 @@ def compare(commits: dict[str, Any]) -> int:
     ]
     print("\n".join(different) or f"{len(reference['runs'])} runs of {len(commits)} commits are identical")
     return int(bool(different))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
