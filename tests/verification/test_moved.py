@@ -115,9 +115,9 @@ def test_the_report_may_be_drawn_anew_and_nothing_else_is_covered_by_that(run: P
 
 def test_no_run_nothing_finished_and_nothing_saved(run: Path, cli: Cli, tmp_path: Path) -> None:
     refused(cli, "verify", "nowhere", naming="nowhere: no run folder")
-    (run / "report.html").unlink()
+    (run / "verification.json").unlink()
     (run / manifest.FILE).unlink()
-    refused(cli, "verify", "run", naming=("run: the run did not get to its end", "--resume"))
+    refused(cli, "verify", "run", naming=("run: the run is not finished", "--resume"))
     path = run / "environment.json"
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "baseline": "tfidf-svm"}), "utf-8")
     refused(cli, "verify", "run", naming="run: is a baseline, of which no model is kept")
