@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from featherweight.backbone.describe import Architecture, architecture_of
+from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.resolve import config_of
 from featherweight.budget.plan import resolve_auto
 from featherweight.budget.weigh import Weight
