@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featherweight.backbone.describe import Architecture, architecture_of
+from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.describe import architecture_of
 from featherweight.budget.plan import TARGETS, plan
 from featherweight.budget.weigh import weigh
 from featherweight.data.readers.delimited import delimited_tables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from featherweight.backbone.describe import Architecture
+from featherweight.backbone.architecture import Architecture
 
 JOINED_ROLES = ("query", "key", "value")
 

@@ -12,7 +12,9 @@ import pytest
 from support.backbones import FAMILIES, tiny_config
 
 import featherweight
-from featherweight.backbone.describe import KNOWN, Architecture, architecture_of
+from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.known_configs import KNOWN
 from featherweight.errors import UserError
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -231,7 +233,8 @@ def test_senseless_configs_name_the_key(config: dict[str, Any], part: str) -> No
 def test_weighing_and_planning_import_nothing_heavy() -> None:
     program = (
         "import sys; from featherweight import Recipe; from featherweight.budget.plan import plan\n"
-        "from featherweight.backbone.describe import KNOWN, architecture_of\n"
+        "from featherweight.backbone.describe import architecture_of\n"
+        "from featherweight.backbone.known_configs import KNOWN\n"
         "from featherweight.budget.weigh import weigh\n"
         "a = architecture_of(KNOWN['roberta-base']); weigh(Recipe.load('r4'), a, 4); plan(a, 4, 10**6)\n"
         "heavy = {'torch', 'transformers', 'peft', 'datasets', 'sklearn', 'pandas', 'matplotlib', 'numpy'}\n"

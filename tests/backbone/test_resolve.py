@@ -16,7 +16,7 @@ import pytest
 from support.backbones import TINY_CONFIG, named, tiny_weights
 
 from featherweight.backbone import hub, wheels
-from featherweight.backbone.describe import KNOWN
+from featherweight.backbone.known_configs import KNOWN
 from featherweight.backbone.resolve import config_of, known_backbones, resolve_backbone
 from featherweight.errors import UserError
 

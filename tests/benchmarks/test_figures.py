@@ -12,7 +12,8 @@ import torch
 from support.benchmarks import Load
 from support.made_up_benchmarks import a_record, trained
 
-from featherweight.backbone.describe import KNOWN, architecture_of
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.known_configs import KNOWN
 
 
 class TestRecording:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featherweight.backbone.describe import KNOWN, architecture_of
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.known_configs import KNOWN
 from featherweight.budget.limit import nearest_that_fits
 from featherweight.budget.plan import PlanRow, plan, resolve_auto
 from featherweight.budget.weigh import weigh

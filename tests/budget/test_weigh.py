@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from featherweight.backbone.describe import KNOWN, architecture_of
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.known_configs import KNOWN
 from featherweight.budget.limit import require_within_budget
 from featherweight.budget.weigh import adapted_linears, ranges, weigh
 from featherweight.errors import UserError

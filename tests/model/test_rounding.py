@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from featherweight.adapter.build import build_network
 from featherweight.adapter.storage import save_adapter
-from featherweight.backbone.describe import KNOWN, architecture_of
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.known_configs import KNOWN
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.errors import FeatherweightError

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from featherweight.adapter.build import build_network
+from featherweight.adapter.merge import merge_adapter
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.model.engine import Engine, settle
-from featherweight.model.lean.forward_only import drop_gradients, fold_adapter
+from featherweight.model.lean.forward_only import drop_gradients
 from featherweight.model.network import Network
 
 LABELS = ("fruit", "metal", "bird")
@@ -46,7 +47,7 @@ def batch(padded: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def merged_network(recipe: Any, engine: Engine) -> Network:
     """The network of ``recipe`` with the same random adapter as ``network_for`` gives it, ready for prediction."""
     network = network_for(recipe, PLAIN)
-    fold_adapter(network)
+    merge_adapter(network)
     settle(network, engine)
     drop_gradients(network)
     return network.eval()

@@ -25,7 +25,7 @@ def roberta_base(tmp_path: Path) -> Iterator[Path]:
     import torch
     from transformers import AutoConfig, AutoModel, RobertaTokenizerFast
 
-    from featherweight.backbone.describe import KNOWN
+    from featherweight.backbone.known_configs import KNOWN
 
     folder = tmp_path / "roberta-base"
     try:

@@ -15,7 +15,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
-from featherweight.backbone.describe import Architecture, architecture_of
+from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.families import FAMILIES, head_dropouts
 from featherweight.backbone.resolve import Backbone
 from featherweight.budget.weigh import adapted_linears
 from featherweight.data.batches import Encoded, collate
@@ -68,7 +70,8 @@ def _load_base(
     if not dropout:
         _switch_off_dropout(config, native)
     options: dict[str, Any] = {"config": config, "attn_implementation": attention, "dtype": torch.float32}
-    if not native and config.model_type in ("bert", "roberta", "mpnet", "xlm-roberta", "camembert"):
+    family = FAMILIES.get(config.model_type)
+    if not native and family is not None and family.pooler_option:
         options["add_pooling_layer"] = False
     kind = AutoModelForSequenceClassification if native else AutoModel
     try:
@@ -96,7 +99,7 @@ def unreadable(backbone: Backbone, error: Exception) -> UserError:
 
 def _switch_off_dropout(config: Any, native: bool) -> None:
     # The frozen encoder's own dropout; a native head keeps the dropout that its class gives it.
-    head = {"classifier_dropout", "seq_classif_dropout", "pooler_dropout", "cls_dropout"} if native else set()
+    head = head_dropouts(config.model_type) if native else set()
     if native and getattr(config, "classifier_dropout", 0) is None:
         config.classifier_dropout = getattr(config, "hidden_dropout_prob", 0.0)
     for key, value in config.to_dict().items():
@@ -175,9 +178,9 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
     """
     if recipe.adapter.initialisation != "eva" or not hasattr(network.encoder, "peft_config"):
         return
-    if network.architecture.model_type == "deberta-v2":
-        # Its layers also see the table of relative positions, which has no batch; PEFT's EVA stumbles over that.
-        raise UserError("adapter.initialisation = 'eva' does not work with DeBERTa; use 'default' or 'pissa'")
+    model_type = network.architecture.model_type
+    if model_type in FAMILIES and not FAMILIES[model_type].eva:
+        raise UserError(f"adapter.initialisation = 'eva' does not work with {model_type}; use 'default' or 'pissa'")
     from peft import initialize_lora_eva_weights
 
     chosen = np.random.default_rng(recipe.seed).permutation(len(train))[:rows]

@@ -1,6 +1,8 @@
-"""The built-in encoder families: where each one keeps its linear layers, tables, norms and classification head.
+"""The built-in encoder families: all that Featherweight knows of each one, in one entry of ``FAMILIES``.
 
-Names and shapes follow the model classes of transformers; the tests compare each family with the real class.
+An entry names the linear layers, embedding tables, norms and classification head, and says how positions are numbered,
+which options the transformers class takes, and how the lean pass computes it. Names and shapes follow the model classes
+of transformers; the tests compare each family with the real class.
 """
 
 from __future__ import annotations
@@ -46,6 +48,22 @@ class HeadLayer:
 
 
 @dataclass(frozen=True)
+class LeanPass:
+    """How the lean pass (``model/lean``) computes a family besides its linear layers and norms.
+
+    It suits post-norm encoders with six linear layers and two norms a layer, GELU, and biases everywhere.
+    """
+
+    dropouts: tuple[str, str, str] = ("attention_probs_dropout_prob", "hidden_dropout_prob", "hidden_dropout_prob")
+    """Config keys of the dropout of attention's probabilities, of its output and of the MLP's output; empty: none."""
+    head: tuple[str, ...] = ("classifier",)
+    """Steps of the native head from the states [batch, 1, hidden] to logits: its modules, in the order of their calls.
+
+    Two steps are no modules: ``first_token`` takes the states to [batch, hidden], ``relu`` is the activation.
+    """
+
+
+@dataclass(frozen=True)
 class Family:
     """One encoder family; module names are relative to the encoder, those of the head to the classification class."""
 
@@ -67,6 +85,19 @@ class Family:
     without: tuple[str, ...] = ()
     """Norms that the class leaves out although the layer pattern has them."""
     extra: Callable[[Config], list[Part]] = field(default=lambda config: [])
+    """Parts that depend on the config."""
+    head_dropouts: tuple[str, ...] = ("classifier_dropout",)
+    """Config keys of the native head's own dropout."""
+    position_offset: int = 0
+    """Number of the first token's position; the positions below it are for padding."""
+    limits_length: bool = True
+    """Whether texts can be at most ``max_position_embeddings`` tokens long."""
+    pooler_option: bool = False
+    """Whether the encoder class takes ``add_pooling_layer``."""
+    eva: bool = True
+    """Whether PEFT can initialise LoRA from the inputs of the layers (EVA)."""
+    lean: LeanPass | None = None
+    """None where transformers' own forward pass is used."""
 
 
 def _six(*modules: str) -> tuple[LinearSpec, ...]:
@@ -155,12 +186,17 @@ _BERT = Family(
     norms=("embeddings.LayerNorm",),
     head=_dense_and_out("bert.pooler.dense", "classifier"),
     defaults=_BASE_SIZES | {"vocab_size": 30522, "type_vocab_size": 2},
+    pooler_option=True,
+    lean=LeanPass(head=("bert.pooler", "dropout", "classifier")),
 )
 _ROBERTA = replace(
     _BERT,
     prefix="roberta",
     head=_dense_and_out("classifier.dense", "classifier.out_proj"),
     defaults=_BASE_SIZES | {"vocab_size": 50265, "type_vocab_size": 2},
+    # Positions are counted from the padding token's number, 1, onwards.
+    position_offset=2,
+    lean=LeanPass(),
 )
 
 FAMILIES: dict[str, Family] = {
@@ -185,6 +221,11 @@ FAMILIES: dict[str, Family] = {
         hidden="dim",
         mlp="hidden_dim",
         layers="n_layers",
+        head_dropouts=("seq_classif_dropout",),
+        lean=LeanPass(
+            dropouts=("attention_dropout", "", "dropout"),
+            head=("first_token", "pre_classifier", "relu", "dropout", "classifier"),
+        ),
     ),
     "mpnet": replace(
         _BERT,
@@ -205,6 +246,8 @@ FAMILIES: dict[str, Family] = {
         head=_dense_and_out("classifier.dense", "classifier.out_proj"),
         defaults=_BASE_SIZES | {"vocab_size": 30527, "relative_attention_num_buckets": 32},
         extra=_mpnet_parts,
+        position_offset=2,  # as in RoBERTa
+        lean=LeanPass(),
     ),
     "electra": replace(
         _BERT,
@@ -221,6 +264,8 @@ FAMILIES: dict[str, Family] = {
         },
         table_width="embedding_size",
         extra=_electra_parts,
+        pooler_option=False,
+        lean=LeanPass(),
     ),
     "deberta-v2": replace(
         _BERT,
@@ -248,6 +293,12 @@ FAMILIES: dict[str, Family] = {
             "pos_att_type": None,
         },
         extra=_deberta_parts,
+        head_dropouts=("pooler_dropout", "cls_dropout"),
+        limits_length=False,  # positions are relative
+        pooler_option=False,
+        # Its layers also get the table of relative positions, which has no batch dimension; PEFT's EVA fails on that.
+        eva=False,
+        lean=None,
     ),
     "modernbert": Family(
         prefix="model",
@@ -279,5 +330,13 @@ FAMILIES: dict[str, Family] = {
             "classifier_bias": False,
         },
         norm_bias="norm_bias",
+        limits_length=False,  # rotary positions
     ),
 }
+"""By the ``model_type`` of config.json."""
+
+
+def head_dropouts(model_type: str) -> set[str]:
+    """Config keys of the native head's own dropout; of a family that is not built in, all keys that any family has."""
+    families = [FAMILIES[model_type]] if model_type in FAMILIES else FAMILIES.values()
+    return {key for family in families for key in family.head_dropouts}

@@ -17,7 +17,7 @@ _LABELS = 9973
 """A number of labels that no real width equals, so that the head's output dimensions can be told apart."""
 
 
-def skeleton_architecture(config: dict[str, Any], roles: Mapping[Role, str]) -> Architecture:
+def architecture_from_class(config: dict[str, Any], roles: Mapping[Role, str]) -> Architecture:
     """The architecture of any encoder that transformers knows, its linear layers found by the names in ``roles``.
 
     Imports torch and transformers. Raises UserError where transformers does not know the model, where it is no
@@ -48,7 +48,7 @@ def skeleton_architecture(config: dict[str, Any], roles: Mapping[Role, str]) -> 
     )
 
 
-def outline(config: dict[str, Any]) -> Architecture:
+def outline_from_class(config: dict[str, Any]) -> Architecture:
     """The architecture of any encoder that transformers knows but for the roles of its layers: there are no linears.
 
     Imports torch and transformers. Raises UserError where transformers does not know the model or it is no encoder.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from featherweight.backbone.families import FAMILIES
 from featherweight.backbone.folder import (
     TensorHeader,
     check_folder,
@@ -88,12 +89,10 @@ def lasting_name(name: str) -> str:
 
 def most_tokens(config: dict[str, Any]) -> int | None:
     """Tokens of the longest text that a backbone reads, by its config.json; None where there is no such limit."""
-    positions = config.get("max_position_embeddings")
-    if not positions or config["model_type"] in ("deberta-v2", "modernbert"):
+    positions, family = config.get("max_position_embeddings"), FAMILIES.get(config["model_type"])
+    if not positions or (family and not family.limits_length):
         return None
-    # RoBERTa and MPNet count positions from the padding token's number on.
-    reserved = 2 if config["model_type"] in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-    return int(positions) - reserved
+    return int(positions) - (family.position_offset if family else 0)
 
 
 def tensors_at_hand(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:

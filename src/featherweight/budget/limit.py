@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from featherweight.backbone.describe import Architecture
+from featherweight.backbone.architecture import Architecture
 from featherweight.budget.plan import plan
 from featherweight.budget.weigh import Weight, adapted_linears, weigh
 from featherweight.errors import UserError

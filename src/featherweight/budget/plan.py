@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from featherweight.argument_checks import described, require_whole
-from featherweight.backbone.describe import Architecture, Linear
+from featherweight.backbone.architecture import Architecture, Linear
 from featherweight.budget.weigh import bias_parameters, head_parameters
 from featherweight.errors import UserError
 from featherweight.recipe import ROLES, Recipe, Role

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
-from featherweight.backbone.describe import Architecture, Linear
+from featherweight.backbone.architecture import Architecture, Linear
 from featherweight.errors import UserError
 from featherweight.recipe import AdapterRecipe, LoraLayers, Recipe, Role, layer_numbers
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from featherweight.adapter.build import build_network
+from featherweight.adapter.merge import merge_adapter
 from featherweight.adapter.peft.folder import base_at_hand, is_peft_folder, read_peft_folder
 from featherweight.adapter.storage import check_adapter, load_adapter, read_description
 from featherweight.argument_checks import described, list_of, require_path
@@ -20,7 +21,7 @@ from featherweight.data.sources import Rows
 from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
 from featherweight.model.engine import Engine, bound_memory, choose_engine, settle
-from featherweight.model.lean.forward_only import drop_gradients, fold_adapter
+from featherweight.model.lean.forward_only import drop_gradients
 from featherweight.model.network import Network
 from featherweight.model.text_model import TextModel
 from featherweight.recipe import Recipe
@@ -108,7 +109,7 @@ class Classifier:
         network = build_network(recipe, backbone, description["labels"], attention=attention)
         load_adapter(network, folder)
         if merge and lean:
-            fold_adapter(network)
+            merge_adapter(network)
         settle(network, engine)
         if merge and lean:
             drop_gradients(network)

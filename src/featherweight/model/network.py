@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.families import FAMILIES
 
 
 class LinearHead(nn.Module):
@@ -114,11 +115,14 @@ class Network(nn.Module):
     def _native_head(self, states: Tensor) -> Tensor:
         """The classification class's own head, in fp32, on the first token's states [batch, 1, hidden]."""
         model = self.base_model()
-        if self.architecture.model_type == "bert":
-            return model.classifier(model.dropout(model.bert.pooler(states)))
-        if self.architecture.model_type == "distilbert":
-            return model.classifier(model.dropout(torch.relu(model.pre_classifier(states[:, 0]))))
-        return model.classifier(states)
+        lean = FAMILIES[self.architecture.model_type].lean
+        assert lean is not None
+        for step in lean.head:
+            if step == "first_token":
+                states = states[:, 0]
+            else:
+                states = torch.relu(states) if step == "relu" else model.get_submodule(step)(states)
+        return states
 
 
 def frozen_layers(encoder: Any, architecture: Architecture) -> int:

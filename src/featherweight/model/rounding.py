@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 
-from featherweight.backbone.describe import Architecture
+from featherweight.backbone.architecture import Architecture
 
 _UNIT = {"fp32": 2.0**-24, "bf16": 2.0**-8, "fp16": 2.0**-11}
 """The largest relative error of one rounding (half a unit in the last place)."""

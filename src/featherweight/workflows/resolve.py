@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from featherweight.backbone.describe import Architecture, architecture_of
+from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.resolve import config_of, lasting_name
 from featherweight.budget.plan import resolve_auto
 from featherweight.budget.weigh import Weight, weigh

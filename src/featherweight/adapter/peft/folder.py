@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.adapter.peft.settings import FILE, LoraSettings, read_settings
-from featherweight.backbone.describe import Architecture, outline_of
+from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.describe import outline_of
 from featherweight.backbone.folder import TensorHeader, has_tokenizer, read_config, read_header
 from featherweight.backbone.resolve import Backbone, config_of, resolve_backbone, tensors_at_hand
 from featherweight.errors import HubUnreachable, UserError

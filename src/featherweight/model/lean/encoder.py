@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featherweight.backbone.describe import Architecture
+from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.families import FAMILIES, LeanPass
 from featherweight.model.lean.frozen_matrix import FrozenMatrix, filled_up, shared_length
 from featherweight.model.lean.functions import (
     MASKED,
@@ -29,16 +30,6 @@ from featherweight.model.lean.functions import (
     probabilities,
 )
 from featherweight.model.network import Network, frozen_layers
-
-_NORMS = {
-    "bert": ("attention.output.LayerNorm", "output.LayerNorm"),
-    "roberta": ("attention.output.LayerNorm", "output.LayerNorm"),
-    "xlm-roberta": ("attention.output.LayerNorm", "output.LayerNorm"),
-    "camembert": ("attention.output.LayerNorm", "output.LayerNorm"),
-    "electra": ("attention.output.LayerNorm", "output.LayerNorm"),
-    "mpnet": ("attention.LayerNorm", "output.LayerNorm"),
-    "distilbert": ("sa_layer_norm", "output_layer_norm"),
-}
 
 
 class AdaptedBlock:
@@ -226,7 +217,7 @@ def lean_hindrance(network: Network) -> str | None:
     """Why the lean pass cannot run ``network``; None where it can."""
     encoder, architecture = network.plain_encoder(), network.architecture
     activation = getattr(encoder.config, "hidden_act", getattr(encoder.config, "activation", None))
-    if architecture.model_type not in _NORMS:
+    if architecture.model_type not in FAMILIES or FAMILIES[architecture.model_type].lean is None:
         return f"not for {architecture.model_type}"
     if activation != "gelu":
         return f"not with {activation}"
@@ -248,15 +239,16 @@ def _layer(encoder: Any, architecture: Architecture, number: int, dtype: torch.d
         AdaptedBlock([find(by_role[role])], dtype) for role in ("attention_output", "mlp_up", "mlp_down")
     )
     place = by_role["query"].split(f".{number}.")[0] + f".{number}."
-    norms = tuple(find(place + name) for name in _NORMS[architecture.model_type])
-    heads, dropouts = encoder.config.num_attention_heads, _dropouts_of(encoder.config)
+    family = FAMILIES[architecture.model_type]
+    assert family.lean is not None
+    norms = tuple(find(place + name) for name in family.layer_norms)
+    heads, dropouts = encoder.config.num_attention_heads, _dropouts_of(encoder.config, family.lean)
     return LeanLayer(joined, output, up, down, (norms[0], norms[1]), heads, dropouts, fill_up)
 
 
-def _dropouts_of(config: Any) -> tuple[float, float, float]:
-    if config.model_type == "distilbert":
-        return config.attention_dropout, 0.0, config.dropout
-    return config.attention_probs_dropout_prob, config.hidden_dropout_prob, config.hidden_dropout_prob
+def _dropouts_of(config: Any, lean: LeanPass) -> tuple[float, float, float]:
+    attention, output, mlp = (getattr(config, key) if key else 0.0 for key in lean.dropouts)
+    return attention, output, mlp
 
 
 def _dropout_of(module: Any) -> float:

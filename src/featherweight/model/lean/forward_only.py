@@ -1,33 +1,15 @@
-"""A network for prediction alone: the adapter folded into the frozen matrices, and a forward pass without gradients.
-
-What LoRA adds to a frozen matrix W is a matrix itself, so W + scale B A predicts what W with its adapter does, for one
-product instead of three (Hu et al. 2021, section 4.1). The sum is taken in fp32 before W gets its compute type.
-"""
+"""The lean pass for prediction alone, without gradients; the adapter must be merged into the frozen matrices before."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from featherweight.model.lean.encoder import AdaptedBlock, LeanLayer
 from featherweight.model.lean.functions import SCORES, by_head, merge_heads, parts_of_attention, probabilities
 from featherweight.model.network import Network
-
-
-def fold_adapter(network: Network) -> None:
-    """Fold every adapter of ``network`` (fp32, before ``settle``) into its frozen matrix, as PEFT itself does it.
-
-    Trained biases and head stay as they are. Nothing is left of PEFT's wrapping, and no dropout.
-    """
-    wrapped: Any = network.encoder
-    if hasattr(wrapped, "merge_and_unload"):
-        network.encoder = wrapped.merge_and_unload()
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0  # a lean pass has none; prediction never drops anything
 
 
 def drop_gradients(network: Network) -> None:
