@@ -70,7 +70,7 @@ def test_the_spread_of_seeds_is_pooled_over_rounds_as_in_an_analysis_of_variance
     assert pooled_spread([accuracies(0.9, 0.91), accuracies(0.9)]) is None  # two seeds alone know little of it
 
 
-def test_without_luck_of_the_rows_it_is_students_test_over_seeds():
+def test_without_variance_of_the_rows_it_is_students_test_over_seeds():
     """Seeds that differ by whole blocks of rows: what is left to the rows is known, and is taken off here."""
     a, b = accuracies(0.94, 0.95, 0.945), accuracies(0.941, 0.948, 0.944)
     pooled = pooled_spread([a, b])
@@ -116,10 +116,10 @@ def test_spread_and_interval_of_a_mean():
 
 def test_a_difference_needs_the_rows_and_the_seeds():
     good, bad = right_or_wrong(3000, 0.95, 1, 3), right_or_wrong(3000, 0.90, 2, 3)
-    lucky = np.concatenate([right_or_wrong(3000, level, 3) for level in (0.89, 0.95, 0.98)])
+    uneven = np.concatenate([right_or_wrong(3000, level, 3) for level in (0.89, 0.95, 0.98)])
     shown, seeds, none = (
         compare_pairs([("A", "B")], {"A": a, "B": b})[0]
-        for a, b in ((good, bad), (lucky, bad), (good, right_or_wrong(3000, 0.95, 4, 3)))
+        for a, b in ((good, bad), (uneven, bad), (good, right_or_wrong(3000, 0.95, 4, 3)))
     )
     assert shown.verdict == "shown" and shown.won
     assert "A is better (McNemar's exact test: p < 0.0001; over rows and seeds: p" in shown.words
@@ -179,7 +179,7 @@ def test_single_seeds_learn_from_the_seeds_of_other_rounds():
 
 
 def equal_rounds(draw, seeds, seed_sd, rows=1000):
-    """Equally good rounds: each fails some rows of its own with every seed, and each seed has its own luck."""
+    """Equally good rounds: each fails some rows of its own with every seed, and each seed has rows of its own."""
     ease = draw.beta(8, 0.6, rows)
     for count in seeds:
         own = np.where(draw.random(rows) < 0.03, ease - 0.9, ease)

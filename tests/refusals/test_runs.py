@@ -186,7 +186,12 @@ DAMAGE: list[tuple[str, str | bytes | Callable[[str], str] | None, str, str]] = 
     ("evaluation.json", change(test__accuracy=float("nan")), "evaluate report", "test.accuracy: must be a finite"),
     ("evaluation.json", change(test__accuracy_interval=None), "evaluate report", "test.accuracy_interval: is missing"),
     ("evaluation.json", change(test__per_class=[{}]), "evaluate report", "test.per_class.0.label: is missing"),
-    ("evaluation.json", change(test__confusion_matrix=[[1], [2, 3]]), "evaluate report", "speak of different classes"),
+    (
+        "evaluation.json",
+        change(test__confusion_matrix=[[1], [2, 3]]),
+        "evaluate report",
+        "have different numbers of classes",
+    ),
     ("evaluation.json", change(test__temperature=0), "evaluate report", "test.temperature: must be greater than 0"),
     ("environment.json", NO_OBJECT, "evaluate judge report predict", "damaged"),
     ("environment.json", '{"format": "one"}', "evaluate judge report predict", "damaged"),

@@ -34,7 +34,7 @@ class TestSet:
         return len(self.texts)
 
     def logits(self, skill, seed, noise=0.03):
-        """Right on a share of about ``skill`` of the rows, the easy ones; ``noise`` is the luck of a seed's rows."""
+        """Right on a share of about ``skill`` of the rows, the easy ones; with ``noise`` each seed has its own."""
         draw = np.random.default_rng(seed)
         right = self._difficulty + draw.normal(0, noise, len(self)) < skill
         chosen = np.where(
@@ -100,9 +100,9 @@ def fabricate_rounds(folder: Path, *, seeds=3, rows=600, baselines=True, noise=0
     for name, (skill, parameters) in SKILLS.items():
         for seed in range(seeds):
             recipe = Recipe.load(name).with_values(seed=seed)
-            luck = skill + 0.002 * (seed - 1)
+            own_skill = skill + 0.002 * (seed - 1)
             place = folder / name / f"seed-{seed}"
-            folders.append(fabricate_run(place, recipe, luck, test=test, parameters=parameters, noise=noise))
+            folders.append(fabricate_run(place, recipe, own_skill, test=test, parameters=parameters, noise=noise))
     for kind, (title, skill, parameters) in (BASELINES if baselines else {}).items():
         recipe, place = Recipe.load("r1").with_values(name=kind), folder / "baselines" / kind
         folders.append(

@@ -15,7 +15,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Deviations:
     """Where a run folder differs from its manifest; names are relative to the folder."""
 
     files: int
@@ -61,7 +61,7 @@ def lists_file(folder: Path, name: str) -> bool:
     return (folder / FILE).is_file() and name in _read(folder)
 
 
-def compare_with_manifest(folder: Path) -> Comparison | None:
+def compare_with_manifest(folder: Path) -> Deviations | None:
     """What differs from the manifest; None where there is none. Raises UserError where it is damaged."""
     if not (folder / FILE).is_file():
         return None
@@ -70,7 +70,7 @@ def compare_with_manifest(folder: Path) -> Comparison | None:
     linked = tuple(name for name in lost if (folder / name).is_symlink())
     missing = tuple(name for name in lost if name not in linked)
     changed = tuple(name for name in listed if name in present and sha256_of(folder / name) != listed[name])
-    return Comparison(len(listed), missing, changed, tuple(name for name in present if name not in listed), linked)
+    return Deviations(len(listed), missing, changed, tuple(name for name in present if name not in listed), linked)
 
 
 def _names(folder: Path) -> list[str]:

@@ -87,7 +87,7 @@ class Figures(_Metrics):
     def _sizes_agree(self) -> Self:
         classes = {len(self.per_class), len(self.confusion_matrix), *map(len, self.confusion_matrix)}
         if len(classes) > 1 or not self.per_class:
-            raise ValueError("per_class and confusion_matrix speak of different classes")
+            raise ValueError("per_class and confusion_matrix have different numbers of classes")
         return self
 
 
