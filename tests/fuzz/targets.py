@@ -142,7 +142,7 @@ def read_peft(data: bytes) -> None:
 
 def read_backbone(data: bytes) -> None:
     """A backbone's config.json, or an index of its weights; the first byte says which."""
-    from featherweight.backbone.describe import architecture_of, outline_of
+    from featherweight.backbone.describe import architecture_of, architecture_without_roles
     from featherweight.backbone.folder import read_config, weight_files
 
     folder = workplace() / "backbone"
@@ -156,7 +156,7 @@ def read_backbone(data: bytes) -> None:
     # Other families are looked at through transformers, whose own code is no aim here.
     if config.get("model_type") in ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "electra", "modernbert"):
         architecture_of(config).head_parameters(2)
-        outline_of(config)
+        architecture_without_roles(config)
 
 
 def read_run(data: bytes) -> None:

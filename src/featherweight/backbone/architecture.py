@@ -43,11 +43,11 @@ class Architecture:
     hidden: int
     linears: tuple[Linear, ...]
     other_biases: tuple[tuple[str, int], ...]
-    """Full names (``embeddings.LayerNorm.bias``) and sizes of the true biases outside ``linears``."""
+    """Full names (``embeddings.LayerNorm.bias``) and sizes of the biases outside ``linears``, mostly of norms."""
     prefix: str
-    """Attribute of the native classification class that holds the encoder."""
+    """Attribute of the native classification class that holds the encoder, such as ``roberta``."""
     head_modules: tuple[str, ...]
-    """What the native classification class adds to the encoder's layers; empty where there is no such class."""
+    """Modules that the native classification class adds to the encoder; empty where there is no such class."""
     head_tensors: tuple[HeadTensor, ...]
     encoder_parameters: int
     """All parameters of the encoder, without pooler and head."""
@@ -64,5 +64,5 @@ class Architecture:
 
     @property
     def encoder_biases(self) -> int:
-        """Number of true biases of the encoder: those of linear layers and norms, embeddings' norm included."""
+        """Number of bias parameters of the encoder: those of its linear layers and norms, embeddings' norm included."""
         return sum(x.outputs for x in self.linears if x.bias) + sum(count for _, count in self.other_biases)

@@ -14,22 +14,22 @@ from featherweight.backbone.from_config import architecture_from_config
 from featherweight.errors import UserError
 from featherweight.recipe import Role
 
-MOST_LAYERS = 1_000
-"""The deepest encoders have some dozens."""
+MAX_LAYERS = 1_000
+"""Far more than any encoder has: the deepest have a few dozen."""
 
 
 def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> Architecture:
     """The architecture that a parsed config.json describes.
 
-    ``roles`` maps roles to module names inside a layer and is needed for a family that is not built in; such a
-    family, or any with ``roles``, is looked at through transformers (imported only then). Raises UserError for a
-    decoder, for an unknown family without ``roles`` (naming its linear layers), and for a size that makes no sense.
+    ``roles`` maps roles to module names inside a layer; a family that is not built in needs it. Such a family, and any
+    with ``roles``, is described by its transformers class (imported only then). Raises UserError for a decoder, for an
+    unknown family without ``roles`` (naming its linear layers), and for a size that makes no sense.
     """
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
         raise UserError('config.json: the key "model_type" is missing; it names the encoder\'s family, such as "bert"')
     refuse_decoder(config)
-    _require_bearable(config)
+    _require_plausible_depth(config)
     if model_type not in FAMILIES or roles:
         from featherweight.backbone.introspection import architecture_from_class
 
@@ -37,18 +37,19 @@ def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> 
     return architecture_from_config(config)
 
 
-def outline_of(config: Config) -> Architecture:
-    """As ``architecture_of``, but any family that transformers knows will do: of others no layer has a role.
+def architecture_without_roles(config: Config) -> Architecture:
+    """As ``architecture_of``, but an unknown family needs no roles: its architecture then has no ``linears``.
 
-    That is enough for what was trained elsewhere, where nothing is left to choose. Raises UserError likewise.
+    That is enough for an adapter that was trained elsewhere, where no layers are left to choose. Raises UserError as
+    ``architecture_of`` does.
     """
     if not isinstance(config.get("model_type"), str) or config["model_type"] in FAMILIES:
         return architecture_of(config)
     refuse_decoder(config)
-    _require_bearable(config)
-    from featherweight.backbone.introspection import outline_from_class
+    _require_plausible_depth(config)
+    from featherweight.backbone.introspection import architecture_from_class_without_roles
 
-    return outline_from_class(config)
+    return architecture_from_class_without_roles(config)
 
 
 def refuse_decoder(config: Config) -> None:
@@ -57,17 +58,17 @@ def refuse_decoder(config: Config) -> None:
     classes = [name for name in named if isinstance(name, str)] if isinstance(named, list | tuple) else []
     generative = [c for c in classes if c.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))]
     if config.get("is_encoder_decoder") or config.get("is_decoder") or generative:
-        what = (
+        reason = (
             generative[0] if generative else "is_encoder_decoder" if config.get("is_encoder_decoder") else "is_decoder"
         )
         raise UserError(
-            f"backbone.name: {config.get('model_type')} with {what} is a decoder or sequence-to-sequence model; "
+            f"backbone.name: {config.get('model_type')} with {reason} is a decoder or sequence-to-sequence model; "
             "Featherweight trains encoders such as roberta-base or answerdotai/ModernBERT-base"
         )
 
 
-def _require_bearable(config: Config) -> None:
-    """Raise UserError where a config.json asks for more layers than any encoder has: each is gone through."""
+def _require_plausible_depth(config: Config) -> None:
+    """Raise UserError where a config.json asks for more layers than any encoder has; describing them takes time."""
     for key, value in config.items():
-        if key.endswith(("layers", "n_layer")) and isinstance(value, int) and value > MOST_LAYERS:
-            raise UserError(f"config.json: {key} must be at most {MOST_LAYERS:,}; it is {value:,}")
+        if key.endswith(("layers", "n_layer")) and isinstance(value, int) and value > MAX_LAYERS:
+            raise UserError(f"config.json: {key} must be at most {MAX_LAYERS:,}; it is {value:,}")

@@ -18,7 +18,7 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class LinearSpec:
-    """A linear layer of every encoder layer: its module name in there, its roles and widths."""
+    """A linear layer of every encoder layer: its module name inside that layer, its roles and widths."""
 
     module: str
     roles: tuple[Role, ...]
@@ -26,12 +26,12 @@ class LinearSpec:
     """``hidden``, ``mlp``, or a multiple such as ``3*hidden``."""
     outputs: str
     bias: str = ""
-    """Config key that switches the bias on; empty: it is always there."""
+    """Config key that switches the bias on; empty: there always is one."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A module of the encoder that LoRA does not adapt: its number of weights and of true biases."""
+    """A module of the encoder that LoRA does not adapt: its number of weights and of biases."""
 
     name: str
     weights: int
@@ -82,8 +82,8 @@ class Family:
     table_width: str = ""
     """Config key of the width of the embeddings and their norm, where it is not the hidden width."""
     norm_bias: str = ""
-    without: tuple[str, ...] = ()
-    """Norms that the class leaves out although the layer pattern has them."""
+    missing_norms: tuple[str, ...] = ()
+    """Norms that the class does not have although ``layer_norms`` says so for every layer."""
     extra: Callable[[Config], list[Part]] = field(default=lambda config: [])
     """Parts that depend on the config."""
     head_dropouts: tuple[str, ...] = ("classifier_dropout",)
@@ -124,6 +124,7 @@ def _deberta_parts(config: Config) -> list[Part]:
         reach = config["max_relative_positions"]
         reach = reach if reach >= 1 else config["max_position_embeddings"]
         buckets = config.get("position_buckets", -1)
+        # One row for each relative position, from -reach to reach - 1.
         parts.append(Part("encoder.rel_embeddings", 2 * (buckets if buckets > 0 else reach) * hidden))
         for module in _position_projections(config):
             name = "encoder.layer.{}.attention.self." + module
@@ -132,6 +133,7 @@ def _deberta_parts(config: Config) -> list[Part]:
         parts.append(Part("encoder.LayerNorm", hidden, hidden))
     if kernel := config.get("conv_kernel_size", 0):
         groups = config.get("conv_groups", 1)
+        # Weight of a grouped convolution: [hidden, hidden / groups, kernel].
         parts.append(Part("encoder.conv.conv", hidden * hidden // groups * kernel, hidden))
         parts.append(Part("encoder.conv.LayerNorm", hidden, hidden))
     return parts
@@ -150,7 +152,7 @@ def _electra_parts(config: Config) -> list[Part]:
 
 
 def _mpnet_parts(config: Config) -> list[Part]:
-    # An embedding, for all that its name says: no bias.
+    # In spite of its name this is an embedding table [buckets, heads], not a bias.
     return [
         Part(
             "encoder.relative_attention_bias", config["relative_attention_num_buckets"] * config["num_attention_heads"]
@@ -310,8 +312,8 @@ FAMILIES: dict[str, Family] = {
             LinearSpec("mlp.Wo", ("mlp_down",), "mlp", "hidden", "mlp_bias"),
         ),
         layer_norms=("attn_norm", "mlp_norm"),
-        # The first layer follows the embeddings' norm at once and has none of its own before attention.
-        without=("layers.0.attn_norm",),
+        # The first layer directly follows the embeddings' norm and has no norm of its own before attention.
+        missing_norms=("layers.0.attn_norm",),
         tables={"embeddings.tok_embeddings": "vocab_size"},
         norms=("embeddings.norm", "final_norm"),
         head=(

@@ -1,4 +1,4 @@
-"""Check a backbone's folder before anything is built from it: config, tokenizer, and whole safetensors files."""
+"""Check a backbone's folder before anything is built from it: config, tokenizer, and complete safetensors files."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _TOKENIZERS = (
     ("spm.model",),
     ("spiece.model",),
 )
-"""Sets of files of which one suffices to build a fast tokenizer."""
+"""A fast tokenizer can be built from any one of these sets of files."""
 
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The parsed config.json of ``folder``. Raises UserError where it is missing, broken, or no JSON object."""
+    """The parsed config.json of ``folder``. Raises UserError where it is missing, broken, or not a JSON object."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text("utf-8"))
@@ -48,17 +48,19 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_folder(folder: Path, name: str) -> None:
-    """Raise UserError unless ``folder`` holds whole safetensors weights and a tokenizer; ``name`` is for messages."""
+    """Raise UserError unless ``folder`` holds complete safetensors and a tokenizer; ``name`` is for messages."""
     check_weights(folder, name)
     if not has_tokenizer(folder):
         raise UserError(f"{folder}: no tokenizer; add tokenizer.json, or vocab.txt, or vocab.json with merges.txt")
 
 
 def check_weights(folder: Path, name: str) -> None:
-    """Raise UserError unless ``folder`` holds whole safetensors weights; ``name`` is for messages."""
+    """Raise UserError unless ``folder`` holds complete safetensors weights; ``name`` is for messages."""
     files = weight_files(folder)
     if not files:
-        raise UserError(_no_weights(folder, name))
+        if any((folder / file).is_file() for file in _PICKLED):
+            raise UserError(pickle_refused(str(folder), name))
+        raise UserError(f"{folder}: model.safetensors is missing; a backbone folder holds it beside config.json")
     for file in files:
         read_header(file)
 
@@ -71,7 +73,7 @@ def has_tokenizer(folder: Path) -> bool:
 def weight_files(folder: Path) -> list[Path]:
     """model.safetensors, or the files that model.safetensors.index.json lists; empty where there is neither.
 
-    Raises UserError for an index that is broken or names a file outside the folder or one that is not there.
+    Raises UserError for an index that is broken, or names a file that is missing or outside the folder.
     """
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
@@ -90,11 +92,11 @@ def weight_files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """What a safetensors file says of a tensor before any of its numbers are read."""
+    """Shape and type of a tensor, from the header of its safetensors file."""
 
     shape: tuple[int, ...]
     dtype: str
-    """As the format writes it: F32, BF16, ..."""
+    """In the format's notation: F32, BF16, ..."""
 
     @property
     def parameters(self) -> int:
@@ -103,32 +105,26 @@ class TensorHeader:
 
 
 def read_header(path: Path) -> dict[str, TensorHeader]:
-    """Name, shape and type of every tensor in a safetensors file; the numbers stay on the disk.
+    """Name, shape and type of every tensor in a safetensors file; its values are not read.
 
     Raises UserError where the file is damaged, cut short, or holds no tensors.
     """
-    # The library checks header length, JSON, and that the tensors' offsets fill the file exactly.
+    # The library checks the header's length, its JSON, and that the tensors' offsets cover the file exactly.
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as weights:
             slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 (no mapping)
-            found = {name: TensorHeader(tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+            headers = {name: TensorHeader(tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: damaged or cut short ({error}); get the file again") from None
-    if not found:
+    if not headers:
         raise UserError(f"{path}: holds no tensors; get the file again")
-    return found
-
-
-def _no_weights(folder: Path, name: str) -> str:
-    if not any((folder / file).is_file() for file in _PICKLED):
-        return f"{folder}: model.safetensors is missing; a backbone folder holds it beside config.json"
-    return pickle_refused(str(folder), name)
+    return headers
 
 
 def pickle_refused(place: str, name: str) -> str:
-    """The message for weights that come as a pickle alone, with the line that converts them."""
+    """The message for a backbone that has its weights only as a pickle, with a command that converts them."""
     convert = (
         f"from transformers import AutoModel as M, AutoTokenizer as T; n, d = {name!r}, 'converted'; "
         "M.from_pretrained(n).save_pretrained(d); T.from_pretrained(n).save_pretrained(d)"

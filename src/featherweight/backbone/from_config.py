@@ -21,7 +21,7 @@ def architecture_from_config(config: Config) -> Architecture:
 
 
 def _completed(family: Family, config: Config) -> Config:
-    """``config`` over the family's defaults, as transformers would complete it; sizes must be whole and positive."""
+    """``config`` with the family's defaults for missing keys, as in transformers. Raises UserError for a wrong size."""
     complete = {**family.defaults, **config}
     for key, default in family.defaults.items():
         value = complete[key]
@@ -58,24 +58,26 @@ def _linear(family: Family, spec: LinearSpec, layer: int, config: Config) -> Lin
 
 
 def _width(text: str, family: Family, config: Config) -> int:
+    # "3*hidden" is three times what the config gives for hidden.
     factor, _, base = text.rpartition("*")
     return int(factor or 1) * int(config[{"hidden": family.hidden, "mlp": family.mlp}[base]])
 
 
 def _parts(family: Family, config: Config) -> list[Part]:
-    """Everything in the encoder but the linear layers with a role: tables, norms and the family's own."""
+    """Everything in the encoder except its linear layers with a role: tables, norms and what only this family has."""
     hidden: int = config[family.hidden]
     width: int = config.get(family.table_width, hidden)
     tables = [Part(name, config[rows] * width) for name, rows in family.tables.items()]
     inside = [f"{family.layer.format(i)}.{norm}" for i in range(config[family.layers]) for norm in family.layer_norms]
+    # Norms scale each element of a state: as many weights, and as many biases, as the state is wide.
     norms = [(name, width if name.startswith("embeddings.") else hidden) for name in (*family.norms, *inside)]
     has_bias = not family.norm_bias or bool(config.get(family.norm_bias))
-    kept = [Part(name, size, size if has_bias else 0) for name, size in norms if name not in family.without]
-    return [*tables, *kept, *family.extra(config)]
+    sized = [Part(name, size, size if has_bias else 0) for name, size in norms if name not in family.missing_norms]
+    return [*tables, *sized, *family.extra(config)]
 
 
 def _modules_of(family: Family) -> tuple[str, ...]:
-    """Head modules as PEFT would be told them: ``classifier`` stands for ``classifier.dense`` and ``.out_proj``."""
+    """Head modules for PEFT's ``modules_to_save``: ``classifier`` stands for ``classifier.dense`` and ``.out_proj``."""
     owners = (
         layer.module.removesuffix(".dense").removesuffix(".out_proj").removesuffix(".norm") for layer in family.head
     )
@@ -83,6 +85,7 @@ def _modules_of(family: Family) -> tuple[str, ...]:
 
 
 def _head_tensors(layer: HeadLayer, hidden: int, config: Config) -> list[HeadTensor]:
+    # Weights are [outputs, inputs]: [hidden, hidden] of a dense layer, [labels, hidden] of the last one.
     fixed, per_label = {"dense": (hidden * hidden, 0), "norm": (hidden, 0), "out": (0, hidden)}[layer.kind]
     tensors = [HeadTensor(f"{layer.module}.weight", fixed, per_label, is_bias=False)]
     if not layer.bias or config.get(layer.bias):

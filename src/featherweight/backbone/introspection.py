@@ -1,7 +1,8 @@
-"""Look at an encoder that is not built in: its transformers class on torch's meta device, without weights."""
+"""Describe an encoder that is not built in by its transformers class, built on torch's meta device without weights."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,20 +21,23 @@ _LABELS = 9973
 def architecture_from_class(config: dict[str, Any], roles: Mapping[Role, str]) -> Architecture:
     """The architecture of any encoder that transformers knows, its linear layers found by the names in ``roles``.
 
-    Imports torch and transformers. Raises UserError where transformers does not know the model, where it is no
-    encoder, and where ``roles`` is empty or names a layer that is not there (with the names that are).
+    Imports torch and transformers. Raises UserError where transformers does not know the model, where it is not an
+    encoder, and where ``roles`` is empty or names a layer that does not exist (the message lists those that do).
     """
+    from torch import nn
     from transformers import AutoModel
 
     built = _config_object(config)
-    encoder = _without_weights(AutoModel, built)
-    modules = _linear_modules(encoder)
+    encoder = _build_without_weights(AutoModel, built)
+    modules = {name: module for name, module in encoder.named_modules() if isinstance(module, nn.Linear)}
     if not roles:
-        raise UserError(_how_to_name_roles(built.model_type, modules))
+        raise UserError(_roles_hint(built.model_type, modules))
     linears = _linears_by_role(built.model_type, modules, roles)
     adapted = {linear.name for linear in linears}
-    kept = {n: p for n, p in encoder.named_parameters() if not n.startswith("pooler.")}
-    others = ((n, p.numel()) for n, p in kept.items() if n.endswith(".bias") and n.removesuffix(".bias") not in adapted)
+    parameters = {n: p for n, p in encoder.named_parameters() if not n.startswith("pooler.")}
+    others = (
+        (n, p.numel()) for n, p in parameters.items() if n.endswith(".bias") and n.removesuffix(".bias") not in adapted
+    )
     prefix, heads, tensors = _native_head(built)
     return Architecture(
         model_type=built.model_type,
@@ -44,19 +48,21 @@ def architecture_from_class(config: dict[str, Any], roles: Mapping[Role, str]) -
         prefix=prefix,
         head_modules=heads,
         head_tensors=tensors,
-        encoder_parameters=sum(p.numel() for p in kept.values()),
+        encoder_parameters=sum(p.numel() for p in parameters.values()),
     )
 
 
-def outline_from_class(config: dict[str, Any]) -> Architecture:
-    """The architecture of any encoder that transformers knows but for the roles of its layers: there are no linears.
+def architecture_from_class_without_roles(config: dict[str, Any]) -> Architecture:
+    """The architecture of any encoder that transformers knows, without ``linears``: no layer has a role.
 
-    Imports torch and transformers. Raises UserError where transformers does not know the model or it is no encoder.
+    Imports torch and transformers. Raises UserError where transformers does not know the model or it is not an encoder.
     """
     from transformers import AutoModel
 
     built = _config_object(config)
-    sizes = [p.numel() for n, p in _without_weights(AutoModel, built).named_parameters() if not n.startswith("pooler.")]
+    sizes = [
+        p.numel() for n, p in _build_without_weights(AutoModel, built).named_parameters() if not n.startswith("pooler.")
+    ]
     prefix, heads, tensors = _native_head(built)
     hidden = int(built.hidden_size)
     return Architecture(built.model_type, 0, hidden, (), (), prefix, heads, tensors, encoder_parameters=sum(sizes))
@@ -73,15 +79,15 @@ def _config_object(config: dict[str, Any]) -> Any:
     if model_type not in CONFIG_MAPPING:
         raise UserError(
             f"backbone.name: transformers does not know models of type {model_type!r}, and code that ships with a "
-            "model is never run; choose an encoder that transformers knows"
+            "model is never run; choose an encoder of another family"
         )
     # Without auto_map nothing points to code outside transformers.
     plain = {key: value for key, value in config.items() if key not in ("auto_map", "id2label", "label2id")}
     try:
         built = AutoConfig.for_model(**{**plain, "num_labels": _LABELS})
     except Exception as error:
-        # Misfitting values come as different exceptions, some of the library's own.
-        raise UserError(f"config.json: not a sound {model_type} configuration: {_first_line(error)}") from None
+        # Wrong values raise different exceptions, some of them the library's own.
+        raise UserError(f"config.json: not a valid {model_type} configuration: {_first_line(error)}") from None
     only_causal = (
         model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     )
@@ -91,14 +97,14 @@ def _config_object(config: dict[str, Any]) -> Any:
     return built
 
 
-def _without_weights(kind: Any, config: Any) -> nn.Module:
+def _build_without_weights(kind: Any, config: Any) -> nn.Module:
     import torch
 
     try:
         with torch.device("meta"):
             return kind.from_config(config)
     except Exception as error:
-        # A model class may raise anything at all on a config that does not suit it.
+        # A model class may raise any exception for a config that it was not written for.
         problem = f"a {config.model_type} model cannot be built from its config: {_first_line(error)}"
         raise UserError(f"backbone.name: {problem}") from None
 
@@ -107,34 +113,28 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _linear_modules(encoder: nn.Module) -> dict[str, Any]:
-    from torch import nn
-
-    return {name: module for name, module in encoder.named_modules() if isinstance(module, nn.Linear)}
-
-
-def _inside_layer(name: str) -> tuple[str, int, str] | None:
-    """Split ``encoder.layer.3.attn.q`` into the stack, the layer's number and the name inside; None outside layers."""
+def _split_at_layer(name: str) -> tuple[str, int, str] | None:
+    """``encoder.layer.3.attn.q`` as ("encoder.layer", 3, "attn.q"); None for a module outside numbered layers."""
     match = re.match(r"^(.*?)\.(\d+)\.(.+)$", name)
     return (match[1], int(match[2]), match[3]) if match else None
 
 
-def _how_to_name_roles(model_type: str, modules: Mapping[str, Any]) -> str:
-    found: dict[str, str] = {}
+def _roles_hint(model_type: str, modules: Mapping[str, Any]) -> str:
+    widths: dict[str, str] = {}
     for name, module in modules.items():
-        if place := _inside_layer(name):
-            found.setdefault(place[2], f"{place[2]} ({module.in_features} to {module.out_features})")
-    if not found:
+        if place := _split_at_layer(name):
+            widths.setdefault(place[2], f"{place[2]} ({module.in_features} to {module.out_features})")
+    if not widths:
         return f"backbone.name: {model_type} has no linear layers inside numbered layers, so LoRA cannot adapt it here"
     return (
-        f"backbone.name: {model_type} is not a built-in encoder family; linear layers of its layers: "
-        f"{', '.join(found.values())}\n"
-        f"Say in the recipe which is which, as far as you want to adapt them: {_example(found)}"
+        f"backbone.name: {model_type} is not a built-in encoder family; its linear layers are: "
+        f"{', '.join(widths.values())}\n"
+        f"Give the roles of those to adapt in the recipe: {_example(widths)}"
     )
 
 
-def _example(found: Iterable[str]) -> str:
-    names = list(found)
+def _example(names: Iterable[str]) -> str:
+    names = list(names)
     likely = [next((n for n in names if key in n.lower()), None) for key in ("q", "v")]
     query, value = likely[0] or "attn.q_proj", likely[1] or "attn.v_proj"
     return f'[backbone.roles] query = "{query}", value = "{value}"; the roles are {", ".join(ROLES)}'
@@ -145,31 +145,32 @@ def _linears_by_role(model_type: str, modules: Mapping[str, Any], roles: Mapping
     for role in ROLES:
         if role in roles:
             wanted.setdefault(roles[role], []).append(role)
-    found: list[Linear] = []
+    linears: list[Linear] = []
     stacks: set[str] = set()
     for name, module in modules.items():
-        place = _inside_layer(name)
+        place = _split_at_layer(name)
         if place and place[2] in wanted:
             stacks.add(place[0])
             size = (module.in_features, module.out_features, module.bias is not None)
-            found.append(Linear(name, tuple(wanted[place[2]]), place[1], *size))
+            linears.append(Linear(name, tuple(wanted[place[2]]), place[1], *size))
     for module_name, names in wanted.items():
-        if not any(set(names) <= set(linear.roles) for linear in found):
+        if not any(set(names) <= set(linear.roles) for linear in linears):
             problem = f"backbone.roles.{names[0]}: no linear layer {module_name!r} in the layers of this encoder"
-            raise UserError(f"{problem}\n{_how_to_name_roles(model_type, modules).splitlines()[0]}")
+            raise UserError(f"{problem}\n{_roles_hint(model_type, modules).splitlines()[0]}")
     if len(stacks) > 1:
         raise UserError(
-            f"backbone.roles: the names fit several stacks of layers: {', '.join(sorted(stacks))}; one is needed"
+            f"backbone.roles: the names occur in several stacks of layers: {', '.join(sorted(stacks))}; "
+            "give names that only one stack has"
         )
-    return tuple(found)
+    return tuple(linears)
 
 
 def _native_head(config: Any) -> tuple[str, tuple[str, ...], tuple[HeadTensor, ...]]:
-    """Prefix, modules and tensors of the family's own classification class; empty where transformers has none."""
+    """Prefix, modules and tensors of the native classification class; empty where transformers has none."""
     from transformers import AutoModelForSequenceClassification
 
     try:
-        model = _without_weights(AutoModelForSequenceClassification, config)
+        model = _build_without_weights(AutoModelForSequenceClassification, config)
     except UserError:
         return "", (), ()
     prefix = str(model.base_model_prefix)
@@ -180,8 +181,7 @@ def _native_head(config: Any) -> tuple[str, tuple[str, ...], tuple[HeadTensor, .
 
 
 def _head_tensor(name: str, shape: tuple[int, ...]) -> HeadTensor:
-    size = 1
-    for width in shape:
-        size *= 1 if width == _LABELS else width
+    # A dimension of _LABELS is the number of labels; the product of the others is the size for each label.
+    size = math.prod(width for width in shape if width != _LABELS)
     by_label = _LABELS in shape
     return HeadTensor(name, 0 if by_label else size, size if by_label else 0, is_bias=name.endswith(".bias"))

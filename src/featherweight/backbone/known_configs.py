@@ -1,4 +1,4 @@
-"""Shapes of well-known backbones, as their config.json has them, so that weighing needs neither weights nor network."""
+"""Configurations of well-known backbones, as in their config.json: weighing them needs neither weights nor network."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 def _bert_like(model_type: str, layers: int, hidden: int, vocabulary: int, **keys: Any) -> dict[str, Any]:
-    # Attention heads of 64 and an MLP of four times the width, as in BERT (Devlin et al. 2019) and most after it.
+    # Attention heads of width 64 and an MLP of four times the hidden width, as in BERT (Devlin et al. 2019).
     sizes = {"num_attention_heads": hidden // 64, "intermediate_size": 4 * hidden, "max_position_embeddings": 512}
     shape = {"num_hidden_layers": layers, "hidden_size": hidden, "vocab_size": vocabulary}
     return {"model_type": model_type, **shape, **sizes, **keys}
 
 
 def _roberta(layers: int, hidden: int) -> dict[str, Any]:
-    # Position numbers start after the padding token's, hence 514.
+    # 512 tokens: positions are counted from 2 on, after the padding token's number (1).
     return _bert_like("roberta", layers, hidden, 50265, max_position_embeddings=514, type_vocab_size=1)
 
 
@@ -89,4 +89,4 @@ KNOWN: dict[str, dict[str, Any]] = {
     "answerdotai/ModernBERT-base": _MODERNBERT_BASE,
     "answerdotai/ModernBERT-large": _MODERNBERT_LARGE,
 }
-"""Names on the hub, and the short names of the installable wheels, with the keys of config.json that give shapes."""
+"""The keys of config.json that determine shapes, by names on the hub and short names of the installable wheels."""

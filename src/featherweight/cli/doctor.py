@@ -33,6 +33,6 @@ def command() -> None:
     table.add_row("cache", str(cache_folder()))
     for backbone in known_backbones():
         table.add_row(
-            f"backbone {backbone.name}", f"{backbone.source}: {'at hand' if backbone.at_hand else 'not at hand'}"
+            f"backbone {backbone.name}", f"{backbone.source}: {'at hand' if backbone.available else 'not at hand'}"
         )
     plain_console().print(table, soft_wrap=True)

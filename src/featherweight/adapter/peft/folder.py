@@ -13,9 +13,9 @@ from typing import Any
 
 from featherweight.adapter.peft.settings import FILE, LoraSettings, read_settings
 from featherweight.backbone.architecture import Architecture
-from featherweight.backbone.describe import outline_of
+from featherweight.backbone.describe import architecture_without_roles
 from featherweight.backbone.folder import TensorHeader, has_tokenizer, read_config, read_header
-from featherweight.backbone.resolve import Backbone, config_of, resolve_backbone, tensors_at_hand
+from featherweight.backbone.resolve import Backbone, config_of, local_tensors, resolve_backbone
 from featherweight.errors import HubUnreachable, UserError
 from featherweight.recipe import BackboneRecipe, DataRecipe
 
@@ -77,7 +77,7 @@ def read_peft_folder(path: str | Path, labels: Sequence[str] = ()) -> PeftFolder
     tensors, repeated = _trained(folder / WEIGHTS)
     try:
         config = config_of(base)
-        architecture = outline_of(config)
+        architecture = architecture_without_roles(config)
     except UserError as error:
         raise _base_refused(folder, error) from None
     _require_size(folder / WEIGHTS, tensors, architecture)
@@ -180,7 +180,7 @@ def _require_size(path: Path, tensors: dict[str, TensorHeader], architecture: Ar
 
 def _base_tensors(folder: Path, base: BackboneRecipe) -> dict[str, TensorHeader] | None:
     try:
-        return tensors_at_hand(base)
+        return local_tensors(base)
     except UserError as error:
         raise _base_refused(folder, error) from None
 
