@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from featherweight.evaluation.metrics import checked
+from featherweight.task.interface import SINGLE_LABEL
 
 # A temperature beyond these says that the validation rows cannot tell, not that the model is a hundred times too sure.
 LOWEST, HIGHEST = 0.05, 20.0
@@ -21,12 +21,11 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     T is 1 then. Raises as ``metrics.checked`` does.
     """
     logits, labels = checked(logits, labels)
-    if (logits.argmax(axis=1) == labels).all():
+    if (SINGLE_LABEL.decide(logits) == labels).all():
         return 1.0
-    rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
+        return float(SINGLE_LABEL.log_losses(logits / np.exp(log_temperature), labels).mean())
 
     lowest = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(lowest.x))

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from featherweight.errors import UserError
 from featherweight.run.figures import METRICS
+from featherweight.task.interface import SINGLE_LABEL
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -30,8 +30,8 @@ def evaluate(
     Raises UserError where a logit is not finite, ValueError where shapes or labels do not fit.
     """
     logits, labels = checked(logits, labels, len(label_names))
-    predicted, classes = logits.argmax(axis=1), range(len(label_names))
-    before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
+    predicted, classes = SINGLE_LABEL.decide(logits), range(len(label_names))
+    before, after = SINGLE_LABEL.probabilities(logits), SINGLE_LABEL.probabilities(logits, temperature)
     bins_before, bins_after = reliability(before, labels, bins), reliability(after, labels, bins)
     plain, scaled = Scored(labels, predicted, before, bins_before), Scored(labels, predicted, after, bins_after)
     metrics = {
@@ -119,7 +119,7 @@ def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[d
     A bin (low, high] has its rows, their mean confidence, their accuracy and its Wilson interval (None where empty).
     Guo et al. 2017, arXiv 1706.04599, section 2.
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    confidence, right = SINGLE_LABEL.confidence(probabilities), SINGLE_LABEL.decide(probabilities) == labels
     edges = np.linspace(0.0, 1.0, bins + 1)
     place = np.searchsorted(edges[1:-1], confidence)
     rows = np.bincount(place, minlength=bins)
@@ -151,8 +151,8 @@ def most_confident_errors(
     ``row`` is the place in ``texts``, from 0, as in predictions.parquet.
     """
     logits, labels = checked(logits, labels, len(label_names))
-    probabilities = softmax(logits, axis=1)
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    probabilities = SINGLE_LABEL.probabilities(logits)
+    predicted, confidence = SINGLE_LABEL.decide(probabilities), SINGLE_LABEL.confidence(probabilities)
     wrong = np.flatnonzero(predicted != labels)
     order = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     return [

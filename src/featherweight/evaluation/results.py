@@ -12,6 +12,7 @@ import numpy as np
 from featherweight.evaluation.metrics import evaluate, most_confident_errors
 from featherweight.files import put_in_place, write_json
 from featherweight.recipe import EvaluationRecipe
+from featherweight.task.interface import SINGLE_LABEL
 
 if TYPE_CHECKING:
     from featherweight.data.sources import Rows
@@ -30,16 +31,14 @@ def evaluate_rows(rows: Rows, logits: np.ndarray, temperature: float, evaluation
 
 def prediction_columns(split: str, rows: Rows, logits: np.ndarray, temperature: float) -> dict[str, Any]:
     """Columns of predictions.parquet for one set: keys, label, predicted label, scaled probabilities."""
-    from scipy.special import softmax
-
-    probabilities = softmax(logits / temperature, axis=1).astype(np.float32)
+    probabilities = SINGLE_LABEL.probabilities(logits, temperature).astype(np.float32)
     names = np.array(rows.label_names, dtype=object)
     columns: dict[str, Any] = {
         "split": [split] * len(rows.texts),
         "row": np.arange(len(rows.texts)),
         "text_key": [text_key(text) for text in rows.texts],
         "label": names[rows.labels],
-        "predicted": names[logits.argmax(1)],
+        "predicted": names[SINGLE_LABEL.decide(logits)],
     }
     return columns | {f"p_{name}": probabilities[:, place] for place, name in enumerate(rows.label_names)}
 
