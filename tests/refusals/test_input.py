@@ -93,7 +93,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.jsonl", b'{"text": ' * 100_000, "rows.jsonl: line 1: broken JSON: lists or objects are nested"),
     ("rows.jsonl", b"", "rows.jsonl: the file has no rows"),
     ("rows.json", b'["apple"]', "rows.json: row 1: not a JSON object"),
-    ("rows.json", b"[{}, {}]", "rows.json: no column 'label'"),
+    ("rows.json", b"[{}, {}]", "rows.json: no column 'text'"),
     ("rows.json", rows(text=["a", "b"]), "rows.json: row 1: 'text' holds a list, not a text"),
     ("rows.json", rows(text={"en": "a"}), "rows.json: row 1: 'text' holds a dict, not a text"),
     ("rows.json", rows(text="\ud800"), "rows.json: row 1: 'text' holds half a character"),

@@ -11,7 +11,7 @@ from featherweight.adapter.peft.weigh import as_dict
 from featherweight.environment import describe_machine, versions
 from featherweight.errors import UserError
 from featherweight.report.run import page, plots
-from featherweight.report.run.contents import contents_of_peft
+from featherweight.report.run.contents import contents_of_peft, read_contents
 from featherweight.run.cleanup import DRAWN, PAGE
 from featherweight.run.folder import Run
 from featherweight.run.manifest import lists_file, renew_manifest
@@ -24,6 +24,7 @@ def report_run(folder: str | Path) -> list[Path]:
     half of it passes for the run's own. Raises UserError where ``folder`` is no run or one of its files is damaged.
     """
     run = Run(folder)
+    read_contents(run.folder)  # a damaged file is refused before anything is written
     renew_manifest(run.folder, forget=DRAWN)
     pictures = plots.draw_plots(run.folder)
     page.write_report(run.folder)
