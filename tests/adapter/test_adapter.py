@@ -167,7 +167,7 @@ def test_a_backbone_stored_in_half_precision_is_taken_as_fp32_by_all(
     texts = ["one robin", "copper and zinc"]
     theirs, other = _peft_logits(tmp_path / "adapter", classifier, texts)
     np.testing.assert_allclose(classifier.logits(texts), theirs, rtol=0, atol=1e-5)
-    assert other == []
+    assert other == {}
 
 
 def test_weights_that_lack_a_layer_are_refused_not_drawn_at_random(tiny_recipe: Any, tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_process_that_was_slower_does_not_write_over_the_run(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from featherweight.errors import UserError
-    from featherweight.run.folder import lock
+    from featherweight.run import lock
 
     hold = lock._lock
 
