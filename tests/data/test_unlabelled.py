@@ -20,7 +20,9 @@ from featherweight.data.splits import lacking_test, load_part, load_splits
 from featherweight.data.unlabelled import without_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
+from featherweight.report.run.page import write_report
 from featherweight.run.folder import Run
+from featherweight.run.manifest import renew_manifest
 from featherweight.workflows.check import inspection_lines
 
 
@@ -136,10 +138,8 @@ def test_a_run_without_test_rows_serves_every_later_command(run: Run, cli: Cli) 
     assert set(run.evaluation) >= {"validation"} and "test" not in run.evaluation
     assert "test" not in run.environment["judged"]
     assert any("my test.csv has no labels" in warning for warning in run.environment["warnings"])
-    from featherweight.workflows.report import report_run
-
-    report_run(run.folder)
-    page = run.report.read_text("utf-8")
+    page = write_report(run.folder).read_text("utf-8")
+    renew_manifest(run.folder, [run.report])
     assert "my test.csv has no labels" in page and "No test set: the headline holds for the validation rows" in page
     for command in (
         ["evaluate", "run"],
