@@ -8,7 +8,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,22 +33,27 @@ def read_object(path: Path) -> dict[str, Any]:
     return values
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file beside its place and rename it: it is there whole or not at all."""
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to be written in the block: then it takes the name ``path``; a failure removes it."""
     part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, "utf-8")
-        put_in_place(part, path)
-    except OSError as error:
+        yield part
+        _sync(part)  # before the new name: a power cut leaves no empty file
+        part.replace(path)
+    except BaseException:
         part.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)  # a full disk does not say which file it was
         raise
 
 
-def put_in_place(part: Path, path: Path) -> None:
-    """Rename a file that was written beside ``path``, once it is all on the disk: a power cut leaves no empty one."""
-    _sync(part)
-    part.replace(path)
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file beside its place and rename it: it is there whole or not at all."""
+    try:
+        with written_whole(path) as part:
+            part.write_text(text, "utf-8")
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say which file it was
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featherweight.evaluation.metrics import evaluate, most_confident_errors
-from featherweight.files import put_in_place, write_json
+from featherweight.files import write_json, written_whole
 from featherweight.recipe import EvaluationRecipe
 from featherweight.task.interface import SINGLE_LABEL
 
@@ -72,9 +72,5 @@ def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    part = path.with_name(path.name + ".part")
-    try:
+    with written_whole(path) as part:
         pq.write_table(pa.concat_tables([pa.table(columns) for columns in parts]), part)
-        put_in_place(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.argument_checks import list_of, require_path
 from featherweight.data.texts import require_source, texts_of
 from featherweight.errors import UserError
-from featherweight.files import disk_refusal, put_in_place
+from featherweight.files import disk_refusal, written_whole
 from featherweight.formatting import QUOTED, safe_columns
 from featherweight.inference.submission.choices import Choices
 from featherweight.run.folder import Run
@@ -191,16 +191,12 @@ def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
 @contextmanager
 def _whole_file(out: Path, *, safe: bool) -> Iterator[Write]:
     """Takes columns and writes them beside ``out``; the file gets its name at the end, and a failure leaves none."""
-    part = out.with_name(out.name + ".part")
     writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:
-        with writer(part, safe) as write:
+        with written_whole(out) as part, writer(part, safe) as write:
             yield (lambda columns: write(safe_columns(columns))) if safe else write
-        put_in_place(part, out)
     except OSError as error:
         raise disk_refusal(error, out) or error from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.files import written_whole
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -85,9 +87,8 @@ def new_figure(width: float, height: float) -> Figure:
 def save_png(figure: Figure, path: Path) -> Path:
     """Write a white-backed PNG, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(png_data(figure))
-    part.replace(path)
+    with written_whole(path) as part:
+        part.write_bytes(png_data(figure))
     return path
 
 
