@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -15,25 +14,7 @@ from featherweight.data.sources import Rows
 from featherweight.model.engine import Engine
 from featherweight.model.network import Network
 from featherweight.recipe import Recipe
-
-Record = dict[str, Any]
-"""A line of history.jsonl."""
-
-
-class Listener(Protocol):
-    """What follows a training: a progress bar, a log, a tracker."""
-
-    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """The loop begins; ``notes`` say what was chosen and why."""
-
-    def noted(self, message: str) -> None:
-        """A message about the run: what happens next, or what to beware of."""
-
-    def stepped(self, record: Record) -> None:
-        """An optimizer step is done; the record is history.jsonl's."""
-
-    def evaluated(self, record: Record, best: bool) -> None:
-        """An evaluation is done; ``best`` tells whether it is the best so far."""
+from featherweight.training.listeners import Listener
 
 
 @dataclass

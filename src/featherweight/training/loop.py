@@ -25,7 +25,8 @@ from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
 from featherweight.training.history import History
-from featherweight.training.job import Job, LoopState, Record
+from featherweight.training.job import Job, LoopState
+from featherweight.training.listeners import Record
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.prefix_cache.planning import Prefix, keep_prefix, plan_prefix
 from featherweight.training.signals import Interrupted

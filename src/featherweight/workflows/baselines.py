@@ -30,7 +30,7 @@ from featherweight.run.folder import FORMAT, Run
 from featherweight.run.lock import locked
 
 if TYPE_CHECKING:
-    from featherweight.training.job import Listener
+    from featherweight.training.listeners import Listener
 
 TITLES = {
     "tfidf-svm": "TF-IDF + linear SVM",

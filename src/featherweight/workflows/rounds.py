@@ -28,7 +28,7 @@ from featherweight.workflows.report import is_reported
 from featherweight.workflows.weigh import resolve
 
 if TYPE_CHECKING:
-    from featherweight.training.job import Listener
+    from featherweight.training.listeners import Listener
 
 __all__ = ["compare_runs", "run_rounds"]
 

@@ -21,15 +21,16 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
-from featherweight.run.lock import choose_folder, claimed, locked
+from featherweight.run.lock import choose_folder, claimed, is_complete_run, locked
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.run.manifest import remake_manifest, write_manifest
+from featherweight.training.listeners import Listener, notify
 from featherweight.training.signals import end_on_signals, stop_on_signals
 from featherweight.workflows.environment import describe_run, gpu_peak, most_memory
 from featherweight.workflows.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
-    from featherweight.training.job import Listener, LoopState
+    from featherweight.training.job import LoopState
 
 
 def train(
@@ -53,16 +54,16 @@ def train(
 
 def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: bool) -> Run:
     started, clock = datetime.now(UTC), time.perf_counter()
-    tell(listeners, f"{recipe.name}: loading {recipe.backbone.name} and {recipe.data.train}")
+    notify(listeners, f"{recipe.name}: loading {recipe.backbone.name} and {recipe.data.train}")
     prepared = prepare(recipe)
     accelerator = prepared.accelerator
     if accelerator.num_processes > 1:
         from accelerate.utils import broadcast_object_list
 
         (folder,) = broadcast_object_list([folder])
-    if resume and (folder / "recipe.toml").is_file():
+    if resume:
         require_same_recipe(folder, prepared.recipe)
-        if Run(folder).complete:
+        if is_complete_run(folder):
             return _completed(folder, listeners)
     from featherweight.training.checkpoint import require_sound
 
@@ -77,12 +78,6 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
         finish(prepared, folder, state, started, clock, listeners)
     accelerator.wait_for_everyone()
     return Run(folder)
-
-
-def tell(listeners: Sequence[Listener], message: str) -> None:
-    """Say to all ``listeners`` what happens next."""
-    for listener in listeners:
-        listener.noted(message)
 
 
 def _how_to_resume(folder: Path) -> str:
@@ -102,8 +97,7 @@ def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
         with locked(folder):
             remake_manifest(folder)
         note = f"{folder}: complete, but {MANIFEST} was missing: made anew from the files as they lie there now"
-        for listener in listeners:
-            listener.noted(f"{note}; featherweight verify {folder} checks what they claim")
+        notify(listeners, f"{note}; featherweight verify {folder} checks what they claim")
     if is_first_process() and not is_reported(folder):
         with locked(folder):
             report_run(folder)
@@ -126,10 +120,10 @@ def finish(
 
     recipe, model, validation = prepared.recipe, prepared.model, prepared.splits.validation
     assert validation.labels is not None
-    tell(listeners, f"evaluating {len(validation):,} validation rows and fitting the temperature")
+    notify(listeners, f"evaluating {len(validation):,} validation rows and fitting the temperature")
     logits = model.logits(validation, cache=cache_folder())
     temperature = fit_temperature(logits, validation.labels)
-    tell(listeners, "saving the adapter, and comparing it with the trained model in a fresh process")
+    notify(listeners, "saving the adapter, and comparing it with the trained model in a fresh process")
     save_adapter(model.network, folder / "adapter", recipe, prepared.backbone, model.tokenizer, temperature=temperature)
     sample = list(validation.texts[:64])
     live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
@@ -141,7 +135,7 @@ def finish(
         "peak_memory_bytes": most_memory(folder),
         **gpu_peak(model.engine.device),
     }
-    tell(listeners, "drawing the report")
+    notify(listeners, "drawing the report")
     write_json(folder / "environment.json", environment)
     # The last two results, in this order, make the run complete (`Run.complete`); what an earlier version took for its
     # mark, and what was drawn of the unfinished run, must not stand there before them.
@@ -165,7 +159,7 @@ def _judge(
     splits = prepared.splits
 
     def logits(name: str, rows: Rows) -> np.ndarray:
-        tell(listeners, f"evaluating {len(rows):,} rows: {name}")
+        notify(listeners, f"evaluating {len(rows):,} rows: {name}")
         return prepared.model.logits(rows, cache=cache_folder())
 
     judged = {"validation": (splits.validation, validation)}

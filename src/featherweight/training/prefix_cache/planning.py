@@ -20,6 +20,7 @@ from featherweight.errors import UserError
 from featherweight.formatting import size_in_words
 from featherweight.model.predict import prediction_batches
 from featherweight.training.job import Job
+from featherweight.training.listeners import notify
 from featherweight.training.prefix_cache.file import (
     SUFFIX,
     KeptStates,
@@ -61,7 +62,7 @@ class _Stopped(Exception):
 def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
     """Decide whether the frozen layers' states are kept for the ``epochs`` still to train; also the notes that say why.
 
-    ``batches`` gives the batches of one epoch as they go through the network: some of them tell whether a text's states
+    ``batches`` gives the batches of one epoch as they go through the network: some of them notify whether a text's states
     depend on its batch. None where the recipe does not want them kept, or nothing is to be gained, or the disk has no
     room. Nothing is written yet. Of several processes all plan the same.
     """
@@ -218,9 +219,9 @@ def _compute(job: Job, prefix: Prefix) -> None:
     begun = time.monotonic()
     try:
         write_states(prefix.path, *prefix.shape, _chunks(job, prefix))
-        _note(job, f"{prefix.layers}: states kept after {time.monotonic() - begun:,.0f} s")
+        notify(job.listeners, f"{prefix.layers}: states kept after {time.monotonic() - begun:,.0f} s")
     except OSError as error:
-        _note(job, f"{prefix.layers}: states are not kept: {prefix.path.parent}: {error.strerror}")
+        notify(job.listeners, f"{prefix.layers}: states are not kept: {prefix.path.parent}: {error.strerror}")
     except _Stopped:
         pass
 
@@ -233,10 +234,5 @@ def _chunks(job: Job, prefix: Prefix) -> Iterator[NDArray]:
             raise _Stopped
         if time.monotonic() - said > _SECONDS_BETWEEN_NOTES:
             said = time.monotonic()
-            _note(job, f"{prefix.layers}: states of {rows[0]:,} of {len(prefix.pool):,} texts")
+            notify(job.listeners, f"{prefix.layers}: states of {rows[0]:,} of {len(prefix.pool):,} texts")
         yield states_of(job.network, prefix.pool, rows, job.pad_id)
-
-
-def _note(job: Job, message: str) -> None:
-    for listener in job.listeners:
-        listener.noted(message)
