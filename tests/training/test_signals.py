@@ -70,7 +70,7 @@ def test_in_the_last_step(
 
 @SIGNALS
 @pytest.mark.parametrize(("place", "complete"), [
-    ("verification.reload.verify_in_fresh_process", False), ("workflows.train._judge", False),
+    ("verification.reload.verify_in_fresh_process", False), ("workflows.train._evaluate", False),
     ("report.run.plots.draw_plots", True), ("report.run.page.write_report", True),
 ])  # fmt: skip
 def test_after_the_steps(

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from featherweight.errors import UserError
 from featherweight.run.figures import METRICS
 from featherweight.task.interface import SINGLE_LABEL
-
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int64]
+from featherweight.task.single_label import Floats, Labels
 
 
 def evaluate(

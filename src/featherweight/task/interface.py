@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from featherweight.recipe import Recipe
-from featherweight.task.single_label import SingleLabel
-
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int64]
+from featherweight.task.single_label import Floats, Labels, SingleLabel
 
 
 class Task(Protocol):

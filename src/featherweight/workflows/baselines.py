@@ -89,7 +89,7 @@ def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Li
         else:
             fitted = _bag_of_words(kind, recipe, splits)
         seconds = fitted.seconds or time.perf_counter() - clock
-        _judge(folder, recipe, splits, fitted)
+        _evaluate(folder, recipe, splits, fitted)
         # Written last, for `is_complete`.
         write_json(folder / "environment.json", _environment(kind, recipe, splits, fitted, started, seconds))
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
@@ -256,18 +256,15 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     )
 
 
-def _judge(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> None:
+def _evaluate(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> None:
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.evaluation.results import write_evaluation
+    from featherweight.workflows.evaluate import evaluate_splits
 
-    validation = splits.validation
-    assert validation.labels is not None
-    judged = {"validation": (validation, fitted.logits(validation))}
-    temperature = fit_temperature(judged["validation"][1], validation.labels)
-    if splits.test is not None:
-        judged["test"] = splits.test, fitted.logits(splits.test)
-    shifted = {name: (rows, fitted.logits(rows)) for name, rows in splits.shift.items()}
-    write_evaluation(folder, judged, shifted, temperature, recipe.evaluation, **fitted.evaluation)
+    assert splits.validation.labels is not None
+    validation = fitted.logits(splits.validation)
+    temperature = fit_temperature(validation, splits.validation.labels)
+    logits = lambda name, rows: fitted.logits(rows)  # noqa: E731 (all sets alike, whatever they are called)
+    evaluate_splits(folder, splits, validation, logits, temperature, recipe.evaluation, **fitted.evaluation)
     write_json(folder / "weigh.json", {"total": fitted.parameters})
 
 

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import UserError
-from featherweight.evaluation.results import evaluate_rows
+from featherweight.evaluation.results import evaluate_rows, write_evaluation
+from featherweight.recipe import EvaluationRecipe
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from featherweight.data.sources import Rows
+    from featherweight.data.splits import Splits
     from featherweight.inference.classifier import Classifier
+
+
+def evaluate_splits(
+    folder: Path,
+    splits: Splits,
+    validation: np.ndarray,
+    logits: Callable[[str, Rows], np.ndarray],
+    temperature: float,
+    settings: EvaluationRecipe,
+    **more: Any,
+) -> None:
+    """Write evaluation.json and predictions.parquet of a run: its validation, test and shift rows.
+
+    ``validation`` [rows, classes] are the logits of the validation rows; ``logits`` gives those of another set, by its
+    name. ``more`` joins the evaluation, such as ``best_step``.
+    """
+    evaluated = {"validation": (splits.validation, validation)}
+    if splits.test is not None:
+        evaluated["test"] = splits.test, logits("test", splits.test)
+    shifted = {name: (rows, logits(f"shift {name}", rows)) for name, rows in splits.shift.items()}
+    write_evaluation(folder, evaluated, shifted, temperature, settings, **more)
 
 
 def evaluate_run(run: Run, data: str | None = None) -> dict[str, Any]:

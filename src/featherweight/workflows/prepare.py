@@ -44,9 +44,9 @@ def prepare(recipe: Recipe) -> Prepared:
     bound_memory()
     architecture = backbone_architecture(recipe.backbone)
     # Where the recipe does not name the classes, the rows do: they are read once, before the adapter is counted.
-    splits = None if known_label_names(recipe.data) else load_splits(recipe)
-    names = splits.train.label_names if splits else known_label_names(recipe.data)
-    resolved = resolve_recipe(recipe, architecture, names)
+    names = known_label_names(recipe.data)
+    splits = None if names else load_splits(recipe)
+    resolved = resolve_recipe(recipe, architecture, splits.train.label_names if splits else names)
     require_within_budget(resolved.weight, resolved.recipe, architecture)
     recipe, weight = resolved.recipe, resolved.weight
     _require_trackers(recipe)

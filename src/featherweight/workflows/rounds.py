@@ -21,7 +21,7 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.schema import not_a_recipe
 from featherweight.report.comparison.page import write_comparison
 from featherweight.run.folder import Run
-from featherweight.run.lock import require_writable
+from featherweight.run.lock import is_complete_run, require_writable
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.workflows.baselines import TITLES, is_complete, require_same_baselines, run_baseline
 from featherweight.workflows.report import is_reported
@@ -43,8 +43,8 @@ class Planned:
     @property
     def complete(self) -> bool:
         """Whether this run stands already, its report included."""
-        begun = (self.folder / "recipe.toml").is_file() and (self.folder / MANIFEST).is_file()
-        return begun and Run(self.folder).complete and is_reported(self.folder)
+        listed = (self.folder / MANIFEST).is_file()
+        return listed and is_complete_run(self.folder) and is_reported(self.folder)
 
 
 def run_rounds(

@@ -128,7 +128,7 @@ def finish(
     sample = list(validation.texts[:64])
     live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
     proof = verify_in_fresh_process(folder, sample, live, model.engine.precision)
-    _judge(prepared, folder, state, logits, temperature, listeners)
+    _evaluate(prepared, folder, state, logits, temperature, listeners)
     environment = describe_run(prepared, started) | {
         "seconds": round(time.perf_counter() - clock, 2),
         "training_seconds": round(state.seconds, 2),
@@ -146,7 +146,7 @@ def finish(
     report_run(folder)
 
 
-def _judge(
+def _evaluate(
     prepared: Prepared,
     folder: Path,
     state: LoopState,
@@ -154,20 +154,15 @@ def _judge(
     temperature: float,
     listeners: Sequence[Listener],
 ) -> None:
-    from featherweight.evaluation.results import write_evaluation
-
-    splits = prepared.splits
+    from featherweight.workflows.evaluate import evaluate_splits
 
     def logits(name: str, rows: Rows) -> np.ndarray:
         notify(listeners, f"evaluating {len(rows):,} rows: {name}")
         return prepared.model.logits(rows, cache=cache_folder())
 
-    judged = {"validation": (splits.validation, validation)}
-    if splits.test is not None:
-        judged["test"] = splits.test, logits("test", splits.test)
-    shifted = {name: (rows, logits(f"shift {name}", rows)) for name, rows in splits.shift.items()}
     best = {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy}
-    write_evaluation(folder, judged, shifted, temperature, prepared.recipe.evaluation, **best)
+    settings = prepared.recipe.evaluation
+    evaluate_splits(folder, prepared.splits, validation, logits, temperature, settings, **best)
 
 
 def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:

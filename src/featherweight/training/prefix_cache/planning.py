@@ -62,7 +62,7 @@ class _Stopped(Exception):
 def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
     """Decide whether the frozen layers' states are kept for the ``epochs`` still to train; also the notes that say why.
 
-    ``batches`` gives the batches of one epoch as they go through the network: some of them notify whether a text's states
+    ``batches`` gives the batches of one epoch as they go through the network: some of them tell whether a text's states
     depend on its batch. None where the recipe does not want them kept, or nothing is to be gained, or the disk has no
     room. Nothing is written yet. Of several processes all plan the same.
     """
