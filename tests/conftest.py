@@ -19,14 +19,6 @@ from support.commands import GOOD_ROWS, Answer, Cli
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
-def pytest_exception_interact(node: Any, call: pytest.CallInfo[Any]) -> None:
-    """End all tests where a signal meant for pytest, a time limit's say, came to a training: that test is in order."""
-    error = call.excinfo.value if call.excinfo else None
-    stopped = type(error).__name__ == "Interrupted" and hasattr(error, "exit_code")
-    if stopped and not hasattr(node.config, "workerinput"):  # a worker of several may not end them all
-        pytest.exit(f"a signal came from outside: {error}", returncode=getattr(error, "exit_code", 1))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or fills the user's cache."""

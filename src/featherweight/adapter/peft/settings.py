@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from featherweight.errors import UserError
+from featherweight.files import read_object
 from featherweight.recipe.fields import Number, Switch, Whole
 from featherweight.recipe.messages import refuse
 
@@ -119,18 +119,14 @@ def read_settings(folder: Path) -> LoraSettings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path}: {path.stat().st_size:,} bytes are no adapter's settings")
-        values = json.loads(path.read_text("utf-8"))
+        size = path.stat().st_size
     except FileNotFoundError:
         raise UserError(f"{path}: missing; PEFT's save_pretrained writes it beside the weights") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: damaged: {str(error)[:200]}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: damaged: it holds no JSON object")
-    return values
+    if size > _MOST_BYTES:
+        raise UserError(f"{path}: {size:,} bytes are no adapter's settings")
+    return read_object(path)
 
 
 def _short(value: Any) -> str:
