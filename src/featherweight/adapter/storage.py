@@ -78,6 +78,15 @@ def read_description(folder: Path) -> dict[str, Any]:
     return read_json(path, newest=FORMAT)
 
 
+def saved_tensors(folder: Path) -> dict[str, TensorHeader]:
+    """Names, types and shapes of all saved tensors, by the files' headers. Raises UserError where one is damaged."""
+    headers: dict[str, TensorHeader] = {}
+    for name in WEIGHTS:
+        if os.path.lexists(folder / name):
+            headers |= read_header(folder / name)
+    return headers
+
+
 def check_adapter(folder: Path, recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> None:
     """Raise UserError unless the saved files hold as many numbers as ``recipe`` trains; only their headers are read.
 
@@ -88,10 +97,7 @@ def check_adapter(folder: Path, recipe: Recipe, backbone: Backbone, labels: Sequ
     if (folder / "adapter_config.json").exists() and not (folder / WEIGHTS[0]).exists():
         # PEFT would look for a pickle in its place.
         raise UserError(f"{folder}: the saved adapter lacks {WEIGHTS[0]}, which adapter_config.json speaks of")
-    headers: dict[str, TensorHeader] = {}
-    for name in WEIGHTS:
-        if os.path.lexists(folder / name):
-            headers |= read_header(folder / name)
+    headers = saved_tensors(folder)
     if other := next((name for name, header in headers.items() if header.dtype != "F32"), None):
         raise UserError(f"{folder}: {other} holds numbers of type {headers[other].dtype}; an adapter is saved as F32")
     architecture = architecture_of(backbone.config, recipe.backbone.roles)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from featherweight.backbone.architecture import Architecture
-from featherweight.backbone.families import FAMILIES, Config
+from featherweight.backbone.families import FAMILIES
+from featherweight.backbone.family import Config
 from featherweight.backbone.from_config import architecture_from_config
 from featherweight.errors import UserError
 from featherweight.recipe import Role

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from featherweight.backbone.architecture import Architecture, HeadTensor, Linear
-from featherweight.backbone.families import FAMILIES, Config, Family, HeadLayer, LinearSpec, Part
+from featherweight.backbone.families import FAMILIES
+from featherweight.backbone.family import Config, Family, HeadLayer, LinearSpec, Part
 from featherweight.errors import UserError
 
 

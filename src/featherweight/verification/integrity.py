@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from featherweight.adapter.storage import WEIGHTS, read_description
+from featherweight.adapter.storage import read_description, saved_tensors
 from featherweight.backbone.describe import architecture_of
-from featherweight.backbone.folder import read_header
 from featherweight.backbone.resolve import config_of
 from featherweight.budget.weigh import weigh
 from featherweight.data.fingerprints import resumed_elsewhere
@@ -91,8 +90,7 @@ def weight(evidence: Evidence) -> Check:
     shares = [[part["parameters"] for part in each["components"]] for each in (run.weight, again)]
     if shares[0] != shares[1]:
         return Check("weight", "fail", f"weigh.json: the components are {shares[0]}; the recipe gives {shares[1]}")
-    files = [run.adapter / name for name in WEIGHTS]
-    saved = sum(header.parameters for file in files if file.is_file() for header in read_header(file).values())
+    saved = sum(header.parameters for header in saved_tensors(run.adapter).values())
     if saved != again["total"]:
         return Check("weight", "fail", f"the adapter holds {saved:,} numbers, not {again['total']:,} as weighed")
     over = again["total"] > again["budget"]
@@ -141,10 +139,9 @@ def _may_have_kept_states(run: Run) -> bool:
     training = run.recipe.training
     if training.prefix_cache == "off" or training.encoder_dropout:
         return False
-    files = [run.adapter / name for name in WEIGHTS]
-    names = [name for file in files if file.is_file() for name in read_header(file)]
     # The first number in a tensor's name is that of its layer; what is trained below the layers comes with layer 0.
-    return not any(next(filter(str.isdecimal, name.split(".")), None) == "0" for name in names)
+    first_numbers = (next(filter(str.isdecimal, name.split(".")), None) for name in saved_tensors(run.adapter))
+    return "0" not in first_numbers
 
 
 def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:

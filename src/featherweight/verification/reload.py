@@ -142,12 +142,12 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np
         return None
     import torch
 
-    from featherweight.data.batches import collate, encode
+    from featherweight.data.batches import collate
     from featherweight.data.sources import Rows
     from featherweight.model.predict import prediction_batches
 
     network, model = _native(adapter) if plain.network.head is None else _linear(adapter)
-    encoded = encode(Rows(texts, None, plain.labels, "texts"), plain.tokenizer, plain.recipe.data.max_length)
+    encoded = plain.model.encode(Rows(texts, None, plain.labels, "texts"))
     logits = np.zeros((len(texts), len(plain.labels)))
     for rows in prediction_batches(encoded, plain.engine):
         batch = collate(encoded, rows, plain.tokenizer.pad_token_id)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from featherweight.backbone.architecture import Architecture
-from featherweight.backbone.families import FAMILIES, LeanPass
+from featherweight.backbone.families import FAMILIES
+from featherweight.backbone.family import LeanPass
 from featherweight.model.lean.frozen_matrix import FrozenMatrix, filled_up, shared_length
 from featherweight.model.lean.functions import (
     MASKED,
