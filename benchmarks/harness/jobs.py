@@ -139,9 +139,9 @@ def _roles(text: str) -> tuple[str, ...]:
 
 def write_rows(rows: Rows, path: Path, count: int | None = None) -> str:
     """Write the first ``count`` rows (default: all) as JSON lines, labels where there are any; the path as text."""
-    labels = [{} for _ in rows.texts] if rows.labels is None else [
-        {"label": rows.label_names[number]} for number in rows.labels.tolist()
-    ]  # fmt: skip
+    labels: list[dict[str, str]] = [{} for _ in rows.texts]
+    if rows.labels is not None:
+        labels = [{"label": rows.label_names[number]} for number in rows.labels.tolist()]
     with path.open("w", encoding="utf-8") as file:
         for text, label in list(zip(rows.texts, labels, strict=True))[:count]:
             file.write(json.dumps({"text": text, **label}, ensure_ascii=False) + "\n")

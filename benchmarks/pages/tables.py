@@ -23,7 +23,9 @@ def spread(figures: Record | None, unit: str = "", digits: int | None = None, sc
     if not figures:
         return ""
     median, low, high = (scale * figures[key] for key in ("median", "low", "high"))
-    places = (0 if median >= 100 else 1) if digits is None else digits
+    places = digits
+    if places is None:
+        places = 0 if median >= 100 else 1
     text = f"{median:,.{places}f}{unit}"
     return f"{text} ({low:,.{places}f}–{high:,.{places}f})" if figures["runs"] > 1 else text
 
