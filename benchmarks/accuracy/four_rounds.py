@@ -11,10 +11,10 @@ from typing import Any
 from pages.write import filled, rendered
 
 from featherweight.evaluation.significance import rows_needed
+from featherweight.formatting import duration
 from featherweight.recipe import Recipe
 from featherweight.report.comparison.tables import Table, schedule_in_words
 from featherweight.report.comparison.words import markdown_table
-from featherweight.report.run.headline import duration
 from featherweight.workflows.weigh import weigh
 
 PAGE = "four-rounds.md"

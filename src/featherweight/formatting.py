@@ -46,3 +46,37 @@ def age_in_words(used: float) -> str:
 def listed(names: Sequence[str], most: int = 8) -> str:
     """The first ``most`` names, printable and on one line, with ", ..." where there are more."""
     return in_a_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
+
+
+def decimals(rows: int) -> int:
+    """Decimals of a share in percent that ``rows`` rows can tell apart."""
+    return 1 if rows < 2000 else 2
+
+
+def percent(share: float, rows: int) -> str:
+    """A share as percent, with as many decimals as ``rows`` can tell apart."""
+    return f"{share:.{decimals(rows)}%}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def rounded_size(count: Any) -> str:
+    """Bytes in the unit that a person would use."""
+    value = float(count)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def in_sentence(names: Sequence[str]) -> str:
+    """Names as in a sentence, such as ``r1, r2 and r3``."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

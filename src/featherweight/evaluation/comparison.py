@@ -19,12 +19,12 @@ from featherweight.evaluation.run_groups import (
     differing,
     figures_of,
     groups_of,
-    listed,
     names_of,
     require_each_once,
     uneven_shift_sets,
 )
 from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
+from featherweight.formatting import in_sentence
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 
@@ -194,7 +194,7 @@ def _together(pairs: Sequence[Difference]) -> list[str]:
     for pair in pairs:
         alike.setdefault((*_fails(pair), pair.second), []).append(pair.first)
     return [
-        f"{listed(names)} {singular if len(names) == 1 else plural} {baseline}."
+        f"{in_sentence(names)} {singular if len(names) == 1 else plural} {baseline}."
         for (singular, plural, baseline), names in alike.items()
     ]
 

@@ -186,9 +186,3 @@ def _samples_per_second(run: Run) -> float | None:
     between = [r for r in history if r.get("kind") == "evaluation" and steps and r["step"] < steps[-1]["step"]]
     seconds = steps[-1]["seconds"] - sum(record["seconds"] for record in between) if steps else 0.0
     return sum(record["rows"] for record in steps) / seconds if seconds > 0 else None
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as in a sentence, such as ``r1, r2 and r3``."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last

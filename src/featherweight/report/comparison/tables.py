@@ -9,8 +9,8 @@ from functools import partial
 from featherweight.evaluation.comparison import Comparison, Round
 from featherweight.evaluation.metrics import wilson_interval
 from featherweight.evaluation.run_groups import SHIFT
+from featherweight.formatting import decimals, duration, rounded_size
 from featherweight.recipe import ROLES, Recipe
-from featherweight.report.run.headline import duration, size
 from featherweight.run.figures import ACCURACY, METRICS
 
 NONE = "–"
@@ -70,7 +70,7 @@ def _quality(comparison: Comparison) -> Table:
         "samples/s": lambda round_: _each(
             round_, "samples_per_second", lambda value: f"{value:,.{0 if value >= 10 else 1}f}"
         ),
-        "peak memory": lambda round_: _each(round_, "peak_memory_bytes", size),
+        "peak memory": lambda round_: _each(round_, "peak_memory_bytes", rounded_size),
     }
     return _table("Quality and cost", comparison, {"round": lambda round_: round_.name}, figures)
 
@@ -136,7 +136,7 @@ def _own(round_: Round, words: Callable[[Recipe], str]) -> str:
 
 
 def _percent(rows: int, share: float) -> str:
-    return f"{100 * share:.{1 if rows < 2000 else 2}f}"
+    return f"{100 * share:.{decimals(rows)}f}"
 
 
 def _with_spread(round_: Round, key: str, number: Callable[[float], str]) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 
 from featherweight.evaluation.comparison import Comparison, Round, not_beaten
 from featherweight.evaluation.differences import Difference
-from featherweight.evaluation.run_groups import listed
-from featherweight.formatting import QUOTED, safe_cell
+from featherweight.formatting import QUOTED, duration, in_sentence, safe_cell
 from featherweight.report.comparison.tables import (
     Table,
     lora_in_words,
@@ -20,9 +19,9 @@ from featherweight.report.comparison.tables import (
     schedule_in_words,
     tables,
 )
-from featherweight.report.run.headline import duration
 from featherweight.run.figures import SCALED
 
+_SCALED = in_sentence([metric.name for metric in SCALED]).capitalize()
 METHOD = (
     "Accuracy is the mean over the seeds, ± the standard deviation over them. The 95% interval of an accuracy is "
     "Wilson's; that of a difference comes from 10,000 paired bootstrap samples of the rows, each row with its mean "
@@ -31,7 +30,7 @@ METHOD = (
     "side it is the textbook test). With seeds enough a difference is significant only where a t-test over rows and "
     "seeds finds it too. Its error has the variance of both; the seeds of all rounds are taken to have one variance, "
     "those of a baseline too, which has one seed alone. Both tests are corrected after Holm for all the pairs of their "
-    f"list. {listed([metric.name for metric in SCALED]).capitalize()} hold after temperature scaling on validation "
+    f"list. {_SCALED} hold after temperature scaling on validation "
     "rows. Peak memory is the whole process's, libraries included."
 )
 
@@ -54,9 +53,10 @@ def headline(comparison: Comparison) -> str:
     if not undecided:
         return f"{best} is the best of {len(ranked)} rounds: {figure} of {texts} correct{doubt}"
     if not any(pair.verdict == "shown" for pair in comparison.differences):
-        low, names = percent(comparison, ranked[-1].mean("accuracy") or 0.0), listed([round_.name for round_ in ranked])
+        low = percent(comparison, ranked[-1].mean("accuracy") or 0.0)
+        names = in_sentence([round_.name for round_ in ranked])
         return f"{names} are not significantly different: {low} to {figure} of {texts} correct{doubt}"
-    others = listed(undecided) if len(undecided) <= 3 else f"{len(undecided)} others"
+    others = in_sentence(undecided) if len(undecided) <= 3 else f"{len(undecided)} others"
     return f"{best} leads with {figure} of {texts} correct; not significantly different from {others}{doubt}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from featherweight.formatting import duration, percent
 from featherweight.report.run.contents import Contents
 from featherweight.run.figures import ACCURACY, METRICS, SCALED
 
@@ -59,26 +60,3 @@ def _time(run: Contents) -> list[Fact]:
     machine = [f"{run.environment['cores']} cores"] if run.environment.get("cores") else []
     machine += [str(run.environment[key]) for key in ("device", "precision") if run.environment.get(key)]
     return [Fact("Time", duration(run.environment["seconds"]), ", ".join(machine))]
-
-
-def percent(share: float, rows: int) -> str:
-    """A share as percent, with as many decimals as ``rows`` can tell apart."""
-    return f"{share:.{1 if rows < 2000 else 2}%}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that a person would use."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(count: Any) -> str:
-    """Bytes in the unit that a person would use."""
-    value = float(count)
-    for unit in ("B", "KB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

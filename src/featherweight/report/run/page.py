@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.files import write_whole
+from featherweight.formatting import duration, rounded_size
 from featherweight.report.run import headline
 from featherweight.report.run.bars import MOST_CLASSES
 from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
@@ -82,9 +83,9 @@ def _training(run: Contents) -> dict[str, str]:
     if run.evaluation.get("best_validation_accuracy") is not None:
         rows["Best validation accuracy"] = f"{run.evaluation['best_validation_accuracy']:.2%}"
     if "seconds" in run.environment:
-        rows["Time, all in all"] = headline.duration(run.environment["seconds"])
+        rows["Time, all in all"] = duration(run.environment["seconds"])
     if "peak_memory_bytes" in run.environment:
-        rows["Peak memory"] = headline.size(run.environment["peak_memory_bytes"])
+        rows["Peak memory"] = rounded_size(run.environment["peak_memory_bytes"])
     return rows
 
 
@@ -99,7 +100,7 @@ def _environment(run: Contents) -> dict[str, str]:
             rows |= {f"{name}: {part}": _plain(inner) for part, inner in value.items() if inner is not None}
         else:
             size = key.endswith("_bytes")
-            rows[name.removesuffix(" bytes")] = headline.size(value) if size else _plain(value)
+            rows[name.removesuffix(" bytes")] = rounded_size(value) if size else _plain(value)
     return rows
 
 
