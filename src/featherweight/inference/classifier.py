@@ -25,7 +25,7 @@ from featherweight.model.lean.forward_only import drop_gradients
 from featherweight.model.network import Network
 from featherweight.model.text_model import TextModel
 from featherweight.recipe import Recipe
-from featherweight.recipe.sections import Precision
+from featherweight.recipe.sections.training import Precision
 from featherweight.task.interface import task_of
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)

@@ -2,14 +2,11 @@
 
 from featherweight.recipe.loading import built_in_recipes
 from featherweight.recipe.schema import Recipe
-from featherweight.recipe.sections import (
-    AdapterRecipe,
-    BackboneRecipe,
-    DataRecipe,
-    EvaluationRecipe,
-    LoraLayers,
-    TrainingRecipe,
-)
+from featherweight.recipe.sections.adapter import AdapterRecipe, LoraLayers
+from featherweight.recipe.sections.backbone import BackboneRecipe
+from featherweight.recipe.sections.data import DataRecipe
+from featherweight.recipe.sections.evaluation import EvaluationRecipe
+from featherweight.recipe.sections.training import TrainingRecipe
 from featherweight.recipe.values import PERTURBATIONS, PERTURBED, ROLES, Role, Tracker, layer_numbers, parse_count
 
 __all__ = [

@@ -21,7 +21,7 @@ from featherweight.recipe.schema import Recipe
 _INTRODUCTION = """\
 # Recipe reference
 
-<!-- Written by `make docs` from src/featherweight/recipe/sections.py: change it there. -->
+<!-- Written by `make docs` from src/featherweight/recipe/sections/: change it there. -->
 
 A recipe holds every choice of a run, as TOML. `featherweight train` takes the name of a built-in recipe or the path of
 a file. A key that is left out has its default; an unknown key is refused.

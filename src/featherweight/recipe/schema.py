@@ -22,7 +22,11 @@ from featherweight.errors import UserError
 from featherweight.recipe.data_files import is_data_file, recipe_code
 from featherweight.recipe.fields import Section, Whole
 from featherweight.recipe.messages import refuse
-from featherweight.recipe.sections import AdapterRecipe, BackboneRecipe, DataRecipe, EvaluationRecipe, TrainingRecipe
+from featherweight.recipe.sections.adapter import AdapterRecipe
+from featherweight.recipe.sections.backbone import BackboneRecipe
+from featherweight.recipe.sections.data import DataRecipe
+from featherweight.recipe.sections.evaluation import EvaluationRecipe
+from featherweight.recipe.sections.training import TrainingRecipe
 from featherweight.recipe.values import parse_count
 
 

@@ -1,0 +1,72 @@
+"""The section [data]: where texts and labels come from, and how they are split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from featherweight.recipe.fields import (
+    MAX_COUNT,
+    FractionOrCount,
+    Section,
+    Source,
+    Text,
+    Whole,
+    at_least_two_classes,
+    blank_as_empty,
+    unique,
+)
+
+
+class DataRecipe(Section):
+    """Where the texts and labels come from, and how they are split."""
+
+    train: Source = Field(
+        "newsbriefs",
+        description="Training rows: a built-in name (newsbriefs), a file (CSV, TSV, JSON, JSONL, Parquet; gzip or "
+        "zstd too), a folder saved by `datasets`, or the name of a data set on the hub. A relative path starts at the "
+        "working directory, not at the recipe.",
+    )
+    test: Annotated[str | None, AfterValidator(blank_as_empty)] = Field(
+        None,
+        description="Test rows, evaluated once, at the end; by default the test split of `train`, if it has one. An "
+        "empty text means no test.",
+    )
+    validation: Source | None = Field(
+        None,
+        description="Validation rows, which decide on the best adapter and the temperature; by default "
+        "`validation_size` rows are split off the training rows.",
+    )
+    validation_size: FractionOrCount = Field(
+        0.1,
+        gt=0,
+        le=MAX_COUNT,
+        description="Size of the validation set that is split off: below 1 a fraction of the training rows, from 1 on "
+        "a number of rows.",
+    )
+    config: Text | None = Field(None, description="Name of the hub data set's configuration, where it has several.")
+    revision: Text | None = Field(None, description="Revision of the hub data set, for a repeatable download.")
+    text: Annotated[tuple[Text, ...], AfterValidator(unique)] = Field(
+        (), description="Text columns, joined by a space; by default `text`, or `title` and `description`."
+    )
+    label: Text = Field("label", description="The label column.")
+    labels: Annotated[tuple[Text, ...], AfterValidator(unique), AfterValidator(at_least_two_classes)] = Field(
+        (),
+        description="Names of the classes in the order of their numbers; by default those of the data set, or the "
+        "sorted label texts.",
+    )
+    clean: Literal["none", "ag_news"] = Field(
+        "none",
+        description="Text repair before tokenizing: `ag_news` repairs the broken HTML entities (`#39;`, `&lt;b&gt;`) "
+        "and stray backslashes of that data set.",
+    )
+    train_rows: Whole | None = Field(
+        None, ge=1, le=MAX_COUNT, description="Train on a stratified sample of this many rows, drawn by the seed."
+    )
+    max_length: Whole = Field(
+        256,
+        ge=4,
+        le=1_000_000,
+        description="Maximum number of tokens of a text, special tokens included; longer texts are truncated.",
+    )

@@ -1,0 +1,31 @@
+"""The section [evaluation]: how the run is evaluated at the end."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from featherweight.recipe.fields import (
+    Section,
+    Source,
+    Whole,
+    unique,
+)
+from featherweight.recipe.values import check_shift
+
+
+class EvaluationRecipe(Section):
+    """How the run is evaluated at the end."""
+
+    shift: Annotated[tuple[Annotated[Source, AfterValidator(check_shift)], ...], AfterValidator(unique)] = Field(
+        (),
+        description="Further labelled test sets from other sources than the training data: read like `data.test`, or "
+        "made from it by `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",
+    )
+    bins: Whole = Field(
+        15, ge=2, le=1_000, description="Confidence bins of the calibration error and the reliability diagram."
+    )
+    mistakes: Whole = Field(
+        20, ge=0, le=10_000, description="Number of the most confident errors that the report shows."
+    )

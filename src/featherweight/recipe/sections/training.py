@@ -1,0 +1,121 @@
+"""The section [training]: how it is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from featherweight.recipe.fields import (
+    MAX_COUNT,
+    FractionOrCount,
+    Number,
+    Section,
+    Switch,
+    Whole,
+    unique,
+    word_or_list,
+)
+from featherweight.recipe.values import Tracker
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+ClassWeights = Annotated[
+    Annotated[Literal["none", "balanced"], Tag("union:word")]
+    | Annotated[tuple[Annotated[Number, Field(ge=0, le=MAX_COUNT)], ...], Tag("union:list")],
+    Discriminator(word_or_list),
+]
+
+
+class TrainingRecipe(Section):
+    """How it is trained."""
+
+    epochs: Number = Field(
+        3.0, gt=0, le=10_000, description="Passes over the training rows; a fraction ends within a pass."
+    )
+    max_steps: Whole | None = Field(
+        None, ge=1, le=MAX_COUNT, description="Maximum number of optimizer steps, whatever `epochs` says."
+    )
+    batch_size: Whole = Field(32, ge=1, le=MAX_COUNT, description="Maximum number of rows in a batch.")
+    batch_tokens: Whole = Field(
+        8192,
+        ge=16,
+        le=MAX_COUNT,
+        description="Maximum number of tokens in a batch, padding included; batches of long texts have fewer rows.",
+    )
+    accumulate: Whole = Field(
+        1, ge=1, le=MAX_COUNT, description="Batches whose gradients are added up before an optimizer step."
+    )
+    learning_rate: Number = Field(5e-4, gt=0, description="Peak learning rate of AdamW.")
+    lora_plus_ratio: Number = Field(
+        1.0,
+        gt=0,
+        le=MAX_COUNT,
+        description="Learning rate of the LoRA B matrices as a multiple of `learning_rate` (LoRA+).",
+    )
+    weight_decay: Number = Field(
+        0.0, ge=0, le=MAX_COUNT, description="AdamW's decoupled weight decay on matrices; biases have none."
+    )
+    clip: Number = Field(
+        1.0,
+        ge=0,
+        le=MAX_COUNT,
+        description="Gradient norm above which gradients are scaled down; 0 turns clipping off.",
+    )
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "linear",
+        description="Learning rate after the warm-up: constant, or falling to zero linearly or along a cosine.",
+    )
+    warmup: FractionOrCount = Field(
+        0.06,
+        ge=0,
+        le=MAX_COUNT,
+        description="Warm-up: a fraction of all steps below 1, a number of steps from 1 on.",
+    )
+    label_smoothing: Number = Field(
+        0.0, ge=0, lt=1, description="Share of the target probability that is spread evenly over all classes."
+    )
+    class_weights: ClassWeights = Field(
+        "none",
+        description="Weights of the classes in the loss: none, balanced (inverse frequency), or one number a class.",
+    )
+    early_stopping: Whole = Field(
+        0,
+        ge=0,
+        le=MAX_COUNT,
+        description="Stop after this many evaluations without a better validation accuracy, or the same accuracy with "
+        "a better loss; 0 never stops early.",
+    )
+    evaluate_every: Whole = Field(
+        500, ge=1, le=MAX_COUNT, description="Optimizer steps between two evaluations on the validation rows."
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="Which adapter is saved: the one with the best validation accuracy, or the last."
+    )
+    precision: Precision = Field(
+        "auto",
+        description="Number format of the encoder; auto takes bf16 where that is faster, see the guide on precision "
+        "and speed.",
+    )
+    encoder_dropout: Switch = Field(
+        False,
+        description="Apply the backbone's own dropout while training. Without it the frozen encoder is deterministic "
+        "and a step is faster.",
+    )
+    prefix_cache: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compute the outputs of the frozen layers below the lowest trained one once, and keep them on the "
+        "disk for all epochs, seeds and runs. auto does so from two epochs on, if the result is the same bit for bit "
+        "and the disk has room.",
+    )
+    checkpoint_steps: Whole = Field(
+        1000,
+        ge=1,
+        le=MAX_COUNT,
+        description="Optimizer steps between two checkpoints, from which an interrupted run is resumed.",
+    )
+    checkpoint_seconds: Number = Field(
+        300, gt=0, le=MAX_COUNT, description="A checkpoint is also written after this many seconds without one."
+    )
+    trackers: Annotated[tuple[Tracker, ...], AfterValidator(unique)] = Field(
+        (), description="Experiment trackers that also receive the history, through Accelerate."
+    )
