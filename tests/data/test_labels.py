@@ -12,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featherweight.data.class_names import label_names_of
+from featherweight.data.label_spelling import alike, class_names
 from featherweight.data.labels import code_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 
 AG = ("World", "Sports", "Business", "Sci/Tech")
+NFC, NFD = "\u00c9conomie", "E\u0301conomie"
+"""One word, whose first letter is one character, or a letter and an accent."""
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,24 @@ AG = ("World", "Sports", "Business", "Sci/Tech")
         (["1.0", "0.0"], {}, [1, 0], ("0", "1")),
         ([True, False], {}, [1, 0], ("false", "true")),
         (["007", "7"], {}, [0, 1], ("007", "7")),
+        (["True", "False"], {}, [1, 0], ("False", "True")),
+        ([True, False], {"names": ("False", "True")}, [1, 0], ("False", "True")),
+        (["True", "FALSE"], {"names": ("false", "true")}, [1, 0], ("false", "true")),
+        ([True, "true", "False"], {}, [1, 1, 0], ("False", "true")),
+        (["True", "true", "False"], {}, [1, 1, 0], ("False", "true")),
+        ([1, 0], {"names": ("False", "True")}, [1, 0], ("False", "True")),
+        (["0.0", "1.0"], {"names": ("false", "true")}, [0, 1], ("false", "true")),
+        ([True, False], {"names": ("0", "1")}, [1, 0], ("0", "1")),
+        ([1, 0], {"names": ("true", "false"), "numbered": True}, [1, 0], ("true", "false")),
+        ([NFD, "Sport"], {"names": ("Sport", NFC)}, [1, 0], ("Sport", NFC)),
+        ([NFC, "Sport"], {"names": ("Sport", NFD)}, [1, 0], ("Sport", NFD)),
+        ([NFC, NFD, "Sport"], {}, [1, 1, 0], ("Sport", NFC)),
+        ([NFD, "Zoo"], {}, [0, 1], (NFD, "Zoo")),  # as earlier versions numbered them
+        ([NFC, NFD], {"names": (NFD, NFC)}, [1, 0], (NFD, NFC)),
+        (["1", "2"], {"names": ("1", "2", "other")}, [0, 1], ("1", "2", "other")),
+        ([2.0, 1.0], {"names": ("1", "2", "other")}, [1, 0], ("1", "2", "other")),
+        (["1.0", "other"], {"names": ("1", "2", "other")}, [0, 2], ("1", "2", "other")),
+        ([1.0, "other", "1"], {}, [0, 1, 0], ("1", "other")),
         ([3, 0], {"names": AG, "numbered": True}, [3, 0], AG),
         (["3", "0"], {"names": AG, "numbered": True}, [3, 0], AG),
         (["Sports", "World"], {"names": AG}, [1, 0], AG),
@@ -55,6 +76,7 @@ def test_labels_of_every_sort(values: list[Any], options: dict[str, Any], codes:
         ([0, 2], {"carried": ("a", "b")}, ["row 2", "2", "0 to 1"]),
         ([0, 1], {"carried": ("a", "b"), "names": AG}, ["row 1", "'a'"]),
         ([0, 1], {"names": ("a", "b")}, ["numbers", "data.labels"]),
+        ([0, 2], {"names": ("False", "True")}, ["numbers", "data.labels"]),
         (["a", None], {}, ["row 2", "missing"]),
         ([1.0, float("nan")], {}, ["row 2", "missing"]),
         ([0.5], {}, ["row 1", "0.5"]),
@@ -72,7 +94,7 @@ def test_a_label_that_cannot_be_meant_is_refused(values: list[Any], options: dic
         assert word in str(caught.value)
 
 
-LABEL = st.text(st.characters(categories=("L",)), min_size=1, max_size=4)
+LABEL = st.text(st.characters(categories=("L",)), min_size=1, max_size=4).map(alike)
 
 
 @given(st.lists(LABEL.filter(lambda label: label.casefold() != "nan"), min_size=1))  # that one says: missing
@@ -80,6 +102,12 @@ def test_the_names_give_back_the_labels(values: list[str]) -> None:
     codes, names = code_labels(values, "f")
     assert [names[code] for code in codes] == values
     assert list(names) == sorted(set(values))
+
+
+def test_the_names_are_sorted_as_the_rows_spell_them_and_alike_ones_are_one_class() -> None:
+    assert class_names(["b", NFD, "a", NFC]) == tuple(sorted(("a", "b", NFC)))
+    assert class_names([10, 9]) == ("9", "10")
+    assert class_names(["TRUE", "true", "FALSE"]) == ("FALSE", "true")
 
 
 def test_texts_that_look_like_gaps_and_amounts_are_classes_where_somebody_says_so() -> None:

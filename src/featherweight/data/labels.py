@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from featherweight.data.label_spelling import WHOLE, alike, by_spelling, class_names, numbers_for_booleans
 from featherweight.data.readers.table import is_blank
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _HARMFUL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
-_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
 
 
 def code_labels(
@@ -33,7 +33,8 @@ def code_labels(
 
     ``values`` are texts (trimmed), whole numbers, or booleans; ``carried`` are the names that the data gives to
     numbers, ``names`` the classes that must be used, where they are known already. ``numbered`` says that somebody put
-    ``names`` in the order of their numbers; with ``rename`` they replace ``carried`` ones number by number.
+    ``names`` in the order of their numbers; with ``rename`` they replace ``carried`` ones number by number. Spellings
+    that differ by format alone (``label_spelling.alike``) are one class.
     Raises UserError that names the row of a missing, fractional or unknown label.
     """
     import numpy as np
@@ -51,8 +52,8 @@ def code_labels(
         plain = [carried[number] for number in plain]
     if wanted is None:
         _require_classes(plain, origin)
-        wanted = tuple(map(str, sorted(set(plain))))
-    if not isinstance(plain[0], str) and not all(_WHOLE.fullmatch(name) for name in wanted):
+        wanted = class_names(plain)
+    if not isinstance(plain[0], str) and not _are_names(plain, wanted, numbered):
         _require_numbered(wanted, origin, numbered)
         _require_in_range(plain, len(wanted), origin)
         return np.array(plain, np.int64), wanted
@@ -70,7 +71,7 @@ def _plain(values: Sequence[Any], origin: str) -> list[Any]:
     if all(isinstance(value, int) for value in plain):
         return plain
     texts = list(map(str, plain))
-    whole = [_WHOLE.fullmatch(text) for text in texts]
+    whole = [WHOLE.fullmatch(text) for text in texts]
     return [int(match[1]) for match in whole if match] if all(whole) else texts
 
 
@@ -96,7 +97,7 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
 def _require_classes(plain: Sequence[Any], origin: str) -> None:
     """Raise UserError where label texts, of which nobody has said that they are classes, are amounts, gaps, damage."""
     found = [text for text in dict.fromkeys(plain) if isinstance(text, str)]
-    fraction = next((text for text in found if "." in text and not _WHOLE.fullmatch(text)), None)
+    fraction = next((text for text in found if "." in text and not WHOLE.fullmatch(text)), None)
     if fraction and all(_NUMBER.fullmatch(text) for text in found):
         raise UserError(
             f"{origin}: row {plain.index(fraction) + 1}: label {fraction} is not a whole number; labels are classes, "
@@ -139,14 +140,22 @@ def _require_in_range(numbers: Sequence[int], classes: int, origin: str) -> None
             raise UserError(f"{origin}: row {row}: unknown label {number}; the classes are numbered 0 to {classes - 1}")
 
 
+def _are_names(numbers: Sequence[int], wanted: Sequence[str], numbered: bool) -> bool:
+    """Whether whole numbers are themselves names of the classes, and not the places of other names."""
+    if all(WHOLE.fullmatch(name) for name in wanted):
+        return True
+    known = by_spelling(wanted) | ({} if numbered else numbers_for_booleans(wanted))
+    return all(str(number) in known for number in set(numbers))
+
+
 def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDArray[np.int64]:
     import numpy as np
 
-    numbers = {name: number for number, name in enumerate(wanted)}
-    try:
+    known = numbers_for_booleans(wanted) | by_spelling(wanted)
+    numbers = {text: known.get(text, known.get(alike(text))) for text in dict.fromkeys(texts)}
+    text = next((text for text, number in numbers.items() if number is None), None)
+    if text is None:
         return np.array([numbers[text] for text in texts], np.int64)
-    except KeyError as unknown:
-        text = str(unknown.args[0])
     # -1 is nearly 1, but stands for no label.
     near = [] if text == "-1" else difflib.get_close_matches(text, wanted, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; the classes are {listed(wanted)}"

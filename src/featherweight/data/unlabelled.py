@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from featherweight.data.label_spelling import alike
 from featherweight.data.labels import is_missing
 from featherweight.data.readers.table import (
     Table,
@@ -113,13 +114,14 @@ def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str])
     # What stands beside the labels in the training data is no label under another name.
     known = set(map(str.casefold, training_columns(data)))
     others = {*text_columns(table, data), id_column(table)}
+    known_classes = set(map(alike, classes))
     found: dict[str, bool] = {}
     for name in table.names:
         values = list(table.read(name)[:_MOST_VALUES])
         if name in others or name.casefold() in known or _without_any(values, classes):
             continue
         texts = [_written(value) for value in values if not _no_label(value, classes)]
-        of_classes = all(text in classes for text in texts)
+        of_classes = all(alike(text) in known_classes for text in set(texts))
         if _is_called_like_labels(name, data.label) or (of_classes and not all(map(_FLAGS.fullmatch, texts))):
             found[name] = True
         elif of_classes:
@@ -158,4 +160,4 @@ def _no_label(value: Any, classes: Sequence[str]) -> str | None:
 
 def _written(value: Any) -> str:
     """``value`` as the name of its class would be written."""
-    return str(value).lower() if isinstance(value, bool) else plain_text(value).strip()
+    return plain_text(value).strip()

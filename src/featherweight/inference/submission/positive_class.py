@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -48,5 +49,5 @@ def require_positive_class(column: str, trained: TrainedLabels, place: str) -> i
 
 
 def folded_name(name: str) -> str:
-    """``name`` as it is compared with names of classes: case and kinds of separators aside."""
-    return re.sub(r"[\s_/.]+", "_", name.strip()).casefold()
+    """``name`` as it is compared with names of classes: case, kinds of separators and of Unicode aside."""
+    return normalize("NFC", re.sub(r"[\s_/.]+", "_", name.strip()).casefold())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from unicodedata import normalize
 
 from featherweight.data.label_column import are_whole
 from featherweight.errors import UserError, in_a_line
@@ -48,6 +49,8 @@ def close_name(text: str, trained: TrainedLabels) -> str | None:
 def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str, ...]]:
     """The ways to write the classes that the ``filled`` cells may follow to the letter."""
     found = [trained.written, trained.classes]
+    # Files from macOS often have accents as letters of their own (decomposed Unicode).
+    found += [tuple(normalize(form, name) for name in names) for form in ("NFC", "NFD") for names in found[:2]]
     point = any("." in text for text in filled)
     if trained.are_whole:
         whole = tuple(str(int(float(text))) for text in trained.written)
