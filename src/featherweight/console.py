@@ -21,6 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 _SMOOTH = 0.95
 _QUIET_SECONDS = 10.0
+WIDTH_OF_A_PIPE = 100_000
+"""Characters of a line where no terminal sets a limit: more than any table needs."""
 
 
 def announce(message: str) -> None:
@@ -161,7 +163,7 @@ class _RowLines:
 def plain_console(*, soft_wrap: bool = False) -> Console:
     """A console that prints paths and labels as they are: ``[b]`` is no mark-up and ``:x:`` no picture in them.
 
-    What could steer the terminal is shown as its escape.
+    What could steer the terminal is shown as its escape. In a pipe or a file, lines are as long as they need to be.
     """
     from rich.console import Console
 
@@ -171,4 +173,5 @@ def plain_console(*, soft_wrap: bool = False) -> Console:
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(printable(text), **options)
 
-    return Plain(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    return Plain(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap, width=width)

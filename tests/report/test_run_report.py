@@ -19,6 +19,7 @@ from featherweight.report.run.page import write_report
 from featherweight.report.run.plots import available, draw_plots
 from featherweight.report.run.summary import draw_summary
 from featherweight.report.style import VARIABLES, drawing, shorten
+from featherweight.workflows.report import report_run
 
 PICTURES = {
     "curves", "learning_rate", "confusion_matrix", "per_class", "reliability", "weigh_in", "shift", "summary"
@@ -254,6 +255,27 @@ def test_names_in_any_script_are_drawn_without_complaint(tmp_path, recwarn):
     draw_plots(folder)
     assert "世界" in page_of(folder).text
     assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
+LINEAR_A = "\U00010600\U00010601"  # a script that next to no machine has a font for
+
+
+def test_a_name_that_no_font_can_draw_is_a_number_in_pictures_with_its_key_on_the_page(tmp_path):
+    folder = fabricate(tmp_path / "run", names=("sport", LINEAR_A, "Größe", "мир"))
+    with drawing():
+        figure = available(read_contents(folder).with_drawable_labels())["confusion_matrix"]()
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["sport", "class 1", "Größe", "мир"]
+    page = page_of(folder).text
+    assert f"class 1 is {LINEAR_A}" in page and "install a font" in page
+    said = []
+    report_run(folder, said.append)
+    assert len(said) == 1 and f"class 1 is {LINEAR_A};" in said[0]
+
+
+def test_names_that_can_be_drawn_need_no_key(run):
+    said = []
+    report_run(run, said.append)
+    assert not said and "no installed font" not in page_of(run).text
 
 
 def test_the_summary_says_what_it_cannot_show(tmp_path):

@@ -78,8 +78,10 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except UsageError as error:
         _fail(_usage(error), 2)
-    except BrokenPipeError:
-        # The reader (head, say) has seen enough.
+    except (BrokenPipeError, SystemExit) as error:
+        # The reader (head, say) has closed the pipe and needs no more. Rich makes a SystemExit(1) of it.
+        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:

@@ -28,7 +28,7 @@ def command(
     from featherweight.run.folder import Run
     from featherweight.workflows.report import report_run
 
-    pictures = report_run(run)
+    pictures = report_run(run, lambda line: tell([line]))
     print(f"Report: {Run(run).report}" + (f"\nPictures: {pictures[0].parent}" if pictures else ""))
 
 

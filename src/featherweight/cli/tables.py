@@ -41,12 +41,12 @@ def prediction_table(texts: Sequence[str], predictions: Sequence[Prediction]) ->
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("text")  # the only one that a narrow terminal may break
-    table.add_column("label", no_wrap=True)
+    table.add_column("text", min_width=12, overflow="fold")  # a narrow terminal breaks names and texts, never numbers
+    table.add_column("label", overflow="fold")
     classes = list(predictions[0].probabilities)
     many = len(classes) > _MOST_CLASSES
     for name in ["likeliest"] + [""] * 2 if many else classes:
-        table.add_column(name, justify="left" if many else "right", no_wrap=True)
+        table.add_column(name, justify="left" if many else "right", min_width=6, overflow="fold")
     for text, prediction in zip(texts, predictions, strict=True):
         shares = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:3]
         shown = [f"{name} {share:.4f}" for name, share in shares]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.files import written_whole
+from featherweight.report.fonts import fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,6 @@ DPI = 160
 SCALE = 1.5
 """CSS pixels of a point in the page: small type comes out at nearly 13 pixels."""
 NAMESPACE = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
-FALLBACK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Arabic", "Noto Sans Devanagari", "Unifont")
 
 SETTINGS: dict[str, Any] = {
     "font.size": 8.5,
@@ -67,12 +67,9 @@ SETTINGS: dict[str, Any] = {
 def drawing() -> Iterator[None]:
     """Draw in the house style inside this block; matplotlib's settings are as before after it."""
     import matplotlib
-    from matplotlib import font_manager
 
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
-    with matplotlib.rc_context({**SETTINGS, "font.family": fonts}), warnings.catch_warnings():
-        # A script without an installed font shows as boxes in the PNG files; the page has the text itself.
+    with matplotlib.rc_context({**SETTINGS, "font.family": list(fonts())}), warnings.catch_warnings():
+        # A character without an installed font is a box in a PNG file; `class_numbers` keeps names of classes from it.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
 

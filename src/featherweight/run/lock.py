@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO
@@ -16,6 +16,10 @@ from featherweight.run.cleanup import leftovers, remove, remove_beginnings
 from featherweight.run.folder import Run
 
 
+class TakenError(UserError):
+    """A folder holds another run, or is held by another process."""
+
+
 def choose_folder(name: str, out: str | Path | None, *, resume: bool) -> Path:
     """The folder for a run of the recipe ``name``: ``out``, or the next ``runs/<name>`` that does not exist.
 
@@ -23,8 +27,29 @@ def choose_folder(name: str, out: str | Path | None, *, resume: bool) -> Path:
     """
     if out is not None:
         return Path(out)
-    candidates = (Path("runs") / (name + (f"-{number}" if number > 1 else "")) for number in count(1))
-    return next(path for path in candidates if resume or not path.exists())
+    return next(path for path in _default_folders(name) if resume or not path.exists())
+
+
+def _default_folders(name: str) -> Iterator[Path]:
+    """``runs/<name>``, ``runs/<name>-2``, ``runs/<name>-3`` and so on."""
+    return (Path("runs") / (name + (f"-{number}" if number > 1 else "")) for number in count(1))
+
+
+@contextmanager
+def claimed_for(name: str, out: str | Path | None, *, resume: bool) -> Iterator[Path]:
+    """Hold the folder of `choose_folder` as `claimed` does; gives its path.
+
+    Where several processes start together without ``out``, each gets the next folder that no other has taken.
+    """
+    with ExitStack() as held:
+        folder = choose_folder(name, out, resume=resume)
+        try:
+            held.enter_context(claimed(folder, resume=resume))
+        except TakenError:
+            if out is not None or resume:
+                raise
+            folder = held.enter_context(claimed_for(name, out, resume=resume))
+        yield folder
 
 
 @contextmanager
@@ -53,7 +78,7 @@ def _require_free(folder: Path, *, resume: bool) -> None:
         raise UserError(f"--out {folder}: {file} is no folder; name another")
     holds_run = (folder / "recipe.toml").exists()
     if holds_run and not resume:
-        raise UserError(f"--out {folder}: holds another run; name a new folder, or resume that run with --resume")
+        raise TakenError(f"--out {folder}: holds another run; name a new folder, or resume that run with --resume")
     if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *leftovers(folder)}:
         raise UserError(f"--out {folder}: is not empty and holds no run; name a new folder")
     if not (holds_run and Run(folder).complete):
@@ -103,7 +128,7 @@ def _lock(folder: Path) -> IO[str]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.close()
-            raise UserError(f"{folder}: another process is training in this run folder") from None
+            raise TakenError(f"{folder}: another process is training in this run folder") from None
         # Whoever held the folder until now may have removed the file between the two lines above: it guards nothing.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), (folder / ".lock").stat()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from featherweight.adapter.peft.folder import PeftFolder, read_peft_folder
 from featherweight.adapter.peft.weigh import as_dict
 from featherweight.environment import describe_machine, versions
 from featherweight.errors import UserError
+from featherweight.report.fonts import key_of
 from featherweight.report.run import page, plots
 from featherweight.report.run.contents import contents_of_peft, read_contents
 from featherweight.run.cleanup import DRAWN, PAGE
@@ -17,18 +18,22 @@ from featherweight.run.folder import Run
 from featherweight.run.manifest import lists_file, renew_manifest
 
 
-def report_run(folder: str | Path) -> list[Path]:
+def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: None) -> list[Path]:
     """Draw the pictures and the page of the run in ``folder``, whatever it holds so far; returns the pictures' paths.
+
+    ``note`` is told of names that no installed font can draw.
 
     Until all is drawn the manifest lists nothing of it: a drawing that was cut off is seen by ``is_reported``, and no
     half of it passes for the run's own. Raises UserError where ``folder`` is no run or one of its files is damaged.
     """
     run = Run(folder)
-    read_contents(run.folder)  # a damaged file is refused before anything is written
+    contents = read_contents(run.folder)  # a damaged file is refused before anything is written
     renew_manifest(run.folder, forget=DRAWN)
     pictures = plots.draw_plots(run.folder)
     page.write_report(run.folder)
     renew_manifest(run.folder, [*pictures, run.report])
+    if contents.numbered_labels:
+        note(key_of(contents.numbered_labels))
     return pictures
 
 

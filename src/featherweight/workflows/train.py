@@ -21,7 +21,7 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
-from featherweight.run.lock import choose_folder, claimed, is_complete_run, locked
+from featherweight.run.lock import choose_folder, claimed_for, is_complete_run, locked
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.run.manifest import remake_manifest, write_manifest
 from featherweight.training.listeners import Listener, notify
@@ -48,7 +48,8 @@ def train(
     # Of several processes the first holds the folder and speaks; the others work for it.
     first, folder = is_first_process(), choose_folder(recipe.name, out, resume=resume)
     # Between the steps a signal waits for the checkpoint; everywhere else nothing is lost by ending at once.
-    with end_on_signals(lambda: _how_to_resume(folder)), claimed(folder, resume=resume) if first else nullcontext():
+    held = claimed_for(recipe.name, out, resume=resume) if first else nullcontext(folder)
+    with end_on_signals(lambda: _how_to_resume(folder)), held as folder:
         return _train(recipe, folder, listeners if first else (), resume)
 
 
@@ -100,7 +101,7 @@ def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
         notify(listeners, f"{note}; featherweight verify {folder} checks what they claim")
     if is_first_process() and not is_reported(folder):
         with locked(folder):
-            report_run(folder)
+            report_run(folder, lambda line: notify(listeners, line))
     return Run(folder)
 
 
@@ -143,7 +144,7 @@ def finish(
         (folder / name).unlink(missing_ok=True)
     write_json(folder / "verification.json", proof)
     write_manifest(folder)
-    report_run(folder)
+    report_run(folder, lambda line: notify(listeners, line))
 
 
 def _evaluate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.recipe.loading import read_recipe
+from featherweight.report.fonts import class_numbers
 from featherweight.run import schema as layout
 from featherweight.run.folder import Run, read_history, read_json
 
@@ -55,6 +56,20 @@ class Contents:
     def shift(self) -> dict[str, dict[str, Any]]:
         """Figures of the sets from other distributions, by name."""
         return self.evaluation.get("shift") or {}
+
+    @property
+    def numbered_labels(self) -> dict[str, str]:
+        """What pictures show for each label that no installed font can draw; see `class_numbers`."""
+        return class_numbers([row["label"] for row in self.evaluated[1]["per_class"]]) if self.evaluated else {}
+
+    def with_drawable_labels(self) -> Contents:
+        """The same contents, with class numbers for the labels that no installed font can draw."""
+        numbers = self.numbered_labels
+        if self.evaluated is None or not numbers:
+            return self
+        split, figures = self.evaluated
+        rows = [{**row, "label": numbers.get(row["label"], row["label"])} for row in figures["per_class"]]
+        return replace(self, evaluation={**self.evaluation, split: {**figures, "per_class": rows}})
 
     def missing(self) -> list[str]:
         """What this run folder lacks, a sentence each, with what would mend it."""

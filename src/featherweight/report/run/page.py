@@ -7,6 +7,7 @@ from typing import Any
 
 from featherweight.files import write_whole
 from featherweight.formatting import duration, rounded_size
+from featherweight.report.fonts import key_of
 from featherweight.report.run import headline
 from featherweight.report.run.bars import MOST_CLASSES
 from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
@@ -57,6 +58,7 @@ def render(run: Contents) -> str:
         verification=_verification(run),
         confused=most_confused(run.evaluated[1]) if run.evaluated else [],
         scaled=SCALED,
+        label_key=key_of(run.numbered_labels),
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,
     )

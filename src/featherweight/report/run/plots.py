@@ -36,7 +36,7 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
     curves, learning_rate, confusion_matrix, per_class, reliability, weigh_in, shift and summary. Raises UserError where
     ``run_folder`` is no run or one of its files is damaged.
     """
-    run = read_contents(Path(run_folder))
+    run = read_contents(Path(run_folder)).with_drawable_labels()
     folder = run.folder / "plots"
     with drawing():
         subjects = available(run)

@@ -1,0 +1,64 @@
+"""Fonts for the names of classes: which are installed, and which names none of them can draw."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+
+FIRST = "DejaVu Sans"
+"""Comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Armenian, Georgian."""
+FALLBACKS = (
+    # Chinese, Japanese and Korean: free fonts, then those of Windows and macOS
+    "Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Noto Sans JP",
+    "Noto Sans KR", "Source Han Sans SC", "Source Han Sans JP", "Source Han Sans KR", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Droid Sans Fallback", "AR PL UMing CN", "IPAGothic", "IPAexGothic", "TakaoGothic",
+    "VL Gothic", "NanumGothic", "UnDotum", "Baekmuk Dotum", "Microsoft YaHei", "SimHei", "SimSun", "Yu Gothic",
+    "MS Gothic", "Malgun Gothic", "PingFang SC", "Heiti TC", "Hiragino Sans", "Hiragino Sans GB", "AppleGothic",
+    "Apple SD Gothic Neo",
+    # other scripts
+    "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Nirmala UI",
+    "Leelawadee UI", "Noto Emoji", "Symbola", "Segoe UI Symbol",
+    # a little of everything
+    "Arial Unicode MS", "FreeSans", "Unifont",
+)  # fmt: skip
+
+VARIATION_SELECTORS = "\ufe0e\ufe0f"
+"""Choose between text and colour for the emoji before them, and are not drawn themselves."""
+
+
+@cache
+def fonts() -> tuple[str, ...]:
+    """Names of the installed fonts, in the order in which they are tried for each character."""
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return (FIRST, *(name for name in FALLBACKS if name in installed))
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """Code points that at least one of the fonts can draw."""
+    from matplotlib import font_manager
+
+    return frozenset().union(*(font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in fonts()))
+
+
+def can_draw(text: str) -> bool:
+    """Whether the fonts have every character of ``text``; separators and control characters do not count."""
+    shown = (c for c in text if unicodedata.category(c)[0] not in "CZ" and c not in VARIATION_SELECTORS)
+    return all(ord(c) in _characters() for c in shown)
+
+
+def class_numbers(labels: Sequence[str]) -> dict[str, str]:
+    """What pictures show in place of each label that cannot be drawn: ``class 3``, its number from 0."""
+    return {label: f"class {number}" for number, label in enumerate(labels) if not can_draw(label)}
+
+
+REMEDY = "to draw the names, install a font such as Noto Sans CJK, then run `featherweight report` on the run"
+
+
+def key_of(numbers: dict[str, str]) -> str:
+    """Which label each number of `class_numbers` stands for, in a sentence, with what to do about it."""
+    key = ", ".join(f"{number} is {label}" for label, number in numbers.items())
+    return f"no installed font can draw these names, so the pictures show numbers: {key}; {REMEDY}"

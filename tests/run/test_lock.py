@@ -1,0 +1,50 @@
+"""Who gets which run folder."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from featherweight.errors import UserError
+from featherweight.run.lock import claimed_for
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_runs_that_start_together_get_a_folder_each() -> None:
+    together, folders, wrong = threading.Barrier(8), list[str](), list[BaseException]()
+
+    def run() -> None:
+        try:
+            together.wait(30)
+            with claimed_for("tickets", None, resume=False) as folder:
+                folders.append(folder.as_posix())
+                together.wait(30)  # held until all have theirs
+                (folder / "recipe.toml").touch()
+        except BaseException as error:
+            together.abort()
+            wrong.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert sorted(folders) == ["runs/tickets", *(f"runs/tickets-{number}" for number in range(2, 9))]
+
+
+def test_a_folder_that_was_named_is_never_exchanged_for_another() -> None:
+    with claimed_for("tickets", "mine", resume=False), pytest.raises(UserError, match="another process is training"):
+        claimed_for("tickets", "mine", resume=False).__enter__()
+
+
+def test_nothing_stays_of_a_folder_that_was_not_used() -> None:
+    with claimed_for("tickets", None, resume=False) as folder:
+        assert folder.is_dir()
+    assert not Path("runs").exists()
