@@ -22,6 +22,7 @@ from featherweight.recipe import (
     layer_numbers,
     parse_count,
 )
+from featherweight.recipe.foreign_keys import FOREIGN_KEYS
 from featherweight.recipe.reference import recipe_reference
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "recipe-reference.md"
@@ -270,3 +271,19 @@ def test_a_recipe_loads_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_single_name_is_a_list_of_one() -> None:
+    overrides = ["data.text=body", "adapter.lora.roles=query", "training.trackers=mlflow", "evaluation.shift=new.csv"]
+    recipe = Recipe.load("newsbriefs", overrides)
+    assert isinstance(recipe.adapter.lora, tuple)
+    names = [recipe.data.text, recipe.adapter.lora[0].roles, recipe.training.trackers, recipe.evaluation.shift]
+    assert names == [("body",), ("query",), ("mlflow",), ("new.csv",)]
+    assert Recipe.parse({"data": {"text": "body"}}).data.text == ("body",)
+
+
+@pytest.mark.parametrize("key", FOREIGN_KEYS)
+def test_what_other_tools_call_a_key_is_no_key_here(key: str) -> None:
+    for name in FOREIGN_KEYS[key]:
+        with pytest.raises(UserError, match=f"unknown key 'training.{name}'"):
+            Recipe.parse({"training": {name: 1}})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 # Strict: `rank = true` or `epochs = "3"` is a mistake in the recipe, and is reported instead of converted.
 Whole = Annotated[int, Strict()]
@@ -41,6 +41,21 @@ def fraction_or_whole(size: float) -> float:
 FractionOrCount = Annotated[Number, AfterValidator(fraction_or_whole)]
 
 
+def names(value: Any) -> Any:
+    """``value``; a single name becomes a list of one. Raises ValueError where a text holds several."""
+    if not isinstance(value, str):
+        return value
+    if not value.startswith("[") and "," not in value:
+        return [value]
+    # An unquoted ["a", "b"] reaches the program as [a, b]: the shell takes the quotes away.
+    listed = ", ".join(f'"{name.strip()}"' for name in value.strip("[] ").split(","))
+    raise ValueError(f"must be a list; write [{listed}], and on a command line put the whole override in single quotes")
+
+
+Listed = BeforeValidator(names)
+"""For a list of names: a single name is a list of one."""
+
+
 def not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
     """``values``; raises ValueError if there is none."""
     # Not Field(min_length=1): for a list whose only entry is misspelt, pydantic would report an empty list as well.
@@ -57,6 +72,9 @@ def unique(values: tuple[str, ...]) -> tuple[str, ...]:
             raise ValueError(f"{value!r} is listed twice; remove one")
         seen.add(value)
     return values
+
+
+Unique = AfterValidator(unique)
 
 
 def at_least_two_classes(labels: tuple[str, ...]) -> tuple[str, ...]:

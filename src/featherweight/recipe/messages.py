@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from featherweight.argument_checks import described, is_table, saving
 from featherweight.errors import UserError
+from featherweight.recipe.foreign_keys import WITHOUT_A_KEY, key_for
 
 # Wording by pydantic's error type; the {names} are filled from the error's context, such as its limit.
 _WORDING = {
@@ -131,13 +132,20 @@ def _nearest_choice(issue: Any) -> str:
 
 
 def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
-    """A hint for an unknown key: the same key in another section, else the most similar one in this section."""
+    """A hint for an unknown key.
+
+    The same key in another section, else what other tools call so, else the most similar one in this section.
+    """
     key, section = path[-1], section_at(schema, path[:-1])
     if places := _paths_of(schema, key):
         place = min(places, key=len)
         return f"; did you mean {'.'.join(place)!r}?" if len(place) > 1 else "; it belongs above the first [section]"
+    if (ours := key_for(key)) and _paths_of(schema, ours.rpartition(".")[2]):
+        return f"; here it is called {ours!r}"
+    if key.lower() in WITHOUT_A_KEY:
+        return f"; there is no such key: {WITHOUT_A_KEY[key.lower()]}"
     known = list(section.model_fields) if section else []
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
     return f"; did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else f"; known here: {', '.join(known)}"
 
 

@@ -8,13 +8,14 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from featherweight.recipe.fields import (
     MAX_COUNT,
+    Listed,
     Number,
     Section,
     Switch,
+    Unique,
     Whole,
     list_of_tables,
     not_empty,
-    unique,
     word_or_list,
 )
 from featherweight.recipe.values import Role, check_layers
@@ -23,7 +24,7 @@ from featherweight.recipe.values import Role, check_layers
 class LoraLayers(Section):
     """LoRA of one rank on some roles in some layers."""
 
-    roles: Annotated[tuple[Role, ...], AfterValidator(not_empty), AfterValidator(unique)] = Field(
+    roles: Annotated[tuple[Role, ...], Listed, AfterValidator(not_empty), Unique] = Field(
         ("query", "value"), description="Linear layers to adapt, by their role."
     )
     layers: Annotated[str, AfterValidator(check_layers)] = Field(

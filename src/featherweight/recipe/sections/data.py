@@ -9,13 +9,14 @@ from pydantic import AfterValidator, Field
 from featherweight.recipe.fields import (
     MAX_COUNT,
     FractionOrCount,
+    Listed,
     Section,
     Source,
     Text,
+    Unique,
     Whole,
     at_least_two_classes,
     blank_as_empty,
-    unique,
 )
 
 
@@ -47,11 +48,11 @@ class DataRecipe(Section):
     )
     config: Text | None = Field(None, description="Name of the hub data set's configuration, where it has several.")
     revision: Text | None = Field(None, description="Revision of the hub data set, for a repeatable download.")
-    text: Annotated[tuple[Text, ...], AfterValidator(unique)] = Field(
+    text: Annotated[tuple[Text, ...], Listed, Unique] = Field(
         (), description="Text columns, joined by a space; by default `text`, or `title` and `description`."
     )
     label: Text = Field("label", description="The label column.")
-    labels: Annotated[tuple[Text, ...], AfterValidator(unique), AfterValidator(at_least_two_classes)] = Field(
+    labels: Annotated[tuple[Text, ...], Listed, Unique, AfterValidator(at_least_two_classes)] = Field(
         (),
         description="Names of the classes in the order of their numbers; by default those of the data set, or the "
         "sorted label texts.",

@@ -7,10 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from featherweight.recipe.fields import (
+    Listed,
     Section,
     Source,
+    Unique,
     Whole,
-    unique,
 )
 from featherweight.recipe.values import check_shift
 
@@ -18,7 +19,7 @@ from featherweight.recipe.values import check_shift
 class EvaluationRecipe(Section):
     """How the run is evaluated at the end."""
 
-    shift: Annotated[tuple[Annotated[Source, AfterValidator(check_shift)], ...], AfterValidator(unique)] = Field(
+    shift: Annotated[tuple[Annotated[Source, AfterValidator(check_shift)], ...], Listed, Unique] = Field(
         (),
         description="Further labelled test sets from other sources than the training data: read like `data.test`, or "
         "made from it by `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",

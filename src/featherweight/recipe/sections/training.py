@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from featherweight.recipe.fields import (
     MAX_COUNT,
     FractionOrCount,
+    Listed,
     Number,
     Section,
     Switch,
+    Unique,
     Whole,
-    unique,
     word_or_list,
 )
 from featherweight.recipe.values import Tracker
@@ -116,6 +117,6 @@ class TrainingRecipe(Section):
     checkpoint_seconds: Number = Field(
         300, gt=0, le=MAX_COUNT, description="A checkpoint is also written after this many seconds without one."
     )
-    trackers: Annotated[tuple[Tracker, ...], AfterValidator(unique)] = Field(
+    trackers: Annotated[tuple[Tracker, ...], Listed, Unique] = Field(
         (), description="Experiment trackers that also receive the history, through Accelerate."
     )
