@@ -26,7 +26,7 @@ from harness.recording import save
 
 from featherweight.cli.rounds import EachRun
 from featherweight.console import announce
-from featherweight.data.sources import has_test_split
+from featherweight.data.sources import has_split
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.evaluation.run_groups import correct_rows
@@ -113,7 +113,7 @@ def trial_recipe(recipe: Recipe, rate: float, options: argparse.Namespace) -> Re
     trial = recipe.with_values(
         name=f"{recipe.name}-{rate:g}", seed=options.seed, data=data, training=training, evaluation={"shift": []}
     )
-    if has_test_split(trial.data):
+    if has_split(trial.data, "test"):
         raise UserError(f"data.train: {trial.data.train} has a test split, which tuning must not read; name --train")
     if recipe.training.warmup >= 1:
         trial = trial.with_values(training={"warmup": warmup_share(recipe, trial)})

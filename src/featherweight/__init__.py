@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from featherweight.recipe import Recipe
     from featherweight.run.folder import Run
     from featherweight.workflows.check import check
+    from featherweight.workflows.own_data import recipe_for
     from featherweight.workflows.rounds import run_rounds
     from featherweight.workflows.show import show
     from featherweight.workflows.train import train
@@ -41,6 +42,7 @@ __all__ = [
     "load_splits",
     "plan",
     "predict_file",
+    "recipe_for",
     "run_rounds",
     "show",
     "train",
@@ -58,6 +60,7 @@ _HOME = {
     "load_splits": "featherweight.data.splits",
     "plan": "featherweight.budget.plan",
     "predict_file": "featherweight.inference.output_files",
+    "recipe_for": "featherweight.workflows.own_data",
     "run_rounds": "featherweight.workflows.rounds",
     "show": "featherweight.workflows.show",
     "train": "featherweight.workflows.train",

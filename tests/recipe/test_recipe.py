@@ -74,8 +74,21 @@ def test_newsbriefs_needs_nothing_but_wheels() -> None:
 def test_built_in_recipes_run_on_another_backbone_and_say_what_they_are_for(name: str) -> None:
     recipe = Recipe.load(name, ["backbone.name=mpnet"])
     assert recipe.backbone.name == "mpnet"
-    assert recipe.description
-    assert recipe == Recipe.load(name).with_values(backbone={"name": "mpnet"})
+    assert Recipe.load(name).description
+    assert recipe == Recipe.load(name).with_values(backbone={"name": "mpnet"}, description="")
+
+
+def test_a_description_never_speaks_of_other_data(tmp_path: Path) -> None:
+    built_in = Recipe.load("newsbriefs")
+    assert Recipe.load("newsbriefs", ["training.epochs=1", "seed=3"]).description == built_in.description
+    assert Recipe.load("newsbriefs", ["data.train=newsbriefs"]).description == built_in.description
+    assert Recipe.load("newsbriefs", ["data.train=mine.csv"]).description == ""
+    assert Recipe.load("newsbriefs", ["data.train=mine.csv", "description=Mine"]).description == "Mine"
+    (tmp_path / "job.toml").write_text('description = "Tickets of 2023"\n[data]\ntrain = "2023.csv"\n')
+    assert Recipe.load(tmp_path / "job.toml", ["data.train=2024.csv"]).description == ""
+    assert built_in.with_values(data={"train": "mine.csv"}).description == ""
+    assert built_in.with_values(data={"train": "mine.csv"}, description="Mine").description == "Mine"
+    assert built_in.with_values(data={"max_length": 64}).description == built_in.description
 
 
 def test_file_without_a_name_is_called_after_itself(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from featherweight import (
     compare_runs,
     plan,
     predict_file,
+    recipe_for,
     run_rounds,
     show,
     train,
@@ -35,14 +36,14 @@ MINILM = {"name": "minilm"}
 RUN = SimpleNamespace(folder=Path("run"))
 TAKES_A_RECIPE = ("train", "check", "weigh", "load_splits")
 TO_CSV = "to_csv('rows.csv', index=False)"
-NAMED = "(Recipe.parse({'data': {'train': 'rows.csv'}}))"
+NAMED = "(recipe_for('rows.csv'))"
 
 
 @pytest.mark.parametrize("name", TAKES_A_RECIPE)
 @pytest.mark.parametrize(("given", "what", "remedy"), [
     (FRAME, "a pandas DataFrame", f"save the rows by frame.{TO_CSV}, and write NAME{NAMED}"),
     (TABLE, "an Arrow Table", f"save the rows by table.to_pandas().{TO_CSV}, and write NAME{NAMED}"),
-    (DATASET, "a Dataset", "save the rows by dataset.save_to_disk('rows'), and write NAME(Recipe.parse("),
+    (DATASET, "a Dataset", "save the rows by dataset.save_to_disk('rows'), and write NAME(recipe_for('rows'))"),
     (STREAM, "an IterableDataset", f"save the rows by dataset.to_csv('rows.csv'), and write NAME{NAMED}"),
     (ROWS, "a list", f"save the rows by pandas.DataFrame(rows).{TO_CSV}, and write NAME{NAMED}"),
     (COLUMNS, "a dict", f"save the rows by pandas.DataFrame(rows).{TO_CSV}, and write NAME{NAMED}"),
@@ -77,7 +78,11 @@ def test_the_lines_that_a_refusal_names_do_what_it_says(
     found = re.fullmatch(r".*; save the rows by (.*), and write (.*)", str(refused.value))
     assert found is not None
     scope = {"frame": FRAME, "table": given["table"], "rows": given[name], "dataset": given[name]}
-    scope |= {"pandas": pd, "Recipe": Recipe, "weigh": lambda recipe: weigh(recipe.with_values(backbone=MINILM))}
+    scope |= {
+        "pandas": pd,
+        "recipe_for": recipe_for,
+        "weigh": lambda recipe: weigh(recipe.with_values(backbone=MINILM)),
+    }
     exec(found[1], scope)
     assert eval(found[2], scope).components[-1].parameters == 2 * 384 + 2  # a head of two classes
 
@@ -233,8 +238,9 @@ def test_a_file_of_rows_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyP
     FRAME.to_csv("rows.csv", index=False)
     with pytest.raises(UserError) as refused:
         Recipe.load("rows.csv")
-    assert str(refused.value).startswith("rows.csv: is a data file, not a recipe; ")
-    assert Recipe.parse({"data": {"train": "rows.csv"}}).data.train == "rows.csv"
+    first, second = str(refused.value).split("\n")
+    assert first == "rows.csv: is a data file, not a recipe"
+    assert second.endswith("featherweight new rows.csv -o rows.toml")
 
 
 def test_a_run_is_named_by_its_folder(finished_run: Run) -> None:

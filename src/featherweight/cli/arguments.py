@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from featherweight.recipe import Recipe
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="A built-in recipe's name (see `featherweight recipes`) or a TOML file.")
+    str, typer.Argument(help="A data file, a built-in recipe's name (see `featherweight recipes`), or a TOML file.")
+]
+TestOption = Annotated[str | None, typer.Option("--test", help="Test rows, evaluated once, at the end.")]
+TextOption = Annotated[
+    list[str] | None, typer.Option("--text", metavar="COLUMN", help="The column of the texts; several are joined.")
+]
+LabelOption = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="The column of the labels.")]
+BackboneOption = Annotated[
+    str | None, typer.Option("--backbone", help="Hub name, local folder, or an installed minilm or mpnet.")
 ]
 SetOption = Annotated[
     list[str],
@@ -53,14 +61,37 @@ def refuse_peft_options(run: str, **options: Any) -> None:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Print notes on standard error, one a line, so that they stay out of the output."""
-    for note in notes:
+    """Print notes on standard error, one a line, so that they stay out of the output; several processes do so once."""
+    from featherweight.environment import is_first_process
+
+    for note in notes if is_first_process() else ():
         print(f"note: {note}", file=sys.stderr)
 
 
-def load_recipe(recipe: str, overrides: list[str], budget: str | None) -> Recipe:
-    """The recipe that the arguments name, with ``--set`` and ``--budget`` applied. Raises UserError."""
-    from featherweight.recipe import Recipe
+def load_recipe(
+    recipe: str,
+    overrides: list[str],
+    budget: str | None = None,
+    *,
+    test: str | None = None,
+    text: list[str] | None = None,
+    label: str | None = None,
+    backbone: str | None = None,
+) -> Recipe:
+    """The recipe that the arguments name, or one made from the data that they name, with options and ``--set`` applied.
 
-    budget_override = [f'budget="{budget}"'] if budget else []
-    return Recipe.load(recipe, [*overrides, *budget_override])
+    What was chosen for data is told on standard error. Raises UserError.
+    """
+    from featherweight.recipe import Recipe, built_in_recipes
+    from featherweight.recipe.data_files import is_data
+    from featherweight.recipe.overrides import option_overrides
+
+    options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
+    if recipe in built_in_recipes() or not is_data(recipe):
+        return Recipe.load(recipe, [*options, *overrides])
+
+    from featherweight.workflows.own_data import draft_recipe
+
+    draft = draft_recipe(recipe, [*options, *overrides])
+    tell(draft.notes)
+    return draft.recipe

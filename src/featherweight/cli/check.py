@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from featherweight.cli.arguments import LabelOption, TextOption
+
 NAME = "check"
 
 
@@ -14,8 +16,8 @@ def command(
         str, typer.Argument(help="A built-in name, a file, a folder saved by `datasets`, or a hub data set.")
     ],
     test: Annotated[str | None, typer.Option(help="Test rows, to find rows shared with the training rows.")] = None,
-    text: Annotated[list[str] | None, typer.Option(help="A text column; repeatable.")] = None,
-    label: Annotated[str, typer.Option(help="The label column.")] = "label",
+    text: TextOption = None,
+    label: LabelOption = None,
     clean: Annotated[str, typer.Option(help="Text repair before looking: none or ag_news.")] = "none",
     max_length: Annotated[int, typer.Option(min=4, help="Tokens kept of a text.")] = 256,
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts the tokens.")] = "minilm",
@@ -24,6 +26,7 @@ def command(
     from featherweight.console import plain_console
     from featherweight.recipe import Recipe
     from featherweight.workflows.check import check, inspection_lines
+    from featherweight.workflows.own_data import with_guessed_columns
 
     settings = {
         "train": data,
@@ -36,5 +39,5 @@ def command(
     given = {key: value for key, value in settings.items() if value is not None}
     recipe = Recipe.parse({"data": given, "backbone": {"name": backbone}}, "check")
     console = plain_console(soft_wrap=True)
-    for line in inspection_lines(check(recipe)):
+    for line in inspection_lines(check(with_guessed_columns(recipe))):
         console.print(line)

@@ -18,6 +18,7 @@ from featherweight.cli import (
     compare,
     doctor,
     evaluate,
+    new,
     plan,
     predict,
     recipes,
@@ -44,7 +45,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, weigh, plan, evaluate, verify, report, predict, rounds, compare, check, recipes, cache, doctor):
+for verb in (
+    train,
+    new,
+    weigh,
+    plan,
+    evaluate,
+    verify,
+    report,
+    predict,
+    rounds,
+    compare,
+    check,
+    recipes,
+    cache,
+    doctor,
+):
     app.command(verb.NAME)(verb.command)
 
 

@@ -1,4 +1,4 @@
-"""`featherweight train RECIPE`."""
+"""`featherweight train FILE`, or a recipe."""
 
 from __future__ import annotations
 
@@ -7,24 +7,44 @@ from typing import Annotated
 
 import typer
 
-from featherweight.cli.arguments import BudgetOption, RecipeArgument, SetOption, load_recipe
+from featherweight.cli.arguments import (
+    BackboneOption,
+    BudgetOption,
+    LabelOption,
+    RecipeArgument,
+    SetOption,
+    TestOption,
+    TextOption,
+    load_recipe,
+)
 
 NAME = "train"
+_WHAT_TO_TYPE = """name what to train on: a file of texts and labels, or a recipe
+  featherweight train reviews.csv     your own texts: CSV, TSV, JSON, JSON Lines, Parquet
+  featherweight train newsbriefs      a built-in recipe; featherweight recipes lists them
+See: featherweight train --help"""
 
 
 def command(
-    recipe: RecipeArgument,
-    overrides: SetOption = [],  # noqa: B006 (typer copies it)
+    recipe: RecipeArgument = "",
+    test: TestOption = None,
+    text: TextOption = None,
+    label: LabelOption = None,
     budget: BudgetOption = None,
+    backbone: BackboneOption = None,
+    overrides: SetOption = [],  # noqa: B006 (typer copies it)
     out: Annotated[str | None, typer.Option(help="Run folder; by default the next free runs/<recipe name>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --out.")] = False,
 ) -> None:
-    """Train, evaluate, verify and report a recipe."""
-    chosen = load_recipe(recipe, overrides, budget)
+    """Train on a file of texts and labels, or by a recipe; evaluate, verify and report."""
+    from featherweight.errors import UserError
+
+    if not recipe:
+        raise UserError(_WHAT_TO_TYPE)
+    chosen = load_recipe(recipe, overrides, budget, test=test, text=text, label=label, backbone=backbone)
 
     from featherweight.console import follow
     from featherweight.environment import is_first_process
-    from featherweight.errors import UserError
     from featherweight.workflows.train import train
 
     if out is None and os.environ.get("WORLD_SIZE", "1") != "1":

@@ -96,8 +96,11 @@ def _labels(part: Rows | Encoded) -> str:
 
 
 def require_same_recipe(folder: Path, recipe: Recipe) -> None:
-    """Raise UserError where the run in ``folder`` began with another recipe."""
-    if (folder / "recipe.toml").is_file() and Run(folder).recipe != recipe:
+    """Raise UserError where the run in ``folder`` began with another recipe. Its description changes nothing."""
+    if not (folder / "recipe.toml").is_file():
+        return
+    recipe = recipe.with_values(description=Run(folder).recipe.description)
+    if Run(folder).recipe != recipe:
         raise UserError(
             f"{folder}: --resume, but the recipe differs from the one that this run began with: "
             f"{_differences(Run(folder).recipe, recipe)}\n"

@@ -166,23 +166,23 @@ def from_hub(source: str) -> bool:
     return source not in BUILT_IN and not Path(source).expanduser().exists() and not looks_like_file(source)
 
 
-def has_test_split(data: DataRecipe) -> bool:
-    """Whether the training data set brings a test split along."""
+def has_split(data: DataRecipe, split: str) -> bool:
+    """Whether the training data set brings a ``split`` of its own along, such as ``test``."""
     path = Path(data.train).expanduser()
     if data.train in BUILT_IN:
-        return "test" in BUILT_IN[data.train]
+        return split in BUILT_IN[data.train]
     if path.is_dir():
-        return "test" in saved_splits(path, data.train)
+        return split in saved_splits(path, data.train)
     if path.exists() or looks_like_file(data.train):
         return False
-    return "test" in hub_splits(data.train, data.config, data.revision)
+    return split in hub_splits(data.train, data.config, data.revision)
 
 
 def source_of_test(data: DataRecipe) -> str | None:
     """Where the test rows are: as the recipe says, else in the training data set; None for no test."""
     if data.test is not None:
         return data.test or None
-    return data.train if has_test_split(data) else None
+    return data.train if has_split(data, "test") else None
 
 
 def training_columns(data: DataRecipe) -> list[str]:

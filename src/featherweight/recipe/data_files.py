@@ -1,11 +1,34 @@
-"""Data files that were named where a recipe was expected: how to recognise one, and the recipe to write for it."""
+"""Data that is named where a recipe was expected: how to recognise it, and what to call its recipe."""
 
 from __future__ import annotations
 
 import os
-from pathlib import PurePath
+import re
+from pathlib import Path, PurePath
 
-DATA_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".gz", ".zst", ".xlsx", ".arrow")
+DATA_ENDINGS = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".parquet",
+    ".pq",
+    ".arrow",
+    ".xlsx",
+    ".xls",
+    ".gz",
+    ".zst",
+    ".zstd",
+    ".zip",
+    ".pkl",
+    ".pickle",
+    ".pt",
+)
+"""Endings of files that hold rows, or that people have their rows in: what is not read says so itself."""
+_SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 def is_data_file(path: str | os.PathLike[str]) -> bool:
@@ -13,6 +36,44 @@ def is_data_file(path: str | os.PathLike[str]) -> bool:
     return PurePath(path).suffix.lower() in DATA_ENDINGS
 
 
+def is_data(name: str | os.PathLike[str]) -> bool:
+    """Whether ``name``, given in place of a recipe, names data: a file by its ending, a folder of data, a hub name.
+
+    Anything else is a recipe, also where there is none of that name. Nothing is opened.
+    """
+    text = str(name)
+    path = Path(text)
+    try:
+        if path.is_dir():
+            return _is_data_folder(path)
+        if "://" in text or is_data_file(path):
+            return True
+        return path.suffix != ".toml" and bool(_HUB_NAME.fullmatch(text)) and not path.parent.exists()
+    except (OSError, ValueError):  # too long for a file's name, or none at all
+        return False
+
+
+def _is_data_folder(folder: Path) -> bool:
+    """Whether a folder was saved by `datasets`, or holds folders of texts, one for each class."""
+    if (folder / "recipe.toml").exists() or (folder / "adapter_config.json").exists():
+        return False
+    if any((folder / name).is_file() for name in _SAVED):
+        return True
+    return any(next(inner.glob("*.txt"), None) for inner in folder.iterdir() if inner.is_dir())
+
+
+def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str:
+    """A recipe's name after a file's name, its endings aside; characters that a run folder's name cannot have go.
+
+    ``otherwise`` is the name where nothing is left.
+    """
+    path = PurePath(str(source).rstrip("/"))
+    stem = path.stem
+    while PurePath(stem).suffix.lower() in DATA_ENDINGS:
+        stem = PurePath(stem).stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:100] or otherwise
+
+
 def recipe_code(data_file: str) -> str:
-    """Python code for a recipe that trains on ``data_file`` and has every other key at its default."""
-    return f"Recipe.parse({{'data': {{'train': {data_file!r}}}}})"
+    """Python code for a recipe that trains on ``data_file``."""
+    return f"recipe_for({data_file!r})"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.errors import UserError
-from featherweight.recipe.data_files import is_data_file, recipe_code
+from featherweight.recipe.data_files import is_data_file, name_after
 
 LARGEST_FILE = 1_000_000
 """Upper limit in bytes. A recipe with thousands of class names is far smaller."""
@@ -38,13 +38,13 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
     path = Path(name_or_path)
     if is_data_file(path) and path.is_file():
         raise UserError(
-            f"{origin}: is a data file, not a recipe; write a recipe that names it: [data] with train = {origin!r}, "
-            f"or in Python {recipe_code(origin)}"
+            f"{origin}: is a data file, not a recipe\nTrain it by: featherweight train {origin}; its recipe is written "
+            f"by: featherweight new {origin} -o {name_after(path)}.toml"
         )
     values = _parse_toml(_read_text(path, built_in), origin)
     if not values:
         raise UserError(f"{origin}: the recipe is empty; name at least one key, such as data.train")
-    values.setdefault("name", _name_after(path))
+    values.setdefault("name", name_after(path))
     return origin, values
 
 
@@ -77,11 +77,6 @@ def _similar_name(path: Path, built_in: dict[str, str]) -> str:
         beside = {file.name: str(file) for file in path.parent.glob("*.toml")}
         near = [beside[name] for name in difflib.get_close_matches(path.name, beside, n=1)]
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _name_after(path: Path) -> str:
-    """The file's name without its ending, with characters that are not allowed in a run folder's name replaced."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:100] or "recipe"
 
 
 def _parse_toml(text: str, origin: str) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import tomllib
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -13,8 +17,24 @@ from featherweight.argument_checks import described
 from featherweight.errors import UserError
 from featherweight.recipe.messages import section_at
 
+_DESCRIBED = ("data", "backbone")
 _MAX_KEY_PARTS = 8
 """Largest number of parts of a key. No recipe key has more, and a key with thousands would exhaust the stack."""
+
+
+def overridden(values: Mapping[str, Any], overrides: Sequence[str], schema: type[BaseModel]) -> dict[str, Any]:
+    """A copy of the values of a recipe with ``overrides`` applied. Raises UserError as ``apply_override`` does.
+
+    Where they change [data] or [backbone], and bring no description, it goes: it speaks of other data, or of another
+    backbone, and would head the report.
+    """
+    changed = deepcopy(dict(values))
+    for override in overrides:
+        apply_override(changed, override, schema)
+    others = any(changed.get(section) != values.get(section) for section in _DESCRIBED)
+    if others and changed.get("description") == values.get("description"):
+        changed.pop("description", None)
+    return changed
 
 
 def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel]) -> None:
@@ -39,6 +59,26 @@ def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel
     else:
         value = _value(text, keep_text=field is not None and _plain_types(field.annotation) == {str})
     _assign(values, path, value, override)
+
+
+def option_overrides(
+    *,
+    test: str | os.PathLike[str] | None = None,
+    text: str | Sequence[str] | None = (),
+    label: str | None = None,
+    budget: int | str | None = None,
+    backbone: str | None = None,
+) -> list[str]:
+    """The options of ``train`` as overrides, such as ``data.label="stars"``; those that are not given are left out."""
+    given: dict[str, Any] = {
+        "data.test": None if test is None else os.fspath(test),
+        "data.text": [text] if isinstance(text, str) else list(text or ()) or None,
+        "data.label": label,
+        "budget": budget,
+        "backbone.name": backbone,
+    }
+    # JSON writes texts, lists and numbers as TOML does.
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None]
 
 
 def _field_at(schema: type[BaseModel], path: list[str]) -> FieldInfo | None:

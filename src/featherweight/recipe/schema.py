@@ -80,38 +80,39 @@ class Recipe(Section):
         """Read a built-in recipe by its name, or a TOML file, and apply ``section.key=value`` overrides.
 
         The value of an override is TOML or bare text. An empty value removes an optional key, and ``data.test=`` means
-        no test.
+        no test. With other data or another backbone the recipe has no description: it speaks of those in the file.
         Raises UserError, with file or override and key, for everything that the recipe reference does not allow.
         """
         from featherweight.recipe.loading import read_recipe
-        from featherweight.recipe.overrides import apply_override
 
         if not isinstance(name_or_path, str | os.PathLike):
             raise not_a_recipe(name_or_path, "Recipe.load", "the name of a built-in recipe or the path of a TOML file")
         origin, values = read_recipe(name_or_path)
-        overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
-        for override in overrides:
-            apply_override(values, override, cls)
-        return cls._validated(values, origin, overrides)
+        return cls.parse(values, origin, overrides)
 
     @classmethod
-    def parse(cls, values: dict[str, Any], origin: str = "recipe") -> Self:
-        """Validate a nested dictionary; ``origin`` names its source in messages. Raises UserError."""
+    def parse(cls, values: dict[str, Any], origin: str = "recipe", overrides: Sequence[str] = ()) -> Self:
+        """Validate a nested dictionary with ``section.key=value`` overrides; ``origin`` names its source in messages.
+
+        Overrides change a copy, as ``load`` says. Raises UserError.
+        """
+        from featherweight.recipe.overrides import overridden
+
         if not isinstance(values, (Mapping, cls)) or is_table(values):
             raise not_a_recipe(values, "Recipe.parse", "a dict of sections")
-        return cls._validated(values, origin, ())
-
-    @classmethod
-    def _validated(cls, values: dict[str, Any], origin: str, overrides: Sequence[str]) -> Self:
+        overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
+        values = overridden(values, overrides, cls) if overrides else values
         return cls.model_validate(values, context=(origin, overrides))
 
     def with_values(self, **changes: Any) -> Self:
         """A validated copy with some keys replaced: ``with_values(seed=1, training={"epochs": 2})``.
 
-        Keys that are not named keep their values; None resets an optional key to its default.
-        Raises UserError.
+        Keys that are not named keep their values; None resets an optional key to its default. With another
+        ``data.train`` the copy has no description, unless one is given. Raises UserError.
         """
         values = self.model_dump(mode="json", exclude_none=True)
+        if isinstance(data := changes.get("data"), dict) and data.get("train", self.data.train) != self.data.train:
+            changes = {"description": "", **changes}
         for key, change in changes.items():
             section = values.get(key)
             values[key] = {**section, **change} if isinstance(section, dict) and isinstance(change, dict) else change

@@ -11,7 +11,7 @@ import pytest
 
 from featherweight.data.class_names import label_names_of
 from featherweight.data.readers import hub
-from featherweight.data.sources import has_test_split, read_rows
+from featherweight.data.sources import has_split, read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import HubUnreachable, UserError
 from featherweight.recipe import DataRecipe, Recipe
@@ -41,7 +41,7 @@ def test_a_saved_dictionary_gives_its_splits_and_names(tmp_path: Path) -> None:
     source = str(tmp_path / "saved")
     rows = read_rows(source, DataRecipe(train=source), split="test")
     assert (rows.texts, rows.labels.tolist(), rows.label_names) == (["test 0", "test 1"], [1, 0], ("ham", "spam"))
-    assert has_test_split(DataRecipe(train=source))
+    assert has_split(DataRecipe(train=source), "test")
     splits = load_splits(Recipe.parse({"name": "t", "data": {"train": source, "validation_size": 4}}))
     assert [len(splits.train), len(splits.validation), len(splits.test or ())] == [16, 4, 2]
     with pytest.raises(UserError, match="no split 'validation'; it has train, test"):
@@ -52,7 +52,7 @@ def test_a_saved_set_alone_is_whatever_part_is_asked_for(tmp_path: Path) -> None
     made(["a", "b"], [0, 1]).select([1, 0]).save_to_disk(tmp_path / "one")
     source = str(tmp_path / "one")
     assert read_rows(source, DataRecipe(train=source), split="test").texts == ["b", "a"]
-    assert not has_test_split(DataRecipe(train=source))
+    assert not has_split(DataRecipe(train=source), "test")
 
 
 def test_a_folder_of_another_kind_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def reachable(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_a_short_name_stands_for_the_set_on_the_hub(reachable: list[tuple[Any, ...]]) -> None:
     data = DataRecipe(train="ag_news", config="plain", revision="abc")
     assert read_rows("ag_news", data).label_names == ("ham", "spam")
-    assert has_test_split(data) and label_names_of(data) == ("ham", "spam")
+    assert has_split(data, "test") and label_names_of(data) == ("ham", "spam")
     assert reachable == [("fancyzhx/ag_news", "plain", "abc")]
 
 

@@ -1,0 +1,54 @@
+"""`featherweight new FILE -o RECIPE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featherweight.cli.arguments import (
+    BackboneOption,
+    BudgetOption,
+    LabelOption,
+    SetOption,
+    TestOption,
+    TextOption,
+    tell,
+)
+
+NAME = "new"
+
+
+def command(
+    data: Annotated[str, typer.Argument(help="A file of texts and labels, or another data source.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="The recipe to write, such as reviews.toml.")] = None,
+    test: TestOption = None,
+    text: TextOption = None,
+    label: LabelOption = None,
+    budget: BudgetOption = None,
+    backbone: BackboneOption = None,
+    overrides: SetOption = [],  # noqa: B006 (typer copies it)
+) -> None:
+    """Write the recipe that `train FILE` would use, to be edited; without -o print it."""
+    from featherweight.errors import UserError
+    from featherweight.files import write_whole
+    from featherweight.recipe.overrides import option_overrides
+    from featherweight.workflows.own_data import draft_recipe
+
+    if out is not None:
+        if out.suffix != ".toml":
+            raise UserError(f"-o {out}: a recipe is a TOML file; name it .toml")
+        if out.exists():
+            raise UserError(f"-o {out}: exists; name a new file")
+        if not out.parent.is_dir():
+            raise UserError(f"-o {out}: the folder {out.parent} does not exist")
+    options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
+    draft = draft_recipe(data, [*options, *overrides])
+    tell(draft.notes)
+    recipe = draft.to_toml()
+    if out is None:
+        print(recipe, end="")
+        return
+    write_whole(out, recipe)
+    print(f"{out}: edit it, and train it by: featherweight train {out}")

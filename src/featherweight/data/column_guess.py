@@ -1,0 +1,231 @@
+"""Which columns of a table hold texts and labels, guessed by names and values; refused where both leave it open."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from featherweight.data.column_profile import ColumnProfile, profile_of
+from featherweight.data.id_column import likely_id_columns
+from featherweight.data.readers.table import Table, id_column, listed_columns, require_column
+from featherweight.errors import UserError
+from featherweight.formatting import in_sentence, listed
+
+LABEL_WORDS = (
+    ("label",),
+    ("labels", "target", "class", "gold"),
+    ("category", "sentiment", "topic", "intent", "emotion", "stance", "polarity", "genre", "tag"),
+    ("rating", "stars", "score", "grade", "type", "priority", "queue", "department", "y"),
+)
+"""Names of label columns, or the last words of them, those that say most first."""
+TEXT_WORDS = (
+    ("text",),
+    ("texts", "sentence", "review", "tweet", "message", "content", "body", "comment", "document", "utterance"),
+    ("question", "query", "post", "article", "abstract", "narrative", "phrase", "sms", "email", "description"),
+)
+"""Names of text columns likewise."""
+_TITLES = frozenset({"title", "headline", "subject", "heading"})
+_SPLITS = frozenset({"split", "fold", "partition", "subset"})
+"""Names of columns that say to which part of the data a row belongs."""
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The columns of texts and labels, and how each was found: in words, such as "by its name"."""
+
+    text: tuple[str, ...]
+    label: str
+    text_reason: str
+    label_reason: str
+
+
+class Columns:
+    """The columns of ``table``, to be chosen from; a column is looked at when it is asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._profiles: dict[str, ColumnProfile] = {}
+
+    def profile(self, name: str) -> ColumnProfile:
+        """The figures of a column."""
+        if name not in self._profiles:
+            self._profiles[name] = profile_of(self.table.read(name))
+        return self._profiles[name]
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """Columns that name the rows, or the part of the data that a row belongs to."""
+        named = [id_column(self.table), *likely_id_columns(self.table.names)]
+        splits = [name for name in self.table.names if name.casefold() in _SPLITS]
+        return frozenset(name for name in (*named, *splits) if name)
+
+
+def guess_columns(table: Table, text: Sequence[str] = (), label: str | None = None) -> Guess:
+    """The columns of texts and labels of ``table``; ``text`` and ``label`` are those that somebody has named.
+
+    Raises UserError with the columns and the option to type where one that is named is missing, where several columns
+    could be meant, and where none could.
+    """
+    columns = Columns(table)
+    if label is not None:
+        label, label_reason = require_column(table, label, "Name the labels' column by --label COLUMN"), "as you say"
+    if text:
+        texts = tuple(require_column(table, name, "Name the texts' column by --text COLUMN") for name in text)
+        text_reason = "as you say"
+    else:
+        texts, text_reason = guess_texts(columns, label)
+    if label is None:
+        label, label_reason = guess_label(columns, texts)
+    return Guess(texts, label, text_reason, label_reason)
+
+
+def guess_texts(columns: Columns, label: str | None = None) -> tuple[tuple[str, ...], str]:
+    """The columns of the texts, and how they were found; ``label`` is the column of the labels, where it is known."""
+    table = columns.table
+    usual = _all_of(table, "text") or _all_of(table, "title", "description")
+    if usual and label not in usual:
+        return usual, "by its name" if len(usual) == 1 else "by their names, joined by a blank"
+    free = [name for name in table.names if name != label and name not in columns.ids]
+    running = [name for name in free if columns.profile(name).is_running_text]
+    if len(running) == 1:
+        return (running[0],), "the only column of running text"
+    named = best_named(running, TEXT_WORDS)
+    if len(named) == 1:
+        titles = [name for name in running if last_word(name) in _TITLES]
+        if len(running) == 2 and titles and titles != named:
+            return (titles[0], named[0]), "a title and its text, joined by a blank"
+        return (named[0],), "by its name"
+    if running:
+        raise _undecided_texts(table, running)
+    return _short_texts(columns, free)
+
+
+def guess_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str]:
+    """The column of the labels, and how it was found; ``texts`` are the columns of the texts."""
+    if found := find_label(columns, texts):
+        return found
+    table = columns.table
+    raise UserError(
+        f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}\n"
+        "Name it by --label COLUMN; texts without labels are for `featherweight predict RUN FILE`"
+    )
+
+
+def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None:
+    """The same, and None where no column seems to hold labels. Raises UserError where several do."""
+    table = columns.table
+    exact = table.find("label") or table.label
+    if exact and exact not in texts:
+        return exact, "by its name"
+    free = [name for name in table.names if name not in texts and name not in columns.ids]
+    possible = [name for name in free if columns.profile(name).may_be_labels]
+    named = best_named(possible, LABEL_WORDS)
+    if len(named) == 1:
+        return named[0], "by its name"
+    if len(possible) == 1:
+        return possible[0], "the only column of few different values"
+    if twin := _same_classes(table, named or possible):
+        return twin, "by its values"
+    if possible:
+        raise _undecided_labels(columns, named or possible)
+    other = best_named(free, LABEL_WORDS)  # whose rows training refuses, and says why
+    return (other[0], "by its name") if len(other) == 1 else None
+
+
+def best_named(names: Iterable[str], words: Sequence[Sequence[str]]) -> list[str]:
+    """Those of ``names`` that say most by the ``words``: called so first, then ending so; empty where none does."""
+    names = list(names)
+    called: list[Callable[[str], str]] = [str.casefold, last_word]
+    ranked = [[name for name in names if of(name) in tier] for of in called for tier in words]
+    return next(filter(None, ranked), [])
+
+
+def last_word(name: str) -> str:
+    """The last word of a column's name in lower case: ``text`` of ``review_text`` and of ``reviewText``."""
+    words = _WORD.findall(name)
+    return words[-1].casefold() if words else ""
+
+
+def _all_of(table: Table, *wanted: str) -> tuple[str, ...]:
+    found = tuple(name for name in map(table.find, wanted) if name)
+    return found if len(found) == len(wanted) else ()
+
+
+def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The texts where none is longer than two words: the column that a name says, or the only one with many values."""
+    table = columns.table
+    texts = [name for name in free if columns.profile(name).holds_texts]
+    many = [name for name in texts if not columns.profile(name).may_be_labels]
+    named = best_named(texts, TEXT_WORDS)
+    if len(named) == 1 or len(many) == 1:
+        return ((named[0],), "by its name") if len(named) == 1 else ((many[0],), "the only column of texts")
+    if named or many:
+        raise _undecided_texts(table, named or many)
+    raise UserError(
+        f"{table.origin}: no column seems to hold texts; its columns are: {listed_columns(table)}\n"
+        "Name it by --text COLUMN"
+    )
+
+
+def _same_classes(table: Table, names: Sequence[str]) -> str | None:
+    """The column to take where all ``names`` divide the rows in the same way, such as class numbers and their names."""
+    if len(names) < 2:
+        return None
+    columns = [list(map(str, table.read(name))) for name in names]
+    ways = len(set(zip(*columns, strict=True)))
+    if any(len(set(column)) != ways for column in columns):
+        return None
+    return next((name for name, column in zip(names, columns, strict=True) if not _numbered(column)), names[0])
+
+
+def _numbered(values: Iterable[str]) -> bool:
+    return all(value.strip().lstrip("-").replace(".", "", 1).isdecimal() for value in values)
+
+
+def _undecided_texts(table: Table, names: Sequence[str]) -> UserError:
+    options = option_of("--text", names[:1])
+    both = f"; to join them: {' '.join(option_of('--text', [name]) for name in names[:2])}" if len(names) == 2 else ""
+    return UserError(
+        f"{table.origin}: {listed(names, 12)} could each be the texts; its columns are: {listed_columns(table)}\n"
+        f"Name the one that is meant, such as {options}{both}"
+    )
+
+
+def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
+    table = columns.table
+    flags = [name for name in names if columns.profile(name).flags]
+    if len(flags) > 1 and len(flags) == len(names):
+        return UserError(
+            f"{table.origin}: {listed(flags, 12)} hold 0 and 1 alone: several labels a text? One label is trained at a "
+            f"time\nName it, such as {option_of('--label', flags[:1])}"
+        )
+    return UserError(
+        f"{table.origin}: {listed(names, 12)} could each be the labels; its columns are: {listed_columns(table)}\n"
+        f"Name the one that is meant, such as {option_of('--label', names[:1])}"
+    )
+
+
+def option_of(option: str, names: Sequence[str]) -> str:
+    """An option with a column's name as a shell takes it: ``--text 'a b'``."""
+    return " ".join(f"{option} {shlex.quote(name)}" for name in names)
+
+
+def columns_in_words(guess: Guess, table: Table) -> str:
+    """One sentence on the choice, with the columns that are not used."""
+    texts = in_sentence([repr(name) for name in guess.text])
+    others = [name for name in table.names if name not in (*guess.text, guess.label)]
+    unused = f"; not used: {listed(others)}" if others else ""
+    return f"texts from {texts} ({guess.text_reason}), labels from {guess.label!r} ({guess.label_reason}){unused}"
+
+
+def class_counts(values: Iterable[object]) -> Mapping[str, int]:
+    """Rows of each label, as it is written; missing ones aside."""
+    from collections import Counter
+
+    from featherweight.data.labels import is_missing
+
+    return Counter(str(value).strip() for value in values if not is_missing(value))

@@ -1,0 +1,126 @@
+"""What the values of a column look like: running text, a few classes, numbers, lists."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featherweight.data.labels import is_missing
+
+_SAMPLED = 1_000  # values whose letters and words are counted, spread over the rows
+_MOST_VALUES = 5_000  # different values that are counted
+_LONGEST_NAME = 80  # characters that the names of classes have on average, at the most
+_MOST_NUMBERS = 50  # different whole numbers that may still be classes
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d+(?:\.0+)?", re.ASCII)
+_WITHOUT_SPACES = (("\u0e00", "\u0eff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff"))
+"""Scripts that put no blanks between words: Thai and Lao, kana, Chinese characters."""
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """The values of one column, in figures."""
+
+    rows: int
+    filled: int
+    """Rows that have a value."""
+    values: int
+    """Different values; not counted further from 5,000 on."""
+    lists: int
+    """Rows that hold a list of several values."""
+    objects: bool
+    """Whether a row holds an object, or any other value that is neither a text, a number nor a list."""
+    numbers: bool
+    """Whether every value is a number, or written as one."""
+    whole: bool
+    """The same of whole numbers."""
+    flags: bool
+    """Whether the values are 0 and 1, or true and false."""
+    letters: float
+    """Share of letters among the characters, blanks aside."""
+    words: float
+    """Mean number of words of a value; two characters make a word in a script without blanks."""
+    characters: float
+    """Mean length of a value."""
+
+    @property
+    def is_running_text(self) -> bool:
+        """Whether the values are sentences or several words each, and not the same few again and again."""
+        varied = self.values * 5 >= self.filled or self.values >= _MOST_VALUES
+        return self.holds_texts and self.words >= 3 and varied
+
+    @property
+    def holds_texts(self) -> bool:
+        """Whether the values are texts of letters: no numbers, dates, lists or objects."""
+        return bool(self.filled) and not (self.numbers or self.objects or self.lists) and self.letters >= 0.5
+
+    @property
+    def may_be_labels(self) -> bool:
+        """Whether the values may be classes: few different ones, each in two rows on average, in most of the rows."""
+        if (
+            self.lists
+            or self.objects
+            or self.values < 2
+            or 2 * self.values > self.filled
+            or 2 * self.filled < self.rows
+        ):
+            return False
+        if self.numbers:
+            return self.whole and self.values <= _MOST_NUMBERS
+        return self.characters <= _LONGEST_NAME and self.letters >= 0.3  # dates and times have fewer letters
+
+
+def profile_of(values: Sequence[Any]) -> ColumnProfile:
+    """The figures of a column. A list of one value counts as that value."""
+    seen: set[str] = set()
+    filled = lists = 0
+    objects, numbers, whole = False, True, True
+    for value in values:
+        value = _single(value)
+        if isinstance(value, list):
+            lists += 1
+        elif not isinstance(value, str | int | float) and value is not None:
+            objects = True
+        elif not is_missing(value):
+            filled += 1
+            text = _written(value)
+            if text not in seen and len(seen) < _MOST_VALUES:
+                seen.add(text)
+                numbers = numbers and bool(_NUMBER.fullmatch(text))
+                whole = whole and bool(_WHOLE.fullmatch(text))
+    numbers, whole = numbers and bool(seen), whole and bool(seen)
+    flags = len(seen) == 2 and (
+        seen <= {"0", "1", "0.0", "1.0"} or {text.casefold() for text in seen} == {"true", "false"}
+    )
+    return ColumnProfile(len(values), filled, len(seen), lists, objects, numbers, whole, flags, *_writing(values))
+
+
+def _writing(values: Sequence[Any]) -> tuple[float, float, float]:
+    """Share of letters, mean number of words and mean length of the texts among ``values``, of a sample of them."""
+    step = max(1, math.ceil(len(values) / _SAMPLED))
+    singles = map(_single, values[::step])
+    texts = [_written(value) for value in singles if isinstance(value, str | int | float) and not is_missing(value)]
+    if not texts:
+        return 0.0, 0.0, 0.0
+    visible = sum(not character.isspace() for text in texts for character in text)
+    letters = sum(character.isalpha() for text in texts for character in text)
+    words = sum(map(_words, texts))
+    return letters / max(1, visible), words / len(texts), sum(map(len, texts)) / len(texts)
+
+
+def _words(text: str) -> float:
+    if text.isascii():
+        return len(text.split())
+    unspaced = sum(any(first <= character <= last for first, last in _WITHOUT_SPACES) for character in text)
+    return len(text.split()) + unspaced / 2
+
+
+def _single(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _written(value: Any) -> str:
+    return str(value).strip()

@@ -1,0 +1,189 @@
+"""A recipe made from data: columns, backbone, adapter and schedule chosen for a file of texts and labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featherweight.argument_checks import list_of
+from featherweight.backbone.resolve import best_at_hand, config_of, folder_at_hand, most_tokens
+from featherweight.data.column_guess import (
+    Columns,
+    Guess,
+    class_counts,
+    columns_in_words,
+    find_label,
+    guess_columns,
+    guess_texts,
+)
+from featherweight.data.readers.table import Table, joined_texts
+from featherweight.data.sources import has_split, open_table
+from featherweight.data.texts import require_source
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
+from featherweight.recipe import Recipe
+from featherweight.recipe.commented import commented_toml
+from featherweight.recipe.data_files import name_after
+from featherweight.recipe.overrides import option_overrides
+from featherweight.workflows.schedule import schedule_for, validation_size_for
+
+_SAMPLED = 1_000  # texts whose tokens are counted
+_LONG, _LONGER = 256, 512  # tokens kept of a text: by default, and where many texts are longer
+_MANY = 0.1  # share of texts
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe that was made from data, and what a user should know of the choices."""
+
+    recipe: Recipe
+    values: dict[str, Any]
+    """The keys that were given or chosen; the others have their defaults."""
+    notes: tuple[str, ...]
+
+    def to_toml(self) -> str:
+        """The recipe as TOML to be edited: these keys with comments, and none of the defaults."""
+        test = (
+            "" if "test" in self.values["data"] else '\nTest rows, evaluated at the end: test = "test.csv" in [data].'
+        )
+        return commented_toml(self.values, f"All keys and their defaults: the recipe reference, in docs/.{test}")
+
+
+def recipe_for(
+    data: str | os.PathLike[str],
+    *,
+    test: str | os.PathLike[str] | None = None,
+    text: str | Sequence[str] = (),
+    label: str | None = None,
+    budget: int | str | None = None,
+    backbone: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """A recipe that trains on ``data``: a file, a folder saved by `datasets`, or a data set on the hub.
+
+    ``test`` is evaluated at the end; ``text`` and ``label`` name columns, which are guessed otherwise. ``overrides``
+    are texts such as ``"training.epochs=2"``. Raises UserError where the data cannot be read, and where the columns
+    cannot be told, with the columns and what to write.
+    """
+    source = require_source(data, "recipe_for")
+    options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
+    overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
+    return draft_recipe(source, [*options, *overrides]).recipe
+
+
+def draft_recipe(source: str, overrides: Sequence[str] = ()) -> Draft:
+    """The recipe for the data ``source``; what ``overrides`` set is taken from them, the rest is chosen.
+
+    Raises UserError as ``recipe_for`` does.
+    """
+    given = Recipe.parse({"data": {"train": source}}, source, overrides)
+    values = given.model_dump(mode="json", exclude_unset=True)
+    table = open_table(given.data.train, given.data, "train")
+    label = given.data.label if "label" in given.data.model_fields_set else None
+    guess = guess_columns(table, given.data.text, label)
+    labels = class_counts(table.read(guess.label))
+    names = given.data.labels or table.classes.get(guess.label) or sorted(labels)
+    rows = sum(labels.values())
+    if not rows:
+        raise UserError(f"{table.origin}: no row has a label in the column {guess.label!r}; name another by --label")
+    backbone, why = (given.backbone.name, "as you say") if "backbone" in values else best_at_hand()
+    chosen = {
+        "name": name_after(given.data.train, "texts"),
+        "budget": given.budget,
+        "description": f"{rows:,} texts of {_short(given.data.train)} in {len(labels)} classes: {listed(names, 6)}.",
+        "data": _data(given, guess, rows, len(labels)),
+        "backbone": {"name": backbone},
+        "adapter": {"lora": "auto"},
+    }
+    given = Recipe.parse(_merged(chosen, values), source)
+    length, of_length = _max_length(given, table)
+    chosen = _merged(chosen, {"data": {"max_length": length}, "training": schedule_for(given, rows, len(labels))})
+    whole = _in_order(_merged(chosen, values))
+    recipe = Recipe.parse(whole, source)
+    training = recipe.training
+    notes = (
+        f"{_short(recipe.data.train)}: {rows:,} rows, {len(labels)} classes; {columns_in_words(guess, table)}",
+        f"backbone {recipe.backbone.name} ({why}), at most {recipe.budget:,} trainable parameters, {training.epochs:g} "
+        f"epochs, an evaluation every {training.evaluate_every} steps{of_length}",
+    )
+    return Draft(recipe, whole, notes)
+
+
+def with_guessed_columns(recipe: Recipe) -> Recipe:
+    """``recipe`` with the columns of texts and labels that are guessed of its training data, where it names none.
+
+    Where no column seems to hold labels, that is left as it is: data may be looked at without any. Raises UserError
+    where several columns could be meant.
+    """
+    data = recipe.data
+    columns = Columns(open_table(data.train, data, "train"))
+    label = data.label if "label" in data.model_fields_set else None
+    texts = data.text or guess_texts(columns, label)[0]
+    found = None if label else find_label(columns, texts)
+    return recipe.with_values(data={"text": list(texts), **({"label": found[0]} if found else {})})
+
+
+def _data(given: Recipe, guess: Guess, rows: int, classes: int) -> dict[str, Any]:
+    data = given.data
+    chosen: dict[str, Any] = {"train": data.train, "text": list(guess.text), "label": guess.label}
+    if data.validation is None and has_split(data, "validation"):
+        chosen["validation"] = data.train
+    elif data.validation is None:
+        chosen["validation_size"] = validation_size_for(rows, classes)
+    return chosen
+
+
+def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
+    """The tokens to keep of a text: more than by default where many texts are longer. With a note, if it is so."""
+    most = most_tokens(config_of(recipe.backbone)) or _LONGER
+    default = min(_LONG, most)
+    texts = joined_texts(table, recipe.data.text)
+    sample = [texts[place] for place in range(0, len(texts), max(1, len(texts) // _SAMPLED))]
+    # A token has a character at least, so most files need no tokenizer here.
+    if most <= _LONG or _share_longer(list(map(len, sample)), _LONG) <= _MANY:
+        return default, ""
+    folder = folder_at_hand(recipe.backbone)
+    if folder is None or not (folder / "tokenizer.json").is_file():
+        return default, ""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    share = _share_longer([len(encoding.ids) for encoding in tokenizer.encode_batch_fast(sample)], _LONG)
+    if share <= _MANY:
+        return default, ""
+    longer = min(_LONGER, most)
+    return longer, f"; {share:.0%} of the texts are longer than {_LONG} tokens: {longer} are read"
+
+
+def _share_longer(lengths: Sequence[int], most: int) -> float:
+    return sum(length > most for length in lengths) / max(1, len(lengths))
+
+
+def _short(source: str) -> str:
+    """A source as a person calls it: a file by its name alone."""
+    return in_a_line(Path(source).name or source)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both tables of sections in one; where both have a key, that of ``above``."""
+    merged = dict(below)
+    for key, value in above.items():
+        inner = merged.get(key)
+        merged[key] = {**inner, **value} if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a recipe in the order of the recipe reference, those of its sections too."""
+    ordered = {key: values[key] for key in Recipe.model_fields if key in values}
+    for key, section in ordered.items():
+        if isinstance(section, Mapping):
+            ordered[key] = {
+                name: section[name] for name in type(getattr(Recipe(), key)).model_fields if name in section
+            }
+    return ordered

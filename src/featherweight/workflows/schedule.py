@@ -1,0 +1,50 @@
+"""The schedule for data of a given size: epochs, rows of a batch, steps between two evaluations, validation rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from featherweight.recipe import Recipe
+
+EPOCHS = ((100, 20), (300, 12), (1_000, 6), (5_000, 4), (50_000, 3))
+"""Most rows, and the epochs for them; more rows are seen twice."""
+FEWEST_EPOCHS = 2
+ENOUGH_ROWS_OF_A_CLASS = 40
+"""Data of many classes is as small as its classes are: rows are counted as if there were at most 40 classes."""
+SMALL, SMALL_BATCH = 5_000, 16
+"""Up to so many rows a batch is half as large: more steps from the same rows."""
+FEW_ROWS = 1_000
+"""Below, a fifth of the rows is for validation instead of a tenth."""
+_MOST_STEPS = 500  # between two evaluations
+
+
+def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
+    """Keys of ``[training]`` for ``rows`` labelled rows in ``classes`` classes; an evaluation at least once an epoch.
+
+    ``batch_size`` of the recipe is kept where it is set, as the number of steps follows from it.
+    """
+    training, data = recipe.training, recipe.data
+    if data.validation is None:
+        size = data.validation_size
+        rows -= round(size * rows) if size < 1 else int(size)
+    rows = max(1, min(rows, data.train_rows or rows))
+    batch = training.batch_size if "batch_size" in training.model_fields_set else _batch_size(rows)
+    # Long texts make smaller batches, so these are the fewest steps that an epoch may have.
+    steps = max(1, rows // (batch * training.accumulate))
+    return {"epochs": epochs_for(rows, classes), "batch_size": batch, "evaluate_every": min(steps, _MOST_STEPS)}
+
+
+def epochs_for(rows: int, classes: int) -> int:
+    """Passes over ``rows`` training rows in ``classes`` classes: the fewer rows, the more."""
+    counted = min(rows, rows * ENOUGH_ROWS_OF_A_CLASS // max(1, classes))
+    return next((epochs for most, epochs in EPOCHS if counted <= most), FEWEST_EPOCHS)
+
+
+def validation_size_for(rows: int, classes: int) -> float:
+    """Size of the validation set to split off, as a fraction of ``rows``, or as a number where each class needs one."""
+    size = 0.2 if rows < FEW_ROWS else 0.1
+    return size if round(size * rows) >= classes else classes
+
+
+def _batch_size(rows: int) -> int:
+    return SMALL_BATCH if rows <= SMALL else 2 * SMALL_BATCH

@@ -1,0 +1,127 @@
+"""Columns of texts and labels are told by names and values; where both leave it open, the message has what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from featherweight.data.column_guess import guess_columns
+from featherweight.data.column_profile import profile_of
+from featherweight.data.readers.table import Table, table_of
+from featherweight.errors import UserError
+
+ROWS = 12
+COLUMNS: dict[str, Sequence[Any]] = {
+    "prose": [f"the parcel number {n} has not arrived" for n in range(ROWS)],
+    "title": [f"Parcel {n} is late" for n in range(ROWS)],
+    "short": [f"parcel {'abcdefghijkl'[n]}" for n in range(ROWS)],
+    "chinese": [f"包裹没有送到{n}我很着急" for n in range(ROWS)],
+    "two": ["ham", "spam"] * 6,
+    "three": ["billing", "log in", "returns and refunds"] * 4,
+    "numbers": [1, 2, 3] * 4,
+    "names of numbers": ["one", "two", "three"] * 4,
+    "flags": [0, 1] * 6,
+    "more flags": [0, 0, 1] * 4,
+    "ids": [f"T{n}" for n in range(ROWS)],
+    "dates": [f"2024-01-{n + 1:02} 10:00" for n in range(ROWS)],
+    "few dates": ["2024-01-01", "2024-01-02"] * 6,
+    "amounts": [n / 7 for n in range(ROWS)],
+    "ages": list(range(20, 20 + ROWS)),
+    "gaps": [None, None, "lost", None, "late", None] * 2,
+    "lists": [["a", "b"], ["a"]] * 6,
+    "lists of one": [["a"], ["b"]] * 6,
+    "objects": [{"a": 1}] * ROWS,
+}
+
+
+def table(**names: str) -> Table:
+    """A table whose columns have the values of ``COLUMNS``; underscores of a name stand for blanks."""
+    return table_of("rows.csv", {name: COLUMNS[kind] for name, kind in names.items()})
+
+
+GUESSED: list[tuple[dict[str, str], tuple[str, ...], str]] = [
+    ({"review": "prose", "sentiment": "two"}, ("review",), "sentiment"),
+    ({"v1": "two", "v2": "prose"}, ("v2",), "v1"),
+    ({"text": "prose", "label": "numbers"}, ("text",), "label"),
+    ({"Text": "short", "LABEL": "two", "topic": "three"}, ("Text",), "LABEL"),
+    ({"title": "title", "description": "prose", "class": "two"}, ("title", "description"), "class"),
+    ({"headline": "title", "body": "prose", "section": "three"}, ("headline", "body"), "section"),
+    ({"id": "ids", "date": "dates", "message": "prose", "queue": "three"}, ("message",), "queue"),
+    ({"tweetid": "ages", "sentiment": "numbers", "message": "prose"}, ("message",), "sentiment"),
+    ({"review_text": "prose", "reply": "prose", "stars": "numbers"}, ("review_text",), "stars"),
+    ({"reviewText": "prose", "reply": "prose", "grade": "two"}, ("reviewText",), "grade"),
+    ({"user_sentiment": "three", "reason": "gaps", "name": "short", "tweet": "prose"}, ("tweet",), "user_sentiment"),
+    ({"label": "numbers", "label_text": "three", "text": "prose"}, ("text",), "label"),
+    ({"code": "numbers", "meaning": "names of numbers", "text": "prose"}, ("text",), "meaning"),
+    ({"word": "short", "kind": "two"}, ("word",), "kind"),
+    ({"文本": "chinese", "标签": "two"}, ("文本",), "标签"),
+    ({"amount": "amounts", "age": "ages", "when": "few dates", "note": "prose", "flag": "flags"}, ("note",), "flag"),
+    ({"split": "two", "note": "prose", "kind": "three"}, ("note",), "kind"),
+    ({"note": "prose", "answers": "lists of one", "meta": "objects"}, ("note",), "answers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "texts", "label"), GUESSED, ids=lambda part: str(part)[:50])
+def test_columns_are_told_by_names_and_values(names: dict[str, str], texts: tuple[str, ...], label: str) -> None:
+    guess = guess_columns(table(**names))
+    assert (guess.text, guess.label) == (texts, label)
+
+
+def test_columns_that_are_named_are_taken_as_they_are() -> None:
+    rows = table(premise="prose", hypothesis="prose", topic="three", stance="two")
+    guess = guess_columns(rows, ["Hypothesis", "premise"], "STANCE")
+    assert (guess.text, guess.label) == (("hypothesis", "premise"), "stance")
+    assert guess_columns(rows, ["premise"], "topic").text == ("premise",)
+    assert guess_columns(table(text="two", note="prose"), label="text").text == ("note",)
+
+
+UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
+    ({"premise": "prose", "hypothesis": "prose", "label": "three"},
+     ("premise, hypothesis could each be the texts", "--text premise", "--text premise --text hypothesis")),
+    ({"a b": "prose", "c": "prose", "d": "title", "label": "three"},
+     ("its columns are: a b, c, d, label", "such as --text 'a b'")),
+    ({"text": "prose", "kind": "three", "place": "two"}, ("kind, place could each be the labels", "as --label kind")),
+    ({"text": "prose", "category": "three", "topic": "two"}, ("category, topic could each", "--label category")),
+    ({"text": "prose", "toxic": "flags", "rude": "more flags"},
+     ("toxic, rude hold 0 and 1 alone: several labels a text?", "--label toxic")),
+    ({"text": "prose", "when": "few dates"},
+     ("no column seems to hold the labels", "--label COLUMN", "predict RUN FILE")),
+    ({"label": "two", "amount": "amounts"}, ("no column seems to hold texts", "label, amount", "--text COLUMN")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "parts"), UNDECIDED, ids=lambda part: str(part)[:50])
+def test_what_is_not_decided_is_refused_with_what_to_type(names: dict[str, str], parts: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as refused:
+        guess_columns(table(**names))
+    assert str(refused.value).startswith("rows.csv: ")
+    assert len(str(refused.value).splitlines()) <= 2
+    for part in parts:
+        assert part in str(refused.value)
+
+
+def test_a_column_that_is_not_there_is_refused_by_its_option() -> None:
+    with pytest.raises(UserError, match=r"no column 'boby'; did you mean 'body'\?[^\n]*\n.*--text COLUMN"):
+        guess_columns(table(body="prose", label="two"), ["boby"])
+    with pytest.raises(UserError, match=r"no column 'stars'[^\n]*\n.*--label COLUMN"):
+        guess_columns(table(body="prose", label="two"), label="stars")
+
+
+def test_labels_with_a_single_row_or_gaps_are_left_to_the_training_to_refuse() -> None:
+    once = table_of("rows.csv", {"text": COLUMNS["prose"], "category": COLUMNS["ids"]})
+    assert guess_columns(once).label == "category"
+    assert guess_columns(table(text="prose", topic="gaps")).label == "topic"
+
+
+def test_running_text_is_told_from_names_of_classes_and_from_repeated_texts() -> None:
+    assert profile_of(COLUMNS["prose"]).is_running_text
+    assert profile_of(COLUMNS["chinese"]).is_running_text
+    assert not profile_of(COLUMNS["chinese"]).may_be_labels
+    assert not profile_of(["returns and refunds of parcels", "I cannot log in"] * 50).is_running_text
+    assert not profile_of(COLUMNS["dates"]).is_running_text
+    assert not profile_of(list(range(100)) * 2).may_be_labels
+    assert not profile_of([0.5, 1.5] * 10).may_be_labels
+    assert profile_of([]) == profile_of([None, float("nan"), " "][:0])
+    assert profile_of([None, " ", float("nan")]).filled == 0

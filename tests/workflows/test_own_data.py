@@ -1,0 +1,220 @@
+"""A recipe made from a file: what it takes from the data, what from the options, and what it is called."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import datasets
+import pytest
+from support.commands import Cli, refused
+
+from featherweight import recipe_for
+from featherweight.backbone import resolve
+from featherweight.recipe import Recipe
+from featherweight.recipe.data_files import is_data, name_after
+from featherweight.workflows.own_data import draft_recipe
+from featherweight.workflows.schedule import epochs_for, schedule_for, validation_size_for
+
+SENTIMENTS = ("positive", "negative")
+
+
+def write_reviews(path: str, rows: int = 40, words: int = 6) -> None:
+    """A CSV of reviews with the columns ``review`` and ``sentiment``."""
+    drawn = random.Random(0)
+    lines = [f"{' '.join(drawn.choices(['good', 'bad', 'film', 'plot'], k=words))} {n},{SENTIMENTS[n % 2]}"
+             for n in range(rows)]  # fmt: skip
+    Path(path).write_text("\n".join(["review,sentiment", *lines]) + "\n", "utf-8")
+
+
+@pytest.fixture
+def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    write_reviews("reviews.csv")
+    return "reviews.csv"
+
+
+def test_the_recipe_is_of_the_data(reviews: str) -> None:
+    recipe = recipe_for(reviews)
+    assert recipe.name == "reviews"
+    assert recipe.description == "40 texts of reviews.csv in 2 classes: negative, positive."
+    assert (recipe.data.train, recipe.data.text, recipe.data.label) == ("reviews.csv", ("review",), "sentiment")
+    assert (recipe.adapter.lora, recipe.budget, recipe.backbone.name) == ("auto", 1_000_000, "minilm")
+    assert recipe.training.epochs == 20
+    assert 1 <= recipe.training.evaluate_every <= 32 // recipe.training.batch_size
+
+
+def test_options_and_overrides_win(reviews: str) -> None:
+    recipe = recipe_for(
+        reviews, test="test.csv", budget="300k", backbone="mpnet", overrides=["training.epochs=2", "name=mine"]
+    )
+    assert (recipe.data.test, recipe.budget, recipe.backbone.name) == ("test.csv", 300_000, "mpnet")
+    assert (recipe.training.epochs, recipe.name) == (2, "mine")
+    assert recipe_for(reviews, overrides=["adapter.lora.rank=3"]).adapter.lora[0].rank == 3  # type: ignore[union-attr]
+    assert recipe_for(reviews, text="sentiment", label="review").data.text == ("sentiment",)
+    named = recipe_for(reviews, overrides=['data.labels=["negative", "positive"]', "training.batch_size=4"])
+    assert named.data.labels == ("negative", "positive")
+    assert named.training.evaluate_every == 8
+
+
+def test_the_choices_are_said(reviews: str) -> None:
+    first, second = draft_recipe(reviews).notes
+    assert first == (
+        "reviews.csv: 40 rows, 2 classes; texts from 'review' (the only column of running text), "
+        "labels from 'sentiment' (by its name)"
+    )
+    assert "backbone minilm (installed), at most 1,000,000 trainable parameters, 20 epochs" in second
+
+
+def test_the_backbone_is_the_best_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"minilm", "mpnet"}
+    monkeypatch.setattr(resolve, "is_installed", installed.__contains__)
+    assert resolve.best_at_hand()[0] == "minilm"
+    installed.remove("minilm")
+    assert resolve.best_at_hand() == ("mpnet", "installed")
+    installed.clear()
+    cached = resolve.KnownBackbone("roberta-base", "hub", True, "")
+    monkeypatch.setattr(resolve, "known_backbones", lambda: [cached])
+    assert resolve.best_at_hand() == ("roberta-base", "in the hub's cache")
+    monkeypatch.setattr(resolve, "known_backbones", lambda: [])
+    assert resolve.best_at_hand() == ("minilm", "not installed yet")
+
+
+def test_more_of_long_texts_is_read_and_never_more_than_the_backbone_reads(
+    reviews: str, tiny_backbones: dict[str, Path]
+) -> None:
+    assert recipe_for(reviews).data.max_length == 256
+    write_reviews("long.csv", words=300)
+    assert recipe_for("long.csv").data.max_length == 512
+    assert "longer than 256 tokens: 512 are read" in draft_recipe("long.csv").notes[1]
+    write_reviews("half.csv", words=200)  # more characters than 256, and fewer tokens
+    assert recipe_for("half.csv").data.max_length == 256
+    tiny = str(tiny_backbones["bert"])
+    assert recipe_for("long.csv", backbone=tiny).data.max_length == resolve.most_tokens(
+        resolve.config_of(Recipe.parse({"backbone": {"name": tiny}}).backbone)
+    )
+
+
+def test_a_saved_set_brings_its_validation_and_its_class_names(tmp_path: Path) -> None:
+    features = datasets.Features({"note": datasets.Value("string"), "kind": datasets.ClassLabel(names=["ham", "spam"])})
+    rows = datasets.Dataset.from_dict(
+        {"note": [f"the note number {n}" for n in range(10)], "kind": [0, 1] * 5}, features
+    )
+    datasets.DatasetDict(train=rows, validation=rows).save_to_disk(tmp_path / "mails")
+    recipe = recipe_for(tmp_path / "mails")
+    assert recipe.data.validation == recipe.data.train == str(tmp_path / "mails")
+    assert recipe.description == "10 texts of mails in 2 classes: ham, spam."
+    assert recipe.training.evaluate_every == 1
+
+
+@pytest.mark.parametrize(("rows", "classes", "epochs"), [
+    (50, 2, 20), (200, 2, 12), (900, 4, 6), (4_000, 3, 4), (20_000, 4, 3), (100_000, 4, 2),
+    (15_000, 150, 4), (770, 77, 6),
+])  # fmt: skip
+def test_fewer_rows_are_seen_more_often(rows: int, classes: int, epochs: int) -> None:
+    assert epochs_for(rows, classes) == epochs
+
+
+@pytest.mark.parametrize("rows", [6, 100, 999, 5_000, 80_000])
+@pytest.mark.parametrize("overrides", [[], ["training.batch_size=64"], ["training.accumulate=3"]])
+def test_an_epoch_has_an_evaluation(rows: int, overrides: list[str]) -> None:
+    recipe = Recipe.parse({"data": {"validation_size": validation_size_for(rows, 2)}}, "rows", overrides)
+    chosen = schedule_for(recipe, rows, 2)
+    train = rows - round(recipe.data.validation_size * rows)
+    steps = train // (chosen["batch_size"] * recipe.training.accumulate)
+    assert 1 <= chosen["evaluate_every"] <= max(1, steps)
+
+
+def test_every_class_has_a_validation_row() -> None:
+    assert validation_size_for(200, 2) == 0.2
+    assert validation_size_for(20_000, 4) == 0.1
+    assert validation_size_for(300, 77) == 77
+
+
+def test_what_is_data_and_what_is_a_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "dataset_info.json").write_text("{}")
+    (tmp_path / "imdb" / "pos").mkdir(parents=True)
+    (tmp_path / "imdb" / "pos" / "1.txt").write_text("good")
+    (tmp_path / "owner").mkdir()
+    (tmp_path / "run" / "pos").mkdir(parents=True)
+    (tmp_path / "run" / "pos" / "1.txt").write_text("good")
+    (tmp_path / "run" / "recipe.toml").write_text("")
+    for name in (
+        "a.csv",
+        "a.csv.gz",
+        "b.JSONL",
+        "c.xlsx",
+        "https://example.org/a.csv",
+        "saved",
+        "imdb",
+        "fancyzhx/ag_news",
+    ):
+        assert is_data(name), name
+    for name in ("job.toml", "a/job.toml", "job", "owner", "owner/job", "run", "x" * 5000, "a\0b"):
+        assert not is_data(name), name
+
+
+@pytest.mark.parametrize(("source", "name"), [
+    ("reviews.csv", "reviews"), ("data/My Reviews.csv.gz", "My-Reviews"), ("评论.csv", "texts"),
+    ("owner/ag_news", "ag_news"), ("folder/", "folder"),
+])  # fmt: skip
+def test_a_recipe_is_called_like_its_data(source: str, name: str) -> None:
+    assert name_after(source, "texts") == name
+
+
+def test_new_writes_the_recipe_that_train_would_use(cli: Cli) -> None:
+    write_reviews("reviews.csv")
+    answer = cli("new", "reviews.csv", "-o", "reviews.toml", "--budget", "300k")
+    assert (answer.code, answer.out) == (
+        0, "reviews.toml: edit it, and train it by: featherweight train reviews.toml\n",
+    )  # fmt: skip
+    assert answer.err.startswith("note: reviews.csv: 40 rows, 2 classes; ")
+    assert Recipe.load("reviews.toml") == recipe_for("reviews.csv", budget="300k")
+    written = Path("reviews.toml").read_text("utf-8")
+    assert '# The column of the texts; several are joined by a blank.\ntext = ["review"]\n' in written
+    printed = cli("new", "reviews.csv", "--budget", "300k", "--set", "adapter.lora.rank=3").out
+    Path("ranked.toml").write_text(printed, "utf-8")
+    ranked = recipe_for("reviews.csv", budget="300k", overrides=["adapter.lora.rank=3"])
+    assert Recipe.load("ranked.toml").with_values(name="reviews") == ranked
+
+
+def test_new_replaces_nothing(cli: Cli) -> None:
+    write_reviews("reviews.csv")
+    Path("mine.toml").write_text("seed = 1\n")
+    refused(cli, "new", "reviews.csv", "-o", "mine.toml", naming="-o mine.toml: exists; name a new file")
+    refused(cli, "new", "reviews.csv", "-o", "mine.txt", naming="-o mine.txt: a recipe is a TOML file")
+    refused(cli, "new", "reviews.csv", "-o", "no/mine.toml", naming="the folder no does not exist")
+    refused(cli, "new", "none.csv", "-o", "new.toml", naming="none.csv: no such file")
+
+
+def test_commands_take_data_in_the_place_of_a_recipe(cli: Cli) -> None:
+    write_reviews("reviews.csv")
+    answer = cli("weigh", "reviews.csv", "--budget", "200k")
+    assert answer.code == 0
+    assert answer.out.startswith("reviews on minilm, 2 labels")
+    refused(cli, "train", "reviews.csv", "--label", "stars", naming=("no column 'stars'", "--label COLUMN"))
+    refused(cli, "train", "reviews.csv", "--set", "training.epoch=2", naming="unknown key 'training.epoch'")
+    refused(cli, "weigh", "none.csv", naming="none.csv: no such file")
+
+
+def test_check_guesses_columns_and_looks_at_data_without_labels(cli: Cli) -> None:
+    write_reviews("reviews.csv")
+    assert "texts from review; labels from sentiment" in cli("check", "reviews.csv").out
+    assert "texts from sentiment; labels from review" in (
+        cli("check", "reviews.csv", "--text", "sentiment", "--label", "review").out
+    )
+    Path("new.csv").write_text("id,comment\n1,the first of them\n2,the second of them\n", "utf-8")
+    assert "texts from comment; labels from no column" in cli("check", "new.csv").out
+    Path("two.csv").write_text("note,kind,place\n" + "a note of mine,x,y\nthe other note,u,v\n" * 2, "utf-8")
+    refused(cli, "check", "two.csv", naming=("kind, place could each be the labels", "--label kind"))
+
+
+def test_train_alone_says_what_to_type(cli: Cli) -> None:
+    answer = cli("train")
+    assert answer.code == 2
+    assert "featherweight train reviews.csv" in answer.err
+    assert "featherweight train newsbriefs" in answer.err
