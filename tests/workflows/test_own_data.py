@@ -209,7 +209,9 @@ def test_check_guesses_columns_and_looks_at_data_without_labels(cli: Cli) -> Non
     )
     Path("new.csv").write_text("id,comment\n1,the first of them\n2,the second of them\n", "utf-8")
     assert "texts from comment; labels from no column" in cli("check", "new.csv").out
-    Path("two.csv").write_text("note,kind,place\n" + "a note of mine,x,y\nthe other note,u,v\n" * 2, "utf-8")
+    Path("two.csv").write_text(
+        "note,kind,place\n" + "a note of mine,x,y\nthe other note,u,v\na third one,x,v\n" * 2, "utf-8"
+    )
     refused(cli, "check", "two.csv", naming=("kind, place could each be the labels", "--label kind"))
 
 
