@@ -64,9 +64,9 @@ class Follower:
         """Say how the validation went."""
         self.best = record["accuracy"] if best else self.best
         mark = "  best so far" if best else ""
-        self.say(
-            f"step {record['step']:>6}  validation accuracy {record['accuracy']:.2%}  loss {record['loss']:.4f}{mark}"
-        )
+        f1 = f"  macro-F1 {record['macro_f1']:.4f}" if "macro_f1" in record else ""
+        figures = f"validation accuracy {record['accuracy']:.2%}{f1}  loss {record['loss']:.4f}"
+        self.say(f"step {record['step']:>6}  {figures}{mark}")
 
     def tokens_per_second(self) -> float:
         """Mean speed since the loop began, in unpadded tokens a second."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 from support.jobs import job_for, trained
 from torch import Tensor, nn
 from torch.nn import functional
@@ -152,11 +154,19 @@ def judged(rows: int, right: int, sureness: float, labels: np.ndarray) -> np.nda
     return np.eye(3)[predicted] * sureness
 
 
-def test_the_best_has_the_highest_accuracy_then_the_lowest_loss(
-    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("best_by", "expected"), [
+    ("accuracy", [(1, 0, 1), (2, 0, 2), (3, 0, 3), (3, 1, 3), (3, 2, 3), (6, 0, 6)]),
+    ("log_loss", [(1, 0, 1), (2, 0, 2), (3, 0, 3), (3, 1, 3), (3, 2, 3), (3, 3, 3)]),
+])  # fmt: skip
+def test_the_best_has_the_highest_accuracy_then_the_lowest_loss_or_the_lowest_loss(
+    tiny_recipe: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    best_by: str,
+    expected: list[tuple[int, int, int]],
 ) -> None:
-    job, state, clock = job_for(tiny_recipe(), tmp_path / "run"), LoopState(), loop._Clock(0.0)
-    labels = job.validation.labels
+    job = job_for(tiny_recipe(evaluation={"best_by": best_by}), tmp_path / "run")
+    state, clock, labels = LoopState(), loop._Clock(0.0), job.validation.labels
     parameter = next(iter(job.network.trainable().values()))
     # Right rows of twelve, and how sure the model is: of wrong rows, sureness costs.
     given = [(6, 0.5), (9, 4.0), (9, 2.0), (9, 3.0), (8, 0.5), (10, 5.0)]
@@ -170,10 +180,33 @@ def test_the_best_has_the_highest_accuracy_then_the_lowest_loss(
         loop._evaluate(job, state, history, clock)
         found.append((state.best_step, state.stale, float(job.best[next(iter(job.best))].flatten()[0])))
     history.close()
-    assert found == [(1, 0, 1), (2, 0, 2), (3, 0, 3), (3, 1, 3), (3, 2, 3), (6, 0, 6)]
+    assert found == expected
     losses = [record["loss"] for record in read_history(tmp_path / "run" / "history.jsonl")]
-    expected = [functional.cross_entropy(torch.tensor(judged(12, *one, labels)), torch.tensor(labels)) for one in given]
-    assert losses == pytest.approx([float(loss) for loss in expected])
+    theirs = [functional.cross_entropy(torch.tensor(judged(12, *one, labels)), torch.tensor(labels)) for one in given]
+    assert losses == pytest.approx([float(loss) for loss in theirs])
+
+
+@pytest.mark.parametrize(("best_by", "best_step"), [("accuracy", 1), ("macro_f1", 2)], ids=["accuracy", "macro_f1"])
+def test_by_macro_f1_the_best_is_not_the_one_that_gives_up_a_small_class(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, best_by: str, best_step: int
+) -> None:
+    job = job_for(tiny_recipe(evaluation={"best_by": best_by}), tmp_path / "run")
+    labels = np.array([0] * 9 + [1, 2, 2])
+    job.validation = replace(job.validation, labels=labels)
+    state, history = LoopState(), History(tmp_path / "run" / "history.jsonl")
+    for state.step, predicted in enumerate(([0] * 9 + [0, 2, 2], [0] * 7 + [1, 1, 1, 2, 2]), 1):
+        logits = np.eye(3)[predicted]
+        monkeypatch.setattr(loop, "predict_logits", lambda *_, now=logits, **__: now)
+        loop._evaluate(job, state, history, loop._Clock(0.0))
+    history.close()
+    assert state.best_step == best_step
+    records = read_history(tmp_path / "run" / "history.jsonl")
+    assert [record["macro_f1"] for record in records] == pytest.approx(
+        [f1_score(labels, p, average="macro") for p in ([0] * 9 + [0, 2, 2], [0] * 7 + [1, 1, 1, 2, 2])]
+    )
+    found = state.found(best_by)
+    assert found["best_by"] == best_by
+    assert found["best_validation_macro_f1"] == pytest.approx(records[best_step - 1]["macro_f1"])
 
 
 def test_a_resumed_run_counts_its_seconds_on(tiny_recipe: Any, tmp_path: Path) -> None:

@@ -67,13 +67,18 @@ class Scored:
 
 COMPUTED: dict[str, Callable[[Scored], float]] = {
     "accuracy": lambda scored: int((scored.predicted == scored.labels).sum()) / len(scored.labels),
-    "macro_f1": lambda scored: float(f1_score(scored.labels, scored.predicted, average="macro", zero_division=0)),
+    "macro_f1": lambda scored: macro_f1(scored.labels, scored.predicted),
     "log_loss": lambda scored: float(
         log_loss(scored.labels, scored.probabilities, labels=range(scored.probabilities.shape[1]))
     ),
     "calibration_error": lambda scored: calibration_error(scored.bins),
 }
 """How each of ``run.figures.METRICS`` is computed, by its key."""
+
+
+def macro_f1(labels: Labels, predicted: Labels) -> float:
+    """Mean F1 over the classes that occur among ``labels`` [rows] or ``predicted`` [rows], as in scikit-learn."""
+    return float(f1_score(labels, predicted, average="macro", zero_division=0))
 
 
 def checked(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) -> tuple[Floats, Labels]:

@@ -98,7 +98,10 @@ class Evaluation(Part):
     test: Figures | None = None
     shift: dict[str, Figures] | None = None
     best_step: Count | None = None
+    best_by: Label | None = None
     best_validation_accuracy: Figure | None = None
+    best_validation_macro_f1: Figure | None = None
+    best_validation_log_loss: Figure | None = None
 
 
 class Component(Part):
@@ -176,6 +179,7 @@ class Record(Part):
     epoch: Figure | None = None
     loss: Figure | None = None
     accuracy: Figure | None = None
+    macro_f1: Figure | None = None
     learning_rate: Figure | None = None
     seconds: Figure | None = None
     rows: Count | None = None

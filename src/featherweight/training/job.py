@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -24,9 +25,25 @@ class LoopState:
     step: int = 0
     best_step: int = 0
     best_accuracy: float = -1.0
+    best_macro_f1: float = -1.0
     best_loss: float = float("inf")
     stale: int = 0
     seconds: float = 0.0
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The figures of the best evaluation so far, as ``run.best`` ranks them."""
+        return {"accuracy": self.best_accuracy, "macro_f1": self.best_macro_f1, "loss": self.best_loss}
+
+    def found(self, best_by: str) -> dict[str, Any]:
+        """The best evaluation as evaluation.json has it."""
+        f1 = {"best_validation_macro_f1": self.best_macro_f1} if self.best_macro_f1 >= 0 else {}
+        figures = {"best_validation_accuracy": self.best_accuracy, **f1, "best_validation_log_loss": self.best_loss}
+        return {"best_step": self.best_step, "best_by": best_by, **figures}
+
+
+LATER = frozenset({"best_macro_f1"})
+"""Fields of the state that checkpoints of earlier versions lack; those versions knew no choice by them."""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -15,17 +16,20 @@ from torch import Tensor
 
 from featherweight.data.batches import collate, even_batches
 from featherweight.environment import peak_memory_bytes
+from featherweight.evaluation.metrics import macro_f1
 from featherweight.model.engine import return_memory
 from featherweight.model.network import Network
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
+from featherweight.run.best import rank
 from featherweight.task.interface import task_of
 from featherweight.task.loss import class_weights, count_correct, evaluation_loss, summed_loss
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
+from featherweight.training.evaluation_steps import evaluation_steps, without_effect
 from featherweight.training.history import History
-from featherweight.training.job import Job, LoopState
+from featherweight.training.job import LATER, Job, LoopState
 from featherweight.training.listeners import Record
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.prefix_cache.planning import Prefix, keep_prefix, plan_prefix
@@ -45,18 +49,21 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     notes: list[str] = []
     history = History(job.folder / "history.jsonl" if job.accelerator.is_main_process else None)
     if resume:
-        place, expected = job.folder / "checkpoint", asdict(state)
+        place = job.folder / "checkpoint"
+        expected = {key: value for key, value in asdict(state).items() if key not in LATER}
         stored, job.best, notes = load_checkpoint(place, job.network.trainable(), optimizer, expected)
-        state = LoopState(**{key: stored[key] for key in asdict(state)})
+        state = LoopState(**{key: stored[key] for key in asdict(state) if key in stored})
         if job.accelerator.scaler and stored.get("scaler"):
             job.accelerator.scaler.load_state_dict(stored["scaler"])
     notes += history.cut_after(state.step)
+    evaluations = evaluation_steps(job.recipe.training, order.steps_of_epochs)
+    notes += without_effect(job.recipe.training, len(evaluations), order.total_steps)
     left = order.epochs_after(state.step)
     prefix, more = plan_prefix(job, left, lambda: [rows for rows, _ in _pieces(job, order.batches(0))])
     for listener in job.listeners:
         listener.started(order.total_steps, state.step, [*job.notes, *notes, *more])
     try:
-        _run_steps(job, order, optimizer, state, history, prefix)
+        _run_steps(job, order, evaluations, optimizer, state, history, prefix)
     finally:
         history.close()
     if job.accelerator.is_main_process:
@@ -67,7 +74,13 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
 
 
 def _run_steps(
-    job: Job, order: StepOrder, optimizer: Any, state: LoopState, history: History, prefix: Prefix | None
+    job: Job,
+    order: StepOrder,
+    evaluations: Container[int],
+    optimizer: Any,
+    state: LoopState,
+    history: History,
+    prefix: Prefix | None,
 ) -> None:
     training = job.recipe.training
     model, optimizer = job.accelerator.prepare(job.network, optimizer)
@@ -94,7 +107,7 @@ def _run_steps(
         for listener in job.listeners:
             listener.stepped(record)
         last = state.step == order.total_steps
-        if last or state.step % training.evaluate_every == 0:
+        if state.step in evaluations:
             _evaluate(job, state, history, clock)
             last = last or _is_patience_over(state, training)
         stop = _agreed(job.accelerator, job.should_stop())
@@ -192,15 +205,19 @@ def _evaluate(job: Job, state: LoopState, history: History, clock: _Clock) -> No
         logits = np.sum(gather_object([logits]), axis=0)
     labels = job.validation.labels
     assert labels is not None
-    loss = evaluation_loss(logits, labels)
-    accuracy = float((task_of(job.recipe).decide(logits) == labels).mean())
-    better = (accuracy, -loss) > (state.best_accuracy, -state.best_loss)
+    predicted = task_of(job.recipe).decide(logits)
+    figures = {"loss": evaluation_loss(logits, labels), "accuracy": float((predicted == labels).mean()),
+               "macro_f1": macro_f1(labels, predicted)}  # fmt: skip
+    best_by = job.recipe.evaluation.best_by
+    better = rank(figures, best_by) > rank(state.best, best_by)
     if better:
-        state.best_step, state.best_accuracy, state.best_loss, state.stale = state.step, accuracy, loss, 0
+        state.best_step, state.stale = state.step, 0
+        state.best_accuracy, state.best_macro_f1 = figures["accuracy"], figures["macro_f1"]
+        state.best_loss = figures["loss"]
         job.best = {name: tensor.detach().clone() for name, tensor in job.network.trainable().items()}
     else:
         state.stale += 1
-    record = {"kind": "evaluation", "step": state.step, "split": "validation", "loss": loss, "accuracy": accuracy,
+    record = {"kind": "evaluation", "step": state.step, "split": "validation", **figures,
               "rows": len(labels), "seconds": time.perf_counter() - started,
               "peak_memory_bytes": peak_memory_bytes()}  # fmt: skip
     history.write(record)

@@ -14,6 +14,7 @@ from featherweight.budget.weigh import weigh
 from featherweight.data.fingerprints import resumed_elsewhere
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
+from featherweight.run.best import rank
 from featherweight.run.folder import Run
 from featherweight.run.manifest import FILE, compare_with_manifest
 from featherweight.verification.checks import Check
@@ -113,15 +114,17 @@ def history(evidence: Evidence) -> Check:
     if best is None or abs(best["accuracy"] - claimed) > _ROUNDED:
         written = f"step {best['step']} has {best['accuracy']:.4f}" if best else "it has no such evaluation"
         return Check("history", "fail", f"history.jsonl: {written}; evaluation.json calls it the best, with {claimed}")
-    if better := next((record for record in validations if _is_better(record, best)), None):
-        steps_named = f"step {better['step']} with {better['accuracy']:.4f} is better than step {best['step']}"
+    best_by = run.recipe.evaluation.best_by
+    if better := next((record for record in validations if _is_better(record, best, best_by)), None):
+        figure = better["loss" if best_by == "log_loss" else best_by]
+        steps_named = f"step {better['step']} with {figure:.4f} is better than step {best['step']}"
         return Check("history", "fail", f"history.jsonl: {steps_named}, the best by evaluation.json")
     return _final_accuracy(evidence, best if run.recipe.training.keep == "best" else validations[-1])
 
 
-def _is_better(record: dict[str, Any], best: dict[str, Any]) -> bool:
-    more = record["accuracy"] - best["accuracy"]
-    return more > _ROUNDED or (abs(more) <= _ROUNDED and record["loss"] < best["loss"] - _ROUNDED)
+def _is_better(record: dict[str, Any], best: dict[str, Any], best_by: str) -> bool:
+    first, second = (one - other for one, other in zip(rank(record, best_by), rank(best, best_by), strict=True))
+    return first > _ROUNDED or (abs(first) <= _ROUNDED and second > _ROUNDED)
 
 
 def _evaluated_alike(run: Run) -> bool:

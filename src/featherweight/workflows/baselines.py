@@ -26,8 +26,10 @@ from featherweight.environment import describe_machine, forget_peak_memory, peak
 from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe
+from featherweight.run.best import rank
 from featherweight.run.folder import FORMAT, Run
 from featherweight.run.lock import locked
+from featherweight.task.interface import SINGLE_LABEL
 
 if TYPE_CHECKING:
     from featherweight.training.listeners import Listener
@@ -152,7 +154,8 @@ def _bag_of_words(kind: str, recipe: Recipe, splits: Splits) -> Fitted:
             return LinearSVC(C=strength, random_state=recipe.seed)
         return LogisticRegression(C=strength, max_iter=1000, random_state=recipe.seed)
 
-    return _best_linear(kind, splits, lambda rows: words.transform(rows.texts), make)
+    best_by = recipe.evaluation.best_by
+    return _best_linear(kind, splits, lambda rows: words.transform(rows.texts), make, best_by)
 
 
 def _probe(recipe: Recipe, splits: Splits) -> Fitted:
@@ -164,7 +167,7 @@ def _probe(recipe: Recipe, splits: Splits) -> Fitted:
     def make(strength: float) -> Any:
         return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000, random_state=recipe.seed))
 
-    return _best_linear("linear-probe", splits, _frozen_features(recipe), make)
+    return _best_linear("linear-probe", splits, _frozen_features(recipe), make, recipe.evaluation.best_by)
 
 
 def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
@@ -191,8 +194,10 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     return partial(model.logits, cache=cache_folder())
 
 
-def _best_linear(kind: str, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any]) -> Fitted:
-    """The linear classifier whose C gives the best validation accuracy; of equal ones the more regularised."""
+def _best_linear(
+    kind: str, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any], best_by: str
+) -> Fitted:
+    """The linear classifier with the best C by ``best_by`` on validation rows; of equal ones the more regularised."""
     from sklearn.exceptions import ConvergenceWarning
 
     train, validation = features(splits.train), features(splits.validation)
@@ -202,9 +207,9 @@ def _best_linear(kind: str, splits: Splits, features: Callable[[Rows], Any], mak
             # One that stopped early is a classifier like another: the validation rows judge it.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = make(strength).fit(train, splits.train.labels)
-        accuracy = float(model.score(validation, splits.validation.labels))
-        if best is None or accuracy > best[0]:
-            best = accuracy, strength, model
+        figure, _ = rank(_figures(model, validation, splits.validation), best_by)
+        if best is None or figure > best[0]:
+            best = figure, strength, model
     assert best is not None
     _, strength, model = best
     last = model[-1] if hasattr(model, "steps") else model
@@ -213,6 +218,20 @@ def _best_linear(kind: str, splits: Splits, features: Callable[[Rows], Any], mak
     listed = ", ".join(f"{c:g}" for c in tried)
     note = f"{TITLES[kind]}: C = {strength:g}, the best of {listed} on validation rows{edge}."
     return Fitted(lambda rows: _margins(model, features(rows)), int(last.coef_.size + last.intercept_.size), note)
+
+
+def _figures(model: Any, features: Any, rows: Rows) -> dict[str, float]:
+    """Accuracy, macro-F1 and log loss (of the margins taken for logits) of a linear classifier on labelled ``rows``."""
+    from featherweight.evaluation.metrics import macro_f1
+
+    assert rows.labels is not None
+    predicted, margins = model.predict(features), _margins(model, features)
+    losses = SINGLE_LABEL.log_losses(margins, rows.labels)
+    return {
+        "accuracy": float((predicted == rows.labels).mean()),
+        "macro_f1": macro_f1(rows.labels, predicted),
+        "loss": float(losses.mean()),
+    }
 
 
 def _margins(model: Any, features: Any) -> np.ndarray:
@@ -251,7 +270,7 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
         network.trainable_count(),
         "Full fine-tuning trains the whole backbone, to which no budget applies: at a learning rate of "
         f"{recipe.training.learning_rate:g} (a tenth of the first round's), falling linearly, with its own dropout.",
-        {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy},
+        state.found(recipe.evaluation.best_by),
         state.seconds,
     )
 

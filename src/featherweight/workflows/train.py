@@ -161,8 +161,8 @@ def _evaluate(
         notify(listeners, f"evaluating {len(rows):,} rows: {name}")
         return prepared.model.logits(rows, cache=cache_folder())
 
-    best = {"best_step": state.best_step, "best_validation_accuracy": state.best_accuracy}
     settings = prepared.recipe.evaluation
+    best = state.found(settings.best_by)
     evaluate_splits(folder, prepared.splits, validation, logits, temperature, settings, **best)
 
 

@@ -83,14 +83,19 @@ class TrainingRecipe(Section):
         0,
         ge=0,
         le=MAX_COUNT,
-        description="Stop after this many evaluations without a better validation accuracy, or the same accuracy with "
-        "a better loss; 0 never stops early.",
+        description="Stop after this many evaluations in a row of which none was the best so far by "
+        "`evaluation.best_by`; 0 never stops early.",
     )
-    evaluate_every: Whole = Field(
-        500, ge=1, le=MAX_COUNT, description="Optimizer steps between two evaluations on the validation rows."
+    evaluate_every: Whole | None = Field(
+        None,
+        ge=1,
+        le=MAX_COUNT,
+        description="Optimizer steps between two evaluations on the validation rows; by default 500, and at the end of "
+        "each epoch besides. The last step is always evaluated.",
     )
     keep: Literal["best", "last"] = Field(
-        "best", description="Which adapter is saved: the one with the best validation accuracy, or the last."
+        "best",
+        description="Which adapter is saved: the best one on the validation rows by `evaluation.best_by`, or the last.",
     )
     precision: Precision = Field(
         "auto",

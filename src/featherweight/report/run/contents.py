@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featherweight.recipe.loading import read_recipe
 from featherweight.report.fonts import class_numbers
 from featherweight.run import schema as layout
+from featherweight.run.figures import ACCURACY, METRICS
 from featherweight.run.folder import Run, read_history, read_json
 
 STEP_KEYS = ("step", "epoch", "loss", "accuracy", "learning_rate", "seconds")
@@ -70,6 +71,12 @@ class Contents:
         split, figures = self.evaluated
         rows = [{**row, "label": numbers.get(row["label"], row["label"])} for row in figures["per_class"]]
         return replace(self, evaluation={**self.evaluation, split: {**figures, "per_class": rows}})
+
+    @property
+    def best_by(self) -> str:
+        """Key of the metric that decided which adapter is the best; the accuracy in runs of earlier versions."""
+        named = self.evaluation.get("best_by")
+        return named if named in {metric.key for metric in METRICS} else ACCURACY.key
 
     def missing(self) -> list[str]:
         """What this run folder lacks, a sentence each, with what would mend it."""

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from featherweight.report.run.contents import Contents
 from featherweight.report.style import BLUE, ORANGE, legend_above, percent_tick
+from featherweight.run.best import metric_of
+from featherweight.run.figures import ACCURACY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +36,8 @@ def draw_accuracy(axes: Axes, run: Contents) -> None:
     steps, accuracies = _validation(run, "accuracy")
     saved = np.flatnonzero(steps == run.evaluation.get("best_step"))
     best = int(saved[0] if len(saved) else np.argmax(accuracies)) if len(accuracies) else None
-    label = "validation" if best is None else f"validation (best {accuracies[best]:.1%})"
+    how = "best" if run.best_by == ACCURACY.key else f"at the best {metric_of(run.best_by).name}"
+    label = "validation" if best is None else f"validation ({how} {accuracies[best]:.1%})"
     _validation_line(axes, steps, accuracies, label)
     if best is not None and len(accuracies) > 1:
         axes.plot(steps[best], accuracies[best], "o", ms=9, mfc="none", mec=ORANGE, mew=1.4)

@@ -14,6 +14,7 @@ from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import TITLES, available
 from featherweight.report.style import drawing, to_svg
+from featherweight.run.best import metric_of
 from featherweight.run.figures import SCALED
 
 LONGEST_TEXT = 600
@@ -59,6 +60,7 @@ def render(run: Contents) -> str:
         confused=most_confused(run.evaluated[1]) if run.evaluated else [],
         scaled=SCALED,
         label_key=key_of(run.numbered_labels),
+        best_by=metric_of(run.best_by).name,
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,
     )
@@ -82,8 +84,9 @@ def _training(run: Contents) -> dict[str, str]:
         rows["Evaluations"] = f"{len(run.validations):,}"
     if run.evaluation.get("best_step") is not None:
         rows["Best step"] = f"{run.evaluation['best_step']:,}"
-    if run.evaluation.get("best_validation_accuracy") is not None:
-        rows["Best validation accuracy"] = f"{run.evaluation['best_validation_accuracy']:.2%}"
+    metric = metric_of(run.best_by)
+    if (best := run.evaluation.get(f"best_validation_{run.best_by}")) is not None:
+        rows[f"Best validation {metric.name}"] = metric.words(best)
     if "seconds" in run.environment:
         rows["Time, all in all"] = duration(run.environment["seconds"])
     if "peak_memory_bytes" in run.environment:

@@ -1,0 +1,41 @@
+"""After which steps of a training the validation rows are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from featherweight.recipe import TrainingRecipe
+
+DISTANCE = 500
+"""Most steps between two evaluations, where the recipe does not say it."""
+
+
+def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -> frozenset[int]:
+    """The steps (the first is 1): every ``evaluate_every``, and the last; without that key also each epoch's last.
+
+    They depend on recipe and data alone, so that a resumed run evaluates after the same steps.
+    """
+    ends = list(accumulate(steps_of_epochs))
+    distance = training.evaluate_every or DISTANCE
+    asked = range(distance, ends[-1] + 1, distance)
+    return frozenset([*asked, *(ends[-1:] if training.evaluate_every else ends)])
+
+
+def without_effect(training: TrainingRecipe, evaluations: int, steps: int) -> list[str]:
+    """What ``training`` asks for and so few ``evaluations`` in so many ``steps`` cannot give, a sentence each."""
+    patience = training.early_stopping
+    asked = ['keep = "best"'] if training.keep == "best" and training.evaluate_every else []
+    asked += [f"early_stopping = {patience}"] if patience else []
+    if evaluations == 1 < steps and asked:
+        return [
+            f"the validation rows are evaluated once, at the end of {steps:,} steps, which leaves "
+            f"{' and '.join(asked)} without effect; set training.evaluate_every to fewer steps"
+        ]
+    # The first evaluation is the best so far, and after the last one there is nothing left to stop.
+    if patience and evaluations < (needed := patience + 2):
+        return [
+            f"training.early_stopping = {patience} cannot end this training: that takes at least {needed} evaluations, "
+            f"and there are {evaluations}"
+        ]
+    return []
