@@ -14,38 +14,20 @@ from typing import Any
 from harness import competition
 from harness.competition import Plan, interleaved, say
 from harness.recording import RESULTS, machine_folder, new_record, save
+from harness.suites import TABLE as SUITES
+from harness.suites import add_options
 
 from featherweight.errors import FeatherweightError
-
-SUITES = {
-    "train": ("suites.train", "Trainer with PEFT, the same tuned, SetFit, all weights, Featherweight"),
-    "predict": ("suites.predict", "transformers' pipeline, also in batches, and Featherweight, merged and not"),
-    "limit": ("suites.limit", "share of the measured peak of matrix products, and where a step's time goes"),
-    "scale": ("suites.scale", "time and memory by rows, length, processes, rows of a file that is predicted"),
-    "changes": ("suites.changes", "each decision about the engine undone, with what was expected of it"),
-    "prefix": ("suites.prefix", "epochs with and without stored states of the frozen layers"),
-    "startup": ("suites.startup", "seconds of --help, import, weigh and the first training step"),
-    "gpu": ("suites.gpu", "train and predict on a CUDA device, and what a T4 holds"),
-    "kills": ("reliability.kills", "small runs killed and resumed, compared with the same runs undisturbed"),
-    "checkpoint-cost": ("suites.checkpoint_cost", "what checkpoints cost, and how soon a resumed run trains again"),
-    "bad-inputs": ("reliability.bad_inputs", "the tests' tables of bad inputs, counted"),
-    "same-bits": ("reliability.same_bits", "the same recipes trained by several commits, compared byte for byte"),
-    "planted-faults": ("reliability.planted_faults", "faults planted one at a time: which do the tests notice?"),
-    "publish": ("accuracy.publish", "finished runs to result files, and the tables of results"),
-    "tune-rounds": ("accuracy.tune_rounds", "the learning rate of each round, on validation rows"),
-    "publish-rounds": ("accuracy.publish_rounds", "finished rounds to a result file and the page of the four rounds"),
-    "pages": ("pages.write", "all result files to docs/results and the tables of docs/design/speed.md"),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the suite that the first argument names; the others are its options."""
     name, *options = arguments if arguments is not None else sys.argv[1:]
-    suite = importlib.import_module(SUITES[name][0])
+    suite = importlib.import_module(SUITES[name]["module"])
     parser = argparse.ArgumentParser(
         prog=f"run.py {name}", description=suite.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    suite.add_options(parser)
+    add_options(parser, name)
     if not hasattr(suite, "plans"):
         suite.main(parser.parse_args(options))
         return
@@ -55,22 +37,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(options)
     with tempfile.TemporaryDirectory() as temporary:
         for plan in suite.plans(chosen, Path(temporary)):
-            path = carry_out(plan, Path(temporary), chosen.results / chosen.machine)
+            path = carry_out(plan, chosen, Path(temporary))
             say(f"written: {path.parent.name}/{path.name}; python benchmarks/run.py pages makes the pages")
 
 
-def carry_out(plan: Plan, folder: Path, results: Path) -> Path:
+def carry_out(plan: Plan, options: argparse.Namespace, folder: Path) -> Path:
     """Play all turns, record each run as soon as it is done, and return the file of the result."""
-    record = new_record(plan.benchmark, plan.name, settings=plan.settings, data=plan.data, seeds=plan.seeds)
-    record |= plan.more
+    repeats, first_seed = getattr(options, "repeats", 1), getattr(options, "seed", 0)
+    seeds = [first_seed + repeat for repeat in range(repeats if plan.seed_each_turn else 1)]
+    shown = {key: getattr(options, key) for key in (*plan.said, "repeats") if getattr(options, key, None) is not None}
+    backbone = f"-{plan.settings['backbone']}" if "backbone" in plan.settings and not plan.name else ""
+    name = options.name or plan.name or f"{plan.benchmark}{backbone}{plan.variant}"
+    record = new_record(plan.benchmark, name, settings=plan.settings | shown, data=plan.data, seeds=seeds) | plan.more
     if plan.competitors:
         record["contestants"] = {one.name: {"label": one.label, "note": one.note} for one in plan.competitors}
-    play = plan.play or competition.play
-    for turn, competitor in interleaved(plan.competitors, plan.warm_ups + plan.repeats):
+    play, results = plan.play or competition.play, options.results / options.machine
+    for turn, competitor in interleaved(plan.competitors, plan.warm_ups + repeats):
         repeat = turn - plan.warm_ups
-        seed = {"seed": plan.seeds[max(repeat, 0)]} if len(plan.seeds) == plan.repeats else {"seed": plan.seeds[0]}
+        seed = {"seed": seeds[max(repeat, 0)] if plan.seed_each_turn else first_seed}
         result = play(competitor, {**plan.job, **seed}, folder)
-        say(f"turn {turn + 1}/{plan.warm_ups + plan.repeats}  {competitor.label}: {plan.told(result)}")
+        say(f"turn {turn + 1}/{plan.warm_ups + repeats}  {competitor.label}: {plan.told(result)}")
         if repeat >= 0:
             kept = plan.keep(competitor, repeat, result)
             record["runs"].append({"contestant": competitor.name, "repeat": repeat, **seed, **kept})
@@ -81,7 +67,7 @@ def carry_out(plan: Plan, folder: Path, results: Path) -> Path:
 
 
 def _usage() -> str:
-    suites = "\n".join(f"  {name:<16} {line}" for name, (_, line) in SUITES.items())
+    suites = "\n".join(f"  {name:<16} {suite['title']}" for name, suite in SUITES.items())
     return f"usage: run.py SUITE ...\n\n{suites}\n\nrun.py SUITE --help lists the options."
 
 

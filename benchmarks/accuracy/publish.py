@@ -26,13 +26,6 @@ PAGES = {RESULTS / "README.md": ""}
 _LEFT_OUT = ("mistakes", "reliability", "reliability_scaled")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options."""
-    parser.add_argument("runs", nargs="*", type=Path, help="finished run folders")
-    parser.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"), help="name of a file")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result files")
-
-
 def main(arguments: argparse.Namespace) -> None:
     """Publish each named run under its folder's name."""
     arguments.out.mkdir(parents=True, exist_ok=True)

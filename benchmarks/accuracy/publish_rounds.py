@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy import four_rounds
-from accuracy.publish import RESULTS, made_on, recipe_without_paths, source_name
+from accuracy.publish import made_on, recipe_without_paths, source_name
 from harness.recording import save
 
 from featherweight.errors import UserError
@@ -47,17 +47,6 @@ def main(options: argparse.Namespace) -> None:
     page = results / four_rounds.PAGE
     write_whole(page, four_rounds.made_anew(page.read_text("utf-8"), results))
     print(page)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options."""
-    parser.add_argument(
-        "folder", nargs="?", type=Path, help="what `featherweight rounds` made (default: the page alone)"
-    )
-    parser.add_argument("--name", help="NAME of the result (default: the folder's name without `rounds-`)")
-    parser.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"),
-                       help="what the result calls a data file (default: its name)")  # fmt: skip
-    parser.add_argument("--docs", type=Path, default=RESULTS.parent, help=argparse.SUPPRESS)
 
 
 def finished_runs(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from accuracy.publish import RESULTS, curve_of, made_on, source_name
+from accuracy.publish import curve_of, made_on, source_name
 from harness.recording import save
 
 from featherweight.cli.rounds import EachRun
@@ -68,25 +68,6 @@ def main(options: argparse.Namespace) -> None:
     trials = plan_trials(recipes, options, out)
     _train([trial for trial in trials if trial.round in only])
     publish(recipes, trials, options, out)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options."""
-    parser.add_argument("rounds", nargs="*", default=["r1", "r2", "r3", "r4"], help="recipes (default: r1 r2 r3 r4)")
-    parser.add_argument("--backbone", default="minilm", help="minilm, mpnet, or any other (default: minilm)")
-    parser.add_argument("--train", help="a labelled file of training rows, with the validation rows in it")
-    parser.add_argument("--test", help="the test file of the rounds themselves; it is not opened here")
-    parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3], help="(default: 3e-4 1e-3 3e-3)")
-    parser.add_argument("--rows", type=int, help="training rows of a trial (default: all; fewer may mislead)")
-    parser.add_argument("--epochs", type=float, default=1.0, help="passes of a trial over them (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, help="of all trials: they share their rows (default: 0)")
-    parser.add_argument("--set", action="append", default=[], help="a key of all rounds, such as training.epochs=2")
-    parser.add_argument("--only", help="rounds to train in this process, by commas (default: all)")
-    parser.add_argument("--out", type=Path, help="folder of the trials (default: runs/rates-BACKBONE)")
-    parser.add_argument("--name", help="NAME of the result (default: the backbone's)")
-    parser.add_argument("--call", nargs=2, action="append", default=[], metavar=("FILE", "NAME"),
-                       help="what the result calls a data file; by default its name")  # fmt: skip
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
 
 
 def _load(name: str, options: argparse.Namespace) -> Recipe:

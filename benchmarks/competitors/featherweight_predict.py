@@ -11,48 +11,26 @@ from functools import partial
 from typing import Any
 
 import torch
-from harness.measuring import (
-    Job,
-    answer,
-    device_memory,
-    peak_memory_bytes,
-    percentiles,
-    read_rows,
-    top_operations,
-    versions,
-)
+from harness.measuring import Job, answer, read_rows, time_predictions, top_operations
 
 from featherweight.inference.classifier import Classifier, Prediction
 
 
 def solve(job: Job) -> dict[str, Any]:
     """Load, warm up, classify everything, then time single texts."""
-    began = time.perf_counter()
     options = {"precision": job["precision"], "device": job["device"], "merge": job.get("merge", True)}
-    classifier = Classifier.load(job["run"], **options)
-    load_seconds = time.perf_counter() - began
-    texts, _ = read_rows(job["texts"])
-    classifier.predict(texts[:64])
-    began = time.perf_counter()
-    found = classifier.predict(texts)
-    seconds = time.perf_counter() - began
-    memory = {"peak_memory_bytes": peak_memory_bytes(), **device_memory(job["device"])}
-    latencies = []
-    for text in texts[: job["latency_texts"]]:
-        began = time.perf_counter()
-        classifier.predict([text])
-        latencies.append(1000 * (time.perf_counter() - began))
+    figures, classifier, found = time_predictions(
+        job,
+        lambda: Classifier.load(job["run"], **options),
+        lambda classifier, texts: classifier.predict(texts),
+        lambda classifier, text: classifier.predict([text]),
+    )
     return {
-        "samples_per_second": len(texts) / seconds,
-        "load_seconds": load_seconds,
-        **percentiles(latencies),
+        **figures,
         "predicted": [prediction.label for prediction in found],
         "scores": [uncalibrated(prediction, classifier.temperature) for prediction in found],
         "precision": classifier.engine.precision,
-        "threads": torch.get_num_threads(),
-        "versions": versions("featherweight", "torch", "transformers"),
-        **(model_alone(classifier, texts, job.get("profile", False)) if job.get("model_alone") else {}),
-        **memory,
+        **(model_alone(classifier, job) if "model_alone" in job else {}),
     }
 
 
@@ -62,22 +40,20 @@ def uncalibrated(prediction: Prediction, temperature: float) -> float:
     return powers[prediction.label] / sum(powers.values())
 
 
-def model_alone(classifier: Classifier, texts: list[str], look: bool) -> dict[str, Any]:
-    """Real tokens a second of the network on texts that are encoded already; with ``look`` its operations too."""
-    from featherweight.data.batches import encode
+def model_alone(classifier: Classifier, job: Job) -> dict[str, Any]:
+    """Real tokens a second of the network on texts that are encoded already; with ``profile`` its operations too."""
     from featherweight.data.sources import Rows
-    from featherweight.model.predict import predict_logits, prediction_batches
+    from featherweight.model.predict import prediction_batches
     from featherweight.model.threads import shares
 
-    rows = Rows(texts, None, classifier.labels, "texts")
-    encoded = encode(rows, classifier.tokenizer, classifier.recipe.data.max_length)
-    work = partial(predict_logits, classifier.network, encoded, classifier.engine, classifier.tokenizer.pad_token_id)
+    encoded = classifier.model.encode(Rows(read_rows(job["texts"])[0], None, classifier.labels, "texts"))
+    work = partial(classifier.model.logits_of, encoded)
     began = time.perf_counter()
     work()
     seconds = time.perf_counter() - began
     tokens = int(encoded.lengths.sum())
     figures = {"tokens_seen": tokens, "model_seconds": seconds, "model_tokens_per_second": tokens / seconds}
-    if not look:
+    if not job.get("profile"):
         return figures
     from torch._C._profiler import _ExperimentalConfig
 

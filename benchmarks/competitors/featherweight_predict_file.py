@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from harness.measuring import Job, answer, peak_memory_bytes, versions
+from harness.measuring import Job, answer, memory, versions
 
 from featherweight.inference.output_files import predict_file
 
@@ -16,17 +16,16 @@ def solve(job: Job) -> dict[str, Any]:
     """Predict; the setup ends where the first batch does."""
     ticks: list[float] = []
     began = time.perf_counter()
-    out = Path(job["scratch"]) / "predictions.csv"
-    rows = predict_file(
-        job["run"], job["texts"], out, replace=True, follow=lambda *_: ticks.append(time.perf_counter())
-    )
+    place = Path(job["scratch"]) / "predictions.csv"
+    tick = lambda *_: ticks.append(time.perf_counter())  # noqa: E731
+    rows = predict_file(job["run"], job["texts"], place, replace=True, follow=tick)
     return {
         "samples_per_second": rows / (time.perf_counter() - ticks[0]),
         "tokens_per_second": None,
         "setup_seconds": ticks[0] - began,
-        "peak_memory_bytes": peak_memory_bytes(),
         "threads": torch.get_num_threads(),
-        "versions": versions("featherweight", "torch", "transformers"),
+        "versions": versions(),
+        **memory(),
     }
 
 

@@ -9,17 +9,29 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
-from harness.measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, top_operations, versions
+from harness.jobs import recipe_of
+from harness.measuring import (
+    Job,
+    answer,
+    forget_warm_up,
+    memory,
+    peak_memory_bytes,
+    top_operations,
+    versions,
+    without_evaluations,
+)
 
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.training import loop
+from featherweight.training.listeners import Listener
 from featherweight.workflows.train import train
 
 
@@ -27,7 +39,7 @@ class Enough(Exception):
     """The warm-up is over."""
 
 
-class Watcher:
+class Watcher(Listener):
     """A listener that notes when the loop began, its memory at the last step, and a profile of some steps.
 
     Between the loop and the rows it also sees each batch made ready: its padding, and what that took.
@@ -35,15 +47,12 @@ class Watcher:
 
     def __init__(self, job: Job, stop_after: int | None = None) -> None:
         self.began = time.perf_counter()
-        self.setup_seconds = 0.0
+        self.setup_seconds = self.profiled_seconds = self.collate_seconds = 0.0
         self.memory: dict[str, int] = {}
-        self.total = 0
+        self.total = self.tokens = self.padded = 0
         self._stop_after = stop_after
         self._first, self._steps = job.get("profile", (0, 0)) if stop_after is None else (0, 0)
         self.profiler: Any = None
-        self.profiled_seconds = 0.0
-        self.tokens = self.padded = 0
-        self.collate_seconds = 0.0
         self.made_ready = loop.collate
         self._device = job["device"]
 
@@ -65,12 +74,9 @@ class Watcher:
             "collate_milliseconds": 1000 * self.collate_seconds / max(1, self.total),
         }
 
-    def started(self, total_steps: int, first_step: int, notes: Any) -> None:
+    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
         """The loop begins."""
         self.total, self.setup_seconds = total_steps, time.perf_counter() - self.began
-
-    def noted(self, message: str) -> None:
-        """Nothing that changes a figure."""
 
     def stepped(self, record: dict[str, Any]) -> None:
         """A step is done."""
@@ -85,10 +91,7 @@ class Watcher:
             self.profiled_seconds = time.perf_counter() - self.profiled_seconds
             self.profiler.stop()
         if step == self.total:
-            self.memory = {"peak_memory_bytes": peak_memory_bytes(), **device_memory(self._device)}
-
-    def evaluated(self, record: dict[str, Any], best: bool) -> None:
-        """Evaluations are in the history."""
+            self.memory = memory(self._device)
 
 
 def solve(job: Job) -> dict[str, Any]:
@@ -98,9 +101,7 @@ def solve(job: Job) -> dict[str, Any]:
     if job.get("warm_up"):
         with suppress(Enough):
             train(recipe(job), scratch / f"warm-up-{attempt}", listeners=[Watcher(job, stop_after=job["warm_up"])])
-        forget_warm_up()
-    if job["device"].startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats()
+        forget_warm_up(job["device"])
     watcher = Watcher(job)
     with patch.object(loop, "collate", watcher.collate):
         run = train(recipe(job), job.get("keep_run") or scratch / f"run-{attempt}", listeners=[watcher])
@@ -115,67 +116,56 @@ def solve(job: Job) -> dict[str, Any]:
         "predicted": predictions(run, job),
         "threads": torch.get_num_threads(),
         **watcher.batches(),
-        "versions": versions("featherweight", "torch", "transformers", "peft", "accelerate"),
+        "versions": versions(),
         **({"profile": top_operations(watcher.profiler, watcher.profiled_seconds)} if watcher.profiler else {}),
-        **(watcher.memory or {"peak_memory_bytes": peak_memory_bytes()}),
+        **(watcher.memory or memory()),
     }
 
 
 def recipe(job: Job) -> Recipe:
     """The job as a recipe: what the others do as well is said here, all else is Featherweight's default."""
-    training = {key: job[key] for key in ("epochs", "batch_size", "learning_rate", "warmup", "precision")}
-    training |= {"schedule": "linear", "keep": "last", "evaluate_every": 10**9}
+    training = {"schedule": "linear", "keep": "last", "evaluate_every": 10**9}
     if "evaluate_rows" in job:
         training["evaluate_every"] = max(1, round(job["evaluate_rows"] / job["batch_size"]))
-    chosen = ("max_steps", "batch_tokens", "encoder_dropout", "prefix_cache")
+    chosen = ("epochs", "batch_size", "learning_rate", "warmup", "precision", "max_steps", "batch_tokens",
+              "encoder_dropout", "prefix_cache")  # fmt: skip
     training |= {key: job[key] for key in chosen if key in job}
-    data = {**job["files"], "labels": job["labels"], "max_length": job["max_length"]}
-    lora = [{"roles": job["roles"], "rank": job["rank"], "layers": job.get("layers", "all")}]
-    adapter = {"head": "native", "lora": lora}
-    values = {"name": "benchmark", "budget": 10**9, "seed": job["seed"], "data": data, "training": training}
-    return Recipe.parse({**values, "backbone": {"name": job["backbone"]}, "adapter": adapter}, "benchmark")
+    return recipe_of(job, {**job["files"], "labels": job["labels"]}, training)
 
 
 def pace(history: list[dict[str, Any]], skip: int = 0) -> dict[str, Any]:
     """Rows and tokens a second after the first ``skip`` steps, and each evaluation with the seconds trained until then.
 
-    The history's clock runs on during evaluations; their seconds are taken off again.
+    Evaluations do not count.
     """
-    evaluating = before = 0.0
-    tokens = rows = steps = 0
-    evaluations = []
-    seconds = 0.0
-    for record in history:
-        if record["kind"] == "evaluation":
-            evaluations.append({"step": record["step"], "seconds": seconds, "accuracy": record["accuracy"]})
-            evaluating += record["seconds"]
-            continue
-        seconds = record["seconds"] - evaluating
-        if record["step"] <= skip:
-            before = seconds
-            continue
-        tokens, rows, steps = tokens + record["tokens"], rows + record["rows"], steps + 1
-    spent = seconds - before
+    records = without_evaluations(history)
+    steps = [record for record in records if record["kind"] == "step"]
+    before = max((step["trained"] for step in steps if step["step"] <= skip), default=0.0)
+    counted = [step for step in steps if step["step"] > skip]
+    seconds = steps[-1]["trained"]
+    rows, tokens = (sum(step[key] for step in counted) for key in ("rows", "tokens"))
     return {
-        "samples_per_second": rows / spent,
-        "tokens_per_second": tokens / spent,
+        "samples_per_second": rows / (seconds - before),
+        "tokens_per_second": tokens / (seconds - before),
         "training_seconds": seconds,
         "rows_seen": rows,
         "tokens_seen": tokens,
-        "steps": steps,
-        "evaluations": evaluations,
+        "steps": len(counted),
+        "evaluations": [
+            {"step": record["step"], "seconds": record["trained"], "accuracy": record["accuracy"]}
+            for record in records
+            if record["kind"] == "evaluation"
+        ],
     }
 
 
 def predictions(run: Run, job: Job) -> list[int]:
     """Predicted class numbers of the test rows, or of the validation rows where there are none."""
-    import pyarrow.parquet as parquet
+    import pandas as pd
 
-    part = "test" if "test" in job["files"] else "validation"
-    table = parquet.read_table(run.folder / "predictions.parquet", columns=["split", "row", "predicted"]).to_pylist()
-    rows = sorted((row["row"], row["predicted"]) for row in table if row["split"] == part)
-    numbers = {name: number for number, name in enumerate(job["labels"])}
-    return [numbers[predicted] for _, predicted in rows]
+    table = pd.read_parquet(run.folder / "predictions.parquet", columns=["split", "row", "predicted"])
+    own = table[table["split"] == ("test" if "test" in job["files"] else "validation")].sort_values("row")
+    return [job["labels"].index(name) for name in own["predicted"]]
 
 
 if __name__ == "__main__":

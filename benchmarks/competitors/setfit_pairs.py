@@ -7,12 +7,13 @@ stands in two pairs (``num_iterations=1``), the fewest with which SetFit looks a
 from __future__ import annotations
 
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from harness.measuring import Job, answer, forget_warm_up, peak_memory_bytes, read_rows, versions
+from harness.measuring import Job, answer, forget_warm_up, memory, read_rows, versions
 from setfit import SetFitModel, Trainer, TrainingArguments
 
 WARM_UP_ROWS = 16
@@ -25,7 +26,7 @@ def solve(job: Job) -> dict[str, Any]:
     train(job, *sample(texts, labels, few))
     forget_warm_up()
     model, seconds = train(job, texts, labels)
-    memory = peak_memory_bytes()
+    held = memory()
     accuracy = {}
     for name in ("validation", "test"):
         if name in job["files"]:
@@ -41,8 +42,8 @@ def solve(job: Job) -> dict[str, Any]:
         "predicted": [numbers[label] for label in predicted],
         "trainable": sum(tensor.numel() for tensor in model.model_body.parameters() if tensor.requires_grad),
         "threads": torch.get_num_threads(),
-        "versions": versions("torch", "transformers", "sentence-transformers", "setfit"),
-        "peak_memory_bytes": memory,
+        "versions": versions() | {name: version(name) for name in ("sentence-transformers", "setfit")},
+        **held,
     }
 
 
@@ -71,14 +72,11 @@ def train(job: Job, texts: list[str], labels: list[str]) -> tuple[Any, float]:
 
 def sample(texts: list[str], labels: list[str], wanted: int) -> tuple[list[str], list[str]]:
     """About ``wanted`` rows, the first ones of each class, as many of one class as of another."""
-    each = -(-wanted // len(set(labels)))
-    taken: dict[str, int] = {}
-    kept = []
-    for text, label in zip(texts, labels, strict=True):
-        taken[label] = taken.get(label, 0) + 1
-        if taken[label] <= each:
-            kept.append((text, label))
-    return [text for text, _ in kept], [label for _, label in kept]
+    import pandas as pd
+
+    rows = pd.DataFrame({"text": texts, "label": labels})
+    kept = rows.groupby("label", sort=False).head(-(-wanted // rows["label"].nunique()))
+    return kept["text"].tolist(), kept["label"].tolist()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """transformers' Trainer: with a PEFT adapter as most people write it, tuned, or all of the encoder trained.
 
-The job's key ``full`` trains everything; ``grouped`` groups rows by length; ``half`` computes in 16 bits.
+The job's key ``full`` trains everything; ``tuned`` groups rows by length, takes other batches and 16 bits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from datasets import Dataset
-from harness.measuring import Job, answer, device_memory, forget_warm_up, peak_memory_bytes, read_rows, versions
+from harness.measuring import Job, answer, forget_warm_up, memory, read_rows, versions
 from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
@@ -37,6 +37,7 @@ class Stopwatch(TrainerCallback):
         self.device = device
         self.begun = self.seconds = self.evaluating = 0.0
         self.memory: dict[str, int] = {}
+        self.evaluations: list[dict[str, float]] = []
 
     def now(self) -> float:
         """Seconds of training so far."""
@@ -48,7 +49,7 @@ class Stopwatch(TrainerCallback):
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Stop; a GPU may still be at work when the last step returns."""
-        self.memory = {"peak_memory_bytes": peak_memory_bytes(), **device_memory(self.device)}
+        self.memory = memory(self.device)
         self.seconds = self.now()
 
 
@@ -56,7 +57,6 @@ class TimedTrainer(Trainer):
     """The Trainer as it is; evaluations are timed, so that the training's own time can be told."""
 
     stopwatch: Stopwatch
-    evaluations: list[dict[str, float]]
 
     def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
         """Evaluate, and note when; the collator's counts stay those of the training batches."""
@@ -65,8 +65,8 @@ class TimedTrainer(Trainer):
         metrics = super().evaluate(*arguments, **keywords)
         self.data_collator.tokens, self.data_collator.padded = counts
         self.stopwatch.evaluating += time.perf_counter() - began
-        accuracy = metrics["eval_accuracy"]
-        self.evaluations.append({"step": self.state.global_step, "seconds": trained, "accuracy": accuracy})
+        point = {"step": self.state.global_step, "seconds": trained, "accuracy": metrics["eval_accuracy"]}
+        self.stopwatch.evaluations.append(point)
         return metrics
 
 
@@ -85,13 +85,15 @@ class CountingCollator(DataCollatorWithPadding):
 
 def solve(job: Job) -> dict[str, Any]:
     """Some steps with a model that is thrown away, then the measured training."""
+    if job.get("tuned"):
+        job = {**job, "batch_size": job["tuned_batch"]}
+    if job.get("full"):
+        job = {**job, "learning_rate": job["full_learning_rate"]}
     tokenizer = AutoTokenizer.from_pretrained(job["backbone_folder"])
     parts = {name: encode(path, tokenizer, job) for name, path in job["files"].items()}
     few = parts["train"].select(range(min(len(parts["train"]), WARM_UP_STEPS * job["batch_size"])))
     train({**job, "max_steps": WARM_UP_STEPS}, {**parts, "train": few}, tokenizer)
-    forget_warm_up()
-    if job["device"].startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats()
+    forget_warm_up(job["device"])
     trainer = train(job, parts, tokenizer)
     stopwatch, rows = trainer.stopwatch, round(len(parts["train"]) * job["epochs"])
     padding_share = 1 - trainer.data_collator.tokens / trainer.data_collator.padded
@@ -103,10 +105,10 @@ def solve(job: Job) -> dict[str, Any]:
         "steps": trainer.state.global_step,
         "padding_share": padding_share,
         "trainable": sum(tensor.numel() for tensor in trainer.model.parameters() if tensor.requires_grad),
-        "evaluations": trainer.evaluations,
+        "evaluations": stopwatch.evaluations,
         "predicted": predicted,
         "threads": torch.get_num_threads(),
-        "versions": versions("torch", "transformers", "peft", "accelerate"),
+        "versions": versions(),
         **stopwatch.memory,
     }
 
@@ -137,14 +139,13 @@ def train(job: Job, parts: dict[str, Dataset], tokenizer: Any) -> TimedTrainer:
         callbacks=[Stopwatch(job["device"])],
     )
     trainer.stopwatch = next(call for call in trainer.callback_handler.callbacks if isinstance(call, Stopwatch))
-    trainer.evaluations = []
     # Trainer sorts by length within 50 batches by itself from 200 batches on. With fewer rows its lots are smaller and
     # hold more padding than those of the training that a benchmark stands for.
     as_in_a_long_run = partial(trainer_pt_utils.get_length_grouped_indices, mega_batch_mult=50)
     with patch.object(trainer_pt_utils, "get_length_grouped_indices", as_in_a_long_run):
         trainer.train()
-    evaluated = trainer.evaluations[-1]["step"] if trainer.evaluations else 0
-    if "max_steps" not in job and evaluated < trainer.state.global_step:
+    steps = [point["step"] for point in trainer.stopwatch.evaluations]
+    if "max_steps" not in job and trainer.state.global_step not in steps:
         trainer.evaluate()
         trainer.evaluations[-1]["seconds"] = trainer.stopwatch.seconds
     return trainer
@@ -168,8 +169,9 @@ def build_model(job: Job) -> Any:
 
 def arguments(job: Job, rows: int) -> TrainingArguments:
     """Trainer's own defaults but for what the job says, and no files."""
-    half = {"bf16": {"bf16": True}, "fp16": {"fp16": True}}.get(job.get("half", ""), {})
-    grouped = {"train_sampling_strategy": "group_by_length"} if job.get("grouped") else {}
+    tuned = {"train_sampling_strategy": "group_by_length"} if job.get("tuned") else {}
+    if tuned and job["half"] != "fp32":
+        tuned[job["half"]] = True
     every = max(1, round(job["evaluate_rows"] / job["batch_size"]))
     evaluated = {"eval_strategy": "no"} if "max_steps" in job else {"eval_strategy": "steps", "eval_steps": every}
     return TrainingArguments(
@@ -190,8 +192,7 @@ def arguments(job: Job, rows: int) -> TrainingArguments:
         disable_tqdm=True,
         use_cpu=job["device"] == "cpu",
         **evaluated,
-        **half,
-        **grouped,
+        **tuned,
     )
 
 

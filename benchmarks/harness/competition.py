@@ -54,18 +54,20 @@ class Plan:
 
     benchmark: str
     """The kind of result, by which a page finds its section."""
-    name: str
-    """Of the result's file."""
     settings: dict[str, Any]
     data: dict[str, Any]
-    competitors: Sequence[Competitor]
+    competitors: Sequence[Competitor] = ()
     job: dict[str, Any] = field(default_factory=dict)
     """Settings that all competitors share."""
     finish: Callable[[dict[str, Any]], dict[str, Any]] = lambda record: {}
     """After the last turn: what is added to the record, the summary above all."""
-    seeds: Sequence[int] = (0,)
-    """One for all turns, or one for each."""
-    repeats: int = 1
+    said: Sequence[str] = ()
+    """Options that the result names beside the settings."""
+    name: str = ""
+    """Of the result's file, where it is not that of benchmark, backbone and ``variant``."""
+    variant: str = ""
+    seed_each_turn: bool = False
+    """Whether each turn has a seed of its own, and not one all of them."""
     warm_ups: int = 0
     """Turns before the first that do not count."""
     play: Callable[[Competitor, dict[str, Any], Path], Result] | None = None
@@ -128,7 +130,9 @@ def say(message: str) -> None:
 
 def _environment(folder: Path, competitor: Competitor, job: dict[str, Any]) -> dict[str, str]:
     """No hub, no cache of earlier runs, no GPU in a competition of processors; several processes share the cores."""
-    paths = os.pathsep.join([str(BENCHMARKS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # The peers' environment has no Featherweight: of its sources they take what needs Python alone.
+    folders = [str(BENCHMARKS), os.environ.get("PYTHONPATH", ""), str(BENCHMARKS.parent / "src")]
+    paths = os.pathsep.join(filter(None, folders))
     environment = {**os.environ, **competitor.environment, "HF_HUB_OFFLINE": "1", "PYTHONPATH": paths}
     environment["FEATHERWEIGHT_CACHE"] = str(folder / "cache")
     if job.get("device") == "cpu":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from featherweight.backbone.architecture import Architecture
@@ -25,16 +26,11 @@ class Product:
 
 def products(architecture: Architecture, *, joined: bool = False) -> list[Product]:
     """The encoder's linear layers by shape; ``joined`` takes query, key and value of a layer as one product."""
-    shapes: dict[tuple[int, int], int] = {}
-    together: dict[int, tuple[int, int]] = {}
-    for linear in architecture.linears:
-        if joined and linear.roles[0] in JOINED_ROLES:
-            inputs, outputs = together.get(linear.layer, (linear.inputs, 0))
-            together[linear.layer] = inputs, outputs + linear.outputs
-        else:
-            shapes[linear.inputs, linear.outputs] = shapes.get((linear.inputs, linear.outputs), 0) + 1
-    for shape in together.values():
-        shapes[shape] = shapes.get(shape, 0) + 1
+    outputs: Counter[tuple[str, int]] = Counter()
+    for number, linear in enumerate(architecture.linears):
+        together = joined and linear.roles[0] in JOINED_ROLES
+        outputs[f"layer {linear.layer}" if together else str(number), linear.inputs] += linear.outputs
+    shapes = Counter((inputs, wide) for (_, inputs), wide in outputs.items())
     return [Product(*shape, count) for shape, count in sorted(shapes.items())]
 
 
@@ -43,15 +39,12 @@ def linear_weights(architecture: Architecture) -> int:
     return sum(product.weights for product in products(architecture))
 
 
-def training_flops(architecture: Architecture) -> int:
-    """FLOPs a token of a LoRA step: 2 a weight forward and 2 backward for the activations; W itself has no gradient.
+def flops_a_token(architecture: Architecture) -> dict[str, int]:
+    """FLOPs of a LoRA step's training: 2 a weight forward, 2 backward for the activations, as W has no gradient itself;
+    and of a prediction, which is the forward pass alone.
 
     Attention's own products, the adapters and the head are left out: the share of the peak is of what the frozen
     weights ask for.
     """
-    return 4 * linear_weights(architecture)
-
-
-def prediction_flops(architecture: Architecture) -> int:
-    """FLOPs a token of a forward pass: one multiplication and one addition a weight."""
-    return 2 * linear_weights(architecture)
+    weights = linear_weights(architecture)
+    return {"training": 4 * weights, "prediction": 2 * weights}

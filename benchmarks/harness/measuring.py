@@ -1,6 +1,6 @@
 """What every competitor's process does alike: read its job, write its answer, look at its own memory and versions.
 
-It needs nothing but Python itself, because the peers' environment has no Featherweight.
+Of Featherweight it imports what needs nothing but Python itself: the peers' environment has no more of it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import ctypes
 import gc
 import json
 import os
-import resource
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from importlib import metadata
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from featherweight.environment import forget_peak_memory, peak_memory_bytes, versions
 
 Job = dict[str, Any]
 
@@ -40,22 +40,7 @@ def read_rows(path: str) -> tuple[list[str], list[str]]:
     return [row["text"] for row in rows], [row.get("label", "") for row in rows]
 
 
-def peak_memory_bytes() -> int:
-    """Most memory this process has held at once, in bytes.
-
-    Read from /proc where there is one: there ``getrusage`` counts what the parent held at the fork as well.
-    """
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def forget_warm_up() -> None:
+def forget_warm_up(device: str = "cpu") -> None:
     """Give back what a training that is thrown away has left, and let the greatest memory begin anew (Linux alone).
 
     A user's training has none before it.
@@ -64,21 +49,74 @@ def forget_warm_up() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:
         trim(0)
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+    forget_peak_memory()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
 
 
-def device_memory(device: str) -> dict[str, int]:
-    """Most memory held on a CUDA device, and what the context takes besides; nothing on a processor."""
+def memory(device: str = "cpu") -> dict[str, int]:
+    """Most memory held by this process; on a CUDA device too, and what its context takes besides."""
+    figures = {"peak_memory_bytes": peak_memory_bytes()}
     if not device.startswith("cuda"):
-        return {}
+        return figures
     import torch
 
     torch.cuda.synchronize()
     free, total = torch.cuda.mem_get_info()
     context = max(0, total - free - torch.cuda.memory_reserved())
     peaks = {"allocated": torch.cuda.max_memory_allocated(), "reserved": torch.cuda.max_memory_reserved()}
-    return {f"cuda_{key}_bytes": value for key, value in {**peaks, "context": context}.items()}
+    return figures | {f"cuda_{key}_bytes": value for key, value in {**peaks, "context": context}.items()}
+
+
+def time_predictions(
+    job: Job, load: Callable[[], Any], all_of: Callable[[Any, list[str]], Any], one: Callable[[Any, str], Any]
+) -> tuple[dict[str, Any], Any, Any]:
+    """Load a model, let it warm up, classify all texts, then single ones; the figures, the model, and its answers."""
+    import numpy as np
+    import torch
+
+    def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+        began = time.perf_counter()
+        found = call(*arguments)
+        return time.perf_counter() - began, found
+
+    load_seconds, model = timed(load)
+    texts, _ = read_rows(job["texts"])
+    all_of(model, texts[:64])
+    seconds, found = timed(all_of, model, texts)
+    held = memory(job["device"])
+    latencies = [1000 * timed(one, model, text)[0] for text in texts[: job["latency_texts"]]]
+    p50, p99 = np.percentile(latencies, [50, 99], method="nearest").tolist() if latencies else (None, None)
+    return (
+        {
+            "samples_per_second": len(texts) / seconds,
+            "load_seconds": load_seconds,
+            **({"latency_p50_ms": p50, "latency_p99_ms": p99} if latencies else {}),
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+            **held,
+        },
+        model,
+        found,
+    )
+
+
+def without_evaluations(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records, each with the seconds ``trained`` until then.
+
+    The history's clock runs on during evaluations; their seconds are taken off again.
+    """
+    evaluating = trained = 0.0
+    records = []
+    for record in history:
+        if record["kind"] == "evaluation":
+            evaluating += record["seconds"]
+        else:
+            trained = record["seconds"] - evaluating
+        records.append({**record, "trained": trained})
+    return records
 
 
 BETWEEN = "no operation: Python, waiting, the profiler"
@@ -97,21 +135,3 @@ def top_operations(profiler: Any, seconds: float, threads: int = 1, count: int =
         {"operation": name, "share": milliseconds / total, "calls": calls, "milliseconds": milliseconds}
         for name, milliseconds, calls in sorted(most, key=lambda row: -row[1])
     ]
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Versions of the installed ones of ``packages``."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def percentiles(latencies: list[float]) -> dict[str, float]:
-    """p50 and p99 of latencies in milliseconds, by the nearest rank; nothing where nothing was timed."""
-    ordered = sorted(latencies)
-    ranks = {name: round(share * (len(ordered) - 1)) for name, share in (("p50", 0.5), ("p99", 0.99))}
-    return {f"latency_{name}_ms": ordered[rank] for name, rank in ranks.items()} if ordered else {}

@@ -23,8 +23,8 @@ PROMISED = ("benchmark", "name", "date", "machine", "versions", "seeds", "data",
 
 _SETTINGS_OF_THE_SHELL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "LD_PRELOAD", "ONEDNN_MAX_CPU_ISA")
 # A path from the root (of two parts or more), a drive, a home folder, or an address.
-_MACHINE_PATH = re.compile(r"(?:^|[\s\"'=(:])(?:/[\w.@+-]+){2,}|(?:^|\s)[A-Za-z]:\\|~/|://")
-_LONGEST_TEXT = 400
+_MACHINE_PATH = re.compile(r"(?:^|[\s\"'=(:])(?:/[\w.@+-]+){2,}|(?:^|[\s\"])[A-Za-z]:\\|~/|://")
+_LONGEST_TEXT, _LONGEST_LINE = 400, 450
 Figure = str | Callable[[dict[str, Any]], Any]
 
 
@@ -72,23 +72,20 @@ def machine() -> dict[str, Any]:
     }
 
 
+def git(*arguments: str) -> str:
+    """What git says, called in this folder. Raises OSError or CalledProcessError."""
+    return subprocess.check_output(
+        ["git", *arguments], cwd=RESULTS.parent, text=True, stderr=subprocess.DEVNULL
+    ).strip()
+
+
 def commit() -> str | None:
     """The commit that was measured, with ``+`` where files differ from it; None outside a repository."""
-    here = Path(__file__).parents[1]
     try:
-        number = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "../src", ".", ":(exclude)results"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        changed = git("status", "--porcelain", "--", "../src", ".", ":(exclude)results")
+        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return number + ("+" if changed else "")
 
 
 def save(record: dict[str, Any], folder: Path = RESULTS, *, whole: bool = True) -> Path:
@@ -100,12 +97,15 @@ def save(record: dict[str, Any], folder: Path = RESULTS, *, whole: bool = True) 
     missing = [key for key in PROMISED if key not in record]
     if missing:
         raise ValueError(f"{record.get('name')}: the result lacks {', '.join(missing)}")
-    for text in _texts(record):
-        if _MACHINE_PATH.search(text) or len(text) > _LONGEST_TEXT:
-            raise ValueError(f"{record['name']}: {text[:120]!r} has no place in a result")
+    # Eight significant digits: no clock here is better, and two digits of a percentage stay right.
+    rounded = json.loads(json.dumps(record), parse_float=lambda digits: float(f"{float(digits):.8g}"))
+    text = json.dumps(rounded, indent=1, ensure_ascii=False)
+    for line in map(str.strip, text.splitlines()):  # with an indent each text has a line of its own
+        if _MACHINE_PATH.search(line) or len(line) > _LONGEST_LINE:
+            raise ValueError(f"{record['name']}: {line[:120]!r} has no place in a result")
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{record['name']}.partial.json"
-    partial.write_text(json.dumps(_rounded(record), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    partial.write_text(text + "\n", "utf-8")
     return partial.replace(folder / f"{record['name']}.json") if whole else partial
 
 
@@ -168,26 +168,5 @@ def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | N
     return _short(float(np.polyfit(np.log(sizes), np.log(costs), 1)[0]))
 
 
-def _rounded(value: Any) -> Any:
-    """The same with eight significant digits: no clock here is better, and two digits of a percentage stay right."""
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(inner) for inner in value]
-    return float(f"{value:.8g}") if isinstance(value, float) else value
-
-
 def _short(value: float) -> float:
     return float(f"{value:.5g}")
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield str(key)
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.recording import RESULTS, load_all
+from harness.recording import load_all
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pages import charts, tables
 
@@ -42,12 +42,6 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.globals |= {"zip": zip, "max": max, "sum": sum}
 _TEMPLATES.globals |= {name: value for name, value in vars(tables).items() if callable(value) and name[0] != "_"}
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options."""
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of results (default: benchmarks/results)")
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the pages and pictures (default: docs)")
 
 
 def main(options: argparse.Namespace) -> None:

@@ -19,15 +19,9 @@ from harness.competition import Plan
 ROOT = Path(__file__).parents[2]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """There are none."""
-
-
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     """The tests are run once."""
-    name = "reliability-bad-inputs"
-    data = {"name": "made-up inputs"}
-    yield Plan(name, options.name or name, {}, data, [], finish=lambda record: count_cases(folder))
+    yield Plan("reliability-bad-inputs", {}, {"name": "made-up inputs"}, finish=lambda record: count_cases(folder))
 
 
 def count_cases(folder: Path) -> dict[str, Any]:

@@ -16,13 +16,13 @@ import struct
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from reliability.forks import fork, kill_group
 
 STARTED, STEPPED, EVALUATED = "the loop begins", "a step is done", "an evaluation is done"
 LINE = "a line of the history"
@@ -42,13 +42,8 @@ _VERBS = {
     "os.mkdir": "writing", "os.symlink": "writing",
 }  # fmt: skip
 _SHARED = struct.Struct("80si")
-_SHORTCUTS = {
-    RELOAD: "featherweight.verification.reload.verify_in_fresh_process",
-    "pictures": "featherweight.report.run.plots.draw_plots",
-    "report": "featherweight.report.run.page.write_report",
-    "comparison": "featherweight.workflows.rounds.write_comparison",
-}
-"""What takes seconds, and is done shortly where nothing of it is to be killed."""
+_PICTURES = {"png": b"\x89PNG IEND\xaeB`\x82", "svg": '<svg width="1pt" height="1pt"></svg>'}
+_AVAILABLE = ("report.run.plots", "report.run.page", "report.comparison.page")
 
 
 @dataclass(frozen=True)
@@ -181,28 +176,15 @@ class Watch:
             file.write('{"kind": "step", "st')
 
 
-def start(
-    command: Callable[..., None], folder: Path, board: Board, kill: Kill, *, whole: bool = False
-) -> tuple[int, int]:
+def start(command: Callable[..., None], folder: Path, board: Board, kill: Kill) -> tuple[int, int]:
     """Fork a process that calls ``command`` with its listener in ``folder``; its number, and a pipe of its errors."""
     reading, writing = os.pipe()
     board.write("", 0)
-    if child := os.fork():
-        os.close(writing)
-        return child, reading
-    code = 70
-    try:
-        os.setsid()
-        os.chdir(folder)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for target, source in ((0, nothing), (1, nothing), (2, writing)):
-            os.dup2(source, target)
-        code = _run(command, folder, Watch(board, kill, folder), kill, whole)
-    except BaseException:  # nothing may come out of here into the parent's code
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+    with Path(os.devnull).open("w") as nowhere:
+        watch = Watch(board, kill, folder)
+        child = fork(lambda: _run(command, folder, watch, kill), folder, nowhere.fileno(), writing)
+    os.close(writing)
+    return child, reading
 
 
 def end(child: int, pipe: int, board: Board, seconds: float = 0.0) -> Ended:
@@ -214,14 +196,13 @@ def end(child: int, pipe: int, board: Board, seconds: float = 0.0) -> Ended:
         os.kill(child, signal.SIGKILL)
     with os.fdopen(pipe, "rb") as said:
         _, status = os.waitpid(child, 0)
-        with suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)  # the process of the reload check would live on alone
+        kill_group(child)  # the process of the reload check would live on alone
         message = said.read().decode("utf-8", "replace")
     killed = os.WIFSIGNALED(status)
     return Ended(killed, os.WTERMSIG(status) if killed else os.WEXITSTATUS(status), *board.read(), message.strip())
 
 
-def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill, whole: bool) -> int:
+def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill) -> int:
     """Carry out the command as the command line does: an error for people is one line and an exit code."""
     import warnings
 
@@ -230,7 +211,7 @@ def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill, w
 
     warnings.simplefilter("ignore")
     os.environ["FEATHERWEIGHT_CACHE"] = str(folder / "cache")
-    _shorten(watch, _phases_to_shorten(kill.place) if whole else list(_SHORTCUTS))
+    _shorten(watch, kill)
     sys.addaudithook(watch.audit)
     if kill.most_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kill.most_bytes, kill.most_bytes))
@@ -263,27 +244,18 @@ def _tear(source: Path) -> None:
         file.truncate(torn.stat().st_size // 2)
 
 
-def _phases_to_shorten(place: str) -> list[str]:
-    """In a whole run: the reload check unless it is what is killed, and the pictures where the report after them is."""
-    if place == RELOAD:
-        return []
-    return [RELOAD, "pictures"] if place.endswith("report.html") else [RELOAD]
+def _shorten(watch: Watch, kill: Kill) -> None:
+    """Let pictures, which take seconds, come to small files in moments, and the reload check where it is not killed."""
+    from matplotlib.figure import Figure
 
+    from featherweight.verification import reload
 
-def _shorten(watch: Watch, phases: Sequence[str]) -> None:
-    """Let phases that take seconds come to the same files in moments."""
-    from featherweight.files import write_whole
-
-    def reload(*arguments: Any) -> dict[str, Any]:
+    def check(*arguments: Any) -> dict[str, Any]:
         watch.at(RELOAD)
         return {"identical": True}
 
-    short: dict[str, Callable[..., Any]] = {
-        RELOAD: reload,
-        "pictures": lambda folder: [],
-        "report": lambda folder: write_whole(folder / "report.html", "<html></html>\n"),
-        "comparison": lambda comparison, folder: write_whole(folder / "comparison.html", "<html></html>\n"),
-    }
-    for phase in phases:
-        module, _, name = _SHORTCUTS[phase].rpartition(".")
-        setattr(importlib.import_module(module), name, short[phase])
+    Figure.savefig = lambda figure, file, format, **_: file.write(_PICTURES[format])
+    for name in _AVAILABLE:  # of a run the summary is left to draw
+        importlib.import_module(f"featherweight.{name}").available = lambda shown: {}
+    if kill.place != RELOAD:
+        reload.verify_in_fresh_process = check

@@ -18,28 +18,24 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import queue
 import shutil
 import subprocess
 import tempfile
-import threading
+import time
 import tomllib
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.competition import say
 from harness.recording import RESULTS, commit, machine_folder, new_record, presentable, save
-from reliability.planted_runs import Ended, Runner
+from reliability.forks import load
+from reliability.planted_runs import HEAVY, Ended, Runner
 
 from featherweight.errors import UserError
 
-ROOT = Path(__file__).parents[2]
-TABLE = Path(__file__).with_suffix(".toml")
-LIMIT = 300.0
-"""Seconds that a run of tests may take."""
 _HUNG = 10  # times as long as the unchanged tests: no busy machine makes so much of a difference
 _FAILED, _NOT_COLLECTED = 1, 2  # pytest's exit statuses
 
@@ -61,11 +57,6 @@ class Fault:
     def mark(self) -> str:
         """Changes where the change itself does; the paths may change with the layout of the checkout."""
         return hashlib.sha256(f"{self.before}\0{self.after}".encode()).hexdigest()[:12]
-
-    @property
-    def arguments(self) -> list[str]:
-        """pytest's arguments for its tests."""
-        return ["-m", "not slow", *self.tests]
 
 
 def read_faults(table: Path, root: Path) -> list[Fault]:
@@ -117,70 +108,47 @@ def copy_checkout(root: Path, folder: Path) -> Path:
 
 
 class Campaign:
-    """Plants faults in copies of one checkout, several side by side, and tells of each as soon as it is done."""
+    """Runs tests in copies of one checkout, several side by side, with a fault in each copy or without."""
 
     def __init__(self, root: Path, folder: Path, jobs: int, limit: float) -> None:
-        self._runners = [Runner(copy_checkout(root, folder / f"checkout-{number}")) for number in range(jobs)]
+        self._runners = [Runner(copy_checkout(root, folder / f"checkout-{number}"), limit) for number in range(jobs)]
         self._limit = limit
         self._unchanged: dict[tuple[str, ...], float] = {}
 
-    def close(self) -> None:
-        """End the processes."""
-        for runner in self._runners:
-            runner.close()
-
     def require_passing(self, faults: Sequence[Fault]) -> None:
         """Run each list of tests once without a fault. Raises UserError where one does not pass."""
-        lists = {fault.tests: fault for fault in faults}
-
-        def check(runner: Runner, fault: Fault) -> None:
-            ended = runner.run(fault.arguments, self._limit)
+        for fault, ended in self._ends({fault.tests: fault for fault in faults}.values(), planted=False):
             if ended.code or ended.timed_out:
                 what = "took too long" if ended.timed_out else ended.first or ended.last_lines
                 raise UserError(f"{fault.id}: its tests do not pass without it: {what}")
             self._unchanged[fault.tests] = ended.seconds
             say(f"unchanged: {' '.join(fault.tests)[:100]}: {ended.seconds:.0f} s")
 
-        self._side_by_side(list(lists.values()), check)
+    def plant(self, faults: Sequence[Fault]) -> Iterator[dict[str, Any]]:
+        """Plant each of ``faults``; the record of each as soon as its tests have ended."""
+        for fault, ended in self._ends(faults, planted=True):
+            yield record_of(fault, ended, self._unchanged[fault.tests], self._limit)
 
-    def plant(self, faults: Sequence[Fault], tell: Any) -> None:
-        """Plant each of ``faults`` and call ``tell`` with its record."""
-
-        def one(runner: Runner, fault: Fault) -> None:
-            path = runner.folder / fault.file
-            text = path.read_text("utf-8")
-            path.write_text(_planted(fault, runner.folder), "utf-8")
-            try:
-                ended = runner.run(fault.arguments, self._limit)
-            finally:
-                path.write_text(text, "utf-8")
-                shutil.rmtree(runner.folder / ".hypothesis", ignore_errors=True)  # no fault profits from another's
-            tell(record_of(fault, ended, self._unchanged[fault.tests], self._limit))
-
-        self._side_by_side(faults, one)
-
-    def _side_by_side(self, faults: Sequence[Fault], work: Any) -> None:
-        left: queue.SimpleQueue[Fault] = queue.SimpleQueue()
-        for fault in faults:
-            left.put(fault)
-        errors: list[Exception] = []
-
-        def worker(runner: Runner) -> None:
-            while not errors:
-                try:
-                    work(runner, left.get_nowait())
-                except queue.Empty:
-                    return
-                except Exception as error:
-                    errors.append(error)
-
-        threads = [threading.Thread(target=worker, args=(runner,), daemon=True) for runner in self._runners]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
+    def _ends(self, faults: Iterable[Fault], *, planted: bool) -> Iterator[tuple[Fault, Ended]]:
+        left, busy = deque(faults), dict[Runner, tuple[Fault, str]]()
+        try:
+            while left or busy:
+                for runner in self._runners:
+                    if runner not in busy and left:
+                        fault = left.popleft()
+                        path = runner.folder / fault.file
+                        busy[runner] = fault, path.read_text("utf-8")
+                        if planted:
+                            path.write_text(_planted(fault, runner.folder), "utf-8")
+                        runner.start(fault.tests)
+                    elif runner in busy and (ended := runner.ended()):
+                        fault, text = busy.pop(runner)
+                        (runner.folder / fault.file).write_text(text, "utf-8")
+                        yield fault, ended
+                time.sleep(0.02)
+        finally:
+            for runner in self._runners:
+                runner.stop()
 
 
 def record_of(fault: Fault, ended: Ended, unchanged: float, limit: float) -> dict[str, Any]:
@@ -225,55 +193,37 @@ def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options."""
-    parser.add_argument("--only", nargs="+", metavar="ID", help="these alone, run anew (default: all without a result)")
-    parser.add_argument("--again", action="store_true", help="run those that have a result anew as well")
-    parser.add_argument("--jobs", type=int, default=1, help="how many side by side (default: 1)")
-    parser.add_argument("--limit", type=float, default=LIMIT, help=f"seconds of a run of tests (default: {LIMIT:g})")
-    parser.add_argument("--out", type=Path, default=default_out(), help="the result (default: where it is)")
-    parser.add_argument("--table", type=Path, default=TABLE, help=argparse.SUPPRESS)
-    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
-
-
 def main(options: argparse.Namespace) -> None:
-    faults = read_faults(options.table, options.root)
+    faults, out = read_faults(options.table, options.root), options.out or default_out()
     known = {fault.id: fault for fault in faults}
     if unknown := [name for name in options.only or () if name not in known]:
         raise UserError(f"{options.table.name}: has no fault {unknown[0]}")
-    kept = {} if options.again and not options.only else _kept(options.out, known)
-    chosen = [known[name] for name in options.only] if options.only else [x for x in faults if x.id not in kept]
+    done = {} if options.again and not options.only else _kept(out, known)
+    chosen = [known[name] for name in options.only or known if options.only or name not in done]
     record = new_record(
         "planted-faults",
-        options.out.stem,
+        out.stem,
         settings={"limit_seconds": options.limit, "jobs": options.jobs},
         data={"name": options.table.name, "faults": len(faults)},
         seeds=[0],
     )
-    done = {name: run for name, run in kept.items() if name not in {fault.id for fault in chosen}}
 
-    def write(*, whole: bool) -> Path:
+    def write() -> Path:
         record["runs"] = [done[fault.id] for fault in faults if fault.id in done]
         record["summary"] = summary_of(record["runs"])
-        return save(record, options.out.parent, whole=whole)
+        return save(record, out.parent, whole=len(done) == len(faults) and not left)
 
-    lock = threading.Lock()
-
-    def tell(run: dict[str, Any]) -> None:
-        with lock:
-            done[run["id"]] = run
-            say(f"{len(done)}/{len(faults)} {run['id']}: {run['by'] or 'NOT NOTICED'} ({run['seconds']:.0f} s)")
-            write(whole=False)
-
+    left = {fault.id for fault in chosen}
+    load(HEAVY)
     with tempfile.TemporaryDirectory() as temporary:
-        campaign = Campaign(options.root, Path(temporary), max(1, min(options.jobs, len(chosen) or 1)), options.limit)
-        try:
-            campaign.require_passing(chosen)
-            campaign.plant(chosen, tell)
-        finally:
-            campaign.close()
-    path = write(whole=len(done) == len(faults))
-    summary = record["summary"]
+        campaign = Campaign(options.root, Path(temporary), max(1, min(options.jobs, len(chosen))), options.limit)
+        campaign.require_passing(chosen)
+        for run in campaign.plant(chosen):
+            done[run["id"]] = run
+            left.discard(run["id"])
+            say(f"{len(done)}/{len(faults)} {run['id']}: {run['by'] or 'NOT NOTICED'} ({run['seconds']:.0f} s)")
+            write()
+    path, summary = write(), record["summary"]
     say(f"{summary['noticed']} of {summary['count']} noticed; not noticed: {', '.join(summary['missed']) or 'none'}")
     say(f"written: {path.name}")
 

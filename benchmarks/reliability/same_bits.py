@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from harness.recording import RESULTS, machine_folder  # noqa: E402 (the folder above holds support)
-from support.backbones import FAMILIES, save_tiny_backbone  # noqa: E402
+from support.backbones import save_tiny_backbone  # noqa: E402
 
 from featherweight.environment import describe_machine, versions  # noqa: E402
 
@@ -108,18 +108,11 @@ def train_and_hash(sources: Path, recipe: str, folder: Path, inputs: Path) -> di
     }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The commits, and where the result goes."""
-    parser.add_argument("commits", nargs="+")
-    parser.add_argument("--families", default=",".join(FAMILIES))
-    parser.add_argument("--results", type=Path, default=RESULTS / machine_folder())
-
-
 def main(options: argparse.Namespace) -> None:
     """Run what has no result yet, write the results, and compare. Exits with 1 where two commits differ."""
     families = [name for name in options.families.split(",") if name]
-    options.results.mkdir(parents=True, exist_ok=True)
-    path = options.results / "same-bits.json"
+    path = (options.out or RESULTS / machine_folder()) / "same-bits.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {"commits": {}}
     record |= {"command": "python benchmarks/run.py " + " ".join(sys.argv[1:])}
     record |= {"machine": describe_machine() | {"threads": os.environ.get("OMP_NUM_THREADS")}, "versions": versions()}

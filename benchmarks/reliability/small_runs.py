@@ -22,8 +22,6 @@ class SmallRun:
     name: str
     recipes: tuple[Path, ...]
     """One recipe is trained by `train`, several by `rounds`."""
-    whole: bool = False
-    """With pictures and the whole report, and the proof in a fresh process where that is killed: seconds more."""
 
     def carry_out(self, listener: Any) -> None:
         """Train it, the first time and at every resume; the run folder is called ``run``."""
@@ -55,7 +53,7 @@ def small_runs(folder: Path) -> list[SmallRun]:
     often = {"batch_size": 4, "accumulate": 3, "epochs": 3, "evaluate_every": 2, "checkpoint_steps": 3}
     often["prefix_cache"] = "on"
     # Checkpoints by the clock, and so many steps between two of them that the history is written in mid-line.
-    seldom = {"batch_size": 2, "epochs": 3, "evaluate_every": 60, "checkpoint_seconds": 0.25, "keep": "last"}
+    seldom = {"batch_size": 2, "epochs": 2, "evaluate_every": 40, "checkpoint_seconds": 0.5, "keep": "last"}
     native = {"head": "native", "bias": "all", "dropout": 0.2}
     stopped = {
         "learning_rate": 0.05,
@@ -66,13 +64,17 @@ def small_runs(folder: Path) -> list[SmallRun]:
         "checkpoint_steps": 4,
     }
     short = {"batch_size": 8, "epochs": 1, "evaluate_every": 2, "checkpoint_steps": 2}
-    plain = recipe("whole", "bert", {"dropout": 0.2}, short)
     return [
         SmallRun("accumulating", (recipe("accumulating", "bert", upper, often),)),
         SmallRun("by-the-clock", (recipe("by-the-clock", "mpnet", {"initialisation": "eva"}, seldom),)),
         SmallRun("stopping-early", (recipe("early", "mpnet", native, stopped),)),
-        SmallRun("rounds", (plain, recipe("pissa", "bert", {"initialisation": "pissa", "dora": True}, short))),
-        SmallRun("with-report", (plain,), whole=True),
+        SmallRun(
+            "rounds",
+            (
+                recipe("plain", "bert", {"dropout": 0.2}, short),
+                recipe("pissa", "bert", {"initialisation": "pissa", "dora": True}, short),
+            ),
+        ),
     ]
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from harness.competition import Competitor, Plan, select
+from harness.competition import Competitor, Plan
 from harness.recording import spread
+from harness.suites import competitors
 from suites.startup import FIRST_STEP, seconds_of
 
 from featherweight.errors import UserError
@@ -21,19 +24,7 @@ from featherweight.recipe import Recipe
 
 WARM_UP = 2
 """Steps at the beginning that do not count."""
-RECIPES = {
-    "minilm": ["newsbriefs"],
-    "mpnet": ["r3", "backbone.name=mpnet", "data.train=newsbriefs", "data.validation_size=0.15"],
-}
-"""Whose checkpoints are timed: a recipe and what is changed in it (the rows alone; the adapter stays)."""
 CHECKPOINT_STEPS, CHECKPOINT_SECONDS = 1000, 300.0
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options."""
-    parser.add_argument("--steps", type=int, default=12, help="timed steps and checkpoints (default: 12)")
-    parser.add_argument("--starts", type=int, default=3, help="timed starts and resumes (default: 3)")
-    parser.add_argument("--only", help="these backbones alone, by commas (default: all)")
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
@@ -45,15 +36,14 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
         timed = seconds_of_checkpoints(recipe, options.steps, place)
         return {"backbone": competitor.name, **timed, **seconds_of_starts(recipe, options.starts, place)}
 
-    settings = {"steps": options.steps, "repeats": options.starts, "checkpoint_steps": CHECKPOINT_STEPS}
-    backbones = [Competitor(name, name, settings={"recipe": recipe}) for name, recipe in RECIPES.items()]
+    intervals = {"checkpoint_steps": CHECKPOINT_STEPS, "checkpoint_seconds": CHECKPOINT_SECONDS}
     yield Plan(
         "reliability-overhead",
-        options.name or "reliability-overhead",
-        {**settings, "checkpoint_seconds": CHECKPOINT_SECONDS},
+        {"repeats": options.starts, **intervals},
         {"name": "newsbriefs"},
-        select(backbones, options.only),
+        competitors("checkpoint-cost", options.only),
         finish=lambda record: {"summary": {run["backbone"]: share_of(run) for run in record["runs"]}},
+        said=("steps",),
         play=play,
     )
 
@@ -78,38 +68,40 @@ def share_of(run: dict[str, Any]) -> dict[str, Any]:
 
 def seconds_of_checkpoints(recipe: Sequence[str], steps: int, folder: Path) -> dict[str, Any]:
     """Train some steps with a checkpoint after each; seconds of every checkpoint, step and load, and what they hold."""
+    from featherweight.run.folder import read_history
     from featherweight.training import loop
-    from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
     from featherweight.training.optimizer import build_optimizer
+    from featherweight.workflows.train import prepare
+
+    def timed(call: Callable[..., Any], seconds: list[float], *arguments: Any) -> None:
+        began = time.perf_counter()
+        call(*arguments)
+        seconds.append(time.perf_counter() - began)
 
     limits = [f"training.max_steps={steps + WARM_UP}", "training.checkpoint_steps=1", "training.evaluate_every=100000"]
-    job = _job(Recipe.load(recipe[0], [*recipe[1:], *limits]), folder / "timed")
+    ready, run = prepare(Recipe.load(recipe[0], [*recipe[1:], *limits])), folder / "timed"
+    run.mkdir()
+    model, trainable = ready.model, ready.model.network.trainable()
+    parts = (ready.recipe, model.network, model.engine, ready.accelerator, ready.train, ready.validation)
+    job = loop.Job(*parts, model.tokenizer.pad_token_id, run)
     # From the first evaluation on a checkpoint holds the best adapter too.
-    job.best = {name: parameter.detach().clone() for name, parameter in job.network.trainable().items()}
+    job.best = {name: parameter.detach().clone() for name, parameter in trainable.items()}
     saves: list[float] = []
-
-    def timed(*arguments: Any) -> None:
-        began = time.perf_counter()
-        save_checkpoint(*arguments)
-        saves.append(time.perf_counter() - began)
-
-    loop.save_checkpoint = timed
-    try:
+    loads: list[float] = []
+    save = loop.save_checkpoint
+    with patch.object(loop, "save_checkpoint", lambda *arguments: timed(save, saves, *arguments)):
         loop.fit(job)
-    finally:
-        loop.save_checkpoint = save_checkpoint
-    trainable = job.network.trainable()
-    loads = []
     for _ in range(3):
         optimizer = build_optimizer(trainable, job.recipe.training)
-        began = time.perf_counter()
-        load_checkpoint(folder / "timed" / "checkpoint", trainable, optimizer, asdict(loop.LoopState()))
-        loads.append(time.perf_counter() - began)
-    newest = max((folder / "timed" / "checkpoint").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        timed(loop.load_checkpoint, loads, run / "checkpoint", trainable, optimizer, asdict(loop.LoopState()))
+    newest = max((run / "checkpoint").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    clock = [record["seconds"] for record in read_history(run / "history.jsonl") if record["kind"] == "step"]
+    # Between two steps the checkpoint of the first one was written.
+    between = [now - before - saved for (before, now), saved in zip(pairwise(clock), saves, strict=False)]
     return {
-        "trainable": job.network.trainable_count(),
+        "trainable": model.network.trainable_count(),
         "bytes": sum(path.stat().st_size for path in newest.iterdir()),
-        "step_seconds": _steps(folder / "timed" / "history.jsonl", saves),
+        "step_seconds": between[WARM_UP - 1 :],
         "checkpoint_seconds": saves[WARM_UP:],
         "load_seconds": loads,
     }
@@ -127,22 +119,3 @@ def seconds_of_starts(recipe: Sequence[str], repeats: int, folder: Path) -> dict
     first_step("stopped", "interrupt")
     both = [(first_step(f"new-{repeat}", "new"), first_step("stopped", "resume")) for repeat in range(repeats)]
     return {"start_seconds": [new for new, _ in both], "resume_seconds": [resumed for _, resumed in both]}
-
-
-def _job(recipe: Recipe, folder: Path) -> Any:
-    from featherweight.training.loop import Job
-    from featherweight.workflows.train import prepare
-
-    ready = prepare(recipe)
-    folder.mkdir()
-    parts = (ready.recipe, ready.model.network, ready.model.engine, ready.accelerator, ready.train, ready.validation)
-    return Job(*parts, ready.model.tokenizer.pad_token_id, folder)
-
-
-def _steps(history: Path, saves: Sequence[float]) -> list[float]:
-    """Seconds of each step without the checkpoint that was written between it and the one before."""
-    from featherweight.run.folder import read_history
-
-    clock = [record["seconds"] for record in read_history(history) if record["kind"] == "step"]
-    steps = [now - before - save for before, now, save in zip(clock, clock[1:], saves, strict=False)]
-    return steps[WARM_UP - 1 :]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import competition
-from harness.competition import Competitor, Plan, say
-from harness.jobs import long_rows, training_job
+from harness.competition import Competitor, say
+from harness.jobs import long_files, training_job
 from suites import predict, train
 
 from featherweight.errors import UserError
@@ -26,22 +26,12 @@ T4_BYTES = 15_360 * 2**20
 MEMORY_STEPS = 3
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of train, and what the memory and the prediction need."""
-    train.add_options(parser)
-    parser.add_argument("--memory-batches", default="8,32,128", help="rows of batches for the T4 (default: 8,32,128)")
-    parser.add_argument("--predict-rows", type=int, default=7600, help="texts in the prediction (default: 7600)")
-    parser.add_argument("--latency-texts", type=int, default=200, help="texts timed one by one (default: 200)")
-    parser.set_defaults(run=None, backbone="mpnet", steps=200)
-
-
-def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[competition.Plan]:
     """The training and its memory, then the prediction. Raises UserError without a device."""
     device = {"device_name": require_device()}
     variant, options.name = f"-{options.name}" if options.name else "", None  # two results cannot have one name
-    chosen = [one for one in train.competitors(options, "cuda") if one.name != "setfit"]
-    training = train.plan(options, folder, "gpu-train", "cuda", chosen)
-    training.more, training.name = device, training.name + variant
+    training = train.plan(options, folder, "gpu-train", "cuda")
+    training.more, training.variant = device, variant
     summarise = training.finish
 
     def finish(record: dict[str, Any]) -> dict[str, Any]:
@@ -50,8 +40,8 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     training.finish = finish
     yield training
     options.rows = options.predict_rows
-    prediction = predict.plan(options, folder, "gpu-predict", "cuda", predict.COMPETITORS)
-    prediction.more, prediction.name = prediction.more | device, prediction.name + variant
+    prediction = predict.plan(options, folder, "gpu-predict", "cuda")
+    prediction.more, prediction.variant = prediction.more | device, variant
     yield prediction
 
 
@@ -67,16 +57,14 @@ def require_device() -> str:
 def memory_points(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Featherweight's memory on the device for batches of some sizes, all texts at full length."""
     points = []
-    job = training_job(options, folder)
-    common = {**job.settings, "seed": options.seed, "device": "cuda"}
+    common = training_job(options, folder).settings | {"device": "cuda", "max_steps": MEMORY_STEPS}
     for rows in map(int, options.memory_batches.split(",")):
-        files = {"train": long_rows(common, options.max_length, rows * MEMORY_STEPS, folder)}
-        files["validation"] = long_rows(common, options.max_length, 2 * len(common["labels"]), folder)
-        settings = {"files": files, "batch_size": rows, "max_steps": MEMORY_STEPS}
-        settings["batch_tokens"] = rows * options.max_length
+        tokens = rows * options.max_length
+        settings = {"files": long_files(common, options.max_length, rows * MEMORY_STEPS, folder)}
+        settings |= {"batch_size": rows, "batch_tokens": tokens}
         result = competition.play(Competitor("memory", "memory", "featherweight_run", settings), common, folder)
         kept = {key: result[key] for key in result if key.startswith("cuda_") or key == "failed"}
-        points.append({"rows": rows, "tokens": rows * options.max_length, **kept})
+        points.append({"rows": rows, "tokens": tokens, **kept})
         say(f"memory at {rows} rows of {options.max_length} tokens: {kept}")
     return points
 

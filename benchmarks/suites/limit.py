@@ -10,32 +10,25 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from harness import competition
 from harness.competition import Competitor, Plan
-from harness.flops import Product, linear_weights, prediction_flops, products, training_flops
-from harness.jobs import BATCH, add_job_options, shared_settings, training_job
+from harness.flops import Product, flops_a_token, linear_weights, products
+from harness.jobs import BATCH, training_job
 from harness.recording import spread
+from harness.suites import competitors
 
 from featherweight.backbone.describe import architecture_of
 
 TRAIN = Competitor("train", "Training", "featherweight_run", {"warm_up": 3})
 PREDICT = Competitor("predict", "Prediction", "featherweight_predict", {"model_alone": True, "latency_texts": 0})
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options, those of the job included."""
-    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
-    add_job_options(parser)
-    parser.add_argument("--steps", type=int, default=60, help=f"batches of {BATCH} rows in a training (default: 60)")
-    parser.add_argument("--predict-rows", type=int, default=1920, help="texts in a prediction (default: 1920)")
-    parser.add_argument("--profile-steps", type=int, default=5, help="training steps looked into, and then a "
-                        "prediction; 0: neither (default: 5)")  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=0.3, help="least time for each product's peak (default: 0.3)")
+JOBS = {"training": "tokens_per_second", "prediction": "model_tokens_per_second"}
+"""What is measured, and by which figure."""
+Peaks = dict[str, dict[str, Any]]
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
@@ -46,33 +39,28 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     architecture = architecture_of(resolve_backbone(BackboneRecipe(name=options.backbone)).config)
     options.rows = options.steps * BATCH
     job = training_job(options, folder)
-    texts = _prediction_texts(Path(job.settings["files"]["train"]), options.predict_rows, folder / "texts.jsonl")
-    settings = shared_settings(options, job)
+    texts = folder / "texts.jsonl"
+    lines = Path(job.settings["files"]["train"]).read_text("utf-8").splitlines()
+    repeated = (json.loads(lines[number % len(lines)])["text"] for number in range(options.predict_rows))
+    texts.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in repeated), "utf-8")
 
     def finish(record: dict[str, Any]) -> dict[str, Any]:
-        common = job.settings | {"seed": options.seed}
-        looked_into = profiles(common, options.profile_steps, folder) if options.profile_steps else {}
+        looked_into = profiles(settings, options.profile_steps, folder) if options.profile_steps else {}
         return {**looked_into, "summary": summarise(record["runs"])}
 
+    settings = {**job.settings, "texts": str(texts)}
+    flops = {f"{kind}_flops_a_token": count for kind, count in flops_a_token(architecture).items()}
     yield Plan(
         "limit",
-        options.name or f"limit-{settings['backbone']}",
-        settings | {"steps": options.steps, "predict_rows": texts, "repeats": options.repeats},
+        job.said,
         job.data,
-        [Competitor("turn", "training, peak, prediction")],
-        job.settings,
+        competitors("limit"),
+        settings,
         finish,
-        [options.seed],
-        options.repeats,
+        said=("steps", "predict_rows"),
         play=lambda competitor, job, folder: one_turn(job, architecture, options.seconds, folder),
         told=_in_short,
-        more={
-            "arithmetic": {
-                "linear_weights": linear_weights(architecture),
-                "training_flops_a_token": training_flops(architecture),
-                "prediction_flops_a_token": prediction_flops(architecture),
-            }
-        },
+        more={"arithmetic": {"linear_weights": linear_weights(architecture), **flops}},
     )
 
 
@@ -80,34 +68,29 @@ def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder
     """One training, one prediction from its run folder, and the peak at both batches' sizes; shares of it."""
     from featherweight.model.engine import choose_engine
 
-    run = folder / f"run-{time.time_ns()}"
-    trained = competition.play(TRAIN, {**settings, "keep_run": str(run)}, folder)
+    run = str(folder / f"run-{time.time_ns()}")
+    trained = competition.play(TRAIN, {**settings, "keep_run": run}, folder)
     if "failed" in trained:
-        return {"failed": trained["failed"]}
-    trained.pop("predicted")
+        return trained
     tokens = round(trained["tokens_seen"] / trained["steps"])
-    precision = trained["precision"]
-    peaks = {kind: peak(architecture, tokens, kind, seconds, backward=True) for kind in ("bf16", "fp32")}
-    predicted = competition.play(PREDICT, {**settings, "run": str(run), "texts": str(folder / "texts.jsonl")}, folder)
+    peaks = {"training": both_peaks(architecture, tokens, seconds, backward=True)}
+    predicted = competition.play(PREDICT, {**settings, "run": run}, folder)
     if "failed" in predicted:
-        return {"failed": predicted["failed"]}
-    predicted.pop("predicted")
+        return predicted
     most = choose_engine("auto", "cpu").piece_tokens
-    forward = {kind: peak(architecture, most, kind, seconds, backward=False) for kind in ("bf16", "fp32")}
-    training_rate = trained["tokens_per_second"] * training_flops(architecture)
-    prediction_rate = predicted["model_tokens_per_second"] * prediction_flops(architecture)
-    return {
-        "precision": precision,
-        "batch_tokens": tokens,
-        "training": {**trained, "flops_per_second": training_rate, "share": training_rate / _rate(peaks, precision)},
-        "training_peak": peaks,
-        "prediction": {
-            **predicted,
-            "flops_per_second": prediction_rate,
-            "share": prediction_rate / _rate(forward, precision),
-        },
-        "prediction_peak": forward,
-    }
+    peaks["prediction"] = both_peaks(architecture, most, seconds, backward=False)
+    result = {"precision": trained["precision"], "batch_tokens": tokens}
+    for job, found in {"training": trained, "prediction": predicted}.items():
+        rate = found[JOBS[job]] * flops_a_token(architecture)[job]
+        share = rate / peaks[job][_counted(trained["precision"])]["flops_per_second"]
+        kept = {key: value for key, value in found.items() if key not in ("predicted", "scores")}
+        result |= {job: {**kept, "flops_per_second": rate, "share": share}, f"{job}_peak": peaks[job]}
+    return result
+
+
+def both_peaks(architecture: Any, tokens: int, seconds: float, *, backward: bool) -> Peaks:
+    """The peak in 16 and in 32 bits."""
+    return {kind: peak(architecture, tokens, kind, seconds, backward=backward) for kind in ("bf16", "fp32")}
 
 
 def peak(architecture: Any, tokens: int, precision: str, seconds: float, *, backward: bool) -> dict[str, Any]:
@@ -118,10 +101,10 @@ def peak(architecture: Any, tokens: int, precision: str, seconds: float, *, back
     """
     measured = []
     for joined in (False, True):
-        shapes = products(architecture, joined=joined)
-        rows = [timed(shape, tokens, precision, seconds, backward) for shape in shapes]
-        work = sum(row["flops"] * row["count"] for row in rows)
-        spent, typically = (sum(row[key] * row["count"] for row in rows) for key in ("seconds", "typical_seconds"))
+        rows = [timed(shape, tokens, precision, seconds, backward) for shape in products(architecture, joined=joined)]
+        work, spent, typically = (
+            sum(row[key] * row["count"] for row in rows) for key in ("flops", "seconds", "typical_seconds")
+        )
         rates = {"flops_per_second": work / spent, "typical_flops_per_second": work / typically}
         measured.append({**rates, "joined": joined, "tokens": tokens, "shapes": rows})
     return max(measured, key=lambda one: one["flops_per_second"])
@@ -146,9 +129,8 @@ def timed(product: Product, tokens: int, precision: str, seconds: float, backwar
     tried = {name: min((_times(way, seconds) for way in two), key=min) for name, two in ways.items()}
     best = {name: min(times) for name, times in tried.items()}
     flops = 2 * tokens * product.inputs * product.outputs * len(best)
-    shape = {"inputs": product.inputs, "outputs": product.outputs, "count": product.count}
     typical = sum(median(times) for times in tried.values())
-    return {**shape, **best, "seconds": sum(best.values()), "typical_seconds": typical, "flops": flops}
+    return {**vars(product), **best, "seconds": sum(best.values()), "typical_seconds": typical, "flops": flops}
 
 
 def profiles(settings: dict[str, Any], steps: int, folder: Path) -> dict[str, Any]:
@@ -160,9 +142,7 @@ def profiles(settings: dict[str, Any], steps: int, folder: Path) -> dict[str, An
     trained = competition.play(TRAIN, looked_into, folder)
     if "failed" in trained:
         return {"profile": {"failed": trained["failed"]}}
-    predicted = competition.play(
-        PREDICT, {**settings, "run": run, "texts": str(folder / "texts.jsonl"), "profile": True}, folder
-    )
+    predicted = competition.play(PREDICT, {**settings, "run": run, "profile": True}, folder)
     found = predicted.get("profile", {"failed": predicted.get("failed")})
     return {"profile": trained.get("profile", {"failed": "too few steps"}), "prediction_profile": found}
 
@@ -171,21 +151,17 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Spread over the turns of peak, rate and share."""
     runs = [run for run in runs if "failed" not in run]
     summary: dict[str, Any] = {"precision": runs[0]["precision"] if runs else None}
-    for job in ("training", "prediction"):
-        summary[job] = {
-            "share": spread(run[job]["share"] for run in runs),
-            "flops_per_second": spread(run[job]["flops_per_second"] for run in runs),
-            "samples_per_second": spread(run[job]["samples_per_second"] for run in runs),
-            **{
-                f"{name}_{kind}": spread(run[f"{job}_peak"][kind][key] for run in runs)
-                for name, key in (("peak", "flops_per_second"), ("typical", "typical_flops_per_second"))
-                for kind in ("bf16", "fp32")
-            },
-        }
+    names = {"peak": "flops_per_second", "typical": "typical_flops_per_second"}
+    for job in JOBS:
+        figures = ("share", "flops_per_second", "samples_per_second")
+        summary[job] = {key: spread(run[job][key] for run in runs) for key in figures}
+        for kind in ("bf16", "fp32"):
+            for name, key in names.items():
+                summary[job][f"{name}_{kind}"] = spread(run[f"{job}_peak"][kind][key] for run in runs)
     return summary
 
 
-def _times(action: Any, seconds: float) -> list[float]:
+def _times(action: Callable[[], Any], seconds: float) -> list[float]:
     """Seconds that ``action`` took in each of some ten tries or more, after two that do not count."""
     action(), action()
     times: list[float] = []
@@ -196,23 +172,13 @@ def _times(action: Any, seconds: float) -> list[float]:
     return times
 
 
-def _rate(peaks: dict[str, dict[str, Any]], precision: str) -> float:
-    return peaks["fp32" if precision == "fp32" else "bf16"]["flops_per_second"]
-
-
-def _prediction_texts(source: Path, rows: int, place: Path) -> int:
-    lines = source.read_text("utf-8").splitlines()
-    many = [lines[number % len(lines)] for number in range(rows)]
-    texts = [json.dumps({"text": json.loads(line)["text"]}, ensure_ascii=False) for line in many]
-    place.write_text("\n".join(texts) + "\n", "utf-8")
-    return len(texts)
+def _counted(precision: str) -> str:
+    """The peak that a precision is held against: all 16 bits are as fast."""
+    return "fp32" if precision == "fp32" else "bf16"
 
 
 def _in_short(run: dict[str, Any]) -> str:
     if "failed" in run:
         return f"failed: {run['failed']}"
-    peaks = run["training_peak"][run["precision"] if run["precision"] == "fp32" else "bf16"]
-    return (
-        f"peak {peaks['flops_per_second'] / 1e9:.0f} GFLOP/s, training {run['training']['share']:.0%} of it, "
-        f"prediction {run['prediction']['share']:.0%}"
-    )
+    rate = run["training_peak"][_counted(run["precision"])]["flops_per_second"] / 1e9
+    return f"peak {rate:.0f} GFLOP/s" + "".join(f", {job} {run[job]['share']:.0%} of it" for job in JOBS)

@@ -10,15 +10,15 @@ Without ``--run`` a classifier is trained for it first, on the built-in news bri
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Competitor, Plan, select
-from harness.jobs import add_turns, backbone_label, recombined, train_run, write_rows
+from harness.competition import Plan
+from harness.jobs import recombined, train_run, write_rows
 from harness.recording import summary_of
-from suites.train import US, add_lead
+from harness.suites import competitors
+from suites.train import add_lead
 
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
@@ -29,44 +29,18 @@ LATER = dict.fromkeys(("onnx-fp32", "onnx-int8"), "there is no featherweight.exp
 """What is not measured, and why."""
 Answers = tuple[list[str], list[float]]
 """The label of every text, and the label's probability."""
-COMPETITORS = [
-    Competitor(REFERENCE, "pipeline, defaults", "pipeline_predict", note="fp32, one text at a time"),
-    Competitor("pipeline-64", "pipeline, batch 64", "pipeline_predict", {"batch_size": 64},
-               note="fp32, padded to the longest of 64"),
-    Competitor("unmerged", "Featherweight, unmerged", "featherweight_predict", {"merge": False},
-               note="as the training computes"),
-    Competitor("fp32", "Featherweight, fp32", "featherweight_predict", {"precision": "fp32"},
-               note="merged, without 16 bits"),
-    Competitor(US, "Featherweight", "featherweight_predict", note="merged, as `predict` does it"),
-]  # fmt: skip
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options."""
-    add_turns(parser)
-    parser.add_argument("--run", type=Path, help="a finished run with a native head; by default one is trained")
-    parser.add_argument("--backbone", default="minilm", help="of the run that is trained (default: minilm)")
-    parser.add_argument("--epochs", type=float, default=2.0, help="of the run that is trained (default: 2)")
-    parser.add_argument("--data", default="newsbriefs", help="newsbriefs or a file of texts (default: newsbriefs)")
-    parser.add_argument("--clean", choices=("none", "ag_news"), default="none", help="text repair (default: none)")
-    parser.add_argument("--rows", type=int, default=7600, help="texts; recombined where too few (default: 7600)")
-    parser.add_argument("--latency-texts", type=int, default=200, help="texts timed one by one (default: 200)")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto",
-                        help="of Featherweight (default: auto)")  # fmt: skip
-    parser.add_argument("--max-length", type=int, default=256, help="of the run that is trained (default: 256)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of run and texts (default: 0)")
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     """One competition on the processor."""
-    yield plan(options, folder, "predict", "cpu", select(COMPETITORS, options.only))
+    yield plan(options, folder, "predict", "cpu")
 
 
-def plan(
-    options: argparse.Namespace, folder: Path, benchmark: str, device: str, competitors: Sequence[Competitor]
-) -> Plan:
+def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str) -> Plan:
     """The competition on ``device``; run, merged model and texts lie in ``folder``."""
-    run = Run(options.run) if options.run else train_run(options, folder / "run")
+    chosen = competitors("predict", options.only if device == "cpu" else None)
+    named = getattr(options, "run", None)
+    run = Run(named) if named else train_run(options, folder / "run")
     if run.recipe.adapter.head != "native":
         raise UserError("--run: pipeline() knows native heads alone; name a run with adapter.head = 'native'")
     data = write_texts(options, run, folder / "texts.jsonl")
@@ -75,21 +49,17 @@ def plan(
     places = {"run": run.folder.resolve(), "merged": merge(run, folder / "merged"), "texts": folder / "texts.jsonl"}
     answers: dict[str, Answers] = {}
 
-    def keep(competitor: Competitor, repeat: int, result: dict[str, Any]) -> dict[str, Any]:
+    def keep(competitor: Any, repeat: int, result: dict[str, Any]) -> dict[str, Any]:
         answers.setdefault(competitor.name, (result.pop("predicted", []), result.pop("scores", [])))
         return result
 
-    label = backbone_label(run.recipe.backbone.name)
     return Plan(
         benchmark,
-        options.name or f"{benchmark}-{label}",
-        settings | {"backbone": label, "repeats": options.repeats},
+        settings | {"backbone": Path(run.recipe.backbone.name).name},
         data,
-        competitors,
+        chosen,
         settings | {key: str(place) for key, place in places.items()},
         lambda record: {"summary": summarise(record["runs"], list(record["contestants"]), answers)},
-        [options.seed],
-        options.repeats,
         keep=keep,
         more={"left_out": LATER},
     )
@@ -108,6 +78,8 @@ def write_texts(options: argparse.Namespace, run: Run, path: Path) -> dict[str, 
 
 def merge(run: Run, folder: Path) -> Path:
     """The run's adapter merged into its backbone by PEFT itself, with tokenizer: a plain folder for transformers."""
+    import warnings
+
     from peft import AutoPeftModelForSequenceClassification
     from transformers import AutoTokenizer
     from transformers.utils import logging

@@ -13,28 +13,21 @@ import shutil
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from harness import competition
-from harness.competition import Competitor, Plan, select
-from harness.jobs import BATCH, add_job_options, add_turns, shared_settings, training_job
+from harness.competition import Competitor, Plan
+from harness.jobs import BATCH, training_job
+from harness.measuring import without_evaluations
 from harness.recording import by_repeat, ratio_spread, spread, summary_of
+from harness.suites import competitors
 
 from featherweight.errors import UserError
 
-KEPT = Competitor("kept", "states kept", "featherweight_run", {"prefix_cache": "on"})
-WITHOUT = Competitor("without", "computed in every epoch", "featherweight_run", {"prefix_cache": "off"})
+KEPT, WITHOUT = WAYS = competitors("prefix")
 
 _PROFILED = 5  # steps
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options, those of the job included."""
-    add_turns(parser)
-    add_job_options(parser)
-    parser.set_defaults(backbone="mpnet", rows=12 * BATCH)
-    parser.add_argument("--layers", default="top-4", help="adapted layers (default: top-4)")
-    parser.add_argument("--epochs", type=int, default=3, help="passes over the rows, two at least (default: 3)")
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
@@ -42,7 +35,6 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     if options.epochs < 2:
         raise UserError("--epochs: two at least; in the first the states are computed")
     job = training_job(options, folder, epochs=float(options.epochs))
-    settings = shared_settings(options, job)
     common = {**job.settings, "layers": options.layers, "evaluate_rows": job.data["train_rows"]}
 
     def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -54,21 +46,11 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
 
     def finish(record: dict[str, Any]) -> dict[str, Any]:
         apart = [differences(folder, seed) for seed in record["seeds"]]
-        looked_into = profiles(common | {"seed": options.seed}, job.data["train_rows"] // BATCH, folder)
+        looked_into = profiles(common, job.data["train_rows"] // BATCH, folder)
         return {"differences": apart, "summary": summarise(record["runs"], apart), "profiles": looked_into}
 
-    yield Plan(
-        "prefix",
-        options.name or f"prefix-{settings['backbone']}",
-        settings | {"layers": options.layers, "epochs": options.epochs, "repeats": options.repeats},
-        job.data,
-        select((KEPT, WITHOUT), options.only),
-        common,
-        finish,
-        [options.seed + repeat for repeat in range(options.repeats)],
-        options.repeats,
-        play=play,
-    )
+    said = ("layers", "epochs")
+    yield Plan("prefix", job.said, job.data, WAYS, common, finish, said, seed_each_turn=True, play=play)
 
 
 def profiles(settings: dict[str, Any], epoch_steps: int, folder: Path) -> dict[str, Any]:
@@ -76,25 +58,23 @@ def profiles(settings: dict[str, Any], epoch_steps: int, folder: Path) -> dict[s
     window = [epoch_steps + 1, min(_PROFILED, epoch_steps - 2)]
     if window[1] < 1:
         return {}
-    results = {one.name: competition.play(one, {**settings, "profile": window}, folder) for one in (KEPT, WITHOUT)}
+    results = {one.name: competition.play(one, {**settings, "profile": window}, folder) for one in WAYS}
     return {name: result.get("profile", {"failed": result.get("failed")}) for name, result in results.items()}
 
 
 def figures(run: Path, cache: Path) -> dict[str, Any]:
     """Seconds of each epoch and each evaluation by the run's history, and the bytes of all stored states.
 
-    The history's clock runs on during evaluations, and while the states are computed; that belongs to the first epoch.
+    The computation of the states belongs to the first epoch.
     """
     from featherweight.run.folder import read_history
 
-    history = read_history(run / "history.jsonl")
-    evaluations = {record["step"]: record["seconds"] for record in history if record["kind"] == "evaluation"}
+    history = without_evaluations(read_history(run / "history.jsonl"))
     steps = [record for record in history if record["kind"] == "step"]
-    trained = {s["step"]: s["seconds"] - sum(t for at, t in evaluations.items() if at < s["step"]) for s in steps}
-    ends = [0.0, *(trained[s["step"]] for s in steps if float(s["epoch"]).is_integer())]
+    ends = [0.0, *(step["trained"] for step in steps if float(step["epoch"]).is_integer())]
     return {
         "epoch_seconds": [end - begin for begin, end in pairwise(ends)],
-        "evaluation_seconds": list(evaluations.values()),
+        "evaluation_seconds": [record["seconds"] for record in history if record["kind"] == "evaluation"],
         "states_bytes": sum(path.stat().st_size for path in cache.glob("states/*")),
     }
 
@@ -105,7 +85,7 @@ def differences(folder: Path, seed: int) -> dict[str, float]:
     import pandas as pd
     from safetensors.numpy import load_file
 
-    runs = [folder / f"{one.name}-{seed}" for one in (KEPT, WITHOUT)]
+    runs = [folder / f"{one.name}-{seed}" for one in WAYS]
     if not all((run / "predictions.parquet").is_file() for run in runs):
         return {}
     ours, theirs = (load_file(run / "adapter" / "adapter_model.safetensors") for run in runs)
@@ -120,17 +100,17 @@ def summarise(runs: Sequence[dict[str, Any]], apart: Sequence[dict[str, float]])
     """Seconds of an epoch from the second on, how many times faster states make it, memory, disk, differences."""
     failed = {run["repeat"] for run in runs if "failed" in run}
     both = [run for run in runs if run["repeat"] not in failed]
-    means = {key: lambda run, key=key: sum(run[key][1:]) / len(run[key][1:])
-             for key in ("epoch_seconds", "evaluation_seconds")}  # fmt: skip
-    names = (KEPT.name, WITHOUT.name)
+    means = {key: lambda run, key=key: fmean(run[key][1:]) for key in ("epoch_seconds", "evaluation_seconds")}
+    names = [one.name for one in WAYS]
     summary = summary_of(both, names, {
         "first_epoch_seconds": lambda run: run["epoch_seconds"][0],
         "later_epoch_seconds": means["epoch_seconds"],
         "evaluation_seconds": means["evaluation_seconds"],
         "peak_memory_bytes": "peak_memory_bytes",
     })  # fmt: skip
+    reasons = summary_of(runs, names, {})
     for name, own in summary.items():
-        own["failed"] = summary_of(runs, [name], {})[name]["failed"]
+        own |= reasons[name]
     kept = summary[KEPT.name]
     for key, mean in means.items():
         fast, slow = (by_repeat(both, name, mean) for name in names)

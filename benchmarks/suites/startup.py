@@ -17,8 +17,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Competitor, Plan, select
+from harness.competition import Competitor, Plan
 from harness.recording import presentable, summary_of
+from harness.suites import competitors
 
 FIRST_STEP = """
 import os, signal, sys, time
@@ -41,22 +42,6 @@ except Stop:
 """
 """A process with the arguments RUN MODE RECIPE SETTING...: it tells when its first step is done; ``interrupt`` leaves a
 run behind that can be resumed."""
-COMMANDS = {
-    "python": ("python itself", ["-c", "pass"]),
-    "import": ("import featherweight", ["-c", "import featherweight"]),
-    "help": ("featherweight --help", ["-m", "featherweight", "--help"]),
-    "weigh": ("featherweight weigh r4", ["-m", "featherweight", "weigh", "r4"]),
-    "first_step": ("train newsbriefs: first step", []),
-    "first_step_again": ("the same, tokens in the cache", []),
-}
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options."""
-    parser.add_argument("--repeats", type=int, default=9, help="turns (default: 9)")
-    parser.add_argument("--only", help="these commands alone, by commas (default: all)")
-    parser.add_argument("--backbone", default="minilm", help="of the training (default: minilm)")
-    parser.add_argument("--max-length", type=int, default=256, help="tokens kept of a text in it (default: 256)")
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
@@ -64,22 +49,20 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     recipe = ["newsbriefs", f"backbone.name={options.backbone}", f"data.max_length={options.max_length}"]
 
     def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
-        if competitor.settings["command"]:
+        if competitor.settings:
             return seconds_of(competitor.settings["command"])
         if competitor.name == "first_step":
             shutil.rmtree(folder / "cache", ignore_errors=True)
         shutil.rmtree(folder / "run", ignore_errors=True)
         return seconds_of(["-c", FIRST_STEP, str(folder / "run"), "new", *recipe], folder / "cache")
 
-    commands = [Competitor(name, label, settings={"command": line}) for name, (label, line) in COMMANDS.items()]
     yield Plan(
         "startup",
-        options.name or "startup",
-        {"backbone": Path(options.backbone).name, "repeats": options.repeats},
+        {"backbone": Path(options.backbone).name},
         {"name": "newsbriefs"},
-        select(commands, options.only),
+        competitors("startup", options.only),
         finish=lambda record: {"summary": summary_of(record["runs"], record["contestants"], {"seconds": "seconds"})},
-        repeats=options.repeats,
+        name="startup",
         warm_ups=1,
         play=play,
         told=lambda result: f"{result['seconds']:.2f} s" if "seconds" in result else f"failed: {result['failed']}",

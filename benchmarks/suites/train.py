@@ -14,71 +14,38 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import PEERS_PYTHON, Competitor, Plan, select
-from harness.jobs import BATCH, add_job_options, add_turns, shared_settings, training_job
+from harness.competition import PEERS_PYTHON, Plan
+from harness.jobs import BATCH, training_job
 from harness.recording import by_repeat, ratio_spread, summary_of
+from harness.suites import competitors
 
 US = "featherweight"
 TARGET = 0.92
 """Validation accuracy to which the seconds are counted."""
-_SAID = ("epochs", "batch_size", "learning_rate", "warmup", "max_length", "precision")
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options, those of the job included."""
-    add_turns(parser)
-    add_job_options(parser)
-    parser.add_argument("--epochs", type=float, default=1.0, help="passes over the rows (default: 1)")
-    parser.add_argument("--steps", type=int, help=f"for speed alone: one pass over this many times {BATCH} rows")
-    parser.add_argument("--evaluations", type=int, default=10, help="over the whole training (default: 10)")
-    parser.add_argument("--tuned-batch", type=int, default=64, help="batch of the tuned Trainer (default: 64)")
-    parser.add_argument("--full-learning-rate", type=float, default=5e-5, help="of full fine-tuning (default: 5e-5)")
-    parser.add_argument("--setfit-rows", type=int, default=256, help="rows for SetFit at the most (default: 256)")
-    parser.add_argument("--peers", default=str(PEERS_PYTHON), help="the peers' python (default: what peers.sh makes)")
+_SAID = ("epochs", "batch_size", "learning_rate", "warmup", "max_length", "precision", "device")
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     """One competition on the processor."""
-    yield plan(options, folder, "train", "cpu", competitors(options, "cpu"))
+    yield plan(options, folder, "train", "cpu")
 
 
-def competitors(options: argparse.Namespace, device: str) -> list[Competitor]:
-    """All competitors with what makes them different."""
-    half = half_precision(options.precision, device)
-    return [
-        Competitor("trainer", "Trainer + PEFT, defaults", "trainer", note="fp32, batches of 32 in random order"),
-        Competitor("tuned", "Trainer + PEFT, tuned", "trainer",
-                   {"half": half, "grouped": True, "batch_size": options.tuned_batch},
-                   note=f"{half or 'fp32'}, grouped by length as in a long run, batches of {options.tuned_batch}"),
-        Competitor("setfit", "SetFit", "setfit_pairs", {"setfit_rows": options.setfit_rows, "setfit_batch": 16},
-                   python=options.peers, note=f"pairs from {options.setfit_rows} rows, each in two"),
-        Competitor("full", "Trainer, all weights", "trainer",
-                   {"full": True, "learning_rate": options.full_learning_rate}, note="fp32, no adapter"),
-        Competitor("dropout", "Featherweight, with the encoder's dropout", "featherweight_run",
-                   {"warm_up": 3, "encoder_dropout": True}, note="as Trainer has it by default"),
-        Competitor(US, "Featherweight", "featherweight_run", {"warm_up": 3}, note="as the recipe has it"),
-    ]  # fmt: skip
-
-
-def half_precision(precision: str, device: str) -> str:
-    """What 16 bits the tuned competitors compute in: those that Featherweight's engine takes here; empty for fp32."""
+def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str) -> Plan:
+    """The competition on ``device``, its rows written into ``folder``."""
     from featherweight.model.engine import choose_engine
 
-    return choose_engine(precision, device).precision.replace("fp32", "")
-
-
-def plan(
-    options: argparse.Namespace, folder: Path, benchmark: str, device: str, competitors: Sequence[Competitor]
-) -> Plan:
-    """The competition on ``device``, its rows written into ``folder``."""
     if options.steps:
         options.rows, options.epochs = options.steps * BATCH, 1.0
     job = training_job(options, folder, epochs=options.epochs)
-    settings = {**shared_settings(options, job), **{key: job.settings[key] for key in _SAID}, "device": device}
+    keys = ("tuned_batch", "setfit_rows", "full_learning_rate")
+    settings = job.settings | {"device": device} | {key: getattr(options, key) for key in keys}
+    # The tuned competitors compute in those 16 bits that Featherweight's engine takes here.
+    settings["half"] = choose_engine(options.precision, device).precision
     seen = job.data["train_rows"] * options.epochs
+    settings["evaluate_rows"] = seen / (1 if options.steps else options.evaluations)
     predicted: dict[str, dict[int, list[int]]] = {}
 
-    def keep(competitor: Competitor, repeat: int, result: dict[str, Any]) -> dict[str, Any]:
+    def keep(competitor: Any, repeat: int, result: dict[str, Any]) -> dict[str, Any]:
         predicted.setdefault(competitor.name, {})[repeat] = result.pop("predicted", [])
         return result
 
@@ -86,17 +53,16 @@ def plan(
         summary = summarise(record["runs"], list(record["contestants"]))
         return {"summary": summary, "comparison": compare(predicted, _truth(job.settings))}
 
-    variant = "-speed" if options.steps and benchmark == "train" else ""
+    chosen = competitors("train", options.only, settings | {"peers": options.peers or str(PEERS_PYTHON)})
     return Plan(
         benchmark,
-        options.name or f"{benchmark}-{settings['backbone']}{variant}",
-        settings | {"target_accuracy": TARGET, "repeats": options.repeats},
+        job.said | {key: settings[key] for key in _SAID} | {"target_accuracy": TARGET},
         job.data,
-        select(competitors, options.only),
-        {**job.settings, "device": device, "evaluate_rows": seen / (1 if options.steps else options.evaluations)},
+        [one for one in chosen if device == "cpu" or one.name != "setfit"],
+        settings,
         finish,
-        [options.seed + repeat for repeat in range(options.repeats)],
-        options.repeats,
+        variant="-speed" if options.steps and benchmark == "train" else "",
+        seed_each_turn=True,
         keep=keep,
     )
 
@@ -128,20 +94,20 @@ def compare(predicted: dict[str, dict[int, list[int]]], truth: Sequence[int]) ->
         name: np.array([np.array(choices) == truth for choices in repeats.values() if choices], dtype=float)
         for name, repeats in predicted.items()
     }
-    result: dict[str, Any] = {}
-    for name, matrix in right.items():
-        if name == US or US not in right or matrix.shape != right[US].shape or not matrix.size:
-            continue
-        tests = [mcnemar_exact(ours, theirs) for ours, theirs in zip(right[US], matrix, strict=True)]
-        result[name] = {
+    ours = right.get(US)
+    others = {name: own for name, own in right.items() if name != US and ours is not None}
+    return {
+        name: {
             "rows": len(truth),
-            "seeds": len(matrix),
-            "accuracy": float(right[US].mean()),
-            "other_accuracy": float(matrix.mean()),
-            **paired_bootstrap(right[US].mean(0), matrix.mean(0)),
-            "p_values": [test["p_value"] for test in tests],
+            "seeds": len(own),
+            "accuracy": float(ours.mean()),
+            "other_accuracy": float(own.mean()),
+            **paired_bootstrap(ours.mean(0), own.mean(0)),
+            "p_values": [mcnemar_exact(*pair)["p_value"] for pair in zip(ours, own, strict=True)],
         }
-    return result
+        for name, own in others.items()
+        if own.size and own.shape == ours.shape
+    }
 
 
 def _truth(job: dict[str, Any]) -> list[int]:

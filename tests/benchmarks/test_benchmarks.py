@@ -53,7 +53,7 @@ def test_an_unknown_data_file_is_bad_input(load: Load, tmp_path: Path, capsys: p
 
 def test_an_unknown_competitor_is_named(load: Load) -> None:
     with pytest.raises(UserError, match="--only trainers: no such competitor; there are pipeline, pipeline-64"):
-        load("harness.competition").select(load("suites.predict").COMPETITORS, "trainers")
+        load("harness.suites").competitors("predict", "trainers")
 
 
 COMPETITOR = """from harness.measuring import answer, peak_memory_bytes

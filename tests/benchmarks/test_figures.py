@@ -78,8 +78,7 @@ class TestArithmetic:
     ) -> None:
         flops, architecture = load("harness.flops"), architecture_of(KNOWN[name])
         assert flops.linear_weights(architecture) == weights
-        assert flops.training_flops(architecture) == 4 * weights
-        assert flops.prediction_flops(architecture) == 2 * weights
+        assert flops.flops_a_token(architecture) == {"training": 4 * weights, "prediction": 2 * weights}
 
     def test_the_shapes_of_roberta_base(self, load: Load) -> None:
         flops, architecture = load("harness.flops"), architecture_of(KNOWN["roberta-base"])
