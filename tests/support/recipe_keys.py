@@ -39,6 +39,7 @@ KEYS = {
     "adapter.initialisation": "adapter/test_adapter_keys.py::test_pissa_starts_from_the_weights_main_directions",
     "adapter.bias": "adapter/test_adapter_keys.py::test_the_biases_of_the_recipe_are_trained_and_no_others",
     "adapter.head": "adapter/test_adapter.py::test_peft_alone_gives_the_same_logits_for_native_heads",
+    "adapter.start_from": "workflows/test_continuation.py::test_the_first_step_begins_where_the_other_run_ended",
     "adapter.pooling": "adapter/test_adapter_keys.py::test_a_head_sees_the_mean_over_a_texts_own_tokens_or_its_first",
     "training.epochs": "training/test_training_keys.py::test_a_fraction_of_an_epoch_is_trained_and_no_more",
     "training.max_steps": "training/test_training_keys.py::test_max_steps_end_the_training_and_its_schedule",

@@ -116,7 +116,7 @@ def load_adapter(network: Network, folder: Path) -> None:
     tensors: dict[str, Tensor] = {}
     for name in WEIGHTS:
         if (folder / name).is_file():
-            tensors |= _read_tensors(folder / name)
+            tensors |= read_tensors(folder / name)
     live = {peft_name(name): parameter for name, parameter in network.trainable().items()}
     missing, unknown = sorted(live.keys() - tensors.keys()), sorted(tensors.keys() - live.keys())
     if missing or unknown:
@@ -168,7 +168,8 @@ def _write_labelled_base(network: Network, base: Path, backbone: Backbone) -> No
         (base / weights.name).symlink_to(weights.resolve())
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name. Raises UserError where it cannot be read."""
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:

@@ -99,13 +99,20 @@ def require_same_recipe(folder: Path, recipe: Recipe) -> None:
     """Raise UserError where the run in ``folder`` began with another recipe. Its description changes nothing."""
     if not (folder / "recipe.toml").is_file():
         return
-    recipe = recipe.with_values(description=Run(folder).recipe.description)
-    if Run(folder).recipe != recipe:
+    began = Run(folder).recipe
+    recipe = recipe.with_values(description=began.description)
+    if began == recipe:
+        return
+    differences = _differences(began, recipe)
+    if Run(folder).complete:
         raise UserError(
-            f"{folder}: --resume, but the recipe differs from the one that this run began with: "
-            f"{_differences(Run(folder).recipe, recipe)}\n"
-            f"Give the options that it began with, or train {folder / 'recipe.toml'} --out {folder} --resume"
+            f"{folder}: --resume, but the recipe differs from that of this run, which is complete: {differences}\n"
+            f"To train its adapter further, start a new run from it: featherweight train --from {folder} --set ..."
         )
+    raise UserError(
+        f"{folder}: --resume, but the recipe differs from the one that this run began with: {differences}\n"
+        f"Give the options that it began with, or train {folder / 'recipe.toml'} --out {folder} --resume"
+    )
 
 
 def _differences(then: Recipe, now: Recipe, most: int = 3) -> str:

@@ -30,12 +30,22 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "processes": prepared.accelerator.num_processes,
         "seed": prepared.recipe.seed,
         "started": started.isoformat(timespec="seconds"),
+        **_start(prepared),
         "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
         **fingerprints_of(prepared.train, prepared.validation, prepared.splits),
         "label_column": asdict(column) if column else None,
         "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,
     }
+
+
+def _start(prepared: Prepared) -> dict[str, Any]:
+    """The run that a training starts from; nothing where it starts anew."""
+    from featherweight.adapter.start import described
+    from featherweight.run.folder import Run
+
+    run = prepared.recipe.adapter.start_from
+    return {"started_from": described(Run(run))} if run else {}
 
 
 def _gpu(device: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from featherweight.data.class_names import known_label_names
 from featherweight.data.splits import Splits, load_splits
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.recipe import Recipe
+from featherweight.workflows.continuation import begin_with_the_start, with_classes_of_the_start
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def prepare(recipe: Recipe) -> Prepared:
     from featherweight.model.engine import bound_memory
 
     bound_memory()
+    recipe = with_classes_of_the_start(recipe)
     architecture = backbone_architecture(recipe.backbone)
     # Where the recipe does not name the classes, the rows do: they are read once, before the adapter is counted.
     names = known_label_names(recipe.data)
@@ -69,6 +71,8 @@ def prepare(recipe: Recipe) -> Prepared:
     model = TextModel(network, tokenizer, engine, recipe.data.max_length)
     train_rows, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
+    if recipe.adapter.start_from is not None:
+        splits.warnings.append(begin_with_the_start(network, recipe, backbone))
     if network.trainable_count() != weight.total:
         live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
         raise FeatherweightError(f"the live model trains {live}; please report this")

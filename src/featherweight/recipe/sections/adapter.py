@@ -12,6 +12,7 @@ from featherweight.recipe.fields import (
     Number,
     Section,
     Switch,
+    Text,
     Unique,
     Whole,
     list_of_tables,
@@ -82,6 +83,12 @@ class AdapterRecipe(Section):
     )
     pooling: Literal["first", "mean"] = Field(
         "mean", description="Input of a linear head: the state of the first token, or the mean over all tokens."
+    )
+
+    start_from: Text | None = Field(
+        None,
+        description="Run whose adapter is the start of the training, in place of fresh matrices and head; it needs the "
+        "same backbone and the same [adapter]. Its classes come first; new ones are added.",
     )
 
     @field_validator("lora")

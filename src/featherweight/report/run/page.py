@@ -87,6 +87,8 @@ def _training(run: Contents) -> dict[str, str]:
     metric = metric_of(run.best_by)
     if (best := run.evaluation.get(f"best_validation_{run.best_by}")) is not None:
         rows[f"Best validation {metric.name}"] = metric.words(best)
+    if start := run.recipe.get("adapter", {}).get("start_from"):
+        rows["Started from"] = start
     if "seconds" in run.environment:
         rows["Time, all in all"] = duration(run.environment["seconds"])
     if "peak_memory_bytes" in run.environment:

@@ -1,0 +1,69 @@
+"""Training on from a finished run: its recipe, its classes and its adapter as the start of a new run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featherweight.data.class_names import label_names_of
+from featherweight.errors import UserError
+from featherweight.formatting import listed
+from featherweight.recipe import Recipe
+from featherweight.run.folder import Run
+
+if TYPE_CHECKING:
+    from featherweight.backbone.resolve import Backbone
+    from featherweight.model.network import Network
+
+
+def recipe_from(run: str | Path, recipe: Recipe | None = None, overrides: Sequence[str] = ()) -> Recipe:
+    """``recipe``, or the recipe of ``run``, with the adapter of ``run`` as its start.
+
+    Without a recipe of its own the new training has everything of the earlier one but what ``overrides`` change.
+    Raises UserError where ``run`` is no finished run.
+    """
+    parent = finished(run)
+    chosen = recipe or Recipe.load(parent.folder / "recipe.toml", overrides)
+    adapter: dict[str, object] = {"start_from": str(parent.folder.resolve())}
+    if chosen.adapter.lora == "auto":
+        adapter["lora"] = parent.recipe.adapter.model_dump(mode="json", exclude_none=True)["lora"]
+    return chosen.with_values(adapter=adapter)
+
+
+def finished(run: str | Path) -> Run:
+    """The run in a folder. Raises UserError where it is none, or has not been trained to its end."""
+    parent = Run(run)
+    if not parent.complete:
+        raise UserError(f"{run}: is not complete; to resume it, train {run}/recipe.toml --out {run} --resume")
+    return parent
+
+
+def begin_with_the_start(network: Network, recipe: Recipe, backbone: Backbone) -> str:
+    """Put the adapter of the run that ``recipe`` starts from into ``network``; returns what to say of it."""
+    from featherweight.adapter.start import require_same_adapter, start_from
+
+    assert recipe.adapter.start_from is not None
+    run = finished(recipe.adapter.start_from)
+    require_same_adapter(recipe, run, backbone)
+    new = start_from(network, run)
+    added = f"; new classes, whose rows of the head are trained from scratch: {listed(new)}" if new else ""
+    return f"starts from the adapter of {run.folder}{added}"
+
+
+def with_classes_of_the_start(recipe: Recipe) -> Recipe:
+    """``recipe`` with the classes of the run that it starts from, in their order, and those that are new after them.
+
+    A recipe that starts from no run stays as it is. Raises UserError where the recipe names classes of its own and
+    lacks one of the run's: its part of the head would be lost.
+    """
+    if recipe.adapter.start_from is None:
+        return recipe
+    from featherweight.adapter.storage import read_description
+
+    run = finished(recipe.adapter.start_from)
+    known = tuple(read_description(run.adapter)["labels"])
+    names = label_names_of(recipe.data)
+    if recipe.data.labels and (lost := [name for name in known if name not in names]):
+        raise UserError(f"data.labels: lacks {lost[0]!r}, a class of {run.folder}, from which this training starts")
+    return recipe.with_values(data={"labels": [*known, *(name for name in names if name not in known)]})

@@ -1,0 +1,148 @@
+"""A training that starts from the adapter of a finished run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from featherweight.adapter.storage import WEIGHTS, peft_name
+from featherweight.errors import UserError
+from featherweight.inference.classifier import Classifier
+from featherweight.recipe import Recipe
+from featherweight.run.folder import Run
+from featherweight.training.loop import Interrupted
+from featherweight.workflows.continuation import recipe_from
+from featherweight.workflows.prepare import prepare
+from featherweight.workflows.train import train
+
+Tensors = dict[str, np.ndarray]
+
+
+class StopAfterTwoSteps:
+    def started(self, total_steps: int, first_step: int, notes: list[str]) -> None: ...
+    def evaluated(self, record: dict[str, Any], best: bool) -> None: ...
+    def noted(self, message: str) -> None: ...
+
+    def stepped(self, record: dict[str, Any]) -> None:
+        if record["step"] == 2:
+            raise KeyboardInterrupt
+
+
+def saved(run: Run) -> Tensors:
+    files = [run.adapter / name for name in WEIGHTS if (run.adapter / name).is_file()]
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def live(recipe: Recipe) -> tuple[Tensors, tuple[str, ...], list[str]]:
+    """Trained tensors before the first step, the classes, and the notes."""
+    ready = prepare(recipe)
+    network = ready.model.network
+    tensors = {peft_name(name): tensor.detach().numpy() for name, tensor in network.trainable().items()}
+    return tensors, network.labels, ready.splits.warnings
+
+
+@pytest.fixture(scope="module")
+def linear_run(tiny_recipe: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with a linear head, whose classes are whole numbers."""
+    folder = tmp_path_factory.mktemp("numbers")
+    rows = [{"text": f"{word} {n}", "label": label} for n in range(12) for word, label in (("apple", 5), ("crow", 2))]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    data = {"train": str(folder / "train.jsonl"), "test": None, "validation_size": 4}
+    return train(tiny_recipe("bert", data=data, training={"max_steps": 2}), folder / "run")
+
+
+def test_the_first_step_begins_where_the_other_run_ended(finished_run: Run) -> None:
+    recipe = recipe_from(finished_run.folder, None, ["training.epochs=1"])
+    assert recipe.training.epochs == 1
+    tensors, labels, notes = live(recipe)
+    before = saved(finished_run)
+    assert tensors.keys() == before.keys() and labels == ("bird", "fruit", "metal")
+    for name, tensor in before.items():
+        np.testing.assert_array_equal(tensors[name], tensor)
+    assert notes[-1:] == [f"starts from the adapter of {finished_run.folder}"]
+
+
+def test_new_classes_come_after_the_old_ones_and_keep_the_old_rows(finished_run: Run, tmp_path: Path) -> None:
+    words = {"bird": "crow", "animal": "cow", "metal": "iron", "fruit": "plum"}  # "animal" sorts before all others
+    rows = [{"text": f"{word} {n}", "label": label} for n in range(6) for label, word in words.items()]
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    overrides = [f"data.train={tmp_path / 'more.jsonl'}", "data.test=", "evaluation.shift=", "data.validation_size=8"]
+    recipe = recipe_from(finished_run.folder, None, [*overrides, "training.max_steps=2"])
+    tensors, labels, (*_, note) = live(recipe)
+    assert labels == ("bird", "fruit", "metal", "animal")
+    assert note.endswith("new classes, whose rows of the head are trained from scratch: animal")
+    before = saved(finished_run)
+    heads = [name for name in before if before[name].shape != tensors[name].shape]
+    assert {before[name].shape[0] for name in heads} == {3}
+    for name in before:
+        np.testing.assert_array_equal(tensors[name][: len(before[name])], before[name])
+    run = train(recipe, tmp_path / "run")
+    assert Classifier.load(run.folder).labels == labels
+    assert run.environment["started_from"]["run"] == str(finished_run.folder)
+    assert "Started from" in run.report.read_text("utf-8")
+    assert Recipe.load(run.folder / "recipe.toml") == run.recipe  # trained again, it starts from the same run
+
+
+def test_rows_of_the_head_go_by_name_where_classes_are_numbers(linear_run: Run, tmp_path: Path) -> None:
+    rows = [{"text": f"{word} {n}", "label": label} for n in range(6) for word, label in (("a", 1), ("b", 2), ("c", 5))]
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    recipe = recipe_from(linear_run.folder, None, [f"data.train={tmp_path / 'more.jsonl'}"])
+    tensors, labels, _ = live(recipe)
+    assert labels == ("2", "5", "1")
+    for name, tensor in saved(linear_run).items():
+        np.testing.assert_array_equal(tensors[name][: len(tensor)], tensor)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_an_interrupted_training_resumes_exactly(linear_run: Run, tmp_path: Path) -> None:
+    recipe = recipe_from(linear_run.folder, None, ["training.max_steps=4", "training.checkpoint_steps=1"])
+    whole = train(recipe, tmp_path / "whole")
+    with pytest.raises((Interrupted, KeyboardInterrupt)):
+        train(recipe, tmp_path / "run", listeners=[StopAfterTwoSteps()])
+    resumed = train(recipe, tmp_path / "run", resume=True)
+    assert saved(resumed).keys() == saved(whole).keys()
+    for name, tensor in saved(whole).items():
+        np.testing.assert_array_equal(saved(resumed)[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["adapter.lora.rank=4"], "its recipe has another adapter.lora"),
+        (["adapter.pooling=first"], "its recipe has another adapter.pooling (mean, here first)"),
+        (['data.labels=["2", "7"]'], "data.labels: lacks '5', a class of"),
+    ],
+)
+def test_what_does_not_fit_is_refused(linear_run: Run, overrides: list[str], said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        prepare(recipe_from(linear_run.folder, None, overrides))
+    assert said in str(refused.value)
+
+
+def test_another_backbone_is_refused(linear_run: Run, tiny_backbones: Any, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_backbones["bert"], tmp_path / "other")
+    weights = (other / "model.safetensors").read_bytes()
+    (other / "model.safetensors").write_bytes(weights[:-4] + b"\0\0\0\0")
+    with pytest.raises(UserError, match="it was trained on other weights"):
+        prepare(recipe_from(linear_run.folder, None, [f"backbone.name={other}"]))
+
+
+def test_an_unfinished_run_is_no_start(linear_run: Run, tmp_path: Path) -> None:
+    copy = shutil.copytree(linear_run.folder, tmp_path / "copy", symlinks=True)
+    (copy / "verification.json").unlink()
+    with pytest.raises(UserError, match="is not complete; to resume it"):
+        recipe_from(copy)
+    with pytest.raises(UserError, match="no run folder"):
+        recipe_from(tmp_path)
+
+
+def test_a_complete_run_that_is_resumed_with_more_epochs_names_the_way(linear_run: Run) -> None:
+    more = linear_run.recipe.with_values(training={"max_steps": 4})
+    with pytest.raises(UserError, match=r"max_steps was 2, is 4\n.*featherweight train --from "):
+        train(more, linear_run.folder, resume=True)
