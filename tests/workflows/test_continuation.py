@@ -68,6 +68,23 @@ def test_the_first_step_begins_where_the_other_run_ended(finished_run: Run) -> N
     assert notes[-1:] == [f"starts from the adapter of {finished_run.folder}"]
 
 
+def test_on_the_command_line_a_file_replaces_the_training_rows(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featherweight.cli import train as verb
+
+    asked: list[Recipe] = []
+    monkeypatch.setattr("featherweight.workflows.train.train", lambda recipe, *_, **__: asked.append(recipe))
+    monkeypatch.setattr(verb, "_summarise", lambda run: None)
+    monkeypatch.chdir(finished_run.folder.parent)
+    Path("more.csv").write_text("text,label\nplum,fruit\n", "utf-8")
+    verb.command("more.csv", start="finished", overrides=["training.epochs=1"])
+    verb.command(start="finished")
+    start = {"start_from": str(finished_run.folder)}
+    more = finished_run.recipe.with_values(adapter=start, data={"train": "more.csv"}, training={"epochs": 1})
+    assert asked == [more, finished_run.recipe.with_values(adapter=start)]
+
+
 def test_new_classes_come_after_the_old_ones_and_keep_the_old_rows(finished_run: Run, tmp_path: Path) -> None:
     words = {"bird": "crow", "animal": "cow", "metal": "iron", "fruit": "plum"}  # "animal" sorts before all others
     rows = [{"text": f"{word} {n}", "label": label} for n in range(6) for label, word in words.items()]

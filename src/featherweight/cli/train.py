@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,10 +18,14 @@ from featherweight.cli.arguments import (
     load_recipe,
 )
 
+if TYPE_CHECKING:
+    from featherweight.recipe import Recipe
+
 NAME = "train"
 _WHAT_TO_TYPE = """name what to train on: a file of texts and labels, or a recipe
   featherweight train reviews.csv     your own texts: CSV, TSV, JSON, JSON Lines, Parquet
   featherweight train newsbriefs      a built-in recipe; featherweight recipes lists them
+  featherweight train --from runs/x   a finished run, trained further
 See: featherweight train --help"""
 
 
@@ -35,13 +39,21 @@ def command(
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     out: Annotated[str | None, typer.Option(help="Run folder; by default the next free runs/<recipe name>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --out.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="Start from the adapter of a finished run; a new run is made."),
+    ] = None,
 ) -> None:
     """Train on a file of texts and labels, or by a recipe; evaluate, verify and report."""
     from featherweight.errors import UserError
 
-    if not recipe:
+    if not recipe and start is None:
         raise UserError(_WHAT_TO_TYPE)
-    chosen = load_recipe(recipe, overrides, budget, test=test, text=text, label=label, backbone=backbone)
+    options: dict[str, Any] = {"test": test, "text": text, "label": label, "budget": budget, "backbone": backbone}
+    if start is None:
+        chosen = load_recipe(recipe, overrides, **options)
+    else:
+        chosen = _recipe_from(start, recipe, overrides, options)
 
     from featherweight.console import follow
     from featherweight.environment import is_first_process
@@ -55,6 +67,18 @@ def command(
     with follow() as listener:
         run = train(chosen, out, listeners=[listener], resume=resume)
     _summarise(run)
+
+
+def _recipe_from(start: str, recipe: str, overrides: list[str], options: dict[str, Any]) -> Recipe:
+    """The recipe of the run ``start``, or the one that is named, with the run's adapter as its start."""
+    from featherweight.recipe import built_in_recipes
+    from featherweight.recipe.data_files import is_data
+    from featherweight.recipe.overrides import option_overrides
+    from featherweight.workflows.continuation import recipe_from
+
+    if recipe and (recipe in built_in_recipes() or not is_data(recipe)):
+        return recipe_from(start, load_recipe(recipe, overrides, **options))
+    return recipe_from(start, data=recipe or None, overrides=[*option_overrides(**options), *overrides])
 
 
 def _summarise(run) -> None:  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
     from featherweight.model.network import Network
 
 
-def recipe_from(run: str | Path, recipe: Recipe | None = None, overrides: Sequence[str] = ()) -> Recipe:
+def recipe_from(
+    run: str | Path, recipe: Recipe | None = None, overrides: Sequence[str] = (), *, data: str | None = None
+) -> Recipe:
     """``recipe``, or the recipe of ``run``, with the adapter of ``run`` as its start.
 
-    Without a recipe of its own the new training has everything of the earlier one but what ``overrides`` change.
-    Raises UserError where ``run`` is no finished run.
+    Without a ``recipe`` the new training has the settings of ``run``: ``data`` replaces the training rows, and
+    ``overrides`` change any other key. Raises UserError where ``run`` is no finished run.
     """
     parent = finished(run)
+    if data is not None:
+        overrides = [f"data.train={json.dumps(data, ensure_ascii=False)}", *overrides]
     chosen = recipe or Recipe.load(parent.folder / "recipe.toml", overrides)
     adapter: dict[str, object] = {"start_from": str(parent.folder.resolve())}
     if chosen.adapter.lora == "auto":
@@ -66,4 +71,5 @@ def with_classes_of_the_start(recipe: Recipe) -> Recipe:
     names = label_names_of(recipe.data)
     if recipe.data.labels and (lost := [name for name in known if name not in names]):
         raise UserError(f"data.labels: lacks {lost[0]!r}, a class of {run.folder}, from which this training starts")
-    return recipe.with_values(data={"labels": [*known, *(name for name in names if name not in known)]})
+    labels = [*known, *(name for name in names if name not in known)]
+    return recipe.with_values(data={"labels": labels}, adapter={"start_from": str(run.folder.resolve())})
