@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from featherweight.cli.arguments import LabelOption, TextOption
+from featherweight.cli.arguments import LabelOption, SetOption, TextOption
 
 NAME = "check"
 
@@ -21,10 +21,12 @@ def command(
     clean: Annotated[str, typer.Option(help="Text repair before looking: none or ag_news.")] = "none",
     max_length: Annotated[int, typer.Option(min=4, help="Tokens kept of a text.")] = 256,
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts the tokens.")] = "minilm",
+    overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Look at data before training: columns, labels, empty and repeated texts, shared rows, token lengths."""
     from featherweight.console import plain_console
     from featherweight.recipe import Recipe
+    from featherweight.recipe.overrides import apply_override
     from featherweight.workflows.check import check, inspection_lines
     from featherweight.workflows.own_data import with_guessed_columns
 
@@ -37,7 +39,10 @@ def command(
         "max_length": max_length,
     }
     given = {key: value for key, value in settings.items() if value is not None}
-    recipe = Recipe.parse({"data": given, "backbone": {"name": backbone}}, "check")
+    values = {"data": given, "backbone": {"name": backbone}}
+    for override in overrides:
+        apply_override(values, override, Recipe)
+    recipe = Recipe.parse(values, "check")
     console = plain_console(soft_wrap=True)
     for line in inspection_lines(check(with_guessed_columns(recipe))):
         console.print(line)

@@ -59,6 +59,8 @@ class PartInspection:
     tokens: TokenLengths | None
     without_labels: str | None = None
     """What training says of it, where it is no training data and has no labels at all, or none that can be found."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of how it was read."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def _inspect(table: Table, texts: list[str], data: DataRecipe, tokenizer: Any) -
         repeated=len(filled) - len(set(filled)),
         contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),
         tokens=_token_lengths(filled, tokenizer, data.max_length) if tokenizer is not None and filled else None,
+        notes=table.notes,
     )
 
 

@@ -21,6 +21,7 @@ from featherweight.data.readers.columns import stored, taken
 from featherweight.data.readers.files import file_tables, looks_like_file
 from featherweight.data.readers.hub import hub_splits, open_hub, open_saved, saved_splits
 from featherweight.data.readers.parquet import Wanted
+from featherweight.data.readers.reading import reading_of
 from featherweight.data.readers.table import (
     Table,
     find_label_column,
@@ -54,6 +55,8 @@ class Rows:
     """Values of the id column, where the data has one."""
     label_column: LabelColumn | None = None
     """How the data itself writes the labels, where they were read."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the data should know of how it was read."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -67,6 +70,7 @@ class Rows:
             self.origin,
             None if self.ids is None else taken(self.ids, places.tolist()),
             self.label_column,
+            self.notes,
         )
 
 
@@ -98,9 +102,10 @@ def rows_of(
     """All rows of ``table``, which was opened of ``source``. Raises UserError as ``read_rows`` does."""
     texts = _cleaned(table, text_columns(table, data), data)
     if not labelled:
-        return Rows(texts, None, tuple(label_names or data.labels), table.origin, _ids(table, id_column(table)))
+        names, ids = tuple(label_names or data.labels), _ids(table, id_column(table))
+        return Rows(texts, None, names, table.origin, ids, notes=table.notes)
     labels, names, column = _labels(table, source, data, label_names)
-    return Rows(texts, labels, names, table.origin, _ids(table, id_column(table)), column)
+    return Rows(texts, labels, names, table.origin, _ids(table, id_column(table)), column, table.notes)
 
 
 def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_ids: Find = id_column) -> Iterator[Rows]:
@@ -121,7 +126,7 @@ def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_id
                 f"{table.origin}: row {table.before + 1:,} or one soon after it {more}; give it to all rows"
             )
         texts = _cleaned(table, columns[0], data, whole=False)
-        yield Rows(texts, None, data.labels, table.origin, _ids(table, columns[1]))
+        yield Rows(texts, None, data.labels, table.origin, _ids(table, columns[1]), notes=table.notes)
 
 
 def column_pieces(
@@ -150,7 +155,7 @@ def _open_tables(
     if folder:
         return open_saved(path, origin, split, rows)
     if exists:
-        return file_tables(path, origin, rows, wanted)
+        return file_tables(path, origin, rows, wanted, reading_of(data, split))
     if looks_like_file(source):
         raise UserError(f"{origin}: no such file{_near_file(path)}")
     return open_hub(source, split, *_hub_choice(source, data), rows=rows)

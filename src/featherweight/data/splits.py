@@ -68,7 +68,7 @@ def load_splits(recipe: Recipe) -> Splits:
     if unlabelled:
         notes = [left_out(unlabelled, data.test or data.train), *notes]
     splits = Splits(train, validation, test, shift)
-    return Splits(train, validation, test, shift, [*notes, *_warnings(splits)])
+    return Splits(train, validation, test, shift, [*notes, *_reading_notes(splits), *_warnings(splits)])
 
 
 def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
@@ -241,6 +241,11 @@ def _require_all_left(train: Rows, rows: Rows, key: str) -> None:
             f"{rows.origin}: class {name!r} has {count} of {len(rows):,} rows, and {key} leaves none to train on\n"
             f"Change {key}, or add rows of that class"
         )
+
+
+def _reading_notes(splits: Splits) -> list[str]:
+    parts = (splits.train, splits.validation, splits.test, *splits.shift.values())
+    return list(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
 
 
 def _warnings(splits: Splits) -> list[str]:

@@ -84,8 +84,11 @@ def predict_file(
 
     submission = plan_submission(run, source, data, choices, labels, PIECE) if kaggle else None
     read = _reader(source, data, submission, id_column)
-    total = sum(len(piece) for piece in (submission.checked(read()) if submission else read()))
-    for line in submission.notes if submission else ():
+    total, notes = 0, dict.fromkeys(submission.notes if submission else ())
+    for piece in submission.checked(read()) if submission else read():
+        total += len(piece)
+        notes |= dict.fromkeys(piece.notes)
+    for line in notes:
         (note or _print_note)(line)
 
     from featherweight.inference.classifier import Classifier

@@ -84,6 +84,22 @@ def at_least_two_classes(labels: tuple[str, ...]) -> tuple[str, ...]:
     return labels
 
 
+def known_encoding(name: str | None) -> str | None:
+    """``name``; raises ValueError where Python has no such encoding of texts."""
+    try:
+        b"".decode(name or "utf-8")
+    except (LookupError, ValueError):
+        raise ValueError(f"{name!r} is not an encoding; write one such as cp1252, utf-16, gb18030, shift_jis") from None
+    return name
+
+
+def one_character(separator: str | None) -> str | None:
+    """``separator``; raises ValueError unless it is one character, and none that a field may not be separated by."""
+    if separator is not None and (len(separator) != 1 or separator in '"\n\r\0 '):
+        raise ValueError(f'{separator!r} cannot separate fields; write one character, such as ";", "|" or "\\t"')
+    return separator
+
+
 def list_of_tables(value: Any) -> Any:
     """``value``; a single table ``[adapter.lora]`` becomes a list of one, as if written ``[[adapter.lora]]``."""
     return [value] if isinstance(value, dict) else value

@@ -39,6 +39,7 @@ def inspection_lines(inspection: Inspection) -> list[str]:
 
 def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     found = []
+    notes = [note.removeprefix(f"{part.origin}: ") for note in part.notes]
     if part.without_labels:
         found += part.without_labels.split("\n")
     elif len(part.labels) == 1:
@@ -55,7 +56,7 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
         found.append(f"{part.contradicting:,} texts stand under more than one label")
     if shared:
         found.append(f"{shared:,} rows stand in the training rows too: a test on them flatters")
-    return [*(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
+    return [*notes, *(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
 
 
 def _token_lines(tokens: Any) -> list[str]:

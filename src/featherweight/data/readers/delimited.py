@@ -1,64 +1,89 @@
-"""CSV and TSV, with a header or as AG News was published: `class,title,description` without one."""
+"""Text tables such as CSV and TSV, with a header or without, or as AG News was published: `class,title,description`."""
 
 from __future__ import annotations
 
 import csv
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TextIO
 
 from featherweight.data.ag_news import AG_NEWS
-from featherweight.data.readers.table import Table, pieces_of, table_of
+from featherweight.data.readers.dialect import Dialect, dialect_of, settings
+from featherweight.data.readers.header import Header, header_of
+from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.table import Table, pieces_of
+from featherweight.data.readers.text_encoding import FileText, head_text, open_text
+from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
 
 _AG_HEADER = ("class index", "title", "description")
+_AG_COLUMNS = ("class", "title", "description")
 
 
-def delimited_tables(
-    lines: TextIO, origin: str, *, tabs: bool = False, quoted: bool = True, rows: int
-) -> Iterator[Table]:
-    """The table in an open CSV or TSV text (opened with ``newline=""``), ``rows`` at a time.
+def delimited_tables(content: Content, reading: Reading, rows: int, *, tabs: bool) -> Iterator[Table]:
+    """The table in a text file, ``rows`` at a time; ``tabs`` says that tabs are expected between its fields.
 
-    Fields are separated by tabs, or by commas; by semicolons or tabs where the first line of a CSV has no comma.
-    ``quoted`` says whether quotation marks may enclose a field. ``origin`` names the text in messages.
-    Raises UserError that names the line where quoting is broken or the number of fields changes.
+    Raises UserError that names the line where quoting is broken or the number of fields changes, and where the columns
+    have no names.
     """
-    records = _records(lines, origin, tabs, csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    head, cut = head_text(content, reading.encoding)
+    dialect = dialect_of(head, cut, reading, tabs=tabs)
+    with open_text(content, reading.encoding, guess=True) as text:
+        quoted = dialect.separator != "\t" or is_quoted(text.lines, content.origin, dialect)
+    with open_text(content, reading.encoding, guess=True) as text:
+        yield from _tables(text, content.origin, dialect, quoted, reading, rows, tabs)
+
+
+def _tables(
+    text: FileText, origin: str, dialect: Dialect, quoted: bool, reading: Reading, rows: int, tabs: bool
+) -> Iterator[Table]:
+    records = _records(text.lines, origin, dialect, quoted)
     first = next(records, None)
     if first is None:
         raise UserError(f"{origin}: the file is empty")
-    names = [field.strip() for field in first]
-    if len(names) == 3 and names[0] in ("1", "2", "3", "4"):
-        names, make = ["class", "title", "description"], _ag_news
+    header, make = _header(first, dialect.sample[1:], reading, origin)
+    if not header.in_first_row:
         records = chain([first], records)
-    else:
-        make = _ag_news if tuple(field.casefold() for field in names) == _AG_HEADER else _with_columns
+    notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [header.note])]
     for before, piece in pieces_of(records, rows):
-        yield make(origin, names, piece, before)
+        yield make(origin, header.names, piece, before, tuple(f"{origin}: {note}" for note in (*text.notes, *notes)))
 
 
-def is_quoted(lines: TextIO, origin: str) -> bool:
-    """Whether quotation marks in a TSV text enclose fields; often one is just a character of the text."""
+def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> tuple[Header, Any]:
+    """The names of the columns, and what makes a table of them."""
+    names = tuple(field.strip() for field in first)
+    if tuple(name.casefold() for name in names) == _AG_HEADER:
+        return Header(names, True), _ag_news
+    if _is_ag_news(names, sample, reading):
+        return Header(_AG_COLUMNS, False), _ag_news
+    return header_of(first, sample, reading, origin), _with_columns
+
+
+def _is_ag_news(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading) -> bool:
+    """Whether rows without a header are those of AG News; many other sets number fewer classes, or more, likewise."""
+    if len(first) != 3 or reading.any_header or any(name.casefold() in reading.known for name in first):
+        return False
+    classes = {first[0], *(row[0].strip() for row in sample)}
+    recognised = reading.format == "auto" and not reading.columns and classes == {"1", "2", "3", "4"}
+    return recognised or reading.format == "ag_news"
+
+
+def is_quoted(lines: TextIO, origin: str, dialect: Dialect) -> bool:
+    """Whether quotation marks in a text with tabs enclose fields; often one is just a character of the text."""
     try:
-        for _ in _records(lines, origin, True, csv.QUOTE_MINIMAL):
+        for _ in _records(lines, origin, dialect, quoted=True):
             pass
     except UserError:
         return False
     return True
 
 
-def _delimiter(first_line: str) -> str:
-    return next((mark for mark in (",", ";", "\t") if mark in first_line), ",")
-
-
-def _records(text: TextIO, origin: str, tabs: bool, quoting: Any) -> Iterator[list[str]]:
+def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Iterator[list[str]]:
     csv.field_size_limit(sys.maxsize)  # a long text is no error
-    lines = _without_nul(text, origin)
-    first = next(lines, "")
-    delimiter = "\t" if tabs else _delimiter(first)
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, quoting=quoting, strict=True)
-    width, line = 0, 1
+    lines = islice(_without_nul(text, origin), dialect.skipped, None)
+    reader = csv.reader(lines, **settings(dialect, quoted))
+    width, line = 0, 1 + dialect.skipped
     while True:
         try:
             fields = next(reader)
@@ -72,11 +97,11 @@ def _records(text: TextIO, origin: str, tabs: bool, quoting: Any) -> Iterator[li
         if fields and len(fields) != width:
             raise UserError(
                 f"{origin}: line {line}: {_count(len(fields))}, but the first line has {width}\n"
-                f"Put fields that contain {delimiter!r} in double quotes"
+                f"Put fields that contain {dialect.separator!r} in double quotes"
             )
         if fields:
             yield fields
-        line = reader.line_num + 1
+        line = reader.line_num + 1 + dialect.skipped
 
 
 def _without_nul(text: TextIO, origin: str) -> Iterator[str]:
@@ -90,21 +115,24 @@ def _count(fields: int) -> str:
     return "1 field" if fields == 1 else f"{fields} fields"
 
 
-def _with_columns(origin: str, names: Sequence[str], rows: list[Any], before: int, **more: Any) -> Table:
-    if len(set(names)) < len(names):
-        return Table(origin, tuple(names), lambda name: [])  # refused there, by name
+def _with_columns(
+    origin: str, names: Sequence[str], rows: list[Any], before: int, notes: tuple[str, ...], **more: Any
+) -> Table:
     values = zip(*rows, strict=True) if rows else ([] for _ in names)
-    columns = {name: list(column) for name, column in zip(names, values, strict=True)}
-    return table_of(origin, columns, before=before, **more)
+    columns: dict[str, Sequence[Any]] = {}
+    for name, column in zip(names, values, strict=True):
+        columns.setdefault(name, list(column))
+    return Table(origin, tuple(names), columns.__getitem__, before=before, notes=notes, **more)
 
 
-def _ag_news(origin: str, names: Sequence[str], rows: list[Any], before: int) -> Table:
+def _ag_news(origin: str, names: Sequence[str], rows: list[Any], before: int, notes: tuple[str, ...]) -> Table:
     """The published files number the classes from 1; everything else here numbers them from 0."""
     numbers = {str(number): number - 1 for number in range(1, len(AG_NEWS) + 1)}
     for place, row in enumerate(rows, before + 1):
         if row[0].strip() not in numbers:
             raise UserError(
-                f"{origin}: row {place}: class {row[0]!r}; an AG News file has the classes 1 to {len(AG_NEWS)}"
+                f"{origin}: row {place}: class {row[0]!r}; an AG News file has the classes 1 to {len(AG_NEWS)}\n"
+                'If it is another set, name its columns: data.columns = ["label", "title", "description"]'
             )
     coded = [[numbers[row[0].strip()], *row[1:]] for row in rows]
-    return _with_columns(origin, names, coded, before, classes={names[0]: AG_NEWS}, label=names[0])
+    return _with_columns(origin, names, coded, before, notes, classes={names[0]: AG_NEWS}, label=names[0])

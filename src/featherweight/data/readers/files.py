@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
-import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO
 
 from featherweight.data.readers import pickles
-from featherweight.data.readers.delimited import delimited_tables, is_quoted
+from featherweight.data.readers.delimited import delimited_tables
 from featherweight.data.readers.parquet import Wanted, parquet_tables
+from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of, table_of, whole_table
+from featherweight.data.readers.text_encoding import open_text
+from featherweight.data.readers.unpacking import COMPRESSED, DAMAGED, Content
 from featherweight.errors import UserError
 
-COMPRESSED = (".gz", ".zst", ".zstd")
 KINDS = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -28,45 +27,53 @@ KINDS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+AS_IT_IS = Reading(any_header=True)
+"""Reads a table whose first line is its header, whatever the columns are called."""
 _PIECE = 10_000  # rows that are parsed at a time
 
 
-def file_tables(path: Path, origin: str, rows: int | None = None, wanted: Wanted | None = None) -> Iterator[Table]:
+def file_tables(
+    path: Path, origin: str, rows: int | None = None, wanted: Wanted | None = None, reading: Reading = AS_IT_IS
+) -> Iterator[Table]:
     """The table in a data file, its kind told by the name's ending; ``origin`` names it in messages.
 
     All in one, or at most ``rows`` rows at a time, so that a file larger than memory can be read; of a Parquet file
     only the columns that are ``wanted`` then. A JSON array, and a Parquet file that is compressed once more, is in
-    memory as a whole nevertheless. Raises UserError, with line or row, for an unknown kind, for bytes that are not
-    UTF-8 and for anything malformed.
+    memory as a whole nevertheless. Raises UserError, with line or row, for an unknown kind, for bytes that cannot be
+    read as text and for anything malformed.
     """
     if not path.is_file():
         raise UserError(f"{origin}: is a pipe or a device; save its rows as a file, which is read more than once")
     try:
-        kind = file_kind(path, origin)
+        content = Content(path, origin)
+        kind = file_kind(content)
         if kind == "parquet":
-            yield from parquet_tables(_unpacked(path, origin), origin, rows, wanted)
+            yield from parquet_tables(_seekable(content), origin, rows, wanted)
+            return
+        if kind in ("csv", "tsv"):
+            pieces = delimited_tables(content, reading, rows or _PIECE, tabs=kind == "tsv")
         else:
-            read = _delimited_file if kind in ("csv", "tsv") else _object_file
-            pieces = read(path, origin, kind, rows or _PIECE)
-            yield from pieces if rows else [whole_table(pieces)]
+            pieces = _object_file(content, kind, reading, rows or _PIECE)
+        yield from pieces if rows else [whole_table(pieces)]
     except OSError as error:
         # What has no number is not the system's but the unpacking library's.
         damage = f"cannot be read: {error.strerror}" if error.errno else f"damaged: {error or 'cannot be unpacked'}"
         raise UserError(f"{origin}: {damage}") from None
 
 
-def file_kind(path: Path, origin: str) -> str:
+def file_kind(content: Content) -> str:
     """``csv``, ``tsv``, ``json``, ``jsonl`` or ``parquet``, by the name's ending.
 
     Raises UserError for any other ending, and for what runs code when it is opened, by its ending or its content.
     """
+    path, origin = content.path, content.origin
     endings = [ending.lower() for ending in path.suffixes]
     while endings and endings[-1] in COMPRESSED:
         endings.pop()
     ending = endings[-1] if endings else ""
     if ending in pickles.ENDINGS:
         raise UserError(pickles.refusal(path, origin, ending))
-    if hidden := pickles.content_ending(_first_bytes(path)):
+    if hidden := pickles.content_ending(content.head(pickles.SNIFFED)):
         raise UserError(pickles.refusal(path, origin, hidden, inside=True))
     if ending not in KINDS:
         raise UserError(
@@ -83,83 +90,20 @@ def looks_like_file(source: str) -> bool:
     return known or source.startswith((".", "/", "~")) or source.count("/") > 1
 
 
-def _open_bytes(path: Path) -> BinaryIO:
-    """The file's bytes, unpacked; the first bytes tell the compression, whatever the name says."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] == b"\x1f\x8b":
-        return cast(BinaryIO, gzip.open(path))
-    if start == b"\x28\xb5\x2f\xfd":
-        import pyarrow
-
-        return cast(BinaryIO, pyarrow.input_stream(str(path), compression="zstd"))
-    return path.open("rb")
-
-
-def _unpacked(path: Path, origin: str) -> str | BinaryIO:
+def _seekable(content: Content) -> str | BinaryIO:
     """What Parquet is read from: the file itself, or its bytes in memory where they are compressed."""
+    if not content.is_packed():
+        return str(content.path)
     try:
-        with _open_bytes(path) as file:
-            return str(path) if isinstance(file, io.BufferedReader) else io.BytesIO(file.read())
-    except (EOFError, zlib.error) as error:
-        raise UserError(f"{origin}: not a readable Parquet file: {error}") from None
+        with content.open() as file:
+            return io.BytesIO(file.read())
+    except DAMAGED as error:
+        raise UserError(f"{content.origin}: not a readable Parquet file: {error}") from None
 
 
-def _first_bytes(path: Path) -> bytes:
-    """As many as tell a pickle, unpacked; none where the file is damaged, which its reader says better."""
-    try:
-        with _open_bytes(path) as file:
-            return file.read(pickles.SNIFFED)
-    except (EOFError, zlib.error, gzip.BadGzipFile, OSError):
-        return b""
-
-
-@contextmanager
-def _text(path: Path, origin: str) -> Iterator[TextIO]:
-    try:
-        with _open_bytes(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-            yield text
-    except UnicodeDecodeError:
-        raise UserError(_wrong_byte(path, origin)) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(_damaged_gzip(origin, error)) from None
-
-
-def _damaged_gzip(origin: str, error: Exception) -> str:
-    return f"{origin}: damaged gzip file: {error}"
-
-
-def _wrong_byte(path: Path, origin: str) -> str:
-    # The text layer decodes in blocks and cannot say where it stood, so look again, line by line.
-    try:
-        with _open_bytes(path) as file:
-            place = _place_of_wrong_byte(file)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:  # the line has no end
-        return _damaged_gzip(origin, error)
-    return f"{origin}: {place} is not UTF-8; save the file as UTF-8 and try again"
-
-
-def _place_of_wrong_byte(file: BinaryIO) -> str:
-    for number, line in enumerate(iter(file.readline, b""), 1):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            return f"line {number}, byte {error.start + 1} (0x{line[error.start]:02x})"
-    return "a byte"
-
-
-def _delimited_file(path: Path, origin: str, kind: str, rows: int) -> Iterator[Table]:
-    quoted, tabs = True, kind == "tsv"
-    if tabs:
-        with _text(path, origin) as lines:
-            quoted = is_quoted(lines, origin)
-    with _text(path, origin) as lines:
-        yield from delimited_tables(lines, origin, tabs=tabs, quoted=quoted, rows=rows)
-
-
-def _object_file(path: Path, origin: str, kind: str, rows: int) -> Iterator[Table]:
-    with _text(path, origin) as lines:
-        yield from _object_tables(_objects(lines, origin, kind), origin, rows)
+def _object_file(content: Content, kind: str, reading: Reading, rows: int) -> Iterator[Table]:
+    with open_text(content, reading.encoding, guess=False) as text:
+        yield from _object_tables(_objects(text.lines, content.origin, kind), content.origin, rows)
 
 
 def _objects(text: TextIO, origin: str, kind: str) -> Iterable[Any]:

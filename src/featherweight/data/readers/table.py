@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, repeat
 from typing import Any
 
 from featherweight.data.readers.columns import CHUNK, ColumnBuilder, stored
+from featherweight.data.readers.reading import USUAL_TEXTS
 from featherweight.errors import UserError
 from featherweight.formatting import listed
 from featherweight.recipe import DataRecipe
-
-USUAL_TEXTS = ("text", "title", "description")
-"""Columns that hold texts where a recipe names none: the first alone, else the two others together."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Table:
     origin: str
     """What messages call it, such as ``train.csv.gz``."""
     names: tuple[str, ...]
-    """Column names in the order of the data."""
+    """Column names in the order of the data; a column without a name, or with that of another, is left out."""
     read: Callable[[str], Sequence[Any]]
     """Values of a column, one a row; None where a value is missing."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -34,16 +33,30 @@ class Table:
     """The label column, where the format fixes it."""
     before: int = 0
     """Rows of the data that stand before these: messages count from the start of the data."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the data should know of how it was read."""
+    repeated: frozenset[str] = field(init=False, default=frozenset())
+    """Names that several columns have."""
 
     def __post_init__(self) -> None:
-        if len(set(self.names)) < len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
+        counts = Counter(self.names)
+        repeated = frozenset(name for name, count in counts.items() if count > 1 and name)
+        object.__setattr__(self, "repeated", repeated)
+        object.__setattr__(self, "names", tuple(name for name in counts if name and name not in repeated))
+
+    def require_once(self, *names: str) -> None:
+        """Raise UserError where several columns have one of ``names``."""
+        if twice := next((name for name in names if name in self.repeated), None):
             raise UserError(f"{self.origin}: two columns are called {twice!r}; rename one")
 
     def find(self, wanted: str) -> str | None:
-        """The column called ``wanted``, or the only one that differs from it by upper and lower case alone."""
+        """The column called ``wanted``, or the only one that differs from it by upper and lower case alone.
+
+        Raises UserError where several columns have that name.
+        """
         if wanted in self.names:
             return wanted
+        self.require_once(wanted)
         alike = [name for name in self.names if name.casefold() == wanted.casefold()]
         return alike[0] if len(alike) == 1 else None
 
@@ -56,8 +69,10 @@ def table_of(origin: str, columns: Mapping[str, Sequence[Any]], **more: Any) -> 
 def whole_table(pieces: Iterable[Table]) -> Table:
     """All pieces of a table as one; a column that begins in a later piece is missing (None) in the rows before."""
     columns: dict[str, ColumnBuilder] = {}
+    notes: dict[str, None] = {}
     piece = None
     for piece in pieces:
+        notes.update(dict.fromkeys(piece.notes))
         for name in piece.names:
             if name not in columns:
                 columns[name] = ColumnBuilder()
@@ -65,7 +80,9 @@ def whole_table(pieces: Iterable[Table]) -> Table:
             columns[name].extend(piece.read(name))
     assert piece is not None  # an empty table is one piece without rows
     finished = {name: column.finish() for name, column in columns.items()}
-    return table_of(piece.origin, finished, classes=piece.classes, label=piece.label)
+    repeated = tuple(name for name in piece.repeated for _ in range(2))
+    names = (*finished, *repeated)
+    return Table(piece.origin, names, finished.__getitem__, piece.classes, piece.label, notes=tuple(notes))
 
 
 def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:

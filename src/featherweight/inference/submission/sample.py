@@ -55,6 +55,7 @@ def read_sample(path: str | Path, find_id_column: Callable[[Sequence[str]], str]
         raise UserError(f"--like {origin}: is a folder; name the contest's sample submission in it")
     found: Sample | None = None
     for table in file_tables(Path(path), origin, _ROWS):
+        table.require_once(*table.repeated)
         found = found or _begin(table, origin, find_id_column(table.names))
         _require_columns(found, table)
         _add_ids(found, table)

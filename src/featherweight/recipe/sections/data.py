@@ -17,6 +17,8 @@ from featherweight.recipe.fields import (
     Whole,
     at_least_two_classes,
     blank_as_empty,
+    known_encoding,
+    one_character,
 )
 
 
@@ -56,6 +58,23 @@ class DataRecipe(Section):
         (),
         description="Names of the classes in the order of their numbers; by default those of the data set, or the "
         "sorted label texts.",
+    )
+    format: Literal["auto", "csv", "tsv", "ag_news"] = Field(
+        "auto",
+        description="What a file of text holds, where its ending and its content do not tell: `csv`, `tsv`, or "
+        "`ag_news` (class,title,description without a header, classes 1 to 4). JSON and Parquet are told by their "
+        "endings.",
+    )
+    columns: Annotated[tuple[Text, ...], Listed, Unique] = Field(
+        (), description="Names of the columns, in their order, of files without a header."
+    )
+    separator: Annotated[str | None, AfterValidator(one_character)] = Field(
+        None, description="The character between two fields of a line; by default told by the content."
+    )
+    encoding: Annotated[str | None, AfterValidator(known_encoding)] = Field(
+        None,
+        description="Encoding of text files, such as `cp1252`, `gb18030` or `shift_jis`; by default UTF-8, or what a "
+        "byte order mark says, and `cp1252` for a CSV whose bytes are not UTF-8.",
     )
     clean: Literal["none", "ag_news"] = Field(
         "none",

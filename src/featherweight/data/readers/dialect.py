@@ -1,0 +1,129 @@
+"""The dialect of a text table, told by its first lines: separator, quoting, and lines before the header."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from featherweight.data.readers.reading import Reading
+
+SEPARATORS = (",", ";", "\t", "|")
+_SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+"""The line by which Excel is told the separator."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the records of a table stand in a text."""
+
+    separator: str = ","
+    blanks: bool = False
+    """Whether blanks after a separator are no part of the field, so that a quotation mark may follow them."""
+    comments: int = 0
+    """Comment lines at the beginning."""
+    sep_line: bool = False
+    """Whether the text begins with Excel's line ``sep=;``."""
+    sample: tuple[Sequence[str], ...] = field(default=(), compare=False)
+    """The first records, the header included."""
+
+    @property
+    def skipped(self) -> int:
+        """Lines before the first record."""
+        return self.comments + self.sep_line
+
+    def notes(self, usual: str) -> tuple[str, ...]:
+        """What a reader should know: a separator other than the ``usual`` one, lines that are left out."""
+        found = []
+        if self.separator != usual:
+            name = "a tab" if self.separator == "\t" else repr(self.separator)
+            found.append(f"its fields are separated by {name}")
+        if self.comments:
+            lines = "a line" if self.comments == 1 else f"{self.comments} lines"
+            found.append(f"without {lines} of comment (#) at its beginning")
+        return tuple(found)
+
+
+def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect:
+    """The dialect of a table that begins with ``head``, of which more follows where it is ``cut``.
+
+    The separator is the one that gives the most records as many fields as the first has. `csv.Sniffer` would look at
+    frequencies of characters alone, which prose misleads. ``tabs`` says that tabs are expected.
+    """
+    lines = list(io.StringIO(head, newline=""))
+    mark = _SEP_LINE.fullmatch(lines[0]) if lines else None
+    body = lines[1:] if mark else lines
+    comments = list(takewhile(lambda line: line.startswith("#"), body))
+    rest = body[len(comments) :]
+    chosen = reading.separator or (mark[1] if mark else None)
+    usual = "\t" if tabs else ","
+    candidates = [chosen] if chosen else sorted(SEPARATORS, key=lambda separator: separator != usual)
+    separator = max(candidates, key=lambda candidate: _agreement(rest, cut, candidate))
+    if not chosen and _agreement(rest, cut, separator) == 0:
+        separator = usual
+    while comments and (not rest or _is_record(comments[-1], rest[0], separator, reading)):
+        rest = [comments.pop(), *rest]
+    body = body[len(comments) :]
+    blanks = _quotes_after_blanks(body, cut, separator)
+    sample = _parsed(body, cut, separator, blanks)[0]
+    return Dialect(separator, blanks, len(comments), bool(mark), tuple(sample))
+
+
+def settings(dialect: Dialect, quoted: bool) -> dict[str, Any]:
+    """The same for `csv.reader`; ``quoted`` says whether quotation marks may enclose a field."""
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    return {"delimiter": dialect.separator, "skipinitialspace": dialect.blanks, "quoting": quoting, "strict": True}
+
+
+def _agreement(lines: Sequence[str], cut: bool, separator: str) -> float:
+    """Share of the records that have as many fields as the first; 0 where that has only one."""
+    best = 0.0
+    quotings = (True, False) if separator == "\t" else (True,)  # many a file with tabs has no quoting
+    for blanks, quoted in ((False, quotings[0]), (True, True), (False, quotings[-1])):
+        records, broken = _parsed(lines, cut, separator, blanks, quoted)
+        if records and len(records[0]) > 1:
+            best = max(best, sum(len(record) == len(records[0]) for record in records) / (len(records) + broken))
+        if best == 1:
+            break
+    return best
+
+
+def _quotes_after_blanks(lines: Sequence[str], cut: bool, separator: str) -> bool:
+    """Whether fields begin with a blank and a quotation mark that encloses them."""
+    if not re.search(f'{re.escape(separator)} +"', "".join(lines)):
+        return False
+    plain, skipping = (_parsed(lines, cut, separator, blanks) for blanks in (False, True))
+    return _of_one_width(*skipping) >= _of_one_width(*plain)
+
+
+def _of_one_width(records: Sequence[Sequence[str]], broken: bool) -> float:
+    return sum(len(record) == len(records[0]) for record in records) / (len(records) + broken) if records else 0.0
+
+
+def _parsed(
+    lines: Sequence[str], cut: bool, separator: str, blanks: bool, quoted: bool = True
+) -> tuple[list[list[str]], bool]:
+    """The records in ``lines``, and whether one in the middle is broken; the last one is left out where it is cut."""
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.reader(lines, **settings(Dialect(separator, blanks), quoted))
+    records: list[list[str]] = []
+    try:
+        for record in reader:
+            if record:
+                records.append(record)
+    except csv.Error:
+        return records, not (cut and reader.line_num == len(lines))
+    return records[:-1] if cut else records, False
+
+
+def _is_record(comment: str, line: str, separator: str, reading: Reading) -> bool:
+    """Whether a line with # at its beginning is a header or a row, like the ``line`` after it."""
+    fields, after = (next(csv.reader([text], delimiter=separator), []) for text in (comment, line))
+    if any(field.strip().casefold() in reading.known for field in after):
+        return False
+    return len(fields) == len(after) and (len(fields) > 1 or bool(reading.columns))

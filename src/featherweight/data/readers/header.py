@@ -1,0 +1,143 @@
+"""Whether a table's first row is its header; the names of the columns where it is not, or the line that gives them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from featherweight.data.readers.reading import Reading
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
+
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?", re.ASCII)
+_SENTENCE = 60
+"""Characters from which on a value of several words is a text rather than the name of a column."""
+_SHOWN = 40
+_FEW_ROWS = 5
+"""Rows below which a column says little."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The names of the columns, and whether the first row holds them."""
+
+    names: tuple[str, ...]
+    in_first_row: bool
+    note: str | None = None
+
+
+def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> Header:
+    """The header of a table whose ``first`` row is followed by the rows in ``sample``, and maybe more.
+
+    Raises UserError with the line to type where the first row seems to be data and nobody has named the columns.
+    """
+    names = tuple(field.strip() for field in first)
+    rows = [row for row in sample if len(row) == len(first) and list(row) != list(first)]
+    known = reading.any_header or any(name.casefold() in reading.known for name in names)
+    if reading.columns and not known:
+        _require_width(len(first), reading, origin)
+        if _says_header(first, rows) and not _says_row(first, rows):
+            instead = (
+                f"its first line ({listed(_short(names), 4)}) seems to be a header; data.columns stands in its place"
+            )
+            return Header(reading.columns, True, instead)
+        return Header(reading.columns, False)
+    if known or names == tuple(map(str, range(len(names)))) or not _is_row(first, rows):
+        return Header(names, True)
+    raise UserError(
+        f"{origin}: its first line seems to be a row, not the names of the columns ({listed(_short(names), 4)})\n"
+        f"{_remedy(first, rows)}"
+    )
+
+
+def _require_width(width: int, reading: Reading, origin: str) -> None:
+    if len(reading.columns) != width:
+        count = "1 column" if len(reading.columns) == 1 else f"{len(reading.columns)} columns"
+        raise UserError(
+            f"{origin}: data.columns names {count}, but its first line has {width}; write its own names as a first line"
+        )
+
+
+def _remedy(first: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    names = proposed_names([first, *rows])
+    typed = json.dumps(names, ensure_ascii=False)
+    ag_news = len(first) == 3 and {row[0].strip() for row in (first, *rows)} < {"1", "2", "3", "4"}
+    other = " (if it is AG News: --set data.format=ag_news)" if ag_news else ""
+    return f"Name them: --set 'data.columns={typed}'{other}; or write {','.join(names)} as the first line of the file"
+
+
+def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A name for each column of a table without a header: ``text`` for the longest, ``label`` for one of few values.
+
+    Two long columns of three are ``title`` and ``description``, which are joined where nobody names the texts.
+    """
+    columns = list(zip(*rows, strict=True))
+    length = [sum(map(len, column)) / len(column) for column in columns]
+    longest = max(range(len(columns)), key=lambda place: (not _are_numbers(columns[place]), length[place]))
+    names = [f"column{place}" for place in range(1, len(columns) + 1)]
+    label = _label_place(columns, longest)
+    if label is not None:
+        names[label] = "label"
+    others = [place for place in range(len(columns)) if place not in (label, longest)]
+    if len(columns) == 3 and len(others) == 1 and _is_prose(columns[others[0]]):
+        first, second = sorted((others[0], longest))
+        names[first], names[second] = "title", "description"
+    else:
+        names[longest] = "text"
+    return names
+
+
+def _label_place(columns: Sequence[Sequence[str]], besides: int) -> int | None:
+    """The column that most likely holds the labels: few values that recur; a single one only where all have one."""
+    few = {}
+    for place, column in enumerate(columns):
+        different = len(set(column))
+        if place != besides and different <= max(2, len(column) // 3):
+            few[place] = different
+    several = [place for place in few if few[place] > 1]
+    return next(iter(sorted(several, key=few.__getitem__) or few), None)
+
+
+def _is_prose(column: Sequence[str]) -> bool:
+    several = sum(len(value.split()) > 1 for value in column)
+    return several > len(column) / 2 and len(set(column)) > len(column) / 2
+
+
+def _is_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    return _says_row(first, rows) or (any(map(_is_sentence, first)) and not _says_header(first, rows))
+
+
+def _says_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a value of the first row stands in its column again, or is a number like the others there."""
+    for value, *others in zip(first, *rows, strict=True):
+        if value.strip() and (value in others or (_NUMBER.fullmatch(value.strip()) and _are_numbers(others))):
+            return True
+    return False
+
+
+def _says_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row stands out from a column of numbers, or of values that recur."""
+    if len(rows) < _FEW_ROWS:
+        return False
+    for value, *others in zip(first, *rows, strict=True):
+        filled = [other for other in others if other.strip()]
+        recurring = filled and len(set(filled)) <= len(filled) / 3 and value not in filled
+        if value.strip() and (recurring or (_are_numbers(filled) and not _NUMBER.fullmatch(value.strip()))):
+            return True
+    return False
+
+
+def _are_numbers(values: Sequence[str]) -> bool:
+    filled = [value.strip() for value in values if value.strip()]
+    return sum(bool(_NUMBER.fullmatch(value)) for value in filled) >= 0.8 * len(filled)
+
+
+def _is_sentence(value: str) -> bool:
+    words = value.split()
+    return len(words) > 3 and (len(value) > _SENTENCE or value.strip()[-1] in ".!?")
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    return [in_a_line(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…") for name in names]

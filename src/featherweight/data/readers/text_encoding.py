@@ -1,0 +1,197 @@
+"""The text of a file: UTF-8, what a byte order mark says, what the recipe says, or Western bytes that are not UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, TextIO, cast
+
+from featherweight.data.readers.unpacking import DAMAGED, HEAD, Content
+from featherweight.errors import UserError
+
+WESTERN = "cp1252"
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark begins alike
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_HIGH = re.compile(rb"[\x80-\xff]+")
+_WESTERN_RUN = 3
+"""Bytes above ASCII that may stand side by side in a text of Latin letters; in other scripts whole words do."""
+_OTHERS = {
+    "cp1251": rb"[\xe0-\xff]",
+    "shift_jis": rb"\x82[\x9f-\xf1]|\x83[\x40-\x96]",
+    "euc_jp": rb"[\xa4\xa5][\xa1-\xf6]",
+    "euc_kr": rb"[\xb0-\xc8][\xa1-\xfe]",
+    "gb18030": rb"[\xb0-\xd7][\xa1-\xfe]",
+    "big5": rb"[\xa4-\xc6][\x40-\x7e\xa1-\xfe]",
+}
+"""Encodings of other scripts, each with the bytes of its common letters: small Cyrillic ones, kana, Hangul, Han."""
+_MOST = 0.85
+"""Share of such bytes from which on a text is most likely in that encoding; a Japanese one has as many Han signs."""
+
+
+class FileText:
+    """An open text, and what a reader should know of how its bytes were read."""
+
+    def __init__(self, lines: TextIO, western: _Western | None, note: str | None) -> None:
+        self.lines = lines
+        self._western, self._note = western, note
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As far as the text has been read."""
+        if self._western is not None and self._western.is_western:
+            return (f"its bytes are not UTF-8, and were read as {WESTERN}; if letters look wrong, set data.encoding",)
+        return (self._note,) if self._note else ()
+
+
+@contextmanager
+def open_text(content: Content, encoding: str | None, *, guess: bool) -> Iterator[FileText]:
+    """The text of ``content``, with line ends as they are; ``encoding`` is the recipe's.
+
+    With ``guess`` bytes that are not UTF-8 are read as cp1252, where they look like it. Raises UserError that names
+    the line of a byte that cannot be read, and where the file is damaged.
+    """
+    head = content.head()
+    found, note = _encoding(head, encoding)
+    western = None
+    try:
+        with content.open() as file:
+            raw = file
+            if guess and found is None:
+                western = _Western(file, content.origin)
+                raw = cast(BinaryIO, io.BufferedReader(western, HEAD))
+            with io.TextIOWrapper(raw, encoding=found or "utf-8-sig", newline="") as text:
+                yield FileText(text, western, note)
+    except UnicodeDecodeError:
+        raise UserError(_wrong_byte(content, found)) from None
+    except DAMAGED as error:
+        raise content.damaged(error) from None
+
+
+def head_text(content: Content, encoding: str | None) -> tuple[str, bool]:
+    """The beginning of the text, and whether the file goes on after it; characters that cannot be read are marked."""
+    head = content.head(HEAD + 1)
+    found, _ = _encoding(head, encoding)
+    if found is None:
+        found = "utf-8" if _is_utf8(head) else "latin-1"
+    return head[:HEAD].decode(found, "replace"), len(head) > HEAD
+
+
+def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
+    """The encoding that a mark, the recipe or NUL bytes tell, if any, and a note on it."""
+    for mark, name in _MARKS.items():
+        if head.startswith(mark):
+            return name, None
+    if wanted is not None:
+        contradicted = not head.isascii() and _is_utf8(head) and codecs.lookup(wanted).name != "utf-8"
+        note = f"read as {wanted} (data.encoding), but its bytes are UTF-8; if letters look wrong, leave the key out"
+        return wanted, note if contradicted else None
+    for name, zeros, others in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
+        if len(head) >= 8 and zeros.count(0) > len(zeros) // 2 and not others.count(0):
+            return name, None
+    return None, None
+
+
+class _Western(io.RawIOBase):
+    """Bytes that are UTF-8, or are turned into it: the first ones above ASCII decide, so that one pass is enough."""
+
+    def __init__(self, file: BinaryIO, origin: str) -> None:
+        self._file, self._origin, self._left = file, origin, b""
+        self.is_western: bool | None = None
+        """None as long as all bytes were ASCII."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._left:
+            self._left = self._next()
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+    def _next(self) -> bytes:
+        block = self._file.read(HEAD)
+        if self.is_western is None and not block.isascii():
+            self.is_western = not _is_utf8(block)
+            if self.is_western and not _looks_western(block):
+                while self._file.read(HEAD):
+                    pass  # where the file is damaged, that is what is wrong
+                raise UserError(f"{self._origin}: {_other_script(block)}")
+        return block.decode(WESTERN, _LATIN_1).encode() if self.is_western else block
+
+
+_LATIN_1 = "featherweight-latin-1"
+# cp1252 leaves five bytes undefined; programs that write it use them as latin-1 does.
+codecs.register_error(_LATIN_1, lambda error: (_bytes_of(error).decode("latin-1"), _end_of(error)))
+
+
+def _bytes_of(error: UnicodeError) -> bytes:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end]
+
+
+def _end_of(error: UnicodeError) -> int:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.end
+
+
+def _is_utf8(block: bytes) -> bool:
+    """Whether most of the bytes above ASCII in a piece of a file are UTF-8; a character may be cut at its ends."""
+    rest, valid = _UTF8.subn(b"", block[:-3])
+    return valid >= sum(map(len, _HIGH.findall(rest)))
+
+
+def _looks_western(block: bytes) -> bool:
+    runs = list(map(len, _HIGH.findall(block)))
+    return sum(size for size in runs if size > _WESTERN_RUN) <= sum(runs) / 2
+
+
+def _other_script(block: bytes) -> str:
+    """What to do about a text that is neither UTF-8 nor Western, with the encoding that it most likely has."""
+    above = sum(map(len, _HIGH.findall(block)))
+    for name, letters in _OTHERS.items():
+        common = sum(map(len, re.findall(letters, block)))
+        if common > above * (_MOST if "jis" not in name and "jp" not in name else 0.4):
+            return f"its bytes are not UTF-8; they may be {name}: try --set data.encoding={name}"
+    return "its bytes are not UTF-8; name the encoding by --set data.encoding=..., or save the file as UTF-8"
+
+
+def _wrong_byte(content: Content, encoding: str | None) -> str:
+    # The text layer decodes in blocks and cannot say where it stood, so look again, line by line.
+    if encoding not in (None, "utf-8-sig"):
+        return f"{content.origin}: cannot be read as {encoding}; set data.encoding to the one that it has"
+    try:
+        with content.open() as file:
+            place = _place_of_wrong_byte(file)
+    except DAMAGED as error:  # the line has no end
+        return str(content.damaged(error))
+    return f"{content.origin}: {place} is not UTF-8; save the file as UTF-8, or name its encoding by data.encoding"
+
+
+def _place_of_wrong_byte(file: BinaryIO) -> str:
+    for number, line in enumerate(_lines(file), 1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return f"line {number}, byte {error.start + 1} (0x{line[error.start]:02x})"
+    return "a byte"
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    rest: list[bytes] = []
+    while block := file.read(HEAD):  # the stream that unpacks zstd has no lines
+        first, *others = block.split(b"\n")
+        rest.append(first)
+        for line in others:
+            yield b"".join(rest)
+            rest = [line]
+    yield b"".join(rest)

@@ -1,0 +1,155 @@
+"""Text tables of any dialect give the same rows, and a file without a header is told from one with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featherweight.data.readers.header import proposed_names
+from featherweight.data.sources import open_table, read_rows
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+TEXTS = ["Shares fall, again; sharply", 'He said "no" | twice', "Plain", "Late goal, late win", "Rain"]
+LABELS = ["World", "Sports", "World", "Sports", "World"]
+
+
+def written(folder: Path, content: str | bytes, name: str = "rows.csv") -> str:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+def read(source: str, **values: Any) -> Any:
+    return read_rows(source, DataRecipe(train=source, **values))
+
+
+def table(separator: str) -> str:
+    quoted = ['"' + text.replace('"', '""') + '"' for text in TEXTS]
+    rows = [f"{text}{separator}{label}" for text, label in zip(quoted, LABELS, strict=True)]
+    return "\r\n".join([f"text{separator}label", *rows]) + "\r\n"
+
+
+@pytest.mark.parametrize(("content", "notes"), [
+    (table(","), []),
+    (table(";"), ["its fields are separated by ';'"]),
+    (table("|"), ["its fields are separated by '|'"]),
+    (table("\t"), ["its fields are separated by a tab"]),
+    ("sep=;\r\n" + table(";"), ["its fields are separated by ';'"]),
+    ('"SEP=|"\n' + table("|"), ["its fields are separated by '|'"]),
+    ("# exported 2024\n# by me, or you\n" + table(","), ["without 2 lines of comment (#) at its beginning"]),
+])  # fmt: skip
+def test_separator_and_lines_before_the_header_are_told_by_the_content(
+    tmp_path: Path, content: str, notes: list[str]
+) -> None:
+    source = written(tmp_path, content)
+    rows = read(source)
+    assert (rows.texts, [rows.label_names[label] for label in rows.labels]) == (TEXTS, LABELS)
+    assert list(rows.notes) == [f"{source}: {note}" for note in notes]
+
+
+def test_the_separator_is_the_one_that_splits_all_rows_alike(tmp_path: Path) -> None:
+    rows = read(written(tmp_path, "text;label;note (a, b)\nOne, two;x;\nThree;y;\n"))
+    assert (rows.texts, rows.label_names) == (["One, two", "Three"], ("x", "y"))
+
+
+def test_blanks_between_separator_and_quotation_mark_are_no_part_of_the_field(tmp_path: Path) -> None:
+    rows = read(written(tmp_path, 'id, text, label\n1, "a, b", x\n2, "c", y\n3, d, y\n'))
+    assert (rows.texts, rows.label_names, rows.ids) == (["a, b", "c", "d"], ("x", "y"), ["1", "2", "3"])
+    # A quotation that a blank goes before is one where the field goes on after it.
+    rows = read(written(tmp_path, 'id,text,label\n1, "Yes" he said,x\n2, "No" she said,y\n'))
+    assert rows.texts == [' "Yes" he said', ' "No" she said']
+
+
+def test_a_name_may_begin_with_a_hash(tmp_path: Path) -> None:
+    source = written(tmp_path, "#id,text,label\n1,one,x\n2,#two,y\n")
+    assert open_table(source, DataRecipe(), "train").names == ("#id", "text", "label")
+    assert read(source).texts == ["one", "#two"]
+
+
+def test_the_separator_of_the_recipe_is_taken_whatever_the_content(tmp_path: Path) -> None:
+    rows = read(written(tmp_path, "text:label\na, b:x\nc, d:y\n"), separator=":")
+    assert (rows.texts, rows.label_names) == (["a, b", "c, d"], ("x", "y"))
+
+
+def test_lines_are_counted_from_the_start_of_the_file(tmp_path: Path) -> None:
+    source = written(tmp_path, "sep=;\n# note\ntext;label\na;x\nb\n")
+    with pytest.raises(UserError, match=r"line 5: 1 field, but the first line has 2\nPut fields that contain ';'"):
+        read(source)
+
+
+def test_columns_without_a_name_and_others_called_alike_do_no_harm(tmp_path: Path) -> None:
+    source = written(tmp_path, "v1,v2,,,\nspam,Win now,,,\nham,Hello,,,\n")
+    assert open_table(source, DataRecipe(), "train").names == ("v1", "v2")
+    assert read(source, text=["v2"], label="v1").texts == ["Win now", "Hello"]
+    source = written(tmp_path, ",text,note,label,note\n0,a,b,x,c\n1,d,e,y,f\n")
+    assert read(source).texts == ["a", "d"]
+    with pytest.raises(UserError, match="two columns are called 'note'; rename one"):
+        read(source, text=["note"])
+
+
+TWEETS = "4,1467,Mon 22:19,user1,Off to the beach at last!\n0,1468,Mon 22:20,user2,My phone died again today...\n"
+HEADERLESS = [
+    (TWEETS * 3, '["label", "column2", "column3", "column4", "text"]'),
+    ("ham,Hello there\nspam,Win cash now\nham,Call me\n", '["label", "text"]'),
+    ("ham\tHello there\nspam\tWin cash now\nham\tCall me\n", '["label", "text"]'),
+    ("0;A lot of rain, again.\n1;The sun is out today.\n1;Fog in the valley.\n", '["label", "text"]'),
+    ("2,A great book,I read it twice.\n1,A bad one,It fell apart.\n2,Fine,It is good.\n",
+     '["label", "title", "description"]'),
+    ('"I would like to know what is left on my card, please!"\nwhere is my money\n"How do I block it?"\n', '["text"]'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "names"), HEADERLESS, ids=[names for _, names in HEADERLESS])
+def test_a_file_without_a_header_is_refused_with_the_names_to_type(tmp_path: Path, content: str, names: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(written(tmp_path, content))
+    message = str(caught.value)
+    assert "first line seems to be a row" in message and f"--set 'data.columns={names}'" in message
+    assert "its columns are" not in message and message.count("\n") == 1
+
+
+def test_a_file_without_a_header_takes_the_names_of_the_recipe(tmp_path: Path) -> None:
+    columns = ["label", "id", "date", "user", "text"]
+    rows = read(written(tmp_path, TWEETS), columns=columns)
+    assert rows.texts == ["Off to the beach at last!", "My phone died again today..."]
+    assert (rows.label_names, rows.ids) == (("0", "4"), ["1467", "1468"])
+    with pytest.raises(UserError, match=r"data\.columns names 2 columns, but its first line has 5"):
+        read(written(tmp_path, TWEETS), columns=columns[:2])
+
+
+def test_the_names_of_the_recipe_leave_a_header_a_header(tmp_path: Path) -> None:
+    columns = ["label", "text"]
+    assert read(written(tmp_path, "label,text\nx,a\ny,b\n"), columns=columns).texts == ["a", "b"]
+    # One of other names stands out from the rows below it.
+    rows = read(written(tmp_path, "v1,v2\n" + "ham,a b\nspam,c d\nham,e f\n" * 4), columns=columns)
+    assert len(rows) == 12 and rows.label_names == ("ham", "spam")
+    assert "its first line (v1, v2) seems to be a header" in rows.notes[0]
+
+
+@pytest.mark.parametrize("header", [
+    "v1,v2", "0,1", "Rating,How did you like the course? Please explain in a few words of your own.", "grade,2024",
+])  # fmt: skip
+def test_a_header_of_unknown_names_is_one(tmp_path: Path, header: str) -> None:
+    rows = "good,I liked it a lot because of the teacher.\nbad,Too long.\n" * 5
+    with pytest.raises(UserError, match="no column 'text'; its columns are"):
+        read(written(tmp_path, f"{header}\n{rows}"))
+
+
+@pytest.mark.parametrize("classes", ["12", "123", "12345"])
+def test_other_sets_in_the_layout_of_ag_news_are_not_taken_for_it(tmp_path: Path, classes: str) -> None:
+    content = "".join(f"{name},A title {n},Some words of text {n}.\n" for n, name in enumerate(classes * 3))
+    with pytest.raises(UserError, match=r"data\.columns=\[\"label\", \"title\", \"description\"\]"):
+        read(written(tmp_path, content))
+    rows = read(written(tmp_path, content), columns=["label", "title", "description"])
+    assert rows.label_names == tuple(classes) and rows.texts[0] == "A title 0 Some words of text 0."
+
+
+def test_names_are_proposed_by_what_the_columns_hold() -> None:
+    assert proposed_names([("Web", "Some long text"), ("Sport", "Another text"), ("Web", "And more")]) == [
+        "label",
+        "text",
+    ]
+    assert proposed_names([("a text alone",)]) == ["text"]

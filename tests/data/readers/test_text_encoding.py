@@ -1,0 +1,81 @@
+"""Texts in the encodings that programs write: read as what they are, and said where that is a guess."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featherweight.data.readers.unpacking import HEAD
+from featherweight.data.sources import read_rows
+from featherweight.data.splits import load_splits
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe, Recipe
+
+CONTENT = "text,label\nCafé für 5 £ – “naïve”,x\nHello,y\n"
+TEXTS = ["Café für 5 £ – “naïve”", "Hello"]
+
+
+def read(folder: Path, content: bytes, name: str = "rows.csv", **values: Any) -> Any:
+    (folder / name).write_bytes(content)
+    return read_rows(str(folder / name), DataRecipe(**values))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_unicode_needs_no_word(tmp_path: Path, encoding: str, pack: Any) -> None:
+    rows = read(tmp_path, pack(CONTENT.encode(encoding)))
+    assert (rows.texts, rows.notes) == (TEXTS, ())
+
+
+def test_json_may_have_a_byte_order_mark(tmp_path: Path) -> None:
+    rows = read(tmp_path, '{"text": "Größe", "label": "x"}\r\n'.encode("utf-16"), "rows.jsonl")
+    assert rows.texts == ["Größe"]
+
+
+def test_western_bytes_are_read_and_said(tmp_path: Path) -> None:
+    rows = read(tmp_path, CONTENT.encode("cp1252"))
+    assert rows.texts == TEXTS
+    assert "rows.csv: its bytes are not UTF-8, and were read as cp1252" in rows.notes[0]
+    splits = load_splits(
+        Recipe.parse(
+            {"data": {"train": str(tmp_path / "rows.csv"), "validation": str(tmp_path / "rows.csv"), "test": ""}}
+        )
+    )
+    assert [note for note in splits.warnings if "cp1252" in note] == list(rows.notes)
+
+
+def test_bytes_that_cp1252_leaves_undefined_are_kept(tmp_path: Path) -> None:
+    assert read(tmp_path, b"text,label\ncaf\xe9 \x81,x\nb,y\n").texts == ["café \x81", "b"]
+
+
+@pytest.mark.parametrize("before", [HEAD - 40, HEAD - 21, 3 * HEAD])
+def test_the_first_byte_above_ascii_may_come_late(tmp_path: Path, before: int) -> None:
+    start = "text,label\n" + "a b c d,x\n" * (before // 10)
+    for encoding, notes in (("cp1252", 1), ("utf-8", 0)):
+        rows = read(tmp_path, (start + "Größe für alle,y\n").encode(encoding))
+        assert rows.texts[-1] == "Größe für alle" and len(rows.notes) == notes
+
+
+def test_a_wrong_byte_in_utf8_is_named_however_late_it_comes(tmp_path: Path) -> None:
+    content = ("text,label\nGröße,x\n" + "a b c d,x\n" * HEAD).encode() + b"caf\xe9,y\n"
+    with pytest.raises(UserError, match=rf"line {HEAD + 3}, byte 4 \(0xe9\) is not UTF-8"):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize(("encoding", "text"), [
+    ("gb18030", "今天天气很好"),
+    ("shift_jis", "こんにちは世界"), ("cp1251", "привет мир"), ("latin-1", "für"), ("utf-16-le", "für"),
+])  # fmt: skip
+def test_a_file_is_read_in_the_encoding_of_the_recipe(tmp_path: Path, encoding: str, text: str) -> None:
+    content = f"text,label\n{text},x\nb,y\n".encode(encoding)
+    rows = read(tmp_path, content, encoding=encoding)
+    assert (rows.texts, rows.notes) == ([text, "b"], ())
+
+
+def test_an_encoding_that_contradicts_the_bytes_is_said(tmp_path: Path) -> None:
+    rows = read(tmp_path, CONTENT.encode(), encoding="latin-1")
+    assert "read as latin-1 (data.encoding), but its bytes are UTF-8" in rows.notes[0]
+    assert read(tmp_path, CONTENT.encode("utf-8-sig"), encoding="latin-1").texts == TEXTS  # a mark leaves no doubt
