@@ -288,7 +288,7 @@ def test_of_many_classes_the_likeliest_are_shown(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (["texts.csv", "--text", "owl"], "FILE and --text exclude each other"),
+    (["texts.csv", "--text", "owl"], "-o is missing"),
     (["--text", "owl", "-o", "out.csv"], "--out and --text exclude each other"),
     (["--text", "owl", "--kaggle"], "--kaggle and --text exclude each other"),
     (["--text", "owl", "--text", " "], "text 2 is empty"),

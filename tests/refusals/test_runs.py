@@ -113,11 +113,18 @@ def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.Mon
     (["texts.csv", "-o", "x" * 300 + ".csv"], "File name too long"),
     (["texts.csv", "-o", "out.jsonl", "--safe-csv"], "--safe-csv: out.jsonl is no CSV file"),
     (["texts.csv", "--kaggle", "--safe-csv"], "--safe-csv and --kaggle exclude each other"),
-    (["texts.csv", "--text", "apple"], "FILE and --text exclude each other"),
+    (["texts.csv", "-o", "out.csv", "--text", "an apple"],
+     ("texts.csv: no column 'an apple'; its columns are: text", "without a file, --text is a text to classify")),
+    (["words.csv", "-o", "out.csv", "--text", "words", "--text", "wrods"],
+     ("words.csv: no column 'wrods'; did you mean 'words'?", "--text COLUMN")),
+    (["notes.csv", "-o", "out.csv"],
+     ("notes.csv: no column 'text', which held the texts in training; its columns are: tweetid, message",
+      "Name the one that holds them: --text message")),
     ([], "FILE is missing"),
 ])  # fmt: skip
 def test_bad_predict_arguments(cli: Cli, run: Path, arguments: list[str], naming: Any) -> None:
     Path("words.csv").write_text("words\napple\n", "utf-8")
+    Path("notes.csv").write_text("tweetid,message\n1,we saw an owl\n2,the owl saw us\n", "utf-8")
     Path("empty.csv").write_text("text,n\napple,1\n,2\n", "utf-8")
     Path("texts.pkl").write_bytes(b"\x80\x04.")
     refused(cli, "predict", run, *arguments, naming=naming)
@@ -131,6 +138,18 @@ def test_evaluating_on_data_that_does_not_fit(cli: Cli, run: Path) -> None:
     refused(
         cli, "evaluate", run, "--data", "numbers.csv", naming=("numbers.csv: its labels are numbers", "data.labels")
     )
+
+
+@pytest.mark.parametrize(("arguments", "naming"), [
+    ([], ("other.csv: no column 'label', which held the labels in training; its columns are: text, kind, n",
+          "Name the one that holds them: --label kind")),
+    (["--label", "sort"], ("other.csv: no column 'sort'", "--label COLUMN")),
+    (["--text", "body", "--label", "kind"], ("other.csv: no column 'body'", "--text COLUMN")),
+])  # fmt: skip
+def test_evaluating_on_columns_of_other_names(cli: Cli, run: Path, arguments: list[str], naming: Any) -> None:
+    Path("other.csv").write_text("text,kind,n\n" + "apple,fruit,1\nowl,bird,2\n" * 2, "utf-8")
+    refused(cli, "evaluate", run, "--data", "other.csv", *arguments, naming=naming)
+    refused(cli, "evaluate", run, "--label", "kind", naming="--label names a column of the rows of --data")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.arguments import ClassifierArgument, LabelsOption, label_names, notes_on, tell
+from featherweight.cli.arguments import (
+    ClassifierArgument,
+    LabelOption,
+    LabelsOption,
+    TextOption,
+    label_names,
+    notes_on,
+    tell,
+)
 
 NAME = "evaluate"
 
@@ -16,11 +24,13 @@ def command(
     data: Annotated[
         str | None, typer.Option(help="A labelled file or data set; by default the run's own test set.")
     ] = None,
+    text: TextOption = None,
+    label: LabelOption = None,
     labels: LabelsOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Evaluate a finished run on its own test set, or a run or a PEFT folder on another labelled set."""
-    evaluation = _evaluation(run, data, labels)
+    evaluation = _evaluation(run, data, labels, text or [], label)
     if json_output:
         import json
 
@@ -40,7 +50,7 @@ def command(
         console.print(per_class_table(evaluation))
 
 
-def _evaluation(run: str, data: str | None, labels: str | None) -> dict[str, Any]:
+def _evaluation(run: str, data: str | None, labels: str | None, text: list[str], label: str | None) -> dict[str, Any]:
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.errors import UserError
     from featherweight.run.folder import Run
@@ -48,11 +58,13 @@ def _evaluation(run: str, data: str | None, labels: str | None) -> dict[str, Any
 
     if data is None and is_peft_folder(run):
         raise UserError(f"{run}: PEFT saves no figures and no test set; name labelled rows by --data")
+    if data is None and (text or label):
+        raise UserError(f"{'--text' if text else '--label'} names a column of the rows of --data; name these, too")
     names = label_names(labels)
     tell(notes_on(run, names))
     if data is None or not is_peft_folder(run):
-        return evaluate_run(Run(run), data)
+        return evaluate_run(Run(run), data, text=text, label=label)
 
     from featherweight.inference.classifier import Classifier
 
-    return evaluate_on(Classifier.load(run, labels=names), data)
+    return evaluate_on(Classifier.load(run, labels=names), data, text=text, label=label)

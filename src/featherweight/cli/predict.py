@@ -18,7 +18,8 @@ FileArgument = Annotated[
     typer.Argument(help="Texts to classify: a file or a folder saved by `datasets`; labels are not needed."),
 ]
 TextOption = Annotated[
-    list[str] | None, typer.Option("--text", help="A text to classify instead of a file; repeatable.")
+    list[str] | None,
+    typer.Option("--text", help="Without FILE a text to classify; with FILE its column of texts. Repeatable."),
 ]
 OutOption = Annotated[
     Path | None,
@@ -77,8 +78,8 @@ def command(
     """Classify every text of a file, or the texts given: label and calibrated probability of each class."""
     choices: dict[str, Any] = {"kaggle": kaggle, "like": like, "label_name": label_name, "as_numbers": as_numbers}
     choices |= {"id_column": id_column, "as_probabilities": as_probabilities, "safe": safe, "replace": force}
-    if text:
-        _show(run, text, label_names(labels), file=file, out=out, **choices)
+    if text and file is None:
+        _show(run, text, label_names(labels), out=out, **choices)
         return
     if file is None:
         raise UserError('FILE is missing: name a file of texts, or give a text by --text "..."')
@@ -92,11 +93,12 @@ def command(
     names = label_names(labels)
     tell(notes_on(run, names))
     with follow_rows("predicting") as follow:
-        rows = predict_file(run, file, out, labels=names, follow=follow, note=lambda line: tell([line]), **choices)
+        choices |= {"text": text or (), "follow": follow, "note": lambda line: tell([line])}
+        rows = predict_file(run, file, out, labels=names, **choices)
     print(f"{out}: {rows:,} predictions")
 
 
-_SPELLED = {"file": "FILE", "id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
+_SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
 """Options and arguments that are called otherwise than their names here."""
 
 

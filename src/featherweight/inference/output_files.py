@@ -50,6 +50,7 @@ def predict_file(
     replace: bool = False,
     safe: bool = False,
     labels: Sequence[str] = (),
+    text: str | Sequence[str] = (),
     follow: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> int:
@@ -57,7 +58,8 @@ def predict_file(
 
     Columns: the text's id or row number, the label, the calibrated probability of each class. ``id_column`` names the
     column of ids; ``row`` asks for row numbers. With ``safe`` no text in a CSV begins like a formula, for spreadsheets.
-    ``run`` may be a folder that PEFT saved, whose classes ``labels`` name.
+    ``run`` may be a folder that PEFT saved, whose classes ``labels`` name. ``text`` names the column of the texts (or
+    several, which are joined), where it is not called as in the training data.
 
     With ``kaggle`` it is a contest's submission: the id column and the label column, called as in the test data and in
     the training data (or ``label_name``), with labels as the training data writes them (or class numbers with
@@ -78,7 +80,11 @@ def predict_file(
     choices.check(kaggle)
     _check_target(out, kaggle, replace)
     _check_safe(out, choices, kaggle, safe)
-    data = _data_of(run, labels)
+    text = [text] if isinstance(text, str) else list_of(text, "text=...", "names of columns")
+
+    from featherweight.data.new_columns import with_new_columns
+
+    data = with_new_columns(_data_of(run, labels), source, text)
 
     from featherweight.inference.submission.submission import plan_submission
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,28 +40,36 @@ def evaluate_splits(
     write_evaluation(folder, evaluated, shifted, temperature, settings, **more)
 
 
-def evaluate_run(run: Run, data: str | None = None) -> dict[str, Any]:
+def evaluate_run(
+    run: Run, data: str | None = None, *, text: Sequence[str] = (), label: str | None = None
+) -> dict[str, Any]:
     """Figures of a finished run: as written at its end, or freshly computed on the labelled set ``data``.
 
-    Raises UserError where the run is unfinished or the set does not fit its labels.
+    ``text`` and ``label`` name the columns of ``data`` that are called otherwise than in the training data. Raises
+    UserError where the run is unfinished or the set does not fit its labels.
     """
     if data is None:
         return run.evaluation
     from featherweight.inference.classifier import Classifier
 
-    return evaluate_on(Classifier.load(run.folder, merge=False), data)
+    return evaluate_on(Classifier.load(run.folder, merge=False), data, text=text, label=label)
 
 
-def evaluate_on(classifier: Classifier, data: str) -> dict[str, Any]:
+def evaluate_on(
+    classifier: Classifier, data: str, *, text: Sequence[str] = (), label: str | None = None
+) -> dict[str, Any]:
     """Figures of a loaded classifier on the labelled set ``data``, read as its recipe says.
 
-    Raises UserError where the set cannot be read or does not fit its labels.
+    ``text`` and ``label`` name its columns where the recipe's names are not those. Raises UserError where the set
+    cannot be read or does not fit its labels.
     """
+    from featherweight.data.new_columns import with_new_columns
     from featherweight.data.unlabelled import read_labelled
 
     recipe = classifier.recipe
     remedy = "there is nothing to judge by: classify it with featherweight predict"
-    rows = read_labelled(data, recipe.data, "test", classifier.labels, remedy)
+    columns = with_new_columns(recipe.data, data, text, label, labelled=True)
+    rows = read_labelled(data, columns, "test", classifier.labels, remedy)
     if not rows.texts:
         raise UserError(f"{data}: no rows to evaluate")
     return evaluate_rows(rows, classifier.logits(rows.texts), classifier.temperature, recipe.evaluation)

@@ -1,0 +1,70 @@
+"""The columns of data that a finished run is used on, where they are called otherwise than in its training data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from featherweight.data.column_guess import Columns, find_label, guess_texts, option_of
+from featherweight.data.readers.table import (
+    Table,
+    find_label_column,
+    listed_columns,
+    require_column,
+    text_columns,
+)
+from featherweight.data.sources import column_pieces
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+_LOOKED_AT = 1_000  # rows whose values say what a column holds
+
+_TEXT = "Name the texts' column by --text COLUMN; without a file, --text is a text to classify"
+
+
+def with_new_columns(
+    data: DataRecipe, source: str, text: Sequence[str] = (), label: str | None = None, *, labelled: bool = False
+) -> DataRecipe:
+    """``data`` of a run with the columns of ``source``: ``text`` and ``label`` where they are named, else its own.
+
+    Raises UserError where a column is missing, with the option to type; ``labelled`` says that labels are needed, too.
+    """
+    table = next(column_pieces(source, data, split="test", rows=_LOOKED_AT))
+    if text:
+        data = data.model_copy(update={"text": tuple(require_column(table, name, _TEXT) for name in text)})
+    if label is not None:
+        label = require_column(table, label, "Name the labels' column by --label COLUMN")
+        data = data.model_copy(update={"label": label})
+    _require_texts(table, data)
+    if labelled and label is None and find_label_column(table, data) is None:
+        _require_no_other_labels(table, data)
+    return data
+
+
+def _require_texts(table: Table, data: DataRecipe) -> None:
+    try:
+        text_columns(table, data)
+    except UserError:
+        wanted = next((name for name in data.text if table.find(name) is None), "text")
+        try:
+            option = option_of("--text", guess_texts(Columns(table))[0])
+        except UserError:
+            option = "--text COLUMN"
+        raise _misnamed(table, wanted, "texts", option) from None
+
+
+def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
+    """Raise UserError where another column than the run's seems to hold the labels."""
+    try:
+        found = find_label(Columns(table), text_columns(table, data))
+        option = option_of("--label", [found[0]]) if found else ""
+    except UserError:
+        option = "--label COLUMN"
+    if option:
+        raise _misnamed(table, data.label, "labels", option)
+
+
+def _misnamed(table: Table, wanted: str, what: str, option: str) -> UserError:
+    return UserError(
+        f"{table.origin}: no column {wanted!r}, which held the {what} in training; its columns are: "
+        f"{listed_columns(table)}\nName the one that holds them: {option}"
+    )

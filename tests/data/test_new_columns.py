@@ -1,0 +1,83 @@
+"""A run is used on files whose columns have other names than its training data: options name them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from support.commands import Cli
+from support.peft_adapters import save_by_hand
+
+from featherweight import predict_file
+from featherweight.data.new_columns import with_new_columns
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+from featherweight.run.folder import Run
+from featherweight.workflows.evaluate import evaluate_run
+
+BODIES = ["an apple and a pear", "a crow and an owl", "iron and zinc and iron"]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same labelled texts under the names of the training, and under others."""
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({"text": BODIES * 2, "label": ["fruit", "bird", "metal"] * 2, "id": range(6)})
+    frame.to_csv("own.csv", index=False)
+    frame.rename(columns={"text": "body", "label": "kind", "id": "row number"}).to_csv("other.csv", index=False)
+
+
+@pytest.mark.usefixtures("files")
+def test_predictions_are_those_of_the_same_texts(finished_run: Run, cli: Cli, tmp_path: Path) -> None:
+    own, other = tmp_path / "own.csv", tmp_path / "other.csv"
+    predict_file(finished_run.folder, own, "own-labels.csv")
+    options = ("--text", "body", "--id", "row number")
+    answer = cli("predict", finished_run.folder, other, "-o", "other-labels.csv", *options)
+    assert answer.code == 0, answer.err
+    assert Path("other-labels.csv").read_text() == Path("own-labels.csv").read_text()
+    assert predict_file(finished_run.folder, other, "again.csv", text="body", id_column="row number") == 6
+    assert Path("again.csv").read_text() == Path("own-labels.csv").read_text()
+    predict_file(finished_run.folder, other, "joined.csv", text=["body", "kind"])
+    assert Path("joined.csv").read_text() != Path("own-labels.csv").read_text()
+
+
+@pytest.mark.usefixtures("files")
+def test_figures_are_those_of_the_same_rows(finished_run: Run, cli: Cli, tmp_path: Path) -> None:
+    own, other = tmp_path / "own.csv", tmp_path / "other.csv"
+    expected = evaluate_run(finished_run, str(own))
+    answer = cli("evaluate", finished_run.folder, "--data", other, "--text", "body", "--label", "kind", "--json")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out) == expected
+    assert evaluate_run(finished_run, str(other), text=["body"], label="kind") == expected
+
+
+@pytest.mark.usefixtures("files")
+def test_a_folder_that_peft_saved_takes_the_options_too(cli: Cli, tiny_backbones: Any, tmp_path: Path) -> None:
+    save_by_hand(tmp_path / "peft", tiny_backbones["bert"], target_modules=["query"])
+    labels, other = ("--labels", "bird,fruit,metal"), tmp_path / "other.csv"
+    answer = cli("predict", tmp_path / "peft", other, "-o", "labels.csv", *labels)
+    assert answer.code == 2
+    assert "Name the one that holds them: --text body" in answer.err
+    assert cli("predict", tmp_path / "peft", other, "-o", "labels.csv", "--text", "body", *labels).code == 0
+    judged = ("evaluate", tmp_path / "peft", "--data", other, "--text", "body", *labels)
+    assert "Name the one that holds them: --label kind" in cli(*judged).err
+    assert cli(*judged, "--label", "kind").code == 0
+
+
+@pytest.mark.usefixtures("files")
+def test_columns_are_found_and_where_none_is_obvious_all_are_listed() -> None:
+    assert with_new_columns(DataRecipe(), "own.csv") == DataRecipe()
+    named = with_new_columns(DataRecipe(text=("v2",), label="v1"), "other.csv", ["BODY"], "Kind", labelled=True)
+    assert (named.text, named.label) == (("body",), "kind")
+    frame = pd.DataFrame({"premise": BODIES, "hypothesis": BODIES[::-1], "a": [1, 1, 2], "b": [2, 1, 1]})
+    pd.concat([frame] * 3).to_csv("pairs.csv", index=False)
+    with pytest.raises(
+        UserError, match=r"no column 'v2', which held the texts[^\n]*premise, hypothesis, a, b\n.*--text COLUMN$"
+    ):
+        with_new_columns(DataRecipe(text=("v2",)), "pairs.csv")
+    with pytest.raises(UserError, match=r"no column 'v1', which held the labels[^\n]*\n.*--label COLUMN$"):
+        with_new_columns(DataRecipe(text=("premise",), label="v1"), "pairs.csv", labelled=True)
+    with_new_columns(DataRecipe(text=("premise",), label="v1"), "pairs.csv")  # labels are not needed
