@@ -36,19 +36,23 @@ LabelsOption = Annotated[
     typer.Option("--labels", help="Class names in the order of their numbers, A,B,...: for a folder that PEFT saved."),
 ]
 
+BaseOption = Annotated[
+    str | None, typer.Option("--base", metavar="FOLDER", help="Folder of the base model: for a folder that PEFT saved.")
+]
+
 
 def label_names(labels: str | None) -> tuple[str, ...]:
     """The names in ``A,B,...``, blanks around them aside."""
     return tuple(name.strip() for name in labels.split(",")) if labels else ()
 
 
-def notes_on(run: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+def notes_on(run: str, labels: tuple[str, ...], base: str | None = None) -> tuple[str, ...]:
     """Notes on a folder that PEFT saved; none on a run. Raises UserError."""
     from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 
     if is_peft_folder(run):
-        return read_peft_folder(run, labels).notes
-    refuse_peft_options(run, labels=labels)
+        return read_peft_folder(run, labels, base).notes
+    refuse_peft_options(run, labels=labels, base=base)
     return ()
 
 

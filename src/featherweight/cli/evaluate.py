@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from featherweight.cli.arguments import (
+    BaseOption,
     ClassifierArgument,
     LabelOption,
     LabelsOption,
@@ -27,10 +28,11 @@ def command(
     text: TextOption = None,
     label: LabelOption = None,
     labels: LabelsOption = None,
+    base: BaseOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Evaluate a finished run on its own test set, or a run or a PEFT folder on another labelled set."""
-    evaluation = _evaluation(run, data, labels, text or [], label)
+    evaluation = _evaluation(run, data, labels, base, text or [], label)
     if json_output:
         import json
 
@@ -50,7 +52,9 @@ def command(
         console.print(per_class_table(evaluation))
 
 
-def _evaluation(run: str, data: str | None, labels: str | None, text: list[str], label: str | None) -> dict[str, Any]:
+def _evaluation(
+    run: str, data: str | None, labels: str | None, base: str | None, text: list[str], label: str | None
+) -> dict[str, Any]:
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.errors import UserError
     from featherweight.run.folder import Run
@@ -61,10 +65,10 @@ def _evaluation(run: str, data: str | None, labels: str | None, text: list[str],
     if data is None and (text or label):
         raise UserError(f"{'--text' if text else '--label'} names a column of the rows of --data; name these, too")
     names = label_names(labels)
-    tell(notes_on(run, names))
+    tell(notes_on(run, names, base))
     if data is None or not is_peft_folder(run):
         return evaluate_run(Run(run), data, text=text, label=label)
 
     from featherweight.inference.classifier import Classifier
 
-    return evaluate_on(Classifier.load(run, labels=names), data, text=text, label=label)
+    return evaluate_on(Classifier.load(run, labels=names, base=base), data, text=text, label=label)

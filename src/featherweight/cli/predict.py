@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.arguments import ClassifierArgument, LabelsOption, label_names, notes_on, tell
+from featherweight.cli.arguments import BaseOption, ClassifierArgument, LabelsOption, label_names, notes_on, tell
 from featherweight.errors import UserError
 
 NAME = "predict"
@@ -73,13 +73,14 @@ def command(
     as_probabilities: AsProbabilitiesOption = False,
     safe: SafeOption = False,
     labels: LabelsOption = None,
+    base: BaseOption = None,
     force: ForceOption = False,
 ) -> None:
     """Classify every text of a file, or the texts given: label and calibrated probability of each class."""
     choices: dict[str, Any] = {"kaggle": kaggle, "like": like, "label_name": label_name, "as_numbers": as_numbers}
     choices |= {"id_column": id_column, "as_probabilities": as_probabilities, "safe": safe, "replace": force}
     if text and file is None:
-        _show(run, text, label_names(labels), out=out, **choices)
+        _show(run, text, label_names(labels), base, out=out, **choices)
         return
     if file is None:
         raise UserError('FILE is missing: name a file of texts, or give a text by --text "..."')
@@ -91,10 +92,10 @@ def command(
     from featherweight.inference.output_files import predict_file
 
     names = label_names(labels)
-    tell(notes_on(run, names))
+    tell(notes_on(run, names, base))
     with follow_rows("predicting") as follow:
         choices |= {"text": text or (), "follow": follow, "note": lambda line: tell([line])}
-        rows = predict_file(run, file, out, labels=names, **choices)
+        rows = predict_file(run, file, out, labels=names, base=base, **choices)
     print(f"{out}: {rows:,} predictions")
 
 
@@ -102,7 +103,7 @@ _SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
 """Options and arguments that are called otherwise than their names here."""
 
 
-def _show(run: str, texts: list[str], names: tuple[str, ...], **of_files: Any) -> None:
+def _show(run: str, texts: list[str], names: tuple[str, ...], base: str | None, **of_files: Any) -> None:
     """Print the predictions for ``texts``; the options ``of_files`` have no place beside them."""
     of_files["as_names"] = of_files["as_numbers"] is False
     if given := next((name for name, value in of_files.items() if value), None):
@@ -113,5 +114,5 @@ def _show(run: str, texts: list[str], names: tuple[str, ...], **of_files: Any) -
     from featherweight.console import plain_console
     from featherweight.inference.output_files import predict_texts
 
-    tell(notes_on(run, names))
-    plain_console().print(prediction_table(texts, predict_texts(run, texts, labels=names)))
+    tell(notes_on(run, names, base))
+    plain_console().print(prediction_table(texts, predict_texts(run, texts, labels=names, base=base)))

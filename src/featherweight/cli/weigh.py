@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight.cli.arguments import BudgetOption, SetOption, load_recipe, tell
+from featherweight.cli.arguments import BaseOption, BudgetOption, SetOption, load_recipe, tell
+from featherweight.errors import UserError
+
+if TYPE_CHECKING:
+    from featherweight.budget.weigh import Component, Weight
 
 NAME = "weigh"
 
@@ -15,6 +20,7 @@ def command(
     recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, a TOML file, or a folder that PEFT saved.")],
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     budget: BudgetOption = None,
+    base: BaseOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the count as JSON.")] = False,
 ) -> None:
     """Count the trainable parameters of a recipe, or of a folder that PEFT saved, from shapes alone."""
@@ -23,8 +29,10 @@ def command(
     from featherweight.workflows.weigh import resolve
 
     if is_peft_folder(recipe):
-        _weigh_peft(recipe, overrides, budget, json_output)
+        _weigh_peft(recipe, overrides, budget, json_output, base)
         return
+    if base is not None:
+        raise UserError(f"{recipe}: --base is for folders that PEFT saved; a recipe has --set backbone.name=FOLDER")
     chosen = load_recipe(recipe, overrides, budget)
     resolved = resolve(chosen)
     weight = resolved.weight
@@ -37,16 +45,19 @@ def command(
     require_within_budget(weight, resolved.recipe, resolved.architecture)
 
 
-def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_output: bool) -> None:
-    from featherweight.adapter.peft.folder import read_peft_folder
+def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_output: bool, base: str | None) -> None:
+    from featherweight.adapter.peft.folder import BaseUnreachable, read_peft_folder
     from featherweight.adapter.peft.weigh import as_dict, repetition, weigh_peft_folder
-    from featherweight.errors import UserError
     from featherweight.recipe import Recipe
 
     if overrides:
         raise UserError(f"{folder}: was trained already; --set changes recipes alone")
     limit = Recipe.parse({"budget": budget}, "--budget").budget if budget else None
-    found = read_peft_folder(folder)
+    try:
+        found = read_peft_folder(folder, base=base)
+    except BaseUnreachable as error:
+        _weigh_header(folder, limit, json_output, error)
+        return
     weight = weigh_peft_folder(found, limit)
     if json_output:
         import json
@@ -61,7 +72,38 @@ def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_outp
         )
 
 
-def _print(name: str, backbone: str, weight, budget: bool = True) -> None:  # type: ignore[no-untyped-def]
+def _weigh_header(folder: str, limit: int | None, json_output: bool, error: Exception) -> None:
+    """Count what a PEFT folder trained by the header of its weights; ``error`` says why its base cannot be read."""
+    from featherweight.adapter.peft.folder import tensors_of
+    from featherweight.adapter.peft.weigh import components_by_name
+
+    tensors, base = tensors_of(folder)
+    components = components_by_name(tensors)
+    total = sum(component.parameters for component in components)
+    if json_output:
+        import json
+        from dataclasses import asdict
+
+        print(json.dumps({"total": total, "components": [asdict(component) for component in components]}, indent=2))
+    else:
+        _print_count(f"{folder} on {base}", components, total, limit)
+    tell([f"counted from the header of the weights alone: {str(error).splitlines()[0]}"])
+    if limit is not None and total > limit:
+        raise UserError(f"{folder}: {total:,} trained parameters, {total - limit:,} over budget = {limit:,}")
+
+
+def _print(name: str, backbone: str, weight: Weight, budget: bool = True) -> None:
+    from featherweight.console import plain_console
+
+    title = f"{name} on {backbone}, {weight.labels} labels"
+    _print_count(title, weight.components, weight.total, weight.budget if budget else None)
+    console = plain_console(soft_wrap=True)
+    console.print(f"{weight.percent:.2f}% of the backbone's {weight.backbone_parameters:,} parameters")
+    if weight.peft_note:
+        console.print(weight.peft_note)
+
+
+def _print_count(title: str, components: Sequence[Component], total: int, budget: int | None) -> None:
     from rich.table import Table
 
     from featherweight.console import plain_console
@@ -69,14 +111,11 @@ def _print(name: str, backbone: str, weight, budget: bool = True) -> None:  # ty
     console = plain_console()
     table = Table("component", "parameters", box=None, pad_edge=False)
     table.columns[1].justify = "right"
-    for component in weight.components:
+    for component in components:
         table.add_row(component.name, f"{component.parameters:,}")
-    table.add_row("trainable", f"{weight.total:,}", style="bold")
-    if budget:
-        table.add_row("budget", f"{weight.budget:,}")
-        table.add_row("margin", f"{weight.margin:,}")
-    console.print(f"{name} on {backbone}, {weight.labels} labels", soft_wrap=True)
+    table.add_row("trainable", f"{total:,}", style="bold")
+    if budget is not None:
+        table.add_row("budget", f"{budget:,}")
+        table.add_row("margin", f"{budget - total:,}")
+    console.print(title, soft_wrap=True)
     console.print(table)
-    console.print(f"{weight.percent:.2f}% of the backbone's {weight.backbone_parameters:,} parameters")
-    if weight.peft_note:
-        console.print(weight.peft_note, soft_wrap=True)

@@ -77,22 +77,23 @@ class Classifier:
         lean: bool = True,
         merge: bool = True,
         labels: Sequence[str] = (),
+        base: str | Path | None = None,
     ) -> Classifier:
         """Load from a run folder, from the adapter folder in it, or from a LoRA classifier's folder that PEFT saved.
 
         ``precision`` auto, fp32, bf16 or fp16 (GPU); auto takes that of the training. The adapter is folded into the
         frozen matrices, which is quicker, and the same up to rounding. With ``merge`` off it computes as the training
-        did, bit for bit; with ``lean`` off, as PEFT and transformers do by default. ``labels`` names the classes of a
-        folder that PEFT saved, which computes as PEFT does, in fp32 unless told otherwise. Raises UserError where the
-        folder is no adapter, is damaged, or of a newer version.
+        did, bit for bit; with ``lean`` off, as PEFT and transformers do by default. Of a folder that PEFT saved
+        ``labels`` names the classes and ``base`` the folder of its base; it computes as PEFT does, in fp32 unless told
+        otherwise. Raises UserError where the folder is no adapter, is damaged, or of a newer version.
         """
         require_path(path, "Classifier.load", "the path of a run folder")
         bound_memory()
         labels = list_of(labels, "labels=...", "names of classes")
         if is_peft_folder(path):
-            return _of_peft(path, labels, precision, device)
-        if labels:
-            raise UserError(f"{path}: names its classes itself; labels are for folders that PEFT saved")
+            return _of_peft(path, labels, base, precision, device)
+        if labels or base:
+            raise UserError(f"{path}: names its classes and its base itself; labels and base are for what PEFT saved")
         folder = Path(path)
         folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
         description = read_description(folder)
@@ -154,11 +155,13 @@ class Classifier:
         return self.model.logits(rows, advance=advance)
 
 
-def _of_peft(path: str | Path, labels: Sequence[str], precision: str, device: str | None) -> Classifier:
+def _of_peft(
+    path: str | Path, labels: Sequence[str], base: str | Path | None, precision: str, device: str | None
+) -> Classifier:
     """The classifier of a folder that PEFT saved. Its probabilities are the plain softmax: no temperature is known."""
     from featherweight.adapter.peft.network import build_peft_network
 
-    found = read_peft_folder(path, labels)
+    found = read_peft_folder(path, labels, base)
     backbone = base_at_hand(found)
     assert backbone.folder is not None
     tokenizer = load_tokenizer(found.folder if has_tokenizer(found.folder) else backbone.folder)

@@ -50,6 +50,7 @@ def predict_file(
     replace: bool = False,
     safe: bool = False,
     labels: Sequence[str] = (),
+    base: str | Path | None = None,
     text: str | Sequence[str] = (),
     follow: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] | None = None,
@@ -58,8 +59,9 @@ def predict_file(
 
     Columns: the text's id or row number, the label, the calibrated probability of each class. ``id_column`` names the
     column of ids; ``row`` asks for row numbers. With ``safe`` no text in a CSV begins like a formula, for spreadsheets.
-    ``run`` may be a folder that PEFT saved, whose classes ``labels`` name. ``text`` names the column of the texts (or
-    several, which are joined), where it is not called as in the training data.
+    ``run`` may be a folder that PEFT saved: ``labels`` then name its classes, and ``base`` the folder of its base.
+    ``text`` names the column of the texts (or several, which are joined), where it is not called as in the training
+    data.
 
     With ``kaggle`` it is a contest's submission: the id column and the label column, called as in the test data and in
     the training data (or ``label_name``), with labels as the training data writes them (or class numbers with
@@ -84,11 +86,14 @@ def predict_file(
 
     from featherweight.data.new_columns import with_new_columns
 
-    data = with_new_columns(_data_of(run, labels), source, text)
+    data = with_new_columns(_data_of(run, labels, base), source, text)
 
     from featherweight.inference.submission.submission import plan_submission
+    from featherweight.inference.submission.trained_labels import trained_labels
 
-    submission = plan_submission(run, source, data, choices, labels, PIECE) if kaggle else None
+    submission = (
+        plan_submission(run, source, data, choices, trained_labels(run, labels, base), PIECE) if kaggle else None
+    )
     read = _reader(source, data, submission, id_column)
     total, notes = 0, dict.fromkeys(submission.notes if submission else ())
     for piece in submission.checked(read()) if submission else read():
@@ -99,7 +104,7 @@ def predict_file(
 
     from featherweight.inference.classifier import Classifier
 
-    classifier = Classifier.load(run, labels=labels)
+    classifier = Classifier.load(run, labels=labels, base=base)
     with _whole_file(out, safe=safe) as write:
         return _classify(read(), classifier, submission, write, follow, total)
 
@@ -138,22 +143,24 @@ def _reader(
     return lambda: text_pieces(source, data, split="test", rows=PIECE, find_ids=find_ids)
 
 
-def predict_texts(run: str | Path, texts: Iterable[str], *, labels: Sequence[str] = ()) -> list[Prediction]:
+def predict_texts(
+    run: str | Path, texts: Iterable[str], *, labels: Sequence[str] = (), base: str | Path | None = None
+) -> list[Prediction]:
     """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does.
 
     Texts come in whatever holds them in an order, as ``Classifier.predict`` takes them.
     """
     texts, labels = texts_of(texts, "predict_texts(run, ...)"), list_of(labels, "labels=...", "names of classes")
-    _data_of(run, labels)
+    _data_of(run, labels, base)
 
     from featherweight.inference.classifier import Classifier
 
-    return Classifier.load(run, labels=labels).predict(texts)
+    return Classifier.load(run, labels=labels, base=base).predict(texts)
 
 
-def _data_of(run: str | Path, labels: Sequence[str]) -> DataRecipe:
+def _data_of(run: str | Path, labels: Sequence[str], base: str | Path | None) -> DataRecipe:
     require_path(run, "run", "the path of a run folder")
-    return read_peft_folder(run, labels).data if is_peft_folder(run) else Run(run).recipe.data
+    return read_peft_folder(run, labels, base).data if is_peft_folder(run) else Run(run).recipe.data
 
 
 def _counted(follow: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:

@@ -54,7 +54,13 @@ def run_pictures(run: Run) -> list[Path]:
     return pictures
 
 
-def report_peft_folder(path: str | Path, out: Path, data: str | None = None, labels: Sequence[str] = ()) -> PeftFolder:
+def report_peft_folder(
+    path: str | Path,
+    out: Path,
+    data: str | None = None,
+    labels: Sequence[str] = (),
+    base: str | Path | None = None,
+) -> PeftFolder:
     """Write the page ``out`` on the classifier in ``path``, evaluated on the labelled set ``data`` where one is named.
 
     Nothing is written into ``path``. Raises UserError where ``out`` is taken, and where the folder or the rows cannot
@@ -64,12 +70,12 @@ def report_peft_folder(path: str | Path, out: Path, data: str | None = None, lab
         raise UserError(f"--out {out}: name an .html file in a folder that exists")
     if out.exists():
         raise UserError(f"--out {out}: exists; name a new file, or remove that one")
-    peft = read_peft_folder(path, labels)
+    peft = read_peft_folder(path, labels, base)
 
     from featherweight.inference.classifier import Classifier
     from featherweight.workflows.evaluate import evaluate_on
 
-    classifier = Classifier.load(path, labels=labels)
+    classifier = Classifier.load(path, labels=labels, base=base)
     evaluation = {"test": evaluate_on(classifier, data)} if data is not None else {}
     engine = {"device": classifier.engine.device, "precision": classifier.engine.precision}
     environment = {"evaluated on": data, **_settings(peft), **versions(), **describe_machine(), **engine}

@@ -17,6 +17,7 @@ from support.peft_adapters import LABELS, VARIANTS, WEIGHTS, save_by_hand, set_k
 
 from featherweight.adapter.peft.folder import read_peft_folder
 from featherweight.errors import UserError
+from featherweight.run.folder import read_json
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -173,3 +174,22 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
     refused(cli, "predict", "run", "x.csv", "-o", "y.csv", "--labels", "a,b", naming="run: is a run; --labels is for")
     refused(cli, "report", "run", "--out", "page.html", naming="run: is a run; --out is for folders that PEFT saved")
     refused(cli, "weigh", "saved", "--set", "adapter.dora=true", naming="saved: was trained already")
+
+
+def test_a_base_out_of_reach_is_named_by_an_option(spoilt: Path, cli: Cli, tiny_backbones: dict[str, Path]) -> None:
+    values = read_json(spoilt / "adapter_config.json")
+    (spoilt / "adapter_config.json").write_text(json.dumps(values | {"base_model_name_or_path": "acme/tuned-roberta"}))
+    said = "saved: its base acme/tuned-roberta: it is not on this machine, and the hub cannot be reached"
+    refused(cli, "predict", "saved", "--text", "plum", naming=(said, "Add --base FOLDER"))
+    refused(cli, "predict", "saved", "--text", "plum", "--base", "nowhere", naming="--base nowhere: no such folder")
+    refused(cli, "weigh", "newsbriefs", "--base", "x", naming="--base is for folders that PEFT saved")
+    base = tiny_backbones["roberta"]
+    names = ("--labels", ",".join(LABELS))
+    assert "plum" in cli("predict", "saved", "--text", "plum", "--base", base, *names).out
+    by_header, by_base = cli("weigh", "saved"), cli("weigh", "saved", "--base", base)
+    assert by_header.code == by_base.code == 0 and said in by_header.err
+    totals = [answer.out.split("trainable")[1].split()[0] for answer in (by_header, by_base)]
+    assert totals[0] == totals[1]
+    assert "LoRA query" in by_header.out and "head, classifier.out_proj" in by_header.out
+    over = cli("weigh", "saved", "--budget", "5")
+    assert over.code == 2 and "over budget = 5" in over.err

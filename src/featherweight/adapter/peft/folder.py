@@ -28,6 +28,10 @@ _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?=\.weight$|$)")
 _GENERIC = re.compile(r"LABEL_\d+")
 
 
+class BaseUnreachable(HubUnreachable):
+    """The base is neither on this machine nor to be had from the hub."""
+
+
 @dataclass(frozen=True)
 class PeftFolder:
     """A LoRA classifier that stands ready to be weighed or loaded."""
@@ -64,8 +68,10 @@ def is_peft_folder(path: str | Path) -> bool:
     return not own and any((folder / name).exists() for name in (FILE, WEIGHTS, _PICKLED))
 
 
-def read_peft_folder(path: str | Path, labels: Sequence[str] = ()) -> PeftFolder:
+def read_peft_folder(path: str | Path, labels: Sequence[str] = (), base: str | Path | None = None) -> PeftFolder:
     """Read and check what ``path`` says of itself; ``labels`` name the classes where it does not.
+
+    ``base`` is the folder of its base, in place of the one that its settings name.
 
     Raises UserError, before anything large is allocated, where the folder is no LoRA classifier, its weights are a
     pickle or not of the sizes that the base allows, its head is missing, or the number of classes cannot be known.
@@ -73,18 +79,18 @@ def read_peft_folder(path: str | Path, labels: Sequence[str] = ()) -> PeftFolder
     folder = Path(path)
     _require_safetensors(folder)
     settings = read_settings(folder)
-    base = _base(folder, settings)
+    backbone = _base(folder, settings, base)
     tensors, repeated = _trained(folder / WEIGHTS)
     try:
-        config = config_of(base)
+        config = config_of(backbone)
         architecture = architecture_without_roles(config)
     except UserError as error:
-        raise _base_refused(folder, error) from None
+        raise _base_refused(folder, error, backbone.name) from None
     _require_size(folder / WEIGHTS, tensors, architecture)
     _require_pairs(folder / WEIGHTS, tensors)
-    classes = _classes(folder, tensors, _base_tensors(folder, base), architecture)
+    classes = _classes(folder, tensors, _base_tensors(folder, backbone), architecture)
     names, notes = _labels(folder, config, classes, tuple(labels))
-    return PeftFolder(folder, settings, tensors, repeated, base, config, architecture, names, notes)
+    return PeftFolder(folder, settings, tensors, repeated, backbone, config, architecture, names, notes)
 
 
 def base_at_hand(found: PeftFolder) -> Backbone:
@@ -92,14 +98,32 @@ def base_at_hand(found: PeftFolder) -> Backbone:
     try:
         return resolve_backbone(found.base, tokenizer=not has_tokenizer(found.folder))
     except UserError as error:
-        raise _base_refused(found.folder, error) from None
+        raise _base_refused(found.folder, error, found.base.name) from None
 
 
-def _base_refused(folder: Path, error: UserError) -> UserError:
+def tensors_of(path: str | Path) -> tuple[dict[str, TensorHeader], str]:
+    """All that was trained, by the header of the weights alone, each tensor once; and the name of the base.
+
+    Needs no base. Raises UserError as ``read_peft_folder`` does.
+    """
+    folder = Path(path)
+    _require_safetensors(folder)
+    tensors, _ = _trained(folder / WEIGHTS)
+    _require_pairs(folder / WEIGHTS, tensors)
+    return tensors, read_settings(folder).base_model_name_or_path
+
+
+def _base_refused(folder: Path, error: UserError, base: str) -> UserError:
     """What is wrong with the base, said of the folder that names it."""
+    moved = "no such folder" in str(error)
+    if moved or isinstance(error, HubUnreachable):
+        problem = "no such folder" if moved else "it is not on this machine, and the hub cannot be reached"
+        return BaseUnreachable(
+            f"{folder}: its base {base}: {problem}\n"
+            "Add --base FOLDER: a folder with that model's config.json, model.safetensors and tokenizer"
+        )
     hint = " (base_model_name_or_path in adapter_config.json names it)" if "\n" not in str(error) else ""
-    kind = HubUnreachable if isinstance(error, HubUnreachable) else UserError
-    return kind(f"{folder}: its base: {error}{hint}")
+    return UserError(f"{folder}: its base: {error}{hint}")
 
 
 def plain_name(name: str) -> str:
@@ -126,7 +150,11 @@ def _require_safetensors(folder: Path) -> None:
     )
 
 
-def _base(folder: Path, settings: LoraSettings) -> BackboneRecipe:
+def _base(folder: Path, settings: LoraSettings, given: str | Path | None) -> BackboneRecipe:
+    if given is not None:
+        if not Path(given).is_dir():
+            raise UserError(f"--base {given}: no such folder; name the folder of {settings.base_model_name_or_path}")
+        return BackboneRecipe(name=str(given))
     name = settings.base_model_name_or_path
     if not name.isprintable() or (not Path(name).is_absolute() and ".." in Path(name).parts):
         raise UserError(
@@ -182,7 +210,7 @@ def _base_tensors(folder: Path, base: BackboneRecipe) -> dict[str, TensorHeader]
     try:
         return local_tensors(base)
     except UserError as error:
-        raise _base_refused(folder, error) from None
+        raise _base_refused(folder, error, base.name) from None
 
 
 def _classes(

@@ -36,6 +36,26 @@ def as_dict(found: PeftFolder, budget: int | None = None) -> dict[str, Any]:
     return {key: value for key, value in values.items() if budget or key not in ("budget", "margin")}
 
 
+def components_by_name(tensors: dict[str, TensorHeader]) -> list[Component]:
+    """The count by component where the base is not known: LoRA by the module's own name and rank, else by kind."""
+    groups: dict[tuple[str, str], list[tuple[str, TensorHeader]]] = {}
+    for name, header in tensors.items():
+        groups.setdefault(_group_by_name(name, tensors), []).append((name, header))
+    components = [_component(kind, title, members) for (kind, title), members in groups.items()]
+    return sorted(components, key=lambda component: (_KINDS.index(component.kind), component.name))
+
+
+def _group_by_name(name: str, tensors: dict[str, TensorHeader]) -> tuple[str, str]:
+    if _LORA.search(name):
+        adapted = name[: name.index(".lora_")]
+        return "lora", f"LoRA {adapted.rpartition('.')[2]}|rank {next(_ranks(adapted, tensors), 0)}"
+    if _DORA.search(name):
+        return "dora", "DoRA magnitudes"
+    if _LAYER.search(name) is None:
+        return "head", f"head, {name.rpartition('.')[0]}"
+    return ("bias", "encoder biases") if name.endswith(".bias") else ("other", f"{name.rpartition('.')[0]}, whole")
+
+
 def repetition(found: PeftFolder) -> list[str]:
     """What to say of numbers that the file holds more than once."""
     if not found.repeated:

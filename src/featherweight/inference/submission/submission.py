@@ -19,7 +19,7 @@ from featherweight.inference.submission.choices import Choices
 from featherweight.inference.submission.layout import Layout, notes_on_values, usual_layout
 from featherweight.inference.submission.matching import layout_like
 from featherweight.inference.submission.sample import Sample, read_sample
-from featherweight.inference.submission.trained_labels import TrainedLabels, trained_labels
+from featherweight.inference.submission.trained_labels import TrainedLabels
 
 if TYPE_CHECKING:
     from featherweight.data.readers.table import Table
@@ -91,13 +91,12 @@ class Submission:
 
 
 def plan_submission(
-    run: str | Path, source: str, data: DataRecipe, choices: Choices, labels: Sequence[str], rows: int
+    run: str | Path, source: str, data: DataRecipe, choices: Choices, trained: TrainedLabels, rows: int
 ) -> Submission:
     """What will be written for the ids and texts in ``source``, which is read ``rows`` rows at a time.
 
     Raises UserError where the id column is unknown or cannot be told, or a sample does not fit the classes.
     """
-    trained = trained_labels(run, labels)
     if choices.like is not None:
         return _like(choices.like, choices, trained, source, data, rows)
     chosen, find_ids = _id_column(source, data, choices.id_column, rows)

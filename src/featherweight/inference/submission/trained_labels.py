@@ -44,13 +44,13 @@ def with_points(numbers: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{number}.0" for number in numbers)
 
 
-def trained_labels(run: str | Path, labels: Sequence[str] = ()) -> TrainedLabels:
+def trained_labels(run: str | Path, labels: Sequence[str] = (), base: str | Path | None = None) -> TrainedLabels:
     """The labels of a run's training data, or of a folder that PEFT saved, whose classes ``labels`` name.
 
     Raises UserError where the run is unfinished or damaged.
     """
     if is_peft_folder(run):
-        classes = read_peft_folder(run, labels).labels
+        classes = read_peft_folder(run, labels, base).labels
         return TrainedLabels(classes, classes, None)
     folder = Path(run)
     description = read_description(folder / "adapter" if (folder / "adapter").is_dir() else folder)
