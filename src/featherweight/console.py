@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _SMOOTH = 0.95
+_SCORES = {"micro_f1": "micro-F1", "accuracy": "accuracy"}
+"""What a training may be followed by, the first that a record has, and what it is called."""
 _QUIET_SECONDS = 10.0
 WIDTH_OF_A_PIPE = 100_000
 """Characters of a line where no terminal sets a limit: more than any table needs."""
@@ -37,6 +39,7 @@ class Follower:
         self.total = 0
         self.loss = self.accuracy = float("nan")
         self.best: float | None = None
+        self.score = "accuracy"
         self._tokens = 0
         self._begun = time.perf_counter()
 
@@ -56,16 +59,17 @@ class Follower:
     def stepped(self, record: dict[str, Any]) -> None:
         """Take a step's figures into the running means."""
         new = self.loss != self.loss  # no figure yet
+        self.score = next(name for name in _SCORES if name in record)
         self.loss = record["loss"] if new else _SMOOTH * self.loss + (1 - _SMOOTH) * record["loss"]
-        self.accuracy = record["accuracy"] if new else _SMOOTH * self.accuracy + (1 - _SMOOTH) * record["accuracy"]
+        self.accuracy = record[self.score] if new else _SMOOTH * self.accuracy + (1 - _SMOOTH) * record[self.score]
         self._tokens += record["tokens"]
 
     def evaluated(self, record: dict[str, Any], best: bool) -> None:
         """Say how the validation went."""
-        self.best = record["accuracy"] if best else self.best
+        self.best = record[self.score] if best else self.best
         mark = "  best so far" if best else ""
         f1 = f"  macro-F1 {record['macro_f1']:.4f}" if "macro_f1" in record else ""
-        figures = f"validation accuracy {record['accuracy']:.2%}{f1}  loss {record['loss']:.4f}"
+        figures = f"validation {_SCORES[self.score]} {record[self.score]:.2%}{f1}  loss {record['loss']:.4f}"
         self.say(f"step {record['step']:>6}  {figures}{mark}")
 
     def tokens_per_second(self) -> float:
@@ -76,7 +80,7 @@ class Follower:
         """The running figures as one text."""
         best = f"  best validation {self.best:.2%}" if self.best is not None else ""
         speed = f"{self.tokens_per_second():,.0f} tokens/s"
-        return f"loss {self.loss:.3f}  accuracy {self.accuracy:.1%}  {speed}{best}"
+        return f"loss {self.loss:.3f}  {_SCORES[self.score]} {self.accuracy:.1%}  {speed}{best}"
 
     def say(self, message: str) -> None:
         """Print one line."""

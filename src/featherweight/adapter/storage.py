@@ -32,7 +32,14 @@ WEIGHTS = ("adapter_model.safetensors", "head.safetensors")
 
 
 def save_adapter(
-    network: Network, folder: Path, recipe: Recipe, backbone: Backbone, tokenizer: Any, *, temperature: float = 1.0
+    network: Network,
+    folder: Path,
+    recipe: Recipe,
+    backbone: Backbone,
+    tokenizer: Any,
+    *,
+    temperature: float = 1.0,
+    thresholds: Sequence[float] = (),
 ) -> None:
     """Write ``folder``: PEFT's format plus head, trained biases, labels, recipe and tokenizer; whole or not at all.
 
@@ -56,6 +63,8 @@ def save_adapter(
         "temperature": temperature,
         "backbone_sha256": backbone.sha256,
     }
+    if thresholds:
+        description["thresholds"] = list(thresholds)
     (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")
     (part / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
     tokenizer.save_pretrained(part)
@@ -146,12 +155,12 @@ def _save_peft_config(network: Network, part: Path, home: Path, recipe: Recipe, 
         # EVA only chooses the start of A; a loaded adapter has its trained A and must not ask for data again.
         values |= {"init_lora_weights": True, "eva_config": None}
     if recipe.adapter.head == "native":
-        _write_labelled_base(network, part / "backbone", backbone)
+        _write_labelled_base(network, part / "backbone", backbone, recipe)
         values["base_model_name_or_path"] = str((home / "backbone").resolve())
     (part / "adapter_config.json").write_text(json.dumps(values, indent=2, default=_jsonable) + "\n", "utf-8")
 
 
-def _write_labelled_base(network: Network, base: Path, backbone: Backbone) -> None:
+def _write_labelled_base(network: Network, base: Path, backbone: Backbone, recipe: Recipe) -> None:
     """A folder for PEFT's auto class: the backbone's weights (linked) under a config that knows the labels.
 
     ``AutoPeftModelForSequenceClassification`` takes the number of labels from the base model's config alone.
@@ -160,6 +169,8 @@ def _write_labelled_base(network: Network, base: Path, backbone: Backbone) -> No
     base.mkdir()
     config = {**backbone.config, "id2label": dict(enumerate(network.labels))}
     config["label2id"] = {label: number for number, label in enumerate(network.labels)}
+    if recipe.task == "multi-label":
+        config["problem_type"] = "multi_label_classification"
     # Training takes the weights as fp32, whatever type they are stored in; PEFT is to do the same.
     config.pop("torch_dtype", None)
     config["dtype"] = "float32"

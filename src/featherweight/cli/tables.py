@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featherweight.run.figures import ACCURACY, METRICS
+from featherweight.run.figures import metrics_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +25,11 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
 
 
 def figures_line(figures: dict[str, Any]) -> str:
-    """One set's metrics in one line, the accuracy with its interval."""
-    low, high = map(ACCURACY.words, figures["accuracy_interval"])
-    beside = {ACCURACY: f" (95% interval {low} to {high}, {figures['rows']:,} rows)"}
-    values = {metric: metric.value(figures) for metric in METRICS}
+    """One set's metrics in one line, the first of them with its interval."""
+    metrics = metrics_of(figures)
+    low, high = map(metrics[0].words, figures[f"{metrics[0].key}_interval"])
+    beside = {metrics[0]: f" (95% interval {low} to {high}, {figures['rows']:,} rows)"}
+    values = {metric: metric.value(figures) for metric in metrics}
     return ", ".join(
         f"{metric.name} {metric.words(value)}{beside.get(metric, '')}"
         for metric, value in values.items()

@@ -40,7 +40,7 @@ class Batch:
     attention_mask: torch.Tensor
     """int64 [b, t]: 1 where there is a token, 0 where there is padding."""
     labels: torch.Tensor | None
-    """int64 [b]"""
+    """int64 [b]; or int8 [b, classes], where a text may have several labels."""
     states: torch.Tensor | None = None
     """What the frozen layers make of the texts, [b, t, hidden], where it is kept."""
 

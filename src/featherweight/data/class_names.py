@@ -8,7 +8,8 @@ from featherweight.recipe import DataRecipe
 
 def known_label_names(data: DataRecipe) -> tuple[str, ...]:
     """Names of the classes where the recipe or the built-in data set has them; empty where the data must be read."""
-    return data.labels or (AG_NEWS if data.train == "newsbriefs" else ())
+    own = data.labels if isinstance(data.label, str) else data.label
+    return own or (AG_NEWS if data.train == "newsbriefs" else ())
 
 
 def label_names_of(data: DataRecipe) -> tuple[str, ...]:

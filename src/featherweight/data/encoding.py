@@ -44,8 +44,8 @@ class Encoded:
     """All tokens, special ones included; slices of a file are read as they are asked for."""
     offsets: NDArray[np.int64]
     """Where each text starts, and at the end the number of tokens: n + 1 numbers."""
-    labels: NDArray[np.int64] | None
-    """Class numbers, one a text."""
+    labels: NDArray[np.integer[Any]] | None
+    """Class numbers, one a text; or 0 and 1 [n, classes], where a text may have several."""
     cut_rows: int
     """How many texts were longer than the greatest length, and were cut."""
     fingerprint: str

@@ -10,7 +10,7 @@ from typing import Any
 
 from featherweight.data.readers.table import (
     Table,
-    find_label_column,
+    find_label_columns,
     id_column,
     plain_text,
     require_column,
@@ -78,8 +78,8 @@ def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: D
     first = next(pieces(()))
     if (exact := id_column(first)) is not None:
         return IdColumn(exact)
-    taken = {*text_columns(first, data), find_label_column(first, data)}
-    candidates = likely_id_columns(first.names, taken, data.label)
+    taken = {*text_columns(first, data), *find_label_columns(first, data)}
+    candidates = likely_id_columns(first.names, taken, data.label_name)
     if not candidates:
         return IdColumn(None)
     faults = _faults(pieces(candidates), candidates)

@@ -12,7 +12,7 @@ import numpy as np
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.encoding import token_lengths
 from featherweight.data.labels import is_missing
-from featherweight.data.readers.table import Table, find_label_column, joined_texts, plain_text, text_columns
+from featherweight.data.readers.table import Table, find_label_columns, joined_texts, plain_text, text_columns
 from featherweight.data.sources import open_table, source_of_test
 from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels
 from featherweight.errors import UserError
@@ -99,7 +99,7 @@ def _texts(table: Table, data: DataRecipe) -> list[str]:
 
 
 def _inspect(table: Table, texts: list[str], data: DataRecipe, tokenizer: Any) -> PartInspection:
-    column = find_label_column(table, data)
+    column = next(iter(find_label_columns(table, data)), None)
     labels = _labels(table, column, data.labels) if column else [None] * len(texts)
     filled = [text for text in texts if text]
     pairs = {(text, label) for text, label in zip(texts, labels, strict=True) if text and label is not None}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.id_column import Find, id_text
 from featherweight.data.label_column import LabelColumn, describe_label_column
+from featherweight.data.label_lists import code_label_columns, code_label_lists
 from featherweight.data.labels import code_labels
 from featherweight.data.readers.columns import stored, taken
 from featherweight.data.readers.files import file_tables, looks_like_file
@@ -24,11 +26,11 @@ from featherweight.data.readers.parquet import Wanted
 from featherweight.data.readers.reading import reading_of
 from featherweight.data.readers.table import (
     Table,
-    find_label_column,
+    find_label_columns,
     id_column,
     is_blank,
     joined_texts,
-    label_column,
+    label_columns,
     require_unicode,
     text_columns,
 )
@@ -45,8 +47,8 @@ class Rows:
 
     texts: Sequence[str]
     """They may lie in a file."""
-    labels: NDArray[np.int64] | None
-    """Class numbers, one a text."""
+    labels: NDArray[np.integer[Any]] | None
+    """Class numbers, one a text; or 0 and 1 [texts, classes], where a text may have several."""
     label_names: tuple[str, ...]
     """Names of the classes in the order of their numbers; empty where nobody knows them."""
     origin: str
@@ -60,6 +62,19 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return self.labels is not None and self.labels.ndim > 1
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of each class, [classes]."""
+        assert self.labels is not None
+        if self.several:
+            return self.labels.sum(axis=0, dtype=np.int64)
+        return np.bincount(self.labels, minlength=len(self.label_names))
 
     def take(self, places: NDArray[np.int64]) -> Rows:
         """The rows at ``places`` (0-based), in that order."""
@@ -193,15 +208,15 @@ def source_of_test(data: DataRecipe) -> str | None:
 def training_columns(data: DataRecipe) -> list[str]:
     """Names of the training data's columns beside its labels, from its first rows."""
     table = next(_open_tables(data.train, data, "train", 1_000))
-    labels = find_label_column(table, data)
-    return [name for name in table.names if name != labels]
+    labels = find_label_columns(table, data)
+    return [name for name in table.names if name not in labels]
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:
     """The class names that the training data would get, from its label column alone."""
     table = open_table(data.train, data, "train")
-    column = label_column(table, data)
-    return table.classes.get(column) or _labels(table, data.train, data, None)[1]
+    columns = label_columns(table, data)
+    return table.classes.get(columns[0]) or _labels(table, data.train, data, None)[1]
 
 
 def _open_built_in(source: str, split: str, rows: int | None) -> Iterator[Table]:
@@ -251,20 +266,24 @@ def _labels(
     source: str,
     data: DataRecipe,
     label_names: Sequence[str] | None,
-) -> tuple[NDArray[np.int64], tuple[str, ...], LabelColumn]:
+) -> tuple[NDArray[np.integer[Any]], tuple[str, ...], LabelColumn | None]:
     names = label_names or data.labels or (AG_NEWS if source in BUILT_IN else None)
-    column = label_column(table, data)
+    columns = label_columns(table, data)
+    if len(columns) > 1:
+        table_of_labels = code_label_columns({name: table.read(name) for name in columns}, table.origin)
+        return table_of_labels, data.label_columns, None
     own = source in (data.train, data.validation, data.test)
-    values = table.read(column)
-    numbers, classes = code_labels(
-        values,
-        table.origin,
-        carried=table.classes.get(column),
-        names=names,
-        numbered=bool(data.labels),
-        rename=bool(data.labels) and own,
-    )
-    return numbers, classes, describe_label_column(column, values, numbers, classes)
+    values = table.read(columns[0])
+    known: dict[str, Any] = {
+        "carried": table.classes.get(columns[0]),
+        "names": names,
+        "numbered": bool(data.labels),
+        "rename": bool(data.labels) and own,
+    }
+    if data.several:
+        return *code_label_lists(values, table.origin, separator=data.label_separator, **known), None
+    numbers, classes = code_labels(values, table.origin, **known)
+    return numbers, classes, describe_label_column(columns[0], values, numbers, classes)
 
 
 def _ids(table: Table, column: str | None) -> Sequence[str] | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.class_names import label_names_of
 from featherweight.data.cleaning import clean_texts
+from featherweight.data.iterative_draw import iterative_draw
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
 from featherweight.data.readers.table import joined_texts, text_columns
 from featherweight.data.sources import Rows, open_table, read_rows, rows_of, source_of_test
@@ -99,11 +100,11 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
     """
     _require_two_of_each(rows, "a validation split by class")
     wanted = round(size * len(rows)) if size < 1 else int(size)
-    classes = len(rows.label_names)
+    classes = _least_rows(rows)
     if not classes <= wanted <= len(rows) - classes:
         raise UserError(
-            f"{rows.origin}: {len(rows):,} rows of {classes} classes cannot give {wanted:,} validation rows\n"
-            "Change data.validation_size (both sides need a row of each class), or name a data.validation file"
+            f"{rows.origin}: {len(rows):,} rows of {len(rows.label_names)} classes cannot give {wanted:,} validation "
+            "rows\nChange data.validation_size (both sides need a row of each class), or name a data.validation file"
         )
     kept, held_out = _draw(rows, wanted, seed)
     train = rows.take(kept)
@@ -190,31 +191,37 @@ def _sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]
     if wanted >= len(rows):
         short = [f"data.train_rows asks for {wanted:,} rows; there are {len(rows):,}"] if wanted > len(rows) else []
         return rows, short
-    if wanted < len(rows.label_names):
+    if wanted < _least_rows(rows):
         raise UserError(f"data.train_rows = {wanted}: there are {len(rows.label_names)} classes; ask for more rows")
     _require_two_of_each(rows, "a sample by class")
-    sample = rows.take(_draw(rows, wanted, seed)[1])
+    sample = rows.take(_draw(rows, wanted, seed, for_training=True)[1])
     _require_all_left(sample, rows, "data.train_rows")
     return sample, []
 
 
-def _draw(rows: Rows, wanted: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _least_rows(rows: Rows) -> int:
+    """The fewest rows that can have each class, as a part of a split should; of several labels a text nobody knows."""
+    return 1 if rows.several else len(rows.label_names)
+
+
+def _draw(
+    rows: Rows, wanted: int, seed: int, *, for_training: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places (ascending) of the rows that stay and of the ``wanted`` rows that are drawn, class by class."""
     from sklearn.model_selection import train_test_split
 
+    assert rows.labels is not None
+    if rows.several:
+        drawn = iterative_draw(rows.labels, wanted, seed, for_training=for_training)
+        return np.setdiff1d(np.arange(len(rows)), drawn), drawn
     # With less than a row a class left over there is nothing to spread over the classes.
     by_class = rows.labels if len(rows) - wanted >= len(rows.label_names) else None
     stay, drawn = train_test_split(np.arange(len(rows)), test_size=wanted, random_state=seed, stratify=by_class)
     return np.sort(stay), np.sort(drawn)
 
 
-def _counts(rows: Rows) -> NDArray[np.int64]:
-    assert rows.labels is not None  # every part of a job is labelled
-    return np.bincount(rows.labels, minlength=len(rows.label_names))
-
-
 def _require_classes(rows: Rows) -> None:
-    counts = _counts(rows)
+    counts = rows.counts
     if (counts > 0).sum() < 2:
         only = rows.label_names[int(counts.argmax())]
         raise UserError(f"{rows.origin}: every training row has the label {only!r}; a classifier needs two classes")
@@ -224,7 +231,9 @@ def _require_classes(rows: Rows) -> None:
 
 
 def _require_two_of_each(rows: Rows, purpose: str) -> None:
-    counts = _counts(rows)
+    if rows.several:
+        return  # the one row of a rare label is trained on, and no other side needs one
+    counts = rows.counts
     if counts.min() < 2:
         name = rows.label_names[int(counts.argmin())]
         raise UserError(
@@ -234,9 +243,9 @@ def _require_two_of_each(rows: Rows, purpose: str) -> None:
 
 
 def _require_all_left(train: Rows, rows: Rows, key: str) -> None:
-    lost = [place for place, count in enumerate(_counts(train).tolist()) if not count]
+    lost = [place for place, count in enumerate(train.counts.tolist()) if not count]
     if lost:
-        name, count = rows.label_names[lost[0]], _counts(rows)[lost[0]]
+        name, count = rows.label_names[lost[0]], rows.counts[lost[0]]
         raise UserError(
             f"{rows.origin}: class {name!r} has {count} of {len(rows):,} rows, and {key} leaves none to train on\n"
             f"Change {key}, or add rows of that class"
@@ -253,7 +262,7 @@ def _warnings(splits: Splits) -> list[str]:
 
 
 def _validation_warnings(rows: Rows) -> list[str]:
-    absent = [name for name, count in zip(rows.label_names, _counts(rows), strict=True) if not count]
+    absent = [name for name, count in zip(rows.label_names, rows.counts, strict=True) if not count]
     warnings = [f"no validation row has the label {', '.join(map(repr, absent))}"] if absent else []
     if len(rows) < ENOUGH_VALIDATION_ROWS:
         width, enough = (100 * half_width(count) for count in (len(rows), ENOUGH_VALIDATION_ROWS))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from featherweight.data.label_lists import is_empty_cell
 from featherweight.data.label_spelling import alike
 from featherweight.data.labels import is_missing
 from featherweight.data.readers.table import (
     Table,
-    find_label_column,
+    find_label_columns,
     id_column,
     listed_columns,
     plain_text,
@@ -42,12 +43,12 @@ def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> st
     where there is no text column.
     """
     texts = text_columns(table, data)
-    column = find_label_column(table, data)
-    if column is not None:
-        missing = _without_any(table.read(column), classes)
+    columns = find_label_columns(table, data)
+    if columns:
+        missing = _without_any(label_cells(table, columns, data), classes)
     else:
         # Empty data is refused for that.
-        missing = f"no column {in_a_line(repr(data.label))}" if len(table.read(texts[0])) else None
+        missing = f"no column {_lacking(table, data)}" if len(table.read(texts[0])) else None
     return missing and f"{table.origin} has no labels ({missing})"
 
 
@@ -57,10 +58,10 @@ def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> s
     Another column that might be the labels, but as well anything else, is named in the clause.
     """
     clause = without_labels(table, data, classes)
-    if clause is None or find_label_column(table, data) is not None:
+    if clause is None or find_label_columns(table, data) or not data.label_name:
         return clause
     like_labels = _columns_like_labels(table, data, classes)
-    wanted, editable = in_a_line(repr(data.label)), not from_hub(data.test or data.train)
+    wanted, editable = in_a_line(repr(data.label_name)), not from_hub(data.test or data.train)
     if likely := next((name for name, is_likely in like_labels.items() if is_likely), None):
         seems = f"{table.origin}: no column {wanted}, but {likely!r} seems to hold the labels"
         remedy = NO_TEST[0].upper() + NO_TEST[1:]
@@ -80,8 +81,8 @@ def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: S
     It names the first row without one and how many there are, and says to remove them, where that can be done, or to
     follow the ``remedy``.
     """
-    column = find_label_column(table, data)
-    kinds = [_no_label(value, classes) for value in table.read(column)] if column else []
+    columns = find_label_columns(table, data)
+    kinds = [_no_label(value, classes) for value in label_cells(table, columns, data, of_rows=True)] if columns else []
     without = [row for row, kind in enumerate(kinds, 1) if kind]
     if not without or len(without) == len(kinds):
         return
@@ -103,10 +104,38 @@ def read_labelled(source: str, data: DataRecipe, split: str, classes: Sequence[s
     table = open_table(source, data, split)
     if clause := without_labels(table, data, classes):
         # The label column may just be called otherwise.
-        columns = "" if find_label_column(table, data) else f"Its columns are: {listed_columns(table)}"
+        columns = "" if find_label_columns(table, data) else f"Its columns are: {listed_columns(table)}"
         raise UserError("\n".join(filter(None, (f"{clause}; {remedy}", columns))))
     require_all_labelled(table, source, data, classes)
     return rows_of(table, source, data, label_names=classes)
+
+
+def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:
+    """The values of the label columns, one a row.
+
+    Where a text may have several labels: None for a row of lists without any, and of several columns one value that is
+    no label where there is one. Rows without any label may be meant so: ``of_rows`` gives their cells as they are.
+    """
+    if not data.several:
+        return table.read(columns[0])
+    if len(columns) > 1:
+        return map(_least, zip(*map(table.read, columns), strict=True))
+    cells = table.read(columns[0])
+    return (
+        ([] if isinstance(cell, str) else cell for cell in cells)
+        if of_rows
+        else (None if is_empty_cell(cell) else cell for cell in cells)
+    )
+
+
+def _least(cells: Sequence[Any]) -> Any:
+    """The first of a row's cells that is no label, else any."""
+    return next((cell for cell in cells if _no_label(cell, ())), cells[0])
+
+
+def _lacking(table: Table, data: DataRecipe) -> str:
+    """The first label column that ``table`` lacks, for a message."""
+    return in_a_line(repr(next(name for name in data.label_columns if table.find(name) is None)))
 
 
 def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> dict[str, bool]:
@@ -122,7 +151,7 @@ def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str])
             continue
         texts = [_written(value) for value in values if not _no_label(value, classes)]
         of_classes = all(alike(text) in known_classes for text in set(texts))
-        if _is_called_like_labels(name, data.label) or (of_classes and not all(map(_FLAGS.fullmatch, texts))):
+        if _is_called_like_labels(name, data.label_name) or (of_classes and not all(map(_FLAGS.fullmatch, texts))):
             found[name] = True
         elif of_classes:
             found[name] = False
@@ -135,7 +164,7 @@ def _is_called_like_labels(name: str, wanted: str) -> bool:
     return plain in _USUAL_LABELS or is_part or bool(difflib.get_close_matches(wanted, [plain], cutoff=0.75))
 
 
-def _without_any(values: Sequence[Any], classes: Sequence[str]) -> str | None:
+def _without_any(values: Iterable[Any], classes: Sequence[str]) -> str | None:
     """How it is told that none of ``values`` is a label; None where one is, or where there are no values."""
     found = set()
     for value in values:

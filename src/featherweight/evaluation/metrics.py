@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from featherweight.errors import UserError
 from featherweight.run.figures import METRICS
 from featherweight.task.interface import SINGLE_LABEL
-from featherweight.task.single_label import Floats, Labels
+from featherweight.task.single_label import Floats, Labels, macro_f1
 
 
 def evaluate(
@@ -76,29 +76,29 @@ COMPUTED: dict[str, Callable[[Scored], float]] = {
 """How each of ``run.figures.METRICS`` is computed, by its key."""
 
 
-def macro_f1(labels: Labels, predicted: Labels) -> float:
-    """Mean F1 over the classes that occur among ``labels`` [rows] or ``predicted`` [rows], as in scikit-learn."""
-    return float(f1_score(labels, predicted, average="macro", zero_division=0))
-
-
 def checked(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) -> tuple[Floats, Labels]:
     """``logits`` as float64 [rows, classes] and ``labels`` as int64 [rows], or an error that says what does not fit."""
     logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int64)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(f"logits {logits.shape} and labels {labels.shape} must be [rows, classes] and [rows]")
+    if len(labels) and (labels.min() < 0 or labels.max() >= logits.shape[1]):
+        raise ValueError(f"labels must lie between 0 and {logits.shape[1] - 1}")
+    return checked_logits(logits, classes), labels
+
+
+def checked_logits(logits: Floats, classes: int | None = None) -> Floats:
+    """``logits`` [rows, classes] as they are, or an error where there are none, too many classes, or infinite ones."""
     if classes is not None and logits.shape[1] != classes:
         raise ValueError(f"logits have {logits.shape[1]} classes, but there are {classes} label names")
-    if not len(labels):
+    if not len(logits):
         raise ValueError("there are no rows to evaluate")
-    if labels.min() < 0 or labels.max() >= logits.shape[1]:
-        raise ValueError(f"labels must lie between 0 and {logits.shape[1] - 1}")
     broken = ~np.isfinite(logits).all(axis=1)
     if broken.any():
         raise UserError(
-            f"the model's output is not finite for {broken.sum():,} of {len(labels):,} rows: the training diverged\n"
+            f"the model's output is not finite for {broken.sum():,} of {len(logits):,} rows: the training diverged\n"
             "Lower training.learning_rate, or train in precision fp32."
         )
-    return logits, labels
+    return logits
 
 
 def wilson_interval(right: int, rows: int, confidence: float = 0.95) -> list[float]:
@@ -117,12 +117,16 @@ def per_class(labels: Labels, predicted: Labels, label_names: Sequence[str]) -> 
 
 
 def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[dict[str, Any]]:
-    """The reliability diagram: rows by the probability of the predicted class, in ``bins`` bins of equal width.
+    """The reliability diagram: rows by the probability of the predicted class, in ``bins`` bins of equal width."""
+    return reliability_of(SINGLE_LABEL.confidence(probabilities), SINGLE_LABEL.decide(probabilities) == labels, bins)
 
-    A bin (low, high] has its rows, their mean confidence, their accuracy and its Wilson interval (None where empty).
-    Guo et al. 2017, arXiv 1706.04599, section 2.
+
+def reliability_of(confidence: Floats, right: NDArray[np.bool_], bins: int = 15) -> list[dict[str, Any]]:
+    """The reliability diagram of what is said with some ``confidence`` and is ``right`` or not, both [answers].
+
+    A bin (low, high] has its answers (``rows``), their mean confidence, their accuracy and its Wilson interval (None
+    where empty). Guo et al. 2017, arXiv 1706.04599, section 2.
     """
-    confidence, right = SINGLE_LABEL.confidence(probabilities), SINGLE_LABEL.decide(probabilities) == labels
     edges = np.linspace(0.0, 1.0, bins + 1)
     place = np.searchsorted(edges[1:-1], confidence)
     rows = np.bincount(place, minlength=bins)

@@ -10,37 +10,62 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featherweight.evaluation.metrics import evaluate, most_confident_errors
+from featherweight.evaluation.multi_label import evaluate_several, most_confident_errors_of_several
 from featherweight.files import write_json, written_whole
 from featherweight.recipe import EvaluationRecipe
-from featherweight.task.interface import SINGLE_LABEL
+from featherweight.task.interface import SINGLE_LABEL, Task
+from featherweight.task.multi_label import MultiLabel
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from featherweight.data.sources import Rows
 
     Predicted = tuple[Rows, np.ndarray]
     """Labelled rows and their logits, [rows, classes]."""
 
 
-def evaluate_rows(rows: Rows, logits: np.ndarray, temperature: float, evaluation: EvaluationRecipe) -> dict[str, Any]:
+def evaluate_rows(
+    rows: Rows, logits: np.ndarray, temperature: float, evaluation: EvaluationRecipe, task: Task = SINGLE_LABEL
+) -> dict[str, Any]:
     """All figures of one labelled set, with its most confident errors (by scaled probability)."""
     assert rows.labels is not None
-    figures = evaluate(logits, rows.labels, rows.label_names, temperature=temperature, bins=evaluation.bins)
-    errors = most_confident_errors(logits / temperature, rows.labels, rows.texts, rows.label_names, evaluation.mistakes)
+    names = rows.label_names
+    options: dict[str, Any] = {"temperature": temperature, "bins": evaluation.bins}
+    if isinstance(task, MultiLabel):
+        figures = evaluate_several(logits, rows.labels, names, task=task, **options)
+        probabilities = task.probabilities(logits, temperature)
+        errors = most_confident_errors_of_several(
+            probabilities, rows.labels, rows.texts, names, evaluation.mistakes, task
+        )
+    else:
+        figures = evaluate(logits, rows.labels, names, **options)
+        errors = most_confident_errors(logits / temperature, rows.labels, rows.texts, names, evaluation.mistakes)
     return {**figures, "mistakes": errors}
 
 
-def prediction_columns(split: str, rows: Rows, logits: np.ndarray, temperature: float) -> dict[str, Any]:
-    """Columns of predictions.parquet for one set: keys, label, predicted label, scaled probabilities."""
-    probabilities = SINGLE_LABEL.probabilities(logits, temperature).astype(np.float32)
-    names = np.array(rows.label_names, dtype=object)
+def prediction_columns(
+    split: str, rows: Rows, logits: np.ndarray, temperature: float, task: Task = SINGLE_LABEL
+) -> dict[str, Any]:
+    """Columns of predictions.parquet for one set: keys, label, predicted label, scaled probabilities.
+
+    Where a text may have several labels, each of both is a list.
+    """
+    assert rows.labels is not None
+    probabilities = task.probabilities(logits, temperature).astype(np.float32)
     columns: dict[str, Any] = {
         "split": [split] * len(rows.texts),
         "row": np.arange(len(rows.texts)),
         "text_key": [text_key(text) for text in rows.texts],
-        "label": names[rows.labels],
-        "predicted": names[SINGLE_LABEL.decide(logits)],
+        "label": _objects(task.named(rows.labels, rows.label_names)),
+        "predicted": _objects(task.named(task.predict(logits, temperature), rows.label_names)),
     }
     return columns | {f"p_{name}": probabilities[:, place] for place, name in enumerate(rows.label_names)}
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    """The values as an array of one dimension, even where they are lists of equal length."""
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def write_evaluation(
@@ -49,16 +74,20 @@ def write_evaluation(
     shifted: Mapping[str, Predicted],
     temperature: float,
     settings: EvaluationRecipe,
+    task: Task = SINGLE_LABEL,
     **more: Any,
 ) -> None:
     """Write predictions.parquet and then evaluation.json of a run: its ``own`` sets by split, ``shifted`` ones by name.
 
     ``more`` joins the evaluation, such as ``best_step``.
     """
-    parts = [prediction_columns(name, *pair, temperature) for name, pair in {**own, **shifted}.items()]
+    parts = [prediction_columns(name, *pair, temperature, task) for name, pair in {**own, **shifted}.items()]
     write_predictions(folder / "predictions.parquet", parts)
-    evaluation: dict[str, Any] = {name: evaluate_rows(*pair, temperature, settings) for name, pair in own.items()}
-    evaluation["shift"] = {name: evaluate_rows(*pair, temperature, settings) for name, pair in shifted.items()}
+
+    def figures(sets: Mapping[str, Predicted]) -> dict[str, Any]:
+        return {name: evaluate_rows(*pair, temperature, settings, task) for name, pair in sets.items()}
+
+    evaluation: dict[str, Any] = {**figures(own), "shift": figures(shifted)}
     write_json(folder / "evaluation.json", evaluation | more)
 
 
@@ -73,4 +102,12 @@ def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:
     import pyarrow.parquet as pq
 
     with written_whole(path) as part:
-        pq.write_table(pa.concat_tables([pa.table(columns) for columns in parts]), part)
+        pq.write_table(pa.concat_tables([_table(columns) for columns in parts]), part)
+
+
+def _table(columns: dict[str, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    # Of lists that are all empty, Arrow would not know that they hold texts.
+    lists = {name for name in ("label", "predicted") if len(columns[name]) and isinstance(columns[name][0], list)}
+    return pa.table({name: pa.array(x, pa.list_(pa.string())) if name in lists else x for name, x in columns.items()})

@@ -26,7 +26,7 @@ from featherweight.model.network import Network
 from featherweight.model.text_model import TextModel
 from featherweight.recipe import Recipe
 from featherweight.recipe.sections.training import Precision
-from featherweight.task.interface import task_of
+from featherweight.task.interface import SINGLE_LABEL, Task, task_of
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
@@ -36,7 +36,10 @@ class Prediction:
     """One text's label and the calibrated probability of each class."""
 
     label: str
+    """Of several labels all, joined by a comma; empty where there is none."""
     probabilities: dict[str, float]
+    labels: tuple[str, ...] = ()
+    """All labels of the text: one, or where a text may have several any number."""
 
 
 @dataclass
@@ -46,6 +49,8 @@ class Classifier:
     model: TextModel
     recipe: Recipe
     temperature: float = 1.0
+    task: Task = SINGLE_LABEL
+    """With the thresholds of the labels, where a text may have several."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -116,7 +121,8 @@ class Classifier:
             drop_gradients(network)
         tokenizer = load_tokenizer(folder, backbone.config.get("vocab_size"))
         model = TextModel(network.eval(), tokenizer, engine, recipe.data.max_length)
-        return cls(model, recipe, float(description["temperature"]))
+        task = task_of(recipe).with_thresholds(description.get("thresholds") or ())
+        return cls(model, recipe, float(description["temperature"]), task)
 
     def predict(self, texts: Iterable[str]) -> list[Prediction]:
         """Label and probabilities of each text, in the order of the texts.
@@ -125,14 +131,16 @@ class Classifier:
         column of a Dataset, an iterator. Raises UserError for anything else, and where a text is missing or empty.
         """
         probabilities = self._probabilities(texts_of(texts, "predict(...)"), None)
-        best = task_of(self.recipe).decide(probabilities)
+        names = self.task.label_lists(self.task.decide(probabilities), self.labels)
         return [
-            Prediction(self.labels[choice], dict(zip(self.labels, row.tolist(), strict=True)))
-            for choice, row in zip(best, probabilities, strict=True)
+            Prediction(", ".join(labels), dict(zip(self.labels, row.tolist(), strict=True)), tuple(labels))
+            for labels, row in zip(names, probabilities, strict=True)
         ]
 
     def probabilities(self, texts: Iterable[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature.
+
+        Where a text may have several labels it is the sigmoid of each.
 
         Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
         """
@@ -146,7 +154,7 @@ class Classifier:
         return self._logits(texts_of(texts, "logits(...)"), advance)
 
     def _probabilities(self, texts: list[str], advance: Callable[[int], None] | None) -> np.ndarray:
-        return task_of(self.recipe).probabilities(self._logits(texts, advance), self.temperature)
+        return self.task.probabilities(self._logits(texts, advance), self.temperature)
 
     def _logits(self, texts: list[str], advance: Callable[[int], None] | None) -> np.ndarray:
         if not texts:

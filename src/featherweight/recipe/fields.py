@@ -100,6 +100,13 @@ def one_character(separator: str | None) -> str | None:
     return separator
 
 
+def several_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """``names``; raises ValueError unless there are two at least."""
+    if len(names) < 2:
+        raise ValueError("must have two columns at least, one a label; a single column is written as a text in quotes")
+    return names
+
+
 def list_of_tables(value: Any) -> Any:
     """``value``; a single table ``[adapter.lora]`` becomes a list of one, as if written ``[[adapter.lora]]``."""
     return [value] if isinstance(value, dict) else value
@@ -108,6 +115,11 @@ def list_of_tables(value: Any) -> Any:
 def word_or_list(value: Any) -> str:
     """Tag for a union of a word and a list, so that pydantic validates, and reports, only the branch that was meant."""
     return "union:word" if isinstance(value, str) else "union:list"
+
+
+def list_or_word(value: Any) -> str:
+    """The same tag, where anything but a list was meant as a word."""
+    return "union:list" if isinstance(value, list | tuple) else "union:word"
 
 
 class Section(BaseModel):

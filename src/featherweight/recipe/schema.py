@@ -27,7 +27,7 @@ from featherweight.recipe.sections.backbone import BackboneRecipe
 from featherweight.recipe.sections.data import DataRecipe
 from featherweight.recipe.sections.evaluation import EvaluationRecipe
 from featherweight.recipe.sections.training import TrainingRecipe
-from featherweight.recipe.values import parse_count
+from featherweight.recipe.values import TaskName, parse_count
 
 
 class Recipe(Section):
@@ -52,6 +52,11 @@ class Recipe(Section):
         le=2**31 - 1,
         description="Seed of the adapter's first weights, the split, the order of batches and dropout.",
     )
+    task: TaskName = Field(
+        "single-label",
+        description="What is learnt of a text: exactly one of the classes (single-label), or any number of the labels, "
+        "none included (multi-label).",
+    )
     data: DataRecipe = Field(DataRecipe(), description="Texts and labels.")
     backbone: BackboneRecipe = Field(BackboneRecipe(), description="The frozen encoder.")
     adapter: AdapterRecipe = Field(AdapterRecipe(), description="What is trained.")
@@ -65,6 +70,13 @@ class Recipe(Section):
             if given:
                 raise not_a_recipe(given[0], "Recipe", "its sections by name, such as data={'train': 'rows.csv'}")
             return super().__new__(cls)
+
+    @model_validator(mode="after")
+    def _sections_know_the_task(self) -> Self:
+        """Tell the task to sections in which something follows from it, and which are handed on by themselves."""
+        self.__dict__["data"] = self.data.for_task(self.task)
+        self.__dict__["evaluation"] = self.evaluation.for_task(self.task)
+        return self
 
     @model_validator(mode="wrap")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any, Literal
 Role = Literal["query", "key", "value", "attention_output", "mlp_up", "mlp_down"]
 ROLES: tuple[Role, ...] = ("query", "key", "value", "attention_output", "mlp_up", "mlp_down")
 Tracker = Literal["tensorboard", "mlflow", "trackio", "wandb"]
+TaskName = Literal["single-label", "multi-label"]
 PERTURBED = "perturbed:"
 """Prefix of the name of a shift set that is made by perturbing the test set."""
 PERTURBATIONS = ("casing", "typos", "headline", "entities")

@@ -71,3 +71,25 @@ METRICS = (
 """In the order in which they are shown."""
 SCALED = tuple(metric for metric in METRICS if metric.scaled)
 """Those that change with the temperature."""
+MICRO_F1 = Metric("micro_f1", "micro-F1", "{:.2%}", higher_is_better=True)
+"""What headlines speak of where a text may have several labels; it has an interval beside it."""
+SEVERAL_LABELS = (
+    MICRO_F1,
+    Metric("macro_f1", "macro-F1", "{:.4f}", higher_is_better=True),
+    Metric("sample_f1", "sample-F1", "{:.4f}", higher_is_better=True),
+    Metric("accuracy", "subset accuracy", "{:.2%}", higher_is_better=True),
+    Metric("average_precision", "average precision", "{:.4f}", higher_is_better=True),
+    Metric("hamming_loss", "Hamming loss", "{:.4f}", higher_is_better=False),
+    *SCALED,
+)
+"""The metrics of a set whose texts may have several labels."""
+
+
+def score_of(record: Mapping[str, Any]) -> Metric:
+    """The metric by which a training is followed, by a line of its history or what its evaluation says of it."""
+    return MICRO_F1 if any(key.endswith(MICRO_F1.key) for key in record) else ACCURACY
+
+
+def metrics_of(figures: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """The metrics of an evaluated set, by its figures; the first is the one that headlines speak of."""
+    return SEVERAL_LABELS if figures.get("task") == "multi-label" else METRICS

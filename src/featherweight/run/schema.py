@@ -6,14 +6,16 @@ A run folder may come from anywhere, and a file in it may be damaged and still b
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     Strict,
+    Tag,
     ValidationError,
     create_model,
     model_validator,
@@ -22,7 +24,7 @@ from pydantic import (
 from featherweight.errors import UserError
 from featherweight.recipe.fields import unique
 from featherweight.recipe.messages import refuse
-from featherweight.run.figures import METRICS
+from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric
 
 Count = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1)]
 Figure = Annotated[float, Strict()]
@@ -54,6 +56,14 @@ class OfClass(Part):
     support: Count
 
 
+class OfLabel(OfClass):
+    """The figures of one label, where a text may have several."""
+
+    average_precision: Figure | None = None
+    threshold: Figure
+    calibration_error: Figure | None = None
+
+
 class Mistake(Part):
     """A row that was classified wrongly."""
 
@@ -64,15 +74,45 @@ class Mistake(Part):
     probability: Figure
 
 
-_FIELDS: dict[str, Any] = {
-    key: (Figure, ...) if metric.required else (Figure | None, None) for metric in METRICS for key in metric.keys
-}
-_Metrics: Any = create_model("_Metrics", __base__=Part, **_FIELDS)
-"""A field for each metric that ``run/figures.py`` declares."""
+class MistakeOfSeveral(Part):
+    """A row of which a label was predicted wrongly."""
+
+    row: Count
+    text: Label
+    label: tuple[Label, ...]
+    predicted: tuple[Label, ...]
+    wrong: Label
+    probability: Figure
+
+
+def _of_metrics(metrics: tuple[Metric, ...]) -> Any:
+    """A model with a field for each of the ``metrics`` that ``run/figures.py`` declares."""
+    fields: dict[str, Any] = {
+        key: (Figure, ...) if metric.required else (Figure | None, None) for metric in metrics for key in metric.keys
+    }
+    return create_model("_Metrics", __base__=Part, **fields)
+
+
+_Metrics: Any = _of_metrics(METRICS)
+_MetricsOfSeveral: Any = _of_metrics(SEVERAL_LABELS)
+
+
+class FiguresOfSeveral(_MetricsOfSeveral):
+    """One evaluated set whose texts may have several labels."""
+
+    task: Literal["multi-label"]
+    rows: Annotated[Count, Field(ge=1)]
+    micro_f1_interval: tuple[Figure, Figure]
+    accuracy_interval: tuple[Figure, Figure]
+    per_class: Annotated[tuple[OfLabel, ...], Field(min_length=1)]
+    temperature: Annotated[Figure, Field(gt=0)]
+    reliability: tuple[Bin, ...]
+    reliability_scaled: tuple[Bin, ...] = ()
+    mistakes: tuple[MistakeOfSeveral, ...] = ()
 
 
 class Figures(_Metrics):
-    """One evaluated set: its metrics, and what stands beside them."""
+    """One evaluated set whose texts have one label each: its metrics, and what stands beside them."""
 
     rows: Annotated[Count, Field(ge=1)]
     accuracy_interval: tuple[Figure, Figure]
@@ -91,17 +131,28 @@ class Figures(_Metrics):
         return self
 
 
+def _task_of(figures: Any) -> str:
+    """Tag of the union below, by what the figures say of themselves; early ones say nothing."""
+    return "union:several" if isinstance(figures, dict) and "task" in figures else "union:one"
+
+
+Evaluated = Annotated[
+    Annotated[Figures, Tag("union:one")] | Annotated[FiguresOfSeveral, Tag("union:several")], Discriminator(_task_of)
+]
+
+
 class Evaluation(Part):
     """evaluation.json"""
 
-    validation: Figures | None = None
-    test: Figures | None = None
-    shift: dict[str, Figures] | None = None
+    validation: Evaluated | None = None
+    test: Evaluated | None = None
+    shift: dict[str, Evaluated] | None = None
     best_step: Count | None = None
     best_by: Label | None = None
     best_validation_accuracy: Figure | None = None
     best_validation_macro_f1: Figure | None = None
     best_validation_log_loss: Figure | None = None
+    best_validation_micro_f1: Figure | None = None
 
 
 class Component(Part):
@@ -180,6 +231,7 @@ class Record(Part):
     loss: Figure | None = None
     accuracy: Figure | None = None
     macro_f1: Figure | None = None
+    micro_f1: Figure | None = None
     learning_rate: Figure | None = None
     seconds: Figure | None = None
     rows: Count | None = None
@@ -205,7 +257,14 @@ class Description(Part):
 
     labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(unique)]
     temperature: Annotated[Figure, Field(gt=0)]
+    thresholds: tuple[Figure, ...] | None = None
     backbone_sha256: Label | None = None
+
+    @model_validator(mode="after")
+    def _a_threshold_a_label(self) -> Self:
+        if self.thresholds and len(self.thresholds) != len(self.labels):
+            raise ValueError("thresholds and labels have different numbers")
+        return self
 
 
 FILES: dict[str, type[Part]] = {

@@ -1,9 +1,13 @@
-"""The loss of a task on tensors: cross-entropy with class weights and label smoothing.
+"""The loss of a task on tensors: cross-entropy, or binary cross-entropy where a text may have several labels.
 
 It is summed over the rows, so that any split of a step adds up to the same.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,9 +16,114 @@ from torch.nn import functional
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
+from featherweight.task.single_label import Labels
 
 
-def class_weights(recipe: Recipe, labels: np.ndarray, classes: int) -> Tensor:
+class Loss(Protocol):
+    """The loss of a training, with the weights of its classes."""
+
+    def to(self, device: str) -> Loss:
+        """The same loss with its weights on ``device``."""
+
+    def divisor(self, labels: Tensor) -> Tensor:
+        """What the loss, summed over a step with these labels, is to be divided by."""
+
+    def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss summed over a batch; ``logits`` are [rows, classes]."""
+
+    def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
+        """What the score of a step is made of; the counts of batches add up."""
+
+    def score(self, counts: Sequence[float], rows: int) -> float:
+        """The task's score of a step, from the ``counts`` of all its ``rows``."""
+
+    def of_all(self, logits: np.ndarray, labels: Labels) -> float:
+        """Mean loss over all rows, in float64, without weights and smoothing."""
+
+
+def loss_of(recipe: Recipe, labels: Labels, classes: int) -> Loss:
+    """The loss of a recipe whose training rows have these ``labels``. Raises UserError as ``class_weights`` does."""
+    smoothing = recipe.training.label_smoothing
+    if recipe.task == "multi-label":
+        return BinaryCrossEntropy(positive_weights(recipe, labels), smoothing)
+    return CrossEntropy(class_weights(recipe, labels, classes), smoothing)
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """For one label a text; ``labels`` are class numbers [rows]."""
+
+    weights: Tensor
+    smoothing: float = 0.0
+
+    def to(self, device: str) -> CrossEntropy:
+        """The same loss with its weights on ``device``."""
+        return replace(self, weights=self.weights.to(device))
+
+    def divisor(self, labels: Tensor) -> Tensor:
+        """The sum of the rows' weights."""
+        return self.weights[labels].sum()
+
+    def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Sum of the weighted cross-entropy."""
+        return summed_loss(logits, labels, self.weights, self.smoothing)
+
+    def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
+        """How many rows are right."""
+        return [int((logits.argmax(-1) == labels).sum())]
+
+    def score(self, counts: Sequence[float], rows: int) -> float:
+        """The accuracy."""
+        return counts[0] / rows
+
+    def of_all(self, logits: np.ndarray, labels: Labels) -> float:
+        """Mean loss over all rows, in float64, without weights and smoothing."""
+        return float(functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """For several labels a text: the mean over all labels, as PyTorch's BCEWithLogitsLoss has it.
+
+    ``labels`` are 0 or 1, [rows, labels]. Smoothing moves a target towards one half.
+    """
+
+    positive: Tensor
+    """Weight of the rows that have a label, [labels]."""
+    smoothing: float = 0.0
+
+    def to(self, device: str) -> BinaryCrossEntropy:
+        """The same loss with its weights on ``device``."""
+        return replace(self, positive=self.positive.to(device))
+
+    def divisor(self, labels: Tensor) -> Tensor:
+        """The number of rows times that of the labels, whatever their weights."""
+        return torch.tensor(float(labels.numel()), device=labels.device)
+
+    def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Sum of the binary cross-entropy over rows and labels."""
+        target = labels * (1 - self.smoothing) + self.smoothing / 2
+        of_each = functional.binary_cross_entropy_with_logits(
+            logits.float(), target.float(), pos_weight=self.positive, reduction="none"
+        )
+        return of_each.sum()
+
+    def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
+        """How many labels are found at a probability of one half, and how many are found or there, over all rows."""
+        predicted = logits > 0
+        return [int((predicted & labels.bool()).sum()), int(predicted.sum()) + int(labels.sum())]
+
+    def score(self, counts: Sequence[float], rows: int) -> float:
+        """Micro-F1; 1 where there is no label, and none is predicted."""
+        return 2 * counts[0] / counts[1] if counts[1] else 1.0
+
+    def of_all(self, logits: np.ndarray, labels: Labels) -> float:
+        """Mean loss over all rows, in float64, without weights and smoothing."""
+        target = torch.from_numpy(labels.astype(np.float64))
+        return float(functional.binary_cross_entropy_with_logits(torch.from_numpy(logits), target))
+
+
+def class_weights(recipe: Recipe, labels: Labels, classes: int) -> Tensor:
     """Weights of the classes, float32 [classes]; ``balanced`` as scikit-learn's: rows / (classes * rows of the class).
 
     Raises UserError where the recipe gives another number of weights than there are classes.
@@ -25,9 +134,27 @@ def class_weights(recipe: Recipe, labels: np.ndarray, classes: int) -> Tensor:
     if chosen == "balanced":
         counts = np.bincount(labels, minlength=classes).clip(min=1)
         return torch.from_numpy(len(labels) / (classes * counts)).float()
-    if len(chosen) != classes:
-        raise UserError(f"training.class_weights has {len(chosen)} numbers; the data has {classes} classes")
-    if not all(chosen[label] > 0 for label in np.unique(labels)):
+    return _weights_given(chosen, np.bincount(labels, minlength=classes), "classes")
+
+
+def positive_weights(recipe: Recipe, labels: Labels) -> Tensor:
+    """Weights of the rows that have a label, float32 [labels]; ``balanced`` is rows without it / rows with it.
+
+    Raises UserError likewise.
+    """
+    chosen = recipe.training.class_weights
+    rows, counts = len(labels), labels.sum(axis=0, dtype=np.int64)
+    if chosen == "none":
+        return torch.ones(len(counts))
+    if chosen == "balanced":
+        return torch.from_numpy((rows - counts).clip(min=1) / counts.clip(min=1)).float()
+    return _weights_given(chosen, counts, "labels")
+
+
+def _weights_given(chosen: Sequence[float], counts: np.ndarray, classes: str) -> Tensor:
+    if len(chosen) != len(counts):
+        raise UserError(f"training.class_weights has {len(chosen)} numbers; the data has {len(counts)} {classes}")
+    if not all(chosen[label] > 0 for label in np.flatnonzero(counts).tolist()):
         raise UserError("training.class_weights: the weight of a class that has training rows must be above 0")
     return torch.tensor(chosen, dtype=torch.float32)
 
@@ -35,13 +162,3 @@ def class_weights(recipe: Recipe, labels: np.ndarray, classes: int) -> Tensor:
 def summed_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Tensor:
     """Sum over the batch of the weighted cross-entropy, to be divided by the sum of the rows' weights."""
     return functional.cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")
-
-
-def count_correct(logits: Tensor, labels: Tensor) -> int:
-    """How many rows of ``logits`` [rows, classes] are predicted as ``labels`` [rows] say."""
-    return int((logits.argmax(-1) == labels).sum())
-
-
-def evaluation_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross-entropy over all rows, in float64, without weights and smoothing."""
-    return float(functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Labels = NDArray[np.int64]
+Labels = NDArray[np.integer[Any]]
+
+
+def macro_f1(labels: Labels, predicted: Labels) -> float:
+    """Mean F1 over the classes that occur among ``labels`` or ``predicted``, as in scikit-learn.
+
+    Both are [rows], or 0 and 1 [rows, classes] where a text may have several labels: all classes count then.
+    """
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, average="macro", zero_division=0))
 
 
 class SingleLabel:
     """The task in which the classes exclude each other. Labels are class numbers [rows]."""
+
+    name = "single-label"
+    score = "accuracy"
+    thresholds: tuple[float, ...] = ()
 
     def probabilities(self, logits: Floats, temperature: float = 1.0) -> Floats:
         """Softmax over the classes, [rows, classes]; each row adds up to 1."""
@@ -18,9 +35,13 @@ class SingleLabel:
 
         return softmax(logits / temperature, axis=1)
 
-    def decide(self, scores: Floats) -> Labels:
-        """The class with the highest score, [rows]; of equal ones the first."""
-        return scores.argmax(axis=1)
+    def predict(self, logits: Floats, temperature: float = 1.0) -> Labels:
+        """The class with the highest logit, [rows]; of equal ones the first. No temperature changes it."""
+        return self.decide(logits)
+
+    def decide(self, probabilities: Floats) -> Labels:
+        """The class with the highest probability, [rows]; of equal ones the first."""
+        return probabilities.argmax(axis=1)
 
     def confidence(self, probabilities: Floats) -> Floats:
         """Probability of the most probable class, [rows]."""
@@ -31,3 +52,28 @@ class SingleLabel:
         from scipy.special import log_softmax
 
         return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+
+    def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
+        """Whether the predicted class is the label, [rows]."""
+        return predicted == labels
+
+    def named(self, labels: Labels, names: Sequence[str]) -> list[Any]:
+        """The name of each row's class."""
+        return [names[label] for label in labels.tolist()]
+
+    def label_lists(self, labels: Labels, names: Sequence[str]) -> list[list[str]]:
+        """The name of each row's class, in a list of its own."""
+        return [[name] for name in self.named(labels, names)]
+
+    def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:
+        """Accuracy and macro-F1."""
+        predicted = self.predict(logits)
+        return {"accuracy": float(self.right(predicted, labels).mean()), "macro_f1": macro_f1(labels, predicted)}
+
+    def fitted(self, logits: Floats, labels: Labels, temperature: float) -> SingleLabel:
+        """The same task: the most probable class needs no fit."""
+        return self
+
+    def with_thresholds(self, thresholds: Sequence[float]) -> SingleLabel:
+        """The same task, which knows no thresholds."""
+        return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ class LoopState:
     best_step: int = 0
     best_accuracy: float = -1.0
     best_macro_f1: float = -1.0
+    best_micro_f1: float = -1.0
     best_loss: float = float("inf")
     stale: int = 0
     seconds: float = 0.0
@@ -33,16 +34,24 @@ class LoopState:
     @property
     def best(self) -> dict[str, float]:
         """The figures of the best evaluation so far, as ``run.best`` ranks them."""
-        return {"accuracy": self.best_accuracy, "macro_f1": self.best_macro_f1, "loss": self.best_loss}
+        of_each = {"accuracy": self.best_accuracy, "macro_f1": self.best_macro_f1, "micro_f1": self.best_micro_f1}
+        return {**of_each, "loss": self.best_loss}
+
+    @best.setter
+    def best(self, figures: Mapping[str, float]) -> None:
+        self.best_loss, self.best_accuracy = figures["loss"], figures["accuracy"]
+        self.best_macro_f1, self.best_micro_f1 = figures["macro_f1"], figures.get("micro_f1", -1.0)
 
     def found(self, best_by: str) -> dict[str, Any]:
         """The best evaluation as evaluation.json has it."""
-        f1 = {"best_validation_macro_f1": self.best_macro_f1} if self.best_macro_f1 >= 0 else {}
-        figures = {"best_validation_accuracy": self.best_accuracy, **f1, "best_validation_log_loss": self.best_loss}
-        return {"best_step": self.best_step, "best_by": best_by, **figures}
+        f1 = {"macro_f1": self.best_macro_f1, "micro_f1": self.best_micro_f1}
+        known = {key: value for key, value in f1.items() if value >= 0}
+        figures = {"accuracy": self.best_accuracy, **known, "log_loss": self.best_loss}
+        found = {f"best_validation_{key}": value for key, value in figures.items()}
+        return {"best_step": self.best_step, "best_by": best_by, **found}
 
 
-LATER = frozenset({"best_macro_f1"})
+LATER = frozenset({"best_macro_f1", "best_micro_f1"})
 """Fields of the state that checkpoints of earlier versions lack; those versions knew no choice by them."""
 
 

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from featherweight.data.batches import collate, even_batches
 from featherweight.environment import peak_memory_bytes
-from featherweight.evaluation.metrics import macro_f1
 from featherweight.model.engine import return_memory
 from featherweight.model.network import Network
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.best import rank
 from featherweight.task.interface import task_of
-from featherweight.task.loss import class_weights, count_correct, evaluation_loss, summed_loss
+from featherweight.task.loss import Loss, loss_of
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
@@ -85,7 +84,7 @@ def _run_steps(
     training = job.recipe.training
     model, optimizer = job.accelerator.prepare(job.network, optimizer)
     assert job.train.labels is not None
-    weights = class_weights(job.recipe, job.train.labels, len(job.network.labels)).to(job.engine.device)
+    loss = loss_of(job.recipe, job.train.labels, len(job.network.labels)).to(job.engine.device)
     warmup = warmup_steps(training.warmup, order.total_steps)
     clock, skipped = _Clock(state.seconds), Skipped()
     if prefix is not None:
@@ -97,7 +96,7 @@ def _run_steps(
             break
         rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training.schedule)
         set_rate(optimizer, rate)
-        record = _one_step(job, model, optimizer, weights, batches, step)
+        record = _one_step(job, model, optimizer, loss, batches, step)
         if skipped.too_many(optimizer.step_was_skipped):
             what = f"the gradient overflowed fp16 in {MOST_SKIPPED} steps in a row"
             raise _diverged(job, what, step, record["loss"], record["grad_norm"], batches)
@@ -108,7 +107,7 @@ def _run_steps(
             listener.stepped(record)
         last = state.step == order.total_steps
         if state.step in evaluations:
-            _evaluate(job, state, history, clock)
+            _evaluate(job, loss, state, history)
             last = last or _is_patience_over(state, training)
         stop = _agreed(job.accelerator, job.should_stop())
         # The last step has a checkpoint too: if saving fails, on a full disk say, the training is not lost.
@@ -128,15 +127,18 @@ def _is_patience_over(state: LoopState, training: TrainingRecipe) -> bool:
     return training.early_stopping > 0 and state.stale >= training.early_stopping
 
 
-def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: list[np.ndarray], step: int) -> Record:
+def _one_step(
+    job: Job, model: Any, optimizer: Any, loss_function: Loss, batches: list[np.ndarray], step: int
+) -> Record:
     """Forward, backward and update over all batches of one optimizer step; loss is the mean over their rows."""
     # Dropout's random numbers depend on seed, step and process alone, so a resumed run draws the same ones.
     torch.manual_seed((job.recipe.seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
     accelerator, training = job.accelerator, job.recipe.training
     assert job.train.labels is not None
     labels = torch.from_numpy(job.train.labels[np.concatenate(batches)]).to(job.engine.device)
-    total_weight = weights[labels].sum()
-    loss_sum, correct = torch.zeros((), device=job.engine.device), 0
+    divisor = loss_function.divisor(labels)
+    loss_sum = torch.zeros((), device=job.engine.device)
+    found: list[np.ndarray] = []
     pieces = _pieces(job, batches)
     for number, (rows, counts) in enumerate(pieces):
         batch = collate(job.train, rows, job.pad_id)
@@ -144,12 +146,12 @@ def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: li
         target = batch.labels.to(job.engine.device)
         with accelerator.no_sync(model) if number + 1 < len(pieces) else nullcontext():
             logits = model(*batch.inputs(job.engine.device))
-            loss = summed_loss(logits, target, weights, training.label_smoothing) / total_weight
+            loss = loss_function.summed(logits, target) / divisor
             # Data-parallel training averages the processes' gradients; their rows are one batch, so undo the mean.
             accelerator.backward(loss * accelerator.num_processes * counts)
         loss_sum += loss.detach() * counts
-        correct += count_correct(logits, target) * counts
-    loss_value, correct = _over_processes(accelerator, loss_sum, correct)
+        found.append(np.array(loss_function.counts(logits, target)) * counts)
+    loss_value, counted = _over_processes(accelerator, loss_sum, np.sum(found, axis=0))
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
         raise _diverged(job, "the loss or its gradient is not a number", step, loss_value, float(norm), batches)
@@ -159,7 +161,8 @@ def _one_step(job: Job, model: Any, optimizer: Any, weights: Tensor, batches: li
         return_memory()
     count = len(labels)
     tokens = int(job.train.lengths[np.concatenate(batches)].sum())
-    return {"kind": "step", "step": 0, "epoch": 0.0, "loss": loss_value, "accuracy": correct / count,
+    score = {task_of(job.recipe).score: loss_function.score(counted.tolist(), count)}
+    return {"kind": "step", "step": 0, "epoch": 0.0, "loss": loss_value, **score,
             "learning_rate": 0.0, "grad_norm": float(norm), "rows": count, "tokens": tokens}  # fmt: skip
 
 
@@ -190,14 +193,14 @@ def _agreed(accelerator: Accelerator, signal_number: int) -> int:
     return max(gather_object([signal_number]))
 
 
-def _over_processes(accelerator: Accelerator, loss: Tensor, correct: int) -> tuple[float, int]:
+def _over_processes(accelerator: Accelerator, loss: Tensor, counted: np.ndarray) -> tuple[float, np.ndarray]:
     if accelerator.num_processes == 1:
-        return float(loss), correct
-    both = accelerator.reduce(torch.tensor([float(loss), correct], device=loss.device), "sum")
-    return float(both[0]), int(both[1])
+        return float(loss), counted
+    together = accelerator.reduce(torch.tensor([float(loss), *counted.tolist()], device=loss.device), "sum")
+    return float(together[0]), np.array(together[1:].tolist())
 
 
-def _evaluate(job: Job, state: LoopState, history: History, clock: _Clock) -> None:
+def _evaluate(job: Job, loss_function: Loss, state: LoopState, history: History) -> None:
     started = time.perf_counter()
     part = (job.accelerator.process_index, job.accelerator.num_processes)
     logits = predict_logits(job.network, job.validation, job.engine, job.pad_id, part=part)
@@ -205,15 +208,11 @@ def _evaluate(job: Job, state: LoopState, history: History, clock: _Clock) -> No
         logits = np.sum(gather_object([logits]), axis=0)
     labels = job.validation.labels
     assert labels is not None
-    predicted = task_of(job.recipe).decide(logits)
-    figures = {"loss": evaluation_loss(logits, labels), "accuracy": float((predicted == labels).mean()),
-               "macro_f1": macro_f1(labels, predicted)}  # fmt: skip
+    figures = {"loss": loss_function.of_all(logits, labels), **task_of(job.recipe).scores(logits, labels)}
     best_by = job.recipe.evaluation.best_by
     better = rank(figures, best_by) > rank(state.best, best_by)
     if better:
-        state.best_step, state.stale = state.step, 0
-        state.best_accuracy, state.best_macro_f1 = figures["accuracy"], figures["macro_f1"]
-        state.best_loss = figures["loss"]
+        state.best_step, state.stale, state.best = state.step, 0, figures
         job.best = {name: tensor.detach().clone() for name, tensor in job.network.trainable().items()}
     else:
         state.stale += 1

@@ -10,6 +10,7 @@ from featherweight.errors import UserError
 from featherweight.evaluation.results import evaluate_rows, write_evaluation
 from featherweight.recipe import EvaluationRecipe
 from featherweight.run.folder import Run
+from featherweight.task.interface import SINGLE_LABEL, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,7 @@ def evaluate_splits(
     logits: Callable[[str, Rows], np.ndarray],
     temperature: float,
     settings: EvaluationRecipe,
+    task: Task = SINGLE_LABEL,
     **more: Any,
 ) -> None:
     """Write evaluation.json and predictions.parquet of a run: its validation, test and shift rows.
@@ -37,7 +39,7 @@ def evaluate_splits(
     if splits.test is not None:
         evaluated["test"] = splits.test, logits("test", splits.test)
     shifted = {name: (rows, logits(f"shift {name}", rows)) for name, rows in splits.shift.items()}
-    write_evaluation(folder, evaluated, shifted, temperature, settings, **more)
+    write_evaluation(folder, evaluated, shifted, temperature, settings, task, **more)
 
 
 def evaluate_run(
@@ -72,4 +74,5 @@ def evaluate_on(
     rows = read_labelled(data, columns, "test", classifier.labels, remedy)
     if not rows.texts:
         raise UserError(f"{data}: no rows to evaluate")
-    return evaluate_rows(rows, classifier.logits(rows.texts), classifier.temperature, recipe.evaluation)
+    fit = classifier.temperature, recipe.evaluation, classifier.task
+    return evaluate_rows(rows, classifier.logits(rows.texts), *fit)

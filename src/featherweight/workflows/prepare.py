@@ -60,11 +60,11 @@ def prepare(recipe: Recipe) -> Prepared:
     from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, settle
     from featherweight.model.text_model import TextModel
-    from featherweight.task.loss import class_weights
+    from featherweight.task.loss import loss_of
     from featherweight.training.accelerator import build_accelerator
 
     assert backbone.folder is not None and splits.train.labels is not None
-    class_weights(recipe, splits.train.labels, len(splits.train.label_names))
+    loss_of(recipe, splits.train.labels, len(splits.train.label_names))
     tokenizer = load_tokenizer(backbone.folder, backbone.config.get("vocab_size"))
     accelerator, engine = build_accelerator(recipe, choose_engine(recipe.training.precision))
     network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)

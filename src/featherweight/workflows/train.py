@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from featherweight.run.folder import Run
 from featherweight.run.lock import choose_folder, claimed_for, is_complete_run, locked
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.run.manifest import remake_manifest, write_manifest
+from featherweight.task.interface import Task, task_of
 from featherweight.training.listeners import Listener, notify
 from featherweight.training.signals import end_on_signals, stop_on_signals
 from featherweight.workflows.environment import describe_run, gpu_peak, most_memory
@@ -123,13 +124,16 @@ def finish(
     assert validation.labels is not None
     notify(listeners, f"evaluating {len(validation):,} validation rows and fitting the temperature")
     logits = model.logits(validation, cache=cache_folder())
-    temperature = fit_temperature(logits, validation.labels)
+    task = task_of(recipe)
+    temperature = fit_temperature(logits, validation.labels, task)
+    task = task.fitted(logits, validation.labels, temperature)
     notify(listeners, "saving the adapter, and comparing it with the trained model in a fresh process")
-    save_adapter(model.network, folder / "adapter", recipe, prepared.backbone, model.tokenizer, temperature=temperature)
+    fit: dict[str, Any] = {"temperature": temperature, "thresholds": task.thresholds}
+    save_adapter(model.network, folder / "adapter", recipe, prepared.backbone, model.tokenizer, **fit)
     sample = list(validation.texts[:64])
     live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
     proof = verify_in_fresh_process(folder, sample, live, model.engine.precision)
-    _evaluate(prepared, folder, state, logits, temperature, listeners)
+    _evaluate(prepared, folder, state, logits, temperature, task, listeners)
     environment = describe_run(prepared, started) | {
         "seconds": round(time.perf_counter() - clock, 2),
         "training_seconds": round(state.seconds, 2),
@@ -153,6 +157,7 @@ def _evaluate(
     state: LoopState,
     validation: np.ndarray,
     temperature: float,
+    task: Task,
     listeners: Sequence[Listener],
 ) -> None:
     from featherweight.workflows.evaluate import evaluate_splits
@@ -163,7 +168,7 @@ def _evaluate(
 
     settings = prepared.recipe.evaluation
     best = state.found(settings.best_by)
-    evaluate_splits(folder, prepared.splits, validation, logits, temperature, settings, **best)
+    evaluate_splits(folder, prepared.splits, validation, logits, temperature, settings, task, **best)
 
 
 def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:

@@ -109,16 +109,20 @@ def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
     return (_require(table, "text", "data.text"),)
 
 
-def label_column(table: Table, data: DataRecipe) -> str:
-    """The column that holds the labels. Raises UserError that names the nearest column where it is missing."""
-    found = find_label_column(table, data)
+def label_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
+    """The columns that hold the labels. Raises UserError that names the nearest column where one is missing."""
     # Naming the texts as the labels would be wrong, however near their column's name is.
-    return found or _require(table, data.label, "data.label", besides=data.text or USUAL_TEXTS)
+    return find_label_columns(table, data) or tuple(
+        _require(table, name, "data.label", besides=data.text or USUAL_TEXTS) for name in data.label_columns
+    )
 
 
-def find_label_column(table: Table, data: DataRecipe) -> str | None:
-    """The column that holds the labels; None where there is none."""
-    return table.find(data.label) or table.label
+def find_label_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
+    """The columns that hold the labels: one, or one a label; none where one of them is missing."""
+    found = [table.find(name) for name in data.label_columns]
+    if None not in found:
+        return tuple(name for name in found if name is not None)
+    return () if table.label is None or len(found) > 1 else (table.label,)
 
 
 def id_column(table: Table) -> str | None:

@@ -139,9 +139,9 @@ def _sample_ids(names: Sequence[str], *, table: Table, data: DataRecipe, wanted:
     """
     if wanted in names:
         return str(wanted)
-    taken = {data.label.casefold(), *map(str.casefold, data.text or USUAL_TEXTS)}
+    taken = {*map(str.casefold, data.label_columns), *map(str.casefold, data.text or USUAL_TEXTS)}
     shared = [name for name in names if name in table.names and name.casefold() not in taken]
-    likely = likely_id_columns(names, label=data.label)
+    likely = likely_id_columns(names, label=data.label_name)
     return [*shared, *(name for name in names if name.casefold() == "id"), *likely, names[0]][0]
 
 

@@ -62,7 +62,7 @@ def trained_labels(run: str | Path, labels: Sequence[str] = (), base: str | Path
     of_ag_news = classes == AG_NEWS and (written != classes or not recorded)
     if data.train in BUILT_IN or of_ag_news:
         return TrainedLabels(classes, written, None)
-    return TrainedLabels(classes, written, column["name"] if column else data.label, recorded)
+    return TrainedLabels(classes, written, column["name"] if column else data.label_name, recorded)
 
 
 def _recorded(folder: Path) -> dict[str, Any] | None:

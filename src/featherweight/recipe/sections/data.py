@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from featherweight.recipe.fields import (
     MAX_COUNT,
@@ -19,7 +19,16 @@ from featherweight.recipe.fields import (
     blank_as_empty,
     known_encoding,
     one_character,
+    list_or_word,
+    several_columns,
 )
+from featherweight.recipe.values import TaskName
+
+LabelColumns = Annotated[
+    Annotated[Text, Tag("union:word")]
+    | Annotated[tuple[Text, ...], Unique, AfterValidator(several_columns), Tag("union:list")],
+    Discriminator(list_or_word),
+]
 
 
 class DataRecipe(Section):
@@ -53,7 +62,16 @@ class DataRecipe(Section):
     text: Annotated[tuple[Text, ...], Listed, Unique] = Field(
         (), description="Text columns, joined by a space; by default `text`, or `title` and `description`."
     )
-    label: Text = Field("label", description="The label column.")
+    label: LabelColumns = Field(
+        "label",
+        description='The label column. With `task = "multi-label"` its cells are lists of labels, or texts such as '
+        "`a|b`; or it is a list of columns that hold 0 or 1, one a label.",
+    )
+    label_separator: Text | None = Field(
+        None,
+        description='What stands between the labels in a cell of text, with `task = "multi-label"`; by default `|`, '
+        "`;` or `,`, the first of these that occurs.",
+    )
     labels: Annotated[tuple[Text, ...], Listed, Unique, AfterValidator(at_least_two_classes)] = Field(
         (),
         description="Names of the classes in the order of their numbers; by default those of the data set, or the "
@@ -90,3 +108,37 @@ class DataRecipe(Section):
         le=1_000_000,
         description="Maximum number of tokens of a text, special tokens included; longer texts are truncated.",
     )
+    _task: TaskName = PrivateAttr("single-label")
+
+    @model_validator(mode="after")
+    def _labels_are_named_once(self) -> Self:
+        if not isinstance(self.label, str) and self.labels:
+            raise ValueError("label names a column a label, so leave labels out")
+        return self
+
+    def for_task(self, task: TaskName) -> Self:
+        """The section for a recipe's ``task``, which decides how labels are read."""
+        if task == "single-label" and not isinstance(self.label, str):
+            raise ValueError('data.label is a list of columns, one a label; that is for task = "multi-label"')
+        if task == "single-label" and self.label_separator is not None:
+            raise ValueError('data.label_separator is for task = "multi-label"')
+        if task == self._task:
+            return self
+        section = self.model_copy()
+        section._task = task
+        return section
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return self._task == "multi-label"
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Names of all columns that hold labels."""
+        return (self.label,) if isinstance(self.label, str) else self.label
+
+    @property
+    def label_name(self) -> str:
+        """Name of the label column; empty where each label has a column of its own."""
+        return self.label if isinstance(self.label, str) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field
 
@@ -13,7 +13,7 @@ from featherweight.recipe.fields import (
     Unique,
     Whole,
 )
-from featherweight.recipe.values import check_shift
+from featherweight.recipe.values import TaskName, check_shift
 
 
 class EvaluationRecipe(Section):
@@ -30,9 +30,18 @@ class EvaluationRecipe(Section):
     mistakes: Whole = Field(
         20, ge=0, le=10_000, description="Number of the most confident errors that the report shows."
     )
-    best_by: Literal["accuracy", "macro_f1", "log_loss"] = Field(
+    best_by: Literal["accuracy", "macro_f1", "micro_f1", "log_loss"] = Field(
         "accuracy",
         description="Figure of the validation rows that decides which adapter is the best, and on early stopping: "
         "`macro_f1` counts small classes as much as large ones, `log_loss` also how sure the predictions are. Of equal "
-        "ones the lower log loss decides (the higher accuracy for `log_loss`).",
+        "ones the lower log loss decides (the higher accuracy for `log_loss`). With several labels a text it is "
+        "`micro_f1` by default, and `accuracy` counts the texts with exactly their labels.",
     )
+
+    def for_task(self, task: TaskName) -> Self:
+        """The section with the default of ``best_by`` for a recipe's ``task``."""
+        if task == "single-label" and self.best_by == "micro_f1":
+            raise ValueError('evaluation.best_by: micro_f1 is for task = "multi-label"; with one label it is accuracy')
+        if task == "single-label" or "best_by" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"best_by": "micro_f1"})

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from featherweight.recipe.loading import read_recipe
 from featherweight.report.fonts import class_numbers
 from featherweight.run import schema as layout
-from featherweight.run.figures import ACCURACY, METRICS
+from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric, score_of
 from featherweight.run.folder import Run, read_history, read_json
 
-STEP_KEYS = ("step", "epoch", "loss", "accuracy", "learning_rate", "seconds")
+STEP_KEYS = ("step", "epoch", "loss", "accuracy", "micro_f1", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,16 @@ class Contents:
         return None
 
     @property
+    def several(self) -> bool:
+        """Whether a text may have several labels, by the figures of the evaluated set."""
+        return self.evaluated is not None and "task" in self.evaluated[1]
+
+    @property
+    def score(self) -> Metric:
+        """The metric by which the training was followed."""
+        return score_of(self.validations[0] if self.validations else {})
+
+    @property
     def shift(self) -> dict[str, dict[str, Any]]:
         """Figures of the sets from other distributions, by name."""
         return self.evaluation.get("shift") or {}
@@ -74,9 +84,10 @@ class Contents:
 
     @property
     def best_by(self) -> str:
-        """Key of the metric that decided which adapter is the best; the accuracy in runs of earlier versions."""
+        """Key of the metric that decided which adapter is the best; the ``score`` in runs of earlier versions."""
         named = self.evaluation.get("best_by")
-        return named if named in {metric.key for metric in METRICS} else ACCURACY.key
+        known = {metric.key for metric in (SEVERAL_LABELS if self.several else METRICS)}
+        return named if named in known else self.score.key
 
     def missing(self) -> list[str]:
         """What this run folder lacks, a sentence each, with what would mend it."""

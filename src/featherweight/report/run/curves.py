@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from featherweight.report.run.contents import Contents
 from featherweight.report.style import BLUE, ORANGE, legend_above, percent_tick
 from featherweight.run.best import metric_of
-from featherweight.run.figures import ACCURACY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,17 +30,21 @@ def draw_loss(axes: Axes, run: Contents) -> None:
 
 
 def draw_accuracy(axes: Axes, run: Contents) -> None:
-    """Training accuracy, smoothed, with the single batches behind it, and validation accuracy with its best step."""
-    _training(axes, run, "accuracy")
-    steps, accuracies = _validation(run, "accuracy")
+    """Training accuracy, smoothed, with the single batches behind it, and validation accuracy with its best step.
+
+    Where a text may have several labels it is micro-F1.
+    """
+    _training(axes, run, run.score.key)
+    steps, accuracies = _validation(run, run.score.key)
     saved = np.flatnonzero(steps == run.evaluation.get("best_step"))
     best = int(saved[0] if len(saved) else np.argmax(accuracies)) if len(accuracies) else None
-    how = "best" if run.best_by == ACCURACY.key else f"at the best {metric_of(run.best_by).name}"
+    decides = metric_of(run.best_by, several=run.several)
+    how = "best" if decides.key == run.score.key else f"at the best {decides.name}"
     label = "validation" if best is None else f"validation ({how} {accuracies[best]:.1%})"
     _validation_line(axes, steps, accuracies, label)
     if best is not None and len(accuracies) > 1:
         axes.plot(steps[best], accuracies[best], "o", ms=9, mfc="none", mec=ORANGE, mew=1.4)
-    axes.set(ylim=(_floor(run, accuracies), 1.004), ylabel="accuracy")
+    axes.set(ylim=(_floor(run, accuracies), 1.004), ylabel=run.score.name)
     axes.yaxis.set_major_formatter(percent_tick)
     _finish(axes, run)
 
@@ -98,7 +101,7 @@ def _finite(run: Contents, key: str) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 def _floor(run: Contents, validation: NDArray[np.float64]) -> float:
     # Show the range where the curves end up; the first steps at chance would take half of the picture.
-    _, values = _finite(run, "accuracy")
+    _, values = _finite(run, run.score.key)
     means = smooth(values) if len(values) >= 8 else values
     lowest = min([*np.atleast_1d(np.quantile(means, 0.1) if len(means) else 1.0), *validation], default=0.0)
     return max(0.0, math.floor((lowest - 0.02) * 20) / 20)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from featherweight.formatting import duration, percent
 from featherweight.report.run.contents import Contents
-from featherweight.run.figures import ACCURACY, METRICS, SCALED
+from featherweight.run.figures import ACCURACY, metrics_of
 
 
 class Fact(NamedTuple):
@@ -18,11 +18,17 @@ class Fact(NamedTuple):
 
 
 def sentence(run: Contents) -> str:
-    """The headline: which share of which texts is classified right."""
+    """The headline: which share of which texts is classified right, or how well several labels a text are found."""
     if run.evaluated is None:
         return "This run has not been evaluated yet."
     split, figures = run.evaluated
-    return f"{percent(figures['accuracy'], figures['rows'])} of {figures['rows']:,} {split} texts classified correctly"
+    metric, texts = metrics_of(figures)[0], f"{figures['rows']:,} {split} texts"
+    if metric is not ACCURACY:
+        exact = percent(figures["accuracy"], figures["rows"])
+        return (
+            f"{metric.title} {metric.words(figures[metric.key])} on {texts}, {exact} of them with exactly their labels"
+        )
+    return f"{percent(figures['accuracy'], figures['rows'])} of {texts} classified correctly"
 
 
 def facts(run: Contents) -> list[Fact]:
@@ -36,13 +42,15 @@ def facts(run: Contents) -> list[Fact]:
 
 
 def _metrics(split: str, figures: dict[str, Any]) -> list[Fact]:
-    """Accuracy with its interval, and the other metrics that do not change with the temperature."""
-    low, high = (percent(share, figures["rows"]) for share in figures["accuracy_interval"])
-    accuracy = percent(figures["accuracy"], figures["rows"])
-    shown = [Fact(f"{split.capitalize()} {ACCURACY.name}", accuracy, f"95% interval {low} to {high}")]
-    for metric in METRICS:
-        if metric not in (ACCURACY, *SCALED) and (value := metric.value(figures)) is not None:
-            shown.append(Fact(metric.title, metric.words(value), metric.direction))
+    """The first metric with its interval, and the others that do not change with the temperature."""
+    first, *others = metrics_of(figures)
+    value, low, high = (
+        percent(share, figures["rows"]) for share in (figures[first.key], *figures[f"{first.key}_interval"])
+    )
+    shown = [Fact(f"{split.capitalize()} {first.name}", value, f"95% interval {low} to {high}")]
+    for metric in others:
+        if not metric.scaled and (figure := metric.value(figures)) is not None:
+            shown.append(Fact(metric.title, metric.words(figure), metric.direction))
     return shown
 
 

@@ -12,7 +12,7 @@ from featherweight.report.run import headline
 from featherweight.report.run.bars import MOST_CLASSES
 from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
-from featherweight.report.run.plots import TITLES, available
+from featherweight.report.run.plots import available, title_of
 from featherweight.report.style import drawing, to_svg
 from featherweight.run.best import metric_of
 from featherweight.run.figures import SCALED
@@ -47,6 +47,7 @@ def render(run: Contents) -> str:
     )
     pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}"}
     pages.filters["cut"] = lambda text: text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    pages.filters["labels"] = lambda found: found if isinstance(found, str) else ", ".join(found) or "none"
     return pages.get_template("report.html.j2").render(
         run=run,
         sentence=headline.sentence(run),
@@ -57,10 +58,11 @@ def render(run: Contents) -> str:
         training=_training(run),
         environment=_environment(run),
         verification=_verification(run),
-        confused=most_confused(run.evaluated[1]) if run.evaluated else [],
+        several=run.several,
+        confused=most_confused(run.evaluated[1]) if run.evaluated and not run.several else [],
         scaled=SCALED,
         label_key=key_of(run.numbered_labels),
-        best_by=metric_of(run.best_by).name,
+        best_by=metric_of(run.best_by, several=run.several).name,
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,
     )
@@ -71,7 +73,7 @@ def _pictures(run: Contents) -> dict[str, Any]:
 
     with drawing():
         # Markup: the drawing library has escaped the texts inside.
-        return {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(run).items()}  # noqa: S704
+        return {name: Markup(to_svg(draw(), title_of(run, name))) for name, draw in available(run).items()}  # noqa: S704
 
 
 def _training(run: Contents) -> dict[str, str]:
@@ -84,7 +86,7 @@ def _training(run: Contents) -> dict[str, str]:
         rows["Evaluations"] = f"{len(run.validations):,}"
     if run.evaluation.get("best_step") is not None:
         rows["Best step"] = f"{run.evaluation['best_step']:,}"
-    metric = metric_of(run.best_by)
+    metric = metric_of(run.best_by, several=run.several)
     if (best := run.evaluation.get(f"best_validation_{run.best_by}")) is not None:
         rows[f"Best validation {metric.name}"] = metric.words(best)
     if start := run.recipe.get("adapter", {}).get("start_from"):

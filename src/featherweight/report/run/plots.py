@@ -43,7 +43,7 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
         curves = [subjects.pop(key) for key in ("loss", "accuracy") if key in subjects]
         figures = {name: draw() for name, draw in subjects.items()}
         for name, figure in figures.items():
-            title_above(figure.axes[0], TITLES[name])
+            title_above(figure.axes[0], title_of(run, name))
         if curves:
             figures = {"curves": _side_by_side(run), **figures}
         if curves or run.evaluated or run.weigh:
@@ -61,9 +61,10 @@ def available(run: Contents) -> dict[str, Callable[[], Figure]]:
         makers["learning_rate"] = lambda: _single(4.9, 2.3, lambda axes: draw_learning_rate(axes, run))
     if run.evaluated:
         figures = run.evaluated[1]
-        makers["confusion_matrix"] = lambda: _single(
-            *matrix_inches(len(figures["per_class"])), lambda axes: draw_confusion(axes, figures)
-        )
+        if not run.several:
+            makers["confusion_matrix"] = lambda: _single(
+                *matrix_inches(len(figures["per_class"])), lambda axes: draw_confusion(axes, figures)
+            )
         rows = shown_classes(figures)
         makers["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
         makers["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
@@ -74,6 +75,12 @@ def available(run: Contents) -> dict[str, Callable[[], Figure]]:
         sets = {run.evaluated[0]: run.evaluated[1], **run.shift}
         makers["shift"] = lambda: _rows(list(sets), lambda axes: draw_shift(axes, sets))
     return makers
+
+
+def title_of(run: Contents, name: str) -> str:
+    """The title of a picture of ``run``."""
+    own = {"accuracy": run.score.title, "per_class": "Per label" if run.several else TITLES["per_class"]}
+    return own.get(name, TITLES[name])
 
 
 def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure:
@@ -92,5 +99,5 @@ def _side_by_side(run: Contents) -> Figure:
     figure = new_figure(9.8, 3.4)
     for axes, draw, name in zip(figure.subplots(1, 2), (draw_loss, draw_accuracy), ("loss", "accuracy"), strict=True):
         draw(axes, run)
-        title_above(axes, TITLES[name])
+        title_above(axes, title_of(run, name))
     return figure

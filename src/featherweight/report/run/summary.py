@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 13.0, 8.0
 MOST_CLASSES = 6
 """Classes shown as bars; of more, those of the lowest F1."""
+MOST_LABELS = 19
+"""The same where a text may have several labels: there is no confusion matrix above the bars."""
 MOST_COMPONENTS = 5
 """Components whose names find room on two lines each."""
 
@@ -35,7 +37,7 @@ def draw_summary(run: Contents) -> Figure:
     _headline(figure, run)
     figures = run.evaluated[1] if run.evaluated else {}
     _panel(figure, "Loss", (0.55, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_loss(axes, run)))
-    _panel(figure, "Accuracy", (4.95, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_accuracy(axes, run)))
+    _panel(figure, run.score.title, (4.95, 3.7, 3.6, 2.1), run.has_curves and (lambda axes: draw_accuracy(axes, run)))
     components = run.weigh.get("components", ())
     few = len(components) <= MOST_COMPONENTS
     place = (1.75, 0.3, 3.1, 2.35) if few else (2.5, 0.3, 2.35, 2.35)
@@ -43,11 +45,14 @@ def draw_summary(run: Contents) -> Figure:
     place = (6.4, 0.45, 2.15, 2.05)
     _panel(figure, "Reliability", place, figures and (lambda axes: draw_reliability(axes, figures, square=False)))
     place = (9.9, 3.05, 3.0, 3.0)
-    _panel(figure, "Confusion matrix", place, figures and (lambda axes: draw_confusion(axes, figures, small=True)))
+    top, most = (5.8, MOST_LABELS) if run.several else (2.03, MOST_CLASSES)
+    if not run.several:
+        _panel(figure, "Confusion matrix", place, figures and (lambda axes: draw_confusion(axes, figures, small=True)))
     if figures:
-        height = 0.28 * len(shown_classes(figures, MOST_CLASSES))
-        place = (9.9, 2.03 - height, 1.25, height)
-        _panel(figure, "Per class", place, lambda axes: draw_per_class(axes, figures, most=MOST_CLASSES, letters=13))
+        height = 0.28 * len(shown_classes(figures, most))
+        place = (9.9, top - height, 1.25, height)
+        title = "Per label" if run.several else "Per class"
+        _panel(figure, title, place, lambda axes: draw_per_class(axes, figures, most=most, letters=13))
     return figure
 
 

@@ -1,0 +1,49 @@
+"""A draw of rows with several labels each, in which every label keeps its share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STAY, _DRAWN = 0, 1
+
+
+def iterative_draw(
+    labels: NDArray[np.integer[Any]], wanted: int, seed: int, *, for_training: bool
+) -> NDArray[np.int64]:
+    """Places (ascending) of ``wanted`` rows, drawn by ``seed`` so that each label keeps about its share of rows.
+
+    ``labels`` [rows, labels] are 0 or 1. By iterative stratification (Sechidis et al. 2011, ECML PKDD): the rows of the
+    rarest label are shared out first, each to the side that lacks it most. The side that is trained on, the drawn one
+    with ``for_training``, gets a row of each label where that can be.
+    """
+    rows = len(labels)
+    order = np.random.default_rng(seed).permutation(rows)
+    left = labels.sum(axis=0, dtype=np.int64)
+    room = np.array([rows - wanted, wanted])
+    lacking = np.outer(room / rows, left)
+    trained = _DRAWN if for_training else _STAY
+    lacking[trained] = np.maximum(lacking[trained], left > 0)
+    side = np.full(rows, -1)
+    while left.any():
+        label = int(np.where(left > 0, left, rows + 1).argmin())
+        for row in order[(labels[order, label] > 0) & (side[order] < 0)].tolist():
+            place = _side(room, lacking[:, label])
+            own = np.flatnonzero(labels[row])
+            side[row] = place
+            room[place] -= 1
+            lacking[place, own] -= 1
+            left[own] -= 1
+    side[order[side[order] < 0][: room[_DRAWN]]] = _DRAWN  # rows without a label
+    return np.flatnonzero(side == _DRAWN)
+
+
+def _side(room: NDArray[np.int64], lacking: NDArray[np.float64]) -> int:
+    """Where a row goes: to the side that lacks the label more, or of equal ones to that with more room."""
+    if not room.all():
+        return int(room.argmax())
+    if lacking[_STAY] == lacking[_DRAWN]:
+        return int(room.argmax())
+    return int(lacking.argmax())

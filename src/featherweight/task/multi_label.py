@@ -1,0 +1,98 @@
+"""A text may have several labels, or none: a sigmoid and a threshold for each label, binary cross-entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.task.single_label import Floats, Labels, macro_f1
+
+USUAL = 0.5
+"""The threshold of a label until it is tuned, and where nothing can be learnt of it."""
+
+
+@dataclass(frozen=True)
+class MultiLabel:
+    """The task in which each label is a question of its own. Labels are 0 or 1, [rows, labels]."""
+
+    thresholds: tuple[float, ...] = ()
+    """The probability from which on a label is given, one a label; where there are none, ``USUAL`` for all."""
+    name = "multi-label"
+    score = "micro_f1"
+
+    def probabilities(self, logits: Floats, temperature: float = 1.0) -> Floats:
+        """Sigmoid of each logit, [rows, labels]; a row need not add up to 1."""
+        from scipy.special import expit
+
+        return expit(logits / temperature)
+
+    def predict(self, logits: Floats, temperature: float = 1.0) -> Labels:
+        """1 for each label whose probability reaches its threshold, [rows, labels]."""
+        return self.decide(self.probabilities(logits, temperature))
+
+    def decide(self, probabilities: Floats) -> Labels:
+        """1 for each label whose probability reaches its threshold, [rows, labels]."""
+        return (probabilities >= np.asarray(self.thresholds or USUAL)).astype(np.int8)
+
+    def log_losses(self, logits: Floats, labels: Labels) -> Floats:
+        """Binary cross-entropy of each row, the mean over its labels, [rows]."""
+        return (np.logaddexp(0.0, logits) - labels * logits).mean(axis=1)
+
+    def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
+        """Whether a row's predicted labels are exactly its labels, [rows]."""
+        return (predicted == labels).all(axis=1)
+
+    def named(self, labels: Labels, names: Sequence[str]) -> list[Any]:
+        """The names of each row's labels, in the order of the classes."""
+        return [[names[place] for place in np.flatnonzero(row).tolist()] for row in labels]
+
+    def label_lists(self, labels: Labels, names: Sequence[str]) -> list[list[str]]:
+        """The same as ``named``."""
+        return self.named(labels, names)
+
+    def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:
+        """Micro-F1, macro-F1 and subset accuracy, each label with the threshold that suits it best on these rows."""
+        predicted = self.fitted(logits, labels, 1.0).predict(logits)
+        f1 = {"micro_f1": micro_f1(predicted, labels), "macro_f1": macro_f1(labels, predicted)}
+        return {**f1, "accuracy": float(self.right(predicted, labels).mean())}
+
+    def fitted(self, logits: Floats, labels: Labels, temperature: float) -> MultiLabel:
+        """The task with the thresholds of the highest F1 of each label on these rows, for scaled probabilities."""
+        cuts = np.array([best_cut(logits[:, place], labels[:, place]) for place in range(labels.shape[1])])
+        return replace(self, thresholds=tuple(self.probabilities(cuts, temperature).tolist()))
+
+    def with_thresholds(self, thresholds: Sequence[float]) -> MultiLabel:
+        """The task with these thresholds."""
+        return replace(self, thresholds=tuple(thresholds))
+
+
+def best_cut(logits: Floats, labels: Labels) -> float:
+    """The logit that a label has to reach for the highest F1 on these rows; ``logits`` and ``labels`` are [rows].
+
+    It lies halfway between two logits that occur, or at 0, a probability of one half, where that is between them. Of
+    equally good ones the nearest to 0 is taken. Where no row has the label, these rows say nothing: it is 0 then.
+    """
+    positives = int(labels.sum())
+    if not positives:
+        return 0.0
+    values, place = np.unique(-logits, return_inverse=True)  # the highest logit first
+    values = -values
+    hits = np.cumsum(np.bincount(place, weights=labels))
+    given = np.cumsum(np.bincount(place))
+    f1 = 2 * hits / (given + positives)
+    lower = np.append(values[1:], min(values[-1], 0.0) - 2.0)
+    between = (lower < 0.0) & (values >= 0.0)
+    cuts = np.where(between, 0.0, (values + lower) / 2)
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(cuts[best[np.abs(cuts[best]).argmin()]])
+
+
+def micro_f1(predicted: Labels, labels: Labels) -> float:
+    """F1 over all labels of all rows together, [rows, labels]; 0 where there are none and none is predicted."""
+    hits = int((predicted & labels).sum())
+    marked = int(predicted.sum(dtype=np.int64) + labels.sum(dtype=np.int64))
+    return 2 * hits / marked if marked else 0.0
