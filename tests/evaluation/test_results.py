@@ -12,6 +12,7 @@ from scipy.special import softmax
 from featherweight.data.sources import Rows
 from featherweight.evaluation.results import evaluate_rows, prediction_columns
 from featherweight.recipe import EvaluationRecipe, Recipe
+from featherweight.task.interface import SINGLE_LABEL
 from featherweight.workflows.evaluate import evaluate_on
 
 NAMES = ("no", "yes")
@@ -44,6 +45,7 @@ def test_another_set_is_judged_with_the_classifiers_temperature(tmp_path: Path) 
         recipe=recipe,
         labels=NAMES,
         temperature=TEMPERATURE,
+        task=SINGLE_LABEL,
         logits=lambda texts: LOGITS[["abcd".index(t) for t in texts]],
     )
     found = evaluate_on(classifier, str(tmp_path / "other.csv"))  # type: ignore[arg-type]

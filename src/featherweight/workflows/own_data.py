@@ -82,7 +82,7 @@ def draft_recipe(source: str, overrides: Sequence[str] = ()) -> Draft:
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
     table = open_table(given.data.train, given.data, "train")
-    label = given.data.label if "label" in given.data.model_fields_set else None
+    label = given.data.label_name if "label" in given.data.model_fields_set else None
     guess = guess_columns(table, given.data.text, label)
     labels = class_counts(table.read(guess.label))
     names = given.data.labels or table.classes.get(guess.label) or sorted(labels)
@@ -120,7 +120,7 @@ def with_guessed_columns(recipe: Recipe) -> Recipe:
     """
     data = recipe.data
     columns = Columns(open_table(data.train, data, "train"))
-    label = data.label if "label" in data.model_fields_set else None
+    label = data.label_name if "label" in data.model_fields_set else None
     texts = data.text or guess_texts(columns, label)[0]
     found = None if label else find_label(columns, texts)
     return recipe.with_values(data={"text": list(texts), **({"label": found[0]} if found else {})})

@@ -154,10 +154,15 @@ def _pick(loaded: Any, origin: str, split: str) -> Any:
 
 
 def _tables(split: Any, origin: str, rows: int | None) -> Iterator[Table]:
-    classes = {name: tuple(kind.names) for name, kind in split.features.items() if getattr(kind, "names", None)}
+    classes = {name: names for name, kind in split.features.items() if (names := _class_names(kind))}
     for first in range(0, max(1, len(split)), rows or max(1, len(split))):
         piece = split.select(range(first, min(first + rows, len(split)))) if rows else split
         yield Table(origin, tuple(split.column_names), partial(_column, piece), classes=classes, before=first)
+
+
+def _class_names(kind: Any) -> tuple[str, ...]:
+    """The names of a column's classes, or of those in its lists; none of anything else."""
+    return tuple(getattr(getattr(kind, "feature", kind), "names", None) or ())
 
 
 def _column(split: Any, name: str) -> Sequence[Any]:

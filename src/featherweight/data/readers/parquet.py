@@ -81,7 +81,8 @@ def _classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
     """Class names that `datasets` wrote beside the columns; an empty mapping where there are none."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        named = {name: kind["names"] for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
+        kinds = {name: kind.get("feature", kind) for name, kind in features.items()}  # of a list, that of its items
+        named = {name: kind["names"] for name, kind in kinds.items() if kind.get("_type") == "ClassLabel"}
         return {name: tuple(map(str, names)) for name, names in named.items() if isinstance(names, list)}
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}

@@ -1,0 +1,187 @@
+"""Several labels a text: what people write, read as 0 and 1 a label; and splits in which labels keep their shares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+
+from featherweight.data.class_names import label_names_of
+from featherweight.data.iterative_draw import iterative_draw
+from featherweight.data.label_lists import code_label_columns, code_label_lists
+from featherweight.data.sources import read_rows
+from featherweight.data.splits import load_splits
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe, Recipe
+
+AB, ABC = ("a", "b"), ("a", "b", "c")
+
+
+def several(**data: Any) -> DataRecipe:
+    return Recipe.parse({"task": "multi-label", "data": data}).data
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "table", "names"),
+    [
+        ([["b", "a"], [], ["a"]], {}, [[1, 1], [0, 0], [1, 0]], AB),
+        ([["a", "a"], ("b",)], {}, [[1, 0], [0, 1]], AB),
+        (["a|b", "", "b"], {}, [[1, 1], [0, 0], [0, 1]], AB),
+        (["a; b", "b"], {}, [[1, 1], [0, 1]], AB),
+        (["a,b", " b , "], {}, [[1, 1], [0, 1]], AB),
+        (["a,b|c", "c"], {}, [[1, 1], [0, 1]], ("a,b", "c")),
+        (["a b", "b"], {"separator": " "}, [[1, 1], [0, 1]], AB),
+        (["a, b", "a"], {"separator": "|"}, [[0, 1], [1, 0]], ("a", "a, b")),
+        (['["a", "b"]', "[]"], {}, [[1, 1], [0, 0]], AB),
+        (["['a', 'it\\'s']", "[a]"], {}, [[1, 1], [1, 0]], ("a", "it's")),
+        (["a", "b"], {}, [[1, 0], [0, 1]], AB),
+        ([[2, 0], [1]], {}, [[1, 0, 1], [0, 1, 0]], ("0", "1", "2")),
+        (["2,0", "1"], {}, [[1, 0, 1], [0, 1, 0]], ("0", "1", "2")),
+        ([[1], [0, 1]], {"carried": AB}, [[0, 1], [1, 1]], AB),
+        ([[1], [0, 1]], {"names": AB, "numbered": True}, [[0, 1], [1, 1]], AB),
+        ([[0, 0, 1], [1, 1, 1]], {}, [[0, 0, 1], [1, 1, 1]], ("0", "1", "2")),
+        ([[0.0, 1.0], [0.0, 0.0]], {"names": AB}, [[0, 1], [0, 0]], AB),
+        ([["c"], ["a"]], {"names": ABC}, [[0, 0, 1], [1, 0, 0]], ABC),
+        (["food, drink", "drink"], {"names": ("drink", "food, drink")}, [[0, 1], [1, 0]], ("drink", "food, drink")),
+        (["a;b", "b|a"], {"names": ("a;b", "a", "b")}, [[1, 0, 0], [0, 1, 1]], ("a;b", "a", "b")),
+        ([3, 5], {}, [[1, 0], [0, 1]], ("3", "5")),
+    ],
+)
+def test_labels_as_people_write_them(
+    cells: list[Any], options: dict[str, Any], table: list[list[int]], names: tuple[str, ...]
+) -> None:
+    found, classes = code_label_lists(cells, "rows", **options)
+    assert (found.tolist(), classes) == (table, names)
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "words"),
+    [
+        ([["a"], ["b"], None], {}, ["row 3", "missing", "empty list"]),
+        ([["a"], ["b", None]], {}, ["row 2", "missing"]),
+        ([["a", "b"], ["a"], ["a", "c"]], {"names": AB}, ["row 3", "'c'"]),
+        ([["a", "b"], ["bb"]], {"names": ("a", "bbb")}, ["row 1", "'b'"]),
+        ([[0], [0, 7]], {"carried": AB}, ["row 2", "7", "0 to 1"]),
+        ([[0, 0, 1], [1, 0, 0]], {"names": AB}, ["3 numbers", "2 labels"]),
+        ([["a"], {"a": 1}], {}, ["row 2", "table"]),
+        (["a", "['a' 'b']"], {}, ["row 2", "list of labels"]),
+        ([[], []], {}, ["no row has a label"]),
+        ([["a"], [["b"]]], {}, ["row 2", "list"]),
+        ([], {}, ["empty"]),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_its_row(
+    cells: list[Any], options: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(UserError) as caught:
+        code_label_lists(cells, "rows", **options)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_columns_of_0_and_1() -> None:
+    columns = {"a": [0, "1", True], "b": [1.0, "false", "0.0"]}
+    assert code_label_columns(columns, "rows").tolist() == [[0, 1], [1, 0], [1, 0]]
+    for value, word in ((2, "'b' is 2"), (None, "'b' is missing"), (-1, "no label"), (0.7, "is 0.7"), ("x", "'x'")):
+        with pytest.raises(UserError, match="row 2") as caught:
+            code_label_columns({"a": [0, 1], "b": [1, value]}, "rows")
+        assert word in str(caught.value)
+
+
+def test_task_label_and_separator_decide_how_labels_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "toxic.csv"
+    path.write_text("id,comment,toxic,threat,tags\n1,a,1,0,x y\n2,b,0,0,y\n3,c,1,1,\n", "utf-8")
+    columns = several(text=["comment"], label=["threat", "toxic"])
+    rows = read_rows(str(path), columns)
+    assert (rows.labels.tolist(), rows.label_names) == ([[0, 1], [0, 0], [1, 1]], ("threat", "toxic"))
+    assert label_names_of(several(train=str(path), label=["threat", "toxic"])) == ("threat", "toxic")
+    lists = several(train=str(path), text=["comment"], label="tags", label_separator=" ")
+    assert read_rows(str(path), lists).labels.tolist() == [[1, 1], [0, 1], [0, 0]]
+    assert label_names_of(lists) == ("x", "y")
+    one = Recipe.parse({"data": {"text": ["comment"], "label": "toxic"}}).data
+    assert read_rows(str(path), one).labels.tolist() == [1, 0, 1]
+    with pytest.raises(UserError, match="no column 'insult'; its columns"):
+        read_rows(str(path), several(text=["comment"], label=["toxic", "insult"]))
+
+
+def test_names_of_a_list_come_with_data_sets_and_their_parquet_files(tmp_path: Path) -> None:
+    names = ["joy", "anger", "fear"]
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "labels": datasets.Sequence(datasets.ClassLabel(names=names))}
+    )
+    made = datasets.Dataset.from_dict({"text": ["a", "b"], "labels": [[2, 0], []]}, features=features)
+    made.save_to_disk(tmp_path / "saved")
+    made.to_parquet(tmp_path / "rows.parquet")
+    for source in ("saved", "rows.parquet"):
+        rows = read_rows(str(tmp_path / source), several(label="labels"))
+        assert (rows.label_names, rows.labels.tolist()) == (tuple(names), [[1, 0, 1], [0, 0, 0]])
+
+
+def test_a_test_set_without_labels_is_left_out_and_half_a_set_is_refused(tmp_path: Path) -> None:
+    rows = [{"text": f"text {n}", "a": n % 2, "b": n % 3 == 0, "tags": ["ab"[n % 2]]} for n in range(30)]
+    pd.DataFrame(rows).to_csv(tmp_path / "train.csv", index=False)
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tests = {
+        "minus.csv": ("text,a,b\nx,-1,-1\ny,-1,-1\n", "train.csv", ["a", "b"], "every label is -1"),
+        "none.csv": ("text\nx\ny\n", "train.csv", ["a", "b"], "no column 'a'"),
+        "empty.jsonl": ('{"text": "x", "tags": []}\n', "train.jsonl", "tags", "every label is missing"),
+        "gone.jsonl": ('{"text": "x"}\n', "train.jsonl", "tags", "no column 'tags'"),
+    }
+    for name, (content, train, label, why) in tests.items():
+        (tmp_path / name).write_text(content)
+        data = {"train": str(tmp_path / train), "test": str(tmp_path / name), "label": label, "text": ["text"]}
+        splits = load_splits(Recipe.parse({"task": "multi-label", "data": data}))
+        assert splits.test is None
+        assert why in splits.warnings[0]
+    (tmp_path / "half.csv").write_text("text,a,b\nx,1,0\ny,-1,-1\n")
+    data = {"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "half.csv"), "label": ["a", "b"]}
+    with pytest.raises(UserError, match="row 2: the label is -1"):
+        load_splits(Recipe.parse({"task": "multi-label", "data": data}))
+
+
+def made_up(rows: int = 500, seed: int = 0) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    labels = (draw.random((rows, 6)) < [0.5, 0.2, 0.1, 0.05, 0.0, 0.0]).astype(np.int8)
+    labels[:3, 4], labels[7, 5] = 1, 1
+    return labels
+
+
+def test_a_draw_keeps_the_shares_of_the_labels() -> None:
+    labels = made_up()
+    drawn = iterative_draw(labels, 100, 3, for_training=False)
+    assert len(drawn) == len({*drawn}) == 100
+    assert (drawn == np.sort(drawn)).all()
+    assert labels[drawn].sum(axis=0)[:4] == pytest.approx(labels.sum(axis=0)[:4] / 5, abs=1)
+    without = (labels.sum(axis=1) == 0).sum()
+    assert (labels[drawn].sum(axis=1) == 0).sum() == pytest.approx(without / 5, abs=6)
+    assert (iterative_draw(labels, 100, 3, for_training=False) == drawn).all()
+    assert (iterative_draw(labels, 100, 4, for_training=False) != drawn).any()
+
+
+@pytest.mark.parametrize("wanted", [20, 100, 480])
+@pytest.mark.parametrize("for_training", [True, False])
+def test_the_side_that_is_trained_on_has_every_label(wanted: int, for_training: bool) -> None:
+    labels = made_up()
+    drawn = iterative_draw(labels, wanted, 0, for_training=for_training)
+    trained = drawn if for_training else np.setdiff1d(np.arange(len(labels)), drawn)
+    assert labels[trained].any(axis=0).all()
+
+
+def test_splits_hold_out_rows_and_keep_rare_labels_for_training(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"t {n}", "label": [x for k, x in enumerate("abcdef") if row[k]]} for n, row in enumerate(made_up())
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = Recipe.parse({
+        "task": "multi-label", "data": {"train": str(tmp_path / "rows.jsonl"), "validation_size": 50, "train_rows": 200}
+    })  # fmt: skip
+    splits = load_splits(recipe)
+    assert (len(splits.train), len(splits.validation)) == (200, 50)
+    assert splits.train.counts.all()
+    assert splits.validation.counts[5] == 0
+    assert any("no validation row has the label" in warning and "'f'" in warning for warning in splits.warnings)

@@ -1,0 +1,129 @@
+"""Whole runs on texts with several labels, in the shape of Jigsaw's comments and of GoEmotions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import f1_score
+from support.jobs import assert_same, job_for, tensors, trained, without_seconds
+from support.several_labels import EMOTIONS, TOXIC, emotion_sections, jigsaw_sections
+
+from featherweight.data.batches import collate, epoch_batches
+from featherweight.inference.classifier import Classifier
+from featherweight.recipe import Recipe
+from featherweight.run.folder import Run, read_history
+from featherweight.training.loop import fit
+from featherweight.training.signals import Interrupted
+from featherweight.workflows.weigh import weigh
+
+TRAINING = {"epochs": 4, "learning_rate": 0.02, "evaluate_every": 8}
+
+
+@pytest.fixture(scope="module")
+def toxic_recipe(tiny_recipe: Any, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    sections = jigsaw_sections(tmp_path_factory.mktemp("jigsaw"))
+    return tiny_recipe(**sections, training=TRAINING, adapter={"head": "native"})
+
+
+@pytest.fixture(scope="module")
+def toxic_run(toxic_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A whole run, proven in this process, with its pictures and page."""
+    from featherweight.verification import reload as verification
+    from featherweight.workflows.train import train
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "verify_in_fresh_process", verification.verify_in_this_process)
+        return train(toxic_recipe, tmp_path_factory.mktemp("runs") / "toxic")
+
+
+def test_the_count_has_a_row_of_the_head_for_each_label(toxic_recipe: Recipe, tiny_recipe: Any, tmp_path: Path) -> None:
+    linear = toxic_recipe.with_values(adapter={"head": "linear"})
+    head = weigh(linear).components[-1]
+    assert head.parameters == 6 * (
+        weigh(linear.with_values(data={"label": list(TOXIC[:5])})).components[-1].parameters / 5
+    )
+    emotions = tiny_recipe(**emotion_sections(tmp_path))
+    assert weigh(emotions).labels == len(EMOTIONS) == 28
+
+
+def test_a_run_reloads_and_peft_alone_gives_its_logits(toxic_run: Run) -> None:
+    proof = json.loads((toxic_run.folder / "verification.json").read_text())
+    assert proof["identical"] and proof["peft"]["largest_difference"] <= proof["peft"]["allowed"]
+    base = json.loads((toxic_run.adapter / "backbone" / "config.json").read_text())
+    assert base["problem_type"] == "multi_label_classification"
+    assert toxic_run.weight["labels"] == 6
+
+
+def test_a_reloaded_classifier_decides_by_the_runs_thresholds(toxic_run: Run) -> None:
+    classifier = Classifier.load(toxic_run.folder, merge=False)
+    table = pd.read_parquet(toxic_run.folder / "predictions.parquet")
+    table = table[table["split"] == "test"]
+    rows = pd.read_csv(toxic_run.recipe.data.test)
+    found = classifier.predict(rows["comment_text"])
+    assert [list(prediction.labels) for prediction in found] == [list(labels) for labels in table["predicted"]]
+    assert [", ".join(prediction.labels) for prediction in found] == [prediction.label for prediction in found]
+    shares = np.array([list(prediction.probabilities.values()) for prediction in found])
+    assert shares == pytest.approx(table[[f"p_{name}" for name in TOXIC]].to_numpy(), abs=1e-6)
+    thresholds = [row["threshold"] for row in toxic_run.evaluation["test"]["per_class"]]
+    assert classifier.task.thresholds == tuple(thresholds)
+    decided = (shares >= thresholds).astype(int)
+    truth = rows[list(TOXIC)].to_numpy()
+    assert toxic_run.evaluation["test"]["micro_f1"] == pytest.approx(f1_score(truth, decided, average="micro"))
+
+
+def test_what_is_learnt_is_better_than_chance_and_the_best_step_is_that_of_the_highest_micro_f1(toxic_run: Run) -> None:
+    evaluations = [record for record in toxic_run.history if record["kind"] == "evaluation"]
+    best = max(evaluations, key=lambda record: (record["micro_f1"], -record["loss"]))
+    evaluation = toxic_run.evaluation
+    assert evaluation["best_step"] == best["step"]
+    assert evaluation["best_validation_micro_f1"] == pytest.approx(best["micro_f1"])
+    assert evaluation["validation"]["micro_f1"] == pytest.approx(best["micro_f1"])
+    assert evaluation["test"]["average_precision"] > 0.3  # 0.12 and a little by chance
+
+
+def test_the_page_shows_labels_and_no_confusion_matrix(toxic_run: Run) -> None:
+    page = toxic_run.report.read_text("utf-8")
+    assert "Confusion matrix" not in page
+    assert "Per label" in page and "identity_hate" in page and "micro-F1" in page
+    assert (toxic_run.folder / "plots" / "summary.png").is_file()
+
+
+def test_steps_are_those_by_hand_and_a_resumed_run_ends_with_the_same_bits(tiny_recipe: Any, tmp_path: Path) -> None:
+    plain = {"batch_size": 8, "max_steps": 6, "clip": 0, "warmup": 0, "schedule": "constant", "keep": "last"}
+    sections = emotion_sections(tmp_path)
+    recipe = tiny_recipe(**sections, training={**plain, "evaluate_every": 3, "class_weights": "balanced"})
+    whole, _ = trained(recipe, tmp_path / "whole")
+    hand = job_for(recipe, tmp_path / "hand")
+    network, parameters = hand.network.train(), hand.network.trainable()
+    optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.training.learning_rate, weight_decay=0.0)
+    labels = hand.train.labels
+    positive = torch.from_numpy((len(labels) - labels.sum(axis=0)) / labels.sum(axis=0)).float()
+    batches = epoch_batches(hand.train.lengths, seed=0, epoch=0, batch_size=8, batch_tokens=8192)
+    losses = []
+    for rows in batches[:6]:
+        batch = collate(hand.train, rows, hand.pad_id)
+        logits = network(batch.input_ids, batch.attention_mask)
+        loss = torch.nn.BCEWithLogitsLoss(pos_weight=positive)(logits, batch.labels.float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    steps = [record for record in read_history(tmp_path / "whole" / "history.jsonl") if record["kind"] == "step"]
+    assert [record["loss"] for record in steps] == pytest.approx(losses, rel=1e-4)
+    apart = max(float((tensors(hand)[name] - tensor).abs().max()) for name, tensor in tensors(whole).items())
+    assert apart < 1e-4
+
+    calls = iter(range(1, 1000))
+    first = job_for(recipe, tmp_path / "halves", lambda: 15 if next(calls) == 4 else 0)
+    with pytest.raises(Interrupted):
+        fit(first)
+    second = job_for(recipe, tmp_path / "halves")
+    fit(second, resume=True)
+    assert_same(tensors(whole), tensors(second))
+    assert without_seconds(tmp_path / "whole") == without_seconds(tmp_path / "halves")
