@@ -64,7 +64,7 @@ def test_the_loss_is_bce_with_logits_in_whatever_pieces(tiny_recipe: Any, weight
     expected = theirs(logits, labels.float())
     pieces = [loss.summed(logits[rows], labels[rows]) for rows in (slice(0, 70), slice(70, 300))]
     found = sum(pieces) / loss.divisor(labels)
-    assert float(found) == pytest.approx(float(expected), rel=1e-6)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
     gradients = [torch.autograd.grad(x, logits, retain_graph=True)[0] for x in (found, expected)]
     assert torch.allclose(*gradients, atol=1e-8)
     assert loss.of_all(LOGITS, LABELS) == pytest.approx(

@@ -23,7 +23,7 @@ from featherweight.model import predict as inference
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.folder import read_history
-from featherweight.task.loss import class_weights
+from featherweight.task.loss import class_weights, loss_of
 from featherweight.training import loop
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
@@ -87,8 +87,8 @@ def one_step(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The record and the gradients of one step."""
     job.accelerator, optimizer = process or Process(), NoUpdate(job)
-    weights = class_weights(job.recipe, job.train.labels, len(job.network.labels))
-    return loop._one_step(job, job.network, optimizer, weights, batches, step), optimizer.gradients
+    loss = loss_of(job.recipe, job.train.labels, len(job.network.labels))
+    return loop._one_step(job, job.network, optimizer, loss, batches, step), optimizer.gradients
 
 
 def test_a_step_learns_the_weighted_mean_over_all_its_rows(tiny_recipe: Any, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_best_has_the_highest_accuracy_then_the_lowest_loss_or_the_lowest_lo
     expected: list[tuple[int, int, int]],
 ) -> None:
     job = job_for(tiny_recipe(evaluation={"best_by": best_by}), tmp_path / "run")
-    state, clock, labels = LoopState(), loop._Clock(0.0), job.validation.labels
+    state, labels = LoopState(), job.validation.labels
     parameter = next(iter(job.network.trainable().values()))
     # Right rows of twelve, and how sure the model is: of wrong rows, sureness costs.
     given = [(6, 0.5), (9, 4.0), (9, 2.0), (9, 3.0), (8, 0.5), (10, 5.0)]
@@ -177,7 +177,7 @@ def test_the_best_has_the_highest_accuracy_then_the_lowest_loss_or_the_lowest_lo
         logits = judged(12, right, sureness, labels)
         monkeypatch.setattr(loop, "predict_logits", lambda *_, now=logits, **__: now)
         parameter.data.fill_(step)
-        loop._evaluate(job, state, history, clock)
+        loop._evaluate(job, loss_of(job.recipe, job.train.labels, 3), state, history)
         found.append((state.best_step, state.stale, float(job.best[next(iter(job.best))].flatten()[0])))
     history.close()
     assert found == expected
@@ -197,7 +197,7 @@ def test_by_macro_f1_the_best_is_not_the_one_that_gives_up_a_small_class(
     for state.step, predicted in enumerate(([0] * 9 + [0, 2, 2], [0] * 7 + [1, 1, 1, 2, 2]), 1):
         logits = np.eye(3)[predicted]
         monkeypatch.setattr(loop, "predict_logits", lambda *_, now=logits, **__: now)
-        loop._evaluate(job, state, history, loop._Clock(0.0))
+        loop._evaluate(job, loss_of(job.recipe, job.train.labels, 3), state, history)
     history.close()
     assert state.best_step == best_step
     records = read_history(tmp_path / "run" / "history.jsonl")

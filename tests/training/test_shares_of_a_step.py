@@ -11,6 +11,7 @@ import pytest
 import torch
 from support.jobs import job_for
 
+from featherweight.task.loss import CrossEntropy
 from featherweight.training.loop import Job, _one_step
 
 
@@ -45,7 +46,7 @@ def share_of(job: Job, process: int, processes: int, batches: list[np.ndarray]) 
     """Loss and number of right rows that one process adds to a step, and the gradient that it brings."""
     job.accelerator = OneOf(process, processes)  # type: ignore[assignment]
     job.network.zero_grad()
-    record = _one_step(job, job.network, Still(), torch.tensor([1.0, 2.0, 0.5]), batches, 0)
+    record = _one_step(job, job.network, Still(), CrossEntropy(torch.tensor([1.0, 2.0, 0.5])), batches, 0)
     gradient = torch.cat([tensor.grad.flatten() for tensor in job.network.trainable().values()])
     rows = sum(map(len, batches))
     return np.array([record["loss"], record["accuracy"] * rows]), gradient
