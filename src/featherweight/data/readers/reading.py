@@ -32,5 +32,5 @@ class Reading:
 
 def reading_of(data: DataRecipe, split: str) -> Reading:
     """How the files of a recipe are read, for its part ``split``."""
-    names = {name.casefold() for name in (*(data.text or USUAL_TEXTS), data.label, "id")}
+    names = {name.casefold() for name in (*(data.text or USUAL_TEXTS), *data.label_columns, "id")}
     return Reading(data.columns, data.encoding, data.separator, data.format, split, tuple(sorted(names)))

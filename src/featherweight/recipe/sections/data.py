@@ -18,8 +18,8 @@ from featherweight.recipe.fields import (
     at_least_two_classes,
     blank_as_empty,
     known_encoding,
-    one_character,
     list_or_word,
+    one_character,
     several_columns,
 )
 from featherweight.recipe.values import TaskName
