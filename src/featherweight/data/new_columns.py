@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from featherweight.data.column_guess import Columns, find_label, guess_texts, option_of
 from featherweight.data.readers.table import (
     Table,
-    find_label_column,
+    find_label_columns,
     listed_columns,
     require_column,
     text_columns,
@@ -35,7 +35,7 @@ def with_new_columns(
         label = require_column(table, label, "Name the labels' column by --label COLUMN")
         data = data.model_copy(update={"label": label})
     _require_texts(table, data)
-    if labelled and label is None and find_label_column(table, data) is None:
+    if labelled and label is None and data.label_name and not find_label_columns(table, data):
         _require_no_other_labels(table, data)
     return data
 
@@ -60,7 +60,7 @@ def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
     except UserError:
         option = "--label COLUMN"
     if option:
-        raise _misnamed(table, data.label, "labels", option)
+        raise _misnamed(table, data.label_name, "labels", option)
 
 
 def _misnamed(table: Table, wanted: str, what: str, option: str) -> UserError:
