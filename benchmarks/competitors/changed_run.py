@@ -36,7 +36,9 @@ def in_random_order(lengths: Any, *, seed: int, epoch: int, batch_size: int, bat
     return np.split(rows, range(batch_size, len(rows), batch_size))
 
 
-def settle_compiled(network: Network, chosen: engine.Engine, settled: Callable[..., None] = engine.settle) -> None:
+def settle_compiled(
+    network: Network, chosen: engine.Engine, settled: Callable[..., None] = engine.move_to_engine
+) -> None:
     """torch.compile around the encoder's lean pass, for any length; its compile time counts."""
     settled(network, chosen)
     network.forward = torch.compile(network.forward, dynamic=True)  # type: ignore[method-assign]
@@ -62,21 +64,21 @@ CHANGES: dict[str, Change] = {
     # one, and under autocast on fp32 weights, each of which is cast to 16 bits at each use
     "without_lean_pass": [_NO_LEAN],
     "scaled_dot_product": [_NO_LEAN, _engine_with("attention", "sdpa")],
-    "frozen_in_fp32": [_NO_LEAN, (engine, "settle", lambda network, chosen: network.to(chosen.device))],
+    "frozen_in_fp32": [_NO_LEAN, (engine, "move_to_engine", lambda network, chosen: network.to(chosen.device))],
     # frozen matrices as they are, through PyTorch's plain products
     "without_layouts": [(frozen_matrix, "can_pack", lambda weight: False)],
     "random_order": [(batch_order, "epoch_batches", in_random_order)],
-    "whole_batches": [_engine_with("piece_tokens", 10**9)],
-    "small_pieces": [_engine_with("piece_tokens", 1024)],
+    "whole_batches": [_engine_with("micro_batch_tokens", 10**9)],
+    "small_pieces": [_engine_with("micro_batch_tokens", 1024)],
     # a batch that is too long for one piece becomes full pieces and a rest, not equal ones
     "full_pieces": [(loop, "even_batches", sorted_batches)],
     # products have as many rows, and attention's as many tokens a text, as the batch has: compiled for each new number
-    "every_number_of_rows": [(lean, "filled_up", lambda x: x)],
-    "every_length": [(lean, "shared_length", lambda length: length)],
+    "every_number_of_rows": [(lean, "pad_rows", lambda x: x)],
+    "every_length": [(lean, "padded_length", lambda length: length)],
     # all scores of a piece are computed at once, however long its texts
     "whole_attention": [(lean_functions, "AT_ONCE", 2**62)],
     # filling up takes a batch's size as a plain number, which would be compiled for anew
-    "compiled": [_engine_with("fill_up", False), (engine, "settle", settle_compiled)],
+    "compiled": [_engine_with("pad_shapes", False), (engine, "move_to_engine", settle_compiled)],
     # neither the allocator nor oneDNN's cache is bounded
     "as_glibc_likes": [(engine, "bound_memory", lambda: None), (loop, "return_memory", lambda: None)],
     "slow_collate": [(loop, "collate", collate_twice)],

@@ -77,7 +77,7 @@ def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder
     predicted = competition.play(PREDICT, {**settings, "run": run}, folder)
     if "failed" in predicted:
         return predicted
-    most = choose_engine("auto", "cpu").piece_tokens
+    most = choose_engine("auto", "cpu").micro_batch_tokens
     peaks["prediction"] = both_peaks(architecture, most, seconds, backward=False)
     result = {"precision": trained["precision"], "batch_tokens": tokens}
     for job, found in {"training": trained, "prediction": predicted}.items():

@@ -196,5 +196,5 @@ def test_a_tokenizer_without_words_is_refused(tiny_recipe: Any, tmp_path: Path) 
     folder.mkdir()
     (folder / "vocab.txt").write_text("")
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
-    with pytest.raises(UserError, match="knows no words"):
+    with pytest.raises(UserError, match="has an empty vocabulary"):
         load_tokenizer(folder)

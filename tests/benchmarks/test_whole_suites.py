@@ -38,14 +38,14 @@ class TestWholeBenchmarks:
 
     def test_a_changed_engine_trains(self, whole: Any, load: Load, tiny_backbones: dict[str, Path]) -> None:
         lean, loop = load("featherweight.model.lean.encoder"), load("featherweight.training.loop")
-        before = lean.filled_up, loop.collate
+        before = lean.pad_rows, loop.collate
         record = whole("changes", tiny_backbones["bert"], "--steps", "2", "--length", "40", "--only", "lean,collate")
         runs = {run["contestant"]: run for run in record["runs"]}
         assert runs.keys() == {"shipped", "lean", "collate"}
         assert not [run for run in record["runs"] if "failed" in run]
         assert runs["shipped"]["tokens_seen"] == 2 * 32 * 40
         assert runs["collate"]["collate_milliseconds"] > 0
-        assert (lean.filled_up, loop.collate) == before
+        assert (lean.pad_rows, loop.collate) == before
 
     def test_every_change_changes_something_that_there_is(self, load: Load) -> None:
         changes, changed = load("harness.suites").competitors("changes"), load("competitors.changed_run").CHANGES

@@ -54,7 +54,7 @@ def test_a_small_budget_falls_back_to_fewer_roles(budget: int, roles: tuple[str,
 
 
 def test_nothing_fits_says_the_smallest_total() -> None:
-    with pytest.raises(UserError, match="the smallest is 21,508"):
+    with pytest.raises(UserError, match="the smallest has 21,508"):
         plan(ROBERTA, 4, 21_507)
     assert plan(ROBERTA, 4, 21_508)[0].total == 21_508
 
@@ -99,7 +99,7 @@ def test_every_proposal_can_be_pasted_and_fits(name: str, backbone: str, budget:
         return
     line = nearest_that_fits(recipe, architecture, 4)
     if "no adapter fits" in line:
-        assert budget < int(line.partition("the smallest is ")[2].partition(" ")[0].replace(",", ""))
+        assert budget < int(line.partition("the smallest has ")[2].partition(" ")[0].replace(",", ""))
         return
     announced, _, options = line.removeprefix("Nearest that fits, ").partition(": ")
     words = shlex.split(options)
@@ -150,7 +150,7 @@ def test_auto_keeps_head_bias_and_dora_of_the_recipe() -> None:
 
 def test_auto_under_a_head_that_leaves_no_room_says_what_would_fit() -> None:
     recipe = Recipe.parse({"budget": "500k", "adapter": {"lora": "auto", "head": "native"}})
-    with pytest.raises(UserError, match=r"adapter.head: .* beside the native head; head = linear affords rank 2"):
+    with pytest.raises(UserError, match=r"adapter.head: with the native head, .* head = linear leaves room for rank 2"):
         resolve_auto(recipe, ROBERTA, 4)
 
 

@@ -150,13 +150,13 @@ def test_tables_that_do_not_fit_name_the_key(tables: list[dict[str, Any]], part:
 
 def test_two_tables_on_one_fused_projection_are_refused() -> None:
     modernbert = architecture_of(KNOWN["answerdotai/ModernBERT-base"])
-    with pytest.raises(UserError, match=r"layers.0.attn.Wqkv is adapted by an earlier table"):
+    with pytest.raises(UserError, match=r"layers.0.attn.Wqkv is already adapted by an earlier table"):
         weigh(recipe(lora=[{"roles": ["query"]}, {"roles": ["value"]}]), modernbert, 4)
 
 
 def test_role_that_the_backbone_lacks_is_named() -> None:
     roformer = architecture_of({"model_type": "roformer", "num_hidden_layers": 1}, {"query": "attention.self.query"})
-    with pytest.raises(UserError, match=r"adapter.lora.0.roles: roformer has no layer known as value; it has query"):
+    with pytest.raises(UserError, match=r"adapter.lora.0.roles: roformer has no layer with the role value; it"):
         weigh(recipe(lora={"roles": ["query", "value"]}), roformer, 4)
 
 

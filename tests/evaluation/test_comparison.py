@@ -8,7 +8,7 @@ import pytest
 from support.made_up_rounds import SKILLS, TestSet, fabricate_run
 
 from featherweight.errors import UserError
-from featherweight.evaluation.comparison import compare_runs, not_beaten
+from featherweight.evaluation.comparison import compare_runs, not_better
 from featherweight.recipe import Recipe
 
 # Runs put together
@@ -52,7 +52,7 @@ def test_a_round_that_does_not_beat_bags_of_words_says_so(comparison):
     assert "r1 is worse than TF-IDF + linear SVM" in said
     assert not any(words.startswith("r4 does not beat") for words in said)
     assert comparison.notes == ["r1 is worse than TF-IDF + linear SVM."]
-    assert [not_beaten(pair) for pair in comparison.lost_to_bags] == ["r1 is worse than TF-IDF + linear SVM"]
+    assert [not_better(pair) for pair in comparison.not_better_than_tfidf] == ["r1 is worse than TF-IDF + linear SVM"]
     assert not any("worse than linear probe" in pair.words for pair in comparison.against_baselines)
 
 
@@ -63,10 +63,10 @@ def test_runs_on_other_rows_are_refused(tmp_path):
     recipe, test = Recipe.load("r3"), TestSet(60)
     first = fabricate_run(tmp_path / "a", recipe, 0.9, test=test)
     fewer = fabricate_run(tmp_path / "b", recipe.with_values(seed=1), 0.9, test=TestSet(50))
-    with pytest.raises(UserError, match=r"b: its test rows are not those of .*a: 50 rows, not 60"):
+    with pytest.raises(UserError, match=r"b: its test rows differ from those of .*a: 50 rows, not 60"):
         compare_runs([first, fewer])
     other = fabricate_run(tmp_path / "c", recipe.with_values(seed=1), 0.9, test=TestSet(60, seed=4))
-    with pytest.raises(UserError, match=r"c: its test rows are not those of .*a: row 1 has another text"):
+    with pytest.raises(UserError, match=r"c: its test rows differ from those of .*a: row 1 has another text"):
         compare_runs([first, other])
     relabelled = TestSet(60)
     relabelled.labels = relabelled.labels.copy()
@@ -79,9 +79,9 @@ def test_runs_on_other_rows_are_refused(tmp_path):
 def test_a_run_counts_once(tmp_path):
     recipe, test = Recipe.load("r3"), TestSet(60)
     first, copy = (fabricate_run(tmp_path / name, recipe, 0.9, test=test) for name in ("a", "b"))
-    with pytest.raises(UserError, match="named twice"):
+    with pytest.raises(UserError, match="is listed twice"):
         compare_runs([first, tmp_path / "x" / ".." / "a" if (tmp_path / "x").mkdir() is None else first])
-    with pytest.raises(UserError, match=r"b: the recipe and the seed of .*a"):
+    with pytest.raises(UserError, match=r"b: has the same recipe and seed as .*a"):
         compare_runs([first, copy])
     with pytest.raises(UserError, match="no runs"):
         compare_runs([])
@@ -89,7 +89,7 @@ def test_a_run_counts_once(tmp_path):
 
 def test_unfinished_and_damaged_runs_are_refused(tmp_path):
     recipe, test = Recipe.load("r3"), TestSet(60)
-    with pytest.raises(UserError, match="no run folder"):
+    with pytest.raises(UserError, match="not a run folder"):
         compare_runs([tmp_path])
     for name, message in (("evaluation.json", "missing"), ("predictions.parquet", "missing")):
         run = fabricate_run(tmp_path / name, recipe, 0.9, test=test)
@@ -116,7 +116,7 @@ def test_without_test_sets_the_same_validation_rows_serve_and_others_do_not(tmp_
     assert comparison.split == "validation" and comparison.rows == 96
     assert comparison.notes[0].startswith("No test set")
     other = without_test(fabricate_run(tmp_path / "seed", Recipe.load("r3").with_values(seed=1), 0.9))
-    with pytest.raises(UserError, match=r"validation rows are not those.*each\s+seed has validation rows of its own"):
+    with pytest.raises(UserError, match=r"validation rows differ from.*each seed has different validation rows"):
         compare_runs([*same, other])
     tested = fabricate_run(tmp_path / "tested", Recipe.load("r2"), 0.9)
     with pytest.raises(UserError, match=r"r3: has no test set, while .*tested has one"):

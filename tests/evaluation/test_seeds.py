@@ -16,7 +16,7 @@ from featherweight.evaluation.seeds import (
     pooled_spread,
     spread,
 )
-from featherweight.evaluation.significance import holm, mcnemar_exact, what_would_show_it
+from featherweight.evaluation.significance import holm, mcnemar_exact, sample_size_needed
 
 
 def right_or_wrong(rows, accuracy, seed, seeds=1, base=0, noise=0.03):
@@ -121,9 +121,9 @@ def test_a_difference_needs_the_rows_and_the_seeds():
         compare_pairs([("A", "B")], {"A": a, "B": b})[0]
         for a, b in ((good, bad), (uneven, bad), (good, right_or_wrong(3000, 0.95, 4, 3)))
     )
-    assert shown.verdict == "shown" and shown.won
+    assert shown.verdict == "significant" and shown.won
     assert "A is better (McNemar's exact test: p < 0.0001; over rows and seeds: p" in shown.words
-    assert seeds.verdict == "seeds" and not seeds.won
+    assert seeds.verdict == "these_runs_only" and not seeds.won
     assert (
         "these runs differ, but other seeds may not: the recipes are not significantly different; about " in seeds.words
     )
@@ -131,7 +131,7 @@ def test_a_difference_needs_the_rows_and_the_seeds():
         " seeds of each would be needed to show a difference (McNemar's exact test: p < 0.0001; over rows and"
         in seeds.words
     )
-    assert none.verdict == "none" and "not significantly different; about" in none.words
+    assert none.verdict == "not_significant" and "not significantly different; about" in none.words
     assert none.words.endswith("would be needed to show a difference.")
 
 
@@ -143,7 +143,9 @@ def test_both_tests_are_corrected_for_all_pairs_of_a_list():
     assert [pair.corrected for pair in pairs] == pytest.approx(holm([pair.p_value for pair in pairs]))
     plain = [over_rows_and_seeds(rounds[first], rounds[second], pooled) for first, second in names]
     assert [pair.seeds_p_value for pair in pairs] == pytest.approx(holm(plain))
-    assert all("McNemar's exact test, corrected: p" in pair.words for pair in pairs if pair.verdict != "none")
+    assert all(
+        "McNemar's exact test, corrected: p" in pair.words for pair in pairs if pair.verdict != "not_significant"
+    )
     (alone,) = compare_pairs(names[:1], rounds)
     assert alone.corrected == alone.p_value and "corrected" not in alone.words
 
@@ -166,7 +168,7 @@ def test_p_values_that_are_not_tiny_are_corrected_as_well():
 def test_too_few_seeds_speak_of_the_runs_alone():
     rounds = {"A": right_or_wrong(3000, 0.95, 1, 1), "B": right_or_wrong(3000, 0.90, 2, 1)}
     (pair,) = compare_pairs([("A", "B")], rounds)
-    assert pair.verdict == "shown" and pair.seeds_p_value is None
+    assert pair.verdict == "significant" and pair.seeds_p_value is None
     assert pair.words.endswith("A is better in these runs (McNemar's exact test: p < 0.0001).")
 
 
@@ -175,7 +177,7 @@ def test_single_seeds_learn_from_the_seeds_of_other_rounds():
     spread_out = np.concatenate([right_or_wrong(3000, level, 3) for level in (0.90, 0.93, 0.96)])
     rounds = {"A": right_or_wrong(3000, 0.95, 1), "B": right_or_wrong(3000, 0.92, 2), "C": spread_out}
     (pair,) = compare_pairs([("A", "B")], rounds)
-    assert pair.corrected < 0.001 and pair.verdict == "seeds"
+    assert pair.corrected < 0.001 and pair.verdict == "these_runs_only"
 
 
 def equal_rounds(draw, seeds, seed_sd, rows=1000):
@@ -237,7 +239,7 @@ def test_few_seeds_keep_their_own_degrees_of_freedom():
 def test_the_worse_of_two_has_not_won():
     rounds = {"A": right_or_wrong(3000, 0.90, 1, 3), "B": right_or_wrong(3000, 0.95, 2, 3)}
     (pair,) = compare_pairs([("A", "B")], rounds)
-    assert pair.verdict == "shown" and pair.difference < 0 and not pair.won
+    assert pair.verdict == "significant" and pair.difference < 0 and not pair.won
     assert "B is better" in pair.words
 
 
@@ -249,5 +251,5 @@ def test_what_would_show_a_difference_allows_for_the_number_of_pairs_and_uneven_
     first, second = rounds["A"], rounds["B"]
     errors = errors_of_difference(first, second, pooled_spread(rounds.values()))
     mean_seeds = stats.hmean([6, 2])
-    wanted = what_would_show_it(mcnemar_over_seeds(first, second), 0.05 / 3, errors=errors, seeds=mean_seeds)
-    assert pair.verdict == "none" and wanted in pair.words
+    wanted = sample_size_needed(mcnemar_over_seeds(first, second), 0.05 / 3, errors=errors, seeds=mean_seeds)
+    assert pair.verdict == "not_significant" and wanted in pair.words

@@ -14,7 +14,7 @@ from featherweight.evaluation.significance import (
     mcnemar_exact,
     paired_bootstrap,
     rows_needed,
-    what_would_show_it,
+    sample_size_needed,
 )
 
 
@@ -112,22 +112,22 @@ def test_different_rows_and_seed_means_are_refused():
 
 def test_what_would_show_a_difference_is_said_in_words():
     test = {"b": 130, "c": 116, "p_value": 0.41, "rows": 7600}
-    said = what_would_show_it(test, 0.05)
+    said = sample_size_needed(test, 0.05)
     assert re.fullmatch(r"about \d\d,000 test rows would be needed to show a difference", said)
-    assert what_would_show_it({"b": 1, "c": 1, "p_value": 1.0, "rows": 4}, 0.05) == "both are right equally often"
+    assert sample_size_needed({"b": 1, "c": 1, "p_value": 1.0, "rows": 4}, 0.05) == "both are correct equally often"
 
 
 def test_a_stricter_level_asks_for_more_rows():
     test = {"b": 40, "c": 20, "p_value": 0.0135, "rows": 1000}
-    plain, strict = (int(re.sub(r"\D", "", what_would_show_it(test, level))) for level in (0.05, 0.05 / 6))
+    plain, strict = (int(re.sub(r"\D", "", sample_size_needed(test, level))) for level in (0.05, 0.05 / 6))
     assert 1000 < plain < strict
 
 
 def test_no_fewer_rows_are_asked_for_than_there_were_or_than_an_exact_test_takes():
     few = {"b": 5, "c": 0, "p_value": 0.0625, "rows": 5}
-    assert what_would_show_it(few, 0.05) == "about 6 test rows would be needed to show a difference"
+    assert sample_size_needed(few, 0.05) == "about 6 test rows would be needed to show a difference"
     close = {"b": 60, "c": 35, "p_value": 0.0133, "rows": 1000}
-    assert int(re.sub(r"\D", "", what_would_show_it(close, 0.05))) > 1000
+    assert int(re.sub(r"\D", "", sample_size_needed(close, 0.05))) > 1000
 
 
 def test_rows_and_seeds_that_are_asked_for_would_show_the_difference():
@@ -135,16 +135,16 @@ def test_rows_and_seeds_that_are_asked_for_would_show_the_difference():
     test = {"b": 50, "c": 40, "p_value": 0.34, "rows": 1000}
     over_rows, variance, seeds = 0.09 / 1000, 0.002**2, 3
     allowed = (0.01 / (stats.norm.isf(0.025) + stats.norm.isf(0.2))) ** 2
-    said = what_would_show_it(test, 0.05, errors=(over_rows, variance * 2 / seeds), seeds=seeds)
+    said = sample_size_needed(test, 0.05, errors=(over_rows, variance * 2 / seeds), seeds=seeds)
     assert " seeds" not in said  # seeds make little of the error: rows alone can do it
     rows = int(re.sub(r"\D", "", said))
     assert over_rows * 1000 / rows + variance * 2 / seeds == pytest.approx(allowed, rel=0.06)
-    said = what_would_show_it(test, 0.05, errors=(over_rows, 0.006**2 * 2 / seeds), seeds=seeds)
+    said = sample_size_needed(test, 0.05, errors=(over_rows, 0.006**2 * 2 / seeds), seeds=seeds)
     rows, wanted = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+(?= )", said))
     assert over_rows * 1000 / rows + 0.006**2 * 2 / wanted == pytest.approx(allowed, rel=0.06)
-    said = what_would_show_it({**test, "b": 95, "c": 45}, 0.05, errors=(over_rows, 0.03**2 * 2 / seeds), seeds=seeds)
+    said = sample_size_needed({**test, "b": 95, "c": 45}, 0.05, errors=(over_rows, 0.03**2 * 2 / seeds), seeds=seeds)
     assert re.fullmatch(r"about \d+ seeds of each would be needed to show a difference", said)
-    assert "a few more seeds" in what_would_show_it({**test, "b": 95, "c": 45}, 0.05, errors=(1e-5, 1e-5), seeds=seeds)
+    assert "a few more seeds" in sample_size_needed({**test, "b": 95, "c": 45}, 0.05, errors=(1e-5, 1e-5), seeds=seeds)
 
 
 def test_a_difference_is_said_in_points():
@@ -166,7 +166,7 @@ def test_rows_needed_are_connors(b_rate, c_rate, power):
 def test_a_stricter_level_asks_for_more_seeds():
     test = {"b": 95, "c": 45, "p_value": 0.0001, "rows": 1000}
     asked = [
-        int(re.sub(r"\D", "", what_would_show_it(test, level, errors=(1e-6, 0.0006), seeds=3)))
+        int(re.sub(r"\D", "", sample_size_needed(test, level, errors=(1e-6, 0.0006), seeds=3)))
         for level in (0.05, 0.005)
     ]
     differences = [(0.05 / (stats.norm.isf(level / 2) + stats.norm.isf(0.2))) ** 2 for level in (0.05, 0.005)]

@@ -14,7 +14,7 @@ import torch
 from featherweight import environment
 from featherweight.errors import UserError
 from featherweight.model import engine
-from featherweight.model.engine import Engine, choose_engine, settle
+from featherweight.model.engine import Engine, choose_engine, move_to_engine
 from featherweight.training.loop import Job, fit
 from featherweight.workflows.prepare import prepare
 
@@ -68,7 +68,7 @@ def test_a_long_batch_in_pieces_learns_what_the_whole_batch_does(
 ) -> None:
     adapters = {}
     for tokens in (10**9, 24):
-        monkeypatch.setattr(Engine, "piece_tokens", property(lambda self, most=tokens: most))
+        monkeypatch.setattr(Engine, "micro_batch_tokens", property(lambda self, most=tokens: most))
         ready = prepare(tiny_recipe(training={"epochs": 1, "precision": "fp32", "label_smoothing": 0.1}))
         assert max(ready.train.lengths) * 2 <= 24 < max(ready.train.lengths) * 8  # a batch of 8 makes several pieces
         folder = tmp_path / str(tokens)
@@ -93,7 +93,7 @@ def test_settled_weights_do_not_keep_the_weight_file_mapped(tiny_recipe: Any) ->
     before = {
         name: tensor.data_ptr() for name, tensor in ready.model.network.named_parameters() if not tensor.requires_grad
     }
-    settle(ready.model.network, ready.model.engine)
+    move_to_engine(ready.model.network, ready.model.engine)
     small = [name for name, tensor in ready.model.network.named_parameters() if name in before and tensor.ndim == 1]
     assert small
     assert not [name for name in small if ready.model.network.get_parameter(name).data_ptr() == before[name]]
@@ -101,8 +101,8 @@ def test_settled_weights_do_not_keep_the_weight_file_mapped(tiny_recipe: Any) ->
 
 @pytest.mark.parametrize(("device", "hidden", "tokens"), [("cpu", 384, 2048), ("cpu", 768, 1536)])
 def test_wide_layers_get_smaller_pieces(device: str, hidden: int, tokens: int) -> None:
-    assert Engine(device, "fp32", "").training_piece(hidden) == tokens
-    assert Engine("cuda", "fp32", "").training_piece(hidden) > 10**15
+    assert Engine(device, "fp32", "").training_micro_batch_tokens(hidden) == tokens
+    assert Engine("cuda", "fp32", "").training_micro_batch_tokens(hidden) > 10**15
 
 
 @pytest.mark.parametrize(("flags", "ours"), [({"avx512_bf16"}, ("128", "16")), ({"amx_bf16"}, ("512", "16"))])
@@ -127,8 +127,8 @@ def test_products_share_their_shapes_where_compiling_is_dear(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], precision: str, filled: bool
 ) -> None:
     monkeypatch.setattr(engine, "processor_flags", lambda: flags)
-    assert Engine("cpu", precision, "").fill_up is filled
-    assert not Engine("cuda", precision, "").fill_up
+    assert Engine("cpu", precision, "").pad_shapes is filled
+    assert not Engine("cuda", precision, "").pad_shapes
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at the memory as Linux tells it")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from featherweight.adapter.build import build_network, initialise_from_data
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.data.encoding import Encoded
-from featherweight.model.engine import Engine, settle
+from featherweight.model.engine import Engine, move_to_engine
 from featherweight.model.lean import encoder as encoder_pass
 from featherweight.model.network import LinearHead, Network, pool
 from featherweight.recipe import Recipe
@@ -26,7 +26,7 @@ MASK = (IDS != 0).long()
 
 def built(recipe: Recipe, *, lean: bool = True) -> Network:
     network = build_network(recipe, resolve_backbone(recipe.backbone), LABELS)
-    settle(network, replace(ENGINE, lean=lean))
+    move_to_engine(network, replace(ENGINE, lean=lean))
     return network
 
 
@@ -77,7 +77,7 @@ def test_a_lean_layer_drops_where_transformers_layer_does(
         "attention_probs_dropout_prob", "hidden_dropout_prob")  # fmt: skip
     for name, p in zip(names, (0.3, 0.2), strict=True):
         setattr(config, name, p)
-    settle(network, ENGINE)  # which makes the lean pass anew
+    move_to_engine(network, ENGINE)  # which makes the lean pass anew
     drawn: list[float] = []
     attention = encoder_pass.Attention.apply
     monkeypatch.setattr(encoder_pass.Attention, "apply", lambda *a: drawn.append(a[-1]) or attention(*a))
@@ -89,7 +89,7 @@ def test_a_lean_layer_drops_where_transformers_layer_does(
 def test_the_lean_pass_leaves_other_activations_to_transformers(tiny_recipe: Any) -> None:
     network = built(tiny_recipe("bert"))
     network.plain_encoder().config.hidden_act = "gelu_new"
-    assert encoder_pass.lean_hindrance(network) == "not with gelu_new"
+    assert encoder_pass.why_not_lean(network) == "not implemented for the activation gelu_new"
 
 
 def test_the_lean_pass_has_the_norms_own_epsilon(tiny_recipe: Any) -> None:

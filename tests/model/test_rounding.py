@@ -19,7 +19,7 @@ from featherweight.backbone.resolve import resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.errors import FeatherweightError
 from featherweight.inference.classifier import Classifier
-from featherweight.model.engine import Engine, settle
+from featherweight.model.engine import Engine, move_to_engine
 from featherweight.model.rounding import largest_logit, rounding_tolerance
 from featherweight.model.text_model import TextModel
 from featherweight.recipe import Recipe
@@ -28,7 +28,7 @@ from featherweight.verification.reload import (
     _linear,
     _other_tensors,
     _peft_logits,
-    question_of,
+    request_for,
     require_passed,
 )
 
@@ -66,7 +66,7 @@ def trained(recipe: Recipe, folder: Path, classes: int) -> Classifier:
     generator = torch.Generator().manual_seed(classes)
     for parameter in network.trainable().values():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    settle(network, engine)
+    move_to_engine(network, engine)
     tokenizer = load_tokenizer(backbone.folder)
     save_adapter(network, folder / "adapter", recipe, backbone, tokenizer)
     return Classifier(TextModel(network.eval(), tokenizer, engine, recipe.data.max_length), recipe)
@@ -79,7 +79,7 @@ def test_reloading_is_exact_and_peft_is_near(
     set_threads(threads)
     recipe = tiny_recipe("mpnet", adapter=head, training={"precision": precision}, budget=1_000_000)
     live = trained(recipe, tmp_path, classes)
-    result = _answer(tmp_path, question_of(TEXTS, live.logits(TEXTS), precision))
+    result = _answer(tmp_path, request_for(TEXTS, live.logits(TEXTS), precision))
     require_passed(tmp_path, result)
     assert result["identical"] is True
     assert result["reloaded"] == {"rows": 64, "largest_difference": 0.0, "allowed": 0.0}
@@ -148,7 +148,7 @@ def test_an_adapter_that_is_not_the_trained_one_is_refused(tiny_recipe: Any, tmp
     tensors = load_file(file)
     tensors["head.out.bias"][3] += 1e-3
     save_file(tensors, file, metadata={"format": "pt"})
-    result = _answer(tmp_path, question_of(TEXTS, logits, "fp32"))
+    result = _answer(tmp_path, request_for(TEXTS, logits, "fp32"))
     assert result["identical"] is False
     with pytest.raises(FeatherweightError, match=r"reloaded in a fresh process.* differ by up to 0\.001"):
         require_passed(tmp_path, result)
@@ -160,8 +160,8 @@ OTHER = {"other_tensors": ["a.weight", "b.weight"], "largest_tensor_difference":
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"reloaded": {"largest_difference": 1e-9}}, "reloaded in a fresh process.*1e-09.*the same bit for bit"),
-        ({"peft": {"largest_difference": 2e-5}}, "by PEFT alone.*2e-05.*at most 1e-05 is rounding"),
+        ({"reloaded": {"largest_difference": 1e-9}}, "reloaded in a fresh process.*1e-09.*equal bit for bit"),
+        ({"peft": {"largest_difference": 2e-5}}, "by PEFT alone.*2e-05.*rounding explains at most 1e-05"),
         ({"peft": {"largest_difference": float("nan")}}, "by PEFT alone.*nan"),
         (
             {"peft": OTHER | {"other_tensors": ["a.weight"]}},
@@ -169,11 +169,11 @@ OTHER = {"other_tensors": ["a.weight", "b.weight"], "largest_tensor_difference":
         ),
         (
             {"peft": OTHER},
-            "2 of the saved tensors, a.weight the first, with other values, which differ by up to 0.25; ",
+            "a.weight and 1 more saved tensors with other values, which differ by up to 0.25; ",
         ),
         (
             {"peft": {"other_tensors": ["a.weight"]}},
-            "PEFT loads the saved tensor a.weight with other values, or without",
+            "PEFT does not load the saved tensor a.weight",
         ),
     ],
 )

@@ -87,7 +87,7 @@ def huge_rank(adapter: Path) -> None:
     in_recipe("budget = 1000000\n", "budget = 1000000000000\n")(adapter)
 
 
-CUT = "adapter_model.safetensors: damaged or cut short"
+CUT = "adapter_model.safetensors: damaged or truncated"
 NUMBERS = "a number of more than 4,000 digits"
 OTHER = 'lora = "auto"'
 BAD_ADAPTERS = [
@@ -105,14 +105,14 @@ BAD_ADAPTERS = [
     (header(lambda entry: entry.update(data_offsets=[0, 10**12])), CUT),
     (header(lambda entry: entry.update(data_offsets=[0, 8])), CUT),
     (header(lambda entry: entry.update(dtype="Q9")), CUT),
-    (header(lambda entry: entry.update(dtype="I32")), "holds numbers of type I32; an adapter is saved as F32"),
+    (header(lambda entry: entry.update(dtype="I32")), "has the type I32; a saved adapter must have F32"),
     (header(lambda entry: entry.update(shape=[*entry["shape"][::-1], 1])), "has shape"),
-    (tensors(lambda found, name: found.update({name: found[name].T.copy() + np.nan})), "numbers that are not finite"),
-    (tensors(lambda found, name: found.update({"\x1b[31m": found[name]})), "the saved adapter holds 32 more than the"),
+    (tensors(lambda found, name: found.update({name: found[name].T.copy() + np.nan})), "contains NaN or infinity"),
+    (tensors(lambda found, name: found.update({"\x1b[31m": found[name]})), "the saved adapter has 32 more than the"),
     (tensors(lambda found, name: found.update({"\x1b[31m": found.pop(name)})), "the saved adapter lacks base_model"),
     (tensors(lambda found, name: found.pop(name)), "the saved adapter lacks"),
     (folder_instead, CUT),
-    (written(DESCRIPTION, None), "run/adapter: no adapter here (featherweight.json is missing)"),
+    (written(DESCRIPTION, None), "run/adapter: contains no adapter (featherweight.json is missing)"),
     (written(DESCRIPTION, "{}"), "featherweight.json: damaged: labels: is missing"),
     (written(DESCRIPTION, "[]"), "featherweight.json: damaged: it holds no JSON object"),
     (written(DESCRIPTION, "[" * 100_000), "featherweight.json: damaged: its lists or objects are nested"),
@@ -124,7 +124,7 @@ BAD_ADAPTERS = [
     (described(labels=["bird", "bird", "metal"]), "featherweight.json: damaged: labels: 'bird' is listed twice"),
     (described(labels=[1, 2, 3]), "featherweight.json: damaged: labels.0: must be text"),
     (described(labels={"bird": 0}), "featherweight.json: damaged: labels: must be a list"),
-    (described(labels=["bird", "fruit"]), "the saved adapter holds 33 more than the"),
+    (described(labels=["bird", "fruit"]), "the saved adapter has 33 more than the"),
     (described(labels=[f"class {n}" for n in range(100_000)]), "lacks 3,299,901 of the"),
     (described(temperature="hot"), "featherweight.json: damaged: temperature: must be a number"),
     (described(temperature=-1), "featherweight.json: damaged: temperature: must be greater than 0"),
@@ -134,7 +134,7 @@ BAD_ADAPTERS = [
     (written(RECIPE, None), "recipe.toml: missing; the saved adapter is incomplete"),
     (written(RECIPE, "[x"), "run/adapter/recipe.toml: line 1"),
     (in_recipe("rank = 2", "rank = 3"), "lacks 256 of the"),
-    (in_recipe("rank = 2", "rank = 1"), "the saved adapter holds 256 more than the"),
+    (in_recipe("rank = 2", "rank = 1"), "the saved adapter has 256 more than the"),
     (huge_rank, "of the 256,0"),
     (written(RECIPE, "[adapter]\nlora = 'auto'"), "trained on other weights of minilm"),
     (written("tokenizer.json", None), "tokenizer.json: missing; the saved adapter is incomplete"),
@@ -143,7 +143,7 @@ BAD_ADAPTERS = [
     (written("tokenizer.json", "cut"), "the tokenizer cannot be loaded"),
     (written("tokenizer.json", b"\xff" * 100), "the tokenizer cannot be loaded"),
     (tokenizer(lambda file: file["model"].update(type="Own")), "the tokenizer cannot be loaded"),
-    (tokenizer(lambda file: file["model"].update(vocab={})), "the tokenizer knows no words"),
+    (tokenizer(lambda file: file["model"].update(vocab={})), "the tokenizer has an empty vocabulary"),
     (tokenizer(lambda file: file["model"]["vocab"].update(apple=2**31)), "'apple' has the id 2,147,483,648"),
     (tokenizer(lambda file: file["model"]["vocab"].update(apple=10**30)), "'apple' has the id 1,000"),
     (tokenizer(lambda file: file["added_tokens"][0].update(id=10**6)), "has the id 1,000,000, but the backbone has"),
@@ -179,7 +179,7 @@ def test_a_huge_foreign_adapter_is_refused_by_its_header(cli: Cli, run: Path) ->
     answer = cli(*VERBS["predict"])
     path.unlink()
     assert answer.code == 2
-    assert "run/adapter: the saved adapter holds 9,99" in answer.err
+    assert "run/adapter: the saved adapter has 9,99" in answer.err
 
 
 def both(file: str, content: Any) -> Callable[[Path], None]:
@@ -203,13 +203,13 @@ BAD_CHECKPOINTS = [
     (both("state.json", None), "No such file"),
     (both("state.json", "{"), "Expecting"),
     (both("state.json", "[" * 100_000), "maximum recursion depth"),
-    (both("state.json", "[]"), "state.json holds no checksum"),
-    (both("state.json", '{"sha256": "0"}'), "its checksum does not match"),
+    (both("state.json", "[]"), "state.json has no checksum"),
+    (both("state.json", '{"sha256": "0"}'), "the checksum does not match"),
     (both("state.json", b"\xff"), "damaged"),
     (both("tensors.safetensors", None), "No such file"),
-    (both("tensors.safetensors", "cut"), "its checksum does not match"),
-    (both("tensors.safetensors", struct.pack("<Q", 2**63)), "its checksum does not match"),
-    (one_tensor_less, "its checksum does not match"),
+    (both("tensors.safetensors", "cut"), "the checksum does not match"),
+    (both("tensors.safetensors", struct.pack("<Q", 2**63)), "the checksum does not match"),
+    (one_tensor_less, "the checksum does not match"),
 ]
 
 
@@ -219,4 +219,4 @@ def test_bad_checkpoints(cli: Cli, run: Path, change: Callable[[Path], None], na
     change(run / "checkpoint")
     message = refused(cli, "train", "run/recipe.toml", "--out", "run", "--resume", naming=naming)
     assert "run/checkpoint/step-" in message
-    assert "no sound checkpoint to resume from" in message
+    assert "no undamaged checkpoint to resume from" in message

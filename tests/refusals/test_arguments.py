@@ -47,16 +47,16 @@ from support.commands import Cli, refused
     (["rounds", "job.toml", "-o", "data.csv"], "data.csv"),
     (["rounds", "job.toml", "-o", "/proc/rounds"], "/proc/rounds"),
     (["compare"], "Missing argument"),
-    (["compare", "nowhere"], "nowhere: no run folder"),
-    (["compare", "data.csv"], "data.csv: no run folder"),
-    (["evaluate", "nowhere"], "nowhere: no run folder"),
+    (["compare", "nowhere"], "nowhere: not a run folder"),
+    (["compare", "data.csv"], "data.csv: not a run folder"),
+    (["evaluate", "nowhere"], "nowhere: not a run folder"),
     (["evaluate", "x" * 100_000], "File name too long"),
-    (["report", "nowhere"], "nowhere: no run folder"),
+    (["report", "nowhere"], "nowhere: not a run folder"),
     (["verify"], "Missing argument"),
-    (["verify", "nowhere"], "nowhere: no run folder"),
-    (["verify", "data.csv"], "data.csv: no run folder"),
+    (["verify", "nowhere"], "nowhere: not a run folder"),
+    (["verify", "data.csv"], "data.csv: not a run folder"),
     (["cache", "everything"], "cache everything: no such kind"),
-    (["predict", "nowhere", "data.csv", "-o", "out.csv"], "nowhere: no run folder"),
+    (["predict", "nowhere", "data.csv", "-o", "out.csv"], "nowhere: not a run folder"),
     (["recipes", "nowhere"], "nowhere: no such recipe file and no built-in recipe"),
     (["recipes", "r1", "r2"], "unexpected extra argument"),
     (["doctor", "now"], "unexpected extra argument"),
@@ -66,7 +66,7 @@ def test_bad_arguments(cli: Cli, job: Path, arguments: list[str], naming: Any) -
 
 
 @pytest.mark.parametrize(("out", "make", "naming"), [
-    ("/proc/run", None, "--out /proc/run: the folder cannot be made: No such file or directory; name another"),
+    ("/proc/run", None, "--out /proc/run: cannot be created: No such file or directory; choose another folder"),
     ("/dev/null", None, "--out /dev/null: /dev/null is no folder"),
     ("data.csv", None, "--out data.csv: data.csv is no folder"),
     ("data.csv/run", None, "--out data.csv/run: data.csv is no folder"),
@@ -74,7 +74,7 @@ def test_bad_arguments(cli: Cli, job: Path, arguments: list[str], naming: Any) -
     ("loop", lambda path: path.symlink_to("loop"), "loop: File exists; check the path"),
     ("loop/run", lambda path: path.parent.symlink_to("loop"), "check the path"),
     ("link", lambda path: path.symlink_to("gone"), "link: File exists; check the path"),
-    ("mine", lambda path: (path / "notes").mkdir(parents=True), "--out mine: is not empty and holds no run"),
+    ("mine", lambda path: (path / "notes").mkdir(parents=True), "--out mine: is not empty and contains no run"),
 ])  # fmt: skip
 def test_bad_places_for_a_run(
     cli: Cli, job: Path, out: str, make: Callable[[Path], Any] | None, naming: str, monkeypatch: pytest.MonkeyPatch

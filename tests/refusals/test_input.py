@@ -215,17 +215,17 @@ def config(**values: Any) -> Callable[[Path], Any]:
 
 
 @pytest.mark.parametrize(("spoil", "naming"), [
-    (spoil_weights, "model.safetensors: damaged or cut short"),
+    (spoil_weights, "model.safetensors: damaged or truncated"),
     (pickle_alone, ("the weights are a pickle (pytorch_model.bin)", "from_pretrained")),
-    (index_outside, "index.json: names '../elsewhere.safetensors', which is not a file in this folder"),
+    (index_outside, "index.json: lists '../elsewhere.safetensors', which is not a file in this folder"),
     (lambda folder: (folder / "config.json").unlink(), "config.json: missing"),
     (outside("config.json", "{"), "config.json: not valid JSON"),
-    (outside("config.json", "[]"), "config.json: must hold a JSON object"),
+    (outside("config.json", "[]"), "config.json: must contain a JSON object"),
     (outside("config.json", "[" * 100_000), "config.json: its lists or objects are nested without end"),
     (outside("config.json", '{"hidden_size": ' + "9" * 5000 + "}"), "config.json: holds a number of thousands"),
     (config(num_hidden_layers=10**9), "config.json: num_hidden_layers must be at most 1,000; it is 1,000,000,000"),
     (config(hidden_size=10**12), ("budget = 1,000,000 exceeded by", "no adapter fits")),
-    (config(hidden_size=64), "config.json and the weights do not fit each other"),
+    (config(hidden_size=64), "config.json and the weights do not match"),
     (config(num_attention_heads=0), "backbone cannot be loaded: ZeroDivisionError"),
     (config(hidden_act="none such"), "backbone cannot be loaded: KeyError"),
     (config(vocab_size=100), "has the id 30,521, but the backbone has 100 tokens"),

@@ -55,11 +55,11 @@ NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
     ("training.precision=fp16", "training.precision = 'fp16' needs a GPU"),
     ('evaluation.shift=["perturbed:colours"]', "'perturbed:colours' is not a known perturbation"),
     ('evaluation.shift=["test"]', "evaluation.shift: 'test' is the name of the run's own set"),
-    ("backbone.name=nobody/nothing", "backbone.name = nobody/nothing: the hub is out of reach"),
+    ("backbone.name=nobody/nothing", "backbone.name = nobody/nothing: the hub does not answer"),
     ("backbone.name=./nowhere", "backbone.name = ./nowhere: no such folder"),
     ("backbone.name=data.csv", "backbone.name = data.csv: is a file"),
-    ("backbone.name=~nobody-of-that-name/x", "backbone.name = ~nobody-of-that-name/x: cannot be looked up"),
-    ("backbone.name=" + "x" * 5000, "cannot be looked up: File name too long"),
+    ("backbone.name=~nobody-of-that-name/x", "backbone.name = ~nobody-of-that-name/x: cannot be used as a path"),
+    ("backbone.name=" + "x" * 5000, "cannot be used as a path: File name too long"),
 ])  # fmt: skip
 def test_bad_recipe_values(cli: Cli, job: Path, override: str, naming: Any) -> None:
     refused(cli, "train", job, "--set", override, "--out", "run", naming=naming)

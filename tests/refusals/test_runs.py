@@ -21,13 +21,13 @@ from featherweight.run.lock import locked
 
 
 def test_output_folder_that_is_taken(cli: Cli, job: Path, run: Path) -> None:
-    naming = "--out run: holds another run; name a new folder, or resume that run with --resume"
+    naming = "--out run: contains another run; choose a new folder, or resume that run with --resume"
     refused(cli, "train", job, "--out", "run", naming=naming)
     refused(cli, "train", job, "--out", "run", "--resume", naming="run: --resume, but the recipe differs")
     Path("mine").mkdir()
     Path("mine/diary.txt").write_text("private")
     for more in ([], ["--resume"]):
-        refused(cli, "train", job, "--out", "mine", *more, naming="--out mine: is not empty and holds no run")
+        refused(cli, "train", job, "--out", "mine", *more, naming="--out mine: is not empty and contains no run")
     refused(cli, "train", job, "--out", "data.csv/run", naming="--out data.csv/run: data.csv is no folder")
     with locked(Path("busy")):
         before = {"job.toml", "data.csv", "run", "mine", "texts.csv", "judged.csv", "busy"}
@@ -160,13 +160,13 @@ def test_no_run_and_runs_of_a_newer_version(cli: Cli, run: Path, verb: str) -> N
     (run / "recipe.toml").write_text("[of_tomorrow]\n")
     refused(cli, *command, naming="run: written by a newer Featherweight (layout 2, this one reads 1); update it")
     shutil.rmtree(run)
-    refused(cli, *command, naming="run: no run folder")
+    refused(cli, *command, naming="run: not a run folder")
 
 
 @pytest.mark.parametrize("verb", ["judge", "predict"])
 def test_a_run_that_did_not_get_to_its_end(cli: Cli, run: Path, verb: str) -> None:
     shutil.rmtree(run / "adapter")
-    refused(cli, *VERBS[verb], naming="run: no adapter here")
+    refused(cli, *VERBS[verb], naming="run: contains no adapter")
 
 
 @pytest.mark.parametrize("verb", ["judge", "predict"])

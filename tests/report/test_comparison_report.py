@@ -192,4 +192,4 @@ def test_the_command_compares_and_writes(cli, fabricated_folders, tmp_path):
     said = cli("compare", *fabricated_folders[:6])
     assert said.code == 0 and "-o DIR writes" in said.out
     refused = cli("compare", fabricated_folders[0], fabricated_folders[0])
-    assert refused.code == 2 and "named twice" in refused.err
+    assert refused.code == 2 and "is listed twice" in refused.err

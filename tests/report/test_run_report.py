@@ -231,7 +231,7 @@ def test_a_run_that_was_cut_off_while_writing_still_reports(tmp_path):
 def test_damaged_files_and_other_folders_are_refused_by_name(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         draw_plots(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no run folder"):
+    with pytest.raises(UserError, match="not a run folder"):
         write_report(tmp_path)
     folder = fabricate(tmp_path / "run")
     (folder / "weigh.json").write_text("{")

@@ -30,7 +30,7 @@ def test_a_folder_of_foreign_half_files_is_refused_and_left_alone(
 ) -> None:
     Path("mine", name).parent.mkdir(parents=True)
     Path("mine", name).write_text("years of work", "utf-8")
-    refused(cli, "train", job, "--out", "mine", *more, naming="--out mine: is not empty and holds no run")
+    refused(cli, "train", job, "--out", "mine", *more, naming="--out mine: is not empty and contains no run")
     with locked(Path("mine")):
         pass
     assert Path("mine", name).read_text("utf-8") == "years of work"
@@ -77,8 +77,8 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_model_is_loaded(
 
     monkeypatch.setattr("featherweight.workflows.train.prepare", loading)
     for verb in ("train", "rounds"):
-        message = refused(cli, verb, job, "--out", "/proc/foo", naming="--out /proc/foo: the folder cannot be made")
-        assert "name another" in message
+        message = refused(cli, verb, job, "--out", "/proc/foo", naming="--out /proc/foo: cannot be created")
+        assert "choose another" in message
 
 
 def test_looking_whether_a_folder_can_be_written_leaves_nothing(cli: Cli, job: Path) -> None:

@@ -11,7 +11,7 @@ from featherweight.cli.tables import figures_line
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import COMPUTED, evaluate
 from featherweight.run.figures import ACCURACY, METRICS, SCALED, Metric
-from featherweight.run.schema import Evaluation, Figures, require
+from featherweight.run.schema import Evaluation, SetMetrics, require
 
 KEYS = [key for metric in METRICS for key in metric.keys]
 
@@ -32,7 +32,7 @@ def test_each_is_computed_and_written_under_its_keys(figures: dict[str, Any]) ->
 def test_each_is_checked_when_a_run_is_read(figures: dict[str, Any], metric: Metric) -> None:
     require({"test": figures}, Evaluation, "evaluation.json")
     for key in metric.keys:
-        assert key in Figures.model_fields
+        assert key in SetMetrics.model_fields
         with pytest.raises(UserError, match=rf"test\.{key}: must be a number"):
             require({"test": {**figures, key: "high"}}, Evaluation, "evaluation.json")
         without = {name: value for name, value in figures.items() if name != key}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from featherweight.errors import UserError
-from featherweight.run.lock import claimed_for
+from featherweight.run.lock import chosen_and_reserved
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def test_runs_that_start_together_get_a_folder_each() -> None:
     def run() -> None:
         try:
             together.wait(30)
-            with claimed_for("tickets", None, resume=False) as folder:
+            with chosen_and_reserved("tickets", None, resume=False) as folder:
                 folders.append(folder.as_posix())
                 together.wait(30)  # held until all have theirs
                 (folder / "recipe.toml").touch()
@@ -40,11 +40,14 @@ def test_runs_that_start_together_get_a_folder_each() -> None:
 
 
 def test_a_folder_that_was_named_is_never_exchanged_for_another() -> None:
-    with claimed_for("tickets", "mine", resume=False), pytest.raises(UserError, match="another process is training"):
-        claimed_for("tickets", "mine", resume=False).__enter__()
+    with (
+        chosen_and_reserved("tickets", "mine", resume=False),
+        pytest.raises(UserError, match="another process is training"),
+    ):
+        chosen_and_reserved("tickets", "mine", resume=False).__enter__()
 
 
 def test_nothing_stays_of_a_folder_that_was_not_used() -> None:
-    with claimed_for("tickets", None, resume=False) as folder:
+    with chosen_and_reserved("tickets", None, resume=False) as folder:
         assert folder.is_dir()
     assert not Path("runs").exists()

@@ -9,7 +9,7 @@ import torch
 from featherweight.adapter.build import build_network
 from featherweight.adapter.merge import merge_adapter
 from featherweight.backbone.resolve import resolve_backbone
-from featherweight.model.engine import Engine, settle
+from featherweight.model.engine import Engine, move_to_engine
 from featherweight.model.lean.forward_only import drop_gradients
 from featherweight.model.network import Network
 
@@ -31,7 +31,7 @@ def network_for(recipe: Any, engine: Engine) -> Network:
     generator = torch.Generator().manual_seed(3)
     for parameter in network.trainable().values():
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    settle(network, engine)
+    move_to_engine(network, engine)
     return network
 
 
@@ -48,6 +48,6 @@ def merged_network(recipe: Any, engine: Engine) -> Network:
     """The network of ``recipe`` with the same random adapter as ``network_for`` gives it, ready for prediction."""
     network = network_for(recipe, PLAIN)
     merge_adapter(network)
-    settle(network, engine)
+    move_to_engine(network, engine)
     drop_gradients(network)
     return network.eval()

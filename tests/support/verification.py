@@ -50,7 +50,7 @@ def failed(cli: Cli, check: str, *naming: str) -> dict[str, tuple[str, str]]:
     assert found[check][0] == "fail", found
     for part in naming:
         assert part in found[check][1], found[check]
-    assert f"does not hold: {', '.join(n for n, (r, _) in found.items() if r == 'fail')}" in answer.out
+    assert f"failed: {', '.join(n for n, (r, _) in found.items() if r == 'fail')}" in answer.out
     return found
 
 

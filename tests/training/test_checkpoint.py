@@ -158,15 +158,15 @@ def no_safetensors(place: Path) -> None:
 
 
 DAMAGES = {
-    unparseable: "Unterminated string", not_utf8: "utf-8", no_object: "state.json holds no checksum",
-    no_checksum: "state.json holds no checksum", another_step: "its checksum does not match",
-    no_state: "No such file", no_tensors: "No such file", cut_tensors: "its checksum does not match",
-    one_bit: "its checksum does not match", no_key: "state.json has no seconds",
-    no_number: "state.json has no step", no_parameter: "has no adapter/bias of shape (3,)",
+    unparseable: "Unterminated string", not_utf8: "utf-8", no_object: "state.json has no checksum",
+    no_checksum: "state.json has no checksum", another_step: "the checksum does not match",
+    no_state: "No such file", no_tensors: "No such file", cut_tensors: "the checksum does not match",
+    one_bit: "the checksum does not match", no_key: "state.json has no usable value for seconds",
+    no_number: "state.json has no usable value for step", no_parameter: "has no adapter/bias of shape (3,)",
     another_shape: "has no adapter/bias of shape (3,)",
     half_the_moments: "has no optimizer/exp_avg/lora_A of shape (2, 3)",
     half_the_best: "has no best/lora_A of shape (2, 3)", no_safetensors: "header",
-    more_than_trained: "holds best/other, which is not trained",
+    more_than_trained: "contains best/other, which this recipe does not train",
 }  # fmt: skip
 
 
@@ -186,7 +186,9 @@ def test_where_all_are_damaged_nothing_is_changed_and_one_is_named(folder: Path)
     no_tensors(folder / "step-2")
     training = Training()
     before = training.values()
-    with pytest.raises(UserError, match="no sound checkpoint to resume from; train anew in another folder") as refused:
+    with pytest.raises(
+        UserError, match="no undamaged checkpoint to resume from; start a new training in another folder"
+    ) as refused:
         training.load(folder)
     first, second = str(refused.value).splitlines()
     assert first.startswith(f"{folder / 'step-4'}: damaged (") and "is used" not in first

@@ -21,7 +21,7 @@ def test_all_rows_of_the_step_are_written_and_the_first_named(tmp_path: Path) ->
     places = np.arange(39, 9, -1)
     error = diverged(tmp_path, "the loss is no number", 7, float("nan"), float("inf"), places, ROWS)
     assert str(error).startswith("step 7: the loss is no number; rows of the training split: 40, 39, 38")
-    assert f"29 and 18 more; {tmp_path / 'diverged.json'} has them all" in str(error)
+    assert f"29 and 18 more; {tmp_path / 'diverged.json'} lists all of them" in str(error)
     found = json.loads((tmp_path / "diverged.json").read_text("utf-8"), parse_constant=pytest.fail)
     assert (found["step"], found["loss"], found["grad_norm"]) == (7, "nan", "inf")
     assert [row["row"] for row in found["rows"]] == [place + 1 for place in places]
@@ -48,7 +48,7 @@ def test_the_file_is_in_the_run_folder_and_gone_once_training_comes_past(
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_over_processes", lambda accelerator, loss, correct: (float("nan"), correct))
         answer = cli("train", job, "--out", "run")
-    assert answer.code == 1 and "run/diverged.json has them all" in answer.err
+    assert answer.code == 1 and "run/diverged.json lists all of them" in answer.err
     found = json.loads(Path("run/diverged.json").read_text("utf-8"))
     assert found["step"] == 1 and len(found["rows"]) == 8
     assert all(row["text"].split()[0] == {"bird": "crow", "fruit": "apple"}[row["label"]] for row in found["rows"])

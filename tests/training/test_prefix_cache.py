@@ -1,4 +1,4 @@
-"""States of frozen layers are computed once and kept; what is learnt from them is what is learnt without."""
+"""States of frozen layers are computed once and cached; what is learnt from them is what is learnt without."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_what_is_learnt_is_the_same_bit_for_bit(
     without, _ = run("without", "off", family, **sections)
     assert not kept_files(cache)
     kept, heard = run("kept", "on", family, **sections)
-    assert len(kept_files(cache)) == 1 and "computed once and kept" in heard.notes[0]
+    assert len(kept_files(cache)) == 1 and "computed once and cached" in heard.notes[0]
     assert kept.train.states is not None and kept.validation.states is not None
     skip_where_batches_matter(heard)
     assert_same(tensors(without), tensors(kept))
@@ -200,7 +200,7 @@ def test_a_disk_that_refuses_costs_nothing_but_time(run: Any, cache: Path, monke
 
     monkeypatch.setattr(prefix, "write_states", full)
     job, heard = run("first", "on")
-    assert heard.later == [f"frozen layer 0: states are not kept: {cache / 'states'}: No space left on device"]
+    assert heard.later == [f"frozen layer 0: states are not cached: {cache / 'states'}: No space left on device"]
     assert job.train.states is None
 
 
@@ -232,8 +232,8 @@ def test_a_stop_while_states_are_computed_leaves_nothing(cache: Path, tmp_path: 
     ("auto", {"training": {"max_steps": 6}}, None),
     ("auto", {"adapter": {"bias": "all", **TOP}}, None),
     ("on", {"adapter": {"lora": [{"layers": "all"}]}}, "the lowest layer, or something below it, is trained"),
-    ("on", {"training": {"encoder_dropout": True}}, "dropout makes"),
-    ("on", {"adapter": {"dora": True, **TOP}}, "does not run through the lean pass"),
+    ("on", {"training": {"encoder_dropout": True}}, "encoder dropout"),
+    ("on", {"adapter": {"dora": True, **TOP}}, "does not use the lean pass"),
     ("off", {}, None),
 ])  # fmt: skip
 def test_where_nothing_is_gained_nothing_is_kept(
@@ -288,7 +288,7 @@ def test_two_processes_share_what_the_first_computes(
     command = [*launch, "train", str(tmp_path / "job.toml"), "--out", str(tmp_path / "two")]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("computed once and kept") == 1 and len(kept_files(cache)) == 1
+    assert done.stdout.count("computed once and cached") == 1 and len(kept_files(cache)) == 1
     run("one", "off", training={**training, "prefix_cache": "off"})
     one, two = (Run(tmp_path / "two").history, without_seconds(tmp_path / "one"))
     for key in ("loss", "accuracy", "grad_norm"):

@@ -169,7 +169,7 @@ def test_lost_lines_of_the_history_are_told_and_the_others_kept(crashed: Path, r
     (crashed / "history.jsonl").write_text("".join(["\0" * 30 + "\n", *lines[1:], '{"kind": "st']), "utf-8")
     listener = CrashAfter()
     run = train(recipe, crashed, listeners=[listener], resume=True)
-    assert "run/history.jsonl: damaged: the records of 1 of 2 steps are lost" in listener.notes
+    assert "run/history.jsonl: damaged: the records of 1 of 2 steps are missing" in listener.notes
     assert steps(run) == [2, 3, 4]
 
 
@@ -234,7 +234,7 @@ def test_a_process_that_was_slower_does_not_write_over_the_run(
         return hold(folder)
 
     monkeypatch.setattr(lock, "_lock", overtaken)
-    with pytest.raises(UserError, match="--out run: holds another run"):
+    with pytest.raises(UserError, match="--out run: contains another run"):
         train(recipe, "run")
     assert Path("run/recipe.toml").read_text("utf-8") == "of the faster one"
 

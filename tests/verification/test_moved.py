@@ -24,13 +24,13 @@ def test_changed_data_are_named_and_lost_ones_skipped(run: Path, cli: Cli) -> No
     lines = Path("test.jsonl").read_text("utf-8").splitlines()
     changed = json.dumps({**json.loads(lines[4]), "text": "something else"})
     Path("test.jsonl").write_text("\n".join([*lines[:4], changed, *lines[5:]]) + "\n", "utf-8")
-    failed(cli, "test", "test.jsonl: has changed since", "row 5 has another text")
+    failed(cli, "test", "test.jsonl: has changed", "row 5 has another text")
     Path("test.jsonl").write_text("\n".join(lines[:-1]) + "\n", "utf-8")
-    failed(cli, "test", "test.jsonl: has changed since: 23 rows, not 24")
+    failed(cli, "test", "test.jsonl: has changed: 23 rows, not 24")
     Path("test.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
     train = Path("train.jsonl").read_text("utf-8")
     Path("train.jsonl").write_text(train.replace(" train", " training"), "utf-8")
-    failed(cli, "training rows", "train.jsonl: has changed since: its texts")
+    failed(cli, "training rows", "train.jsonl: has changed: its texts")
     Path("train.jsonl").unlink()
     Path("shift.jsonl").unlink()
     answer = cli("verify", "run", "--json")
@@ -40,7 +40,7 @@ def test_changed_data_are_named_and_lost_ones_skipped(run: Path, cli: Cli) -> No
     for name in ("validation", "training rows", "shift.jsonl"):
         assert found[name][0] == "skipped"
         assert "jsonl: no such file" in found[name][1]
-    assert "holds; not looked at: training rows, validation, shift.jsonl" in answer.out
+    assert "passed; skipped: training rows, validation, shift.jsonl" in answer.out
 
 
 def test_data_are_found_where_the_run_was_started(run: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_data_are_found_where_the_run_was_started(run: Path, cli: Cli, monkeypat
     rewrite("environment.json", lambda values: values.pop("working_folder"))(Path("../run"))
     answer = cli("verify", "../run", "--json")
     assert answer.code == 1
-    assert "is undecided" in answer.out and results(answer)["test"][0] == "skipped"
+    assert "is inconclusive" in answer.out and results(answer)["test"][0] == "skipped"
 
 
 def test_another_library_moves_within_the_tolerance(run: Path, cli: Cli) -> None:
@@ -64,13 +64,13 @@ def test_another_library_moves_within_the_tolerance(run: Path, cli: Cli) -> None
     answer = cli("verify", "run", "--json")
     found = results(answer)
     assert answer.code == 0, answer
-    assert found["surroundings"][0] == "moved"
-    assert "torch 2.0.0, now " in found["surroundings"][1]
-    assert "tokenizers 0.1, now " in found["surroundings"][1]
-    assert found["test"][0] == "moved"
+    assert found["environment"][0] == "differs"
+    assert "torch 2.0.0, now " in found["environment"][1]
+    assert "tokenizers 0.1, now " in found["environment"][1]
+    assert found["test"][0] == "differs"
     assert "0 other labels" in found["test"][1]
-    assert "(0.001 is tolerated)" in found["test"][1]
-    assert "holds, but for what has moved within the tolerance" in answer.out
+    assert "(the tolerance is 0.001)" in found["test"][1]
+    assert "passed; some values differ within the tolerance" in answer.out
 
 
 def test_the_same_difference_does_not_pass_where_nothing_else_has_moved(run: Path, cli: Cli) -> None:
@@ -83,14 +83,14 @@ def test_runs_without_a_manifest_backbone_or_readable_files(run: Path, cli: Cli)
     answer = cli("verify", "run")
     assert answer.code == 0
     assert "there is no manifest.json" in answer.out
-    assert "run holds; not looked at: files" in answer.out
+    assert "run passed; skipped: files" in answer.out
     recipe = Recipe.load(run / "recipe.toml").with_values(backbone={"name": "/nowhere/at/all"})
     for file in ("recipe.toml", "adapter/recipe.toml"):
         (run / file).write_text(recipe.to_toml(), "utf-8")
     answer = cli("verify", "run", "--json")
     found = results(answer)
     assert answer.code == 1
-    assert "is undecided, for nothing could be predicted again; not looked at: files, weight, backbone" in answer.out
+    assert "is inconclusive: no predictions could be recomputed; skipped: files, weight, backbone" in answer.out
     assert {name for name, (result, _) in found.items() if result == "skipped"} == {
         "files",
         "weight",
@@ -114,10 +114,10 @@ def test_the_report_may_be_drawn_anew_and_nothing_else_is_covered_by_that(run: P
 
 
 def test_no_run_nothing_finished_and_nothing_saved(run: Path, cli: Cli, tmp_path: Path) -> None:
-    refused(cli, "verify", "nowhere", naming="nowhere: no run folder")
+    refused(cli, "verify", "nowhere", naming="nowhere: not a run folder")
     (run / "verification.json").unlink()
     (run / manifest.FILE).unlink()
     refused(cli, "verify", "run", naming=("run: the run is not finished", "--resume"))
     path = run / "environment.json"
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "baseline": "tfidf-svm"}), "utf-8")
-    refused(cli, "verify", "run", naming="run: is a baseline, of which no model is kept")
+    refused(cli, "verify", "run", naming="run: is a baseline; baselines save no model")

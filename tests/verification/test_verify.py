@@ -28,23 +28,30 @@ def test_a_sound_run_holds_and_is_not_touched(run: Path, cli: Cli) -> None:
     before = contents(run)
     answer = cli("verify", "run")
     assert answer.code == 0, answer
-    assert answer.out.splitlines()[-1] == "run holds"
+    assert answer.out.splitlines()[-1] == "run passed"
     found = results(cli("verify", "run", "--json"))
     assert {result for result, _ in found.values()} == {"pass"}
     judged = ["validation", "test", "shift.jsonl"]
     assert list(found) == [
         "files",
-        "surroundings",
+        "environment",
         "recipe",
         "weight",
         "history",
-        "figures",
+        "metrics",
         "adapter",
         "training rows",
         *judged,
     ]
-    assert found["test"][1] == "24 rows: the same labels, probabilities and figures"
+    assert found["test"][1] == "24 rows: the same labels, probabilities and metrics"
     assert contents(run) == before
+
+
+def test_metrics_that_only_newer_versions_compute_are_not_missed_in_an_old_run(run: Path, cli: Cli) -> None:
+    rewrite("evaluation.json", lambda values: values["test"].pop("reliability_scaled"))(run)
+    answer = cli("verify", "run", "--json")
+    assert answer.code == 0, answer
+    assert results(answer)["test"][0] == "pass"
 
 
 def test_the_run_as_it_was_trained_holds_from_anywhere(finished_run: Run, cli: Cli) -> None:
@@ -75,7 +82,7 @@ def test_files_that_nobody_wrote(run: Path, cli: Cli) -> None:
     (run / "checkpoint" / "more").write_text("of no matter")
     found = results(cli("verify", "run", "--json"))["files"]
     assert found[0] == "pass"
-    assert found[1].endswith("not the run's: notes.txt")
+    assert found[1].endswith("not part of the run: notes.txt")
     (run / "adapter" / "adapter_model.bin").write_bytes(b"\x80\x04.")
     failed(cli, "files", "added: adapter/adapter_model.bin")
 
@@ -97,13 +104,13 @@ def swap(values: dict[str, Any]) -> None:
 
 TAMPERED: dict[str, tuple[Spoil, str, tuple[str, ...]]] = {
     "accuracy": (
-        rewrite("evaluation.json", lambda v: v["test"].update(accuracy=1.0)), "figures", ("test accuracy is 1.0",),
+        rewrite("evaluation.json", lambda v: v["test"].update(accuracy=1.0)), "metrics", ("test accuracy is 1.0",),
     ),
     "macro-F1 of a shift set": (
-        rewrite("evaluation.json", lambda v: v["shift"]["shift.jsonl"].update(macro_f1=0.1)), "figures", ("macro_f1",),
+        rewrite("evaluation.json", lambda v: v["shift"]["shift.jsonl"].update(macro_f1=0.1)), "metrics", ("macro_f1",),
     ),
     "a set left out": (
-        rewrite("evaluation.json", lambda v: v.update(shift={})), "figures", ("shift.jsonl is missing",),
+        rewrite("evaluation.json", lambda v: v.update(shift={})), "metrics", ("shift.jsonl is missing",),
     ),
     "calibration": (
         rewrite("evaluation.json", lambda v: v["test"].update(calibration_error=0.5)), "test", ("calibration_error",),
@@ -124,7 +131,7 @@ TAMPERED: dict[str, tuple[Spoil, str, tuple[str, ...]]] = {
         rewrite("environment.json", lambda v: v["backbone"].update(sha256="0" * 64)), "backbone", ("another sha256",),
     ),
     "seed": (rewrite("environment.json", lambda v: v.update(seed=9)), "recipe", ("environment.json has 9",)),
-    "no table of figures": (rewrite("evaluation.json", lambda v: v.update(test=3)), "run", ("evaluation.json",)),
+    "no table of metrics": (rewrite("evaluation.json", lambda v: v.update(test=3)), "run", ("evaluation.json",)),
 }  # fmt: skip
 
 
@@ -186,7 +193,7 @@ def test_an_edited_history_is_caught(run: Path, cli: Cli) -> None:
         record.update(accuracy=1.0, loss=0.0) if record["kind"] == "evaluation" else None
     path.write_text("".join(json.dumps(record) + "\n" for record in better), "utf-8")
     write_manifest(run)
-    failed(cli, "history", "history.jsonl: step", "has 1.0000; evaluation.json calls it the best")
+    failed(cli, "history", "history.jsonl: step", "has 1.0000; in evaluation.json it is the best")
     others = [
         {**r, "accuracy": 1.0} if r["kind"] == "evaluation" and r["step"] == 3 else r for r in map(json.loads, lines)
     ]
@@ -195,7 +202,7 @@ def test_an_edited_history_is_caught(run: Path, cli: Cli) -> None:
     failed(cli, "history", "history.jsonl: step 3 with 1.0000 is better than step")
     path.write_text("\n".join([*lines, lines[0]]) + "\n", "utf-8")
     write_manifest(run)
-    failed(cli, "history", "its steps do not count up from 1")
+    failed(cli, "history", "its steps are not 1, 2, 3")
 
 
 def test_an_edited_prediction_is_caught(run: Path, cli: Cli) -> None:
@@ -203,7 +210,7 @@ def test_an_edited_prediction_is_caught(run: Path, cli: Cli) -> None:
     table.loc[table["split"] == "test", "predicted"] = table.loc[table["split"] == "test", "label"]
     table.to_parquet(run / "predictions.parquet", index=False)
     write_manifest(run)
-    failed(cli, "figures", "another label than its most probable one")
+    failed(cli, "metrics", "the predicted label of a row is not its most probable")
 
 
 def test_a_recipe_that_is_not_the_adapters(run: Path, cli: Cli) -> None:

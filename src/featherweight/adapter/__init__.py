@@ -1,1 +1,1 @@
-"""What is trained: built into the network, saved and loaded."""
+"""The adapter (everything that is trained): building it into the network, saving it and loading it."""

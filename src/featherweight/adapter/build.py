@@ -1,4 +1,4 @@
-"""Build the network that a recipe describes: frozen backbone, PEFT adapter, head, and exactly what is to be trained."""
+"""Builds the network of a recipe: frozen backbone, PEFT adapter and head, with the right parameters trainable."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ ADAPTER_NAME = "default"
 def build_network(
     recipe: Recipe, backbone: Backbone, labels: Sequence[str], *, attention: str | None = "eager"
 ) -> Network:
-    """The network of ``recipe`` on ``backbone``, in fp32 on the CPU, with exactly the adapter's parameters trainable.
+    """The network of ``recipe`` on ``backbone``, in fp32 on the CPU; exactly the adapter's parameters are trainable.
 
-    The recipe's seed is set before any weight is drawn and the caller's random state is left as it was:
-    the same seed gives the same adapter. Raises UserError where the weights cannot be read.
+    New weights are sampled with the recipe's seed, so the same seed gives the same adapter; the random state of the
+    caller does not change. Raises UserError if the weights of the backbone cannot be read.
     """
     architecture = architecture_of(backbone.config, recipe.backbone.roles)
     with torch.random.fork_rng(devices=[]), quiet():
@@ -50,7 +50,7 @@ def build_network(
 
 
 def unfreeze(network: Network) -> None:
-    """Train every parameter of a network without LoRA: full fine-tuning, as a baseline. Call it before ``settle``."""
+    """Make every parameter of ``network`` trainable, for full fine-tuning. Call it before ``move_to_engine``."""
     for parameter in network.parameters():
         parameter.requires_grad_(True)
 
@@ -61,7 +61,7 @@ def _load_base(
     native = bool(heads)
     try:
         config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
-    except Exception as error:  # what a config says may make the library raise anything
+    except Exception as error:  # wrong values in the config can make the library raise any exception
         raise unreadable(backbone, error) from None
     if native:
         config.num_labels = len(labels)
@@ -75,30 +75,31 @@ def _load_base(
         options["add_pooling_layer"] = False
     kind = AutoModelForSequenceClassification if native else AutoModel
     try:
-        model, found = kind.from_pretrained(
+        model, loading = kind.from_pretrained(
             backbone.folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
         )
     except Exception as error:
         raise unreadable(backbone, error) from None
-    # What the file lacks, transformers draws at random: right for a new head, wrong for anything else.
-    missing = sorted(name for name in found["missing_keys"] if not name.startswith(heads or ("\0",)))
+    # transformers initialises missing tensors at random. That is right for a new head and wrong for anything else.
+    missing = sorted(name for name in loading["missing_keys"] if not name.startswith(heads or ("\0",)))
     if missing:
-        raise UserError(f"{backbone.folder}: the weights lack {missing[0]} and {len(missing) - 1} more; get them again")
+        more = f" and {len(missing) - 1} more tensors" if len(missing) > 1 else ""
+        raise UserError(f"{backbone.folder}: the weights lack {missing[0]}{more}; download them again")
     return model
 
 
 def unreadable(backbone: Backbone, error: Exception) -> UserError:
-    """The error to raise where a library cannot load a backbone: its first line."""
+    """The error to raise if a library cannot load ``backbone``; it quotes the first line of the library's ``error``."""
     first = (str(error).strip().splitlines() or [""])[0]
     if "ignore_mismatched_sizes" in first:
-        first = "config.json and the weights do not fit each other"
+        first = "config.json and the weights do not match"
     elif not isinstance(error, (OSError, ValueError)):
         first = f"{type(error).__name__}: {first}"
     return UserError(f"{backbone.folder}: {backbone.name} cannot be loaded: {first}")
 
 
 def _switch_off_dropout(config: Any, native: bool) -> None:
-    # The frozen encoder's own dropout; a native head keeps the dropout that its class gives it.
+    # Only the dropout of the frozen encoder is switched off; a native head keeps the dropout of its class.
     head = head_dropouts(config.model_type) if native else set()
     if native and getattr(config, "classifier_dropout", 0) is None:
         config.classifier_dropout = getattr(config, "hidden_dropout_prob", 0.0)
@@ -132,7 +133,10 @@ def _attach_lora(base: nn.Module, recipe: Recipe, architecture: Architecture, ba
 
 
 def _mark_trainable(network: Network, adapter: AdapterRecipe, architecture: Architecture) -> None:
-    """Train exactly what the recipe says: PEFT's own marking knows neither all heads nor which biases are true."""
+    """Make exactly the parameters trainable that the recipe names.
+
+    PEFT's own choice misses some heads, and takes some parameters for biases that are none.
+    """
     prefix = f"{architecture.prefix}." if adapter.head == "native" else ""
     adapted = adapted_linears(adapter, architecture)
     biases = {"none": set(), "lora": {f"{name}.bias" for name in adapted}, "all": set()}[adapter.bias]
@@ -157,8 +161,8 @@ def _is_trained(name: str, biases: set[str], heads: tuple[str, ...]) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let transformers and PEFT load without their announcements."""
-    # They announce new head weights and unused pooler weights; both are what was asked for.
+    """Within the context, transformers and PEFT print no warnings and no progress bars."""
+    # They warn about new head weights and unused pooler weights; both are intended here.
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -172,9 +176,10 @@ def quiet() -> Iterator[None]:
 
 
 def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_id: int, *, rows: int = 256) -> None:
-    """EVA's start (Paischer et al. 2024): A holds the main directions of each layer's inputs on some training rows.
+    """Initialise the A matrices from data if the recipe asks for EVA (Paischer et al. 2024); else do nothing.
 
-    Does nothing for other initialisations. The ranks stay as the recipe gives them, so the weight stays as weighed.
+    A is set to the main directions of each layer's inputs for ``rows`` training rows. The ranks of the recipe do not
+    change, so the number of trainable parameters does not change either.
     """
     if recipe.adapter.initialisation != "eva" or not hasattr(network.encoder, "peft_config"):
         return

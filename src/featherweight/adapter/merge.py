@@ -1,7 +1,7 @@
 """Merge an adapter into the frozen weights, for prediction.
 
-What LoRA adds to a frozen matrix W [outputs, inputs] is a matrix of the same shape, so W + scale B A predicts what W
-with its adapter does, in one product instead of three (Hu et al. 2021, section 4.1).
+LoRA adds scale B A to a frozen matrix W; both have the shape [outputs, inputs]. So the merged matrix W + scale B A
+gives the same predictions as W with its adapter, in one product instead of three (Hu et al. 2021, section 4.1).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from featherweight.model.network import Network
 
 
 def merge_adapter(network: Network) -> None:
-    """Merge every adapter of ``network`` into its frozen matrix, as PEFT itself does it; PEFT's wrapping is removed.
+    """Merge every adapter of ``network`` into its frozen matrix with PEFT's own function, and remove PEFT's wrapper.
 
-    Trained biases and head stay as they are; all dropout is switched off. Call it before ``settle``, so that the sum is
-    taken in fp32 before the matrix gets its compute type.
+    Trained biases and the head do not change; all dropout is switched off. Call it before ``move_to_engine``, so that
+    the sum is computed in fp32, before the matrix is converted to the compute type.
     """
     wrapped: Any = network.encoder
     if hasattr(wrapped, "merge_and_unload"):

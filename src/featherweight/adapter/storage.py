@@ -1,4 +1,4 @@
-"""Save what is trained in PEFT's format, with all that a later load needs, and put it back into a fresh network."""
+"""Saves the trained tensors in PEFT's format, with everything needed to load them again, and loads them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMAT = 1
 """Version of the adapter folder's layout; a newer one is refused."""
 DESCRIPTION = "featherweight.json"
 WEIGHTS = ("adapter_model.safetensors", "head.safetensors")
-"""What PEFT's format holds, and the rest."""
+"""The file of PEFT's format, and the file for all other trained tensors."""
 
 
 def save_adapter(
@@ -41,9 +41,9 @@ def save_adapter(
     temperature: float = 1.0,
     thresholds: Sequence[float] = (),
 ) -> None:
-    """Write ``folder``: PEFT's format plus head, trained biases, labels, recipe and tokenizer; whole or not at all.
+    """Write ``folder`` atomically: PEFT's format plus head, trained biases, labels, recipe and tokenizer.
 
-    Raises OSError where the disk is full or closed to writing; an earlier adapter in ``folder`` then still stands.
+    Raises OSError if the disk is full or not writable; an earlier adapter in ``folder`` is then unchanged.
     """
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -69,7 +69,7 @@ def save_adapter(
     (part / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
     tokenizer.save_pretrained(part)
     for weights in part.glob("*.safetensors"):
-        # safetensors writes for the owner alone; a run is shared like any other file.
+        # safetensors makes files that only the owner can read; give them the permissions of the other files.
         weights.chmod((part / DESCRIPTION).stat().st_mode)
     sync_folder(part)
     if folder.exists():
@@ -78,17 +78,23 @@ def save_adapter(
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Labels and temperature of a saved adapter. Raises UserError where the folder is none or of a newer version."""
+    """Labels and temperature of a saved adapter.
+
+    Raises UserError if ``folder`` contains no adapter, or one of a newer version of Featherweight.
+    """
     path = folder / DESCRIPTION
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run or adapter folder")
     if not path.is_file():
-        raise UserError(f"{folder}: no adapter here ({DESCRIPTION} is missing); name a finished run's folder")
+        raise UserError(f"{folder}: contains no adapter ({DESCRIPTION} is missing); pass the folder of a finished run")
     return read_json(path, newest=FORMAT)
 
 
 def saved_tensors(folder: Path) -> dict[str, TensorHeader]:
-    """Names, types and shapes of all saved tensors, by the files' headers. Raises UserError where one is damaged."""
+    """Types and shapes of all saved tensors by name, from the headers of the files.
+
+    Raises UserError if a file is damaged.
+    """
     headers: dict[str, TensorHeader] = {}
     for name in WEIGHTS:
         if os.path.lexists(folder / name):
@@ -97,30 +103,33 @@ def saved_tensors(folder: Path) -> dict[str, TensorHeader]:
 
 
 def check_adapter(folder: Path, recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> None:
-    """Raise UserError unless the saved files hold as many numbers as ``recipe`` trains; only their headers are read.
+    """Raise UserError unless the saved files have exactly as many parameters as ``recipe`` trains.
 
-    What a network would take of memory is so bounded by what lies on the disk, whoever wrote the recipe.
+    Only the headers of the files are read. This check limits the memory of the network to the size of the files, even
+    if the recipe comes from an untrusted source.
     """
     if recipe.adapter.lora == "auto":
-        raise UserError(f"{folder / 'recipe.toml'}: adapter.lora is 'auto'; a saved adapter's recipe names its tables")
+        raise UserError(
+            f"{folder / 'recipe.toml'}: adapter.lora is 'auto'; the recipe of a saved adapter must list its LoRA tables"
+        )
     if (folder / "adapter_config.json").exists() and not (folder / WEIGHTS[0]).exists():
-        # PEFT would look for a pickle in its place.
-        raise UserError(f"{folder}: the saved adapter lacks {WEIGHTS[0]}, which adapter_config.json speaks of")
+        # PEFT would look for a pickle instead.
+        raise UserError(f"{folder}: the saved adapter lacks {WEIGHTS[0]}, which adapter_config.json refers to")
     headers = saved_tensors(folder)
     if other := next((name for name, header in headers.items() if header.dtype != "F32"), None):
-        raise UserError(f"{folder}: {other} holds numbers of type {headers[other].dtype}; an adapter is saved as F32")
+        raise UserError(f"{folder}: {other} has the type {headers[other].dtype}; a saved adapter must have F32")
     architecture = architecture_of(backbone.config, recipe.backbone.roles)
-    wanted, held = weigh(recipe, architecture, len(labels)).total, sum(x.parameters for x in headers.values())
-    if wanted != held:
-        lack, more = f"lacks {wanted - held:,} of the {wanted:,}", f"holds {held - wanted:,} more than the {wanted:,}"
-        problem = f"{lack if held < wanted else more} parameters that its recipe trains"
+    wanted, saved = weigh(recipe, architecture, len(labels)).total, sum(x.parameters for x in headers.values())
+    if wanted != saved:
+        lack, more = f"lacks {wanted - saved:,} of the {wanted:,}", f"has {saved - wanted:,} more than the {wanted:,}"
+        problem = f"{lack if saved < wanted else more} parameters that its recipe trains"
         raise UserError(f"{folder}: the saved adapter {problem}; it belongs to another recipe or is incomplete")
 
 
 def load_adapter(network: Network, folder: Path) -> None:
-    """Put a saved adapter into a freshly built ``network``; every trained tensor must be there, with its shape.
+    """Load a saved adapter into a newly built ``network``.
 
-    Raises UserError, naming the file and tensor, where one is missing, unknown or of another shape.
+    Raises UserError, naming the folder and the tensor, if a trained tensor is missing, unknown or of another shape.
     """
     tensors: dict[str, Tensor] = {}
     for name in WEIGHTS:
@@ -129,19 +138,19 @@ def load_adapter(network: Network, folder: Path) -> None:
     live = {peft_name(name): parameter for name, parameter in network.trainable().items()}
     missing, unknown = sorted(live.keys() - tensors.keys()), sorted(tensors.keys() - live.keys())
     if missing or unknown:
-        problem = f"lacks {missing[0]}" if missing else f"holds {unknown[0]}, which this recipe does not train"
+        problem = f"lacks {missing[0]}" if missing else f"contains {unknown[0]}, which this recipe does not train"
         raise UserError(f"{folder}: the saved adapter {problem}; it belongs to another recipe or is incomplete")
     for name, parameter in live.items():
         if parameter.shape != tensors[name].shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
             raise UserError(f"{folder}: {name} has shape {shapes}; it belongs to another recipe")
         if not tensors[name].isfinite().all():
-            raise UserError(f"{folder}: {name} holds numbers that are not finite; the adapter is damaged")
+            raise UserError(f"{folder}: {name} contains NaN or infinity; the adapter is damaged")
         parameter.data.copy_(tensors[name])
 
 
 def peft_name(name: str) -> str:
-    """The name under which PEFT saves the trained tensor that the network calls ``name``."""
+    """The name under which PEFT saves the trained tensor ``name`` of the network."""
     name = name.removeprefix("encoder.").replace(f".modules_to_save.{ADAPTER_NAME}.", ".")
     return name.replace(f".{ADAPTER_NAME}.weight", ".weight").replace(f"_vector.{ADAPTER_NAME}", "_vector")
 
@@ -152,7 +161,7 @@ def _save_peft_config(network: Network, part: Path, home: Path, recipe: Recipe, 
     values["inference_mode"] = True
     values["base_model_name_or_path"] = str(backbone.folder)
     if recipe.adapter.initialisation == "eva":
-        # EVA only chooses the start of A; a loaded adapter has its trained A and must not ask for data again.
+        # EVA only initialises A. A loaded adapter has a trained A, and PEFT must not ask for data again.
         values |= {"init_lora_weights": True, "eva_config": None}
     if recipe.adapter.head == "native":
         _write_labelled_base(network, part / "backbone", backbone, recipe)
@@ -161,9 +170,9 @@ def _save_peft_config(network: Network, part: Path, home: Path, recipe: Recipe, 
 
 
 def _write_labelled_base(network: Network, base: Path, backbone: Backbone, recipe: Recipe) -> None:
-    """A folder for PEFT's auto class: the backbone's weights (linked) under a config that knows the labels.
+    """Write a base model folder for PEFT: a config with the labels, and links to the weights of the backbone.
 
-    ``AutoPeftModelForSequenceClassification`` takes the number of labels from the base model's config alone.
+    ``AutoPeftModelForSequenceClassification`` reads the number of labels only from the config of the base model.
     """
     assert backbone.folder is not None
     base.mkdir()
@@ -171,7 +180,7 @@ def _write_labelled_base(network: Network, base: Path, backbone: Backbone, recip
     config["label2id"] = {label: number for number, label in enumerate(network.labels)}
     if recipe.task == "multi-label":
         config["problem_type"] = "multi_label_classification"
-    # Training takes the weights as fp32, whatever type they are stored in; PEFT is to do the same.
+    # Training converts the weights to fp32, whatever type they are stored in; PEFT must do the same.
     config.pop("torch_dtype", None)
     config["dtype"] = "float32"
     (base / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
@@ -184,7 +193,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a readable safetensors file: {error}") from None
+        raise UserError(f"{path}: cannot be read as a safetensors file: {error}") from None
 
 
 def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""The frozen encoder: where it comes from, and which layers it has."""
+"""The frozen encoder (backbone): finding its files, and describing its layers."""

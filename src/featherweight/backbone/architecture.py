@@ -1,4 +1,4 @@
-"""What an encoder is made of: linear layers with their roles, biases, the native head's tensors, and sizes."""
+"""The description of an encoder: its linear layers with their roles, its biases, its native head, and its sizes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Linear:
 
     @property
     def parameters(self) -> int:
-        """Weights and bias."""
+        """Number of weights and biases."""
         return self.inputs * self.outputs + (self.outputs if self.bias else 0)
 
 
 @dataclass(frozen=True)
 class HeadTensor:
-    """A parameter of the native head, of ``fixed + per_label * labels`` numbers."""
+    """A parameter of the native head with ``fixed + per_label * labels`` elements."""
 
     name: str
     fixed: int
@@ -36,24 +36,24 @@ class HeadTensor:
 
 @dataclass(frozen=True)
 class Architecture:
-    """An encoder and the head of its transformers class; all names are as ``named_modules`` gives them."""
+    """An encoder and the head of its transformers class; all names are those of torch's ``named_modules``."""
 
     model_type: str
     layers: int
     hidden: int
     linears: tuple[Linear, ...]
     other_biases: tuple[tuple[str, int], ...]
-    """Full names (``embeddings.LayerNorm.bias``) and sizes of the biases outside ``linears``, mostly of norms."""
+    """Names (such as ``embeddings.LayerNorm.bias``) and sizes of the biases outside ``linears``, mostly of norms."""
     prefix: str
-    """Attribute of the native classification class that holds the encoder, such as ``roberta``."""
+    """Attribute of transformers' classification class that contains the encoder, such as ``roberta``."""
     head_modules: tuple[str, ...]
-    """Modules that the native classification class adds to the encoder; empty where there is no such class."""
+    """Modules that transformers' classification class adds to the encoder; empty if there is no such class."""
     head_tensors: tuple[HeadTensor, ...]
     encoder_parameters: int
-    """All parameters of the encoder, without pooler and head."""
+    """Number of parameters of the encoder, without pooler and head."""
 
     def head_parameters(self, labels: int) -> tuple[tuple[str, int, bool], ...]:
-        """Name, number of elements and is-a-bias of each tensor of the native head for ``labels`` classes."""
+        """Name, number of elements for ``labels`` classes, and is-a-bias of each tensor of the native head."""
         return tuple((t.name, t.fixed + t.per_label * labels, t.is_bias) for t in self.head_tensors)
 
     @property
@@ -64,5 +64,5 @@ class Architecture:
 
     @property
     def encoder_biases(self) -> int:
-        """Number of bias parameters of the encoder: those of its linear layers and norms, embeddings' norm included."""
+        """Number of bias parameters of all linear layers and norms of the encoder, including the embeddings' norm."""
         return sum(x.outputs for x in self.linears if x.bias) + sum(count for _, count in self.other_biases)

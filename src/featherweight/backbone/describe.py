@@ -1,7 +1,7 @@
-"""What an encoder is made of, by its config.json alone: linear layers with their roles, biases, native head, size.
+"""Describes an encoder by its config.json alone: linear layers with their roles, biases, native head and sizes.
 
-The built-in families (``families.FAMILIES``) need no weights and no torch. The model class of any other encoder is
-built without weights, and its recipe says which linear layer plays which role (``[backbone.roles]``).
+The built-in families (``families.FAMILIES``) need no weights and no torch. For any other encoder, transformers' model
+class is built without weights, and the recipe assigns roles to its linear layers (``[backbone.roles]``).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from featherweight.errors import UserError
 from featherweight.recipe import Role
 
 MAX_LAYERS = 1_000
-"""Far more than any encoder has: the deepest have a few dozen."""
+"""A limit far above the number of layers of any encoder: the deepest have a few dozen."""
 
 
 def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> Architecture:
     """The architecture that a parsed config.json describes.
 
     ``roles`` maps roles to module names inside a layer; a family that is not built in needs it. Such a family, and any
-    with ``roles``, is described by its transformers class (imported only then). Raises UserError for a decoder, for an
-    unknown family without ``roles`` (naming its linear layers), and for a size that makes no sense.
+    family with ``roles``, is described by its transformers class (imported only then). Raises UserError for a decoder,
+    for an unknown family without ``roles`` (the message lists its linear layers), and for an impossible size.
     """
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
@@ -39,10 +39,10 @@ def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> 
 
 
 def architecture_without_roles(config: Config) -> Architecture:
-    """As ``architecture_of``, but an unknown family needs no roles: its architecture then has no ``linears``.
+    """The architecture that a parsed config.json describes; for an unknown family it has no ``linears``.
 
-    That is enough for an adapter that was trained elsewhere, where no layers are left to choose. Raises UserError as
-    ``architecture_of`` does.
+    That is enough for a saved adapter, whose layers are already chosen. Raises UserError for a decoder and for an
+    impossible size.
     """
     if not isinstance(config.get("model_type"), str) or config["model_type"] in FAMILIES:
         return architecture_of(config)
@@ -54,7 +54,7 @@ def architecture_without_roles(config: Config) -> Architecture:
 
 
 def refuse_decoder(config: Config) -> None:
-    """Raise UserError where a parsed config.json says that the model generates text instead of encoding it."""
+    """Raise UserError if a parsed config.json describes a model that generates text instead of encoding it."""
     named = config.get("architectures")
     classes = [name for name in named if isinstance(name, str)] if isinstance(named, list | tuple) else []
     generative = [c for c in classes if c.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))]
@@ -69,7 +69,7 @@ def refuse_decoder(config: Config) -> None:
 
 
 def _require_plausible_depth(config: Config) -> None:
-    """Raise UserError where a config.json asks for more layers than any encoder has; describing them takes time."""
+    """Raise UserError if config.json has more layers than any encoder; describing so many would take too long."""
     for key, value in config.items():
         if key.endswith(("layers", "n_layer")) and isinstance(value, int) and value > MAX_LAYERS:
             raise UserError(f"config.json: {key} must be at most {MAX_LAYERS:,}; it is {value:,}")

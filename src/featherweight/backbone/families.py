@@ -1,20 +1,20 @@
-"""The built-in encoder families: all that Featherweight knows of each one, in one entry of ``FAMILIES``.
+"""The built-in encoder families: everything that Featherweight knows about a family, in one entry of ``FAMILIES``.
 
-An entry names the linear layers, embedding tables, norms and classification head, and says how positions are numbered,
-which options the transformers class takes, and how the lean pass computes it. Names and shapes follow the model classes
-of transformers; the tests compare each family with the real class.
+An entry has the names of the linear layers, embedding tables, norms and classification head, the numbering of
+positions, the options of the transformers class, and the settings of the lean pass. Names and shapes are those of
+transformers' model classes; tests compare each family with the real class.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from featherweight.backbone.family import Config, Family, HeadLayer, LeanPass, LinearSpec, Part
+from featherweight.backbone.family import Config, Family, HeadLayer, LeanPass, LinearSpec, OtherModule
 from featherweight.recipe import ROLES
 
 
 def _six(*modules: str) -> tuple[LinearSpec, ...]:
-    """The usual six linear layers of an encoder layer, in the order of ``ROLES``."""
+    """The six linear layers of a usual encoder layer, in the order of ``ROLES``."""
     widths = [("hidden", "hidden")] * 4 + [("hidden", "mlp"), ("mlp", "hidden")]
     return tuple(LinearSpec(m, (r,), i, o) for m, r, (i, o) in zip(modules, ROLES, widths, strict=True))
 
@@ -23,32 +23,32 @@ def _dense_and_out(dense: str, out: str) -> tuple[HeadLayer, ...]:
     return (HeadLayer(dense, "dense"), HeadLayer(out, "out"))
 
 
-def _deberta_parts(config: Config) -> list[Part]:
-    """Relative positions (disentangled attention, He et al. 2021) and the convolution of the v2 models."""
+def _deberta_parts(config: Config) -> list[OtherModule]:
+    """DeBERTa's modules for relative positions (He et al. 2021), and the convolution of the v2 models."""
     hidden, layers = config["hidden_size"], range(config["num_hidden_layers"])
     embedding = config.get("embedding_size", hidden)
     tables = [("word", config["vocab_size"]), ("token_type", config["type_vocab_size"])]
     if config["position_biased_input"]:
         tables.append(("position", config["max_position_embeddings"]))
-    parts = [Part(f"embeddings.{kind}_embeddings", rows * embedding) for kind, rows in tables]
+    parts = [OtherModule(f"embeddings.{kind}_embeddings", rows * embedding) for kind, rows in tables]
     if embedding != hidden:
-        parts.append(Part("embeddings.embed_proj", embedding * hidden))
+        parts.append(OtherModule("embeddings.embed_proj", embedding * hidden))
     if config["relative_attention"]:
         reach = config["max_relative_positions"]
         reach = reach if reach >= 1 else config["max_position_embeddings"]
         buckets = config.get("position_buckets", -1)
         # One row for each relative position, from -reach to reach - 1.
-        parts.append(Part("encoder.rel_embeddings", 2 * (buckets if buckets > 0 else reach) * hidden))
+        parts.append(OtherModule("encoder.rel_embeddings", 2 * (buckets if buckets > 0 else reach) * hidden))
         for module in _position_projections(config):
             name = "encoder.layer.{}.attention.self." + module
-            parts += [Part(name.format(layer), hidden * hidden, hidden) for layer in layers]
+            parts += [OtherModule(name.format(layer), hidden * hidden, hidden) for layer in layers]
     if "layer_norm" in config.get("norm_rel_ebd", "none").lower():
-        parts.append(Part("encoder.LayerNorm", hidden, hidden))
+        parts.append(OtherModule("encoder.LayerNorm", hidden, hidden))
     if kernel := config.get("conv_kernel_size", 0):
         groups = config.get("conv_groups", 1)
         # Weight of a grouped convolution: [hidden, hidden / groups, kernel].
-        parts.append(Part("encoder.conv.conv", hidden * hidden // groups * kernel, hidden))
-        parts.append(Part("encoder.conv.LayerNorm", hidden, hidden))
+        parts.append(OtherModule("encoder.conv.conv", hidden * hidden // groups * kernel, hidden))
+        parts.append(OtherModule("encoder.conv.LayerNorm", hidden, hidden))
     return parts
 
 
@@ -59,15 +59,15 @@ def _position_projections(config: Config) -> list[str]:
     return [module for kind, module in (("c2p", "pos_key_proj"), ("p2c", "pos_query_proj")) if kind in kinds]
 
 
-def _electra_parts(config: Config) -> list[Part]:
+def _electra_parts(config: Config) -> list[OtherModule]:
     embedding, hidden = config["embedding_size"], config["hidden_size"]
-    return [Part("embeddings_project", embedding * hidden, hidden)] if embedding != hidden else []
+    return [OtherModule("embeddings_project", embedding * hidden, hidden)] if embedding != hidden else []
 
 
-def _mpnet_parts(config: Config) -> list[Part]:
-    # In spite of its name this is an embedding table [buckets, heads], not a bias.
+def _mpnet_parts(config: Config) -> list[OtherModule]:
+    # Despite its name this is an embedding table [buckets, heads], not a bias.
     return [
-        Part(
+        OtherModule(
             "encoder.relative_attention_bias", config["relative_attention_num_buckets"] * config["num_attention_heads"]
         )
     ]

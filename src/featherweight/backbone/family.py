@@ -1,4 +1,4 @@
-"""What Featherweight knows of an encoder family. The families themselves are in ``families``."""
+"""The dataclasses that describe an encoder family. The families themselves are in ``families.py``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class LinearSpec:
-    """A linear layer of every encoder layer: its module name inside that layer, its roles and widths."""
+    """A linear layer that every encoder layer has: its module name inside the layer, its roles and its widths."""
 
     module: str
     roles: tuple[Role, ...]
@@ -21,12 +21,12 @@ class LinearSpec:
     """``hidden``, ``mlp``, or a multiple such as ``3*hidden``."""
     outputs: str
     bias: str = ""
-    """Config key that switches the bias on; empty: there always is one."""
+    """Config key that switches the bias on; if empty, there is always a bias."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A module of the encoder that LoRA does not adapt: its number of weights and of biases."""
+class OtherModule:
+    """A module of the encoder that LoRA cannot adapt, with its numbers of weights and biases."""
 
     name: str
     weights: int
@@ -35,7 +35,10 @@ class Part:
 
 @dataclass(frozen=True)
 class HeadLayer:
-    """A module of the native classification head: ``dense`` and ``norm`` keep the width, ``out`` gives the labels."""
+    """A module of the native classification head.
+
+    ``kind`` is ``dense`` or ``norm`` (hidden width in and out), or ``out`` (one output per label).
+    """
 
     module: str
     kind: str
@@ -44,29 +47,34 @@ class HeadLayer:
 
 @dataclass(frozen=True)
 class LeanPass:
-    """How the lean pass (``model/lean``) computes a family besides its linear layers and norms.
+    """Settings of the lean pass (``model/lean``) for a family.
 
-    It suits post-norm encoders with six linear layers and two norms a layer, GELU, and biases everywhere.
+    The lean pass works for post-norm encoders with six linear layers and two norms per layer, GELU, and biases in all
+    linear layers.
     """
 
     dropouts: tuple[str, str, str] = ("attention_probs_dropout_prob", "hidden_dropout_prob", "hidden_dropout_prob")
-    """Config keys of the dropout of attention's probabilities, of its output and of the MLP's output; empty: none."""
+    """Config keys for the dropout of attention probabilities, attention output and MLP output; empty means no dropout.
+    """
     head: tuple[str, ...] = ("classifier",)
     """Steps of the native head from the states [batch, 1, hidden] to logits: its modules, in the order of their calls.
 
-    Two steps are no modules: ``first_token`` takes the states to [batch, hidden], ``relu`` is the activation.
+    Two steps are not modules: ``first_token`` reduces the states to [batch, hidden], and ``relu`` is the activation.
     """
 
 
 @dataclass(frozen=True)
 class Family:
-    """One encoder family; module names are relative to the encoder, those of the head to the classification class."""
+    """One encoder family.
+
+    Module names are relative to the encoder; the names in ``head`` are relative to the classification class.
+    """
 
     prefix: str
     linears: tuple[LinearSpec, ...]
     layer_norms: tuple[str, ...]
     tables: dict[str, str]
-    """Embedding tables, each with the config key of its number of rows."""
+    """Embedding tables by module name, each with the config key of its number of rows."""
     norms: tuple[str, ...]
     head: tuple[HeadLayer, ...]
     defaults: Config
@@ -75,16 +83,17 @@ class Family:
     mlp: str = "intermediate_size"
     layers: str = "num_hidden_layers"
     table_width: str = ""
-    """Config key of the width of the embeddings and their norm, where it is not the hidden width."""
+    """Config key of the width of the embeddings and their norm; empty if it is the hidden width."""
     norm_bias: str = ""
+    """Config key that switches the biases of all norms on; if empty, norms always have a bias."""
     missing_norms: tuple[str, ...] = ()
-    """Norms that the class does not have although ``layer_norms`` says so for every layer."""
-    extra: Callable[[Config], list[Part]] = field(default=lambda config: [])
-    """Parts that depend on the config."""
+    """Norms that the class lacks in some layer although ``layer_norms`` lists them for every layer."""
+    extra: Callable[[Config], list[OtherModule]] = field(default=lambda config: [])
+    """Returns further modules, which depend on the config."""
     head_dropouts: tuple[str, ...] = ("classifier_dropout",)
     """Config keys of the native head's own dropout."""
     position_offset: int = 0
-    """Number of the first token's position; the positions below it are for padding."""
+    """Position number of the first token; lower numbers are reserved for padding."""
     limits_length: bool = True
     """Whether texts can be at most ``max_position_embeddings`` tokens long."""
     pooler_option: bool = False
@@ -92,4 +101,4 @@ class Family:
     eva: bool = True
     """Whether PEFT can initialise LoRA from the inputs of the layers (EVA)."""
     lean: LeanPass | None = None
-    """None where transformers' own forward pass is used."""
+    """None if the family always uses transformers' own forward pass."""

@@ -1,4 +1,4 @@
-"""Check a backbone's folder before anything is built from it: config, tokenizer, and complete safetensors files."""
+"""Checks the folder of a backbone before anything is built from it: config, tokenizer and safetensors files."""
 
 from __future__ import annotations
 
@@ -18,62 +18,62 @@ _TOKENIZERS = (
     ("spm.model",),
     ("spiece.model",),
 )
-"""A fast tokenizer can be built from any one of these sets of files."""
+"""Sets of files; each set is sufficient to build a fast tokenizer."""
 
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The parsed config.json of ``folder``. Raises UserError where it is missing, broken, or not a JSON object."""
+    """The parsed config.json of ``folder``. Raises UserError if it is missing, damaged or not a JSON object."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(
-            f"{path}: missing; a backbone folder holds config.json, the tokenizer and model.safetensors"
+            f"{path}: missing; a backbone folder has config.json, the tokenizer and model.safetensors"
         ) from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: not valid JSON: {error.msg} in line {error.lineno}; get the file again") from None
     except RecursionError:
-        raise UserError(f"{path}: its lists or objects are nested without end; get the file again") from None
+        raise UserError(f"{path}: its lists or objects are nested too deeply; get the file again") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8; get the file again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError:
-        raise UserError(f"{path}: holds a number of thousands of digits; get the file again") from None
+        raise UserError(f"{path}: contains a number with thousands of digits; get the file again") from None
     if not isinstance(config, dict):
-        raise UserError(f"{path}: must hold a JSON object with the model's settings")
+        raise UserError(f"{path}: must contain a JSON object with the model's settings")
     return config
 
 
 def check_folder(folder: Path, name: str) -> None:
-    """Raise UserError unless ``folder`` holds complete safetensors and a tokenizer; ``name`` is for messages."""
+    """Raise UserError unless ``folder`` has complete safetensors weights and a tokenizer; ``name`` is for messages."""
     check_weights(folder, name)
     if not has_tokenizer(folder):
         raise UserError(f"{folder}: no tokenizer; add tokenizer.json, or vocab.txt, or vocab.json with merges.txt")
 
 
 def check_weights(folder: Path, name: str) -> None:
-    """Raise UserError unless ``folder`` holds complete safetensors weights; ``name`` is for messages."""
+    """Raise UserError unless ``folder`` has complete safetensors weights; ``name`` is for messages."""
     files = weight_files(folder)
     if not files:
         if any((folder / file).is_file() for file in _PICKLED):
             raise UserError(pickle_refused(str(folder), name))
-        raise UserError(f"{folder}: model.safetensors is missing; a backbone folder holds it beside config.json")
+        raise UserError(f"{folder}: model.safetensors is missing; a backbone folder has it next to config.json")
     for file in files:
         read_header(file)
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether ``folder`` holds the files of a fast tokenizer."""
+    """Whether ``folder`` has the files of a fast tokenizer."""
     return any(all((folder / file).is_file() for file in files) for files in _TOKENIZERS)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """model.safetensors, or the files that model.safetensors.index.json lists; empty where there is neither.
+    """model.safetensors, or the files that model.safetensors.index.json lists; empty if neither file exists.
 
-    Raises UserError for an index that is broken, or names a file that is missing or outside the folder.
+    Raises UserError if the index is damaged, or lists a file that is missing or outside the folder.
     """
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
@@ -86,7 +86,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise UserError(f"{index}: not a weight index; get the file again") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (folder / name).is_file():
-            raise UserError(f"{index}: names {name!r}, which is not a file in this folder")
+            raise UserError(f"{index}: lists {name!r}, which is not a file in this folder")
     return [folder / name for name in names]
 
 
@@ -105,9 +105,9 @@ class TensorHeader:
 
 
 def read_header(path: Path) -> dict[str, TensorHeader]:
-    """Name, shape and type of every tensor in a safetensors file; its values are not read.
+    """Shape and type of every tensor in a safetensors file, by name; the values are not read.
 
-    Raises UserError where the file is damaged, cut short, or holds no tensors.
+    Raises UserError if the file is damaged, truncated, or has no tensors.
     """
     # The library checks the header's length, its JSON, and that the tensors' offsets cover the file exactly.
     from safetensors import SafetensorError, safe_open
@@ -117,20 +117,20 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
             slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 (no mapping)
             headers = {name: TensorHeader(tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path}: damaged or cut short ({error}); get the file again") from None
+        raise UserError(f"{path}: damaged or truncated ({error}); get the file again") from None
     if not headers:
-        raise UserError(f"{path}: holds no tensors; get the file again")
+        raise UserError(f"{path}: contains no tensors; get the file again")
     return headers
 
 
 def pickle_refused(place: str, name: str) -> str:
-    """The message for a backbone that has its weights only as a pickle, with a command that converts them."""
+    """The message for a backbone whose weights exist only as a pickle; it has a command that converts them."""
     convert = (
         f"from transformers import AutoModel as M, AutoTokenizer as T; n, d = {name!r}, 'converted'; "
         "M.from_pretrained(n).save_pretrained(d); T.from_pretrained(n).save_pretrained(d)"
     )
     return (
         f"{place}: the weights are a pickle (pytorch_model.bin), which can run any code when it is opened; "
-        "Featherweight takes safetensors only\n"
+        "Featherweight reads only safetensors\n"
         f'If you trust the source, convert them once: python -c "{convert}" and set backbone.name = "converted"'
     )

@@ -1,17 +1,17 @@
-"""The architecture of a built-in family's encoder: its config.json filled into the family's entry of the table."""
+"""Builds the architecture of an encoder of a built-in family from its config.json and the family's table entry."""
 
 from __future__ import annotations
 
 from featherweight.backbone.architecture import Architecture, HeadTensor, Linear
 from featherweight.backbone.families import FAMILIES
-from featherweight.backbone.family import Config, Family, HeadLayer, LinearSpec, Part
+from featherweight.backbone.family import Config, Family, HeadLayer, LinearSpec, OtherModule
 from featherweight.errors import UserError
 
 
 def architecture_from_config(config: Config) -> Architecture:
-    """The architecture of a built-in family (``config["model_type"]`` is in ``FAMILIES``); keys may be missing.
+    """The architecture of an encoder of a built-in family: ``config["model_type"]`` must be in ``FAMILIES``.
 
-    A missing key takes the default of transformers. Raises UserError for a size that makes no sense.
+    Missing keys get the defaults of transformers. Raises UserError for an impossible size.
     """
     model_type = config["model_type"]
     family = FAMILIES[model_type]
@@ -22,7 +22,7 @@ def architecture_from_config(config: Config) -> Architecture:
 
 
 def _completed(family: Family, config: Config) -> Config:
-    """``config`` with the family's defaults for missing keys, as in transformers. Raises UserError for a wrong size."""
+    """``config`` with transformers' defaults for missing keys. Raises UserError for an impossible size."""
     complete = {**family.defaults, **config}
     for key, default in family.defaults.items():
         value = complete[key]
@@ -59,21 +59,23 @@ def _linear(family: Family, spec: LinearSpec, layer: int, config: Config) -> Lin
 
 
 def _width(text: str, family: Family, config: Config) -> int:
-    # "3*hidden" is three times what the config gives for hidden.
+    # "3*hidden" means three times the hidden width of the config.
     factor, _, base = text.rpartition("*")
     return int(factor or 1) * int(config[{"hidden": family.hidden, "mlp": family.mlp}[base]])
 
 
-def _parts(family: Family, config: Config) -> list[Part]:
-    """Everything in the encoder except its linear layers with a role: tables, norms and what only this family has."""
+def _parts(family: Family, config: Config) -> list[OtherModule]:
+    """All modules of the encoder except its adaptable linear layers."""
     hidden: int = config[family.hidden]
     width: int = config.get(family.table_width, hidden)
-    tables = [Part(name, config[rows] * width) for name, rows in family.tables.items()]
+    tables = [OtherModule(name, config[rows] * width) for name, rows in family.tables.items()]
     inside = [f"{family.layer.format(i)}.{norm}" for i in range(config[family.layers]) for norm in family.layer_norms]
-    # Norms scale each element of a state: as many weights, and as many biases, as the state is wide.
+    # A norm scales each element of a state: it has one weight and one bias per element.
     norms = [(name, width if name.startswith("embeddings.") else hidden) for name in (*family.norms, *inside)]
     has_bias = not family.norm_bias or bool(config.get(family.norm_bias))
-    sized = [Part(name, size, size if has_bias else 0) for name, size in norms if name not in family.missing_norms]
+    sized = [
+        OtherModule(name, size, size if has_bias else 0) for name, size in norms if name not in family.missing_norms
+    ]
     return [*tables, *sized, *family.extra(config)]
 
 
@@ -86,7 +88,7 @@ def _modules_of(family: Family) -> tuple[str, ...]:
 
 
 def _head_tensors(layer: HeadLayer, hidden: int, config: Config) -> list[HeadTensor]:
-    # Weights are [outputs, inputs]: [hidden, hidden] of a dense layer, [labels, hidden] of the last one.
+    # Weights are [outputs, inputs]: [hidden, hidden] for a dense layer, [labels, hidden] for the last layer.
     fixed, per_label = {"dense": (hidden * hidden, 0), "norm": (hidden, 0), "out": (0, hidden)}[layer.kind]
     tensors = [HeadTensor(f"{layer.module}.weight", fixed, per_label, is_bias=False)]
     if not layer.bias or config.get(layer.bias):

@@ -1,6 +1,6 @@
-"""Backbones from the Hugging Face hub: only configuration, tokenizer and safetensors are downloaded.
+"""Downloads backbones from the Hugging Face hub: only configuration, tokenizer and safetensors files.
 
-An unreachable hub is reported after a short timeout.
+If the hub does not answer, this is reported after a short timeout.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from featherweight.backbone.folder import pickle_refused
 from featherweight.errors import HubUnreachable, UserError
 
 TIMEOUT = 4.0
-"""Seconds to wait for the hub's first answer; after that a cached copy is used, or the run is refused."""
+"""Seconds to wait for the hub's first answer; after that a cached copy is used, or an error is raised."""
 
-_ALTERNATIVE = "name a local folder or an installed wheel instead (--set backbone.name=minilm)"
+_ALTERNATIVE = "use a local folder or an installed wheel instead (--set backbone.name=minilm)"
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _CONFIG = ["config.json"]
 _FILES = [
@@ -37,17 +37,17 @@ _FILES = [
 
 
 def download(name: str, revision: str | None, *, config_only: bool = False) -> Path:
-    """The folder of the hub model ``name``, downloaded, or its cached copy where the hub does not answer.
+    """The folder of the hub model ``name``: downloaded, or its cached copy if the hub does not answer.
 
-    Raises UserError where the model or revision does not exist, or has no safetensors; HubUnreachable where the hub
-    does not answer within ``TIMEOUT`` seconds and no copy is cached.
+    Raises UserError if the model or revision does not exist or has no safetensors; HubUnreachable if the hub does not
+    answer within ``TIMEOUT`` seconds and no copy is cached.
     """
     offline = not _hub_answers(name, revision, config_only)
     return _snapshot(name, revision, config_only, offline=offline)
 
 
 def cached_folder(name: str) -> Path | None:
-    """The folder of a hub model whose config and weights are in the local cache, else None; the network is not used."""
+    """The folder of a hub model in the local cache; None unless config and weights are there. No network is used."""
     from huggingface_hub import try_to_load_from_cache
 
     files = [try_to_load_from_cache(name, file) for file in ("config.json", "model.safetensors")]
@@ -55,9 +55,9 @@ def cached_folder(name: str) -> Path | None:
 
 
 def _hub_answers(name: str, revision: str | None, config_only: bool) -> bool:
-    """Whether the hub answers. Raises UserError where it answers that ``name`` cannot be used.
+    """Whether the hub answers. Raises UserError if the answer is that ``name`` cannot be used.
 
-    This is one request with a short timeout: the library's own look-up would retry for half a minute.
+    This is one request with a short timeout; the library's own download function would retry for half a minute.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -117,16 +117,16 @@ def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bo
             raise UserError(f"{place}: cannot be written: {error.strerror}; set HF_HOME to another folder") from None
         if not isinstance(error, OSError) and not _is_connection_error(error):
             raise
-        problem = "the hub is out of reach and no copy is cached" if offline else "the download broke off; try again"
+        problem = "the hub does not answer and no copy is cached" if offline else "the download failed; try again"
         raise HubUnreachable(f"backbone.name = {name}: {problem}; {_ALTERNATIVE}") from None
     path = Path(folder)
     if offline and not config_only and not any(path.glob("model*.safetensors")):
         raise HubUnreachable(
-            f"backbone.name = {name}: the hub is out of reach and the cached copy has no weights; {_ALTERNATIVE}"
+            f"backbone.name = {name}: the hub does not answer and the cached copy has no weights; {_ALTERNATIVE}"
         )
     return path
 
 
 def _is_connection_error(error: Exception) -> bool:
-    # The base class of connection errors is found by its name: which HTTP library the client uses may change.
+    # The base class of connection errors is found by its name, because the client may change its HTTP library.
     return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)

@@ -1,4 +1,4 @@
-"""Describe an encoder that is not built in by its transformers class, built on torch's meta device without weights."""
+"""Describes an encoder of an unknown family by its transformers class, built on torch's meta device without weights."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 _LABELS = 9973
-"""A number of labels that no real width equals, so that the head's output dimensions can be told apart."""
+"""A number of labels that differs from every real width, so that the head's output dimensions can be recognised."""
 
 
 def architecture_from_class(config: dict[str, Any], roles: Mapping[Role, str]) -> Architecture:
-    """The architecture of any encoder that transformers knows, its linear layers found by the names in ``roles``.
+    """The architecture of any encoder that transformers supports; ``roles`` names its linear layers.
 
-    Imports torch and transformers. Raises UserError where transformers does not know the model, where it is not an
-    encoder, and where ``roles`` is empty or names a layer that does not exist (the message lists those that do).
+    Imports torch and transformers. Raises UserError if transformers does not know the model, it is not an encoder, or
+    ``roles`` is empty or names a layer that does not exist (the message lists the existing ones).
     """
     from torch import nn
     from transformers import AutoModel
@@ -53,9 +53,9 @@ def architecture_from_class(config: dict[str, Any], roles: Mapping[Role, str]) -
 
 
 def architecture_from_class_without_roles(config: dict[str, Any]) -> Architecture:
-    """The architecture of any encoder that transformers knows, without ``linears``: no layer has a role.
+    """The architecture, without ``linears``, of any encoder that transformers supports.
 
-    Imports torch and transformers. Raises UserError where transformers does not know the model or it is not an encoder.
+    Imports torch and transformers. Raises UserError if transformers does not know the model or it is not an encoder.
     """
     from transformers import AutoModel
 
@@ -86,7 +86,7 @@ def _config_object(config: dict[str, Any]) -> Any:
     try:
         built = AutoConfig.for_model(**{**plain, "num_labels": _LABELS})
     except Exception as error:
-        # Wrong values raise different exceptions, some of them the library's own.
+        # Wrong values raise many different exceptions.
         raise UserError(f"config.json: not a valid {model_type} configuration: {_first_line(error)}") from None
     only_causal = (
         model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -114,7 +114,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _split_at_layer(name: str) -> tuple[str, int, str] | None:
-    """``encoder.layer.3.attn.q`` as ("encoder.layer", 3, "attn.q"); None for a module outside numbered layers."""
+    """The parts of a module name: ``encoder.layer.3.attn.q`` gives ("encoder.layer", 3, "attn.q").
+
+    None if the module is not inside a numbered layer.
+    """
     match = re.match(r"^(.*?)\.(\d+)\.(.+)$", name)
     return (match[1], int(match[2]), match[3]) if match else None
 
@@ -122,14 +125,14 @@ def _split_at_layer(name: str) -> tuple[str, int, str] | None:
 def _roles_hint(model_type: str, modules: Mapping[str, Any]) -> str:
     widths: dict[str, str] = {}
     for name, module in modules.items():
-        if place := _split_at_layer(name):
-            widths.setdefault(place[2], f"{place[2]} ({module.in_features} to {module.out_features})")
+        if parts := _split_at_layer(name):
+            widths.setdefault(parts[2], f"{parts[2]} ({module.in_features} to {module.out_features})")
     if not widths:
         return f"backbone.name: {model_type} has no linear layers inside numbered layers, so LoRA cannot adapt it here"
     return (
         f"backbone.name: {model_type} is not a built-in encoder family; its linear layers are: "
         f"{', '.join(widths.values())}\n"
-        f"Give the roles of those to adapt in the recipe: {_example(widths)}"
+        f"Set the roles of the layers to adapt in the recipe: {_example(widths)}"
     )
 
 
@@ -148,11 +151,11 @@ def _linears_by_role(model_type: str, modules: Mapping[str, Any], roles: Mapping
     linears: list[Linear] = []
     stacks: set[str] = set()
     for name, module in modules.items():
-        place = _split_at_layer(name)
-        if place and place[2] in wanted:
-            stacks.add(place[0])
+        parts = _split_at_layer(name)
+        if parts and parts[2] in wanted:
+            stacks.add(parts[0])
             size = (module.in_features, module.out_features, module.bias is not None)
-            linears.append(Linear(name, tuple(wanted[place[2]]), place[1], *size))
+            linears.append(Linear(name, tuple(wanted[parts[2]]), parts[1], *size))
     for module_name, names in wanted.items():
         if not any(set(names) <= set(linear.roles) for linear in linears):
             problem = f"backbone.roles.{names[0]}: no linear layer {module_name!r} in the layers of this encoder"
@@ -166,7 +169,7 @@ def _linears_by_role(model_type: str, modules: Mapping[str, Any], roles: Mapping
 
 
 def _native_head(config: Any) -> tuple[str, tuple[str, ...], tuple[HeadTensor, ...]]:
-    """Prefix, modules and tensors of the native classification class; empty where transformers has none."""
+    """Prefix, modules and tensors of the head of transformers' classification class; empty if there is none."""
     from transformers import AutoModelForSequenceClassification
 
     try:
@@ -181,7 +184,7 @@ def _native_head(config: Any) -> tuple[str, tuple[str, ...], tuple[HeadTensor, .
 
 
 def _head_tensor(name: str, shape: tuple[int, ...]) -> HeadTensor:
-    # A dimension of _LABELS is the number of labels; the product of the others is the size for each label.
+    # A dimension of size _LABELS is the number of labels; the product of the others is the size per label.
     size = math.prod(width for width in shape if width != _LABELS)
     by_label = _LABELS in shape
     return HeadTensor(name, 0 if by_label else size, size if by_label else 0, is_bias=name.endswith(".bias"))

@@ -1,4 +1,4 @@
-"""Configurations of well-known backbones, as in their config.json: weighing them needs neither weights nor network."""
+"""Configurations of well-known backbones, as in their config.json, so that weighing needs no weights and no network."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 def _bert_like(model_type: str, layers: int, hidden: int, vocabulary: int, **keys: Any) -> dict[str, Any]:
-    # Attention heads of width 64 and an MLP of four times the hidden width, as in BERT (Devlin et al. 2019).
+    # As in BERT (Devlin et al. 2019): attention heads of width 64, and an MLP four times as wide as the hidden states.
     sizes = {"num_attention_heads": hidden // 64, "intermediate_size": 4 * hidden, "max_position_embeddings": 512}
     shape = {"num_hidden_layers": layers, "hidden_size": hidden, "vocab_size": vocabulary}
     return {"model_type": model_type, **shape, **sizes, **keys}
 
 
 def _roberta(layers: int, hidden: int) -> dict[str, Any]:
-    # 512 tokens: positions are counted from 2 on, after the padding token's number (1).
+    # 512 tokens: positions start at 2, after the id of the padding token (1).
     return _bert_like("roberta", layers, hidden, 50265, max_position_embeddings=514, type_vocab_size=1)
 
 
@@ -89,4 +89,4 @@ KNOWN: dict[str, dict[str, Any]] = {
     "answerdotai/ModernBERT-base": _MODERNBERT_BASE,
     "answerdotai/ModernBERT-large": _MODERNBERT_LARGE,
 }
-"""The keys of config.json that determine shapes, by names on the hub and short names of the installable wheels."""
+"""The keys of config.json that determine shapes, by name on the hub or short name of an installable wheel."""

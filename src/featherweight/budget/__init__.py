@@ -1,1 +1,1 @@
-"""The budget of trainable parameters: counted, planned and enforced."""
+"""The budget of trainable parameters: counting, planning and enforcing it."""

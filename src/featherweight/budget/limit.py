@@ -1,4 +1,4 @@
-"""The limit: a recipe over its budget is refused, with the nearest adapter that fits."""
+"""Rejects a recipe that exceeds its budget, and suggests the nearest adapter that fits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from featherweight.recipe import LoraLayers, Recipe
 
 
 def require_within_budget(weight: Weight, recipe: Recipe, architecture: Architecture) -> None:
-    """Raise UserError where ``weight`` is over its budget: the count by component and the nearest adapter that fits.
+    """Raise UserError if ``weight`` exceeds its budget; the message suggests the nearest adapter that fits.
 
-    Raises it for a rank above the smaller side of a layer as well: it would cost more and be able to do no more.
+    UserError is also raised for a rank above the smaller dimension of a layer: it costs parameters and gains nothing.
     """
     if weight.margin >= 0:
         _require_useful_ranks(recipe, architecture)
@@ -32,11 +32,17 @@ def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
         most = min(linear.inputs, linear.outputs)
         if linear.name in adapted and adapted[linear.name].rank > most:
             rank = adapted[linear.name].rank
-            raise UserError(f"adapter.lora: rank = {rank:,}, but {linear.name} is {most:,} wide; take that or less")
+            raise UserError(
+                f"adapter.lora: rank = {rank:,} is more than the smaller dimension of {linear.name}; "
+                f"use at most {most:,}"
+            )
 
 
 def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -> str:
-    """One line with the nearest adapter within the budget, as ``--set`` text: lower ranks, else a planned row."""
+    """One line with the nearest adapter within the budget, as ``--set`` options for the command line.
+
+    It is the recipe with lower ranks if that fits, else the best row of the plan.
+    """
     smaller = _lower_ranks(recipe, architecture, labels)
     if smaller is not None:
         total = weigh(smaller, architecture, labels).total
@@ -56,7 +62,7 @@ def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -
 
 
 def _lower_ranks(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe | None:
-    """The recipe with its ranks lowered in proportion, no more than the budget asks for; None if rank 1 is too much."""
+    """The recipe with its ranks lowered in proportion, as little as possible; None if even rank 1 does not fit."""
     tables: tuple[LoraLayers, ...] = () if recipe.adapter.lora == "auto" else recipe.adapter.lora
     highest = max((table.rank for table in tables), default=1)
 
@@ -74,4 +80,4 @@ def _rank_overrides(recipe: Recipe) -> str:
     ranks = [table.rank for table in recipe.adapter.lora if isinstance(table, LoraLayers)]
     if len(set(ranks)) == 1:
         return f"--set adapter.lora.rank={ranks[0]}"
-    return " ".join(f"--set adapter.lora.{place}.rank={rank}" for place, rank in enumerate(ranks))
+    return " ".join(f"--set adapter.lora.{index}.rank={rank}" for index, rank in enumerate(ranks))

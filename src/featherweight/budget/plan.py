@@ -1,4 +1,4 @@
-"""The planner: what a budget affords on a backbone, and the nearest adapter that fits where one is too heavy."""
+"""The planner: the largest adapters that fit a budget on a backbone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from featherweight.argument_checks import described, require_whole
-from featherweight.backbone.architecture import Architecture, Linear
+from featherweight.backbone.architecture import Architecture
 from featherweight.budget.weigh import bias_parameters, head_parameters
 from featherweight.errors import UserError
 from featherweight.recipe import ROLES, Recipe, Role
@@ -21,12 +21,13 @@ TARGETS: tuple[tuple[Role, ...], ...] = (
     ("query", "value"),
     ("value",),
 )
-"""Roles that a plan tries, the recommended first: all linear layers at a low rank beat few at a high one."""
+"""The sets of roles that a plan tries. The first is recommended: a low rank on all linear layers is better than a high
+rank on a few."""
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """An adapter that fits: LoRA of ``rank`` on ``roles`` in all layers, with ``head`` and ``bias``."""
+    """An adapter that fits the budget: LoRA of ``rank`` on ``roles`` in all layers, with ``head`` and ``bias``."""
 
     head: Head
     roles: tuple[Role, ...]
@@ -36,7 +37,7 @@ class PlanRow:
     bias: Bias = "none"
 
     def adapter(self) -> dict[str, Any]:
-        """The row as keys of a recipe's ``[adapter]``."""
+        """The row as values for the ``[adapter]`` section of a recipe."""
         return {"lora": [{"roles": list(self.roles), "rank": self.rank}], "head": self.head, "bias": self.bias}
 
     def overrides(self) -> str:
@@ -47,7 +48,7 @@ class PlanRow:
 
 
 @dataclass(frozen=True)
-class _Offer:
+class _Candidate:
     head: Head
     roles: tuple[Role, ...]
     fixed: int
@@ -58,37 +59,37 @@ class _Offer:
 def plan(
     architecture: Architecture, labels: int, budget: int, bias: Bias = "none", *, dora: bool = False
 ) -> list[PlanRow]:
-    """For each head and set of roles the largest rank whose exact total is within ``budget``; recommended row first.
+    """For each head and set of roles, the largest rank with a total within ``budget``; the recommended row comes first.
 
-    The recommendation puts as much as possible into the encoder: a linear head, then as many kinds of linear layers
-    as fit at rank 1. A rank is never larger than the smallest side of an adapted layer, where LoRA is already as
-    general as full fine-tuning. Raises UserError, with the smallest total possible, where nothing fits.
+    The recommended row spends as much as possible on the encoder: a linear head, and as many kinds of linear layers as
+    fit at rank 1. A rank is never larger than the smallest dimension of an adapted layer: at that rank LoRA is already
+    as general as full fine-tuning. Raises UserError, naming the smallest possible total, if nothing fits.
     """
     if not isinstance(architecture, Architecture):
         takes = "plan takes the architecture of a backbone"
         raise UserError(f"{takes}, not {described(architecture)}; weigh(recipe) counts what a recipe trains")
     labels, budget = require_whole(labels, "labels", "4"), require_whole(budget, "budget", "1_000_000")
-    offers = list(_offers(architecture, labels, bias, dora))
+    candidates = list(_candidates(architecture, labels, bias, dora))
     rows: list[PlanRow] = []
-    for offer in offers:
-        rank = min((budget - offer.fixed) // offer.per_rank, offer.largest_rank)
+    for one in candidates:
+        rank = min((budget - one.fixed) // one.per_rank, one.largest_rank)
         if rank >= 1:
-            total = offer.fixed + rank * offer.per_rank
-            rows.append(PlanRow(offer.head, offer.roles, rank, total, recommended=not rows, bias=bias))
+            total = one.fixed + rank * one.per_rank
+            rows.append(PlanRow(one.head, one.roles, rank, total, recommended=not rows, bias=bias))
     if not rows:
-        smallest = min(offer.fixed + offer.per_rank for offer in offers)
-        kept = "" if bias == "none" else f" with bias = {bias}"
+        smallest = min(candidate.fixed + candidate.per_rank for candidate in candidates)
+        condition = "" if bias == "none" else f" with bias = {bias}"
         raise UserError(
-            f"budget = {budget:,}: no adapter fits; the smallest{kept} is {smallest:,} "
-            f"({architecture.model_type}, {labels} labels): raise the budget or take a smaller backbone"
+            f"budget = {budget:,}: no adapter fits; the smallest{condition} has {smallest:,} parameters "
+            f"({architecture.model_type}, {labels} labels): raise the budget or use a smaller backbone"
         )
     return rows
 
 
 def resolve_auto(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe:
-    """``recipe`` with ``adapter.lora = "auto"`` written out as what its budget affords under its head and bias.
+    """``recipe`` with ``adapter.lora = "auto"`` replaced by the largest LoRA that fits its budget, head and bias.
 
-    Any other recipe is returned as it is. Raises UserError where nothing fits.
+    A recipe without ``"auto"`` is returned unchanged. Raises UserError if nothing fits.
     """
     if recipe.adapter.lora != "auto":
         return recipe
@@ -97,20 +98,20 @@ def resolve_auto(recipe: Recipe, architecture: Architecture, labels: int) -> Rec
     if not fitting:
         row = rows[0]
         raise UserError(
-            f"adapter.head: budget = {recipe.budget:,} leaves nothing for LoRA beside the {recipe.adapter.head} head; "
-            f"head = {row.head} affords rank {row.rank} on {', '.join(row.roles)} ({row.total:,})"
+            f"adapter.head: with the {recipe.adapter.head} head, budget = {recipe.budget:,} leaves nothing for LoRA; "
+            f"head = {row.head} leaves room for rank {row.rank} on {', '.join(row.roles)} (total {row.total:,})"
         )
     return recipe.with_values(adapter=fitting[0].adapter())
 
 
-def _offers(architecture: Architecture, labels: int, bias: Bias, dora: bool) -> Iterator[_Offer]:
+def _candidates(architecture: Architecture, labels: int, bias: Bias, dora: bool) -> Iterator[_Candidate]:
     heads: tuple[Head, ...] = ("linear", "native") if architecture.head_modules else ("linear",)
     for head in heads:
         seen: set[frozenset[str]] = set()
         for target in TARGETS:
             linears = [linear for linear in architecture.linears if set(linear.roles) & set(target)]
             names = frozenset(linear.name for linear in linears)
-            # A fused projection answers to several roles, and an encoder may lack some: no row twice, none empty.
+            # A fused projection has several roles, and an encoder may lack some roles: skip empty and repeated rows.
             if not linears or names in seen:
                 continue
             seen.add(names)
@@ -118,9 +119,6 @@ def _offers(architecture: Architecture, labels: int, bias: Bias, dora: bool) -> 
             fixed += sum(linear.outputs for linear in linears) if dora else 0
             per_rank = sum(linear.inputs + linear.outputs for linear in linears)
             smallest_side = min(min(linear.inputs, linear.outputs) for linear in linears)
-            yield _Offer(head, _all_roles(linears), fixed, per_rank, smallest_side)
-
-
-def _all_roles(linears: list[Linear]) -> tuple[Role, ...]:
-    present = {role for linear in linears for role in linear.roles}
-    return tuple(role for role in ROLES if role in present)
+            present = {role for linear in linears for role in linear.roles}
+            roles = tuple(role for role in ROLES if role in present)
+            yield _Candidate(head, roles, fixed, per_rank, smallest_side)

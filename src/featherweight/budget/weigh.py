@@ -1,4 +1,4 @@
-"""The weigh-in: exact trainable parameters by component, each tensor counted once, from shapes alone."""
+"""Counts the trainable parameters of a recipe exactly, by component, from shapes alone ("weighing")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featherweight.recipe import AdapterRecipe, LoraLayers, Recipe, Role, layer_
 
 @dataclass(frozen=True)
 class Component:
-    """A named share of the trainable parameters."""
+    """A named part of the trainable parameters, such as the head."""
 
     name: str
     kind: Literal["lora", "dora", "bias", "head", "other"]
@@ -23,7 +23,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Weight:
-    """What a recipe trains on a backbone, and what PEFT would count for the same adapter."""
+    """The number of trainable parameters of a recipe on a backbone, and the number that PEFT would report."""
 
     components: tuple[Component, ...]
     total: int
@@ -35,16 +35,16 @@ class Weight:
 
     @property
     def margin(self) -> int:
-        """Parameters left under the budget; negative over it."""
+        """Number of parameters that the budget still allows; negative if the budget is exceeded."""
         return self.budget - self.total
 
     @property
     def percent(self) -> float:
-        """Trainable parameters per hundred of the backbone's (without its pooler and head)."""
+        """Trainable parameters in percent of the backbone's parameters (without its pooler and head)."""
         return 100 * self.total / self.backbone_parameters
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for weigh.json, margin and percent included."""
+        """The content of weigh.json, including margin and percent."""
         return {
             "total": self.total,
             "budget": self.budget,
@@ -61,9 +61,9 @@ class Weight:
 def weigh(recipe: Recipe, architecture: Architecture, labels: int) -> Weight:
     """Count the trainable parameters of ``recipe`` for ``labels`` classes, by component.
 
-    LoRA of rank r costs r * (inputs + outputs) for a linear layer (Hu et al. 2021), DoRA one magnitude an output
-    (Liu et al. 2024). Raises UserError where the adapter does not fit the backbone; ``lora = "auto"`` must have been
-    resolved (``plan.resolve_auto``).
+    LoRA of rank r has r * (inputs + outputs) parameters in a linear layer (Hu et al. 2021); DoRA adds one magnitude per
+    output (Liu et al. 2024). Raises UserError if the adapter does not fit the backbone. ``lora = "auto"`` must be
+    resolved before (``plan.resolve_auto``).
     """
     adapter = recipe.adapter
     adapted = adapted_linears(adapter, architecture)
@@ -81,18 +81,18 @@ def weigh(recipe: Recipe, architecture: Architecture, labels: int) -> Weight:
 
 
 def adapted_linears(adapter: AdapterRecipe, architecture: Architecture) -> dict[str, LoraLayers]:
-    """The LoRA table in force for each adapted linear layer, by its module path inside the encoder.
+    """The LoRA table that applies to each adapted linear layer, by module path inside the encoder.
 
-    Raises UserError for a role or layer that the backbone lacks, and where two tables adapt the same layer.
+    Raises UserError for a role or layer that the backbone lacks, and if two tables adapt the same layer.
     """
     if adapter.lora == "auto":
-        raise ValueError("lora = 'auto' is to be resolved before it is weighed")
+        raise ValueError("lora = 'auto' must be resolved before it is weighed")
     chosen: dict[str, LoraLayers] = {}
-    for place, table in enumerate(adapter.lora):
-        for linear in _linears_of(table, architecture, f"adapter.lora.{place}"):
+    for index, table in enumerate(adapter.lora):
+        for linear in _linears_of(table, architecture, f"adapter.lora.{index}"):
             if linear.name in chosen:
                 raise UserError(
-                    f"adapter.lora.{place}: {linear.name} is adapted by an earlier table already; "
+                    f"adapter.lora.{index}: {linear.name} is already adapted by an earlier table; "
                     "keep each linear layer in one table"
                 )
             chosen[linear.name] = table
@@ -100,16 +100,16 @@ def adapted_linears(adapter: AdapterRecipe, architecture: Architecture) -> dict[
 
 
 def bias_parameters(bias: str, linears: Iterable[Linear], architecture: Architecture) -> int:
-    """Encoder biases trained under ``bias``: none, those of the adapted ``linears`` (lora), or all true ones."""
+    """Number of encoder biases that the setting ``bias`` trains: none, those of the adapted ``linears``, or all."""
     if bias == "all":
         return architecture.encoder_biases
     return sum(linear.outputs for linear in linears if linear.bias) if bias == "lora" else 0
 
 
 def head_parameters(head: str, architecture: Architecture, labels: int) -> int:
-    """Parameters of the head: hidden * labels + labels for a linear one, else those of the transformers class's own.
+    """Number of parameters of the head: hidden * labels + labels for a linear head, else those of transformers' head.
 
-    Raises UserError for a native head on a family that has no classification class.
+    Raises UserError for a native head if transformers has no classification class for the family.
     """
     if head == "linear":
         return architecture.hidden * labels + labels
@@ -124,7 +124,7 @@ def _linears_of(table: LoraLayers, architecture: Architecture, key: str) -> list
     missing = [role for role in table.roles if role not in architecture.roles]
     if missing:
         raise UserError(
-            f"{key}.roles: {architecture.model_type} has no layer known as {missing[0]}; "
+            f"{key}.roles: {architecture.model_type} has no layer with the role {missing[0]}; "
             f"it has {', '.join(architecture.roles)} (see [backbone.roles])"
         )
     try:
@@ -136,7 +136,7 @@ def _linears_of(table: LoraLayers, architecture: Architecture, key: str) -> list
 
 
 def _lora_components(linears: Sequence[Linear], adapted: dict[str, LoraLayers]) -> list[Component]:
-    """One component for the layers that share a table and a role, in the order of the recipe's tables."""
+    """One component for all layers with the same table and role, in the order of the recipe's tables."""
     groups: dict[tuple[int, tuple[Role, ...]], list[Linear]] = {}
     for table in {id(table): table for table in adapted.values()}.values():
         for linear in linears:
@@ -152,7 +152,7 @@ def _lora_components(linears: Sequence[Linear], adapted: dict[str, LoraLayers]) 
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Numbers as short text: ``0-5, 8``."""
+    """Numbers as short text, such as ``0-5, 8``."""
     ordered = sorted(set(numbers))
     runs = [list(run) for _, run in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0])]
     return ", ".join(f"{run[0][1]}-{run[-1][1]}" if len(run) > 1 else str(run[0][1]) for run in runs)
@@ -184,25 +184,25 @@ def _head_components(adapter: AdapterRecipe, architecture: Architecture, labels:
 def _as_peft_counts(
     total: int, adapter: AdapterRecipe, architecture: Architecture, labels: int
 ) -> tuple[int, str | None]:
-    """What PEFT 0.21's ``get_nb_trainable_parameters`` gives for this adapter under task type SEQ_CLS, and why.
+    """The total that PEFT 0.21's ``get_nb_trainable_parameters`` reports for SEQ_CLS, and the reason if it is lower.
 
-    PEFT trains the head modules whose names end in ``classifier`` or ``score`` and leaves a pooler or another head
-    module alone; under ``bias="all"`` it trains every parameter whose name ends in ``.bias``, theirs included. It has
-    no head of its own for an encoder: with a linear head the same tensors are counted, and the figures agree.
+    PEFT trains the head modules whose names end in ``classifier`` or ``score``, but no pooler and no other head module.
+    With ``bias="all"`` it trains every parameter whose name ends in ``.bias``, also in those modules. With a linear
+    head both count the same tensors, so the totals are equal.
     """
     if adapter.head == "linear":
         return total, None
-    left: dict[str, int] = {}
+    untrained: dict[str, int] = {}
     for name, count, is_bias in architecture.head_parameters(labels):
         module = name.rpartition(".")[0]
         owner = next(m for m in architecture.head_modules if name.startswith(f"{m}."))
         if not owner.endswith(("classifier", "score")) and not (is_bias and adapter.bias == "all"):
-            left[module] = left.get(module, 0) + count
-    if not left:
+            untrained[module] = untrained.get(module, 0) + count
+    if not untrained:
         return total, None
     what = "the weights of " if adapter.bias == "all" else ""
-    fewer = sum(left.values())
+    fewer = sum(untrained.values())
     return total - fewer, (
-        f"PEFT would count {fewer:,} fewer: it does not train {what}{' and '.join(left)} "
-        "unless modules_to_save names it"
+        f"PEFT would count {fewer:,} fewer: it does not train {what}{' and '.join(untrained)} "
+        "unless listed in modules_to_save"
     )

@@ -19,7 +19,7 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print all checks as JSON.")] = False,
 ) -> None:
     """Check a finished run: files, parameter count, history, predictions and figures."""
-    from featherweight.verification.checks import holds, verdict
+    from featherweight.verification.checks import passed, verdict
     from featherweight.verification.verify import verify_run
 
     checks = verify_run(run)
@@ -30,7 +30,7 @@ def command(
         print(json.dumps({"verdict": verdict(checks), "checks": rows}, indent=2, ensure_ascii=False))
     else:
         _print(run, checks, verdict(checks))
-    if not holds(checks):
+    if not passed(checks):
         raise typer.Exit(1)
 
 

@@ -1,1 +1,1 @@
-"""Figures of a run: accuracy with its interval, calibration and errors; and comparisons of runs."""
+"""Evaluation of a run (metrics, calibration, errors), and comparison of several runs."""

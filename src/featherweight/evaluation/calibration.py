@@ -1,4 +1,4 @@
-"""Temperature scaling: one number, fitted on validation rows, that makes probabilities mean what they say."""
+"""Temperature scaling: calibrates probabilities with one number that is fitted on validation rows."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from featherweight.evaluation.metrics import checked
 from featherweight.evaluation.multi_label import checked_several
 from featherweight.task.interface import SINGLE_LABEL, Task
 
-# A temperature beyond these says that the validation rows cannot tell, not that the model is a hundred times too sure.
+# A temperature outside this range would mean that the validation rows do not determine it.
 LOWEST, HIGHEST = 0.05, 20.0
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike, task: Task = SINGLE_LABEL) -> float:
-    """Temperature T for which the task's probabilities of logits / T have the lowest log loss (Guo et al. 2017).
+    """The temperature T for which the task's probabilities of logits / T have the lowest log loss (Guo et al. 2017).
 
-    ``logits`` [rows, classes] and ``labels`` of validation rows that were not trained on. The search runs over
-    log T between 0.05 and 20. Where every row is right the loss falls for ever as T falls, so these rows say nothing:
-    T is 1 then. Raises as ``metrics.checked`` does.
+    ``logits`` [rows, classes] and ``labels`` are of validation rows that were not trained on. T is searched between
+    0.05 and 20, on a logarithmic scale. If every row is predicted correctly, the loss falls without limit as T falls,
+    so these rows do not determine T; then the result is 1. Raises the errors of ``metrics.checked``.
     """
     logits, labels = checked(logits, labels) if task is SINGLE_LABEL else checked_several(logits, labels)
     if task.right(task.predict(logits), labels).all():

@@ -1,4 +1,4 @@
-"""Runs put together into rounds, and rounds compared with each other; reads run folders alone."""
+"""Groups finished runs into rounds (one recipe, several seeds) and compares the rounds; reads only run folders."""
 
 from __future__ import annotations
 
@@ -31,15 +31,17 @@ from featherweight.run.folder import Run
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One recipe over several seeds, evaluated on the rows that all rounds of a comparison share."""
+    """The runs of one recipe with several seeds, evaluated on the same rows as all other rounds of the comparison."""
 
     name: str
     runs: tuple[Run, ...]
-    """One a seed, in the order of the seeds."""
+    """One run per seed, in the order of the seeds."""
     correct: NDArray[np.bool_]
-    """Whether the prediction is right, [seeds, rows]."""
+    """Whether each prediction is correct, [seeds, rows]."""
     figures: dict[str, tuple[float | None, ...]]
-    """Each figure of the table, one value a seed; None where a run lacks it. Shift sets: ``shift: NAME``."""
+    """The values of each table column by key, one per seed; None if a run has no such value.
+
+    The keys are those of the metrics, of times and memory, and ``shift: NAME`` for the accuracy on a shift set."""
 
     @property
     def recipe(self) -> Recipe:
@@ -48,64 +50,64 @@ class Round:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds that were run."""
+        """The seeds of the runs."""
         return tuple(run.recipe.seed for run in self.runs)
 
     @cached_property
     def baseline(self) -> str | None:
-        """What kind of baseline it is, such as ``tfidf-svm``; None for a round of Featherweight's own."""
+        """The kind of baseline, such as ``tfidf-svm``; None if the round is not a baseline."""
         return self.runs[0].environment.get("baseline")
 
     @property
-    def is_bag_of_words(self) -> bool:
-        """Whether it is one of the TF-IDF baselines, which every round should beat."""
+    def is_tfidf(self) -> bool:
+        """Whether the round is a TF-IDF baseline, which every other round should beat."""
         return (self.baseline or "").startswith("tfidf")
 
     @cached_property
     def parameters(self) -> int | None:
-        """Trained parameters."""
+        """Number of trained parameters; None if it is not recorded."""
         return self.runs[0].weight.get("total")
 
     @cached_property
     def interval(self) -> list[float]:
-        """95% interval [low, high] of the mean accuracy, over test rows."""
+        """95% confidence interval [low, high] of the mean accuracy, over test rows."""
         return mean_interval(self.correct)
 
     def mean(self, key: str) -> float | None:
-        """Mean of a figure over the seeds; None where a run lacks it."""
+        """Mean of the column ``key`` over the seeds; None if a run has no value."""
         values = [value for value in self.figures.get(key, ()) if value is not None]
         return float(np.mean(values)) if len(values) == len(self.runs) else None
 
     def spread(self, key: str) -> float | None:
-        """Standard deviation of a figure over the seeds; None of one seed, or where a run lacks the figure."""
+        """Standard deviation of the column ``key`` over the seeds; None for one seed, or if a run has no value."""
         values = [value for value in self.figures.get(key, ()) if value is not None]
         return spread(values) if len(values) == len(self.runs) else None
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Rounds on the same rows, every pair of them, and every round against every baseline."""
+    """A comparison of rounds on the same rows: all pairs of rounds, and every round against every baseline."""
 
     split: str
-    """The rows that decide: ``test``, or ``validation`` where no run has a test set."""
+    """The split whose rows are compared: ``test``, or ``validation`` if no run has a test set."""
     rows: int
     rounds: list[Round]
-    """Featherweight's own rounds, then the baselines."""
+    """The rounds without baselines, then the baselines."""
     differences: list[Difference]
-    """Of each pair of rounds, the later over the earlier."""
+    """The difference of each pair of rounds: the later round minus the earlier one."""
     against_baselines: list[Difference]
-    """Of each round over each baseline."""
+    """The difference of each round and each baseline: the round minus the baseline."""
     notes: list[str]
-    """What a reader should know, a sentence each."""
+    """Notes for the reader, one sentence each."""
 
     @property
     def own(self) -> list[Round]:
-        """The rounds without the baselines."""
+        """The rounds that are not baselines."""
         return [round_ for round_ in self.rounds if round_.baseline is None]
 
     @property
     def baselines(self) -> list[Round]:
-        """The baselines alone."""
+        """The rounds that are baselines."""
         return [round_ for round_ in self.rounds if round_.baseline is not None]
 
     @property
@@ -114,14 +116,14 @@ class Comparison:
         return [note for round_ in self.baselines for note in round_.runs[0].environment.get("notes", [])]
 
     @property
-    def lost_to_bags(self) -> list[Difference]:
-        """The pairs of a round and a bag of words that it is not significantly better than."""
-        return _lost_to_bags(self.rounds, self.against_baselines)
+    def not_better_than_tfidf(self) -> list[Difference]:
+        """The pairs of a round and a TF-IDF baseline where the round is not significantly better."""
+        return _not_better_than_tfidf(self.rounds, self.against_baselines)
 
     @property
-    def knows_seeds(self) -> bool:
-        """Whether there are seeds enough to estimate their variance."""
-        return _knows_seeds(self.rounds)
+    def has_seed_variance(self) -> bool:
+        """Whether there are enough seeds to estimate the variance between seeds."""
+        return _has_seed_variance(self.rounds)
 
     @property
     def shift_sets(self) -> list[str]:
@@ -130,15 +132,16 @@ class Comparison:
         return list(dict.fromkeys(names))
 
     def shift_rows(self, name: str) -> int:
-        """Rows of a shift set."""
+        """Number of rows of the shift set ``name``."""
         shifted = (run.evaluation.get("shift") or {} for round_ in self.rounds for run in round_.runs)
         return next(int(sets[name]["rows"]) for sets in shifted if name in sets)
 
 
 def compare_runs(folders: Sequence[str | Path]) -> Comparison:
-    """Compare finished runs: those of the same recipe but for the seed make one round.
+    """Compare finished runs; runs whose recipes differ only in the seed form one round.
 
-    Raises UserError where a folder is no finished run, one is named twice, or not all were evaluated on the same rows.
+    Raises UserError if a folder is not a finished run or is given twice, or if the runs were evaluated on different
+    rows.
     """
     runs = [Run(folder) for folder in list_of(folders, "compare_runs(...)", "run folders", one=Run)]
     require_each_once(runs)
@@ -152,63 +155,69 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     rounds.sort(key=lambda round_: round_.baseline is not None)  # keeps the order otherwise
     own = [round_.name for round_ in rounds if round_.baseline is None]
     right = {round_.name: round_.correct for round_ in rounds}
-    differences = compare_pairs([(later, first) for place, later in enumerate(own) for first in own[:place]], right)
+    differences = compare_pairs([(later, first) for index, later in enumerate(own) for first in own[:index]], right)
     against = _against(rounds, right)
     return Comparison(split, rounds[0].correct.shape[1], rounds, differences, against, _notes(rounds, against, split))
 
 
-def _knows_seeds(rounds: Sequence[Round]) -> bool:
+def _has_seed_variance(rounds: Sequence[Round]) -> bool:
     return pooled_spread(round_.correct for round_ in rounds) is not None
 
 
 def _against(rounds: Sequence[Round], right: dict[str, NDArray[np.bool_]]) -> list[Difference]:
-    """Every round over every baseline; one that does not beat bags of words says so first."""
+    """The difference of every round and every baseline.
+
+    If a round is not significantly better than a TF-IDF baseline, the words of the difference say so first.
+    """
     own = [round_.name for round_ in rounds if round_.baseline is None]
     pairs = compare_pairs(
         [(name, round_.name) for round_ in rounds if round_.baseline is not None for name in own], right
     )
-    said = {pair: f"{not_beaten(pair)}. {pair.words}" for pair in _lost_to_bags(rounds, pairs)}
-    return [replace(pair, words=said.get(pair, pair.words)) for pair in pairs]
+    words = {pair: f"{not_better(pair)}. {pair.words}" for pair in _not_better_than_tfidf(rounds, pairs)}
+    return [replace(pair, words=words.get(pair, pair.words)) for pair in pairs]
 
 
-def _lost_to_bags(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[Difference]:
-    bags = {round_.name for round_ in rounds if round_.is_bag_of_words}
-    return [pair for pair in pairs if pair.second in bags and not pair.won]
+def _not_better_than_tfidf(rounds: Sequence[Round], pairs: Sequence[Difference]) -> list[Difference]:
+    tfidf = {round_.name for round_ in rounds if round_.is_tfidf}
+    return [pair for pair in pairs if pair.second in tfidf and not pair.won]
 
 
-def not_beaten(pair: Difference) -> str:
-    """What a round that is not significantly better than a baseline is, in words."""
-    return f"{pair.first} {_fails(pair)[0]} {pair.second}"
+def not_better(pair: Difference) -> str:
+    """A clause such as "A is worse than B", for a round A that is not significantly better than B."""
+    return f"{pair.first} {_verb_phrases(pair)[0]} {pair.second}"
 
 
-def _fails(pair: Difference) -> tuple[str, str]:
-    """What to say of one round and of several that are ahead, behind or level, but not significantly better."""
+def _verb_phrases(pair: Difference) -> tuple[str, str]:
+    """Singular and plural phrase for a round that is not significantly better than another one."""
     if pair.difference > 0:
         return "is not significantly better than", "are not significantly better than"
-    return ("is worse than", "are worse than") if pair.verdict == "shown" else ("does not beat", "do not beat")
+    if pair.verdict == "significant":
+        return "is worse than", "are worse than"
+    return "does not beat", "do not beat"
 
 
-def _together(pairs: Sequence[Difference]) -> list[str]:
-    """``not_beaten`` of all ``pairs``, those that fail alike against the same baseline in one sentence."""
-    alike: dict[tuple[str, str, str], list[str]] = {}
+def _grouped_notes(pairs: Sequence[Difference]) -> list[str]:
+    """The clauses of all ``pairs`` as sentences; rounds with the same phrase and baseline share one sentence."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
     for pair in pairs:
-        alike.setdefault((*_fails(pair), pair.second), []).append(pair.first)
+        groups.setdefault((*_verb_phrases(pair), pair.second), []).append(pair.first)
     return [
         f"{in_sentence(names)} {singular if len(names) == 1 else plural} {baseline}."
-        for (singular, plural, baseline), names in alike.items()
+        for (singular, plural, baseline), names in groups.items()
     ]
 
 
 def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -> list[str]:
-    notes = _together(_lost_to_bags(rounds, against))
+    notes = _grouped_notes(_not_better_than_tfidf(rounds, against))
     own = [round_ for round_ in rounds if round_.baseline is None]
     uneven = [note for round_ in own for note in differing(f"The seeds of {round_.name}", round_.runs)]
     notes += uneven or differing("The rounds", [round_.runs[0] for round_ in own])
     notes += uneven_shift_sets([run for round_ in rounds for run in round_.runs])
     if split == "validation":
         notes.append(
-            "No test set: these are validation rows, on which each run chose its adapter; expect less on new texts."
+            "No test set: the metrics are on validation rows, with which each run chose its adapter. "
+            "Expect lower accuracy on new texts."
         )
-    if not _knows_seeds(rounds):
+    if not _has_seed_variance(rounds):
         notes.append("Too few seeds to estimate their variance: another seed may reverse a difference.")
     return notes

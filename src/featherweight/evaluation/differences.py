@@ -1,4 +1,4 @@
-"""Every pair of rounds: the difference, its interval, its tests, and what they amount to in words."""
+"""The difference of every pair of rounds: its value, its interval, its significance tests, and the result in words."""
 
 from __future__ import annotations
 
@@ -21,63 +21,67 @@ from featherweight.evaluation.significance import (
     holm,
     p_in_words,
     paired_bootstrap,
-    what_would_show_it,
+    sample_size_needed,
 )
 
 ALPHA = 0.05
 Pair = tuple[str, str]
-Verdict = Literal["shown", "seeds", "none"]
+Verdict = Literal["significant", "these_runs_only", "not_significant"]
 Correct = Mapping[str, NDArray[np.bool_]]
-"""Right (True) or wrong of each round by its name, [seeds, rows]; the same rows in all."""
+"""For each round by its name: whether each prediction is correct, [seeds, rows]. All rounds have the same rows."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean accuracy of ``first`` less that of ``second``, as shares (0.01 is one point)."""
+    """The mean accuracy of ``first`` minus the mean accuracy of ``second``, as a fraction (0.01 is one point)."""
 
     first: str
     second: str
     difference: float
     low: float
     high: float
-    """95% interval: paired bootstrap over rows, of each row's mean over the seeds."""
+    """``low`` and ``high`` are the 95% interval: a paired bootstrap over rows, with each row's mean over the seeds."""
     p_value: float
-    """McNemar's exact test, over all seeds: do these runs differ on more than chance's share of the rows?"""
+    """P-value of McNemar's exact test over all seeds: do these runs differ on more rows than chance explains?"""
     corrected: float
-    """The same after Holm's correction for all the pairs that were compared together."""
+    """``p_value`` after Holm's correction for all pairs that were compared together."""
     seeds_p_value: float | None
-    """T-test over rows and seeds, after the same correction: do the recipes differ? None where seeds are too few."""
+    """P-value of a t-test over rows and seeds, with Holm's correction: do the recipes differ?
+
+    None if there are too few seeds."""
     verdict: Verdict
-    """``shown``: significant; ``seeds``: for these runs, but not with other seeds; ``none``: not significant."""
+    """``significant``; ``these_runs_only``: the runs differ, but other seeds may not; or ``not_significant``."""
     words: str
+    """The difference and the verdict as a sentence."""
 
     @property
     def won(self) -> bool:
         """Whether ``first`` is significantly better."""
-        return self.verdict == "shown" and self.difference > 0
+        return self.verdict == "significant" and self.difference > 0
 
 
 @dataclass(frozen=True)
 class _Tests:
     rows: dict[str, Any]
-    """McNemar's, as ``mcnemar_over_seeds`` gives it."""
+    """The result of ``mcnemar_over_seeds``."""
     corrected: float
+    """Its p-value after Holm's correction."""
     seeds: float | None
-    """Corrected as well."""
+    """The p-value over rows and seeds after Holm's correction; None if there are too few seeds."""
 
     @property
     def verdict(self) -> Verdict:
         if self.corrected >= ALPHA:
-            return "none"
-        return "shown" if self.seeds is None or self.seeds < ALPHA else "seeds"
+            return "not_significant"
+        return "significant" if self.seeds is None or self.seeds < ALPHA else "these_runs_only"
 
 
 def compare_pairs(pairs: Sequence[Pair], correct: Correct) -> list[Difference]:
-    """The differences of all ``pairs`` of names in ``correct``, each test corrected for all of them.
+    """The differences of all ``pairs`` of rounds in ``correct``; each test is corrected for the number of pairs.
 
-    A difference is significant where McNemar's test finds it among the rows and, with seeds enough, a t-test finds it
-    among rows and seeds together: by the rows alone, one lucky seed would pass for a better recipe. The variance of the
-    seeds is estimated from all rounds in ``correct``.
+    A difference is significant if McNemar's test over the rows is significant and, with enough seeds, a t-test over
+    rows and seeds is significant too. With the first test alone, one lucky seed could look like a better recipe. The
+    variance between seeds is estimated from all rounds in ``correct``.
     """
     pooled = pooled_spread(correct.values())
     rows = [mcnemar_over_seeds(correct[first], correct[second]) for first, second in pairs]
@@ -94,16 +98,18 @@ def _difference(pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread 
     bootstrap = paired_bootstrap(first.mean(axis=0), second.mean(axis=0))
     errors = errors_of_difference(first, second, pooled)
     seeds = 2 / (1 / len(first) + 1 / len(second))
-    what = what_would_show_it(tests.rows, ALPHA / count, errors=errors, seeds=seeds)
+    needed = sample_size_needed(tests.rows, ALPHA / count, errors=errors, seeds=seeds)
     better = pair[0] if bootstrap["difference"] > 0 else pair[1]
     words = {
-        "none": f"not significantly different; {what}",
-        "seeds": f"these runs differ, but other seeds may not: the recipes are not significantly different; {what}",
-        # Too few seeds say nothing of the recipe.
-        "shown": f"{better} is better" if tests.seeds is not None else f"{better} is better in these runs",
+        "not_significant": f"not significantly different; {needed}",
+        "these_runs_only": (
+            f"these runs differ, but other seeds may not: the recipes are not significantly different; {needed}"
+        ),
+        # Without the test over seeds the result is about the runs, not about the recipes.
+        "significant": f"{better} is better" if tests.seeds is not None else f"{better} is better in these runs",
     }[tests.verdict]
-    # The interval of one pair may leave out zero where the tests, corrected for all pairs, find no difference.
-    told = bootstrap["low"] > 0 or bootstrap["high"] < 0 or tests.verdict != "none"
+    # The interval of one pair may exclude zero although the tests, corrected for all pairs, are not significant.
+    show_tests = bootstrap["low"] > 0 or bootstrap["high"] < 0 or tests.verdict != "not_significant"
     return Difference(
         *pair,
         bootstrap["difference"],
@@ -113,11 +119,11 @@ def _difference(pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread 
         tests.corrected,
         tests.seeds,
         tests.verdict,
-        f"{difference_in_words(*pair, bootstrap)}: {words}{f' ({_in_words(tests, count)})' if told else ''}.",
+        f"{difference_in_words(*pair, bootstrap)}: {words}{f' ({_in_words(tests, count)})' if show_tests else ''}.",
     )
 
 
 def _in_words(tests: _Tests, count: int) -> str:
     corrected = ", corrected" if count > 1 else ""
-    told = f"McNemar's exact test{corrected}: {p_in_words(tests.corrected)}"
-    return told if tests.seeds is None else f"{told}; over rows and seeds: {p_in_words(tests.seeds)}"
+    mcnemar = f"McNemar's exact test{corrected}: {p_in_words(tests.corrected)}"
+    return mcnemar if tests.seeds is None else f"{mcnemar}; over rows and seeds: {p_in_words(tests.seeds)}"

@@ -1,4 +1,4 @@
-"""Figures of a set of logits: metrics, the accuracy's interval, figures by class, calibration, confident errors."""
+"""Evaluates logits: metrics, confidence interval, metrics per class, calibration, and the most confident errors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from featherweight.task.single_label import Floats, Labels, macro_f1
 def evaluate(
     logits: ArrayLike, labels: ArrayLike, label_names: Sequence[str], *, temperature: float = 1.0, bins: int = 15
 ) -> dict[str, Any]:
-    """Every figure of one evaluated set, ready for JSON: the metrics of ``run/figures.py``, and what explains them.
+    """The evaluation of one set, ready for JSON: all metrics of ``run/figures.py``, and details about them.
 
-    ``logits`` [rows, classes], ``labels`` [rows] as class numbers. Shares and probabilities lie between 0 and 1, log
-    losses are in nats. Keys that end in ``_scaled`` hold for the logits divided by ``temperature``. Macro-F1 is the
-    mean over the classes that occur among the labels or the predictions, as in scikit-learn.
-    Raises UserError where a logit is not finite, ValueError where shapes or labels do not fit.
+    ``logits`` are [rows, classes], ``labels`` [rows] are class numbers. Fractions and probabilities are between 0 and
+    1, log losses are in nats. Keys that end in ``_scaled`` are computed from the logits divided by ``temperature``.
+    Macro-F1 is the mean over the classes that occur among the labels or the predictions, as in scikit-learn. Raises
+    UserError if a logit is not finite, ValueError if shapes or labels do not fit.
     """
     logits, labels = checked(logits, labels, len(label_names))
     predicted, classes = SINGLE_LABEL.decide(logits), range(len(label_names))
@@ -53,14 +53,14 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions of one set beside its labels: what a metric is computed from."""
+    """The predictions and labels of one set, from which the metrics are computed."""
 
     labels: Labels
-    """[rows], class numbers."""
+    """Class numbers [rows]."""
     predicted: Labels
-    """[rows]; by the logits, of which two may round to the same probability."""
+    """Predicted class numbers [rows], from the logits: two classes may have the same rounded probability."""
     probabilities: Floats
-    """[rows, classes]."""
+    """Probabilities [rows, classes]."""
     bins: Sequence[dict[str, Any]]
     """The reliability diagram."""
 
@@ -73,11 +73,14 @@ COMPUTED: dict[str, Callable[[Scored], float]] = {
     ),
     "calibration_error": lambda scored: calibration_error(scored.bins),
 }
-"""How each of ``run.figures.METRICS`` is computed, by its key."""
+"""The function that computes each metric of ``run.figures.METRICS``, by key."""
 
 
 def checked(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) -> tuple[Floats, Labels]:
-    """``logits`` as float64 [rows, classes] and ``labels`` as int64 [rows], or an error that says what does not fit."""
+    """``logits`` as float64 [rows, classes] and ``labels`` as int64 [rows].
+
+    Raises ValueError if shapes or labels do not fit, UserError if a logit is not finite.
+    """
     logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int64)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(f"logits {logits.shape} and labels {labels.shape} must be [rows, classes] and [rows]")
@@ -96,19 +99,19 @@ def checked_logits(logits: Floats, classes: int | None = None) -> Floats:
     if broken.any():
         raise UserError(
             f"the model's output is not finite for {broken.sum():,} of {len(logits):,} rows: the training diverged\n"
-            "Lower training.learning_rate, or train in precision fp32."
+            "Lower training.learning_rate, or set training.precision = 'fp32'"
         )
     return logits
 
 
 def wilson_interval(right: int, rows: int, confidence: float = 0.95) -> list[float]:
-    """Wilson's score interval [low, high] of a share: ``right`` of ``rows`` (Wilson 1927, computed by SciPy)."""
+    """Wilson's score interval [low, high] of the proportion ``right`` / ``rows`` (Wilson 1927), computed by SciPy."""
     interval = binomtest(right, rows).proportion_ci(confidence, method="wilson")
     return [float(interval.low), float(interval.high)]
 
 
 def per_class(labels: Labels, predicted: Labels, label_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Precision, recall, F1 (0 where undefined) and support, a dictionary a class in the order of ``label_names``."""
+    """Precision, recall, F1 (0 if undefined) and support: one dictionary per class, in the order of ``label_names``."""
     figures = precision_recall_fscore_support(labels, predicted, labels=range(len(label_names)), zero_division=0)
     return [
         {"label": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
@@ -117,20 +120,21 @@ def per_class(labels: Labels, predicted: Labels, label_names: Sequence[str]) -> 
 
 
 def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[dict[str, Any]]:
-    """The reliability diagram: rows by the probability of the predicted class, in ``bins`` bins of equal width."""
+    """The bins of the reliability diagram for the predicted classes of ``probabilities`` [rows, classes]."""
     return reliability_of(SINGLE_LABEL.confidence(probabilities), SINGLE_LABEL.decide(probabilities) == labels, bins)
 
 
 def reliability_of(confidence: Floats, right: NDArray[np.bool_], bins: int = 15) -> list[dict[str, Any]]:
-    """The reliability diagram of what is said with some ``confidence`` and is ``right`` or not, both [answers].
+    """The bins of the reliability diagram (Guo et al. 2017, arXiv 1706.04599, section 2).
 
-    A bin (low, high] has its answers (``rows``), their mean confidence, their accuracy and its Wilson interval (None
-    where empty). Guo et al. 2017, arXiv 1706.04599, section 2.
+    ``confidence`` [answers] is the probability of each answer, ``right`` [answers] whether it is correct. Answers are
+    sorted into ``bins`` bins (low, high] of equal width. Each bin has its number of answers (``rows``), their mean
+    confidence, their accuracy, and the accuracy's Wilson interval; these three are None if the bin is empty.
     """
     edges = np.linspace(0.0, 1.0, bins + 1)
-    place = np.searchsorted(edges[1:-1], confidence)
-    rows = np.bincount(place, minlength=bins)
-    sums, hits = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
+    bin_of_row = np.searchsorted(edges[1:-1], confidence)
+    rows = np.bincount(bin_of_row, minlength=bins)
+    sums, hits = (np.bincount(bin_of_row, weights=values, minlength=bins) for values in (confidence, right))
     return [
         {
             "low": float(edges[b]),
@@ -145,7 +149,7 @@ def reliability_of(confidence: Floats, right: NDArray[np.bool_], bins: int = 15)
 
 
 def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy, weighted by rows (Guo et al. 2017)."""
+    """Expected calibration error: the mean gap between confidence and accuracy, weighted by rows (Guo et al. 2017)."""
     gaps = [b["rows"] * abs(b["confidence"] - b["accuracy"]) for b in bins if b["rows"]]
     return float(sum(gaps) / sum(b["rows"] for b in bins))
 
@@ -153,9 +157,9 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
 def most_confident_errors(
     logits: ArrayLike, labels: ArrayLike, texts: Sequence[str], label_names: Sequence[str], count: int
 ) -> list[dict[str, Any]]:
-    """The ``count`` wrong predictions of the highest probability, the highest first.
+    """The ``count`` wrong predictions with the highest probability, the highest first.
 
-    ``row`` is the place in ``texts``, from 0, as in predictions.parquet.
+    ``row`` is the index in ``texts``, from 0, as in predictions.parquet.
     """
     logits, labels = checked(logits, labels, len(label_names))
     probabilities = SINGLE_LABEL.probabilities(logits)

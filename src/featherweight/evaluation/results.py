@@ -1,4 +1,4 @@
-"""From logits to evaluation.json and predictions.parquet: every set evaluated, every row written."""
+"""Writes evaluation.json and predictions.parquet from the logits of all sets."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from featherweight.data.sources import Rows
 
     Predicted = tuple[Rows, np.ndarray]
-    """Labelled rows and their logits, [rows, classes]."""
+    """Labelled rows and their logits [rows, classes]."""
 
 
 def evaluate_rows(
     rows: Rows, logits: np.ndarray, temperature: float, evaluation: EvaluationRecipe, task: Task = SINGLE_LABEL
 ) -> dict[str, Any]:
-    """All figures of one labelled set, with its most confident errors (by scaled probability)."""
+    """The evaluation of one labelled set, including its most confident errors (by scaled probability)."""
     assert rows.labels is not None
     names = rows.label_names
     options: dict[str, Any] = {"temperature": temperature, "bins": evaluation.bins}
@@ -47,9 +47,10 @@ def evaluate_rows(
 def prediction_columns(
     split: str, rows: Rows, logits: np.ndarray, temperature: float, task: Task = SINGLE_LABEL
 ) -> dict[str, Any]:
-    """Columns of predictions.parquet for one set: keys, label, predicted label, scaled probabilities.
+    """The columns of predictions.parquet for one set: split, row, text key, label, predicted label, probabilities.
 
-    Where a text may have several labels, each of both is a list.
+    The probabilities are those after temperature scaling. With several labels per text, the label and the predicted
+    label of a row are lists.
     """
     assert rows.labels is not None
     probabilities = task.probabilities(logits, temperature).astype(np.float32)
@@ -60,7 +61,7 @@ def prediction_columns(
         "label": _objects(task.named(rows.labels, rows.label_names)),
         "predicted": _objects(task.named(task.predict(logits, temperature), rows.label_names)),
     }
-    return columns | {f"p_{name}": probabilities[:, place] for place, name in enumerate(rows.label_names)}
+    return columns | {f"p_{name}": probabilities[:, number] for number, name in enumerate(rows.label_names)}
 
 
 def _objects(values: list[Any]) -> np.ndarray:
@@ -77,9 +78,10 @@ def write_evaluation(
     task: Task = SINGLE_LABEL,
     **more: Any,
 ) -> None:
-    """Write predictions.parquet and then evaluation.json of a run: its ``own`` sets by split, ``shifted`` ones by name.
+    """Write predictions.parquet and then evaluation.json of a run.
 
-    ``more`` joins the evaluation, such as ``best_step``.
+    ``own`` are its validation and test set by split, ``shifted`` its shift sets by name. ``more`` are further keys for
+    evaluation.json, such as ``best_step``.
     """
     parts = [prediction_columns(name, *pair, temperature, task) for name, pair in {**own, **shifted}.items()]
     write_predictions(folder / "predictions.parquet", parts)
@@ -92,12 +94,12 @@ def write_evaluation(
 
 
 def text_key(text: str) -> str:
-    """Key of a text without the text itself: the first 16 hexadecimal digits of its SHA-256."""
+    """An identifier of a text that does not reveal it: the first 16 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:
-    """Write the columns of several sets, one under the other, as Parquet, whole or not at all."""
+    """Write the rows of several sets, one set after the other, as one Parquet file, atomically."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""A round is one recipe with several seeds: its mean, its spread, and the test that takes all of its seeds at once."""
+"""Statistics over the seeds of a round: mean, standard deviation, and significance tests that use all seeds."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from scipy.stats import t as student
 from featherweight.evaluation.metrics import wilson_interval
 
 LEAST_FREEDOM = 2
-"""Seeds beyond the first of their round, over all rounds, from which on their spread is known well enough for use."""
+"""The minimum degrees of freedom (seeds minus rounds) to estimate the variance between seeds."""
 
 
 def spread(values: Sequence[float]) -> float | None:
-    """Standard deviation over seeds (of a sample: divided by n - 1); None of a single seed, which knows of none."""
+    """Sample standard deviation over seeds (with n - 1); None for a single seed."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def mean_interval(correct: ArrayLike) -> list[float]:
     """Wilson's 95% interval [low, high] over test rows for the mean accuracy of ``correct`` [seeds, rows].
 
-    It is the interval of one run of that accuracy: somewhat too wide for a mean, and never too narrow at 100%. How far
-    other seeds would lie is not in it; ``spread`` says that.
+    It is the interval for a single run with that accuracy, so it is slightly too wide for a mean. It does not contain
+    the variance between seeds, which ``spread`` measures.
     """
     table = np.atleast_2d(np.asarray(correct, dtype=float))
     return wilson_interval(round(float(table.mean(axis=0).sum())), table.shape[1])
 
 
 def mcnemar_over_seeds(correct_a: ArrayLike, correct_b: ArrayLike) -> dict[str, Any]:
-    """McNemar's exact test between two rounds, from [seeds, rows] of right (1) and wrong (0) on the same rows.
+    """McNemar's exact test between two rounds, from arrays [seeds, rows] of correct (1) and wrong (0).
 
-    Were the rounds equally good, each row's difference of mean correctness could as well have the other sign. The test
-    is exact over all these signs (Fisher's randomisation of a paired difference); with one seed on both sides it is
-    McNemar's test itself. ``p_value`` is two-sided; ``b`` and ``c`` are the counts of rows that only the first, or only
-    the second, has right, and with several seeds the counts that would give the same mean and variance; ``rows``
-    counts all. Raises ValueError where the two do not have the same rows.
+    If the rounds were equally good, the difference of mean correctness in each row could equally have the opposite
+    sign. The test is exact over all combinations of signs (Fisher's randomisation test for paired differences); with
+    one seed per round it is McNemar's test. ``p_value`` is two-sided. ``b`` and ``c`` are the numbers of rows that only
+    the first, or only the second, predicts correctly; with several seeds they are the numbers that give the same mean
+    and variance. ``rows`` is the number of all rows. Raises ValueError if the rounds have different numbers of rows.
     """
     a, b = (np.atleast_2d(np.asarray(side)).astype(np.int64) for side in (correct_a, correct_b))
     if a.shape[1] != b.shape[1] or not a.shape[1]:
-        raise ValueError(f"a paired comparison takes the same rows on both sides: {a.shape} and {b.shape}")
-    # Whole numbers, so that equal sums are equal: the difference of the means times both numbers of seeds.
+        raise ValueError(f"a paired comparison needs the same rows on both sides: {a.shape} and {b.shape}")
+    # The differences of the means, multiplied by both numbers of seeds: whole numbers, so that sums are exact.
     scale, rows = len(a) * len(b), a.shape[1]
     differences = a.sum(axis=0) * len(b) - b.sum(axis=0) * len(a)
     mean, square = float(differences.sum() / scale), float((differences**2).sum() / scale**2)
@@ -55,25 +55,25 @@ def mcnemar_over_seeds(correct_a: ArrayLike, correct_b: ArrayLike) -> dict[str, 
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """How far the accuracies of one recipe's seeds lie apart, pooled over several rounds."""
+    """The variance of the accuracy between seeds of the same recipe, pooled over several rounds."""
 
     variance: float
-    """Of an accuracy as a share, over seeds."""
+    """The variance over seeds of the accuracy as a fraction."""
     freedom: int
-    """Degrees of freedom: seeds less rounds."""
+    """Degrees of freedom: the number of seeds minus the number of rounds."""
 
 
 def pooled_spread(rounds: Iterable[NDArray[np.bool_]]) -> SeedSpread | None:
-    """The spread of seeds within rounds of [seeds, rows], all taken to spread alike; None where seeds are too few.
+    """The variance between seeds, pooled over ``rounds`` (each [seeds, rows]); None if there are too few seeds.
 
-    It is the error term of an analysis of variance. Below ``LEAST_FREEDOM`` it would say nothing.
+    It is the error term of an analysis of variance, which assumes the same variance in all rounds.
     """
     squares, freedom = _within(rounds)
     return None if freedom < LEAST_FREEDOM else SeedSpread(squares / freedom, freedom)
 
 
 def _within(rounds: Iterable[NDArray[np.bool_]]) -> tuple[float, int]:
-    """Squared distances of all accuracies from the mean of their round, summed, and their degrees of freedom."""
+    """Sum of the squared deviations of all accuracies from the mean of their round, and its degrees of freedom."""
     accuracies = [table.mean(axis=1) for table in rounds]
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in accuracies)
     return squares, sum(len(values) - 1 for values in accuracies)
@@ -82,10 +82,10 @@ def _within(rounds: Iterable[NDArray[np.bool_]]) -> tuple[float, int]:
 def errors_of_difference(
     correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread | None
 ) -> tuple[float, float]:
-    """Variance of the difference of two rounds' accuracies that the choice of rows, and of seeds, makes.
+    """The variances of the difference between two accuracies: from the choice of rows, and from the choice of seeds.
 
-    ``correct_a`` and ``correct_b`` are [seeds, rows]. The seeds spread as ``pooled`` says, or as these two rounds do
-    where that is more, and never by less than the rounding of an accuracy to whole rows.
+    ``correct_a`` and ``correct_b`` are [seeds, rows]. The variance between seeds is the larger of ``pooled`` and that
+    of these two rounds, and at least the variance from rounding an accuracy to whole rows. Without ``pooled`` it is 0.
     """
     rows = correct_a.shape[1]
     differences = correct_a.mean(axis=0) - correct_b.mean(axis=0)
@@ -98,10 +98,10 @@ def errors_of_difference(
 
 
 def over_rows_and_seeds(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread) -> float:
-    """P-value of a t-test that two rounds are equally good, on other rows and with other seeds; two-sided.
+    """Two-sided p-value of a t-test that two rounds are equally good, on other rows and with other seeds.
 
-    The error is made of the variance over rows and that over seeds; its degrees of freedom are Satterthwaite's (1946),
-    or the seeds' own where these are few: then the approximation promises too much.
+    The error is the sum of the variances over rows and over seeds. Its degrees of freedom are Satterthwaite's (1946).
+    With few seeds that approximation is too optimistic, so the degrees of freedom are those of the seeds.
     """
     rows = correct_a.shape[1]
     over_rows, over_seeds = errors_of_difference(correct_a, correct_b, pooled)
@@ -114,10 +114,10 @@ def over_rows_and_seeds(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool
 
 
 def _sign_flips(differences: NDArray[np.int64]) -> float:
-    """Probability that a sum of the absolute ``differences`` with random signs lies as far from zero as theirs.
+    """Probability that the sum of ``differences`` with random signs is at least as far from zero as the observed sum.
 
-    The sum with signs is twice the sum of those with a plus, less the sum of all; the sums of those with a plus are
-    binomial for each absolute value, and are joined by convolution.
+    The signed sum is twice the sum of the positive terms, minus the sum of all absolute values. For each absolute value
+    the number of positive terms is binomial; the distributions are combined by convolution.
     """
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     if not len(sizes):

@@ -1,4 +1,4 @@
-"""Tests whether one run is better than another. Both are evaluated on the same rows, so the comparison is paired."""
+"""Significance tests for two runs. Both are evaluated on the same rows, so the tests are paired."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from scipy.stats import binomtest, norm
 def paired_bootstrap(
     correct_a: ArrayLike, correct_b: ArrayLike, *, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
 ) -> dict[str, float]:
-    """Accuracy of ``a`` less accuracy of ``b``, with the percentile bootstrap interval over rows.
+    """The accuracy of ``a`` minus the accuracy of ``b``, with the percentile bootstrap interval over rows.
 
-    ``correct_a`` and ``correct_b`` [rows]: 1 where the prediction of that row is right, else 0; a mean over seeds is
-    welcome too. Returns ``difference``, ``low`` and ``high`` as shares (0.01 is one point).
-    Rows are drawn with replacement together, a's and b's at once (Efron & Tibshirani 1993, chapter 13).
-    Raises ValueError where the two do not have the same rows.
+    ``correct_a`` and ``correct_b`` [rows] are 1 for a correct prediction, else 0; means over seeds are possible too.
+    Returns ``difference``, ``low`` and ``high`` as fractions (0.01 is one point). Each row is sampled, with
+    replacement, for a and b together (Efron & Tibshirani 1993, chapter 13). Raises ValueError if the two have different
+    numbers of rows.
     """
     a, b = _paired(correct_a, correct_b)
-    # Rows of equal difference are exchangeable: to draw how often each value occurs is the same bootstrap, without
-    # resamples x rows random numbers.
+    # Rows with the same difference are exchangeable. So it is enough to sample how often each difference occurs, which
+    # needs far fewer random numbers than one per row and resample.
     values, counts = np.unique(a - b, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(a), counts / len(a), size=resamples)
     tail = (1 - confidence) / 2
@@ -32,22 +32,22 @@ def paired_bootstrap(
 
 
 def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> dict[str, Any]:
-    """McNemar's exact test that two classifiers err equally often on the same rows (McNemar 1947).
+    """McNemar's exact test that two classifiers are wrong equally often on the same rows (McNemar 1947).
 
-    ``b`` counts the rows that only the first has right, ``c`` those that only the second has right; ``p_value`` is the
-    two-sided binomial probability of a split as uneven as this one (1 where no row differs); ``rows`` counts all.
-    Raises ValueError where the two do not have the same rows or hold anything but right and wrong.
+    ``b`` is the number of rows that only the first predicts correctly, ``c`` the number that only the second does.
+    ``p_value`` is the two-sided binomial probability of a split at least as uneven (1 if no row differs). ``rows`` is
+    the number of all rows. Raises ValueError if the two have different numbers of rows, or values other than 0 and 1.
     """
     first, second = _paired(correct_a, correct_b)
     if not (np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all()):
-        raise ValueError("McNemar's test takes right (1) and wrong (0) for each row, no means over seeds")
+        raise ValueError("McNemar's test needs correct (1) or wrong (0) for each row, not means over seeds")
     b, c = int((first > second).sum()), int((first < second).sum())
     p_value = float(binomtest(b, b + c).pvalue) if b + c else 1.0
     return {"b": b, "c": c, "p_value": p_value, "rows": len(first)}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values of several tests, corrected so that the chance of any false alarm stays at the level (Holm 1979)."""
+    """Corrected p-values of several tests: the probability of any false positive stays at the level (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(order), 0, -1)
     corrected = np.empty(len(order))
@@ -56,21 +56,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def rows_needed(b_rate: float, c_rate: float, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Test rows with which McNemar's test at level ``alpha`` finds this difference with probability ``power``.
+    """Number of test rows so that McNemar's test at level ``alpha`` is significant with probability ``power``.
 
-    ``b_rate`` and ``c_rate`` are the shares of rows that only the first, or only the second, has right.
-    Connor 1987 (Biometrics 43:207), without continuity correction. Raises ValueError where the rates are equal: no
-    number of rows shows a difference that is not there.
+    ``b_rate`` and ``c_rate`` are the fractions of rows that only the first, or only the second, predicts correctly.
+    The formula is Connor's (1987, Biometrics 43:207), without continuity correction. Raises ValueError if the rates are
+    equal, because then no number of rows is enough.
     """
     differing, difference = b_rate + c_rate, b_rate - c_rate
     if difference == 0:
-        raise ValueError("the rates are equal: no number of rows would show a difference")
+        raise ValueError("the rates are equal: no number of rows would make the difference significant")
     spread = math.sqrt(max(differing - difference**2, 0.0))
     root = norm.isf(alpha / 2) * math.sqrt(differing) + norm.isf(1 - power) * spread
     return math.ceil((root / difference) ** 2)
 
 
-def what_would_show_it(
+def sample_size_needed(
     mcnemar: Mapping[str, Any],
     level: float,
     *,
@@ -78,22 +78,22 @@ def what_would_show_it(
     seeds: float = 1.0,
     power: float = 0.8,
 ) -> str:
-    """How many test rows, and how many seeds of each side, would make a difference significant, in words.
+    """A clause that tells how many test rows and seeds per round would make a difference significant.
 
-    ``level`` is that of the test; of several tests together it is the level of all, divided by their number.
-    ``errors`` are the variances of the difference over rows and over seeds, the latter 0 where it is not known;
-    ``seeds`` is how many there were. Where both have to shrink, each gets half of the variance that is allowed.
+    ``level`` is the level of this test; for several tests it is the overall level divided by their number. ``errors``
+    are the variances of the difference over rows and over seeds; the latter is 0 if it is unknown. ``seeds`` is the
+    number of seeds so far. If both variances must become smaller, each gets half of the allowed variance.
     """
     difference = abs(mcnemar["b"] - mcnemar["c"]) / mcnemar["rows"]
     if difference == 0:
-        return "both are right equally often"
+        return "both are correct equally often"
     over_rows, over_seeds = errors
     allowed = (difference / (norm.isf(level / 2) + norm.isf(1 - power))) ** 2
     rows = max(_rows_for_mcnemar(mcnemar, level, power), mcnemar["rows"] + 1)
     if over_seeds == 0:
         return _needed(rows)
     if over_rows + over_seeds <= allowed:
-        return "a few more seeds would be needed to show a difference"  # too few to know their own spread well
+        return "a few more seeds would be needed to show a difference"  # too few to estimate their variance well
     if over_rows <= allowed / 2:
         return _needed(None, seeds * over_seeds / (allowed - over_rows))
     left_to_rows = allowed - min(over_seeds, allowed / 2)
@@ -108,7 +108,7 @@ def _needed(rows: int | None, seeds: float | None = None) -> str:
 
 
 def _rows_for_mcnemar(mcnemar: Mapping[str, Any], level: float, power: float) -> int:
-    """``rows_needed``, and at least so many that enough of them differ for an exact test to reach the level at all."""
+    """``rows_needed``, or more if an exact test needs more differing rows to reach the level at all."""
     shares = mcnemar["b"] / mcnemar["rows"], mcnemar["c"] / mcnemar["rows"]
     differing = 1 + math.ceil(math.log2(1 / level))
     return max(rows_needed(*shares, power=power, alpha=level), math.ceil(differing / sum(shares)))
@@ -124,14 +124,14 @@ def difference_in_words(name_a: str, name_b: str, bootstrap: Mapping[str, float]
 
 
 def p_in_words(p: float) -> str:
-    """A p-value with two figures, as far as these say anything."""
+    """A p-value as text with two significant digits, such as ``p = 0.031``."""
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
 def _paired(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     a, b = np.asarray(correct_a, dtype=np.float64), np.asarray(correct_b, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape or not len(a):
-        raise ValueError(f"a paired comparison takes the same rows on both sides: {a.shape} and {b.shape}")
+        raise ValueError(f"a paired comparison needs the same rows on both sides: {a.shape} and {b.shape}")
     return a, b
 
 
@@ -141,5 +141,5 @@ def _signed(points: float, digits: int) -> str:
 
 
 def _rounded(rows: int) -> int:
-    # Two figures: the estimate carries no more.
+    # The estimate is not more precise than two significant digits.
     return int(float(f"{rows:.2g}"))

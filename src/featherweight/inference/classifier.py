@@ -11,7 +11,7 @@ import numpy as np
 
 from featherweight.adapter.build import build_network
 from featherweight.adapter.merge import merge_adapter
-from featherweight.adapter.peft.folder import base_at_hand, is_peft_folder, read_peft_folder
+from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder, resolve_base
 from featherweight.adapter.storage import check_adapter, load_adapter, read_description
 from featherweight.argument_checks import described, list_of, require_path
 from featherweight.backbone.folder import has_tokenizer
@@ -20,7 +20,7 @@ from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.sources import Rows
 from featherweight.data.texts import texts_of
 from featherweight.errors import UserError
-from featherweight.model.engine import Engine, bound_memory, choose_engine, settle
+from featherweight.model.engine import Engine, bound_memory, choose_engine, move_to_engine
 from featherweight.model.lean.forward_only import drop_gradients
 from featherweight.model.network import Network
 from featherweight.model.text_model import TextModel
@@ -116,7 +116,7 @@ class Classifier:
         load_adapter(network, folder)
         if merge and lean:
             merge_adapter(network)
-        settle(network, engine)
+        move_to_engine(network, engine)
         if merge and lean:
             drop_gradients(network)
         tokenizer = load_tokenizer(folder, backbone.config.get("vocab_size"))
@@ -170,7 +170,7 @@ def _of_peft(
     from featherweight.adapter.peft.network import build_peft_network
 
     found = read_peft_folder(path, labels, base)
-    backbone = base_at_hand(found)
+    backbone = resolve_base(found)
     assert backbone.folder is not None
     tokenizer = load_tokenizer(found.folder if has_tokenizer(found.folder) else backbone.folder)
     if len(tokenizer) > (most := int(found.config.get("vocab_size", len(tokenizer)))):
@@ -181,7 +181,7 @@ def _of_peft(
     recipe = Recipe.parse({"data": data, "backbone": {"name": found.base.name}, "training": {"precision": "fp32"}})
     network = build_peft_network(found, backbone)
     engine = replace(_engine(recipe, precision, device), lean=False)
-    settle(network, engine)
+    move_to_engine(network, engine)
     return Classifier(TextModel(network, tokenizer, engine, recipe.data.max_length), recipe)
 
 

@@ -1,1 +1,1 @@
-"""The network, the engine that it runs on, and the way from texts to logits."""
+"""The network, the engine that it runs on, and the model that maps texts to logits."""

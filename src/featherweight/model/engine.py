@@ -22,40 +22,44 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Engine:
-    """The choice for one run, with its reason for the log."""
+    """Device and precision of one run, with the reason for the choice (for the log)."""
 
     device: str
     precision: str
     reason: str
     lean: bool = True
-    """Whether the lean pass may serve; off, transformers' own forward pass runs (for comparison)."""
+    """Whether the lean pass may be used. If False, transformers' own forward pass runs (for comparison)."""
 
     @property
     def attention(self) -> str | None:
-        """transformers' attention: the plain one on a processor, where its backward is faster; else its own choice."""
+        """The attention implementation that transformers is asked for; None leaves the choice to transformers.
+
+        On a processor it is "eager", because its backward pass is faster there.
+        """
         return "eager" if self.device == "cpu" else None
 
     @property
-    def piece_tokens(self) -> int:
-        """Most tokens that go through the network at once, padding included.
+    def micro_batch_tokens(self) -> int:
+        """Maximum number of tokens in one forward pass, padding included.
 
-        A processor's matrix products are at full speed from about a thousand tokens on, so its memory is spared; a
-        GPU takes a batch whole, whose size the recipe's ``batch_tokens`` limits.
+        A processor's matrix products reach full speed at about a thousand tokens, so larger micro-batches would only
+        use more memory. On a GPU the whole batch is one micro-batch; the recipe's ``batch_tokens`` limits its size.
         """
         return 2048 if self.device == "cpu" else sys.maxsize
 
-    def training_piece(self, hidden: int) -> int:
-        """Most tokens that a training keeps the states of at once, for layers of width ``hidden``.
+    def training_micro_batch_tokens(self, hidden: int) -> int:
+        """Maximum number of tokens in one micro-batch of a training, for layers of width ``hidden``.
 
-        Three quarters of a piece for a base-size encoder: as fast, and all its layers' states are a quarter less.
+        For a base-size encoder it is three quarters of ``micro_batch_tokens``: this is as fast, and the states that are
+        stored for the backward pass take a quarter less memory.
         """
-        return self.piece_tokens if hidden <= 512 else self.piece_tokens * 3 // 4
+        return self.micro_batch_tokens if hidden <= 512 else self.micro_batch_tokens * 3 // 4
 
     @property
-    def fill_up(self) -> bool:
-        """Whether products get numbers of rows, and attention's of tokens a text, that many batches share.
+    def pad_shapes(self) -> bool:
+        """Whether matrix products are padded to a few fixed shapes.
 
-        They do where compiling one takes longer than it.
+        This is worth it where oneDNN takes longer to compile a product for a new shape than to run it.
         """
         return (self.device, self.precision) == ("cpu", "bf16") and "amx_bf16" in processor_flags()
 
@@ -66,9 +70,9 @@ class Engine:
 
 
 def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
-    """Pick device and precision; ``auto`` takes 16 bits where the processor computes them natively.
+    """Choose device and precision; ``auto`` chooses 16 bits if the processor computes them natively.
 
-    Raises UserError where the asked precision cannot work on the device.
+    Raises UserError if the device does not support the requested precision.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kind = device.partition(":")[0]
@@ -95,10 +99,11 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
 
 @cache
 def bf16_gain() -> float:
-    """How many times faster a bf16 matrix product is here than one in fp32, by the best of a few; some 20 ms, once.
+    """How many times faster a matrix product is in bf16 than in fp32 on this machine, as a ratio of the best times.
 
-    Instructions that a virtual machine lists may be emulated. Where they are real the gain is nearly two, with tiles
-    (AMX) more: far enough from one that a busy moment cannot turn the choice, and with it the bits of a result.
+    It is measured once per process, in about 20 ms, because a virtual machine may list instructions that it emulates.
+    With real instructions the ratio is nearly two, and more with tiles (AMX). That is far enough from one that other
+    load on the machine cannot change the choice of precision, and with it the bits of a result.
     """
     seconds = {}
     for kind in (torch.float32, torch.bfloat16):
@@ -113,21 +118,22 @@ def bf16_gain() -> float:
 
 
 def bound_memory() -> None:
-    """Keep a training's memory from growing with every new batch shape; call it before the first matrix product.
+    """Limit the caches of compiled products, so that memory does not grow with every new batch shape.
 
-    oneDNN keeps what it compiled for 1,024 shapes, up to a megabyte each, and PyTorch keeps as many for each kind of
-    product beside it; a few steps' worth is as fast. For tiles (AMX), where compiling takes far longer, oneDNN keeps
-    more; what PyTorch keeps spares it nothing. What a user has set in the environment stands.
+    Call it before the first matrix product. By default oneDNN caches compiled code for 1,024 shapes, up to a megabyte
+    each, and PyTorch has a second cache of that size for each kind of product. Smaller caches are as fast. With tiles
+    (AMX) compiling takes far longer, so oneDNN's cache stays larger there. Environment variables that the user has set
+    are not changed.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512" if "amx_bf16" in processor_flags() else "128")
     os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
 
 
 def return_memory() -> None:
-    """Return free memory that glibc holds between the tensors to the system; elsewhere this does nothing.
+    """Give memory that glibc holds but does not use back to the system; without glibc this does nothing.
 
-    Tensors of ever new sizes leave gaps. Fixed thresholds (``mallopt``) would leave none, but then each tensor's
-    pages are fetched anew, which takes longer than the arithmetic on them.
+    Tensors of changing sizes leave gaps in the heap. Fixed thresholds (``mallopt``) would prevent the gaps, but then
+    the system maps new pages for every tensor, which takes longer than the arithmetic on them.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:
@@ -135,7 +141,7 @@ def return_memory() -> None:
 
 
 def processor_flags() -> set[str]:
-    """Instruction-set flags of the processor as Linux lists them; empty elsewhere."""
+    """Instruction-set flags of the processor as Linux lists them; an empty set on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -146,18 +152,20 @@ def processor_flags() -> set[str]:
     return set()
 
 
-def settle(network: Network, engine: Engine) -> None:
-    """Move ``network`` to the engine: device, frozen matrices in the compute type, the lean pass where it can serve.
+def move_to_engine(network: Network, engine: Engine) -> None:
+    """Move ``network`` to the engine's device, convert its frozen matrices to the compute type, and set its lean pass.
 
-    Trained tensors stay in fp32. On a processor, post-norm encoders get the lean pass; others run transformers' own.
+    Trained tensors stay in fp32. On a processor, post-norm encoders get the lean pass; other encoders run transformers'
+    own forward pass.
     """
     network.to(engine.device)
     for parameter in network.parameters():
         if not parameter.requires_grad:
-            # A copy of the small ones too: one view is enough to keep the whole weight file mapped.
+            # Small tensors are copied as well: a single view would keep the whole weight file mapped into memory.
             parameter.data = parameter.data.to(engine.dtype if parameter.ndim > 1 else parameter.dtype, copy=True)
-    there = engine.device == "cpu" and engine.lean
-    network.lean = lean_encoder(network, engine.dtype, fill_up=engine.fill_up) if there else None
+    network.lean = None
+    if engine.device == "cpu" and engine.lean:
+        network.lean = lean_encoder(network, engine.dtype, pad_shapes=engine.pad_shapes)
 
 
 def autocast(engine: Engine) -> torch.autocast:

@@ -13,13 +13,13 @@ from featherweight.backbone.families import FAMILIES
 
 
 class LinearHead(nn.Module):
-    """One linear layer on the first token's state or on the mean over the tokens, always in fp32."""
+    """A linear layer on the hidden state of the first token, or on the mean over the tokens; always in fp32."""
 
     def __init__(self, hidden: int, labels: int, pooling: str) -> None:
         super().__init__()
         self.out = nn.Linear(hidden, labels)
         self.pooling = pooling
-        # The initialisation of BERT's own classification heads.
+        # BERT's own classification heads are initialised in this way.
         nn.init.normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
 
@@ -30,7 +30,7 @@ class LinearHead(nn.Module):
 
 
 def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """One vector a text, [batch, hidden]: the first token's, or the mean over the unmasked tokens."""
+    """One vector per text, [batch, hidden]: the state of the first token, or the mean over the unmasked tokens."""
     if pooling == "first":
         return states[:, 0]
     weights = attention_mask.unsqueeze(-1).to(states.dtype)
@@ -38,28 +38,28 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
 
 
 class ForwardPass(Protocol):
-    """An encoder's forward pass that is not transformers' own, on the same parameters."""
+    """Another implementation of an encoder's forward pass than transformers' own, with the same parameters."""
 
     frozen: int
-    """Layers at the bottom whose states no training changes."""
+    """Number of lowest layers whose outputs do not change during training."""
 
     def __call__(
         self, input_ids: Tensor, attention_mask: Tensor, *, first_only: bool, states: Tensor | None = None
     ) -> Tensor:
-        """Last hidden states [batch, tokens, hidden], or with ``first_only`` the first token's, [batch, 1, hidden].
+        """Last hidden states [batch, t, hidden]; with ``first_only``, those of the first token, [batch, 1, hidden].
 
-        With ``states``, which ``lower`` gave, the frozen layers are not computed again.
+        If ``states`` (the result of ``lower``) is given, the frozen layers are not computed again.
         """
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """States [batch, tokens, hidden] that the frozen layers give to the lowest trained one."""
+        """Hidden states [batch, tokens, hidden] after the frozen layers: the input of the lowest trained layer."""
 
     def replace_layers(self, make: Callable[[Any], Any]) -> None:
-        """Put what ``make`` makes of each layer into its place."""
+        """Replace each layer by the result of ``make(layer)``."""
 
 
 class Network(nn.Module):
-    """Encoder, adapter and head behind one call: token numbers in, logits out."""
+    """Encoder, adapter and head in one module: it maps token ids to logits."""
 
     def __init__(
         self, encoder: nn.Module, head: LinearHead | None, labels: tuple[str, ...], architecture: Architecture
@@ -70,12 +70,12 @@ class Network(nn.Module):
         self.labels = labels
         self.architecture = architecture
         self.lean: ForwardPass | None = None
-        """The lean pass, where one is set; transformers' own forward otherwise."""
+        """The lean pass; if None, transformers' own forward pass is used."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, states: Tensor | None = None) -> Tensor:
         """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens].
 
-        ``states`` [batch, tokens, hidden] of the frozen layers, where they are kept, spare the lean pass those layers.
+        ``states`` [batch, tokens, hidden] are cached outputs of the frozen layers, which the lean pass then skips.
         """
         if self.lean is not None:
             return self._lean_forward(input_ids, attention_mask, states)
@@ -86,34 +86,34 @@ class Network(nn.Module):
         return self.head(output.last_hidden_state, attention_mask)
 
     def base_model(self) -> Any:
-        """transformers' model inside PEFT's wrapping: the encoder, or the classification class around it."""
+        """transformers' model without PEFT's wrapper: the encoder, or the classification model that contains it."""
         wrapped: Any = self.encoder
         return wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped
 
     def plain_encoder(self) -> Any:
-        """transformers' encoder inside all wrapping."""
+        """transformers' encoder, without PEFT's wrapper and without the classification model around it."""
         inner = self.base_model()
         return getattr(inner, self.architecture.prefix) if self.head is None else inner
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """Everything that is trained, by name, each tensor once."""
+        """All trained parameters by name; a shared tensor is listed once."""
         return {name: tensor for name, tensor in self.named_parameters() if tensor.requires_grad}
 
     def trainable_count(self) -> int:
-        """Number of trained parameters on the live model, each tensor counted once."""
+        """Number of trained parameters of the loaded model; a shared tensor is counted once."""
         return sum(tensor.numel() for tensor in self.trainable().values())
 
-    def _lean_forward(self, input_ids: Tensor, attention_mask: Tensor, kept: Tensor | None) -> Tensor:
+    def _lean_forward(self, input_ids: Tensor, attention_mask: Tensor, cached: Tensor | None) -> Tensor:
         assert self.lean is not None
         first_only = self.head is None or self.head.pooling == "first"
         with torch.autocast(input_ids.device.type, enabled=False):
-            states = self.lean(input_ids, attention_mask, first_only=first_only, states=kept)
+            states = self.lean(input_ids, attention_mask, first_only=first_only, states=cached)
             if self.head is not None:
                 return self.head(states, attention_mask)
             return self._native_head(states.float())
 
     def _native_head(self, states: Tensor) -> Tensor:
-        """The classification class's own head, in fp32, on the first token's states [batch, 1, hidden]."""
+        """Logits of the classification model's own head, in fp32, from the first token's states [batch, 1, hidden]."""
         model = self.base_model()
         lean = FAMILIES[self.architecture.model_type].lean
         assert lean is not None
@@ -126,24 +126,23 @@ class Network(nn.Module):
 
 
 def frozen_layers(encoder: Any, architecture: Architecture) -> int:
-    """Number of layers at the bottom of ``encoder`` whose states no training changes.
+    """Number of lowest layers of ``encoder`` whose outputs do not change during training.
 
-    The last layer is never counted: what it computes depends on what the head reads. 0 where anything below the layers
-    is trained, such as the bias of the embeddings' norm.
+    The last layer is never counted, because it computes only the tokens that the head reads. The number is 0 if
+    anything below the layers is trained, such as the bias of the embeddings' norm.
     """
     trained = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
     return max(0, min([architecture.layers - 1, *(layer_of(name, architecture) for name in trained)]))
 
 
 def layer_of(name: str, architecture: Architecture) -> int:
-    """Number of the layer that the encoder's parameter ``name`` is in; -1 below the layers, their number above."""
+    """Index of the layer that contains the encoder's parameter ``name``.
+
+    It is -1 for a parameter below the layers (embeddings) and the number of layers for one above them (head).
+    """
     for linear in architecture.linears:
-        if name.startswith(_place(linear.name, linear.layer)):
+        layer_prefix = linear.name.partition(f".{linear.layer}.")[0] + f".{linear.layer}."
+        if name.startswith(layer_prefix):
             return linear.layer
     above = (module.removeprefix(f"{architecture.prefix}.") for module in architecture.head_modules)
     return architecture.layers if name.startswith(tuple(f"{module}." for module in above)) else -1
-
-
-def _place(name: str, layer: int) -> str:
-    """Where all of a layer's parameters are, by the name of one of its linear layers."""
-    return name.partition(f".{layer}.")[0] + f".{layer}."

@@ -1,4 +1,4 @@
-"""Logits for many encoded texts: long ones together, short ones together, next to no padding."""
+"""Logits of many encoded texts, in batches of texts of similar length, so that there is little padding."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def predict_logits(
     advance: Callable[[int], None] | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
-    """Logits [rows, labels], float64, in the order of the rows; ``advance`` is told the rows done after each batch.
+    """Logits [rows, labels], float64, in the order of the rows.
 
-    ``part = (k, n)`` computes only every n-th batch from the k-th on and leaves the other rows zero, so that the
-    results of n processes add up to the whole.
+    ``advance`` is called after each batch with its number of rows. ``part = (k, n)`` computes only every n-th batch,
+    starting at batch k, and leaves the other rows zero: the sum over n processes is the full result.
     """
     logits = np.zeros((len(encoded), len(network.labels)))
     training = network.training
-    if training:  # the change of mode walks through every module, which takes as long as a short text
+    if training:  # eval() visits every module, which takes as long as predicting a short text
         network.eval()
 
     def predicted(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        # Both contexts hold for the thread that enters them.
+        # Both contexts apply only to the thread that enters them.
         with torch.inference_mode(), autocast(engine):
             output = network(*collate(encoded, rows, pad_id).inputs(engine.device))
             return output.double().cpu().numpy()
 
     batches = prediction_batches(encoded, engine)[part[0] :: part[1]]
-    # The lean pass runs on a processor alone; transformers' own one is not made for several threads.
+    # Only the lean pass, which runs on processors, is thread-safe; transformers' own forward pass is not.
     workers = workers_for(len(batches)) if network.lean is not None and batches else None
-    found = workers.each(predicted, batches) if workers else map(predicted, batches)
-    for rows, some in zip(batches, found, strict=True):
-        logits[rows] = some
+    results = workers.each(predicted, batches) if workers else map(predicted, batches)
+    for rows, batch_logits in zip(batches, results, strict=True):
+        logits[rows] = batch_logits
         if advance:
             advance(len(rows))
     if training:
@@ -55,5 +55,5 @@ def predict_logits(
 
 
 def prediction_batches(encoded: Encoded, engine: Engine) -> list[NDArray[np.int64]]:
-    """The batches in which ``predict_logits`` goes through the rows, the longest texts first."""
-    return sorted_batches(encoded.lengths, batch_tokens=min(_BATCH_TOKENS, engine.piece_tokens))
+    """The batches (arrays of row indices) that ``predict_logits`` uses, the longest texts first."""
+    return sorted_batches(encoded.lengths, batch_tokens=min(_BATCH_TOKENS, engine.micro_batch_tokens))

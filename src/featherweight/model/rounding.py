@@ -1,4 +1,4 @@
-"""How far logits may differ where other operations compute them from the same weights and texts."""
+"""How much logits may differ through rounding when different operations compute them from the same weights."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ _OTHER_PRODUCTS = 3  # the embeddings' norm, and the head's two
 
 
 def rounding_tolerance(architecture: Architecture, precision: str) -> float:
-    """Largest difference of two logits that rounding explains, as a share of the largest logit.
+    """Largest difference between two logits that rounding can explain, as a fraction of the largest logit.
 
     Libraries, kernels and processors add the terms of a product in different orders. A sum of n terms then carries an
     error of about sqrt(n) roundings of fp32 (Higham and Mary 2019, "A new approach to probabilistic rounding error
-    analysis"), or of one rounding of a 16-bit result, whichever is larger. The errors of P products in a row are
-    independent, so they grow by sqrt(P); layer norms keep the states at one size. Two computations differ by at most
-    the sum of their errors:
+    analysis"), or of one rounding of a 16-bit result, whichever is larger. The errors of P successive products are
+    independent, so they grow with sqrt(P); layer norms keep the size of the states constant. Two computations differ by
+    at most the sum of their errors:
 
         2 * sqrt(P) * max(sqrt(n) * 2**-24, u)
 
-    with n the widest input of a linear layer, and u the rounding unit of ``precision`` (fp32, bf16, fp16). In units of
-    the last place of the largest logit these are, in fp32, 244 for MiniLM and 480 for a base-size encoder. What was
-    measured (``tests/model/test_rounding.py``) stays below a tenth of that; a lost adapter or head is far beyond it.
+    where n is the widest input of a linear layer and u the rounding unit of ``precision`` (fp32, bf16, fp16). In fp32
+    the tolerance is 244 units in the last place of the largest logit for MiniLM, and 480 for a base-size encoder.
+    Measured differences (``tests/model/test_rounding.py``) are below a tenth of it; a missing adapter or head changes
+    logits by far more.
     """
     widest = max([architecture.hidden, *(linear.inputs for linear in architecture.linears)])
     products = _PRODUCTS_OF_A_LAYER * architecture.layers + _OTHER_PRODUCTS
@@ -36,5 +37,5 @@ def rounding_tolerance(architecture: Architecture, precision: str) -> float:
 
 
 def largest_logit(*logits: np.ndarray) -> float:
-    """The largest absolute value in arrays of logits; 0 where they are empty."""
-    return max(float(np.abs(some).max(initial=0.0)) for some in logits)
+    """The largest absolute value in the given arrays of logits; 0 if all are empty."""
+    return max(float(np.abs(array).max(initial=0.0)) for array in logits)

@@ -1,4 +1,4 @@
-"""Texts to logits: a network with the tokenizer, the engine and the length that it needs for them."""
+"""From texts to logits: a network with its tokenizer, its engine and its maximum length."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from featherweight.model.predict import predict_logits
 
 @dataclass
 class TextModel:
-    """A network on its engine, and the tokenizer that makes its input."""
+    """A network on its engine, and the tokenizer that produces its input."""
 
     network: Network
     tokenizer: Any
     """A fast tokenizer of transformers."""
     engine: Engine
     max_length: int
-    """Tokens that a text is cut to, special ones included."""
+    """Number of tokens, special tokens included, to which longer texts are truncated."""
 
     def encode(self, rows: Rows, cache: Path | None = None) -> Encoded:
-        """Token numbers of the texts of ``rows``; with a ``cache`` folder they are kept there and found again."""
+        """Token ids of the texts of ``rows``; if ``cache`` is a folder, they are stored there and reused."""
         return encode(rows, self.tokenizer, self.max_length, cache)
 
     def logits(
@@ -36,10 +36,10 @@ class TextModel:
     ) -> np.ndarray:
         """Logits, float64 [rows, classes], in the order of ``rows``.
 
-        ``advance`` is told after each batch how many rows it had.
+        ``advance`` is called after each batch with its number of rows.
         """
         return self.logits_of(self.encode(rows, cache), advance=advance)
 
     def logits_of(self, encoded: Encoded, *, advance: Callable[[int], None] | None = None) -> np.ndarray:
-        """Logits, float64 [rows, classes], of texts that ``encode`` gave."""
+        """Logits, float64 [rows, classes], of texts that were encoded by ``encode``."""
         return predict_logits(self.network, encoded, self.engine, self.tokenizer.pad_token_id, advance=advance)

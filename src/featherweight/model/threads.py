@@ -1,7 +1,7 @@
-"""Threads that put batches through the network side by side, each on its own share of the cores.
+"""Threads that predict batches in parallel; each thread has its own share of the cores.
 
-An operation on all cores ends when the slowest core is done, and a batch takes hundreds of operations, most of them too
-small to be worth sharing. A thread that works on a batch of its own waits for nobody.
+One batch takes hundreds of operations, most of them too small to be divided among all cores, and each of them waits for
+the slowest core. With one batch per thread, no thread waits for another.
 """
 
 from __future__ import annotations
@@ -16,40 +16,43 @@ import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_MOST = 8  # each holds the states of one batch
+_MOST = 8  # threads; each holds the hidden states of one batch
 
 
 class Workers:
-    """Threads with a fixed number of cores each; results come in the order of the items."""
+    """A pool of threads, each with a fixed number of cores."""
 
     def __init__(self, count: int, cores_each: int) -> None:
-        everyone_is_there = threading.Barrier(count)
+        all_started = threading.Barrier(count)
 
         def begin() -> None:
-            torch.get_num_threads()  # lets the thread take over the common number, which would undo what follows
+            torch.get_num_threads()  # the first call copies the process-wide number; later it would undo the next line
             torch.set_num_threads(cores_each)
-            everyone_is_there.wait()
+            all_started.wait()
 
         cores = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(count, "featherweight")
         for started in [self._pool.submit(begin) for _ in range(count)]:
             started.result()
-        # The number of cores is each thread's own, but what a library keeps of it for all has to be put right again.
+        # set_num_threads applies per thread, but some libraries store it per process: restore that value.
         torch.set_num_threads(cores)
 
     def each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """``work`` of each item, in the order of the items. Raises what the first failing one raises."""
+        """Results of ``work(item)`` in the order of the items. Raises the exception of the first item that fails."""
         return self._pool.map(work, items)
 
 
 def workers_for(items: int) -> Workers | None:
-    """Threads for ``items`` items on this process's cores; None where one thread is enough."""
+    """A pool of threads for ``items`` items on the cores of this process; None if one thread is enough."""
     count, cores_each = shares(torch.get_num_threads(), items)
     return _workers(count, cores_each) if count > 1 else None
 
 
 def shares(cores: int, items: int) -> tuple[int, int]:
-    """Number of threads for ``items``, and cores of each: as many threads as divide the cores evenly."""
+    """Number of threads for ``items`` items, and number of cores per thread.
+
+    It is the largest number of threads that divides the cores evenly, at most ``_MOST`` and at most ``items``.
+    """
     count = max((count for count in range(2, min(cores, items, _MOST) + 1) if cores % count == 0), default=1)
     return count, cores // count
 

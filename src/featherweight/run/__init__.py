@@ -1,1 +1,1 @@
-"""The run folder: what it holds, who may write in it, and what is cleared away."""
+"""The run folder: its files, their format, locking it, and cleaning it up."""

@@ -1,4 +1,4 @@
-"""The files of a run by name, so that a cleanup removes nothing but what is the run's own."""
+"""The names of all files of a run, so that a cleanup removes only files of the run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FILES = (
     "manifest.json",
     "report.html",
 )
-"""The files of a run folder, beside its recipe."""
+"""The files of a run folder, apart from its recipe."""
 RECIPE = "recipe.toml"
-"""Written first of all: a folder without it is no run."""
+"""The file that is written first: a folder without it is not a run."""
 PICTURES = (
     "curves",
     "learning_rate",
@@ -31,16 +31,16 @@ PICTURES = (
     "shift",
     "summary",
 )
-"""The pictures in a run's ``plots``, without ``.png``."""
+"""The names of the plots in the run's folder ``plots``, without ``.png``."""
 PAGE = "report.html"
 DRAWN = (PAGE, *(f"plots/{name}.png" for name in PICTURES))
-"""What is drawn of a run. It can be drawn again at any time: no result stands in it alone."""
+"""The HTML report and the plots of a run. They can be made again at any time from the other files."""
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Half-written files of a process that was killed or had no disk space; foreign files are never among them.
+    """Incomplete files of a process that was killed or had no disk space; files of the user are never listed.
 
-    A folder without a recipe is no run: nothing but half a recipe can be a run's own there.
+    A folder without a recipe is not a run; only an incomplete recipe in it can be a file of a run.
     """
     if not (folder / RECIPE).is_file():
         return _files(folder, [f"{RECIPE}.part"])
@@ -51,15 +51,18 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Remove files and folders; those that are gone already are skipped."""
+    """Remove files and folders; a file that no longer exists is skipped."""
     for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def remove_beginnings(folder: Path) -> None:
-    """Remove a run that has trained nothing yet. The recipe goes last: until then the folder is a run."""
+    """Remove all files of a run that has trained nothing yet.
+
+    The recipe is removed last, so that an interrupted cleanup can be repeated.
+    """
     remove([*leftovers(folder), *_files(folder, FILES)])
-    with suppress(OSError):  # there is none, or something foreign is in it
+    with suppress(OSError):  # it does not exist, or contains other files
         (folder / "checkpoint").rmdir()
     remove(_files(folder, [RECIPE]))
 

@@ -1,7 +1,7 @@
-"""The figures of an evaluated set: each is declared here once, with its key, name, format and better direction.
+"""The metrics of an evaluated set: each is declared here once, with its key, name, format and better direction.
 
-``evaluation/metrics.py`` computes them; the run folder's schema, the terminal, the report page and the comparison read
-this list. To add a figure, add an entry here and its function there.
+``evaluation/metrics.py`` computes them. The schema of the run folder, the terminal, the report and the comparison read
+this list. To add a metric, add an entry here and a function there.
 """
 
 from __future__ import annotations
@@ -13,66 +13,66 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that says how good the predictions of a set are."""
+    """One number that measures the quality of the predictions for a set."""
 
     key: str
-    """In evaluation.json and in the comparison's CSV."""
+    """The key in evaluation.json and in the CSV file of the comparison."""
     name: str
-    """In a sentence; a heading capitalises it."""
+    """The name in a sentence; headings capitalise it."""
     shown: str
-    """Format of a value; a share that ends in ``%`` is shown in percent."""
+    """Format string for a value, such as ``{:.2%}``."""
     higher_is_better: bool
     scaled: bool = False
-    """Whether the temperature changes it: evaluation.json has it before and, as ``<key>_scaled``, after scaling."""
+    """Whether the temperature changes the metric; evaluation.json then also has the key ``<key>_scaled``."""
     required: bool = True
-    """False of a figure that runs of an earlier version lack."""
+    """False for a metric that runs of earlier versions lack."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Its keys in evaluation.json; the last one has the value that is shown."""
+        """The keys of this metric in evaluation.json; the value of the last key is shown."""
         return (self.key, f"{self.key}_scaled") if self.scaled else (self.key,)
 
     @property
     def title(self) -> str:
-        """The name with a capital."""
+        """The name with a capital letter."""
         return self.name[:1].upper() + self.name[1:]
 
     @property
     def direction(self) -> str:
-        """Which values are better, in words."""
+        """``higher is better`` or ``lower is better``."""
         return "higher is better" if self.higher_is_better else "lower is better"
 
     @property
     def in_percent(self) -> bool:
-        """Whether ``shown`` gives percent."""
+        """Whether values are shown in percent."""
         return self.shown.endswith("%}")
 
     def value(self, figures: Mapping[str, Any]) -> float | None:
-        """The value that is shown of one set's figures, after temperature scaling; None where they lack it."""
+        """The value to show for a set, after temperature scaling; None if ``figures`` (its metrics) lack it."""
         return figures.get(self.keys[-1])
 
     def words(self, value: float) -> str:
-        """A value as it is shown, such as ``97.50%``."""
+        """``value`` as text, such as ``97.50%``."""
         return self.shown.format(value)
 
     def number(self, value: float) -> str:
-        """The same without the percent sign, for a column whose heading has it."""
+        """``value`` as text without the percent sign, for a column with the sign in its heading."""
         return self.words(value).removesuffix("%")
 
 
 ACCURACY = Metric("accuracy", "accuracy", "{:.2%}", higher_is_better=True)
-"""The figure that headlines, rankings and tests speak of; it has an interval beside it."""
+"""The metric for headlines, rankings and significance tests; evaluation.json also has its confidence interval."""
 METRICS = (
     ACCURACY,
     Metric("macro_f1", "macro-F1", "{:.4f}", higher_is_better=True),
     Metric("log_loss", "log loss", "{:.4f}", higher_is_better=False, scaled=True),
     Metric("calibration_error", "calibration error", "{:.2%}", higher_is_better=False, scaled=True),
 )
-"""In the order in which they are shown."""
+"""All metrics, in the order in which they are shown."""
 SCALED = tuple(metric for metric in METRICS if metric.scaled)
-"""Those that change with the temperature."""
+"""The metrics that change with the temperature."""
 MICRO_F1 = Metric("micro_f1", "micro-F1", "{:.2%}", higher_is_better=True)
-"""What headlines speak of where a text may have several labels; it has an interval beside it."""
+"""The metric for headlines if a text may have several labels; evaluation.json also has its confidence interval."""
 SEVERAL_LABELS = (
     MICRO_F1,
     Metric("macro_f1", "macro-F1", "{:.4f}", higher_is_better=True),
@@ -86,10 +86,10 @@ SEVERAL_LABELS = (
 
 
 def score_of(record: Mapping[str, Any]) -> Metric:
-    """The metric by which a training is followed, by a line of its history or what its evaluation says of it."""
+    """The headline metric of a run: micro-F1 if a key of ``record`` (of its history or evaluation) ends in it."""
     return MICRO_F1 if any(key.endswith(MICRO_F1.key) for key in record) else ACCURACY
 
 
 def metrics_of(figures: Mapping[str, Any]) -> tuple[Metric, ...]:
-    """The metrics of an evaluated set, by its figures; the first is the one that headlines speak of."""
+    """The metrics that apply to an evaluated set with the values ``figures``; the first one is for headlines."""
     return SEVERAL_LABELS if figures.get("task") == "multi-label" else METRICS

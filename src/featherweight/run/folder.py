@@ -1,4 +1,4 @@
-"""A run: one training in one folder, the only thing that later steps read."""
+"""A run: the folder of one training, from which all later commands read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FORMAT = 1
 
 
 class Run:
-    """Read access to a run folder. Raises UserError where the folder is no run or is of a newer version."""
+    """Read access to a run folder. Raises UserError if the folder is not a run or has a newer version."""
 
     def __init__(self, folder: str | Path) -> None:
         require_path(folder, "Run", "the path of a run folder")
         self.folder = Path(folder)
         if not (self.folder / "recipe.toml").is_file():
-            raise UserError(f"{folder}: no run folder (there is no recipe.toml in it)")
+            raise UserError(f"{folder}: not a run folder (it contains no recipe.toml)")
         environment = self.folder / "environment.json"
         if os.path.lexists(environment):
             _require_version(read_object(environment), environment, FORMAT)
@@ -34,7 +34,7 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The resolved recipe, every default written out."""
+        """The resolved recipe, with all default values."""
         return Recipe.load(self.folder / "recipe.toml")
 
     @cached_property
@@ -44,52 +44,51 @@ class Run:
 
     @cached_property
     def weight(self) -> dict[str, Any]:
-        """Trainable parameters by component."""
+        """Number of trainable parameters by component (weigh.json)."""
         return read_json(self.folder / "weigh.json")
 
     @property
     def evaluation(self) -> dict[str, Any]:
-        """Figures on validation, test and shift sets."""
-        figures = read_json(self.folder / "evaluation.json")
-        if "validation" not in figures:
-            raise UserError(
-                f"{self.folder / 'evaluation.json'}: damaged: there are no figures of the validation set in it"
-            )
-        return figures
+        """Metrics of the validation, test and shift sets (evaluation.json)."""
+        metrics = read_json(self.folder / "evaluation.json")
+        if "validation" not in metrics:
+            path = self.folder / "evaluation.json"
+            raise UserError(f"{path}: damaged: the metrics of the validation set are missing")
+        return metrics
 
     @property
     def adapter(self) -> Path:
-        """The folder that PEFT loads."""
+        """The folder of the adapter, which PEFT can load."""
         return self.folder / "adapter"
 
     @property
     def report(self) -> Path:
-        """The page to open."""
+        """Path of the HTML report."""
         return self.folder / "report.html"
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """All whole records of steps and evaluations, in order."""
+        """All complete records of steps and evaluations, in order (history.jsonl)."""
         return read_history(self.folder / "history.jsonl")
 
     @property
     def complete(self) -> bool:
-        """Whether all results are written and the saved adapter is checked; pictures and page may still be missing.
+        """Whether all results are written and the saved adapter is checked; plots and report may still be missing.
 
-        ``verification.json`` and then ``manifest.json`` are written last, when no other result will change. Early
-        versions wrote no manifest: of their runs the page was the last file.
+        ``verification.json`` and then ``manifest.json`` are written last, when all other results are final. Early
+        versions wrote no manifest; the last file of their runs was the report.
         """
-        listed = (self.folder / "manifest.json").is_file() or self.report.is_file()
-        return listed and (self.folder / "verification.json").is_file()
+        has_last_file = (self.folder / "manifest.json").is_file() or self.report.is_file()
+        return has_last_file and (self.folder / "verification.json").is_file()
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """All records of a history file, in order; none where there is no file. UserError where a line is damaged."""
+    """All records of a history file, in order; empty if there is no file. Raises UserError if a line is damaged."""
     try:
         text = path.read_text("utf-8", errors="replace") if os.path.lexists(path) else ""
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    from featherweight.run import schema as layout  # takes its time, and many a command reads nothing
+    from featherweight.run import schema as layout  # imported late: it is slow, and many commands do not need it
 
     records: list[dict[str, Any]] = []
     lines = text.removesuffix("\n").split("\n") if text else []
@@ -97,7 +96,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         try:
             record = json.loads(line)
         except (RecursionError, ValueError):
-            # A run that was cut off while it wrote leaves half a last line; anything else is damage.
+            # A run that was killed while writing leaves an incomplete last line; any other invalid line is damage.
             if number < len(lines):
                 raise UserError(f"{path}: line {number} is damaged (not valid JSON)") from None
         else:
@@ -107,9 +106,9 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 
 def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
-    """A JSON object from a file of a run; UserError where the file is missing, damaged, or not what it must be.
+    """The JSON object in a file of a run. Raises UserError if it is missing, damaged or does not match its schema.
 
-    With ``newest`` the layout that it gives itself as ``format`` must be no newer.
+    If ``newest`` is given, UserError is also raised if the file's ``format`` is a higher number.
     """
     values = read_object(path)
     if newest is not None:
@@ -122,7 +121,7 @@ def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
 
 
 def _require_version(values: dict[str, Any], path: Path, newest: int) -> None:
-    # Before anything else is asked of the file: a newer one may hold other things.
+    # This is checked first, because a newer file may have a different content.
     version = values.get("format", newest)
     if type(version) is not int:
         raise UserError(f"{path}: damaged: format is {version!r}, not a number")

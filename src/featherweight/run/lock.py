@@ -1,4 +1,4 @@
-"""Claiming a run folder: it is free or holds the run to resume, one process writes in it, and it is left clean."""
+"""Reserves a run folder for one process: checks that it may be used, locks it, and cleans it up after a failure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from featherweight.run.folder import Run
 
 
 class TakenError(UserError):
-    """A folder holds another run, or is held by another process."""
+    """The folder contains another run, or another process is using it."""
 
 
 def choose_folder(name: str, out: str | Path | None, *, resume: bool) -> Path:
-    """The folder for a run of the recipe ``name``: ``out``, or the next ``runs/<name>`` that does not exist.
+    """The folder for a run of the recipe ``name``: ``out`` if given, else ``runs/<name>``.
 
-    With ``resume`` and without ``out`` it is ``runs/<name>``.
+    If ``runs/<name>`` exists and is not to be resumed, it is the first of ``runs/<name>-2``, ``runs/<name>-3`` and so
+    on that does not exist.
     """
     if out is not None:
         return Path(out)
@@ -36,28 +37,28 @@ def _default_folders(name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def claimed_for(name: str, out: str | Path | None, *, resume: bool) -> Iterator[Path]:
-    """Hold the folder of `choose_folder` as `claimed` does; gives its path.
+def chosen_and_reserved(name: str, out: str | Path | None, *, resume: bool) -> Iterator[Path]:
+    """Choose a folder as ``choose_folder`` does, reserve it as ``reserved`` does, and yield its path.
 
-    Where several processes start together without ``out``, each gets the next folder that no other has taken.
+    If several processes start at the same time without ``out``, each gets a different folder.
     """
     with ExitStack() as held:
         folder = choose_folder(name, out, resume=resume)
         try:
-            held.enter_context(claimed(folder, resume=resume))
+            held.enter_context(reserved(folder, resume=resume))
         except TakenError:
             if out is not None or resume:
                 raise
-            folder = held.enter_context(claimed_for(name, out, resume=resume))
+            folder = held.enter_context(chosen_and_reserved(name, out, resume=resume))
         yield folder
 
 
 @contextmanager
-def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
-    """Hold ``folder`` for one run: a new one, or with ``resume`` the one that it holds.
+def reserved(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Within the context, ``folder`` is locked for a new run, or with ``resume`` for the run that it contains.
 
-    A complete run is not held, as nothing is written into it. Raises UserError where the folder is taken by another
-    run or by other files, cannot be written to, or is held by another process.
+    A folder with a complete run is not locked, because nothing is written into it. Raises UserError if the folder
+    contains another run or other files, is not writable, or is locked by another process.
     """
     _require_free(folder, resume=resume)
     if is_complete_run(folder):
@@ -69,56 +70,60 @@ def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
 
 
 def is_complete_run(folder: Path) -> bool:
-    """Whether ``folder`` holds a run that went through to its end."""
+    """Whether ``folder`` contains a complete run."""
     return (folder / "recipe.toml").is_file() and Run(folder).complete
 
 
 def _require_free(folder: Path, *, resume: bool) -> None:
     if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
-        raise UserError(f"--out {folder}: {file} is no folder; name another")
+        raise UserError(f"--out {folder}: {file} is not a folder; choose another folder")
     holds_run = (folder / "recipe.toml").exists()
     if holds_run and not resume:
-        raise TakenError(f"--out {folder}: holds another run; name a new folder, or resume that run with --resume")
+        raise TakenError(f"--out {folder}: contains another run; choose a new folder, or resume that run with --resume")
     if not holds_run and folder.exists() and set(folder.iterdir()) - {folder / ".lock", *leftovers(folder)}:
-        raise UserError(f"--out {folder}: is not empty and holds no run; name a new folder")
+        raise UserError(f"--out {folder}: is not empty and contains no run; choose a new folder")
     if not (holds_run and Run(folder).complete):
         require_writable(folder)
 
 
 def require_writable(folder: Path) -> None:
-    """Raise UserError where nothing can be written in ``folder``, or it cannot be made; it is left as it is.
+    """Raise UserError if ``folder`` is not writable or cannot be created; the folder does not change.
 
-    Tried, not asked: permissions say little to an administrator, on a read-only disk, or in /proc.
+    This is tested by creating a temporary file or folder. Permission bits are not reliable: not for the administrator,
+    not on a read-only disk, and not in /proc.
     """
-    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
-        # What has no name, or none for long, is in nobody's way.
-        tempfile.TemporaryFile(dir=place).close() if place == folder else Path(tempfile.mkdtemp(dir=place)).rmdir()
+        if existing == folder:
+            tempfile.TemporaryFile(dir=existing).close()
+        else:
+            Path(tempfile.mkdtemp(dir=existing)).rmdir()
     except OSError as error:
-        what = "nothing can be written there" if place == folder else "the folder cannot be made"
-        raise UserError(f"--out {folder}: {what}: {error.strerror}; name another") from None
+        what = "is not writable" if existing == folder else "cannot be created"
+        raise UserError(f"--out {folder}: {what}: {error.strerror}; choose another folder") from None
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the run folder for this process. Raises UserError where another process trains in it.
+    """Within the context, the run folder is locked for this process.
 
-    The folder is made where there is none, and removed again where nothing was written into it.
+    The folder is created if necessary, and removed at the end if nothing was written into it. Raises UserError if
+    another process has locked it.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     with _lock(folder):
         try:
-            with _swept(folder):
+            with _cleaned_up(folder):
                 yield
         finally:
             (folder / ".lock").unlink(missing_ok=True)
-            with suppress(OSError):  # not empty, as a rule
-                for place in made:
-                    place.rmdir()
+            with suppress(OSError):  # normally the folder is not empty
+                for path in created:
+                    path.rmdir()
 
 
 def _lock(folder: Path) -> IO[str]:
-    """The open lock file, held by this process; the system lets go of it when the process ends, however it ends."""
+    """The open and locked lock file; the system releases the lock whenever this process ends, even if it is killed."""
     import fcntl
 
     while True:
@@ -129,7 +134,7 @@ def _lock(folder: Path) -> IO[str]:
         except OSError:
             file.close()
             raise TakenError(f"{folder}: another process is training in this run folder") from None
-        # Whoever held the folder until now may have removed the file between the two lines above: it guards nothing.
+        # The previous owner may have deleted the file between open and flock; a lock on a deleted file has no effect.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), (folder / ".lock").stat()):
                 return file
@@ -137,12 +142,16 @@ def _lock(folder: Path) -> IO[str]:
 
 
 @contextmanager
-def _swept(folder: Path) -> Iterator[None]:
-    """Remove what a killed process, bad input or a full disk leaves half-written; where nothing was trained, all."""
+def _cleaned_up(folder: Path) -> Iterator[None]:
+    """Remove incomplete files at the start of the context and after a failure.
+
+    If the run is new and has trained nothing when it fails, all of its files are removed. A full disk is reported as a
+    UserError.
+    """
     new = False
     try:
         remove(leftovers(folder))
-        new = set(folder.iterdir()) == {folder / ".lock"}  # where anything else lies, not all is this process's own
+        new = set(folder.iterdir()) == {folder / ".lock"}  # with other files, not everything belongs to this process
         yield
     except KeyboardInterrupt:
         with suppress(OSError):
@@ -153,7 +162,7 @@ def _swept(folder: Path) -> Iterator[None]:
         if refusal is None:
             raise
         trained = (folder / "adapter").exists() or any(folder.glob("checkpoint/step-*"))
-        with suppress(OSError):  # a folder closed to writing keeps what it has
-            # The lock goes last of all, after this: somebody else may hold another by then.
+        with suppress(OSError):  # nothing can be removed from a folder that is not writable
+            # The lock is released after this; afterwards another process may use the folder.
             remove_beginnings(folder) if new and not trained else remove(leftovers(folder))
         raise refusal from error

@@ -1,4 +1,4 @@
-"""The manifest of a finished run: the sha256 of every file, so that a changed, lost or added one is noticed."""
+"""The manifest of a finished run: the sha256 of every file, to detect changed, missing and added files."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Deviations:
-    """Where a run folder differs from its manifest; names are relative to the folder."""
+    """The differences between a run folder and its manifest; names are relative to the folder."""
 
     files: int
-    """How many files the manifest lists."""
+    """Number of files in the manifest."""
     missing: tuple[str, ...]
     changed: tuple[str, ...]
     added: tuple[str, ...]
     out_of_reach: tuple[str, ...]
-    """Links into the backbone's own folder, where that is not on this machine."""
+    """Links to files of the backbone that do not exist on this machine."""
 
 
 def write_manifest(folder: Path) -> None:
-    """List every file of the run with its sha256, what is behind links included; checkpoints are no part of it."""
+    """Write the manifest: every file of the run with its sha256. Links are followed; checkpoints are left out."""
     _write(folder, {name: sha256_of(folder / name) for name in _names(folder)})
 
 
 def remake_manifest(folder: Path) -> None:
-    """Write a manifest for a complete run that has none, from its files as they are now.
+    """Write a manifest for a complete run that has none, from its current files.
 
-    Raises UserError where one that every run has is missing or damaged: no manifest may say that this is right.
+    Raises UserError if a file that every run has is missing or damaged, because a manifest would confirm that state.
     """
     for name in ("weigh.json", "environment.json", "evaluation.json", "verification.json"):
         read_json(folder / name)
     for name in ("history.jsonl", "predictions.parquet", "adapter/featherweight.json"):
         if not (folder / name).is_file():
-            raise UserError(f"{folder / name}: missing from a complete run; train anew in another folder")
+            raise UserError(f"{folder / name}: missing from a complete run; train again in another folder")
     write_manifest(folder)
 
 
 def renew_manifest(folder: Path, files: Iterable[Path] = (), *, forget: Collection[str] = ()) -> None:
-    """List ``files`` as they are now, and remove the names in ``forget`` from the list.
+    """Update the entries of ``files`` in the manifest, and remove the names in ``forget`` from it.
 
-    Other files stay as they are listed, and a run without a manifest gets none. Raises UserError where it is damaged.
+    Other entries do not change. Without a manifest nothing is written. Raises UserError if the manifest is damaged.
     """
     if not (folder / FILE).is_file():
         return
@@ -57,18 +57,21 @@ def renew_manifest(folder: Path, files: Iterable[Path] = (), *, forget: Collecti
 
 
 def lists_file(folder: Path, name: str) -> bool:
-    """Whether the manifest of ``folder`` lists the file ``name``. Raises UserError where the manifest is damaged."""
+    """Whether the manifest of ``folder`` lists the file ``name``. Raises UserError if the manifest is damaged."""
     return (folder / FILE).is_file() and name in _read(folder)
 
 
 def compare_with_manifest(folder: Path) -> Deviations | None:
-    """What differs from the manifest; None where there is none. Raises UserError where it is damaged."""
+    """The differences between ``folder`` and its manifest; None if there is no manifest.
+
+    Raises UserError if the manifest is damaged.
+    """
     if not (folder / FILE).is_file():
         return None
     listed, present = _read(folder), _names(folder)
-    lost = [name for name in listed if name not in present]
-    linked = tuple(name for name in lost if (folder / name).is_symlink())
-    missing = tuple(name for name in lost if name not in linked)
+    absent = [name for name in listed if name not in present]
+    linked = tuple(name for name in absent if (folder / name).is_symlink())
+    missing = tuple(name for name in absent if name not in linked)
     changed = tuple(name for name in listed if name in present and sha256_of(folder / name) != listed[name])
     return Deviations(len(listed), missing, changed, tuple(name for name in present if name not in listed), linked)
 
@@ -81,7 +84,7 @@ def _names(folder: Path) -> list[str]:
 def _read(folder: Path) -> dict[str, str]:
     files = read_json(folder / FILE).get("files")
     if not isinstance(files, dict) or not all(isinstance(value, str) for value in files.values()):
-        raise UserError(f"{folder / FILE}: damaged: it lists no files")
+        raise UserError(f"{folder / FILE}: damaged: it contains no list of files")
     return files
 
 

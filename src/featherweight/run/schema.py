@@ -1,6 +1,7 @@
-"""What the files of a run folder hold, as far as later steps stand on it: checked as soon as they are read.
+"""The schema of the JSON files of a run folder; each file is checked when it is read.
 
-A run folder may come from anywhere, and a file in it may be damaged and still be JSON. Keys beyond these are kept.
+A run folder may come from another machine, and a damaged file can still be valid JSON. Only the keys that later steps
+use are checked; further keys are allowed.
 """
 
 from __future__ import annotations
@@ -27,98 +28,98 @@ from featherweight.recipe.messages import refuse
 from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric
 
 Count = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1)]
-Figure = Annotated[float, Strict()]
+Number = Annotated[float, Strict()]
 Label = Annotated[str, Strict()]
 
 
-class Part(BaseModel):
-    """Base of all that is checked: further keys are welcome, numbers are finite."""
+class Checked(BaseModel):
+    """Base class of the schema: further keys are allowed, numbers must be finite."""
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
 
-class Bin(Part):
+class Bin(Checked):
     """A bin of a reliability diagram."""
 
     rows: Count
-    confidence: Figure | None = None
-    accuracy: Figure | None = None
-    interval: tuple[Figure, Figure] | None = None
+    confidence: Number | None = None
+    accuracy: Number | None = None
+    interval: tuple[Number, Number] | None = None
 
 
-class OfClass(Part):
-    """The figures of one class."""
+class ClassMetrics(Checked):
+    """The metrics of one class."""
 
     label: Label
-    precision: Figure
-    recall: Figure
-    f1: Figure
+    precision: Number
+    recall: Number
+    f1: Number
     support: Count
 
 
-class OfLabel(OfClass):
-    """The figures of one label, where a text may have several."""
+class LabelMetrics(ClassMetrics):
+    """The metrics of one label, if a text may have several labels."""
 
-    average_precision: Figure | None = None
-    threshold: Figure
-    calibration_error: Figure | None = None
+    average_precision: Number | None = None
+    threshold: Number
+    calibration_error: Number | None = None
 
 
-class Mistake(Part):
+class Mistake(Checked):
     """A row that was classified wrongly."""
 
     row: Count
     text: Label
     label: Label
     predicted: Label
-    probability: Figure
+    probability: Number
 
 
-class MistakeOfSeveral(Part):
-    """A row of which a label was predicted wrongly."""
+class MultiLabelMistake(Checked):
+    """A row with a wrongly predicted label, if a text may have several labels."""
 
     row: Count
     text: Label
     label: tuple[Label, ...]
     predicted: tuple[Label, ...]
     wrong: Label
-    probability: Figure
+    probability: Number
 
 
 def _of_metrics(metrics: tuple[Metric, ...]) -> Any:
-    """A model with a field for each of the ``metrics`` that ``run/figures.py`` declares."""
+    """A pydantic model with a field for each of the ``metrics``, which ``run/figures.py`` declares."""
     fields: dict[str, Any] = {
-        key: (Figure, ...) if metric.required else (Figure | None, None) for metric in metrics for key in metric.keys
+        key: (Number, ...) if metric.required else (Number | None, None) for metric in metrics for key in metric.keys
     }
-    return create_model("_Metrics", __base__=Part, **fields)
+    return create_model("_Metrics", __base__=Checked, **fields)
 
 
 _Metrics: Any = _of_metrics(METRICS)
 _MetricsOfSeveral: Any = _of_metrics(SEVERAL_LABELS)
 
 
-class FiguresOfSeveral(_MetricsOfSeveral):
+class MultiLabelMetrics(_MetricsOfSeveral):
     """One evaluated set whose texts may have several labels."""
 
     task: Literal["multi-label"]
     rows: Annotated[Count, Field(ge=1)]
-    micro_f1_interval: tuple[Figure, Figure]
-    accuracy_interval: tuple[Figure, Figure]
-    per_class: Annotated[tuple[OfLabel, ...], Field(min_length=1)]
-    temperature: Annotated[Figure, Field(gt=0)]
+    micro_f1_interval: tuple[Number, Number]
+    accuracy_interval: tuple[Number, Number]
+    per_class: Annotated[tuple[LabelMetrics, ...], Field(min_length=1)]
+    temperature: Annotated[Number, Field(gt=0)]
     reliability: tuple[Bin, ...]
     reliability_scaled: tuple[Bin, ...] = ()
-    mistakes: tuple[MistakeOfSeveral, ...] = ()
+    mistakes: tuple[MultiLabelMistake, ...] = ()
 
 
-class Figures(_Metrics):
-    """One evaluated set whose texts have one label each: its metrics, and what stands beside them."""
+class SetMetrics(_Metrics):
+    """One evaluated set with one label per text: its metrics, confusion matrix and misclassified rows."""
 
     rows: Annotated[Count, Field(ge=1)]
-    accuracy_interval: tuple[Figure, Figure]
-    per_class: tuple[OfClass, ...]
+    accuracy_interval: tuple[Number, Number]
+    per_class: tuple[ClassMetrics, ...]
     confusion_matrix: tuple[tuple[Count, ...], ...]
-    temperature: Annotated[Figure, Field(gt=0)]
+    temperature: Annotated[Number, Field(gt=0)]
     reliability: tuple[Bin, ...]
     reliability_scaled: tuple[Bin, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
@@ -132,16 +133,17 @@ class Figures(_Metrics):
 
 
 def _task_of(figures: Any) -> str:
-    """Tag of the union below, by what the figures say of themselves; early ones say nothing."""
+    """The tag that selects a member of the union below; metrics of early versions have no key ``task``."""
     return "union:several" if isinstance(figures, dict) and "task" in figures else "union:one"
 
 
 Evaluated = Annotated[
-    Annotated[Figures, Tag("union:one")] | Annotated[FiguresOfSeveral, Tag("union:several")], Discriminator(_task_of)
+    Annotated[SetMetrics, Tag("union:one")] | Annotated[MultiLabelMetrics, Tag("union:several")],
+    Discriminator(_task_of),
 ]
 
 
-class Evaluation(Part):
+class Evaluation(Checked):
     """evaluation.json"""
 
     validation: Evaluated | None = None
@@ -149,22 +151,22 @@ class Evaluation(Part):
     shift: dict[str, Evaluated] | None = None
     best_step: Count | None = None
     best_by: Label | None = None
-    best_validation_accuracy: Figure | None = None
-    best_validation_macro_f1: Figure | None = None
-    best_validation_log_loss: Figure | None = None
-    best_validation_micro_f1: Figure | None = None
+    best_validation_accuracy: Number | None = None
+    best_validation_macro_f1: Number | None = None
+    best_validation_log_loss: Number | None = None
+    best_validation_micro_f1: Number | None = None
 
 
-class Component(Part):
-    """A share of the trainable parameters."""
+class Component(Checked):
+    """A part of the trainable parameters."""
 
     name: Label
     kind: Label
     parameters: Count
 
 
-class Weigh(Part):
-    """weigh.json; a baseline's knows its total alone."""
+class Weigh(Checked):
+    """weigh.json; for a baseline it has only the total."""
 
     total: Count
     budget: Count | None = None
@@ -174,45 +176,45 @@ class Weigh(Part):
     peft_note: Label | None = None
 
 
-class RowsOf(Part):
-    """One part of the data."""
+class DataPart(Checked):
+    """A part of the data, such as a split."""
 
     rows: Count | None = None
 
 
-class LabelColumnNamed(Part):
-    """The label column of the training data, and how each class is written in it."""
+class LabelColumn(Checked):
+    """The name of the training data's label column, and the value of each class in it."""
 
     name: Label
     values: tuple[Label, ...]
 
 
-class Environment(Part):
+class Environment(Checked):
     """environment.json"""
 
-    seconds: Figure | None = None
-    training_seconds: Figure | None = None
+    seconds: Number | None = None
+    training_seconds: Number | None = None
     peak_memory_bytes: Count | None = None
     cores: Count | None = None
     started: Label | None = None
     baseline: Label | None = None
     baseline_title: Label | None = None
-    data: dict[str, RowsOf] | None = None
-    label_column: LabelColumnNamed | None = None
+    data: dict[str, DataPart] | None = None
+    label_column: LabelColumn | None = None
     warnings: tuple[Label, ...] | None = None
     notes: tuple[Label, ...] | None = None
 
 
-class Compared(Part):
-    """The largest difference between two ways to the same logits."""
+class Compared(Checked):
+    """The largest difference between two computations of the same logits."""
 
     rows: Count
-    largest_difference: Figure
-    allowed: Figure | None = None
-    """What rounding explains; early runs allowed none."""
+    largest_difference: Number
+    allowed: Number | None = None
+    """The difference that rounding can explain; runs of early versions have no such key."""
 
 
-class Verification(Part):
+class Verification(Checked):
     """verification.json"""
 
     reloaded: Compared | None = None
@@ -220,44 +222,44 @@ class Verification(Part):
     identical: Annotated[bool, Strict()] | None = None
 
 
-class Record(Part):
-    """A line of history.jsonl; a loss need not have stayed finite."""
+class Record(Checked):
+    """A line of history.jsonl; a loss may be infinite or NaN."""
 
     model_config = ConfigDict(allow_inf_nan=True)
 
     kind: Label | None = None
     step: Count
-    epoch: Figure | None = None
-    loss: Figure | None = None
-    accuracy: Figure | None = None
-    macro_f1: Figure | None = None
-    micro_f1: Figure | None = None
-    learning_rate: Figure | None = None
-    seconds: Figure | None = None
+    epoch: Number | None = None
+    loss: Number | None = None
+    accuracy: Number | None = None
+    macro_f1: Number | None = None
+    micro_f1: Number | None = None
+    learning_rate: Number | None = None
+    seconds: Number | None = None
     rows: Count | None = None
     tokens: Count | None = None
 
 
-class BackboneNamed(Part):
-    """The backbone, as far as the report speaks of it."""
+class ShownBackbone(Checked):
+    """The part of the recipe's ``[backbone]`` that the report shows."""
 
     name: Label | None = None
 
 
-class RecipeNamed(Part):
-    """recipe.toml, as far as the report speaks of it: it shows recipes of other versions too."""
+class ShownRecipe(Checked):
+    """The part of recipe.toml that the report shows; the report must also read recipes of other versions."""
 
     name: Label | None = None
     description: Label | None = None
-    backbone: BackboneNamed | None = None
+    backbone: ShownBackbone | None = None
 
 
-class Description(Part):
+class Description(Checked):
     """adapter/featherweight.json"""
 
     labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(unique)]
-    temperature: Annotated[Figure, Field(gt=0)]
-    thresholds: tuple[Figure, ...] | None = None
+    temperature: Annotated[Number, Field(gt=0)]
+    thresholds: tuple[Number, ...] | None = None
     backbone_sha256: Label | None = None
 
     @model_validator(mode="after")
@@ -267,21 +269,21 @@ class Description(Part):
         return self
 
 
-FILES: dict[str, type[Part]] = {
+FILES: dict[str, type[Checked]] = {
     "evaluation.json": Evaluation,
     "weigh.json": Weigh,
     "environment.json": Environment,
     "verification.json": Verification,
     "featherweight.json": Description,
 }
-"""The files of a run folder whose content is known."""
+"""The schema of each JSON file of a run folder, by file name."""
 
 
-def require(values: Any, shape: type[Part], place: str | Path) -> None:
-    """Raise UserError, naming ``place`` and the key, where ``values`` are not of this ``shape``."""
+def require(values: Any, schema: type[Checked], where: str | Path) -> None:
+    """Raise UserError, naming ``where`` and the key, if ``values`` do not match the ``schema``."""
     if not isinstance(values, dict):
-        raise UserError(f"{place}: damaged: it holds no JSON object")
+        raise UserError(f"{where}: damaged: it contains no JSON object")
     try:
-        shape.model_validate(values)
+        schema.model_validate(values)
     except ValidationError as error:
-        raise refuse(error, shape, f"{place}: damaged") from None
+        raise refuse(error, schema, f"{where}: damaged") from None

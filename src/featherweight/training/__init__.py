@@ -1,1 +1,1 @@
-"""Model and batches to a trained adapter: the manual loop and what it stands on."""
+"""Training of an adapter: the training loop, its optimizer, checkpoints, history and signals."""

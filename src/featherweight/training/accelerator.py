@@ -1,4 +1,4 @@
-"""Accelerate's object for device, precision and processes."""
+"""The ``Accelerator`` object of the accelerate library, which manages device, precision and processes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from featherweight.recipe import Recipe
 
 
 def build_accelerator(recipe: Recipe, engine: Engine) -> tuple[Accelerator, Engine]:
-    """An accelerator in the engine's precision, and the engine on the device that this process was given."""
-    # Accelerate keeps one precision a process; a second training in the same process may want another.
+    """An accelerator in the engine's precision, and the engine with the device that is assigned to this process."""
+    # Accelerate stores one precision per process; a second training in the same process may need another one.
     AcceleratorState._reset_state()
     precision = {"fp32": "no"}.get(engine.precision, engine.precision)
     trackers = list(recipe.training.trackers) or None
-    # The other processes wait while the first evaluates, proves and reports; that may take longer than ten minutes.
-    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+    # The other processes wait while the first one evaluates, checks and reports. The default limit is ten minutes.
+    timeout = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     accelerator = Accelerator(
         mixed_precision=precision,
         cpu=engine.device == "cpu",
         log_with=trackers,
         project_dir="runs/trackers",
-        kwargs_handlers=[patience],
+        kwargs_handlers=[timeout],
     )
-    # Of several GPUs each process has its own; a processor needs no number.
+    # With several GPUs each process has its own GPU number; a processor has no number.
     device = str(accelerator.device) if accelerator.device.type == "cuda" else accelerator.device.type
     return accelerator, replace(engine, device=device)

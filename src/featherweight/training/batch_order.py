@@ -1,4 +1,4 @@
-"""Which rows each optimizer step takes: a pure function of seed, epoch and step."""
+"""The rows of each optimizer step, as a pure function of seed, epoch and step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from featherweight.recipe import Recipe
 
 
 class StepOrder:
-    """The batches of every optimizer step of a run, the same in any process and after any resume."""
+    """The batches of every optimizer step of a run; they are the same in every process and after a resume."""
 
     def __init__(self, lengths: np.ndarray, recipe: Recipe) -> None:
         self._lengths = lengths
@@ -23,7 +23,11 @@ class StepOrder:
         self.total_steps = sum(self.steps_of_epochs)
 
     def from_step(self, first: int) -> Iterator[tuple[int, float, list[np.ndarray]]]:
-        """From optimizer step ``first`` (0 is the first of the run): step, epochs done after it, its batches' rows."""
+        """Yield all optimizer steps from ``first`` on; 0 is the first step of the run.
+
+        Each item is the step, the number of epochs completed after it (such as 0.25), and the row indices of each of
+        its batches.
+        """
         step = 0
         accumulate = self._recipe.training.accumulate
         for epoch, steps in enumerate(self.steps_of_epochs):
@@ -41,11 +45,11 @@ class StepOrder:
             step += steps
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """All batches of an epoch, whether it is trained to its end or not."""
+        """All batches of an epoch, even if the training stops within it."""
         return self._batches(epoch)
 
     def epochs_after(self, first: int) -> int:
-        """How many epochs still have steps after optimizer step ``first``."""
+        """Number of epochs that still have steps to train when ``first`` steps are done."""
         return int((np.cumsum(self.steps_of_epochs) > first).sum())
 
     def _draw(self, epoch: int) -> list[np.ndarray]:
@@ -56,13 +60,13 @@ class StepOrder:
     def _count_steps(self) -> list[int]:
         training = self._recipe.training
         counts: list[int] = []
-        left = training.max_steps or math.inf
+        remaining = training.max_steps or math.inf
         for epoch in range(math.ceil(training.epochs)):
-            share = min(1.0, training.epochs - epoch)
-            whole = math.ceil(len(self._batches(epoch)) / training.accumulate)
-            steps = int(min(max(1, round(share * whole)), left))
+            fraction = min(1.0, training.epochs - epoch)
+            full_epoch = math.ceil(len(self._batches(epoch)) / training.accumulate)
+            steps = int(min(max(1, round(fraction * full_epoch)), remaining))
             counts.append(steps)
-            left -= steps
-            if left <= 0:
+            remaining -= steps
+            if remaining <= 0:
                 break
         return counts

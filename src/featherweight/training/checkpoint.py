@@ -1,4 +1,4 @@
-"""What an exact resume needs: the adapter, AdamW's moments and the loop's state, in safetensors and JSON."""
+"""Checkpoints for an exact resume: the adapter, AdamW's moments and the loop's state, in safetensors and JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
 ) -> None:
-    """Write ``folder/step-N`` beside and rename it, with a checksum of tensors and state; the last two are kept."""
+    """Write the checkpoint ``folder/step-N`` atomically, with a checksum, and keep only the last two checkpoints."""
     tensors = {f"adapter/{name}": parameter.detach() for name, parameter in trainable.items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
     for name, parameter in trainable.items():
@@ -50,20 +50,21 @@ def save_checkpoint(
 
 
 def _remove_others(folder: Path, newest: Path) -> None:
-    """Remove all checkpoints but ``newest`` and the one before it; those of later steps are damaged."""
+    """Remove all checkpoints except ``newest`` and the one before it. Checkpoints of later steps are damaged ones."""
     checkpoints = _checkpoints(folder)
-    place = checkpoints.index(newest)
-    for other in checkpoints[:place] + checkpoints[place + _KEPT :]:
+    index = checkpoints.index(newest)
+    for other in checkpoints[:index] + checkpoints[index + _KEPT :]:
         shutil.rmtree(other)
 
 
 def load_checkpoint(
     folder: Path, trainable: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, expected: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
-    """Restore the newest sound checkpoint in place: its state, the best adapter so far, and warnings on damaged ones.
+    """Load the newest undamaged checkpoint into ``trainable`` and ``optimizer``.
 
-    ``expected`` is a state whose keys and types the stored one must have. Nothing is changed before all of a
-    checkpoint has proven sound and of the trained shapes. Raises UserError where there is no such checkpoint.
+    Returns its state, the best adapter so far, and a warning for each damaged checkpoint. ``expected`` is a state with
+    the keys and types that the stored state must have. A checkpoint is checked completely, including the shapes of its
+    tensors, before anything is changed. Raises UserError if all checkpoints are damaged.
     """
     warnings: list[str] = []
     for candidate in _checkpoints(folder):
@@ -79,11 +80,11 @@ def load_checkpoint(
             optimizer.state[parameter] = _moments(tensors, name, parameter)
         best = {key.removeprefix("best/"): value for key, value in tensors.items() if key.startswith("best/")}
         return state, best, warnings
-    raise _none_sound(folder, [warning.replace("; the checkpoint before it is used", "") for warning in warnings])
+    raise _all_damaged(folder, [warning.replace("; the checkpoint before it is used", "") for warning in warnings])
 
 
-def require_sound(folder: Path) -> None:
-    """Raise UserError where there are checkpoints and all are damaged, before a resume writes anything."""
+def require_undamaged(folder: Path) -> None:
+    """Raise UserError if ``folder`` has checkpoints and all are damaged. Call it before a resume writes anything."""
     reasons = []
     for candidate in _checkpoints(folder):
         try:
@@ -93,16 +94,16 @@ def require_sound(folder: Path) -> None:
         else:
             return
     if reasons:
-        raise _none_sound(folder, reasons)
+        raise _all_damaged(folder, reasons)
 
 
-def _none_sound(folder: Path, reasons: Sequence[str]) -> UserError:
-    none = f"{folder}: no sound checkpoint to resume from; train anew in another folder"
-    return UserError("\n".join([*reasons[:1], none]))
+def _all_damaged(folder: Path, reasons: Sequence[str]) -> UserError:
+    problem = f"{folder}: no undamaged checkpoint to resume from; start a new training in another folder"
+    return UserError("\n".join([*reasons[:1], problem]))
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether ``folder`` holds at least one checkpoint, sound or not."""
+    """Whether ``folder`` contains at least one checkpoint, damaged or not."""
     return bool(_checkpoints(folder))
 
 
@@ -121,24 +122,27 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """State and tensors as they were written. Raises OSError or ValueError on anything else."""
+    """State and tensors of a checkpoint. Raises OSError or ValueError if they are not as they were written."""
     state = json.loads((folder / _STATE).read_text("utf-8"))
     if not isinstance(state, dict) or "sha256" not in state:
-        raise ValueError(f"{_STATE} holds no checksum")
+        raise ValueError(f"{_STATE} has no checksum")
     if state.pop("sha256") != _checksum(folder / _TENSORS, state):
-        raise ValueError("its checksum does not match")
+        raise ValueError("the checksum does not match")
     return state, load_file(folder / _TENSORS)
 
 
 def _require_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     for key, example in expected.items():
-        kinds = (int, float) if isinstance(example, float) else type(example)
-        if not isinstance(state.get(key), kinds):
-            raise ValueError(f"{_STATE} has no {key} that can be used")
+        types = (int, float) if isinstance(example, float) else type(example)
+        if not isinstance(state.get(key), types):
+            raise ValueError(f"{_STATE} has no usable value for {key}")
 
 
 def _require_tensors(tensors: Mapping[str, Tensor], trainable: Mapping[str, nn.Parameter]) -> None:
-    """Every parameter with its shape; its moments and the best adapter whole, or not there at all."""
+    """Raise ValueError unless ``tensors`` has every trained parameter in its shape, and nothing unknown.
+
+    The moments of a parameter, and the best adapter, must be either complete or absent.
+    """
     shapes = {f"adapter/{name}": parameter.shape for name, parameter in trainable.items()}
     if any(key.startswith("best/") for key in tensors):
         shapes |= {f"best/{name}": parameter.shape for name, parameter in trainable.items()}
@@ -150,11 +154,11 @@ def _require_tensors(tensors: Mapping[str, Tensor], trainable: Mapping[str, nn.P
         if key not in tensors or tensors[key].shape != shape:
             raise ValueError(f"{_TENSORS} has no {key} of shape {tuple(shape)}")
     if unknown := sorted(tensors.keys() - shapes.keys()):
-        raise ValueError(f"{_TENSORS} holds {unknown[0]}, which is not trained")
+        raise ValueError(f"{_TENSORS} contains {unknown[0]}, which this recipe does not train")
 
 
 def _checksum(tensors: Path, state: Mapping[str, Any]) -> str:
-    """SHA-256 over the file of tensors and the state, in hexadecimal digits."""
+    """SHA-256 of the tensor file and the state, as hexadecimal digits."""
     with tensors.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     digest.update(json.dumps(state, sort_keys=True).encode())

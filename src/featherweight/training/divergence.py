@@ -1,4 +1,4 @@
-"""A training that diverged: one line for the user, and a file with all rows of the step."""
+"""A diverged training: one line for the user, and a file that lists all rows of the failed step."""
 
 from __future__ import annotations
 
@@ -17,60 +17,60 @@ from featherweight.files import write_json
 
 FILE = "diverged.json"
 MOST_SKIPPED = 20
-"""Steps in a row without an update after which fp16 is given up.
+"""Number of consecutive steps without an update after which an fp16 training stops.
 
-Loss scaling halves its factor at each of them: from 65,536, where it begins, twenty lead below one.
+Loss scaling halves its factor at each of these steps. It starts at 65,536, so after twenty steps it is below one.
 """
-_NAMED = 12
+_MOST_NAMED = 12
 
 
 class Diverged(FeatherweightError):
     """The loss or the gradient is not finite."""
 
 
-class Skipped:
-    """Counts the steps in a row whose update loss scaling left out, because their gradient overflowed 16 bits."""
+class OverflowCounter:
+    """Counts consecutive steps that the loss scaler skipped because their gradient overflowed fp16."""
 
     def __init__(self) -> None:
-        self._in_a_row = 0
+        self._consecutive = 0
 
-    def too_many(self, skipped: bool) -> bool:
-        """Count a step; True where it is the ``MOST_SKIPPED``-th in a row without an update."""
-        self._in_a_row = self._in_a_row + 1 if skipped else 0
-        return self._in_a_row >= MOST_SKIPPED
+    def limit_reached(self, skipped: bool) -> bool:
+        """Count one step; True if it is the ``MOST_SKIPPED``-th consecutive step without an update."""
+        self._consecutive = self._consecutive + 1 if skipped else 0
+        return self._consecutive >= MOST_SKIPPED
 
 
 def diverged(
-    folder: Path | None, what: str, step: int, loss: float, norm: float, places: NDArray[np.int64], rows: Rows | None
+    folder: Path | None, what: str, step: int, loss: float, norm: float, indices: NDArray[np.int64], rows: Rows | None
 ) -> Diverged:
-    """The error for ``step`` (as a person counts), after its rows were written to ``folder``/diverged.json.
+    """Write the rows of ``step`` to ``folder``/diverged.json, and return the error to raise.
 
-    ``places`` are those of the step's rows in the training split, from 0; ``rows`` is that split. Of several processes
-    one alone writes: the others pass no folder. A disk that takes no file takes nothing from the message.
+    ``step`` counts from 1. ``indices`` are the step's rows in the training split ``rows``, from 0. Only one of several
+    processes writes the file: the others pass no folder. If the file cannot be written, the error does not mention it.
     """
-    named = ", ".join(str(place + 1) for place in places[:_NAMED])
-    more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+    named = ", ".join(str(index + 1) for index in indices[:_MOST_NAMED])
+    more = f" and {len(indices) - _MOST_NAMED} more" if len(indices) > _MOST_NAMED else ""
     where = ""
     if folder is not None and rows is not None:
         with suppress(OSError):
-            content = {"step": step, "loss": _figure(loss), "grad_norm": _figure(norm), "rows": _listed(places, rows)}
+            content = {"step": step, "loss": _number(loss), "grad_norm": _number(norm), "rows": _listed(indices, rows)}
             write_json(folder / FILE, content)
-            where = f"; {folder / FILE} has them all"
+            where = f"; {folder / FILE} lists all of them"
     return Diverged(f"step {step}: {what}; rows of the training split: {named}{more}{where}")
 
 
-def _listed(places: Sequence[int] | NDArray[np.int64], rows: Rows) -> list[dict[str, Any]]:
-    """Each row with its number in the training split, counted from 1, its id where the data has one, label and text."""
-    taken = rows.take(np.asarray(places))
+def _listed(indices: Sequence[int] | NDArray[np.int64], rows: Rows) -> list[dict[str, Any]]:
+    """One object per row: its number in the training split (from 1), its id if the data has ids, its label and text."""
+    taken = rows.take(np.asarray(indices))
     assert taken.labels is not None
     ids = [{"id": value} for value in taken.ids] if taken.ids else [{} for _ in taken.texts]
     labels = [rows.label_names[label] for label in taken.labels.tolist()]
     return [
-        {"row": int(place) + 1, **own, "label": label, "text": text}
-        for place, own, label, text in zip(places, ids, labels, taken.texts, strict=True)
+        {"row": int(index) + 1, **row_id, "label": label, "text": text}
+        for index, row_id, label, text in zip(indices, ids, labels, taken.texts, strict=True)
     ]
 
 
-def _figure(value: float) -> float | str:
-    # JSON has no word for infinity, and which of the two it was helps.
+def _number(value: float) -> float | str:
+    # JSON has no infinity and no NaN; the text tells which of them it was.
     return value if math.isfinite(value) else str(value)

@@ -1,4 +1,4 @@
-"""Every step and every evaluation as one line of history.jsonl."""
+"""history.jsonl: one line for each step and each evaluation of a training."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from featherweight.files import write_whole
 
 
 class History:
-    """Appends records to a JSONL file; a line is written whole, and a resumed run continues after its checkpoint.
+    """Appends records to a JSONL file, one line each.
 
-    Of several processes one alone writes: the others pass no path, and their history writes nothing.
+    Only one of several processes writes: the others pass no path, and their history writes nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -29,7 +29,7 @@ class History:
             self._file.write(json.dumps({key: _short(value) for key, value in record.items()}) + "\n")
 
     def flush(self) -> None:
-        """Bring all written lines to the disk."""
+        """Make sure that all written lines are on the disk."""
         if self._file:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -41,9 +41,10 @@ class History:
             self._file.close()
 
     def cut_after(self, step: int) -> list[str]:
-        """Drop torn lines and all records after ``step``: a resumed run writes them anew.
+        """Remove incomplete lines and all records after ``step``, which a resumed run writes again.
 
-        Returns a warning where records of steps up to ``step`` are lost: they were on the disk before its checkpoint.
+        Returns a warning if records of steps up to ``step`` are missing: they were on the disk before the checkpoint,
+        so the file was damaged.
         """
         if not self._path or not self._file:
             return []
@@ -52,7 +53,7 @@ class History:
         write_whole(self._path, "".join(line for line, _ in kept))
         self._file = self._path.open("a", encoding="utf-8")
         lost = step - len({record["step"] for _, record in kept if record.get("kind") == "step"})
-        return [f"{self._path}: damaged: the records of {lost:,} of {step:,} steps are lost"] if lost else []
+        return [f"{self._path}: damaged: the records of {lost:,} of {step:,} steps are missing"] if lost else []
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -66,5 +67,5 @@ def _whole_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _short(value: Any) -> Any:
     if not isinstance(value, float):
         return value
-    # An fp16 gradient may overflow, which the loss scaling mends; JSON has no word for infinity.
+    # An fp16 gradient may overflow, which loss scaling handles; JSON has no infinity.
     return float(f"{value:.9g}") if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The inputs of one training, its state from step to step, and the listeners that follow it."""
+"""The inputs of one training, and the state of its loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from featherweight.training.listeners import Listener
 
 @dataclass
 class LoopState:
-    """What changes from step to step, beside the tensors."""
+    """What changes from step to step, apart from the tensors; a checkpoint stores it."""
 
     step: int = 0
     best_step: int = 0
@@ -29,7 +29,9 @@ class LoopState:
     best_micro_f1: float = -1.0
     best_loss: float = float("inf")
     stale: int = 0
+    """Number of evaluations since the best one."""
     seconds: float = 0.0
+    """Duration of the training so far, over all resumes."""
 
     @property
     def best(self) -> dict[str, float]:
@@ -71,6 +73,6 @@ class Job:
     should_stop: Callable[[], int] = lambda: 0
     best: dict[str, Tensor] = field(default_factory=dict)
     notes: Sequence[str] = ()
-    """What was chosen and what to beware of, for the listeners."""
+    """Choices and warnings to show when the training starts."""
     rows: Rows | None = None
-    """The training rows as texts, for the file on a step that diverged; without them there is none."""
+    """The training rows with their texts, for diverged.json; if None, that file is not written."""

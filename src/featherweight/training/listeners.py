@@ -1,4 +1,4 @@
-"""What follows a training, and how it is told."""
+"""The interface of listeners, which are informed about the progress of a training."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ Record = dict[str, Any]
 
 
 class Listener(Protocol):
-    """What follows a training: a progress bar, a log, a tracker."""
+    """Something that is informed about the progress of a training: a progress bar, a log, a tracker."""
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """The loop begins; ``notes`` say what was chosen and why."""
+        """The training loop starts; ``notes`` tell what was chosen and why."""
 
     def noted(self, message: str) -> None:
-        """A message about the run: what happens next, or what to beware of."""
+        """A message about the run: what happens next, or a warning."""
 
     def stepped(self, record: Record) -> None:
-        """An optimizer step is done; the record is history.jsonl's."""
+        """An optimizer step is done; ``record`` is its line in history.jsonl."""
 
     def evaluated(self, record: Record, best: bool) -> None:
         """An evaluation is done; ``best`` tells whether it is the best so far."""
 
 
 def notify(listeners: Sequence[Listener], message: str) -> None:
-    """Say to all ``listeners`` what happens next."""
+    """Send ``message`` to all ``listeners``."""
     for listener in listeners:
         listener.noted(message)

@@ -1,4 +1,4 @@
-"""The manual training loop: steps, evaluations, and the best adapter."""
+"""The training loop: optimizer steps, evaluations, checkpoints, and the choice of the best adapter."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ from featherweight.task.interface import task_of
 from featherweight.task.loss import Loss, loss_of
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
-from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, Skipped, diverged
+from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, OverflowCounter, diverged
 from featherweight.training.evaluation_steps import evaluation_steps, without_effect
 from featherweight.training.history import History
 from featherweight.training.job import LATER, Job, LoopState
 from featherweight.training.listeners import Record
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
-from featherweight.training.prefix_cache.planning import Prefix, keep_prefix, plan_prefix
+from featherweight.training.prefix_cache.planning import Prefix, attach_states, plan_prefix
 from featherweight.training.signals import Interrupted
 
-_STEPS_TO_RETURN_MEMORY = 50  # often enough to bound it; more often would be felt
+_STEPS_TO_RETURN_MEMORY = 50  # often enough to limit memory; more often would slow the training down
 
 
 def fit(job: Job, *, resume: bool = False) -> LoopState:
-    """Train ``job.network`` in place; it ends with the adapter that the recipe keeps (the best, or the last).
+    """Train ``job.network`` in place; afterwards it has the adapter that the recipe keeps (the best, or the last).
 
-    Raises Interrupted after a checkpoint where ``should_stop`` says so, Diverged at the step whose loss is no number.
+    Raises Interrupted, after writing a checkpoint, if ``should_stop`` returns a signal; Diverged if the loss or its
+    gradient is not finite.
     """
     order = StepOrder(job.train.lengths, job.recipe)
     optimizer = build_optimizer(job.network.trainable(), job.recipe.training)
@@ -58,7 +59,7 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     evaluations = evaluation_steps(job.recipe.training, order.steps_of_epochs)
     notes += without_effect(job.recipe.training, len(evaluations), order.total_steps)
     left = order.epochs_after(state.step)
-    prefix, more = plan_prefix(job, left, lambda: [rows for rows, _ in _pieces(job, order.batches(0))])
+    prefix, more = plan_prefix(job, left, lambda: [rows for rows, _ in _micro_batches(job, order.batches(0))])
     for listener in job.listeners:
         listener.started(order.total_steps, state.step, [*job.notes, *notes, *more])
     try:
@@ -66,7 +67,7 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     finally:
         history.close()
     if job.accelerator.is_main_process:
-        (job.folder / FILE).unlink(missing_ok=True)  # of an earlier try, which this one has come past
+        (job.folder / FILE).unlink(missing_ok=True)  # from an earlier attempt that diverged; this one did not
     if job.recipe.training.keep == "best":
         _restore(job.network, job.best)
     return state
@@ -86,9 +87,9 @@ def _run_steps(
     assert job.train.labels is not None
     loss = loss_of(job.recipe, job.train.labels, len(job.network.labels)).to(job.engine.device)
     warmup = warmup_steps(training.warmup, order.total_steps)
-    clock, skipped = _Clock(state.seconds), Skipped()
+    clock, overflows = _Clock(state.seconds), OverflowCounter()
     if prefix is not None:
-        keep_prefix(job, prefix)
+        attach_states(job, prefix)
         _raise_if_stopped(job, _agreed(job.accelerator, job.should_stop()), state)
     job.network.train()
     for step, epoch, batches in order.from_step(state.step):
@@ -97,7 +98,7 @@ def _run_steps(
         rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training.schedule)
         set_rate(optimizer, rate)
         record = _one_step(job, model, optimizer, loss, batches, step)
-        if skipped.too_many(optimizer.step_was_skipped):
+        if overflows.limit_reached(optimizer.step_was_skipped):
             what = f"the gradient overflowed fp16 in {MOST_SKIPPED} steps in a row"
             raise _diverged(job, what, step, record["loss"], record["grad_norm"], batches)
         state.step, state.seconds = step + 1, clock.seconds()
@@ -130,8 +131,8 @@ def _is_patience_over(state: LoopState, training: TrainingRecipe) -> bool:
 def _one_step(
     job: Job, model: Any, optimizer: Any, loss_function: Loss, batches: list[np.ndarray], step: int
 ) -> Record:
-    """Forward, backward and update over all batches of one optimizer step; loss is the mean over their rows."""
-    # Dropout's random numbers depend on seed, step and process alone, so a resumed run draws the same ones.
+    """Run one optimizer step over its ``batches``, and return its record; the loss is the mean over their rows."""
+    # Dropout's random numbers depend only on seed, step and process, so that a resumed run draws the same ones.
     torch.manual_seed((job.recipe.seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
     accelerator, training = job.accelerator, job.recipe.training
     assert job.train.labels is not None
@@ -139,22 +140,23 @@ def _one_step(
     divisor = loss_function.divisor(labels)
     loss_sum = torch.zeros((), device=job.engine.device)
     found: list[np.ndarray] = []
-    pieces = _pieces(job, batches)
-    for number, (rows, counts) in enumerate(pieces):
+    micro_batches = _micro_batches(job, batches)
+    for number, (rows, counts) in enumerate(micro_batches):
         batch = collate(job.train, rows, job.pad_id)
         assert batch.labels is not None
         target = batch.labels.to(job.engine.device)
-        with accelerator.no_sync(model) if number + 1 < len(pieces) else nullcontext():
+        with accelerator.no_sync(model) if number + 1 < len(micro_batches) else nullcontext():
             logits = model(*batch.inputs(job.engine.device))
             loss = loss_function.summed(logits, target) / divisor
-            # Data-parallel training averages the processes' gradients; their rows are one batch, so undo the mean.
+            # Data-parallel training averages the gradients of the processes. Their rows form one batch, so the
+            # gradients have to be summed: multiply by the number of processes.
             accelerator.backward(loss * accelerator.num_processes * counts)
         loss_sum += loss.detach() * counts
         found.append(np.array(loss_function.counts(logits, target)) * counts)
     loss_value, counted = _over_processes(accelerator, loss_sum, np.sum(found, axis=0))
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
-        raise _diverged(job, "the loss or its gradient is not a number", step, loss_value, float(norm), batches)
+        raise _diverged(job, "the loss or its gradient is not finite", step, loss_value, float(norm), batches)
     optimizer.step()
     optimizer.zero_grad()
     if step % _STEPS_TO_RETURN_MEMORY == 0:
@@ -171,23 +173,23 @@ def _diverged(job: Job, what: str, step: int, loss: float, norm: float, batches:
     return diverged(folder, what, step + 1, loss, norm, np.concatenate(batches), job.rows)
 
 
-def _pieces(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
-    """The forward passes of this process in one step: the rows of each, and whether they count.
+def _micro_batches(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
+    """The micro-batches of this process in one step: the row indices of each, and whether its gradient counts.
 
-    A long batch is cut where its activations would fill the memory; the gradients of the pieces add up to the same.
+    A batch is split if its activations would need too much memory; the sum of the gradients is the same.
     """
-    pieces: list[tuple[np.ndarray, bool]] = []
-    most = job.engine.training_piece(job.network.architecture.hidden)
+    micro_batches: list[tuple[np.ndarray, bool]] = []
+    most = job.engine.training_micro_batch_tokens(job.network.architecture.hidden)
     for rows in batches:
-        mine = rows[job.accelerator.process_index :: job.accelerator.num_processes]
-        cuts = even_batches(job.train.lengths[mine], batch_tokens=most)
-        # A process without a row must still take part in the exchange of gradients; its row counts nothing.
-        pieces += [(mine[cut], True) for cut in cuts] or [(rows[:1], False)]
-    return pieces
+        own_rows = rows[job.accelerator.process_index :: job.accelerator.num_processes]
+        parts = even_batches(job.train.lengths[own_rows], batch_tokens=most)
+        # A process without rows must still take part in the exchange of gradients: it computes one that does not count.
+        micro_batches += [(own_rows[part], True) for part in parts] or [(rows[:1], False)]
+    return micro_batches
 
 
 def _agreed(accelerator: Accelerator, signal_number: int) -> int:
-    """The signal that any process has received: all stop after the same step, or none."""
+    """The signal that any of the processes has received, or 0, so that all of them stop after the same step."""
     if accelerator.num_processes == 1:
         return signal_number
     return max(gather_object([signal_number]))
@@ -229,7 +231,7 @@ def _checkpoint(job: Job, optimizer: Any, state: LoopState, history: History) ->
     history.flush()
     if job.accelerator.is_main_process:
         inner = getattr(optimizer, "optimizer", optimizer)
-        # fp16 alone has a scaler; the size of its next step belongs to an exact resume.
+        # Only fp16 has a loss scaler; an exact resume needs its state.
         scaler = job.accelerator.scaler.state_dict() if job.accelerator.scaler else None
         stored = asdict(state) | {"scaler": scaler}
         save_checkpoint(job.folder / "checkpoint", job.network.trainable(), job.best, inner, stored)
@@ -242,7 +244,7 @@ def _restore(network: Network, best: dict[str, Tensor]) -> None:
 
 
 class _Clock:
-    """Seconds of training over all resumes, and when the next checkpoint is due."""
+    """Measures the seconds of training over all resumes, and tells when the next checkpoint is due."""
 
     def __init__(self, before: float) -> None:
         self._start = time.perf_counter() - before

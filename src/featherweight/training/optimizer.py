@@ -1,4 +1,4 @@
-"""AdamW over the adapter, and the learning rate as a pure function of the step."""
+"""AdamW for the trained parameters, and the learning rate as a pure function of the step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from featherweight.recipe import TrainingRecipe
 
 
 def build_optimizer(trainable: Mapping[str, nn.Parameter], training: TrainingRecipe) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) with no decay on vectors, and LoRA+'s own rate for B (Hayou et al. 2024)."""
+    """AdamW (Loshchilov & Hutter 2019) for ``trainable``.
+
+    Vectors (biases, norms) have no weight decay. The B matrices of LoRA have a learning rate of their own, as in LoRA+
+    (Hayou et al. 2024).
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trainable.items():
         ratio = training.lora_plus_ratio if ".lora_B." in name else 1.0
@@ -26,12 +30,12 @@ def build_optimizer(trainable: Mapping[str, nn.Parameter], training: TrainingRec
 
 
 def warmup_steps(warmup: float, total_steps: int) -> int:
-    """Warm-up in steps: a fraction of all steps below 1, a number of steps from 1 on."""
+    """Number of warm-up steps: ``warmup`` below 1 is a fraction of all steps, from 1 on it is a number of steps."""
     return math.ceil(warmup * total_steps) if warmup < 1 else int(warmup)
 
 
 def rate_factor(step: int, total_steps: int, warmup: int, schedule: str) -> float:
-    """Share of the peak learning rate at optimizer step ``step`` (0 is the first), as in transformers' schedules."""
+    """Learning rate at optimizer step ``step`` (0 is the first) as a fraction of the peak, as in transformers."""
     if step < warmup:
         return step / max(1, warmup)
     if schedule == "constant":
@@ -43,6 +47,6 @@ def rate_factor(step: int, total_steps: int, warmup: int, schedule: str) -> floa
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set each group's learning rate to ``rate`` times its own ratio."""
+    """Set the learning rate of each parameter group to ``rate`` times the ratio of the group."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["ratio"]

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM end a training: between two steps, with a checkpoint; before and after the steps at once."""
+"""Handling of Ctrl-C and SIGTERM.
+
+During the steps of a training they end it between two steps, with a checkpoint; before and after the steps, at once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from featherweight.errors import FeatherweightError
 
 
 class Interrupted(FeatherweightError):
-    """The run was asked to stop by a signal; what it has is on the disk and it can be resumed."""
+    """A signal stopped the run. Its state is saved, and it can be resumed."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -21,7 +24,7 @@ class Interrupted(FeatherweightError):
 
 
 class _Signalled(KeyboardInterrupt):
-    """What a signal raises. It is a KeyboardInterrupt, so that no library catches it as a failure."""
+    """Raised by the signal handler. It is a KeyboardInterrupt, so that no library catches it as an ordinary error."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -30,52 +33,52 @@ class _Signalled(KeyboardInterrupt):
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], int]]:
-    """Within the context, SIGINT and SIGTERM are only recorded: the callable gives the signal's number, or 0.
+    """Within the context, SIGINT and SIGTERM are only recorded; the callable returns the signal's number, or 0.
 
-    A second signal acts at once, as it would have without this; so does, at the end, one that nobody asked after.
-    Outside the main thread signals are left alone.
+    A second signal has its normal effect at once. A signal that was never polled with the callable has its normal
+    effect at the end of the context. Outside the main thread signals are not changed.
     """
     received: list[int] = []
-    heeded: list[int] = []
+    polled: list[int] = []
     before = _handlers()
 
-    def mark(number: int, _: FrameType | None) -> None:
+    def record_signal(number: int, _: FrameType | None) -> None:
         received.append(number)
         signal.signal(number, before[number])
 
-    def asked() -> int:
-        heeded.extend(received[:1])
+    def poll() -> int:
+        polled.extend(received[:1])
         return received[0] if received else 0
 
-    with _handled_by(mark, before):
-        yield asked
-    if received and not heeded:
+    with _handled_by(record_signal, before):
+        yield poll
+    if received and not polled:
         signal.raise_signal(received[0])
 
 
 @contextmanager
-def end_on_signals(how_to_go_on: Callable[[], str]) -> Iterator[None]:
-    """Within the context, SIGINT and SIGTERM raise Interrupted at once; its message says how to resume.
+def end_on_signals(resume_hint: Callable[[], str]) -> Iterator[None]:
+    """Within the context, SIGINT and SIGTERM raise Interrupted at once, with the message ``resume_hint()``.
 
-    For work that puts its files in place whole, so that it can be left anywhere. A second signal acts as it would have
-    without this. Outside the main thread signals are left alone.
+    Use it for work that writes its files atomically, so that it can be interrupted anywhere. A second signal has its
+    normal effect. Outside the main thread signals are not changed.
     """
     before = _handlers()
 
     def end(number: int, _: FrameType | None) -> None:
-        for each, earlier in before.items():
-            signal.signal(each, earlier)
+        for handled, handler in before.items():
+            signal.signal(handled, handler)
         raise _Signalled(number)
 
     try:
         with _handled_by(end, before):
             yield
     except _Signalled as stop:
-        raise Interrupted(how_to_go_on(), stop.number) from None
+        raise Interrupted(resume_hint(), stop.number) from None
 
 
 def _handlers() -> dict[int, Any]:
-    """The present handlers of the signals; empty outside the main thread, which alone may change them."""
+    """The current handlers of SIGINT and SIGTERM; empty outside the main thread, which alone may change them."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -83,7 +86,7 @@ def _handlers() -> dict[int, Any]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None], before: Mapping[int, Any]) -> Iterator[None]:
-    """Let ``handler`` take the signals of ``before`` within the context; their handlers come back at its end."""
+    """Within the context, ``handler`` handles the signals of ``before``; afterwards the handlers in ``before`` do."""
     try:
         for number in before:
             signal.signal(number, handler)

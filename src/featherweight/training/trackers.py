@@ -1,4 +1,4 @@
-"""History records to experiment trackers (TensorBoard, MLflow, trackio, W&B), through Accelerate."""
+"""Sends history records to experiment trackers (TensorBoard, MLflow, trackio, W&B) through Accelerate."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from featherweight.recipe import Recipe
 
 
 class TrackerListener:
-    """Sends every step and evaluation to the trackers that the accelerator was made with."""
+    """Sends the metrics of every step and evaluation to the trackers of ``accelerator``."""
 
     def __init__(self, accelerator: Accelerator, recipe: Recipe) -> None:
         self._accelerator = accelerator
         accelerator.init_trackers("featherweight", config=_flat(recipe.model_dump(mode="json")))
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """Nothing is sent at the start beyond the recipe."""
+        """Do nothing: the recipe was already sent."""
 
     def noted(self, message: str) -> None:
-        """Trackers take figures alone."""
+        """Do nothing: trackers accept only numbers."""
 
     def stepped(self, record: dict[str, Any]) -> None:
-        """Send a step's figures under ``train/``."""
+        """Send the numbers of a step under ``train/``."""
         self._send("train", record)
 
     def evaluated(self, record: dict[str, Any], best: bool) -> None:
-        """Send an evaluation's figures under the name of its split."""
+        """Send the numbers of an evaluation under the name of its split."""
         self._send(record["split"], record)
 
     def _send(self, prefix: str, record: dict[str, Any]) -> None:
-        figures = {f"{prefix}/{key}": value for key, value in record.items() if isinstance(value, (int, float))}
-        self._accelerator.log(figures, step=record["step"])
+        numbers = {f"{prefix}/{key}": value for key, value in record.items() if isinstance(value, (int, float))}
+        self._accelerator.log(numbers, step=record["step"])
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Checks of a finished run: does it hold what it says of itself?"""
+"""Verification of a finished run: are its files complete and consistent, and can its results be reproduced?"""

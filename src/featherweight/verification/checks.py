@@ -1,4 +1,4 @@
-"""A check of a finished run, what it found, and what all checks together amount to."""
+"""The result of a check of a finished run, and the verdict over all checks."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Literal
 
 from featherweight.errors import UserError
 
-Result = Literal["pass", "moved", "skipped", "fail"]
+Result = Literal["pass", "differs", "skipped", "fail"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what it is about, how it ended, and what was found, in one line.
+    """One check: its name, its result, and what was found, in one line.
 
-    ``pass`` holds; ``moved`` is within the tolerance for what has changed since (versions, machine); ``skipped`` could
-    not be looked at here; ``fail`` does not hold.
+    The result is ``pass``; ``differs``, a difference within the tolerance for changed versions or another machine;
+    ``skipped``, if the check is impossible here; or ``fail``.
     """
 
     name: str
     result: Result
     found: str
     predicted: bool = False
-    """Whether it is about rows that had to be predicted again."""
+    """Whether the check predicts rows again."""
     ends: bool = False
-    """Whether the checks after it have nothing to look at."""
+    """Whether the later checks are impossible."""
 
 
 def guarded(name: str, look: Callable[[], Check | list[Check]]) -> Check | list[Check]:
-    """What ``look`` finds; where a file cannot be read or lacks a key, a check ``name`` that failed."""
+    """The result of ``look()``; if a file cannot be read or lacks a key, a failed check called ``name``."""
     try:
         return look()
     except UserError as error:
@@ -39,18 +39,18 @@ def guarded(name: str, look: Callable[[], Check | list[Check]]) -> Check | list[
 
 
 def verdict(checks: Sequence[Check]) -> str:
-    """All checks in one line."""
-    by_result = {result: [c.name for c in checks if c.result == result] for result in ("fail", "moved", "skipped")}
+    """The result of all checks as one line, without the name of the run."""
+    by_result = {result: [c.name for c in checks if c.result == result] for result in ("fail", "differs", "skipped")}
     if by_result["fail"]:
-        return f"does not hold: {', '.join(by_result['fail'])}"
+        return f"failed: {', '.join(by_result['fail'])}"
     if not _predicted(checks):
-        return f"is undecided, for nothing could be predicted again; not looked at: {', '.join(by_result['skipped'])}"
-    words = "holds, but for what has moved within the tolerance" if by_result["moved"] else "holds"
-    return words + (f"; not looked at: {', '.join(by_result['skipped'])}" if by_result["skipped"] else "")
+        return f"is inconclusive: no predictions could be recomputed; skipped: {', '.join(by_result['skipped'])}"
+    words = "passed; some values differ within the tolerance" if by_result["differs"] else "passed"
+    return words + (f"; skipped: {', '.join(by_result['skipped'])}" if by_result["skipped"] else "")
 
 
-def holds(checks: Sequence[Check]) -> bool:
-    """Whether nothing failed, and at least one set of rows was predicted again."""
+def passed(checks: Sequence[Check]) -> bool:
+    """Whether no check failed, and at least one set of rows was predicted again."""
     return _predicted(checks) and not any(check.result == "fail" for check in checks)
 
 

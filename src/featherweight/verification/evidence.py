@@ -1,4 +1,4 @@
-"""What the checks look at: a finished run, the rows that it wrote, and its adapter; each read once."""
+"""The objects that the checks use: a finished run, its predictions and its classifier; each is loaded once."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROUNDING = 1e-6
-"""Largest difference of a probability that passes: the last digits in which predictions.parquet keeps it."""
+"""Largest difference of a probability from rounding alone: the precision of predictions.parquet."""
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
-"""Largest difference of a probability that other versions or another processor may make, by precision."""
+"""Largest allowed difference of a probability with other versions or another processor, by precision."""
 
 
 class Evidence:
-    """The run in ``folder``. What cannot be read raises UserError when it is asked for."""
+    """The run in ``folder``. A property raises UserError if its file cannot be read."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     @cached_property
     def run(self) -> Run:
-        """The run; its recipe, environment, weight and figures may still be unreadable."""
+        """The run; its recipe, environment, weight and metrics may still be unreadable."""
         return Run(self.folder)
 
     @cached_property
-    def moved(self) -> list[str]:
-        """What a result depends on beside its files, and is not as it was: versions, machine, threads; in words."""
+    def environment_changes(self) -> list[str]:
+        """The versions, machine properties and threads that are not those of the training, as text."""
         import torch
 
         then, now = self.run.environment, {**versions(), **describe_machine(), "threads": int(torch.get_num_threads())}
-        moved = [f"{key} {then[key]}, now {now[key]}" for key in now if key in then and then[key] != now[key]]
-        return moved + [f"{key} {then[key]}, now not installed" for key in PACKAGES if key in then and key not in now]
+        changes = [f"{key} {then[key]}, now {now[key]}" for key in now if key in then and then[key] != now[key]]
+        return changes + [f"{key} {then[key]}, now not installed" for key in PACKAGES if key in then and key not in now]
 
     @cached_property
     def sets(self) -> dict[str, dict[str, Any]]:
-        """All evaluated sets by name, each with the figures that evaluation.json has of it."""
+        """The metrics in evaluation.json of all evaluated sets, by name of the set."""
         evaluation = self.run.evaluation
         own: dict[str, Any] = {name: evaluation[name] for name in ("validation", "test") if name in evaluation}
         shift = evaluation.get("shift") or {}
         if not isinstance(shift, dict) or not all(isinstance(each, dict) for each in (*own.values(), *shift.values())):
-            raise UserError("evaluation.json: damaged: a set has no table of figures")
+            raise UserError("evaluation.json: damaged: a set has no table of metrics")
         return own | shift
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """predictions.parquet, a row for each row of every set. UserError where it is missing or damaged."""
+        """The table in predictions.parquet. Raises UserError if the file is missing or damaged."""
         import pandas as pd
 
         path = self.run.folder / "predictions.parquet"
@@ -63,17 +63,17 @@ class Evidence:
         try:
             table = pd.read_parquet(path)
             _ = table[["split", "row", "text_key", "label", "predicted"]]
-        except Exception as error:  # the Parquet library raises anything at all for a damaged file
+        except Exception as error:  # the Parquet library raises many different exceptions for a damaged file
             raise UserError(f"{path}: damaged: {str(error).strip().partition(chr(10))[0][:200]}") from None
         return table
 
     def predictions_of(self, name: str) -> pd.DataFrame:
-        """The rows of one set in predictions.parquet, in their order in the file."""
+        """The rows of the set ``name`` in predictions.parquet, in the order of the file."""
         return self.predictions[self.predictions["split"] == name]
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The saved adapter on its backbone, in the precision of the training where this machine has it."""
+        """The classifier of the run, in the precision of the training if this machine supports it."""
         try:
             return Classifier.load(
                 self.folder, precision=str(self.run.environment.get("precision", "auto")), merge=False
@@ -83,21 +83,24 @@ class Evidence:
 
     @cached_property
     def tolerance(self) -> float:
-        """Largest difference of a probability that may be: rounding alone on the same processor and versions."""
+        """Largest allowed difference of a probability: only rounding with the same processor and versions."""
         then, now = self.run.environment, self.classifier.engine
-        if not self.moved and now.device == "cpu" == then.get("device"):
+        if not self.environment_changes and now.device == "cpu" == then.get("device"):
             return ROUNDING
         return max(tolerance_of(str(then.get("precision", "fp32"))), tolerance_of(now.precision))
 
 
 def tolerance_of(precision: str) -> float:
-    """``TOLERANCE`` of a precision; of an unknown one the largest."""
+    """The ``TOLERANCE`` of ``precision``; for an unknown precision, the largest one."""
     return TOLERANCE.get(precision, max(TOLERANCE.values()))
 
 
 def probabilities_in(table: pd.DataFrame, labels: tuple[str, ...] | list[str]) -> np.ndarray:
-    """The probabilities [rows, labels] of a part of predictions.parquet. UserError where a label has no column."""
+    """The probabilities [rows, labels] in ``table``, rows of predictions.parquet.
+
+    Raises UserError if the column of a label is missing.
+    """
     columns = [f"p_{label}" for label in labels]
-    if lost := next((column for column in columns if column not in table), None):
-        raise UserError(f"predictions.parquet: has no column {lost}")
+    if missing := next((column for column in columns if column not in table), None):
+        raise UserError(f"predictions.parquet: has no column {missing}")
     return table[columns].to_numpy(np.float64)

@@ -1,4 +1,4 @@
-"""Checks of what the run's files say of each other: manifest, versions, recipe, weight and history."""
+"""Checks whether the files of a run are complete and consistent: manifest, versions, recipe, weight and history."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from featherweight.run.manifest import FILE, compare_with_manifest
 from featherweight.verification.checks import Check
 from featherweight.verification.evidence import Evidence, probabilities_in, tolerance_of
 
-_ROUNDED = 1e-6  # the history keeps nine digits
+_ROUNDED = 1e-6  # the history has nine significant digits
 
 
 def files(evidence: Evidence) -> Check:
-    """Every file is as the manifest lists it, and none was added to the adapter."""
+    """Check that every file is unchanged since the manifest was written, and that the adapter has no further files."""
     compared = compare_with_manifest(evidence.folder)
     if compared is None:
-        return Check("files", "skipped", f"there is no {FILE}: an early run had none; or it was removed")
+        return Check("files", "skipped", f"{FILE} is missing: early versions did not write it, or it was removed")
     foreign = [name for name in compared.added if name.startswith("adapter/")]
     broken = {"changed": compared.changed, "missing": compared.missing, "added": foreign}
     wrong = [f"{what}: {_first_of(names)}" for what, names in broken.items() if names]
     if wrong:
         return Check("files", "fail", "; ".join(wrong))
-    beside = {
-        "not the run's": [name for name in compared.added if name not in foreign],
-        "out of reach": compared.out_of_reach,
+    others = {
+        "not part of the run": [name for name in compared.added if name not in foreign],
+        "not on this machine": compared.out_of_reach,
     }
-    notes = [f"{what}: {_first_of(names)}" for what, names in beside.items() if names]
-    return Check("files", "pass", "; ".join([f"{compared.files - len(compared.out_of_reach)} as written", *notes]))
+    notes = [f"{what}: {_first_of(names)}" for what, names in others.items() if names]
+    return Check("files", "pass", "; ".join([f"{compared.files - len(compared.out_of_reach)} unchanged", *notes]))
 
 
 def _first_of(names: Sequence[str], most: int = 5) -> str:
@@ -46,7 +46,7 @@ def _first_of(names: Sequence[str], most: int = 5) -> str:
 
 
 def readable(evidence: Evidence) -> Check | list[Check]:
-    """No check where the run's files can be read; else a failed one, which ends the checks."""
+    """No check if the run's files can be read; else a failed check, which ends the verification."""
     try:
         run = evidence.run
         _ = run.recipe, run.environment, run.weight, run.evaluation
@@ -55,15 +55,15 @@ def readable(evidence: Evidence) -> Check | list[Check]:
     return []
 
 
-def surroundings(evidence: Evidence) -> Check:
-    """What a result depends on beside its files: another version or processor may move its last digits."""
-    if evidence.moved:
-        return Check("surroundings", "moved", "; ".join(evidence.moved))
-    return Check("surroundings", "pass", "the versions and the machine of the training")
+def environment(evidence: Evidence) -> Check:
+    """Compare versions and machine with those of the training: others may change the last digits of a result."""
+    if evidence.environment_changes:
+        return Check("environment", "differs", "; ".join(evidence.environment_changes))
+    return Check("environment", "pass", "the versions and the machine of the training")
 
 
 def recipe(evidence: Evidence) -> Check:
-    """The adapter is rebuilt by the recipe beside it, which has to be the run's."""
+    """Check that the adapter's recipe, which is used to load the adapter, equals the recipe of the run."""
     run = evidence.run
     if Recipe.load(run.adapter / "recipe.toml") != run.recipe:
         return Check("recipe", "fail", "recipe.toml and adapter/recipe.toml differ")
@@ -71,54 +71,55 @@ def recipe(evidence: Evidence) -> Check:
         return Check(
             "recipe", "fail", f"seed {run.recipe.seed}, but environment.json has {run.environment.get('seed')}"
         )
-    return Check("recipe", "pass", "the one that the adapter was saved with")
+    return Check("recipe", "pass", "the same for the run and its adapter")
 
 
 def weight(evidence: Evidence) -> Check:
-    """weigh.json, the recipe weighed again, and the numbers that were really saved have to agree."""
+    """Check that weigh.json, the weight of the recipe, and the number of saved parameters are equal."""
     run = evidence.run
     labels = len(read_description(run.adapter)["labels"])
     try:
         config = config_of(run.recipe.backbone)
     except UserError as error:
-        return Check("weight", "skipped", f"the backbone is not at hand: {error}")
+        return Check("weight", "skipped", f"the backbone is not available: {error}")
     again = weigh(run.recipe, architecture_of(config, run.recipe.backbone.roles), labels).as_dict()
     for key in ("total", "budget", "margin", "labels", "backbone_parameters"):
         if run.weight.get(key) != again[key]:
             return Check(
                 "weight", "fail", f"weigh.json: {key} is {run.weight.get(key)!r}; the recipe gives {again[key]:,}"
             )
-    shares = [[part["parameters"] for part in each["components"]] for each in (run.weight, again)]
-    if shares[0] != shares[1]:
-        return Check("weight", "fail", f"weigh.json: the components are {shares[0]}; the recipe gives {shares[1]}")
+    written, computed = ([part["parameters"] for part in each["components"]] for each in (run.weight, again))
+    if written != computed:
+        return Check("weight", "fail", f"weigh.json: the components are {written}; the recipe gives {computed}")
     saved = sum(header.parameters for header in saved_tensors(run.adapter).values())
     if saved != again["total"]:
-        return Check("weight", "fail", f"the adapter holds {saved:,} numbers, not {again['total']:,} as weighed")
+        return Check("weight", "fail", f"the adapter has {saved:,} parameters, but weigh.json {again['total']:,}")
     over = again["total"] > again["budget"]
     return Check(
-        "weight", "fail" if over else "pass", f"{saved:,} of a budget of {again['budget']:,}, weighed and saved"
+        "weight", "fail" if over else "pass", f"{saved:,} saved parameters, of a budget of {again['budget']:,}"
     )
 
 
 def history(evidence: Evidence) -> Check:
-    """Every step once and in order; the step that is called the best is the best; the figures are those of the end."""
+    """Check that history.jsonl has every step once and in order, and agrees with the best step in evaluation.json."""
     run = evidence.run
     steps = [record["step"] for record in run.history if record["kind"] == "step"]
     if steps != list(range(1, len(steps) + 1)) or not steps:
-        return Check("history", "fail", "history.jsonl: its steps do not count up from 1, each once")
+        return Check("history", "fail", "history.jsonl: its steps are not 1, 2, 3 and so on, each once")
     validations = [record for record in run.history if record["kind"] == "evaluation"]
     if any(record["step"] > len(steps) for record in validations):
-        return Check("history", "fail", "history.jsonl: an evaluation lies after the last step")
+        return Check("history", "fail", "history.jsonl: an evaluation has a later step than the last step")
     best = next((record for record in validations if record["step"] == run.evaluation.get("best_step")), None)
     claimed = run.evaluation.get("best_validation_accuracy")
     if best is None or abs(best["accuracy"] - claimed) > _ROUNDED:
         written = f"step {best['step']} has {best['accuracy']:.4f}" if best else "it has no such evaluation"
-        return Check("history", "fail", f"history.jsonl: {written}; evaluation.json calls it the best, with {claimed}")
+        problem = f"history.jsonl: {written}; in evaluation.json it is the best step, with {claimed}"
+        return Check("history", "fail", problem)
     best_by = run.recipe.evaluation.best_by
     if better := next((record for record in validations if _is_better(record, best, best_by)), None):
         figure = better["loss" if best_by == "log_loss" else best_by]
         steps_named = f"step {better['step']} with {figure:.4f} is better than step {best['step']}"
-        return Check("history", "fail", f"history.jsonl: {steps_named}, the best by evaluation.json")
+        return Check("history", "fail", f"history.jsonl: {steps_named}, the best step in evaluation.json")
     return _final_accuracy(evidence, best if run.recipe.training.keep == "best" else validations[-1])
 
 
@@ -128,41 +129,44 @@ def _is_better(record: dict[str, Any], best: dict[str, Any], best_by: str) -> bo
 
 
 def _evaluated_alike(run: Run) -> bool:
-    """Whether training and final evaluation ran the same operations in the same order, so that no label may differ.
+    """Whether training and final evaluation ran the same operations in the same order, so that all labels must agree.
 
-    Several processes share the rows out, kept states of frozen layers may come from other batches, a GPU may pick
-    other kernels, and a run that was resumed elsewhere may have its best step from another machine.
+    They may differ if several processes shared the rows, if cached states came from other batches, if a GPU chose
+    other kernels, or if the run was resumed on another machine.
     """
     one_process = run.environment.get("processes", 1) == 1 and run.environment.get("device") == "cpu"
-    return one_process and not resumed_elsewhere(run.environment) and not _may_have_kept_states(run)
+    return one_process and not resumed_elsewhere(run.environment) and not _may_have_cached_states(run)
 
 
-def _may_have_kept_states(run: Run) -> bool:
-    """Whether states of frozen layers may have been kept. A run leaves no record of that; without such layers, none."""
+def _may_have_cached_states(run: Run) -> bool:
+    """Whether the prefix cache may have been used; a run does not record it. It needs a frozen lowest layer."""
     training = run.recipe.training
     if training.prefix_cache == "off" or training.encoder_dropout:
         return False
-    # The first number in a tensor's name is that of its layer; what is trained below the layers comes with layer 0.
+    # The first number in a tensor's name is its layer. Tensors below the layers are trained only together with layer 0.
     first_numbers = (next(filter(str.isdecimal, name.split(".")), None) for name in saved_tensors(run.adapter))
     return "0" not in first_numbers
 
 
 def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
-    """The adapter of the ``chosen`` evaluation is the one that was evaluated at the end."""
+    """Check that the accuracy of the ``chosen`` step is the final accuracy on the validation rows."""
     run = evidence.run
     figures = run.evaluation["validation"]
     steps = sum(record["kind"] == "step" for record in run.history)
     allowed = 0 if _evaluated_alike(run) else undecided_rows(evidence, "validation")
     if abs(round((chosen["accuracy"] - figures["accuracy"]) * figures["rows"])) > allowed:
         differ = f"had {chosen['accuracy']:.4f} on the validation rows; evaluation.json has {figures['accuracy']:.4f}"
-        return Check("history", "fail", f"history.jsonl: the step whose adapter was saved, {chosen['step']}, {differ}")
-    return Check("history", "pass", f"{steps:,} steps, each once; the saved adapter's step has the claimed accuracy")
+        return Check("history", "fail", f"history.jsonl: step {chosen['step']}, whose adapter was saved, {differ}")
+    return Check("history", "pass", f"{steps:,} steps, each once; the saved step has the accuracy in evaluation.json")
 
 
 def undecided_rows(evidence: Evidence, name: str) -> int:
-    """Rows of the set ``name`` whose two most probable labels may change places by rounding (twice ``TOLERANCE``)."""
+    """Number of rows of the set ``name`` whose two most probable labels may be swapped by rounding.
+
+    That is possible if their probabilities differ by at most twice ``TOLERANCE``.
+    """
     table = evidence.predictions_of(name)
     labels = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
     ascending = np.sort(probabilities_in(table, labels), axis=1)
-    apart = ascending[:, -1] - ascending[:, -2]
-    return int((apart <= 2 * tolerance_of(str(evidence.run.environment.get("precision", "fp32")))).sum())
+    margins = ascending[:, -1] - ascending[:, -2]
+    return int((margins <= 2 * tolerance_of(str(evidence.run.environment.get("precision", "fp32")))).sum())

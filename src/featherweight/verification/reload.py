@@ -1,9 +1,8 @@
-"""Proof that a run was saved whole: reloaded in a fresh process, it gives the live model's logits, and PEFT's too.
+"""The reload check: loads a saved run in a new process and with PEFT alone, and compares the logits.
 
-Two kinds of check are made. The fresh process runs the operations of the training process, in the same order, so on a
-processor its logits must be the same bit for bit. PEFT runs other operations, and a GPU may pick other kernels, so
-there the logits may differ by rounding (``model.rounding``); the tensors that PEFT loads must be the saved ones bit for
-bit.
+The new process runs the same operations in the same order as the training process, so on a processor its logits must
+be equal bit for bit. PEFT runs other operations, and a GPU may choose other kernels; there the logits may differ by
+rounding (``model/rounding.py``). The tensors that PEFT loads must equal the saved ones bit for bit.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ if TYPE_CHECKING:
 
 _SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 _Differences = dict[str, float | None]
-"""Names of tensors, with the largest difference of each; None for one that is not there, or of another shape."""
-_PEFT_TEXTS = 8  # as many show what is lost as all would, and PEFT computes in fp32, which is slow
+"""The largest difference of each tensor by name; None for a tensor that is missing or has another shape."""
+_PEFT_TEXTS = 8  # enough to detect a missing tensor; PEFT computes in fp32, which is slow
 
 
 def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
-    """Reload the run in a new Python process and compare with ``logits`` [texts, labels] of the live model.
+    """Reload the run in a new Python process and compare with ``logits`` [texts, labels] of the trained model.
 
-    Returns for each check the largest difference and the one that is allowed; raises FeatherweightError, which names
-    the check and the difference, where one is larger.
+    Returns the largest difference and the allowed difference of each check. Raises FeatherweightError, naming check
+    and difference, if a difference is larger than allowed.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        question = Path(temporary) / "question.json"
-        question.write_text(json.dumps(question_of(texts, logits, precision)), "utf-8")
-        command = [sys.executable, "-P", "-m", "featherweight.verification.reload", str(folder), str(question)]
-        # It finds the packages where this process found them, and nothing that happens to lie in the working directory.
-        place = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = subprocess.run(command, capture_output=True, text=True, env=place)
+        request = Path(temporary) / "request.json"
+        request.write_text(json.dumps(request_for(texts, logits, precision)), "utf-8")
+        command = [sys.executable, "-P", "-m", "featherweight.verification.reload", str(folder), str(request)]
+        # The new process imports the same packages as this one, and nothing from the working directory.
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(command, capture_output=True, text=True, env=variables)
     if done.returncode != 0:
         raise FeatherweightError(f"{folder}: the saved adapter cannot be loaded again: {done.stderr.strip()[-600:]}")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -53,15 +52,15 @@ def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, 
 
 
 def verify_in_this_process(folder: Path, texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
-    """The same checks without the start of a process, for tests and benchmarks of what comes before and after them."""
-    question = json.loads(json.dumps(question_of(texts, logits, precision)))
-    result = _answer(folder, question)
+    """As ``verify_in_fresh_process``, but without a new process; for tests and benchmarks of the other steps."""
+    request = json.loads(json.dumps(request_for(texts, logits, precision)))
+    result = _answer(folder, request)
     require_passed(folder, result)
     return result
 
 
-def question_of(texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
-    """What the fresh process is told: texts, logits, and all that decides the order in which sums are added up."""
+def request_for(texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
+    """The request to the new process: texts, logits, and the settings that determine the order of sums."""
     import torch
 
     return {
@@ -84,8 +83,8 @@ def require_passed(folder: Path, result: dict[str, Any]) -> None:
             raise _refusal(folder, _other_tensors_in_words(check))
         largest, allowed = check["largest_difference"], check["allowed"]
         if not largest <= allowed:
-            rule = f"at most {allowed:.2g} is rounding" if allowed else "they must be the same bit for bit"
-            problem = f"gives logits that differ by up to {largest:.2g} from the trained model's; {rule}"
+            rule = f"rounding explains at most {allowed:.2g}" if allowed else "they must be equal bit for bit"
+            problem = f"gives logits that differ by up to {largest:.2g} from those of the trained model; {rule}"
             raise _refusal(folder, f"{subject} {problem}")
 
 
@@ -95,27 +94,28 @@ def _refusal(folder: Path, problem: str) -> FeatherweightError:
 
 
 def _other_tensors_in_words(check: dict[str, Any]) -> str:
-    """How many tensors PEFT loads with other values, the first one, and by how much they differ at the most."""
+    """A clause with the number of tensors that PEFT loads with wrong values, the first one, and the difference."""
     first, *more = check["other_tensors"]
     largest = check.get("largest_tensor_difference")
-    amount = ", or without any" if largest is None else f", which differ by up to {largest:.2g}"
-    how_many = f"{len(more) + 1} of the saved tensors, {first} the first," if more else f"the saved tensor {first}"
-    return f"PEFT loads {how_many} with other values{amount}; they must be the same bit for bit"
+    names = f"{first} and {len(more)} more saved tensors" if more else f"the saved tensor {first}"
+    if largest is None:
+        return f"PEFT does not load {names}, or with another shape; they must be equal bit for bit"
+    return f"PEFT loads {names} with other values, which differ by up to {largest:.2g}; they must be equal bit for bit"
 
 
-def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
+def _answer(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from featherweight.inference.classifier import Classifier
     from featherweight.model.rounding import largest_logit, rounding_tolerance
 
-    torch.set_num_threads(question["threads"])
-    torch.set_float32_matmul_precision(question["matmul_precision"])
-    texts, live = question["texts"], np.array(question["logits"])
-    classifier = Classifier.load(folder, precision=question["precision"], merge=False)
+    torch.set_num_threads(request["threads"])
+    torch.set_float32_matmul_precision(request["matmul_precision"])
+    texts, live = request["texts"], np.array(request["logits"])
+    classifier = Classifier.load(folder, precision=request["precision"], merge=False)
     architecture = classifier.network.architecture
     reloaded = classifier.logits(texts)
-    # A GPU may pick another kernel in another process; on a processor the same sums are made in the same order.
+    # A GPU may choose another kernel in another process; a processor computes the same sums in the same order.
     exact = classifier.engine.device == "cpu"
     share = 0.0 if exact else rounding_tolerance(architecture, classifier.engine.precision)
     result: dict[str, Any] = {"reloaded": _compared(live, reloaded, share * largest_logit(live, reloaded))}
@@ -128,15 +128,15 @@ def _answer(folder: Path, question: dict[str, Any]) -> dict[str, Any]:
         if differences:
             amounts = [amount for amount in differences.values() if amount is not None]
             result["peft"]["largest_tensor_difference"] = max(amounts, default=None)
-    # JSON keeps every digit of a double: that there is no difference at all can be said.
+    # JSON stores every digit of a float64, so an exact comparison is possible.
     result["identical"] = result["reloaded"]["largest_difference"] == 0.0
     return result
 
 
 def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np.ndarray, _Differences] | None:
-    """What PEFT alone computes from the saved folder, and the tensors that it loaded with other values.
+    """The logits that PEFT alone computes from the saved folder, and the tensors that it loaded with wrong values.
 
-    None where nothing of PEFT's was trained.
+    None if the adapter has no PEFT part.
     """
     if not (adapter / "adapter_config.json").is_file():
         return None
@@ -157,7 +157,7 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np
 
 
 def _other_tensors(adapter: Path, network: Any) -> _Differences:
-    """The saved tensors that ``network`` lacks, or holds with other values."""
+    """The saved tensors that ``network`` lacks or has with other values."""
     import torch
     from safetensors.torch import load_file
 
@@ -165,14 +165,14 @@ def _other_tensors(adapter: Path, network: Any) -> _Differences:
 
     loaded = {peft_name(name): parameter for name, parameter in network.named_parameters()}
     saved = load_file(adapter / WEIGHTS[0])
-    found: _Differences = {}
+    differences: _Differences = {}
     for name, tensor in saved.items():
-        there = loaded.get(name)
-        if there is None or there.shape != tensor.shape:
-            found[name] = None
-        elif not torch.equal(there, tensor):
-            found[name] = float((there.double() - tensor.double()).abs().max())
-    return found
+        own = loaded.get(name)
+        if own is None or own.shape != tensor.shape:
+            differences[name] = None
+        elif not torch.equal(own, tensor):
+            differences[name] = float((own.double() - tensor.double()).abs().max())
+    return differences
 
 
 def _native(adapter: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
@@ -206,12 +206,12 @@ def _linear(adapter: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
 
 
 def _compared(one: np.ndarray, other: np.ndarray, allowed: float) -> dict[str, Any]:
-    """Rows, the largest difference between two arrays of logits, and the one that is allowed."""
+    """Number of rows, largest difference between two arrays of logits, and the allowed difference."""
     largest = float(np.abs(one - other).max(initial=0.0))
     return {"rows": len(one), "largest_difference": largest, "allowed": allowed}
 
 
 if __name__ == "__main__":
-    # Nothing here may wait for a hub: everything compared lies on this machine's disk.
+    # The check must not wait for the hub: all files are on this machine.
     os.environ["HF_HUB_OFFLINE"] = "1"
     print(json.dumps(_answer(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8")))))

@@ -1,4 +1,4 @@
-"""Checks that make a run's figures again: from the rows that it wrote, and from its adapter on the data at hand."""
+"""Checks that reproduce the metrics of a run: from its predictions.parquet, and from its adapter and the data."""
 
 from __future__ import annotations
 
@@ -27,66 +27,69 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def figures(evidence: Evidence) -> Check:
-    """evaluation.json has to follow from predictions.parquet, row by row, without any data or model."""
+def metrics(evidence: Evidence) -> Check:
+    """Check that the metrics in evaluation.json can be computed from predictions.parquet, without data or model."""
     try:
         table, sets = evidence.predictions, evidence.sets
     except UserError as error:
-        return Check("figures", "fail", str(error), ends=True)
+        return Check("metrics", "fail", str(error), ends=True)
     named = {"evaluation.json": set(sets), "predictions.parquet": set(table["split"])}
     wanted = {"validation", *evidence.run.recipe.evaluation.shift}.union(*named.values())
     for file, names in named.items():
-        if lost := sorted(wanted - names):
-            return Check("figures", "fail", f"{file}: {lost[0]} is missing")
-    for name, claimed in sets.items():
-        if wrong := _first_contradiction(name, claimed, evidence.predictions_of(name)):
-            return Check("figures", "fail", f"evaluation.json: {wrong}")
-    return Check("figures", "pass", "evaluation.json follows from predictions.parquet")
+        if missing := sorted(wanted - names):
+            return Check("metrics", "fail", f"{file}: {missing[0]} is missing")
+    for name, written in sets.items():
+        if wrong := _first_contradiction(name, written, evidence.predictions_of(name)):
+            return Check("metrics", "fail", f"evaluation.json: {wrong}")
+    return Check("metrics", "pass", "evaluation.json agrees with predictions.parquet")
 
 
-def _first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) -> str:
-    labels = [entry["label"] for entry in claimed["per_class"]]
+def _first_contradiction(name: str, written: dict[str, Any], rows: pd.DataFrame) -> str:
+    labels = [entry["label"] for entry in written["per_class"]]
     logits = np.log(np.maximum(probabilities_in(rows, labels), 1e-38))
     numbers = [np.array([labels.index(label) for label in rows[key]]) for key in ("label", "predicted")]
-    places = np.arange(len(rows))
-    if len(rows) and (logits[places, numbers[1]] < logits.max(1)).any():
-        return f"{name}: predictions.parquet gives a row another label than its most probable one"
-    logits[places, numbers[1]] += 1e-9  # of two classes that round to the same, the one that was chosen
+    indices = np.arange(len(rows))
+    if len(rows) and (logits[indices, numbers[1]] < logits.max(1)).any():
+        return f"{name}: in predictions.parquet the predicted label of a row is not its most probable label"
+    logits[indices, numbers[1]] += 1e-9  # if two classes have the same rounded probability, prefer the chosen one
     again = evaluate(logits, numbers[0], labels)
-    # The probabilities in the file are scaled already, so the plain log loss of these rows is the scaled one.
-    for key, figure, most in (
+    # The probabilities in the file are already scaled, so their log loss is the scaled log loss.
+    for key, value, most in (
         ("rows", again["rows"], 0),
         ("accuracy", again["accuracy"], 1e-9),
         ("macro_f1", again["macro_f1"], 1e-9),
         ("log_loss_scaled", again["log_loss"], 1e-4),
     ):
-        if not abs(float(claimed[key]) - figure) <= most:
-            return f"{name} {key} is {claimed[key]}; the rows in predictions.parquet give {figure:.6g}"
-    if claimed["confusion_matrix"] != again["confusion_matrix"]:
-        return f"the confusion matrix of {name} is not that of the rows in predictions.parquet"
+        if not abs(float(written[key]) - value) <= most:
+            return f"{name} {key} is {written[key]}; the rows in predictions.parquet give {value:.6g}"
+    if written["confusion_matrix"] != again["confusion_matrix"]:
+        return f"the confusion matrix of {name} does not agree with the rows in predictions.parquet"
     return ""
 
 
 def adapter(evidence: Evidence) -> Check | list[Check]:
-    """The adapter loads on a backbone whose weights are those of the training; where not, this ends the checks."""
-    skipped = Check("predictions", "skipped", "there is no adapter to make them again", ends=True)
+    """Check that the adapter can be loaded, and that the backbone's weights are those of the training.
+
+    Otherwise the later checks are impossible.
+    """
+    skipped = Check("predictions", "skipped", "without the classifier they cannot be recomputed", ends=True)
     try:
         backbone = resolve_backbone(evidence.run.recipe.backbone)
     except UserError as error:
-        return [Check("backbone", "skipped", f"not at hand: {error}"), skipped]
+        return [Check("backbone", "skipped", f"not available: {error}"), skipped]
     then = (evidence.run.environment.get("backbone") or {}).get("sha256")
     if then and backbone.sha256 and then != backbone.sha256:
-        changed = f"{backbone.name}: its weights are not those of the training (another sha256)"
+        changed = f"{backbone.name}: its weights differ from those of the training (another sha256)"
         return [Check("backbone", "fail", changed), skipped]
     try:
         precision = evidence.classifier.engine.precision
     except UserError as error:
         return [Check("adapter", "fail", str(error)), skipped]
-    return Check("adapter", "pass", f"loads, in {precision}")
+    return Check("adapter", "pass", f"can be loaded, in {precision}")
 
 
 def training_rows(evidence: Evidence) -> Check:
-    """The rows that were trained on, by their fingerprint: with others the recipe gives another run."""
+    """Check by a fingerprint that the training rows have not changed; with others the recipe gives another run."""
     run, classifier, name = evidence.run, evidence.classifier, "training rows"
     then = run.environment["data"]["train"]
     rows = _rows(evidence, "train", name)
@@ -95,12 +98,12 @@ def training_rows(evidence: Evidence) -> Check:
     now = training_fingerprint(rows, classifier.tokenizer, run.recipe.data.max_length)
     if changed := [key for key, value in now.items() if then.get(key, value) != value]:
         what = {"rows": "rows", "fingerprint": "texts", "labels": "labels"}[changed[0]]
-        return Check(name, "fail", f"{rows.origin}: has changed since: its {what} are not those of the training")
-    return Check(name, "pass", f"{len(rows):,}, by their fingerprint")
+        return Check(name, "fail", f"{rows.origin}: has changed: its {what} differ from those of the training")
+    return Check(name, "pass", f"{len(rows):,}, with the same fingerprint")
 
 
 def evaluated_sets(evidence: Evidence) -> list[Check]:
-    """A check for each evaluated set: the same rows, and from the adapter the same labels, probabilities, figures."""
+    """One check per evaluated set: its rows have not changed, and the adapter gives the same labels and metrics."""
     checks: list[Check] = []
     for name in evidence.sets:
         check = guarded(name, partial(_evaluated_set, evidence, name))
@@ -122,24 +125,24 @@ def _evaluated_set(evidence: Evidence, name: str) -> Check:
 
 
 def _rows(evidence: Evidence, part: str, name: str) -> Rows | Check:
-    """The rows of ``part`` as they are now; a check that failed where they are there but of no use, else skipped."""
+    """The current rows of ``part``, or a check: failed if the data exists but is unusable, skipped if it is missing."""
     run = evidence.run
     source = _source(run, part)
     try:
-        with _beside_its_data(run, source):
+        with _in_original_folder(run, source):
             return load_part(run.recipe, part, evidence.classifier.labels)
     except UserError as error:
         if source in BUILT_IN or Path(source).expanduser().exists():
-            return Check(name, "fail", f"has changed since: {error}")
-        return Check(name, "skipped", f"not at hand: {error}")
+            return Check(name, "fail", f"has changed: {error}")
+        return Check(name, "skipped", f"not available: {error}")
 
 
 @contextmanager
-def _beside_its_data(run: Run, source: str) -> Iterator[None]:
-    """In the folder that the run was started in, where a relative path of its recipe leads to data there alone."""
-    began = Path(run.environment.get("working_folder", "."))
-    if source not in BUILT_IN and not Path(source).expanduser().exists() and (began / source).exists():
-        with chdir(began):
+def _in_original_folder(run: Run, source: str) -> Iterator[None]:
+    """Within the context, the working directory is that of the run's training, if ``source`` exists only there."""
+    original = Path(run.environment.get("working_folder", "."))
+    if source not in BUILT_IN and not Path(source).expanduser().exists() and (original / source).exists():
+        with chdir(original):
             yield
     else:
         yield
@@ -154,42 +157,45 @@ def _source(run: Run, part: str) -> str:
 def _changed_row(rows: Rows, then: pd.DataFrame) -> str:
     now = prediction_columns("", rows, np.zeros((len(rows), len(rows.label_names))), 1.0)
     if len(now["row"]) != len(then):
-        return f"has changed since: {len(now['row']):,} rows, not {len(then):,}"
+        return f"has changed: {len(now['row']):,} rows, not {len(then):,}"
     for key, what in (("text_key", "text"), ("label", "label")):
         differ = np.flatnonzero(np.asarray(now[key], dtype=object) != then[key].to_numpy(dtype=object))
         if len(differ):
-            return f"has changed since, or predictions.parquet has: row {differ[0] + 1} has another {what}"
+            return f"it, or predictions.parquet, has changed: row {differ[0] + 1} has another {what}"
     return ""
 
 
 def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, then: pd.DataFrame) -> Check:
-    """The set's labels, probabilities and figures now, beside those that the run wrote."""
+    """Compare the labels, probabilities and metrics of a set with those that the run wrote."""
     classifier, tolerance = evidence.classifier, evidence.tolerance
     columns = prediction_columns(name, rows, logits, classifier.temperature)
     now = np.column_stack([columns[f"p_{label}"] for label in classifier.labels]).astype(np.float64)
     largest = float(np.abs(now - probabilities_in(then, classifier.labels)).max(initial=0.0))
     relabelled = int((columns["predicted"] != then["predicted"].to_numpy(dtype=object)).sum())
-    seen = f"{len(rows):,} rows: {relabelled:,} other labels, probabilities differ by {largest:.2g} at the most"
+    seen = f"{len(rows):,} rows: {relabelled:,} other labels, probabilities differ by at most {largest:.2g}"
     if not largest <= tolerance:
         return Check(name, "fail", f"{seen}, more than {tolerance:g}")
-    again, claimed = (
+    again, written = (
         evaluate_rows(rows, logits, classifier.temperature, evidence.run.recipe.evaluation),
         evidence.sets[name],
     )
     if largest > ROUNDING or relabelled:
-        # What evaluation.json has follows from predictions.parquet, which is another check.
-        accuracy, loss = (again[key] - claimed[key] for key in ("accuracy", "log_loss"))
-        moved = f"accuracy moved by {accuracy:+.4f}, log loss by {loss:+.2g}"
-        return Check(name, "moved", f"{seen} ({tolerance:g} is tolerated); {moved}")
-    if key := _first_difference(again, claimed):
+        # Another check compares evaluation.json with predictions.parquet.
+        accuracy, loss = (again[key] - written[key] for key in ("accuracy", "log_loss"))
+        change = f"accuracy changed by {accuracy:+.4f}, log loss by {loss:+.2g}"
+        return Check(name, "differs", f"{seen} (the tolerance is {tolerance:g}); {change}")
+    if key := _first_difference(again, written):
         return Check(name, "fail", f"evaluation.json: {key} of {name} is not what the adapter gives on these rows")
-    return Check(name, "pass", f"{len(rows):,} rows: the same labels, probabilities and figures")
+    return Check(name, "pass", f"{len(rows):,} rows: the same labels, probabilities and metrics")
 
 
 def _first_difference(now: Any, then: Any, key: str = "") -> str:
-    """The first key at which two tables of figures differ, beyond rounding; empty where none does."""
+    """The first key in the run's metrics ``then`` with another value in ``now``, beyond rounding; empty if none.
+
+    Keys that only ``now`` has are ignored: a newer version may compute more metrics than the run has.
+    """
     if isinstance(now, dict) and isinstance(then, dict):
-        pairs = [(now.get(inner), then.get(inner), inner) for inner in {**then, **now}]
+        pairs = [(now.get(inner), then[inner], inner) for inner in then]
     elif isinstance(now, list | tuple) and isinstance(then, list | tuple) and len(now) == len(then):
         pairs = [(*pair, key) for pair in zip(now, then, strict=True)]
     elif isinstance(now, float) and isinstance(then, int | float):

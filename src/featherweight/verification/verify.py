@@ -1,4 +1,4 @@
-"""Does a finished run hold what it says? An ordered list of checks looks at its files, count, history and figures."""
+"""Verifies a finished run with an ordered list of checks: its files, weight, history, metrics and predictions."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from featherweight.verification.evidence import Evidence
 CHECKS: tuple[tuple[str, Callable[[Evidence], Check | list[Check]]], ...] = (
     ("files", integrity.files),
     ("run", integrity.readable),
-    ("surroundings", integrity.surroundings),
+    ("environment", integrity.environment),
     ("recipe", integrity.recipe),
     ("weight", integrity.weight),
     ("history", integrity.history),
-    ("figures", reproduction.figures),
+    ("metrics", reproduction.metrics),
     ("adapter", reproduction.adapter),
     ("training rows", reproduction.training_rows),
     ("sets", reproduction.evaluated_sets),
 )
-"""All checks in their order, each with the name of the check that fails where it cannot read what it needs."""
+"""All checks in their order, each with the name of the failed check that is reported if a file cannot be read."""
 
 
 def verify_run(folder: str | Path) -> list[Check]:
-    """Look again at all that the finished run in ``folder`` says of itself, and change nothing there.
+    """Run all checks on the finished run in ``folder``, without changing it.
 
-    Raises UserError where there is no finished run.
+    Raises UserError if there is no finished run.
     """
     evidence, checks = Evidence(folder), list[Check]()
     _require_finished(evidence.folder)
     for name, look in CHECKS:
-        found = guarded(name, partial(look, evidence))
-        checks += found if isinstance(found, list) else [found]
+        result = guarded(name, partial(look, evidence))
+        checks += result if isinstance(result, list) else [result]
         if checks and checks[-1].ends:
             break
     return checks
@@ -45,9 +45,9 @@ def verify_run(folder: str | Path) -> list[Check]:
 
 def _require_finished(folder: Path) -> None:
     if (folder / FILE).is_file():
-        return  # it was finished once, whatever has become of it
+        return  # the run was finished, even if files are missing now
     run = Run(folder)
     if "baseline" in (run.environment if (folder / "environment.json").is_file() else {}):
-        raise UserError(f"{folder}: is a baseline, of which no model is kept that could be looked at again")
+        raise UserError(f"{folder}: is a baseline; baselines save no model, so they cannot be verified")
     if not run.complete:
-        raise UserError(f"{folder}: the run is not finished; to resume it, run train with --resume, then verify it")
+        raise UserError(f"{folder}: the run is not finished; finish it with train --resume, then verify it")

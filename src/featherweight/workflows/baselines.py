@@ -177,7 +177,7 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     from featherweight.adapter.build import build_network
     from featherweight.backbone.describe import architecture_of
     from featherweight.backbone.tokenizer import load_tokenizer
-    from featherweight.model.engine import choose_engine, settle
+    from featherweight.model.engine import choose_engine, move_to_engine
     from featherweight.model.text_model import TextModel
 
     backbone = resolve_backbone(recipe.backbone)
@@ -188,7 +188,7 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     torch.nn.init.eye_(network.head.out.weight)
     torch.nn.init.zeros_(network.head.out.bias)
     engine = choose_engine(recipe.training.precision)
-    settle(network, engine)
+    move_to_engine(network, engine)
     assert backbone.folder is not None
     model = TextModel(network, load_tokenizer(backbone.folder), engine, recipe.data.max_length)
     return partial(model.logits, cache=cache_folder())
@@ -244,7 +244,7 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     """The same loop with every parameter trained, through transformers' own forward pass."""
     from featherweight.adapter.build import build_network, unfreeze
     from featherweight.backbone.tokenizer import load_tokenizer
-    from featherweight.model.engine import choose_engine, settle
+    from featherweight.model.engine import choose_engine, move_to_engine
     from featherweight.model.text_model import TextModel
     from featherweight.training.accelerator import build_accelerator
     from featherweight.training.checkpoint import has_checkpoint
@@ -258,7 +258,7 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     accelerator, engine = build_accelerator(recipe, replace(choose_engine(recipe.training.precision), lean=False))
     network = build_network(recipe, backbone, splits.train.label_names)
     unfreeze(network)
-    settle(network, engine)
+    move_to_engine(network, engine)
     model = TextModel(network, tokenizer, engine, recipe.data.max_length)
     train, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
     with stop_on_signals() as stop:

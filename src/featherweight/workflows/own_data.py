@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.argument_checks import list_of
-from featherweight.backbone.resolve import best_at_hand, config_of, folder_at_hand, most_tokens
+from featherweight.backbone.resolve import best_at_hand, config_of, local_folder, most_tokens
 from featherweight.data.column_guess import (
     Columns,
     Guess,
@@ -145,7 +145,7 @@ def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
     # A token has a character at least, so most files need no tokenizer here.
     if most <= _LONG or _share_longer(list(map(len, sample)), _LONG) <= _MANY:
         return default, ""
-    folder = folder_at_hand(recipe.backbone)
+    folder = local_folder(recipe.backbone)
     if folder is None or not (folder / "tokenizer.json").is_file():
         return default, ""
     from tokenizers import Tokenizer

@@ -58,7 +58,7 @@ def prepare(recipe: Recipe) -> Prepared:
 
     from featherweight.adapter.build import build_network, initialise_from_data
     from featherweight.backbone.tokenizer import load_tokenizer
-    from featherweight.model.engine import choose_engine, settle
+    from featherweight.model.engine import choose_engine, move_to_engine
     from featherweight.model.text_model import TextModel
     from featherweight.task.loss import loss_of
     from featherweight.training.accelerator import build_accelerator
@@ -76,7 +76,7 @@ def prepare(recipe: Recipe) -> Prepared:
     if network.trainable_count() != weight.total:
         live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
         raise FeatherweightError(f"the live model trains {live}; please report this")
-    settle(network, engine)
+    move_to_engine(network, engine)
     return Prepared(recipe, weight, backbone, splits, train_rows, validation, model, accelerator)
 
 

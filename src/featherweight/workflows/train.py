@@ -21,7 +21,7 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
-from featherweight.run.lock import choose_folder, claimed_for, is_complete_run, locked
+from featherweight.run.lock import choose_folder, chosen_and_reserved, is_complete_run, locked
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.run.manifest import remake_manifest, write_manifest
 from featherweight.task.interface import Task, task_of
@@ -49,7 +49,7 @@ def train(
     # Of several processes the first holds the folder and speaks; the others work for it.
     first, folder = is_first_process(), choose_folder(recipe.name, out, resume=resume)
     # Between the steps a signal waits for the checkpoint; everywhere else nothing is lost by ending at once.
-    held = claimed_for(recipe.name, out, resume=resume) if first else nullcontext(folder)
+    held = chosen_and_reserved(recipe.name, out, resume=resume) if first else nullcontext(folder)
     with end_on_signals(lambda: _how_to_resume(folder)), held as folder:
         return _train(recipe, folder, listeners if first else (), resume)
 
@@ -67,11 +67,11 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
         require_same_recipe(folder, prepared.recipe)
         if is_complete_run(folder):
             return _completed(folder, listeners)
-    from featherweight.training.checkpoint import require_sound
+    from featherweight.training.checkpoint import require_undamaged
 
     if accelerator.is_main_process:
         if resume:
-            require_sound(folder / "checkpoint")
+            require_undamaged(folder / "checkpoint")
             prepared.splits.warnings.extend(what_has_changed(folder, describe_run(prepared, started)))
         _write_beginnings(prepared, folder, started)
     accelerator.wait_for_everyone()
@@ -203,16 +203,16 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
 
 def _engine_in_words(prepared: Prepared) -> str:
     """Precision and device with the reason, and the forward pass that runs; on a GPU it is always transformers' own."""
-    from featherweight.model.lean.encoder import lean_hindrance
+    from featherweight.model.lean.encoder import why_not_lean
 
     engine, network = prepared.model.engine, prepared.model.network
     words = f"{engine.precision} on {engine.device}: {engine.reason}"
     if engine.device != "cpu":
         return words
     if network.lean is not None:
-        shared = ", its products filled up to numbers of rows and tokens that batches share" if engine.fill_up else ""
-        return f"{words}; lean forward and backward pass{shared}, attention from stored probabilities"
-    return f"{words}; transformers' own forward pass (the lean one is {lean_hindrance(network) or 'switched off'})"
+        padded = ", matrix shapes padded to a few sizes" if engine.pad_shapes else ""
+        return f"{words}; lean forward and backward pass{padded}, attention from stored probabilities"
+    return f"{words}; transformers' own forward pass (the lean pass is {why_not_lean(network) or 'switched off'})"
 
 
 def _write_beginnings(prepared: Prepared, folder: Path, started: datetime) -> None:

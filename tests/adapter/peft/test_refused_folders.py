@@ -99,53 +99,53 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str | tuple[str, ...]]] = {
     "settings are no JSON": (lambda f: (f / "adapter_config.json").write_text("{"), "adapter_config.json: damaged"),
     "settings are a list": (lambda f: (f / "adapter_config.json").write_text("[]"), "it holds no JSON object"),
     "settings of megabytes": (
-        lambda f: (f / "adapter_config.json").write_text("[" + " " * 5_000_000 + "]"), "are no adapter's settings",
+        lambda f: (f / "adapter_config.json").write_text("[" + " " * 5_000_000 + "]"), "too many for an adapter_config",
     ),
-    "another method": (settings(peft_type="IA3"), "peft_type is 'IA3'; only LORA is read here"),
+    "another method": (settings(peft_type="IA3"), "peft_type is 'IA3'; only LORA is supported"),
     "another task": (settings(task_type="CAUSAL_LM"), "task_type is 'CAUSAL_LM'; only text classifiers"),
     "no task": (settings(task_type=None), "task_type is missing"),
-    "a kind of LoRA that is not known": (settings(use_qalora=True), "use_qalora is set, a kind of LoRA"),
+    "a kind of LoRA that is not known": (settings(use_qalora=True), "use_qalora is set, which selects"),
     "code named in the settings": (settings(megatron_config={"a": 1}), "megatron_config is set"),
-    "a start that cannot be repeated": (settings(init_lora_weights="loftq"), "init_lora_weights: changes the base"),
+    "a start that cannot be repeated": (settings(init_lora_weights="loftq"), "init_lora_weights: changed the weights"),
     "rank of no number": (settings(r="8"), "r: must be a whole number"),
     "alpha of no end": (settings(lora_alpha=float("inf")), "lora_alpha: must be a finite number"),
-    "another rank": (settings(r=4), "has shape (2, 32), its base takes (4, 32)"),
-    "an absurd rank": (settings(r=10**9), "has shape (2, 32), its base takes (1000000000, 32)"),
-    "a pattern without end": (settings(target_modules="((a+)+)+$"), "target_modules: is too involved a pattern"),
-    "no targets here": (settings(target_modules=["q_proj"]), "PEFT cannot adapt this base by these settings"),
-    "more targets than tensors": (settings(target_modules=["query", "value", "key"]), "which its settings train"),
-    "fewer targets than tensors": (settings(target_modules=["value"]), f"lacks {QUERY0}.bias and 1 more, which its"),
+    "another rank": (settings(r=4), "has shape (2, 32), but its base model needs (4, 32)"),
+    "an absurd rank": (settings(r=10**9), "has shape (2, 32), but its base model needs (1000000000, 32)"),
+    "a pattern without end": (settings(target_modules="((a+)+)+$"), "target_modules: is too complex a pattern"),
+    "no targets here": (settings(target_modules=["q_proj"]), "PEFT cannot apply these settings to the base model"),
+    "more targets than tensors": (settings(target_modules=["query", "value", "key"]), "which the settings in"),
+    "fewer targets than tensors": (settings(target_modules=["value"]), f"lacks {QUERY0}.bias and 1 more, which the"),
     "no base": (settings(base_model_name_or_path=None), "base_model_name_or_path: must be text"),
     "a base that is not there": (settings(base_model_name_or_path="./nowhere"), ("saved: its base", "no such folder")),
-    "a base that leads out": (settings(base_model_name_or_path="../secret"), "leads out of here; write the full path"),
+    "a base that leads out": (settings(base_model_name_or_path="../secret"), "points outside the folder"),
     "a base that is a decoder": (base_config(architectures=["GPT2LMHeadModel"]), "is a decoder"),
     "a base of another size": (base_config(hidden_size=64), "has shape"),
-    "several labels a text": (base_config(problem_type="multi_label_classification"), "a text has exactly one label"),
+    "several labels a text": (base_config(problem_type="multi_label_classification"), "one label per text"),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), f"{WEIGHTS}: missing"),
     "pickled weights": (pickled, ("adapter_model.bin: a pickle can run any code", "safetensors")),
-    "weights cut short": (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-9]), "damaged or cut short"),
-    "weights of no tensors": (without("base_model"), "holds no tensors"),
-    "weights of two terabytes": (huge, ("numbers are no adapter", "the base itself has")),
+    "weights cut short": (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-9]), "damaged or truncated"),
+    "weights of no tensors": (without("base_model"), "contains no tensors"),
+    "weights of two terabytes": (huge, ("parameters, too many for an adapter", "the base model has only")),
     "no head": (without("classifier"), ("classifier.dense.weight is neither in the adapter nor", "'classifier' among")),
     "half a head": (without("out_proj"), "classifier.out_proj.weight is neither in the adapter nor in its base"),
     "a head of one class": (changed("out_proj", lambda t: t[:1]), "has shape (1, 32)"),
-    "an A without its B": (without("query.lora_B"), "query.lora_A.weight stands without the B that belongs to it"),
-    "ranks that differ": (changed("query.lora_A", lambda t: t[:1]), "query.lora_A.weight has rank 1, its B 2"),
+    "an A without its B": (without("query.lora_B"), "query.lora_A.weight has no matching B matrix"),
+    "ranks that differ": (changed("query.lora_A", lambda t: t[:1]), "has rank 1, but its B matrix has rank 2"),
     "a lost layer": (without(f"{QUERY}.lora"), f"lacks {QUERY}.lora_A.weight"),
     "a lost bias": (without(f"{QUERY}.base_layer.bias"), f"lacks {QUERY}.base_layer.bias"),
-    "a shape that does not fit": (changed("LayerNorm.bias", lambda t: t[:8]), "has shape (8,), its base takes (32,)"),
+    "a shape that does not fit": (changed("LayerNorm.bias", lambda t: t[:8]), "has shape (8,), but its base"),
     "whole numbers": (changed("LayerNorm.bias", lambda t: t.astype(np.int64)), "has type I64"),
     "an empty tensor": (changed("LayerNorm.bias", lambda t: t[:0]), "has the empty shape (0,)"),
-    "no numbers": (changed("query.lora_B", lambda t: t * np.nan), "numbers that are not finite"),
-    "a tensor of nobody": (more("base_model.model.evil.weight", (3,)), "holds evil.weight, which neither its base has"),
-    "a tensor of another library": (more("lora.evil", (3,)), "'lora.evil' is no tensor of PEFT's"),
-    "a name that rings": (more("base_model.model.\x1b[2J", (3,)), "is no tensor of PEFT's"),
-    "two heads that differ": (changed("modules_to_save.default.out_proj.bias", lambda t: t + 1), "is there twice"),
+    "no numbers": (changed("query.lora_B", lambda t: t * np.nan), "contains NaN or infinity"),
+    "a tensor of nobody": (more("base_model.model.evil.weight", (3,)), "contains evil.weight, which exists neither"),
+    "a tensor of another library": (more("lora.evil", (3,)), "'lora.evil' was not written by PEFT"),
+    "a name that rings": (more("base_model.model.\x1b[2J", (3,)), "was not written by PEFT"),
+    "two heads that differ": (changed("modules_to_save.default.out_proj.bias", lambda t: t + 1), "twice"),
     "label names that do not fit": (
         lambda f: (f / "config.json").write_text('{"id2label": {"0": "a", "1": "b"}}'), "2 names, but the head has 3",
     ),
     "label names that are one": (
-        lambda f: (f / "config.json").write_text('{"id2label": {"0": "a", "1": "a", "2": "b"}}'), "a name of its own",
+        lambda f: (f / "config.json").write_text('{"id2label": {"0": "a", "1": "a", "2": "b"}}'), "a different name",
     ),
 }  # fmt: skip
 
@@ -155,7 +155,7 @@ def test_refused_folders(spoilt: Path, cli: Cli, tiny_data: dict[str, Path], cas
     spoil, naming = REFUSED[case]
     spoil(spoilt)
     if case == "weights of two terabytes":  # which are too many to be compared before and after
-        with pytest.raises(UserError, match="numbers are no adapter"):
+        with pytest.raises(UserError, match="parameters, too many for an adapter"):
             read_peft_folder(spoilt)
         return
     given = [] if case.startswith("label names") else ["--labels", ",".join(LABELS)]
@@ -167,7 +167,7 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
     Path("run/recipe.toml").write_text('name = "mine"\n')
     judge = ("--data", tiny_data["test"], "--labels")
     refused(cli, "evaluate", "saved", *judge, "a,b", naming="--labels for saved: 2 names, but the head has 3 classes")
-    refused(cli, "evaluate", "saved", *judge, "a,b,a", naming="each class needs a name of its own")
+    refused(cli, "evaluate", "saved", *judge, "a,b,a", naming="each class needs a different name")
     refused(cli, "evaluate", "saved", *judge, "x,y,z", naming="row 1: unknown label 'fruit'; the classes are x, y, z")
     refused(cli, "evaluate", "saved", naming="PEFT saves no figures and no test set; name labelled rows by --data")
     refused(cli, "evaluate", "run", *judge, "a,b,c", naming="run: is a run; --labels is for folders that PEFT saved")

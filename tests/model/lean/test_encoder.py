@@ -15,7 +15,7 @@ from featherweight.model.engine import Engine, autocast
 from featherweight.model.lean import encoder as encoder_pass
 from featherweight.model.lean import forward_only
 from featherweight.model.lean import functions as lean_functions
-from featherweight.model.lean.encoder import lean_hindrance
+from featherweight.model.lean.encoder import why_not_lean
 from featherweight.model.lean.forward_only import drop_gradients
 from featherweight.model.lean.frozen_matrix import FrozenMatrix
 from featherweight.model.lean.functions import (
@@ -23,8 +23,8 @@ from featherweight.model.lean.functions import (
     Attention,
     Dropout,
     FrozenLinear,
-    dropped,
-    kept,
+    apply_dropout_mask,
+    dropout_mask,
     parts_of_attention,
     probabilities,
 )
@@ -84,8 +84,8 @@ def test_rows_that_fill_up_a_product_change_nothing(
             lambda q, k, *rest, **out: lengths.add(k.shape[1]) or probabilities(q, k, *rest, **out),
         )
     found = []
-    for fill_up in (False, True):
-        monkeypatch.setattr(Engine, "fill_up", fill_up)
+    for pad_shapes in (False, True):
+        monkeypatch.setattr(Engine, "pad_shapes", pad_shapes)
         network = network_for(recipe, replace(PLAIN, lean=True))
         rows.clear()
         lengths.clear()
@@ -97,8 +97,8 @@ def test_rows_that_fill_up_a_product_change_nothing(
         else:
             found.append(logits_and_gradients(network, PLAIN, True))
         # 4 texts of 9 tokens; of the last layer, a head on the first token needs 4 rows alone.
-        assert rows <= ({48, 16} if fill_up else {36, 4})
-        assert lengths == ({16} if fill_up else {9})
+        assert rows <= ({48, 16} if pad_shapes else {36, 4})
+        assert lengths == ({16} if pad_shapes else {9})
     for name in found[0]:
         torch.testing.assert_close(
             found[1][name], found[0][name], rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}"
@@ -153,7 +153,7 @@ def test_frozen_matrices_are_stored_once_and_trained_tensors_stay_fp32(tiny_reci
 ])  # fmt: skip
 def test_what_the_lean_pass_cannot_do_runs_on_transformers(tiny_recipe: Any, family: str, sections: Any) -> None:
     network = network_for(tiny_recipe(family, **sections), replace(PLAIN, lean=True))
-    assert network.lean is None and lean_hindrance(network).startswith("not ")
+    assert network.lean is None and why_not_lean(network).startswith("not ")
     assert network(*batch(True)[:2]).shape == (4, 3)
 
 
@@ -161,13 +161,13 @@ def test_what_the_lean_pass_cannot_do_runs_on_transformers(tiny_recipe: Any, fam
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_dropout_mask_drops_every_element_equally_often(p: float, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    keep = kept(torch.empty(50_000, 7, dtype=dtype), p)
+    keep = dropout_mask(torch.empty(50_000, 7, dtype=dtype), p)
     assert keep.dtype == dtype
     assert set(keep.unique().tolist()) == {0.0, 1.0}
     # Seven to a row, four to a random word: each place of a word serves each column; 0.01 are four standard errors.
     torch.testing.assert_close(keep.float().mean(0), torch.full((7,), 1 - p), atol=0.01, rtol=0)
     torch.manual_seed(0)
-    assert torch.equal(kept(torch.empty(50_000, 7, dtype=dtype), p), keep)
+    assert torch.equal(dropout_mask(torch.empty(50_000, 7, dtype=dtype), p), keep)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.8])
@@ -187,18 +187,18 @@ def test_dropouts_gradients_are_those_of_the_same_masks_by_autograd(wide: int) -
 
     def lean() -> list[torch.Tensor]:
         torch.manual_seed(1)
-        linear = AdaptedLinear.apply(x, FrozenMatrix(weight.detach()), bias, down, up, kept(x, 0.3), 0.3)
+        linear = AdaptedLinear.apply(x, FrozenMatrix(weight.detach()), bias, down, up, dropout_mask(x, 0.3), 0.3)
         return [linear, Attention.apply(qkv, 2, (2, 3), wide, None, 0.3), Dropout.apply(x, 0.3)]
 
     def plain() -> list[torch.Tensor]:
         torch.manual_seed(1)
-        seen = dropped(x, kept(x, 0.3), 0.3)
+        seen = apply_dropout_mask(x, dropout_mask(x, 0.3), 0.3)
         linear = functional.linear(x, weight.detach(), bias) + seen @ down.t() @ up.t()
         query, key, value = qkv.view(2, 3, 3, 2, 4).permute(2, 0, 3, 1, 4)
         share = torch.softmax(query @ key.transpose(-1, -2) / 2, -1)
-        mask = kept(torch.empty(4, wide, wide), 0.3)[:, :3, :3].reshape(share.shape)
-        context = dropped(share, mask, 0.3) @ value
-        return [linear, context.transpose(1, 2).reshape(6, 8), dropped(x, kept(x, 0.3), 0.3)]
+        mask = dropout_mask(torch.empty(4, wide, wide), 0.3)[:, :3, :3].reshape(share.shape)
+        context = apply_dropout_mask(share, mask, 0.3) @ value
+        return [linear, context.transpose(1, 2).reshape(6, 8), apply_dropout_mask(x, dropout_mask(x, 0.3), 0.3)]
 
     weights = [torch.randn(6, 5), torch.randn(6, 8), torch.randn(6, 8)]
     found, expected = lean(), plain()

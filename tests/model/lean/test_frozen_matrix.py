@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from featherweight.model.lean import frozen_matrix as packing
-from featherweight.model.lean.frozen_matrix import FrozenMatrix, filled_up
+from featherweight.model.lean.frozen_matrix import FrozenMatrix, pad_rows
 from featherweight.model.lean.functions import AdaptedLinear, FrozenLinear
 
 CLOSE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
@@ -73,9 +73,9 @@ def test_no_gradient_is_computed_where_none_is_wanted(monkeypatch: pytest.Monkey
 
 
 def test_few_numbers_of_rows_serve_all_batches() -> None:
-    rows = {tokens: len(filled_up(torch.ones(tokens, 2))) for tokens in range(1, 4097)}
+    rows = {tokens: len(pad_rows(torch.ones(tokens, 2))) for tokens in range(1, 4097)}
     assert all(0 <= filled - tokens < max(16, tokens / 8 + 1) for tokens, filled in rows.items())
     assert len({filled for tokens, filled in rows.items() if 1024 < tokens <= 2048}) == 8
     assert rows[2048] == 2048 and rows[1472] == 1536 and rows[5] == 16
-    x = filled_up(drawn(37, 3))
+    x = pad_rows(drawn(37, 3))
     assert torch.equal(x[:37], drawn(37, 3)) and not x[37:].any()

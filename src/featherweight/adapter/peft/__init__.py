@@ -1,1 +1,1 @@
-"""Adapters that PEFT or transformers' Trainer saved."""
+"""Adapters that were saved by PEFT or by transformers' Trainer."""

@@ -1,4 +1,4 @@
-"""The adapter_config.json of a folder that PEFT saved: read as data, checked before PEFT sees any of it."""
+"""Reads the adapter_config.json of a folder that PEFT saved, and checks every value before PEFT gets it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from featherweight.recipe.fields import Number, Switch, Whole
 from featherweight.recipe.messages import refuse
 
 FILE = "adapter_config.json"
-_MOST_BYTES = 4_000_000  # thousands of target modules fit into a tenth of it
-_TASKS = "only text classifiers (SEQ_CLS) are read here"
+_MOST_BYTES = 4_000_000  # thousands of target modules need less than a tenth of it
+_TASKS = "only text classifiers (SEQ_CLS) are supported"
 _INERT = {
     "auto_mapping", "eva_config", "inference_mode", "megatron_core", "parent_library", "peft_type", "peft_version",
     "qalora_group_size", "task_type",
 }  # fmt: skip
-"""Keys that say nothing about the trained numbers; ``megatron_core`` and ``auto_mapping`` name code, never imported."""
+"""Keys that have no effect on the loaded network and are ignored.
+
+``megatron_core`` and ``auto_mapping`` name Python code, which is never imported."""
 _NAME = re.compile(r"[A-Za-z0-9_.]{1,300}")
 _SPECIAL = re.compile(r"(?<!\\)[*+{]")
 _REPEATED_GROUP = re.compile(r"(?<!\\)\)[*+{]")
 
 
 def _cheap_pattern(pattern: str) -> str:
-    """``pattern``; ValueError where it is no regular expression, or one that could take for ever to match."""
-    # Backtracking takes a power of the repetitions, and is exponential where a group is repeated.
+    """``pattern``; raises ValueError if it is not a regular expression, or could take extremely long to match."""
+    # The time for backtracking grows as a power of the number of repetitions; with a repeated group, exponentially.
     if len(pattern) > 2_000 or len(_SPECIAL.findall(pattern)) > 3 or _REPEATED_GROUP.search(pattern):
-        raise ValueError("is too involved a pattern; name the modules in a list")
+        raise ValueError("is too complex a pattern; list the module names instead")
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"is no regular expression: {error}") from None
+        raise ValueError(f"is not a valid regular expression: {error}") from None
     return pattern
 
 
@@ -51,16 +53,18 @@ def _names_or_pattern(value: Any) -> list[str] | str | None:
 def _layers(value: Any) -> list[int] | int | None:
     numbers = value if isinstance(value, list) else [] if value is None else [value]
     if not all(type(number) is int and number >= 0 for number in numbers):
-        raise ValueError("must be a layer's number, or a list of them")
+        raise ValueError("must be the number of a layer, or a list of such numbers")
     return value
 
 
-def _start(value: Any) -> bool | str:
-    """What PEFT is to be told: its plain start wherever loading replaces the start altogether."""
+def _initialisation(value: Any) -> bool | str:
+    """The initialisation to request from PEFT: the default one, unless it changes the base model's weights as well."""
     if isinstance(value, bool) or value in ("gaussian", "orthogonal", "eva"):
         return True
     if value not in ("pissa", "olora"):
-        raise ValueError("changes the base in a way that the folder alone cannot repeat; convert the adapter with PEFT")
+        raise ValueError(
+            "changed the weights of the base model in a way that cannot be repeated; convert the adapter with PEFT"
+        )
     return str(value)
 
 
@@ -70,7 +74,7 @@ Names = Annotated[list[str] | None, PlainValidator(_names)]
 
 
 class LoraSettings(BaseModel):
-    """What of PEFT's LoraConfig a classifier needs; the names and meanings are PEFT's."""
+    """The settings of PEFT's LoraConfig that a classifier needs; names and meanings are those of PEFT."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -91,26 +95,26 @@ class LoraSettings(BaseModel):
     layers_pattern: NamesOrPattern = None
     rank_pattern: dict[Pattern, Annotated[Whole, Field(ge=1)]] | None = None
     alpha_pattern: dict[Pattern, Annotated[Number, Field(gt=0)]] | None = None
-    init_lora_weights: Annotated[bool | str, PlainValidator(_start)] = True
+    init_lora_weights: Annotated[bool | str, PlainValidator(_initialisation)] = True
 
     def for_peft(self) -> dict[str, Any]:
-        """Arguments of PEFT's LoraConfig."""
+        """Arguments for PEFT's LoraConfig."""
         values = self.model_dump() | {"task_type": "SEQ_CLS"}
         return values | {key: values[key] or {} for key in ("rank_pattern", "alpha_pattern")}
 
 
 def read_settings(folder: Path) -> LoraSettings:
-    """The settings in ``folder``. Raises UserError for anything but a LoRA classifier, and for values out of bounds."""
+    """The settings in ``folder``. Raises UserError if they are not those of a LoRA classifier, or a value is wrong."""
     path = folder / FILE
     values = _read(path)
     kind, task = values.get("peft_type"), values.get("task_type")
     if kind != "LORA":
-        raise UserError(f"{path}: peft_type is {_short(kind)}; only LORA is read here")
+        raise UserError(f"{path}: peft_type is {_short(kind)}; only LORA is supported")
     if task != "SEQ_CLS":
         raise UserError(f"{path}: task_type is {_short(task)}; {_TASKS}")
     known = LoraSettings.model_fields.keys() | _INERT
     if other := next((key for key, value in values.items() if value and key not in known), None):
-        raise UserError(f"{path}: {other[:60]} is set, a kind of LoRA that is not read here")
+        raise UserError(f"{path}: {other[:60]} is set, which selects a variant of LoRA that is not supported")
     try:
         return LoraSettings.model_validate(values)
     except ValidationError as error:
@@ -121,11 +125,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         size = path.stat().st_size
     except FileNotFoundError:
-        raise UserError(f"{path}: missing; PEFT's save_pretrained writes it beside the weights") from None
+        raise UserError(f"{path}: missing; PEFT's save_pretrained writes it next to the weights") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if size > _MOST_BYTES:
-        raise UserError(f"{path}: {size:,} bytes are no adapter's settings")
+        raise UserError(f"{path}: has {size:,} bytes, too many for an adapter_config.json")
     return read_object(path)
 
 

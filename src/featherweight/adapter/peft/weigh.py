@@ -1,4 +1,4 @@
-"""The weigh-in of a folder that PEFT saved: its tensors by component, each once, from the file's header alone."""
+"""Counts the trained parameters of a folder that PEFT saved, by component, from the header of its weight file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _KINDS = ("lora", "dora", "bias", "other", "head")
 
 
 def weigh_peft_folder(found: PeftFolder, budget: int | None = None) -> Weight:
-    """Count what ``found`` trained, by component; without a ``budget`` the count itself stands in for it.
+    """Count the trained parameters of ``found`` by component; without a ``budget``, the budget is the count itself.
 
-    PEFT's own ``get_nb_trainable_parameters`` gave the same when it was trained: it counts each tensor once as well.
+    The total is what PEFT's own ``get_nb_trainable_parameters`` gave during training.
     """
     groups: dict[tuple[str, str], list[tuple[str, TensorHeader]]] = {}
     for name, header in found.tensors.items():
@@ -31,7 +31,7 @@ def weigh_peft_folder(found: PeftFolder, budget: int | None = None) -> Weight:
 
 
 def as_dict(found: PeftFolder, budget: int | None = None) -> dict[str, Any]:
-    """The count as in a run's weigh.json; without a ``budget``, without the keys that speak of one."""
+    """The count as in a run's weigh.json; without a ``budget``, the keys budget and margin are left out."""
     values = weigh_peft_folder(found, budget).as_dict()
     return {key: value for key, value in values.items() if budget or key not in ("budget", "margin")}
 
@@ -57,14 +57,14 @@ def _group_by_name(name: str, tensors: dict[str, TensorHeader]) -> tuple[str, st
 
 
 def repetition(found: PeftFolder) -> list[str]:
-    """What to say of numbers that the file holds more than once."""
+    """A note for the user if the file contains copies or originals of trained tensors, which are not counted."""
     if not found.repeated:
         return []
-    return [f"the file holds {found.repeated:,} of these numbers once more, or as they were before; they count once"]
+    return [f"the file also contains {found.repeated:,} copies or original values of these parameters; not counted"]
 
 
 def _group(name: str, found: PeftFolder) -> tuple[str, str]:
-    """Kind of a tensor, and what it is summed up under."""
+    """Kind of component of a tensor, and the title of the component that it is counted in."""
     module = name.rpartition(".")[0]
     if _LORA.search(name):
         adapted = name[: name.index(".lora_")]
@@ -84,11 +84,11 @@ def _ranks(adapted: str, tensors: dict[str, TensorHeader]) -> Iterator[int]:
 
 
 def _role(module: str, found: PeftFolder) -> str:
-    """What an adapted layer does, else what it is called inside its encoder layer."""
+    """The roles of an adapted layer; if it has none, its module name inside the encoder layer."""
     inside = module.removeprefix(f"{found.architecture.prefix}.")
     roles = next((linear.roles for linear in found.architecture.linears if linear.name == inside), ())
-    place = _LAYER.search(module)
-    return "+".join(roles) or (place[2] if place else inside)
+    match = _LAYER.search(module)
+    return "+".join(roles) or (match[2] if match else inside)
 
 
 def _is_head(name: str, found: PeftFolder) -> bool:
@@ -99,7 +99,7 @@ def _is_head(name: str, found: PeftFolder) -> bool:
 def _component(kind: str, title: str, members: list[tuple[str, TensorHeader]]) -> Component:
     count = sum(header.parameters for _, header in members)
     what, _, rank = title.partition("|")
-    places = [_LAYER.search(name) for name, _ in members]
-    layers = ranges(int(place[1]) for place in places if place)
+    matches = [_LAYER.search(name) for name, _ in members]
+    layers = ranges(int(match[1]) for match in matches if match)
     name = ", ".join(part for part in (what, f"layers {layers}" if rank and layers else "", rank) if part)
     return Component(name, kind, count)  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""The lean pass: forward and backward computations that leave out what LoRA does not need."""
+"""The lean pass: forward and backward computations without the parts that LoRA does not need."""

@@ -1,8 +1,12 @@
 """A lean forward pass for post-norm encoders (BERT, RoBERTa, DistilBERT, MPNet, ELECTRA) on the processor.
 
-It computes what transformers' own classes compute, from the same parameters, with less: query, key and value in one
-matrix product, frozen matrices in the compute type alone, all adapters of a product in two small products,
-no gradient that LoRA does not need, and in the last layer nothing but what the head reads.
+It computes the same outputs as transformers' own classes from the same parameters, with less work:
+
+- one matrix product for query, key and value;
+- frozen matrices are stored in the compute type only;
+- two small products for all adapters of a joined product;
+- no gradient that LoRA does not need;
+- in the last layer, only the tokens that the head reads.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from torch.nn import functional
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.families import FAMILIES
 from featherweight.backbone.family import LeanPass
-from featherweight.model.lean.frozen_matrix import FrozenMatrix, filled_up, shared_length
+from featherweight.model.lean.frozen_matrix import FrozenMatrix, pad_rows, padded_length
 from featherweight.model.lean.functions import (
     MASKED,
     AdaptedLinear,
@@ -26,7 +30,7 @@ from featherweight.model.lean.functions import (
     Dropout,
     FrozenLinear,
     by_head,
-    kept,
+    dropout_mask,
     merge_heads,
     probabilities,
 )
@@ -34,7 +38,7 @@ from featherweight.model.network import Network, frozen_layers
 
 
 class AdaptedBlock:
-    """One or several linear layers on the same input, computed as one: frozen weight, bias, adapters."""
+    """One or more linear layers with the same input, computed as one product: frozen weight, bias and adapters."""
 
     def __init__(self, modules: list[Any], dtype: torch.dtype) -> None:
         plain: list[Any] = [getattr(module, "base_layer", module) for module in modules]
@@ -46,7 +50,7 @@ class AdaptedBlock:
         self._adapters: list[tuple[nn.Parameter, nn.Parameter, float, int]] = []
         start = 0
         for module, layer in zip(modules, plain, strict=True):
-            # The module reads its weight from the joined matrix: it is stored once.
+            # The module's weight becomes a view of the joined matrix, so that it is stored only once.
             layer.weight.data = self.matrix.weight[start : start + layer.weight.shape[0]]
             if hasattr(module, "lora_A"):
                 down, up = module.lora_A["default"].weight, module.lora_B["default"].weight
@@ -54,11 +58,11 @@ class AdaptedBlock:
             start += layer.weight.shape[0]
 
     def bias(self) -> Tensor:
-        """All biases, [out], in the compute type."""
+        """All biases as one tensor [out], in the compute type."""
         return torch.cat(self._biases).to(self._dtype)
 
     def matrices(self) -> tuple[Tensor, Tensor]:
-        """All adapters' A as one [rank, in], and their scaled B as one block matrix [out, rank]."""
+        """The A of all adapters as one matrix [rank, in], and their scaled B as one block matrix [out, rank]."""
         down = torch.cat([adapter[0] for adapter in self._adapters])
         up = down.new_zeros(self.matrix.weight.shape[0], down.shape[0])
         column = 0
@@ -68,16 +72,19 @@ class AdaptedBlock:
         return down.to(self._dtype), up.to(self._dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[tokens, in] to [tokens, out]."""
+        """Output [tokens, out] of the layers for ``x`` [tokens, in]."""
         if not self._adapters:
             return FrozenLinear.apply(x, self.matrix, self.bias())
         p = self._dropout if self._modules[0].training else 0.0
         if p and len(self._adapters) > 1:
-            return self._each_with_its_own_dropout(x, p)
-        return AdaptedLinear.apply(x, self.matrix, self.bias(), *self.matrices(), kept(x, p) if p else None, p)
+            return self._forward_with_separate_dropout(x, p)
+        return AdaptedLinear.apply(x, self.matrix, self.bias(), *self.matrices(), dropout_mask(x, p) if p else None, p)
 
-    def _each_with_its_own_dropout(self, x: Tensor, p: float) -> Tensor:
-        """The same with a dropout mask for each adapter, as in PEFT: query and value drop different elements."""
+    def _forward_with_separate_dropout(self, x: Tensor, p: float) -> Tensor:
+        """Forward pass with a separate dropout mask for each adapter, as in PEFT.
+
+        The adapters of query and value then drop different elements of ``x``.
+        """
         result = FrozenLinear.apply(x, self.matrix, self.bias())
         for down, up, scale, start in self._adapters:
             small = functional.linear(_dropped(x, p), down.to(self._dtype))
@@ -96,33 +103,40 @@ class LeanLayer:
     norms: tuple[nn.LayerNorm, nn.LayerNorm]
     heads: int
     dropouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Of attention's probabilities, of its output, and of the MLP's output; while training."""
-    fill_up: bool = False
-    """Whether products get numbers of rows, and attention's of tokens a text, that many batches share."""
+    """Dropout rates of the attention probabilities, the attention output and the MLP output; applied in training only.
+    """
+    pad_shapes: bool = False
+    """Whether matrix products are padded to a few fixed shapes."""
 
     def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
-        """Hidden states [rows, hidden] after this layer; ``shape`` is the batch's, rows beyond it are nobody's."""
-        wide = self.wide(shape[1])
+        """Hidden states [rows, hidden] after this layer.
+
+        ``shape`` is (texts, tokens per text); rows of ``x`` beyond their product are padding.
+        """
+        wide = self.padded_length_of(shape[1])
         context = Attention.apply(self.joined(x), self.heads, shape, wide, added, self._dropouts()[0])
         return self._rest(x, context)
 
     def first_tokens(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
-        """The same for each text's first token alone, [batch, hidden]; keys and values still come from all tokens."""
+        """Hidden states [batch, hidden] after this layer, computed only for the first token of each text.
+
+        Keys and values still come from all tokens.
+        """
         batch, length = shape
         joined, x = self.joined(x)[: batch * length], x[: batch * length]
         split = joined.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query = split[0][:, :, :1].flatten(0, 1)
-        key, value = by_head(split[1:], self.wide(length)).flatten(1, 2)
+        key, value = by_head(split[1:], self.padded_length_of(length)).flatten(1, 2)
         share = probabilities(query, key, None if added is None else added[:, :1], length)
         share = _dropped(share, self._dropouts()[0])
         first, context = x.view(batch, length, -1)[:, 0], merge_heads(torch.bmm(share, value), (batch, 1))
-        if self.fill_up:
-            first, context = filled_up(first), filled_up(context)
+        if self.pad_shapes:
+            first, context = pad_rows(first), pad_rows(context)
         return self._rest(first, context)[:batch]
 
-    def wide(self, length: int) -> int:
-        """Tokens of a text in attention's products: ``length``, or a number that many batches share."""
-        return shared_length(length) if self.fill_up else length
+    def padded_length_of(self, length: int) -> int:
+        """Number of tokens per text in the attention products: ``length``, padded if shapes are padded."""
+        return padded_length(length) if self.pad_shapes else length
 
     def _rest(self, x: Tensor, context: Tensor) -> Tensor:
         _, after_attention, after_mlp = self._dropouts()
@@ -134,53 +148,57 @@ class LeanLayer:
 
 
 class LeanEncoder:
-    """The encoder of a network, read from transformers' modules; trained tensors are the modules' own."""
+    """The encoder of a network; it uses the parameters of transformers' modules, including the trained ones."""
 
-    def __init__(self, encoder: Any, architecture: Architecture, dtype: torch.dtype, *, fill_up: bool = False) -> None:
+    def __init__(
+        self, encoder: Any, architecture: Architecture, dtype: torch.dtype, *, pad_shapes: bool = False
+    ) -> None:
         self._encoder = encoder
         self._dtype = dtype
-        self._fill_up = fill_up
+        self._fill_up = pad_shapes
         # ELECTRA's embeddings may be narrower than its layers.
         project = getattr(encoder, "embeddings_project", None)
         self._project = AdaptedBlock([project], dtype) if project is not None else None
-        self._layers = [_layer(encoder, architecture, number, dtype, fill_up) for number in range(architecture.layers)]
+        self._layers = [
+            _layer(encoder, architecture, number, dtype, pad_shapes) for number in range(architecture.layers)
+        ]
         self.frozen = frozen_layers(encoder, architecture)
-        """Layers at the bottom whose states no training changes."""
+        """Number of lowest layers whose outputs do not change during training."""
 
     def __call__(
         self, input_ids: Tensor, attention_mask: Tensor, *, first_only: bool, states: Tensor | None = None
     ) -> Tensor:
-        """Last hidden states [batch, t, hidden], or with ``first_only`` the first token's alone, [batch, 1, hidden].
+        """Last hidden states [batch, t, hidden]; with ``first_only``, those of the first token, [batch, 1, hidden].
 
-        With ``states``, which ``lower`` gave, the frozen layers are not computed again.
+        If ``states`` (the result of ``lower``) is given, the frozen layers are not computed again.
         """
         shape = batch, length = (input_ids.shape[0], input_ids.shape[1])
         added = self._added(attention_mask)
         if states is None:
             x = self._through(self._embedded(input_ids), shape, added, 0, len(self._layers) - 1)
         else:
-            x = self._filled(states.reshape(batch * length, -1))
+            x = self._padded(states.reshape(batch * length, -1))
             x = self._through(x, shape, added, self.frozen, len(self._layers) - 1)
         if first_only:
             return self._layers[-1].first_tokens(x, shape, added).view(batch, 1, -1)
         return self._layers[-1](x, shape, added)[: batch * length].view(batch, length, -1)
 
     def replace_layers(self, make: Callable[[LeanLayer], LeanLayer]) -> None:
-        """Put what ``make`` makes of each layer into its place."""
+        """Replace each layer by the result of ``make(layer)``."""
         self._layers = [make(layer) for layer in self._layers]
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """States [batch, t, hidden] that the frozen layers give to the lowest trained one."""
+        """Hidden states [batch, t, hidden] after the frozen layers: the input of the lowest trained layer."""
         shape = batch, length = (input_ids.shape[0], input_ids.shape[1])
         x = self._through(self._embedded(input_ids), shape, self._added(attention_mask), 0, self.frozen)
         return x[: batch * length].view(batch, length, -1)
 
     def _embedded(self, input_ids: Tensor) -> Tensor:
-        x = self._filled(self._encoder.embeddings(input_ids).flatten(0, 1).to(self._dtype))
+        x = self._padded(self._encoder.embeddings(input_ids).flatten(0, 1).to(self._dtype))
         return self._project(x) if self._project else x
 
-    def _filled(self, x: Tensor) -> Tensor:
-        return filled_up(x) if self._fill_up else x
+    def _padded(self, x: Tensor) -> Tensor:
+        return pad_rows(x) if self._fill_up else x
 
     def _through(self, x: Tensor, shape: tuple[int, int], added: Tensor | None, first: int, end: int) -> Tensor:
         for layer in self._layers[first:end]:
@@ -188,7 +206,10 @@ class LeanEncoder:
         return x
 
     def _added(self, attention_mask: Tensor) -> Tensor | None:
-        """What joins the scores, [batch * heads, 1 or wide, wide]: MPNet's position bias, and the padding's mask."""
+        """Tensor [batch * heads, 1 or wide, wide] to add to the attention scores; None if there is nothing to add.
+
+        It is the sum of MPNet's position bias and the padding mask. ``wide`` is the padded number of tokens.
+        """
         batch, length = attention_mask.shape
         heads = self._layers[0].heads
         added: Tensor | None = None
@@ -200,51 +221,48 @@ class LeanEncoder:
             added = mask.expand(batch, heads, 1, length) if added is None else added + mask
         if added is None:
             return None
-        added, more = added.reshape(batch * heads, -1, length), self._layers[0].wide(length) - length
+        added, more = added.reshape(batch * heads, -1, length), self._layers[0].padded_length_of(length) - length
         return functional.pad(added, (0, more, 0, more if added.shape[1] > 1 else 0)) if more else added
 
 
-def lean_encoder(network: Network, dtype: torch.dtype, *, fill_up: bool = False) -> LeanEncoder | None:
-    """The lean pass for ``network``; None where the encoder or the adapter needs transformers' own one.
+def lean_encoder(network: Network, dtype: torch.dtype, *, pad_shapes: bool = False) -> LeanEncoder | None:
+    """The lean pass for ``network``; None if the encoder or the adapter needs transformers' own forward pass.
 
-    With ``fill_up`` its products get numbers of rows, and attention's of tokens a text, that many batches share.
+    ``pad_shapes`` pads matrix products to a few fixed shapes.
     """
-    if lean_hindrance(network):
+    if why_not_lean(network):
         return None
-    return LeanEncoder(network.plain_encoder(), network.architecture, dtype, fill_up=fill_up)
+    return LeanEncoder(network.plain_encoder(), network.architecture, dtype, pad_shapes=pad_shapes)
 
 
-def lean_hindrance(network: Network) -> str | None:
-    """Why the lean pass cannot run ``network``; None where it can."""
+def why_not_lean(network: Network) -> str | None:
+    """The reason why the lean pass cannot run ``network``; None if it can."""
     encoder, architecture = network.plain_encoder(), network.architecture
     activation = getattr(encoder.config, "hidden_act", getattr(encoder.config, "activation", None))
     if architecture.model_type not in FAMILIES or FAMILIES[architecture.model_type].lean is None:
-        return f"not for {architecture.model_type}"
+        return f"not implemented for {architecture.model_type}"
     if activation != "gelu":
-        return f"not with {activation}"
-    if not _all_biases(architecture):
-        return "not without biases"
+        return f"not implemented for the activation {activation}"
+    linears = architecture.linears
+    if len(linears) != 6 * architecture.layers or not all(linear.bias for linear in linears):
+        return "not implemented for layers without biases"
     dora = any(getattr(module, "use_dora", {}).get("default") for module in encoder.modules())
-    return "not with DoRA" if dora else None
+    return "not implemented for DoRA" if dora else None
 
 
-def _all_biases(architecture: Architecture) -> bool:
-    return all(linear.bias for linear in architecture.linears) and len(architecture.linears) == 6 * architecture.layers
-
-
-def _layer(encoder: Any, architecture: Architecture, number: int, dtype: torch.dtype, fill_up: bool) -> LeanLayer:
+def _layer(encoder: Any, architecture: Architecture, number: int, dtype: torch.dtype, pad_shapes: bool) -> LeanLayer:
     by_role = {linear.roles[0]: linear.name for linear in architecture.linears if linear.layer == number}
     find: Any = encoder.get_submodule
     joined = AdaptedBlock([find(by_role[role]) for role in ("query", "key", "value")], dtype)
     output, up, down = (
         AdaptedBlock([find(by_role[role])], dtype) for role in ("attention_output", "mlp_up", "mlp_down")
     )
-    place = by_role["query"].split(f".{number}.")[0] + f".{number}."
+    prefix = by_role["query"].split(f".{number}.")[0] + f".{number}."
     family = FAMILIES[architecture.model_type]
     assert family.lean is not None
-    norms = tuple(find(place + name) for name in family.layer_norms)
+    norms = tuple(find(prefix + name) for name in family.layer_norms)
     heads, dropouts = encoder.config.num_attention_heads, _dropouts_of(encoder.config, family.lean)
-    return LeanLayer(joined, output, up, down, (norms[0], norms[1]), heads, dropouts, fill_up)
+    return LeanLayer(joined, output, up, down, (norms[0], norms[1]), heads, dropouts, pad_shapes)
 
 
 def _dropouts_of(config: Any, lean: LeanPass) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""The lean pass for prediction alone, without gradients; the adapter must be merged into the frozen matrices before."""
+"""The lean pass for prediction, without gradients. The adapter must already be merged into the frozen matrices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from featherweight.model.network import Network
 
 
 def drop_gradients(network: Network) -> None:
-    """Replace the layers of a settled network's lean pass, where it has one, by layers without gradients."""
+    """Replace the layers of the network's lean pass by layers without gradients; no effect without a lean pass.
+
+    Call it after ``move_to_engine``, which sets the lean pass.
+    """
     if network.lean is not None:
         network.lean.replace_layers(_forward_only)
 
@@ -26,31 +29,34 @@ class ForwardBlock(AdaptedBlock):
         self._bias = block.bias().detach()
 
     def bias(self) -> Tensor:
-        """All biases, [out], in the compute type."""
+        """All biases as one tensor [out], in the compute type."""
         return self._bias
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[tokens, in] to [tokens, out]."""
+        """Output [tokens, out] of the layers for ``x`` [tokens, in]."""
         return self.matrix.times(x, self._bias)
 
     def gelu(self, x: Tensor) -> Tensor:
-        """The same and GELU of it, in one pass over the result."""
+        """GELU of the layers' output, [tokens, out], for ``x`` [tokens, in], in one pass over the result."""
         return self.matrix.times(x, self._bias, "gelu")
 
 
 @dataclass
 class ForwardLayer(LeanLayer):
-    """An encoder layer that stores nothing for a backward pass, and attends to a few texts at a time."""
+    """An encoder layer that stores nothing for a backward pass and computes attention for a few texts at a time."""
 
     up: ForwardBlock
 
     def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
-        """Hidden states [rows, hidden] after this layer; ``shape`` is the batch's, rows beyond it are nobody's."""
+        """Hidden states [rows, hidden] after this layer.
+
+        ``shape`` is (texts, tokens per text); rows of ``x`` beyond their product are padding.
+        """
         joined = self.joined(x)
         context = torch.empty_like(x)
         batch, length = shape
         context[batch * length :].zero_()
-        texts = max(1, SCORES // (self.heads * self.wide(length) ** 2))
+        texts = max(1, SCORES // (self.heads * self.padded_length_of(length) ** 2))
         for first in range(0, batch, texts):
             here = slice(first * length, min(first + texts, batch) * length)
             heads = slice(first * self.heads, (first + texts) * self.heads)
@@ -58,10 +64,10 @@ class ForwardLayer(LeanLayer):
         return self._rest(x, context)
 
     def _attend(self, joined: Tensor, length: int, added: Tensor | None) -> Tensor:
-        """Context [tokens, hidden] of some texts from their query, key and value states [tokens, 3 * hidden]."""
+        """Attention context [tokens, hidden] of a few texts from their query, key and value [tokens, 3 * hidden]."""
         batch, size = joined.shape[0] // length, joined.shape[1] // 3 // self.heads
         split = joined.view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
-        wide = self.wide(length)
+        wide = self.padded_length_of(length)
         query, key, value = by_head(split, wide).flatten(1, 2)
         context = torch.empty_like(query)
         for part in parts_of_attention(batch * self.heads, wide, at_once=SCORES):
@@ -76,4 +82,4 @@ class ForwardLayer(LeanLayer):
 
 def _forward_only(layer: LeanLayer) -> ForwardLayer:
     joined, output, up, down = (ForwardBlock(block) for block in (layer.joined, layer.output, layer.up, layer.down))
-    return ForwardLayer(joined, output, up, down, layer.norms, layer.heads, fill_up=layer.fill_up)
+    return ForwardLayer(joined, output, up, down, layer.norms, layer.heads, pad_shapes=layer.pad_shapes)

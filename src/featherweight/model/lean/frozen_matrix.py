@@ -1,7 +1,7 @@
-"""A frozen matrix as oneDNN multiplies it best: laid out once, not anew at every product.
+"""A frozen matrix, stored once in the memory layout that oneDNN multiplies fastest.
 
-Only a matrix that never changes can be laid out ahead. PyTorch's own products hand fp32 to another library, which on
-processors with AVX-512 reaches half the rate; through here both types run on oneDNN.
+Only a matrix that never changes can be stored in this layout in advance. PyTorch's own fp32 products use another
+library, which reaches half the speed on processors with AVX-512; here fp32 and bf16 both run on oneDNN.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from torch import Tensor
 from torch.nn import functional
 
 _LOCK = threading.Lock()
-_FEWEST_ROWS = 16  # a tile's height: fewer are not multiplied sooner
-_LENGTHS = 8  # tokens; sixteen spared hardly more
-_PACKED_FOR = 1024  # tokens of a product that oneDNN lays the matrix out for; any other number is served as well
+_FEWEST_ROWS = 16  # the height of a tile: a product of fewer rows is not faster
+_LENGTHS = 8  # tokens; a step of 16 saved hardly more
+_PACKED_FOR = 1024  # number of tokens that the layout is optimised for; other numbers work as well
 
 
 class FrozenMatrix:
-    """W [out, in] of one or several frozen linear layers, with a layout for each direction, made at its first use."""
+    """Weight W [out, in] of one or more frozen linear layers.
+
+    It has one memory layout for the forward and one for the backward product; each is made when it is first used.
+    """
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
@@ -29,51 +32,51 @@ class FrozenMatrix:
         self._layouts: dict[bool, Tensor] = {}
 
     def times(self, x: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
-        """``x W' + bias`` [tokens, out] for x [tokens, in], and GELU of it where ``activation`` is ``gelu``."""
+        """``x W' + bias`` [tokens, out] for x [tokens, in]; GELU is applied to it if ``activation`` is ``gelu``."""
         if self._can_pack:
             return torch.ops.mkldnn._linear_pointwise(x, self._layout(backward=False), bias, activation, [], "none")
         y = functional.linear(x, self.weight, bias)
         return functional.gelu(y) if activation == "gelu" else y
 
     def gradient(self, grad: Tensor) -> Tensor:
-        """``grad W`` [tokens, in]: the gradient of x from that of the product, grad [tokens, out]."""
+        """``grad W`` [tokens, in]: the gradient of x, from the gradient ``grad`` [tokens, out] of the product."""
         if self._can_pack:
             return torch.ops.mkldnn._linear_pointwise(grad, self._layout(backward=True), None, "none", [], "none")
         return grad @ self.weight
 
     def _layout(self, *, backward: bool) -> Tensor:
         if backward not in self._layouts:
-            with _LOCK:  # of two threads that both made one, each would hold a copy
+            with _LOCK:  # without it, two threads could each make and hold a copy
                 if backward not in self._layouts:
                     self._layouts[backward] = _laid_out(self.weight.t().contiguous() if backward else self.weight)
         return self._layouts[backward]
 
 
-def filled_up(x: Tensor) -> Tensor:
-    """``x`` [tokens, width] with rows of zeros below, up to a number of rows that many batches share.
+def pad_rows(x: Tensor) -> Tensor:
+    """``x`` [tokens, width] with rows of zeros appended, so that many batches have the same number of rows.
 
-    oneDNN compiles each product anew for every number of rows. On a processor with tiles (AMX) that takes several
-    times as long as the product. There are eight numbers from each power of two to the next, and of few rows multiples
-    of sixteen; in a full piece zeros are some hundredths of all rows.
+    oneDNN compiles a product again for every new number of rows. On a processor with tiles (AMX) this takes several
+    times as long as the product itself. The result has one of eight numbers of rows between two powers of two; small
+    numbers are multiples of sixteen. In a full micro-batch the added zeros are a few percent of all rows.
     """
     step = max(_FEWEST_ROWS, 1 << max(0, len(x).bit_length() - 4))
     return functional.pad(x, (0, 0, 0, -len(x) % step))
 
 
-def shared_length(length: int) -> int:
-    """The number of tokens a text, ``length`` or more, that attention's products have for texts of ``length``.
+def padded_length(length: int) -> int:
+    """Number of tokens, at least ``length``, to which the attention products of texts of ``length`` are padded.
 
-    They are compiled anew for every length, too, and multiplied fastest where it is a multiple of eight.
+    It is a multiple of eight: such products are the fastest, and fewer different lengths have to be compiled.
     """
     return -(-length // _LENGTHS) * _LENGTHS
 
 
 def can_pack(weight: Tensor) -> bool:
-    """Whether processor and PyTorch can lay out such a matrix, and are of those that this was tried on."""
+    """Whether this processor and PyTorch can store ``weight`` in oneDNN's layout; False on untested platforms."""
     operations: Any = torch.ops.mkldnn
-    # What torch.compile makes of a linear layer on a processor; PyTorch has no public name for it.
-    there = hasattr(operations, "_linear_pointwise") and hasattr(operations, "_reorder_linear_weight")
-    if not there or not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
+    # torch.compile uses these operations for a linear layer on a processor; PyTorch has no public names for them.
+    exist = hasattr(operations, "_linear_pointwise") and hasattr(operations, "_reorder_linear_weight")
+    if not exist or not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
         return False
     if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
         return False

@@ -1,8 +1,9 @@
-"""Adapted linear layer and attention with hand-written gradients: nothing is computed that LoRA does not need.
+"""Adapted linear layer and attention with hand-written gradients: only the gradients that LoRA needs are computed.
 
-A frozen weight has no gradient, so an adapted layer keeps its input only for the small matrices, and a layer without
-adapter keeps nothing. The attention's gradient goes through the stored probabilities, which at the lengths of
-classification is several times faster on a processor than the backward of ``scaled_dot_product_attention``.
+A frozen weight has no gradient. So an adapted layer stores its input only for the gradients of A and B, and a layer
+without an adapter stores nothing. The gradient of attention is computed from the stored probabilities. For texts as
+short as in classification this is several times faster on a processor than the backward pass of
+``scaled_dot_product_attention``.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ from torch import Tensor
 from featherweight.model.lean.frozen_matrix import FrozenMatrix
 
 MASKED = -1e4
-"""What a score gets that must not count: exp of it is zero in fp32, and bf16 holds it."""
+"""The score of a masked token: its exponential is zero in fp32, and bf16 can represent it."""
 SCORES = 2**19
-"""Attention scores computed at a time where there are many: 2 MB in fp32, which stay in the cache."""
+"""Number of attention scores per part when attention is computed in parts: 2 MB in fp32, which fit the CPU cache."""
 AT_ONCE = 2**22
-"""Attention scores that a training computes at once all the same: a full piece of texts of 170 tokens at twelve heads
-and a width up to 512, of 227 above it."""
+"""Number of attention scores up to which a training computes attention in one part.
+
+With twelve heads this is a full micro-batch of texts of 170 tokens (227 tokens if the hidden size is above 512)."""
 
 
 class FrozenLinear(torch.autograd.Function):
-    """``y = x W' + b`` with frozen W; gradients for x and b."""
+    """``y = x W' + b`` with frozen W; it has gradients for x and b."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: FrozenMatrix, bias: Tensor) -> Tensor:
-        """x [tokens, in], matrix (W) [out, in], bias [out]."""
+        """Output [tokens, out] from x [tokens, in], matrix (W) [out, in] and bias [out]."""
         ctx.matrix = matrix
         return matrix.times(x, bias)
 
@@ -41,17 +43,18 @@ class FrozenLinear(torch.autograd.Function):
 
 
 class AdaptedLinear(torch.autograd.Function):
-    """``y = x W' + b + (x A') B'`` with frozen W; gradients for x, b, A and B (Hu et al. 2021, without W's)."""
+    """``y = x W' + b + (x A') B'`` with frozen W (Hu et al. 2021); it has gradients for x, b, A and B, none for W."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, matrix: FrozenMatrix, bias: Tensor, down: Tensor, up: Tensor, keep: Tensor | None, p: float
     ) -> Tensor:
-        """x [tokens, in], matrix (W) [out, in], bias [out], down (A) [rank, in], up (scaled B) [out, rank].
+        """Output [tokens, out].
 
-        ``keep`` [tokens, in] is dropout's mask on what the adapter sees of x, dropped with probability ``p``.
+        x [tokens, in], matrix (W) [out, in], bias [out], down (A) [rank, in], up (scaled B) [out, rank]. ``keep``
+        [tokens, in] is the dropout mask for the adapter's input; ``p`` is its dropout probability.
         """
-        seen = x if keep is None else dropped(x, keep, p)
+        seen = x if keep is None else apply_dropout_mask(x, keep, p)
         small = seen @ down.t()
         ctx.save_for_backward(x, down, up, small, keep)
         ctx.matrix, ctx.p = matrix, p
@@ -62,56 +65,58 @@ class AdaptedLinear(torch.autograd.Function):
         """Gradients of x, bias, down and up from ``grad`` [tokens, out]."""
         x, down, up, small, keep = ctx.saved_tensors
         grad_small = grad @ up
-        seen = x if keep is None else dropped(x, keep, ctx.p)
+        seen = x if keep is None else apply_dropout_mask(x, keep, ctx.p)
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = ctx.matrix.gradient(grad)
-            grad_x = (
-                grad_x.addmm_(grad_small, down) if keep is None else grad_x + dropped(grad_small @ down, keep, ctx.p)
-            )
+            if keep is None:
+                grad_x.addmm_(grad_small, down)
+            else:
+                grad_x = grad_x + apply_dropout_mask(grad_small @ down, keep, ctx.p)
         grad_bias = grad.sum(0) if ctx.needs_input_grad[2] else None
-        # The small factor in front: the same product the other way round takes up to twelve times as long.
+        # The small factor comes first: the transposed product grad.t() @ small takes up to twelve times as long.
         grad_up = (small.t() @ grad).t()
         return grad_x, None, grad_bias, grad_small.t() @ seen, grad_up, None, None
 
 
 class Dropout(torch.autograd.Function):
-    """Dropout (Srivastava et al. 2014) with a mask that is quick to draw; the expectation stays."""
+    """Dropout (Srivastava et al. 2014) with a mask that is fast to sample; the expectation of x does not change."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        """x of any shape, each element dropped with probability ``p``."""
-        keep = kept(x, p)
+        """``x`` (of any shape), with each element set to zero with probability ``p`` and the others scaled up."""
+        keep = dropout_mask(x, p)
         ctx.save_for_backward(keep)
         ctx.p = p
-        return dropped(x, keep, p)
+        return apply_dropout_mask(x, keep, p)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         """Gradient of x."""
-        return dropped(grad, ctx.saved_tensors[0], ctx.p), None
+        return apply_dropout_mask(grad, ctx.saved_tensors[0], ctx.p), None
 
 
 class Attention(torch.autograd.Function):
-    """Softmax attention of all heads over one padded batch, on fused query, key and value states."""
+    """Softmax attention of all heads over one padded batch; query, key and value are one joined tensor."""
 
     @staticmethod
     def forward(
         ctx: Any, qkv: Tensor, heads: int, shape: tuple[int, int], wide: int, added: Tensor | None, p: float
     ) -> Tensor:
-        """Context [rows, hidden] from qkv [rows, 3 * hidden]; ``added`` [batch * heads, 1 or wide, wide] is a bias.
+        """Context [rows, hidden] from qkv [rows, 3 * hidden].
 
-        ``shape`` is the batch's: b texts of t tokens; rows beyond b * t get zeros. Products are of ``wide`` tokens a
-        text, which is t or more. Each probability is dropped with probability ``p``.
+        ``shape`` is (b, t): b texts of t tokens. Rows beyond b * t are padding and get zeros. ``wide`` >= t is the
+        padded number of tokens per text in the products. ``added`` [batch * heads, 1 or wide, wide] is added to the
+        scores. ``p`` is the dropout probability of the attention probabilities.
         """
         batch, length = shape
         split = qkv[: batch * length].view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = by_head(split, wide).flatten(1, 2)
         share, context = query.new_empty(batch * heads, wide, wide), torch.empty_like(query)
-        keep = kept(share, p) if p else None
+        keep = dropout_mask(share, p) if p else None
         for part in parts_of_attention(batch * heads, wide):
             probabilities(query[part], key[part], None if added is None else added[part], length, out=share[part])
-            seen = share[part] if keep is None else dropped(share[part], keep[part], p)
+            seen = share[part] if keep is None else apply_dropout_mask(share[part], keep[part], p)
             torch.bmm(seen, value[part], out=context[part])
         ctx.save_for_backward(query, key, value, share, keep)
         ctx.shape, ctx.rows, ctx.p = shape, len(qkv), p
@@ -119,17 +124,17 @@ class Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        """Gradient of qkv."""
+        """Gradient of qkv, [rows, 3 * hidden], from ``grad`` [rows, hidden]."""
         query, key, value, share, keep = ctx.saved_tensors
         (batch, length), (matrices, wide, size) = ctx.shape, query.shape
         heads, scale = matrices // batch, size**-0.5
         grad = by_head(grad[: batch * length].view(batch, length, heads, size).transpose(1, 2), wide).flatten(0, 1)
         grads = query.new_empty(3, matrices, wide, size)
         for part in parts_of_attention(matrices, wide):
-            seen = share[part] if keep is None else dropped(share[part], keep[part], ctx.p)
+            seen = share[part] if keep is None else apply_dropout_mask(share[part], keep[part], ctx.p)
             torch.bmm(seen.transpose(1, 2), grad[part], out=grads[2, part])
             grad_share = torch.bmm(grad[part], value[part].transpose(1, 2))
-            grad_share = grad_share if keep is None else dropped(grad_share, keep[part], ctx.p)
+            grad_share = grad_share if keep is None else apply_dropout_mask(grad_share, keep[part], ctx.p)
             grad_scores = torch.ops.aten._softmax_backward_data(grad_share, share[part], -1, share.dtype)
             torch.baddbmm(grads[0, part], grad_scores, key[part], beta=0, alpha=scale, out=grads[0, part])
             transposed = grad_scores.transpose(1, 2)
@@ -142,7 +147,7 @@ class Attention(torch.autograd.Function):
 
 
 def by_head(states: Tensor, wide: int) -> Tensor:
-    """``states`` [..., t, size] in the order of their axes, with zeros for tokens from t to ``wide``."""
+    """``states`` [..., t, size] as a contiguous tensor [..., wide, size]; the tokens from t to ``wide`` are zeros."""
     length = states.shape[-2]
     if wide == length:
         return states.contiguous()
@@ -152,29 +157,30 @@ def by_head(states: Tensor, wide: int) -> Tensor:
     return widened
 
 
-def kept(like: Tensor, p: float) -> Tensor:
-    """A dropout mask: ones, and zeros with probability ``p`` (in steps of 1/65,536), in the shape and type of ``like``.
+def dropout_mask(like: Tensor, p: float) -> Tensor:
+    """A dropout mask in the shape and type of ``like``: 0 with probability ``p`` (in steps of 1/65,536), else 1.
 
-    Sixteen bits of a whole random word each: on a processor several times faster than a Bernoulli draw an element.
+    Each element uses sixteen bits of a random 64-bit word. On a processor this is several times faster than one
+    Bernoulli sample per element.
     """
-    count, dropped_of = like.numel(), round(p * 65536)
-    if dropped_of == 65536:  # no number of sixteen bits is above all of them
+    count, threshold = like.numel(), round(p * 65536)
+    if threshold == 65536:  # no number of sixteen bits reaches it: every element is dropped
         return like.new_zeros(like.shape)
     words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int16)[:count]
-    return torch.ge(bits, dropped_of - 32768, out=like.new_empty(count)).view(like.shape)
+    return torch.ge(bits, threshold - 32768, out=like.new_empty(count)).view(like.shape)
 
 
-def dropped(x: Tensor, keep: Tensor, p: float) -> Tensor:
-    """``x`` where ``keep`` is one, scaled so that its expectation stays."""
+def apply_dropout_mask(x: Tensor, keep: Tensor, p: float) -> Tensor:
+    """``x`` where ``keep`` is 1 and zero elsewhere, divided by 1 - p so that the expectation does not change."""
     return (x * keep).mul_(1 / (1 - p))
 
 
 def parts_of_attention(matrices: int, length: int, at_once: int | None = None) -> Iterator[slice]:
-    """Some of the ``matrices`` [length, length] of scores at a time, as many as the cache holds.
+    """Slices of the ``matrices`` score matrices [length, length], each small enough for the CPU cache.
 
-    Where there are no more than ``at_once`` (by default ``AT_ONCE``) they are one part: of short texts there is less to
-    save, and parts of other numbers are products to compile anew.
+    If there are at most ``at_once`` scores in total (default ``AT_ONCE``), there is one slice: for short texts,
+    splitting saves little and adds shapes that have to be compiled.
     """
     several = matrices * length**2 > (AT_ONCE if at_once is None else at_once)
     step = max(1, SCORES // length**2) if several else matrices
@@ -183,9 +189,10 @@ def parts_of_attention(matrices: int, length: int, at_once: int | None = None) -
 
 
 def probabilities(query: Tensor, key: Tensor, added: Tensor | None, length: int, out: Tensor | None = None) -> Tensor:
-    """Attention probabilities [n, q, t] from query [n, q, size] and key [n, t, size], into ``out`` where there is one.
+    """Attention probabilities [n, q, t] from query [n, q, size] and key [n, t, size]; written into ``out`` if given.
 
-    Keys from ``length`` on are no tokens and get none. The softmax itself is in fp32.
+    ``added`` is added to the scores. Keys from ``length`` on are padding and get probability 0. The softmax is computed
+    in fp32.
     """
     scale = query.shape[-1] ** -0.5
     if added is None:
@@ -202,8 +209,9 @@ def probabilities(query: Tensor, key: Tensor, added: Tensor | None, length: int,
 
 
 def merge_heads(context: Tensor, shape: tuple[int, int], rows: int | None = None) -> Tensor:
-    """[batch * heads, t or more, size] to [batch * t, heads * size] for ``shape`` (batch, t); or to ``rows`` that are
-    more, the others zeros.
+    """``context`` [batch * heads, t or more, size] as [batch * t, heads * size], for ``shape`` (batch, t).
+
+    If ``rows`` is given (at least batch * t), rows of zeros are appended up to that number.
     """
     (batch, length), size = shape, context.shape[-1]
     by_token = context.view(batch, -1, context.shape[1], size)[:, :, :length].transpose(1, 2)

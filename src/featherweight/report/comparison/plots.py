@@ -63,7 +63,7 @@ def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
 
     Blue is significant; orange is significant for these runs, but perhaps not with other seeds.
     """
-    colours = {"shown": BLUE, "seeds": ORANGE, "none": MUTED}
+    colours = {"significant": BLUE, "these_runs_only": ORANGE, "not_significant": MUTED}
     axes.axvline(0, color=INK, lw=1)
     for row, pair in enumerate(pairs):
         colour = colours[pair.verdict]
@@ -80,8 +80,8 @@ def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
 
 def draw_frontier(axes: Axes, comparison: Comparison) -> None:
     """Accuracy against trained parameters; the line joins what nothing smaller beats. Bags of words are levels."""
-    points = [round_ for round_ in comparison.rounds if round_.parameters and not round_.is_bag_of_words]
-    bags = [round_ for round_ in comparison.rounds if round_.is_bag_of_words]
+    points = [round_ for round_ in comparison.rounds if round_.parameters and not round_.is_tfidf]
+    bags = [round_ for round_ in comparison.rounds if round_.is_tfidf]
     for round_ in points:
         colour = colour_of(comparison, round_)
         axes.plot([round_.parameters] * 2, round_.interval, color=colour, lw=2.6, alpha=0.35)
@@ -131,7 +131,7 @@ def _labels_beside(axes: Axes, comparison: Comparison, rounds: Sequence[Round]) 
     ordered = sorted(rounds, key=lambda round_: round_.mean("accuracy") or 0.0)
     heights = [((round_.mean("accuracy") or 0.0) - low) / (high - low) for round_ in ordered]
     for round_, height in zip(ordered, pushed_apart(heights), strict=True):
-        value, bag = round_.mean("accuracy") or 0.0, round_.is_bag_of_words
+        value, bag = round_.mean("accuracy") or 0.0, round_.is_tfidf
         point, frame = (
             ((1.0, value), axes.get_yaxis_transform()) if bag else ((round_.parameters, value), axes.transData)
         )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from featherweight.evaluation.comparison import Comparison, Round, not_beaten
+from featherweight.evaluation.comparison import Comparison, Round, not_better
 from featherweight.evaluation.differences import Difference
 from featherweight.formatting import QUOTED, duration, in_sentence, safe_cell
 from featherweight.report.comparison.tables import (
@@ -40,19 +40,23 @@ def headline(comparison: Comparison) -> str:
     texts = f"{comparison.rows:,} {comparison.split} texts"
     ranked = sorted(comparison.own or comparison.rounds, key=lambda round_: -(round_.mean("accuracy") or 0.0))
     best, figure = ranked[0].name, f"{percent(comparison, ranked[0].mean('accuracy') or 0.0)}%"
-    bags = [pair for pair in comparison.lost_to_bags if pair.first == best]
-    doubt = f"; {not_beaten(min(bags, key=lambda pair: pair.difference))}" if bags else ""  # the strongest alone
+    bags = [pair for pair in comparison.not_better_than_tfidf if pair.first == best]
+    doubt = f"; {not_better(min(bags, key=lambda pair: pair.difference))}" if bags else ""  # the strongest alone
     if len(ranked) == 1:
         return f"{best} classifies {figure} of {texts} correctly{doubt}"
     if not comparison.own:
         return f"{best} is right most often of {len(ranked)} baselines: {figure} of {texts}; they are not tested"
-    doubt += "" if comparison.knows_seeds else "; too few seeds to estimate their variance"
-    shown = {name for pair in comparison.differences if pair.verdict == "shown" for name in (pair.first, pair.second)
-             if best in (pair.first, pair.second)}  # fmt: skip
-    undecided = [round_.name for round_ in ranked[1:] if round_.name not in shown]
+    doubt += "" if comparison.has_seed_variance else "; too few seeds to estimate their variance"
+    decided = {
+        name
+        for pair in comparison.differences
+        if pair.verdict == "significant" and best in (pair.first, pair.second)
+        for name in (pair.first, pair.second)
+    }
+    undecided = [round_.name for round_ in ranked[1:] if round_.name not in decided]
     if not undecided:
         return f"{best} is the best of {len(ranked)} rounds: {figure} of {texts} correct{doubt}"
-    if not any(pair.verdict == "shown" for pair in comparison.differences):
+    if not any(pair.verdict == "significant" for pair in comparison.differences):
         low = percent(comparison, ranked[-1].mean("accuracy") or 0.0)
         names = in_sentence([round_.name for round_ in ranked])
         return f"{names} are not significantly different: {low} to {figure} of {texts} correct{doubt}"

@@ -135,7 +135,7 @@ def read_contents(run_folder: str | Path) -> Contents:
     steps, validations = _history(folder / "history.jsonl")
     path = folder / "recipe.toml"
     _, recipe = read_recipe(path)
-    layout.require(recipe, layout.RecipeNamed, path)
+    layout.require(recipe, layout.ShownRecipe, path)
     return Contents(folder, path.read_text("utf-8"), recipe, **parts, steps=steps, validations=validations)
 
 

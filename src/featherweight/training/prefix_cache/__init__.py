@@ -1,1 +1,1 @@
-"""Outputs of the frozen lower layers: computed once, kept in a file, read in every epoch."""
+"""The prefix cache: hidden states after the frozen lower layers, computed once and read from a file in every epoch."""

@@ -1,7 +1,7 @@
-"""Hidden states of many texts in one file: written once, whole or not at all, and read a batch at a time.
+"""A file with the hidden states of many texts: written once, atomically, and read one batch at a time.
 
-A file is a header of JSON, then the states of all tokens one after the other. The header is written last and holds the
-checksum of the rest; only then the file gets its name.
+It starts with a JSON header, followed by the states of all tokens. The header contains the checksum of the rest and is
+written last; then the file is renamed to its final name.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     import torch
 
 SUFFIX = ".states"
-_HEADER = 4096  # a page, so that the states begin on one
+_HEADER = 4096  # bytes: one memory page, so that the states start at a page boundary
 _FORMAT = 1
-# numpy has no bf16: its bits as they are.
+# numpy has no bf16 type: its bits are stored as int16.
 _KINDS: dict[str, np.dtype[Any]] = {"bf16": np.dtype(np.int16), "fp32": np.dtype(np.float32)}
 
 
 class StatesFile:
-    """States [tokens, hidden] in a file mapped into memory."""
+    """Hidden states [tokens, hidden] in a memory-mapped file."""
 
     def __init__(self, path: Path, tokens: int, hidden: int, precision: str) -> None:
         self.path = path
@@ -42,17 +42,20 @@ class StatesFile:
         self._states = np.frombuffer(self._map, _KINDS[precision], offset=_HEADER).reshape(tokens, hidden)
 
     def tokens(self, first: int, end: int) -> NDArray:
-        """States [end - first, hidden] of the tokens from ``first`` on; bf16 as int16 bits."""
+        """States [end - first, hidden] of the tokens from ``first`` up to ``end``; bf16 as int16 bits."""
         return self._states[first:end]
 
     def padded(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> torch.Tensor:
-        """States [b, t, hidden] of b texts whose first tokens are at ``starts``; zero behind the end of a text."""
+        """States [b, t, hidden] of b texts, padded with zeros.
+
+        ``starts`` [b] are the indices of their first tokens in the file, ``lengths`` [b] their numbers of tokens.
+        """
         import torch
 
         out = np.zeros((len(starts), int(lengths.max()), self._states.shape[1]), self._states.dtype)
         for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
             out[row, :length] = self._states[start : start + length]
-        # What was read stays in the system's cache of files; it need not count as this process's memory as well.
+        # The pages that were read stay in the system's file cache; they need not count as memory of this process.
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
         states = torch.from_numpy(out)
@@ -60,30 +63,30 @@ class StatesFile:
 
 
 @dataclass(frozen=True, eq=False)
-class KeptStates:
-    """The states of one part of the data, as places in a file."""
+class CachedStates:
+    """The hidden states of one split, in a file that several splits share."""
 
     file: StatesFile
     starts: NDArray[np.int64]
-    """Place of each text's first token."""
+    """Index in the file of the first token of each text."""
     lengths: NDArray[np.int64]
-    """Tokens of each text."""
+    """Number of tokens of each text."""
 
     def padded(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """States [b, t, hidden] of the texts at ``rows``, padded with zeros to the longest of them."""
+        """States [b, t, hidden] of the texts with the indices ``rows`` [b], padded with zeros to the longest text."""
         return self.file.padded(self.starts[rows], self.lengths[rows])
 
 
 def states_bytes(tokens: int, hidden: int, precision: str) -> int:
-    """Size of the file that holds the states of so many tokens."""
+    """Size in bytes of a file with the states of ``tokens`` tokens."""
     return _HEADER + tokens * hidden * _KINDS[precision].itemsize
 
 
 def write_states(path: Path, tokens: int, hidden: int, precision: str, chunks: Iterable[NDArray]) -> None:
-    """Write ``chunks`` of states [some, hidden], in the file's own type, one after the other; all of them or nothing.
+    """Write ``chunks`` of states [n, hidden], already in the file's type, one after the other and atomically.
 
-    Of two processes that write the same file the later one replaces the earlier one's, and whoever has that one open
-    keeps it. Raises OSError where the disk refuses, and what ``chunks`` raises.
+    If two processes write the same file, the later file replaces the earlier one; a process that has the earlier file
+    open can still read it. Raises OSError if the disk is full or not writable, and any exception of ``chunks``.
     """
 
     def write(file: BinaryIO) -> None:
@@ -105,18 +108,18 @@ def write_states(path: Path, tokens: int, hidden: int, precision: str, chunks: I
 
 
 def open_states(path: Path, tokens: int, hidden: int, precision: str) -> StatesFile | None:
-    """The file at ``path`` with a verified checksum; None where it is missing, damaged, or holds other states."""
+    """The file at ``path``, after its checksum is verified; None if it is missing, damaged, or has other states."""
     expected = {"format": _FORMAT, "tokens": tokens, "hidden": hidden, "precision": precision}
     try:
         if path.stat().st_size != states_bytes(tokens, hidden, precision):
             return None
         with path.open("rb", buffering=0) as file:
             header = json.loads(file.read(_HEADER))
-            # Read, not mapped: every byte of a mapped file would count as this process's memory.
+            # The file is read, not mapped: every byte of a mapped file would count as memory of this process.
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if header != expected | {"sha256": digest}:
             return None
-        os.utime(path)  # the list of the cache's contents says when a file was last used
+        os.utime(path)  # `featherweight cache` shows when a file was last used
         return StatesFile(path, tokens, hidden, precision)
     except (OSError, ValueError):
         return None

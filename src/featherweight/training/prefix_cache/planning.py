@@ -1,4 +1,4 @@
-"""States of the frozen layers, computed once and kept on the disk for all epochs, seeds and trials."""
+"""Decides whether the states after the frozen layers are cached on the disk, computes them, and attaches them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from featherweight.training.job import Job
 from featherweight.training.listeners import notify
 from featherweight.training.prefix_cache.file import (
     SUFFIX,
-    KeptStates,
+    CachedStates,
     StatesFile,
     open_states,
     states_bytes,
@@ -33,26 +33,27 @@ from featherweight.training.prefix_cache.states import difference, prefix_key, s
 from featherweight.training.prefix_cache.texts import Pool, pool_of
 
 LIMIT = "FEATHERWEIGHT_STATES_GB"
-"""Names the environment variable with the most disk space that the kept states of all runs may take, in GB."""
+"""Name of the environment variable that limits the disk space of the cached states of all runs, in GB."""
 _DEFAULT_LIMIT = 20.0
-_BATCH_TOKENS = 2048  # at full speed on a processor, and small beside what a training step holds
+_BATCH_TOKENS = 2048  # full speed on a processor, and little memory compared with a training step
 _SECONDS_BETWEEN_NOTES = 60
 
 Batches = Callable[[], Sequence[NDArray[np.int64]]]
-"""Gives the rows of each batch."""
+"""Returns the row indices of each batch."""
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Where the states of one run's texts are kept, and whether they still have to be computed."""
+    """The cache file for the states of one run's texts, and whether they still have to be computed."""
 
     pool: Pool
     path: Path
     shape: tuple[int, int, str]
-    """Tokens, hidden size and precision."""
+    """Number of tokens, hidden size and precision."""
     layers: str
     """The frozen layers in words."""
-    found: StatesFile | None
+    cached: StatesFile | None
+    """The states if they are already in the cache; None if they have to be computed."""
 
 
 class _Stopped(Exception):
@@ -60,11 +61,11 @@ class _Stopped(Exception):
 
 
 def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
-    """Decide whether the frozen layers' states are kept for the ``epochs`` still to train; also the notes that say why.
+    """The cache to use for the remaining ``epochs``, and notes for the user that tell the reason.
 
-    ``batches`` gives the batches of one epoch as they go through the network: some of them tell whether a text's states
-    depend on its batch. None where the recipe does not want them kept, or nothing is to be gained, or the disk has no
-    room. Nothing is written yet. Of several processes all plan the same.
+    The cache is None if the recipe switches it off, it would save no time, or the disk has no room. ``batches`` returns
+    the batches of one epoch as they go through the network; some of them are used to test whether a text's states
+    depend on its batch. Nothing is written yet. Several processes reach the same decision.
     """
     prefix, notes = _plan(job, epochs, batches)
     if job.accelerator.num_processes > 1 and not all(gather_object([prefix is not None])):
@@ -72,13 +73,13 @@ def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None,
     return prefix, notes
 
 
-def keep_prefix(job: Job, prefix: Prefix) -> None:
-    """Compute the states where they are not kept yet, and give them to the texts of ``job``.
+def attach_states(job: Job, prefix: Prefix) -> None:
+    """Compute the states unless they are cached, and attach them to the training and validation texts of ``job``.
 
-    Of several processes the first computes and the others wait. Where the disk refuses, or the run is asked to stop
-    before all are computed, the texts go without.
+    Of several processes the first one computes and the others wait. If the disk is full, or the run is stopped before
+    all states are computed, nothing is attached.
     """
-    file = prefix.found
+    file = prefix.cached
     if file is None:
         if job.accelerator.is_main_process:
             _compute(job, prefix)
@@ -86,45 +87,45 @@ def keep_prefix(job: Job, prefix: Prefix) -> None:
         file = open_states(prefix.path, *prefix.shape)
     if file is not None:
         train, validation = prefix.pool.starts
-        job.train = replace(job.train, states=KeptStates(file, train, job.train.lengths))
-        job.validation = replace(job.validation, states=KeptStates(file, validation, job.validation.lengths))
+        job.train = replace(job.train, states=CachedStates(file, train, job.train.lengths))
+        job.validation = replace(job.validation, states=CachedStates(file, validation, job.validation.lengths))
 
 
 def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
     wanted = job.recipe.training.prefix_cache
     if wanted == "off":
         return None, []
-    if reason := _hindrance(job):
-        return None, [f"training.prefix_cache = 'on': no states are kept: {reason}"] if wanted == "on" else []
+    if reason := _why_not_cached(job):
+        return None, [f"training.prefix_cache = 'on' has no effect: {reason}"] if wanted == "on" else []
     gains = wanted == "on" or epochs > 1
     if not gains and not any((cache_folder() / STATES).glob(f"*{SUFFIX}")):
-        return None, []  # before all tokens come into memory
+        return None, []  # decided before all tokens are read into memory
     prefix = _prefix(job)
-    if prefix.found is None and not gains:
+    if prefix.cached is None and not gains:
         return None, []
     size = states_bytes(*prefix.shape)
-    if prefix.found is None and (refusal := _no_room(prefix.path, size)):
-        return None, [f"{prefix.layers}: states are not kept: {refusal}"]
-    prefix, apart = _checked(job, prefix, _extremes(job, prefix.pool, batches()))
-    if apart and wanted == "auto":
-        why = f"on this machine a text's states depend on its batch, by up to {apart:.1g}"
+    if prefix.cached is None and (refusal := _no_room(prefix.path, size)):
+        return None, [f"{prefix.layers}: states are not cached: {refusal}"]
+    prefix, largest = _checked(job, prefix, _extremes(job, prefix.pool, batches()))
+    if largest and wanted == "auto":
+        why = f"on this machine a text's states depend on its batch, by up to {largest:.1g}"
         return None, [
-            f"{prefix.layers}: states are not kept: {why}; training.prefix_cache = 'on' keeps them all the same"
+            f"{prefix.layers}: states are not cached: {why}; to cache them anyway, set training.prefix_cache = 'on'"
         ]
-    inexact = f"; in another batch they would differ by up to {apart:.1g}" if apart else ""
+    inexact = f"; in another batch they would differ by up to {largest:.1g}" if largest else ""
     texts = f"states of {len(prefix.pool):,} texts, {size_in_words(size)}"
-    if prefix.found:
+    if prefix.cached:
         return prefix, [f"{prefix.layers}: {texts}, found in {prefix.path.parent}{inexact}"]
-    where = f"computed once and kept in {prefix.path.parent}; `{CLEAR_STATES}` removes them"
+    where = f"computed once and cached in {prefix.path.parent}; `{CLEAR_STATES}` removes them"
     return prefix, [f"{prefix.layers}: {texts}, {where}{inexact}"]
 
 
-def _hindrance(job: Job) -> str | None:
-    """Why no states can be kept; None where they can."""
+def _why_not_cached(job: Job) -> str | None:
+    """The reason why the states cannot be cached; None if they can."""
     if job.recipe.training.encoder_dropout:
-        return "dropout makes those of the frozen layers random"
+        return "with encoder dropout the states of the frozen layers are random"
     if job.network.lean is None:
-        return "this backbone, adapter or device does not run through the lean pass"
+        return "this backbone, adapter or device does not use the lean pass"
     if not job.network.lean.frozen:
         return "the lowest layer, or something below it, is trained"
     return None
@@ -141,38 +142,44 @@ def _prefix(job: Job) -> Prefix:
 
 
 def _checked(job: Job, prefix: Prefix, batches: Sequence[NDArray[np.int64]]) -> tuple[Prefix, float]:
-    """The plan, without a file that is out of date, and the largest difference of states between two batches.
+    """The plan, and by how much a text's states differ between two batches (0 if they are the same bits).
 
-    What ``batches`` (of places in the pool) give is compared with what is kept, or is going to be: 0 where all is the
-    same, bit for bit. Matrix kernels may add in another order for another number of tokens.
+    States that are computed in ``batches`` (of indices in the pool) are compared with the cached ones, or with those
+    that would be cached. They may differ because matrix kernels sum in another order for another number of tokens.
+    The returned plan has no cached file if that file is out of date.
     """
     pool, rows = prefix.pool, np.unique(np.concatenate(batches))
-    found = [states_by_text(job.network, pool, batch, job.pad_id, sys.maxsize) for batch in batches]
+    computed = [states_by_text(job.network, pool, batch, job.pad_id, sys.maxsize) for batch in batches]
 
-    def apart(expected: Mapping[int, NDArray]) -> float:
-        return max(difference(states, expected[row]) for texts in found for row, states in texts.items())
+    def largest_difference(expected: Mapping[int, NDArray]) -> float:
+        return max(difference(states, expected[row]) for texts in computed for row, states in texts.items())
 
-    if prefix.found is not None:
-        largest = apart({row: prefix.found.tokens(*pool.offsets[row : row + 2]) for row in rows.tolist()})
-        if not largest or _is_reproduced(job, pool, prefix.found):
+    if prefix.cached is not None:
+        cached = {row: prefix.cached.tokens(*pool.offsets[row : row + 2]) for row in rows.tolist()}
+        largest = largest_difference(cached)
+        if not largest or _is_reproduced(job, pool, prefix.cached):
             return prefix, largest
-    return replace(prefix, found=None), apart(states_by_text(job.network, pool, rows, job.pad_id, _BATCH_TOKENS))
+    new = states_by_text(job.network, pool, rows, job.pad_id, _BATCH_TOKENS)
+    return replace(prefix, cached=None), largest_difference(new)
 
 
 def _is_reproduced(job: Job, pool: Pool, file: StatesFile) -> bool:
-    """Whether two of the batches give the kept states bit for bit: then versions, machine and code are unchanged."""
+    """Whether recomputing two batches gives exactly the cached states.
+
+    This shows that versions, machine and code have not changed since the file was written.
+    """
     batches = _batches(pool)
     for rows in (batches[-1], batches[len(batches) // 2]):
-        kept = file.tokens(pool.offsets[rows[0]], pool.offsets[rows[-1] + 1])
-        if difference(kept, states_of(job.network, pool, rows, job.pad_id)):
+        cached = file.tokens(pool.offsets[rows[0]], pool.offsets[rows[-1] + 1])
+        if difference(cached, states_of(job.network, pool, rows, job.pad_id)):
             return False
     return True
 
 
 def _extremes(job: Job, pool: Pool, batches: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """Places of the texts of the batches with the fewest and the most tokens, and with the shortest and longest texts.
+    """The training batches with the fewest and most tokens and the shortest and longest texts, as indices in the pool.
 
-    The smallest batch of an evaluation is among them.
+    The smallest batch of an evaluation is added.
     """
     lengths = job.train.lengths
     longest = np.array([lengths[rows].max() for rows in batches])
@@ -180,27 +187,27 @@ def _extremes(job: Job, pool: Pool, batches: Sequence[NDArray[np.int64]]) -> lis
     extremes = {int(key(array)) for key in (np.argmin, np.argmax) for array in (longest, tokens)}
     evaluated = prediction_batches(job.validation, job.engine)
     smallest = min(evaluated, key=lambda rows: len(rows) * job.validation.lengths[rows].max())
-    return [*(pool.places(0, batches[place]) for place in extremes), pool.places(1, smallest)]
+    return [*(pool.indices(0, batches[index]) for index in extremes), pool.indices(1, smallest)]
 
 
 def _batches(pool: Pool) -> list[NDArray[np.int64]]:
-    """Places of the texts in their order, batch by batch."""
+    """Batches of consecutive indices in the pool, from the shortest texts to the longest."""
     return [rows[::-1] for rows in reversed(sorted_batches(pool.lengths, batch_tokens=_BATCH_TOKENS))]
 
 
 def _no_room(path: Path, size: int) -> str | None:
-    """Why a file of ``size`` bytes should not be written; None where there is room."""
+    """The reason why a file of ``size`` bytes should not be written; None if there is room for it."""
     limit = _limit_bytes()
     others = sum(file.stat().st_size for file in path.parent.glob(f"*{SUFFIX}") if file != path)
     if others + size > limit:
-        kept = f" beside {size_in_words(others)} of other runs" if others else ""
-        too_many = f"{size_in_words(size)}{kept} would be more than {LIMIT} = {limit / 1e9:g}"
-        return f"{too_many}; `{CLEAR_STATES}` makes room" if others else too_many
-    place = next(folder for folder in path.parents if folder.exists())
-    free = shutil.disk_usage(place).free
-    # A disk that is filled to the brim is of no use to anything else, the checkpoints of this run included.
+        of_others = f" and {size_in_words(others)} of other runs" if others else ""
+        problem = f"{size_in_words(size)}{of_others} would be more than {LIMIT} = {limit / 1e9:g}"
+        return f"{problem}; `{CLEAR_STATES}` makes room" if others else problem
+    existing = next(folder for folder in path.parents if folder.exists())
+    free = shutil.disk_usage(existing).free
+    # A full disk would make everything else fail, including the checkpoints of this run.
     if size > free / 2:
-        return f"{size_in_words(size)} would take more than half of the {size_in_words(free)} free in {place}"
+        return f"{size_in_words(size)} would take more than half of the {size_in_words(free)} free in {existing}"
     return None
 
 
@@ -216,23 +223,23 @@ def _limit_bytes() -> float:
 
 
 def _compute(job: Job, prefix: Prefix) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
         write_states(prefix.path, *prefix.shape, _chunks(job, prefix))
-        notify(job.listeners, f"{prefix.layers}: states kept after {time.monotonic() - begun:,.0f} s")
+        notify(job.listeners, f"{prefix.layers}: states cached after {time.monotonic() - started:,.0f} s")
     except OSError as error:
-        notify(job.listeners, f"{prefix.layers}: states are not kept: {prefix.path.parent}: {error.strerror}")
+        notify(job.listeners, f"{prefix.layers}: states are not cached: {prefix.path.parent}: {error.strerror}")
     except _Stopped:
         pass
 
 
 def _chunks(job: Job, prefix: Prefix) -> Iterator[NDArray]:
-    """States [tokens, hidden] of the texts in their order, batch by batch, with a note from time to time."""
-    said = time.monotonic()
+    """Yield the states [tokens, hidden] of the pool's texts, batch by batch, and report progress once a minute."""
+    noted = time.monotonic()
     for rows in _batches(prefix.pool):
         if job.should_stop():
             raise _Stopped
-        if time.monotonic() - said > _SECONDS_BETWEEN_NOTES:
-            said = time.monotonic()
+        if time.monotonic() - noted > _SECONDS_BETWEEN_NOTES:
+            noted = time.monotonic()
             notify(job.listeners, f"{prefix.layers}: states of {rows[0]:,} of {len(prefix.pool):,} texts")
         yield states_of(job.network, prefix.pool, rows, job.pad_id)

@@ -1,4 +1,4 @@
-"""The frozen layers below the lowest trained one: how many there are, what decides their states, and the states."""
+"""Hidden states after the frozen layers: how they are computed, and the cache key that identifies them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SETTINGS = ("model_type", "num_attention_heads", "layer_norm_eps", "pad_token_i
 
 
 def prefix_key(network: Network, pool: Pool, precision: str) -> str:
-    """A key for the states of ``pool`` below the lowest trained layer: other states have another key.
+    """Cache key of the states of ``pool`` after the frozen layers: different states have different keys.
 
-    SHA-256 over the texts' tokens, the number of frozen layers, their weights as they compute, and the precision.
+    It is the SHA-256 of the tokens, the number of frozen layers, their weights in the compute type, and the precision.
     """
     encoder, architecture = network.plain_encoder(), network.architecture
     frozen = frozen_layers(encoder, architecture)
@@ -33,7 +33,7 @@ def prefix_key(network: Network, pool: Pool, precision: str) -> str:
 
 
 def states_of(network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int) -> NDArray:
-    """States [tokens, hidden] of the texts at ``rows``, computed in one batch; bf16 as int16 bits."""
+    """States [tokens, hidden] of the texts with the indices ``rows``, computed in one batch; bf16 as int16 bits."""
     assert network.lean is not None
     batch = collate(pool.encoded, pool.chosen[rows], pad_id)
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
@@ -44,20 +44,20 @@ def states_of(network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int
 def states_by_text(
     network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int, batch_tokens: int
 ) -> dict[int, NDArray]:
-    """States [tokens, hidden] of each of the texts at ``rows``, computed in batches of similar length."""
-    found: dict[int, NDArray] = {}
-    for cut in sorted_batches(pool.lengths[rows], batch_tokens=batch_tokens):
-        ends = np.cumsum(pool.lengths[rows[cut]])[:-1]
-        states = np.split(states_of(network, pool, rows[cut], pad_id), ends)
-        found |= zip(rows[cut].tolist(), states, strict=True)
-    return found
+    """States [tokens, hidden] of each text with an index in ``rows``, computed in batches of similar length."""
+    states_of_row: dict[int, NDArray] = {}
+    for batch in sorted_batches(pool.lengths[rows], batch_tokens=batch_tokens):
+        ends = np.cumsum(pool.lengths[rows[batch]])[:-1]
+        states = np.split(states_of(network, pool, rows[batch], pad_id), ends)
+        states_of_row |= zip(rows[batch].tolist(), states, strict=True)
+    return states_of_row
 
 
 def difference(one: NDArray, other: NDArray) -> float:
-    """Largest difference between two arrays of states."""
+    """Largest absolute difference between two arrays of states of the same shape."""
     if np.array_equal(one, other):
         return 0.0
-    first, second = (torch.from_numpy(part.copy()) for part in (one, other))
+    first, second = (torch.from_numpy(array.copy()) for array in (one, other))
     if first.dtype == torch.int16:
         first, second = first.view(torch.bfloat16), second.view(torch.bfloat16)
     return float((first.float() - second.float()).abs().max())

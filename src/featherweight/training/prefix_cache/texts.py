@@ -1,4 +1,4 @@
-"""The distinct texts of several parts of the data as one set."""
+"""The distinct texts of several splits of the data as one pool."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from featherweight.data.encoding import Encoded
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """n distinct texts, the shortest first, in an order that depends on their tokens alone.
+    """n distinct texts, the shortest first; their order depends only on their tokens.
 
-    Two seeds that split the same rows differently have the same pool.
+    So two seeds that split the same rows differently have the same pool.
     """
 
     encoded: Encoded
-    """All texts of all parts, part after part."""
+    """All texts of all splits, one split after the other."""
     chosen: NDArray[np.int64]
-    """Places in ``encoded`` of the different texts, [n]."""
+    """Indices [n] in ``encoded`` of the distinct texts."""
     offsets: NDArray[np.int64]
-    """Tokens before each of them, and at the end of all of them, [n + 1]."""
+    """Number of tokens before each distinct text, and of all of them, [n + 1]."""
     starts: tuple[NDArray[np.int64], ...]
-    """For each part, the tokens that stand before each of its texts in the pool."""
+    """For each split, the number of tokens in the pool before each of the split's texts."""
     fingerprint: str
-    """SHA-256 over the tokens of the different texts."""
+    """SHA-256 of the tokens of the distinct texts."""
 
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def places(self, part: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Places in the pool of the texts at ``rows`` of one of the parts."""
-        return np.searchsorted(self.offsets, self.starts[part][rows])
+    def indices(self, split: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Indices in the pool of the texts that have the indices ``rows`` in a split."""
+        return np.searchsorted(self.offsets, self.starts[split][rows])
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each of the different texts."""
+        """Number of tokens of each distinct text, [n]."""
         return np.diff(self.offsets)
 
 
 def pool_of(parts: Sequence[Encoded]) -> Pool:
-    """The pool of all texts of ``parts``."""
+    """The pool of all texts of the splits ``parts``."""
     tokens = np.empty(sum(len(part.tokens) for part in parts), np.int32)
     for part, end in zip(parts, np.cumsum([len(part.tokens) for part in parts]).tolist(), strict=True):
         tokens[end - len(part.tokens) : end] = part.tokens[:]
@@ -70,7 +70,7 @@ def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _digests(encoded: Encoded) -> NDArray[np.uint64]:
-    """128 bits a text, [n, 2]: enough that two different texts never share them."""
+    """A hash of 128 bits per text, as two columns [n, 2]: long enough that two different texts never share it."""
     bounds = encoded.offsets.tolist()
     each = (hashlib.blake2b(encoded.tokens[a:b].data, digest_size=16).digest() for a, b in pairwise(bounds))
     return np.frombuffer(b"".join(each), "<u8").reshape(-1, 2)
