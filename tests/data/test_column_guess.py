@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from featherweight.data.column_guess import guess_columns
+from featherweight.data.column_guess import Columns, guess_columns
 from featherweight.data.column_profile import profile_of
-from featherweight.data.readers.table import Table, table_of
+from featherweight.data.readers.table import table_of
 from featherweight.errors import UserError
 
 ROWS = 12
@@ -36,9 +36,9 @@ COLUMNS: dict[str, Sequence[Any]] = {
 }
 
 
-def table(**names: str) -> Table:
-    """A table whose columns have the values of ``COLUMNS``; underscores of a name stand for blanks."""
-    return table_of("rows.csv", {name: COLUMNS[kind] for name, kind in names.items()})
+def table(**names: str) -> Columns:
+    """Columns with the values of ``COLUMNS``."""
+    return Columns(table_of("rows.csv", {name: COLUMNS[kind] for name, kind in names.items()}))
 
 
 GUESSED: list[tuple[dict[str, str], tuple[str, ...], str]] = [
@@ -111,7 +111,7 @@ def test_a_column_that_is_not_there_is_refused_by_its_option() -> None:
 
 def test_labels_with_a_single_row_or_gaps_are_left_to_the_training_to_refuse() -> None:
     once = table_of("rows.csv", {"text": COLUMNS["prose"], "category": COLUMNS["ids"]})
-    assert guess_columns(once).label == "category"
+    assert guess_columns(Columns(once)).label == "category"
     assert guess_columns(table(text="prose", topic="gaps")).label == "topic"
 
 
@@ -125,3 +125,9 @@ def test_running_text_is_told_from_names_of_classes_and_from_repeated_texts() ->
     assert not profile_of([0.5, 1.5] * 10).may_be_labels
     assert profile_of([]) == profile_of([None, float("nan"), " "][:0])
     assert profile_of([None, " ", float("nan")]).filled == 0
+
+
+def test_in_python_a_message_names_arguments() -> None:
+    rows = Columns(table(premise="prose", hypothesis="prose", label="three").table, in_python=True)
+    with pytest.raises(UserError, match=r'such as text="premise"; to join them: text=\["premise", "hypothesis"\]'):
+        guess_columns(rows)

@@ -34,7 +34,7 @@ from featherweight.inference.output_files import predict_texts
 RECIPE = Recipe.load("newsbriefs")
 MINILM = {"name": "minilm"}
 RUN = SimpleNamespace(folder=Path("run"))
-TAKES_A_RECIPE = ("train", "check", "weigh", "load_splits")
+TAKES_A_RECIPE = ("check", "weigh", "load_splits")
 TO_CSV = "to_csv('rows.csv', index=False)"
 NAMED = "(recipe_for('rows.csv'))"
 
@@ -64,6 +64,22 @@ def test_what_is_no_recipe_is_refused(name: str, given: Any, what: str, remedy: 
         getattr(featherweight, name)(given)
     assert str(refused.value).startswith(f"{name} takes a Recipe, not {what}; ")
     assert remedy.replace("NAME", name) in str(refused.value)
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    (TEXTS, "not a list; save the rows by pandas.DataFrame({'text': texts, 'label': labels})"),
+    (FRAME["text"], "not a pandas Series; save the rows by"),
+    ({"data": {"train": "rows.csv"}}, "not a dict; write train(Recipe.parse(values))"),
+    ([RECIPE], "not a list; pass one recipe, or write run_rounds(recipes, seeds=[0], out='runs/rounds')"),
+    (Recipe, "not the class Recipe; write train(Recipe.load('newsbriefs'))"),
+    (None, "not None; write train(Recipe.load('newsbriefs'))"),
+    (3, "not the number 3; write train(Recipe.load('newsbriefs'))"),
+])  # fmt: skip
+def test_what_is_neither_recipe_nor_data_is_not_trained(given: Any, words: str) -> None:
+    with pytest.raises(UserError) as refused:
+        train(given)
+    assert str(refused.value).startswith("train takes a Recipe, or data such as 'reviews.csv' or a DataFrame, not ")
+    assert words in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["frame", "table", "dataset", "splits", "stream", "rows", "columns"])
@@ -133,6 +149,25 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     "load with numbers": (
         lambda: Recipe.load("r1", [1]),
         "overrides must be texts such as 'training.epochs=2', not the number 1",
+    ),
+    "train a stream": (
+        lambda: train(STREAM),
+        "not an IterableDataset\nSave them by dataset.to_csv('rows.csv'), and name the file: train('rows.csv')",
+    ),
+    "train by the name of no recipe": (lambda: train("nothing"), "nothing: no such recipe file"),
+    "train a file that is not there": (lambda: train("nothing.csv"), "nothing.csv: no such file"),
+    "train a recipe with a label": (
+        lambda: train(RECIPE, label="stars"),
+        "for data; a recipe has such keys itself\nChange it by recipe.with_values(...)",
+    ),
+    "train a recipe with test rows": (lambda: train(RECIPE, test=FRAME), "are for data; a recipe has such keys itself"),
+    "train with one override": (
+        lambda: train("rows.csv", overrides="seed=1"),
+        "overrides takes a list of texts such as 'training.epochs=2', not the text 'seed=1'; write overrides=[...]",
+    ),
+    "a recipe for a frame": (
+        lambda: recipe_for(FRAME),
+        "recipe_for takes the path of a file or the name of a data set, not a pandas DataFrame",
     ),
     "train into a frame": (
         lambda: train(RECIPE, FRAME),

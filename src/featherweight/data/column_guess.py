@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,10 +45,14 @@ class Guess:
 
 
 class Columns:
-    """The columns of ``table``, to be chosen from; a column is looked at when it is asked for."""
+    """The columns of ``table``, to be chosen from; a column is looked at when it is asked for.
 
-    def __init__(self, table: Table) -> None:
+    Messages name options of the command line, or with ``in_python`` arguments.
+    """
+
+    def __init__(self, table: Table, *, in_python: bool = False) -> None:
         self.table = table
+        self._in_python = in_python
         self._profiles: dict[str, ColumnProfile] = {}
 
     def profile(self, name: str) -> ColumnProfile:
@@ -55,6 +60,12 @@ class Columns:
         if name not in self._profiles:
             self._profiles[name] = profile_of(self.table.read(name))
         return self._profiles[name]
+
+    def named(self, what: str, names: Sequence[str] = ("COLUMN",)) -> str:
+        """How ``names`` are given as the columns of ``what``: ``--text 'a b'``, or in Python ``text="a b"``."""
+        if self._in_python:
+            return f"{what}={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)}"
+        return " ".join(f"--{what} {shlex.quote(name)}" for name in names)
 
     @cached_property
     def ids(self) -> frozenset[str]:
@@ -64,18 +75,19 @@ class Columns:
         return frozenset(name for name in (*named, *splits) if name)
 
 
-def guess_columns(table: Table, text: Sequence[str] = (), label: str | None = None) -> Guess:
-    """The columns of texts and labels of ``table``; ``text`` and ``label`` are those that somebody has named.
+def guess_columns(columns: Columns, text: Sequence[str] = (), label: str | None = None) -> Guess:
+    """The columns of texts and labels among ``columns``; ``text`` and ``label`` are those that somebody has named.
 
     Raises UserError with the columns and the option to type where one that is named is missing, where several columns
     could be meant, and where none could.
     """
-    columns = Columns(table)
+    table = columns.table
     if label is not None:
-        label, label_reason = require_column(table, label, "Name the labels' column by --label COLUMN"), "as you say"
+        remedy = f"Name the labels' column by {columns.named('label')}"
+        label, label_reason = require_column(table, label, remedy), "as you say"
     if text:
-        texts = tuple(require_column(table, name, "Name the texts' column by --text COLUMN") for name in text)
-        text_reason = "as you say"
+        remedy = f"Name the texts' column by {columns.named('text')}"
+        texts, text_reason = tuple(require_column(table, name, remedy) for name in text), "as you say"
     else:
         texts, text_reason = guess_texts(columns, label)
     if label is None:
@@ -100,7 +112,7 @@ def guess_texts(columns: Columns, label: str | None = None) -> tuple[tuple[str, 
             return (titles[0], named[0]), "a title and its text, joined by a blank"
         return (named[0],), "by its name"
     if running:
-        raise _undecided_texts(table, running)
+        raise _undecided_texts(columns, running)
     return _short_texts(columns, free)
 
 
@@ -111,7 +123,7 @@ def guess_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str]:
     table = columns.table
     raise UserError(
         f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}\n"
-        "Name it by --label COLUMN; texts without labels are for `featherweight predict RUN FILE`"
+        f"Name it by {columns.named('label')}; texts without labels are for `featherweight predict RUN FILE`"
     )
 
 
@@ -164,10 +176,10 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
     if len(named) == 1 or len(many) == 1:
         return ((named[0],), "by its name") if len(named) == 1 else ((many[0],), "the only column of texts")
     if named or many:
-        raise _undecided_texts(table, named or many)
+        raise _undecided_texts(columns, named or many)
     raise UserError(
         f"{table.origin}: no column seems to hold texts; its columns are: {listed_columns(table)}\n"
-        "Name it by --text COLUMN"
+        f"Name it by {columns.named('text')}"
     )
 
 
@@ -186,12 +198,12 @@ def _numbered(values: Iterable[str]) -> bool:
     return all(value.strip().lstrip("-").replace(".", "", 1).isdecimal() for value in values)
 
 
-def _undecided_texts(table: Table, names: Sequence[str]) -> UserError:
-    options = option_of("--text", names[:1])
-    both = f"; to join them: {' '.join(option_of('--text', [name]) for name in names[:2])}" if len(names) == 2 else ""
+def _undecided_texts(columns: Columns, names: Sequence[str]) -> UserError:
+    table = columns.table
+    both = f"; to join them: {columns.named('text', names)}" if len(names) == 2 else ""
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the texts; its columns are: {listed_columns(table)}\n"
-        f"Name the one that is meant, such as {options}{both}"
+        f"Name the one that is meant, such as {columns.named('text', names[:1])}{both}"
     )
 
 
@@ -201,17 +213,12 @@ def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
     if len(flags) > 1 and len(flags) == len(names):
         return UserError(
             f"{table.origin}: {listed(flags, 12)} hold 0 and 1 alone: several labels a text? One label is trained at a "
-            f"time\nName it, such as {option_of('--label', flags[:1])}"
+            f"time\nName it, such as {columns.named('label', flags[:1])}"
         )
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the labels; its columns are: {listed_columns(table)}\n"
-        f"Name the one that is meant, such as {option_of('--label', names[:1])}"
+        f"Name the one that is meant, such as {columns.named('label', names[:1])}"
     )
-
-
-def option_of(option: str, names: Sequence[str]) -> str:
-    """An option with a column's name as a shell takes it: ``--text 'a b'``."""
-    return " ".join(f"{option} {shlex.quote(name)}" for name in names)
 
 
 def columns_in_words(guess: Guess, table: Table) -> str:

@@ -97,7 +97,7 @@ def _labels(part: Rows | Encoded) -> str:
 
 def require_same_recipe(folder: Path, recipe: Recipe) -> None:
     """Raise UserError where the run in ``folder`` began with another recipe. Its description changes nothing."""
-    if not (folder / "recipe.toml").is_file():
+    if not (folder / "environment.json").is_file():  # nothing of it was trained
         return
     began = Run(folder).recipe
     recipe = recipe.with_values(description=began.description)

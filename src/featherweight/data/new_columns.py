@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from featherweight.data.column_guess import Columns, find_label, guess_texts, option_of
+from featherweight.data.column_guess import Columns, find_label, guess_texts
 from featherweight.data.readers.table import (
     Table,
     find_label_columns,
@@ -44,21 +44,23 @@ def _require_texts(table: Table, data: DataRecipe) -> None:
     try:
         text_columns(table, data)
     except UserError:
+        columns = Columns(table)
         wanted = next((name for name in data.text if table.find(name) is None), "text")
         try:
-            option = option_of("--text", guess_texts(Columns(table))[0])
+            option = columns.named("text", guess_texts(columns)[0])
         except UserError:
-            option = "--text COLUMN"
+            option = columns.named("text")
         raise _misnamed(table, wanted, "texts", option) from None
 
 
 def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
     """Raise UserError where another column than the run's seems to hold the labels."""
+    columns = Columns(table)
     try:
-        found = find_label(Columns(table), text_columns(table, data))
-        option = option_of("--label", [found[0]]) if found else ""
+        found = find_label(columns, text_columns(table, data))
+        option = columns.named("label", [found[0]]) if found else ""
     except UserError:
-        option = "--label COLUMN"
+        option = columns.named("label")
     if option:
         raise _misnamed(table, data.label_name, "labels", option)
 

@@ -64,6 +64,7 @@ def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel
 def option_overrides(
     *,
     test: str | os.PathLike[str] | None = None,
+    validation: str | None = None,
     text: str | Sequence[str] | None = (),
     label: str | None = None,
     budget: int | str | None = None,
@@ -72,6 +73,7 @@ def option_overrides(
     """The options of ``train`` as overrides, such as ``data.label="stars"``; those that are not given are left out."""
     given: dict[str, Any] = {
         "data.test": None if test is None else os.fspath(test),
+        "data.validation": validation,
         "data.text": [text] if isinstance(text, str) else list(text or ()) or None,
         "data.label": label,
         "budget": budget,

@@ -32,6 +32,8 @@ PICTURES = (
     "summary",
 )
 """The names of the plots in the run's folder ``plots``, without ``.png``."""
+ROWS = {part: f"data/{part}.parquet" for part in ("train", "validation", "test")}
+"""The rows of a run that was trained on rows in memory."""
 PAGE = "report.html"
 DRAWN = (PAGE, *(f"plots/{name}.png" for name in PICTURES))
 """The HTML report and the plots of a run. They can be made again at any time from the other files."""
@@ -46,7 +48,7 @@ def leftovers(folder: Path) -> list[Path]:
         return _files(folder, [f"{RECIPE}.part"])
     pictures = [f"plots/{name}.png.part" for name in PICTURES]
     parts = [folder / "adapter.part", folder / "checkpoint" / "part"]
-    own = _files(folder, [*(f"{name}.part" for name in (RECIPE, *FILES)), *pictures])
+    own = _files(folder, [*(f"{name}.part" for name in (RECIPE, *FILES, *ROWS.values())), *pictures])
     return [*own, *(part for part in parts if part.is_dir() and not part.is_symlink())]
 
 
@@ -61,9 +63,10 @@ def remove_beginnings(folder: Path) -> None:
 
     The recipe is removed last, so that an interrupted cleanup can be repeated.
     """
-    remove([*leftovers(folder), *_files(folder, FILES)])
-    with suppress(OSError):  # it does not exist, or contains other files
-        (folder / "checkpoint").rmdir()
+    remove([*leftovers(folder), *_files(folder, [*FILES, *ROWS.values()])])
+    for name in ("checkpoint", "data"):
+        with suppress(OSError):  # it does not exist, or contains other files
+            (folder / name).rmdir()
     remove(_files(folder, [RECIPE]))
 
 

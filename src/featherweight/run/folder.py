@@ -12,6 +12,7 @@ from featherweight.argument_checks import require_path
 from featherweight.errors import UserError
 from featherweight.files import read_object
 from featherweight.recipe import Recipe
+from featherweight.run.cleanup import ROWS
 
 FORMAT = 1
 """Version of the run folder's layout; a run of a newer version is refused."""
@@ -34,8 +35,17 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The resolved recipe, with all default values."""
-        return Recipe.load(self.folder / "recipe.toml")
+        """The resolved recipe, with all default values.
+
+        Where the folder was moved with the rows in it, the recipe names them by their new path.
+        """
+        recipe = Recipe.load(self.folder / "recipe.toml")
+        moved = {}
+        for part, name in ROWS.items():
+            path, own = getattr(recipe.data, part), self.folder / name
+            if path and path.endswith(name) and not Path(path).exists() and own.is_file():
+                moved[part] = str(own.resolve())
+        return recipe.with_values(data=moved, description=recipe.description) if moved else recipe
 
     @cached_property
     def environment(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featherweight.argument_checks import list_of
+from featherweight.argument_checks import described, list_of, saving
 from featherweight.backbone.resolve import best_at_hand, config_of, local_folder, most_tokens
 from featherweight.data.column_guess import (
     Columns,
@@ -21,7 +21,6 @@ from featherweight.data.column_guess import (
 )
 from featherweight.data.readers.table import Table, joined_texts
 from featherweight.data.sources import has_split, open_table
-from featherweight.data.texts import require_source
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 from featherweight.recipe import Recipe
@@ -68,32 +67,41 @@ def recipe_for(
     are texts such as ``"training.epochs=2"``. Raises UserError where the data cannot be read, and where the columns
     cannot be told, with the columns and what to write.
     """
-    source = require_source(data, "recipe_for")
+    if not isinstance(data, str | os.PathLike):
+        how, file = saving(data)
+        raise UserError(
+            f"recipe_for takes the path of a file or the name of a data set, not {described(data)}\n"
+            f"Save the rows by {how}, and write recipe_for({file!r}); train takes rows as they are"
+        )
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
     overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
-    return draft_recipe(source, [*options, *overrides]).recipe
+    return draft_recipe(os.fspath(data), [*options, *overrides], in_python=True).recipe
 
 
-def draft_recipe(source: str, overrides: Sequence[str] = ()) -> Draft:
+def draft_recipe(
+    source: str, overrides: Sequence[str] = (), *, table: Table | None = None, in_python: bool = False
+) -> Draft:
     """The recipe for the data ``source``; what ``overrides`` set is taken from them, the rest is chosen.
 
-    Raises UserError as ``recipe_for`` does.
+    ``table`` has the training rows where they are still in memory, with its origin as people call them. Raises
+    UserError as ``recipe_for`` does, with arguments of Python to write instead of options where ``in_python``.
     """
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
-    table = open_table(given.data.train, given.data, "train")
+    called = table.origin if table else _short(given.data.train)
+    table = table or open_table(given.data.train, given.data, "train")
     label = given.data.label_name if "label" in given.data.model_fields_set else None
-    guess = guess_columns(table, given.data.text, label)
+    guess = guess_columns(Columns(table, in_python=in_python), given.data.text, label)
     labels = class_counts(table.read(guess.label))
     names = given.data.labels or table.classes.get(guess.label) or sorted(labels)
     rows = sum(labels.values())
     if not rows:
-        raise UserError(f"{table.origin}: no row has a label in the column {guess.label!r}; name another by --label")
+        raise UserError(f"{table.origin}: no row has a label in the column {guess.label!r}; name another one")
     backbone, why = (given.backbone.name, "as you say") if "backbone" in values else best_at_hand()
     chosen = {
         "name": name_after(given.data.train, "texts"),
         "budget": given.budget,
-        "description": f"{rows:,} texts of {_short(given.data.train)} in {len(labels)} classes: {listed(names, 6)}.",
+        "description": f"{rows:,} texts of {called} in {len(labels)} classes: {listed(names, 6)}.",
         "data": _data(given, guess, rows, len(labels)),
         "backbone": {"name": backbone},
         "adapter": {"lora": "auto"},
@@ -105,7 +113,7 @@ def draft_recipe(source: str, overrides: Sequence[str] = ()) -> Draft:
     recipe = Recipe.parse(whole, source)
     training = recipe.training
     notes = (
-        f"{_short(recipe.data.train)}: {rows:,} rows, {len(labels)} classes; {columns_in_words(guess, table)}",
+        f"{called}: {rows:,} rows, {len(labels)} classes; {columns_in_words(guess, table)}",
         f"backbone {recipe.backbone.name} ({why}), at most {recipe.budget:,} trainable parameters, {training.epochs:g} "
         f"epochs, an evaluation every {training.evaluate_every} steps{of_length}",
     )

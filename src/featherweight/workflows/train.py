@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -18,7 +19,6 @@ from featherweight.data.sources import Rows
 from featherweight.environment import is_first_process
 from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe
-from featherweight.recipe.schema import require_recipe
 from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
 from featherweight.run.lock import choose_folder, chosen_and_reserved, is_complete_run, locked
@@ -29,29 +29,59 @@ from featherweight.training.listeners import Listener, notify
 from featherweight.training.signals import end_on_signals, stop_on_signals
 from featherweight.workflows.environment import describe_run, gpu_peak, most_memory
 from featherweight.workflows.prepare import Prepared, prepare
+from featherweight.workflows.request import requested
 
 if TYPE_CHECKING:
     from featherweight.training.job import LoopState
 
 
 def train(
-    recipe: Recipe, out: str | Path | None = None, *, listeners: Sequence[Listener] = (), resume: bool = False
+    recipe: Any,
+    out: str | Path | None = None,
+    *,
+    listeners: Sequence[Listener] = (),
+    resume: bool = False,
+    test: Any = None,
+    text: str | Sequence[str] = (),
+    label: str | None = None,
+    budget: int | str | None = None,
+    backbone: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> Run:
-    """Train, evaluate, save, verify and report one recipe; returns the finished run.
+    """Train, evaluate, save, verify and report; returns the finished run.
 
-    ``out`` names the run folder (by default the next free ``runs/<name>``). Raises UserError on bad input before
-    anything is written, and the training's own errors (Interrupted, Diverged) with a run folder that can be resumed.
+    ``recipe`` is a Recipe, or data to make one for: a file, a folder or a data set by its name, a DataFrame, an Arrow
+    table, a Dataset or a DatasetDict, a list of dicts, a dict of columns. For data ``test`` has the test rows, in any
+    of these, ``text`` and ``label`` name columns, which are guessed otherwise, and ``overrides`` are texts such as
+    ``"training.epochs=2"``. Rows in memory are written into the run folder.
+
+    ``out`` names the run folder (by default the next free ``runs/<name>``). Raises UserError on bad input, which leaves
+    nothing behind, and the training's own errors (Interrupted, Diverged) with a run folder that can be resumed.
     """
-    require_recipe(recipe, "train")
+    options = {"test": test, "text": text, "label": label, "budget": budget, "backbone": backbone}
+    request = requested(recipe, overrides=overrides, **options)
     if out is not None:
         require_path(out, "out", "the path of a new run folder")
     listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
     # Of several processes the first holds the folder and speaks; the others work for it.
-    first, folder = is_first_process(), choose_folder(recipe.name, out, resume=resume)
+    first, folder = is_first_process(), choose_folder(request.name, out, resume=resume)
     # Between the steps a signal waits for the checkpoint; everywhere else nothing is lost by ending at once.
-    held = chosen_and_reserved(recipe.name, out, resume=resume) if first else nullcontext(folder)
+    held = chosen_and_reserved(request.name, out, resume=resume) if first else nullcontext(folder)
     with end_on_signals(lambda: _how_to_resume(folder)), held as folder:
-        return _train(recipe, folder, listeners if first else (), resume)
+        request = request.settled(folder)
+        assert request.recipe is not None
+        if first:
+            _tell(listeners, request.notes)
+        return _train(request.recipe, folder, listeners if first else (), resume)
+
+
+def _tell(listeners: Sequence[Listener], notes: Sequence[str]) -> None:
+    """Say what was chosen for data: to the listeners, or where there is none on standard error."""
+    for note in notes:
+        if listeners:
+            notify(listeners, note)
+        else:
+            print(f"note: {note}", file=sys.stderr)
 
 
 def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: bool) -> Run:

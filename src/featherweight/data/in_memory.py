@@ -1,0 +1,103 @@
+"""Rows of a caller's memory as Parquet: DataFrames, Arrow tables, data sets, lists of dicts, dicts of columns."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from featherweight.argument_checks import described, is_table, saving
+from featherweight.errors import UserError, in_a_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARTS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+"""Names of splits, and the part of a run's data that each is."""
+
+
+def is_rows(given: Any) -> bool:
+    """Whether ``given`` holds rows with named columns: a table, tables by their splits, dicts in a list, or columns."""
+    if is_table(given):
+        return True
+    if isinstance(given, Mapping):
+        return (
+            bool(given)
+            and not any(isinstance(values, str | Mapping) for values in given.values())
+            and all(isinstance(values, Iterable) for values in given.values())
+        )
+    return isinstance(given, list | tuple) and bool(given) and all(isinstance(row, Mapping) for row in given)
+
+
+def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
+    """A Parquet file for each part of ``given``: ``train``, and ``validation`` and ``test`` where it has such splits.
+
+    ``name`` is the function that was called. Raises UserError where it can hold no rows, with what to write instead.
+    """
+    if not (isinstance(given, Mapping) and is_table(given)):
+        return {"train": parquet_bytes(given, name)}
+    parts = {PARTS[split]: rows for split, rows in given.items() if split in PARTS}
+    if "train" not in parts and len(given) == 1:
+        parts["train"] = next(iter(given.values()))
+    if "train" not in parts:
+        splits = ", ".join(map(str, given))
+        raise UserError(f"{name}: the {type(given).__name__} has no split 'train'; name one of its splits: {splits}")
+    return {part: parquet_bytes(rows, name) for part, rows in parts.items()}
+
+
+def parquet_bytes(rows: Any, name: str) -> bytes:
+    """``rows`` as a Parquet file. Raises UserError as ``parquet_parts`` does."""
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(_arrow_table(rows, name), file)
+    return file.getvalue()
+
+
+def _arrow_table(rows: Any, name: str) -> pa.Table:
+    import pyarrow as pa
+
+    library = type(rows).__module__.partition(".")[0]
+    if isinstance(rows, pa.Table):
+        return rows
+    if isinstance(rows, pa.RecordBatch):
+        return pa.Table.from_batches([rows])
+    if library == "datasets" and hasattr(rows, "save_to_disk"):
+        # The names of the classes stand in the metadata, where the reader of Parquet files looks for them.
+        return rows.with_format("arrow")[:].replace_schema_metadata(rows.features.arrow_schema.metadata)
+    if library == "pandas" and is_table(rows):
+        return _of_columns({str(column): rows[column] for column in rows.columns})
+    if is_table(rows) and hasattr(rows, "__arrow_c_stream__"):  # polars and others, by Arrow's own interface
+        return pa.table(rows)
+    if isinstance(rows, Mapping) and not is_table(rows):
+        return _of_columns({str(column): _listed(values) for column, values in rows.items()})
+    if isinstance(rows, list | tuple) and rows and all(isinstance(row, Mapping) for row in rows):
+        columns = dict.fromkeys(column for row in rows for column in row)
+        return _of_columns({str(column): [row.get(column) for row in rows] for column in columns})
+    how, file = saving(rows)
+    raise UserError(
+        f"{name} takes rows with named columns, such as a DataFrame or a list of dicts, not {described(rows)}\n"
+        f"Save them by {how}, and name the file: {name}({file!r})"
+    )
+
+
+def _listed(values: Any) -> list[Any]:
+    as_list = getattr(values, "to_pylist", None) or getattr(values, "tolist", None)
+    return list(values) if as_list is None else as_list()
+
+
+def _of_columns(columns: Mapping[str, Any]) -> pa.Table:
+    """A table of ``columns``. One of values of several types, which Arrow refuses, becomes one of texts."""
+    import pyarrow as pa
+
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        told = ", ".join(f"{in_a_line(name)} {len(values):,}" for name, values in list(columns.items())[:4])
+        raise UserError(f"the columns have different numbers of rows: {told}")
+    arrays = {}
+    for name, values in columns.items():
+        try:
+            arrays[name] = pa.array(values, from_pandas=True)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            arrays[name] = pa.array([None if value is None or value != value else str(value) for value in values])
+    return pa.table(arrays)

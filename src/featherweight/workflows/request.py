@@ -1,0 +1,139 @@
+"""What a call of ``train`` asks for: a recipe, the name of one, data by its name, or rows in memory."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featherweight.argument_checks import described, list_of
+from featherweight.data.in_memory import is_rows, parquet_bytes, parquet_parts
+from featherweight.data.readers.parquet import parquet_tables
+from featherweight.errors import UserError
+from featherweight.files import written_whole
+from featherweight.recipe import Recipe, built_in_recipes
+from featherweight.recipe.data_files import is_data, name_after
+from featherweight.recipe.overrides import option_overrides
+from featherweight.recipe.schema import not_a_recipe
+from featherweight.run.cleanup import RECIPE, ROWS
+from featherweight.run.folder import Run
+from featherweight.workflows.own_data import Draft, draft_recipe
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be trained. Rows in memory are written into the run folder, from where the recipe reads them."""
+
+    name: str
+    """Name of the recipe."""
+    recipe: Recipe | None = None
+    """None where it waits for the run folder."""
+    notes: tuple[str, ...] = ()
+    """What was chosen for data."""
+    source: str | None = None
+    """Data, or a recipe, by its name, where only other parts of the data are in memory."""
+    rows: Mapping[str, bytes] = field(default_factory=dict)
+    """Rows in memory as Parquet files, by their part: train, validation, test."""
+    called: str = ""
+    """What the rows were given as, such as "a pandas DataFrame"."""
+    overrides: tuple[str, ...] = ()
+
+    def settled(self, folder: Path) -> Request:
+        """The request with its recipe; rows are written into the run ``folder``, which this process holds.
+
+        Raises UserError where the columns cannot be told, and where ``folder`` has a run of other rows.
+        """
+        if self.recipe is not None:
+            return self
+        files = {part: folder / ROWS[part] for part in self.rows}
+        began = (folder / "environment.json").is_file()
+        paths = _recorded(folder, files) if began else {part: str(path) for part, path in files.items()}
+        beside = option_overrides(test=paths.get("test"), validation=paths.get("validation"))
+        draft = self._draft(paths, [*beside, *self.overrides])
+        if not began:
+            # The recipe first: a folder with one is a run, which the same call can resume after a crash.
+            (folder / RECIPE).write_text(draft.recipe.to_toml(), "utf-8")
+        for part, path in files.items():
+            _write_rows(path, self.rows[part], folder)
+        return Request(self.name, draft.recipe, draft.notes)
+
+    def _draft(self, paths: Mapping[str, str], overrides: Sequence[str]) -> Draft:
+        if "train" in self.rows:
+            table = next(parquet_tables(io.BytesIO(self.rows["train"]), self.called))
+            return draft_recipe(paths["train"], overrides, table=table, in_python=True)
+        assert self.source is not None
+        if _is_recipe(self.source):
+            return Draft(Recipe.load(self.source, overrides), {}, ())
+        return draft_recipe(self.source, overrides, in_python=True)
+
+
+def requested(
+    given: Any,
+    *,
+    test: Any = None,
+    text: str | Sequence[str] = (),
+    label: str | None = None,
+    budget: int | str | None = None,
+    backbone: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Request:
+    """What ``train`` is to do with its arguments. Raises UserError for what can be neither recipe nor data."""
+    overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
+    by_name = test if test is None or isinstance(test, str | os.PathLike) else None
+    options = option_overrides(test=by_name, text=text, label=label, budget=budget, backbone=backbone)
+    if isinstance(given, Recipe):
+        if options or overrides or test is not None:
+            raise UserError(
+                "train: test, text, label, budget, backbone and overrides are for data; a recipe has such keys itself\n"
+                "Change it by recipe.with_values(...), such as recipe.with_values(budget='300k')"
+            )
+        return Request(given.name, given)
+    source = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if source is None and not is_rows(given):
+        raise not_a_recipe(given, "train", "a Recipe, or data such as 'reviews.csv' or a DataFrame", "train(...)")
+    rows = {} if source is not None else parquet_parts(given, "train")
+    if test is not None and by_name is None:
+        rows["test"] = parquet_bytes(test, "train")
+    changes = (*options, *overrides)
+    if source is not None and not rows:
+        draft = Request("", source=source, overrides=changes)._draft({}, changes)
+        return Request(draft.recipe.name, draft.recipe, draft.notes)
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("train: several processes read their rows from a file; save these, and name the file")
+    default = name_after(source, "texts") if source is not None else "rows"
+    name = Recipe.parse({"name": default}, "train", changes).name
+    return Request(name, source=source, rows=rows, called=described(given), overrides=changes)
+
+
+def _is_recipe(source: str) -> bool:
+    return source in built_in_recipes() or not is_data(source)
+
+
+def _recorded(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
+    """The paths by which a run that began names its rows: its folder may have been moved since."""
+    data = Run(folder).recipe.data
+    named = {part: getattr(data, part) or "" for part in files}
+    return {part: named[part] if named[part].endswith(ROWS[part]) else str(path) for part, path in files.items()}
+
+
+def _write_rows(path: Path, rows: bytes, folder: Path) -> None:
+    """Write the rows of a part, unless they are there. Raises UserError where others are."""
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        with written_whole(path) as part:
+            part.write_bytes(rows)
+    elif path.read_bytes() != rows and not _same_rows(path, rows):
+        raise UserError(
+            f"{folder}: --resume, but the rows are not those that this run began with ({path.name} in it)\n"
+            "Give the same rows, or train in another folder"
+        )
+
+
+def _same_rows(path: Path, rows: bytes) -> bool:
+    """Whether a file holds the same rows, written by another version of the library say."""
+    import pyarrow.parquet as pq
+
+    return bool(pq.read_table(path).equals(pq.read_table(io.BytesIO(rows))))
