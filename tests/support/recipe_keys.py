@@ -21,6 +21,7 @@ KEYS = {
     "data.config": "data/readers/test_hub.py::test_a_short_name_stands_for_the_set_on_the_hub",
     "data.revision": "data/readers/test_hub.py::test_a_short_name_stands_for_the_set_on_the_hub",
     "data.text": "data/test_data_keys.py::test_text_and_label_columns_are_those_of_the_recipe",
+    "data.join": "data/test_pairs.py::test_rows_hold_both_texts_as_they_stand",
     "data.label": "data/test_data_keys.py::test_text_and_label_columns_are_those_of_the_recipe",
     "data.label_separator": "data/test_label_lists.py::test_task_label_and_separator_decide_how_labels_are_read",
     "data.labels": "data/test_data_keys.py::test_labels_give_the_classes_their_order",

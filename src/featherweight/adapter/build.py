@@ -190,7 +190,10 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
 
     chosen = np.random.default_rng(recipe.seed).permutation(len(train))[:rows]
     batches = [collate(train, chosen[start : start + 32], pad_id) for start in range(0, len(chosen), 32)]
-    loader = [{"input_ids": batch.input_ids, "attention_mask": batch.attention_mask} for batch in batches]
+    loader = [
+        {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **network.types_read(batch.token_types)}
+        for batch in batches
+    ]
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(recipe.seed)
         initialize_lora_eva_weights(network.encoder, loader, show_progress_bar=False)

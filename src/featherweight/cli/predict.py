@@ -19,7 +19,9 @@ FileArgument = Annotated[
 ]
 TextOption = Annotated[
     list[str] | None,
-    typer.Option("--text", help="Without FILE a text to classify; with FILE its column of texts. Repeatable."),
+    typer.Option(
+        "--text", help="Without FILE a text to classify, or two for a pair; with FILE its column of texts. Repeatable."
+    ),
 ]
 OutOption = Annotated[
     Path | None,
@@ -112,7 +114,8 @@ def _show(run: str, texts: list[str], names: tuple[str, ...], base: str | None, 
 
     from featherweight.cli.tables import prediction_table
     from featherweight.console import plain_console
-    from featherweight.inference.output_files import predict_texts
+    from featherweight.inference.output_files import in_pairs, predict_texts
 
+    inputs = in_pairs(run, texts, labels=names, base=base)
     tell(notes_on(run, names, base))
-    plain_console().print(prediction_table(texts, predict_texts(run, texts, labels=names, base=base)))
+    plain_console().print(prediction_table(inputs, predict_texts(run, inputs, labels=names, base=base)))

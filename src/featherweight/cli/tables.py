@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from featherweight.data.pairs import Text
     from featherweight.inference.classifier import Prediction
 
 _MOST_CHARACTERS = 32  # of a text in a table
@@ -37,9 +38,11 @@ def figures_line(figures: dict[str, Any]) -> str:
     )
 
 
-def prediction_table(texts: Sequence[str], predictions: Sequence[Prediction]) -> Table:
+def prediction_table(texts: Sequence[Text], predictions: Sequence[Prediction]) -> Table:
     """A line a text: its beginning, the label, and the probabilities, of the likeliest classes where there are many."""
     from rich.table import Table
+
+    from featherweight.data.pairs import shown
 
     table = Table(box=None, pad_edge=False)
     table.add_column("text", min_width=12, overflow="fold")  # a narrow terminal breaks names and texts, never numbers
@@ -50,9 +53,9 @@ def prediction_table(texts: Sequence[str], predictions: Sequence[Prediction]) ->
         table.add_column(name, justify="left" if many else "right", min_width=6, overflow="fold")
     for text, prediction in zip(texts, predictions, strict=True):
         shares = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:3]
-        shown = [f"{name} {share:.4f}" for name, share in shares]
-        cells = shown if many else [f"{share:.4f}" for share in prediction.probabilities.values()]
-        table.add_row(_beginning(text), prediction.label, *cells)
+        likeliest = [f"{name} {share:.4f}" for name, share in shares]
+        cells = likeliest if many else [f"{share:.4f}" for share in prediction.probabilities.values()]
+        table.add_row(_beginning(shown(text)), prediction.label, *cells)
     return table
 
 

@@ -43,11 +43,13 @@ class Batch:
     """int64 [b]; or int8 [b, classes], where a text may have several labels."""
     states: torch.Tensor | None = None
     """What the frozen layers make of the texts, [b, t, hidden], where it is kept."""
+    token_types: torch.Tensor | None = None
+    """Of pairs, int64 [b, t]: 0 in the first text, 1 in the second; None where the tokenizer gives none."""
 
-    def inputs(self, device: str) -> tuple[torch.Tensor, ...]:
+    def inputs(self, device: str) -> tuple[torch.Tensor | None, ...]:
         """What the network is called with, on ``device``."""
-        tensors = (self.input_ids, self.attention_mask, self.states)
-        return tuple(tensor.to(device) for tensor in tensors if tensor is not None)
+        tensors = (self.input_ids, self.attention_mask, self.states, self.token_types)
+        return tuple(None if tensor is None else tensor.to(device) for tensor in tensors)
 
 
 def epoch_batches(
@@ -123,13 +125,17 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
     rows = np.asarray(rows, np.int64)
     starts = encoded.offsets[rows]
     sizes = encoded.offsets[rows + 1] - starts
-    mask = np.arange(sizes.max()) < sizes[:, None]
+    places = np.arange(sizes.max())
+    mask = places < sizes[:, None]
     input_ids = np.full(mask.shape, pad_id, np.int64)
     for row, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
         input_ids[row, :size] = encoded.tokens[start : start + size]
     labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])
     states = encoded.states.padded(rows) if encoded.states else None
-    return Batch(rows, torch.from_numpy(input_ids), torch.from_numpy(mask.astype(np.int64)), labels, states)
+    types = None
+    if encoded.seconds is not None:
+        types = torch.from_numpy((mask & (places >= encoded.seconds[rows, None])).astype(np.int64))
+    return Batch(rows, torch.from_numpy(input_ids), torch.from_numpy(mask.astype(np.int64)), labels, states, types)
 
 
 def _pool_bounds(rows: int, batch_size: int) -> NDArray[np.int64]:

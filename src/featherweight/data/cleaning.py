@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html.entities import name2codepoint
 from typing import Literal
 
+from featherweight.data.pairs import Text, same_kind, sides_of
 from featherweight.data.readers.columns import stored
 
 _MARKS = "quot amp lt gt nbsp hellip lsquo rsquo ldquo rdquo ndash mdash"
@@ -31,9 +32,9 @@ _WHOLE_ENTITY = re.compile(r"&(?:#\w+|\w+);")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>|<(?:a|font|img)\s[^<>]*$", re.IGNORECASE)
 
 
-def clean_texts(texts: Sequence[str], how: Literal["none", "ag_news"]) -> Sequence[str]:
-    """The texts, each repaired as ``how`` (the recipe's ``data.clean``) says."""
-    return texts if how == "none" else stored(map(clean_ag_news, texts))
+def clean_texts(texts: Sequence[Text], how: Literal["none", "ag_news"]) -> Sequence[Text]:
+    """The texts, each repaired as ``how`` (the recipe's ``data.clean``) says; of pairs both."""
+    return texts if how == "none" else same_kind([stored(map(clean_ag_news, side)) for side in sides_of(texts)])
 
 
 def clean_ag_news(text: str) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.data.pairs import Text, sides_of
 from featherweight.data.readers.columns import CHUNK
 from featherweight.data.sources import Rows
 from featherweight.data.token_file import TokenFile, write_tokens
@@ -25,8 +26,6 @@ from featherweight.files import replace_file
 
 if TYPE_CHECKING:
     import torch
-
-_Kept = tuple[NDArray[np.int32] | TokenFile, NDArray[np.int64], int]  # tokens, offsets, cut rows
 
 
 class States(Protocol):
@@ -52,6 +51,8 @@ class Encoded:
     """SHA-256 over the texts, the tokenizer and the greatest length."""
     states: States | None = None
     """Outputs of the frozen layers for the texts, where they are stored."""
+    seconds: NDArray[np.int64] | None = None
+    """Of pairs, how many tokens of each have token type 0; those behind them are of type 1 [n]."""
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -65,21 +66,29 @@ class Encoded:
 def encode(rows: Rows, tokenizer: Any, max_length: int, cache: Path | None = None) -> Encoded:
     """Token numbers of ``rows``, each text cut to ``max_length`` tokens, special ones included.
 
+    A pair is encoded and cut as ``tokenizer(first, second, truncation=True)`` does: the longer text loses its end.
     ``tokenizer`` is a fast tokenizer of transformers; its settings stay as they are. With a ``cache`` folder the tokens
     are kept there by fingerprint and found again; a damaged file is made anew. Labels are never cached.
     Raises UserError where the tokenizer cannot serve.
     """
     own = _own(tokenizer)
+    pairs = len(sides_of(rows.texts)) == 2
+    if pairs:
+        _require_room_for_both(own.backend, max_length)
     fingerprint = _fingerprint(rows.texts, own.identity, max_length)
-    kept = _load(cache, fingerprint, len(rows)) if cache else None
-    if kept is None and cache:
-        kept = _tokenized_into(cache, fingerprint, rows.texts, own.backend, max_length)
-    if kept is None:
-        sizes = _Sizes(len(rows))
-        pieces = [np.zeros(0, np.int32), *_tokenized(rows.texts, own.backend, max_length, sizes)]
-        kept = np.concatenate(pieces), np.cumsum(sizes.before), sizes.cut_rows
-    tokens, offsets, cut_rows = kept
-    return Encoded(tokens, offsets, rows.labels, cut_rows, fingerprint)
+    sizes = _Sizes(len(rows), pairs=pairs)
+    tokens: NDArray[np.int32] | TokenFile | None = None
+    if cache:
+        tokens = _load(cache, fingerprint, sizes)
+        if tokens is None:
+            pieces = _tokenized(rows.texts, own.backend, max_length, sizes)
+            tokens = _keep(cache, fingerprint, pieces, sizes)
+    if tokens is None:
+        pieces = _tokenized(rows.texts, own.backend, max_length, sizes)
+        tokens = np.concatenate([np.zeros(0, np.int32), *pieces])
+    # Only some tokenizers give their types to the model: those of BERT do, those of RoBERTa do not.
+    seconds = sizes.seconds if pairs and "token_type_ids" in tokenizer.model_input_names else None
+    return Encoded(tokens, sizes.offsets, rows.labels, sizes.cut_rows, fingerprint, seconds=seconds)
 
 
 def fingerprint(rows: Rows, tokenizer: Any, max_length: int) -> str:
@@ -87,12 +96,20 @@ def fingerprint(rows: Rows, tokenizer: Any, max_length: int) -> str:
     return _fingerprint(rows.texts, _own(tokenizer).identity, max_length)
 
 
-def token_lengths(texts: Sequence[str], tokenizer: Any) -> NDArray[np.int64]:
-    """Tokens that each text would have without any cut, special ones included."""
+def token_lengths(texts: Sequence[Text], tokenizer: Any) -> NDArray[np.int64]:
+    """Tokens that each text, or pair, would have without any cut, special ones included."""
     backend = _own(tokenizer).backend
     backend.no_truncation()
     chunks = (backend.encode_batch_fast(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
     return np.fromiter((len(encoding.ids) for chunk in chunks for encoding in chunk), np.int64, len(texts))
+
+
+def _require_room_for_both(backend: Any, max_length: int) -> None:
+    special = backend.num_special_tokens_to_add(True)
+    if max_length < special + 2:
+        raise UserError(
+            f"data.max_length = {max_length}: a pair has {special} special tokens; use {special + 2} or more"
+        )
 
 
 class _Own(NamedTuple):
@@ -123,32 +140,65 @@ def _own(tokenizer: Any) -> _Own:
     return _OWN[tokenizer]
 
 
-def _fingerprint(texts: Sequence[str], identity: bytes, max_length: int) -> str:
+def _fingerprint(texts: Sequence[Text], identity: bytes, max_length: int) -> str:
     digest = hashlib.sha256(identity + max_length.to_bytes(8))
-    digest.update(np.fromiter(map(len, texts), np.int64, len(texts)).tobytes())
-    for start in range(0, len(texts), CHUNK):
-        digest.update("".join(texts[start : start + CHUNK]).encode())
+    sides = sides_of(texts)
+    if len(sides) == 2:
+        digest.update(b"pairs")
+    for side in sides:
+        digest.update(np.fromiter(map(len, side), np.int64, len(side)).tobytes())
+        for start in range(0, len(side), CHUNK):
+            digest.update("".join(side[start : start + CHUNK]).encode())
     return digest.hexdigest()
 
 
 class _Sizes:
-    """Lengths of n texts, and how many of them were cut."""
+    """Lengths of n texts or pairs, and how many of them were cut."""
 
-    def __init__(self, rows: int) -> None:
-        self.before = np.zeros(rows + 1, np.int64)
-        """Tokens of the text before each one, and at the end of the last one."""
+    def __init__(self, rows: int, *, pairs: bool) -> None:
+        self.offsets = np.zeros(rows + 1, np.int64)
+        """Tokens before each text, and at the end of all of them."""
+        self.seconds = np.zeros(rows if pairs else 0, np.int64)
+        """Of each pair, the number of tokens of type 0."""
         self.cut_rows = 0
 
+    def add(self, start: int, encodings: Sequence[Any], ids: Sequence[Sequence[int]], max_length: int) -> None:
+        """Take in the texts from ``start`` on, which follow those that were taken in before."""
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        self.offsets[start + 1 : start + 1 + len(ids)] = self.offsets[start] + np.cumsum(lengths)
+        longest = (encoding for encoding in encodings if len(encoding) == max_length)
+        self.cut_rows += sum(bool(encoding.overflowing) for encoding in longest)
+        if len(self.seconds):
+            self.seconds[start : start + len(ids)] = lengths - [
+                _of_type_one(encoding.type_ids) for encoding in encodings
+            ]
 
-def _tokenized(texts: Sequence[str], backend: Any, max_length: int, sizes: _Sizes) -> Iterator[NDArray[np.int32]]:
+    def numbers(self) -> NDArray[np.int64]:
+        """All of it in one array, for a file."""
+        return np.concatenate([[self.cut_rows], self.offsets, self.seconds])
+
+    def take_numbers(self, numbers: NDArray[np.int64]) -> None:
+        """Take what ``numbers`` gave; it must be of as many rows. The offsets may be wrong."""
+        self.cut_rows = int(numbers[0])
+        self.offsets, self.seconds = np.split(numbers[1:], [len(self.offsets)])
+
+
+def _of_type_one(types: list[int]) -> int:
+    """How many token types are 1. Raises UserError where these are not the last ones, and all others 0."""
+    ones = sum(types)
+    if types != [0] * (len(types) - ones) + [1] * ones:
+        raise UserError("data.join = 'pair': this backbone's token types are not 0, then 1; use data.join = 'text'")
+    return ones
+
+
+def _tokenized(texts: Sequence[Text], backend: Any, max_length: int, sizes: _Sizes) -> Iterator[NDArray[np.int32]]:
     """The tokens of ``texts`` a chunk at a time; fills ``sizes``."""
+    sizes.cut_rows = 0
     backend.enable_truncation(max_length)
     for start in range(0, len(texts), CHUNK):
         encodings = backend.encode_batch_fast(texts[start : start + CHUNK])
         ids = [encoding.ids for encoding in encodings]
-        sizes.before[start + 1 : start + 1 + len(ids)] = [len(row) for row in ids]
-        longest = (encoding for encoding in encodings if len(encoding) == max_length)
-        sizes.cut_rows += sum(bool(encoding.overflowing) for encoding in longest)
+        sizes.add(start, encodings, ids, max_length)
         yield np.fromiter(itertools.chain.from_iterable(ids), np.int32)
 
 
@@ -157,16 +207,15 @@ def _files(cache: Path, fingerprint: str) -> tuple[Path, Path]:
     return folder / f"{fingerprint}.tokens.npy", folder / f"{fingerprint}.rows.npy"
 
 
-def _tokenized_into(cache: Path, fingerprint: str, texts: Sequence[str], backend: Any, max_length: int) -> _Kept | None:
-    """Tokens and sizes, written into the cache and found there; None where the disk refuses."""
+def _keep(cache: Path, fingerprint: str, pieces: Iterable[NDArray[np.int32]], sizes: _Sizes) -> TokenFile | None:
+    """The tokens, written into the cache with their ``sizes`` and found there; None where the disk refuses."""
     tokens_file, rows_file = _files(cache, fingerprint)
-    sizes = _Sizes(len(texts))
     try:
-        checksum = write_tokens(tokens_file, _tokenized(texts, backend, max_length, sizes))
+        checksum = write_tokens(tokens_file, pieces)
     except OSError:  # a full or read-only disk costs the next run some seconds, and nothing else
         return None
     try:
-        numbers = np.concatenate([[sizes.cut_rows], np.cumsum(sizes.before)])
+        numbers = sizes.numbers()
         whole = np.concatenate([[zlib.crc32(numbers.tobytes(), checksum)], numbers])
         replace_file(rows_file, lambda file: np.save(file, whole))
     except OSError:
@@ -174,17 +223,21 @@ def _tokenized_into(cache: Path, fingerprint: str, texts: Sequence[str], backend
             if not rows_file.exists():  # of no use alone, unless another process is just writing its other half
                 tokens_file.unlink(missing_ok=True)
         return None
-    return _load(cache, fingerprint, len(texts))
+    return _load(cache, fingerprint, sizes)
 
 
-def _load(cache: Path, fingerprint: str, rows: int) -> _Kept | None:
-    """What is kept; None where there is nothing, or where it is not whole."""
+def _load(cache: Path, fingerprint: str, sizes: _Sizes) -> TokenFile | None:
+    """What is kept, and its ``sizes`` filled in; None where there is nothing, or where it is not whole."""
     tokens_file, rows_file = _files(cache, fingerprint)
     try:
-        tokens, numbers = TokenFile(tokens_file), np.load(rows_file)
+        tokens, found = TokenFile(tokens_file), np.load(rows_file)
     except (OSError, ValueError, EOFError):
         return None
-    if numbers.dtype != np.int64 or numbers.shape != (rows + 3,):
+    if found.dtype != np.int64 or found.shape != (1 + len(sizes.numbers()),):
         return None
-    whole = numbers[-1] == len(tokens) and numbers[0] == zlib.crc32(numbers[1:].tobytes(), tokens.checksum)
-    return (tokens, numbers[2:], int(numbers[1])) if whole else None
+    if found[0] != zlib.crc32(found[1:].tobytes(), tokens.checksum):
+        return None
+    if found[1 + len(sizes.offsets)] != len(tokens):
+        return None
+    sizes.take_numbers(found[1:])
+    return tokens

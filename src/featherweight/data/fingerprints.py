@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.encoding import fingerprint
+from featherweight.data.pairs import sides_of
 from featherweight.data.readers.columns import CHUNK
 from featherweight.environment import PACKAGES
 from featherweight.errors import UserError, in_a_line
@@ -84,9 +85,10 @@ def changed_part(began: Mapping[str, Any], marks: Mapping[str, Any]) -> str | No
 
 def _texts(part: Rows) -> str:
     digest = hashlib.sha256()
-    for start in range(0, len(part), CHUNK):
-        between = "\0" if start else ""
-        digest.update((between + "\0".join(part.texts[start : start + CHUNK])).encode("utf-8", "surrogatepass"))
+    for number, side in enumerate(sides_of(part.texts)):
+        for start in range(0, len(part), CHUNK):
+            between = "\0" if start or number else ""
+            digest.update((between + "\0".join(side[start : start + CHUNK])).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.encoding import token_lengths
 from featherweight.data.labels import is_missing
-from featherweight.data.readers.table import Table, find_label_columns, joined_texts, plain_text, text_columns
-from featherweight.data.sources import open_table, source_of_test
+from featherweight.data.pairs import Text, joined, stripped
+from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
+from featherweight.data.sources import open_table, raw_texts, source_of_test
 from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
@@ -57,6 +58,8 @@ class PartInspection:
     contradicting: int
     """Texts that stand under more than one label."""
     tokens: TokenLengths | None
+    join: str = "text"
+    """How several text columns become one input, as ``data.join``."""
     without_labels: str | None = None
     """What training says of it, where it is no training data and has no labels at all, or none that can be found."""
     notes: tuple[str, ...] = ()
@@ -94,11 +97,13 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
     return Inspection(parts, {name: sum(text in known for text in texts[name]) for name in tables if name != "train"})
 
 
-def _texts(table: Table, data: DataRecipe) -> list[str]:
-    return [text.strip() for text in clean_texts(joined_texts(table, text_columns(table, data)), data.clean)]
+def _texts(table: Table, data: DataRecipe) -> list[Text]:
+    """The texts without outer blanks, or pairs of such; an empty text where there is nothing, in a pair as well."""
+    texts = map(stripped, clean_texts(raw_texts(table, text_columns(table, data), data), data.clean))
+    return [text if joined(text) else "" for text in texts]
 
 
-def _inspect(table: Table, texts: list[str], data: DataRecipe, tokenizer: Any) -> PartInspection:
+def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) -> PartInspection:
     column = next(iter(find_label_columns(table, data)), None)
     labels = _labels(table, column, data.labels) if column else [None] * len(texts)
     filled = [text for text in texts if text]
@@ -115,6 +120,7 @@ def _inspect(table: Table, texts: list[str], data: DataRecipe, tokenizer: Any) -
         repeated=len(filled) - len(set(filled)),
         contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),
         tokens=_token_lengths(filled, tokenizer, data.max_length) if tokenizer is not None and filled else None,
+        join=data.join,
         notes=table.notes,
     )
 
@@ -147,7 +153,7 @@ def _labels(table: Table, column: str, names: Sequence[str]) -> list[str | None]
     return [name(value) for value in table.read(column)]
 
 
-def _token_lengths(texts: list[str], tokenizer: Any, max_length: int) -> TokenLengths:
+def _token_lengths(texts: list[Text], tokenizer: Any, max_length: int) -> TokenLengths:
     lengths = token_lengths(texts, tokenizer)
     beyond = np.maximum(lengths - max_length, 0)
     return TokenLengths(

@@ -30,6 +30,9 @@ def with_new_columns(
     """
     table = next(column_pieces(source, data, split="test", rows=_LOOKED_AT))
     if text:
+        if data.join == "pair" and len(text) != 2:
+            option = Columns(table).named("text", ("COLUMN", "COLUMN"))
+            raise UserError(f"{source}: this run takes pairs, so name two columns: {option}")
         data = data.model_copy(update={"text": tuple(require_column(table, name, _TEXT) for name in text)})
     if label is not None:
         label = require_column(table, label, "Name the labels' column by --label COLUMN")
@@ -46,11 +49,16 @@ def _require_texts(table: Table, data: DataRecipe) -> None:
     except UserError:
         columns = Columns(table)
         wanted = next((name for name in data.text if table.find(name) is None), "text")
-        try:
-            option = columns.named("text", guess_texts(columns)[0])
-        except UserError:
-            option = columns.named("text")
-        raise _misnamed(table, wanted, "texts", option) from None
+        raise _misnamed(table, wanted, "texts", _option_of_texts(columns, data)) from None
+
+
+def _option_of_texts(columns: Columns, data: DataRecipe) -> str:
+    if data.join == "pair":
+        return columns.named("text", ("COLUMN", "COLUMN"))
+    try:
+        return columns.named("text", guess_texts(columns)[0])
+    except UserError:
+        return columns.named("text")
 
 
 def _require_no_other_labels(table: Table, data: DataRecipe) -> None:

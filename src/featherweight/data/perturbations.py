@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from featherweight.data.pairs import Text, same_kind, sides_of
 from featherweight.recipe import PERTURBED
 
 HEADLINE_WORDS = 8
@@ -37,20 +38,19 @@ def is_perturbed(source: str) -> bool:
     return source.startswith(PERTURBED)
 
 
-def perturb(texts: Sequence[str], source: str) -> list[str]:
+def perturb(texts: Sequence[Text], source: str) -> Sequence[Text]:
     """The texts as ``source`` (``perturbed:casing`` and the like; see ``recipe.PERTURBATIONS``) changes them.
 
     ``casing`` writes a text all small or all in capitals; ``typos`` slips in one word out of ten; ``headline`` keeps
     the first words; ``entities`` puts other names of the same set and other numbers in place of the text's own.
+    Of a pair each of the two texts is changed by itself.
     """
-    kind = source.removeprefix(PERTURBED)
+    kind, sides = source.removeprefix(PERTURBED), sides_of(texts)
     if kind == "entities":
-        common = {word for text in texts for word in _SMALL.findall(text)}
-        names = sorted({name for text in texts for _, name in _names(text, common) if name})
-        return [_other_entities(text, common, names, _draws(kind, text)) for text in texts]
+        return same_kind(_with_other_entities(sides))
     changes: dict[str, Callable[[str, Draw], str]] = {"casing": _casing, "typos": _typos, "headline": _headline}
     change = changes[kind]
-    return [change(text, _draws(kind, text)) for text in texts]
+    return same_kind([[change(text, _draws(kind, text)) for text in side] for side in sides])
 
 
 def headline_of(title: str, text: str) -> str:
@@ -115,13 +115,34 @@ def _blanked(run: str, common: set[str]) -> str:
     return " ".join("\t" * len(word) if word.lower() in common else word for word in words)
 
 
-def _other_entities(text: str, common: set[str], names: Sequence[str], draw: Draw) -> str:
+def _with_other_entities(sides: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The texts of each side with other names and numbers."""
+    common = {word for side in sides for text in side for word in _SMALL.findall(text)}
+    names = sorted({name for side in sides for text in side for _, name in _names(text, common) if name})
+    changed: list[list[str]] = [[] for _ in sides]
+    for row in zip(*sides, strict=True):
+        draw = _draws_of_entities(row)
+        for side, text in zip(changed, row, strict=True):
+            side.append(_other_entities(text, common, names, draw))
+    return changed
+
+
+def _draws_of_entities(row: Sequence[str]) -> Callable[[str], float]:
+    """Gives a random number for a name or digit of the text, or pair, ``row``."""
+    if len(row) == 1:
+        draw = _draws("entities", row[0])
+        return lambda entity: draw()
+    # What stands in both texts of a pair is replaced by the same in both: else its label would no longer be right.
+    return lambda entity: _draws("entities", "\0".join((*row, entity)))()
+
+
+def _other_entities(text: str, common: set[str], names: Sequence[str], draw: Callable[[str], float]) -> str:
     pieces = ((before, _another(name, names, draw) if name else "") for before, name in _names(text, common))
     text = "".join(piece for pair in pieces for piece in pair)
-    return _DIGIT.sub(lambda match: match[0] if match[0] == "0" else str(1 + int(draw() * 9)), text)
+    return _DIGIT.sub(lambda match: match[0] if match[0] == "0" else str(1 + int(draw(match[0]) * 9)), text)
 
 
-def _another(name: str, names: Sequence[str], draw: Draw) -> str:
+def _another(name: str, names: Sequence[str], draw: Callable[[str], float]) -> str:
     """A name of the set drawn at random; the one after it where that is ``name`` itself."""
-    place = int(draw() * len(names))
+    place = int(draw(name) * len(names))
     return names[place] if names[place] != name else names[(place + 1) % len(names)]

@@ -19,6 +19,7 @@ from featherweight.data.id_column import Find, id_text
 from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.label_lists import code_label_columns, code_label_lists
 from featherweight.data.labels import code_labels
+from featherweight.data.pairs import Text, joined, same_kind
 from featherweight.data.readers.columns import stored, taken
 from featherweight.data.readers.files import file_tables, looks_like_file
 from featherweight.data.readers.hub import hub_splits, open_hub, open_saved, saved_splits
@@ -45,8 +46,8 @@ BUILT_IN = {"newsbriefs": ("train", "test")}
 class Rows:
     """Texts of one part of the data, with their labels where these are known."""
 
-    texts: Sequence[str]
-    """They may lie in a file."""
+    texts: Sequence[Text]
+    """They may lie in a file; with ``data.join = "pair"`` each is a tuple of two."""
     labels: NDArray[np.integer[Any]] | None
     """Class numbers, one a text; or 0 and 1 [texts, classes], where a text may have several."""
     label_names: tuple[str, ...]
@@ -241,20 +242,27 @@ def _near_file(path: Path) -> str:
     return f"; did you mean {folder / near[0]}?" if near else f" in {folder.resolve()}; check the path"
 
 
-def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, *, whole: bool = True) -> Sequence[str]:
-    """The texts of ``table``, joined of ``columns`` and cleaned. Raises UserError where one is empty."""
-    texts = joined_texts(table, columns)
+def raw_texts(table: Table, columns: Sequence[str], data: DataRecipe) -> Sequence[Text]:
+    """The text of every row, or its two texts, not cleaned. Raises UserError as ``joined_texts`` does."""
+    if data.join == "pair":
+        return same_kind([joined_texts(table, [column]) for column in columns])
+    return joined_texts(table, columns)
+
+
+def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, *, whole: bool = True) -> Sequence[Text]:
+    """The texts of ``table``, made of ``columns`` and cleaned. Raises UserError where one is empty."""
+    texts = raw_texts(table, columns, data)
     _require_texts(texts, table, "", whole)
     texts = clean_texts(texts, data.clean)
     _require_texts(texts, table, " after cleaning", whole)
     return texts
 
 
-def _require_texts(texts: Sequence[str], table: Table, when: str, whole: bool) -> None:
+def _require_texts(texts: Sequence[Text], table: Table, when: str, whole: bool) -> None:
     origin = table.origin
     if not texts:
         raise UserError(f"{origin}: the data set is empty; it needs at least one row")
-    empty = [row for row, text in enumerate(texts, table.before + 1) if is_blank(text)]
+    empty = [row for row, text in enumerate(texts, table.before + 1) if is_blank(joined(text))]
     if empty:
         others = f"{'' if whole else 'at least '}{len(empty) - 1:,}"
         more = f" (and in {others} more rows)" if len(empty) > 1 else ""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featherweight.data.class_names import label_names_of
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.iterative_draw import iterative_draw
+from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
 from featherweight.data.readers.table import joined_texts, text_columns
 from featherweight.data.sources import Rows, open_table, read_rows, rows_of, source_of_test
@@ -122,9 +123,9 @@ def half_width(rows: int, accuracy: float = 0.9) -> float:
 
 def repeated_rows(rows: Rows, train: Rows) -> int:
     """Number of rows whose text stands among the training texts, outer blanks aside."""
-    own = {text.strip() for text in rows.texts}  # the fewer ones: training texts may be more than fit into memory
-    known = {bare for text in train.texts if (bare := text.strip()) in own}
-    return sum(text.strip() in known for text in rows.texts)
+    own = set(map(stripped, rows.texts))  # the fewer ones: training texts may be more than fit into memory
+    known = {bare for bare in map(stripped, train.texts) if bare in own}
+    return sum(bare in known for bare in map(stripped, rows.texts))
 
 
 def lacking_test(data: DataRecipe) -> str | None:
@@ -175,14 +176,14 @@ def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: S
     return replace(test, texts=texts, origin=f"{test.origin}, {source}")
 
 
-def _headlines(data: DataRecipe, test: Rows) -> list[str]:
-    """The first text column alone, where the texts come from several; else the first words of each text."""
+def _headlines(data: DataRecipe, test: Rows) -> Sequence[Text]:
+    """The first text column alone, where a text is joined of several; else the first words of each text."""
     table = open_table(data.test or data.train, data, "test")
     columns = text_columns(table, data)
-    if len(columns) == 1:
+    if len(columns) == 1 or data.join == "pair":
         return perturb(test.texts, f"{PERTURBED}headline")
     titles = clean_texts(joined_texts(table, columns[:1]), data.clean)
-    return [headline_of(title, text) for title, text in zip(titles, test.texts, strict=True)]
+    return [headline_of(*map(joined, both)) for both in zip(titles, test.texts, strict=True)]
 
 
 def _sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:

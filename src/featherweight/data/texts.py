@@ -2,16 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from os import PathLike, fspath
 from typing import Any
 
 from featherweight.argument_checks import column_of, described, is_iterable, is_table, is_unordered, items_of, name_of
+from featherweight.data.pairs import Pair, Text
 from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
 
 _MISSING = ("MaskedConstant", "NAType", "NaTType")
 """Types whose only value says that there is none: NumPy's and pandas'."""
+
+
+def inputs_of(given: Iterable[Any], data: DataRecipe, call: str) -> list[Text]:
+    """What a classifier trained on ``data`` takes: the texts of ``given`` as a list, or its pairs.
+
+    Raises UserError as ``texts_of`` and ``pairs_of`` do.
+    """
+    if data.join == "pair":
+        return [*pairs_of(given, data.text, call)]
+    return [*texts_of(given, call)]
+
+
+def pairs_of(given: Iterable[Any], columns: Sequence[str], call: str) -> list[Pair]:
+    """The pairs as a list, one for each item of ``given`` and in its order.
+
+    An item is a tuple or list of two texts, or a dict with the two ``columns``; a table needs these columns. One of the
+    two texts may be empty. Raises UserError as ``texts_of`` does.
+    """
+    first, second = columns
+    takes = f"{name_of(call)} takes pairs of {first} and {second}"
+    example = f"write {call.replace('...', f'[({first}, {second})]')}"
+    if is_table(given) and not isinstance(given, Mapping):
+        table: Any = given
+        names = table.columns if not hasattr(type(table), "column_names") else table.column_names
+        if missing := [name for name in columns if name not in list(names)]:
+            raise UserError(f"{takes}; {described(given)} without a column {missing[0]!r} was given")
+        given = zip(items_of(table[first]), items_of(table[second]), strict=True)
+    elif isinstance(given, str | bytes | Mapping | PathLike) or is_unordered(given) or not is_iterable(given):
+        raise UserError(f"{takes}, not {described(given)}; {example}")
+    return [_pair(item, columns, number, call, takes) for number, item in enumerate(items_of(given), 1)]
+
+
+def _pair(item: Any, columns: Sequence[str], number: int, call: str, takes: str) -> Pair:
+    if isinstance(item, Mapping):
+        if missing := [name for name in columns if name not in item]:
+            raise UserError(f"{takes}; item {number} has no {missing[0]!r}")
+        item = [item[name] for name in columns]
+    elif isinstance(item, str) or not is_iterable(item):
+        example = call.replace("...", f"[({columns[0]}, {columns[1]})]")
+        raise UserError(f"{takes}; item {number} is {described(item)}; write {example}")
+    sides = items_of(item)
+    if len(sides) != 2:
+        raise UserError(f"{takes}; item {number} has {len(sides)} texts, not two")
+    first, second = (_unicode(side, number, call) for side in sides)
+    if not first.strip() and not second.strip():
+        raise UserError(f"text {number} is empty; there is nothing to classify")
+    return first, second
 
 
 def texts_of(given: Iterable[str], call: str) -> list[str]:
@@ -64,10 +113,15 @@ def _require_sequence(given: Any, call: str) -> None:
 
 
 def _text(item: Any, number: int, call: str) -> str:
+    text = _unicode(item, number, call)
+    if not text.strip():
+        raise UserError(f"text {number} is empty; there is nothing to classify")
+    return text
+
+
+def _unicode(item: Any, number: int, call: str) -> str:
     if not isinstance(item, str):
         raise UserError(f"text {number} {_what_is_wrong(item, call)}")
-    if not item.strip():
-        raise UserError(f"text {number} is empty; there is nothing to classify")
     try:
         item.isascii() or item.encode()
     except UnicodeEncodeError:

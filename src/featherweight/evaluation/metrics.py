@@ -155,7 +155,7 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
 
 
 def most_confident_errors(
-    logits: ArrayLike, labels: ArrayLike, texts: Sequence[str], label_names: Sequence[str], count: int
+    logits: ArrayLike, labels: ArrayLike, texts: Sequence[Any], label_names: Sequence[str], count: int
 ) -> list[dict[str, Any]]:
     """The ``count`` wrong predictions with the highest probability, the highest first.
 

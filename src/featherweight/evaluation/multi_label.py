@@ -174,7 +174,7 @@ def micro_f1_samples(sides: Sequence[NDArray[np.int64]], resamples: int, seed: i
 def most_confident_errors_of_several(
     probabilities: Floats,
     labels: Labels,
-    texts: Sequence[str],
+    texts: Sequence[Any],
     label_names: Sequence[str],
     count: int,
     task: MultiLabel,

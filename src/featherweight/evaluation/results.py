@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.data.pairs import Text, joined, shown
 from featherweight.evaluation.metrics import evaluate, most_confident_errors
 from featherweight.evaluation.multi_label import evaluate_several, most_confident_errors_of_several
 from featherweight.files import write_json, written_whole
@@ -41,7 +42,7 @@ def evaluate_rows(
     else:
         figures = evaluate(logits, rows.labels, names, **options)
         errors = most_confident_errors(logits / temperature, rows.labels, rows.texts, names, evaluation.mistakes)
-    return {**figures, "mistakes": errors}
+    return {**figures, "mistakes": [error | {"text": shown(error["text"])} for error in errors]}
 
 
 def prediction_columns(
@@ -93,9 +94,12 @@ def write_evaluation(
     write_json(folder / "evaluation.json", evaluation | more)
 
 
-def text_key(text: str) -> str:
-    """An identifier of a text that does not reveal it: the first 16 hexadecimal digits of its SHA-256."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def text_key(text: Text) -> str:
+    """An identifier of a text that does not reveal it: the first 16 hexadecimal digits of its SHA-256.
+
+    A pair has the key of its joined text, so that runs with either ``data.join`` are compared row by row.
+    """
+    return hashlib.sha256(joined(text).encode()).hexdigest()[:16]
 
 
 def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:

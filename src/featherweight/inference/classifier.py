@@ -17,8 +17,9 @@ from featherweight.argument_checks import described, list_of, require_path
 from featherweight.backbone.folder import has_tokenizer
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
+from featherweight.data.pairs import Text
 from featherweight.data.sources import Rows
-from featherweight.data.texts import texts_of
+from featherweight.data.texts import inputs_of
 from featherweight.errors import UserError
 from featherweight.model.engine import Engine, bound_memory, choose_engine, move_to_engine
 from featherweight.model.lean.forward_only import drop_gradients
@@ -124,39 +125,40 @@ class Classifier:
         task = task_of(recipe).with_thresholds(description.get("thresholds") or ())
         return cls(model, recipe, float(description["temperature"]), task)
 
-    def predict(self, texts: Iterable[str]) -> list[Prediction]:
+    def predict(self, texts: Iterable[Text]) -> list[Prediction]:
         """Label and probabilities of each text, in the order of the texts.
 
         Takes whatever holds texts in an order: a list, a pandas Series, a NumPy or Arrow array of one dimension, a
-        column of a Dataset, an iterator. Raises UserError for anything else, and where a text is missing or empty.
+        column of a Dataset, an iterator. A classifier of pairs (``data.join = "pair"``) takes tuples of two texts, or
+        a table with its two columns. Raises UserError for anything else, and where a text is missing or empty.
         """
-        probabilities = self._probabilities(texts_of(texts, "predict(...)"), None)
+        probabilities = self._probabilities(inputs_of(texts, self.recipe.data, "predict(...)"), None)
         names = self.task.label_lists(self.task.decide(probabilities), self.labels)
         return [
             Prediction(", ".join(labels), dict(zip(self.labels, row.tolist(), strict=True)), tuple(labels))
             for labels, row in zip(names, probabilities, strict=True)
         ]
 
-    def probabilities(self, texts: Iterable[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+    def probabilities(self, texts: Iterable[Text], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature.
 
         Where a text may have several labels it is the sigmoid of each.
 
         Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
         """
-        return self._probabilities(texts_of(texts, "probabilities(...)"), advance)
+        return self._probabilities(inputs_of(texts, self.recipe.data, "probabilities(...)"), advance)
 
-    def logits(self, texts: Iterable[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+    def logits(self, texts: Iterable[Text], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Raw logits, float64 [texts, labels].
 
         Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
         """
-        return self._logits(texts_of(texts, "logits(...)"), advance)
+        return self._logits(inputs_of(texts, self.recipe.data, "logits(...)"), advance)
 
-    def _probabilities(self, texts: list[str], advance: Callable[[int], None] | None) -> np.ndarray:
+    def _probabilities(self, texts: list[Text], advance: Callable[[int], None] | None) -> np.ndarray:
         return self.task.probabilities(self._logits(texts, advance), self.temperature)
 
-    def _logits(self, texts: list[str], advance: Callable[[int], None] | None) -> np.ndarray:
+    def _logits(self, texts: list[Text], advance: Callable[[int], None] | None) -> np.ndarray:
         if not texts:
             return np.zeros((0, len(self.labels)))
         rows = Rows(texts=texts, labels=None, label_names=self.labels, origin="texts")

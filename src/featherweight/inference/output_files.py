@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.argument_checks import list_of, require_path
-from featherweight.data.texts import require_source, texts_of
+from featherweight.data.texts import inputs_of, require_source
 from featherweight.errors import UserError
 from featherweight.files import disk_refusal, written_whole
 from featherweight.formatting import QUOTED, safe_columns
@@ -23,6 +23,7 @@ from featherweight.task.interface import SINGLE_LABEL
 if TYPE_CHECKING:
     import numpy as np
 
+    from featherweight.data.pairs import Text
     from featherweight.data.sources import Rows
     from featherweight.inference.classifier import Classifier, Prediction
     from featherweight.inference.submission.submission import Submission
@@ -144,18 +145,31 @@ def _reader(
 
 
 def predict_texts(
-    run: str | Path, texts: Iterable[str], *, labels: Sequence[str] = (), base: str | Path | None = None
+    run: str | Path, texts: Iterable[Text], *, labels: Sequence[str] = (), base: str | Path | None = None
 ) -> list[Prediction]:
     """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does.
 
     Texts come in whatever holds them in an order, as ``Classifier.predict`` takes them.
     """
-    texts, labels = texts_of(texts, "predict_texts(run, ...)"), list_of(labels, "labels=...", "names of classes")
-    _data_of(run, labels, base)
+    labels = list_of(labels, "labels=...", "names of classes")
+    given = inputs_of(texts, _data_of(run, labels, base), "predict_texts(run, ...)")
 
     from featherweight.inference.classifier import Classifier
 
-    return Classifier.load(run, labels=labels, base=base).predict(texts)
+    return Classifier.load(run, labels=labels, base=base).predict(given)
+
+
+def in_pairs(
+    run: str | Path, texts: Sequence[str], *, labels: Sequence[str] = (), base: str | Path | None = None
+) -> Sequence[Text]:
+    """``texts`` as they are; where ``run`` classifies pairs, every two are one pair. UserError for an odd one."""
+    data = _data_of(run, labels, base)
+    if data.join != "pair":
+        return texts
+    if len(texts) % 2:
+        both = " and ".join(data.text)
+        raise UserError(f'this run classifies pairs of {both}: give both texts, --text "..." --text "..."')
+    return [*zip(texts[::2], texts[1::2], strict=True)]
 
 
 def _data_of(run: str | Path, labels: Sequence[str], base: str | Path | None) -> DataRecipe:

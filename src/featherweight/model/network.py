@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -44,14 +45,21 @@ class ForwardPass(Protocol):
     """Number of lowest layers whose outputs do not change during training."""
 
     def __call__(
-        self, input_ids: Tensor, attention_mask: Tensor, *, first_only: bool, states: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        *,
+        first_only: bool,
+        states: Tensor | None = None,
+        token_types: Tensor | None = None,
     ) -> Tensor:
         """Last hidden states [batch, t, hidden]; with ``first_only``, those of the first token, [batch, 1, hidden].
 
-        If ``states`` (the result of ``lower``) is given, the frozen layers are not computed again.
+        If ``states`` (the result of ``lower``) is given, the frozen layers are not computed again. ``token_types`` [batch,
+        t] are for encoders that read them.
         """
 
-    def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def lower(self, input_ids: Tensor, attention_mask: Tensor, token_types: Tensor | None = None) -> Tensor:
         """Hidden states [batch, tokens, hidden] after the frozen layers: the input of the lowest trained layer."""
 
     def replace_layers(self, make: Callable[[Any], Any]) -> None:
@@ -72,18 +80,37 @@ class Network(nn.Module):
         self.lean: ForwardPass | None = None
         """The lean pass; if None, transformers' own forward pass is used."""
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, states: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        states: Tensor | None = None,
+        token_types: Tensor | None = None,
+    ) -> Tensor:
         """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens].
 
         ``states`` [batch, tokens, hidden] are cached outputs of the frozen layers, which the lean pass then skips.
+        ``token_types`` [batch, tokens] tell the texts of a pair apart; an encoder without token types gets none.
         """
+        types = self.types_read(token_types)
         if self.lean is not None:
-            return self._lean_forward(input_ids, attention_mask, states)
+            return self._lean_forward(input_ids, attention_mask, states, types.get("token_type_ids"))
         wrapped: Any = self.encoder
-        output = wrapped(input_ids=input_ids, attention_mask=attention_mask)
+        output = wrapped(input_ids=input_ids, attention_mask=attention_mask, **types)
         if self.head is None:
             return output.logits.float()
         return self.head(output.last_hidden_state, attention_mask)
+
+    def types_read(self, token_types: Tensor | None) -> dict[str, Tensor]:
+        """``token_types`` as the argument of transformers' model; empty where there are none, or it takes none.
+
+        BERT, ELECTRA and some DeBERTa take them; RoBERTa has one type alone, DistilBERT, MPNet and ModernBERT none.
+        """
+        model = self.base_model()
+        if token_types is None or getattr(model.config, "type_vocab_size", 2) == 1:
+            return {}
+        takes = "token_type_ids" in inspect.signature(model.forward).parameters
+        return {"token_type_ids": token_types} if takes else {}
 
     def base_model(self) -> Any:
         """transformers' model without PEFT's wrapper: the encoder, or the classification model that contains it."""
@@ -103,11 +130,13 @@ class Network(nn.Module):
         """Number of trained parameters of the loaded model; a shared tensor is counted once."""
         return sum(tensor.numel() for tensor in self.trainable().values())
 
-    def _lean_forward(self, input_ids: Tensor, attention_mask: Tensor, cached: Tensor | None) -> Tensor:
+    def _lean_forward(
+        self, input_ids: Tensor, attention_mask: Tensor, cached: Tensor | None, types: Tensor | None
+    ) -> Tensor:
         assert self.lean is not None
         first_only = self.head is None or self.head.pooling == "first"
         with torch.autocast(input_ids.device.type, enabled=False):
-            states = self.lean(input_ids, attention_mask, first_only=first_only, states=cached)
+            states = self.lean(input_ids, attention_mask, first_only=first_only, states=cached, token_types=types)
             if self.head is not None:
                 return self.head(states, attention_mask)
             return self._native_head(states.float())

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.data.pairs import shown
 from featherweight.data.sources import Rows
 from featherweight.errors import FeatherweightError
 from featherweight.files import write_json
@@ -66,7 +67,7 @@ def _listed(indices: Sequence[int] | NDArray[np.int64], rows: Rows) -> list[dict
     ids = [{"id": value} for value in taken.ids] if taken.ids else [{} for _ in taken.texts]
     labels = [rows.label_names[label] for label in taken.labels.tolist()]
     return [
-        {"row": int(index) + 1, **row_id, "label": label, "text": text}
+        {"row": int(index) + 1, **row_id, "label": label, "text": shown(text)}
         for index, row_id, label, text in zip(indices, ids, labels, taken.texts, strict=True)
     ]
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.data.pairs import Text
 from featherweight.errors import FeatherweightError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _Differences = dict[str, float | None]
 _PEFT_TEXTS = 8  # enough to detect a missing tensor; PEFT computes in fp32, which is slow
 
 
-def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
+def verify_in_fresh_process(folder: Path, texts: list[Text], logits: np.ndarray, precision: str) -> dict[str, Any]:
     """Reload the run in a new Python process and compare with ``logits`` [texts, labels] of the trained model.
 
     Returns the largest difference and the allowed difference of each check. Raises FeatherweightError, naming check
@@ -51,7 +52,7 @@ def verify_in_fresh_process(folder: Path, texts: list[str], logits: np.ndarray, 
     return result
 
 
-def verify_in_this_process(folder: Path, texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
+def verify_in_this_process(folder: Path, texts: list[Text], logits: np.ndarray, precision: str) -> dict[str, Any]:
     """As ``verify_in_fresh_process``, but without a new process; for tests and benchmarks of the other steps."""
     request = json.loads(json.dumps(request_for(texts, logits, precision)))
     result = _answer(folder, request)
@@ -59,7 +60,7 @@ def verify_in_this_process(folder: Path, texts: list[str], logits: np.ndarray, p
     return result
 
 
-def request_for(texts: list[str], logits: np.ndarray, precision: str) -> dict[str, Any]:
+def request_for(texts: list[Text], logits: np.ndarray, precision: str) -> dict[str, Any]:
     """The request to the new process: texts, logits, and the settings that determine the order of sums."""
     import torch
 
@@ -111,7 +112,9 @@ def _answer(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(request["threads"])
     torch.set_float32_matmul_precision(request["matmul_precision"])
-    texts, live = request["texts"], np.array(request["logits"])
+    # JSON has no tuples: a pair comes back as a list.
+    texts: list[Text] = [text if isinstance(text, str) else (text[0], text[1]) for text in request["texts"]]
+    live = np.array(request["logits"])
     classifier = Classifier.load(folder, precision=request["precision"], merge=False)
     architecture = classifier.network.architecture
     reloaded = classifier.logits(texts)
@@ -133,7 +136,7 @@ def _answer(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np.ndarray, _Differences] | None:
+def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[np.ndarray, _Differences] | None:
     """The logits that PEFT alone computes from the saved folder, and the tensors that it loaded with wrong values.
 
     None if the adapter has no PEFT part.
@@ -152,7 +155,9 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[str]) -> tuple[np
     for rows in prediction_batches(encoded, plain.engine):
         batch = collate(encoded, rows, plain.tokenizer.pad_token_id)
         with torch.inference_mode():
-            logits[rows] = model(batch.input_ids, batch.attention_mask).double().numpy()
+            types = plain.network.types_read(batch.token_types)
+            inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **types}
+            logits[rows] = model(inputs).double().numpy()
     return logits, _other_tensors(adapter, network)
 
 
@@ -175,14 +180,14 @@ def _other_tensors(adapter: Path, network: Any) -> _Differences:
     return differences
 
 
-def _native(adapter: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
+def _native(adapter: Path) -> tuple[Any, Callable[[dict[str, Tensor]], Tensor]]:
     from peft import AutoPeftModelForSequenceClassification
 
     model = AutoPeftModelForSequenceClassification.from_pretrained(str(adapter), **_SAFE).eval()
-    return model, lambda input_ids, mask: model(input_ids=input_ids, attention_mask=mask).logits
+    return model, lambda inputs: model(**inputs).logits
 
 
-def _linear(adapter: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
+def _linear(adapter: Path) -> tuple[Any, Callable[[dict[str, Tensor]], Tensor]]:
     import tomllib
 
     import torch
@@ -198,9 +203,9 @@ def _linear(adapter: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
     model = PeftModel.from_pretrained(encoder, str(adapter)).eval()
     head = load_file(adapter / "head.safetensors")
 
-    def logits(input_ids: Tensor, mask: Tensor) -> Tensor:
-        states = model(input_ids=input_ids, attention_mask=mask).last_hidden_state
-        return pool(states, mask, pooling) @ head["head.out.weight"].T + head["head.out.bias"]
+    def logits(inputs: dict[str, Tensor]) -> Tensor:
+        states = model(**inputs).last_hidden_state
+        return pool(states, inputs["attention_mask"], pooling) @ head["head.out.weight"].T + head["head.out.bias"]
 
     return model, logits
 

@@ -20,6 +20,7 @@ import numpy as np
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import cache_folder
 from featherweight.data.fingerprints import changed_part, evaluation_fingerprints, rows_fingerprint
+from featherweight.data.pairs import joined
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import describe_machine, forget_peak_memory, peak_memory_bytes, versions
@@ -147,7 +148,7 @@ def _bag_of_words(kind: str, recipe: Recipe, splits: Splits) -> Fitted:
     from sklearn.svm import LinearSVC
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
-    words.fit(splits.train.texts)
+    words.fit(map(joined, splits.train.texts))
 
     def make(strength: float) -> Any:
         if kind == "tfidf-svm":
@@ -155,7 +156,7 @@ def _bag_of_words(kind: str, recipe: Recipe, splits: Splits) -> Fitted:
         return LogisticRegression(C=strength, max_iter=1000, random_state=recipe.seed)
 
     best_by = recipe.evaluation.best_by
-    return _best_linear(kind, splits, lambda rows: words.transform(rows.texts), make, best_by)
+    return _best_linear(kind, splits, lambda rows: words.transform(map(joined, rows.texts)), make, best_by)
 
 
 def _probe(recipe: Recipe, splits: Splits) -> Fitted:

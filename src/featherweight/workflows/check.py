@@ -30,11 +30,17 @@ def inspection_lines(inspection: Inspection) -> list[str]:
     for name, part in inspection.parts.items():
         lines += [
             f"{name}  {part.origin}: {part.rows:,} rows, columns {', '.join(part.columns)}",
-            f"  texts from {', '.join(part.text_columns)}; labels from {part.label_column or 'no column'}",
+            f"  {_source_of_texts(part)}; labels from {part.label_column or 'no column'}",
             *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}" for label, rows in part.labels.items()),
             *(f"  {problem}" for problem in _problems(name, part, inspection.shared.get(name, 0))),
         ]
     return lines
+
+
+def _source_of_texts(part: PartInspection) -> str:
+    if part.join == "pair":
+        return f"pairs of {' and '.join(part.text_columns)}"
+    return f"texts from {', '.join(part.text_columns)}"
 
 
 def _problems(name: str, part: PartInspection, shared: int) -> list[str]:

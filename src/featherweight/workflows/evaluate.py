@@ -75,4 +75,4 @@ def evaluate_on(
     if not rows.texts:
         raise UserError(f"{data}: no rows to evaluate")
     fit = classifier.temperature, recipe.evaluation, classifier.task
-    return evaluate_rows(rows, classifier.logits(rows.texts), *fit)
+    return evaluate_rows(rows, classifier.model.logits(rows), *fit)

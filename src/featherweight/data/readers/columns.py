@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, islice
@@ -20,7 +21,15 @@ _MOST = 2**30  # bytes to ask a system for at once: above 2 GB it gives fewer, o
 _SHARED = 10_000  # different short texts that are remembered
 
 
-class StoredColumn(Sequence[Any]):
+class Column(Sequence[Any]):
+    """Values of the rows, which can be picked without all of them coming into memory."""
+
+    @abstractmethod
+    def take(self, places: Iterable[int]) -> Column:
+        """The values at ``places``, in that order."""
+
+
+class StoredColumn(Column):
     """Values in a temporary file, which the system removes with its last reader; a value is read when it is asked for.
 
     The file is read, not mapped: every byte of a mapped file would count as this process's memory.
@@ -148,7 +157,7 @@ def stored(values: Iterable[Any]) -> Sequence[Any]:
 
 def taken(column: Sequence[Any], places: Iterable[int]) -> Sequence[Any]:
     """The values of ``column`` at ``places``, in that order."""
-    return column.take(places) if isinstance(column, StoredColumn) else [column[place] for place in places]
+    return column.take(places) if isinstance(column, Column) else [column[place] for place in places]
 
 
 def _temporary_file() -> IO[bytes]:

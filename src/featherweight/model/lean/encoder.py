@@ -166,7 +166,13 @@ class LeanEncoder:
         """Number of lowest layers whose outputs do not change during training."""
 
     def __call__(
-        self, input_ids: Tensor, attention_mask: Tensor, *, first_only: bool, states: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        *,
+        first_only: bool,
+        states: Tensor | None = None,
+        token_types: Tensor | None = None,
     ) -> Tensor:
         """Last hidden states [batch, t, hidden]; with ``first_only``, those of the first token, [batch, 1, hidden].
 
@@ -175,7 +181,7 @@ class LeanEncoder:
         shape = batch, length = (input_ids.shape[0], input_ids.shape[1])
         added = self._added(attention_mask)
         if states is None:
-            x = self._through(self._embedded(input_ids), shape, added, 0, len(self._layers) - 1)
+            x = self._through(self._embedded(input_ids, token_types), shape, added, 0, len(self._layers) - 1)
         else:
             x = self._padded(states.reshape(batch * length, -1))
             x = self._through(x, shape, added, self.frozen, len(self._layers) - 1)
@@ -187,14 +193,16 @@ class LeanEncoder:
         """Replace each layer by the result of ``make(layer)``."""
         self._layers = [make(layer) for layer in self._layers]
 
-    def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def lower(self, input_ids: Tensor, attention_mask: Tensor, token_types: Tensor | None = None) -> Tensor:
         """Hidden states [batch, t, hidden] after the frozen layers: the input of the lowest trained layer."""
         shape = batch, length = (input_ids.shape[0], input_ids.shape[1])
-        x = self._through(self._embedded(input_ids), shape, self._added(attention_mask), 0, self.frozen)
+        x = self._through(self._embedded(input_ids, token_types), shape, self._added(attention_mask), 0, self.frozen)
         return x[: batch * length].view(batch, length, -1)
 
-    def _embedded(self, input_ids: Tensor) -> Tensor:
-        x = self._padded(self._encoder.embeddings(input_ids).flatten(0, 1).to(self._dtype))
+    def _embedded(self, input_ids: Tensor, token_types: Tensor | None) -> Tensor:
+        # Embeddings without token types have no such argument.
+        types = {} if token_types is None else {"token_type_ids": token_types}
+        x = self._padded(self._encoder.embeddings(input_ids, **types).flatten(0, 1).to(self._dtype))
         return self._project(x) if self._project else x
 
     def _padded(self, x: Tensor) -> Tensor:

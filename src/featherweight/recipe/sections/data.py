@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from featherweight.recipe.fields import (
     MAX_COUNT,
@@ -62,6 +71,11 @@ class DataRecipe(Section):
     text: Annotated[tuple[Text, ...], Listed, Unique] = Field(
         (), description="Text columns, joined by a space; by default `text`, or `title` and `description`."
     )
+    join: Literal["text", "pair"] = Field(
+        "text",
+        description="How two text columns become one input: `text` joins them by a space, `pair` gives both to the "
+        "tokenizer's pair encoding, with its separator and token types, as for premise and hypothesis.",
+    )
     label: LabelColumns = Field(
         "label",
         description='The label column. With `task = "multi-label"` its cells are lists of labels, or texts such as '
@@ -109,6 +123,14 @@ class DataRecipe(Section):
         description="Maximum number of tokens of a text, special tokens included; longer texts are truncated.",
     )
     _task: TaskName = PrivateAttr("single-label")
+
+    @field_validator("join")
+    @classmethod
+    def _two_columns_for_a_pair(cls, join: str, info: ValidationInfo) -> str:
+        columns = info.data.get("text")  # missing where it is wrong in itself
+        if join == "pair" and columns is not None and len(columns) != 2:
+            raise ValueError("a pair needs exactly two columns, such as text = ['premise', 'hypothesis']")
+        return join
 
     @model_validator(mode="after")
     def _labels_are_named_once(self) -> Self:

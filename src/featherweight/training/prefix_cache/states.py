@@ -37,7 +37,8 @@ def states_of(network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int
     assert network.lean is not None
     batch = collate(pool.encoded, pool.chosen[rows], pad_id)
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-        states = network.lean.lower(*batch.inputs("cpu"))[batch.attention_mask.bool()]
+        types = network.types_read(batch.token_types).get("token_type_ids")
+        states = network.lean.lower(batch.input_ids, batch.attention_mask, types)[batch.attention_mask.bool()]
     return (states.view(torch.int16) if states.dtype == torch.bfloat16 else states).numpy()
 
 

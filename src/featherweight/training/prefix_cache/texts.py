@@ -50,7 +50,8 @@ def pool_of(parts: Sequence[Encoded]) -> Pool:
     for part, end in zip(parts, np.cumsum([len(part.tokens) for part in parts]).tolist(), strict=True):
         tokens[end - len(part.tokens) : end] = part.tokens[:]
     lengths = np.concatenate([part.lengths for part in parts])
-    encoded = Encoded(tokens, _offsets(lengths), None, 0, "")
+    seconds = [part.seconds for part in parts if part.seconds is not None]
+    encoded = Encoded(tokens, _offsets(lengths), None, 0, "", seconds=np.concatenate(seconds) if seconds else None)
     digests = _digests(encoded)
     order = np.lexsort((digests[:, 1], digests[:, 0], lengths))
     ordered = np.column_stack([lengths[order].astype(np.uint64), digests[order]])
@@ -72,5 +73,10 @@ def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 def _digests(encoded: Encoded) -> NDArray[np.uint64]:
     """A hash of 128 bits per text, as two columns [n, 2]: long enough that two different texts never share it."""
     bounds = encoded.offsets.tolist()
-    each = (hashlib.blake2b(encoded.tokens[a:b].data, digest_size=16).digest() for a, b in pairwise(bounds))
+    # The same tokens are another text where the second of a pair begins elsewhere.
+    keys = [b""] * len(encoded) if encoded.seconds is None else [b"%d" % second for second in encoded.seconds.tolist()]
+    each = (
+        hashlib.blake2b(encoded.tokens[a:b].data, digest_size=16, key=key).digest()
+        for (a, b), key in zip(pairwise(bounds), keys, strict=True)
+    )
     return np.frombuffer(b"".join(each), "<u8").reshape(-1, 2)

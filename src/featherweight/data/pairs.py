@@ -1,0 +1,68 @@
+"""Texts in pairs, such as a premise and its hypothesis: how they are held, compared and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+from featherweight.data.readers.columns import Column, taken
+
+Pair = tuple[str, str]
+Text = str | Pair
+"""What gets a label: one text, or two with ``data.join = "pair"``."""
+
+
+class PairColumn(Column):
+    """The texts of two columns, a pair a row; both may lie in files."""
+
+    def __init__(self, firsts: Sequence[str], seconds: Sequence[str]) -> None:
+        self.firsts, self.seconds = firsts, seconds
+
+    def __len__(self) -> int:
+        return len(self.firsts)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Pair]: ...
+    def __getitem__(self, place: int | slice) -> Pair | list[Pair]:
+        if isinstance(place, slice):
+            return list(zip(self.firsts[place], self.seconds[place], strict=True))
+        return self.firsts[place], self.seconds[place]
+
+    def __iter__(self) -> Iterator[Pair]:
+        return zip(self.firsts, self.seconds, strict=True)
+
+    def take(self, places: Iterable[int]) -> PairColumn:
+        """The pairs at ``places``, in that order."""
+        places = list(places)
+        return PairColumn(taken(self.firsts, places), taken(self.seconds, places))
+
+
+def sides_of(texts: Sequence[Text]) -> tuple[Sequence[str], ...]:
+    """The columns that make up ``texts``: themselves, or of pairs the first texts and the second ones."""
+    if isinstance(texts, PairColumn):
+        return texts.firsts, texts.seconds
+    if len(texts) and not isinstance(texts[0], str):
+        return [text[0] for text in texts], [text[1] for text in texts]
+    return (texts,)  # type: ignore[return-value]  # they are all alike
+
+
+def same_kind(sides: Sequence[Sequence[str]]) -> Sequence[Text]:
+    """The texts that ``sides`` make up; the inverse of ``sides_of``."""
+    return PairColumn(*sides) if len(sides) == 2 else sides[0]
+
+
+def joined(text: Text) -> str:
+    """A pair as one text, as ``data.join = "text"`` joins two columns; a single text as it is."""
+    return text if isinstance(text, str) else " ".join(filter(None, map(str.strip, text)))
+
+
+def stripped(text: Text) -> Text:
+    """``text`` without outer blanks, to be compared with others."""
+    return text.strip() if isinstance(text, str) else (text[0].strip(), text[1].strip())
+
+
+def shown(text: Text) -> str:
+    """``text`` for a reader: of a pair both, with a bar between them."""
+    return text if isinstance(text, str) else " | ".join(text)
