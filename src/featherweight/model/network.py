@@ -55,8 +55,8 @@ class ForwardPass(Protocol):
     ) -> Tensor:
         """Last hidden states [batch, t, hidden]; with ``first_only``, those of the first token, [batch, 1, hidden].
 
-        If ``states`` (the result of ``lower``) is given, the frozen layers are not computed again. ``token_types`` [batch,
-        t] are for encoders that read them.
+        If ``states`` (the result of ``lower``) is given, the frozen layers are not computed again.
+        ``token_types`` [batch, t] are for encoders that have such embeddings.
         """
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor, token_types: Tensor | None = None) -> Tensor:
