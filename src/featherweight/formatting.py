@@ -48,6 +48,11 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     return in_a_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
 
 
+def numbered(numbers: Sequence[int], most: int = 8, thing: str = "row") -> str:
+    """Numbers of rows, or of another ``thing``, in a sentence, such as ``row 5`` or ``rows 5, 8, ...``."""
+    return f"{thing}{'' if len(numbers) == 1 else 's'} {listed([f'{number}' for number in numbers[: most + 1]], most)}"
+
+
 def decimals(rows: int) -> int:
     """Decimals of a share in percent that ``rows`` rows can tell apart."""
     return 1 if rows < 2000 else 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import deque
@@ -98,6 +99,42 @@ def test_every_sequence_gives_what_the_list_gives(classifier: Classifier, make: 
     np.testing.assert_array_equal(classifier.probabilities(make()), classifier.probabilities(TEXTS))
     assert classifier.predict(make()) == classifier.predict(TEXTS)
     assert [type(text) for text in texts_of(make(), "predict(...)")] == [str] * len(TEXTS)
+
+
+@pytest.mark.parametrize("given", [
+    ["crow", None],
+    ["crow", " \n"],
+    ["crow", "\u200b"],
+    ["crow", np.float32("nan")],
+    (text for text in ["crow", ""]),
+    pd.Series(["crow", ""]),
+    pd.Series(["crow", None], dtype=object),
+    pd.Series(["crow", np.nan], dtype=object),
+    pd.Series(["crow", None], dtype="string"),
+    pd.Series(["crow", pd.NaT], dtype=object),
+    pd.Series(["crow"]).reindex([0, 1]),
+    pa.array(["crow", None]),
+    [pa.scalar("crow"), pa.scalar(None, pa.string())],
+    np.ma.array(["crow", "owl"], mask=[False, True]),
+])  # fmt: skip
+def test_what_is_blank_or_missing_is_an_empty_text(given: Any) -> None:
+    assert texts_of(given, "predict(...)") == ["crow", ""]
+
+
+def test_a_blank_text_gets_the_label_of_an_empty_one_and_a_warning_counts_them(
+    classifier: Classifier, finished_run: Run
+) -> None:
+    note = "2 texts are blank or missing (texts 1, 3); they get the label of an empty text"
+    for call in (classifier.predict, classifier.probabilities, classifier.logits):
+        with pytest.warns(UserWarning, match=re.escape(note)) as warned:
+            found = call([None, "owl", "  "])
+        assert len(found) == 3 and Path(warned[0].filename).name == "test_texts.py"
+    blank, empty = (classifier.predict([text], warn=False)[0] for text in (None, ""))
+    assert blank == empty
+    notes: list[str] = []
+    found = predict_texts(finished_run.folder, ["owl", ""], note=notes.append)
+    assert len(found) == 2
+    assert notes == ["1 text is blank or missing (text 2); it gets the label of an empty text"]
 
 
 def test_the_keys_of_a_dict_and_the_lines_of_a_file_are_in_order(classifier: Classifier, tmp_path: Path) -> None:

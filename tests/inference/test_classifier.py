@@ -96,7 +96,6 @@ def test_pieces_of_a_saved_folder_and_of_the_built_in_set(tmp_path: Path, splits
 
 
 BAD = [
-    ("empty.csv", as_csv(",", [*TEXTS[:5], " ", "x"]), "row 6: the text is empty"),
     ("two.csv", "text\na\nb\n ,\n", "line 4: 2 fields, but the first line has 1"),
     ("quote.csv", 'text\na\nb\nc\n"d\n', "line 5: broken quoting"),
     ("nul.csv", "text\na\nb\nc\0\n", "line 4 holds a NUL byte"),
@@ -104,11 +103,9 @@ BAD = [
     ("classes.csv", "1,a,b\n2,c,d\n4,e,f\n3,e,f\n7,g,h\n", "row 5: class '7'"),
     ("line.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n{"text"\n', "line 4: broken JSON"),
     ("list.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n["d"]\n', "row 4: not a JSON object"),
-    ("none.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n{"n": 4}\n', "row 4: the text is empty"),
     ("half.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "\\ud800"}\n', "row 3: 'text' holds half a character"),
     ("kind.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n{"text": [1]}\n', "row 4: 'text' holds a list"),
     ("late.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c", "ID": 1}\n', "row 3 or one soon after it has a column"),
-    ("empty.parquet", as_parquet([*TEXTS[:4], None, "x", "y"]), "row 5: the text is empty"),
     ("nothing.csv", "text\n", "the data set is empty"),
     ("nothing.jsonl", "", "the file has no rows"),
 ]
@@ -158,7 +155,9 @@ class Stub:
 
     labels = ("short", "long")
 
-    def probabilities(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+    def probabilities(
+        self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None, warn: bool = True
+    ) -> np.ndarray:
         if "stumble" in texts:
             raise RuntimeError("stumbled")
         for _ in texts if advance else ():
@@ -218,10 +217,30 @@ def test_nothing_is_classified_where_the_last_row_is_bad(
 ) -> None:
     monkeypatch.setattr(predictions, "PIECE", 2)
     monkeypatch.setattr(Classifier, "load", lambda run, **options: pytest.fail("a classifier was loaded"))
-    source = write(tmp_path, "a.csv", as_csv(",", [*TEXTS[:6], ""]))
-    with pytest.raises(UserError, match="row 7: the text is empty"):
+    source = write(tmp_path, "a.jsonl", "".join(json.dumps({"text": text}) + "\n" for text in [*TEXTS[:6], ["x"]]))
+    with pytest.raises(UserError, match="row 7: 'text' holds a list"):
         predict_file(finished_run.folder, source, tmp_path / "out.csv")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("a.csv", as_csv(",", ["owl", " ", *TEXTS[:4], ""])),
+    ("a.jsonl", '{"text": "owl"}\n{"text": null}\n' + '{"text": "crow"}\n' * 4 + '{"n": 7}\n'),
+    ("a.parquet", as_parquet(["owl", None, *TEXTS[:4], "\u200b"])),
+])  # fmt: skip
+@pytest.mark.parametrize("kaggle", [False, True])
+def test_every_row_has_a_line_and_blank_ones_get_the_label_of_an_empty_text(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: Any, kaggle: bool
+) -> None:
+    monkeypatch.setattr(predictions, "PIECE", 3)
+    source, notes = write(tmp_path, name, content), list[str]()
+    rows = predict_file(finished_run.folder, source, tmp_path / "out.csv", kaggle=kaggle, note=notes.append)
+    assert rows == 7
+    blank = Classifier.load(finished_run.folder).predict([""], warn=False)[0].label
+    with (tmp_path / "out.csv").open(encoding="utf-8") as file:
+        lines = [list(line.values()) for line in csv.DictReader(file)]
+    assert len(lines) == 7 and [lines[1][1], lines[6][1]] == [blank, blank]
+    assert notes[-1] == f"{source}: 2 rows are blank or missing (rows 2, 7); they get the label of an empty text"
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
@@ -291,7 +310,6 @@ def test_of_many_classes_the_likeliest_are_shown(capsys: pytest.CaptureFixture[s
     (["texts.csv", "--text", "owl"], "-o is missing"),
     (["--text", "owl", "-o", "out.csv"], "--out and --text exclude each other"),
     (["--text", "owl", "--kaggle"], "--kaggle and --text exclude each other"),
-    (["--text", "owl", "--text", " "], "text 2 is empty"),
     (["-o", "out.csv"], 'FILE is missing: name a file of texts, or give a text by --text "..."'),
 ])  # fmt: skip
 def test_bad_use_of_text(cli: Cli, finished_run: Run, arguments: list[str], words: str) -> None:

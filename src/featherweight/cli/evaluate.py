@@ -16,6 +16,7 @@ from featherweight.cli.arguments import (
     notes_on,
     tell,
 )
+from featherweight.errors import UserError
 
 NAME = "evaluate"
 
@@ -27,12 +28,18 @@ def command(
     ] = None,
     text: TextOption = None,
     label: LabelOption = None,
+    drop_empty: Annotated[
+        bool, typer.Option("--drop-empty", help="Leave out rows of --data without a text or a label, and count them.")
+    ] = False,
     labels: LabelsOption = None,
     base: BaseOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Evaluate a finished run on its own test set, or a run or a PEFT folder on another labelled set."""
-    evaluation = _evaluation(run, data, labels, base, text or [], label)
+    if drop_empty and data is None:
+        raise UserError("--drop-empty is for the rows of --data; the run's own are those of its recipe's data.empty")
+    gaps: dict[str, Any] = {"drop_empty": drop_empty, "note": lambda line: tell([line])}
+    evaluation = _evaluation(run, data, labels, base, {"text": text or [], "label": label, **gaps})
     if json_output:
         import json
 
@@ -53,22 +60,21 @@ def command(
 
 
 def _evaluation(
-    run: str, data: str | None, labels: str | None, base: str | None, text: list[str], label: str | None
+    run: str, data: str | None, labels: str | None, base: str | None, reading: dict[str, Any]
 ) -> dict[str, Any]:
     from featherweight.adapter.peft.folder import is_peft_folder
-    from featherweight.errors import UserError
     from featherweight.run.folder import Run
     from featherweight.workflows.evaluate import evaluate_on, evaluate_run
 
     if data is None and is_peft_folder(run):
         raise UserError(f"{run}: PEFT saves no figures and no test set; name labelled rows by --data")
-    if data is None and (text or label):
-        raise UserError(f"{'--text' if text else '--label'} names a column of the rows of --data; name these, too")
+    if data is None and (reading["text"] or reading["label"]):
+        raise UserError(f"{'--text' if reading['text'] else '--label'} names a column of the rows of --data; name these, too")
     names = label_names(labels)
     tell(notes_on(run, names, base))
     if data is None or not is_peft_folder(run):
-        return evaluate_run(Run(run), data, text=text, label=label)
+        return evaluate_run(Run(run), data, **reading)
 
     from featherweight.inference.classifier import Classifier
 
-    return evaluate_on(Classifier.load(run, labels=names, base=base), data, text=text, label=label)
+    return evaluate_on(Classifier.load(run, labels=names, base=base), data, **reading)

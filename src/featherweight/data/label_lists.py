@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featherweight.data.labels import code_labels, is_missing
+from featherweight.data.labels import DROP, code_labels, is_missing
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
@@ -116,8 +116,8 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
         return _written_list(text, origin, row) if _is_list(text) else split(text) if text else []
     if is_missing(cell):
         raise UserError(
-            f"{origin}: row {row}: the labels are missing; write an empty list for a text without any, or delete the "
-            "row"
+            f"{origin}: row {row}: the labels are missing; write an empty list for a text without any\n"
+            f"Or {DROP}"
         )
     if isinstance(cell, Mapping):
         raise UserError(

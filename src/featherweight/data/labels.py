@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _HARMFUL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+DROP = "leave such rows out: --set data.empty=drop"
+"""The end of a message on a row without a text or a label."""
 
 
 def code_labels(
@@ -87,7 +89,7 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
     if isinstance(value, int):
         return value
     if is_missing(value):
-        raise UserError(f"{origin}: row {row}: the label is missing; fill it in or delete the row")
+        raise UserError(f"{origin}: row {row}: the label is missing\nFill it in, or {DROP}")
     if not isinstance(value, str):
         kind = type(value).__name__
         raise UserError(f"{origin}: row {row}: the label is a {kind}; it must be a text or a whole number")
@@ -106,8 +108,8 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
     for text in found:
         if text.casefold() == "nan":  # how a missing value is often written
             raise UserError(
-                f"{origin}: row {plain.index(text) + 1}: the label is missing ({text}); fill it in or delete the row\n"
-                "If it is a class, list all of them as the recipe's data.labels"
+                f"{origin}: row {plain.index(text) + 1}: the label is missing ({text})\n"
+                f"Fill it in, or {DROP}; if it is a class, list all of them as the recipe's data.labels"
             )
         if is_blank(text) or _HARMFUL.search(text):
             row = plain.index(text) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.cleaning import clean_texts
+from featherweight.data.gaps import LeftOut, label_cells, renumbered, split_gaps
 from featherweight.data.id_column import Find, id_text
 from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.label_lists import code_label_columns, code_label_lists
-from featherweight.data.labels import code_labels
+from featherweight.data.labels import DROP, code_labels
 from featherweight.data.pairs import Text, joined, same_kind
 from featherweight.data.readers.columns import stored, taken
 from featherweight.data.readers.files import file_tables, looks_like_file
@@ -60,6 +61,10 @@ class Rows:
     """How the data itself writes the labels, where they were read."""
     notes: tuple[str, ...] = ()
     """What a reader of the data should know of how it was read."""
+    places: NDArray[np.int64] | None = None
+    """Place of each row in the data, from 0, where some of its rows were left out. Not of rows taken of others."""
+    left_out: LeftOut | None = None
+    """The rows that were left out, likewise."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -101,8 +106,8 @@ def read_rows(
     """All rows of ``source``: a built-in name, a file, a folder saved by `datasets`, or a data set on the hub.
 
     Columns and cleaning are the recipe's. ``label_names`` are the classes to map to, where they are known already;
-    with ``labelled=False`` no label column is needed or read. Raises UserError, naming row and column, for empty texts,
-    unknown labels and anything that cannot be read, and HubUnreachable.
+    with ``labelled=False`` no label column is needed or read. Raises UserError, naming row and column, for empty texts
+    (unless ``data.empty`` leaves such rows out), unknown labels and anything that cannot be read, and HubUnreachable.
     """
     return rows_of(open_table(source, data, split), source, data, labelled=labelled, label_names=label_names)
 
@@ -114,21 +119,47 @@ def rows_of(
     *,
     labelled: bool = True,
     label_names: Sequence[str] | None = None,
+    drop: str = DROP,
 ) -> Rows:
-    """All rows of ``table``, which was opened of ``source``. Raises UserError as ``read_rows`` does."""
-    texts = _cleaned(table, text_columns(table, data), data)
+    """The rows of ``table``, which was opened of ``source``: all, or as ``data.empty`` says those without a gap.
+
+    Raises UserError as ``read_rows`` does; the message on a gap ends with how to ``drop`` such rows.
+    """
+    dropping = labelled and data.empty == "drop"
+    texts = _cleaned(table, text_columns(table, data), data, None if dropping else drop)
+    if dropping:
+        return _without_gaps(table, texts, source, data, label_names)
+    ids = _ids(table, id_column(table))
     if not labelled:
-        names, ids = tuple(label_names or data.labels), _ids(table, id_column(table))
-        return Rows(texts, None, names, table.origin, ids, notes=table.notes)
+        return Rows(texts, None, tuple(label_names or data.labels), table.origin, ids, notes=table.notes)
     labels, names, column = _labels(table, source, data, label_names)
-    return Rows(texts, labels, names, table.origin, _ids(table, id_column(table)), column, table.notes)
+    return Rows(texts, labels, names, table.origin, ids, column, table.notes)
+
+
+def _without_gaps(
+    table: Table, texts: Sequence[Text], source: str, data: DataRecipe, label_names: Sequence[str] | None
+) -> Rows:
+    """The rows that have a text and a label, with what is to be said of the others."""
+    columns = label_columns(table, data)
+    known = label_names or _known_names(source, data) or table.classes.get(columns[0]) or ()
+    cells = list(label_cells(table, columns, data, of_rows=True))
+    kept, left_out = split_gaps(texts, cells, known or columns[1:], table.origin)
+    places = kept.tolist()
+    rest = replace(table, read=lambda name: taken(table.read(name), places))
+    try:
+        labels, names, column = _labels(rest, source, data, label_names)
+    except UserError as error:
+        raise UserError(renumbered(str(error), kept)) from None
+    ids = _ids(rest, id_column(rest))
+    found = (kept, left_out) if left_out else (None, None)
+    return Rows(taken(texts, places), labels, names, table.origin, ids, column, table.notes, *found)
 
 
 def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_ids: Find = id_column) -> Iterator[Rows]:
     """The texts of ``source`` with their ids, without labels, ``rows`` rows at a time: for data larger than memory.
 
-    ``find_ids`` picks the id column. Raises UserError as ``read_rows`` does, when it gets there; rows are counted from
-    the start of the data.
+    Blank texts are empty ones. ``find_ids`` picks the id column. Raises UserError as ``read_rows`` does, when it gets
+    there; rows are counted from the start of the data.
     """
     begun: tuple[tuple[str, ...], str | None] | None = None
     wanted = partial(_read_for_prediction, data=data, find_ids=find_ids)
@@ -141,7 +172,9 @@ def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_id
             raise UserError(
                 f"{table.origin}: row {table.before + 1:,} or one soon after it {more}; give it to all rows"
             )
-        texts = _cleaned(table, columns[0], data, whole=False)
+        texts = _cleaned(table, columns[0], data, drop=None)
+        if data.join == "text":
+            texts = stored("" if is_blank(text) else text for text in map(joined, texts))
         yield Rows(texts, None, data.labels, table.origin, _ids(table, columns[1]), notes=table.notes)
 
 
@@ -214,10 +247,13 @@ def training_columns(data: DataRecipe) -> list[str]:
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:
-    """The class names that the training data would get, from its label column alone."""
+    """The class names that the training data would get, from its label column alone where that will do."""
     table = open_table(data.train, data, "train")
-    columns = label_columns(table, data)
-    return table.classes.get(columns[0]) or _labels(table, data.train, data, None)[1]
+    if carried := table.classes.get(label_columns(table, data)[0]):
+        return carried
+    if data.empty == "drop":  # a class whose rows have no text is none
+        return rows_of(table, data.train, data).label_names
+    return _labels(table, data.train, data, None)[1]
 
 
 def _open_built_in(source: str, split: str, rows: int | None) -> Iterator[Table]:
@@ -249,24 +285,21 @@ def raw_texts(table: Table, columns: Sequence[str], data: DataRecipe) -> Sequenc
     return joined_texts(table, columns)
 
 
-def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, *, whole: bool = True) -> Sequence[Text]:
-    """The texts of ``table``, made of ``columns`` and cleaned. Raises UserError where one is empty."""
+def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, drop: str | None) -> Sequence[Text]:
+    """The texts of ``table``, made of ``columns`` and cleaned.
+
+    Raises UserError where there is no row, and where one is empty, with how to ``drop`` it; None for ``drop`` lets the
+    empty ones be.
+    """
     texts = raw_texts(table, columns, data)
-    _require_texts(texts, table, "", whole)
-    texts = clean_texts(texts, data.clean)
-    _require_texts(texts, table, " after cleaning", whole)
-    return texts
-
-
-def _require_texts(texts: Sequence[Text], table: Table, when: str, whole: bool) -> None:
-    origin = table.origin
     if not texts:
-        raise UserError(f"{origin}: the data set is empty; it needs at least one row")
-    empty = [row for row, text in enumerate(texts, table.before + 1) if is_blank(joined(text))]
-    if empty:
-        others = f"{'' if whole else 'at least '}{len(empty) - 1:,}"
-        more = f" (and in {others} more rows)" if len(empty) > 1 else ""
-        raise UserError(f"{origin}: row {empty[0]}: the text is empty{when}{more}; fill it in or delete the row")
+        raise UserError(f"{table.origin}: the data set is empty; it needs at least one row")
+    cleaned = clean_texts(texts, data.clean)
+    for tried, when in ((texts, ""), (cleaned, " after cleaning")) if drop else ():
+        if empty := [row for row, text in enumerate(tried, 1) if is_blank(joined(text))]:
+            more = f" (and in {len(empty) - 1:,} more rows)" if len(empty) > 1 else ""
+            raise UserError(f"{table.origin}: row {empty[0]}: the text is empty{when}{more}\nFill it in, or {drop}")
+    return cleaned
 
 
 def _labels(
@@ -275,7 +308,7 @@ def _labels(
     data: DataRecipe,
     label_names: Sequence[str] | None,
 ) -> tuple[NDArray[np.integer[Any]], tuple[str, ...], LabelColumn | None]:
-    names = label_names or data.labels or (AG_NEWS if source in BUILT_IN else None)
+    names = label_names or _known_names(source, data)
     columns = label_columns(table, data)
     if len(columns) > 1:
         table_of_labels = code_label_columns({name: table.read(name) for name in columns}, table.origin)
@@ -292,6 +325,10 @@ def _labels(
         return *code_label_lists(values, table.origin, separator=data.label_separator, **known), None
     numbers, classes = code_labels(values, table.origin, **known)
     return numbers, classes, describe_label_column(columns[0], values, numbers, classes)
+
+
+def _known_names(source: str, data: DataRecipe) -> tuple[str, ...]:
+    return data.labels or (AG_NEWS if source in BUILT_IN else ())
 
 
 def _ids(table: Table, column: str | None) -> Sequence[str] | None:

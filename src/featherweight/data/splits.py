@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from featherweight.data.class_names import label_names_of
 from featherweight.data.cleaning import clean_texts
+from featherweight.data.gaps import LeftOut
 from featherweight.data.iterative_draw import iterative_draw
 from featherweight.data.pairs import Text, joined, stripped
+from featherweight.data.labels import DROP
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
+from featherweight.data.readers.columns import taken
 from featherweight.data.readers.table import joined_texts, text_columns
 from featherweight.data.sources import Rows, open_table, read_rows, rows_of, source_of_test
 from featherweight.data.unlabelled import NO_TEST, left_out, read_labelled, require_all_labelled, unlabelled_test
@@ -46,13 +49,15 @@ class Splits:
     shift: dict[str, Rows] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     """What a reader of the results should know about the data, one line each."""
+    left_out: dict[str, LeftOut] = field(default_factory=dict)
+    """Rows without a text or a label that ``data.empty`` left out, by the part for which they were read."""
 
 
 def load_splits(recipe: Recipe) -> Splits:
     """Read, clean and split the data of a recipe; the same recipe and seed give the same rows.
 
     Validation rows are split off by class and seed, unless the recipe names some; then `train_rows` are drawn likewise.
-    Test rows without any labels are left out, with a warning. Raises UserError where a part cannot be read, another
+    Test rows without any labels are left out, with a warning, and so are rows with gaps where ``data.empty`` says it. Raises UserError where a part cannot be read, another
     part has no labels, a class has too few rows, or there is only one class.
     """
     require_recipe(recipe, "load_splits")
@@ -62,15 +67,18 @@ def load_splits(recipe: Recipe) -> Splits:
     names = train.label_names
     test, unlabelled = _test_rows(data, names)
     shift = {source: _shift_rows(source, data, test or unlabelled, names) for source in recipe.evaluation.shift}
+    read = {"train": train, "test": test, **{name: rows for name, rows in shift.items() if not is_perturbed(name)}}
     if data.validation is not None:
-        validation = _validation_rows(data, data.validation, names)
+        read["validation"] = validation = _validation_rows(data, data.validation, names)
     else:
         train, validation = split_off(train, data.validation_size, recipe.seed)
+    gaps_of = {name: rows.left_out for name, rows in read.items() if rows is not None and rows.left_out is not None}
     train, notes = _sample(train, data.train_rows, recipe.seed)
     if unlabelled:
         notes = [left_out(unlabelled, data.test or data.train), *notes]
     splits = Splits(train, validation, test, shift)
-    return Splits(train, validation, test, shift, [*notes, *_reading_notes(splits), *_warnings(splits)])
+    notes = [*(gaps.in_words() for gaps in gaps_of.values()), *notes, *_reading_notes(splits), *_warnings(splits)]
+    return Splits(train, validation, test, shift, notes, gaps_of)
 
 
 def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
@@ -144,7 +152,7 @@ def _test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str
     table = open_table(source, data, "test")
     if unlabelled := unlabelled_test(table, data, names):
         return None, unlabelled
-    require_all_labelled(table, source, data, names, NO_TEST)
+    require_all_labelled(table, source, data, names, DROP, NO_TEST)
     return rows_of(table, source, data, label_names=names), None
 
 
@@ -183,6 +191,7 @@ def _headlines(data: DataRecipe, test: Rows) -> Sequence[Text]:
     if len(columns) == 1 or data.join == "pair":
         return perturb(test.texts, f"{PERTURBED}headline")
     titles = clean_texts(joined_texts(table, columns[:1]), data.clean)
+    titles = titles if test.places is None else taken(titles, test.places.tolist())
     return [headline_of(*map(joined, both)) for both in zip(titles, test.texts, strict=True)]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from featherweight.argument_checks import column_of, described, is_iterable, is_table, is_unordered, items_of, name_of
 from featherweight.data.pairs import Pair, Text
+from featherweight.data.readers.table import is_blank
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 
@@ -29,8 +30,8 @@ def inputs_of(given: Iterable[Any], data: DataRecipe, call: str) -> list[Text]:
 def pairs_of(given: Iterable[Any], columns: Sequence[str], call: str) -> list[Pair]:
     """The pairs as a list, one for each item of ``given`` and in its order.
 
-    An item is a tuple or list of two texts, or a dict with the two ``columns``; a table needs these columns. One of the
-    two texts may be empty. Raises UserError as ``texts_of`` does.
+    An item is a tuple or list of two texts, or a dict with the two ``columns``; a table needs these columns. What
+    is missing or blank becomes an empty text. Raises UserError as ``texts_of`` does.
     """
     first, second = columns
     takes = f"{name_of(call)} takes pairs of {first} and {second}"
@@ -57,9 +58,7 @@ def _pair(item: Any, columns: Sequence[str], number: int, call: str, takes: str)
     sides = items_of(item)
     if len(sides) != 2:
         raise UserError(f"{takes}; item {number} has {len(sides)} texts, not two")
-    first, second = (_unicode(side, number, call) for side in sides)
-    if not first.strip() and not second.strip():
-        raise UserError(f"text {number} is empty; there is nothing to classify")
+    first, second = (_text(side, number, call) for side in sides)
     return first, second
 
 
@@ -68,7 +67,8 @@ def texts_of(given: Iterable[str], call: str) -> list[str]:
 
     A list, a tuple, a pandas Series, a one-dimensional array, an Arrow array, a column of a Dataset, an iterator, a
     view of a dict: anything in an order. ``call`` is what the caller wrote, such as ``predict(...)``. Raises UserError
-    that says what to write instead, or names the first item that is missing, no text, half a character, or empty.
+    that says what to write instead, or names the first item that is no text, or half a character. What is missing
+    (None, NaN) or blank becomes an empty text.
     """
     _require_sequence(given, call)
     return [_text(item, number, call) for number, item in enumerate(items_of(given), 1)]
@@ -113,15 +113,12 @@ def _require_sequence(given: Any, call: str) -> None:
 
 
 def _text(item: Any, number: int, call: str) -> str:
-    text = _unicode(item, number, call)
-    if not text.strip():
-        raise UserError(f"text {number} is empty; there is nothing to classify")
-    return text
-
-
-def _unicode(item: Any, number: int, call: str) -> str:
+    if item is None or type(item).__name__ in _MISSING or (isinstance(item, Real) and item != item):
+        return ""
     if not isinstance(item, str):
         raise UserError(f"text {number} {_what_is_wrong(item, call)}")
+    if is_blank(item):
+        return ""
     try:
         item.isascii() or item.encode()
     except UnicodeEncodeError:
@@ -130,8 +127,6 @@ def _unicode(item: Any, number: int, call: str) -> str:
 
 
 def _what_is_wrong(item: Any, call: str) -> str:
-    if item is None or type(item).__name__ in _MISSING or (isinstance(item, Real) and item != item):
-        return f"is missing ({item}); fill it in or leave it out"
     if isinstance(item, bytes):
         return 'is bytes; decode it first, such as text.decode("utf-8")'
     if isinstance(item, Mapping):

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from featherweight.data.label_lists import is_empty_cell
+from featherweight.data.gaps import label_cells, no_label
 from featherweight.data.label_spelling import alike
-from featherweight.data.labels import is_missing
+from featherweight.data.labels import DROP
 from featherweight.data.readers.table import (
     Table,
     find_label_columns,
@@ -23,9 +23,6 @@ from featherweight.data.sources import Rows, from_hub, open_table, rows_of, trai
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
-_MINUS_ONE = re.compile(r"-1(?:\.0+)?")
-_GAPS = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "?"})
-"""Texts that often stand for a missing value; one that is a class is none of them."""
 _USUAL_LABELS = frozenset(
     {"label", "labels", "class", "class index", "target", "category", "sentiment", "gold", "gold_label", "y"}
 )
@@ -75,21 +72,20 @@ def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> s
     return clause
 
 
-def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: Sequence[str], remedy: str = "") -> None:
+def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: Sequence[str], *remedies: str) -> None:
     """Raise UserError where some rows of ``table``, opened of ``source``, have a label and others have none.
 
     It names the first row without one and how many there are, and says to remove them, where that can be done, or to
-    follow the ``remedy``.
+    follow one of the ``remedies``. Where the recipe leaves such rows out, nothing is required here.
     """
-    columns = find_label_columns(table, data)
-    kinds = [_no_label(value, classes) for value in label_cells(table, columns, data, of_rows=True)] if columns else []
+    columns = find_label_columns(table, data) if data.empty == "error" else ()
+    kinds = [no_label(value, classes) for value in label_cells(table, columns, data, of_rows=True)] if columns else []
     without = [row for row, kind in enumerate(kinds, 1) if kind]
     if not without or len(without) == len(kinds):
         return
     told = "the label is missing" if kinds[without[0] - 1] == "missing" else "the label is -1, which means no label"
     how_many = f"{len(without):,} of {len(kinds):,} rows {'has' if len(without) == 1 else 'have'} none"
-    remedies = [part for part in ("" if from_hub(source) else "remove these rows", remedy) if part]
-    todo = ", or ".join(remedies) or "name a labelled set"
+    todo = ", or ".join(remedies if from_hub(source) else ("remove these rows", *remedies)) or "name a labelled set"
     raise UserError(f"{table.origin}: row {without[0]}: {told} ({how_many})\n{todo[0].upper()}{todo[1:]}")
 
 
@@ -99,38 +95,20 @@ def left_out(clause: str, source: str) -> str:
     return f"{clause}: it is left out of the evaluation; classify it with: {predict}"
 
 
-def read_labelled(source: str, data: DataRecipe, split: str, classes: Sequence[str], remedy: str) -> Rows:
-    """The rows of ``source`` as ``read_rows`` gives them. Raises UserError likewise, with ``remedy`` for no labels."""
+def read_labelled(
+    source: str, data: DataRecipe, split: str, classes: Sequence[str], remedy: str, drop: str = DROP
+) -> Rows:
+    """The rows of ``source`` as ``read_rows`` gives them.
+
+    Raises UserError likewise, with ``remedy`` for no labels, and how to ``drop`` rows with gaps.
+    """
     table = open_table(source, data, split)
     if clause := without_labels(table, data, classes):
         # The label column may just be called otherwise.
         columns = "" if find_label_columns(table, data) else f"Its columns are: {listed_columns(table)}"
         raise UserError("\n".join(filter(None, (f"{clause}; {remedy}", columns))))
-    require_all_labelled(table, source, data, classes)
-    return rows_of(table, source, data, label_names=classes)
-
-
-def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:
-    """The values of the label columns, one a row.
-
-    Where a text may have several labels: None for a row of lists without any, and of several columns one value that is
-    no label where there is one. Rows without any label may be meant so: ``of_rows`` gives their cells as they are.
-    """
-    if not data.several:
-        return table.read(columns[0])
-    if len(columns) > 1:
-        return map(_least, zip(*map(table.read, columns), strict=True))
-    cells = table.read(columns[0])
-    return (
-        ([] if isinstance(cell, str) else cell for cell in cells)
-        if of_rows
-        else (None if is_empty_cell(cell) else cell for cell in cells)
-    )
-
-
-def _least(cells: Sequence[Any]) -> Any:
-    """The first of a row's cells that is no label, else any."""
-    return next((cell for cell in cells if _no_label(cell, ())), cells[0])
+    require_all_labelled(table, source, data, classes, drop)
+    return rows_of(table, source, data, label_names=classes, drop=drop)
 
 
 def _lacking(table: Table, data: DataRecipe) -> str:
@@ -149,7 +127,7 @@ def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str])
         values = list(table.read(name)[:_MOST_VALUES])
         if name in others or name.casefold() in known or _without_any(values, classes):
             continue
-        texts = [_written(value) for value in values if not _no_label(value, classes)]
+        texts = [_written(value) for value in values if not no_label(value, classes)]
         of_classes = all(alike(text) in known_classes for text in set(texts))
         if _is_called_like_labels(name, data.label_name) or (of_classes and not all(map(_FLAGS.fullmatch, texts))):
             found[name] = True
@@ -168,23 +146,11 @@ def _without_any(values: Iterable[Any], classes: Sequence[str]) -> str | None:
     """How it is told that none of ``values`` is a label; None where one is, or where there are no values."""
     found = set()
     for value in values:
-        kind = _no_label(value, classes)
+        kind = no_label(value, classes)
         if kind is None:
             return None
         found.add(kind)
     return f"every label is {' or '.join(sorted(found))}" if found else None
-
-
-def _no_label(value: Any, classes: Sequence[str]) -> str | None:
-    """``-1`` or ``missing`` for a value that is no label, None for any other."""
-    if is_missing(value):
-        return "missing"
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return None
-    text = str(value).strip()
-    if _MINUS_ONE.fullmatch(text):
-        return None if "-1" in classes else "-1"
-    return "missing" if text.casefold() in _GAPS and text not in classes else None
 
 
 def _written(value: Any) -> str:

@@ -42,7 +42,9 @@ def evaluate_rows(
     else:
         figures = evaluate(logits, rows.labels, names, **options)
         errors = most_confident_errors(logits / temperature, rows.labels, rows.texts, names, evaluation.mistakes)
-    return {**figures, "mistakes": [error | {"text": shown(error["text"])} for error in errors]}
+    places = _places(rows)
+    mistakes = [{**error, "row": int(places[error["row"]]), "text": shown(error["text"])} for error in errors]
+    return {**figures, "mistakes": mistakes}
 
 
 def prediction_columns(
@@ -57,7 +59,7 @@ def prediction_columns(
     probabilities = task.probabilities(logits, temperature).astype(np.float32)
     columns: dict[str, Any] = {
         "split": [split] * len(rows.texts),
-        "row": np.arange(len(rows.texts)),
+        "row": _places(rows),
         "text_key": [text_key(text) for text in rows.texts],
         "label": _objects(task.named(rows.labels, rows.label_names)),
         "predicted": _objects(task.named(task.predict(logits, temperature), rows.label_names)),
@@ -68,6 +70,11 @@ def prediction_columns(
 def _objects(values: list[Any]) -> np.ndarray:
     """The values as an array of one dimension, even where they are lists of equal length."""
     return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _places(rows: Rows) -> np.ndarray:
+    """Place of each row in its data, from 0; of rows that were split off, in that part."""
+    return np.arange(len(rows.texts)) if rows.places is None else rows.places
 
 
 def write_evaluation(

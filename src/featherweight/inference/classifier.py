@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from featherweight.backbone.folder import has_tokenizer
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.pairs import Text
+from featherweight.data.gaps import Blanks
 from featherweight.data.sources import Rows
 from featherweight.data.texts import inputs_of
 from featherweight.errors import UserError
@@ -125,35 +127,38 @@ class Classifier:
         task = task_of(recipe).with_thresholds(description.get("thresholds") or ())
         return cls(model, recipe, float(description["temperature"]), task)
 
-    def predict(self, texts: Iterable[Text]) -> list[Prediction]:
+    def predict(self, texts: Iterable[Text], *, warn: bool = True) -> list[Prediction]:
         """Label and probabilities of each text, in the order of the texts.
 
         Takes whatever holds texts in an order: a list, a pandas Series, a NumPy or Arrow array of one dimension, a
         column of a Dataset, an iterator. A classifier of pairs (``data.join = "pair"``) takes tuples of two texts, or
-        a table with its two columns. Raises UserError for anything else, and where a text is missing or empty.
+        a table with its two columns. A blank or missing text gets the label of an empty one, and a warning says so
+        unless ``warn`` is off. Raises UserError for anything else.
         """
-        probabilities = self._probabilities(inputs_of(texts, self.recipe.data, "predict(...)"), None)
+        probabilities = self._probabilities(_noted(inputs_of(texts, self.recipe.data, "predict(...)"), warn), None)
         names = self.task.label_lists(self.task.decide(probabilities), self.labels)
         return [
             Prediction(", ".join(labels), dict(zip(self.labels, row.tolist(), strict=True)), tuple(labels))
             for labels, row in zip(names, probabilities, strict=True)
         ]
 
-    def probabilities(self, texts: Iterable[Text], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+    def probabilities(
+        self, texts: Iterable[Text], *, advance: Callable[[int], None] | None = None, warn: bool = True
+    ) -> np.ndarray:
         """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature.
 
         Where a text may have several labels it is the sigmoid of each.
 
         Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
         """
-        return self._probabilities(inputs_of(texts, self.recipe.data, "probabilities(...)"), advance)
+        return self._probabilities(_noted(inputs_of(texts, self.recipe.data, "probabilities(...)"), warn), advance)
 
     def logits(self, texts: Iterable[Text], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Raw logits, float64 [texts, labels].
 
         Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
         """
-        return self._logits(inputs_of(texts, self.recipe.data, "logits(...)"), advance)
+        return self._logits(_noted(inputs_of(texts, self.recipe.data, "logits(...)")), advance)
 
     def _probabilities(self, texts: list[Text], advance: Callable[[int], None] | None) -> np.ndarray:
         return self.task.probabilities(self._logits(texts, advance), self.temperature)
@@ -163,6 +168,15 @@ class Classifier:
             return np.zeros((0, len(self.labels)))
         rows = Rows(texts=texts, labels=None, label_names=self.labels, origin="texts")
         return self.model.logits(rows, advance=advance)
+
+
+def _noted(texts: list[Text], warn: bool = True) -> list[Text]:
+    """``texts``, with a warning on blank ones."""
+    blanks = Blanks()
+    blanks.add(texts)
+    if warn and blanks.note:
+        warnings.warn(blanks.note, UserWarning, stacklevel=3)  # where the user's own code calls
+    return texts
 
 
 def _of_peft(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.argument_checks import list_of, require_path
+from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
 from featherweight.files import disk_refusal, written_whole
 from featherweight.formatting import QUOTED, safe_columns
 from featherweight.inference.submission.choices import Choices
@@ -73,7 +74,8 @@ def predict_file(
 
     The data may be larger than memory: it is read twice, piece by piece, the first time to find what is wrong with it
     before anything is classified. ``follow`` is told the rows done and the rows in all. Raises UserError on a wrong
-    ending, an existing file, options that exclude each other, texts or ids that cannot be used.
+    ending, an existing file, options that exclude each other, texts or ids that cannot be used. Every row has a
+    prediction: a blank or missing text gets the label of an empty one, and a note says so.
     """
     source = require_source(source, "predict_file")
     require_path(out, "out", "the path of the file to write")
@@ -96,11 +98,12 @@ def predict_file(
         plan_submission(run, source, data, choices, trained_labels(run, labels, base), PIECE) if kaggle else None
     )
     read = _reader(source, data, submission, id_column)
-    total, notes = 0, dict.fromkeys(submission.notes if submission else ())
+    total, notes, blanks = 0, dict.fromkeys(submission.notes if submission else ()), Blanks(in_a_line(source))
     for piece in submission.checked(read()) if submission else read():
+        blanks.add(piece.texts, total)
         total += len(piece)
         notes |= dict.fromkeys(piece.notes)
-    for line in notes:
+    for line in [*notes, *([blanks.note] if blanks.note else [])]:
         (note or _print_note)(line)
 
     from featherweight.inference.classifier import Classifier
@@ -122,7 +125,7 @@ def _classify(
     done = 0
     for piece in pieces:
         counted = _counted(follow, done, total) if follow else None
-        probabilities = classifier.probabilities(piece.texts, advance=counted)
+        probabilities = classifier.probabilities(piece.texts, advance=counted, warn=False)
         if submission:
             submission.add(piece, done, probabilities, write)
         else:
@@ -145,18 +148,28 @@ def _reader(
 
 
 def predict_texts(
-    run: str | Path, texts: Iterable[Text], *, labels: Sequence[str] = (), base: str | Path | None = None
+    run: str | Path,
+    texts: Iterable[Text],
+    *,
+    labels: Sequence[str] = (),
+    base: str | Path | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> list[Prediction]:
     """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does.
 
-    Texts come in whatever holds them in an order, as ``Classifier.predict`` takes them.
+    Texts come in whatever holds them in an order, as ``Classifier.predict`` takes them; ``note`` is told of blank ones,
+    by default on standard error.
     """
     labels = list_of(labels, "labels=...", "names of classes")
     given = inputs_of(texts, _data_of(run, labels, base), "predict_texts(run, ...)")
+    blanks = Blanks()
+    blanks.add(given)
+    if blanks.note:
+        (note or _print_note)(blanks.note)
 
     from featherweight.inference.classifier import Classifier
 
-    return Classifier.load(run, labels=labels, base=base).predict(given)
+    return Classifier.load(run, labels=labels, base=base).predict(given, warn=False)
 
 
 def in_pairs(

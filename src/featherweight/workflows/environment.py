@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.data.fingerprints import fingerprints_of
+from featherweight.data.splits import Splits
 from featherweight.environment import describe_machine, peak_memory_bytes, versions
 from featherweight.run.folder import FORMAT, read_history
 from featherweight.workflows.prepare import Prepared
@@ -34,6 +35,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
         **fingerprints_of(prepared.train, prepared.validation, prepared.splits),
         "label_column": asdict(column) if column else None,
+        **_left_out(prepared.splits),
         "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,
     }
@@ -46,6 +48,11 @@ def _start(prepared: Prepared) -> dict[str, Any]:
 
     run = prepared.recipe.adapter.start_from
     return {"started_from": described(Run(run))} if run else {}
+
+
+def _left_out(splits: Splits) -> dict[str, Any]:
+    """The rows that ``data.empty`` left out, by part; nothing where there are none."""
+    return {"left_out": {part: gaps.as_dict() for part, gaps in splits.left_out.items()}} if splits.left_out else {}
 
 
 def _gpu(device: str) -> dict[str, Any]:

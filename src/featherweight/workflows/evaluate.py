@@ -43,26 +43,34 @@ def evaluate_splits(
 
 
 def evaluate_run(
-    run: Run, data: str | None = None, *, text: Sequence[str] = (), label: str | None = None
+    run: Run, data: str | None = None, *, text: Sequence[str] = (), label: str | None = None, **gaps: Any
 ) -> dict[str, Any]:
     """Figures of a finished run: as written at its end, or freshly computed on the labelled set ``data``.
 
-    ``text`` and ``label`` name the columns of ``data`` that are called otherwise than in the training data. Raises
-    UserError where the run is unfinished or the set does not fit its labels.
+    ``text`` and ``label`` name the columns of ``data`` that are called otherwise than in the training data; ``gaps``
+    are ``drop_empty`` and ``note`` of ``evaluate_on``. Raises UserError where the run is unfinished or the set does not
+    fit its labels.
     """
     if data is None:
         return run.evaluation
     from featherweight.inference.classifier import Classifier
 
-    return evaluate_on(Classifier.load(run.folder, merge=False), data, text=text, label=label)
+    return evaluate_on(Classifier.load(run.folder, merge=False), data, text=text, label=label, **gaps)
 
 
 def evaluate_on(
-    classifier: Classifier, data: str, *, text: Sequence[str] = (), label: str | None = None
+    classifier: Classifier,
+    data: str,
+    *,
+    text: Sequence[str] = (),
+    label: str | None = None,
+    drop_empty: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Figures of a loaded classifier on the labelled set ``data``, read as its recipe says.
 
-    ``text`` and ``label`` name its columns where the recipe's names are not those. Raises UserError where the set
+    ``text`` and ``label`` name its columns where the recipe's names are not those. With ``drop_empty`` rows without a
+    text or a label are left out, as if the recipe said so; ``note`` is told how many. Raises UserError where the set
     cannot be read or does not fit its labels.
     """
     from featherweight.data.new_columns import with_new_columns
@@ -71,7 +79,11 @@ def evaluate_on(
     recipe = classifier.recipe
     remedy = "there is nothing to judge by: classify it with featherweight predict"
     columns = with_new_columns(recipe.data, data, text, label, labelled=True)
-    rows = read_labelled(data, columns, "test", classifier.labels, remedy)
+    if drop_empty:
+        columns = columns.model_copy(update={"empty": "drop"})
+    rows = read_labelled(data, columns, "test", classifier.labels, remedy, "leave such rows out: --drop-empty")
+    if rows.left_out and note:
+        note(rows.left_out.in_words())
     if not rows.texts:
         raise UserError(f"{data}: no rows to evaluate")
     fit = classifier.temperature, recipe.evaluation, classifier.task

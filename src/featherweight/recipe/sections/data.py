@@ -113,6 +113,11 @@ class DataRecipe(Section):
         description="Text repair before tokenizing: `ag_news` repairs the broken HTML entities (`#39;`, `&lt;b&gt;`) "
         "and stray backslashes of that data set.",
     )
+    empty: Literal["error", "drop"] = Field(
+        "error",
+        description="What to do with training, validation, test and shift rows whose text or label is missing: `error` "
+        "refuses the data and names the first, `drop` leaves them out and says how many.",
+    )
     train_rows: Whole | None = Field(
         None, ge=1, le=MAX_COUNT, description="Train on a stratified sample of this many rows, drawn by the seed."
     )

@@ -1,0 +1,136 @@
+"""Rows without a text or without a label: what counts as missing, and the rows that ``data.empty`` leaves out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.label_lists import is_empty_cell
+from featherweight.data.labels import is_missing
+from featherweight.data.pairs import Text, joined
+from featherweight.data.readers.table import Table, is_blank
+from featherweight.errors import UserError
+from featherweight.formatting import numbered
+from featherweight.recipe import DataRecipe
+
+_ROW = re.compile(r"(?<=: row )\d+")
+_MINUS_ONE = re.compile(r"-1(?:\.0+)?")
+_GAPS = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "?"})
+"""Texts that often stand for a missing value; one that is a class is none of them."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The rows of one source that were left out, numbered from 1."""
+
+    origin: str
+    rows: int
+    """All rows of the source, these among them."""
+    without_text: tuple[int, ...]
+    without_label: tuple[int, ...]
+    """Those that have a text."""
+
+    def in_words(self) -> str:
+        """How many, why, and the first of them."""
+        kinds = {"text": self.without_text, "label": self.without_label}
+        parts = [f"{len(rows):,} without a {kind} ({numbered(rows)})" for kind, rows in kinds.items() if rows]
+        count = len(self.without_text) + len(self.without_label)
+        return f"{self.origin}: {count:,} of {self.rows:,} rows left out (data.empty): {', '.join(parts)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts and the first rows, as environment.json has them."""
+        found = {"without_text": self.without_text, "without_label": self.without_label}
+        counts = {name: {"count": len(rows), "first": list(rows[:20])} for name, rows in found.items()}
+        return {"origin": self.origin, "rows": self.rows, **counts}
+
+
+class Blanks:
+    """Counts blank texts, which get the label of an empty text, and remembers the first of them."""
+
+    def __init__(self, origin: str = "") -> None:
+        self._origin, self._count, self._first = origin, 0, list[int]()
+
+    def add(self, texts: Sequence[Text], before: int = 0) -> None:
+        """Look at ``texts``, which have so many ``before`` them."""
+        rows = [row for row, text in enumerate(texts, before + 1) if is_blank(joined(text))]
+        self._count += len(rows)
+        self._first += rows[: 9 - len(self._first)]
+
+    @property
+    def note(self) -> str | None:
+        """How many there are, and which; None where there is none."""
+        if not self._count:
+            return None
+        one, thing = self._count == 1, "row" if self._origin else "text"
+        have = f"{self._count:,} {thing}{'' if one else 's'} {'is' if one else 'are'} blank or missing"
+        get = f"{'it gets' if one else 'they get'} the label of an empty text"
+        return f"{self._origin}{': ' if self._origin else ''}{have} ({numbered(self._first, thing=thing)}); {get}"
+
+
+def no_label(value: Any, classes: Sequence[str]) -> str | None:
+    """``-1`` or ``missing`` for a value that is no label, None for any other. ``classes`` are those of the training."""
+    if is_missing(value):
+        return "missing"
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    text = str(value).strip()
+    if _MINUS_ONE.fullmatch(text):
+        return None if "-1" in classes else "-1"
+    return "missing" if text.casefold() in _GAPS and text not in classes else None
+
+
+def split_gaps(
+    texts: Sequence[Text], labels: Sequence[Any], classes: Sequence[str], origin: str
+) -> tuple[NDArray[np.int64], LeftOut | None]:
+    """Places (from 0) of the rows that have a text and a label, and what is to be said of the others.
+
+    Without ``classes``, when the rows themselves name them, only what ``is_missing`` and the text ``nan`` are no label.
+    Raises UserError where no row is left.
+    """
+    blank = {row for row, text in enumerate(texts, 1) if is_blank(joined(text))}
+    bare = {row for row, value in enumerate(labels, 1) if _is_gap(value, classes)} - blank
+    if not blank and not bare:
+        return np.arange(len(texts)), None
+    kept = [row - 1 for row in range(1, len(texts) + 1) if row not in blank and row not in bare]
+    if not kept:
+        raise UserError(f"{origin}: no row has both a text and a label, so none would be left by data.empty = 'drop'")
+    return np.array(kept, np.int64), LeftOut(origin, len(texts), tuple(sorted(blank)), tuple(sorted(bare)))
+
+
+def _is_gap(value: Any, classes: Sequence[str]) -> bool:
+    if classes:
+        return no_label(value, classes) is not None
+    return is_missing(value) or (isinstance(value, str) and value.strip().casefold() == "nan")
+
+
+def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:
+    """The values of the label columns, one a row.
+
+    Where a text may have several labels: None for a row of lists without any, and of several columns one value that is
+    no label where there is one. Rows without any label may be meant so: ``of_rows`` gives their cells as they are.
+    """
+    if not data.several:
+        return table.read(columns[0])
+    if len(columns) > 1:
+        return map(_least, zip(*map(table.read, columns), strict=True))
+    cells = table.read(columns[0])
+    return (
+        ([] if isinstance(cell, str) else cell for cell in cells)
+        if of_rows
+        else (None if is_empty_cell(cell) else cell for cell in cells)
+    )
+
+
+def _least(cells: Sequence[Any]) -> Any:
+    """The first of a row's cells that is no label, else any."""
+    return next((cell for cell in cells if no_label(cell, ())), cells[0])
+
+
+def renumbered(message: str, places: NDArray[np.int64]) -> str:
+    """A message on a row of those at ``places``, with the number of the row in the data."""
+    return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)
