@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from featherweight.data.class_names import label_names_of
+from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_part, load_splits
 from featherweight.errors import UserError
 from featherweight.evaluation.results import evaluate_rows, prediction_columns
@@ -92,3 +93,19 @@ def test_data_of_gaps_alone_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "train.jsonl", GAPS)
     with pytest.raises(UserError, match="no row has both a text and a label"):
         load_splits(Recipe.parse({"data": {"train": path, "empty": "drop"}}))
+
+
+@pytest.mark.parametrize(("label", "names", "rows"), [
+    ("tags", (), [{"tags": ["a"]}, {"tags": None}, {"tags": []}, {"tags": ["b", "a"]}]),
+    (["a", "b"], ("a", "b"), [{"a": 1, "b": 0}, {"a": -1, "b": -1}, {"a": 0, "b": 0}, {"a": 1, "b": 1}]),
+    (["a", "b"], ("a", "b"), [{"a": 1, "b": 0}, {"a": 1, "b": None}, {"a": 0, "b": 0}, {"a": 1, "b": 1}]),
+])  # fmt: skip
+def test_of_several_labels_a_text_without_any_is_kept_and_one_of_which_nothing_is_known_is_not(
+    tmp_path: Path, label: Any, names: tuple[str, ...], rows: list[dict[str, Any]]
+) -> None:
+    path = written(tmp_path / "rows.jsonl", [{"text": f"text {n}", **row} for n, row in enumerate(rows * 4)])
+    data = {"train": path, "label": label, "empty": "drop", "validation_size": 3}
+    made = Recipe.parse({"task": "multi-label", "data": data})
+    rest = read_rows(path, made.data, label_names=names or None)
+    assert rest.labels is not None and rest.labels.tolist() == [[1, 0], [0, 0], [1, 1]] * 4
+    assert rest.left_out is not None and rest.left_out.without_label == (2, 6, 10, 14)

@@ -68,8 +68,8 @@ def _evaluation(
 
     if data is None and is_peft_folder(run):
         raise UserError(f"{run}: PEFT saves no figures and no test set; name labelled rows by --data")
-    if data is None and (reading["text"] or reading["label"]):
-        raise UserError(f"{'--text' if reading['text'] else '--label'} names a column of the rows of --data; name these, too")
+    if data is None and (named := next((key for key in ("text", "label") if reading[key]), None)):
+        raise UserError(f"--{named} names a column of the rows of --data; name these, too")
     names = label_names(labels)
     tell(notes_on(run, names, base))
     if data is None or not is_peft_folder(run):

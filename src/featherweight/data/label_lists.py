@@ -116,8 +116,7 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
         return _written_list(text, origin, row) if _is_list(text) else split(text) if text else []
     if is_missing(cell):
         raise UserError(
-            f"{origin}: row {row}: the labels are missing; write an empty list for a text without any\n"
-            f"Or {DROP}"
+            f"{origin}: row {row}: the labels are missing; write an empty list for a text without any\nOr {DROP}"
         )
     if isinstance(cell, Mapping):
         raise UserError(

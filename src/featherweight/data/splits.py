@@ -57,8 +57,9 @@ def load_splits(recipe: Recipe) -> Splits:
     """Read, clean and split the data of a recipe; the same recipe and seed give the same rows.
 
     Validation rows are split off by class and seed, unless the recipe names some; then `train_rows` are drawn likewise.
-    Test rows without any labels are left out, with a warning, and so are rows with gaps where ``data.empty`` says it. Raises UserError where a part cannot be read, another
-    part has no labels, a class has too few rows, or there is only one class.
+    Test rows without any labels are left out, with a warning, and so are rows with gaps where ``data.empty`` says it.
+    Raises UserError where a part cannot be read, another part has no labels, a class has too few rows, or there is only
+    one class.
     """
     require_recipe(recipe, "load_splits")
     data = recipe.data
