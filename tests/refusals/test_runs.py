@@ -102,7 +102,6 @@ def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("arguments", "naming"), [
     (["nowhere.csv", "-o", "out.csv"], "nowhere.csv: no such file"),
     (["words.csv", "-o", "out.csv"], ("words.csv: no column 'text'", "words")),
-    (["empty.csv", "-o", "out.csv"], "empty.csv: row 2: the text is empty"),
     (["texts.pkl", "-o", "out.csv"], "texts.pkl: opening a .pkl file can run any code"),
     (["texts.csv"], "-o is missing: name the file to write, such as labels.csv"),
     (["texts.csv", "-o", "out.xlsx"], "-o out.xlsx: the ending says the format"),

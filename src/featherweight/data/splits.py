@@ -14,8 +14,8 @@ from featherweight.data.class_names import label_names_of
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.gaps import LeftOut
 from featherweight.data.iterative_draw import iterative_draw
-from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.labels import DROP
+from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
 from featherweight.data.readers.columns import taken
 from featherweight.data.readers.table import joined_texts, text_columns

@@ -18,8 +18,8 @@ from featherweight.argument_checks import described, list_of, require_path
 from featherweight.backbone.folder import has_tokenizer
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
-from featherweight.data.pairs import Text
 from featherweight.data.gaps import Blanks
+from featherweight.data.pairs import Text
 from featherweight.data.sources import Rows
 from featherweight.data.texts import inputs_of
 from featherweight.errors import UserError
