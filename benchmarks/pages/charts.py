@@ -47,25 +47,37 @@ def _bars(axes: Any, names: Sequence[str], spreads: Sequence[Any], hue: Any) -> 
     rows_down(axes, list(names))
 
 
-def _speeds(record: Record) -> Any:
-    """Samples a second as bars, with the ratio beside them."""
-    shown = {name: figures for name, figures in record["summary"].items() if figures.get("samples_per_second")}
+def _competitors(record: Record, figure: str, unit: str, title: str, row_inches: float = 0.36, digits: int = 1) -> Any:
+    """Each competitor's figure as a bar, with its number beside it, and how many times faster Featherweight is."""
+    shown = {name: one for name, one in record["summary"].items() if one.get(figure)}
     if not shown:
         return None
-    figure = new_figure(6.6, 0.7 + 0.36 * len(shown))
-    axes = figure.add_subplot()
-    speeds = [figures["samples_per_second"] for figures in shown.values()]
-    labels = [record["contestants"][name]["label"] for name in shown]
-    _bars(axes, labels, speeds, [BLUE if name == US else MUTED for name in shown])
-    axes.set_xlim(0, 1.05 * max(speed["high"] for speed in speeds))
-    column(axes, 0.65, "samples/s", [f"{speed['median']:,.1f}" for speed in speeds], strong=True, hue=INK)
-    ratios = [figures.get("times_faster") for figures in shown.values()]
+    drawn = new_figure(6.6, 0.7 + row_inches * len(shown))
+    axes = drawn.add_subplot()
+    spreads = [one[figure] for one in shown.values()]
+    hues = BLUE if US not in record["summary"] else [BLUE if name == US else MUTED for name in shown]
+    _bars(axes, [record["contestants"][name]["label"] for name in shown], spreads, hues)
+    column(axes, 0.65, unit, [f"{one['median']:,.{digits}f}" for one in spreads], strong=True, hue=INK)
+    ratios = [one.get("times_faster") for one in shown.values()]
     if any(ratios):
         column(axes, 1.75, "Featherweight is", [f"{ratio['median']:.1f}×" if ratio else "" for ratio in ratios])
+    title_above(axes, title)
+    return drawn
+
+
+def _speeds(record: Record) -> Any:
+    """Samples a second."""
     job = "Prediction" if "predict" in record["benchmark"] else "Training"
     where = " on a GPU" if record["benchmark"].startswith("gpu") else ""
-    title_above(axes, f"{job}{where}, {record['settings']['backbone']}")
+    figure = _competitors(record, "samples_per_second", "samples/s", f"{job}{where}, {record['settings']['backbone']}")
+    if figure:
+        figure.axes[0].set_xlim(0, 1.05 * figure.axes[0].dataLim.xmax)
     return figure
+
+
+def _starts(record: Record) -> Any:
+    """Seconds of each command."""
+    return _competitors(record, "seconds", "seconds", "From the start of the process", row_inches=0.32, digits=2)
 
 
 def _accuracies(record: Record) -> Any:
@@ -95,22 +107,17 @@ def _shares(record: Record) -> Any:
     shares = {job: share for job, share in shares.items() if share}
     if not shares:
         return None
-    profile = record.get("profile")
-    steps = [dict.fromkeys(("median", "low", "high"), row["share"]) | row for row in profile[:8]] \
-        if isinstance(profile, list) else []  # fmt: skip
+    profile = record["profile"][:8] if isinstance(record.get("profile"), list) else []
+    steps = {row["operation"].removeprefix("aten::"): dict.fromkeys(("median", "low", "high"), row["share"])
+             for row in profile}  # fmt: skip
+    peak = f"Share of the matrix-product peak, {record['settings']['backbone']}"
+    blocks = [(peak, shares, BLUE), ("Where a training step's time goes", steps, ORANGE)][: 2 if steps else 1]
     figure = new_figure(6.6, 1.3 + 0.3 * (len(shares) + len(steps)))
-    heights = [len(shares), len(steps)] if steps else [1]
-    parts = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    names = [row["operation"].removeprefix("aten::") for row in steps]
-    blocks = [(list(shares), list(shares.values()), BLUE), (names, steps, ORANGE)]
-    titles = [
-        f"Share of the matrix-product peak, {record['settings']['backbone']}",
-        "Where a training step's time goes",
-    ]
-    for axes, (rows, spreads, hue), title in zip(parts, blocks, titles, strict=False):
-        _bars(axes, rows, spreads, hue)
+    parts = figure.subplots(len(blocks), 1, height_ratios=[len(rows) for _, rows, _ in blocks], squeeze=False)[:, 0]
+    for axes, (title, rows, hue) in zip(parts, blocks, strict=True):
+        _bars(axes, list(rows), list(rows.values()), hue)
         axes.xaxis.set_major_formatter(percent_tick)
-        column(axes, 0.5, "", [f"{one['median']:.0%}" for one in spreads], strong=True)
+        column(axes, 0.5, "", [f"{one['median']:.0%}" for one in rows.values()], strong=True)
         title_above(axes, title)
     parts[0].set_xlim(0, 1)
     return figure
@@ -127,60 +134,40 @@ def _growth(record: Record) -> Any:
     panels = figure.subplots(2, len(points), squeeze=False)
     for (top, below), (axis, measured) in zip(panels.T, points.items(), strict=True):
         sizes = [point["size"] for point in measured]
-        training = [1000 / point["samples_per_second"]["median"] for point in measured]
-        setup = [point["setup_seconds"]["median"] for point in measured]
-        top.plot(sizes, training, "o-", color=BLUE, label="training on 1,000 rows")
-        top.plot(sizes, setup, "o-", color=ORANGE, label="before the first step")
+        seconds = {"training on 1,000 rows": [1000 / point["samples_per_second"]["median"] for point in measured],
+                   "before the first step": [point["setup_seconds"]["median"] for point in measured]}  # fmt: skip
+        for (label, values), hue in zip(seconds.items(), (BLUE, ORANGE), strict=True):
+            top.plot(sizes, values, "o-", color=hue, label=label)
         below.plot(sizes, [point["peak_memory_bytes"]["median"] / 1e9 for point in measured], "o-", color=GREEN)
-        _label_sizes(top, below, sizes, axis)
+        _logarithmic(top, "y")
+        for axes in (top, below):
+            axes.set_xscale("log")
+            axes.set_xticks(sizes, [_short_count(size) for size in sizes])
+            axes.minorticks_off()
+        below.set_ylim(0, 1.1 * below.dataLim.ymax)
+        below.set_xlabel(_AXES.get(axis, axis))
     panels[0][0].set_ylabel("seconds")
     panels[1][0].set_ylabel("peak memory, GB")
     legend_above(panels[0][0], columns=1)
     return figure
 
 
-def _label_sizes(top: Any, below: Any, sizes: Sequence[int], axis: str) -> None:
-    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
-
-    _logarithmic(top, "y")
-    for axes in (top, below):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(list(sizes)))
-        axes.xaxis.set_major_formatter(FixedFormatter([_short_count(size) for size in sizes]))
-        axes.xaxis.set_minor_locator(NullLocator())
-    below.set_ylim(0, 1.1 * below.dataLim.ymax)
-    below.set_xlabel(_AXES.get(axis, axis))
-
-
 def _logarithmic(axes: Any, direction: str) -> None:
     """A logarithmic axis with plain numbers on it: 0.5, 1, 2, 5, 10."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator, NullLocator
 
-    (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
-    side = axes.xaxis if direction == "x" else axes.yaxis
+    axes.set(**{f"{direction}scale": "log"})
+    side = getattr(axes, f"{direction}axis")
     side.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    side.set_major_formatter("{x:g}")
     side.set_minor_locator(NullLocator())
 
 
-def _starts(record: Record) -> Any:
-    """Seconds of each command as bars."""
-    shown = {name: figures["seconds"] for name, figures in record["summary"].items() if figures["seconds"]}
-    if not shown:
-        return None
-    figure = new_figure(6.6, 0.7 + 0.32 * len(shown))
-    axes = figure.add_subplot()
-    _bars(axes, [record["contestants"][name]["label"] for name in shown], list(shown.values()), BLUE)
-    column(axes, 0.65, "seconds", [f"{seconds['median']:.2f}" for seconds in shown.values()], strong=True, hue=INK)
-    title_above(axes, "From the start of the process")
-    return figure
-
-
 def _short_count(size: int) -> str:
-    for unit, word in ((1_000_000, "M"), (1_000, "k")):
-        if size >= unit and size % unit == 0:
-            return f"{size // unit}{word}"
-    return str(size)
+    found = (
+        (size // unit, word) for unit, word in ((1_000_000, "M"), (1_000, "k")) if size >= unit and not size % unit
+    )
+    return "{}{}".format(*next(found, (size, "")))
 
 
 _PICTURES: dict[str, Callable[[Record], Any]] = {

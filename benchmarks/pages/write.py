@@ -40,8 +40,10 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     autoescape=False,  # noqa: S701 (Markdown of our own figures)
 )
-_TEMPLATES.globals |= {"zip": zip, "max": max, "sum": sum}
-_TEMPLATES.globals |= {name: value for name, value in vars(tables).items() if callable(value) and name[0] != "_"}
+_TEMPLATES.globals |= {"max": max, **{name: value for name, value in vars(tables).items() if name[0] != "_"}}
+FIGURES = _TEMPLATES.get_template("figures.md").module
+"""Macros that all templates may call."""
+_TEMPLATES.globals |= {name: value for name, value in vars(FIGURES).items() if name[0] != "_"}
 
 
 def main(options: argparse.Namespace) -> None:
@@ -81,12 +83,12 @@ def overview(machines: dict[str, list[Record]]) -> str:
     """The page with one row a question and one column a machine."""
     named = {machine: MACHINES.get(machine, machine) for machine in machines}
     found = {(machine, record["name"]): record for machine, own in machines.items() for record in own}
-    return rendered("speed.md", machines=named, records=found, titles={m: titles(r) for m, r in machines.items()})
-
-
-def titles(records: Sequence[Record]) -> list[str]:
-    """The headings of a machine's page."""
-    return [title(record) for record in records]
+    return rendered(
+        "speed.md",
+        machines=named,
+        records=found,
+        titles={machine: list(map(title, own)) for machine, own in machines.items()},
+    )
 
 
 def machine_page(machine: str, records: Sequence[Record], docs: Path) -> str:
@@ -95,20 +97,17 @@ def machine_page(machine: str, records: Sequence[Record], docs: Path) -> str:
     for record in records:
         pictures = [f"![{title(record)}](../images/{path.name})" for path in charts.draw(record, docs / "images")]
         body = rendered(f"{record['benchmark'].removeprefix('gpu-')}.md", r=record)
-        sections.append([f"## {title(record)}", "\n".join(pictures), body, tables.footnote(record)])
+        sections.append([f"## {title(record)}", "\n".join(pictures), body, record])
     return rendered("machine.md", machine=MACHINES.get(machine, machine), sections=sections)
 
 
 def reliability(records: Sequence[Record]) -> str:
     """What kills, checkpoints, bad inputs and fuzzing came to, the newest of each; empty without a result of them."""
     prefix = "reliability-"
-    ours = sorted((record for record in records if record.get("benchmark", "").startswith(prefix)), key=_date)
+    ours = [record for record in records if record.get("benchmark", "").startswith(prefix)]
+    ours.sort(key=lambda record: str(record["date"]))
     found = {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
     return rendered("reliability.md", **found) if found else ""
-
-
-def _date(record: Record) -> str:
-    return str(record["date"])
 
 
 def with_design_tables(page: str, records: Sequence[Record]) -> str:

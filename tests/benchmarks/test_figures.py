@@ -148,7 +148,7 @@ class TestArithmetic:
         assert "in fp16" not in said({"precision": "fp32"})
 
     def test_a_target_that_not_every_turn_reached_says_so(self, load: Load) -> None:
-        spread, shown = load("harness.recording").spread, load("pages.tables").to_target
+        spread, shown = load("harness.recording").spread, load("pages.write").FIGURES.to_target
         speed = spread([10.0, 11.0])
         assert shown({"seconds_to_target": spread([90.0, None]), "samples_per_second": speed}) == "90, in 1 of 2 turns"
         assert shown({"seconds_to_target": spread([90.0, 80.0]), "samples_per_second": speed}) == "85 (80–90)"
