@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from pages.write import filled, rendered
 from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe, built_in_recipes
-from featherweight.run.folder import Run
+from featherweight.run.folder import Run, read_json
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 PAGES = {RESULTS / "README.md": ""}
 _LEFT_OUT = ("mistakes", "reliability", "reliability_scaled")
+_MACHINES_OWN = ("working_folder", "judged")  # paths, which are nobody's business
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -54,16 +55,16 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
 
     Data files go by their name in ``names``, or else by their own without its folder.
     """
-    proof = json.loads((run.folder / "verification.json").read_text("utf-8"))
-    return {
-        "recipe": recipe_without_paths(run.recipe, names),
+    values = {
+        "recipe": recipe_values(run.recipe),
         "command": command(run.recipe),
-        "environment": _environment(run.environment, names),
+        "environment": {key: value for key, value in run.environment.items() if key not in _MACHINES_OWN},
         "weight": run.weight,
-        "evaluation": _figures(run.evaluation, names),
+        "evaluation": _figures(run.evaluation),
         "validation_curve": curve_of(run),
-        "verification": proof,
+        "verification": read_json(run.folder / "verification.json"),
     }
+    return without_paths(values, [run.recipe], names)
 
 
 def curve_of(run: Run) -> list[dict[str, Any]]:
@@ -72,32 +73,24 @@ def curve_of(run: Run) -> list[dict[str, Any]]:
     return [{key: record[key] for key in ("step", "accuracy", "loss")} for record in evaluations]
 
 
-_MACHINES_OWN = ("working_folder", "judged")  # paths, which are nobody's business
+def recipe_values(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain values."""
+    return recipe.model_dump(mode="json", exclude_none=True)
 
 
-def _environment(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    kept = {key: value for key, value in values.items() if key not in _MACHINES_OWN}
-    backbone = kept["backbone"]
-    return {**kept, "backbone": {**backbone, "name": source_name(backbone["name"], names)}}
-
-
-def _figures(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    kept = {key: value for key, value in values.items() if key not in _LEFT_OUT}
-    return {
-        source_name(key, names): _figures(value, names) if isinstance(value, dict) else value
-        for key, value in kept.items()
-    }
-
-
-def recipe_without_paths(recipe: Recipe, names: dict[str, str]) -> dict[str, Any]:
-    """The recipe as plain values, its files by their names alone."""
-    values = recipe.model_dump(mode="json", exclude_none=True)
-    for key in ("train", "test", "validation"):
-        if key in values["data"]:
-            values["data"][key] = source_name(values["data"][key], names)
-    values["backbone"]["name"] = source_name(values["backbone"]["name"], names)
-    values["evaluation"]["shift"] = [source_name(name, names) for name in values["evaluation"]["shift"]]
-    return values
+def without_paths(values: dict[str, Any], recipes: Iterable[Recipe], names: dict[str, str]) -> dict[str, Any]:
+    """``values`` with what ``recipes`` read (rows, backbones) by its name alone, wherever it stands, keys included."""
+    sources: set[str] = set()
+    for recipe in recipes:
+        data = recipe.data
+        sources |= {data.train, data.test, data.validation, recipe.backbone.name, *recipe.evaluation.shift} - {None}
+    text = json.dumps(values)
+    for source in sorted(sources, key=len, reverse=True):
+        # A path cannot be mistaken; a mere name is one only where nothing stands beside it.
+        around = "" if "/" in source else '"'
+        found, shown = (around + json.dumps(name)[1:-1] + around for name in (source, source_name(source, names)))
+        text = text.replace(found, shown)
+    return json.loads(text)
 
 
 def source_name(source: str, names: dict[str, str]) -> str:
@@ -112,46 +105,48 @@ def made_on(runs: Sequence[Run]) -> dict[str, Any]:
     days = sorted(str(environment["started"])[:10] for environment in environments)
     machine = ("system", "processor", "cores", "threads", "device", "precision")
     versions = ("python", "featherweight", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy")
+
+    def each_once(keys: Sequence[str]) -> list[dict[str, Any]]:
+        chosen = [{key: one[key] for key in keys if key in one} for one in environments]
+        return [one for place, one in enumerate(chosen) if one not in chosen[:place]]
+
     return {
         "begun": list(dict.fromkeys([*days[:1], *days[-1:]])),
-        "machine": _each_once(environments, machine),
-        "versions": _each_once(environments, versions),
+        "machine": each_once(machine),
+        "versions": each_once(versions),
     }
-
-
-def _each_once(environments: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for environment in environments:
-        chosen = {key: environment[key] for key in keys if key in environment}
-        if chosen not in found:
-            found.append(chosen)
-    return found
 
 
 def command(recipe: Recipe) -> str:
     """The command that trains ``recipe`` again: a built-in one with what was set; files by their names alone."""
     if recipe.name not in built_in_recipes():
         return f"featherweight train {recipe.name}.toml (the recipe above)"
-    values = recipe_without_paths(recipe, {})
-    changed = _changes(Recipe.load(recipe.name).model_dump(mode="json", exclude_none=True), values)
-    settings = [f"--set {shlex.quote(f'{key}={value}')}" for key, value in changed.items()]
+    built_in = Recipe.load(recipe.name)
+    if len(recipe.adapter.lora) < len(built_in.adapter.lora):
+        raise UserError("publish: adapter.lora has fewer tables than the built-in recipe, which no --set says")
+    before, after = _flat(recipe_values(built_in)), _flat(without_paths(recipe_values(recipe), [recipe], {}))
+    changed = {key: after.get(key, "") for key in before | after if after.get(key, "") != before.get(key)}
+    if not after.get("description"):  # --set takes it away where it sets other rows or another backbone
+        changed.pop("description", None)
+    settings = [f"--set {shlex.quote(f'{key}={_in_toml(value)}')}" for key, value in changed.items()]
     return " ".join(["featherweight train", recipe.name, *settings])
 
 
-def _changes(before: Any, after: Any, key: str = "") -> dict[str, str]:
-    """Each key whose value differs, with what ``--set`` takes for it; nothing for a key that is taken away."""
-    if isinstance(after, list) and all(isinstance(item, dict) for item in [*after, *before]):
-        # Layers that get LoRA: tables that --set reaches by their number.
-        if len(after) < len(before):
-            raise UserError(f"publish: {key} has fewer tables than the built-in recipe, which no --set says")
-        before, after = dict(enumerate(before)), dict(enumerate(after))
-    if not isinstance(after, dict):
-        if isinstance(after, float) and after.is_integer():
-            after = int(after)
-        return {} if before == after else {key: after if isinstance(after, str) else json.dumps(after)}
-    found: dict[str, str] = {}
-    for name in before.keys() - after.keys():
-        found[f"{key}.{name}".lstrip(".")] = ""
-    for name, value in after.items():
-        found |= _changes(before.get(name, {} if isinstance(value, dict) else None), value, f"{key}.{name}".lstrip("."))
-    return found
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Values by what ``--set`` calls them; layers that get LoRA are tables that it reaches by their number."""
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        return {key: value}
+    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{key}.{name}".lstrip(".")).items()}
+
+
+def _in_toml(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _figures(values: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in values.items() if key not in _LEFT_OUT}
+    return {key: _figures(value) if isinstance(value, dict) else value for key, value in kept.items()}

@@ -11,7 +11,6 @@ Two of them may share one OUT, each with other rounds (--only). The figures go t
 from __future__ import annotations
 
 import argparse
-import shlex
 import tomllib
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,8 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from accuracy.publish import curve_of, made_on, source_name
-from harness.recording import save
+from accuracy.publish import curve_of, made_on, without_paths
+from harness.recording import command, save
 
 from featherweight.cli.rounds import EachRun
 from featherweight.console import announce
@@ -61,19 +60,15 @@ class Trial:
 
 def main(options: argparse.Namespace) -> None:
     out = options.out or Path("runs") / f"rates-{Path(options.backbone).name}"
-    recipes = {recipe.name: recipe for recipe in (_load(name, options) for name in options.rounds)}
+    files = {"data.train": options.train, "data.test": options.test}
+    given = [f"backbone.name={options.backbone}", *(f"{key}={value}" for key, value in files.items() if value)]
+    recipes = {recipe.name: recipe for recipe in (Recipe.load(name, options.set + given) for name in options.rounds)}
     only = options.only.split(",") if options.only else list(recipes)
     if unknown := [name for name in only if name not in recipes]:
         raise UserError(f"--only {','.join(unknown)}: no such round here; there are {', '.join(recipes)}")
     trials = plan_trials(recipes, options, out)
     _train([trial for trial in trials if trial.round in only])
     publish(recipes, trials, options, out)
-
-
-def _load(name: str, options: argparse.Namespace) -> Recipe:
-    files = {"data.train": options.train, "data.test": options.test}
-    given = [f"{key}={value}" for key, value in files.items() if value]
-    return Recipe.load(name, [*options.set, f"backbone.name={options.backbone}", *given])
 
 
 def plan_trials(recipes: dict[str, Recipe], options: argparse.Namespace, out: Path) -> list[Trial]:
@@ -132,10 +127,13 @@ def _train(trials: Sequence[Trial]) -> None:
 
 def publish(recipes: dict[str, Recipe], trials: Sequence[Trial], options: argparse.Namespace, out: Path) -> None:
     """Write the figures of all rounds whose trials are finished, and their recipes with the chosen rates."""
-    by_round = {name: [trial for trial in trials if trial.round == name] for name in recipes}
-    done = {name: found for name, found in by_round.items() if all(trial.finished for trial in found)}
-    for name in [name for name in recipes if name not in done]:
-        announce(f"{name}: not finished yet; left out of the result")
+    done: dict[str, list[Trial]] = {}
+    for name in recipes:
+        found = [trial for trial in trials if trial.round == name]
+        if all(trial.finished for trial in found):
+            done[name] = found
+        else:
+            announce(f"{name}: not finished yet; left out of the result")
     if not done:
         return
     record = rates_record(done, options)
@@ -153,56 +151,43 @@ def rates_record(done: dict[str, list[Trial]], options: argparse.Namespace) -> d
     """The result: every trial with its figures on validation rows, and the rate chosen for each round."""
     trials = [trial for found in done.values() for trial in found]
     runs = [Run(trial.run.folder) for trial in trials if not trial.diverged]
-    first, names = trials[0].run.recipe, dict(options.call)
-    rows = [trial_row(trial) for trial in trials]
-    summary = {name: choice_of([row for row in rows if row["round"] == name]) for name in done}
+    data = {"train": trials[0].run.recipe.data.train}
+    for name, part in runs[0].environment["data"].items() if runs else ():
+        data |= {f"{name}_rows": part["rows"], f"{name}_fingerprint": part["fingerprint"]}
+    rows = {name: [trial_row(trial) for trial in found] for name, found in done.items()}
+    summary = {name: choice_of(own) for name, own in rows.items()}
     for name, found in done.items():
-        _compare_with_chosen(found, [row for row in rows if row["round"] == name], summary[name])
-    return {
+        _compare_with_chosen(found, rows[name], summary[name]["learning_rate"])
+    settings = {"backbone": options.backbone, "rates": sorted(set(options.rates)), "rows": options.rows}
+    settings |= {"epochs": options.epochs, "chosen_by": "validation accuracy; of equal ones the lower log loss"}
+    record = {
         "benchmark": "rates",
-        "name": f"rounds-{options.name or source_name(options.backbone, names)}-rates",
+        "name": f"rounds-{options.name or Path(options.backbone).name}-rates",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": _command(options),
+        "command": command(),
         **made_on(runs),
         "seeds": [options.seed],
-        "data": {"train": source_name(first.data.train, names), **(_data_of(runs[0]) if runs else {})},
-        "settings": {
-            "backbone": source_name(options.backbone, names),
-            "rates": sorted(set(options.rates)),
-            **({"rows": options.rows} if options.rows else {}),
-            "epochs": options.epochs,
-            "chosen_by": "validation accuracy; of equal ones the lower log loss",
-        },
-        "runs": rows,
+        "data": data,
+        "settings": {key: value for key, value in settings.items() if value is not None},
+        "runs": [row for own in rows.values() for row in own],
         "summary": summary,
     }
-
-
-def _command(options: argparse.Namespace) -> str:
-    """The command of this result, files by their names alone."""
-    files = {"--backbone": options.backbone, "--train": options.train, "--test": options.test}
-    words = [word for key, name in files.items() if name for word in (key, source_name(name, {}))]
-    words += ["--rates", *(f"{rate:g}" for rate in options.rates), "--epochs", f"{options.epochs:g}"]
-    words += ["--rows", str(options.rows)] if options.rows else []
-    words += [word for setting in options.set for word in ("--set", setting)]
-    return shlex.join(["python", "benchmarks/run.py", "tune-rounds", *options.rounds, *words])
+    return without_paths(record, [trial.run.recipe for trial in trials], dict(options.call))
 
 
 def trial_row(trial: Trial) -> dict[str, Any]:
     """One trial's figures, all on validation rows; a diverged one has none."""
-    recipe = trial.run.recipe
+    training = trial.run.recipe.training
     row = {"round": trial.round, "learning_rate": trial.rate, "diverged": trial.diverged}
-    row |= {"schedule": recipe.training.schedule, "warmup": recipe.training.warmup}
+    row |= {"schedule": training.schedule, "warmup": training.warmup, "accuracy": None}
     if trial.diverged:
-        return row | {"accuracy": None}
+        return row
     run = Run(trial.run.folder)
-    evaluated = run.evaluation["validation"]
-    figures = {key: evaluated[key] for key in ("accuracy", "accuracy_interval", "log_loss", "macro_f1")}
-    steps = sum(record["kind"] == "step" for record in run.history)
-    return row | figures | {
+    figures = run.evaluation["validation"]
+    return row | {key: figures[key] for key in ("accuracy", "accuracy_interval", "log_loss", "macro_f1")} | {
         "validation_curve": curve_of(run),
         "best_step": run.evaluation["best_step"],
-        "steps": steps,
+        "steps": sum(record["kind"] == "step" for record in run.history),
         "parameters": run.weight["total"],
         "training_seconds": run.environment["training_seconds"],
     }  # fmt: skip
@@ -219,35 +204,21 @@ def choice_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"learning_rate": best, "edge": edge}
 
 
-def _compare_with_chosen(trials: Sequence[Trial], rows: Sequence[dict[str, Any]], choice: dict[str, Any]) -> None:
+def _compare_with_chosen(trials: Sequence[Trial], rows: Sequence[dict[str, Any]], chosen: float | None) -> None:
     """How far each other rate is behind on the same validation rows, with its 95% interval: what chance might do."""
     runs = {trial.rate: Run(trial.run.folder) for trial in trials if not trial.diverged}
-    if not runs:
-        return
-    right = correct_rows(list(runs.values()), "validation")
-    best = right[runs[choice["learning_rate"]].folder]
+    right = correct_rows(list(runs.values()), "validation") if runs else {}
     for row in rows:
-        if row["accuracy"] is not None and row["learning_rate"] != choice["learning_rate"]:
-            apart = paired_bootstrap(right[runs[row["learning_rate"]].folder], best)
+        if row["learning_rate"] in runs.keys() - {chosen}:
+            pair = (right[runs[rate].folder] for rate in (row["learning_rate"], chosen))
+            apart = paired_bootstrap(*pair)
             row["over_chosen"] = {key: apart[key] for key in ("difference", "low", "high")}
 
 
-def _data_of(run: Run) -> dict[str, Any]:
-    parts = run.environment["data"]
-    return {f"{name}_rows": part["rows"] for name, part in parts.items()} | {
-        f"{name}_fingerprint": part["fingerprint"] for name, part in parts.items()
-    }
-
-
 def _in_words(name: str, choice: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
-    tried = ", ".join(
-        f"{row['learning_rate']:g}: {'diverged' if row['accuracy'] is None else format(row['accuracy'], '.2%')}"
-        for row in rows
-        if row["round"] == name
-    )
+    shown = {row["learning_rate"]: row["accuracy"] for row in rows if row["round"] == name}
+    tried = ", ".join(f"{rate:g}: {'diverged' if share is None else f'{share:.2%}'}" for rate, share in shown.items())
     if choice["learning_rate"] is None:
         return f"{name}: every rate diverged ({tried}); try lower ones by --rates"
-    words = f"{name}: {choice['learning_rate']:g} is best on validation rows ({tried})"
-    if choice["edge"]:
-        words += f"; it is the {choice['edge']} rate tried, so try one beyond it as well by --rates"
-    return words
+    edge = f"; it is the {choice['edge']} rate tried, so try one beyond it as well by --rates" if choice["edge"] else ""
+    return f"{name}: {choice['learning_rate']:g} is best on validation rows ({tried}){edge}"

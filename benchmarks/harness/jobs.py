@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from harness.competition import say
+from harness.measuring import read_rows
 
 from featherweight.data.sources import Rows
 from featherweight.recipe import ROLES, Recipe
@@ -76,8 +78,6 @@ def recombined(rows: Rows, wanted: int, seed: int) -> Rows:
 
     Both halves come from rows of one class, so that lengths and classes stay as they are and texts differ.
     """
-    import numpy as np
-
     if wanted <= len(rows) or rows.labels is None:
         return rows
     random = np.random.default_rng(seed)
@@ -102,25 +102,23 @@ def write_rows(rows: Rows, path: Path, count: int | None = None) -> str:
     return str(path)
 
 
-def long_rows(common: dict[str, Any], length: int, count: int, folder: Path) -> str:
-    """A file of ``count`` rows of at least ``length`` tokens, so that all are cut to the same length."""
-    source = [json.loads(line) for line in Path(common["files"]["train"]).read_text("utf-8").splitlines()]
-    labels = common["labels"]
-    by_label = {label: " ".join(row["text"] for row in source if row["label"] == label).split() for label in labels}
-    path = folder / f"length-{length}-{count}.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for number in range(count):
-            label = labels[number % len(labels)]
-            words = by_label[label]
-            begin = number * 7 % max(1, len(words) - length)  # a word is a token at least
-            file.write(json.dumps({"text": " ".join(words[begin : begin + length]), "label": label}) + "\n")
-    return str(path)
-
-
 def long_files(common: dict[str, Any], length: int, count: int, folder: Path) -> dict[str, str]:
-    """Files of ``count`` training rows and a few validation rows, all of ``length`` tokens."""
-    counts = {"train": count, "validation": 2 * len(common["labels"])}
-    return {part: long_rows(common, length, rows, folder) for part, rows in counts.items()}
+    """Files of ``count`` training rows and a few validation rows, all of ``length`` tokens or more, to be cut alike."""
+    names, words = common["labels"], dict[str, list[str]]()
+    for text, label in zip(*read_rows(common["files"]["train"]), strict=True):
+        words.setdefault(label, []).extend(text.split())
+
+    def row(number: int) -> str:
+        label = names[number % len(names)]
+        begin = number * 7 % max(1, len(words[label]) - length)  # a word is a token at least
+        return json.dumps({"text": " ".join(words[label][begin : begin + length]), "label": label}) + "\n"
+
+    files = {}
+    for part, rows in {"train": count, "validation": 2 * len(names)}.items():
+        path = folder / f"length-{length}-{part}-{rows}.jsonl"
+        path.write_text("".join(map(row, range(rows))), "utf-8")
+        files[part] = str(path)
+    return files
 
 
 def train_run(options: argparse.Namespace, folder: Path) -> Run:

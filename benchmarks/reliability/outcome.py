@@ -7,10 +7,13 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 _FILES = ("adapter/*", "evaluation.json", "predictions.parquet", "verification.json", "recipe.toml", "weigh.json")
+_SHOWN = ("report.html", "manifest.json", "plots/*.png")
+"""Of these it matters that they are there; what they show is the clock's too."""
 _CLOCK = ("seconds", "peak_memory_bytes")
 """What differs from one time to the next, and is no result."""
 
@@ -33,18 +36,14 @@ class Outcome:
 
 def outcome(folder: Path) -> Outcome:
     """Read what stands in ``folder``; the run's files that tell of the clock and the machine are left out."""
-    files, histories, torn = {}, {}, 0
+    files, histories, torn = {page.name: b"" for page in folder.glob("comparison.*")}, {}, 0
     for history in sorted(folder.glob("**/history.jsonl")):
-        name = str(history.parent.relative_to(folder))
-        for path in sorted(path for pattern in _FILES for path in history.parent.glob(pattern) if path.is_file()):
-            files[str(path.relative_to(folder))] = path.read_bytes()
-        # Of these it matters that they are there; what they show is the clock's too.
-        pages = [path for name in ("report.html", "manifest.json") for path in history.parent.glob(name)]
-        files |= {f"{name}/{page.name}": b"" for page in pages}
-        files |= {f"{name}/{picture.name}": b"" for picture in history.parent.glob("plots/*.png")}
-        histories[name], bad = _records(history)
+        run = history.parent
+        shown = {path: b"" for pattern in _SHOWN for path in run.glob(pattern)}
+        read = {path: path.read_bytes() for pattern in _FILES for path in run.glob(pattern) if path.is_file()}
+        files |= {str(path.relative_to(folder)): content for path, content in {**read, **shown}.items()}
+        histories[str(run.relative_to(folder))], bad = _records(history)
         torn += bad
-    files |= {page.name: b"" for page in folder.glob("comparison.*")}
     leftovers = (path for path in folder.rglob("*") if path.suffix == ".part" or path.name == "part")
     return Outcome(files, histories, torn, tuple(sorted(path.name for path in leftovers)))
 
@@ -53,15 +52,15 @@ def unlike(found: Outcome, expected: Outcome) -> Counter[str]:
     """Lost steps, doubled lines, torn lines, other records, differing files and bytes, leftovers; none is the aim."""
     counts: Counter[str] = Counter(torn_lines=found.torn, leftovers=len(found.leftovers))
     for name, records in expected.histories.items():
-        wanted, got = Counter(map(_key, records)), Counter(map(_key, found.histories.get(name, [])))
-        counts["lost_steps"] += (wanted - got).total()
-        counts["doubled_lines"] += (got - wanted).total()
-        counts["other_records"] += found.histories.get(name) != records
+        got = found.histories.get(name, [])
+        lines, own = (Counter((record["kind"], record["step"]) for record in one) for one in (records, got))
+        counts["lost_steps"] += (lines - own).total()
+        counts["doubled_lines"] += (own - lines).total()
+        counts["other_records"] += got != records
     for name in expected.files.keys() | found.files.keys():
-        one, other = expected.files.get(name), found.files.get(name)
-        if one != other:
-            counts["differing_files"] += 1
-            counts["differing_bytes"] += _differing_bytes(one or b"", other or b"")
+        both = expected.files.get(name, b""), found.files.get(name, b"")
+        counts["differing_files"] += expected.files.get(name) != found.files.get(name)
+        counts["differing_bytes"] += sum(a != b for a, b in zip_longest(*both)) if both[0] != both[1] else 0
     return +counts
 
 
@@ -69,11 +68,31 @@ def half_written(folder: Path) -> Iterator[str]:
     """Names of files that stand half-written under their own names; history.jsonl may end in half a line."""
     for path in sorted(folder.rglob("*")):
         beside = any(part == "part" or part.endswith(".part") for part in path.relative_to(folder).parts)
-        if path.is_file() and not beside and (read := _READERS.get(path.suffix)):
-            try:
-                read(path)
-            except Exception:  # each reader has its own
-                yield path.name
+        if path.is_file() and not beside and not _is_whole(path):
+            yield path.name
+
+
+def _is_whole(path: Path) -> bool:
+    import pyarrow.parquet as parquet
+    from safetensors import safe_open
+
+    from featherweight.run.folder import read_history
+
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".json": lambda path: json.loads(path.read_text("utf-8")),
+        ".jsonl": read_history,
+        ".toml": lambda path: tomllib.loads(path.read_text("utf-8")),
+        ".safetensors": lambda path: safe_open(path, "np").keys(),
+        ".parquet": parquet.read_metadata,
+    }
+    ends = {".png": b"IEND\xaeB`\x82", ".html": b"</html>"}
+    if path.suffix in ends:
+        return path.read_bytes().rstrip(b"\n").endswith(ends[path.suffix])
+    try:
+        readers.get(path.suffix, bool)(path)
+    except Exception:  # each reader has its own
+        return False
+    return True
 
 
 def _records(history: Path) -> tuple[list[dict[str, Any]], int]:
@@ -86,51 +105,3 @@ def _records(history: Path) -> tuple[list[dict[str, Any]], int]:
             continue
         records.append({key: value for key, value in record.items() if key not in _CLOCK})
     return records, torn
-
-
-def _key(record: dict[str, Any]) -> tuple[str, int]:
-    return record["kind"], record["step"]
-
-
-def _differing_bytes(one: bytes, other: bytes) -> int:
-    return sum(a != b for a, b in zip(one, other, strict=False)) + abs(len(one) - len(other))
-
-
-def _read_history(path: Path) -> None:
-    from featherweight.run.folder import read_history
-
-    read_history(path)
-
-
-def _read_weights(path: Path) -> None:
-    from safetensors import safe_open
-
-    with safe_open(path, "np") as file:
-        file.keys()
-
-
-def _read_table(path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    pq.read_metadata(path)
-
-
-def _read_picture(path: Path) -> None:
-    if not path.read_bytes().endswith(b"IEND\xaeB`\x82"):
-        raise ValueError("cut short")
-
-
-def _read_page(path: Path) -> None:
-    if not path.read_text("utf-8").rstrip().endswith("</html>"):
-        raise ValueError("cut short")
-
-
-_READERS: dict[str, Callable[[Path], Any]] = {
-    ".json": lambda path: json.loads(path.read_text("utf-8")),
-    ".jsonl": _read_history,
-    ".toml": lambda path: tomllib.loads(path.read_text("utf-8")),
-    ".safetensors": _read_weights,
-    ".parquet": _read_table,
-    ".png": _read_picture,
-    ".html": _read_page,
-}

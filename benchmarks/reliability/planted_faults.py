@@ -175,11 +175,6 @@ def record_of(fault: Fault, ended: Ended, unchanged: float, limit: float) -> dic
     return {**record, "seconds": ended.seconds, **more, "mark": fault.mark, "commit": commit()}
 
 
-def default_out() -> Path:
-    """Where the result is, on whatever machine it was begun: another call adds to it."""
-    return next(RESULTS.glob("*/planted-faults.json"), RESULTS / machine_folder() / "planted-faults.json")
-
-
 def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Counts, and the ids of what no test noticed."""
     missed = sorted(run["id"] for run in runs if not run["noticed"])
@@ -194,7 +189,9 @@ def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main(options: argparse.Namespace) -> None:
-    faults, out = read_faults(options.table, options.root), options.out or default_out()
+    faults, found = read_faults(options.table, options.root), RESULTS.glob("*/planted-faults.json")
+    # Where the result is, on whatever machine it was begun: another call adds to it.
+    out = options.out or next(found, RESULTS / machine_folder() / "planted-faults.json")
     known = {fault.id: fault for fault in faults}
     if unknown := [name for name in options.only or () if name not in known]:
         raise UserError(f"{options.table.name}: has no fault {unknown[0]}")

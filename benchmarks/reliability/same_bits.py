@@ -22,15 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.recording import RESULTS, command, git, machine_folder
+from reliability.small_runs import made_up_rows
+
+from featherweight.environment import describe_machine, versions
+from featherweight.files import write_json
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from harness.recording import RESULTS, machine_folder  # noqa: E402 (the folder above holds support)
-from support.backbones import save_tiny_backbone  # noqa: E402
-
-from featherweight.environment import describe_machine, versions  # noqa: E402
-
-WORDS = {"fruit": "apple pear plum cherry", "metal": "iron copper zinc silver", "bird": "robin crow heron owl"}
 RECIPE = """
 name = "{family}"
 
@@ -60,21 +58,20 @@ def checkout(commit: str) -> Iterator[Path]:
     """The sources of ``commit`` in a folder of their own, for the time of the block."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "sources"
-        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", place, commit], cwd=ROOT, check=True)
+        git("worktree", "add", "--quiet", "--detach", str(place), commit)
         try:
             yield place
         finally:
-            subprocess.run(["git", "worktree", "remove", "--force", place], cwd=ROOT, check=True)
+            git("worktree", "remove", "--force", str(place))
 
 
 def write_inputs(folder: Path, families: list[str]) -> None:
     """Made-up rows, and a recipe with a tiny backbone for each family."""
-    for name, rows in (("train", 60), ("test", 24)):
-        lines = ["text,label"]
-        for row in range(rows):
-            label = list(WORDS)[row % 3]
-            words = WORDS[label].split()
-            lines.append(f"{' '.join(words[(row * k + k) % 4] for k in range(1, 3 + row % 5))} {row},{label}")
+    sys.path.append(str(ROOT / "tests"))  # whose makers these are
+    from support.backbones import save_tiny_backbone
+
+    for name, rows in made_up_rows().items():
+        lines = ["text,label", *(f"{text},{label}" for text, label in rows)]
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", "utf-8")
     for family in families:
         backbone = save_tiny_backbone(folder / "backbones" / family, family)
@@ -89,20 +86,15 @@ def sha256(content: bytes) -> str:
 def train_and_hash(sources: Path, recipe: str, folder: Path, inputs: Path) -> dict[str, Any]:
     """Train ``recipe`` by ``sources`` into ``folder``; the hashes of what came out."""
     environment = os.environ | {"PYTHONPATH": str(sources / "src"), "FEATHERWEIGHT_CACHE": str(folder.parent / "cache")}
-
-    def call(*arguments: object) -> None:
-        command = [sys.executable, "-m", "featherweight", *map(str, arguments)]
-        done = subprocess.run(command, cwd=inputs, env=environment, capture_output=True, text=True)
+    for words in (("train", recipe, "--out", folder), ("predict", folder, "test.csv", "-o", folder / "predict.csv")):
+        line = [sys.executable, "-m", "featherweight", *map(str, words)]
+        done = subprocess.run(line, cwd=inputs, env=environment, capture_output=True, text=True)
         if done.returncode:
-            raise SystemExit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
-
-    call("train", recipe, "--out", folder)
-    call("predict", folder, inputs / "test.csv", "-o", folder / "predict.csv")
+            raise SystemExit(f"{' '.join(line)}\n{done.stderr[-2000:]}")
     evaluation = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    tensors = sorted((folder / "adapter").glob("*.safetensors"))
     return {
-        "adapter": {
-            path.name: sha256(path.read_bytes()) for path in sorted((folder / "adapter").glob("*.safetensors"))
-        },
+        "adapter": {path.name: sha256(path.read_bytes()) for path in tensors},
         "evaluation": sha256(json.dumps(evaluation, sort_keys=True).encode()),
         "predict": sha256((folder / "predict.csv").read_bytes()),
     }
@@ -114,23 +106,21 @@ def main(options: argparse.Namespace) -> None:
     path = (options.out or RESULTS / machine_folder()) / "same-bits.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {"commits": {}}
-    record |= {"command": "python benchmarks/run.py " + " ".join(sys.argv[1:])}
-    record |= {"machine": describe_machine() | {"threads": os.environ.get("OMP_NUM_THREADS")}, "versions": versions()}
+    record |= {"command": command(), "versions": versions()}
+    record["machine"] = describe_machine() | {"threads": os.environ.get("OMP_NUM_THREADS")}
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder)
         write_inputs(inputs, families)
-        for name in options.commits:
-            commit = subprocess.check_output(["git", "rev-parse", "--short", name], cwd=ROOT, text=True).strip()
-            runs = record["commits"].setdefault(commit, {"date": datetime.now(UTC).date().isoformat(), "runs": {}})[
-                "runs"
-            ]
+        for commit in (git("rev-parse", "--short", name) for name in options.commits):
+            today = {"date": datetime.now(UTC).date().isoformat(), "runs": {}}
+            runs = record["commits"].setdefault(commit, today)["runs"]
             with checkout(commit) as sources:
-                for recipe in [*(f"{family}.toml" for family in families), "newsbriefs"]:
-                    job = recipe.removesuffix(".toml")
+                for job in [*families, "newsbriefs"]:
+                    recipe = f"{job}.toml" if job in families else job
                     if job not in runs:
                         runs[job] = train_and_hash(sources, recipe, inputs / commit / job, inputs)
                         print(f"{commit} {job}: {runs[job]}", flush=True)
-                        path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+                        write_json(path, record)
     sys.exit(compare(record["commits"]))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,10 @@ class SmallRun:
 
 def small_runs(folder: Path) -> list[SmallRun]:
     """Write backbones, data and recipes into ``folder``: between them every way to write checkpoints and to end."""
-    files = {split: _write_rows(folder / f"{split}.jsonl", split, rows) for split, rows in ROWS.items()}
-    data = {**{split: str(path) for split, path in files.items()}, "max_length": 32, "validation_size": 12}
+    data: dict[str, Any] = {"max_length": 32, "validation_size": 12}
+    for split, rows in made_up_rows().items():
+        data[split] = str(folder / f"{split}.csv")
+        Path(data[split]).write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows), "utf-8")
     backbones = {family: str(_write_backbone(folder / family, family)) for family in ("bert", "mpnet")}
 
     def recipe(name: str, family: str, adapter: dict[str, Any], training: dict[str, Any]) -> Path:
@@ -78,16 +80,18 @@ def small_runs(folder: Path) -> list[SmallRun]:
     ]
 
 
-def _write_rows(path: Path, split: str, count: int) -> Path:
-    names = list(CLASSES)
-    rows = [{"text": _text(number, split), "label": names[number % len(names)]} for number in range(count)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
+def made_up_rows() -> dict[str, list[tuple[str, str]]]:
+    """Texts with their labels, by split: some words of a class, and a number."""
+    return {
+        split: [
+            (_text(number, words.split()), label) for number, (label, words) in zip(range(rows), cycle(CLASSES.items()))
+        ]
+        for split, rows in ROWS.items()
+    }
 
 
-def _text(number: int, split: str) -> str:
-    words = list(CLASSES.values())[number % len(CLASSES)].split()
-    return " ".join(words[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" {split} {number}"
+def _text(number: int, words: list[str]) -> str:
+    return " ".join(words[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" {number}"
 
 
 def _write_backbone(folder: Path, family: str) -> Path:
@@ -96,9 +100,7 @@ def _write_backbone(folder: Path, family: str) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-    words = sorted(
-        {word for split, rows in ROWS.items() for number in range(rows) for word in _text(number, split).split()}
-    )
+    words = sorted({word for rows in made_up_rows().values() for text, _ in rows for word in text.split()})
     vocabulary = {word: number for number, word in enumerate([*_SPECIAL, *words])}
     torch.manual_seed(0)
     config = AutoConfig.for_model(

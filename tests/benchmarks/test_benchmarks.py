@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def test_the_command_lists_its_suites(load: Load, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("name", [
     "train", "predict", "limit", "scale", "changes", "prefix", "startup", "gpu", "kills", "checkpoint-cost",
-    "bad-inputs", "planted-faults", "publish", "tune-rounds", "publish-rounds", "pages",
+    "bad-inputs", "same-bits", "planted-faults", "publish", "tune-rounds", "publish-rounds", "pages",
 ])  # fmt: skip
 def test_every_suite_says_what_it_does(load: Load, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert name in load("run").SUITES
@@ -54,6 +55,13 @@ def test_an_unknown_data_file_is_bad_input(load: Load, tmp_path: Path, capsys: p
 def test_an_unknown_competitor_is_named(load: Load) -> None:
     with pytest.raises(UserError, match="--only trainers: no such competitor; there are pipeline, pipeline-64"):
         load("harness.suites").competitors("predict", "trainers")
+
+
+def test_a_note_says_what_the_job_sets(load: Load) -> None:
+    job = {"half": "bf16", "tuned_batch": 16, "setfit_rows": 99, "peers": sys.executable}
+    tuned, setfit = load("harness.suites").competitors("train", "tuned,setfit", job)
+    assert tuned.note == "bf16, grouped by length as in a long run, batches of 16"
+    assert setfit.note == "pairs from 99 rows, each in two" and setfit.python == sys.executable
 
 
 COMPETITOR = """from harness.measuring import answer, peak_memory_bytes
