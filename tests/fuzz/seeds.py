@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import struct
+import zipfile
 
 from fuzz.targets import CONFIG, LORA, OWN, safetensors
 
@@ -52,6 +54,27 @@ def header_of(tensors: dict[str, list[int]]) -> bytes:
     return content[8 : 8 + size]
 
 
+def zipped(name: str, content: bytes) -> bytes:
+    """A zip archive of one file, of the same bytes each time."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(name), content)
+    return out.getvalue()
+
+
+_MAIN = b'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+SHEET = (
+    b"<worksheet " + _MAIN + b'><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>text</t></is></c><c r="B1" '
+    b't="inlineStr"><is><t>label</t></is></c></row><row r="2"><c r="A2"><v>1</v></c><c r="B2" t="b"><v>1</v></c></row>'
+    b'<row r="3"><c r="A3"><v>2</v></c><c r="B3" t="b"><v>0</v></c></row></sheetData></worksheet>'
+)
+STRINGS = (
+    b"<sst "
+    + _MAIN
+    + b">"
+    + b"".join(b"<si><t>%s</t></si>" % text for text in (b"text", b"label", b"one", b"a", b"two"))
+    + b"</sst>"
+)
 CSV = b'text,label,ID\n"one, two",a,1\n"say ""three""",b,2\n'
 ROWS = [{"text": "one", "label": "a"}, {"text": "two", "label": 1, "id": None}]
 DESCRIPTION = {"format": 1, "labels": ["no", "yes"], "temperature": 1.5, "backbone_sha256": "0" * 64}
@@ -59,6 +82,13 @@ SEEDS: dict[str, list[bytes]] = {
     "recipe": [RECIPE.encode(), b"seed = 1\n", b"\xef\xbb\xbf[adapter.lora]\nrank = 4\n", b'[data]\ntrain = """a"""\n'],
     "overrides": [b"training.epochs=2\nbudget=1M", b"adapter.lora.0.rank=4\ndata.test=", b'data.text=["a", "b"]'],
     "delimited": [b"\0" + CSV, b"\xfe" + CSV.replace(b",", b"\t"), b"\0" + b'3,"a","b"\n4,"c","d"\n', b"\x01" + CSV],
+    "headerless": [b"\0a,one\nb,two\n", b"\x04label;text\na;caf\xe9\n", b"\x02" + "a,one\nb,two\n".encode("utf-16"),
+                   b"\0sep=|\n# note\na|one\nb|two\n"],
+    "lines": [b"\0__label__a one\n__label__b __label__c two\n", b"\x04one@a\ntwo @ b\n", b"\x01one\ntwo, three\n",
+              b"\xf0text\tlabel\none\ta\n", b"\x02__label__a one\n"],
+    "zip": [b"\x00" + zipped("rows.csv", CSV)[4:], b"\x80" + CSV, b"\x81" + text_of({"text": "a", "label": "b"})],
+    "excel": [b"\0" + SHEET, b"\x01" + STRINGS],
+    "folder": [b"one", "größe".encode(), "größe".encode("latin-1"), "größe".encode("utf-16")],
     "json": [b"\xfe" + text_of(ROWS), b"\0" + b"\n".join(map(text_of, ROWS)), b"\0" + text_of({"text": "\U0001f600"})],
     "compressed": [b"\xfe" + gzip.compress(CSV)[3:], b"\xff" + gzip.compress(b"")[3:]],
     "sample": [b"\0id,kind\n7,yes\n8,no\n", b"\x01tweetid;mood\n1;0\n2;-1\n", b"\x02id,p_1,p_2\na,0.5,0.5\n",
@@ -127,6 +157,9 @@ WORDS = [
         "model_type",
         "hidden_size",
         "id2label",
+        "__label__",
+        "sep=",
+        "inlineStr",
         "weight_map",
         "\\x00",
         "\\xef\\xbb\\xbf",

@@ -68,6 +68,59 @@ def read_delimited(data: bytes) -> None:
     _read_rows(".tsv" if data[:1] > b"\x80" else ".csv", data)
 
 
+def read_headerless(data: bytes) -> None:
+    """Tables whose columns the recipe names, in an encoding that the first byte chooses."""
+    encoding = [None, "cp1252", "utf-16", "gb18030"][data[0] % 4 if data else 0]
+    _read_rows(".csv", data, columns=("label", "text"), encoding=encoding)
+
+
+def read_lines(data: bytes) -> None:
+    """Files whose kind only the content tells; the first byte says whether a format is named."""
+    formats = ["auto", "fasttext", "text@label", "lines"]
+    _read_rows(".txt" if data[:1] < b"\xf0" else "", data, format=formats[data[0] // 2 % 4 if data else 0])
+
+
+def read_zip(data: bytes) -> None:
+    """A zip archive, or a file of any kind in a sound one; the first byte says which."""
+    import zipfile
+
+    if data[:1] < b"\x80":
+        _read_rows(".zip", data[:1] + b"PK\x03\x04" + data[1:])
+        return
+    path = workplace() / "sound.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(["rows.csv", "rows.jsonl", "rows.txt", "rows.parquet"][data[0] % 4], data[1:])
+    _read_rows(".zip", data[:1] + path.read_bytes())
+
+
+def read_excel(data: bytes) -> None:
+    """A workbook whose sheet or strings are foreign XML."""
+    import io
+    import zipfile
+
+    foreign = ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/workbook.xml"][data[0] % 3 if data else 0]
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(_workbook())) as sound, zipfile.ZipFile(out, "w") as archive:
+        for name in sound.namelist():
+            archive.writestr(name, data[1:] if name == foreign else sound.read(name))
+    _read_rows(".xlsx", data[:1] + out.getvalue())
+
+
+def read_folder(data: bytes) -> None:
+    """A folder of texts, one of which is foreign."""
+    from featherweight.data.sources import read_rows
+    from featherweight.recipe import DataRecipe
+
+    folder = workplace() / "texts"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "1.txt").write_text(f"text {name}")
+    (folder / "a" / "2.txt").write_bytes(data)
+    rows = read_rows(str(folder), DataRecipe())
+    assert len(rows) == 3 and rows.label_names == ("a", "b")
+    "".join(rows.texts).encode()
+
+
 def read_json(data: bytes) -> None:
     """JSON and JSON Lines."""
     _read_rows(".json" if data[:1] > b"\x80" else ".jsonl", data)
@@ -79,14 +132,14 @@ def read_compressed(data: bytes) -> None:
     _read_rows(".csv.gz", data[:1] + magic + data[1:])
 
 
-def _read_rows(ending: str, data: bytes) -> None:
+def _read_rows(ending: str, data: bytes, **values: Any) -> None:
     from featherweight.data.sources import read_rows
     from featherweight.recipe import DataRecipe
 
     path = workplace() / f"rows{ending}"
     path.write_bytes(data[1:])
     labelled = not data[:1] or data[0] % 2 == 0
-    rows = read_rows(str(path), DataRecipe(), labelled=labelled)
+    rows = read_rows(str(path), DataRecipe(**values), labelled=labelled)
     assert len(rows.texts) > 0
     assert all(text.strip() for text in rows.texts)
     assert rows.labels is None or (rows.labels.min() >= 0 and rows.labels.max() < len(rows.label_names))
@@ -180,6 +233,11 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "recipe": read_recipe,
     "overrides": read_overrides,
     "delimited": read_delimited,
+    "headerless": read_headerless,
+    "lines": read_lines,
+    "zip": read_zip,
+    "excel": read_excel,
+    "folder": read_folder,
     "json": read_json,
     "compressed": read_compressed,
     "sample": read_sample,
@@ -235,6 +293,20 @@ def safetensors(tensors: dict[str, list[int]]) -> bytes:
         offset += size
     text = json.dumps(entries).encode()
     return struct.pack("<Q", len(text)) + text + bytes(offset)
+
+
+@cache
+def _workbook() -> bytes:
+    import io
+
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (["text", "label"], ["one", "a"], ["two", 2]):
+        book.active.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
 
 
 @cache

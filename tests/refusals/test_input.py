@@ -117,7 +117,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.parquet", classes("a", "a"), "rows.parquet: its own list of classes (a, a) names one twice or not at all"),
     ("rows.parquet", classes("a"), "rows.parquet: row 2: unknown label 1"),
     ("rows.pkl", b"\x80\x04.", ("rows.pkl: opening a .pkl file can run any code", "pandas.read_pickle(sys.argv[1])")),
-    ("rows.xlsx", b"PK", "rows.xlsx: .xlsx: not a kind of data file"),
+    ("rows.xlsx", b"PK", "rows.xlsx: not a readable Excel file"),
 ]  # fmt: skip
 
 
@@ -137,6 +137,7 @@ def test_bad_training_data(cli: Cli, job: Path, name: str, content: str | bytes,
     ("pipe.csv", os.mkfifo, "pipe.csv: is a pipe or a device"),
     ("/dev/null", None, "/dev/null: is a pipe or a device"),
     ("x" * 300 + ".csv", None, "cannot be read: File name too long"),
+    ("https://example.org/train.csv", None, ("is an address", "curl -LO https://example.org/train.csv")),
     ("~nobody-of-that-name/rows.csv", None, "~nobody-of-that-name/rows.csv: cannot be read"),
 ])  # fmt: skip
 def test_bad_data_sources(cli: Cli, job: Path, name: str, make: Callable[[Path], Any] | None, naming: Naming) -> None:

@@ -21,9 +21,12 @@ from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.label_lists import code_label_columns, code_label_lists
 from featherweight.data.labels import DROP, code_labels
 from featherweight.data.pairs import Text, joined, same_kind
+from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.columns import stored, taken
-from featherweight.data.readers.files import file_tables, looks_like_file
-from featherweight.data.readers.hub import hub_splits, open_hub, open_saved, saved_splits
+from featherweight.data.readers.files import file_tables
+from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
+from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_saved, saved_splits
+from featherweight.data.readers.kinds import looks_like_file
 from featherweight.data.readers.parquet import Wanted
 from featherweight.data.readers.reading import reading_of
 from featherweight.data.readers.table import (
@@ -201,13 +204,25 @@ def _open_tables(
         folder, exists = path.is_dir(), path.exists()
     except (OSError, RuntimeError) as error:  # a name that is too long for any file, a ~user that there is not
         raise UserError(f"{origin}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if is_address(source):
+        raise UserError(download(source))
     if folder:
-        return open_saved(path, origin, split, rows)
+        return _open_folder(path, origin, data, split, rows)
     if exists:
         return file_tables(path, origin, rows, wanted, reading_of(data, split))
     if looks_like_file(source):
         raise UserError(f"{origin}: no such file{_near_file(path)}")
     return open_hub(source, split, *_hub_choice(source, data), rows=rows)
+
+
+def _open_folder(folder: Path, origin: str, data: DataRecipe, split: str, rows: int | None) -> Iterator[Table]:
+    if is_saved(folder):
+        return open_saved(folder, origin, split, rows)
+    if is_text_folder(folder):
+        return folder_tables(folder, origin, reading_of(data, split), rows)
+    files = data_files(folder)
+    name_one = f"name one of its files: {files}" if files else "name a data file"
+    raise UserError(f"{origin}: this folder was not saved by `datasets`, and holds no .txt files; {name_one}")
 
 
 def _read_for_prediction(table: Table, data: DataRecipe, find_ids: Find) -> list[str]:
@@ -226,7 +241,7 @@ def has_split(data: DataRecipe, split: str) -> bool:
     if data.train in BUILT_IN:
         return split in BUILT_IN[data.train]
     if path.is_dir():
-        return split in saved_splits(path, data.train)
+        return split in (saved_splits(path, data.train) if is_saved(path) else folder_parts(path))
     if path.exists() or looks_like_file(data.train):
         return False
     return split in hub_splits(data.train, data.config, data.revision)

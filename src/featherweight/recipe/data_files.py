@@ -9,19 +9,28 @@ from pathlib import Path, PurePath
 DATA_ENDINGS = (
     ".csv",
     ".tsv",
+    ".tab",
     ".txt",
+    ".text",
     ".json",
     ".jsonl",
     ".ndjson",
     ".parquet",
     ".pq",
     ".arrow",
+    ".feather",
     ".xlsx",
+    ".xlsm",
     ".xls",
+    ".ods",
     ".gz",
     ".zst",
     ".zstd",
+    ".bz2",
+    ".xz",
     ".zip",
+    ".tar",
+    ".tgz",
     ".pkl",
     ".pickle",
     ".pt",
@@ -59,7 +68,8 @@ def _is_data_folder(folder: Path) -> bool:
         return False
     if any((folder / name).is_file() for name in _SAVED):
         return True
-    return any(next(inner.glob("*.txt"), None) for inner in folder.iterdir() if inner.is_dir())
+    # One folder a class, maybe below one folder a part, such as train/pos/1.txt.
+    return any(next(folder.glob(f"{above}*.txt"), None) for above in ("*/", "*/*/"))
 
 
 def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str:

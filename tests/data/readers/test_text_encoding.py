@@ -79,3 +79,9 @@ def test_an_encoding_that_contradicts_the_bytes_is_said(tmp_path: Path) -> None:
     rows = read(tmp_path, CONTENT.encode(), encoding="latin-1")
     assert "read as latin-1 (data.encoding), but its bytes are UTF-8" in rows.notes[0]
     assert read(tmp_path, CONTENT.encode("utf-8-sig"), encoding="latin-1").texts == TEXTS  # a mark leaves no doubt
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_needs_no_mark_where_the_recipe_says_so(tmp_path: Path, encoding: str) -> None:
+    content = "text,label\n今天天气很好,x\n你好你好你好,y\n".encode(encoding)
+    assert read(tmp_path, content, encoding="utf-16").texts == ["今天天气很好", "你好你好你好"]

@@ -12,6 +12,7 @@ from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.readers.dialect import Dialect, dialect_of, settings
 from featherweight.data.readers.header import Header, header_of
 from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.records import column_table
 from featherweight.data.readers.table import Table, pieces_of
 from featherweight.data.readers.text_encoding import FileText, head_text, open_text
 from featherweight.data.readers.unpacking import Content
@@ -57,7 +58,7 @@ def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Read
         return Header(names, True), _ag_news
     if _is_ag_news(names, sample, reading):
         return Header(_AG_COLUMNS, False), _ag_news
-    return header_of(first, sample, reading, origin), _with_columns
+    return header_of(first, sample, reading, origin), column_table
 
 
 def _is_ag_news(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading) -> bool:
@@ -115,16 +116,6 @@ def _count(fields: int) -> str:
     return "1 field" if fields == 1 else f"{fields} fields"
 
 
-def _with_columns(
-    origin: str, names: Sequence[str], rows: list[Any], before: int, notes: tuple[str, ...], **more: Any
-) -> Table:
-    values = zip(*rows, strict=True) if rows else ([] for _ in names)
-    columns: dict[str, Sequence[Any]] = {}
-    for name, column in zip(names, values, strict=True):
-        columns.setdefault(name, list(column))
-    return Table(origin, tuple(names), columns.__getitem__, before=before, notes=notes, **more)
-
-
 def _ag_news(origin: str, names: Sequence[str], rows: list[Any], before: int, notes: tuple[str, ...]) -> Table:
     """The published files number the classes from 1; everything else here numbers them from 0."""
     numbers = {str(number): number - 1 for number in range(1, len(AG_NEWS) + 1)}
@@ -135,4 +126,4 @@ def _ag_news(origin: str, names: Sequence[str], rows: list[Any], before: int, no
                 'If it is another set, name its columns: data.columns = ["label", "title", "description"]'
             )
     coded = [[numbers[row[0].strip()], *row[1:]] for row in rows]
-    return _with_columns(origin, names, coded, before, notes, classes={names[0]: AG_NEWS}, label=names[0])
+    return column_table(origin, names, coded, before, notes, classes={names[0]: AG_NEWS}, label=names[0])

@@ -29,6 +29,8 @@ class Dialect:
     """Comment lines at the beginning."""
     sep_line: bool = False
     """Whether the text begins with Excel's line ``sep=;``."""
+    agreement: float = 0.0
+    """Share of the first records that have as many fields as the first one; 0 where that has only one."""
     sample: tuple[Sequence[str], ...] = field(default=(), compare=False)
     """The first records, the header included."""
 
@@ -71,7 +73,7 @@ def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect
     body = body[len(comments) :]
     blanks = _quotes_after_blanks(body, cut, separator)
     sample = _parsed(body, cut, separator, blanks)[0]
-    return Dialect(separator, blanks, len(comments), bool(mark), tuple(sample))
+    return Dialect(separator, blanks, len(comments), bool(mark), _agreement(body, cut, separator), tuple(sample))
 
 
 def settings(dialect: Dialect, quoted: bool) -> dict[str, Any]:

@@ -9,24 +9,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from featherweight.data.readers import pickles
 from featherweight.data.readers.delimited import delimited_tables
+from featherweight.data.readers.excel import excel_tables
+from featherweight.data.readers.kinds import kind_of
+from featherweight.data.readers.lines import LINES, line_tables
 from featherweight.data.readers.parquet import Wanted, parquet_tables
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of, table_of, whole_table
 from featherweight.data.readers.text_encoding import open_text
-from featherweight.data.readers.unpacking import COMPRESSED, DAMAGED, Content
+from featherweight.data.readers.unpacking import DAMAGED, Content
 from featherweight.errors import UserError
 
-KINDS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 AS_IT_IS = Reading(any_header=True)
 """Reads a table whose first line is its header, whatever the columns are called."""
 _PIECE = 10_000  # rows that are parsed at a time
@@ -45,60 +38,37 @@ def file_tables(
     if not path.is_file():
         raise UserError(f"{origin}: is a pipe or a device; save its rows as a file, which is read more than once")
     try:
-        content = Content(path, origin)
-        kind = file_kind(content)
+        kind, content = kind_of(Content(path, origin), reading)
         if kind == "parquet":
-            yield from parquet_tables(_seekable(content), origin, rows, wanted)
-            return
-        if kind in ("csv", "tsv"):
-            pieces = delimited_tables(content, reading, rows or _PIECE, tabs=kind == "tsv")
+            yield from parquet_tables(_seekable(content, "Parquet"), origin, rows, wanted)
         else:
-            pieces = _object_file(content, kind, reading, rows or _PIECE)
-        yield from pieces if rows else [whole_table(pieces)]
+            pieces = _pieces(kind, content, reading, rows or _PIECE)
+            yield from pieces if rows else [whole_table(pieces)]
     except OSError as error:
         # What has no number is not the system's but the unpacking library's.
         damage = f"cannot be read: {error.strerror}" if error.errno else f"damaged: {error or 'cannot be unpacked'}"
         raise UserError(f"{origin}: {damage}") from None
 
 
-def file_kind(content: Content) -> str:
-    """``csv``, ``tsv``, ``json``, ``jsonl`` or ``parquet``, by the name's ending.
-
-    Raises UserError for any other ending, and for what runs code when it is opened, by its ending or its content.
-    """
-    path, origin = content.path, content.origin
-    endings = [ending.lower() for ending in path.suffixes]
-    while endings and endings[-1] in COMPRESSED:
-        endings.pop()
-    ending = endings[-1] if endings else ""
-    if ending in pickles.ENDINGS:
-        raise UserError(pickles.refusal(path, origin, ending))
-    if hidden := pickles.content_ending(content.head(pickles.SNIFFED)):
-        raise UserError(pickles.refusal(path, origin, hidden, inside=True))
-    if ending not in KINDS:
-        raise UserError(
-            f"{origin}: {ending or 'no ending'}: not a kind of data file that is read here; use "
-            ".csv, .tsv, .json, .jsonl or .parquet, each also with .gz or .zst after it"
-        )
-    return KINDS[ending]
+def _pieces(kind: str, content: Content, reading: Reading, rows: int) -> Iterator[Table]:
+    if kind in ("csv", "tsv"):
+        return delimited_tables(content, reading, rows, tabs=kind == "tsv")
+    if kind in LINES:
+        return line_tables(content, kind, reading, rows)
+    if kind == "xlsx":
+        return excel_tables(_seekable(content, "Excel"), content.origin, reading, rows)
+    return _object_file(content, kind, reading, rows)
 
 
-def looks_like_file(source: str) -> bool:
-    """Whether a name is meant as a path rather than as a data set on the hub."""
-    endings = {ending.lower() for ending in Path(source).suffixes}
-    known = bool(endings & {*KINDS, *COMPRESSED, *pickles.ENDINGS})
-    return known or source.startswith((".", "/", "~")) or source.count("/") > 1
-
-
-def _seekable(content: Content) -> str | BinaryIO:
-    """What Parquet is read from: the file itself, or its bytes in memory where they are compressed."""
+def _seekable(content: Content, kind: str) -> str | BinaryIO:
+    """What Parquet and Excel are read from: the file itself, or its bytes in memory where they are compressed."""
     if not content.is_packed():
         return str(content.path)
     try:
         with content.open() as file:
             return io.BytesIO(file.read())
     except DAMAGED as error:
-        raise UserError(f"{content.origin}: not a readable Parquet file: {error}") from None
+        raise UserError(f"{content.origin}: not a readable {kind} file: {error}") from None
 
 
 def _object_file(content: Content, kind: str, reading: Reading, rows: int) -> Iterator[Table]:

@@ -77,9 +77,12 @@ def hub_splits(source: str, config: str | None = None, revision: str | None = No
     return tuple(_load_hub(ALIASES.get(source, source), config, revision))
 
 
+def is_saved(folder: Path) -> bool:
+    """Whether a folder has the files that ``save_to_disk`` writes."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json"))
+
+
 def _load_saved(folder: Path, origin: str) -> Any:
-    if not any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
-        raise UserError(f"{origin}: this folder was not saved by `datasets` (save_to_disk); name a data file in it")
     _require_inside(folder, origin)
     import datasets
 

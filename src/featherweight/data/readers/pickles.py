@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
+
+from featherweight.data.readers.conversion import conversion_line
 
 ENDINGS = {
     ".pkl": "pandas.read_pickle(sys.argv[1])",
@@ -39,17 +40,8 @@ def content_ending(start: bytes) -> str | None:
 def refusal(path: Path, origin: str, ending: str, *, inside: bool = False) -> str:
     """Why the file is not read, and the line that converts it; ``inside`` where only its content shows the kind."""
     load = ENDINGS[ending]
-    modules = "torch, pandas" if "torch" in load else "joblib" if "joblib" in load else "pandas"
     what = f"is a {ending} file inside, whatever its name; opening one" if inside else f"opening a {ending} file"
-    files = shlex.join([str(path), str(_free_name(path))])
     return (
         f"{origin}: {what} can run any code, so it is never read; if you trust it, convert it once:\n"
-        f'  python -c "import sys, {modules}; {load}.to_csv(sys.argv[2], index=False)" {files}'
+        f"  {conversion_line(load, path)}"
     )
-
-
-def _free_name(path: Path) -> Path:
-    """The name of a CSV file beside ``path`` that does not exist yet, so that the line overwrites nothing."""
-    stem = path.name.split(".")[0]
-    tried = (path.with_name(f"{stem}-converted{count}.csv") for count in ("", *range(2, 1000)))
-    return next(name for name in tried if not name.exists())

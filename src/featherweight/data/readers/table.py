@@ -35,6 +35,8 @@ class Table:
     """Rows of the data that stand before these: messages count from the start of the data."""
     notes: tuple[str, ...] = ()
     """What a reader of the data should know of how it was read."""
+    remedy: str | None = None
+    """What to do where a column is missing, in a format whose columns nobody names."""
     repeated: frozenset[str] = field(init=False, default=frozenset())
     """Names that several columns have."""
 
@@ -81,8 +83,8 @@ def whole_table(pieces: Iterable[Table]) -> Table:
     assert piece is not None  # an empty table is one piece without rows
     finished = {name: column.finish() for name, column in columns.items()}
     repeated = tuple(name for name in piece.repeated for _ in range(2))
-    names = (*finished, *repeated)
-    return Table(piece.origin, names, finished.__getitem__, piece.classes, piece.label, notes=tuple(notes))
+    more: dict[str, Any] = {"notes": tuple(notes), "remedy": piece.remedy}
+    return Table(piece.origin, (*finished, *repeated), finished.__getitem__, piece.classes, piece.label, **more)
 
 
 def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
@@ -168,7 +170,8 @@ def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str
     others = [name for name in table.names if name.casefold() not in map(str.casefold, besides)]
     near = difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
-    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {listed_columns(table)}\n{remedy}")
+    columns = listed_columns(table)
+    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {columns}\n{table.remedy or remedy}")
 
 
 def listed_columns(table: Table) -> str:

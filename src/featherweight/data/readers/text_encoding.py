@@ -21,6 +21,8 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_CUT = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
+"""The beginning of a character, at the end of a block."""
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _WESTERN_RUN = 3
 """Bytes above ASCII that may stand side by side in a text of Latin letters; in other scripts whole words do."""
@@ -70,7 +72,7 @@ def open_text(content: Content, encoding: str | None, *, guess: bool) -> Iterato
                 raw = cast(BinaryIO, io.BufferedReader(western, HEAD))
             with io.TextIOWrapper(raw, encoding=found or "utf-8-sig", newline="") as text:
                 yield FileText(text, western, note)
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise UserError(_wrong_byte(content, found)) from None
     except DAMAGED as error:
         raise content.damaged(error) from None
@@ -85,11 +87,27 @@ def head_text(content: Content, encoding: str | None) -> tuple[str, bool]:
     return head[:HEAD].decode(found, "replace"), len(head) > HEAD
 
 
+def decoded(content: bytes, encoding: str | None, origin: str) -> tuple[str, bool]:
+    """The text of a whole file, and whether its bytes are not UTF-8 and were read as cp1252. Raises UserError."""
+    found, _ = _encoding(content, encoding)
+    try:
+        return content.decode(found or "utf-8"), False
+    except UnicodeError as error:
+        if found is not None or _is_utf8(content):
+            place = f"byte {error.start + 1}" if isinstance(error, UnicodeDecodeError) else "it"
+            raise UserError(f"{origin}: {place} cannot be read as {found or 'UTF-8'}") from None
+    if not _looks_western(content):
+        raise UserError(f"{origin}: {_other_script(content)}")
+    return content.decode(WESTERN, _LATIN_1), True
+
+
 def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
     """The encoding that a mark, the recipe or NUL bytes tell, if any, and a note on it."""
     for mark, name in _MARKS.items():
         if head.startswith(mark):
             return name, None
+    if wanted is not None and codecs.lookup(wanted).name == "utf-16":
+        wanted = "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"  # without a mark
     if wanted is not None:
         contradicted = not head.isascii() and _is_utf8(head) and codecs.lookup(wanted).name != "utf-8"
         note = f"read as {wanted} (data.encoding), but its bytes are UTF-8; if letters look wrong, leave the key out"
@@ -121,6 +139,8 @@ class _Western(io.RawIOBase):
     def _next(self) -> bytes:
         block = self._file.read(HEAD)
         if self.is_western is None and not block.isascii():
+            while _CUT.search(block) and (more := self._file.read(1)):
+                block += more
             self.is_western = not _is_utf8(block)
             if self.is_western and not _looks_western(block):
                 while self._file.read(HEAD):
@@ -145,8 +165,8 @@ def _end_of(error: UnicodeError) -> int:
 
 
 def _is_utf8(block: bytes) -> bool:
-    """Whether most of the bytes above ASCII in a piece of a file are UTF-8; a character may be cut at its ends."""
-    rest, valid = _UTF8.subn(b"", block[:-3])
+    """Whether most of the bytes above ASCII in a piece of a file are UTF-8; a character may be cut at its end."""
+    rest, valid = _UTF8.subn(b"", _CUT.sub(b"", block) if len(block) > HEAD else block)
     return valid >= sum(map(len, _HIGH.findall(rest)))
 
 

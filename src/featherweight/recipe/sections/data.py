@@ -45,9 +45,9 @@ class DataRecipe(Section):
 
     train: Source = Field(
         "newsbriefs",
-        description="Training rows: a built-in name (newsbriefs), a file (CSV, TSV, JSON, JSONL, Parquet; gzip or "
-        "zstd too), a folder saved by `datasets`, or the name of a data set on the hub. A relative path starts at the "
-        "working directory, not at the recipe.",
+        description="Training rows: a built-in name (newsbriefs), a file (CSV, TSV, JSON, JSONL, Parquet, Excel, text; "
+        "compressed too), a folder of .txt files with a folder for each class, a folder saved by `datasets`, or the "
+        "name of a data set on the hub. A relative path starts at the working directory, not at the recipe.",
     )
     test: Annotated[str | None, AfterValidator(blank_as_empty)] = Field(
         None,
@@ -91,11 +91,11 @@ class DataRecipe(Section):
         description="Names of the classes in the order of their numbers; by default those of the data set, or the "
         "sorted label texts.",
     )
-    format: Literal["auto", "csv", "tsv", "ag_news"] = Field(
+    format: Literal["auto", "csv", "tsv", "ag_news", "fasttext", "text@label", "lines"] = Field(
         "auto",
-        description="What a file of text holds, where its ending and its content do not tell: `csv`, `tsv`, or "
-        "`ag_news` (class,title,description without a header, classes 1 to 4). JSON and Parquet are told by their "
-        "endings.",
+        description="What text files hold, where ending and content do not tell: `csv`, `tsv`, `ag_news` "
+        "(class,title,description without a header, classes 1 to 4), `fasttext` (`__label__x text`), `text@label`, or "
+        "`lines` (a text a line, no labels). JSON, Parquet and Excel files are told by their endings.",
     )
     columns: Annotated[tuple[Text, ...], Listed, Unique] = Field(
         (), description="Names of the columns, in their order, of files without a header."
@@ -106,7 +106,7 @@ class DataRecipe(Section):
     encoding: Annotated[str | None, AfterValidator(known_encoding)] = Field(
         None,
         description="Encoding of text files, such as `cp1252`, `gb18030` or `shift_jis`; by default UTF-8, or what a "
-        "byte order mark says, and `cp1252` for a CSV whose bytes are not UTF-8.",
+        "byte order mark says, and `cp1252` for a table or texts whose bytes are not UTF-8.",
     )
     clean: Literal["none", "ag_news"] = Field(
         "none",

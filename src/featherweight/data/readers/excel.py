@@ -1,0 +1,90 @@
+"""Excel workbooks (.xlsx): the first sheet with rows, by openpyxl."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.records import record_tables
+from featherweight.data.readers.table import Table
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
+
+_SPREAD = 1_000
+"""Rows of a sheet by which the number of its columns is told."""
+
+
+def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: int) -> Iterator[Table]:
+    """The first sheet with rows of a workbook (its path or bytes), ``rows`` at a time; empty rows are left out.
+
+    Raises UserError where openpyxl is not installed, and where the file is damaged or has no rows.
+    """
+    with _workbook(source, origin) as book:
+        sheets = [sheet for sheet in book.worksheets if next(_filled(sheet, origin), None)]
+        if not sheets:
+            raise UserError(f"{origin}: the file has no rows")
+        chosen, others = sheets[0], [sheet.title for sheet in sheets[1:]]
+        notes = [f"only its sheet {in_a_line(chosen.title)!r} was read, not {listed(others)}"] if others else []
+        yield from record_tables(_of_one_width(chosen, origin), origin, reading, rows, notes)
+
+
+@contextmanager
+def _workbook(source: str | BinaryIO, origin: str) -> Iterator[Any]:
+    try:
+        import openpyxl
+    except ImportError:
+        raise UserError(
+            f"{origin}: Excel files need openpyxl: pip install 'featherweight[excel]'; or save the sheet as CSV"
+        ) from None
+    # Opened here: of a path openpyxl would look at the ending.
+    with Path(source).open("rb") if isinstance(source, str) else source as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of styles and such, which nobody reads here
+                book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        except Exception as error:  # a damaged file shows in many ways: zip, XML, missing parts
+            raise _unreadable(origin, error) from None
+        yield book
+        book.close()
+
+
+def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
+    """The rows of a sheet that hold something, without the empty cells at their ends."""
+    sheet.reset_dimensions()  # which some programs write wrongly
+    rows = sheet.iter_rows(values_only=True)
+    while True:
+        try:
+            row = [_plain(value) for value in next(rows)]
+        except StopIteration:
+            return
+        except Exception as error:
+            raise _unreadable(origin, error) from None
+        while row and row[-1] is None:
+            row.pop()
+        if row:
+            yield row
+
+
+def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:
+    """The same rows, each as long as the longest of the first ones; what stands beyond belongs to no column."""
+    width = max(map(len, islice(_filled(sheet, origin), _SPREAD)))
+    for row in _filled(sheet, origin):
+        yield [*row[:width], *[None] * (width - len(row))]
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON could hold it: dates and times as texts, and None for an empty text."""
+    if isinstance(value, datetime | date | time):
+        return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _unreadable(origin: str, error: Exception) -> UserError:
+    reason = str(error).split("\n")[0] or type(error).__name__
+    return UserError(f"{origin}: not a readable Excel file: {reason}")

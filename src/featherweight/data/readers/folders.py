@@ -1,0 +1,115 @@
+"""A folder of text files: one folder a class, maybe under one folder a part such as IMDB's ``train`` and ``test``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.table import Table, pieces_of, whole_table
+from featherweight.data.readers.text_encoding import decoded
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
+
+PARTS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+"""The parts of a data set, and what folders and keys of them are called."""
+_PIECE = 10_000  # files that are read at a time
+_UNLABELLED = frozenset({"unsup", "unlabeled", "unlabelled"})
+_HIDDEN = re.compile(r"\..*|__macosx", re.IGNORECASE)
+_BESIDE = re.compile(r"(?:readme|license|licence|notice|authors|changelog)\b.*|\..*", re.IGNORECASE)
+"""Files beside the texts that are none of them."""
+_TEXT_ENDING = re.compile(r"(?:|\.txt|\.text|\.\d+)", re.IGNORECASE)
+
+
+def part_named(name: str, names: Sequence[str]) -> str | None:
+    """Which of ``names`` is the part ``name``: ``dev`` for validation, ``20news-bydate-train`` for train."""
+    for ends in (str.__eq__, lambda whole, end: re.search(rf"[-_. ]{end}$", whole) is not None):
+        for usual in PARTS.get(name, (name,)):
+            for given in names:
+                if ends(given.casefold(), usual):
+                    return given
+    return None
+
+
+def folder_parts(folder: Path) -> Mapping[str, Path]:
+    """The parts of a folder that has one folder of texts for each, by their usual names; empty where it has none."""
+    folders = {path.name: path for path in _folders(folder)}
+    found = {part: part_named(part, list(folders)) for part in PARTS}
+    return {part: folders[name] for part, name in found.items() if name and any(_folders(folders[name]))}
+
+
+def is_text_folder(folder: Path) -> bool:
+    """Whether ``folder`` holds text files, a folder a class or all in one, or parts that do."""
+    if folder_parts(folder):
+        return True
+    return any(any(_texts(path)) for path in (*_folders(folder), folder))
+
+
+def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None) -> Iterator[Table]:
+    """The text files of a folder, all in one table or ``rows`` at a time: their path, text and class.
+
+    The name of a file's folder is its class. Of several parts the one that ``reading`` wants is read; folders without
+    classes, and files that are no texts, are left out. Raises UserError where there is no such part, or no text.
+    """
+    if parts := folder_parts(folder):
+        if reading.split not in parts:
+            raise UserError(f"{origin}: no part {reading.split!r}; it has {', '.join(parts)}")
+        folder = parts[reading.split]
+        origin = f"{origin} ({reading.split})"
+    classes = [path for path in _folders(folder) if path.name.casefold() not in _UNLABELLED and any(_texts(path))]
+    left_out = [path.name for path in _folders(folder) if path.name.casefold() in _UNLABELLED]
+    notes = [f"{origin}: {in_a_line(name)} has no labels, and was left out" for name in left_out]
+    files = [(path, group.name) for group in classes for path in sorted(_texts(group))]
+    labelled = bool(files)
+    files = files or [(path, "") for path in sorted(_texts(folder))]
+    pieces = (
+        _table(folder, origin, piece, before, labelled, reading, notes)
+        for before, piece in pieces_of(files, rows or _PIECE)
+    )
+    yield from pieces if rows else [whole_table(pieces)]
+
+
+def data_files(folder: Path) -> str:
+    """The data files of a folder, for the end of a message; empty where it has none."""
+    from featherweight.recipe.data_files import is_data_file
+
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and is_data_file(path))
+    return listed(names)
+
+
+def _table(
+    folder: Path, origin: str, files: Sequence[tuple[Path, str]], before: int, labelled: bool, reading: Reading,
+    notes: list[str],
+) -> Table:  # fmt: skip
+    texts, western = [], False
+    for path, _ in files:
+        text, guessed = decoded(path.read_bytes(), reading.encoding, f"{origin}/{path.relative_to(folder)}")
+        texts.append(text)
+        western |= guessed
+    ids = [path.relative_to(folder).as_posix() for path, _ in files]
+    columns = {"id": ids, "text": texts, "label": [label for _, label in files]}
+    names = tuple(columns) if labelled else ("id", "text")
+    told = (*notes, f"{origin}: some files are not UTF-8, and were read as cp1252") if western else tuple(notes)
+    label = "label" if labelled else None
+    return Table(origin, names, columns.__getitem__, label=label, before=before, notes=told)
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        found = sorted(entry.path for entry in entries if entry.is_dir() and not _HIDDEN.fullmatch(entry.name))
+    yield from map(Path, found)
+
+
+def _texts(folder: Path) -> Iterator[Path]:
+    """Files of a folder that hold a text each, in no order."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_file() and _TEXT_ENDING.fullmatch(path.suffix) and not _BESIDE.fullmatch(entry.name):
+                yield path

@@ -1,0 +1,141 @@
+"""What kind of data file a file is: by its ending, and by its content where that says more."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from featherweight.data.readers import pickles
+from featherweight.data.readers.conversion import FOREIGN, conversion, foreign_ending
+from featherweight.data.readers.dialect import Dialect, dialect_of
+from featherweight.data.readers.lines import PREFIX, line_kind
+from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.text_encoding import head_text
+from featherweight.data.readers.unpacking import COMPRESSED, ZIP, Content
+from featherweight.errors import UserError
+from featherweight.formatting import listed
+
+KINDS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+}
+TEXTS = (".txt", ".text")
+"""Endings of files whose kind only the content tells."""
+ARCHIVE = ".zip"
+_FORMATS = {"csv": "csv", "tsv": "tsv", "ag_news": "csv", "fasttext": "fasttext", "text@label": "text@label",
+            "lines": "lines"}  # fmt: skip
+"""Values of `data.format`, each with the kind of file that it says."""
+_TOLD = ("json", "jsonl", "parquet", "xlsx")
+"""Kinds that an ending tells, whatever `data.format` says of the text files beside them."""
+_JSON = re.compile(r'\s*(?:\{\s*"|\[\s*[\[{"])')
+_BESIDE = ("readme", "license", "licence", "notice", ".", "__macosx")
+
+
+def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
+    """The kind of a data file, and its content: that of the one file in it where it is a zip archive.
+
+    Kinds are ``csv``, ``tsv``, ``json``, ``jsonl``, ``parquet``, ``xlsx``, ``fasttext``, ``text@label`` and ``lines``.
+    Raises UserError for any other, with the line that converts it where there is one, and for what runs code when it is
+    opened.
+    """
+    ending, start = _ending(content.name), content.head(512)
+    if ending in pickles.ENDINGS:
+        raise UserError(pickles.refusal(content.path, content.origin, ending))
+    if hidden := pickles.content_ending(start):
+        raise UserError(pickles.refusal(content.path, content.origin, hidden, inside=True))
+    if start.startswith(ZIP) and ending not in (".xlsx", ".xlsm"):
+        return _of_archive(content, reading)
+    if ending == ARCHIVE:
+        raise UserError(f"{content.origin}: not a readable zip archive; it is damaged, empty or of another kind")
+    if foreign := foreign_ending(ending, start):
+        raise UserError(conversion(content.path, content.origin, foreign))
+    kind = "parquet" if start.startswith(b"PAR1") else KINDS.get(ending)
+    if kind in _TOLD:
+        return kind, content
+    if reading.format in _FORMATS:
+        return _FORMATS[reading.format], content
+    if kind and not start.lstrip().startswith(PREFIX.encode()):
+        return kind, content
+    return _of_content(content, ending, reading), content
+
+
+def looks_like_file(source: str) -> bool:
+    """Whether a name is meant as a path rather than as a data set on the hub."""
+    endings = {ending.lower() for ending in PurePosixPath(source).suffixes}
+    known = bool(endings & {*KINDS, *TEXTS, *COMPRESSED, *pickles.ENDINGS, *FOREIGN, ARCHIVE})
+    return known or source.startswith((".", "/", "~")) or source.count("/") > 1
+
+
+def _ending(name: str) -> str:
+    """The ending that says the kind, in lower case: the last one that names no compression."""
+    endings = [ending.lower() for ending in PurePosixPath(name).suffixes]
+    while endings and endings[-1] in COMPRESSED:
+        packed = endings.pop()
+        if endings and endings[-1] == ".tar":
+            return f".t{packed[1:]}" if packed in (".bz2", ".xz") else ".tgz"
+    return endings[-1] if endings else ""
+
+
+def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
+    """The kind of the only data file in a zip archive."""
+    if content.is_packed():
+        raise UserError(f"{content.origin}: holds an archive inside another; unpack it, and name the data file in it")
+    try:
+        with zipfile.ZipFile(content.path) as archive:
+            names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise content.damaged(error) from None
+    if any(name.startswith("xl/") for name in names):
+        return "xlsx", content
+    if any(name.startswith("word/") for name in names):
+        raise UserError(conversion(content.path, content.origin, ".docx"))
+    wanted = [name for name in names if not _is_beside(name)]
+    if len(wanted) != 1:
+        holds = f"{len(wanted)} files ({listed(wanted, 4)})" if wanted else "no data file"
+        raise UserError(f"{content.origin}: is an archive of {holds}; unpack it, and name the one to read")
+    return kind_of(replace(content, member=wanted[0]), reading)
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a file in an archive is none of the data: a README, or what a Mac adds."""
+    return any(part.casefold().startswith(_BESIDE) for part in PurePosixPath(name).parts)
+
+
+def _of_content(content: Content, ending: str, reading: Reading) -> str:
+    """The kind of a text file whose ending does not tell it."""
+    head, cut = head_text(content, reading.encoding)
+    if kind := line_kind(head, cut):
+        return kind
+    if _JSON.match(head):
+        return "json"
+    dialect = dialect_of(head, cut, reading, tabs=True)
+    if _is_table(dialect, reading):
+        return "tsv"
+    if ending in TEXTS and head.strip():
+        return "lines"
+    raise UserError(
+        f"{content.origin}: {ending or 'no ending'}: not a kind of data file that is read here; use .csv, .tsv, .json, "
+        ".jsonl, .parquet, .xlsx or .txt, or say what it holds by --set data.format=..."
+    )
+
+
+def _is_table(dialect: Dialect, reading: Reading) -> bool:
+    """Whether lines have fields; every line of prose may have a comma, so that commas need a header or labels."""
+    if len(dialect.sample) < 2 or dialect.agreement < 0.9:
+        return False
+    if dialect.separator not in ",;":
+        return True
+    first, *others = dialect.sample
+    columns = zip(*(row for row in others if len(row) == len(first)), strict=True)
+    labels = any(1 < len(set(column)) <= len(column) / 3 for column in columns)
+    return labels or any(name.strip().casefold() in reading.known for name in first)

@@ -1,0 +1,95 @@
+"""Texts that stand a line each, with their labels: fastText's ``__label__x text``, ``text@label``, or without any."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TextIO
+
+from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.table import Table, pieces_of
+from featherweight.data.readers.text_encoding import open_text
+from featherweight.data.readers.unpacking import Content
+from featherweight.errors import UserError
+
+LINES = ("fasttext", "text@label", "lines")
+"""Kinds of such files."""
+PREFIX = "__label__"
+_FIRST = re.compile(rf"\s*((?:{PREFIX}\S+[\s,]*)+)")
+_LAST = re.compile(rf"((?:\s*{PREFIX}\S+)+)\s*$")
+_AT = re.compile(r"(.*\S)\s*@\s*(\w[\w &/+-]{0,39})\s*", re.DOTALL)
+_FEW = 0.3
+"""Share of different labels among the lines up to which what stands after the last @ is taken for labels."""
+
+Split = Callable[[str], tuple[str, Any]]
+"""Text and label of a line; None where it has no label."""
+
+
+def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Iterator[Table]:
+    """The lines of a file as a table of ``text`` and ``label``, ``rows`` at a time; empty lines are no rows.
+
+    ``kind`` is ``fasttext``, ``text@label``, or ``lines``, which have no labels. Several labels of a line are a list.
+    Raises UserError where there is no line, and where a line holds a NUL byte.
+    """
+    split = _SPLITS[kind]
+    with open_text(content, reading.encoding, guess=True) as text:
+        for before, piece in pieces_of(_lines(text.lines, content.origin), rows):
+            if not piece:
+                raise UserError(f"{content.origin}: the file is empty")
+            texts, labels = zip(*map(split, piece), strict=True)
+            columns = {"text": list(texts), "label": list(labels)}
+            notes = tuple(f"{content.origin}: {note}" for note in (*text.notes, *_NOTES.get(kind, ())))
+            names = ("text",) if kind == "lines" else ("text", "label")
+            label = names[1] if len(names) > 1 else None
+            more: dict[str, Any] = {"label": label, "remedy": _REMEDY}
+            yield Table(content.origin, names, columns.__getitem__, before=before, notes=notes, **more)
+
+
+def line_kind(head: str, cut: bool) -> str | None:
+    """``fasttext`` or ``text@label`` where the first lines of a file are of that kind, else None."""
+    lines = [line for line in (head.splitlines()[:-1] if cut else head.splitlines()) if line.strip()]
+    if not lines:
+        return None
+    if sum(PREFIX in line and bool(_FIRST.match(line) or _LAST.search(line)) for line in lines) > len(lines) / 2:
+        return "fasttext"
+    found = [match[2] for line in lines if (match := _AT.fullmatch(line))]
+    few = len(set(found)) <= max(3, _FEW * len(lines))
+    return "text@label" if len(found) >= 0.95 * len(lines) and len(lines) > 1 and few else None
+
+
+def _lines(text: TextIO, origin: str) -> Iterator[str]:
+    # A text may hold other characters that Python takes for the end of a line.
+    for number, line in enumerate(text, 1):
+        if "\0" in line:
+            raise UserError(f"{origin}: line {number} holds a NUL byte; the file is damaged, or not saved as UTF-8")
+        if line.strip():
+            yield line.rstrip("\r\n")
+
+
+def _fasttext(line: str) -> tuple[str, Any]:
+    if match := _FIRST.match(line):
+        return line[match.end() :].strip(), _one_or_all(match[1].replace(",", " ").split())
+    if match := _LAST.search(line):
+        return line[: match.start()].strip(), _one_or_all(match[1].split())
+    return line.strip(), None
+
+
+def _one_or_all(words: Iterable[str]) -> str | list[str]:
+    labels = [word.removeprefix(PREFIX) for word in words]
+    return labels[0] if len(labels) == 1 else labels
+
+
+def _at(line: str) -> tuple[str, Any]:
+    text, at, label = line.rpartition("@")
+    return (text.strip(), label.strip()) if at else (line.strip(), None)
+
+
+_SPLITS: dict[str, Split] = {"fasttext": _fasttext, "text@label": _at, "lines": lambda line: (line.strip(), None)}
+"""What each kind of line consists of."""
+_REMEDY = (
+    "Write a label as __label__x before each text, after a tab, or after an @; or make it a CSV file with a header"
+)
+_NOTES = {
+    "lines": ("one text a line, without labels",),
+    "text@label": ("one text a line; what stands after the last @ was read as its label",),
+}

@@ -1,0 +1,91 @@
+"""Folders of text files: a folder a class, parts such as IMDB's, and what lies beside the texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featherweight.data.sources import has_split, read_rows, text_pieces
+from featherweight.data.splits import load_splits
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe, Recipe
+
+
+def written(folder: Path, files: dict[str, str | bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def read(source: Path, split: str = "train", **values: Any) -> Any:
+    return read_rows(str(source), DataRecipe(train=str(source), **values), split=split)
+
+
+def labels_of(rows: Any) -> list[str]:
+    return [rows.label_names[label] for label in rows.labels]
+
+
+def test_the_name_of_a_folder_is_the_class_of_its_texts(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "sport/002.txt": "A draw", "sport/001.txt": "A goal\n\nLate.", "business/001.txt": b"It cost \xa35m",
+        "README.txt": "about", "sport/README": "about", "sport/.DS_Store": "x", "sport/figure.png": "x", "all.csv": "x",
+    }  # fmt: skip
+    rows = read(written(tmp_path, files))
+    assert rows.texts == ["It cost £5m", "A goal\n\nLate.", "A draw"]
+    assert labels_of(rows) == ["business", "sport", "sport"]
+    assert rows.ids == ["business/001.txt", "sport/001.txt", "sport/002.txt"]
+    assert rows.notes == (f"{tmp_path}: some files are not UTF-8, and were read as cp1252",)
+
+
+def imdb(folder: Path) -> Path:
+    files: dict[str, str | bytes] = {
+        f"{part}/{name}/{n}_9.txt": f"{part} {name} {n}"
+        for part in ("train", "test") for name in ("neg", "pos") for n in range(6)
+    }  # fmt: skip
+    beside = {"README": "x", "imdb.vocab": "x", "train/urls_pos.txt": "x", "train/labeledBow.feat": "x"}
+    return written(folder, {**files, **beside, "train/unsup/0_0.txt": "no label"})
+
+
+def test_a_folder_with_parts_is_a_data_set_with_its_test(tmp_path: Path) -> None:
+    source = imdb(tmp_path)
+    splits = load_splits(Recipe.parse({"data": {"train": str(source), "validation_size": 4}}))
+    assert (len(splits.train) + len(splits.validation), splits.train.label_names) == (12, ("neg", "pos"))
+    assert splits.test is not None and len(splits.test) == 12 and splits.test.texts[0] == "test neg 0"
+    assert f"{source} (train): unsup has no labels, and was left out" in splits.warnings
+    data = DataRecipe(train=str(source))
+    assert has_split(data, "test") and not has_split(data, "validation")
+    with pytest.raises(UserError, match="no part 'validation'; it has train, test"):
+        read(source, "validation")
+    assert read(source / "test").texts[0] == "test neg 0"
+
+
+@pytest.mark.parametrize(("folder", "split"), [
+    ("20news-bydate-test", "test"), ("dev", "validation"), ("Valid", "validation"), ("training", "train"),
+])  # fmt: skip
+def test_parts_have_many_names(tmp_path: Path, folder: str, split: str) -> None:
+    source = written(tmp_path, {f"{folder}/sci.space/49960": "Launch", f"{folder}/alt.atheism/51060": "Doubt"})
+    rows = read(source, split)
+    assert (rows.texts, rows.label_names) == (["Doubt", "Launch"], ("alt.atheism", "sci.space"))
+
+
+def test_texts_in_one_folder_are_to_predict(tmp_path: Path) -> None:
+    source = written(tmp_path, {"b.txt": "two", "a.txt": "one", "c.txt": "three"})
+    first, second = text_pieces(str(source), DataRecipe(), split="test", rows=2)
+    assert (first.texts, first.ids, second.texts) == (["one", "two"], ["a.txt", "b.txt"], ["three"])
+
+
+def test_a_folder_of_other_files_names_them(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no \.txt files; name one of its files: test\.csv, train\.csv"):
+        read(written(tmp_path, {"train.csv": "text,label\n", "test.csv": "text\n", "picture.png": "x"}))
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a/1.txt: byte 5 cannot be read as UTF-8"):
+        read(written(tmp_path, {"a/1.txt": "öö".encode() + b"\xff", "b/1.txt": "x"}))
+    with pytest.raises(UserError, match=r"a/1.txt: its bytes are not UTF-8; they may be cp1251"):
+        read(written(tmp_path, {"a/1.txt": "привет".encode("cp1251")}))
+    assert read(tmp_path, encoding="cp1251").texts[0] == "привет"

@@ -1,0 +1,86 @@
+"""Texts that stand a line each: fastText's labels, labels after an @, fields in a .txt file, and no labels at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featherweight.data.sources import open_table, read_rows, text_pieces
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+FASTTEXT = "__label__sport A late goal, again\n\n__label__World-News Votes are counted\n__label__sport A draw\n"
+AT = "Shares rose by 3% @ noon@positive\nNothing changed.@neutral\nSales fell@negative\nCosts rose@negative\n"
+
+
+def written(folder: Path, content: str | bytes, name: str) -> str:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+def read(source: str, **values: Any) -> Any:
+    return read_rows(source, DataRecipe(train=source, **values))
+
+
+def labels_of(rows: Any) -> list[str]:
+    return [rows.label_names[label] for label in rows.labels]
+
+
+@pytest.mark.parametrize("name", ["train.txt", "cooking.train", "train", "train.csv", "train.txt.gz"])
+def test_fasttext_is_told_by_its_lines(tmp_path: Path, name: str) -> None:
+    import gzip
+
+    content = gzip.compress(FASTTEXT.encode()) if name.endswith("gz") else FASTTEXT.encode()
+    rows = read(written(tmp_path, content, name))
+    assert rows.texts == ["A late goal, again", "Votes are counted", "A draw"]
+    assert labels_of(rows) == ["sport", "World-News", "sport"]
+
+
+def test_fasttext_labels_may_end_a_line_or_be_several(tmp_path: Path) -> None:
+    source = written(tmp_path, "one two __label__a\n__label__a , __label__b three\n__label__b four\n", "t.txt")
+    table = open_table(source, DataRecipe(), "train")
+    assert list(table.read("text")) == ["one two", "three", "four"]
+    assert list(table.read("label")) == ["a", ["a", "b"], "b"]
+
+
+def test_what_stands_after_the_last_at_is_the_label(tmp_path: Path) -> None:
+    rows = read(written(tmp_path, AT.replace("noon", "n\xf6\xf6n").encode("latin-1"), "phrases.txt"))
+    assert rows.texts[:2] == ["Shares rose by 3% @ nöön", "Nothing changed."]
+    assert labels_of(rows) == ["positive", "neutral", "negative", "negative"]
+    assert [note.partition(": ")[2][:16] for note in rows.notes] == ["its bytes are no", "one text a line;"]
+
+
+@pytest.mark.parametrize(("name", "values"), [("mails.txt", {}), ("mails.csv", {"format": "lines"})])
+def test_lines_without_labels_are_texts_to_predict(tmp_path: Path, name: str, values: dict[str, Any]) -> None:
+    source = written(tmp_path, "Write to a@b.org\nOr call, or come\n\nThanks\n", name)
+    (rows,) = text_pieces(source, DataRecipe(**values), split="test", rows=10)
+    assert rows.texts == ["Write to a@b.org", "Or call, or come", "Thanks"]
+    with pytest.raises(UserError, match=r"no column 'label'.*\nWrite a label as __label__x before each text"):
+        read(source, **values)
+
+
+@pytest.mark.parametrize("content", [
+    "text\tlabel\nOne, two\ta\nThree\tb\n", "text|label\nOne, two|a\nThree|b\n", 'label,text\na,"One, two"\nb,Three\n',
+])  # fmt: skip
+def test_a_text_file_may_be_a_table(tmp_path: Path, content: str) -> None:
+    rows = read(written(tmp_path, content, "rows.txt"))
+    assert (rows.texts, labels_of(rows)) == (["One, two", "Three"], ["a", "b"])
+
+
+def test_a_file_without_an_ending_may_be_a_table(tmp_path: Path) -> None:
+    source = written(tmp_path, 'ham\tSay "hi\nspam\tWin, now\nham\tCall me\n', "SMSSpamCollection")
+    rows = read(source, columns=["label", "text"])
+    assert rows.texts[:2] == ['Say "hi', "Win, now"]
+    with pytest.raises(UserError, match="first line seems to be a row"):
+        read(source)
+
+
+def test_the_format_of_the_recipe_is_taken_for_text_files_alone(tmp_path: Path) -> None:
+    assert labels_of(read(written(tmp_path, "one@b\ntwo@1.5 kg\n", "rows.csv"), format="text@label")) == ["b", "1.5 kg"]
+    source = written(tmp_path, "text,label\n__label__x a,b\nc,d\n", "rows.csv")
+    assert read(source, format="csv").texts == ["__label__x a", "c"]
+    source = written(tmp_path, '{"text": "a", "label": "b"}\n', "rows.jsonl")
+    assert read(source, format="fasttext").texts == ["a"]

@@ -1,0 +1,144 @@
+"""Zip archives, Excel workbooks, other compressions, and the lines to type for what is not read."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featherweight.data.sources import open_table, read_rows
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+CSV = b"text,label\nOne,a\nTwo,b\n"
+
+
+def zipped(files: dict[str, bytes], **more: Any) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", **more) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def workbook(*sheets: list[list[Any]]) -> bytes:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for number, rows in enumerate(sheets, 1):
+        sheet = book.create_sheet(f"Sheet {number}")
+        for row in rows:
+            sheet.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def read(folder: Path, name: str, content: bytes, **values: Any) -> Any:
+    (folder / name).write_bytes(content)
+    return read_rows(str(folder / name), DataRecipe(train=str(folder / name), **values))
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("train.csv.zip", zipped({"train.csv": CSV})),
+    ("data.zip", zipped({"README.txt": b"x", "data/": b"", "data/t.csv.gz": gzip.compress(CSV), "__MACOSX/t": b"x"})),
+    ("train.csv", zipped({"t.jsonl": b'{"text": "One", "label": "a"}\n{"text": "Two", "label": "b"}\n'})),
+    ("train.csv.bz2", bz2.compress(CSV)),
+    ("train.csv.xz", lzma.compress(CSV)),
+    ("train.xlsx", workbook([["text", "label"], ["One", "a"], ["Two", "b"]])),
+    ("train.zip", zipped({"t.xlsx": workbook([["text", "label"], ["One", "a"], ["Two", "b"]])})),
+    ("train.csv", workbook([["text", "label"], ["One", "a"], ["Two", "b"]])),
+])  # fmt: skip
+def test_packed_files_give_the_rows_in_them(tmp_path: Path, name: str, content: bytes) -> None:
+    rows = read(tmp_path, name, content)
+    assert (rows.texts, rows.label_names, rows.labels.tolist()) == (["One", "Two"], ("a", "b"), [0, 1])
+
+
+def test_of_a_workbook_the_first_sheet_with_rows_is_read(tmp_path: Path) -> None:
+    from datetime import date, datetime
+
+    first = [[None, None], ["id", "text", None, "stars", "day"], [1, "One", "x", 5.0, datetime(2024, 5, 1, 9, 30)], [],
+             [2, 2024, None, 1, date(2024, 5, 2)], [3, "Three", None, True, None, "beyond"], [None, " "]]  # fmt: skip
+    path = tmp_path / "tickets.xlsx"
+    path.write_bytes(workbook([], first, [["other"]]))
+    table = open_table(str(path), DataRecipe(), "train")
+    assert table.names == ("id", "text", "stars", "day")
+    assert table.notes == (f"{path}: only its sheet 'Sheet 2' was read, not Sheet 3",)
+    assert list(table.read("text")) == ["One", 2024, "Three"]
+    assert list(table.read("stars")) == [5, 1, True]
+    assert list(table.read("day")) == ["2024-05-01 09:30:00", "2024-05-02 00:00:00", None]
+
+
+def test_a_workbook_without_a_header_takes_the_names_of_the_recipe(tmp_path: Path) -> None:
+    content = workbook([["ham", "Hello there", 1], ["spam", "Win cash now", 2], ["ham", "Call me", 3]])
+    with pytest.raises(UserError, match=r'first line seems to be a row.*\n.*\["label", "text", "column3"\]'):
+        read(tmp_path, "a.xlsx", content)
+    assert read(tmp_path, "a.xlsx", content, columns=["label", "text", "n"]).texts[0] == "Hello there"
+
+
+def test_without_openpyxl_the_line_that_installs_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(UserError, match=r"Excel files need openpyxl: pip install 'featherweight\[excel\]'"):
+        read(tmp_path, "a.xlsx", b"PK\x03\x04")
+
+
+REFUSED = [
+    ("a.zip", zipped({"train.csv": CSV, "test.csv": CSV}), ["archive of 2 files (train.csv, test.csv)", "unpack it"]),
+    ("a.zip", zipped({"README.md": b"x"}), ["no data file"]),
+    ("a.zip", zipped({"b.zip": zipped({"t.csv": CSV})}), ["an archive inside another"]),
+    ("a.zip", zipped({"t.csv": CSV * 90}, compression=zipfile.ZIP_DEFLATED)[:60], ["damaged"]),
+    ("a.zip", b"", ["not a readable zip archive"]),
+    ("a.csv.bz2", bz2.compress(CSV * 90)[:-9], ["damaged file"]),
+    ("a.csv.xz", lzma.compress(CSV * 90)[:-9], ["damaged file"]),
+    ("a.xlsx", zipped({"xl/workbook.xml": b"<x"}), ["not a readable Excel file"]),
+    ("a.xlsx", workbook([], [[None]]), ["the file has no rows"]),
+    ("a.xls", b"\xd0\xcf\x11\xe0", ["pip install xlrd first", "pandas.read_excel", "a-converted.csv"]),
+    ("a.csv", b"\xd0\xcf\x11\xe0" + bytes(600), [".xls files are not read"]),
+    ("a.feather", b"ARROW1", ["pandas.read_feather(sys.argv[1]).to_csv"]),
+    ("a.sqlite", b"SQLite format 3\0", ["select * from TABLE", "import sys, sqlite3, pandas"]),
+    ("a.dta", b"x", ["pandas.read_stata"]),
+    ("a.tar.gz", gzip.compress(b"x" * 600, mtime=0), ["is an archive", "tar -xf"]),
+    ("a.csv.gz", gzip.compress(bytes(257) + b"ustar" + bytes(300), mtime=0), ["is an archive", "tar -xf"]),
+    ("a.7z", b"7z\xbc\xaf", ["7z x"]),
+    ("a.pdf", b"%PDF-1.7", ["is a document", "in one folder for each class"]),
+    ("a.docx", zipped({"word/document.xml": b"x"}), ["is a document"]),
+    ("a.conf", b"hello", [".conf: not a kind of data file", "data.format"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"), REFUSED, ids=[f"{n}-{name}" for n, (name, *_) in enumerate(REFUSED)]
+)
+def test_what_is_not_read_says_what_to_do(tmp_path: Path, name: str, content: bytes, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, name, content)
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path / name)) and message.count("\n") <= 1
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(("address", "words"), [
+    ("https://example.org/data/train.csv", "and name train.csv: curl -LO https://example.org/data/train.csv"),
+    ("http://example.org/export?format=csv&id=3", "curl -L -o export 'http://example.org/export?format=csv&id=3'"),
+    ("https://github.com/me/news/blob/main/data/t%20t.csv",
+     "name t t.csv: curl -LO 'https://raw.githubusercontent.com/me/news/main/data/t t.csv'"),
+    ("https://huggingface.co/datasets/stanfordnlp/imdb", "name the hub's data set itself: stanfordnlp/imdb"),
+    ("hf://datasets/stanfordnlp/imdb/data", "name the hub's data set itself: stanfordnlp/imdb"),
+    ("https://huggingface.co/datasets/a/b/resolve/main/t.csv", "curl -LO https://huggingface.co/datasets/a/b/resolve"),
+    ("s3://bucket/train.csv", "aws s3 cp s3://bucket/train.csv ."),
+    ("https://www.kaggle.com/c/x/data", "download the file in a browser"),
+    ("https://[", "download the file"),
+])  # fmt: skip
+def test_an_address_says_how_to_download_it(address: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_rows(address, DataRecipe())
+    assert "address" in str(caught.value) and words in str(caught.value)
