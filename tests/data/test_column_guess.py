@@ -24,6 +24,7 @@ COLUMNS: dict[str, Sequence[Any]] = {
     "names of numbers": ["one", "two", "three"] * 4,
     "flags": [0, 1] * 6,
     "more flags": [0, 0, 1] * 4,
+    "zeros": [0] * ROWS,
     "ids": [f"T{n}" for n in range(ROWS)],
     "dates": [f"2024-01-{n + 1:02} 10:00" for n in range(ROWS)],
     "few dates": ["2024-01-01", "2024-01-02"] * 6,
@@ -69,23 +70,44 @@ def test_columns_are_told_by_names_and_values(names: dict[str, str], texts: tupl
     assert (guess.text, guess.label) == (texts, label)
 
 
+SEVERAL: list[tuple[dict[str, str], str | tuple[str, ...]]] = [
+    ({"note": "prose", "answers": "lists"}, "answers"),
+    ({"text": "prose", "emotions": "lists", "meta": "objects", "rude": "flags", "toxic": "flags"}, "emotions"),
+    ({"id": "ids", "comment_text": "prose", "toxic": "flags", "rude": "more flags", "never": "zeros"},
+     ("toxic", "rude", "never")),
+    ({"text": "prose", "labels": "two", "other": "three"}, "labels"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "labels"), SEVERAL, ids=lambda part: str(part)[:50])
+def test_columns_of_several_labels_a_text(names: dict[str, str], labels: str | tuple[str, ...]) -> None:
+    assert guess_columns(table(**names), several=True).label == labels
+
+
+def test_two_columns_of_lists_are_refused() -> None:
+    with pytest.raises(UserError, match=r"first, second could each be the labels[^\n]*\n.*--label first"):
+        guess_columns(table(text="prose", first="lists", second="lists"), several=True)
+
+
 def test_columns_that_are_named_are_taken_as_they_are() -> None:
     rows = table(premise="prose", hypothesis="prose", topic="three", stance="two")
-    guess = guess_columns(rows, ["Hypothesis", "premise"], "STANCE")
+    guess = guess_columns(rows, ["Hypothesis", "premise"], ["STANCE"])
     assert (guess.text, guess.label) == (("hypothesis", "premise"), "stance")
-    assert guess_columns(rows, ["premise"], "topic").text == ("premise",)
-    assert guess_columns(table(text="two", note="prose"), label="text").text == ("note",)
+    assert guess_columns(rows, ["premise"], ["topic"]).text == ("premise",)
+    assert guess_columns(table(text="two", note="prose"), label=["text"]).text == ("note",)
 
 
 UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"premise": "prose", "hypothesis": "prose", "label": "three"},
-     ("premise, hypothesis could each be the texts", "--text premise", "--text premise --text hypothesis")),
+     ("premise, hypothesis could each be the texts", "--text premise", "--text premise --text hypothesis",
+      "as a pair: the same with --set data.join=pair")),
     ({"a b": "prose", "c": "prose", "d": "title", "label": "three"},
      ("its columns are: a b, c, d, label", "such as --text 'a b'")),
     ({"text": "prose", "kind": "three", "place": "two"}, ("kind, place could each be the labels", "as --label kind")),
     ({"text": "prose", "category": "three", "topic": "two"}, ("category, topic could each", "--label category")),
     ({"text": "prose", "toxic": "flags", "rude": "more flags"},
-     ("toxic, rude hold 0 and 1 alone: several labels a text?", "--label toxic")),
+     ("toxic, rude hold 0 and 1 alone, so a text may have several labels", "--set task=multi-label", "--label toxic")),
+    ({"text": "prose", "labels": "lists"}, ("'labels' holds lists, so a text may", "add --set task=multi-label")),
     ({"text": "prose", "when": "few dates"},
      ("no column seems to hold the labels", "--label COLUMN", "predict RUN FILE")),
     ({"label": "two", "amount": "amounts"}, ("no column seems to hold texts", "label, amount", "--text COLUMN")),
@@ -106,7 +128,7 @@ def test_a_column_that_is_not_there_is_refused_by_its_option() -> None:
     with pytest.raises(UserError, match=r"no column 'boby'; did you mean 'body'\?[^\n]*\n.*--text COLUMN"):
         guess_columns(table(body="prose", label="two"), ["boby"])
     with pytest.raises(UserError, match=r"no column 'stars'[^\n]*\n.*--label COLUMN"):
-        guess_columns(table(body="prose", label="two"), label="stars")
+        guess_columns(table(body="prose", label="two"), label=["stars"])
 
 
 def test_labels_with_a_single_row_or_gaps_are_left_to_the_training_to_refuse() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from support.commands import Cli, refused
 
 from featherweight import recipe_for
 from featherweight.backbone import resolve
+from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data, name_after
 from featherweight.workflows.own_data import draft_recipe
@@ -105,6 +107,26 @@ def test_a_saved_set_brings_its_validation_and_its_class_names(tmp_path: Path) -
     assert recipe.data.validation == recipe.data.train == str(tmp_path / "mails")
     assert recipe.description == "10 texts of mails in 2 classes: ham, spam."
     assert recipe.training.evaluate_every == 1
+
+
+def test_several_labels_a_text_are_asked_for_and_guessed(reviews: str) -> None:
+    rows = [f"a note that is number {n},{n % 2},{n // 2 % 2},0" for n in range(20)]
+    Path("notes.csv").write_text("\n".join(["body,toxic,rude,rare", *rows]) + "\n", "utf-8")
+    with pytest.raises(UserError, match=r'To train these, add overrides=\["task=multi-label"\]'):
+        recipe_for("notes.csv")
+    recipe = recipe_for("notes.csv", overrides=["task=multi-label"])
+    assert recipe.data.label == ("toxic", "rude", "rare")
+    assert recipe.description == "20 texts of notes.csv with 3 labels: toxic, rude, rare."
+    lists = [json.dumps({"text": f"number {n}", "tags": ["a", "b"][: n % 3]}) for n in range(20)]
+    Path("lists.jsonl").write_text("\n".join(lists) + "\n", "utf-8")
+    assert recipe_for("lists.jsonl", overrides=["task=multi-label"]).description.endswith("with 2 labels: a, b.")
+
+
+def test_spellings_of_a_label_are_one_class(reviews: str) -> None:
+    spelled = "caf\u00e9", "cafe\u0301"
+    rows = [f"a note that is number {n},{spelled[n % 2]}\nthe other {n},tea" for n in range(8)]
+    Path("drinks.csv").write_text("\n".join(["note,drink", *rows]) + "\n", "utf-8")
+    assert recipe_for("drinks.csv").description == "16 texts of drinks.csv in 2 classes: café, tea."
 
 
 @pytest.mark.parametrize(("rows", "classes", "epochs"), [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +31,7 @@ TEXT_WORDS = (
 _TITLES = frozenset({"title", "headline", "subject", "heading"})
 _SPLITS = frozenset({"split", "fold", "partition", "subset"})
 """Names of columns that say to which part of the data a row belongs."""
+_MOST_NAMED = 8  # columns of labels
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
 
 
@@ -39,7 +40,8 @@ class Guess:
     """The columns of texts and labels, and how each was found: in words, such as "by its name"."""
 
     text: tuple[str, ...]
-    label: str
+    label: str | tuple[str, ...]
+    """Several columns where each label has one of its own."""
     text_reason: str
     label_reason: str
 
@@ -67,6 +69,14 @@ class Columns:
             return f"{what}={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)}"
         return " ".join(f"--{what} {shlex.quote(name)}" for name in names)
 
+    def set(self, override: str) -> str:
+        """How a key of the recipe is given: ``--set task=multi-label``, or in Python ``overrides=[...]``."""
+        return f'overrides=["{override}"]' if self._in_python else f"--set {override}"
+
+    def free(self, texts: Sequence[str]) -> list[str]:
+        """Columns that may hold the labels, where those of the texts are ``texts``."""
+        return [name for name in self.table.names if name not in texts and name not in self.ids]
+
     @cached_property
     def ids(self) -> frozenset[str]:
         """Columns that name the rows, or the part of the data that a row belongs to."""
@@ -75,33 +85,36 @@ class Columns:
         return frozenset(name for name in (*named, *splits) if name)
 
 
-def guess_columns(columns: Columns, text: Sequence[str] = (), label: str | None = None) -> Guess:
+def guess_columns(
+    columns: Columns, text: Sequence[str] = (), label: Sequence[str] = (), *, several: bool = False
+) -> Guess:
     """The columns of texts and labels among ``columns``; ``text`` and ``label`` are those that somebody has named.
+
+    With ``several`` a text may have several labels, in a column of lists or in one column a label.
 
     Raises UserError with the columns and the option to type where one that is named is missing, where several columns
     could be meant, and where none could.
     """
     table = columns.table
-    if label is not None:
-        remedy = f"Name the labels' column by {columns.named('label')}"
-        label, label_reason = require_column(table, label, remedy), "as you say"
+    remedy = f"Name the labels' column by {columns.named('label')}"
+    labels, label_reason = tuple(require_column(table, name, remedy) for name in label), "as you say"
     if text:
         remedy = f"Name the texts' column by {columns.named('text')}"
         texts, text_reason = tuple(require_column(table, name, remedy) for name in text), "as you say"
     else:
-        texts, text_reason = guess_texts(columns, label)
-    if label is None:
-        label, label_reason = guess_label(columns, texts)
-    return Guess(texts, label, text_reason, label_reason)
+        texts, text_reason = guess_texts(columns, labels)
+    if not labels:
+        labels, label_reason = (guess_labels if several else guess_label)(columns, texts)
+    return Guess(texts, labels if len(labels) > 1 else labels[0], text_reason, label_reason)
 
 
-def guess_texts(columns: Columns, label: str | None = None) -> tuple[tuple[str, ...], str]:
-    """The columns of the texts, and how they were found; ``label`` is the column of the labels, where it is known."""
+def guess_texts(columns: Columns, labels: Sequence[str] = ()) -> tuple[tuple[str, ...], str]:
+    """The columns of the texts, and how they were found; ``labels`` are those of the labels, where they are known."""
     table = columns.table
     usual = _all_of(table, "text") or _all_of(table, "title", "description")
-    if usual and label not in usual:
+    if usual and not set(usual) & set(labels):
         return usual, "by its name" if len(usual) == 1 else "by their names, joined by a blank"
-    free = [name for name in table.names if name != label and name not in columns.ids]
+    free = columns.free(labels)
     running = [name for name in free if columns.profile(name).is_running_text]
     if len(running) == 1:
         return (running[0],), "the only column of running text"
@@ -116,15 +129,32 @@ def guess_texts(columns: Columns, label: str | None = None) -> tuple[tuple[str, 
     return _short_texts(columns, free)
 
 
-def guess_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str]:
+def guess_label(columns: Columns, texts: Sequence[str]) -> tuple[tuple[str, ...], str]:
     """The column of the labels, and how it was found; ``texts`` are the columns of the texts."""
-    if found := find_label(columns, texts):
-        return found
-    table = columns.table
-    raise UserError(
-        f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}\n"
-        f"Name it by {columns.named('label')}; texts without labels are for `featherweight predict RUN FILE`"
-    )
+    found = find_label(columns, texts)
+    if found is None:
+        raise _no_labels(columns)
+    if columns.profile(found[0]).lists:
+        raise UserError(
+            f"{columns.table.origin}: {found[0]!r} holds lists, so a text may have several labels\n"
+            f"To train these, add {columns.set('task=multi-label')}; to train another column: {columns.named('label')}"
+        )
+    return (found[0],), found[1]
+
+
+def guess_labels(columns: Columns, texts: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The columns of the labels where a text may have several: one of lists, those of 0 and 1, or one by its name."""
+    free = columns.free(texts)
+    lists = [name for name in free if columns.profile(name).lists]
+    flags = [name for name in free if columns.profile(name).flags]
+    named = best_named(lists or free, LABEL_WORDS)
+    if len(lists) == 1:
+        return (lists[0],), "the only column of lists"
+    if len(flags) > 1 and not lists:
+        return tuple(flags), "the columns of 0 and 1"
+    if len(named) == 1:
+        return (named[0],), "by its name"
+    raise _undecided_labels(columns, lists) if lists else _no_labels(columns)
 
 
 def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None:
@@ -133,7 +163,7 @@ def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None
     exact = table.find("label") or table.label
     if exact and exact not in texts:
         return exact, "by its name"
-    free = [name for name in table.names if name not in texts and name not in columns.ids]
+    free = columns.free(texts)
     possible = [name for name in free if columns.profile(name).may_be_labels]
     named = best_named(possible, LABEL_WORDS)
     if len(named) == 1:
@@ -200,10 +230,19 @@ def _numbered(values: Iterable[str]) -> bool:
 
 def _undecided_texts(columns: Columns, names: Sequence[str]) -> UserError:
     table = columns.table
-    both = f"; to join them: {columns.named('text', names)}" if len(names) == 2 else ""
+    pair = f"; as a pair: the same with {columns.set('data.join=pair')}" if len(names) == 2 else ""
+    both = f"; to join them: {columns.named('text', names)}{pair}" if len(names) == 2 else ""
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the texts; its columns are: {listed_columns(table)}\n"
         f"Name the one that is meant, such as {columns.named('text', names[:1])}{both}"
+    )
+
+
+def _no_labels(columns: Columns) -> UserError:
+    table = columns.table
+    return UserError(
+        f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}\n"
+        f"Name it by {columns.named('label')}; texts without labels are for `featherweight predict RUN FILE`"
     )
 
 
@@ -212,8 +251,8 @@ def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
     flags = [name for name in names if columns.profile(name).flags]
     if len(flags) > 1 and len(flags) == len(names):
         return UserError(
-            f"{table.origin}: {listed(flags, 12)} hold 0 and 1 alone: several labels a text? One label is trained at a "
-            f"time\nName it, such as {columns.named('label', flags[:1])}"
+            f"{table.origin}: {listed(flags, 12)} hold 0 and 1 alone, so a text may have several labels\n"
+            f"To train these, add {columns.set('task=multi-label')}; to train one: {columns.named('label', flags[:1])}"
         )
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the labels; its columns are: {listed_columns(table)}\n"
@@ -224,15 +263,9 @@ def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
 def columns_in_words(guess: Guess, table: Table) -> str:
     """One sentence on the choice, with the columns that are not used."""
     texts = in_sentence([repr(name) for name in guess.text])
-    others = [name for name in table.names if name not in (*guess.text, guess.label)]
+    columns = (guess.label,) if isinstance(guess.label, str) else guess.label
+    labels = in_sentence([repr(name) for name in columns[:_MOST_NAMED]])
+    labels += f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
+    others = [name for name in table.names if name not in (*guess.text, *columns)]
     unused = f"; not used: {listed(others)}" if others else ""
-    return f"texts from {texts} ({guess.text_reason}), labels from {guess.label!r} ({guess.label_reason}){unused}"
-
-
-def class_counts(values: Iterable[object]) -> Mapping[str, int]:
-    """Rows of each label, as it is written; missing ones aside."""
-    from collections import Counter
-
-    from featherweight.data.labels import is_missing
-
-    return Counter(str(value).strip() for value in values if not is_missing(value))
+    return f"texts from {texts} ({guess.text_reason}), labels from {labels} ({guess.label_reason}){unused}"

@@ -38,7 +38,7 @@ class ColumnProfile:
     whole: bool
     """The same of whole numbers."""
     flags: bool
-    """Whether the values are 0 and 1, or true and false."""
+    """Whether the values are 0 and 1, or true and false; one of the two may be missing."""
     letters: float
     """Share of letters among the characters, blanks aside."""
     words: float
@@ -79,7 +79,7 @@ def profile_of(values: Sequence[Any]) -> ColumnProfile:
     filled = lists = 0
     objects, numbers, whole = False, True, True
     for value in values:
-        value = _single(value)
+        value = single(value)
         if isinstance(value, list):
             lists += 1
         elif not isinstance(value, str | int | float) and value is not None:
@@ -92,16 +92,14 @@ def profile_of(values: Sequence[Any]) -> ColumnProfile:
                 numbers = numbers and bool(_NUMBER.fullmatch(text))
                 whole = whole and bool(_WHOLE.fullmatch(text))
     numbers, whole = numbers and bool(seen), whole and bool(seen)
-    flags = len(seen) == 2 and (
-        seen <= {"0", "1", "0.0", "1.0"} or {text.casefold() for text in seen} == {"true", "false"}
-    )
+    flags = bool(seen) and (seen <= {"0", "1", "0.0", "1.0"} or {text.casefold() for text in seen} <= {"true", "false"})
     return ColumnProfile(len(values), filled, len(seen), lists, objects, numbers, whole, flags, *_writing(values))
 
 
 def _writing(values: Sequence[Any]) -> tuple[float, float, float]:
     """Share of letters, mean number of words and mean length of the texts among ``values``, of a sample of them."""
     step = max(1, math.ceil(len(values) / _SAMPLED))
-    singles = map(_single, values[::step])
+    singles = map(single, values[::step])
     texts = [_written(value) for value in singles if isinstance(value, str | int | float) and not is_missing(value)]
     if not texts:
         return 0.0, 0.0, 0.0
@@ -118,7 +116,8 @@ def _words(text: str) -> float:
     return len(text.split()) + unspaced / 2
 
 
-def _single(value: Any) -> Any:
+def single(value: Any) -> Any:
+    """The value of a list of one; any other value as it is."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,17 @@ from featherweight.backbone.resolve import best_at_hand, config_of, local_folder
 from featherweight.data.column_guess import (
     Columns,
     Guess,
-    class_counts,
     columns_in_words,
     find_label,
     guess_columns,
+    guess_labels,
     guess_texts,
 )
+from featherweight.data.column_profile import single
+from featherweight.data.label_spelling import class_names
+from featherweight.data.labels import is_missing
 from featherweight.data.readers.table import Table, joined_texts
-from featherweight.data.sources import has_split, open_table
+from featherweight.data.sources import has_split, open_table, rows_of
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 from featherweight.recipe import Recipe
@@ -90,30 +94,27 @@ def draft_recipe(
     values = given.model_dump(mode="json", exclude_unset=True)
     called = table.origin if table else _short(given.data.train)
     table = table or open_table(given.data.train, given.data, "train")
-    label = given.data.label_name if "label" in given.data.model_fields_set else None
-    guess = guess_columns(Columns(table, in_python=in_python), given.data.text, label)
-    labels = class_counts(table.read(guess.label))
-    names = given.data.labels or table.classes.get(guess.label) or sorted(labels)
-    rows = sum(labels.values())
-    if not rows:
-        raise UserError(f"{table.origin}: no row has a label in the column {guess.label!r}; name another one")
+    columns, several = Columns(table, in_python=in_python), given.data.several
+    guess = guess_columns(columns, given.data.text, _named_labels(given), several=several)
+    names, rows = _labels(given, table, guess)
     backbone, why = (given.backbone.name, "as you say") if "backbone" in values else best_at_hand()
+    counted = f"{len(names)} {'labels' if several else 'classes'}"
     chosen = {
         "name": name_after(given.data.train, "texts"),
         "budget": given.budget,
-        "description": f"{rows:,} texts of {called} in {len(labels)} classes: {listed(names, 6)}.",
-        "data": _data(given, guess, rows, len(labels)),
+        "description": f"{rows:,} texts of {called} {'with' if several else 'in'} {counted}: {listed(names, 6)}.",
+        "data": _data(given, guess, rows, len(names)),
         "backbone": {"name": backbone},
         "adapter": {"lora": "auto"},
     }
     given = Recipe.parse(_merged(chosen, values), source)
     length, of_length = _max_length(given, table)
-    chosen = _merged(chosen, {"data": {"max_length": length}, "training": schedule_for(given, rows, len(labels))})
+    chosen = _merged(chosen, {"data": {"max_length": length}, "training": schedule_for(given, rows, len(names))})
     whole = _in_order(_merged(chosen, values))
     recipe = Recipe.parse(whole, source)
     training = recipe.training
     notes = (
-        f"{called}: {rows:,} rows, {len(labels)} classes; {columns_in_words(guess, table)}",
+        f"{called}: {rows:,} rows, {counted}; {columns_in_words(guess, table)}",
         f"backbone {recipe.backbone.name} ({why}), at most {recipe.budget:,} trainable parameters, {training.epochs:g} "
         f"epochs, an evaluation every {training.evaluate_every} steps{of_length}",
     )
@@ -128,10 +129,40 @@ def with_guessed_columns(recipe: Recipe) -> Recipe:
     """
     data = recipe.data
     columns = Columns(open_table(data.train, data, "train"))
-    label = data.label_name if "label" in data.model_fields_set else None
-    texts = data.text or guess_texts(columns, label)[0]
-    found = None if label else find_label(columns, texts)
-    return recipe.with_values(data={"text": list(texts), **({"label": found[0]} if found else {})})
+    named = _named_labels(recipe)
+    texts = data.text or guess_texts(columns, named)[0]
+    changes: dict[str, Any] = {"text": list(texts)}
+    if not named and data.several:
+        changes["label"] = _one_or_all(guess_labels(columns, texts)[0])
+    elif not named and (found := find_label(columns, texts)):
+        changes["label"] = found[0]
+    return recipe.with_values(data=changes)
+
+
+def _named_labels(recipe: Recipe) -> tuple[str, ...]:
+    """The columns of labels that a recipe names itself."""
+    return recipe.data.label_columns if "label" in recipe.data.model_fields_set else ()
+
+
+def _one_or_all(names: Sequence[str]) -> str | list[str]:
+    return names[0] if len(names) == 1 else list(names)
+
+
+def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], int]:
+    """Names of the classes, and the number of rows that have a label."""
+    if recipe.data.several:
+        changes = {
+            "text": list(guess.text),
+            "label": _one_or_all((guess.label,) if isinstance(guess.label, str) else guess.label),
+        }
+        rows = rows_of(table, recipe.data.train, recipe.with_values(data=changes).data)
+        return rows.label_names, len(rows)
+    assert isinstance(guess.label, str)
+    counts = Counter(str(value).strip() for value in map(single, table.read(guess.label)) if not is_missing(value))
+    if not counts:
+        raise UserError(f"{table.origin}: no row has a label in the column {guess.label!r}; name another one")
+    names = recipe.data.labels or table.classes.get(guess.label) or class_names(counts)
+    return names, counts.total()
 
 
 def _data(given: Recipe, guess: Guess, rows: int, classes: int) -> dict[str, Any]:
