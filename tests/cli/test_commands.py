@@ -148,7 +148,7 @@ def test_a_diverged_training_is_a_failure_and_names_the_rows(cli: Cli, tiny_reci
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["fly"], "No such command 'fly'.\nSee: featherweight --help"),
-    (["train"], "Missing argument"),
+    (["weigh"], "Missing argument"),
     (["train", "r1", "--budgets", "1M"], "No such option: --budgets"),
     (["plan", "--labels", "1"], "Invalid value for '--labels'"),
     (["plan", "--row", "1"], "--row and --out go together"),

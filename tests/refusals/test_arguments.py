@@ -12,7 +12,7 @@ from support.commands import Cli, refused
 
 @pytest.mark.parametrize(("arguments", "naming"), [
     (["trian"], ("No such command", "See: featherweight --help")),
-    (["train"], ("Missing argument", "See: featherweight train --help")),
+    (["weigh"], ("Missing argument", "See: featherweight weigh --help")),
     (["train", "job.toml", "job.toml"], "unexpected extra argument"),
     (["train", "job.toml", "--sett", "a=1"], "No such option: --sett"),
     (["train", "job.toml", "--out"], "Option '--out' requires an argument"),

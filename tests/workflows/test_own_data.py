@@ -223,6 +223,22 @@ def test_commands_take_data_in_the_place_of_a_recipe(cli: Cli) -> None:
     refused(cli, "weigh", "none.csv", naming="none.csv: no such file")
 
 
+def test_a_plan_is_made_for_the_classes_of_data(cli: Cli) -> None:
+    rows = "".join(f"a note of mine {n},kind {n % 3},{n % 2}\n" for n in range(12))
+    Path("notes.csv").write_text("body,sort,other\n" + rows, "utf-8")
+    refused(cli, "plan", "notes.csv", naming=("sort, other could each be the labels", "--label sort"))
+    answer = cli("plan", "notes.csv", "--label", "sort", "--budget", "100k", "--row", 2, "--out", "notes.toml")
+    assert answer.code == 0
+    assert "labels from 'sort' (as you say)" in answer.err
+    assert cli("plan", "notes.csv", "--label", "sort").out.startswith("minilm, 3 labels, budget 1,000,000\n")
+    assert (Recipe.load("notes.toml").data.label, Recipe.load("notes.toml").budget) == ("sort", 100_000)
+    total = answer.out.split(": ")[1].split()[0]
+    assert f"trainable {total}" in " ".join(cli("weigh", "notes.toml").out.split())
+    refused(cli, "plan", "notes.csv", "--labels", 3, naming="notes.csv and --labels exclude each other")
+    weighed = cli("weigh", "notes.csv", "--label", "sort", "--backbone", "mpnet")
+    assert weighed.out.startswith("notes on mpnet, 3 labels")
+
+
 def test_check_guesses_columns_and_looks_at_data_without_labels(cli: Cli) -> None:
     write_reviews("reviews.csv")
     assert "texts from review; labels from sentiment" in cli("check", "reviews.csv").out

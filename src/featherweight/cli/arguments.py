@@ -11,9 +11,6 @@ import typer
 if TYPE_CHECKING:
     from featherweight.recipe import Recipe
 
-RecipeArgument = Annotated[
-    str, typer.Argument(help="A data file, a built-in recipe's name (see `featherweight recipes`), or a TOML file.")
-]
 TestOption = Annotated[str | None, typer.Option("--test", help="Test rows, evaluated once, at the end.")]
 TextOption = Annotated[
     list[str] | None, typer.Option("--text", metavar="COLUMN", help="The column of the texts; several are joined.")
@@ -62,6 +59,14 @@ def refuse_peft_options(run: str, **options: Any) -> None:
 
     if option := next((name for name, value in options.items() if value), None):
         raise UserError(f"{run}: is a run; --{option} is for folders that PEFT saved")
+
+
+def refuse_recipe_options(folder: str, **options: Any) -> None:
+    """Raise UserError where an option is set that has no use for a folder which PEFT saved."""
+    from featherweight.errors import UserError
+
+    if option := next((name for name, value in options.items() if value), None):
+        raise UserError(f"{folder}: was trained already; --{option} is for recipes and data")
 
 
 def tell(notes: Iterable[str]) -> None:

@@ -1,19 +1,33 @@
-"""`featherweight plan`."""
+"""`featherweight plan`, for data or for a number of classes."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featherweight.cli.arguments import LabelOption, TextOption, tell
+
+if TYPE_CHECKING:
+    from featherweight.recipe import Recipe
+
 NAME = "plan"
+_BACKBONE, _LABELS = "roberta-base", 4
 
 
 def command(
-    backbone: Annotated[str, typer.Option(help="Hub name, local folder, or minilm / mpnet.")] = "roberta-base",
-    labels: Annotated[int, typer.Option(min=2, help="Number of classes.")] = 4,
+    data: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Texts and labels, whose classes count.")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Hub name, local folder, or minilm / mpnet; by default {_BACKBONE}, with FILE the best at hand."
+        ),
+    ] = None,
+    labels: Annotated[int | None, typer.Option(min=2, help=f"Number of classes; by default {_LABELS}.")] = None,
+    text: TextOption = None,
+    label: LabelOption = None,
     budget: Annotated[str, typer.Option(help="Most trainable parameters: 1000000, 100k or 1M.")] = "1M",
     bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora or all.")] = "none",
     row: Annotated[int | None, typer.Option(min=1, help="Write this row's adapter as a recipe (with --out).")] = None,
@@ -29,11 +43,16 @@ def command(
 
     if (row is None) != (out is None):
         raise UserError("--row and --out go together: --row 1 --out my-recipe.toml")
-    values = {"name": "plan", "budget": budget, "backbone": {"name": backbone}, "adapter": {"bias": bias}}
-    recipe = Recipe.parse(values, "plan")
-    rows = plan(architecture_of(config_of(recipe.backbone)), labels, recipe.budget, recipe.adapter.bias)
+    if data is None:
+        values = {"name": "plan", "budget": budget, "backbone": {"name": backbone or _BACKBONE}}
+        recipe, classes = Recipe.parse({**values, "adapter": {"bias": bias}}, "plan"), labels or _LABELS
+    elif labels is not None:
+        raise UserError(f"{data} and --labels exclude each other: the classes of the data are counted")
+    else:
+        recipe, classes = _of_data(data, bias, budget=budget, backbone=backbone, text=text, label=label)
+    rows = plan(architecture_of(config_of(recipe.backbone)), classes, recipe.budget, recipe.adapter.bias)
     if row is None or out is None:
-        _print(rows, backbone, labels, recipe.budget)
+        _print(rows, recipe.backbone.name, classes, recipe.budget)
         return
     if row > len(rows):
         raise UserError(f"--row {row}: the table has {len(rows)} rows")
@@ -43,7 +62,19 @@ def command(
         raise UserError(f"--out {out}: the folder {out.parent} does not exist")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).strip("-._") or "plan"
     write_whole(out, recipe.with_values(name=name, adapter=rows[row - 1].adapter()).to_toml())
-    print(f"{out}: {rows[row - 1].total:,} trainable parameters; set [data] and train it by: featherweight train {out}")
+    todo = "set [data] and train it by" if data is None else "train it by"
+    print(f"{out}: {rows[row - 1].total:,} trainable parameters; {todo}: featherweight train {out}")
+
+
+def _of_data(data: str, bias: str, **options: Any) -> tuple[Recipe, int]:
+    """The recipe that ``train`` would make for data, and the number of its classes."""
+    from featherweight.data.class_names import label_names_of
+    from featherweight.recipe.overrides import option_overrides
+    from featherweight.workflows.own_data import draft_recipe
+
+    draft = draft_recipe(data, [*option_overrides(**options), f"adapter.bias={bias}"])
+    tell(draft.notes[:1])
+    return draft.recipe, len(label_names_of(draft.recipe.data))
 
 
 def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: ignore[no-untyped-def]

@@ -11,7 +11,6 @@ from featherweight.cli.arguments import (
     BackboneOption,
     BudgetOption,
     LabelOption,
-    RecipeArgument,
     SetOption,
     TestOption,
     TextOption,
@@ -22,6 +21,12 @@ if TYPE_CHECKING:
     from featherweight.recipe import Recipe
 
 NAME = "train"
+WhatArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE", help="Texts and labels; or a built-in recipe (see `featherweight recipes`), or a TOML file."
+    ),
+]
 _WHAT_TO_TYPE = """name what to train on: a file of texts and labels, or a recipe
   featherweight train reviews.csv     your own texts: CSV, TSV, JSON, JSON Lines, Parquet
   featherweight train newsbriefs      a built-in recipe; featherweight recipes lists them
@@ -30,7 +35,7 @@ See: featherweight train --help"""
 
 
 def command(
-    recipe: RecipeArgument = "",
+    recipe: WhatArgument = None,
     test: TestOption = None,
     text: TextOption = None,
     label: LabelOption = None,
@@ -47,13 +52,13 @@ def command(
     """Train on a file of texts and labels, or by a recipe; evaluate, verify and report."""
     from featherweight.errors import UserError
 
-    if not recipe and start is None:
+    if recipe is None and start is None:
         raise UserError(_WHAT_TO_TYPE)
     options: dict[str, Any] = {"test": test, "text": text, "label": label, "budget": budget, "backbone": backbone}
     if start is None:
-        chosen = load_recipe(recipe, overrides, **options)
+        chosen = load_recipe(recipe or "", overrides, **options)
     else:
-        chosen = _recipe_from(start, recipe, overrides, options)
+        chosen = _recipe_from(start, recipe or "", overrides, options)
 
     from featherweight.console import follow
     from featherweight.environment import is_first_process

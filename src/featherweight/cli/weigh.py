@@ -1,4 +1,4 @@
-"""`featherweight weigh RECIPE`, or a folder that PEFT saved."""
+"""`featherweight weigh RECIPE`, a file of texts and labels, or a folder that PEFT saved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight.cli.arguments import BaseOption, BudgetOption, SetOption, load_recipe, tell
+from featherweight.cli.arguments import (
+    BackboneOption,
+    BaseOption,
+    BudgetOption,
+    LabelOption,
+    SetOption,
+    TextOption,
+    load_recipe,
+    refuse_recipe_options,
+    tell,
+)
 from featherweight.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,9 +27,15 @@ NAME = "weigh"
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, a TOML file, or a folder that PEFT saved.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(help="A built-in recipe's name, a TOML file, texts and labels, or a folder that PEFT saved."),
+    ],
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     budget: BudgetOption = None,
+    text: TextOption = None,
+    label: LabelOption = None,
+    backbone: BackboneOption = None,
     base: BaseOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the count as JSON.")] = False,
 ) -> None:
@@ -29,11 +45,12 @@ def command(
     from featherweight.workflows.weigh import resolve
 
     if is_peft_folder(recipe):
+        refuse_recipe_options(recipe, text=text, label=label, backbone=backbone)
         _weigh_peft(recipe, overrides, budget, json_output, base)
         return
     if base is not None:
         raise UserError(f"{recipe}: --base is for folders that PEFT saved; a recipe has --set backbone.name=FOLDER")
-    chosen = load_recipe(recipe, overrides, budget)
+    chosen = load_recipe(recipe, overrides, budget, text=text, label=label, backbone=backbone)
     resolved = resolve(chosen)
     weight = resolved.weight
     if json_output:
