@@ -97,4 +97,4 @@ class TestCacheCommand:
 
     def test_an_unknown_kind_is_bad_input(self, cli: Cli, cache: Path) -> None:
         answer = cli("cache", "stats", "--clear")
-        assert answer.code == 2 and "no such kind; name states, encoded, backbones or all" in answer.err
+        assert answer.code == 2 and "no such kind; choose states, encoded, backbones or all" in answer.err

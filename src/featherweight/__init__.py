@@ -3,7 +3,7 @@
 >>> from featherweight import Recipe, train
 >>> run = train(Recipe.load("newsbriefs"))                                                       # doctest: +SKIP
 
-Nothing heavy is imported before it is used: the names below are looked up in their modules on first access.
+Large libraries are imported only when they are needed: each name below is imported on its first use.
 """
 
 from __future__ import annotations

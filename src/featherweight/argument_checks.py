@@ -1,6 +1,6 @@
-"""What a caller gave in place of what was asked for: its name in words, and what to write instead.
+"""Checks arguments of the Python functions, and describes a wrong argument in words for the error message.
 
-Tables, arrays and series are told by what they can do. None of their libraries is imported to look at a type.
+Tables, arrays and series are recognised by their attributes, so that none of their libraries has to be imported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BYTES = (bytes, bytearray, memoryview)
 
 
 def described(value: Any) -> str:
-    """``value`` in words, for the middle of a message: "a pandas DataFrame", "a dict", "the number 3", "None"."""
+    """A short description of ``value`` for a message: "a pandas DataFrame", "a dict", "the number 3", "None"."""
     kind = type(value)
     if value is None or isinstance(value, bool):
         return str(value)
@@ -40,17 +40,17 @@ def described(value: Any) -> str:
 
 def is_table(value: Any) -> bool:
     """Whether ``value`` has named columns: a DataFrame, an Arrow Table, a Dataset, a dict of Datasets."""
-    # Asked of the type: asking a lazy table itself would compute something.
+    # The attributes of the type are used, because those of a lazy table would start a computation.
     attributes = (getattr(type(value), name, None) for name in ("columns", "column_names"))
     return any(attribute is not None and not callable(attribute) for attribute in attributes)
 
 
 def column_of(table: Any) -> tuple[str, str]:
-    """Python for a table's column of texts, such as ``frame["text"]``, and a note that lists the columns to choose of.
+    """Python code for the text column of ``table``, such as ``frame["text"]``, and a note that lists its columns.
 
-    The note is empty where there is nothing to choose.
+    The note is empty if the text column is clear.
     """
-    if isinstance(table, Mapping):  # datasets by their splits
+    if isinstance(table, Mapping):  # a dictionary of datasets by split
         split = "test" if "test" in table else next(iter(table), "test")
         within, note = column_of(table[split]) if split in table else ('dataset["text"]', "")
         return within.replace("dataset", f"dataset[{_quoted(split)}]", 1), note
@@ -62,11 +62,11 @@ def column_of(table: Any) -> tuple[str, str]:
     if len(chosen) == 1:
         return f"{name}[{_quoted(chosen[0])}]", ""
     shown = ", ".join(map(_quoted, columns[:8])) + (", ..." if len(columns) > 8 else "")
-    return f"{name}[column]", f", where column is the one of the texts: {shown}"
+    return f"{name}[column]", f", where column is the text column, one of: {shown}"
 
 
-def saving(rows: Any) -> tuple[str, str]:
-    """Python that saves rows of a caller's memory, and the file (or folder) that it makes."""
+def code_to_save(rows: Any) -> tuple[str, str]:
+    """Python code that saves in-memory ``rows``, and the name of the file or folder that it writes."""
     library = type(rows).__module__.partition(".")[0]
     if library == "polars":
         return "frame.write_csv('rows.csv')", "rows.csv"
@@ -84,40 +84,42 @@ def saving(rows: Any) -> tuple[str, str]:
 
 
 def items_of(values: Iterable[Any]) -> list[Any]:
-    """The items of any sequence, series, array, column or iterator, in its order."""
-    # Arrow's own items are scalars of its own; the list has Python's.
+    """The items of a sequence, series, array, column or iterator as a list of Python values."""
+    # Iterating over an Arrow array gives Arrow scalars; to_pylist gives Python values.
     as_list = getattr(values, "to_pylist", None)
-    return [_plain(item) for item in values] if as_list is None else as_list()
+    return [_to_python(item) for item in values] if as_list is None else as_list()
 
 
-def _plain(item: Any) -> Any:
-    """``item``, or Python's own value of one of Arrow's scalars."""
+def _to_python(item: Any) -> Any:
+    """``item``, converted to a Python value if it is an Arrow scalar."""
     as_python = getattr(type(item), "as_py", None)
     return item if as_python is None else as_python(item)
 
 
-def list_of(values: Iterable[Any], call: str, what: str, one: type | tuple[type, ...] = ()) -> list[Any]:
-    """``values`` as a list. Raises UserError where it is no collection in an order, or just ``one`` of its items.
+def list_of(values: Iterable[Any], call: str, what: str, item_types: type | tuple[type, ...] = ()) -> list[Any]:
+    """``values`` as a list. Raises UserError if it is a single item, not iterable, or unordered (a set).
 
-    ``call`` is the call or argument in question with "..." for its value, ``what`` says in words what it lists.
+    ``call`` is the call or argument for the message, with "..." for its value; ``what`` describes the items in words.
+    Texts, bytes and paths count as single items, and so do instances of ``item_types``.
     """
-    single = isinstance(values, (str, *_BYTES, os.PathLike, *(one if isinstance(one, tuple) else (one,))))
+    types = item_types if isinstance(item_types, tuple) else (item_types,)
+    single = isinstance(values, (str, *_BYTES, os.PathLike, *types))
     if single or is_table(values) or isinstance(values, Mapping) or not is_iterable(values):
         remedy = f"; write {call.replace('...', '[...]')}" if single else ""
         raise UserError(f"{name_of(call)} takes a list of {what}, not {described(values)}{remedy}")
     if is_unordered(values):
         remedy = call.replace("...", "sorted(...)")
-        raise UserError(f"{name_of(call)} takes a list of {what}; a set has no order: write {remedy}")
+        raise UserError(f"{name_of(call)} takes a list of {what}, but a set has no order: write {remedy}")
     return items_of(values)
 
 
 def is_unordered(values: Any) -> bool:
-    """Whether ``values`` is a set; the views of a dict are in its order."""
+    """Whether ``values`` is a set; the views of a dictionary are ordered."""
     return isinstance(values, Set) and not isinstance(values, KeysView | ItemsView)
 
 
 def is_iterable(values: Any) -> bool:
-    """Whether ``values`` can be gone through; a class of such things cannot."""
+    """Whether ``values`` can be iterated over; an iterable class, instead of an instance, cannot."""
     try:
         iter(values)
     except TypeError:
@@ -126,12 +128,12 @@ def is_iterable(values: Any) -> bool:
 
 
 def name_of(call: str) -> str:
-    """What is called in ``call``: "predict" of ``predict(...)``, "seeds" of ``seeds=...``."""
+    """The name of the function or argument in ``call``: "predict" for ``predict(...)``, "seeds" for ``seeds=...``."""
     return call.partition("(")[0].partition("=")[0]
 
 
 def require_path(value: Any, name: str, what: str) -> None:
-    """Raise UserError where ``value`` is no path (a text or a Path); ``name`` takes ``what``."""
+    """Raise UserError unless ``value`` is a path (a str or a Path); the message says that ``name`` takes ``what``."""
     if isinstance(value, str) or (isinstance(value, os.PathLike) and isinstance(os.fspath(value), str)):
         return
     remedy = "; write run.folder" if type(value).__name__ == "Run" else ""
@@ -139,7 +141,7 @@ def require_path(value: Any, name: str, what: str) -> None:
 
 
 def require_whole(value: Any, name: str, example: str) -> int:
-    """``value`` as an int. Raises UserError where it is no whole number; ``example`` is one as Python writes it."""
+    """``value`` as an int. Raises UserError if it is not a whole number; the message shows ``example``."""
     if not isinstance(value, bool):
         try:
             return operator.index(value)

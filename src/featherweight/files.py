@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, read with errors that name them, and told apart by their sha256."""
+"""Atomic writing of files, reading of JSON with errors that name the file, disk errors, and sha256."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ from featherweight.errors import UserError
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises UserError where the file is missing, cannot be read, or holds anything else."""
+    """The JSON object in the file ``path``. Raises UserError if it is missing, unreadable or not a JSON object."""
     try:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: missing; the run did not get that far or the file was removed") from None
+        raise UserError(f"{path}: missing; the run is not finished, or the file was removed") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except RecursionError:
-        raise UserError(f"{path}: damaged: its lists or objects are nested without end") from None
+        raise UserError(f"{path}: damaged: its lists or objects are nested too deeply") from None
     except ValueError as error:
         raise UserError(f"{path}: damaged: {error}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: damaged: it holds no JSON object")
+        raise UserError(f"{path}: damaged: it contains no JSON object")
     return values
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to be written in the block: then it takes the name ``path``; a failure removes it."""
+    """Yield the path of a temporary file next to ``path``; at the end of the block it is renamed to ``path``.
+
+    If the block fails, the temporary file is removed and ``path`` does not change.
+    """
     part = path.with_name(path.name + ".part")
     try:
         yield part
-        _sync(part)  # before the new name: a power cut leaves no empty file
+        _sync(part)  # before renaming, so that a power failure cannot leave an empty file
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -47,17 +50,17 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file beside its place and rename it: it is there whole or not at all."""
+    """Write ``text`` to ``path`` atomically."""
     try:
         with written_whole(path) as part:
             part.write_text(text, "utf-8")
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say which file it was
+        error.filename = error.filename or str(path)  # the error of a full disk does not name the file
         raise
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring all files below a folder, and their names, to the disk."""
+    """Make sure that all files in ``folder``, and their names, are on the disk."""
     for path in [*folder.rglob("*"), folder]:
         if not path.is_symlink():
             _sync(path)
@@ -72,7 +75,7 @@ def _sync(path: Path) -> None:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write an object as indented JSON, whole or not at all."""
+    """Write ``values`` to ``path`` as indented JSON, atomically."""
     write_whole(path, json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
@@ -80,26 +83,30 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, err
 
 
 def disk_refusal(error: Exception, place: Path) -> UserError | None:
-    """The UserError for a disk that is full or closed to writing at ``place``; None for any other failure."""
+    """The UserError to raise if ``error`` means that the disk is full or not writable; None for any other error.
+
+    ``place`` is the path to name if the error does not contain one.
+    """
     number = getattr(error, "errno", None)
     if number is None and (wrapped := re.search(r"\(os error (\d+)\)", str(error))):
-        number = int(wrapped[1])  # safetensors gives the system's error as text
+        number = int(wrapped[1])  # safetensors has the number of the system error only in its text
     if number not in _DISK:
         return None
     where = getattr(error, "filename", None) or place
-    return UserError(f"{where}: cannot be written: {os.strerror(number)}; free some space or name another folder")
+    return UserError(f"{where}: cannot be written: {os.strerror(number)}; free some space or use another folder")
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file in hexadecimal."""
+    """The sha256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let ``write`` fill a temporary sibling of ``path``, then rename it; after any failure ``path`` is as it was.
+    """Call ``write`` with a temporary file next to ``path``, then rename that file to ``path``.
 
-    Creates the folder. Raises OSError where the disk refuses.
+    After a failure ``path`` is unchanged. The folder is created if necessary. Raises OSError if the disk is full or not
+    writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     import fcntl
@@ -107,7 +114,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # tells a file in the making from what a killed process has left
+            fcntl.flock(file, fcntl.LOCK_EX)  # the lock distinguishes it from the leftover of a killed process
             write(file)
         Path(temporary).replace(path)
     except BaseException:

@@ -1,4 +1,4 @@
-"""How numbers, sizes, lists and cells look, wherever they are shown."""
+"""Formats numbers, sizes, durations, lists and spreadsheet cells as text."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any, Final
 from featherweight.errors import in_a_line
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""First characters that make a spreadsheet compute a cell, after OWASP's page on CSV injection."""
+"""First characters that make a spreadsheet read a cell as a formula (see OWASP on CSV injection)."""
 QUOTED: Final = csv.QUOTE_NONNUMERIC
-"""Texts in quotes: where a spreadsheet takes another character for the separator, no cell begins within a text."""
+"""Quote all texts: then a text cannot be split into cells, even if a spreadsheet uses another separator."""
 
 
 def safe_cell(value: Any) -> Any:
-    """``value``; a text that begins like a formula gets an apostrophe before it, which spreadsheets do not show."""
+    """``value``, with an apostrophe before a text that starts like a formula; spreadsheets do not show it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def safe_columns(columns: Mapping[str, list]) -> dict[str, list]:
-    """The columns with safe names and cells; numbers stay numbers."""
+    """The columns with ``safe_cell`` applied to all names and cells; numbers do not change."""
     return {safe_cell(name): list(map(safe_cell, values)) for name, values in columns.items()}
 
 
 def size_in_words(size: int) -> str:
-    """A number of bytes as people say it: ``1.9 GB``, ``14.2 MB``, ``3 kB``."""
+    """A number of bytes as text, such as ``1.9 GB``, ``14.2 MB`` or ``3 kB``."""
     for unit, name in ((10**9, "GB"), (10**6, "MB")):
         if size >= unit:
             return f"{size / unit:,.1f} {name}"
@@ -34,7 +34,7 @@ def size_in_words(size: int) -> str:
 
 
 def age_in_words(used: float) -> str:
-    """How long ago ``used`` (seconds since 1970) was: ``3 days ago``."""
+    """The time since ``used`` (seconds since 1970) as text, such as ``3 days ago``."""
     seconds = max(0.0, time.time() - used)
     for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= unit:
@@ -44,7 +44,7 @@ def age_in_words(used: float) -> str:
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """The first ``most`` names, printable and on one line, with ", ..." where there are more."""
+    """The first ``most`` names on one line, with control characters escaped, and ", ..." if there are more."""
     return in_a_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
 
 
@@ -54,17 +54,17 @@ def numbered(numbers: Sequence[int], most: int = 8, thing: str = "row") -> str:
 
 
 def decimals(rows: int) -> int:
-    """Decimals of a share in percent that ``rows`` rows can tell apart."""
+    """The number of decimals that are meaningful for a percentage of ``rows`` rows."""
     return 1 if rows < 2000 else 2
 
 
 def percent(share: float, rows: int) -> str:
-    """A share as percent, with as many decimals as ``rows`` can tell apart."""
+    """A fraction of ``rows`` rows as percent, with a meaningful number of decimals."""
     return f"{share:.{decimals(rows)}%}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that a person would use."""
+    """A duration as text, such as ``45 s``, ``12 min`` or ``2 h 5 min``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -72,7 +72,7 @@ def duration(seconds: float) -> str:
 
 
 def rounded_size(count: Any) -> str:
-    """Bytes in the unit that a person would use."""
+    """A number of bytes as text, such as ``512 B``, ``75 MB`` or ``1.3 GB``."""
     value = float(count)
     for unit in ("B", "KB", "MB"):
         if value < 1000:
@@ -82,6 +82,6 @@ def rounded_size(count: Any) -> str:
 
 
 def in_sentence(names: Sequence[str]) -> str:
-    """Names as in a sentence, such as ``r1, r2 and r3``."""
+    """Names as a list in a sentence, such as ``r1, r2 and r3``."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last

@@ -185,5 +185,5 @@ def test_a_rank_is_useful_up_to_the_smaller_side(rank: int, fits: bool) -> None:
     if fits:
         require_within_budget(weight, chosen, ROBERTA)
         return
-    with pytest.raises(UserError, match=r"rank = 769, but .* is 768 wide"):
+    with pytest.raises(UserError, match=r"rank = 769 is more than .*; use at most 768"):
         require_within_budget(weight, chosen, ROBERTA)

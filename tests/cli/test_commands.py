@@ -87,16 +87,16 @@ def test_check_tells_what_is_wrong_with_the_data(cli: Cli) -> None:
         "train  train.csv: 6 rows, columns text, label",
         "1 empty texts: rows 3",
         "2 rows repeat an earlier text",
-        "1 texts stand under more than one label",
-        "1 rows stand in the training rows too",
-        "a cut at 16 shortens 1 rows",
+        "1 texts occur with more than one label",
+        "1 rows are also training rows",
+        "max_length = 16 truncates 1 rows",
     ):
         assert part in out
 
 
 def test_doctor_names_versions_and_backbones(cli: Cli) -> None:
     out = said(cli, "doctor")
-    assert all(word in out for word in ("torch", "peft", "processor", "backbone minilm", "at hand", "cache"))
+    assert all(word in out for word in ("torch", "peft", "processor", "backbone minilm", "available", "cache"))
 
 
 def test_train_then_evaluate_report_and_predict(cli: Cli, tiny_recipe: Any, tiny_data: dict[str, Path]) -> None:
@@ -151,7 +151,7 @@ def test_a_diverged_training_is_a_failure_and_names_the_rows(cli: Cli, tiny_reci
     (["weigh"], "Missing argument"),
     (["train", "r1", "--budgets", "1M"], "No such option: --budgets"),
     (["plan", "--labels", "1"], "Invalid value for '--labels'"),
-    (["plan", "--row", "1"], "--row and --out go together"),
+    (["plan", "--row", "1"], "--row and --out need each other"),
 ])  # fmt: skip
 def test_wrong_usage_is_one_line_and_where_to_look(cli: Cli, arguments: list[str], message: str) -> None:
     answer = cli(*arguments)

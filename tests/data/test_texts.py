@@ -184,7 +184,7 @@ def test_a_file_may_be_named_by_a_path(finished_run: Run, tmp_path: Path) -> Non
     source = tmp_path / "texts.csv"
     frame().to_csv(source, index=False)
     assert predict_file(finished_run.folder, source, tmp_path / "out.csv") == len(TEXTS)
-    with pytest.raises(UserError, match="exists; name a new file"):
+    with pytest.raises(UserError, match="exists; choose a new file"):
         predict_file(finished_run.folder, source, tmp_path / "out.csv")
 
 

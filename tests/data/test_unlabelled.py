@@ -109,16 +109,16 @@ def test_check_says_of_such_parts_what_a_training_would() -> None:
     lines = inspection_lines(inspect_data(recipe(test="test.csv", validation="test.csv").data))
     assert f"  test.csv has no labels (every label is -1): {LEFT_OUT} test.csv -o predictions.csv" in lines
     assert "  test.csv has no labels (every label is -1)" in lines
-    assert not any("one label alone" in line or "without a label" in line for line in lines)
+    assert not any("only one label" in line or "without a label" in line for line in lines)
     write("test.csv", fresh(tarjet=1))
     lines = inspection_lines(inspect_data(recipe(test="test.csv").data))
     assert any("'tarjet' seems to hold the labels" in line for line in lines)
     write("test.csv", fresh(target=1))
     lines = inspection_lines(inspect_data(recipe(test="test.csv").data))
-    assert any("one label alone: figures on it tell nothing of the others" in line for line in lines)
+    assert any("only one label: metrics on it say nothing about other classes" in line for line in lines)
     write("train.csv", [row | {"target": 1} for row in NEWS])
     lines = inspection_lines(inspect_data(recipe().data))
-    assert any("one label alone: nothing can be learnt from that" in line for line in lines)
+    assert any("only one label: training is not possible" in line for line in lines)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_run_without_test_rows_serves_every_later_command(run: Run, cli: Cli) 
     assert any("my test.csv has no labels" in warning for warning in run.environment["warnings"])
     page = write_report(run.folder).read_text("utf-8")
     renew_manifest(run.folder, [run.report])
-    assert "my test.csv has no labels" in page and "No test set: the headline holds for the validation rows" in page
+    assert "my test.csv has no labels" in page and "No test set: the headline is about the validation rows" in page
     for command in (
         ["evaluate", "run"],
         ["verify", "run"],
@@ -156,7 +156,7 @@ def test_a_run_without_test_rows_serves_every_later_command(run: Run, cli: Cli) 
 
 
 def test_what_needs_labels_says_that_there_are_none(run: Run, cli: Cli) -> None:
-    naming = "my test.csv has no labels (no column 'label'); there is nothing to judge by"
+    naming = "my test.csv has no labels (no column 'label'); there are no labels to compare with"
     refused(cli, "evaluate", "run", "--data", "my test.csv", naming=(naming, "Its columns are: id, text"))
     naming = "tiny: without test rows each seed is judged on other rows, and my test.csv has no labels"
     refused(cli, "rounds", "job.toml", "--seeds", "2", "--out", "two", naming=naming)

@@ -310,7 +310,7 @@ def test_of_many_classes_the_likeliest_are_shown(capsys: pytest.CaptureFixture[s
     (["texts.csv", "--text", "owl"], "-o is missing"),
     (["--text", "owl", "-o", "out.csv"], "--out and --text exclude each other"),
     (["--text", "owl", "--kaggle"], "--kaggle and --text exclude each other"),
-    (["-o", "out.csv"], 'FILE is missing: name a file of texts, or give a text by --text "..."'),
+    (["-o", "out.csv"], 'FILE is missing: pass a file of texts, or a text with --text "..."'),
 ])  # fmt: skip
 def test_bad_use_of_text(cli: Cli, finished_run: Run, arguments: list[str], words: str) -> None:
     answer = cli("predict", finished_run.folder, *arguments)

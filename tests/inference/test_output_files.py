@@ -130,8 +130,8 @@ def test_a_pickle_is_refused_with_the_line_that_converts_it(
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["a", "b", "a"], r"rows\.csv: row 3: the id 'a' is that of row 1; a contest takes each once"),
-        (["a", "", "c"], r"rows\.csv: row 2: the id is missing; a contest takes no prediction without one"),
+        (["a", "b", "a"], r"rows\.csv: row 3: has the same id 'a' as row 1; a submission needs unique ids"),
+        (["a", "", "c"], r"rows\.csv: row 2: the id is missing; a submission needs an id for every row"),
     ],
 )
 def test_kaggle_refuses_ids_that_no_contest_takes(
@@ -170,7 +170,7 @@ def test_labels_in_the_file_are_not_read(finished_run: Run, tmp_path: Path) -> N
 def test_an_output_is_replaced_only_where_asked_and_the_input_may_be_it(finished_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("text\napple\n", "utf-8")
-    with pytest.raises(UserError, match="exists; name a new file, or replace it by --force"):
+    with pytest.raises(UserError, match="exists; choose a new file, or replace it by --force"):
         predict_file(finished_run.folder, str(path), path)
     assert path.read_text("utf-8") == "text\napple\n"
     predict_file(finished_run.folder, str(path), path, replace=True)
@@ -214,5 +214,5 @@ def test_run_reads_what_a_killed_training_left(finished_run: Run, tmp_path: Path
     run: Any = Run(folder)
     assert run.history == [{"kind": "step", "step": 1}]
     assert not run.complete
-    with pytest.raises(UserError, match=r"evaluation\.json: missing; the run did not get that far"):
+    with pytest.raises(UserError, match=r"evaluation\.json: missing; the run is not finished"):
         evaluate_run(run)

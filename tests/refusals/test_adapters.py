@@ -114,7 +114,7 @@ BAD_ADAPTERS = [
     (folder_instead, CUT),
     (written(DESCRIPTION, None), "run/adapter: contains no adapter (featherweight.json is missing)"),
     (written(DESCRIPTION, "{}"), "featherweight.json: damaged: labels: is missing"),
-    (written(DESCRIPTION, "[]"), "featherweight.json: damaged: it holds no JSON object"),
+    (written(DESCRIPTION, "[]"), "featherweight.json: damaged: it contains no JSON object"),
     (written(DESCRIPTION, "[" * 100_000), "featherweight.json: damaged: its lists or objects are nested"),
     (written(DESCRIPTION, b'{"a": "\xe9"}'), "featherweight.json: damaged"),
     (described(format=2), "run/adapter: written by a newer Featherweight (layout 2, this one reads 1)"),

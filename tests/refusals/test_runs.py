@@ -103,7 +103,7 @@ def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.Mon
     (["nowhere.csv", "-o", "out.csv"], "nowhere.csv: no such file"),
     (["words.csv", "-o", "out.csv"], ("words.csv: no column 'text'", "words")),
     (["texts.pkl", "-o", "out.csv"], "texts.pkl: opening a .pkl file can run any code"),
-    (["texts.csv"], "-o is missing: name the file to write, such as labels.csv"),
+    (["texts.csv"], "-o is missing: pass the file to write, such as labels.csv"),
     (["texts.csv", "-o", "out.xlsx"], "-o out.xlsx: the ending says the format"),
     (["texts.csv", "-o", "out.jsonl", "--kaggle"], "-o out.jsonl: a submission is a CSV file"),
     (["texts.csv", "-o", "words.csv"], "-o words.csv: exists; name a new file"),
@@ -148,7 +148,7 @@ def test_evaluating_on_data_that_does_not_fit(cli: Cli, run: Path) -> None:
 def test_evaluating_on_columns_of_other_names(cli: Cli, run: Path, arguments: list[str], naming: Any) -> None:
     Path("other.csv").write_text("text,kind,n\n" + "apple,fruit,1\nowl,bird,2\n" * 2, "utf-8")
     refused(cli, "evaluate", run, "--data", "other.csv", *arguments, naming=naming)
-    refused(cli, "evaluate", run, "--label", "kind", naming="--label names a column of the rows of --data")
+    refused(cli, "evaluate", run, "--label", "kind", naming="--label is a column of the rows in --data")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -194,8 +194,8 @@ DAMAGE: list[tuple[str, str | bytes | Callable[[str], str] | None, str, str]] = 
     ("evaluation.json", '{"test": ', "evaluate report compare", "damaged"),
     ("evaluation.json", "{}", "evaluate", "damaged"),
     ("evaluation.json", None, "evaluate", "missing"),
-    ("evaluation.json", NO_OBJECT, "evaluate report compare", "damaged: it holds no JSON object"),
-    ("evaluation.json", ENDLESS, "evaluate report compare", "damaged: its lists or objects are nested without end"),
+    ("evaluation.json", NO_OBJECT, "evaluate report compare", "damaged: it contains no JSON object"),
+    ("evaluation.json", ENDLESS, "evaluate report compare", "damaged: its lists or objects are nested too deeply"),
     ("evaluation.json", DIGITS, "evaluate report", "damaged"),
     ("evaluation.json", b"\xff\xfe", "evaluate report", "damaged"),
     ("evaluation.json", change(test=3), "evaluate report compare", "damaged: test: must be a table"),
@@ -228,7 +228,7 @@ DAMAGE: list[tuple[str, str | bytes | Callable[[str], str] | None, str, str]] = 
     ("verification.json", change(reloaded="same"), "report", "damaged: reloaded: must be a table"),
     ("verification.json", change(reloaded={"rows": 3}), "report", "reloaded.largest_difference: is missing"),
     ("history.jsonl", '{"kind": "st\n{}\n', "report compare", "line 1"),
-    ("history.jsonl", "3\n4\n", "report compare", "line 1: damaged: it holds no JSON object"),
+    ("history.jsonl", "3\n4\n", "report compare", "line 1: damaged: it contains no JSON object"),
     ("history.jsonl", '{"step": 1}\n{"kind": "step"}\n', "report compare", "line 2: damaged: step: is missing"),
     ("history.jsonl", '{"step": 1, "loss": [1]}\n', "report compare", "line 1: damaged: loss: must be a number"),
     ("history.jsonl", '{"step": 1, "loss": ' + "9" * 400 + "}\n", "report", "line 1: damaged: loss: must be a number"),

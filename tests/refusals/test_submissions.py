@@ -25,7 +25,7 @@ def made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("arguments", "naming"), [
     (["--id", "tweet"], ("test.csv: no column 'tweet'; did you mean 'tweetid'?", "by --id COLUMN")),
-    (["--id", "user_id"], "test.csv: row 2: the id '1' is that of row 1; a contest takes each once"),
+    (["--id", "user_id"], "test.csv: row 2: has the same id '1' as row 1; a submission needs unique ids"),
     (["--label-name", "tweetid"], "both columns of the submission would be called 'tweetid'"),
     (["--label-name", " "], "--label-name is empty"),
     (["--safe-csv"], "--safe-csv and --kaggle exclude each other"),
@@ -35,8 +35,8 @@ def made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
     (["--like", "sample.csv", "--safe-csv"], "--safe-csv and --like exclude each other"),
     (["--as-numbers", "--as-probabilities"], "--as-numbers and --as-probabilities exclude each other"),
     (["--as-names", "--as-probabilities"], "--as-names and --as-probabilities exclude each other"),
-    (["--as-probabilities"], "--as-probabilities: 'mood' holds the probability of one class, but there are 3 classes"),
-    (["--like", "sample.csv", "--as-probabilities"], "sample.csv: --as-probabilities: 'mood' holds"),
+    (["--as-probabilities"], "--as-probabilities: 'mood' is for the probability of one class, but there are 3 classes"),
+    (["--like", "sample.csv", "--as-probabilities"], "sample.csv: --as-probabilities: 'mood' is"),
     (["--like", "sample.csv", "-o", "out.parquet"], "a submission is a CSV file"),
     (["--like", "sampel.csv"], "--like sampel.csv: no such file"),
     (["--like", "run"], "--like run: is a folder"),
@@ -48,10 +48,10 @@ def test_bad_options_of_a_submission(cli: Cli, made: Path, arguments: list[str],
 
 
 @pytest.mark.parametrize(("arguments", "naming"), [
-    (["--label-name", "x"], "--label-name is for a contest's submission; add --kaggle"),
-    (["--as-numbers"], "--as-numbers is for a contest's submission; add --kaggle"),
-    (["--as-names"], "--as-names is for a contest's submission; add --kaggle"),
-    (["--as-probabilities"], "--as-probabilities is for a contest's submission; add --kaggle"),
+    (["--label-name", "x"], "--label-name is for a submission to a contest; add --kaggle"),
+    (["--as-numbers"], "--as-numbers is for a submission to a contest; add --kaggle"),
+    (["--as-names"], "--as-names is for a submission to a contest; add --kaggle"),
+    (["--as-probabilities"], "--as-probabilities is for a submission to a contest; add --kaggle"),
     (["--id", "nothing"], "test.csv: no column 'nothing'; its columns are"),
 ])  # fmt: skip
 def test_options_without_a_submission(cli: Cli, made: Path, arguments: list[str], naming: str) -> None:
@@ -70,7 +70,7 @@ def test_options_beside_single_texts(cli: Cli, made: Path, arguments: list[str])
 @pytest.mark.parametrize(("content", "naming"), [
     ("user_id,text\n1,a\n2,b\n1,c\n", ("column 'user_id' has '1' in row 1 and in row 3", "--id COLUMN; --id row")),
     ("user_id,text\n1,a\n,b\n3,c\n", "test.csv: column 'user_id' has no value in row 2, so no column is surely the id"),
-    ("id,text\n1,a\n2,b\n1,c\n", "test.csv: row 3: the id '1' is that of row 1"),
+    ("id,text\n1,a\n2,b\n1,c\n", "test.csv: row 3: has the same id '1' as row 1"),
     ("ID,text\n1,a\n,b\n3,c\n", "test.csv: row 2: the id is missing"),
 ])  # fmt: skip
 def test_ids_that_no_contest_takes(cli: Cli, made: Path, content: str, naming: Any) -> None:
@@ -81,13 +81,13 @@ def test_ids_that_no_contest_takes(cli: Cli, made: Path, content: str, naming: A
 SAMPLES = [
     ("", "sample.csv: the file is empty"),
     ("\n\n", "sample.csv: the file is empty"),
-    ("tweetid,mood\n", "sample.csv: has a header and no rows"),
-    ("\ufefftweetid\n90\n7\n8\n", "sample.csv: has the single column 'tweetid'"),
+    ("tweetid,mood\n", "sample.csv: has a header but no rows"),
+    ("\ufefftweetid\n90\n7\n8\n", "sample.csv: has only the column 'tweetid'"),
     ("tweetid,mood\n90,0\n7\n", "sample.csv: line 3: 1 field, but the first line has 2"),
     ("mood,mood\n90,0\n", "sample.csv: two columns are called 'mood'"),
     ("tweetid,mood\n90,0\n8,0\n", "test.csv: row 2: the id '7' is not in sample.csv"),
     ("tweetid,mood\n90,0\n7,0\n5,0\n8,0\n", "sample.csv: row 3: the id '5' is not in test.csv"),
-    ("tweetid,mood\n90,0\n7,0\n7,0\n8,0\n", "sample.csv: row 3: the id '7' is that of row 2"),
+    ("tweetid,mood\n90,0\n7,0\n7,0\n8,0\n", "sample.csv: row 3: has the same id '7' as row 2"),
     ("tweetid,mood\n90,0\n,0\n8,0\n", "sample.csv: row 2: the id is missing"),
     (
         "tweetid;mood\n90;0\n7;0\n08;0\n",
@@ -98,24 +98,30 @@ SAMPLES = [
     ),
     ("tweetid,mood\n90.0,0\n7.0,0\n8.0,0\n", "row 1: the id '90' is not in sample.csv, which writes the same number"),
     ("tweetid,mood\n90,0\n7,0\n8,0\n08,0\n", "sample.csv: row 4: the id '08' is not in test.csv, which writes"),
-    ("tweetid,mood\n90,0\n7,2\n8,0\n", ("sample.csv: row 2: '2' in 'mood' is no class", "the classes are -1, 0, 1")),
-    ("tweetid,mood\n90,0\n7,3.5\n8,0\n", "row 2: 'mood' holds '3.5', which is neither a class nor a probability"),
-    ("tweetid,mood\n90,0\n7,2\n8,0\n", ("row 2: '2' in 'mood' is no class", "leave out --like: --kaggle --as-numbers")),
+    ("tweetid,mood\n90,0\n7,2\n8,0\n", ("sample.csv: row 2: '2' in 'mood' is not a class", "the classes are -1, 0, 1")),
+    ("tweetid,mood\n90,0\n7,3.5\n8,0\n", "row 2: 'mood' is '3.5', which is neither a class nor a probability"),
+    (
+        "tweetid,mood\n90,0\n7,2\n8,0\n",
+        ("row 2: '2' in 'mood' is not a class", "leave out --like: --kaggle"),
+    ),
     (
         "tweetid,mood\n90,0\n7,5\n8,0\n",
-        ("row 2: '5' in 'mood' is no class", "Check that the sample belongs to the contest"),
+        (
+            "row 2: '5' in 'mood' is not a class",
+            "Check that the sample and the training data",
+        ),
     ),
-    ("tweetid,mood\n90,good\n7,bad\n8,good\n", "sample.csv: row 1: 'good' in 'mood' is no class"),
-    ("tweetid,mood\n90,0.2\n7,0.5\n8,0\n", ("sample.csv: row 1: 'mood' holds '0.2', a probability", "3 classes")),
+    ("tweetid,mood\n90,good\n7,bad\n8,good\n", "sample.csv: row 1: 'good' in 'mood' is not a class"),
+    ("tweetid,mood\n90,0.2\n7,0.5\n8,0\n", ("sample.csv: row 1: 'mood' is '0.2', a probability", "3 classes")),
     ("tweetid,-1,0\n90,0,0\n7,0,0\n8,0,0\n", "sample.csv: there is no column for the class '1'"),
     (
         "tweetid,-1,0,1,2\n90,0,0,0,0\n7,0,0,0,0\n8,0,0,0,0\n",
-        "sample.csv: column '2' is no class; the classes are -1, 0, 1",
+        "sample.csv: column '2' is not a class; the classes are -1, 0, 1",
     ),
-    ("tweetid,p_-1,p_0,p_0.0\n90,0,0,0\n7,0,0,0\n8,0,0,0\n", "sample.csv: column 'p_-1' is no class"),
-    ("tweetid,-1,0,1\n90,0,0,0\n7,0,b,0\n8,0,0,0\n", "sample.csv: row 2: '0' holds 'b', which is no probability"),
-    ("tweetid,-1,0,1\n90,0,0,0\n7,0,0,7\n8,0,0,0\n", "sample.csv: row 2: '1' holds '7', which is no probability"),
-    ("tweetid,mood,Usage\n90,0,Public\n7,0,Public\n8,0,Private\n", "sample.csv: column 'mood' is no class"),
+    ("tweetid,p_-1,p_0,p_0.0\n90,0,0,0\n7,0,0,0\n8,0,0,0\n", "sample.csv: column 'p_-1' is not a class"),
+    ("tweetid,-1,0,1\n90,0,0,0\n7,0,b,0\n8,0,0,0\n", "sample.csv: row 2: '0' is 'b', which is not a probability"),
+    ("tweetid,-1,0,1\n90,0,0,0\n7,0,0,7\n8,0,0,0\n", "sample.csv: row 2: '1' is '7', which is not a probability"),
+    ("tweetid,mood,Usage\n90,0,Public\n7,0,Public\n8,0,Private\n", "sample.csv: column 'mood' is not a class"),
 ]
 
 
@@ -126,8 +132,8 @@ def test_samples_that_do_not_fit(cli: Cli, made: Path, sample: str, naming: Any)
 
 
 @pytest.mark.parametrize(("content", "naming"), [
-    ('{"id": 1, "a\\ud800": 0}\n', "sample.jsonl: the name of a column holds half a character"),
-    ('{"id": 1, "a": 0}\n{"id": 2, "a": 0, "b": 1}\n', "sample.jsonl: column 'a' is no class"),
+    ('{"id": 1, "a\\ud800": 0}\n', "sample.jsonl: the name of a column is not valid Unicode"),
+    ('{"id": 1, "a": 0}\n{"id": 2, "a": 0, "b": 1}\n', "sample.jsonl: column 'a' is not a class"),
     ('[1, 2]\n', "sample.jsonl: row 1: not a JSON object"),
 ])  # fmt: skip
 def test_samples_of_other_kinds(cli: Cli, made: Path, content: str, naming: str) -> None:
@@ -138,20 +144,20 @@ def test_samples_of_other_kinds(cli: Cli, made: Path, content: str, naming: str)
 def test_fractions_for_two_classes_of_which_none_is_the_positive_one(cli: Cli, made: Path) -> None:
     run = make_run(Path("two"), ("fake", "real"), ("fake", "real"), "kind")
     Path("sample.csv").write_text("tweetid,target\n90,0.5\n7,0.5\n8,0.5\n", "utf-8")
-    naming = ("sample.csv: row 1: 'target' holds '0.5', a probability, but of which class?", "each of fake, real")
+    naming = ("sample.csv: row 1: 'target' is '0.5', a probability, but the positive", "each of fake, real")
     refused(cli, "predict", run, "test.csv", "--like", "sample.csv", naming=naming)
     Path("sample.csv").write_text("tweetid,real\n90,0.5\n7,many\n8,0.5\n", "utf-8")
-    naming = ("sample.csv: row 2: 'real' holds 'many', which is no probability", "its other values are fractions")
+    naming = ("sample.csv: row 2: 'real' is 'many', which is not a probability", "its other values are fractions")
     refused(cli, "predict", run, "test.csv", "--like", "sample.csv", naming=naming)
 
 
 @pytest.mark.parametrize(("classes", "sample", "naming"), [
-    (("bad", "fair", "good"), "Bda,Bda,Bda", ("row 1: 'Bda' in 'a' is no class; did you mean 'bad'?",)),
-    (("bad", "fair", "good"), "?,?,", "row 1: '?' in 'a' is no class; the classes are bad, fair, good"),
-    (("bad", "Bad", "good"), "BAD,good,BAD", "row 1: 'BAD' in 'a' is no class"),
-    (("1", "2", "3", "4", "5"), "0,1,4", ("row 1: '0' in 'a' is no class", "--kaggle --as-numbers writes them")),
-    (("no", "yes"), "0.0,2.0,1.0", "row 2: '2.0' in 'a' is no class"),
-    (("3", "1", "2"), "", "column 'class_0' is no class"),
+    (("bad", "fair", "good"), "Bda,Bda,Bda", ("row 1: 'Bda' in 'a' is not a class; did you mean 'bad'?",)),
+    (("bad", "fair", "good"), "?,?,", "row 1: '?' in 'a' is not a class; the classes are bad, fair, good"),
+    (("bad", "Bad", "good"), "BAD,good,BAD", "row 1: 'BAD' in 'a' is not a class"),
+    (("1", "2", "3", "4", "5"), "0,1,4", ("row 1: '0' in 'a' is not a class", "--kaggle --as-numbers writes them")),
+    (("no", "yes"), "0.0,2.0,1.0", "row 2: '2.0' in 'a' is not a class"),
+    (("3", "1", "2"), "", "column 'class_0' is not a class"),
 ])  # fmt: skip
 def test_values_that_nearly_fit(cli: Cli, made: Path, classes: tuple[str, ...], sample: str, naming: Any) -> None:
     run = make_run(Path("other"), classes, classes, "a")

@@ -179,8 +179,8 @@ def test_a_run_that_lacks_but_its_manifest_is_given_one_and_told_so(recipe: Reci
     before = contents(run.folder)
     answer = cli("train", "job.toml", "--out", "run", "--resume")
     assert answer.code == 0
-    assert "manifest.json was missing: made anew from the files as they lie there now" in answer.out
-    assert "featherweight verify run checks what they claim" in answer.out
+    assert "manifest.json was missing: it was written again from the current files" in answer.out
+    assert "to check them: featherweight verify run" in answer.out
     after = contents(run.folder)
     assert after.pop("manifest.json") and after == before
     assert "manifest.json" not in cli("train", "job.toml", "--out", "run", "--resume").out

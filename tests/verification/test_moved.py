@@ -24,7 +24,7 @@ def test_changed_data_are_named_and_lost_ones_skipped(run: Path, cli: Cli) -> No
     lines = Path("test.jsonl").read_text("utf-8").splitlines()
     changed = json.dumps({**json.loads(lines[4]), "text": "something else"})
     Path("test.jsonl").write_text("\n".join([*lines[:4], changed, *lines[5:]]) + "\n", "utf-8")
-    failed(cli, "test", "test.jsonl: has changed", "row 5 has another text")
+    failed(cli, "test", "test.jsonl: ", "row 5 has another text")
     Path("test.jsonl").write_text("\n".join(lines[:-1]) + "\n", "utf-8")
     failed(cli, "test", "test.jsonl: has changed: 23 rows, not 24")
     Path("test.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
@@ -82,7 +82,7 @@ def test_runs_without_a_manifest_backbone_or_readable_files(run: Path, cli: Cli)
     (run / manifest.FILE).unlink()
     answer = cli("verify", "run")
     assert answer.code == 0
-    assert "there is no manifest.json" in answer.out
+    assert "manifest.json is missing" in answer.out
     assert "run passed; skipped: files" in answer.out
     recipe = Recipe.load(run / "recipe.toml").with_values(backbone={"name": "/nowhere/at/all"})
     for file in ("recipe.toml", "adapter/recipe.toml"):

@@ -192,7 +192,7 @@ def test_new_writes_the_recipe_that_train_would_use(cli: Cli) -> None:
     write_reviews("reviews.csv")
     answer = cli("new", "reviews.csv", "-o", "reviews.toml", "--budget", "300k")
     assert (answer.code, answer.out) == (
-        0, "reviews.toml: edit it, and train it by: featherweight train reviews.toml\n",
+        0, "reviews.toml: edit it, then train it with: featherweight train reviews.toml\n",
     )  # fmt: skip
     assert answer.err.startswith("note: reviews.csv: 40 rows, 2 classes; ")
     assert Recipe.load("reviews.toml") == recipe_for("reviews.csv", budget="300k")
@@ -207,7 +207,7 @@ def test_new_writes_the_recipe_that_train_would_use(cli: Cli) -> None:
 def test_new_replaces_nothing(cli: Cli) -> None:
     write_reviews("reviews.csv")
     Path("mine.toml").write_text("seed = 1\n")
-    refused(cli, "new", "reviews.csv", "-o", "mine.toml", naming="-o mine.toml: exists; name a new file")
+    refused(cli, "new", "reviews.csv", "-o", "mine.toml", naming="-o mine.toml: exists; choose a new file")
     refused(cli, "new", "reviews.csv", "-o", "mine.txt", naming="-o mine.txt: a recipe is a TOML file")
     refused(cli, "new", "reviews.csv", "-o", "no/mine.toml", naming="the folder no does not exist")
     refused(cli, "new", "none.csv", "-o", "new.toml", naming="none.csv: no such file")

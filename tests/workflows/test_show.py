@@ -62,7 +62,7 @@ def test_a_run_is_shown_by_its_pictures(shown: list[Any], finished_run: Run) -> 
         for name in ("summary", "curves", "confusion_matrix")
     ]
     assert all(200 < image.width <= 900 for image in shown)
-    with pytest.raises(UserError, match=r"the run has no picture 'loss'; it has .*confusion_matrix, curves"):
+    with pytest.raises(UserError, match=r"the run has no plot 'loss'; it has .*confusion_matrix, curves"):
         show(finished_run, "loss")
 
 
@@ -74,14 +74,14 @@ def test_a_comparison_is_shown_in_tables_and_words_or_by_its_pictures(shown: lis
         assert pair.words in text
     show(comparison, "frontier", "rounds")
     assert [image.data[:4] for image in shown[1:]] == [PNG, PNG]
-    with pytest.raises(UserError, match="the comparison has no picture 'curves'; it has accuracy, "):
+    with pytest.raises(UserError, match="the comparison has no plot 'curves'; it has accuracy, "):
         show(comparison, "curves")
 
 
 def test_what_cannot_be_shown_is_refused(shown: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="a comparison, a weight or an inspection, not the text 'runs/mine'"):
         show("runs/mine")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="Weight has no pictures; show it without a name"):
+    with pytest.raises(UserError, match="Weight has no plots; call show without a name"):
         show(weigh(Recipe.load("r3")), "weigh_in")
     found = builtins.__import__
 
@@ -91,6 +91,6 @@ def test_what_cannot_be_shown_is_refused(shown: list[Any], monkeypatch: pytest.M
         return found(name, *more, **named)
 
     monkeypatch.setattr(builtins, "__import__", without_ipython)
-    with pytest.raises(UserError, match="show works in notebooks, and IPython is not installed"):
+    with pytest.raises(UserError, match="show works only in notebooks, and IPython is not installed"):
         show(weigh(Recipe.load("r3")))
     assert not shown

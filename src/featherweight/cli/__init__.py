@@ -1,1 +1,1 @@
-"""The command line: one thin file a verb, parsing and printing only."""
+"""The command line: one small file per command, which only parses arguments and prints results."""

@@ -1,4 +1,4 @@
-"""Arguments that several verbs share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ SetOption = Annotated[
     list[str],
     typer.Option("--set", help="Change a key: section.key=value, such as training.learning_rate=3e-4; repeatable."),
 ]
-BudgetOption = Annotated[str | None, typer.Option("--budget", help="Most trainable parameters: 1000000, 100k or 1M.")]
+BudgetOption = Annotated[
+    str | None, typer.Option("--budget", help="Maximum number of trainable parameters: 1000000, 100k or 1M.")
+]
 RunArgument = Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs.")]
 ClassifierArgument = Annotated[
     str, typer.Argument(help="A run folder, such as runs/newsbriefs, or a folder that PEFT saved.")
@@ -39,12 +41,12 @@ BaseOption = Annotated[
 
 
 def label_names(labels: str | None) -> tuple[str, ...]:
-    """The names in ``A,B,...``, blanks around them aside."""
+    """The class names in the option text ``A,B,...``, without spaces around them."""
     return tuple(name.strip() for name in labels.split(",")) if labels else ()
 
 
 def notes_on(run: str, labels: tuple[str, ...], base: str | None = None) -> tuple[str, ...]:
-    """Notes on a folder that PEFT saved; none on a run. Raises UserError."""
+    """Notes about a folder that PEFT saved; empty for a run. Raises UserError if the folder cannot be read."""
     from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 
     if is_peft_folder(run):
@@ -54,7 +56,7 @@ def notes_on(run: str, labels: tuple[str, ...], base: str | None = None) -> tupl
 
 
 def refuse_peft_options(run: str, **options: Any) -> None:
-    """Raise UserError where an option is set that only a folder which PEFT saved has a use for."""
+    """Raise UserError if one of the ``options``, which are only for folders that PEFT saved, is set."""
     from featherweight.errors import UserError
 
     if option := next((name for name, value in options.items() if value), None):
@@ -70,7 +72,7 @@ def refuse_recipe_options(folder: str, **options: Any) -> None:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Print notes on standard error, one a line, so that they stay out of the output; several processes do so once."""
+    """Print each note as one line on standard error; of several processes only the first prints."""
     from featherweight.environment import is_first_process
 
     for note in notes if is_first_process() else ():
@@ -87,9 +89,9 @@ def load_recipe(
     label: str | None = None,
     backbone: str | None = None,
 ) -> Recipe:
-    """The recipe that the arguments name, or one made from the data that they name, with options and ``--set`` applied.
+    """The recipe that the arguments name, or a new recipe for the data that they name, with all options applied.
 
-    What was chosen for data is told on standard error. Raises UserError.
+    For data, the choices are printed on standard error. Raises UserError.
     """
     from featherweight.recipe import Recipe, built_in_recipes
     from featherweight.recipe.data_files import is_data

@@ -13,15 +13,15 @@ def command(
     kind: Annotated[
         str | None, typer.Argument(help="states, encoded, backbones, or all; by default --clear removes the states.")
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove that kind; all of it can be made again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove that kind; it can always be computed again.")] = False,
 ) -> None:
-    """Show what is kept between runs, and remove it."""
+    """Show what is cached between runs, and remove it."""
     from featherweight.cache import KINDS, STATES, clear_cache
     from featherweight.errors import UserError
     from featherweight.formatting import size_in_words
 
     if kind not in (None, "all", *KINDS):
-        raise UserError(f"cache {kind}: no such kind; name {', '.join(KINDS)} or all")
+        raise UserError(f"cache {kind}: no such kind; choose {', '.join(KINDS)} or all")
     chosen = list(KINDS) if kind == "all" else [kind or STATES]
     if clear:
         print(f"{', '.join(chosen)}: {size_in_words(clear_cache(chosen))} freed")

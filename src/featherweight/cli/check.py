@@ -15,15 +15,15 @@ def command(
     data: Annotated[
         str, typer.Argument(help="A built-in name, a file, a folder saved by `datasets`, or a hub data set.")
     ],
-    test: Annotated[str | None, typer.Option(help="Test rows, to find rows shared with the training rows.")] = None,
+    test: Annotated[str | None, typer.Option(help="Test rows, to find rows that are also training rows.")] = None,
     text: TextOption = None,
     label: LabelOption = None,
-    clean: Annotated[str, typer.Option(help="Text repair before looking: none or ag_news.")] = "none",
-    max_length: Annotated[int, typer.Option(min=4, help="Tokens kept of a text.")] = 256,
+    clean: Annotated[str, typer.Option(help="Text repair before the check: none or ag_news.")] = "none",
+    max_length: Annotated[int, typer.Option(min=4, help="Number of tokens to which texts are truncated.")] = 256,
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts the tokens.")] = "minilm",
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
-    """Look at data before training: columns, labels, empty and repeated texts, shared rows, token lengths."""
+    """Check data before training: columns, labels, empty and repeated texts, shared rows, token lengths."""
     from featherweight.console import plain_console
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import apply_override

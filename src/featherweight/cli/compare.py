@@ -14,9 +14,9 @@ NAME = "compare"
 
 
 def command(
-    runs: Annotated[list[str], typer.Argument(help="Finished run folders; those of one recipe make one round.")],
+    runs: Annotated[list[str], typer.Argument(help="Finished run folders; runs of the same recipe form one round.")],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the comparison as page, Markdown, CSV and pictures.")
+        Path | None, typer.Option("-o", "--out", help="Folder for the comparison as HTML, Markdown, CSV and plots.")
     ] = None,
 ) -> None:
     """Compare finished runs on their test rows: which differences are significant."""
@@ -25,7 +25,7 @@ def command(
     comparison = compare_runs(runs)
     print_comparison(comparison)
     if out is None:
-        print("-o DIR writes this as a page, Markdown, CSV and pictures.")
+        print("-o DIR writes this as HTML, Markdown, CSV and plots.")
         return
 
     from featherweight.report.comparison.page import write_comparison
@@ -34,7 +34,7 @@ def command(
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """The outcome, the tables and every pair in words."""
+    """Print the result, the tables, and the difference of every pair."""
     from rich.table import Table
 
     from featherweight.console import plain_console

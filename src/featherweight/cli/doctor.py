@@ -7,7 +7,7 @@ _OPTIONAL = ("optuna", "onnx", "onnxruntime", "fastapi", "uvicorn", "tensorboard
 
 
 def command() -> None:
-    """Show versions, processor, what is installed, and which backbones are at hand."""
+    """Show versions, processor, optional packages, and which backbones are available."""
     from importlib.util import find_spec
 
     from rich.table import Table
@@ -32,7 +32,6 @@ def command() -> None:
     table.add_row("optional", " ".join(name for name in _OPTIONAL if find_spec(name)) or "none installed")
     table.add_row("cache", str(cache_folder()))
     for backbone in known_backbones():
-        table.add_row(
-            f"backbone {backbone.name}", f"{backbone.source}: {'at hand' if backbone.available else 'not at hand'}"
-        )
+        state = "available" if backbone.available else "not available"
+        table.add_row(f"backbone {backbone.name}", f"{backbone.source}: {state}")
     plain_console().print(table, soft_wrap=True)

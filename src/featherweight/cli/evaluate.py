@@ -33,7 +33,7 @@ def command(
     ] = False,
     labels: LabelsOption = None,
     base: BaseOption = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print all metrics as JSON.")] = False,
 ) -> None:
     """Evaluate a finished run on its own test set, or a run or a PEFT folder on another labelled set."""
     if drop_empty and data is None:
@@ -67,9 +67,9 @@ def _evaluation(
     from featherweight.workflows.evaluate import evaluate_on, evaluate_run
 
     if data is None and is_peft_folder(run):
-        raise UserError(f"{run}: PEFT saves no figures and no test set; name labelled rows by --data")
+        raise UserError(f"{run}: PEFT saves no metrics and no test set; add --data with labelled rows")
     if data is None and (named := next((key for key in ("text", "label") if reading[key]), None)):
-        raise UserError(f"--{named} names a column of the rows of --data; name these, too")
+        raise UserError(f"--{named} is a column of the rows in --data; add --data as well")
     names = label_names(labels)
     tell(notes_on(run, names, base))
     if data is None or not is_peft_folder(run):

@@ -1,4 +1,4 @@
-"""`featherweight`: the verbs together, and how errors reach a person."""
+"""The command `featherweight`: all subcommands, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from featherweight.errors import FeatherweightError, UserError
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 SECONDS_FOR_THE_FIRST = 15.0
-"""How long a further process holds its message back, for the first one to give it."""
+"""How long other processes wait with an error message, so that the first process can print it."""
 _NO_WAY = (errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 app = typer.Typer(
@@ -77,13 +77,13 @@ def options(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
 ) -> None:
-    """Options of every verb."""
+    """Options of all commands."""
     if debug:
         os.environ["FEATHERWEIGHT_DEBUG"] = "1"
 
 
 def main() -> None:
-    """Run the command line; errors are one or two lines, exit code 2 for bad input and 1 for failure."""
+    """Run the command line. An error is one or two lines; the exit code is 2 for wrong input and 1 for a failure."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # The name of a file need not be text that can be encoded again.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -106,18 +106,19 @@ def main() -> None:
         if refusal := disk_refusal(error, Path()) or _path_refusal(error):
             _fail(str(refusal), 2)
         what = str(error).strip().partition("\n")[0]
-        _fail(f"{type(error).__name__}: {what}\nThis is a fault of the program; --debug before the verb shows where", 1)
+        hint = "This is a bug in Featherweight; `featherweight --debug COMMAND ...` shows the traceback"
+        _fail(f"{type(error).__name__}: {what}\n{hint}", 1)
     else:
-        if code == 130:  # what typer makes of Ctrl-C
+        if code == 130:  # the code that typer returns for Ctrl-C
             print("featherweight: interrupted", file=sys.stderr)
         sys.exit(code)
 
 
 def _path_refusal(error: Exception) -> UserError | None:
-    """The UserError for a path that the system cannot follow; None for any other failure."""
+    """The UserError to raise if ``error`` is about a path that does not exist or is invalid; None for other errors."""
     if not isinstance(error, OSError) or error.errno not in _NO_WAY or error.filename is None:
         return None
-    return UserError(f"{error.filename}: {os.strerror(error.errno)}; check the path, or name another")
+    return UserError(f"{error.filename}: {os.strerror(error.errno)}; check the path")
 
 
 def _usage(error: Exception) -> str:
@@ -127,11 +128,12 @@ def _usage(error: Exception) -> str:
 
 def _fail(message: str, code: int) -> NoReturn:
     if os.environ.get("FEATHERWEIGHT_DEBUG"):
-        raise  # what the except clause that called this has caught
+        raise  # re-raise the error that the calling except clause caught
     from featherweight.environment import is_first_process
 
     if not is_first_process():
-        # As soon as the first process has said the same, the launcher ends this one; what it does not say is said here.
+        # The launcher ends this process as soon as the first one has failed with the same message. If only this process
+        # failed, its message is printed after the wait.
         time.sleep(SECONDS_FOR_THE_FIRST)
     print(f"featherweight: {FeatherweightError(message)}", file=sys.stderr)
     sys.exit(code)

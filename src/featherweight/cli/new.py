@@ -30,7 +30,7 @@ def command(
     backbone: BackboneOption = None,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
-    """Write the recipe that `train FILE` would use, to be edited; without -o print it."""
+    """Write the recipe that `train FILE` would use, so that you can edit it; without -o, print it."""
     from featherweight.errors import UserError
     from featherweight.files import write_whole
     from featherweight.recipe.overrides import option_overrides
@@ -40,7 +40,7 @@ def command(
         if out.suffix != ".toml":
             raise UserError(f"-o {out}: a recipe is a TOML file; name it .toml")
         if out.exists():
-            raise UserError(f"-o {out}: exists; name a new file")
+            raise UserError(f"-o {out}: exists; choose a new file")
         if not out.parent.is_dir():
             raise UserError(f"-o {out}: the folder {out.parent} does not exist")
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
@@ -51,4 +51,4 @@ def command(
         print(recipe, end="")
         return
     write_whole(out, recipe)
-    print(f"{out}: edit it, and train it by: featherweight train {out}")
+    print(f"{out}: edit it, then train it with: featherweight train {out}")

@@ -18,22 +18,22 @@ _BACKBONE, _LABELS = "roberta-base", 4
 
 
 def command(
-    data: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Texts and labels, whose classes count.")] = None,
+    data: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Texts and labels; gives the classes.")] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
-            help=f"Hub name, local folder, or minilm / mpnet; by default {_BACKBONE}, with FILE the best at hand."
+            help=f"Hub name, local folder, or minilm / mpnet; by default {_BACKBONE}, with FILE the best available one."
         ),
     ] = None,
     labels: Annotated[int | None, typer.Option(min=2, help=f"Number of classes; by default {_LABELS}.")] = None,
     text: TextOption = None,
     label: LabelOption = None,
-    budget: Annotated[str, typer.Option(help="Most trainable parameters: 1000000, 100k or 1M.")] = "1M",
+    budget: Annotated[str, typer.Option(help="Maximum number of trainable parameters: 1000000, 100k or 1M.")] = "1M",
     bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora or all.")] = "none",
     row: Annotated[int | None, typer.Option(min=1, help="Write this row's adapter as a recipe (with --out).")] = None,
     out: Annotated[Path | None, typer.Option(help="Recipe file to write.")] = None,
 ) -> None:
-    """Show what a budget affords: for each head and set of target roles the largest rank that fits."""
+    """Show the largest LoRA rank that fits a budget, for each head and set of target roles."""
     from featherweight.backbone.describe import architecture_of
     from featherweight.backbone.resolve import config_of
     from featherweight.budget.plan import plan
@@ -42,7 +42,7 @@ def command(
     from featherweight.recipe import Recipe
 
     if (row is None) != (out is None):
-        raise UserError("--row and --out go together: --row 1 --out my-recipe.toml")
+        raise UserError("--row and --out need each other: --row 1 --out my-recipe.toml")
     if data is None:
         values = {"name": "plan", "budget": budget, "backbone": {"name": backbone or _BACKBONE}}
         recipe, classes = Recipe.parse({**values, "adapter": {"bias": bias}}, "plan"), labels or _LABELS
@@ -57,17 +57,17 @@ def command(
     if row > len(rows):
         raise UserError(f"--row {row}: the table has {len(rows)} rows")
     if out.exists():
-        raise UserError(f"--out {out}: exists; name a new file")
+        raise UserError(f"--out {out}: exists; choose a new file")
     if not out.parent.is_dir():
         raise UserError(f"--out {out}: the folder {out.parent} does not exist")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).strip("-._") or "plan"
     write_whole(out, recipe.with_values(name=name, adapter=rows[row - 1].adapter()).to_toml())
-    todo = "set [data] and train it by" if data is None else "train it by"
-    print(f"{out}: {rows[row - 1].total:,} trainable parameters; {todo}: featherweight train {out}")
+    next_step = "set [data] in it, then train it with" if data is None else "train it with"
+    print(f"{out}: {rows[row - 1].total:,} trainable parameters; {next_step}: featherweight train {out}")
 
 
 def _of_data(data: str, bias: str, **options: Any) -> tuple[Recipe, int]:
-    """The recipe that ``train`` would make for data, and the number of its classes."""
+    """The recipe that ``train`` would make for the file ``data``, and its number of classes."""
     from featherweight.data.class_names import label_names_of
     from featherweight.recipe.overrides import option_overrides
     from featherweight.workflows.own_data import draft_recipe
@@ -93,6 +93,6 @@ def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: igno
         table.add_row(str(number), row.head, " ".join(row.roles), *figures, mark)
     console.print(table)
     console.print(
-        'A row as a recipe: --row N --out FILE. In a recipe, adapter.lora = "auto" takes the recommended row.',
+        'To write a row as a recipe: --row N --out FILE. In a recipe, adapter.lora = "auto" is the recommended row.',
         soft_wrap=True,
     )

@@ -20,7 +20,7 @@ FileArgument = Annotated[
 TextOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--text", help="Without FILE a text to classify, or two for a pair; with FILE its column of texts. Repeatable."
+        "--text", help="Without FILE: a text to classify, or two for a pair. With FILE: its text column. Repeatable."
     ),
 ]
 OutOption = Annotated[
@@ -28,14 +28,14 @@ OutOption = Annotated[
     typer.Option("-o", "--out", help="Where to write: .csv, .jsonl or .parquet; with --kaggle: submission.csv."),
 ]
 KaggleOption = Annotated[
-    bool, typer.Option("--kaggle", help="Write a contest's submission: ids and labels, called as in the data.")
+    bool, typer.Option("--kaggle", help="Write a submission for a contest: ids and labels, named as in the data.")
 ]
 LikeOption = Annotated[
     Path | None,
-    typer.Option("--like", help="Write like this sample submission: its header, order of ids, kind of values."),
+    typer.Option("--like", help="Use header, order of ids and kind of values of this sample submission."),
 ]
 IdOption = Annotated[
-    str | None, typer.Option("--id", metavar="COLUMN", help="The column of ids; row: row numbers, from 0.")
+    str | None, typer.Option("--id", metavar="COLUMN", help="The id column; row: use row numbers, from 0.")
 ]
 LabelNameOption = Annotated[
     str | None, typer.Option("--label-name", metavar="NAME", help="With --kaggle: name of the label column.")
@@ -44,7 +44,7 @@ AsNumbersOption = Annotated[
     bool | None,
     typer.Option(
         "--as-numbers/--as-names",
-        help="With --kaggle: class numbers from 0, or labels as the training data has them.",
+        help="With --kaggle: write class numbers from 0, or labels as in the training data.",
         show_default=False,
     ),
 ]
@@ -52,12 +52,12 @@ AsProbabilitiesOption = Annotated[
     bool,
     typer.Option(
         "--as-probabilities",
-        help="With --kaggle or --like: the probability of the positive one of two classes, in the label column.",
+        help="With --kaggle or --like: write the probability of the positive one of two classes in the label column.",
     ),
 ]
 SafeOption = Annotated[
     bool,
-    typer.Option("--safe-csv", help="For spreadsheets: put an apostrophe before texts that begin like a formula."),
+    typer.Option("--safe-csv", help="For spreadsheets: put an apostrophe before texts that start like a formula."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output file.")]
 
@@ -78,16 +78,16 @@ def command(
     base: BaseOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Classify every text of a file, or the texts given: label and calibrated probability of each class."""
+    """Classify every text of a file, or the given texts: label and calibrated probability of each class."""
     choices: dict[str, Any] = {"kaggle": kaggle, "like": like, "label_name": label_name, "as_numbers": as_numbers}
     choices |= {"id_column": id_column, "as_probabilities": as_probabilities, "safe": safe, "replace": force}
     if text and file is None:
         _show(run, text, label_names(labels), base, out=out, **choices)
         return
     if file is None:
-        raise UserError('FILE is missing: name a file of texts, or give a text by --text "..."')
+        raise UserError('FILE is missing: pass a file of texts, or a text with --text "..."')
     if out is None and not kaggle and like is None:
-        raise UserError("-o is missing: name the file to write, such as labels.csv, labels.jsonl or labels.parquet")
+        raise UserError("-o is missing: pass the file to write, such as labels.csv, labels.jsonl or labels.parquet")
     out = out or Path("submission.csv")
 
     from featherweight.console import follow_rows
@@ -102,11 +102,11 @@ def command(
 
 
 _SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
-"""Options and arguments that are called otherwise than their names here."""
+"""The options whose names differ from the names of their arguments here."""
 
 
 def _show(run: str, texts: list[str], names: tuple[str, ...], base: str | None, **of_files: Any) -> None:
-    """Print the predictions for ``texts``; the options ``of_files`` have no place beside them."""
+    """Print the predictions for ``texts``. Raises UserError if an option for files (``of_files``) is set."""
     of_files["as_names"] = of_files["as_numbers"] is False
     if given := next((name for name, value in of_files.items() if value), None):
         option = _SPELLED.get(given, f"--{given.replace('_', '-')}")

@@ -10,7 +10,7 @@ NAME = "recipes"
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe, every default written out.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Print this recipe with all default values.")] = None,
 ) -> None:
     """List the built-in recipes, or print one."""
     from featherweight.recipe import Recipe, built_in_recipes

@@ -21,12 +21,12 @@ NAME = "report"
 
 def command(
     run: ClassifierArgument,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Page to write on a folder that PEFT saved.")] = None,
-    data: Annotated[str | None, typer.Option(help="Labelled rows to evaluate a folder that PEFT saved on.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="HTML file, for a folder that PEFT saved.")] = None,
+    data: Annotated[str | None, typer.Option(help="Labelled rows, for a folder that PEFT saved.")] = None,
     labels: LabelsOption = None,
     base: BaseOption = None,
 ) -> None:
-    """Draw a run's pictures and its report.html again; or a page on what PEFT saved."""
+    """Write the plots and the report.html of a run again; or a report for a folder that PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
 
     if is_peft_folder(run):
@@ -36,8 +36,8 @@ def command(
     from featherweight.run.folder import Run
     from featherweight.workflows.report import report_run
 
-    pictures = report_run(run, lambda line: tell([line]))
-    print(f"Report: {Run(run).report}" + (f"\nPictures: {pictures[0].parent}" if pictures else ""))
+    plots = report_run(run, lambda line: tell([line]))
+    print(f"Report: {Run(run).report}" + (f"\nPlots: {plots[0].parent}" if plots else ""))
 
 
 def _report_peft(folder: str, out: Path | None, data: str | None, labels: str | None, base: str | None) -> None:
@@ -45,6 +45,6 @@ def _report_peft(folder: str, out: Path | None, data: str | None, labels: str | 
     from featherweight.workflows.report import report_peft_folder
 
     if out is None:
-        raise UserError(f"{folder}: is no run, and nothing is written into it; name the page by --out PAGE.html")
+        raise UserError(f"{folder}: is not a run, so nothing is written into it; add --out PAGE.html")
     tell(report_peft_folder(folder, out, data, label_names(labels), base).notes)
     print(f"Report: {out}")

@@ -19,21 +19,21 @@ NAME = "rounds"
 
 def command(
     recipes: Annotated[
-        list[str], typer.Argument(help="Built-in recipes' names (see `featherweight recipes`) or TOML files.")
+        list[str], typer.Argument(help="Names of built-in recipes (see `featherweight recipes`) or TOML files.")
     ],
     seeds: Annotated[
-        int, typer.Option(min=1, max=1000, help="Seeds of each recipe: 3 trains it with seeds 0, 1 and 2.")
+        int, typer.Option(min=1, max=1000, help="Number of seeds per recipe: 3 means the seeds 0, 1 and 2.")
     ] = 3,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     out: Annotated[
         Path,
-        typer.Option("-o", "--out", help="Folder of the runs and of the comparison; the same command resumes them."),
+        typer.Option("-o", "--out", help="Folder for the runs and the comparison; to resume, run the command again."),
     ] = Path("runs/rounds"),
     baselines: Annotated[
-        bool, typer.Option("--baselines", help="Also train bags of words, a linear probe and full fine-tuning.")
+        bool, typer.Option("--baselines", help="Also train TF-IDF models, a linear probe and full fine-tuning.")
     ] = False,
 ) -> None:
-    """Train several recipes with several seeds each, and say which differences are significant."""
+    """Train several recipes with several seeds each, and test which differences are significant."""
     chosen = [load_recipe(recipe, overrides, None) for recipe in recipes]
 
     from featherweight.cli.compare import print_comparison
@@ -53,14 +53,14 @@ def command(
 
 
 class EachRun:
-    """A listener that gives each of several trainings a bar, or lines, of its own."""
+    """A listener for several trainings, one after the other; each has its own progress bar or lines."""
 
     def __init__(self, bars: ExitStack) -> None:
         self._bars = bars
         self._follower: Follower | None = None
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """A training begins: begin a bar."""
+        """Start a new progress bar for a new training."""
         from featherweight.console import follow
 
         self._bars.close()
@@ -68,18 +68,18 @@ class EachRun:
         self._follower.started(total_steps, first_step, notes)
 
     def noted(self, message: str) -> None:
-        """Pass on a message, also of a run that needs no training and so has no bar."""
+        """Pass the message on to the current bar, or print it if a run needs no training and so has no bar."""
         if self._follower is None:
             print(message, flush=True)
         else:
             self._follower.noted(message)
 
     def stepped(self, record: dict[str, Any]) -> None:
-        """Pass on a step."""
+        """Pass the step on to the current bar."""
         assert self._follower is not None
         self._follower.stepped(record)
 
     def evaluated(self, record: dict[str, Any], best: bool) -> None:
-        """Pass on an evaluation."""
+        """Pass the evaluation on to the current bar."""
         assert self._follower is not None
         self._follower.evaluated(record, best)

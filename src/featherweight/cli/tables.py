@@ -1,4 +1,4 @@
-"""How figures look on a terminal."""
+"""Metrics and predictions as lines and tables for a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from featherweight.inference.classifier import Prediction
 
 _MOST_CHARACTERS = 32  # of a text in a table
-_MOST_CLASSES = 6  # whose probabilities stand side by side on a terminal
+_MOST_CLASSES = 6  # with more classes, only the three most probable ones are shown
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
@@ -26,7 +26,7 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
 
 
 def figures_line(figures: dict[str, Any]) -> str:
-    """One set's metrics in one line, the first of them with its interval."""
+    """The metrics of one set in one line; the first metric has its confidence interval."""
     metrics = metrics_of(figures)
     low, high = map(metrics[0].words, figures[f"{metrics[0].key}_interval"])
     beside = {metrics[0]: f" (95% interval {low} to {high}, {figures['rows']:,} rows)"}
@@ -39,7 +39,10 @@ def figures_line(figures: dict[str, Any]) -> str:
 
 
 def prediction_table(texts: Sequence[Text], predictions: Sequence[Prediction]) -> Table:
-    """A line a text: its beginning, the label, and the probabilities, of the likeliest classes where there are many."""
+    """A table with one row per text: its beginning, the label and the probabilities.
+
+    With many classes only the most probable ones are shown.
+    """
     from rich.table import Table
 
     from featherweight.data.pairs import shown
@@ -65,7 +68,7 @@ def _beginning(text: str) -> str:
 
 
 def per_class_table(figures: dict[str, Any]) -> Table:
-    """Precision, recall, F1 and support of each class."""
+    """A table with precision, recall, F1 and support of each class."""
     from rich.table import Table
 
     table = Table("class", "precision", "recall", "F1", "support", box=None, pad_edge=False)

@@ -65,7 +65,7 @@ def command(
     from featherweight.workflows.train import train
 
     if out is None and os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("several processes need one run folder between them: name it by --out")
+        raise UserError("several processes need a common run folder: set it with --out")
     if not is_first_process():
         train(chosen, out, resume=resume)
         return
@@ -75,7 +75,7 @@ def command(
 
 
 def _recipe_from(start: str, recipe: str, overrides: list[str], options: dict[str, Any]) -> Recipe:
-    """The recipe of the run ``start``, or the one that is named, with the run's adapter as its start."""
+    """The recipe ``recipe``, or that of the run ``start``, changed to start from the adapter of this run."""
     from featherweight.recipe import built_in_recipes
     from featherweight.recipe.data_files import is_data
     from featherweight.recipe.overrides import option_overrides

@@ -18,7 +18,7 @@ def command(
     run: RunArgument,
     json_output: Annotated[bool, typer.Option("--json", help="Print all checks as JSON.")] = False,
 ) -> None:
-    """Check a finished run: files, parameter count, history, predictions and figures."""
+    """Check a finished run: files, parameter count, history, predictions and metrics."""
     from featherweight.verification.checks import passed, verdict
     from featherweight.verification.verify import verify_run
 

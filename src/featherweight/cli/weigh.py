@@ -68,7 +68,7 @@ def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_outp
     from featherweight.recipe import Recipe
 
     if overrides:
-        raise UserError(f"{folder}: was trained already; --set changes recipes alone")
+        raise UserError(f"{folder}: is already trained; --set can only change recipes")
     limit = Recipe.parse({"budget": budget}, "--budget").budget if budget else None
     try:
         found = read_peft_folder(folder, base=base)
@@ -90,7 +90,10 @@ def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_outp
 
 
 def _weigh_header(folder: str, limit: int | None, json_output: bool, error: Exception) -> None:
-    """Count what a PEFT folder trained by the header of its weights; ``error`` says why its base cannot be read."""
+    """Count the trained parameters of a PEFT folder from the header of its weight file alone.
+
+    ``error`` tells why its base model cannot be read.
+    """
     from featherweight.adapter.peft.folder import tensors_of
     from featherweight.adapter.peft.weigh import components_by_name
 

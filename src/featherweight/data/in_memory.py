@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from featherweight.argument_checks import described, is_table, saving
+from featherweight.argument_checks import code_to_save, described, is_table
 from featherweight.errors import UserError, in_a_line
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _arrow_table(rows: Any, name: str) -> pa.Table:
     if isinstance(rows, list | tuple) and rows and all(isinstance(row, Mapping) for row in rows):
         columns = dict.fromkeys(column for row in rows for column in row)
         return _of_columns({str(column): [row.get(column) for row in rows] for column in columns})
-    how, file = saving(rows)
+    how, file = code_to_save(rows)
     raise UserError(
         f"{name} takes rows with named columns, such as a DataFrame or a list of dicts, not {described(rows)}\n"
         f"Save them by {how}, and name the file: {name}({file!r})"

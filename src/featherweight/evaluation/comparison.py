@@ -143,7 +143,7 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     Raises UserError if a folder is not a finished run or is given twice, or if the runs were evaluated on different
     rows.
     """
-    runs = [Run(folder) for folder in list_of(folders, "compare_runs(...)", "run folders", one=Run)]
+    runs = [Run(folder) for folder in list_of(folders, "compare_runs(...)", "run folders", item_types=Run)]
     require_each_once(runs)
     split = common_split(runs)
     correct = correct_rows(runs, split)

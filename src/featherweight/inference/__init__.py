@@ -1,1 +1,1 @@
-"""A trained classifier: texts to labels, and predictions to files."""
+"""Using a trained classifier: predicting labels, and writing predictions to files."""

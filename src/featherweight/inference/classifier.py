@@ -1,4 +1,4 @@
-"""A trained classifier, loaded from its run folder: texts in, labels and probabilities out."""
+"""Classifier: a trained model that is loaded from its run folder and predicts labels and probabilities."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Prediction:
 
 @dataclass
 class Classifier:
-    """A trained text model with its recipe and its temperature."""
+    """A trained text model with its recipe and its temperature for calibrated probabilities."""
 
     model: TextModel
     recipe: Recipe
@@ -87,13 +87,15 @@ class Classifier:
         labels: Sequence[str] = (),
         base: str | Path | None = None,
     ) -> Classifier:
-        """Load from a run folder, from the adapter folder in it, or from a LoRA classifier's folder that PEFT saved.
+        """Load a classifier from a run folder, its adapter folder, or a folder of a LoRA classifier that PEFT saved.
 
-        ``precision`` auto, fp32, bf16 or fp16 (GPU); auto takes that of the training. The adapter is folded into the
-        frozen matrices, which is quicker, and the same up to rounding. With ``merge`` off it computes as the training
-        did, bit for bit; with ``lean`` off, as PEFT and transformers do by default. Of a folder that PEFT saved
-        ``labels`` names the classes and ``base`` the folder of its base; it computes as PEFT does, in fp32 unless told
-        otherwise. Raises UserError where the folder is no adapter, is damaged, or of a newer version.
+        ``precision`` is auto, fp32, bf16 or fp16 (GPU only); auto means the precision of the training. The adapter is
+        merged into the frozen matrices, which is faster and equal up to rounding. With ``merge=False`` logits equal
+        those of the training bit for bit; with ``lean=False`` PEFT's and transformers' own operations are used.
+
+        For a folder that PEFT saved, ``labels`` are the class names and ``base`` is the folder of the base model; it
+        is computed with PEFT's operations, in fp32 by default. Raises UserError if the folder contains no adapter, is
+        damaged, or has a newer version.
         """
         require_path(path, "Classifier.load", "the path of a run folder")
         bound_memory()
@@ -106,7 +108,7 @@ class Classifier:
         folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
         description = read_description(folder)
         for name in ("recipe.toml", "tokenizer.json"):
-            # Without its file transformers would make up an empty tokenizer.
+            # If the file is missing, transformers would create an empty tokenizer.
             if not (folder / name).is_file():
                 raise UserError(f"{folder / name}: missing; the saved adapter is incomplete")
         recipe = Recipe.load(folder / "recipe.toml")
@@ -114,7 +116,7 @@ class Classifier:
         _require_same_weights(folder, description, backbone)
         check_adapter(folder, recipe, backbone, description["labels"])
         engine = replace(_engine(recipe, precision, device), lean=lean)
-        attention = engine.attention if lean else None  # None: what transformers takes by itself
+        attention = engine.attention if lean else None  # None: the default of transformers
         network = build_network(recipe, backbone, description["labels"], attention=attention)
         load_adapter(network, folder)
         if merge and lean:
@@ -130,10 +132,10 @@ class Classifier:
     def predict(self, texts: Iterable[Text], *, warn: bool = True) -> list[Prediction]:
         """Label and probabilities of each text, in the order of the texts.
 
-        Takes whatever holds texts in an order: a list, a pandas Series, a NumPy or Arrow array of one dimension, a
-        column of a Dataset, an iterator. A classifier of pairs (``data.join = "pair"``) takes tuples of two texts, or
-        a table with its two columns. A blank or missing text gets the label of an empty one, and a warning says so
-        unless ``warn`` is off. Raises UserError for anything else.
+        ``texts`` is a list, a pandas Series, a one-dimensional NumPy or Arrow array, a column of a Dataset, or an
+        iterator. For a classifier of pairs (``data.join = "pair"``) it contains tuples of two texts, or is a table with
+        the two columns. A blank or missing text gets the label of an empty text, with a warning unless ``warn`` is
+        off. Raises UserError for anything else.
         """
         probabilities = self._probabilities(_noted(inputs_of(texts, self.recipe.data, "predict(...)"), warn), None)
         names = self.task.label_lists(self.task.decide(probabilities), self.labels)
@@ -147,16 +149,16 @@ class Classifier:
     ) -> np.ndarray:
         """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature.
 
-        Where a text may have several labels it is the sigmoid of each.
+        If a text may have several labels, they are the sigmoid of each logit.
 
-        Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
+        ``texts`` are as for ``predict``; ``advance`` is called after each batch with its number of texts.
         """
         return self._probabilities(_noted(inputs_of(texts, self.recipe.data, "probabilities(...)"), warn), advance)
 
     def logits(self, texts: Iterable[Text], *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Raw logits, float64 [texts, labels].
 
-        Takes texts as ``predict`` does; ``advance`` is told how many of them each batch finished.
+        ``texts`` are as for ``predict``; ``advance`` is called after each batch with its number of texts.
         """
         return self._logits(_noted(inputs_of(texts, self.recipe.data, "logits(...)")), advance)
 
@@ -182,7 +184,7 @@ def _noted(texts: list[Text], warn: bool = True) -> list[Text]:
 def _of_peft(
     path: str | Path, labels: Sequence[str], base: str | Path | None, precision: str, device: str | None
 ) -> Classifier:
-    """The classifier of a folder that PEFT saved. Its probabilities are the plain softmax: no temperature is known."""
+    """The classifier of a folder that PEFT saved. Its temperature is 1, because PEFT saves none."""
     from featherweight.adapter.peft.network import build_peft_network
 
     found = read_peft_folder(path, labels, base)
@@ -190,7 +192,7 @@ def _of_peft(
     assert backbone.folder is not None
     tokenizer = load_tokenizer(found.folder if has_tokenizer(found.folder) else backbone.folder)
     if len(tokenizer) > (most := int(found.config.get("vocab_size", len(tokenizer)))):
-        raise UserError(f"{path}: its tokenizer knows {len(tokenizer):,} tokens, the base {most:,}; they differ")
+        raise UserError(f"{path}: its tokenizer has {len(tokenizer):,} tokens, but its base model only {most:,}")
     longest = most_tokens(found.config) or found.config.get("max_position_embeddings", 512)
     length = max(4, min(tokenizer.model_max_length, longest))
     data = {"labels": list(found.labels), "max_length": length}
@@ -202,7 +204,7 @@ def _of_peft(
 
 
 def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:
-    """The engine in the asked precision; ``auto`` takes the recipe's own where this machine has it."""
+    """The engine in the given precision; ``auto`` is the precision of the recipe if this machine supports it."""
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise UserError(f"precision takes one of {', '.join(PRECISIONS)}, not {described(precision)}")
     chosen = recipe.training.precision if precision == "auto" else precision
@@ -218,6 +220,6 @@ def _require_same_weights(folder: Path, description: dict[str, Any], backbone: B
     trained_on = description.get("backbone_sha256")
     if trained_on and backbone.sha256 and trained_on != backbone.sha256:
         raise UserError(
-            f"{folder}: trained on other weights of {backbone.name} than those that are at hand now "
-            f"(sha256 {trained_on[:12]}..., found {backbone.sha256[:12]}...); bring the old ones back or train anew"
+            f"{folder}: the weights of {backbone.name} on this machine are not those of the training "
+            f"(sha256 {backbone.sha256[:12]}..., not {trained_on[:12]}...); restore them or train again"
         )

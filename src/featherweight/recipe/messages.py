@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from featherweight.argument_checks import described, is_table, saving
+from featherweight.argument_checks import code_to_save, described, is_table
 from featherweight.errors import UserError
 from featherweight.recipe.foreign_keys import WITHOUT_A_KEY, key_for
 
@@ -108,7 +108,7 @@ def _problem(issue: Any) -> str:
 def _python_value(value: Any) -> str:
     """Description of a value that can only come from Python, such as a DataFrame; empty for what TOML can express."""
     if is_table(value):
-        how, file = saving(value)
+        how, file = code_to_save(value)
         return f" (it is {described(value)}; save it by {how} and write {file!r})"
     if isinstance(value, os.PathLike):
         return f" (it is {described(value)}; write {os.fspath(value)!r})"

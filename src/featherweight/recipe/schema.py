@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from featherweight.argument_checks import described, is_table, list_of, saving
+from featherweight.argument_checks import code_to_save, described, is_table, list_of
 from featherweight.errors import UserError
 from featherweight.recipe.data_files import is_data_file, recipe_code
 from featherweight.recipe.fields import Section, Whole
@@ -163,5 +163,5 @@ def _remedy(given: Any, call: str) -> str:
         return "pass one recipe, or write run_rounds(recipes, seeds=[0], out='runs/rounds')"
     if given is None or isinstance(given, int | float | type):
         return write("Recipe.load('newsbriefs')")
-    how, file = saving(given)
+    how, file = code_to_save(given)
     return f"save the rows by {how}, and {write(recipe_code(file))}"

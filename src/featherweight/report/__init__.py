@@ -1,1 +1,1 @@
-"""Pictures of a run: PNG files for slides and READMEs, and one self-contained page. Reads a run folder alone."""
+"""Plots of a run as PNG files, and the HTML report as one self-contained file. Reads only the run folder."""

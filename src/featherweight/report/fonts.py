@@ -1,4 +1,4 @@
-"""Fonts for the names of classes: which are installed, and which names none of them can draw."""
+"""Fonts for the class names: finds the installed fonts, and the names that none of them can draw."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 FIRST = "DejaVu Sans"
-"""Comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Armenian, Georgian."""
+"""The font that matplotlib contains; it has Latin, Greek, Cyrillic, Arabic, Armenian and Georgian characters."""
 FALLBACKS = (
     # Chinese, Japanese and Korean: free fonts, then those of Windows and macOS
     "Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Noto Sans JP",
@@ -24,12 +24,12 @@ FALLBACKS = (
 )  # fmt: skip
 
 VARIATION_SELECTORS = "\ufe0e\ufe0f"
-"""Choose between text and colour for the emoji before them, and are not drawn themselves."""
+"""Invisible characters that choose between text style and colour style of the emoji before them."""
 
 
 @cache
 def fonts() -> tuple[str, ...]:
-    """Names of the installed fonts, in the order in which they are tried for each character."""
+    """Names of the installed fonts; for each character they are tried in this order."""
     from matplotlib import font_manager
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
@@ -38,20 +38,20 @@ def fonts() -> tuple[str, ...]:
 
 @cache
 def _characters() -> frozenset[int]:
-    """Code points that at least one of the fonts can draw."""
+    """All code points that at least one installed font can draw."""
     from matplotlib import font_manager
 
     return frozenset().union(*(font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in fonts()))
 
 
 def can_draw(text: str) -> bool:
-    """Whether the fonts have every character of ``text``; separators and control characters do not count."""
+    """Whether the fonts can draw every character of ``text``; separators and control characters are ignored."""
     shown = (c for c in text if unicodedata.category(c)[0] not in "CZ" and c not in VARIATION_SELECTORS)
     return all(ord(c) in _characters() for c in shown)
 
 
 def class_numbers(labels: Sequence[str]) -> dict[str, str]:
-    """What pictures show in place of each label that cannot be drawn: ``class 3``, its number from 0."""
+    """The text that plots show for each label that cannot be drawn: ``class 3``, with its number from 0."""
     return {label: f"class {number}" for number, label in enumerate(labels) if not can_draw(label)}
 
 
@@ -59,6 +59,6 @@ REMEDY = "to draw the names, install a font such as Noto Sans CJK, then run `fea
 
 
 def key_of(numbers: dict[str, str]) -> str:
-    """Which label each number of `class_numbers` stands for, in a sentence, with what to do about it."""
+    """A sentence that lists the label of each number of ``class_numbers``, and tells how to get the names drawn."""
     key = ", ".join(f"{number} is {label}" for label, number in numbers.items())
-    return f"no installed font can draw these names, so the pictures show numbers: {key}; {REMEDY}"
+    return f"no installed font can draw these names, so the plots show numbers: {key}; {REMEDY}"

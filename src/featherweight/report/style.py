@@ -1,4 +1,4 @@
-"""The look of every picture: few colours that hold apart for colour-blind eyes, small type, no frames."""
+"""The style of all plots: a few colours that colour-blind readers can distinguish, small type, no frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# In the page each of these becomes a CSS variable, so that a picture follows the reader's light or dark mode.
+# In the HTML report each colour becomes a CSS variable, so that a plot follows the reader's light or dark mode.
 INK, MUTED, GRID = "#1b2430", "#5d6878", "#dfe4ea"
 BLUE, ORANGE, GREEN, PURPLE, ON_COLOUR = "#2f6fb3", "#d1701a", "#2a8f77", "#9a5f99", "#fefefe"
 VARIABLES = {
@@ -29,7 +29,7 @@ VARIABLES = {
 
 DPI = 160
 SCALE = 1.5
-"""CSS pixels of a point in the page: small type comes out at nearly 13 pixels."""
+"""CSS pixels per point in the HTML report: small type is then nearly 13 pixels high."""
 NAMESPACE = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
 
 SETTINGS: dict[str, Any] = {
@@ -65,24 +65,24 @@ SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw in the house style inside this block; matplotlib's settings are as before after it."""
+    """Within the context, matplotlib uses the style of Featherweight; afterwards its settings are restored."""
     import matplotlib
 
     with matplotlib.rc_context({**SETTINGS, "font.family": list(fonts())}), warnings.catch_warnings():
-        # A character without an installed font is a box in a PNG file; `class_numbers` keeps names of classes from it.
+        # A character without an installed font is drawn as a box; ``class_numbers`` avoids this for class names.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches that keeps its labels inside by itself."""
+    """An empty figure of the given size in inches; its layout keeps all labels inside the figure."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save_png(figure: Figure, path: Path) -> Path:
-    """Write a white-backed PNG, whole or not at all."""
+    """Write the figure as a PNG file with a white background, atomically, and return ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as part:
         part.write_bytes(png_data(figure))
@@ -90,28 +90,31 @@ def save_png(figure: Figure, path: Path) -> Path:
 
 
 def png_data(figure: Figure) -> bytes:
-    """The figure as a white-backed PNG."""
+    """The figure as the bytes of a PNG file with a white background."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.12)
     return data.getvalue()
 
 
 def to_svg(figure: Figure, label: str) -> str:
-    """The figure as an inline SVG element: transparent, colours as CSS variables, real text; ``label`` names it."""
+    """The figure as an inline SVG element with a transparent background, CSS variables as colours, and real text.
+
+    ``label`` is the accessible name of the element.
+    """
     import matplotlib
     from markupsafe import escape
 
     data = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    # The salt keeps the ids of several pictures on one page apart, and the same from one time to the next.
+    # The salt makes the ids of several plots on one page different, and reproducible.
     with matplotlib.rc_context({"svg.hashsalt": label}):
         figure.savefig(data, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.02, metadata=nothing)
     svg = data.getvalue()
     svg = svg[svg.index("<svg") :]
     for colour, name in VARIABLES.items():
         svg = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--{name})", svg)
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.S)  # would hold for the whole page; the page has it
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids such as axes_1 would occur once a picture
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.S)  # it would apply to the whole page, which has its own
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids such as axes_1 would occur once per plot
     width, height = map(float, re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
     opening = f'<svg role="img" aria-label="{escape(label)}" style="width:{width * SCALE:.0f}px" '
     return re.sub(r"<svg [^>]*>", f'{opening}viewBox="0 0 {width} {height}" {NAMESPACE}>', svg, count=1)
@@ -120,7 +123,7 @@ def to_svg(figure: Figure, label: str) -> str:
 def shorten(text: str, length: int) -> str:
     """``text`` on one line of at most ``length`` characters, without control characters.
 
-    What is too much goes from the middle: names of classes often begin alike and differ at the end.
+    Characters are removed from the middle, because class names often have the same start and differ at the end.
     """
     line = " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in str(text)).split())
     tail = (length - 1) * 2 // 5
@@ -128,12 +131,12 @@ def shorten(text: str, length: int) -> str:
 
 
 def percent_tick(share: float, _: int | None = None) -> str:
-    """A tick's share as percent, with decimals only where it has some."""
+    """A fraction as percent, for a tick of an axis; without trailing zeros."""
     return f"{round(100 * share, 6):g}%"
 
 
 def legend_above(axes: Axes, columns: int = 4) -> None:
-    """A legend above the axes, where no curve can run into it."""
+    """Add a legend above the axes, where it cannot hide a curve."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, labelspacing=0.25, borderaxespad=0.2, borderpad=0,
         handlelength=1.3, handletextpad=0.6, columnspacing=1.5,
@@ -141,7 +144,7 @@ def legend_above(axes: Axes, columns: int = 4) -> None:
 
 
 def title_above(axes: Axes, title: str) -> None:
-    """A title that leaves room for what stands between it and the axes: legend, budget, headings."""
+    """Set a title with enough space below it for the legend or the headings above the axes."""
     legend = axes.get_legend()
     lines = math.ceil(len(legend.get_texts()) / legend._ncols) if legend else 1
     labelled = legend or any(text.get_gid() == "above" for text in axes.texts)
@@ -149,9 +152,9 @@ def title_above(axes: Axes, title: str) -> None:
 
 
 def column(axes: Axes, place: float, heading: str, cells: list[str], *, strong: bool = False, hue: str = MUTED) -> None:
-    """Right-aligned figures beside the rows of a bar chart; ``place`` in inches right of the axes' edge.
+    """Add a right-aligned column of numbers next to the rows of a bar chart, ``place`` inches right of the axes.
 
-    ``heading`` stands above them in the colour ``hue``, and so can serve as the legend.
+    ``heading`` is written above the column in the colour ``hue``, so it can replace a legend.
     """
     from matplotlib.transforms import ScaledTranslation
 
@@ -168,7 +171,7 @@ def column(axes: Axes, place: float, heading: str, cells: list[str], *, strong: 
 
 
 def rows_down(axes: Axes, names: list[str]) -> None:
-    """Make ``axes`` a chart of horizontal rows, first name on top."""
+    """Set up ``axes`` for horizontal rows with these names, the first one on top."""
     axes.set_yticks(range(len(names)), names, color=INK)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(False, axis="y")

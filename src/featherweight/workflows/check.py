@@ -1,4 +1,4 @@
-"""A recipe's data checked before training, and the findings as lines of text."""
+"""Checks the data of a recipe before training, and formats the result as lines of text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from featherweight.recipe.schema import require_recipe
 
 
 def check(recipe: Recipe) -> Inspection:
-    """What is in a recipe's data: columns, labels, empty, repeated and shared texts, lengths in tokens of its backbone.
+    """Inspect the data of ``recipe``: columns, labels, empty, repeated and shared texts, and lengths in tokens.
 
-    Raises UserError where a part cannot be read, or the backbone has no tokenizer at hand.
+    Raises UserError if a part of the data cannot be read, or the tokenizer of the backbone is not available.
     """
     require_recipe(recipe, "check")
 
@@ -25,7 +25,7 @@ def check(recipe: Recipe) -> Inspection:
 
 
 def inspection_lines(inspection: Inspection) -> list[str]:
-    """The findings as lines, part by part; lines of a part are indented by two blanks."""
+    """The results as lines, one part of the data after the other; lines about a part are indented."""
     lines = []
     for name, part in inspection.parts.items():
         lines += [
@@ -49,8 +49,8 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     if part.without_labels:
         found += part.without_labels.split("\n")
     elif len(part.labels) == 1:
-        lesson = "nothing can be learnt from that" if name == "train" else "figures on it tell nothing of the others"
-        found.append(f"one label alone: {lesson}")
+        consequence = "training is not possible" if name == "train" else "metrics on it say nothing about other classes"
+        found.append(f"only one label: {consequence}")
     if part.unlabelled and not part.without_labels:
         found.append(f"{part.unlabelled:,} rows without a label")
     if part.empty:
@@ -59,9 +59,9 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     if part.repeated:
         found.append(f"{part.repeated:,} rows repeat an earlier text")
     if part.contradicting:
-        found.append(f"{part.contradicting:,} texts stand under more than one label")
+        found.append(f"{part.contradicting:,} texts occur with more than one label")
     if shared:
-        found.append(f"{shared:,} rows stand in the training rows too: a test on them flatters")
+        found.append(f"{shared:,} rows are also training rows: the metrics would be too good")
     return [*notes, *(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
 
 
@@ -71,5 +71,5 @@ def _token_lines(tokens: Any) -> list[str]:
     return [
         f"tokens: mean {tokens.mean:.0f}, median {tokens.median:.0f}, 95% have at most {tokens.percentile_95:.0f}, "
         f"longest {tokens.longest}",
-        f"a cut at {tokens.max_length} shortens {tokens.cut_rows:,} rows, and takes {tokens.cut_share:.2%} of tokens",
+        f"max_length = {tokens.max_length} truncates {tokens.cut_rows:,} rows, {tokens.cut_share:.2%} of tokens",
     ]

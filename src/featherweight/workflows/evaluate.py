@@ -1,4 +1,4 @@
-"""A trained classifier evaluated: as its run wrote it down, or on other labelled rows."""
+"""The evaluation of a trained classifier: as stored in its run, or computed on other labelled rows."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def evaluate_splits(
     task: Task = SINGLE_LABEL,
     **more: Any,
 ) -> None:
-    """Write evaluation.json and predictions.parquet of a run: its validation, test and shift rows.
+    """Evaluate the validation, test and shift rows of a run, and write evaluation.json and predictions.parquet.
 
-    ``validation`` [rows, classes] are the logits of the validation rows; ``logits`` gives those of another set, by its
-    name. ``more`` joins the evaluation, such as ``best_step``.
+    ``validation`` [rows, classes] are the logits of the validation rows; ``logits(name, rows)`` computes those of
+    another set. ``more`` are further keys for evaluation.json, such as ``best_step``.
     """
     evaluated = {"validation": (splits.validation, validation)}
     if splits.test is not None:
@@ -45,11 +45,11 @@ def evaluate_splits(
 def evaluate_run(
     run: Run, data: str | None = None, *, text: Sequence[str] = (), label: str | None = None, **gaps: Any
 ) -> dict[str, Any]:
-    """Figures of a finished run: as written at its end, or freshly computed on the labelled set ``data``.
+    """The metrics of a finished run: as stored in the run, or computed on the labelled set ``data``.
 
-    ``text`` and ``label`` name the columns of ``data`` that are called otherwise than in the training data; ``gaps``
-    are ``drop_empty`` and ``note`` of ``evaluate_on``. Raises UserError where the run is unfinished or the set does not
-    fit its labels.
+    ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the training data; ``gaps``
+    are the arguments ``drop_empty`` and ``note`` of ``evaluate_on``. Raises UserError if the run is unfinished or the
+    labels of the set are not those of the run.
     """
     if data is None:
         return run.evaluation
@@ -67,17 +67,17 @@ def evaluate_on(
     drop_empty: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Figures of a loaded classifier on the labelled set ``data``, read as its recipe says.
+    """The metrics of a loaded classifier on the labelled set ``data``.
 
-    ``text`` and ``label`` name its columns where the recipe's names are not those. With ``drop_empty`` rows without a
-    text or a label are left out, as if the recipe said so; ``note`` is told how many. Raises UserError where the set
-    cannot be read or does not fit its labels.
+    ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the recipe. With
+    ``drop_empty``, rows without a text or a label are left out, and ``note`` is called with their number. Raises
+    UserError if the set cannot be read or its labels are not those of the classifier.
     """
     from featherweight.data.new_columns import with_new_columns
     from featherweight.data.unlabelled import read_labelled
 
     recipe = classifier.recipe
-    remedy = "there is nothing to judge by: classify it with featherweight predict"
+    remedy = "there are no labels to compare with; to classify the texts, use featherweight predict"
     columns = with_new_columns(recipe.data, data, text, label, labelled=True)
     if drop_empty:
         columns = columns.model_copy(update={"empty": "drop"})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featherweight.argument_checks import described, list_of, saving
+from featherweight.argument_checks import code_to_save, described, list_of
 from featherweight.backbone.resolve import best_at_hand, config_of, local_folder, most_tokens
 from featherweight.data.column_guess import (
     Columns,
@@ -72,7 +72,7 @@ def recipe_for(
     cannot be told, with the columns and what to write.
     """
     if not isinstance(data, str | os.PathLike):
-        how, file = saving(data)
+        how, file = code_to_save(data)
         raise UserError(
             f"recipe_for takes the path of a file or the name of a data set, not {described(data)}\n"
             f"Save the rows by {how}, and write recipe_for({file!r}); train takes rows as they are"

@@ -1,4 +1,4 @@
-"""Everything up to the first step: recipe resolved, budget checked, data read, model built."""
+"""Prepares a training: resolves the recipe, checks the budget, reads the data and builds the model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prepared:
-    """All that stands before the first step: resolved recipe, weight, data, model."""
+    """Everything that the first training step needs: resolved recipe, weight, data and model."""
 
     recipe: Recipe
     weight: Weight
@@ -39,13 +39,16 @@ class Prepared:
 
 
 def prepare(recipe: Recipe) -> Prepared:
-    """Everything up to the first step; the budget is checked before any weights are loaded, and on the live model."""
+    """Prepare the training of ``recipe``.
+
+    The budget is checked before any weights are loaded, and the number of trained parameters again on the built model.
+    """
     from featherweight.model.engine import bound_memory
 
     bound_memory()
     recipe = with_classes_of_the_start(recipe)
     architecture = backbone_architecture(recipe.backbone)
-    # Where the recipe does not name the classes, the rows do: they are read once, before the adapter is counted.
+    # If the recipe does not name the classes, the rows are read first, because the adapter's size depends on them.
     names = known_label_names(recipe.data)
     splits = None if names else load_splits(recipe)
     resolved = resolve_recipe(recipe, architecture, splits.train.label_names if splits else names)
@@ -75,13 +78,13 @@ def prepare(recipe: Recipe) -> Prepared:
         splits.warnings.append(begin_with_the_start(network, recipe, backbone))
     if network.trainable_count() != weight.total:
         live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
-        raise FeatherweightError(f"the live model trains {live}; please report this")
+        raise FeatherweightError(f"the built model trains {live}; please report this bug")
     move_to_engine(network, engine)
     return Prepared(recipe, weight, backbone, splits, train_rows, validation, model, accelerator)
 
 
 def _require_trackers(recipe: Recipe) -> None:
-    # Accelerate would leave them out without a word.
+    # Accelerate would silently ignore a tracker that is not installed.
     for name in recipe.training.trackers:
         if find_spec(name) is None:
             raise UserError(f"training.trackers: {name} is not installed: pip install 'featherweight[trackers]'")
@@ -90,5 +93,5 @@ def _require_trackers(recipe: Recipe) -> None:
 def _require_length(recipe: Recipe, backbone: Backbone) -> None:
     most = most_tokens(backbone.config)
     if most is not None and recipe.data.max_length > most:
-        reads = f"{backbone.name} reads at most {most} tokens"
-        raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; set that or less")
+        reads = f"{backbone.name} can read at most {most} tokens"
+        raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; set it to at most {most}")

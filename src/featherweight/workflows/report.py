@@ -1,4 +1,4 @@
-"""A run's pictures and page, drawn and listed in its manifest; or a page on a classifier that PEFT saved."""
+"""Writes the plots and the HTML report of a run and adds them to its manifest; or a report for a PEFT folder."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from featherweight.run.manifest import lists_file, renew_manifest
 
 
 def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: None) -> list[Path]:
-    """Draw the pictures and the page of the run in ``folder``, whatever it holds so far; returns the pictures' paths.
+    """Write the plots and the report of the run in ``folder``, which may be unfinished; return the paths of the plots.
 
-    ``note`` is told of names that no installed font can draw.
-
-    Until all is drawn the manifest lists nothing of it: a drawing that was cut off is seen by ``is_reported``, and no
-    half of it passes for the run's own. Raises UserError where ``folder`` is no run or one of its files is damaged.
+    ``note`` is called with a message about names that no installed font can draw. The manifest lists plots and report
+    only when all of them are written, so that ``is_reported`` detects an interruption. Raises UserError if ``folder``
+    is not a run or one of its files is damaged.
     """
     run = Run(folder)
-    contents = read_contents(run.folder)  # a damaged file is refused before anything is written
+    contents = read_contents(run.folder)  # raises for a damaged file before anything is written
     renew_manifest(run.folder, forget=DRAWN)
     pictures = plots.draw_plots(run.folder)
     page.write_report(run.folder)
@@ -38,15 +37,15 @@ def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: 
 
 
 def is_reported(folder: Path) -> bool:
-    """Whether pictures and page of the complete run in ``folder`` were drawn to their end."""
+    """Whether all plots and the report of the complete run in ``folder`` are written."""
     try:
         return (folder / PAGE).is_file() and lists_file(folder, PAGE)
     except UserError:
-        return True  # what is wrong with a damaged manifest is for `verify` to say
+        return True  # a damaged manifest is reported by `verify`
 
 
 def run_pictures(run: Run) -> list[Path]:
-    """The PNG files of a run, drawn where there are none. Raises UserError where one of its files is damaged."""
+    """The PNG files of a run; they are made if there are none. Raises UserError if a file of the run is damaged."""
     if pictures := sorted((run.folder / "plots").glob("*.png")):
         return pictures
     pictures = plots.draw_plots(run.folder)
@@ -61,15 +60,14 @@ def report_peft_folder(
     labels: Sequence[str] = (),
     base: str | Path | None = None,
 ) -> PeftFolder:
-    """Write the page ``out`` on the classifier in ``path``, evaluated on the labelled set ``data`` where one is named.
+    """Write the report ``out`` for the PEFT folder ``path``; if ``data`` is given, evaluate it on that labelled set.
 
-    Nothing is written into ``path``. Raises UserError where ``out`` is taken, and where the folder or the rows cannot
-    be read.
+    Nothing is written into ``path``. Raises UserError if ``out`` exists, or the folder or the rows cannot be read.
     """
     if out.suffix != ".html" or not out.parent.is_dir():
-        raise UserError(f"--out {out}: name an .html file in a folder that exists")
+        raise UserError(f"--out {out}: must be an .html file in a folder that exists")
     if out.exists():
-        raise UserError(f"--out {out}: exists; name a new file, or remove that one")
+        raise UserError(f"--out {out}: exists; choose a new file, or remove that one")
     peft = read_peft_folder(path, labels, base)
 
     from featherweight.inference.classifier import Classifier
@@ -86,7 +84,7 @@ def report_peft_folder(
 
 
 def _settings(peft: PeftFolder) -> dict[str, Any]:
-    """What the page says of the adapter's settings, in PEFT's words, as far as they are set."""
+    """The settings of the adapter that differ from PEFT's defaults, for the report; keys are those of PEFT."""
     shown = peft.settings.model_dump(exclude={"base_model_name_or_path"}, exclude_defaults=True)
     return {key: _listed(value) for key, value in shown.items() if value} | {"warnings": list(peft.notes)}
 

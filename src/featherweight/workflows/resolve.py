@@ -1,4 +1,4 @@
-"""A recipe resolved: every choice written out, and what it would train counted."""
+"""Resolves a recipe: replaces "auto" values, and counts the trainable parameters."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from featherweight.recipe import BackboneRecipe, Recipe
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe without open choices, and what follows from it."""
+    """A recipe without "auto" values, its weight, and the architecture of its backbone."""
 
     recipe: Recipe
-    """With the adapter that ``lora = "auto"`` stands for, and the full path of a backbone in a folder."""
+    """The recipe with the chosen LoRA instead of ``lora = "auto"``, and with the full path of a backbone folder."""
     weight: Weight
     architecture: Architecture
 
 
 def resolve_recipe(recipe: Recipe, architecture: Architecture, label_names: Sequence[str]) -> Resolved:
-    """Write out what a recipe leaves open, and count what it trains; no weights are loaded.
+    """Replace the "auto" values of a recipe and count its trainable parameters; no weights are loaded.
 
-    A recipe over its budget is counted like any other. Raises UserError where ``lora = "auto"`` finds nothing that
-    fits.
+    The recipe may exceed its budget. Raises UserError if ``lora = "auto"`` finds nothing that fits.
     """
     recipe = resolve_auto(recipe, architecture, len(label_names))
     weight = weigh(recipe, architecture, len(label_names))
@@ -37,9 +36,9 @@ def resolve_recipe(recipe: Recipe, architecture: Architecture, label_names: Sequ
 
 
 def backbone_architecture(backbone: BackboneRecipe) -> Architecture:
-    """The architecture of a backbone by its config alone: no weights, and no network for well-known backbones.
+    """The architecture of a backbone from its config alone: no weights, and no network for well-known backbones.
 
-    Raises UserError, with the backbone's name, where it is unknown or no encoder.
+    Raises UserError, naming the backbone, if it is unknown or not an encoder.
     """
     try:
         return architecture_of(config_of(backbone), backbone.roles)

@@ -64,11 +64,11 @@ def run_rounds(
     name, a folder holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other
     rows; Interrupted at a signal, and what a training raises, after which the same call resumes.
     """
-    recipes = list_of(recipes, "run_rounds(..., seeds, out)", "recipes", one=Recipe)
+    recipes = list_of(recipes, "run_rounds(..., seeds, out)", "recipes", item_types=Recipe)
     for recipe in recipes:
         if not isinstance(recipe, Recipe):
             raise not_a_recipe(recipe, "run_rounds", "a list of recipes")
-    seeds = [require_whole(seed, "seeds", "0") for seed in list_of(seeds, "seeds=...", "whole numbers", one=int)]
+    seeds = [require_whole(seed, "seeds", "0") for seed in list_of(seeds, "seeds=...", "whole numbers", item_types=int)]
     require_path(out, "out", "the path of a folder for the rounds")
     listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
 

@@ -1,4 +1,4 @@
-"""Results in a notebook: tables and pictures."""
+"""Shows results in a notebook: tables and plots."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 Shown = Run | Comparison | Weight | Inspection
 PIXELS, WIDEST = 100, 900
-"""Pixels of an inch on the page, and the most of a picture; the files have more, for sharp displays and for print."""
+"""Displayed pixels per inch, and maximum displayed width of a plot; the files have a higher resolution."""
 
 
 def show(thing: Shown, *pictures: str) -> None:
-    """Show a run, a comparison, a weight or an inspection below a notebook's cell.
+    """Show a run, a comparison, a weight or an inspection in a notebook.
 
-    With names of ``pictures`` these are shown instead: of a run what its folder has under ``plots`` (``curves``,
-    ``confusion_matrix``, ``per_class``, ``reliability``, ``weigh_in``, ``shift``, ``summary``, ``learning_rate``), of a
-    comparison ``rounds``, ``differences``, ``frontier``, ``loss``, ``accuracy``, ``shift``. Raises UserError outside
-    of notebooks, and where there is no such picture.
+    ``pictures`` are names of plots to show instead. A run has ``curves``, ``confusion_matrix``, ``per_class``,
+    ``reliability``, ``weigh_in``, ``shift``, ``summary`` and ``learning_rate``; a comparison has ``rounds``,
+    ``differences``, ``frontier``, ``loss``, ``accuracy`` and ``shift``. Raises UserError outside of notebooks, and if
+    there is no such plot.
     """
     if not isinstance(thing, Shown):
         raise UserError(f"show takes a run, a comparison, a weight or an inspection, not {described(thing)}")
@@ -47,7 +47,7 @@ def show(thing: Shown, *pictures: str) -> None:
         for data in comparison_pictures(thing, pictures):
             display.display(display.Image(data, width=_width(data)))
     elif pictures:
-        raise UserError(f"{type(thing).__name__} has no pictures; show it without a name")
+        raise UserError(f"{type(thing).__name__} has no plots; call show without a name")
     elif isinstance(thing, Weight):
         display.display(display.Markdown(weight_markdown(thing)))
     else:
@@ -55,7 +55,7 @@ def show(thing: Shown, *pictures: str) -> None:
 
 
 def comparison_pictures(comparison: Comparison, names: Iterable[str]) -> list[bytes]:
-    """PNG data of a comparison's pictures. Raises UserError where there is no such picture."""
+    """The plots ``names`` of a comparison as PNG data. Raises UserError if there is no such plot."""
     from featherweight.report.comparison.page import TITLES, available
     from featherweight.report.style import drawing, png_data, title_above
 
@@ -72,7 +72,7 @@ def comparison_pictures(comparison: Comparison, names: Iterable[str]) -> list[by
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """Headline, notes, tables and every pair in words, as Markdown."""
+    """A comparison as Markdown: headline, notes, tables and the difference of every pair."""
     parts = [f"**{headline(comparison)}.**", *comparison.notes]
     for table in tables(comparison):
         parts += [f"**{table.title}**", markdown_table(table)]
@@ -82,7 +82,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def weight_markdown(weight: Weight) -> str:
-    """The count by component, its total, the budget and what is left of it, as a Markdown table."""
+    """A weight as a Markdown table: parameters by component, total, budget, and the remaining budget."""
     rows = [[component.name, f"{component.parameters:,}"] for component in weight.components]
     rows += [["**trainable**", f"**{weight.total:,}**"], ["budget", f"{weight.budget:,}"]]
     rows += [["left" if weight.margin >= 0 else "over budget", f"{abs(weight.margin):,}"]]
@@ -92,10 +92,10 @@ def weight_markdown(weight: Weight) -> str:
 
 def _named(found: Mapping[str, Any], name: str, thing: Shown) -> Any:
     if not isinstance(name, str):
-        raise UserError(f"show takes names of pictures one by one, such as show(run, 'curves'), not {described(name)}")
+        raise UserError(f"show takes names of plots one by one, such as show(run, 'curves'), not {described(name)}")
     if name not in found:
         what = type(thing).__name__.lower()
-        raise UserError(f"the {what} has no picture {name!r}; it has {', '.join(sorted(found))}")
+        raise UserError(f"the {what} has no plot {name!r}; it has {', '.join(sorted(found))}")
     return found[name]
 
 
@@ -104,13 +104,13 @@ def _display_module() -> Any:
         from IPython import display
     except ImportError:
         raise UserError(
-            "show works in notebooks, and IPython is not installed; the pictures are in the run's plots/"
+            "show works only in notebooks, and IPython is not installed; the plots are in the run's folder plots/"
         ) from None
     return display
 
 
 def _width(png: bytes) -> int:
-    """Width in the page: a PNG says its pixels in bytes 16 to 19."""
+    """Displayed width in pixels; bytes 16 to 19 of a PNG file are its width."""
     from featherweight.report.style import DPI
 
     return min(WIDEST, round(int.from_bytes(png[16:20], "big") * PIXELS / DPI))

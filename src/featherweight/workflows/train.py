@@ -1,4 +1,4 @@
-"""Training, from recipe to finished run folder."""
+"""Training: from a recipe to a finished run folder."""
 
 from __future__ import annotations
 
@@ -48,24 +48,24 @@ def train(
     backbone: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Run:
-    """Train, evaluate, save, verify and report; returns the finished run.
+    """Train, evaluate, save, check and report, and return the finished run.
 
-    ``recipe`` is a Recipe, or data to make one for: a file, a folder or a data set by its name, a DataFrame, an Arrow
-    table, a Dataset or a DatasetDict, a list of dicts, a dict of columns. For data ``test`` has the test rows, in any
-    of these, ``text`` and ``label`` name columns, which are guessed otherwise, and ``overrides`` are texts such as
-    ``"training.epochs=2"``. Rows in memory are written into the run folder.
+    ``recipe`` is a Recipe, or the data to make a recipe for: the name of a file, folder or data set, a DataFrame, an
+    Arrow table, a Dataset or DatasetDict, a list of dicts, or a dict of columns. With data, ``test`` are the test rows
+    (in any of these forms), ``text`` and ``label`` are column names (guessed if missing), and ``overrides`` are texts
+    such as ``"training.epochs=2"``. Rows in memory are written into the run folder.
 
-    ``out`` names the run folder (by default the next free ``runs/<name>``). Raises UserError on bad input, which leaves
-    nothing behind, and the training's own errors (Interrupted, Diverged) with a run folder that can be resumed.
+    ``out`` is the run folder (by default the next free ``runs/<name>``). Raises UserError for wrong input, before
+    anything is written. Raises Interrupted or Diverged during the training; the run folder can then be resumed.
     """
     options = {"test": test, "text": text, "label": label, "budget": budget, "backbone": backbone}
     request = requested(recipe, overrides=overrides, **options)
     if out is not None:
         require_path(out, "out", "the path of a new run folder")
     listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
-    # Of several processes the first holds the folder and speaks; the others work for it.
+    # Of several processes the first one locks the folder and prints messages.
     first, folder = is_first_process(), choose_folder(request.name, out, resume=resume)
-    # Between the steps a signal waits for the checkpoint; everywhere else nothing is lost by ending at once.
+    # During the steps a signal waits for a checkpoint; before and after them the process can end at once.
     held = chosen_and_reserved(request.name, out, resume=resume) if first else nullcontext(folder)
     with end_on_signals(lambda: _how_to_resume(folder)), held as folder:
         request = request.settled(folder)
@@ -119,17 +119,17 @@ def _how_to_resume(folder: Path) -> str:
 
 
 def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
-    """The run as it is. A report that was not drawn to its end is drawn.
+    """A complete run, after its report is written if it was not finished.
 
-    Where its manifest is missing, a new one is written and a note says so.
+    If the manifest is missing, a new one is written, and a note tells the user.
     """
     from featherweight.workflows.report import is_reported, report_run
 
     if is_first_process() and not (folder / MANIFEST).is_file():
         with locked(folder):
             remake_manifest(folder)
-        note = f"{folder}: complete, but {MANIFEST} was missing: made anew from the files as they lie there now"
-        notify(listeners, f"{note}; featherweight verify {folder} checks what they claim")
+        note = f"{folder}: complete, but {MANIFEST} was missing: it was written again from the current files"
+        notify(listeners, f"{note}; to check them: featherweight verify {folder}")
     if is_first_process() and not is_reported(folder):
         with locked(folder):
             report_run(folder, lambda line: notify(listeners, line))
@@ -144,7 +144,7 @@ def finish(
     clock: float,
     listeners: Sequence[Listener] = (),
 ) -> None:
-    """After the last step: temperature, saved adapter, reload check, evaluation, report."""
+    """Finish a run after its last step: temperature, saved adapter, reload check, evaluation and report."""
     from featherweight.adapter.storage import save_adapter
     from featherweight.evaluation.calibration import fit_temperature
     from featherweight.verification.reload import verify_in_fresh_process
@@ -162,7 +162,7 @@ def finish(
     save_adapter(model.network, folder / "adapter", recipe, prepared.backbone, model.tokenizer, **fit)
     sample = list(validation.texts[:64])
     live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
-    proof = verify_in_fresh_process(folder, sample, live, model.engine.precision)
+    reload_check = verify_in_fresh_process(folder, sample, live, model.engine.precision)
     _evaluate(prepared, folder, state, logits, temperature, task, listeners)
     environment = describe_run(prepared, started) | {
         "seconds": round(time.perf_counter() - clock, 2),
@@ -170,13 +170,13 @@ def finish(
         "peak_memory_bytes": most_memory(folder),
         **gpu_peak(model.engine.device),
     }
-    notify(listeners, "drawing the report")
+    notify(listeners, "writing the report")
     write_json(folder / "environment.json", environment)
-    # The last two results, in this order, make the run complete (`Run.complete`); what an earlier version took for its
-    # mark, and what was drawn of the unfinished run, must not stand there before them.
+    # The next two files, in this order, make the run complete (`Run.complete`). Files that an earlier version took as
+    # the sign of a complete run, and a report of the unfinished run, must be removed before.
     for name in (MANIFEST, PAGE):
         (folder / name).unlink(missing_ok=True)
-    write_json(folder / "verification.json", proof)
+    write_json(folder / "verification.json", reload_check)
     write_manifest(folder)
     report_run(folder, lambda line: notify(listeners, line))
 
@@ -226,13 +226,13 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
         )
         state = fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
     for tracker in prepared.accelerator.trackers:
-        # Each run has its own record there; the processes go on together, so nothing else ends here.
+        # Each run is a separate record in a tracker. Only the tracker ends here, not the other processes.
         tracker.finish()
     return state
 
 
 def _engine_in_words(prepared: Prepared) -> str:
-    """Precision and device with the reason, and the forward pass that runs; on a GPU it is always transformers' own."""
+    """A note with precision, device, the reason for them, and the forward pass; on a GPU it is transformers' own."""
     from featherweight.model.lean.encoder import why_not_lean
 
     engine, network = prepared.model.engine, prepared.model.network

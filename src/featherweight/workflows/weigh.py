@@ -1,4 +1,4 @@
-"""What a recipe would train, counted from shapes alone."""
+"""Counts the trainable parameters of a recipe from shapes alone."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from featherweight.workflows.resolve import Resolved, backbone_architecture, res
 
 
 def weigh(recipe: Recipe) -> Weight:
-    """What a recipe would train, counted by component from shapes alone; no weights, and no network if well known.
+    """The number of parameters that a recipe trains, by component, from shapes alone.
 
-    A recipe over its budget is weighed like any other; ``margin`` says so. Raises UserError on an unknown backbone.
+    It needs no weights, and no network for a well-known backbone. A recipe may exceed its budget; ``margin`` is then
+    negative. Raises UserError for an unknown backbone.
     """
     require_recipe(recipe, "weigh")
     return resolve(recipe).weight
 
 
 def resolve(recipe: Recipe) -> Resolved:
-    """The recipe resolved for the classes of its training data. Of the data at most the label column is read."""
+    """The recipe, resolved for the classes of its training data; at most the label column of the data is read."""
     architecture = backbone_architecture(recipe.backbone)
     return resolve_recipe(recipe, architecture, label_names_of(recipe.data))

@@ -165,9 +165,9 @@ def test_a_page_without_rows_says_what_it_lacks(saved: Any, cli: Cli) -> None:
     page = Path("page.html").read_text("utf-8")
     assert "Not evaluated yet: --data adds accuracy" in page
     assert "DoRA magnitudes" in page
-    refused(cli, "report", folder, naming="is no run, and nothing is written into it; name the page by --out PAGE.html")
-    refused(cli, "report", folder, "--out", "page.html", naming="--out page.html: exists; name a new file")
-    refused(cli, "report", folder, "--out", "page.pdf", naming="--out page.pdf: name an .html file")
+    refused(cli, "report", folder, naming="is not a run, so nothing is written into it; add --out PAGE.html")
+    refused(cli, "report", folder, "--out", "page.html", naming="--out page.html: exists; choose a new file")
+    refused(cli, "report", folder, "--out", "page.pdf", naming="--out page.pdf: must be an .html file")
 
 
 @pytest.mark.parametrize(("own", "base", "given", "names", "noted"), [

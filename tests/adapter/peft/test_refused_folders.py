@@ -97,7 +97,7 @@ QUERY, QUERY0 = (f"roberta.encoder.layer.{layer}.attention.self.query" for layer
 REFUSED: dict[str, tuple[Callable[[Path], None], str | tuple[str, ...]]] = {
     "no settings": (lambda f: (f / "adapter_config.json").unlink(), "adapter_config.json: missing"),
     "settings are no JSON": (lambda f: (f / "adapter_config.json").write_text("{"), "adapter_config.json: damaged"),
-    "settings are a list": (lambda f: (f / "adapter_config.json").write_text("[]"), "it holds no JSON object"),
+    "settings are a list": (lambda f: (f / "adapter_config.json").write_text("[]"), "it contains no JSON object"),
     "settings of megabytes": (
         lambda f: (f / "adapter_config.json").write_text("[" + " " * 5_000_000 + "]"), "too many for an adapter_config",
     ),
@@ -126,7 +126,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str | tuple[str, ...]]] = {
     "weights cut short": (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-9]), "damaged or truncated"),
     "weights of no tensors": (without("base_model"), "contains no tensors"),
     "weights of two terabytes": (huge, ("parameters, too many for an adapter", "the base model has only")),
-    "no head": (without("classifier"), ("classifier.dense.weight is neither in the adapter nor", "'classifier' among")),
+    "no head": (without("classifier"), ("classifier.dense.weight is neither in the adapter nor", "'classifier' in")),
     "half a head": (without("out_proj"), "classifier.out_proj.weight is neither in the adapter nor in its base"),
     "a head of one class": (changed("out_proj", lambda t: t[:1]), "has shape (1, 32)"),
     "an A without its B": (without("query.lora_B"), "query.lora_A.weight has no matching B matrix"),
@@ -169,17 +169,17 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
     refused(cli, "evaluate", "saved", *judge, "a,b", naming="--labels for saved: 2 names, but the head has 3 classes")
     refused(cli, "evaluate", "saved", *judge, "a,b,a", naming="each class needs a different name")
     refused(cli, "evaluate", "saved", *judge, "x,y,z", naming="row 1: unknown label 'fruit'; the classes are x, y, z")
-    refused(cli, "evaluate", "saved", naming="PEFT saves no figures and no test set; name labelled rows by --data")
+    refused(cli, "evaluate", "saved", naming="PEFT saves no metrics and no test set; add --data with labelled rows")
     refused(cli, "evaluate", "run", *judge, "a,b,c", naming="run: is a run; --labels is for folders that PEFT saved")
     refused(cli, "predict", "run", "x.csv", "-o", "y.csv", "--labels", "a,b", naming="run: is a run; --labels is for")
     refused(cli, "report", "run", "--out", "page.html", naming="run: is a run; --out is for folders that PEFT saved")
-    refused(cli, "weigh", "saved", "--set", "adapter.dora=true", naming="saved: was trained already")
+    refused(cli, "weigh", "saved", "--set", "adapter.dora=true", naming="saved: is already trained")
 
 
 def test_a_base_out_of_reach_is_named_by_an_option(spoilt: Path, cli: Cli, tiny_backbones: dict[str, Path]) -> None:
     values = read_json(spoilt / "adapter_config.json")
     (spoilt / "adapter_config.json").write_text(json.dumps(values | {"base_model_name_or_path": "acme/tuned-roberta"}))
-    said = "saved: its base acme/tuned-roberta: it is not on this machine, and the hub cannot be reached"
+    said = "saved: its base model acme/tuned-roberta: it is not on this machine, and the hub cannot be reached"
     refused(cli, "predict", "saved", "--text", "plum", naming=(said, "Add --base FOLDER"))
     refused(cli, "predict", "saved", "--text", "plum", "--base", "nowhere", naming="--base nowhere: no such folder")
     refused(cli, "weigh", "newsbriefs", "--base", "x", naming="--base is for folders that PEFT saved")

@@ -17,7 +17,7 @@ def test_ids_and_labels_stand_under_the_names_that_the_data_gives_them(submit: S
     out, notes = submit(ids=name)
     assert out == f"{name},mood\n90,1\n7,-1\n8,0\n31,-1\n"
     guessed = (
-        [] if name.casefold() == "id" else [f"test.csv: the ids are those of column {name!r} (--id names another)"]
+        [] if name.casefold() == "id" else [f"test.csv: the ids are those of column {name!r} (--id chooses another)"]
     )
     assert notes == guessed
 
@@ -60,7 +60,7 @@ def test_of_likely_columns_the_first_without_repetitions_is_taken(submit: Submit
     notes: list[str] = []
     predict_file("run", "many.csv", "many_out.csv", kaggle=True, note=notes.append)
     assert Path("many_out.csv").read_text("utf-8") == "tweet_id,mood\n5,1\n6,-1\n7,0\n8,-1\n"
-    assert notes == ["many.csv: the ids are those of column 'tweet_id' (--id names another, such as 'reply_id')"]
+    assert notes == ["many.csv: the ids are those of column 'tweet_id' (--id chooses another, such as 'reply_id')"]
     pd.DataFrame({"textid": ["two words"] * 4, "sumid": [0.5, 1.5, 2.5, 3.5], "text": TEXTS}).to_csv("no.csv")
     predict_file("run", "no.csv", "no_out.csv", kaggle=True, note=notes.append)
     assert Path("no_out.csv").read_text("utf-8").startswith("ID,mood\n0,")

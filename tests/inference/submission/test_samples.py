@@ -65,7 +65,7 @@ def test_one_column_of_fractions_gets_the_probability_of_the_positive_class(
     assert [row["tweetid"] for row in rows] == ["90", "7", "8", "31"]
     assert [float(row[column]) for row in rows] == pytest.approx([first, 1 - first, first, 1 - first])
     positive = written[1 if first > 0.5 else 0]
-    assert notes == [f"sample.csv: {column!r} holds fractions, so it gets the probability of {positive!r}"]
+    assert notes == [f"sample.csv: {column!r} contains fractions, so it gets the probability of {positive!r}"]
 
 
 @pytest.mark.parametrize(("values", "expected"), [
@@ -81,16 +81,16 @@ HOW = "so it gets labels; --as-probabilities writes the probability of 'yes'"
 
 
 @pytest.mark.parametrize(("values", "expected", "note"), [
-    ("0,0,0,0", "1,0,1,0", f"sample.csv: 'target' is 0 throughout, {HOW}"),
-    ("0.0,0.0,0.0,0.0", "1.0,0.0,1.0,0.0", f"sample.csv: 'target' is 0.0 throughout, {HOW}"),
+    ("0,0,0,0", "1,0,1,0", f"sample.csv: 'target' is 0 in all rows, {HOW}"),
+    ("0.0,0.0,0.0,0.0", "1.0,0.0,1.0,0.0", f"sample.csv: 'target' is 0.0 in all rows, {HOW}"),
     ("1.0,1.0,0.0,1.0", "1.0,0.0,1.0,0.0", "labels are written as class numbers: no 0.0, yes 1.0"),
-    (",,,", "yes,no,yes,no", f"sample.csv: 'target' is empty throughout, {HOW}"),
+    (",,,", "yes,no,yes,no", f"sample.csv: 'target' is empty in all rows, {HOW}"),
     ("Yes,No,Yes,Yes", "Yes,No,Yes,No", None),
     ("NO,NO,NO,NO", "YES,NO,YES,NO", "sample.csv: 'target' writes 'NO' for a class; labels are written as NO, YES"),
     ("yES,yES,yES,yES", "yes,no,yes,no", "sample.csv: 'target' writes 'yES' for a class; labels are written as no"),
-    ("?,?,?,?", "yes,no,yes,no", "'target' is ? throughout, which is no class and taken for a placeholder"),
+    ("?,?,?,?", "yes,no,yes,no", "'target' is ? in all rows, which is not a class and is read as a placeholder"),
     ("unknown,unknown,unknown,unknown", "yes,no,yes,no", "labels are written as no, yes"),
-    ("-1,-1,-1,-1", "yes,no,yes,no", "'target' is -1 throughout, which is no class"),
+    ("-1,-1,-1,-1", "yes,no,yes,no", "'target' is -1 in all rows, which is not a class"),
 ])  # fmt: skip
 def test_two_classes_are_written_as_in_the_sample(submit: Submit, values: str, expected: str, note: str | None) -> None:
     rows = zip((90, 7, 8, 31), values.split(","), strict=True)
@@ -113,7 +113,7 @@ def test_probabilities_can_be_asked_for_without_a_sample(submit: Submit) -> None
     out, notes = submit(ids="id", classes=("yes", "no"), written=("yes", "no"), texts=TWO, as_probabilities=True)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [float(row["mood"]) for row in rows] == pytest.approx([0.3, 0.7, 0.3, 0.7])
-    assert notes == ["'mood' holds the probability of 'yes'"]
+    assert notes == ["'mood' is the probability of 'yes'"]
 
 
 @pytest.mark.parametrize("start", ["", "class_", "p_"])
@@ -124,7 +124,7 @@ def test_columns_that_count_from_zero_are_taken_by_position(submit: Submit, star
         ["90", "0.15", "0.15", "0.7"], ["7", "0.15", "0.7", "0.15"]
     ]  # fmt: skip
     columns = f"{start}0, {start}1, {start}2"
-    assert notes == [f"sample.csv: columns {columns} are taken for the classes 1, 2, 3, in this order"]
+    assert notes == [f"sample.csv: columns {columns} are read as the classes 1, 2, 3, in this order"]
 
 
 def test_names_that_look_like_fractions_are_labels(submit: Submit) -> None:
@@ -135,9 +135,9 @@ def test_names_that_look_like_fractions_are_labels(submit: Submit) -> None:
 
 @pytest.mark.parametrize(("sample", "words"), [
     ("Key,a\n7,0\n8,0\n31,0\n90,0\n", "the ids are those of column 'tweetid'"),
-    ("tweetid,a\n7,9\n8,9\n31,9\n90,9\n", "'a' is 9 throughout, which is no class and taken for a placeholder"),
+    ("tweetid,a\n7,9\n8,9\n31,9\n90,9\n", "'a' is 9 in all rows, which is not a class and is read as a placeholder"),
     ("tweetid,a\n7,\n8,\n31,\n90,\n", "'a' is empty; labels are written as -1, 0, 1"),
-    ("tweetid,a\n7,0.0\n8,1.0\n31,0.0\n90,0.0\n", "values such as 0.0 in 'a' are taken for classes"),
+    ("tweetid,a\n7,0.0\n8,1.0\n31,0.0\n90,0.0\n", "values such as 0.0 in 'a' are read as classes"),
 ])  # fmt: skip
 def test_what_a_sample_leaves_open_is_noted(submit: Submit, sample: str, words: str) -> None:
     assert [note for note in submit(sample=sample)[1] if words in note]
@@ -148,7 +148,7 @@ def test_rows_without_ids_are_those_of_a_sample_that_counts_them(submit: Submit,
     sample = "Index,mood\n" + "".join(f"{first + row},0\n" for row in range(4))
     out, notes = submit(ids=None, sample=sample)
     assert out == "Index,mood\n" + "".join(f"{first + row},{mood}\n" for row, mood in enumerate(("1", "-1", "0", "-1")))
-    assert notes == ["test.csv: no id column found; its rows are taken to be those of sample.csv, in the same order"]
+    assert notes == ["test.csv: no id column found; its rows are read as those of sample.csv, in the same order"]
 
 
 def test_the_id_column_of_a_sample_is_one_that_the_test_data_has(submit: Submit) -> None:

@@ -15,7 +15,7 @@ from featherweight.data.sources import read_rows
 from featherweight.recipe import DataRecipe
 from featherweight.run.folder import Run
 
-NO_IDS = "test.csv: no id column found; ID is the row's number from 0 (--id COLUMN names one)"
+NO_IDS = "test.csv: no id column found; ID is the row number from 0 (to use a column: --id COLUMN)"
 
 
 @pytest.mark.parametrize(("classes", "written", "options", "expected"), [
@@ -65,9 +65,7 @@ def test_the_ag_news_contest_keeps_its_format(submit: Submit, train: str, writte
 def test_a_run_that_did_not_record_its_labels_says_so(submit: Submit) -> None:
     out, notes = submit(ids="id", classes=NAMES, written=None)
     assert out.startswith("id,mood\n90,good\n")
-    assert notes == [
-        "this run does not say how its training data writes the labels: the names of the classes are written"
-    ]
+    assert notes == ["this run does not record how its training data writes the labels, so class names are written"]
 
 
 @pytest.mark.parametrize(("name", "content", "labels", "values"), [
@@ -109,7 +107,10 @@ def test_the_command_line_says_its_notes_beside_the_output(
     Path("test.jsonl").write_text("".join(json.dumps({"text": text, "key": text[-1]}) + "\n" for text in TEXTS[:3]))
     answer = cli("predict", run, "test.jsonl", "--kaggle", "--label-name", "feeling")
     assert (answer.code, answer.out) == (0, "submission.csv: 3 predictions\n")
-    assert answer.err == "note: test.jsonl: no id column found; ID is the row's number from 0 (--id COLUMN names one)\n"
+    assert (
+        answer.err
+        == "note: test.jsonl: no id column found; ID is the row number from 0 (to use a column: --id COLUMN)\n"
+    )
     assert Path("submission.csv").read_text("utf-8") == "ID,feeling\n0,good\n1,bad\n2,fair\n"
     answer = cli("predict", run, "test.jsonl", "--kaggle", "--id", "key", "--as-numbers", "-o", "out.csv")
     assert (answer.code, answer.err) == (0, "")
@@ -124,4 +125,4 @@ def test_from_python_notes_are_printed_unless_somebody_takes_them(
     submit: Submit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     submit(note=None)
-    assert capsys.readouterr().err == "note: test.csv: the ids are those of column 'tweetid' (--id names another)\n"
+    assert capsys.readouterr().err == "note: test.csv: the ids are those of column 'tweetid' (--id chooses another)\n"

@@ -1,1 +1,1 @@
-"""A contest's submission: which columns it has, what is written for a class, and in which order the ids stand."""
+"""A submission for a contest: its columns, the value written for each class, and the order of the ids."""

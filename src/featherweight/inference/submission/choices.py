@@ -1,4 +1,4 @@
-"""What somebody asks of a submission, and which of it excludes each other."""
+"""The options of a submission, and the check that they do not contradict each other."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from featherweight.errors import UserError
 
 @dataclass(frozen=True)
 class Choices:
-    """Options of `predict --kaggle`."""
+    """The options of `predict --kaggle`."""
 
     like: str | Path | None = None
-    """A sample submission that decides header, order of ids and kind of values."""
+    """A sample submission that determines header, order of ids and kind of values."""
     id_column: str | None = None
     label_name: str | None = None
     as_numbers: bool | None = None
-    """Class numbers (True), labels as they were in the training data (False), or what the data suggests (None)."""
+    """Write class numbers (True), labels as in the training data (False), or choose by the data (None)."""
     as_probabilities: bool = False
-    """The probability of the positive one of two classes."""
+    """Write the probability of the positive one of two classes."""
 
     def check(self, kaggle: bool) -> None:
-        """Raise UserError where an option has no effect, or says something else than another one."""
+        """Raise UserError if an option would have no effect, or contradicts another option."""
         spelled = "--as-numbers" if self.as_numbers else "--as-names"
         given = [("--label-name", self.label_name is not None), (spelled, self.as_numbers is not None)]
         option = next((name for name, is_given in given if is_given), None)
         if option and self.like is not None:
-            raise UserError(f"--like and {option} exclude each other: the sample decides header and kind of values")
+            raise UserError(f"--like and {option} exclude each other: the sample determines header and kind of values")
         if self.as_probabilities and self.as_numbers is not None:
-            raise UserError(f"{spelled} and --as-probabilities exclude each other: a submission has one of them")
+            raise UserError(f"{spelled} and --as-probabilities exclude each other: use only one of them")
         option = option or ("--as-probabilities" if self.as_probabilities else None)
         if option and not kaggle:
-            raise UserError(f"{option} is for a contest's submission; add --kaggle")
+            raise UserError(f"{option} is for a submission to a contest; add --kaggle")
         if self.label_name is not None and not self.label_name.strip():
             raise UserError("--label-name is empty; give the name of the label column, or leave the option out")
         if not is_unicode(self.label_name or ""):
-            raise UserError("--label-name is not valid Unicode; type the name anew")
+            raise UserError("--label-name is not valid Unicode; type the name again")

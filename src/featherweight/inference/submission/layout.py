@@ -1,4 +1,4 @@
-"""The columns of a submission, and what stands in them for a class."""
+"""The columns of a submission, and the values written for each class."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Layout:
-    """What a submission looks like."""
+    """The columns of a submission and the values in them."""
 
     columns: tuple[str, ...]
-    """All of them, in their order."""
+    """The names of all columns, in their order."""
     id_column: str
     values: tuple[str, ...] = ()
-    """What is written for each class, in the order of the class numbers; empty where probabilities are written."""
+    """The value written for each class, in the order of the class numbers; empty if probabilities are written."""
     shares: Mapping[str, int] = field(default_factory=dict)
-    """The class whose probability a column holds; empty where labels are written."""
+    """For each column of probabilities, the number of its class; empty if labels are written."""
 
     def record(self, probabilities: np.ndarray) -> np.ndarray:
-        """What has to be kept of ``probabilities`` [rows, classes]: class numbers [rows], or shares [rows, columns]."""
+        """The part of ``probabilities`` [rows, classes] that is written: class numbers [rows], or [rows, columns]."""
         return probabilities[:, list(self.shares.values())] if self.shares else SINGLE_LABEL.decide(probabilities)
 
     def table(self, ids: Sequence[str], records: np.ndarray) -> dict[str, list]:
-        """The columns for some rows, of which ``record`` made the ``records``."""
+        """The columns of the submission for some rows; ``records`` are the results of ``record`` for these rows."""
         if self.shares:
-            cells = {name: records[:, place].tolist() for place, name in enumerate(self.shares)}
+            cells = {name: records[:, index].tolist() for index, name in enumerate(self.shares)}
         else:
             label = next(name for name in self.columns if name != self.id_column)
             cells = {label: [self.values[number] for number in records.tolist()]}
@@ -52,29 +52,29 @@ def usual_layout(
     as_numbers: bool | None,
     as_probabilities: bool = False,
 ) -> Layout:
-    """The layout that follows from the data: its id column, its label column, its labels as they are written.
+    """The layout without a sample submission: id column, label column and labels as in the data.
 
-    Ids are called ``ID`` where the test data has no column of them. Where the training data has no names of its own, it
-    is the layout of the AG News contest: ``Label`` with class numbers; labels that are numbers already stay what they
-    are. With ``as_probabilities`` the label column holds the probability of the positive one of two classes. Raises
-    UserError where both columns have one name, or nothing says which class is the positive one.
+    The id column is called ``ID`` if the test data has none. If the training data has no label column of its own, the
+    layout is that of the AG News contest: ``Label`` with class numbers; labels that are already numbers do not change.
+    With ``as_probabilities`` the label column has the probability of the positive one of two classes. Raises UserError
+    if both columns have the same name, or it is unclear which class is the positive one.
     """
     label = label_name or trained.column or "Label"
     identity = id_column or "ID"
     if label == identity:
         raise UserError(
-            f"both columns of the submission would be called {in_a_line(label)!r}; name another by --label-name"
+            f"both columns of the submission would be called {in_a_line(label)!r}; set another name with --label-name"
         )
     if as_probabilities:
-        place = f"--as-probabilities: {in_a_line(label)!r} holds the probability of one class"
-        return Layout((identity, label), identity, shares={label: require_positive_class(label, trained, place)})
+        problem = f"--as-probabilities: {in_a_line(label)!r} is for the probability of one class"
+        return Layout((identity, label), identity, shares={label: require_positive_class(label, trained, problem)})
     if as_numbers is None:
         as_numbers = trained.column is None and not trained.are_whole
     return Layout((identity, label), identity, trained.numbers if as_numbers else trained.written)
 
 
 def notes_on_values(trained: TrainedLabels, layout: Layout, remedy: str = "") -> list[str]:
-    """What a reader should know of labels that are not written as the training data writes them, and the ``remedy``."""
+    """Notes for the user if labels are written differently from the training data; each ends with ``remedy``."""
     if trained.classes == AG_NEWS or layout.shares:
         return []
     pointed = not trained.are_whole and layout.values == with_points(trained.numbers)
@@ -84,5 +84,5 @@ def notes_on_values(trained: TrainedLabels, layout: Layout, remedy: str = "") ->
         more = ", ..." if len(trained.written) > _SHOWN else ""
         return [f"labels are written as class numbers: {shown}{more}{remedy}"]
     if not trained.recorded and layout.values == trained.classes:
-        return ["this run does not say how its training data writes the labels: the names of the classes are written"]
+        return ["this run does not record how its training data writes the labels, so class names are written"]
     return []

@@ -1,4 +1,4 @@
-"""What a sample submission asks for: labels in one of their spellings, or the probabilities of classes."""
+"""Finds the layout that a sample submission needs: labels in one of their spellings, or class probabilities."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from featherweight.inference.submission.trained_labels import TrainedLabels
 
 
 def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool = False) -> tuple[Layout, list[str]]:
-    """The layout of ``sample`` for a classifier's classes, and notes on what could be read in two ways.
+    """The layout of ``sample`` for the classes of a classifier, and notes about ambiguous parts.
 
-    One further column holds labels, or fractions for the probability of the positive one of two classes, which
-    ``as_probabilities`` asks for whatever stands there; several hold the probabilities of the classes that they are
-    called by. Raises UserError, with row or column, for anything else.
+    If there is one column besides the ids, it contains labels, or fractions: then it gets the probability of the
+    positive one of two classes, which ``as_probabilities`` requests for any column. Several columns get the
+    probabilities of the classes after which they are named. Raises UserError, naming row or column, for anything else.
     """
     if len(sample.other_columns) > 1:
         shares, notes = _classes_of_columns(sample, trained)
-        return _probabilities(sample, shares, "one column a class means probabilities"), notes
+        return _probabilities(sample, shares, "one column per class means probabilities"), notes
     column = sample.other_columns[0]
-    if place := _asks_for_probabilities(sample, column, trained, as_probabilities):
-        number = require_positive_class(column, trained, place)
-        means, why = "holds fractions, so it gets", "its other values are fractions, so they are no classes"
+    if problem := _asks_for_probabilities(sample, column, trained, as_probabilities):
+        number = require_positive_class(column, trained, problem)
+        means, why = "contains fractions, so it gets", "its other values are fractions, so they cannot be classes"
         if as_probabilities:
             means, why = "gets", "leave out --as-probabilities for a sample of labels"
         note = f"{sample.origin}: {column!r} {means} the probability of {trained.written[number]!r}"
@@ -40,9 +40,9 @@ def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool =
 
 
 def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels, asked: bool) -> str:
-    """The start of a message on the probability that a single ``column`` holds; empty where it holds labels."""
+    """A text that tells why ``column`` needs probabilities, for the start of an error; empty if it needs labels."""
     if asked:
-        return f"{sample.origin}: --as-probabilities: {column!r} holds the probability of one class"
+        return f"{sample.origin}: --as-probabilities: {column!r} is for the probability of one class"
     filled = {text: row for text, row in sample.values[column].items() if text}
     if filled.keys() <= {*trained.written} or filled.keys() <= {*trained.classes}:
         return ""
@@ -50,40 +50,40 @@ def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels,
     for text in fractions:
         if not 0 < float(text) < 1:
             raise UserError(
-                f"{sample.origin}: row {filled[text]}: {column!r} holds {_shown(text)}, which is neither a class nor "
+                f"{sample.origin}: row {filled[text]}: {column!r} is {_shown(text)}, which is neither a class nor "
                 f"a probability; the classes are {listed(trained.written)}"
             )
     if not fractions:
         return ""
-    return f"{sample.origin}: row {filled[fractions[0]]}: {column!r} holds {_shown(fractions[0])}, a probability"
+    return f"{sample.origin}: row {filled[fractions[0]]}: {column!r} is {_shown(fractions[0])}, a probability"
 
 
 def _note_on_probabilities(sample: Sample, column: str, trained: TrainedLabels) -> list[str]:
-    """How to ask for probabilities, where one value throughout may stand for them as well as for a label."""
+    """A note that tells how to get probabilities, if the column has the same value everywhere and may mean either."""
     only = next(iter(sample.values[column]))
     number = _number(only or "0")
     if len(trained.classes) != 2 or len(sample.values[column]) > 1 or number is None or not 0 <= number <= 1:
         return []
     positive = positive_class(column, trained)
-    how = "for probabilities name a sample whose column is called like the class, or with a column a class"
+    how = "for probabilities use a sample whose column is named after the class, or which has one column per class"
     if positive is not None:
         how = f"--as-probabilities writes the probability of {trained.written[positive]!r}"
-    return [f"{sample.origin}: {column!r} is {only or 'empty'} throughout, so it gets labels; {how}"]
+    return [f"{sample.origin}: {column!r} is {only or 'empty'} in all rows, so it gets labels; {how}"]
 
 
 def _probabilities(sample: Sample, shares: Mapping[str, int], why: str) -> Layout:
-    """The layout with probabilities; ``why`` says in a message what means that there should be some."""
+    """The layout with probabilities; ``why`` tells in an error why probabilities are expected."""
     for name in shares:
         for text, row in sample.values[name].items():
             if text and not (_number(text) is not None and 0 <= float(text) <= 1):
                 raise UserError(
-                    f"{sample.origin}: row {row}: {name!r} holds {_shown(text)}, which is no probability; {why}"
+                    f"{sample.origin}: row {row}: {name!r} is {_shown(text)}, which is not a probability; {why}"
                 )
     return Layout(sample.names, sample.id_column, shares=shares)
 
 
 def _classes_of_columns(sample: Sample, trained: TrainedLabels) -> tuple[dict[str, int], list[str]]:
-    """The class that each further column is called by, and notes on the choice."""
+    """The class after which each further column is named, and notes about the choice."""
     columns = sample.other_columns
     spellings = [trained.written, trained.classes]
     if not are_whole(trained.written) and not are_whole(trained.classes):
@@ -97,13 +97,16 @@ def _classes_of_columns(sample: Sample, trained: TrainedLabels) -> tuple[dict[st
                 return {column: wanted.index(name) for column, name in zip(columns, called, strict=True)}, []
     if (counted := _counted_columns(columns, trained)) is not None:
         ordered = sorted(counted, key=counted.__getitem__)
-        note = f"columns {listed(ordered)} are taken for the classes {listed(trained.written)}, in this order"
+        note = f"columns {listed(ordered)} are read as the classes {listed(trained.written)}, in this order"
         return counted, [f"{sample.origin}: {note}"]
     raise UserError(f"{sample.origin}: {_what_differs(columns, trained)}")
 
 
 def _counted_columns(columns: Sequence[str], trained: TrainedLabels) -> dict[str, int] | None:
-    """The class of each column where they count from 0 as many classes as there are, which are other whole numbers."""
+    """The class of each column, if the columns are numbered from 0 and the classes are other whole numbers.
+
+    None if they are not. Columns are matched with the classes in ascending order.
+    """
     ascending = trained.are_whole and sorted(trained.written, key=float) == [*trained.written]
     for called in (_folded_all(columns), _without_common_start(columns)):
         if ascending and len(columns) == len(trained.numbers) and {*called} == {*trained.numbers}:
@@ -113,11 +116,11 @@ def _counted_columns(columns: Sequence[str], trained: TrainedLabels) -> dict[str
 
 def _what_differs(columns: Sequence[str], trained: TrainedLabels) -> str:
     known = {*_folded_all(trained.written), *_folded_all(trained.classes)}
-    remedy = "beside the ids a sample has one column of labels, or one column a class"
+    remedy = "besides the ids, a sample has one column of labels, or one column per class"
     if unknown := next((name for name in columns if folded_name(name) not in known), None):
         near = close_name(unknown, trained)
         hint = f"did you mean {near!r}?" if near else f"the classes are {listed(trained.written)}"
-        return f"column {_shown(unknown)} is no class; {hint}\n{remedy.capitalize()}"
+        return f"column {_shown(unknown)} is not a class; {hint}\n{remedy.capitalize()}"
     called = {*_folded_all(columns)}
     missing = [
         shown
@@ -125,12 +128,12 @@ def _what_differs(columns: Sequence[str], trained: TrainedLabels) -> str:
         if not called & {folded_name(shown), folded_name(name)}
     ]
     if not missing:
-        return f"two columns are called by the same class\n{remedy.capitalize()}"
+        return f"two columns are named after the same class\n{remedy.capitalize()}"
     return f"there is no column for the class {_shown(missing[0])}\n{remedy.capitalize()}"
 
 
 def _without_common_start(names: Sequence[str]) -> list[str]:
-    """Names without the words that all of them begin with, such as ``p_``."""
+    """The names without their common first words, such as ``p_``."""
     parts = [name.split("_") for name in _folded_all(names)]
     alike = itertools.takewhile(lambda words: len({*words}) == 1, zip(*parts, strict=False))
     common = len([*alike])

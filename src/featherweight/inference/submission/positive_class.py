@@ -1,4 +1,4 @@
-"""Which of two classes the probability in a single column is that of."""
+"""Finds the positive one of two classes, whose probability is written in a single column."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from featherweight.formatting import listed
 from featherweight.inference.submission.trained_labels import TrainedLabels
 
 _POSITIVE = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("neg", "pos"), ("negative", "positive"))
-"""Pairs of classes of which everybody takes the second for the positive one."""
+"""Pairs of class names with the negative class first and the positive class second."""
 
 
 def positive_class(column: str, trained: TrainedLabels) -> int | None:
-    """The number of the class whose probability ``column`` holds; None where nothing says which it is.
+    """The number of the class whose probability ``column`` needs; None if it is unclear.
 
-    It is the class that the column is called by, the larger of two numbers, or the one that everybody takes for it.
+    It is the class after which the column is named, else the larger one of two numbers, else the positive class of a
+    pair such as no and yes.
     """
     if len(trained.classes) != 2:
         return None
@@ -34,20 +35,20 @@ def positive_class(column: str, trained: TrainedLabels) -> int | None:
     return None
 
 
-def require_positive_class(column: str, trained: TrainedLabels, place: str) -> int:
-    """The same; raises UserError, which begins with ``place``, where there is no such class."""
+def require_positive_class(column: str, trained: TrainedLabels, problem: str) -> int:
+    """The result of ``positive_class``. Raises UserError, with ``problem`` at its start, if it is unclear."""
     if len(trained.classes) != 2:
         classes = len(trained.classes)
-        raise UserError(f"{place}, but there are {classes} classes; name a sample with a column for each")
+        raise UserError(f"{problem}, but there are {classes} classes; use a sample with one column for each")
     number = positive_class(column, trained)
     if number is None:
         raise UserError(
-            f"{place}, but of which class?\nName a sample whose column is called like the class, or with a column for "
-            f"each of {listed(trained.written)}"
+            f"{problem}, but the positive class is unclear\nPass --like with a sample whose column is named after the "
+            f"class, or with one column for each of {listed(trained.written)}"
         )
     return number
 
 
 def folded_name(name: str) -> str:
-    """``name`` as it is compared with names of classes: case, kinds of separators and of Unicode aside."""
+    """``name`` in the form in which names are compared: ignoring case, kind of separator and form of Unicode."""
     return normalize("NFC", re.sub(r"[\s_/.]+", "_", name.strip()).casefold())

@@ -1,4 +1,4 @@
-"""A contest's sample submission: its header, its ids in their order, and the values in its columns."""
+"""Reads the sample submission of a contest: its header, its ids in their order, and the values in its columns."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from featherweight.data.readers.files import file_tables
 from featherweight.data.readers.table import Table, is_unicode
 from featherweight.errors import UserError, in_a_line
 
-_ROWS = 20_000  # that are parsed at a time
+_ROWS = 20_000  # number of rows that are read at a time
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What stands in a sample submission."""
+    """The content of a sample submission."""
 
     origin: str
     names: tuple[str, ...]
     id_column: str
     places: dict[str, int]
-    """Ids in their order, each with its place, from 0."""
+    """The ids in their order, each with its index from 0."""
     values: dict[str, dict[str, int]]
-    """Different values of each other column, as texts, each with the first row that has it, from 1."""
+    """For each other column, its distinct values as texts, each with the number of its first row, from 1."""
 
     @property
     def other_columns(self) -> tuple[str, ...]:
-        """The columns beside the ids, in their order."""
+        """All columns except the ids, in their order."""
         return tuple(self.values)
 
     @property
     def first_row_number(self) -> int | None:
-        """The first id, where the ids are whole numbers that count the rows; None where they are not."""
+        """The first id if the ids are consecutive whole numbers; else None."""
         ids = iter(self.places)
         first = next(ids)
         if not first.isdecimal() or not first.isascii() or str(int(first)) != first:
@@ -44,15 +44,15 @@ class Sample:
 
 
 def read_sample(path: str | Path, find_id_column: Callable[[Sequence[str]], str]) -> Sample:
-    """Read a sample submission; ``find_id_column`` picks the id column of its names.
+    """Read a sample submission; ``find_id_column`` chooses the id column from its column names.
 
-    Raises UserError where there is no such file, it has no rows or a single column, or an id is missing or repeated.
+    Raises UserError if the file does not exist, has no rows or only one column, or an id is missing or repeated.
     """
     origin = in_a_line(str(path))
     if not Path(path).exists():
-        raise UserError(f"--like {origin}: no such file; name the contest's sample submission")
+        raise UserError(f"--like {origin}: no such file; pass the sample submission of the contest")
     if Path(path).is_dir():
-        raise UserError(f"--like {origin}: is a folder; name the contest's sample submission in it")
+        raise UserError(f"--like {origin}: is a folder; pass the sample submission in it")
     found: Sample | None = None
     for table in file_tables(Path(path), origin, _ROWS):
         table.require_once(*table.repeated)
@@ -62,27 +62,28 @@ def read_sample(path: str | Path, find_id_column: Callable[[Sequence[str]], str]
         for name, seen in found.values.items():
             for row, value in enumerate(table.read(name), table.before + 1):
                 seen.setdefault(written(value), row)
-    assert found is not None  # an empty table is one piece without rows
+    assert found is not None  # an empty file gives one table without rows
     if not found.places:
-        raise UserError(f"{origin}: has a header and no rows; a sample submission has a row for every id")
+        raise UserError(f"{origin}: has a header but no rows; a sample submission has one row per id")
     return found
 
 
 def _begin(table: Table, origin: str, identity: str) -> Sample:
     others = [name for name in table.names if name != identity]
     if not is_unicode("".join(table.names)):
-        raise UserError(f"{origin}: the name of a column holds half a character (a lone surrogate); mend the file")
+        raise UserError(f"{origin}: the name of a column is not valid Unicode (a lone surrogate); fix the file")
     if not others:
         raise UserError(
-            f"{origin}: has the single column {in_a_line(identity)!r}; a sample submission has ids and labels"
+            f"{origin}: has only the column {in_a_line(identity)!r}; a sample submission has ids and labels"
         )
     return Sample(origin, table.names, identity, {}, {name: {} for name in others})
 
 
 def _require_columns(sample: Sample, table: Table) -> None:
-    if table.names != sample.names:  # a JSON object may bring along another key
+    if table.names != sample.names:  # a later JSON object may have another key
         other = next(name for name in table.names if name not in sample.names)
-        raise UserError(f"{sample.origin}: row {table.before + 1:,} or one soon after it has a column {other!r}")
+        row = f"row {table.before + 1:,} (or one of the next rows)"
+        raise UserError(f"{sample.origin}: {row} has an extra column {other!r} that the first rows lack; fix the file")
 
 
 def _add_ids(sample: Sample, table: Table) -> None:
@@ -90,5 +91,5 @@ def _add_ids(sample: Sample, table: Table) -> None:
         name = id_text(value)
         if not name:
             raise UserError(f"{sample.origin}: row {row}: the id is missing")
-        if (place := sample.places.setdefault(name, row - 1)) != row - 1:
-            raise UserError(f"{sample.origin}: row {row}: the id {in_a_line(name)!r} is that of row {place + 1}")
+        if (first := sample.places.setdefault(name, row - 1)) != row - 1:
+            raise UserError(f"{sample.origin}: row {row}: has the same id {in_a_line(name)!r} as row {first + 1}")

@@ -1,4 +1,4 @@
-"""How a sample submission writes the classes in its label column."""
+"""Finds how a sample submission writes the classes in its label column."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from featherweight.inference.submission.trained_labels import TrainedLabels, wit
 _STYLES: tuple[Callable[[str], str], ...] = (str.lower, str.capitalize, str.title, str.upper)
 
 Spelling = tuple[tuple[str, ...], list[str]]
-"""What is written for each class, in the order of the class numbers, and notes on the choice."""
+"""The value written for each class, in the order of the class numbers, and notes about the choice."""
 
 
 def spelling_of(sample: Sample, column: str, trained: TrainedLabels) -> Spelling:
-    """What is written for each class, in the spelling of the values in ``column``.
+    """The value to write for each class, in the spelling of the values in ``column``.
 
-    Raises UserError that names the first row whose value is no class.
+    Raises UserError, naming the first such row, if a value is not a class.
     """
     filled = {text: row for text, row in sample.values[column].items() if text}
     place, as_trained = f"{sample.origin}: {column!r}", f"labels are written as {listed(trained.written)}"
@@ -34,22 +34,22 @@ def spelling_of(sample: Sample, column: str, trained: TrainedLabels) -> Spelling
         if styled := _in_style(place, filled, names):
             return styled
     if (only := _placeholder(sample.values[column], trained)) is not None:
-        note = f"{place} is {in_a_line(only[:80])} throughout, which is no class and taken for a placeholder"
+        note = f"{place} is {in_a_line(only[:80])} in all rows, which is not a class and is read as a placeholder"
         return trained.written, [f"{note}; {as_trained}"]
     raise _refusal(sample, column, filled, trained)
 
 
 def close_name(text: str, trained: TrainedLabels) -> str | None:
-    """The class whose name ``text`` nearly is, upper and lower case aside."""
+    """The class name that is most similar to ``text``, ignoring case; None if there is no similar one."""
     names = {name.casefold(): name for name in (*trained.classes, *trained.written)}
     near = difflib.get_close_matches(text.casefold(), names, n=1)
     return names[near[0]] if near else None
 
 
 def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str, ...]]:
-    """The ways to write the classes that the ``filled`` cells may follow to the letter."""
+    """All exact spellings of the classes that the ``filled`` cells may have."""
     found = [trained.written, trained.classes]
-    # Files from macOS often have accents as letters of their own (decomposed Unicode).
+    # Files from macOS often have accents as separate characters (decomposed Unicode).
     found += [tuple(normalize(form, name) for name in names) for form in ("NFC", "NFD") for names in found[:2]]
     point = any("." in text for text in filled)
     if trained.are_whole:
@@ -61,12 +61,12 @@ def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str,
 
 
 def _in_style(place: str, filled: Mapping[str, int], names: Sequence[str]) -> Spelling | None:
-    """The ``names`` where the ``filled`` cells are some of them in other upper and lower case; None elsewhere."""
+    """The ``names`` in the case of the ``filled`` cells, with notes; None if the cells differ by more than case."""
     numbers = {name.casefold(): number for number, name in enumerate(names)}
     called = [numbers.get(text.casefold()) for text in filled]
     if None in called or len(numbers) < len(names):
         return None
-    if len({*called}) == len(called) == len(names):  # all of them, each in one spelling
+    if len({*called}) == len(called) == len(names):  # every class occurs, each in one spelling
         return tuple(sorted(filled, key=lambda text: numbers[text.casefold()])), []
     styled = {tuple(style(name) for name in names) for style in _STYLES}
     fitting = [values for values in styled if filled.keys() <= {*values}]
@@ -76,7 +76,7 @@ def _in_style(place: str, filled: Mapping[str, int], names: Sequence[str]) -> Sp
 
 
 def _placeholder(values: Mapping[str, int], trained: TrainedLabels) -> str | None:
-    """The one value that stands in every row and is no class; None where it nearly is one."""
+    """The value of all rows if it is the same in all and not similar to a class; else None."""
     only = next(iter(values))
     if len(values) > 1 or (close_name(only, trained) is not None and not are_whole([only])):
         return None
@@ -84,17 +84,17 @@ def _placeholder(values: Mapping[str, int], trained: TrainedLabels) -> str | Non
 
 
 def _refusal(sample: Sample, column: str, filled: Mapping[str, int], trained: TrainedLabels) -> UserError:
-    # Of the spelling that most of the values follow, so that the message names one that does not.
+    # The spelling that fits most values, so that the message names a value that does not fit it.
     nearest = max(_spellings(filled, trained), key=lambda values: len(filled.keys() & {*values}))
     unknown = next(text for text in filled if text not in nearest)
     near = None if are_whole([unknown]) else close_name(unknown, trained)
     hint = f"did you mean {near!r}?" if near else f"the classes are {listed(trained.written)}"
-    remedy = "Check that the sample belongs to the contest that the classes are of"
+    remedy = "Check that the sample and the training data are from the same contest"
     if filled.keys() <= {*trained.numbers}:
         remedy = "If these are class numbers, leave out --like: --kaggle --as-numbers writes them"
     shown = repr(in_a_line(unknown[:80]))
     return UserError(
-        f"{sample.origin}: row {filled[unknown]}: {shown} in {column!r} is no class; {in_a_line(hint)}\n{remedy}"
+        f"{sample.origin}: row {filled[unknown]}: {shown} in {column!r} is not a class; {in_a_line(hint)}\n{remedy}"
     )
 
 
@@ -102,4 +102,4 @@ def _note_on_points(sample: Sample, column: str, filled: Iterable[str]) -> list[
     text = next((text for text in filled if "." in text and are_whole([text])), None)
     if text is None:
         return []
-    return [f"{sample.origin}: values such as {text} in {column!r} are taken for classes, not for probabilities"]
+    return [f"{sample.origin}: values such as {text} in {column!r} are read as classes, not as probabilities"]

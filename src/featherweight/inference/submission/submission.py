@@ -1,4 +1,4 @@
-"""One submission: the data's ids checked against each other and against a sample, and its rows in their order."""
+"""A submission: checks the ids of the data, also against a sample submission, and writes the rows in order."""
 
 from __future__ import annotations
 
@@ -27,34 +27,33 @@ if TYPE_CHECKING:
 
 
 Write = Callable[[dict[str, list]], None]
-"""Takes the columns of the next rows."""
+"""A function that writes the columns of the next rows."""
 
 
 @dataclass
 class Submission:
-    """What is written, and all that has to be kept until then."""
+    """The layout of a submission, and the predictions that must be kept until they can be written."""
 
     layout: Layout
     find_ids: Find
     notes: list[str]
-    """What a reader should know, a line each."""
+    """Notes for the user, one line each."""
     sample: Sample | None = None
     first_row_number: int = 0
-    """The id of the first row, where the data has no id column."""
+    """The id of the first row, if the data has no id column."""
     _records: np.ndarray | None = field(default=None, repr=False)
 
     def ids(self, piece: Rows, before: int) -> list[str]:
-        """The ids of a piece with ``before`` rows before it; row numbers where it has none."""
+        """The ids of the rows in ``piece``, which follow ``before`` rows; row numbers if there is no id column."""
         if piece.ids is not None:
             return list(piece.ids)
         first = self.first_row_number + before
         return [str(number) for number in range(first, first + len(piece))]
 
     def checked(self, pieces: Iterator[Rows]) -> Iterator[Rows]:
-        """The pieces as they are.
+        """Yield the pieces unchanged while checking their ids.
 
-        Raises UserError on an id that is missing or there twice, which no contest takes, and on one that the data or
-        the sample has alone.
+        Raises UserError if an id is missing or repeated, or is only in the data or only in the sample.
         """
         rows: dict[str, int] = {}
         origin, before = "", 0
@@ -68,11 +67,11 @@ class Submission:
             yield piece
         if self.sample is not None and before < len(self.sample.places):
             known = rows or {str(self.first_row_number + row) for row in range(before)}
-            missing, place = next((name, place) for name, place in self.sample.places.items() if name not in known)
-            raise _unmet(self.sample.origin, place + 1, missing, origin, known)
+            missing, index = next((name, index) for name, index in self.sample.places.items() if name not in known)
+            raise _unknown_id(self.sample.origin, index + 1, missing, origin, known)
 
     def add(self, piece: Rows, before: int, probabilities: np.ndarray, write: Write) -> None:
-        """Write the rows of a piece with ``before`` rows before it; keep them for ``finish`` where a sample orders."""
+        """Write the rows of ``piece``, which follow ``before`` rows; with a sample, keep them for ``finish``."""
         ids, records = self.ids(piece, before), self.layout.record(probabilities)
         if self.sample is None:
             write(self.layout.table(ids, records))
@@ -82,7 +81,7 @@ class Submission:
         self._records[[self.sample.places[name] for name in ids]] = records
 
     def finish(self, rows: int, write: Write) -> None:
-        """Write what was kept, in the sample's order, ``rows`` rows at a time."""
+        """Write the kept rows in the order of the sample, ``rows`` rows at a time."""
         if self.sample is None or self._records is None:
             return
         ids = [*self.sample.places]
@@ -93,9 +92,9 @@ class Submission:
 def plan_submission(
     run: str | Path, source: str, data: DataRecipe, choices: Choices, trained: TrainedLabels, rows: int
 ) -> Submission:
-    """What will be written for the ids and texts in ``source``, which is read ``rows`` rows at a time.
+    """The submission for the ids and texts in ``source``, which is read ``rows`` rows at a time.
 
-    Raises UserError where the id column is unknown or cannot be told, or a sample does not fit the classes.
+    Raises UserError if the id column does not exist or is unclear, or a sample does not fit the classes.
     """
     if choices.like is not None:
         return _like(choices.like, choices, trained, source, data, rows)
@@ -103,7 +102,7 @@ def plan_submission(
     layout = usual_layout(trained, chosen.name, choices.label_name, choices.as_numbers, choices.as_probabilities)
     notes = _notes_on_ids(source, chosen, choices.id_column)
     for name, number in layout.shares.items():
-        notes.append(f"{in_a_line(name)!r} holds the probability of {in_a_line(trained.written[number])!r}")
+        notes.append(f"{in_a_line(name)!r} is the probability of {in_a_line(trained.written[number])!r}")
     if choices.as_numbers is None:
         notes += notes_on_values(trained, layout, " (--as-names writes the names)")
     return Submission(layout, find_ids, notes)
@@ -126,16 +125,17 @@ def _like(
     if number is None:
         raise UserError(
             f"{first.origin}: no id column found, and the ids of {sample.origin} are not the numbers of its rows\n"
-            "Name the column that holds these ids by --id COLUMN"
+            "Name the column with these ids: --id COLUMN"
         )
-    note = f"{first.origin}: no id column found; its rows are taken to be those of {sample.origin}, in the same order"
+    note = f"{first.origin}: no id column found; its rows are read as those of {sample.origin}, in the same order"
     return Submission(layout, find_ids, [note, *notes], sample, number)
 
 
 def _sample_ids(names: Sequence[str], *, table: Table, data: DataRecipe, wanted: str | None) -> str:
-    """The id column of a sample: ``wanted``, or the first that the test data has too, labels and texts aside.
+    """The id column of a sample submission.
 
-    Else one that is called like an id, else the first.
+    It is ``wanted``; else the first column that the test data has too and that is not a label or text column; else a
+    column with the name of an id; else the first column.
     """
     if wanted in names:
         return str(wanted)
@@ -159,42 +159,42 @@ def _id_column(source: str, data: DataRecipe, wanted: str | None, rows: int) -> 
 def _notes_on_ids(source: str, chosen: IdColumn, wanted: str | None) -> list[str]:
     origin = in_a_line(source)
     if chosen.name is None and wanted != ROW:
-        return [f"{origin}: no id column found; ID is the row's number from 0 (--id COLUMN names one)"]
+        return [f"{origin}: no id column found; ID is the row number from 0 (to use a column: --id COLUMN)"]
     if not chosen.guessed:
         return []
     others = f", such as {' or '.join(map(repr, chosen.others[:3]))}" if chosen.others else ""
-    return [in_a_line(f"{origin}: the ids are those of column {chosen.name!r} (--id names another{others})")]
+    return [in_a_line(f"{origin}: the ids are those of column {chosen.name!r} (--id chooses another{others})")]
 
 
 def _require_sound_ids(piece: Rows, rows: dict[str, int]) -> None:
     for row, name in enumerate(piece.ids or (), len(rows) + 1):
         if not name:
-            raise UserError(f"{piece.origin}: row {row}: the id is missing; a contest takes no prediction without one")
+            raise UserError(f"{piece.origin}: row {row}: the id is missing; a submission needs an id for every row")
         if (first := rows.setdefault(name, row)) != row:
             raise UserError(
-                f"{piece.origin}: row {row}: the id {name!r} is that of row {first}; a contest takes each once"
+                f"{piece.origin}: row {row}: has the same id {name!r} as row {first}; a submission needs unique ids"
             )
 
 
 def _require_ids_of_sample(origin: str, ids: Sequence[str], before: int, sample: Sample) -> None:
     for row, name in enumerate(ids, before + 1):
         if name not in sample.places:
-            raise _unmet(origin, row, name, sample.origin, sample.places)
+            raise _unknown_id(origin, row, name, sample.origin, sample.places)
 
 
-def _unmet(origin: str, row: int, name: str, other: str, known: Iterable[str]) -> UserError:
-    """That the id ``name`` is not among the ``known`` ones of the ``other`` file, and why."""
-    place, number = f"{origin}: row {row}: the id {in_a_line(name)!r} is not in {other}", _as_number(name)
+def _unknown_id(origin: str, row: int, name: str, other: str, known: Iterable[str]) -> UserError:
+    """The error for an id ``name`` that is not among the ``known`` ids of the file ``other``, with a likely reason."""
+    problem, number = f"{origin}: row {row}: the id {in_a_line(name)!r} is not in {other}", _as_number(name)
     twin = next((text for text in known if number is not None and _as_number(text) == number), None)
     if twin is None:
-        return UserError(f"{place}; predict the file that the sample belongs to")
+        return UserError(f"{problem}; predict the file that belongs to the sample")
     return UserError(
-        f"{place}, which writes the same number as {in_a_line(twin)!r}\n"
-        "Write the ids alike in both files: reading them as numbers may have dropped zeros or added a point"
+        f"{problem}, which writes the same number as {in_a_line(twin)!r}\n"
+        "Write the ids alike in both files: reading them as numbers may have removed zeros or added a decimal point"
     )
 
 
 def _as_number(name: str) -> str | None:
-    """An id without leading zeros and without zeros behind a point; None where it is no number."""
+    """An id without leading zeros and without zeros after a decimal point; None if it is not a number."""
     match = re.fullmatch(r"0*(\d+)(?:\.0*)?", name, re.ASCII)
     return match[1] if match else None

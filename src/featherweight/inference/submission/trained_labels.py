@@ -1,4 +1,4 @@
-"""What a run knows of the labels in its training data: the name of their column, and how each class is written."""
+"""The labels of a run's training data: the name of their column, and how each class is written."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from featherweight.run.folder import Run
 
 @dataclass(frozen=True)
 class TrainedLabels:
-    """The classes of a classifier as its training data has them."""
+    """The classes of a classifier and how its training data writes them."""
 
     classes: tuple[str, ...]
-    """Names in the order of the class numbers."""
+    """Class names in the order of the class numbers."""
     written: tuple[str, ...]
-    """How each of them stands in the training data."""
+    """The value of each class in the training data."""
     column: str | None
-    """The label column; None for AG News, newsbriefs and folders that PEFT saved, which know of none of their own."""
+    """The label column; None for AG News, newsbriefs and folders that PEFT saved."""
     recorded: bool = True
-    """Whether the run says how its labels are written; runs of earlier versions do not."""
+    """Whether the run records how its labels are written; runs of earlier versions do not."""
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """The class numbers, from 0."""
+        """The class numbers from 0, as texts."""
         return tuple(map(str, range(len(self.classes))))
 
     @property
     def are_whole(self) -> bool:
-        """Whether every label is a whole number in the training data."""
+        """Whether all labels in the training data are whole numbers."""
         return are_whole(self.written)
 
 
 def with_points(numbers: Sequence[str]) -> tuple[str, ...]:
-    """Whole ``numbers`` as a column of fractions writes them: 1.0 for 1."""
+    """Whole ``numbers`` in the notation of floating-point numbers: 1.0 for 1."""
     return tuple(f"{number}.0" for number in numbers)
 
 
 def trained_labels(run: str | Path, labels: Sequence[str] = (), base: str | Path | None = None) -> TrainedLabels:
-    """The labels of a run's training data, or of a folder that PEFT saved, whose classes ``labels`` name.
+    """The labels of a run's training data, or of a folder that PEFT saved (with the class names ``labels``).
 
-    Raises UserError where the run is unfinished or damaged.
+    Raises UserError if the run is unfinished or damaged.
     """
     if is_peft_folder(run):
         classes = read_peft_folder(run, labels, base).labels

@@ -1,1 +1,1 @@
-"""The page that compares runs."""
+"""The HTML report, tables and plots that compare runs."""

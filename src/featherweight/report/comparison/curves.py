@@ -1,4 +1,4 @@
-"""Training curves of all rounds in one figure: seeds faint, their mean strong."""
+"""Training curves of all rounds in one figure: each seed as a faint line, their mean as a strong line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Epochs and values."""
+"""The epochs and the values of a curve."""
 MOST_POINTS = 300
-"""Points of a curve in the figure; more only make the page heavy."""
+"""Maximum number of points per curve; more points would only make the file larger."""
 
 
 def curves(comparison: Comparison) -> dict[str, dict[Round, list[Curve]]]:
-    """Training loss (smoothed) and validation accuracy over the epochs, a curve a seed, of rounds with a history."""
+    """The curves of all rounds with a history, one per seed, over the epochs.
+
+    The first key is ``loss`` (smoothed training loss) or ``accuracy`` (validation accuracy).
+    """
     by_kind: dict[str, dict[Round, list[Curve]]] = {"loss": {}, "accuracy": {}}
     for round_ in comparison.rounds:
         runs = [run for run in map(read_contents, (run.folder for run in round_.runs)) if len(run.steps["step"])]
@@ -34,7 +37,10 @@ def curves(comparison: Comparison) -> dict[str, dict[Round, list[Curve]]]:
 
 
 def draw_curves(axes: Axes, comparison: Comparison, kind: str, seeds_of: dict[Round, list[Curve]]) -> None:
-    """``kind`` loss or accuracy; each round in its colour. ``seeds_of`` has the curves of each round, one a seed."""
+    """Draw the curves of one ``kind`` (``loss`` or ``accuracy``), each round in its colour.
+
+    ``seeds_of`` has the curves of each round, one per seed.
+    """
     for round_, seeds in seeds_of.items():
         place = comparison.own.index(round_) // 4 if round_.baseline is None else 2
         style = {"color": colour_of(comparison, round_), "ls": DASHES[place % len(DASHES)]}
@@ -49,7 +55,7 @@ def draw_curves(axes: Axes, comparison: Comparison, kind: str, seeds_of: dict[Ro
     if kind == "loss":
         axes.set_ylim(0, np.quantile(values, 0.985) * 1.05)
     else:
-        # The range where the rounds end up; the first steps at chance would take half of the picture.
+        # Show the range of the later steps; the first steps at chance level would take half of the plot.
         axes.set_ylim(
             max(0.0, np.floor((np.quantile(values, 0.15) - 0.02) * 20) / 20), min(1.002, values.max() + 0.015)
         )
@@ -71,7 +77,7 @@ def _validation(run: Contents) -> Curve:
 
 
 def _mean(seeds: list[Curve]) -> Curve:
-    """Mean over the seeds where all of them have values, at the epochs of the first."""
+    """The mean over the seeds at the epochs of the first seed, as far as all seeds have values."""
     end = min(epochs[-1] for epochs, _ in seeds if len(epochs))
     at = seeds[0][0][seeds[0][0] <= end * (1 + 1e-9)]
     return at, np.mean([np.interp(at, *seed) for seed in seeds], axis=0)

@@ -1,4 +1,4 @@
-"""The comparison on one page that opens anywhere, beside its Markdown, CSV and PNG files."""
+"""Writes a comparison as one self-contained HTML file, and as Markdown, CSV and PNG files."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ SECTIONS = {title: key for key, title in TITLES.items()}
 
 
 def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Write comparison.html, .md and .csv, differences.csv and plots/*.png into ``folder``; returns their paths.
+    """Write comparison.html, .md and .csv, differences.csv and plots/*.png into ``folder``, and return their paths.
 
-    Raises OSError where the folder cannot be written.
+    Raises OSError if the folder is not writable.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
 
 
 def render(comparison: Comparison) -> str:
-    """The comparison as one HTML page."""
+    """The comparison as the text of an HTML file."""
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
 
@@ -91,7 +91,7 @@ def render(comparison: Comparison) -> str:
 
 
 def available(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
-    """What can be drawn: a function a picture that makes its figure (call it inside ``drawing()``)."""
+    """One function per plot that there is data for, by name; call it inside ``drawing()`` to get the figure."""
     names = [round_.name for round_ in comparison.rounds]
     makers: dict[str, Callable[[], Figure]] = {
         "rounds": lambda: _rows(names, partial(draw_rounds, comparison=comparison))
@@ -122,6 +122,6 @@ def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure
 
 
 def _rows(names: list[str], draw: Callable[[Axes], None]) -> Figure:
-    """A figure of horizontal rows, as wide as its names need; inches."""
+    """A figure of horizontal rows that is as wide as its names need."""
     letters = min(54, max(map(len, names)))
     return _single(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + 0.28 * len(names), draw)

@@ -1,4 +1,4 @@
-"""The pictures of a comparison: rounds and their seeds, every pair, the frontier, and shift sets."""
+"""The plots of a comparison: rounds with their seeds, differences of pairs, accuracy over parameters, shift sets."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)))
-"""Lines of the first four rounds, of the next four, and so on."""
+"""Line styles of the first four rounds, of the next four, and of the others."""
 MARKS = "oDs^vP*X"
-"""Marks of shift sets."""
+"""Markers of the shift sets."""
 LABEL_GAP = 0.078
-"""Least distance of two labels beside the frontier, as a share of its height."""
+"""Minimum distance between two labels, as a fraction of the height of the plot."""
 
 
 def colour_of(comparison: Comparison, round_: Round) -> str:
-    """The colour of a round in every picture; baselines are grey."""
+    """The colour of a round in all plots; baselines are grey."""
     return MUTED if round_.baseline is not None else COLOURS[comparison.own.index(round_) % len(COLOURS)]
 
 
 def draw_rounds(axes: Axes, comparison: Comparison) -> None:
-    """Mean accuracy of each round with its 95% interval over rows, and its seeds as rings."""
+    """Draw the mean accuracy of each round, its 95% interval over rows as a line, and its seeds as rings."""
     for row, round_ in enumerate(comparison.rounds):
         colour = colour_of(comparison, round_)
         axes.plot(round_.interval, [row, row], color=colour, lw=3.2, alpha=0.4)
@@ -59,9 +59,9 @@ def draw_rounds(axes: Axes, comparison: Comparison) -> None:
 
 
 def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
-    """The difference of each pair in points, with its 95% interval.
+    """Draw the difference of each pair in points of accuracy, with its 95% interval.
 
-    Blue is significant; orange is significant for these runs, but perhaps not with other seeds.
+    Blue means significant; orange means significant for these runs, but perhaps not with other seeds.
     """
     colours = {"significant": BLUE, "these_runs_only": ORANGE, "not_significant": MUTED}
     axes.axvline(0, color=INK, lw=1)
@@ -79,7 +79,10 @@ def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
 
 
 def draw_frontier(axes: Axes, comparison: Comparison) -> None:
-    """Accuracy against trained parameters; the line joins what nothing smaller beats. Bags of words are levels."""
+    """Draw the accuracy of each round over its number of trained parameters.
+
+    A step line shows the best accuracy up to each number of parameters. TF-IDF baselines are horizontal lines.
+    """
     points = [round_ for round_ in comparison.rounds if round_.parameters and not round_.is_tfidf]
     bags = [round_ for round_ in comparison.rounds if round_.is_tfidf]
     for round_ in points:
@@ -102,7 +105,7 @@ def draw_frontier(axes: Axes, comparison: Comparison) -> None:
 
 
 def draw_shift(axes: Axes, comparison: Comparison) -> None:
-    """Accuracy of each round on its own kind of texts and on every shift set; lines span the seeds."""
+    """Draw the accuracy of each round on the test set and on every shift set; lines show the range over the seeds."""
     keys = {comparison.split: "accuracy"} | {name: f"shift: {name}" for name in comparison.shift_sets}
     for place, (name, key) in enumerate(keys.items()):
         colour = [INK, ORANGE, GREEN, PURPLE, BLUE][place % 5]
@@ -119,14 +122,14 @@ def draw_shift(axes: Axes, comparison: Comparison) -> None:
 
 
 def _staircase(axes: Axes, points: Sequence[Round]) -> None:
-    """The best accuracy that so many parameters, or fewer, have reached."""
+    """Draw the best accuracy that a round with at most so many parameters reaches, as a step line."""
     ordered = sorted(points, key=lambda round_: (round_.parameters or 0, -(round_.mean("accuracy") or 0.0)))
     best = np.maximum.accumulate([round_.mean("accuracy") or 0.0 for round_ in ordered])
     axes.step([round_.parameters for round_ in ordered], best, where="post", color=MUTED, lw=1.2, alpha=0.7, zorder=0)
 
 
 def _labels_beside(axes: Axes, comparison: Comparison, rounds: Sequence[Round]) -> None:
-    """Names to the right of the axes, pushed apart where they would overlap, each with a line to its point."""
+    """Write the names right of the axes, moved so that they do not overlap, each with a line to its point."""
     low, high = axes.get_ylim()
     ordered = sorted(rounds, key=lambda round_: round_.mean("accuracy") or 0.0)
     heights = [((round_.mean("accuracy") or 0.0) - low) / (high - low) for round_ in ordered]
@@ -144,7 +147,7 @@ def _labels_beside(axes: Axes, comparison: Comparison, rounds: Sequence[Round]) 
 
 
 def pushed_apart(heights: Sequence[float]) -> list[float]:
-    """Ascending heights with at least ``LABEL_GAP`` between neighbours, as near to where they were as that allows."""
+    """``heights`` (ascending), moved as little as possible so that neighbours are at least ``LABEL_GAP`` apart."""
     placed: list[list[float]] = []  # clusters of neighbours that touch
     for height in heights:
         placed.append([height])

@@ -1,4 +1,4 @@
-"""The tables of a comparison as texts: what the terminal, Markdown and the page show alike."""
+"""The tables of a comparison, with all cells as text; the terminal, Markdown and HTML show the same tables."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, the names of the columns, and a row of texts for each round."""
+    """A table: a heading, the column names, and one row of text cells per round."""
 
     title: str
     columns: list[str]
     rows: list[list[str]]
     words: int
-    """How many columns from the left hold words; the others hold figures."""
+    """Number of columns, from the left, that contain words; the others contain numbers."""
 
 
 Cell = Callable[[Round], str]
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """The rounds with their accuracy; their other metrics and their cost; their accuracy on shift sets, if any."""
+    """The tables: rounds with accuracy; other metrics and cost; and accuracy on shift sets, if there are any."""
     always = [_rounds(comparison), _quality(comparison)]
     return [*always, _shift(comparison)] if comparison.shift_sets else always
 
@@ -99,12 +99,12 @@ def _table(title: str, comparison: Comparison, words: dict[str, Cell], figures: 
 
 
 def accuracy(comparison: Comparison, round_: Round) -> str:
-    """Mean accuracy over the seeds in percent, with the standard deviation over them where there are several."""
+    """The mean accuracy over the seeds in percent; with several seeds, also their standard deviation."""
     return _with_spread(round_, ACCURACY.key, partial(_percent, comparison.rows))
 
 
 def percent(comparison: Comparison, share: float) -> str:
-    """A share in percent, without the sign, with as many decimals as the rows can tell apart."""
+    """A fraction in percent, without the sign; the number of decimals depends on the number of rows."""
     return _percent(comparison.rows, share)
 
 
@@ -131,7 +131,7 @@ def schedule_in_words(recipe: Recipe) -> str:
 
 
 def _own(round_: Round, words: Callable[[Recipe], str]) -> str:
-    """What a round's recipe says; of a baseline the recipe says nothing."""
+    """``words`` of the recipe of a round; a dash for a baseline, which does not use these settings."""
     return NONE if round_.baseline is not None else words(round_.recipe)
 
 

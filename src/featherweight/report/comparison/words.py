@@ -23,20 +23,20 @@ from featherweight.run.figures import SCALED
 
 _SCALED = in_sentence([metric.name for metric in SCALED]).capitalize()
 METHOD = (
-    "Accuracy is the mean over the seeds, ± the standard deviation over them. The 95% interval of an accuracy is "
-    "Wilson's; that of a difference comes from 10,000 paired bootstrap samples of the rows, each row with its mean "
-    "over the seeds. Both speak of other test rows, not of other seeds, and each holds for itself, not all of them at "
-    "once. McNemar's exact test takes all seeds together, by the sign of each row's difference of means (of one seed a "
-    "side it is the textbook test). With seeds enough a difference is significant only where a t-test over rows and "
-    "seeds finds it too. Its error has the variance of both; the seeds of all rounds are taken to have one variance, "
-    "those of a baseline too, which has one seed alone. Both tests are corrected after Holm for all the pairs of their "
-    f"list. {_SCALED} hold after temperature scaling on validation "
-    "rows. Peak memory is the whole process's, libraries included."
+    "Accuracy is the mean over the seeds, ± their standard deviation. The 95% interval of an accuracy is Wilson's. The "
+    "interval of a difference is computed from 10,000 paired bootstrap samples of the rows, with each row's mean over "
+    "the seeds. Both intervals are about other test rows, not about other seeds, and are not corrected for the number "
+    "of rounds. McNemar's exact test uses all seeds together, by the sign of each row's difference of means; with one "
+    "seed per round it is the usual test. With enough seeds, a difference is significant only if a t-test over rows "
+    "and seeds is significant too. The error of the t-test contains both variances; all rounds, including baselines "
+    "with one seed, are assumed to have the same variance between seeds. Both tests are corrected with Holm's method "
+    f"for all pairs in their list. {_SCALED} are computed after temperature scaling on "
+    "validation rows. Peak memory is that of the whole process, including libraries."
 )
 
 
 def headline(comparison: Comparison) -> str:
-    """The outcome in one sentence: who leads, and whether the lead is significant."""
+    """The result in one sentence: which round is the best, and whether the difference is significant."""
     texts = f"{comparison.rows:,} {comparison.split} texts"
     ranked = sorted(comparison.own or comparison.rounds, key=lambda round_: -(round_.mean("accuracy") or 0.0))
     best, figure = ranked[0].name, f"{percent(comparison, ranked[0].mean('accuracy') or 0.0)}%"
@@ -45,7 +45,7 @@ def headline(comparison: Comparison) -> str:
     if len(ranked) == 1:
         return f"{best} classifies {figure} of {texts} correctly{doubt}"
     if not comparison.own:
-        return f"{best} is right most often of {len(ranked)} baselines: {figure} of {texts}; they are not tested"
+        return f"{best} is the best of {len(ranked)} baselines: {figure} of {texts} correct; significance is not tested"
     doubt += "" if comparison.has_seed_variance else "; too few seeds to estimate their variance"
     decided = {
         name
@@ -65,7 +65,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def provenance(comparison: Comparison) -> dict[str, str]:
-    """What the figures hold for: data, backbone, seeds, machine, versions, dates."""
+    """The conditions of the comparison as rows of a table: data, backbone, seeds, machine, versions and dates."""
     runs = [run for round_ in comparison.rounds for run in round_.runs]
     environments = [run.environment for run in runs]
     rows = [environment.get("data", {}).get("train", {}).get("rows") for environment in environments]
@@ -89,8 +89,8 @@ def provenance(comparison: Comparison) -> dict[str, str]:
         "Seeds": _each_once(str(seed) for round_ in comparison.own for seed in round_.seeds),
         "Machine": _each_once(machines),
         "Versions": _each_once(versions),
-        "Begun": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
-        "Training, all in all": duration(seconds),
+        "Started": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
+        "Total training time": duration(seconds),
     }  # fmt: skip
     return {name: value for name, value in facts.items() if value}
 
@@ -103,24 +103,24 @@ def markdown(comparison: Comparison) -> str:
     for title, pairs in sections(comparison).items():
         parts += [f"## {title}", "\n".join(f"- {_escaped(pair.words)}" for pair in pairs)]
     parts += [" ".join(map(_escaped, comparison.baseline_notes))] if comparison.baselines else []
-    parts += ["## What the figures mean", METHOD]
+    parts += ["## Method", METHOD]
     rows = [f"- {name}: {_escaped(value)}" for name, value in provenance(comparison).items()]
-    return "\n\n".join([*parts, "## How they were made", "\n".join(rows)]) + "\n"
+    return "\n\n".join([*parts, "## Conditions", "\n".join(rows)]) + "\n"
 
 
 def sections(comparison: Comparison) -> dict[str, Sequence[Difference]]:
-    """The lists of pairs that there are, by their headings."""
+    """The non-empty lists of pairs, by heading."""
     lists = {"Round against round": comparison.differences, "Rounds against baselines": comparison.against_baselines}
     return {title: pairs for title, pairs in lists.items() if pairs}
 
 
 def rounds_csv(comparison: Comparison) -> str:
-    """A line a round with every figure in full: shares between 0 and 1, seconds, bytes."""
+    """A CSV file with one line per round and all values in full precision: fractions, seconds and bytes."""
     return _csv([_csv_row(comparison, round_) for round_ in comparison.rounds])
 
 
 def pairs_csv(comparison: Comparison) -> str:
-    """A line a pair: difference, interval, tests, verdict and words."""
+    """A CSV file with one line per pair: difference, interval, tests, verdict and words."""
     pairs = [*comparison.differences, *comparison.against_baselines]
     return _csv([{field.name: getattr(pair, field.name) for field in fields(Difference)} for pair in pairs])
 
@@ -160,14 +160,14 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A table as Markdown: words to the left, figures to the right."""
+    """A table as Markdown, with words left-aligned and numbers right-aligned."""
     rule = ["---"] * table.words + ["---:"] * (len(table.columns) - table.words)
     lines = [table.columns, rule, *([_escaped(cell) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _escaped(text: str) -> str:
-    # A "<" before a blank is what it is; before anything else Markdown might take it for a tag. Brackets make links.
+    # Markdown may read "<" as the start of a tag, unless a space follows. Brackets would make links.
     return re.sub(r"<(?! )", "&lt;", re.sub(r"([|\[\]`])", r"\\\1", text).replace("\n", " "))
 
 

@@ -1,1 +1,1 @@
-"""The page on one run."""
+"""The HTML report and the plots of one run."""

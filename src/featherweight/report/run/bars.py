@@ -1,4 +1,4 @@
-"""Bars and dots by row: per class, by component of the adapter, by evaluated set."""
+"""Bar charts and dot plots with one row per class, per component of the adapter, or per evaluated set."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CLASSES = 30
-"""Classes shown as bars; of more, those of the lowest F1 (the page's table has them all)."""
+"""Maximum number of classes shown as bars. Of more classes, those with the lowest F1 are shown; the table has all."""
 KIND_COLOURS = {"lora": BLUE, "head": ORANGE, "bias": GREEN, "dora": PURPLE}
 
 
 def shown_classes(figures: dict[str, Any], most: int = MOST_CLASSES) -> list[dict[str, Any]]:
-    """The classes that the bars show: all in their order, or the ``most`` of the lowest F1."""
+    """The classes to show as bars: all in their order, or, if there are more, the ``most`` with the lowest F1."""
     rows = figures["per_class"]
     return rows if len(rows) <= most else sorted(rows, key=lambda row: row["f1"])[:most]
 
 
 def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLASSES, letters: int = 28) -> None:
-    """F1 as a bar, precision and recall as marks on it, the numbers beside it.
+    """Draw one row per class: F1 as a bar, precision and recall as marks on it, and the numbers next to it.
 
-    At ``most`` so many classes, their names cut to so many ``letters``.
+    At most ``most`` classes are shown, and their names are shortened to ``letters`` characters.
     """
     rows = shown_classes(figures, most)
     places = np.arange(len(rows))
@@ -37,7 +37,7 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
     if len(rows) < len(figures["per_class"]):
         axes.set_xlabel(f"the {len(rows)} of {len(figures['per_class'])} classes with the lowest F1")
     axes.xaxis.set_major_formatter(percent_tick)
-    # The headings are the legend.
+    # The coloured headings replace a legend.
     for place, key, heading, hue in (
         (0.5, "f1", "▬ F1", BLUE),
         (1.02, "precision", "| prec.", INK),
@@ -48,9 +48,9 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
 
 
 def draw_weigh_in(axes: Axes, weigh: dict[str, Any], *, two_lines: bool = True) -> None:
-    """Each component begins where the one before ends; the last row is their sum, before the line of a budget.
+    """Draw the number of trained parameters per component as stacked bars, their total, and the budget as a line.
 
-    ``two_lines`` breaks long names after the first comma; without, small type keeps them on one.
+    ``two_lines`` breaks long names after the first comma; otherwise they stay on one line in smaller type.
     """
     parts, total, budget = weigh["components"], weigh["total"], weigh.get("budget")
     counts, names = [part["parameters"] for part in parts], [*(part["name"] for part in parts), "total"]
@@ -73,13 +73,13 @@ def draw_weigh_in(axes: Axes, weigh: dict[str, Any], *, two_lines: bool = True) 
 def _budget_line(axes: Axes, budget: int, total: int) -> None:
     axes.axvline(budget, color=INK, lw=1.4)
     axes.annotate(
-        f"budget {budget:,}, {budget - total:,} to spare", (budget, 1), (0, 4),
+        f"budget {budget:,}, {budget - total:,} left", (budget, 1), (0, 4),
         xycoords=("data", "axes fraction"), textcoords="offset points", ha="right", va="bottom", color=INK, gid="above",
     )  # fmt: skip
 
 
 def component_names(weigh: dict[str, Any]) -> list[str]:
-    """Names of the components, the long ones broken after their first comma, and of their total."""
+    """The row labels of the weigh-in: component names, with long ones broken after the first comma, and "total"."""
     pairs = [part["name"].split(", ", 1 if len(part["name"]) > 24 else 0) for part in weigh["components"]]
     return [*("\n".join(shorten(line, 28) for line in pair) for pair in pairs), "total"]
 

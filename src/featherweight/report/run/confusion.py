@@ -1,4 +1,4 @@
-"""The confusion matrix, readable from two classes to a hundred."""
+"""The plot of the confusion matrix, for two to about a hundred classes."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_NUMBERED = 20
-"""Classes up to which every cell shows its count."""
+"""Maximum number of classes for which every cell shows its count."""
 MOST_NAMED_SMALL = 6
-"""The same for a matrix in a corner of a larger picture."""
+"""Maximum number of classes for which a small matrix shows names and counts."""
 MOST_NAMED = 110
-"""Classes up to which every row has its name; beyond, the letters would be too small to read."""
+"""Maximum number of classes for which every row has its name; with more, the names would be too small to read."""
 
 
 def cell_inches(classes: int) -> float:
-    """Side of one cell at which its content can be read."""
+    """Side length in inches of one cell, so that its content is readable."""
     return min(1.15, max(0.42, 2.9 / classes)) if classes <= MOST_NUMBERED else 0.15
 
 
 def matrix_inches(classes: int) -> tuple[float, float]:
-    """Width and height of a figure that holds the matrix and its names."""
+    """Width and height in inches of a figure for the matrix and its names."""
     side = min(cell_inches(classes) * classes, 24)
     return side + 1.9, side + 1.7
 
 
 def draw_confusion(axes: Axes, figures: dict[str, Any], *, small: bool = False) -> None:
-    """Rows are true classes, columns predicted ones; colour is the share of the row, blue where right.
+    """Draw the confusion matrix: rows are true classes, columns are predicted classes.
 
-    Wrong cells are orange and by the square root of their share, so that one row in a hundred can be seen.
-    ``small`` is for a few square inches: class names and counts only where there are few classes.
+    The intensity of a cell is its fraction of the row. Correct predictions are blue. Errors are orange, with the square
+    root of the fraction, so that even 1% is visible. ``small`` is for a matrix of a few square inches, which has names
+    and counts only if there are few classes.
     """
     counts = np.asarray(figures["confusion_matrix"])
     labels = [row["label"] for row in figures["per_class"]]
@@ -60,7 +61,10 @@ def draw_confusion(axes: Axes, figures: dict[str, Any], *, small: bool = False) 
 
 
 def most_confused(figures: dict[str, Any], count: int = 8) -> list[dict[str, Any]]:
-    """The most frequent errors: ``label``, ``predicted``, ``rows`` and their ``share`` of the label's rows."""
+    """The ``count`` most frequent errors, as dictionaries.
+
+    Keys: ``label``, ``predicted``, number of ``rows``, and their ``share`` of all rows with this label.
+    """
     counts = np.array(figures["confusion_matrix"])
     supports = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
@@ -83,7 +87,7 @@ def _cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -
     squares, colours = [], []
     for i, j in np.ndindex(counts.shape):
         if not counts[i, j] and len(counts) > MOST_NUMBERED and i != j:
-            continue  # thousands of empty squares say nothing and weigh a lot
+            continue  # thousands of empty squares would show nothing and make the file large
         squares.append(Rectangle((j - 0.5 + gap, i - 0.5 + gap), 1 - 2 * gap, 1 - 2 * gap))
         colours.append(_colour(i == j, float(shares[i, j]), bool(counts[i, j]), to_rgb))
     axes.add_collection(PatchCollection(squares, facecolors=colours, edgecolors="none", linewidths=0))

@@ -1,4 +1,4 @@
-"""What a run folder holds, read once for every picture; a missing piece is noted, not an error."""
+"""Reads all files of a run folder once, for all plots; a missing file is reported as a note, not as an error."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ STEP_KEYS = ("step", "epoch", "loss", "accuracy", "micro_f1", "learning_rate", "
 
 @dataclass(frozen=True)
 class Contents:
-    """The files of one run; an empty dictionary or list where a file is missing."""
+    """The content of the files of one run; an empty dictionary or list if a file is missing."""
 
     folder: Path
     recipe_text: str
-    """Empty for what was trained elsewhere."""
+    """The recipe as TOML; empty for an adapter that was trained with PEFT."""
     recipe: dict[str, Any]
     environment: dict[str, Any]
     weigh: dict[str, Any]
     evaluation: dict[str, Any]
     verification: dict[str, Any]
     steps: dict[str, NDArray[np.float64]]
-    """Columns of the training steps, by the keys of ``STEP_KEYS``; nan where a step lacks one."""
+    """For each key of ``STEP_KEYS``, its values over the training steps; NaN if a step has no value."""
     validations: list[dict[str, Any]]
 
     @property
     def name(self) -> str:
-        """Name of the recipe, or of the folder where there is none."""
+        """The name of the recipe, or of the folder if the recipe has no name."""
         return str(self.recipe.get("name") or self.folder.resolve().name)
 
     @property
@@ -47,7 +47,7 @@ class Contents:
 
     @property
     def evaluated(self) -> tuple[str, dict[str, Any]] | None:
-        """The set that the headline speaks of, with its figures: test, else validation, else nothing."""
+        """Name and metrics of the set for the headline: the test set, else the validation set, else None."""
         for split in ("test", "validation"):
             if self.evaluation.get(split):
                 return split, self.evaluation[split]
@@ -65,16 +65,16 @@ class Contents:
 
     @property
     def shift(self) -> dict[str, dict[str, Any]]:
-        """Figures of the sets from other distributions, by name."""
+        """The metrics of the shift sets (texts from other distributions), by name."""
         return self.evaluation.get("shift") or {}
 
     @property
     def numbered_labels(self) -> dict[str, str]:
-        """What pictures show for each label that no installed font can draw; see `class_numbers`."""
+        """The text that plots show for each label that no installed font can draw (see ``class_numbers``)."""
         return class_numbers([row["label"] for row in self.evaluated[1]["per_class"]]) if self.evaluated else {}
 
     def with_drawable_labels(self) -> Contents:
-        """The same contents, with class numbers for the labels that no installed font can draw."""
+        """A copy of the contents with class numbers instead of the labels that no installed font can draw."""
         numbers = self.numbered_labels
         if self.evaluated is None or not numbers:
             return self
@@ -90,15 +90,15 @@ class Contents:
         return named if named in known else self.score.key
 
     def missing(self) -> list[str]:
-        """What this run folder lacks, a sentence each, with what would mend it."""
+        """One sentence for each file or set that is missing, with the command that adds it."""
         notes = []
         if not self.evaluated:
             how = "`featherweight evaluate`" if self.recipe_text else "--data"
             notes.append(f"Not evaluated yet: {how} adds accuracy, confusion matrix and calibration.")
         elif self.evaluated[0] != "test":
             notes.append(
-                "No test set: the headline holds for the validation rows, on which the adapter was chosen; expect "
-                "somewhat less on new texts."
+                "No test set: the headline is about the validation rows, with which the adapter was chosen. Expect "
+                "slightly worse results on new texts."
             )
         if not self.has_curves and self.recipe_text:
             notes.append("No training history: there are no curves.")
@@ -106,19 +106,19 @@ class Contents:
         return notes
 
     def warnings(self) -> list[str]:
-        """The run's own warnings, and what its figures give reason to doubt."""
+        """The warnings of the run, and further warnings that follow from its files."""
         doubts = [str(warning) for warning in self.environment.get("warnings") or []]
         broken = int((~np.isfinite(self.steps["loss"])).sum())
         if broken:
             doubts.append(f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps.")
         if self._reloads_otherwise():
-            doubts.append("The saved adapter, reloaded, does not give the logits of the trained model.")
+            doubts.append("The reloaded adapter does not give the same logits as the trained model.")
         if self.weigh and self.weigh["total"] > self.weigh.get("budget", self.weigh["total"]):
             doubts.append("The run trained more parameters than its budget allows.")
         return doubts
 
     def _reloads_otherwise(self) -> bool:
-        """Whether the reloaded adapter gave other logits than rounding explains; early runs knew no rounding."""
+        """Whether the logits of the reloaded adapter differ by more than rounding; early runs required equality."""
         compared = self.verification.get("reloaded") or {}
         if (allowed := compared.get("allowed")) is not None:
             return compared["largest_difference"] > allowed
@@ -126,7 +126,7 @@ class Contents:
 
 
 def read_contents(run_folder: str | Path) -> Contents:
-    """Read what ``run_folder`` holds. Raises UserError where it is no run folder or one of its files is damaged."""
+    """Read the files of ``run_folder``. Raises UserError if it is not a run folder or a file is damaged."""
     folder = Run(run_folder).folder
     parts = {
         name: read_json(folder / f"{name}.json") if os.path.lexists(folder / f"{name}.json") else {}
@@ -147,7 +147,10 @@ def contents_of_peft(
     environment: dict[str, Any],
     tensors: int,
 ) -> Contents:
-    """What is known of a classifier that PEFT saved: no recipe, no history; so many ``tensors`` were found in place."""
+    """The contents for a classifier that PEFT saved, which has no recipe and no history.
+
+    ``tensors`` is the number of its tensors that were compared with the loaded model.
+    """
     recipe = {"name": folder.resolve().name, "backbone": {"name": backbone}}
     steps = {key: np.zeros(0) for key in STEP_KEYS}
     return Contents(folder, "", recipe, environment, weigh, evaluation, {"tensors": tensors}, steps, [])

@@ -1,4 +1,4 @@
-"""Loss, accuracy and learning rate over the optimizer steps."""
+"""Plots of loss, accuracy and learning rate over the optimizer steps."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_POINTS = 500
-"""Faint points shown of the single steps; more only make the file heavy."""
+"""Maximum number of faint points for single steps; more points would only make the file larger."""
 
 
 def draw_loss(axes: Axes, run: Contents) -> None:
-    """Training loss, smoothed, with the single steps behind it, and validation loss; nats."""
+    """Draw the smoothed training loss with its single steps as points, and the validation loss, in nats."""
     top = _training(axes, run, "loss")
     steps, losses = _validation(run, "loss")
     _validation_line(axes, steps, losses, "validation")
@@ -50,7 +50,7 @@ def draw_accuracy(axes: Axes, run: Contents) -> None:
 
 
 def draw_learning_rate(axes: Axes, run: Contents) -> None:
-    """The learning rate of every step, in units of its power of ten."""
+    """Draw the learning rate of every step, in units of a power of ten."""
     steps, rates = _finite(run, "learning_rate")
     power = math.floor(math.log10(rates.max())) if len(rates) and rates.max() > 0 else 0
     axes.plot(steps, rates / 10.0**power, "-" if len(steps) > 1 else "o", color=BLUE)
@@ -61,7 +61,7 @@ def draw_learning_rate(axes: Axes, run: Contents) -> None:
 
 
 def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centred Gaussian mean over about a thirtieth of the steps: no lag, unlike a running average."""
+    """``values`` smoothed with a centred Gaussian over about 1/30 of the steps; unlike a running mean it has no lag."""
     from scipy.ndimage import gaussian_filter1d
 
     return gaussian_filter1d(values, sigma=max(1.0, len(values) / 60), mode="nearest")
@@ -78,7 +78,7 @@ def _training(axes: Axes, run: Contents, key: str) -> float:
     axes.plot(
         steps, means, color=BLUE, label="training" if few else "training (smoothed)", marker="o" if few else "", ms=4
     )
-    # A few wild batches must not press the curves flat.
+    # A few extreme batches must not determine the scale of the axis.
     return float(max(means.max(), np.quantile(values, 0.98)))
 
 
@@ -100,7 +100,7 @@ def _finite(run: Contents, key: str) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _floor(run: Contents, validation: NDArray[np.float64]) -> float:
-    # Show the range where the curves end up; the first steps at chance would take half of the picture.
+    # Show the range of the later steps; the first steps at chance level would take half of the plot.
     _, values = _finite(run, run.score.key)
     means = smooth(values) if len(values) >= 8 else values
     lowest = min([*np.atleast_1d(np.quantile(means, 0.1) if len(means) else 1.0), *validation], default=0.0)

@@ -1,4 +1,4 @@
-"""The result of a run in plain words."""
+"""The result of a run in words, for the headline of the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from featherweight.run.figures import ACCURACY, metrics_of
 
 
 class Fact(NamedTuple):
-    """One figure of the headline: what it is, its value, and what is to be known about it."""
+    """One fact of the headline: its name, its value, and a note about it."""
 
     name: str
     value: str
@@ -32,7 +32,7 @@ def sentence(run: Contents) -> str:
 
 
 def facts(run: Contents) -> list[Fact]:
-    """The figures to know first; only those that the run folder holds."""
+    """The most important facts; a fact is left out if the run folder has no value for it."""
     shown = _metrics(*run.evaluated) if run.evaluated else []
     if run.weigh:
         total, budget = run.weigh["total"], run.weigh.get("budget")

@@ -1,4 +1,4 @@
-"""The report: one page that opens anywhere, with every picture inside."""
+"""The HTML report: one self-contained file with all plots."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from featherweight.run.best import metric_of
 from featherweight.run.figures import SCALED
 
 LONGEST_TEXT = 600
-"""Letters of a mistaken text that the table shows."""
+"""Maximum number of characters of a misclassified text in the table."""
 
 
 def write_report(run_folder: str | Path) -> Path:
-    """Write ``run_folder``/report.html, self-contained, and return its path.
+    """Write ``run_folder``/report.html, a self-contained file, and return its path.
 
-    Everything that a run may hold has its section; what is missing is said. Raises UserError where ``run_folder`` is
-    no run or one of its files is damaged.
+    The report tells which parts of the run are missing. Raises UserError if ``run_folder`` is not a run or one of its
+    files is damaged.
     """
     run = read_contents(run_folder)
     path = run.folder / "report.html"
@@ -34,12 +34,12 @@ def write_report(run_folder: str | Path) -> Path:
 
 
 def write_page(contents: Contents, path: Path) -> None:
-    """Write the page of what is no run into a file of its own, whole or not at all."""
+    """Write the report for ``contents`` (which need not be a run) to ``path``, atomically."""
     write_whole(path, render(contents))
 
 
 def render(run: Contents) -> str:
-    """The page of ``run`` as HTML."""
+    """The report for ``run`` as HTML."""
     from jinja2 import Environment, PackageLoader
 
     pages = Environment(
@@ -77,7 +77,7 @@ def _pictures(run: Contents) -> dict[str, Any]:
 
 
 def _training(run: Contents) -> dict[str, str]:
-    """What the curves do not say: how long, how fast, where the saved adapter is from."""
+    """The rows of the table about the training: steps, evaluations, best step, time and memory."""
     steps = run.steps["step"]
     rows = {}
     if len(steps):
@@ -92,14 +92,14 @@ def _training(run: Contents) -> dict[str, str]:
     if start := run.recipe.get("adapter", {}).get("start_from"):
         rows["Started from"] = start
     if "seconds" in run.environment:
-        rows["Time, all in all"] = duration(run.environment["seconds"])
+        rows["Total time"] = duration(run.environment["seconds"])
     if "peak_memory_bytes" in run.environment:
         rows["Peak memory"] = rounded_size(run.environment["peak_memory_bytes"])
     return rows
 
 
 def _environment(run: Contents) -> dict[str, str]:
-    """The environment as rows of a table; nested tables become rows of their own."""
+    """The rows of the table about the environment; each key of a nested table is one row."""
     rows: dict[str, str] = {}
     for key, value in run.environment.items():
         if key == "warnings" or value is None:
@@ -124,7 +124,7 @@ def _plain(value: Any) -> str:
 
 
 def _verification(run: Contents) -> list[str]:
-    """What was compared after the training, a sentence each."""
+    """One sentence for each comparison of the saved adapter with the trained model."""
     subjects = {"reloaded": "Reloaded in a fresh process", "peft": "Loaded by PEFT alone"}
     said = []
     if tensors := run.verification.get("tensors"):
@@ -139,6 +139,6 @@ def _verification(run: Contents) -> list[str]:
             largest = compared["largest_difference"]
             rounding = f", which is rounding (up to {compared['allowed']:.2g})" if compared.get("allowed") else ""
             said.append(
-                f"{subject}: the logits of {compared['rows']:,} rows differ by {largest:.2g} at the most{rounding}."
+                f"{subject}: the logits of {compared['rows']:,} rows differ by at most {largest:.2g}{rounding}."
             )
     return said

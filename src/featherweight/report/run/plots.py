@@ -1,4 +1,4 @@
-"""The pictures of a run: one figure a subject, and a summary that holds the most telling ones."""
+"""All plots of a run: one figure per subject, and a summary figure with the most important ones."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ TITLES = {
 
 
 def draw_plots(run_folder: str | Path) -> list[Path]:
-    """Write the PNG files of ``run_folder``/plots, as far as the run has what they show; returns their paths.
+    """Write the PNG files in ``run_folder``/plots and return their paths.
 
-    curves, learning_rate, confusion_matrix, per_class, reliability, weigh_in, shift and summary. Raises UserError where
-    ``run_folder`` is no run or one of its files is damaged.
+    These are curves, learning_rate, confusion_matrix, per_class, reliability, weigh_in, shift and summary; a plot is
+    left out if the run has no data for it. Raises UserError if ``run_folder`` is not a run or a file is damaged.
     """
     run = read_contents(Path(run_folder)).with_drawable_labels()
     folder = run.folder / "plots"
@@ -52,7 +52,7 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
 
 
 def available(run: Contents) -> dict[str, Callable[[], Figure]]:
-    """What can be drawn of this run: a function a subject that makes its figure (call it inside ``drawing()``)."""
+    """One function per plot that this run has data for, by name; call it inside ``drawing()`` to get the figure."""
     makers: dict[str, Callable[[], Figure]] = {}
     if run.has_curves:
         makers["loss"] = lambda: _single(4.9, 3.1, lambda axes: draw_loss(axes, run))
@@ -90,7 +90,7 @@ def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure
 
 
 def _rows(names: list[str], draw: Callable[[Axes], None], row_height: float = 0.26) -> Figure:
-    """A figure of horizontal rows, as wide as its names need and no wider: it is read on phones too; inches."""
+    """A figure of horizontal rows that is only as wide as its names need, so that it fits on phones."""
     letters = min(30, max((len(line) for name in names for line in name.split("\n")), default=0))
     return _single(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + row_height * len(names), draw)
 

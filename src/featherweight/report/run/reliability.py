@@ -1,4 +1,4 @@
-"""The reliability diagram: does a probability of 90% come true nine times in ten?"""
+"""The plot of the reliability diagram: are predictions with a probability of 90% correct in nine of ten cases?"""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEWEST_ROWS = 5
-"""Bins with fewer rows are faint dots without a line: their accuracy is chance."""
+"""Bins with fewer rows are drawn as faint dots without a line, because their accuracy is mostly chance."""
 
 
 def draw_reliability(axes: Axes, figures: dict[str, Any], *, square: bool = True) -> None:
-    """Accuracy against confidence by bin, before and after temperature scaling; area is rows, lines are 95%."""
+    """Draw the accuracy of each bin over its confidence, before and after temperature scaling.
+
+    The area of a dot is the number of rows in its bin; vertical lines are 95% intervals.
+    """
     from matplotlib.ticker import MultipleLocator
 
     axes.plot([0, 1], [0, 1], color=MUTED, lw=1, dashes=(4, 3))

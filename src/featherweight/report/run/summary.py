@@ -1,4 +1,4 @@
-"""One wide picture of a run, for a README or a slide: a fixed page on which every subject has its place."""
+"""The summary of a run as one wide figure with a fixed layout, for a README or a slide."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ MOST_CLASSES = 6
 MOST_LABELS = 19
 """The same where a text may have several labels: there is no confusion matrix above the bars."""
 MOST_COMPONENTS = 5
-"""Components whose names find room on two lines each."""
+"""Maximum number of components whose names fit on two lines each."""
 
 Place = tuple[float, float, float, float]
-"""Left, bottom, width and height of a subject's axes, in inches."""
+"""Left, bottom, width and height of a plot, in inches."""
 
 
 def draw_summary(run: Contents) -> Figure:
-    """Headline, curves, weigh-in, reliability and confusion matrix; what the run lacks is said in its place."""
+    """The figure with headline, curves, weigh-in, reliability diagram and confusion matrix.
+
+    A plot without data is replaced by the words "not in this run".
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, HEIGHT))
