@@ -67,9 +67,9 @@ def test_bad_arguments(cli: Cli, job: Path, arguments: list[str], naming: Any) -
 
 @pytest.mark.parametrize(("out", "make", "naming"), [
     ("/proc/run", None, "--out /proc/run: cannot be created: No such file or directory; choose another folder"),
-    ("/dev/null", None, "--out /dev/null: /dev/null is no folder"),
-    ("data.csv", None, "--out data.csv: data.csv is no folder"),
-    ("data.csv/run", None, "--out data.csv/run: data.csv is no folder"),
+    ("/dev/null", None, "--out /dev/null: /dev/null is not a folder"),
+    ("data.csv", None, "--out data.csv: data.csv is not a folder"),
+    ("data.csv/run", None, "--out data.csv/run: data.csv is not a folder"),
     ("x" * 300, None, "File name too long"),
     ("loop", lambda path: path.symlink_to("loop"), "loop: File exists; check the path"),
     ("loop/run", lambda path: path.parent.symlink_to("loop"), "check the path"),

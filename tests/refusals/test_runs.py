@@ -28,7 +28,7 @@ def test_output_folder_that_is_taken(cli: Cli, job: Path, run: Path) -> None:
     Path("mine/diary.txt").write_text("private")
     for more in ([], ["--resume"]):
         refused(cli, "train", job, "--out", "mine", *more, naming="--out mine: is not empty and contains no run")
-    refused(cli, "train", job, "--out", "data.csv/run", naming="--out data.csv/run: data.csv is no folder")
+    refused(cli, "train", job, "--out", "data.csv/run", naming="--out data.csv/run: data.csv is not a folder")
     with locked(Path("busy")):
         before = {"job.toml", "data.csv", "run", "mine", "texts.csv", "judged.csv", "busy"}
         answer = cli("train", job, "--out", "busy", "--resume")
