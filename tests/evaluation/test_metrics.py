@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from featherweight.errors import UserError
-from featherweight.evaluation.metrics import evaluate, most_confident_errors, wilson_interval
+from featherweight.evaluation.metrics import class_intervals, evaluate, most_confident_errors, wilson_interval
 
 NAMES = ("World", "Sports", "Business", "Sci/Tech")
 
@@ -102,8 +102,36 @@ def test_a_class_that_does_not_occur_counts_for_nothing(scored):
     absent = np.hstack([logits, np.full((500, 1), -50.0)])
     found = evaluate(absent, labels, (*NAMES, "Weather"))
     assert found["macro_f1"] == pytest.approx(evaluate(logits, labels, NAMES)["macro_f1"])
-    assert found["per_class"][-1] == {"label": "Weather", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    none = {"precision_interval": None, "recall_interval": None, "f1_interval": None}
+    assert found["per_class"][-1] == {
+        "label": "Weather", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0, "predicted": 0, **none
+    }  # fmt: skip
     assert np.shape(found["confusion_matrix"]) == (5, 5)
+
+
+def test_intervals_of_a_class_hold_its_figures_and_narrow_with_its_rows():
+    labels, predicted = np.array([0] * 6 + [1] * 14), np.array([0, 0, 0, 1, 1, 1] + [0] * 1 + [1] * 13)
+    widths = []
+    for times in (1, 50):
+        first = evaluate(np.eye(2)[np.tile(predicted, times)], np.tile(labels, times), NAMES[:2])["per_class"][0]
+        assert first["recall_interval"] == wilson_interval(3 * times, 6 * times)
+        assert first["precision_interval"] == wilson_interval(3 * times, 4 * times)
+        low, high = wilson_interval(3 * times, 7 * times)  # of the rows that are of the class or predicted as it
+        assert first["f1_interval"] == pytest.approx([2 * low / (1 + low), 2 * high / (1 + high)])
+        assert first["f1"] == pytest.approx(0.6)
+        assert first["f1_interval"][0] < first["f1"] < first["f1_interval"][1]
+        widths.append(first["f1_interval"][1] - first["f1_interval"][0])
+    assert widths[1] < widths[0] / 5
+
+
+def test_the_interval_of_f1_holds_the_true_one_about_as_often_as_it_says():
+    draw, truth, inside = np.random.default_rng(0), np.array([[12, 6], [5, 77]]) / 100, 0
+    expected = 2 * truth[0, 0] / (2 * truth[0, 0] + truth[0, 1] + truth[1, 0])
+    for _ in range(400):
+        (right, missed), (wrong, _) = draw.multinomial(150, truth.ravel()).reshape(2, 2)
+        low, high = class_intervals(int(right), int(right + missed), int(right + wrong))["f1_interval"]
+        inside += low <= expected <= high
+    assert 0.92 <= inside / 400 <= 0.98
 
 
 def test_one_row_and_a_single_class_are_enough():

@@ -124,7 +124,6 @@ def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.Mon
 def test_bad_predict_arguments(cli: Cli, run: Path, arguments: list[str], naming: Any) -> None:
     Path("words.csv").write_text("words\napple\n", "utf-8")
     Path("notes.csv").write_text("tweetid,message\n1,we saw an owl\n2,the owl saw us\n", "utf-8")
-    Path("empty.csv").write_text("text,n\napple,1\n,2\n", "utf-8")
     Path("texts.pkl").write_bytes(b"\x80\x04.")
     refused(cli, "predict", run, *arguments, naming=naming)
 

@@ -46,17 +46,26 @@ def command(
         print(json.dumps(evaluation, indent=2, ensure_ascii=False))
         return
 
-    from featherweight.cli.tables import evaluation_lines, figures_line, per_class_table
+    from featherweight.cli.tables import doubt_lines, evaluation_lines, figures_line, per_class_table
     from featherweight.console import plain_console
 
     console = plain_console()
     if data is None:
-        for line in evaluation_lines(evaluation):
+        for line in evaluation_lines(evaluation, _sections(run)):
             console.print(line, soft_wrap=True)
         console.print(per_class_table(evaluation.get("test", evaluation["validation"])))
     else:
-        console.print(f"{data}: {figures_line(evaluation)}", soft_wrap=True)
+        for line in (f"{data}: {figures_line(evaluation)}", *doubt_lines(data, evaluation, _sections(run))):
+            console.print(line, soft_wrap=True)
         console.print(per_class_table(evaluation))
+
+
+def _sections(run: str) -> dict[str, Any]:
+    """The recipe of a run; empty for a folder that PEFT saved."""
+    from featherweight.adapter.peft.folder import is_peft_folder
+    from featherweight.run.folder import Run
+
+    return {} if is_peft_folder(run) else Run(run).recipe.model_dump(mode="json")
 
 
 def _evaluation(

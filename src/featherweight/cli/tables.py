@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import metrics_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
@@ -18,11 +19,22 @@ _MOST_CHARACTERS = 32  # of a text in a table
 _MOST_CLASSES = 6  # with more classes, only the three most probable ones are shown
 
 
-def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
-    """One line for each evaluated set, with all its metrics."""
+def evaluation_lines(evaluation: dict[str, Any], recipe: Mapping[str, Any] | None = None) -> list[str]:
+    """One line for each evaluated set, with all its metrics; and what to doubt about the one for the headline.
+
+    ``recipe`` has the sections of the run's recipe, which decide what can be tried against it.
+    """
     sets: dict[str, Any] = {name: evaluation[name] for name in ("validation", "test") if name in evaluation}
+    first = next(reversed(sets.items()), None)
     sets |= {f"shift: {name}": figures for name, figures in evaluation.get("shift", {}).items()}
-    return [f"{name:<12} {figures_line(figures)}" for name, figures in sets.items()]
+    lines = [f"{name:<12} {figures_line(figures)}" for name, figures in sets.items()]
+    return lines + (doubt_lines(*first, recipe or {}) if first else [])
+
+
+def doubt_lines(name: str, figures: dict[str, Any], recipe: Mapping[str, Any]) -> list[str]:
+    """What to doubt about the set ``name``, and what to try, in two lines; none where there is nothing."""
+    found = doubts(figures)
+    return [f"warning: {name}: {', and '.join(found)}", f"  {remedies(figures, recipe)}"] if found else []
 
 
 def figures_line(figures: dict[str, Any]) -> str:
@@ -68,13 +80,16 @@ def _beginning(text: str) -> str:
 
 
 def per_class_table(figures: dict[str, Any]) -> Table:
-    """A table with precision, recall, F1 and support of each class."""
+    """A table with precision, recall and F1 of each class, each with its 95% interval, and support."""
     from rich.table import Table
 
-    table = Table("class", "precision", "recall", "F1", "support", box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table("class", box=None, pad_edge=False)
+    for name in ("precision", "95%", "recall", "95%", "F1", "95%", "support"):
+        table.add_column(name, justify="right", style="dim" if name == "95%" else "")
     for row in figures["per_class"]:
-        shown = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
-        table.add_row(str(row["label"]), *shown, f"{row['support']:,}")
+        cells = []
+        for key in ("precision", "recall", "f1"):
+            interval = row.get(f"{key}_interval")  # runs of earlier versions have none
+            cells += [f"{row[key]:.4f}", "{:.2f}-{:.2f}".format(*interval) if interval else ""]
+        table.add_row(str(row["label"]), *cells, f"{row['support']:,}")
     return table

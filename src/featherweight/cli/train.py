@@ -91,7 +91,7 @@ def _summarise(run) -> None:  # type: ignore[no-untyped-def]
     from featherweight.console import plain_console
 
     console = plain_console(soft_wrap=True)
-    for line in evaluation_lines(run.evaluation):
+    for line in evaluation_lines(run.evaluation, run.recipe.model_dump(mode="json")):
         console.print(line)
     weight = run.weight
     console.print(f"{weight['total']:,} trainable parameters of a budget of {weight['budget']:,}")

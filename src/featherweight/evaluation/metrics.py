@@ -111,12 +111,35 @@ def wilson_interval(right: int, rows: int, confidence: float = 0.95) -> list[flo
 
 
 def per_class(labels: Labels, predicted: Labels, label_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Precision, recall, F1 (0 if undefined) and support: one dictionary per class, in the order of ``label_names``."""
-    figures = precision_recall_fscore_support(labels, predicted, labels=range(len(label_names)), zero_division=0)
+    """Precision, recall, F1 (0 if undefined) and support: one dictionary per class, in the order of ``label_names``.
+
+    Each has its 95% intervals (None if undefined), and how many rows are ``predicted`` as the class.
+    """
+    classes = len(label_names)
+    figures = precision_recall_fscore_support(labels, predicted, labels=range(classes), zero_division=0)
+    right = np.bincount(labels[labels == predicted], minlength=classes)
+    answers = np.bincount(predicted, minlength=classes)
     return [
         {"label": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
-        for name, p, r, f, n in zip(label_names, *figures, strict=True)
+        | {"predicted": int(answers[place]), **class_intervals(int(right[place]), int(n), int(answers[place]))}
+        for place, (name, p, r, f, n) in enumerate(zip(label_names, *figures, strict=True))
     ]
+
+
+def class_intervals(right: int, support: int, predicted: int) -> dict[str, list[float] | None]:
+    """95% intervals of the precision, recall and F1 of a class with ``support`` rows, ``predicted`` as often.
+
+    Precision and recall are proportions and have Wilson's interval. So has ``right`` of all rows that are of the class
+    or predicted as it, j; F1 is 2j / (1 + j), which rises with j, so the ends of j's interval give those of F1. None if
+    there is nothing to take the proportion of.
+    """
+    either = support + predicted - right
+    f1 = [2 * j / (1 + j) for j in wilson_interval(right, either)] if either else None
+    return {
+        "precision_interval": wilson_interval(right, predicted) if predicted else None,
+        "recall_interval": wilson_interval(right, support) if support else None,
+        "f1_interval": f1,
+    }
 
 
 def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[dict[str, Any]]:

@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, hamming_loss
 from sklearn.metrics import precision_recall_fscore_support as precision_recall_f1
 
-from featherweight.evaluation.metrics import calibration_error, checked_logits, reliability_of, wilson_interval
+from featherweight.evaluation.metrics import (
+    calibration_error,
+    checked_logits,
+    class_intervals,
+    reliability_of,
+    wilson_interval,
+)
 from featherweight.run.figures import SEVERAL_LABELS
 from featherweight.task.multi_label import USUAL, MultiLabel
 from featherweight.task.single_label import Floats, Labels, macro_f1
@@ -107,8 +113,8 @@ def per_label(
 ) -> list[dict[str, Any]]:
     """A dictionary a label, in the order of ``label_names``: precision, recall, F1 (0 where undefined) and support.
 
-    Beside them average precision (None where no row has the label), calibration error, threshold, and how many rows
-    were given the label.
+    Beside them average precision (None where no row has the label), calibration error, threshold, how many rows were
+    given the label, and the 95% intervals of ``class_intervals``.
     """
     figures = precision_recall_f1(scored.labels, scored.predicted, average=None, zero_division=0)
     found = []
@@ -120,7 +126,8 @@ def per_label(
             "recall": float(r),
             "f1": float(f),
             "support": int(n),
-            "predicted": int(scored.predicted[:, place].sum()),
+            "predicted": (predicted := int(scored.predicted[:, place].sum())),
+            **class_intervals(int((scored.predicted[:, place] & labels).sum()), int(n), predicted),
             "average_precision": float(average_precision_score(labels, probabilities)) if n else None,
             "calibration_error": calibration_error(reliability_of(probabilities, labels > 0, bins)),
             "threshold": float(thresholds[place]) if len(thresholds) else USUAL,

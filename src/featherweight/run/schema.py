@@ -55,6 +55,9 @@ class ClassMetrics(Checked):
     recall: Number
     f1: Number
     support: Count
+    precision_interval: tuple[Number, Number] | None = None
+    recall_interval: tuple[Number, Number] | None = None
+    f1_interval: tuple[Number, Number] | None = None
 
 
 class LabelMetrics(ClassMetrics):

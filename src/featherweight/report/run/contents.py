@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featherweight.recipe.loading import read_recipe
 from featherweight.report.fonts import class_numbers
 from featherweight.run import schema as layout
+from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric, score_of
 from featherweight.run.folder import Run, read_history, read_json
 
@@ -107,15 +108,18 @@ class Contents:
 
     def warnings(self) -> list[str]:
         """The warnings of the run, and further warnings that follow from its files."""
-        doubts = [str(warning) for warning in self.environment.get("warnings") or []]
+        warnings = [str(warning) for warning in self.environment.get("warnings") or []]
         broken = int((~np.isfinite(self.steps["loss"])).sum())
         if broken:
-            doubts.append(f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps.")
+            warnings.append(f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps.")
+        if self.evaluated and (found := doubts(self.evaluated[1])):
+            split, figures = self.evaluated
+            warnings.append(f"{split.capitalize()} rows: {', and '.join(found)}. {remedies(figures, self.recipe)}.")
         if self._reloads_otherwise():
-            doubts.append("The reloaded adapter does not give the same logits as the trained model.")
+            warnings.append("The reloaded adapter does not give the same logits as the trained model.")
         if self.weigh and self.weigh["total"] > self.weigh.get("budget", self.weigh["total"]):
-            doubts.append("The run trained more parameters than its budget allows.")
-        return doubts
+            warnings.append("The run trained more parameters than its budget allows.")
+        return warnings
 
     def _reloads_otherwise(self) -> bool:
         """Whether the logits of the reloaded adapter differ by more than rounding; early runs required equality."""

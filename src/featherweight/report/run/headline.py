@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from featherweight.formatting import duration, percent
 from featherweight.report.run.contents import Contents
+from featherweight.run.doubts import doubts
 from featherweight.run.figures import ACCURACY, metrics_of
 
 
@@ -18,7 +19,18 @@ class Fact(NamedTuple):
 
 
 def sentence(run: Contents) -> str:
-    """The headline: which share of which texts is classified right, or how well several labels a text are found."""
+    """The headline: the result, and what a reader should doubt about it."""
+    doubt = in_doubt(run)
+    return f"{result(run)}, but {doubt}" if doubt else result(run)
+
+
+def in_doubt(run: Contents) -> str:
+    """What to doubt about the result, such as a class that is never predicted; empty where there is nothing."""
+    return ", and ".join(doubts(run.evaluated[1])) if run.evaluated else ""
+
+
+def result(run: Contents) -> str:
+    """Which share of which texts is classified right, or how well several labels a text are found."""
     if run.evaluated is None:
         return "This run has not been evaluated yet."
     split, figures = run.evaluated

@@ -46,6 +46,7 @@ def render(run: Contents) -> str:
         loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}"}
+    pages.filters["join_percent"] = lambda interval: " to ".join(f"{share:.1%}" for share in interval)
     pages.filters["cut"] = lambda text: text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     pages.filters["labels"] = lambda found: found if isinstance(found, str) else ", ".join(found) or "none"
     return pages.get_template("report.html.j2").render(

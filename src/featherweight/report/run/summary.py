@@ -11,7 +11,7 @@ from featherweight.report.run.confusion import draw_confusion
 from featherweight.report.run.contents import Contents
 from featherweight.report.run.curves import draw_accuracy, draw_loss
 from featherweight.report.run.reliability import draw_reliability
-from featherweight.report.style import INK, MUTED, shorten, title_above
+from featherweight.report.style import INK, MUTED, ORANGE, shorten, title_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,8 +74,12 @@ def _headline(figure: Figure, run: Contents) -> None:
     def line(x: float, y: float, text: str, size: float, color: str, weight: str = "normal") -> None:
         figure.text(x / WIDTH, y / HEIGHT, text, size=size, color=color, weight=weight, va="baseline")
 
-    line(0.1, 7.72, f"Featherweight   {shorten(run.name, 60)}", 9, MUTED)
-    line(0.1, 7.3, headline.sentence(run), 19, INK, "bold")
+    doubt = headline.in_doubt(run)
+    up = 0.1 if doubt else 0.0  # room for a line below the result
+    line(0.1, 7.72 + up, f"Featherweight   {shorten(run.name, 60)}", 9, MUTED)
+    line(0.1, 7.3 + up, headline.result(run), 19, INK, "bold")
+    if doubt:
+        line(0.1, 7.17, f"but {doubt}", 10, ORANGE, "bold")
     facts = headline.facts(run)
     for place, fact in enumerate(facts):
         x = 0.1 + place * min(2.6, WIDTH / len(facts))

@@ -1,0 +1,63 @@
+"""What an accuracy does not show: a class that is never predicted, or that always the largest class is as good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from featherweight.errors import in_a_line
+from featherweight.formatting import in_sentence, percent
+
+_NAMED = 3
+"""Classes that are named; of more, their number is said."""
+_LONGEST = 40
+"""Letters of a name of a class."""
+_UNEVEN = 2
+"""From so many times the rows of the smallest class on, the largest one is a reason."""
+
+
+def doubts(figures: Mapping[str, Any]) -> list[str]:
+    """What a reader of one set's metrics (of evaluation.json) should doubt, as clauses; empty where nothing is."""
+    rows = [row for row in figures["per_class"] if row["support"]]
+    never = [row["label"] for row, count in zip(figures["per_class"], _predicted(figures), strict=True) if not count]
+    occurring = {row["label"] for row in rows}
+    never = [name for name in never if name in occurring]
+    found = []
+    if never and len(never) <= _NAMED:
+        found.append(
+            f"{in_sentence([_quoted(name) for name in never])} {'is' if len(never) == 1 else 'are'} never predicted"
+        )
+    elif never:
+        found.append(f"{len(never)} of {len(rows)} classes are never predicted")
+    if len(rows) > 1 and "confusion_matrix" in figures:
+        largest = max(rows, key=lambda row: row["support"])
+        share = largest["support"] / figures["rows"]
+        if figures["accuracy"] <= share < 1:
+            more = "as often" if figures["accuracy"] == share else f"more often ({percent(share, figures['rows'])})"
+            found.append(f"always answering {_quoted(largest['label'])} would be right {more}")
+    return found
+
+
+def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """What to try against such doubts, as a sentence; what ``recipe`` (its sections) does already is left out."""
+    counts = [row["support"] for row in figures["per_class"] if row["support"]]
+    tried = ["more epochs (training.epochs)"]
+    if max(counts) >= _UNEVEN * min(counts):
+        if recipe.get("training", {}).get("class_weights", "none") == "none":
+            tried.append('training.class_weights = "balanced"')
+        if recipe.get("evaluation", {}).get("best_by", "accuracy") == "accuracy":
+            tried.append('evaluation.best_by = "macro_f1"')
+    *most, last = [*tried, "more rows of the small classes"]
+    return f"Try {', '.join(most)} or {last}"
+
+
+def _predicted(figures: Mapping[str, Any]) -> list[int]:
+    """How often each class is predicted."""
+    if "confusion_matrix" in figures:
+        return [sum(column) for column in zip(*figures["confusion_matrix"], strict=True)]
+    return [row.get("predicted", 1) for row in figures["per_class"]]
+
+
+def _quoted(name: Any) -> str:
+    text = in_a_line(str(name))
+    return repr(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
