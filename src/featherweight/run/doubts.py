@@ -24,9 +24,8 @@ def doubts(figures: Mapping[str, Any]) -> list[str]:
     never = [name for name in never if name in occurring]
     found = []
     if never and len(never) <= _NAMED:
-        found.append(
-            f"{in_sentence([_quoted(name) for name in never])} {'is' if len(never) == 1 else 'are'} never predicted"
-        )
+        are = "is" if len(never) == 1 else "are"
+        found.append(f"{in_sentence([_quoted(name) for name in never])} {are} never predicted")
     elif never:
         found.append(f"{len(never)} of {len(rows)} classes are never predicted")
     if len(rows) > 1 and "confusion_matrix" in figures:

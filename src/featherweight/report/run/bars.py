@@ -30,9 +30,9 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
     rows = shown_classes(figures, most)
     places = np.arange(len(rows))
     axes.barh(places, [row["f1"] for row in rows], height=0.56, color=BLUE, alpha=0.35, lw=0)
-    for place, row in zip(places, rows, strict=True):
+    for height, row in enumerate(rows):
         if interval := row.get("f1_interval"):  # runs of earlier versions have none
-            axes.plot(interval, [place, place], color=BLUE, lw=1.1, solid_capstyle="butt")
+            axes.plot(interval, [height, height], color=BLUE, lw=1.1, solid_capstyle="butt")
     axes.plot([row["precision"] for row in rows], places - 0.1, "|", color=INK, ms=9, mew=1.6)
     axes.plot([row["recall"] for row in rows], places + 0.1, "o", color=ORANGE, ms=4.2, mew=0)
     rows_down(axes, [shorten(row["label"], letters) for row in rows])
