@@ -15,7 +15,9 @@ from support.jobs import assert_same, job_for, tensors, trained, without_seconds
 from support.several_labels import EMOTIONS, TOXIC, emotion_sections, jigsaw_sections
 
 from featherweight.data.batches import collate, epoch_batches
+from featherweight.data.sources import read_rows
 from featherweight.inference.classifier import Classifier
+from featherweight.inference.output_files import predict_file
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, read_history
 from featherweight.training.loop import fit
@@ -127,3 +129,46 @@ def test_steps_are_those_by_hand_and_a_resumed_run_ends_with_the_same_bits(tiny_
     fit(second, resume=True)
     assert_same(tensors(whole), tensors(second))
     assert without_seconds(tmp_path / "whole") == without_seconds(tmp_path / "halves")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_predictions_are_lists_and_in_a_csv_texts_that_are_read_again(
+    toxic_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("featherweight.inference.output_files.PIECE", 7)
+    test, out = toxic_run.recipe.data.test, tmp_path / f"labels.{ending}"
+    # The first piece has rows without labels alone.
+    rows = pd.concat([pd.DataFrame({"id": [f"p{n}" for n in range(7)], "comment_text": "plain"}), pd.read_csv(test)])
+    rows.to_csv(tmp_path / "texts.csv", index=False)
+    assert predict_file(toxic_run.folder, tmp_path / "texts.csv", out) == len(rows)
+    read = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}
+    table = read[ending](out)
+    assert list(table.columns) == ["id", "label", *(f"p_{name}" for name in TOXIC)]
+    expected = Classifier.load(toxic_run.folder).predict(rows["comment_text"])
+    if ending == "csv":
+        assert any("|" in str(cell) for cell in table["label"])
+        labels = [[] if cell != cell else cell.split("|") for cell in table["label"]]
+    else:
+        labels = [list(found) for found in table["label"]]
+    assert labels == [list(prediction.labels) for prediction in expected]
+    reading = Recipe.parse({"task": "multi-label", "data": {"labels": list(TOXIC), "text": ["id"]}}).data
+    if any(labels):
+        again = read_rows(str(out), reading, label_names=TOXIC).labels
+        assert again.tolist() == [[int(name in found) for name in TOXIC] for found in labels]
+
+
+def test_the_terminal_shows_all_labels_of_a_text_and_a_dash_for_none(toxic_run: Run, cli: Any) -> None:
+    answer = cli("predict", toxic_run.folder, "--text", "obsc cene toxi oxic", "--text", "plain 4")
+    assert answer.code == 0, answer
+    shown = Classifier.load(toxic_run.folder).predict(["obsc cene toxi oxic", "plain 4"])
+    for line, prediction in zip(answer.out.splitlines()[1:], shown, strict=True):
+        assert (", ".join(prediction.labels) or "–") in line
+
+
+def test_evaluate_shows_each_label_and_judges_another_set(toxic_run: Run, cli: Any) -> None:
+    answer = cli("evaluate", toxic_run.folder)
+    assert "micro-F1" in answer.out and "identity_hate" in answer.out
+    again = cli("evaluate", toxic_run.folder, "--data", toxic_run.recipe.data.test, "--json")
+    figures = json.loads(again.out)
+    assert figures["micro_f1"] == pytest.approx(toxic_run.evaluation["test"]["micro_f1"])
+    assert figures["per_class"][0]["threshold"] == toxic_run.evaluation["test"]["per_class"][0]["threshold"]

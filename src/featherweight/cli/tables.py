@@ -53,7 +53,7 @@ def figures_line(figures: dict[str, Any]) -> str:
 def prediction_table(texts: Sequence[Text], predictions: Sequence[Prediction]) -> Table:
     """A table with one row per text: its beginning, the label and the probabilities.
 
-    With many classes only the most probable ones are shown.
+    With many classes only the most probable ones are shown. A dash stands for a text without labels.
     """
     from rich.table import Table
 
@@ -70,7 +70,7 @@ def prediction_table(texts: Sequence[Text], predictions: Sequence[Prediction]) -
         shares = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:3]
         likeliest = [f"{name} {share:.4f}" for name, share in shares]
         cells = likeliest if many else [f"{share:.4f}" for share in prediction.probabilities.values()]
-        table.add_row(_beginning(shown(text)), prediction.label, *cells)
+        table.add_row(_beginning(shown(text)), prediction.label or "–", *cells)
     return table
 
 

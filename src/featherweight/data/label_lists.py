@@ -14,6 +14,7 @@ from featherweight.formatting import listed
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 SEPARATORS = ("|", ";", ",")
@@ -88,6 +89,24 @@ def separator_of(cells: Sequence[Any], separator: str | None, names: Sequence[st
     known = {*(names or ())}
     fitting = (mark for mark in found if all({*_parts(text, mark)} <= known for text in texts))
     return next(fitting, found[0] if found else None)
+
+
+def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:
+    """The labels of a row as one text, which is read again as they are: ``a|b``, or a list where a name has a ``|``.
+
+    ``names`` are all labels that there are.
+    """
+    mark = next((mark for mark in SEPARATORS if not any(mark in name for name in names)), None)
+    return json.dumps(list(labels), ensure_ascii=False) if mark is None else mark.join(labels)
+
+
+def arrow_table(columns: Mapping[str, Any]) -> pa.Table:
+    """The columns as an Arrow table; lists of labels have the type of lists of texts."""
+    import pyarrow as pa
+
+    # Of lists that are all empty, Arrow would not know that they hold texts.
+    lists = {name for name, values in columns.items() if len(values) and isinstance(values[0], list)}
+    return pa.table({name: pa.array(x, pa.list_(pa.string())) if name in lists else x for name, x in columns.items()})
 
 
 def _splitter(cells: Sequence[Any], separator: str | None, names: Sequence[str] | None) -> Any:

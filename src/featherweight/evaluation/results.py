@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.data.label_lists import arrow_table
 from featherweight.data.pairs import Text, joined, shown
 from featherweight.evaluation.metrics import evaluate, most_confident_errors
 from featherweight.evaluation.multi_label import evaluate_several, most_confident_errors_of_several
@@ -18,8 +19,6 @@ from featherweight.task.interface import SINGLE_LABEL, Task
 from featherweight.task.multi_label import MultiLabel
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from featherweight.data.sources import Rows
 
     Predicted = tuple[Rows, np.ndarray]
@@ -115,12 +114,4 @@ def write_predictions(path: Path, parts: list[dict[str, Any]]) -> None:
     import pyarrow.parquet as pq
 
     with written_whole(path) as part:
-        pq.write_table(pa.concat_tables([_table(columns) for columns in parts]), part)
-
-
-def _table(columns: dict[str, Any]) -> pa.Table:
-    import pyarrow as pa
-
-    # Of lists that are all empty, Arrow would not know that they hold texts.
-    lists = {name for name in ("label", "predicted") if len(columns[name]) and isinstance(columns[name][0], list)}
-    return pa.table({name: pa.array(x, pa.list_(pa.string())) if name in lists else x for name, x in columns.items()})
+        pq.write_table(pa.concat_tables([arrow_table(columns) for columns in parts]), part)

@@ -19,7 +19,6 @@ from featherweight.files import disk_refusal, written_whole
 from featherweight.formatting import QUOTED, safe_columns
 from featherweight.inference.submission.choices import Choices
 from featherweight.run.folder import Run
-from featherweight.task.interface import SINGLE_LABEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +58,8 @@ def predict_file(
 ) -> int:
     """Classify every text of ``source`` and write ``out``, whole or not at all; returns the number of rows.
 
-    Columns: the text's id or row number, the label, the calibrated probability of each class. ``id_column`` names the
+    Columns: the text's id or row number, the label, the calibrated probability of each class. Where a text may have
+    several labels they are a list, and in a CSV one text such as ``a|b``. ``id_column`` names the
     column of ids; ``row`` asks for row numbers. With ``safe`` no text in a CSV begins like a formula, for spreadsheets.
     ``run`` may be a folder that PEFT saved: ``labels`` then name its classes, and ``base`` the folder of its base.
     ``text`` names the column of the texts (or several, which are joined), where it is not called as in the training
@@ -109,7 +109,7 @@ def predict_file(
     from featherweight.inference.classifier import Classifier
 
     classifier = Classifier.load(run, labels=labels, base=base)
-    with _whole_file(out, safe=safe) as write:
+    with _whole_file(out, classifier.labels, safe=safe) as write:
         return _classify(read(), classifier, submission, write, follow, total)
 
 
@@ -129,7 +129,7 @@ def _classify(
         if submission:
             submission.add(piece, done, probabilities, write)
         else:
-            write(_columns(piece, done, probabilities, classifier.labels))
+            write(_columns(piece, done, probabilities, classifier))
         done += len(piece)
     if submission:
         submission.finish(PIECE, write)
@@ -205,9 +205,10 @@ def _print_note(line: str) -> None:
     print(f"note: {line}", file=sys.stderr)
 
 
-def _columns(piece: Rows, before: int, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, list]:
+def _columns(piece: Rows, before: int, probabilities: np.ndarray, classifier: Classifier) -> dict[str, list]:
     ids = list(piece.ids) if piece.ids else [str(row) for row in range(before, before + len(piece))]
-    best = [labels[choice] for choice in SINGLE_LABEL.decide(probabilities)]
+    labels = classifier.labels
+    best = classifier.task.named(classifier.task.decide(probabilities), labels)
     columns = {"row" if piece.ids is None else "id": ids, "label": best}
     return columns | {f"p_{name}": probabilities[:, place].tolist() for place, name in enumerate(labels)}
 
@@ -232,14 +233,29 @@ def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
 
 
 @contextmanager
-def _whole_file(out: Path, *, safe: bool) -> Iterator[Write]:
+def _whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Write]:
     """Takes columns and writes them beside ``out``; the file gets its name at the end, and a failure leaves none."""
     writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:
         with written_whole(out) as part, writer(part, safe) as write:
-            yield (lambda columns: write(safe_columns(columns))) if safe else write
+            if out.suffix != ".csv":
+                yield write
+                return
+
+            def write_cells(columns: dict[str, list]) -> None:
+                cells = {name: [_cell(value, names) for value in values] for name, values in columns.items()}
+                write(safe_columns(cells) if safe else cells)
+
+            yield write_cells
     except OSError as error:
         raise disk_refusal(error, out) or error from None
+
+
+def _cell(value: Any, names: Sequence[str]) -> Any:
+    """A value as a cell of a CSV: the labels of a text as one text."""
+    from featherweight.data.label_lists import cell_of
+
+    return cell_of(value, names) if isinstance(value, list) else value
 
 
 @contextmanager
@@ -264,11 +280,12 @@ def _jsonl_writer(path: Path, quoted: bool) -> Iterator[Write]:
 
 @contextmanager
 def _parquet_writer(path: Path, quoted: bool) -> Iterator[Write]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from featherweight.data.label_lists import arrow_table
+
     def write(columns: dict[str, list]) -> None:
-        table = pa.table(columns)
+        table = arrow_table(columns)
         if not opened:
             opened.append(stack.enter_context(pq.ParquetWriter(path, table.schema)))
         opened[0].write_table(table)

@@ -43,6 +43,9 @@ class Task(Protocol):
     def log_losses(self, logits: Floats, labels: Labels) -> Floats:
         """Log loss of each row in nats, [rows]."""
 
+    def margins(self, probabilities: Floats) -> Floats:
+        """How far each row's probabilities are from another decision, [rows]."""
+
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
         """Whether a row is predicted right, [rows]."""
 

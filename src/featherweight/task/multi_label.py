@@ -42,6 +42,10 @@ class MultiLabel:
         """Binary cross-entropy of each row, the mean over its labels, [rows]."""
         return (np.logaddexp(0.0, logits) - labels * logits).mean(axis=1)
 
+    def margins(self, probabilities: Floats) -> Floats:
+        """How far the nearest of a row's probabilities is from its threshold, [rows]."""
+        return np.abs(probabilities - np.asarray(self.thresholds or USUAL)).min(axis=1)
+
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
         """Whether a row's predicted labels are exactly its labels, [rows]."""
         return (predicted == labels).all(axis=1)

@@ -53,6 +53,11 @@ class SingleLabel:
 
         return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
 
+    def margins(self, probabilities: Floats) -> Floats:
+        """How far the most probable class is ahead of the next one, [rows]."""
+        ascending = np.sort(probabilities, axis=1)
+        return ascending[:, -1] - ascending[:, -2]
+
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
         """Whether the predicted class is the label, [rows]."""
         return predicted == labels

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from featherweight.adapter.storage import read_description, saved_tensors
 from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.resolve import config_of
@@ -17,6 +15,7 @@ from featherweight.recipe import Recipe
 from featherweight.run.best import rank
 from featherweight.run.folder import Run
 from featherweight.run.manifest import FILE, compare_with_manifest
+from featherweight.task.interface import task_of
 from featherweight.verification.checks import Check
 from featherweight.verification.evidence import Evidence, probabilities_in, tolerance_of
 
@@ -161,12 +160,14 @@ def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
 
 
 def undecided_rows(evidence: Evidence, name: str) -> int:
-    """Number of rows of the set ``name`` whose two most probable labels may be swapped by rounding.
+    """Number of rows of the set ``name`` whose decision may be changed by rounding (twice ``TOLERANCE``).
 
-    That is possible if their probabilities differ by at most twice ``TOLERANCE``.
+    With one label a text that is possible if the two most probable labels are so close, with several labels if one of
+    them is so close to its threshold.
     """
     table = evidence.predictions_of(name)
     labels = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
-    ascending = np.sort(probabilities_in(table, labels), axis=1)
-    margins = ascending[:, -1] - ascending[:, -2]
+    thresholds = [row["threshold"] for row in evidence.sets[name]["per_class"] if "threshold" in row]
+    task = task_of(evidence.run.recipe).with_thresholds(thresholds)
+    margins = task.margins(probabilities_in(table, labels))
     return int((margins <= 2 * tolerance_of(str(evidence.run.environment.get("precision", "fp32")))).sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,8 @@ from featherweight.errors import UserError
 from featherweight.evaluation.metrics import evaluate
 from featherweight.evaluation.results import evaluate_rows, prediction_columns
 from featherweight.run.folder import Run
+from featherweight.task.interface import Task
+from featherweight.verification import several_labels
 from featherweight.verification.checks import Check, guarded
 from featherweight.verification.evidence import ROUNDING, Evidence, probabilities_in
 
@@ -39,7 +41,8 @@ def metrics(evidence: Evidence) -> Check:
         if missing := sorted(wanted - names):
             return Check("metrics", "fail", f"{file}: {missing[0]} is missing")
     for name, written in sets.items():
-        if wrong := _first_contradiction(name, written, evidence.predictions_of(name)):
+        look = several_labels.first_contradiction if "task" in written else _first_contradiction
+        if wrong := look(name, written, evidence.predictions_of(name)):
             return Check("metrics", "fail", f"evaluation.json: {wrong}")
     return Check("metrics", "pass", "evaluation.json agrees with predictions.parquet")
 
@@ -117,7 +120,7 @@ def _evaluated_set(evidence: Evidence, name: str) -> Check:
     if isinstance(rows, Check):
         return rows
     then = evidence.predictions_of(name).sort_values("row")
-    if changed := _changed_row(rows, then):
+    if changed := _changed_row(rows, then, evidence.classifier.task):
         return Check(name, "fail", f"{rows.origin}: {changed}")
     classifier = evidence.classifier
     logits = classifier.model.logits(rows)
@@ -154,31 +157,36 @@ def _source(run: Run, part: str) -> str:
     return own.get(part) or (own["test"] if is_perturbed(part) else part)
 
 
-def _changed_row(rows: Rows, then: pd.DataFrame) -> str:
-    now = prediction_columns("", rows, np.zeros((len(rows), len(rows.label_names))), 1.0)
+def _changed_row(rows: Rows, then: pd.DataFrame, task: Task) -> str:
+    now = prediction_columns("", rows, np.zeros((len(rows), len(rows.label_names))), 1.0, task)
     if len(now["row"]) != len(then):
         return f"has changed: {len(now['row']):,} rows, not {len(then):,}"
     for key, what in (("text_key", "text"), ("label", "label")):
-        differ = np.flatnonzero(np.asarray(now[key], dtype=object) != then[key].to_numpy(dtype=object))
-        if len(differ):
+        differ = _differing(now[key], then[key])
+        if differ:
             return f"it, or predictions.parquet, has changed: row {differ[0] + 1} has another {what}"
     return ""
+
+
+def _differing(now: Iterable[Any], then: Iterable[Any]) -> list[int]:
+    """Places of the rows, from 0, whose texts or lists of labels are not the same."""
+    pairs = zip(several_labels.as_tuples(now), several_labels.as_tuples(then), strict=True)
+    return [place for place, (ours, theirs) in enumerate(pairs) if ours != theirs]
 
 
 def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, then: pd.DataFrame) -> Check:
     """Compare the labels, probabilities and metrics of a set with those that the run wrote."""
     classifier, tolerance = evidence.classifier, evidence.tolerance
-    columns = prediction_columns(name, rows, logits, classifier.temperature)
+    fit = classifier.temperature, classifier.task
+    columns = prediction_columns(name, rows, logits, *fit)
     now = np.column_stack([columns[f"p_{label}"] for label in classifier.labels]).astype(np.float64)
     largest = float(np.abs(now - probabilities_in(then, classifier.labels)).max(initial=0.0))
-    relabelled = int((columns["predicted"] != then["predicted"].to_numpy(dtype=object)).sum())
+    relabelled = len(_differing(columns["predicted"], then["predicted"]))
     seen = f"{len(rows):,} rows: {relabelled:,} other labels, probabilities differ by at most {largest:.2g}"
     if not largest <= tolerance:
         return Check(name, "fail", f"{seen}, more than {tolerance:g}")
-    again, written = (
-        evaluate_rows(rows, logits, classifier.temperature, evidence.run.recipe.evaluation),
-        evidence.sets[name],
-    )
+    again = evaluate_rows(rows, logits, fit[0], evidence.run.recipe.evaluation, fit[1])
+    written = evidence.sets[name]
     if largest > ROUNDING or relabelled:
         # Another check compares evaluation.json with predictions.parquet.
         accuracy, loss = (again[key] - written[key] for key in ("accuracy", "log_loss"))

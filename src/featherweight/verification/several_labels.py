@@ -1,0 +1,73 @@
+"""Figures of texts with several labels made again from the rows in predictions.parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import logit
+
+from featherweight.evaluation.multi_label import evaluate_several
+from featherweight.task.multi_label import MultiLabel
+from featherweight.task.single_label import Floats, Labels
+from featherweight.verification.evidence import ROUNDING, probabilities_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHARES = ("micro_f1", "macro_f1", "sample_f1", "accuracy", "hamming_loss")
+_OF_LABEL = ("precision", "recall", "f1", "support", "predicted")
+_LEAST = 1e-38
+_MOST_LOSS = 40.0
+"""Nats that a label may lose at the most by a probability near 1, of which the file keeps seven digits."""
+
+
+def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) -> str:
+    """The first figure of the set ``name`` that its ``rows`` do not give; empty where all follow from them."""
+    names = [entry["label"] for entry in claimed["per_class"]]
+    probabilities = probabilities_in(rows, names)
+    task = MultiLabel(tuple(entry["threshold"] for entry in claimed["per_class"]))
+    labels, predicted = (_table(rows[key], names) for key in ("label", "predicted"))
+    other = predicted != task.decide(probabilities)
+    if (other & (np.abs(probabilities - task.thresholds) > ROUNDING)).any():
+        return f"{name}: predictions.parquet gives a row a label below its threshold, or lacks one above it"
+    again = evaluate_several(_logits(probabilities, predicted, other, task), labels, names, task=task)
+    unsure = float(((probabilities > 1 - ROUNDING) & (labels == 0)).mean())
+    for key, figure, most in (
+        ("rows", again["rows"], 0),
+        *((key, again[key], 1e-9) for key in _SHARES),
+        ("average_precision", again["average_precision"], 1e-4),
+        # The probabilities in the file are scaled already, so the plain log loss of these rows is the scaled one.
+        ("log_loss_scaled", again["log_loss"], 1e-4 + _MOST_LOSS * unsure),
+    ):
+        if not abs(float(claimed[key]) - figure) <= most:
+            return f"{name} {key} is {claimed[key]}; the rows in predictions.parquet give {figure:.6g}"
+    for ours, theirs in zip(again["per_class"], claimed["per_class"], strict=True):
+        if key := next((key for key in _OF_LABEL if not abs(ours[key] - theirs[key]) <= 1e-9), ""):
+            return f"{name}: {key} of {ours['label']} is not that of the rows in predictions.parquet"
+    return ""
+
+
+def as_tuples(values: Iterable[Any]) -> list[Any]:
+    """Labels of rows, in whatever holds them, as what can be compared: texts, or tuples of texts."""
+    return [value if isinstance(value, str) else tuple(value) for value in values]
+
+
+def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
+    """0 or 1 for each label of each row, [rows, labels]. Raises ValueError for a label that there is not."""
+    numbers = {name: number for number, name in enumerate(names)}
+    rows = list(lists)
+    table = np.zeros((len(rows), len(names)), np.int8)
+    for row, found in enumerate(rows):
+        for label in found:
+            if label not in numbers:
+                raise ValueError(f"predictions.parquet: row {row + 1} has the unknown label {label!r}")
+            table[row, numbers[label]] = 1
+    return table
+
+
+def _logits(probabilities: Floats, predicted: Labels, other: Labels, task: MultiLabel) -> Floats:
+    """Logits that give the ``probabilities``, and the ``predicted`` labels where rounding has moved one."""
+    given = np.where(predicted > 0, task.thresholds, np.nextafter(task.thresholds, 0))
+    return np.asarray(logit(np.clip(np.where(other, given, probabilities), _LEAST, 1 - 1e-16)))
