@@ -7,7 +7,14 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from featherweight.evaluation.results import write_evaluation
+from featherweight.recipe import EvaluationRecipe, Recipe
+from featherweight.run.manifest import write_manifest
+from featherweight.task.multi_label import MultiLabel
+from support.made_up_runs import history, weigh
 
 TOXIC = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
 """The columns of Jigsaw's contest."""
@@ -64,3 +71,57 @@ def emotion_sections(folder: Path, rows: int = 120) -> dict[str, Any]:
         "task": "multi-label",
         "data": {"train": str(train), "test": str(test), "label": "labels", "validation_size": 30},
     }
+
+
+class LabelledTexts:
+    """Test rows with several labels that all made-up runs share."""
+
+    __test__ = False
+
+    def __init__(self, rows: int = 400, names: tuple[str, ...] = TOXIC, seed: int = 0) -> None:
+        draw = np.random.default_rng(seed)
+        self.label_names = names
+        self.labels = (draw.random((rows, len(names))) < np.linspace(0.3, 0.05, len(names))).astype(np.int8)
+        self.labels[0] = 1
+        self.texts = [f"text {seed} {row}" for row in range(rows)]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def logits(self, skill: float, seed: int) -> np.ndarray:
+        """The higher the ``skill``, the further apart are the labels that are there and those that are not."""
+        return np.random.default_rng(seed).normal(skill * (2 * self.labels - 1), 1.0)
+
+
+def fabricate_several(
+    folder: Path, recipe: Recipe, skill: float, *, names: tuple[str, ...] = TOXIC, baseline: str | None = None
+) -> Path:
+    """Write the files that report and comparison read of one run on several labels."""
+    folder.mkdir(parents=True)
+    seed = recipe.seed + sum(map(ord, recipe.name))
+    validation, test = LabelledTexts(120, names, 100 + recipe.seed), LabelledTexts(400, names)
+    logits = {"validation": validation.logits(skill, seed), "test": test.logits(skill, seed + 1)}
+    task = MultiLabel().fitted(logits["validation"], validation.labels, 1.2)
+    shift = LabelledTexts(90, names, 5)
+    settings = EvaluationRecipe(mistakes=6)
+    pairs = {"validation": (validation, logits["validation"]), "test": (test, logits["test"])}
+    shifted = {"typos": (shift, shift.logits(skill - 0.5, seed))}
+    write_evaluation(folder, pairs, shifted, 1.2, settings, task, best_step=90, best_by="micro_f1",
+                     best_validation_micro_f1=0.9)  # fmt: skip
+    environment: dict[str, Any] = {
+        "featherweight": "0.1.0", "processor": "AMD EPYC", "cores": 2, "seed": recipe.seed, "training_seconds": 60.0,
+        "started": "2026-03-02T09:15:00+00:00", "data": {"train": {"rows": 900}},
+    }  # fmt: skip
+    if baseline:
+        environment |= {"baseline": recipe.name, "baseline_title": baseline, "notes": [f"{baseline}: C = 1."]}
+    else:
+        lines = [json.loads(line) for line in history(90, 15, seed).splitlines()]
+        kept = [{**line, "micro_f1": line["accuracy"]} for line in lines]
+        (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+    (folder / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
+    files = {"environment": environment, "weigh": weigh(labels=len(names)), "verification": {"identical": True}}
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), "utf-8")
+    (folder / "report.html").write_text("<!doctype html>", "utf-8")
+    write_manifest(folder)
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from sklearn.metrics import f1_score
 from support.jobs import assert_same, job_for, tensors, trained, without_seconds
 from support.several_labels import EMOTIONS, TOXIC, emotion_sections, jigsaw_sections
+from support.verification import rewrite
 
 from featherweight.data.batches import collate, epoch_batches
 from featherweight.data.sources import read_rows
@@ -22,6 +24,9 @@ from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, read_history
 from featherweight.training.loop import fit
 from featherweight.training.signals import Interrupted
+from featherweight.verification.evidence import Evidence
+from featherweight.verification.reproduction import figures
+from featherweight.verification.verify import verify_run
 from featherweight.workflows.weigh import weigh
 
 TRAINING = {"epochs": 4, "learning_rate": 0.02, "evaluate_every": 8}
@@ -172,3 +177,43 @@ def test_evaluate_shows_each_label_and_judges_another_set(toxic_run: Run, cli: A
     figures = json.loads(again.out)
     assert figures["micro_f1"] == pytest.approx(toxic_run.evaluation["test"]["micro_f1"])
     assert figures["per_class"][0]["threshold"] == toxic_run.evaluation["test"]["per_class"][0]["threshold"]
+
+
+def test_a_run_holds_what_it_says(toxic_run: Run) -> None:
+    checks = verify_run(toxic_run.folder)
+    assert {check.name: check.result for check in checks if check.result != "pass"} == {}
+    assert {"figures", "training rows", "validation", "test", "history"} <= {check.name for check in checks}
+
+
+def spoil_figure(evaluation: dict[str, Any]) -> None:
+    evaluation["test"]["macro_f1"] += 0.01
+
+
+def spoil_label(evaluation: dict[str, Any]) -> None:
+    evaluation["validation"]["per_class"][2]["recall"] += 0.01
+
+
+def spoil_threshold(evaluation: dict[str, Any]) -> None:
+    evaluation["test"]["per_class"][0]["threshold"] = 0.999
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(spoil_figure, "test macro_f1 is"), (spoil_label, "recall of obscene"), (spoil_threshold, "below its threshold")],
+)
+def test_figures_that_do_not_follow_from_the_rows_are_found(
+    toxic_run: Run, tmp_path: Path, spoil: Any, words: str
+) -> None:
+    folder = shutil.copytree(toxic_run.folder, tmp_path / "run", symlinks=True)
+    rewrite("evaluation.json", spoil)(folder)
+    found = figures(Evidence(folder))
+    assert (found.result, found.name) == ("fail", "figures")
+    assert words in found.found
+
+
+def test_other_thresholds_in_the_adapter_are_found(toxic_run: Run, tmp_path: Path) -> None:
+    folder = shutil.copytree(toxic_run.folder, tmp_path / "run", symlinks=True)
+    rewrite("adapter/featherweight.json", lambda values: values.update(thresholds=[0.0] * 6))(folder)
+    found = {check.name: check for check in verify_run(folder)}
+    assert found["test"].result in ("fail", "moved")
+    assert "other labels" in found["test"].found

@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.argument_checks import list_of
-from featherweight.evaluation.differences import Difference, compare_pairs
+from featherweight.evaluation.differences import Correct, Difference, Found, compare_pairs
 from featherweight.evaluation.run_groups import (
     SHIFT,
+    Judged,
     common_split,
-    correct_rows,
     differing,
     figures_of,
     groups_of,
+    judged_rows,
     names_of,
     require_each_once,
     uneven_shift_sets,
@@ -26,6 +28,7 @@ from featherweight.evaluation.run_groups import (
 from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
 from featherweight.formatting import in_sentence
 from featherweight.recipe import Recipe
+from featherweight.run.figures import ACCURACY, METRICS, SEVERAL_LABELS, Metric
 from featherweight.run.folder import Run
 
 
@@ -37,7 +40,9 @@ class Round:
     runs: tuple[Run, ...]
     """One run per seed, in the order of the seeds."""
     correct: NDArray[np.bool_]
-    """Whether each prediction is correct, [seeds, rows]."""
+    """Whether each prediction is correct, [seeds, rows]; with several labels a text, whether all of them are."""
+    found: NDArray[np.int64] | None
+    """The counts behind micro-F1, [seeds, rows, 2]; None with one label a text."""
     figures: dict[str, tuple[float | None, ...]]
     """The values of each table column by key, one per seed; None if a run has no such value.
 
@@ -101,6 +106,21 @@ class Comparison:
     """Notes for the reader, one sentence each."""
 
     @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return self.rounds[0].found is not None
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of the rounds."""
+        return SEVERAL_LABELS if self.several else METRICS
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that rounds are ranked and tested by: the share of rows that are right."""
+        return next(metric for metric in self.metrics if metric.key == ACCURACY.key)
+
+    @property
     def own(self) -> list[Round]:
         """The rounds that are not baselines."""
         return [round_ for round_ in self.rounds if round_.baseline is None]
@@ -146,32 +166,40 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     runs = [Run(folder) for folder in list_of(folders, "compare_runs(...)", "run folders", item_types=Run)]
     require_each_once(runs)
     split = common_split(runs)
-    correct = correct_rows(runs, split)
+    judged = judged_rows(runs, split)
     groups = groups_of(runs)
     rounds = [
-        Round(name, tuple(members), np.stack([correct[run.folder] for run in members]), figures_of(members, split))
+        _round(name, members, [judged[run.folder] for run in members], figures_of(members, split))
         for name, members in zip(names_of(groups), groups, strict=True)
     ]
     rounds.sort(key=lambda round_: round_.baseline is not None)  # keeps the order otherwise
     own = [round_.name for round_ in rounds if round_.baseline is None]
     right = {round_.name: round_.correct for round_ in rounds}
-    differences = compare_pairs([(later, first) for index, later in enumerate(own) for first in own[:index]], right)
-    against = _against(rounds, right)
+    found = {round_.name: round_.found for round_ in rounds if round_.found is not None}
+    pairs = [(later, first) for index, later in enumerate(own) for first in own[:index]]
+    differences = compare_pairs(pairs, right, found)
+    against = _against(rounds, right, found)
     return Comparison(split, rounds[0].correct.shape[1], rounds, differences, against, _notes(rounds, against, split))
+
+
+def _round(name: str, members: Sequence[Run], judged: Sequence[Judged], figures: Any) -> Round:
+    correct = np.stack([each.correct for each in judged])
+    found = [each.found for each in judged if each.found is not None]
+    return Round(name, tuple(members), correct, np.stack(found) if found else None, figures)
 
 
 def _has_seed_variance(rounds: Sequence[Round]) -> bool:
     return pooled_spread(round_.correct for round_ in rounds) is not None
 
 
-def _against(rounds: Sequence[Round], right: dict[str, NDArray[np.bool_]]) -> list[Difference]:
+def _against(rounds: Sequence[Round], right: Correct, found: Found) -> list[Difference]:
     """The difference of every round and every baseline.
 
     If a round is not significantly better than a TF-IDF baseline, the words of the difference say so first.
     """
     own = [round_.name for round_ in rounds if round_.baseline is None]
     pairs = compare_pairs(
-        [(name, round_.name) for round_ in rounds if round_.baseline is not None for name in own], right
+        [(name, round_.name) for round_ in rounds if round_.baseline is not None for name in own], right, found
     )
     words = {pair: f"{not_better(pair)}. {pair.words}" for pair in _not_better_than_tfidf(rounds, pairs)}
     return [replace(pair, words=words.get(pair, pair.words)) for pair in pairs]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.evaluation.multi_label import RESAMPLES, micro_f1_of, micro_f1_samples
 from featherweight.evaluation.seeds import (
     SeedSpread,
     errors_of_difference,
@@ -29,6 +30,8 @@ Pair = tuple[str, str]
 Verdict = Literal["significant", "these_runs_only", "not_significant"]
 Correct = Mapping[str, NDArray[np.bool_]]
 """For each round by its name: whether each prediction is correct, [seeds, rows]. All rounds have the same rows."""
+Found = Mapping[str, NDArray[np.int64]]
+"""For each round by its name: the counts behind micro-F1, [seeds, rows, 2]. Empty with one label a text."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Difference:
     """``significant``; ``these_runs_only``: the runs differ, but other seeds may not; or ``not_significant``."""
     words: str
     """The difference and the verdict as a sentence."""
+    micro_f1: tuple[float, float, float] | None = None
+    """The difference of micro-F1 and its 95% interval by paired bootstrap, with several labels a text."""
 
     @property
     def won(self) -> bool:
@@ -76,12 +81,13 @@ class _Tests:
         return "significant" if self.seeds is None or self.seeds < ALPHA else "these_runs_only"
 
 
-def compare_pairs(pairs: Sequence[Pair], correct: Correct) -> list[Difference]:
+def compare_pairs(pairs: Sequence[Pair], correct: Correct, found: Found | None = None) -> list[Difference]:
     """The differences of all ``pairs`` of rounds in ``correct``; each test is corrected for the number of pairs.
 
     A difference is significant if McNemar's test over the rows is significant and, with enough seeds, a t-test over
     rows and seeds is significant too. With the first test alone, one lucky seed could look like a better recipe. The
-    variance between seeds is estimated from all rounds in ``correct``.
+    variance between seeds is estimated from all rounds in ``correct``. With ``found`` each difference also has that of
+    micro-F1, which is not tested.
     """
     pooled = pooled_spread(correct.values())
     rows = [mcnemar_over_seeds(correct[first], correct[second]) for first, second in pairs]
@@ -90,7 +96,31 @@ def compare_pairs(pairs: Sequence[Pair], correct: Correct) -> list[Difference]:
     if pooled:
         seeds[:] = holm([over_rows_and_seeds(correct[first], correct[second], pooled) for first, second in pairs])
     tests = [_Tests(*results) for results in zip(rows, corrected, seeds, strict=True)]
-    return [_difference(pair, correct, test, pooled, len(pairs)) for pair, test in zip(pairs, tests, strict=True)]
+    differences = [
+        _difference(pair, correct, test, pooled, len(pairs)) for pair, test in zip(pairs, tests, strict=True)
+    ]
+    return [_with_micro_f1(difference, found) for difference in differences] if found else differences
+
+
+def _with_micro_f1(difference: Difference, found: Found) -> Difference:
+    first, second = found[difference.first], found[difference.second]
+    beside = micro_f1_difference(first, second)
+    points = [f"{100 * value:+.{digits}f}" for value, digits in zip(beside, (2, 1, 1), strict=True)]
+    words = f" Micro-F1: {points[0]} points, 95% {points[1]} to {points[2]}."
+    return replace(difference, words=difference.words + words, micro_f1=beside)
+
+
+def micro_f1_difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Mean micro-F1 of ``first`` less that of ``second``, with its 95% interval by paired bootstrap over rows.
+
+    Both are [seeds, rows, 2], as ``multi_label.hits_and_marks`` gives them, of the same rows; each sample of the rows
+    is taken of all seeds at once.
+    """
+    sides = [*first, *second]
+    samples = micro_f1_samples(sides, RESAMPLES, seed=0)
+    whole = np.array([micro_f1_of(side) for side in sides])
+    low, high = np.quantile(samples[: len(first)].mean(axis=0) - samples[len(first) :].mean(axis=0), [0.025, 0.975])
+    return float(whole[: len(first)].mean() - whole[len(first) :].mean()), float(low), float(high)
 
 
 def _difference(pair: Pair, correct: Correct, tests: _Tests, pooled: SeedSpread | None, count: int) -> Difference:

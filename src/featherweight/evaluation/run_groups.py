@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
-from featherweight.run.figures import METRICS
+from featherweight.run.figures import metrics_of
 from featherweight.run.folder import Run
 
 SHIFT = "shift: "
@@ -53,18 +54,49 @@ def common_split(runs: Sequence[Run]) -> str:
     return "validation" if without else "test"
 
 
-def correct_rows(runs: Sequence[Run], split: str) -> dict[Path, NDArray[np.bool_]]:
-    """Whether each prediction of each run for the rows of ``split`` is correct, by folder.
+@dataclass(frozen=True)
+class Judged:
+    """The predictions of one run, compared with the labels."""
+
+    correct: NDArray[np.bool_]
+    """Whether each prediction is correct, [rows]; with several labels a text, whether all of them are."""
+    found: NDArray[np.int64] | None
+    """The counts behind micro-F1, as ``multi_label.hits_and_marks`` gives them; None with one label a text."""
+
+
+def judged_rows(runs: Sequence[Run], split: str) -> dict[Path, Judged]:
+    """The predictions of each run for the rows of ``split``, by folder.
 
     Raises UserError unless all runs have the same rows.
     """
-    correct, first = {}, None
+    judged, first = {}, None
     for run in runs:
         columns = _predictions(run, split)
         first = first or (run, columns)
+        _require_same_task(run, first[0])
         _require_same_rows(run, columns, *first, split)
-        correct[run.folder] = np.array(columns["label"]) == np.array(columns["predicted"])
-    return correct
+        pairs = list(zip(columns["label"], columns["predicted"], strict=True))
+        several = run.recipe.task == "multi-label"
+        correct = np.array([label == predicted for label, predicted in pairs])
+        judged[run.folder] = Judged(correct, np.array([_found(*pair) for pair in pairs]) if several else None)
+    return judged
+
+
+def correct_rows(runs: Sequence[Run], split: str) -> dict[Path, NDArray[np.bool_]]:
+    """Whether each prediction of each run for the rows of ``split`` is correct, by folder. Raises UserError likewise."""
+    return {folder: judged.correct for folder, judged in judged_rows(runs, split).items()}
+
+
+def _found(labels: Sequence[str], predicted: Sequence[str]) -> tuple[int, int]:
+    return len({*labels} & {*predicted}), len(labels) + len(predicted)
+
+
+def _require_same_task(run: Run, other: Run) -> None:
+    if run.recipe.task != other.recipe.task:
+        raise UserError(
+            f"{run.folder}: its task is {run.recipe.task}, that of {other.folder} is {other.recipe.task}; runs "
+            "are compared on the same task only"
+        )
 
 
 def _predictions(run: Run, split: str) -> dict[str, list[Any]]:
@@ -84,7 +116,9 @@ def _predictions(run: Run, split: str) -> dict[str, list[Any]]:
         raise UserError(f"{path}: damaged: it has no {split} rows")
     for name in columns:
         kind = table.schema.field(name).type
-        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        lists = run.recipe.task == "multi-label" and name in ("label", "predicted") and pa.types.is_list(kind)
+        kind_of_text = kind.value_type if lists else kind
+        text = pa.types.is_string(kind_of_text) or pa.types.is_large_string(kind_of_text)
         if not (pa.types.is_integer(kind) if name == "row" else text):
             raise UserError(f"{path}: damaged: column {name!r} has the type {kind}")
     return table.sort_by("row").to_pydict()
@@ -99,7 +133,7 @@ def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[
         raise UserError(f"{where}: {len(ours['text_key']):,} rows, not {len(theirs['text_key']):,}; {hint}")
     for key, what in (("text_key", "text"), ("label", "label")):
         pairs = enumerate(zip(ours[key], theirs[key], strict=True), 1)
-        if number := next((number for number, pair in pairs if len(set(pair)) > 1), 0):
+        if number := next((number for number, (our, their) in pairs if our != their), 0):
             raise UserError(f"{where}: row {number} has another {what}; {hint}")
 
 
@@ -179,7 +213,7 @@ def figures_of(runs: Sequence[Run], split: str) -> dict[str, tuple[float | None,
     for run in runs:
         evaluation, environment = run.evaluation, run.environment
         columns.append({
-            **{metric.key: metric.value(evaluation[split]) for metric in METRICS},
+            **{metric.key: metric.value(evaluation[split]) for metric in metrics_of(evaluation[split])},
             "seconds": environment.get("training_seconds", environment.get("seconds")),
             "samples_per_second": _samples_per_second(run),
             "peak_memory_bytes": environment.get("peak_memory_bytes"),

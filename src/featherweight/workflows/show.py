@@ -56,7 +56,7 @@ def show(thing: Shown, *pictures: str) -> None:
 
 def comparison_pictures(comparison: Comparison, names: Iterable[str]) -> list[bytes]:
     """The plots ``names`` of a comparison as PNG data. Raises UserError if there is no such plot."""
-    from featherweight.report.comparison.page import TITLES, available
+    from featherweight.report.comparison.page import available, title_of
     from featherweight.report.style import drawing, png_data, title_above
 
     found = available(comparison)
@@ -64,7 +64,7 @@ def comparison_pictures(comparison: Comparison, names: Iterable[str]) -> list[by
 
     def titled(name: str) -> Figure:
         figure = makers[name]()
-        title_above(figure.axes[0], TITLES[name])
+        title_above(figure.axes[0], title_of(comparison, name))
         return figure
 
     with drawing():

@@ -25,7 +25,8 @@ MOST_POINTS = 300
 def curves(comparison: Comparison) -> dict[str, dict[Round, list[Curve]]]:
     """The curves of all rounds with a history, one per seed, over the epochs.
 
-    The first key is ``loss`` (smoothed training loss) or ``accuracy`` (validation accuracy).
+    The first key is ``loss`` (smoothed training loss) or ``accuracy`` (validation accuracy; micro-F1 with several labels
+    per text).
     """
     by_kind: dict[str, dict[Round, list[Curve]]] = {"loss": {}, "accuracy": {}}
     for round_ in comparison.rounds:
@@ -49,7 +50,9 @@ def draw_curves(axes: Axes, comparison: Comparison, kind: str, seeds_of: dict[Ro
         few = kind == "accuracy" and max(len(epochs) for epochs, _ in seeds) < 20
         axes.plot(*_mean(seeds), marker="o" if few else "", ms=4, label=shorten(round_.name, 24), **style)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("training loss" if kind == "loss" else "validation accuracy")
+    axes.set_ylabel(
+        "training loss" if kind == "loss" else f"validation {'micro-F1' if comparison.several else 'accuracy'}"
+    )
     axes.margins(x=0.02)
     values = np.concatenate([values for seeds in seeds_of.values() for _, values in seeds])
     if kind == "loss":
@@ -71,7 +74,7 @@ def _loss(run: Contents) -> Curve:
 
 
 def _validation(run: Contents) -> Curve:
-    points = [(record["step"], record["accuracy"]) for record in run.validations]
+    points = [(record["step"], record[run.score.key]) for record in run.validations]
     steps, accuracies = np.array(points, dtype=float).reshape(-1, 2).T
     return np.interp(steps, run.steps["step"], run.steps["epoch"]), accuracies
 

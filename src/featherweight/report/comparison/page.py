@@ -13,9 +13,9 @@ from featherweight.report.comparison.curves import curves, draw_curves
 from featherweight.report.comparison.plots import draw_differences, draw_frontier, draw_rounds, draw_shift
 from featherweight.report.comparison.tables import tables
 from featherweight.report.comparison.words import (
-    METHOD,
     headline,
     markdown,
+    method,
     pairs_csv,
     provenance,
     rounds_csv,
@@ -59,7 +59,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
     with drawing():
         pictures = {name: draw() for name, draw in available(comparison).items()}
         for name, figure in pictures.items():
-            title_above(figure.axes[0], TITLES[name])
+            title_above(figure.axes[0], title_of(comparison, name))
         paths = [save_png(figure, folder / "plots" / f"{name}.png") for name, figure in pictures.items()]
     return [*(folder / name for name in texts), *paths]
 
@@ -74,7 +74,8 @@ def render(comparison: Comparison) -> str:
     )
     with drawing():
         # Markup: the drawing library has escaped the texts inside.
-        pictures = {name: Markup(to_svg(draw(), TITLES[name])) for name, draw in available(comparison).items()}  # noqa: S704
+        drawn = {name: to_svg(draw(), title_of(comparison, name)) for name, draw in available(comparison).items()}
+    pictures = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
     return pages.get_template("comparison.html.j2").render(
         comparison=comparison,
         headline=headline(comparison),
@@ -82,12 +83,20 @@ def render(comparison: Comparison) -> str:
         sections=[(SECTIONS[title], title, pairs) for title, pairs in sections(comparison).items()],
         pictures=pictures,
         several=any(len(round_.runs) > 1 for round_ in comparison.rounds),
-        method=METHOD,
+        method=method(comparison),
         provenance=provenance(comparison),
         reports=[
             (round_.name, [(run.recipe.seed, str(run.folder)) for run in round_.runs]) for round_ in comparison.rounds
         ],
     )  # fmt: skip
+
+
+def title_of(comparison: Comparison, name: str) -> str:
+    """The title of a picture."""
+    title = TITLES[name]
+    if name == "accuracy":
+        return "Validation micro-F1" if comparison.several else title
+    return title.replace("Accuracy", comparison.metric.title)
 
 
 def available(comparison: Comparison) -> dict[str, Callable[[], Figure]]:

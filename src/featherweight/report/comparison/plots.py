@@ -55,7 +55,13 @@ def draw_rounds(axes: Axes, comparison: Comparison) -> None:
     rows_down(axes, [shorten(round_.name, 34) for round_ in comparison.rounds])
     axes.xaxis.set_major_formatter(percent_tick)
     _few_ticks(axes)
-    column(axes, 1.05, "accuracy %", [accuracy(comparison, round_) for round_ in comparison.rounds], strong=True)
+    column(
+        axes,
+        1.05,
+        f"{comparison.metric.name} %",
+        [accuracy(comparison, round_) for round_ in comparison.rounds],
+        strong=True,
+    )
 
 
 def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
@@ -72,7 +78,7 @@ def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
     rows_down(axes, [f"{shorten(pair.first, 22)} over {shorten(pair.second, 28)}" for pair in pairs])
     _few_ticks(axes)
     axes.xaxis.set_major_formatter(lambda points, _: f"{points:+g}" if points else "0")
-    axes.set_xlabel("points of accuracy")
+    axes.set_xlabel("points of subset accuracy" if any(pair.micro_f1 for pair in pairs) else "points of accuracy")
     column(axes, 0.62, "points", [f"{100 * pair.difference:+.2f}" for pair in pairs], strong=True)
     greater = [max(pair.corrected, pair.seeds_p_value or 0.0) for pair in pairs]
     column(axes, 1.25, "p", ["<0.0001" if p < 1e-4 else f"{p:.2g}" for p in greater])
@@ -100,7 +106,7 @@ def draw_frontier(axes: Axes, comparison: Comparison) -> None:
     axes.xaxis.set_major_formatter(_counts)
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(percent_tick)
-    axes.set(xlabel="trained parameters", ylabel="accuracy")
+    axes.set(xlabel="trained parameters", ylabel=comparison.metric.name)
     _labels_beside(axes, comparison, [*points, *bags])
 
 

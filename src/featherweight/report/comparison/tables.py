@@ -11,7 +11,7 @@ from featherweight.evaluation.metrics import wilson_interval
 from featherweight.evaluation.run_groups import SHIFT
 from featherweight.formatting import decimals, duration, rounded_size
 from featherweight.recipe import ROLES, Recipe
-from featherweight.run.figures import ACCURACY, METRICS
+from featherweight.run.figures import ACCURACY
 
 NONE = "–"
 
@@ -51,7 +51,7 @@ def _rounds(comparison: Comparison) -> Table:
         "learning rate": lambda round_: _own(round_, lambda recipe: f"{recipe.training.learning_rate:.3g}"),
         "parameters": lambda round_: NONE if round_.parameters is None else f"{round_.parameters:,}",
         "seeds": lambda round_: str(len(round_.seeds)),
-        f"{ACCURACY.name} %": lambda round_: accuracy(comparison, round_),
+        f"{comparison.metric.name} %": lambda round_: accuracy(comparison, round_),
         "95% interval": lambda round_: " to ".join(percent(comparison, share) for share in round_.interval),
     }
     return _table("The rounds", comparison, words, figures)
@@ -63,8 +63,8 @@ def _quality(comparison: Comparison) -> Table:
             metric.name + (" %" if metric.in_percent else ""): partial(
                 _with_spread, key=metric.key, number=metric.number
             )
-            for metric in METRICS
-            if metric is not ACCURACY
+            for metric in comparison.metrics
+            if metric is not comparison.metric
         },
         "training": lambda round_: _each(round_, "seconds", duration),
         "samples/s": lambda round_: _each(
@@ -80,7 +80,9 @@ def _shift(comparison: Comparison) -> Table:
     for name in comparison.shift_sets:
         rows = comparison.shift_rows(name)
         figures[f"{name} % (95% interval, {rows:,} rows)"] = partial(_on_shift, name=name, rows=rows)
-    return _table("Accuracy on shift sets", comparison, {"round": lambda round_: round_.name}, figures)
+    return _table(
+        f"{comparison.metric.title} on shift sets", comparison, {"round": lambda round_: round_.name}, figures
+    )
 
 
 def _on_shift(round_: Round, name: str, rows: int) -> str:

@@ -35,17 +35,31 @@ METHOD = (
 )
 
 
+METHOD_OF_SEVERAL = (
+    "A text may have several labels here: it is right where the predicted labels are exactly its own, and accuracy "
+    "means subset accuracy, the share of such texts. Rounds are ranked and tested by it, as it says of every row "
+    "whether it is right. The difference of micro-F1 stands beside it with an interval from the same bootstrap; it is "
+    "not tested."
+)
+
+
+def method(comparison: Comparison) -> str:
+    """What the figures of a comparison mean."""
+    return f"{METHOD} {METHOD_OF_SEVERAL}" if comparison.several else METHOD
+
+
 def headline(comparison: Comparison) -> str:
     """The result in one sentence: which round is the best, and whether the difference is significant."""
     texts = f"{comparison.rows:,} {comparison.split} texts"
+    right = "exactly right" if comparison.several else "correct"
     ranked = sorted(comparison.own or comparison.rounds, key=lambda round_: -(round_.mean("accuracy") or 0.0))
     best, figure = ranked[0].name, f"{percent(comparison, ranked[0].mean('accuracy') or 0.0)}%"
     bags = [pair for pair in comparison.not_better_than_tfidf if pair.first == best]
     doubt = f"; {not_better(min(bags, key=lambda pair: pair.difference))}" if bags else ""  # the strongest alone
     if len(ranked) == 1:
-        return f"{best} classifies {figure} of {texts} correctly{doubt}"
+        return f"{best} classifies {figure} of {texts} {'exactly right' if comparison.several else 'correctly'}{doubt}"
     if not comparison.own:
-        return f"{best} is the best of {len(ranked)} baselines: {figure} of {texts} correct; significance is not tested"
+        return f"{best} is the best of {len(ranked)} baselines: {figure} of {texts} {right}; significance is not tested"
     doubt += "" if comparison.has_seed_variance else "; too few seeds to estimate their variance"
     decided = {
         name
@@ -55,13 +69,13 @@ def headline(comparison: Comparison) -> str:
     }
     undecided = [round_.name for round_ in ranked[1:] if round_.name not in decided]
     if not undecided:
-        return f"{best} is the best of {len(ranked)} rounds: {figure} of {texts} correct{doubt}"
+        return f"{best} is the best of {len(ranked)} rounds: {figure} of {texts} {right}{doubt}"
     if not any(pair.verdict == "significant" for pair in comparison.differences):
         low = percent(comparison, ranked[-1].mean("accuracy") or 0.0)
         names = in_sentence([round_.name for round_ in ranked])
-        return f"{names} are not significantly different: {low} to {figure} of {texts} correct{doubt}"
+        return f"{names} are not significantly different: {low} to {figure} of {texts} {right}{doubt}"
     others = in_sentence(undecided) if len(undecided) <= 3 else f"{len(undecided)} others"
-    return f"{best} leads with {figure} of {texts} correct; not significantly different from {others}{doubt}"
+    return f"{best} leads with {figure} of {texts} {right}; not significantly different from {others}{doubt}"
 
 
 def provenance(comparison: Comparison) -> dict[str, str]:
@@ -103,7 +117,7 @@ def markdown(comparison: Comparison) -> str:
     for title, pairs in sections(comparison).items():
         parts += [f"## {title}", "\n".join(f"- {_escaped(pair.words)}" for pair in pairs)]
     parts += [" ".join(map(_escaped, comparison.baseline_notes))] if comparison.baselines else []
-    parts += ["## Method", METHOD]
+    parts += ["## Method", method(comparison)]
     rows = [f"- {name}: {_escaped(value)}" for name, value in provenance(comparison).items()]
     return "\n\n".join([*parts, "## Conditions", "\n".join(rows)]) + "\n"
 
@@ -122,7 +136,14 @@ def rounds_csv(comparison: Comparison) -> str:
 def pairs_csv(comparison: Comparison) -> str:
     """A CSV file with one line per pair: difference, interval, tests, verdict and words."""
     pairs = [*comparison.differences, *comparison.against_baselines]
-    return _csv([{field.name: getattr(pair, field.name) for field in fields(Difference)} for pair in pairs])
+    return _csv([_csv_pair(pair) for pair in pairs])
+
+
+def _csv_pair(pair: Difference) -> dict[str, Any]:
+    row = {field.name: getattr(pair, field.name) for field in fields(Difference)}
+    beside = row.pop("micro_f1")
+    names = ("micro_f1_difference", "micro_f1_low", "micro_f1_high")
+    return row | dict(zip(names, beside, strict=True)) if beside else row
 
 
 def _csv_row(comparison: Comparison, round_: Round) -> dict[str, Any]:
