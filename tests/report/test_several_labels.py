@@ -58,12 +58,12 @@ def test_the_headline_speaks_of_micro_f1_and_of_texts_with_exactly_their_labels(
     run = read_contents(folders[0])
     figures = run.evaluation["test"]
     words = sentence(run)
-    assert f"Micro-F1 {figures['micro_f1']:.2%} on 400 test texts" in words
+    assert f"Micro-F1 {figures['micro_f1']:.1%} on 400 test texts" in words
     assert f"{figures['accuracy']:.1%} of them with exactly their labels" in words
     named = {fact.name: fact for fact in facts(run)}
     low, high = figures["micro_f1_interval"]
     assert named["Test micro-F1"].note == f"95% interval {low:.1%} to {high:.1%}"
-    assert {"Macro-F1", "Sample-F1", "Subset accuracy", "Average precision", "Hamming loss"} <= set(named)
+    assert list(named)[:3] == ["Test micro-F1", "Macro-F1", "Average precision"]
 
 
 @pytest.mark.parametrize("names", [TOXIC[:2], EMOTIONS], ids=["2", "28"])

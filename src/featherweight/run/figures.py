@@ -26,6 +26,8 @@ class Metric:
     """Whether the temperature changes the metric; evaluation.json then also has the key ``<key>_scaled``."""
     required: bool = True
     """False for a metric that runs of earlier versions lack."""
+    first: bool = False
+    """Whether reports show it at the top, beside the metric of the headline."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ ACCURACY = Metric("accuracy", "accuracy", "{:.2%}", higher_is_better=True)
 """The metric for headlines, rankings and significance tests; evaluation.json also has its confidence interval."""
 METRICS = (
     ACCURACY,
-    Metric("macro_f1", "macro-F1", "{:.4f}", higher_is_better=True),
+    Metric("macro_f1", "macro-F1", "{:.4f}", higher_is_better=True, first=True),
     Metric("log_loss", "log loss", "{:.4f}", higher_is_better=False, scaled=True),
     Metric("calibration_error", "calibration error", "{:.2%}", higher_is_better=False, scaled=True),
 )
@@ -75,10 +77,10 @@ MICRO_F1 = Metric("micro_f1", "micro-F1", "{:.2%}", higher_is_better=True)
 """The metric for headlines if a text may have several labels; evaluation.json also has its confidence interval."""
 SEVERAL_LABELS = (
     MICRO_F1,
-    Metric("macro_f1", "macro-F1", "{:.4f}", higher_is_better=True),
+    Metric("macro_f1", "macro-F1", "{:.4f}", higher_is_better=True, first=True),
     Metric("sample_f1", "sample-F1", "{:.4f}", higher_is_better=True),
     Metric("accuracy", "subset accuracy", "{:.2%}", higher_is_better=True),
-    Metric("average_precision", "average precision", "{:.4f}", higher_is_better=True),
+    Metric("average_precision", "average precision", "{:.4f}", higher_is_better=True, first=True),
     Metric("hamming_loss", "Hamming loss", "{:.4f}", higher_is_better=False),
     *SCALED,
 )

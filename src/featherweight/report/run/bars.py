@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featherweight.report.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, column, percent_tick, rows_down, shorten
+from featherweight.run.figures import metrics_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,8 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
     rows_down(axes, [shorten(row["label"], letters) for row in rows])
     axes.set_xlim(0, 1.015)
     if len(rows) < len(figures["per_class"]):
-        axes.set_xlabel(f"the {len(rows)} of {len(figures['per_class'])} classes with the lowest F1")
+        classes = "labels" if "task" in figures else "classes"
+        axes.set_xlabel(f"the {len(rows)} of {len(figures['per_class'])} {classes} with the lowest F1")
     axes.xaxis.set_major_formatter(percent_tick)
     # The coloured headings replace a legend.
     for place, key, heading, hue in (
@@ -88,20 +90,25 @@ def component_names(weigh: dict[str, Any]) -> list[str]:
 
 
 def draw_shift(axes: Axes, sets: dict[str, dict[str, Any]]) -> None:
-    """Accuracy with its 95% interval of each set; the first is the in-domain one, the others are shift sets."""
+    """Accuracy with its 95% interval of each set; the first is the in-domain one, the others are shift sets.
+
+    Where a text may have several labels it is micro-F1.
+    """
     from matplotlib.ticker import MaxNLocator
 
+    metric = metrics_of(next(iter(sets.values())))[0]
+    interval = f"{metric.key}_interval"
     for row, (_, figures) in enumerate(sets.items()):
-        low, high = figures["accuracy_interval"]
+        low, high = figures[interval]
         colour = ORANGE if row else BLUE
         axes.plot([low, high], [row, row], color=colour, lw=3.2, alpha=0.45)
-        axes.plot(figures["accuracy"], row, "o", color=colour, ms=7, mew=0)
+        axes.plot(figures[metric.key], row, "o", color=colour, ms=7, mew=0)
     rows_down(axes, [shorten(name, 30) for name in sets])
-    lowest = min(figures["accuracy_interval"][0] for figures in sets.values())
+    lowest = min(figures[interval][0] for figures in sets.values())
     axes.set_xlim(max(0, lowest - 0.05), 1.002)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(percent_tick)
-    column(axes, 0.62, "accuracy", [f"{figures['accuracy']:.1%}" for figures in sets.values()], strong=True)
+    column(axes, 0.62, metric.name, [f"{figures[metric.key]:.1%}" for figures in sets.values()], strong=True)
     column(axes, 1.25, "rows", [f"{figures['rows']:,}" for figures in sets.values()])
 
 

@@ -37,9 +37,8 @@ def result(run: Contents) -> str:
     metric, texts = metrics_of(figures)[0], f"{figures['rows']:,} {split} texts"
     if metric is not ACCURACY:
         exact = percent(figures["accuracy"], figures["rows"])
-        return (
-            f"{metric.title} {metric.words(figures[metric.key])} on {texts}, {exact} of them with exactly their labels"
-        )
+        value = percent(figures[metric.key], figures["rows"])
+        return f"{metric.title} {value} on {texts}, {exact} of them with exactly their labels"
     return f"{percent(figures['accuracy'], figures['rows'])} of {texts} classified correctly"
 
 
@@ -54,14 +53,14 @@ def facts(run: Contents) -> list[Fact]:
 
 
 def _metrics(split: str, figures: dict[str, Any]) -> list[Fact]:
-    """The first metric with its interval, and the others that do not change with the temperature."""
+    """The first metric with its interval, and the others to know first."""
     first, *others = metrics_of(figures)
     value, low, high = (
         percent(share, figures["rows"]) for share in (figures[first.key], *figures[f"{first.key}_interval"])
     )
     shown = [Fact(f"{split.capitalize()} {first.name}", value, f"95% interval {low} to {high}")]
     for metric in others:
-        if not metric.scaled and (figure := metric.value(figures)) is not None:
+        if metric.first and (figure := metric.value(figures)) is not None:
             shown.append(Fact(metric.title, metric.words(figure), metric.direction))
     return shown
 

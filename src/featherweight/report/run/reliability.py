@@ -31,6 +31,8 @@ def draw_reliability(axes: Axes, figures: dict[str, Any], *, square: bool = True
     axes.set(
         xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal" if square else "auto", xlabel="confidence", ylabel="accuracy"
     )
+    if "task" in figures:
+        axes.set(xlabel="probability of a label", ylabel="share of texts with it")
     axes.grid(True, color=GRID)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MultipleLocator(0.2))
