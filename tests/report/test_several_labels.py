@@ -144,5 +144,5 @@ def test_damaged_predictions_are_refused(tmp_path: Path, folders: list[Path]) ->
     table: Any = pd.read_parquet(folder / "predictions.parquet")
     table["predicted"] = 1
     table.to_parquet(folder / "predictions.parquet")
-    with pytest.raises(UserError, match="column 'predicted' holds int64"):
+    with pytest.raises(UserError, match="column 'predicted' has the type int64"):
         compare_runs([folders[0], folder])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from featherweight.data.sources import Rows
 from featherweight.evaluation.results import write_evaluation
 from featherweight.recipe import EvaluationRecipe, Recipe
 from featherweight.run.manifest import write_manifest
@@ -73,24 +74,18 @@ def emotion_sections(folder: Path, rows: int = 120) -> dict[str, Any]:
     }
 
 
-class LabelledTexts:
-    """Test rows with several labels that all made-up runs share."""
+def labelled_texts(rows: int, names: tuple[str, ...], seed: int = 0) -> Rows:
+    """Rows with several labels that made-up runs share; the first one has all."""
+    draw = np.random.default_rng(seed)
+    labels = (draw.random((rows, len(names))) < np.linspace(0.3, 0.05, len(names))).astype(np.int8)
+    labels[0] = 1
+    return Rows([f"text {seed} {row}" for row in range(rows)], labels, names, "made up")
 
-    __test__ = False
 
-    def __init__(self, rows: int = 400, names: tuple[str, ...] = TOXIC, seed: int = 0) -> None:
-        draw = np.random.default_rng(seed)
-        self.label_names = names
-        self.labels = (draw.random((rows, len(names))) < np.linspace(0.3, 0.05, len(names))).astype(np.int8)
-        self.labels[0] = 1
-        self.texts = [f"text {seed} {row}" for row in range(rows)]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def logits(self, skill: float, seed: int) -> np.ndarray:
-        """The higher the ``skill``, the further apart are the labels that are there and those that are not."""
-        return np.random.default_rng(seed).normal(skill * (2 * self.labels - 1), 1.0)
+def made_up_logits(rows: Rows, skill: float, seed: int) -> np.ndarray:
+    """The higher the ``skill``, the further apart are the labels that are there and those that are not."""
+    assert rows.labels is not None
+    return np.random.default_rng(seed).normal(skill * (2.0 * rows.labels - 1), 1.0)
 
 
 def fabricate_several(
@@ -99,13 +94,17 @@ def fabricate_several(
     """Write the files that report and comparison read of one run on several labels."""
     folder.mkdir(parents=True)
     seed = recipe.seed + sum(map(ord, recipe.name))
-    validation, test = LabelledTexts(120, names, 100 + recipe.seed), LabelledTexts(400, names)
-    logits = {"validation": validation.logits(skill, seed), "test": test.logits(skill, seed + 1)}
+    validation, test = labelled_texts(120, names, 100 + recipe.seed), labelled_texts(400, names)
+    logits = {
+        "validation": made_up_logits(validation, skill, seed),
+        "test": made_up_logits(test, skill, seed + 1),
+    }
+    assert validation.labels is not None
     task = MultiLabel().fitted(logits["validation"], validation.labels, 1.2)
-    shift = LabelledTexts(90, names, 5)
+    shift = labelled_texts(90, names, 5)
     settings = EvaluationRecipe(mistakes=6)
     pairs = {"validation": (validation, logits["validation"]), "test": (test, logits["test"])}
-    shifted = {"typos": (shift, shift.logits(skill - 0.5, seed))}
+    shifted = {"typos": (shift, made_up_logits(shift, skill - 0.5, seed))}
     write_evaluation(folder, pairs, shifted, 1.2, settings, task, best_step=90, best_by="micro_f1",
                      best_validation_micro_f1=0.9)  # fmt: skip
     environment: dict[str, Any] = {

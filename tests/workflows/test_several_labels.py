@@ -25,7 +25,7 @@ from featherweight.run.folder import Run, read_history
 from featherweight.training.loop import fit
 from featherweight.training.signals import Interrupted
 from featherweight.verification.evidence import Evidence
-from featherweight.verification.reproduction import figures
+from featherweight.verification.reproduction import metrics
 from featherweight.verification.verify import verify_run
 from featherweight.workflows.weigh import weigh
 
@@ -182,7 +182,7 @@ def test_evaluate_shows_each_label_and_judges_another_set(toxic_run: Run, cli: A
 def test_a_run_holds_what_it_says(toxic_run: Run) -> None:
     checks = verify_run(toxic_run.folder)
     assert {check.name: check.result for check in checks if check.result != "pass"} == {}
-    assert {"figures", "training rows", "validation", "test", "history"} <= {check.name for check in checks}
+    assert {"metrics", "training rows", "validation", "test", "history"} <= {check.name for check in checks}
 
 
 def spoil_figure(evaluation: dict[str, Any]) -> None:
@@ -206,8 +206,8 @@ def test_figures_that_do_not_follow_from_the_rows_are_found(
 ) -> None:
     folder = shutil.copytree(toxic_run.folder, tmp_path / "run", symlinks=True)
     rewrite("evaluation.json", spoil)(folder)
-    found = figures(Evidence(folder))
-    assert (found.result, found.name) == ("fail", "figures")
+    found = metrics(Evidence(folder))
+    assert (found.result, found.name) == ("fail", "metrics")
     assert words in found.found
 
 
@@ -215,5 +215,5 @@ def test_other_thresholds_in_the_adapter_are_found(toxic_run: Run, tmp_path: Pat
     folder = shutil.copytree(toxic_run.folder, tmp_path / "run", symlinks=True)
     rewrite("adapter/featherweight.json", lambda values: values.update(thresholds=[0.0] * 6))(folder)
     found = {check.name: check for check in verify_run(folder)}
-    assert found["test"].result in ("fail", "moved")
+    assert found["test"].result in ("fail", "differs")
     assert "other labels" in found["test"].found
