@@ -25,8 +25,8 @@ MOST_POINTS = 300
 def curves(comparison: Comparison) -> dict[str, dict[Round, list[Curve]]]:
     """The curves of all rounds with a history, one per seed, over the epochs.
 
-    The first key is ``loss`` (smoothed training loss) or ``accuracy`` (validation accuracy; micro-F1 with several labels
-    per text).
+    The first key is ``loss`` (smoothed training loss) or ``accuracy`` (validation accuracy; with several labels per
+    text micro-F1).
     """
     by_kind: dict[str, dict[Round, list[Curve]]] = {"loss": {}, "accuracy": {}}
     for round_ in comparison.rounds:
