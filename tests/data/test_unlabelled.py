@@ -158,7 +158,7 @@ def test_a_run_without_test_rows_serves_every_later_command(run: Run, cli: Cli) 
 def test_what_needs_labels_says_that_there_are_none(run: Run, cli: Cli) -> None:
     naming = "my test.csv has no labels (no column 'label'); there are no labels to compare with"
     refused(cli, "evaluate", "run", "--data", "my test.csv", naming=(naming, "Its columns are: id, text"))
-    naming = "tiny: without test rows each seed is judged on other rows, and my test.csv has no labels"
+    naming = "tiny: without test rows each seed is evaluated on different rows, and my test.csv has no labels"
     refused(cli, "rounds", "job.toml", "--seeds", "2", "--out", "two", naming=naming)
 
 
@@ -174,7 +174,7 @@ def test_a_resume_notices_that_the_labels_came_or_went(run: Run, cli: Cli) -> No
 
 
 PARTS: list[tuple[str, Callable[[str], dict[str, Any]], str]] = [
-    ("validation", lambda name: {"validation": name}, "choices are made on labelled rows alone"),
+    ("validation", lambda name: {"validation": name}, "validation needs labelled rows"),
     ("shift", lambda name: {"shift": (name,)}, "evaluation.shift takes labelled sets alone"),
     ("typos", lambda name: {"test": name, "shift": ("perturbed:typos",)}, "perturbed:typos changes the test rows, but"),
 ]

@@ -114,7 +114,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.parquet", parquet(text=[b"a\xff", b"b"], label=[0, 1]), "rows.parquet: row 1: 'text' holds a bytes"),
     ("rows.parquet", parquet(text=["a", "b"], label=[None, 1.0]), "rows.parquet: row 1: the label is missing"),
     ("rows.parquet", parquet(text=["a", "b"], label=[{"a": 1}, None]), "rows.parquet: row 1: the label is a dict"),
-    ("rows.parquet", classes("a", "a"), "rows.parquet: its own list of classes (a, a) names one twice or not at all"),
+    ("rows.parquet", classes("a", "a"), "rows.parquet: its list of classes (a, a) has a duplicate or an empty name"),
     ("rows.parquet", classes("a"), "rows.parquet: row 2: unknown label 1"),
     ("rows.pkl", b"\x80\x04.", ("rows.pkl: opening a .pkl file can run any code", "pandas.read_pickle(sys.argv[1])")),
     ("rows.xlsx", b"PK", "rows.xlsx: not a readable Excel file"),
@@ -175,7 +175,7 @@ def test_unknown_label_in_another_part(cli: Cli, job: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize(("column", "keys", "naming"), [
-    (",-1", ["validation"], "other.csv has no labels (every label is -1); choices are made on labelled rows alone"),
+    (",-1", ["validation"], "other.csv has no labels (every label is -1); validation needs labelled rows"),
     ("", ["validation"], ("other.csv has no labels (no column 'label')", "Its columns are: text")),
     (",", ["shift"], "other.csv has no labels (every label is missing); evaluation.shift takes labelled sets alone"),
     (",-1", ["test", "typos"], ("typos changes the test rows, but other.csv has no labels", "Name labelled rows as")),

@@ -54,7 +54,7 @@ NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
     ("training.class_weights=[0.0, 0.0]", "training.class_weights: the weight of a class that has training rows"),
     ("training.precision=fp16", "training.precision = 'fp16' needs a GPU"),
     ('evaluation.shift=["perturbed:colours"]', "'perturbed:colours' is not a known perturbation"),
-    ('evaluation.shift=["test"]', "evaluation.shift: 'test' is the name of the run's own set"),
+    ('evaluation.shift=["test"]', "evaluation.shift: 'test' is a reserved name"),
     ("backbone.name=nobody/nothing", "backbone.name = nobody/nothing: the hub does not answer"),
     ("backbone.name=./nowhere", "backbone.name = ./nowhere: no such folder"),
     ("backbone.name=data.csv", "backbone.name = data.csv: is a file"),

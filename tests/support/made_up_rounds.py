@@ -29,6 +29,7 @@ class TestSet:
         self.names, self.labels = names, draw.integers(0, len(names), rows)
         self.texts = [f"text {seed} {row}" for row in range(rows)]
         self.label_names = names
+        self.places = None
         self._difficulty = draw.random(rows)
 
     def __len__(self):

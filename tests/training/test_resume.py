@@ -102,7 +102,7 @@ def test_data_that_has_gone_is_named_and_can_be_brought_back(crashed: Path, cli:
 @pytest.mark.parametrize(("old", "new"), [("crow 1", "crow one"), ("apple 3,fruit", "apple 3,bird")])
 def test_other_data_is_no_way_to_go_on(crashed: Path, cli: Cli, old: str, new: str) -> None:
     Path("data.csv").write_text(GOOD_ROWS.replace(old, new), "utf-8")
-    naming = ("run: --resume, but the ", "rows are not those that this run began with", "train anew in another folder")
+    naming = ("run: --resume, but the ", "rows are not those that this run was started with", "train in another folder")
     refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=naming)
 
 
@@ -131,8 +131,8 @@ def test_other_data_is_welcome_as_long_as_nothing_was_trained(recipe: Recipe, cl
 
 
 def test_another_recipe_is_named_by_its_keys_and_the_runs_own_is_at_hand(crashed: Path, cli: Cli) -> None:
-    naming = 'run: --resume, but the recipe differs from the one that this run began with: data.test was not set, is ""'
-    remedy = "Give the options that it began with, or train run/recipe.toml --out run --resume"
+    naming = 'run: --resume, but the recipe differs from the one that this run was started with: data.test was not set, is ""'
+    remedy = "Use the options that it was started with, or train run/recipe.toml --out run --resume"
     resume = ("train", "job.toml", "--out", "run", "--resume")
     refused(cli, *resume, "--set", "data.test=", naming=(naming, remedy))
     changes = ("seed=1", "training.epochs=4", "training.precision=auto", "adapter.lora.rank=1")
@@ -146,7 +146,7 @@ def test_other_weights_are_no_way_to_go_on(crashed: Path, cli: Cli) -> None:
     environment = json.loads((crashed / "environment.json").read_text("utf-8"))
     environment["backbone"]["sha256"] = "0" * 64
     (crashed / "environment.json").write_text(json.dumps(environment), "utf-8")
-    naming = "run: --resume, but the backbone's weights are not those that this run began with"
+    naming = "run: --resume, but the backbone's weights are not those that this run was started with"
     refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=naming)
 
 

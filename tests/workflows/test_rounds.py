@@ -119,7 +119,7 @@ def test_recipes_with_other_test_rows_are_refused_before_any_training(
         for path in (tmp_path / "same.jsonl", tmp_path / "fewer.jsonl", None)
     )
     for other in (fewer, none):
-        with pytest.raises(UserError, match="wide: would be judged on other rows than narrow"):
+        with pytest.raises(UserError, match="wide: would be evaluated on other rows than narrow"):
             run_rounds([recipes[0], other], [0], tmp_path / "out")
     assert not trained
     run_rounds([recipes[0], same], [0], tmp_path / "out")

@@ -156,7 +156,9 @@ def test_a_stopped_training_is_resumed_with_the_same_rows_alone(quick: Quick, mo
         patch.setattr(training, "finish", stopped)
         with pytest.raises(Interrupted):
             quick(FRAME, "stopped", **steps)
-    with pytest.raises(UserError, match=r"stopped: --resume, but the rows are not those that this run began with"):
+    with pytest.raises(
+        UserError, match=r"stopped: --resume, but the rows are not those that this run was started with"
+    ):
         quick(FRAME[::-1], "stopped", resume=True, **steps)
     with pytest.raises(UserError, match=r"the recipe differs[^\n]*training.epochs"):
         quick(FRAME, "stopped", resume=True, overrides=[*steps["overrides"], "training.epochs=3"])

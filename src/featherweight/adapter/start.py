@@ -1,4 +1,4 @@
-"""The adapter of a finished run as the start of another training."""
+"""Starts a training from the adapter of a finished run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 
 _FREE = ("dropout", "start_from")
-"""Keys of [adapter] that may differ: they say nothing about the tensors."""
+"""Keys of [adapter] that may differ, because they do not change the tensors."""
 
 
 def require_same_adapter(recipe: Recipe, run: Run, backbone: Backbone) -> None:
@@ -37,10 +37,10 @@ def require_same_adapter(recipe: Recipe, run: Run, backbone: Backbone) -> None:
 
 
 def start_from(network: Network, run: Run) -> tuple[str, ...]:
-    """Put the saved adapter of ``run`` into a freshly built ``network``; returns the classes that are new.
+    """Load the saved adapter of ``run`` into a newly built ``network``, and return the new classes.
 
-    Rows of the head go to the class of the same name; those of new classes keep the values they were drawn with.
-    Raises UserError where a tensor is missing or of another shape.
+    The rows of the head are assigned by class name; rows of new classes keep their random initial values. Raises
+    UserError if a tensor is missing or has another shape.
     """
     saved: dict[str, Tensor] = {}
     for name in WEIGHTS:
@@ -63,7 +63,7 @@ def start_from(network: Network, run: Run) -> tuple[str, ...]:
 
 
 def described(run: Run) -> dict[str, Any]:
-    """What environment.json says of the run that a training started from: its folder, and sha256 of its tensors."""
+    """The entry in environment.json about the run from which a training starts: its folder, and sha256 of its files."""
     files = [run.adapter / name for name in WEIGHTS if (run.adapter / name).is_file()]
     return {"run": str(run.folder), "sha256": {file.name: sha256_of(file) for file in files}}
 
@@ -80,7 +80,7 @@ def _by_class(fresh: Tensor, saved: Tensor, then: Sequence[str], now: Sequence[s
     """``fresh`` [classes now, ...] with the rows of ``saved`` [classes then, ...] at the classes of the same names."""
     rows = fresh.detach().clone()
     if saved.shape != (len(then), *fresh.shape[1:]):
-        return saved  # its shape is refused by the caller
+        return saved  # the caller raises an error for its shape
     for number, label in enumerate(now):
         if label in then:
             rows[number] = saved[then.index(label)]

@@ -1,4 +1,4 @@
-"""Batches of similar length: which rows go together, and their tensors."""
+"""Batches of texts of similar length: the rows of each batch, and its tensors."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ _EVEN_IS_WORTH = 1.03  # times the tokens, padding included: what a small rest c
 
 @dataclass
 class Batch:
-    """Some rows as tensors, padded to the longest of them: b rows of t tokens."""
+    """A batch of b rows as tensors, padded to the t tokens of the longest row."""
 
     rows: NDArray[np.int64]
-    """Places of the rows in the data, [b]."""
+    """Indices of the rows in the data, [b]."""
     input_ids: torch.Tensor
     """int64 [b, t]"""
     attention_mask: torch.Tensor
-    """int64 [b, t]: 1 where there is a token, 0 where there is padding."""
+    """int64 [b, t]: 1 for tokens, 0 for padding."""
     labels: torch.Tensor | None
-    """int64 [b]; or int8 [b, classes], where a text may have several labels."""
+    """int64 [b]; or int8 [b, classes] if a text may have several labels."""
     states: torch.Tensor | None = None
-    """What the frozen layers make of the texts, [b, t, hidden], where it is kept."""
+    """Cached outputs of the frozen layers, [b, t, hidden]; None if there are none."""
     token_types: torch.Tensor | None = None
     """Of pairs, int64 [b, t]: 0 in the first text, 1 in the second; None where the tokenizer gives none."""
 
     def inputs(self, device: str) -> tuple[torch.Tensor | None, ...]:
-        """What the network is called with, on ``device``."""
+        """The arguments for the network, on ``device``."""
         tensors = (self.input_ids, self.attention_mask, self.states, self.token_types)
         return tuple(None if tensor is None else tensor.to(device) for tensor in tensors)
 
@@ -60,18 +60,18 @@ def epoch_batches(
     batch_size: int,
     batch_tokens: int,
 ) -> list[NDArray[np.int64]]:
-    """The batches of one epoch, each an array of places of rows: every row once, in an order that seed and epoch fix.
+    """The batches of one epoch as arrays of row indices; every row occurs once, and seed and epoch determine the order.
 
-    A batch has at most ``batch_size`` rows and ``batch_tokens`` tokens, padding included; a row that is longer than
-    that stands alone. Where the tokens do not bind, every batch but one is full. Rows of similar length stand together:
-    the shuffled rows are sorted in pools, and the batches are shuffled again.
+    A batch has at most ``batch_size`` rows and ``batch_tokens`` tokens, including padding; a longer row is a batch of
+    its own. If the limit of tokens is not reached, all batches except one are full. Rows of similar length are in the
+    same batch: the shuffled rows are sorted by length in pools, and then the batches are shuffled.
     """
     random = np.random.default_rng([seed, epoch])
     lengths = np.asarray(lengths)
     shuffled = random.permutation(len(lengths))
     bounds = _pool_bounds(len(lengths), batch_size)
     pool = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    # Ties keep the shuffled order, because the sort is stable.
+    # Rows of equal length keep their shuffled order, because the sort is stable.
     order = shuffled[np.lexsort((lengths[shuffled], pool))]
     cuts = _cuts(lengths[order], bounds, batch_size, batch_tokens)
     batches = np.split(order, cuts[1:-1]) if len(lengths) else []
@@ -79,7 +79,7 @@ def epoch_batches(
 
 
 def batches_in_epoch(lengths: NDArray[np.int64], *, seed: int, epoch: int, batch_size: int, batch_tokens: int) -> int:
-    """How many batches `epoch_batches` would give: rows / batch_size, rounded up, unless the tokens bind."""
+    """Number of batches of ``epoch_batches``: rows / batch_size, rounded up; more if ``batch_tokens`` is reached."""
     lengths = np.asarray(lengths)
     if len(lengths) and batch_size * int(lengths.max()) <= batch_tokens:
         return -(-len(lengths) // batch_size)

@@ -1,4 +1,4 @@
-"""Texts as token numbers: encoded once, kept in the cache, read back a piece at a time."""
+"""Texts as token ids: tokenized once, cached on the disk, and read in chunks."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ class States(Protocol):
     """Stored outputs of the frozen layers for some texts."""
 
     def padded(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """States [b, t, hidden] of the texts at ``rows``, padded with zeros to the longest of them."""
+        """States [b, t, hidden] of the texts with the indices ``rows``, padded with zeros to the longest text."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Token numbers of n texts, one after the other."""
+    """The token ids of n texts, one text after the other."""
 
     tokens: NDArray[np.int32] | TokenFile
-    """All tokens, special ones included; slices of a file are read as they are asked for."""
+    """All token ids, including special tokens; a slice of a file is read when it is used."""
     offsets: NDArray[np.int64]
-    """Where each text starts, and at the end the number of tokens: n + 1 numbers."""
+    """Index of the first token of each text, and the number of all tokens, [n + 1]."""
     labels: NDArray[np.integer[Any]] | None
     """Class numbers, one a text; or 0 and 1 [n, classes], where a text may have several."""
     cut_rows: int
-    """How many texts were longer than the greatest length, and were cut."""
+    """Number of texts that were longer than the maximum length and were truncated."""
     fingerprint: str
-    """SHA-256 over the texts, the tokenizer and the greatest length."""
+    """SHA-256 of the texts, the tokenizer and the maximum length."""
     states: States | None = None
-    """Outputs of the frozen layers for the texts, where they are stored."""
+    """Cached outputs of the frozen layers for the texts; None if there are none."""
     seconds: NDArray[np.int64] | None = None
     """Of pairs, how many tokens of each have token type 0; those behind them are of type 1 [n]."""
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each text; asked for at every step, so counted once."""
+        """Number of tokens of each text [n]; computed once, because every step uses it."""
         return np.diff(self.offsets)
 
     def __len__(self) -> int:
@@ -64,12 +64,12 @@ class Encoded:
 
 
 def encode(rows: Rows, tokenizer: Any, max_length: int, cache: Path | None = None) -> Encoded:
-    """Token numbers of ``rows``, each text cut to ``max_length`` tokens, special ones included.
+    """The token ids of ``rows``; each text is truncated to ``max_length`` tokens, including special tokens.
 
-    A pair is encoded and cut as ``tokenizer(first, second, truncation=True)`` does: the longer text loses its end.
-    ``tokenizer`` is a fast tokenizer of transformers; its settings stay as they are. With a ``cache`` folder the tokens
-    are kept there by fingerprint and found again; a damaged file is made anew. Labels are never cached.
-    Raises UserError where the tokenizer cannot serve.
+    A pair is encoded and truncated as by ``tokenizer(first, second, truncation=True)``: the longer text loses its end.
+    ``tokenizer`` is a fast tokenizer of transformers; its settings do not change. If ``cache`` is a folder, the tokens
+    are stored there by fingerprint and reused; a damaged file is replaced. Labels are never cached. Raises UserError if
+    the tokenizer cannot be used.
     """
     own = _own(tokenizer)
     pairs = len(sides_of(rows.texts)) == 2
@@ -86,18 +86,18 @@ def encode(rows: Rows, tokenizer: Any, max_length: int, cache: Path | None = Non
     if tokens is None:
         pieces = _tokenized(rows.texts, own.backend, max_length, sizes)
         tokens = np.concatenate([np.zeros(0, np.int32), *pieces])
-    # Only some tokenizers give their types to the model: those of BERT do, those of RoBERTa do not.
+    # Only some tokenizers use token types: BERT's does, RoBERTa's does not.
     seconds = sizes.seconds if pairs and "token_type_ids" in tokenizer.model_input_names else None
     return Encoded(tokens, sizes.offsets, rows.labels, sizes.cut_rows, fingerprint, seconds=seconds)
 
 
 def fingerprint(rows: Rows, tokenizer: Any, max_length: int) -> str:
-    """The fingerprint that ``encode`` would give to ``rows``, without encoding them."""
+    """The fingerprint that ``encode`` gives to ``rows``, without tokenizing them."""
     return _fingerprint(rows.texts, _own(tokenizer).identity, max_length)
 
 
 def token_lengths(texts: Sequence[Text], tokenizer: Any) -> NDArray[np.int64]:
-    """Tokens that each text, or pair, would have without any cut, special ones included."""
+    """Number of tokens of each text or pair without truncation, including special tokens."""
     backend = _own(tokenizer).backend
     backend.no_truncation()
     chunks = (backend.encode_batch_fast(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
@@ -113,11 +113,11 @@ def _require_room_for_both(backend: Any, max_length: int) -> None:
 
 
 class _Own(NamedTuple):
-    """A copy of the caller's tokenizer, so that the caller's truncation and padding stay as they are."""
+    """A copy of the caller's tokenizer, so that its settings for truncation and padding do not change."""
 
     backend: Any
     identity: bytes
-    """SHA-256 of all that decides the tokens but the greatest length."""
+    """SHA-256 of everything that determines the tokens, except the maximum length."""
 
 
 _OWN: WeakKeyDictionary[Any, _Own] = WeakKeyDictionary()  # building one takes longer than classifying a text
@@ -133,7 +133,7 @@ def _own(tokenizer: Any) -> _Own:
         backend = Tokenizer.from_str(serialized)
         backend.no_padding()
         settings = json.loads(serialized)
-        # These two change with every call of a tokenizer and say nothing about its vocabulary.
+        # These two settings change with every call of a tokenizer and do not belong to its vocabulary.
         settings.pop("truncation", None)
         settings.pop("padding", None)
         _OWN[tokenizer] = _Own(backend, hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).digest())
@@ -153,17 +153,17 @@ def _fingerprint(texts: Sequence[Text], identity: bytes, max_length: int) -> str
 
 
 class _Sizes:
-    """Lengths of n texts or pairs, and how many of them were cut."""
+    """The lengths of n texts or pairs, and the number of truncated ones."""
 
     def __init__(self, rows: int, *, pairs: bool) -> None:
         self.offsets = np.zeros(rows + 1, np.int64)
-        """Tokens before each text, and at the end of all of them."""
+        """Number of tokens before each text, and of all texts, [n + 1]."""
         self.seconds = np.zeros(rows if pairs else 0, np.int64)
         """Of each pair, the number of tokens of type 0."""
         self.cut_rows = 0
 
     def add(self, start: int, encodings: Sequence[Any], ids: Sequence[Sequence[int]], max_length: int) -> None:
-        """Take in the texts from ``start`` on, which follow those that were taken in before."""
+        """Add the sizes of texts from index ``start`` on; they must follow those that were added before."""
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         self.offsets[start + 1 : start + 1 + len(ids)] = self.offsets[start] + np.cumsum(lengths)
         longest = (encoding for encoding in encodings if len(encoding) == max_length)
@@ -174,17 +174,20 @@ class _Sizes:
             ]
 
     def numbers(self) -> NDArray[np.int64]:
-        """All of it in one array, for a file."""
+        """All sizes in one array, for a file."""
         return np.concatenate([[self.cut_rows], self.offsets, self.seconds])
 
     def take_numbers(self, numbers: NDArray[np.int64]) -> None:
-        """Take what ``numbers`` gave; it must be of as many rows. The offsets may be wrong."""
+        """Restore the sizes from an array that ``numbers`` returned for the same number of rows.
+
+        The offsets are not checked and may be wrong.
+        """
         self.cut_rows = int(numbers[0])
         self.offsets, self.seconds = np.split(numbers[1:], [len(self.offsets)])
 
 
 def _of_type_one(types: list[int]) -> int:
-    """How many token types are 1. Raises UserError where these are not the last ones, and all others 0."""
+    """The number of tokens of type 1. Raises UserError unless they are the last ones and all others have type 0."""
     ones = sum(types)
     if types != [0] * (len(types) - ones) + [1] * ones:
         raise UserError("data.join = 'pair': this backbone's token types are not 0, then 1; use data.join = 'text'")
@@ -192,7 +195,7 @@ def _of_type_one(types: list[int]) -> int:
 
 
 def _tokenized(texts: Sequence[Text], backend: Any, max_length: int, sizes: _Sizes) -> Iterator[NDArray[np.int32]]:
-    """The tokens of ``texts`` a chunk at a time; fills ``sizes``."""
+    """Yield the tokens of ``texts`` in chunks, and fill ``sizes``."""
     sizes.cut_rows = 0
     backend.enable_truncation(max_length)
     for start in range(0, len(texts), CHUNK):
@@ -208,7 +211,7 @@ def _files(cache: Path, fingerprint: str) -> tuple[Path, Path]:
 
 
 def _keep(cache: Path, fingerprint: str, pieces: Iterable[NDArray[np.int32]], sizes: _Sizes) -> TokenFile | None:
-    """The tokens, written into the cache with their ``sizes`` and found there; None where the disk refuses."""
+    """Write the tokens and their ``sizes`` into the cache, and open the file; None if the disk is full or read-only."""
     tokens_file, rows_file = _files(cache, fingerprint)
     try:
         checksum = write_tokens(tokens_file, pieces)
@@ -227,7 +230,7 @@ def _keep(cache: Path, fingerprint: str, pieces: Iterable[NDArray[np.int32]], si
 
 
 def _load(cache: Path, fingerprint: str, sizes: _Sizes) -> TokenFile | None:
-    """What is kept, and its ``sizes`` filled in; None where there is nothing, or where it is not whole."""
+    """The cached tokens, with ``sizes`` filled; None if they are missing or damaged."""
     tokens_file, rows_file = _files(cache, fingerprint)
     try:
         tokens, found = TokenFile(tokens_file), np.load(rows_file)

@@ -1,4 +1,4 @@
-"""Fingerprints of a run's data: a resume needs the same rows, and warns of another machine or other versions."""
+"""Fingerprints of a run's data. A resume requires the same rows, and warns of another machine or other versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BEGUN = "begun with"
 
 
 def fingerprints_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, Any]:
-    """Fingerprints of all parts of the data; of rows that are only evaluated, those of their texts."""
+    """Fingerprints of all parts of the data, including the rows that are only evaluated."""
     parts = {"train": train, "validation": validation}
     return {
         "data": {
@@ -43,42 +43,44 @@ def fingerprints_of(train: Encoded, validation: Encoded, splits: Splits) -> dict
 
 
 def fingerprints_without_tokens(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, Any]:
-    """The same without the number of cut rows, so that nothing needs to be encoded."""
+    """Fingerprints without the number of truncated rows, so that nothing has to be tokenized."""
     parts = {"train": splits.train, "validation": splits.validation}
     data = {name: training_fingerprint(rows, tokenizer, max_length) for name, rows in parts.items()}
     return {"data": data, "judged": evaluation_fingerprints(splits)}
 
 
 def training_fingerprint(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
-    """Number, texts as tokens, and labels of some rows; the latter two as SHA-256."""
+    """The number of ``rows``, and the SHA-256 of their texts (with tokenizer and length) and of their labels."""
     return {"rows": len(rows), "fingerprint": fingerprint(rows, tokenizer, max_length), "labels": _labels(rows)}
 
 
 def evaluation_fingerprints(splits: Splits) -> dict[str, Any]:
-    """Fingerprints of the rows that are evaluated at the end."""
+    """Fingerprints of the rows that are evaluated after the training."""
     judged = splits.shift | ({"test": splits.test} if splits.test is not None else {})
     return {name: rows_fingerprint(part) for name, part in judged.items()}
 
 
 def rows_fingerprint(rows: Rows) -> dict[str, Any]:
-    """Number, texts and labels of some rows, the latter as SHA-256."""
+    """The number of ``rows``, and the SHA-256 of their texts and of their labels."""
     return {"rows": len(rows), "texts": _texts(rows), "labels": _labels(rows)}
 
 
-def changed_part(began: Mapping[str, Any], marks: Mapping[str, Any]) -> str | None:
-    """The first part, such as ``train`` or a shift set, whose rows are not those of an environment; None where all are.
+def changed_part(original: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> str | None:
+    """The first part of the data (such as ``train`` or a shift set) that differs from the original; None if none does.
 
-    What the environment does not know of, it cannot contradict.
+    A part without a stored fingerprint counts as unchanged.
     """
     for kind in ("data", "judged"):
-        parts = began.get(kind)
+        parts = original.get(kind)
         if parts is None:
             continue
-        for part, now in marks[kind].items():
+        for part, now in fingerprints[kind].items():
             then = parts.get(part, {})
             if any(key in then and then[key] != value for key, value in now.items()):
                 return str(part)
-        if other := next((part for part in (*parts, *marks[kind]) if (part in parts) != (part in marks[kind])), None):
+        if other := next(
+            (part for part in (*parts, *fingerprints[kind]) if (part in parts) != (part in fingerprints[kind])), None
+        ):
             return str(other)  # such as test rows whose labels came or went
     return None
 
@@ -98,27 +100,27 @@ def _labels(part: Rows | Encoded) -> str:
 
 
 def require_same_recipe(folder: Path, recipe: Recipe) -> None:
-    """Raise UserError where the run in ``folder`` began with another recipe. Its description changes nothing."""
+    """Raise UserError if the run in ``folder`` was started with another recipe; descriptions may differ."""
     if not (folder / "environment.json").is_file():  # nothing of it was trained
         return
-    began = Run(folder).recipe
-    recipe = recipe.with_values(description=began.description)
-    if began == recipe:
+    original = Run(folder).recipe
+    recipe = recipe.with_values(description=original.description)
+    if original == recipe:
         return
-    differences = _differences(began, recipe)
+    differences = _differences(original, recipe)
     if Run(folder).complete:
         raise UserError(
             f"{folder}: --resume, but the recipe differs from that of this run, which is complete: {differences}\n"
             f"To train its adapter further, start a new run from it: featherweight train --from {folder} --set ..."
         )
     raise UserError(
-        f"{folder}: --resume, but the recipe differs from the one that this run began with: {differences}\n"
-        f"Give the options that it began with, or train {folder / 'recipe.toml'} --out {folder} --resume"
+        f"{folder}: --resume, but the recipe differs from the one that this run was started with: {differences}\n"
+        f"Use the options that it was started with, or train {folder / 'recipe.toml'} --out {folder} --resume"
     )
 
 
 def _differences(then: Recipe, now: Recipe, most: int = 3) -> str:
-    """The keys that two recipes have with other values, the first ones with both: "seed was 0, is 1"."""
+    """The keys with different values in two recipes, with both values of the first ones: "seed was 0, is 1"."""
     before, after = _by_key(then.model_dump(mode="json")), _by_key(now.model_dump(mode="json"))
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     told = [f"{key} was {_shown(before.get(key))}, is {_shown(after.get(key))}" for key in keys[:most]]
@@ -139,32 +141,32 @@ def _shown(value: Any) -> str:
 
 
 def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
-    """Warnings on the machine and versions that the run in ``folder`` began with, where ``environment`` has others.
+    """Warnings for each difference in machine or versions since the run in ``folder`` was started.
 
-    Raises UserError where its rows, labels or backbone are others: what was trained so far was trained on those.
+    Raises UserError if rows, labels or backbone have changed: the training so far used the original ones.
     """
     if not any(folder.glob("checkpoint/step-*")) or not (folder / "environment.json").is_file():
         return []
-    began = Run(folder).environment
-    if part := changed_part(began, environment):
+    original = Run(folder).environment
+    if part := changed_part(original, environment):
         raise UserError(
-            f"{folder}: --resume, but the {part} rows are not those that this run began with\n"
-            "Bring the data back as it was, or train anew in another folder"
+            f"{folder}: --resume, but the {part} rows are not those that this run was started with\n"
+            "Restore the original data, or train in another folder"
         )
-    backbone = began.get("backbone")
+    backbone = original.get("backbone")
     if isinstance(backbone, dict) and backbone.get("sha256") != environment["backbone"]["sha256"]:
-        raise UserError(f"{folder}: --resume, but the backbone's weights are not those that this run began with")
-    return _warnings(began, environment)
+        raise UserError(f"{folder}: --resume, but the backbone's weights are not those that this run was started with")
+    return _warnings(original, environment)
 
 
 def resumed_elsewhere(environment: Mapping[str, Any]) -> bool:
-    """Whether a run's environment tells of a resume with other versions, threads or processes, or another machine."""
+    """Whether a run was resumed on another machine, or with other versions, threads or processes."""
     return any(str(warning).startswith(_BEGUN) for warning in environment.get("warnings") or ())
 
 
-def _warnings(began: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
-    """Warnings of this resume, after those of earlier ones."""
-    earlier = [warning for warning in began.get("warnings") or () if str(warning).startswith(_BEGUN)]
-    keys = [key for key in _WATCHED if key in began and began[key] != environment.get(key)]
-    changes = ", ".join(f"{key} {began[key]}, now {environment.get(key)}" for key in keys)
+def _warnings(original: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
+    """Warnings from earlier resumes, followed by those of this one."""
+    earlier = [warning for warning in original.get("warnings") or () if str(warning).startswith(_BEGUN)]
+    keys = [key for key in _WATCHED if key in original and original[key] != environment.get(key)]
+    changes = ", ".join(f"{key} {original[key]}, now {environment.get(key)}" for key in keys)
     return [*earlier, f"{_BEGUN} {changes}: the result may differ in the last digits"] if changes else earlier

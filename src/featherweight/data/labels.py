@@ -31,13 +31,13 @@ def code_labels(
     numbered: bool = False,
     rename: bool = False,
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class numbers (int64, one a row) and the class names.
+    """Class numbers (int64, one per row) and the class names.
 
-    ``values`` are texts (trimmed), whole numbers, or booleans; ``carried`` are the names that the data gives to
-    numbers, ``names`` the classes that must be used, where they are known already. ``numbered`` says that somebody put
-    ``names`` in the order of their numbers; with ``rename`` they replace ``carried`` ones number by number. Spellings
-    that differ by format alone (``label_spelling.alike``) are one class.
-    Raises UserError that names the row of a missing, fractional or unknown label.
+    ``values`` are texts (which are trimmed), whole numbers or booleans. ``carried`` are the class names that the data
+    set itself has for its numbers. ``names`` are the classes to use, if they are already known; ``numbered`` means that
+    they are in the order of their numbers; with ``rename`` they replace ``carried`` by position. Spellings that differ
+    only in format (``label_spelling.alike``) are one class. Raises UserError, naming the row, for a missing, fractional
+    or unknown label.
     """
     import numpy as np
 
@@ -63,12 +63,12 @@ def code_labels(
 
 
 def is_missing(value: Any) -> bool:
-    """Whether ``value`` is no label at all: None, NaN or an empty text."""
+    """Whether ``value`` is a missing label: None, NaN or an empty text."""
     return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
 def _plain(values: Sequence[Any], origin: str) -> list[Any]:
-    """All values as integers where every one is whole, all as trimmed texts otherwise."""
+    """All values as integers if all are whole numbers, else all as trimmed texts."""
     plain = [_plain_value(value, origin, row) for row, value in enumerate(values, 1)]
     if all(isinstance(value, int) for value in plain):
         return plain
@@ -97,7 +97,7 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
 
 
 def _require_classes(plain: Sequence[Any], origin: str) -> None:
-    """Raise UserError where label texts, of which nobody has said that they are classes, are amounts, gaps, damage."""
+    """Raise UserError if undeclared label texts look like amounts, missing values or damaged text."""
     found = [text for text in dict.fromkeys(plain) if isinstance(text, str)]
     fraction = next((text for text in found if "." in text and not WHOLE.fullmatch(text)), None)
     if fraction and all(_NUMBER.fullmatch(text) for text in found):
@@ -118,17 +118,17 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
 
 def _require_distinct(carried: Sequence[str], origin: str) -> None:
     if len(set(carried)) < len(carried) or not all(name.strip() for name in carried):
-        raise UserError(f"{origin}: its own list of classes ({listed(carried)}) names one twice or not at all")
+        raise UserError(f"{origin}: its list of classes ({listed(carried)}) has a duplicate or an empty name; fix it")
 
 
 def _renames(carried: Sequence[str], wanted: Sequence[str]) -> bool:
-    # By number, unless a shared name stands at two different numbers: then only the names can be meant.
+    # Names are matched by number, unless a common name has two different numbers: then they are matched by name.
     shared = [name for name in carried if name in wanted]
     return len(carried) == len(wanted) and all(carried.index(name) == wanted.index(name) for name in shared)
 
 
 def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> None:
-    # Sorted names were most likely taken from label texts: nobody said which number each of them has.
+    # Sorted names were probably collected from label texts, so the number of each class is not known.
     if not numbered and len(wanted) > 1 and list(wanted) == sorted(wanted):
         raise UserError(
             f"{origin}: its labels are numbers, but the classes ({listed(wanted)}) were never numbered\n"
@@ -143,7 +143,7 @@ def _require_in_range(numbers: Sequence[int], classes: int, origin: str) -> None
 
 
 def _are_names(numbers: Sequence[int], wanted: Sequence[str], numbered: bool) -> bool:
-    """Whether whole numbers are themselves names of the classes, and not the places of other names."""
+    """Whether the whole numbers are themselves the names of the classes, and not their indices."""
     if all(WHOLE.fullmatch(name) for name in wanted):
         return True
     known = by_spelling(wanted) | ({} if numbered else numbers_for_booleans(wanted))
@@ -158,7 +158,7 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
     text = next((text for text, number in numbers.items() if number is None), None)
     if text is None:
         return np.array([numbers[text] for text in texts], np.int64)
-    # -1 is nearly 1, but stands for no label.
+    # -1 is similar to 1, but means that there is no label.
     near = [] if text == "-1" else difflib.get_close_matches(text, wanted, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; the classes are {listed(wanted)}"
     raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{hint}")

@@ -1,7 +1,7 @@
-"""Built-in shift: the texts of a test set with typing errors, other case, cut or with other names.
+"""Built-in shift sets: the texts of the test set with typing errors, other case, shortened, or with other names.
 
-Each text draws its changes from its own words and the perturbation's name, so that every run, seed and machine sees
-the same perturbed set, in whatever order the rows stand.
+The random changes of a text depend only on the text and the name of the perturbation. So every run, seed and machine
+has the same perturbed set, in any order of the rows.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from featherweight.data.pairs import Text, same_kind, sides_of
 from featherweight.recipe import PERTURBED
 
 HEADLINE_WORDS = 8
-"""Words that a text keeps as its headline where the data has no column for it; about what a news headline has."""
+"""Number of first words that form the headline if the data has no title column; about as many as in a news headline."""
 TYPO_RATE = 0.1
-"""Share of the words of four letters or more that get a slip."""
+"""Fraction of the words with at least four letters that get a typing error."""
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _SMALL = re.compile(r"(?<![\w'’-])[a-z][\w'’-]+")
@@ -30,20 +30,20 @@ _BESIDE = {
 
 
 Draw = Callable[[], float]
-"""Gives the next random number of a text, from 0 to below 1."""
+"""Returns the next random number of a text, at least 0 and below 1."""
 
 
 def is_perturbed(source: str) -> bool:
-    """Whether a shift set's name asks for a perturbation, such as ``perturbed:typos``."""
+    """Whether the name of a shift set is a perturbation, such as ``perturbed:typos``."""
     return source.startswith(PERTURBED)
 
 
 def perturb(texts: Sequence[Text], source: str) -> Sequence[Text]:
-    """The texts as ``source`` (``perturbed:casing`` and the like; see ``recipe.PERTURBATIONS``) changes them.
+    """The texts with the perturbation ``source``, such as ``perturbed:casing`` (see ``recipe.PERTURBATIONS``).
 
-    ``casing`` writes a text all small or all in capitals; ``typos`` slips in one word out of ten; ``headline`` keeps
-    the first words; ``entities`` puts other names of the same set and other numbers in place of the text's own.
-    Of a pair each of the two texts is changed by itself.
+    ``casing`` lower-cases or upper-cases the whole text; ``typos`` inserts a typing error into one word in ten;
+    ``headline`` keeps the first words; ``entities`` replaces names by other names of the same set, and numbers by other
+    numbers. The two texts of a pair are changed separately.
     """
     kind, sides = source.removeprefix(PERTURBED), sides_of(texts)
     if kind == "entities":
@@ -54,12 +54,12 @@ def perturb(texts: Sequence[Text], source: str) -> Sequence[Text]:
 
 
 def headline_of(title: str, text: str) -> str:
-    """The title column's text, or the first words of ``text`` where it has none."""
+    """The text of the title column, or the first words of ``text`` if the title is empty."""
     return title if title.strip() else _first_words(text)
 
 
 def _draws(kind: str, text: str) -> Draw:
-    # random() alone is promised to give the same numbers in every version of Python.
+    # Only random() is guaranteed to give the same numbers in every version of Python.
     seed = hashlib.sha256(f"{kind}\0{text}".encode()).digest()
     return random.Random(int.from_bytes(seed[:8])).random
 
@@ -69,11 +69,11 @@ def _casing(text: str, draw: Draw) -> str:
 
 
 def _typos(text: str, draw: Draw) -> str:
-    return _WORD.sub(lambda match: _slip(match[0], draw) if draw() < TYPO_RATE else match[0], text)
+    return _WORD.sub(lambda match: _with_typo(match[0], draw) if draw() < TYPO_RATE else match[0], text)
 
 
-def _slip(word: str, draw: Draw) -> str:
-    """The word with two letters swapped, one left out, one doubled, or one hit on the key beside it."""
+def _with_typo(word: str, draw: Draw) -> str:
+    """The word with two letters swapped, one letter removed, one doubled, or one replaced by a neighbouring key."""
     place = int(draw() * (len(word) - 1))
     kind = int(draw() * 4)
     letter, following = word[place], word[place + 1]
@@ -97,26 +97,27 @@ def _first_words(text: str) -> str:
 
 
 def _names(text: str, common: set[str]) -> Iterator[tuple[str, str]]:
-    """The text in pieces, each what stands before a name and the name (empty after the last one).
+    """Split the text into pairs of the text before a name and the name; the last name is empty.
 
-    A name is a row of capitalised words that this set never writes small: "Drivers" in a headline is none.
+    A name is a sequence of capitalised words that never occur in lower case in this set: "Drivers" in a headline is not
+    a name.
     """
     start = 0
     for run in _CAPITALISED.finditer(text):
-        for name in re.finditer(r"\S+(?: \S+)*", _blanked(run[0], common)):
+        for name in re.finditer(r"\S+(?: \S+)*", _without_common_words(run[0], common)):
             yield text[start : run.start() + name.start()], name[0]
             start = run.start() + name.end()
     yield text[start:], ""
 
 
-def _blanked(run: str, common: set[str]) -> str:
-    """Capitalised words with blanks over the common ones among them."""
+def _without_common_words(run: str, common: set[str]) -> str:
+    """A sequence of capitalised words with its common words replaced by spaces."""
     words = run.split(" ")
     return " ".join("\t" * len(word) if word.lower() in common else word for word in words)
 
 
 def _with_other_entities(sides: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The texts of each side with other names and numbers."""
+    """The texts of each side (column) with other names and numbers."""
     common = {word for side in sides for text in side for word in _SMALL.findall(text)}
     names = sorted({name for side in sides for text in side for _, name in _names(text, common) if name})
     changed: list[list[str]] = [[] for _ in sides]
@@ -128,21 +129,21 @@ def _with_other_entities(sides: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _draws_of_entities(row: Sequence[str]) -> Callable[[str], float]:
-    """Gives a random number for a name or digit of the text, or pair, ``row``."""
+    """A function that returns a random number for a name or digit of the text or pair ``row``."""
     if len(row) == 1:
         draw = _draws("entities", row[0])
         return lambda entity: draw()
-    # What stands in both texts of a pair is replaced by the same in both: else its label would no longer be right.
+    # A name in both texts of a pair is replaced by the same name in both, because the label would be wrong otherwise.
     return lambda entity: _draws("entities", "\0".join((*row, entity)))()
 
 
 def _other_entities(text: str, common: set[str], names: Sequence[str], draw: Callable[[str], float]) -> str:
-    pieces = ((before, _another(name, names, draw) if name else "") for before, name in _names(text, common))
+    pieces = ((before, _replacement_name(name, names, draw) if name else "") for before, name in _names(text, common))
     text = "".join(piece for pair in pieces for piece in pair)
     return _DIGIT.sub(lambda match: match[0] if match[0] == "0" else str(1 + int(draw(match[0]) * 9)), text)
 
 
-def _another(name: str, names: Sequence[str], draw: Callable[[str], float]) -> str:
-    """A name of the set drawn at random; the one after it where that is ``name`` itself."""
+def _replacement_name(name: str, names: Sequence[str], draw: Callable[[str], float]) -> str:
+    """A random other name of the set than ``name``."""
     place = int(draw(name) * len(names))
     return names[place] if names[place] != name else names[(place + 1) % len(names)]

@@ -1,4 +1,4 @@
-"""The parts of a job's data: training, validation, test and shift rows, with classes agreed between them."""
+"""Reads the training, validation, test and shift rows of a recipe, with the same classes in all of them."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ class Splits:
     test: Rows | None
     shift: dict[str, Rows] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    """What a reader of the results should know about the data, one line each."""
+    """Notes about the data for readers of the results, one line each."""
     left_out: dict[str, LeftOut] = field(default_factory=dict)
-    """Rows without a text or a label that ``data.empty`` left out, by the part for which they were read."""
+    """Number of rows without a text or a label that ``data.empty`` left out, by part."""
 
 
 def load_splits(recipe: Recipe) -> Splits:
     """Read, clean and split the data of a recipe; the same recipe and seed give the same rows.
 
-    Validation rows are split off by class and seed, unless the recipe names some; then `train_rows` are drawn likewise.
-    Test rows without any labels are left out, with a warning, and so are rows with gaps where ``data.empty`` says it.
-    Raises UserError where a part cannot be read, another part has no labels, a class has too few rows, or there is only
-    one class.
+    Validation rows are split off with stratification by class, unless the recipe names some; then ``train_rows`` are
+    sampled in the same way. Test rows without labels are left out, with a warning; rows with gaps are left out if
+    ``data.empty`` is set so. Raises UserError if a part cannot be read, another part has no labels, a class has too few
+    rows, or there is only one class.
     """
     require_recipe(recipe, "load_splits")
     data = recipe.data
@@ -83,9 +83,9 @@ def load_splits(recipe: Recipe) -> Splits:
 
 
 def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
-    """The rows of one part alone, as ``load_splits`` gives them, with the classes ``names``.
+    """The rows of one part, as in ``load_splits``, with the classes ``names``.
 
-    ``part`` is train, validation, test, or a shift set as the recipe names it. Raises UserError likewise.
+    ``part`` is train, validation, test, or a shift set of the recipe. Raises UserError if it cannot be read.
     """
     data = recipe.data
     if part == "validation" and data.validation is not None:
@@ -104,9 +104,10 @@ def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
 
 
 def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
-    """Training and validation rows: ``size`` (a fraction below 1, a number of rows from 1 on) split off by class.
+    """Training and validation rows: a stratified split of ``rows``.
 
-    Both keep the order of ``rows``. Raises UserError where a class is too small to be split, or too few rows remain.
+    ``size`` below 1 is the fraction of validation rows, from 1 on their number. Both parts keep the order of ``rows``.
+    Raises UserError if a class is too small to be split, or too few rows remain.
     """
     _require_two_of_each(rows, "a validation split by class")
     wanted = round(size * len(rows)) if size < 1 else int(size)
@@ -116,29 +117,29 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
             f"{rows.origin}: {len(rows):,} rows of {len(rows.label_names)} classes cannot give {wanted:,} validation "
             "rows\nChange data.validation_size (both sides need a row of each class), or name a data.validation file"
         )
-    kept, held_out = _draw(rows, wanted, seed)
+    kept, held_out = _stratified_sample(rows, wanted, seed)
     train = rows.take(kept)
     _require_all_left(train, rows, "data.validation_size")
     return train, rows.take(held_out)
 
 
 def half_width(rows: int, accuracy: float = 0.9) -> float:
-    """Half the width of the 95% confidence interval of an accuracy on ``rows`` rows, as a share.
+    """Half the width of the 95% confidence interval of an accuracy on ``rows`` rows, as a fraction.
 
-    The normal approximation, 1.96 sqrt(p (1 - p) / n); it is close from some hundred rows on.
+    It is the normal approximation 1.96 sqrt(p (1 - p) / n), which is accurate for a few hundred rows or more.
     """
     return 1.96 * math.sqrt(accuracy * (1 - accuracy) / rows)
 
 
 def repeated_rows(rows: Rows, train: Rows) -> int:
-    """Number of rows whose text stands among the training texts, outer blanks aside."""
-    own = set(map(stripped, rows.texts))  # the fewer ones: training texts may be more than fit into memory
+    """Number of rows whose text is also a training text; leading and trailing spaces are ignored."""
+    own = set(map(stripped, rows.texts))  # the smaller set: the training texts may not fit into memory
     known = {bare for bare in map(stripped, train.texts) if bare in own}
     return sum(bare in known for bare in map(stripped, rows.texts))
 
 
 def lacking_test(data: DataRecipe) -> str | None:
-    """Why a run on ``data`` has no test rows, as a clause; None where it has some. Raises UserError on bad data."""
+    """The reason why a run on ``data`` has no test rows, as a clause; None if it has some. Raises UserError."""
     source = source_of_test(data)
     if source is None:
         return "there are none"
@@ -146,7 +147,7 @@ def lacking_test(data: DataRecipe) -> str | None:
 
 
 def _test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str | None]:
-    """The test rows, where there are some with labels, and the clause that says it where there are some without."""
+    """The labelled test rows, or None; and a clause that says so if there are test rows without labels."""
     source = source_of_test(data)
     if source is None:
         return None, None
@@ -158,18 +159,18 @@ def _test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str
 
 
 def _validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows:
-    remedy = "choices are made on labelled rows alone: leave data.validation out, and some training rows serve for it"
+    remedy = "validation needs labelled rows: leave data.validation out, and some training rows are split off for it"
     return read_labelled(source, data, "validation", names, remedy)
 
 
 def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: Sequence[str]) -> Rows:
-    """The labelled set that ``source`` names, or the test rows perturbed as it says.
+    """The labelled set ``source``, or the test rows with the perturbation ``source``.
 
-    In place of test rows there may be the clause that they have no labels.
+    ``test`` are the test rows, or the clause that says that they have no labels.
     """
     if source in ("validation", "test"):
-        # Predictions and figures go by the name of their set.
-        raise UserError(f"evaluation.shift: {source!r} is the name of the run's own set; write ./{source}")
+        # Predictions and metrics are stored under the name of the set.
+        raise UserError(f"evaluation.shift: {source!r} is a reserved name; for a file of that name write ./{source}")
     if not is_perturbed(source):
         remedy = "evaluation.shift takes labelled sets alone: leave it out there, and classify it with predict"
         return read_labelled(source, data, "test", names, remedy)
@@ -186,7 +187,7 @@ def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: S
 
 
 def _headlines(data: DataRecipe, test: Rows) -> Sequence[Text]:
-    """The first text column alone, where a text is joined of several; else the first words of each text."""
+    """The first text column if texts are joined from several columns; else the first words of each text."""
     table = open_table(data.test or data.train, data, "test")
     columns = text_columns(table, data)
     if len(columns) == 1 or data.join == "pair":
@@ -205,27 +206,27 @@ def _sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]
     if wanted < _least_rows(rows):
         raise UserError(f"data.train_rows = {wanted}: there are {len(rows.label_names)} classes; ask for more rows")
     _require_two_of_each(rows, "a sample by class")
-    sample = rows.take(_draw(rows, wanted, seed, for_training=True)[1])
+    sample = rows.take(_stratified_sample(rows, wanted, seed, for_training=True)[1])
     _require_all_left(sample, rows, "data.train_rows")
     return sample, []
 
 
 def _least_rows(rows: Rows) -> int:
-    """The fewest rows that can have each class, as a part of a split should; of several labels a text nobody knows."""
+    """The minimum number of rows for a part with all classes; 1 if a text may have several labels."""
     return 1 if rows.several else len(rows.label_names)
 
 
-def _draw(
+def _stratified_sample(
     rows: Rows, wanted: int, seed: int, *, for_training: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places (ascending) of the rows that stay and of the ``wanted`` rows that are drawn, class by class."""
+    """Sorted indices of the remaining rows and of ``wanted`` sampled rows, stratified by class."""
     from sklearn.model_selection import train_test_split
 
     assert rows.labels is not None
     if rows.several:
         drawn = iterative_draw(rows.labels, wanted, seed, for_training=for_training)
         return np.setdiff1d(np.arange(len(rows)), drawn), drawn
-    # With less than a row a class left over there is nothing to spread over the classes.
+    # If fewer rows than classes remain, they cannot be stratified.
     by_class = rows.labels if len(rows) - wanted >= len(rows.label_names) else None
     stay, drawn = train_test_split(np.arange(len(rows)), test_size=wanted, random_state=seed, stratify=by_class)
     return np.sort(stay), np.sort(drawn)
@@ -288,7 +289,7 @@ def _repetition_warnings(splits: Splits) -> list[str]:
     parts = {"validation": splits.validation, "test": splits.test, **splits.shift}
     counts = {name: repeated_rows(rows, splits.train) for name, rows in parts.items() if rows is not None}
     return [
-        f"{count:,} of {len(parts[name] or ()):,} {name} rows repeat a training text, which flatters the result"
+        f"{count:,} of {len(parts[name] or ()):,} {name} rows repeat a training text: the metrics may be too good"
         for name, count in counts.items()
         if count
     ]
@@ -299,4 +300,4 @@ def _perturbation_warnings(splits: Splits) -> list[str]:
     unchanged = [
         name for name, rows in perturbed.items() if splits.test and all(map(eq, rows.texts, splits.test.texts))
     ]
-    return [f"{name} changes none of the test texts: its figures are the test's own" for name in unchanged]
+    return [f"{name} changes none of the test texts: its metrics are those of the test set" for name in unchanged]

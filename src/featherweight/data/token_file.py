@@ -1,4 +1,4 @@
-"""Token numbers in a file of NumPy's own kind, written as they come and read a piece at a time."""
+"""A file of token ids in NumPy's format (.npy), written in chunks and read slice by slice."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _BLOCK = 2**20  # bytes that the checksum takes at a time
 
 
 class TokenFile:
-    """Token numbers (int32) of a file; a slice reads as many of them.
+    """The token ids (int32) in a file; a slice reads only its part of the file.
 
-    The file is read, not mapped: every page of a mapped file would count as this process's memory.
+    The file is read, not memory-mapped: every page of a mapped file would count as memory of this process.
     """
 
     dtype = np.dtype(np.int32)
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError and ValueError for what is no such file."""
+        """Open the file; raises OSError or ValueError if it is not a complete file of token ids."""
         self._file: IO[bytes] = path.open("rb", buffering=0)
         self._tokens = (path.stat().st_size - len(_header(0))) // 4
-        # Compared, not parsed: a damaged header may raise anything.
+        # The header is compared, not parsed: parsing a damaged header may raise any exception.
         if self._tokens < 0 or self._file.read(len(_header(0))) != _header(self._tokens):
             self._file.close()
-            raise ValueError(f"{path}: not whole, or not token numbers")
+            raise ValueError(f"{path}: incomplete, or not a file of token ids")
 
     def __len__(self) -> int:
         return self._tokens
@@ -46,12 +46,12 @@ class TokenFile:
         return np.frombuffer(data, self.dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """All of them, in memory."""
+        """All token ids as an array in memory."""
         return self[:].astype(dtype or self.dtype)
 
     @property
     def checksum(self) -> int:
-        """CRC-32 of all tokens, read once more."""
+        """CRC-32 of all token ids; reads the whole file."""
         found = 0
         for start in range(0, len(self), _BLOCK // 4):
             found = zlib.crc32(self[start : start + _BLOCK // 4].data, found)
@@ -59,9 +59,9 @@ class TokenFile:
 
 
 def write_tokens(path: Path, pieces: Iterable[NDArray[np.int32]]) -> int:
-    """Write ``pieces``, one after the other, into the file at ``path``; returns the CRC-32 of all of them.
+    """Write ``pieces`` one after the other into the file ``path``, atomically, and return the CRC-32 of all of them.
 
-    Raises OSError where the disk refuses: then ``path`` is as it was.
+    Raises OSError if the disk is full or not writable.
     """
     count = checksum = 0
 
@@ -83,7 +83,7 @@ def write_tokens(path: Path, pieces: Iterable[NDArray[np.int32]]) -> int:
 
 @cache
 def _header(tokens: int) -> bytes:
-    """NumPy's header; of the same length for any number, for which it leaves room to grow."""
+    """The header of a .npy file; its length is the same for any number of tokens."""
     header = io.BytesIO()
     npy.write_array_header_1_0(header, {"descr": "<i4", "fortran_order": False, "shape": (tokens,)})
     return header.getvalue()

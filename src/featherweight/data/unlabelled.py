@@ -1,4 +1,4 @@
-"""Data without labels, such as the test splits of GLUE and of contests: how it is told, and what is said of it."""
+"""Recognises data without labels, such as the test splits of GLUE and of contests, and makes messages about it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _FLAGS = re.compile(r"[-+]?\d+(?:\.\d+)?|true|false|yes|no|[tfyn]", re.IGNORECAS
 """What many a column holds beside the labels, even where the classes are called so."""
 NO_TEST = "leave the test out with --set data.test="
 _MOST_VALUES = 1_000
-"""Values of a column that are looked at to see whether it may hold the labels."""
+"""Number of values that are checked to see whether a column may contain the labels."""
 
 
 def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """That no row of ``table`` has a label, as a clause such as ``test.csv has no labels (...)``; None where one has.
+    """The clause ``test.csv has no labels (...)`` if no row of ``table`` has a label; None if one has.
 
-    ``classes`` are those of the training data: where -1 is one of them, it is a label like any other. Raises UserError
-    where there is no text column.
+    ``classes`` are those of the training data: if -1 is one of them, it counts as a label. Raises UserError if there is
+    no text column.
     """
     texts = text_columns(table, data)
     columns = find_label_columns(table, data)
@@ -50,9 +50,10 @@ def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> st
 
 
 def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """The same of test rows, which are then left out. Raises UserError where their labels seem to be misnamed.
+    """The clause that test rows have no labels, so that they are left out; None if they have labels.
 
-    Another column that might be the labels, but as well anything else, is named in the clause.
+    Raises UserError if a column with another name is likely to be the labels. A column that may be the labels, but is
+    not likely to, is mentioned in the clause.
     """
     clause = without_labels(table, data, classes)
     if clause is None or find_label_columns(table, data) or not data.label_name:
@@ -73,10 +74,10 @@ def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> s
 
 
 def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: Sequence[str], *remedies: str) -> None:
-    """Raise UserError where some rows of ``table``, opened of ``source``, have a label and others have none.
+    """Raise UserError if some rows of ``table``, read from ``source``, have a label and others have none.
 
-    It names the first row without one and how many there are, and says to remove them, where that can be done, or to
-    follow one of the ``remedies``. Where the recipe leaves such rows out, nothing is required here.
+    The message has the first row without a label and their number, and tells to remove them (unless they are on the
+    hub) or to follow one of the ``remedies``. There is no error if the recipe leaves such rows out.
     """
     columns = find_label_columns(table, data) if data.empty == "error" else ()
     kinds = [no_label(value, classes) for value in label_cells(table, columns, data, of_rows=True)] if columns else []
@@ -90,7 +91,7 @@ def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: S
 
 
 def left_out(clause: str, source: str) -> str:
-    """The note on the test rows of ``source`` that ``clause`` says to have no labels."""
+    """The note about the test rows of ``source``; ``clause`` says that they have no labels."""
     predict = f"featherweight predict RUN {in_a_line(shlex.quote(source))} -o predictions.csv"
     return f"{clause}: it is left out of the evaluation; classify it with: {predict}"
 
@@ -98,9 +99,10 @@ def left_out(clause: str, source: str) -> str:
 def read_labelled(
     source: str, data: DataRecipe, split: str, classes: Sequence[str], remedy: str, drop: str = DROP
 ) -> Rows:
-    """The rows of ``source`` as ``read_rows`` gives them.
+    """The labelled rows of ``source``.
 
-    Raises UserError likewise, with ``remedy`` for no labels, and how to ``drop`` rows with gaps.
+    Raises UserError if they cannot be read or have no labels; the message ends with ``remedy``, or with ``drop`` for
+    rows with gaps.
     """
     table = open_table(source, data, split)
     if clause := without_labels(table, data, classes):
@@ -112,13 +114,13 @@ def read_labelled(
 
 
 def _lacking(table: Table, data: DataRecipe) -> str:
-    """The first label column that ``table`` lacks, for a message."""
+    """The first label column that is missing in ``table``, for a message."""
     return in_a_line(repr(next(name for name in data.label_columns if table.find(name) is None)))
 
 
 def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> dict[str, bool]:
-    """Columns that may hold the labels under another name, by their name or values, and whether that is likely."""
-    # What stands beside the labels in the training data is no label under another name.
+    """Columns whose name or values suggest that they are the labels, each with whether that is likely."""
+    # Another column of the training data cannot be the labels under another name.
     known = set(map(str.casefold, training_columns(data)))
     others = {*text_columns(table, data), id_column(table)}
     known_classes = set(map(alike, classes))
@@ -143,7 +145,7 @@ def _is_called_like_labels(name: str, wanted: str) -> bool:
 
 
 def _without_any(values: Iterable[Any], classes: Sequence[str]) -> str | None:
-    """How it is told that none of ``values`` is a label; None where one is, or where there are no values."""
+    """The reason why none of ``values`` is a label, as a clause; None if one is, or there are no values."""
     found = set()
     for value in values:
         kind = no_label(value, classes)
@@ -154,5 +156,5 @@ def _without_any(values: Iterable[Any], classes: Sequence[str]) -> str | None:
 
 
 def _written(value: Any) -> str:
-    """``value`` as the name of its class would be written."""
+    """``value`` in the notation of class names."""
     return plain_text(value).strip()

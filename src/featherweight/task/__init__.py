@@ -1,1 +1,1 @@
-"""What kind of question a classifier answers: its loss, its probabilities, its decision."""
+"""The tasks (one label per text, or several): loss, probabilities and decision."""

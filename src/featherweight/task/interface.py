@@ -1,4 +1,4 @@
-"""What the rest of the package asks of a task. Losses, which take PyTorch, are in ``loss``."""
+"""The interface of a task for the rest of the package. Losses, which need PyTorch, are in ``loss.py``."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from featherweight.task.single_label import Floats, Labels, SingleLabel
 
 
 class Task(Protocol):
-    """From logits to what a user reads. All arrays have a row a text.
+    """Converts logits to probabilities, decisions and scores. All arrays have one row per text.
 
-    Labels and decisions are class numbers [rows] where a text has one label, and 0 or 1 [rows, classes] where it may
-    have several.
+    Labels and decisions are class numbers [rows] if a text has one label, and 0 or 1 [rows, classes] if it may have
+    several.
     """
 
     @property
     def name(self) -> str:
-        """As a recipe's ``task`` has it."""
+        """The value of ``task`` in a recipe."""
 
     @property
     def score(self) -> str:
-        """Key of the figure by which a training is followed."""
+        """Key of the metric that is shown during a training."""
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """The probability from which on a label is given, one a label; empty where the decision needs none."""
+        """The minimum probability to predict each label; empty if the decision needs no thresholds."""
 
     def probabilities(self, logits: Floats, temperature: float = 1.0) -> Floats:
         """Probability of each class, [rows, classes], from logits divided by ``temperature``."""
 
     def predict(self, logits: Floats, temperature: float = 1.0) -> Labels:
-        """What is predicted from logits [rows, classes]."""
+        """The decision from logits [rows, classes]."""
 
     def decide(self, probabilities: Floats) -> Labels:
-        """What is predicted from probabilities [rows, classes]."""
+        """The decision from probabilities [rows, classes]."""
 
     def log_losses(self, logits: Floats, labels: Labels) -> Floats:
         """Log loss of each row in nats, [rows]."""
@@ -47,22 +47,22 @@ class Task(Protocol):
         """How far each row's probabilities are from another decision, [rows]."""
 
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
-        """Whether a row is predicted right, [rows]."""
+        """Whether the prediction for each row is correct, [rows]."""
 
     def named(self, labels: Labels, names: Sequence[str]) -> list[Any]:
-        """Labels or decisions by the names of their classes: a text a row, or a list of texts."""
+        """The class names of labels or decisions: one text per row, or one list of texts per row."""
 
     def label_lists(self, labels: Labels, names: Sequence[str]) -> list[list[str]]:
-        """The same, always as a list of texts a row."""
+        """The class names of labels or decisions, always one list of texts per row."""
 
     def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:
-        """Figures of validation rows during a training, the one called ``score`` first."""
+        """The metrics of validation rows during a training; the first one is ``score``."""
 
     def fitted(self, logits: Floats, labels: Labels, temperature: float) -> Task:
-        """The task with its decision fitted to validation rows."""
+        """The task with thresholds that are fitted on validation rows, if it uses thresholds."""
 
     def with_thresholds(self, thresholds: Sequence[float]) -> Task:
-        """The task with the decision that an earlier fit found."""
+        """The task with thresholds from an earlier fit."""
 
 
 SINGLE_LABEL = SingleLabel()
@@ -70,5 +70,5 @@ _TASKS: tuple[Task, ...] = (SINGLE_LABEL, MultiLabel())
 
 
 def task_of(recipe: Recipe) -> Task:
-    """The task of a recipe, its decision not fitted yet."""
+    """The task of a recipe, with default thresholds."""
     return next(task for task in _TASKS if task.name == recipe.task)

@@ -1,6 +1,6 @@
-"""The loss of a task on tensors: cross-entropy, or binary cross-entropy where a text may have several labels.
+"""The loss of a task: cross-entropy, or binary cross-entropy if a text may have several labels.
 
-It is summed over the rows, so that any split of a step adds up to the same.
+It is summed over the rows, so that the micro-batches of a step add up to the same value.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Loss(Protocol):
         """The same loss with its weights on ``device``."""
 
     def divisor(self, labels: Tensor) -> Tensor:
-        """What the loss, summed over a step with these labels, is to be divided by."""
+        """The number by which the loss, summed over a step with these labels, is divided."""
 
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss summed over a batch; ``logits`` are [rows, classes]."""
 
     def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
-        """What the score of a step is made of; the counts of batches add up."""
+        """Counts from which the score of a step is computed; the counts of its batches can be added."""
 
     def score(self, counts: Sequence[float], rows: int) -> float:
         """The task's score of a step, from the ``counts`` of all its ``rows``."""
@@ -42,7 +42,7 @@ class Loss(Protocol):
 
 
 def loss_of(recipe: Recipe, labels: Labels, classes: int) -> Loss:
-    """The loss of a recipe whose training rows have these ``labels``. Raises UserError as ``class_weights`` does."""
+    """The loss of a recipe for training rows with these ``labels``. Raises UserError for wrong class weights."""
     smoothing = recipe.training.label_smoothing
     if recipe.task == "multi-label":
         return BinaryCrossEntropy(positive_weights(recipe, labels), smoothing)
@@ -51,7 +51,7 @@ def loss_of(recipe: Recipe, labels: Labels, classes: int) -> Loss:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """For one label a text; ``labels`` are class numbers [rows]."""
+    """Cross-entropy for one label per text; ``labels`` are class numbers [rows]."""
 
     weights: Tensor
     smoothing: float = 0.0
@@ -69,7 +69,7 @@ class CrossEntropy:
         return summed_loss(logits, labels, self.weights, self.smoothing)
 
     def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
-        """How many rows are right."""
+        """The number of rows that are predicted correctly."""
         return [int((logits.argmax(-1) == labels).sum())]
 
     def score(self, counts: Sequence[float], rows: int) -> float:
@@ -83,7 +83,7 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
-    """For several labels a text: the mean over all labels, as PyTorch's BCEWithLogitsLoss has it.
+    """Binary cross-entropy for several labels per text: the mean over all labels, as in BCEWithLogitsLoss.
 
     ``labels`` are 0 or 1, [rows, labels]. Smoothing moves a target towards one half.
     """
@@ -97,7 +97,7 @@ class BinaryCrossEntropy:
         return replace(self, positive=self.positive.to(device))
 
     def divisor(self, labels: Tensor) -> Tensor:
-        """The number of rows times that of the labels, whatever their weights."""
+        """The number of rows times the number of labels, without weights."""
         return torch.tensor(float(labels.numel()), device=labels.device)
 
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -109,12 +109,12 @@ class BinaryCrossEntropy:
         return of_each.sum()
 
     def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
-        """How many labels are found at a probability of one half, and how many are found or there, over all rows."""
+        """Counts for micro-F1 over all rows at a threshold of 0.5: correct labels, and predicted plus true labels."""
         predicted = logits > 0
         return [int((predicted & labels.bool()).sum()), int(predicted.sum()) + int(labels.sum())]
 
     def score(self, counts: Sequence[float], rows: int) -> float:
-        """Micro-F1; 1 where there is no label, and none is predicted."""
+        """Micro-F1; 1 if there are no labels and none is predicted."""
         return 2 * counts[0] / counts[1] if counts[1] else 1.0
 
     def of_all(self, logits: np.ndarray, labels: Labels) -> float:

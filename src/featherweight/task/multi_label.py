@@ -1,4 +1,4 @@
-"""A text may have several labels, or none: a sigmoid and a threshold for each label, binary cross-entropy."""
+"""The task with any number of labels per text: a sigmoid and a threshold for each label."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from featherweight.task.single_label import Floats, Labels, macro_f1
 
 USUAL = 0.5
-"""The threshold of a label until it is tuned, and where nothing can be learnt of it."""
+"""The threshold of a label before it is tuned, and if the validation rows do not determine it."""
 
 
 @dataclass(frozen=True)
 class MultiLabel:
-    """The task in which each label is a question of its own. Labels are 0 or 1, [rows, labels]."""
+    """The task in which each label is decided separately. Labels are 0 or 1, [rows, labels]."""
 
     thresholds: tuple[float, ...] = ()
-    """The probability from which on a label is given, one a label; where there are none, ``USUAL`` for all."""
+    """The minimum probability to predict each label; if empty, ``USUAL`` is used for all labels."""
     name = "multi-label"
     score = "micro_f1"
 

@@ -1,6 +1,6 @@
-"""Baselines for the rounds: bags of words, a linear probe on the frozen backbone, and full fine-tuning.
+"""Baselines for the rounds: TF-IDF models, a linear probe on the frozen backbone, and full fine-tuning.
 
-They are trained and evaluated on the rows of a recipe, and write a run folder that a comparison reads like any other.
+They are trained and evaluated on the rows of a recipe, and write a run folder that a comparison can read.
 """
 
 from __future__ import annotations
@@ -41,38 +41,38 @@ TITLES = {
     "linear-probe": "linear probe",
     "full-fine-tuning": "full fine-tuning",
 }
-"""The kinds of baselines, and what the table calls them."""
+"""The kinds of baselines, with their titles in tables."""
 STRENGTHS = {
     "tfidf-svm": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
     "tfidf-logistic": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "linear-probe": (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
 }
-"""Inverse strengths of the regularisation, C, among which the validation rows choose."""
+"""Values of C (inverse regularisation strength) to try; the best one on validation rows is used."""
 RATE_SHARE = 0.1
-"""Learning rate of full fine-tuning as a share of the rounds': LoRA wants about ten times as much."""
+"""Learning rate of full fine-tuning as a fraction of that of the rounds: LoRA needs about ten times as much."""
 
 Logits = Callable[[Rows], np.ndarray]
-"""Gives logits, or margins that serve as such, [rows, classes]."""
+"""Returns logits, or the margins of a linear classifier, [rows, classes]."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A baseline after its training."""
+    """A trained baseline."""
 
     logits: Logits
     parameters: int
     note: str
-    """What a reader should know of how it was trained."""
+    """A note about its training, for readers of the results."""
     evaluation: dict[str, Any] = field(default_factory=dict)
-    """What joins evaluation.json."""
+    """Further keys for evaluation.json."""
     seconds: float | None = None
-    """Time of the training, where it may have gone on over several processes."""
+    """Duration of the training, if it may have been resumed."""
 
 
 def run_baseline(kind: str, recipe: Recipe, folder: Path, listeners: Sequence[Listener] = ()) -> Run:
     """Train and evaluate the baseline ``kind`` (a key of ``TITLES``) on the data of ``recipe``; no model is saved.
 
-    A finished one in ``folder`` is left as it is. Raises UserError where ``folder`` holds one of another recipe.
+    A finished baseline in ``folder`` is not trained again. Raises UserError if it belongs to another recipe.
     """
     require_same_baselines({kind: folder}, recipe)
     recipe = baseline_recipe(kind, recipe)
@@ -105,15 +105,15 @@ def is_complete(folder: Path) -> bool:
 
 
 def require_same_baselines(folders: Mapping[str, Path], recipe: Recipe) -> None:
-    """Raises UserError where a folder (by its kind) holds a baseline of another recipe, or of rows that changed."""
+    """Raise UserError if one of the ``folders`` (by kind) has a baseline of another recipe, or of changed rows."""
     begun = {kind: folder for kind, folder in folders.items() if (folder / "recipe.toml").is_file()}
     for kind, folder in begun.items():
         if Run(folder).recipe != baseline_recipe(kind, recipe):
             raise _taken(folder, "another recipe (baselines take the first recipe and the first seed)")
     finished = [folder for folder in begun.values() if is_complete(folder)]
-    marks = _marks(load_splits(recipe)) if finished else {}
+    fingerprints = _fingerprints(load_splits(recipe)) if finished else {}
     for folder in finished:
-        if changed_part(Run(folder).environment, marks):
+        if changed_part(Run(folder).environment, fingerprints):
             raise _taken(folder, "rows that have changed since")
 
 
@@ -121,7 +121,7 @@ def _taken(folder: Path, whose: str) -> UserError:
     return UserError(f"{folder}: holds a baseline of {whose}\nName another --out, or move that folder away")
 
 
-def _marks(splits: Splits) -> dict[str, Any]:
+def _fingerprints(splits: Splits) -> dict[str, Any]:
     parts = {"train": splits.train, "validation": splits.validation}
     return {
         "data": {name: rows_fingerprint(rows) for name, rows in parts.items()},
@@ -130,19 +130,19 @@ def _marks(splits: Splits) -> dict[str, Any]:
 
 
 def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
-    """The recipe under which a baseline is filed: the data of ``recipe``, and what full fine-tuning trains by."""
+    """The recipe to store with a baseline: the data of ``recipe``, and the settings of full fine-tuning."""
     changes: dict[str, Any] = {"name": kind, "description": f"Baseline: {TITLES[kind]}; not to be trained by itself."}
     changes["adapter"] = {"lora": [], "bias": "none", "dora": False, "initialisation": "default"}
     if kind == "full-fine-tuning":
         rate = float(f"{recipe.training.learning_rate * RATE_SHARE:.3g}")
         changes["training"] = {"learning_rate": rate, "schedule": "linear", "warmup": 0.06, "encoder_dropout": True}
-        # A checkpoint holds four times the whole model; an hour's work is worth one, five minutes' are not.
+        # A checkpoint is four times as large as the whole model, so it is written only once an hour.
         changes["training"] |= {"checkpoint_steps": 1_000_000, "checkpoint_seconds": 1800}
     return recipe.with_values(**changes)
 
 
 def _bag_of_words(kind: str, recipe: Recipe, splits: Splits) -> Fitted:
-    """Words and pairs of words, weighted by TF-IDF with sublinear counts, under a linear classifier."""
+    """A linear classifier on TF-IDF features of words and pairs of words, with sublinear term frequency."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
@@ -160,7 +160,7 @@ def _bag_of_words(kind: str, recipe: Recipe, splits: Splits) -> Fitted:
 
 
 def _probe(recipe: Recipe, splits: Splits) -> Fitted:
-    """Logistic regression on the frozen backbone's pooled states."""
+    """Logistic regression on the pooled hidden states of the frozen backbone."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -172,7 +172,10 @@ def _probe(recipe: Recipe, splits: Splits) -> Fitted:
 
 
 def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
-    """Gives the pooled states [rows, hidden] of texts: the logits of a network whose head is the identity."""
+    """A function that computes the pooled states [rows, hidden] of texts.
+
+    They are the logits of a network whose head is the identity.
+    """
     import torch
 
     from featherweight.adapter.build import build_network
@@ -198,14 +201,14 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
 def _best_linear(
     kind: str, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any], best_by: str
 ) -> Fitted:
-    """The linear classifier with the best C by ``best_by`` on validation rows; of equal ones the more regularised."""
+    """The linear classifier with the best C by ``best_by`` on validation rows; of equal ones, the most regularised."""
     from sklearn.exceptions import ConvergenceWarning
 
     train, validation = features(splits.train), features(splits.validation)
     best: tuple[float, float, Any] | None = None
     for strength in STRENGTHS[kind]:
         with warnings.catch_warnings():
-            # One that stopped early is a classifier like another: the validation rows judge it.
+            # A classifier that did not converge is still evaluated on the validation rows.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = make(strength).fit(train, splits.train.labels)
         figure, _ = rank(_figures(model, validation, splits.validation), best_by)
@@ -236,13 +239,13 @@ def _figures(model: Any, features: Any, rows: Rows) -> dict[str, float]:
 
 
 def _margins(model: Any, features: Any) -> np.ndarray:
-    """Margins [rows, classes]; of two classes scikit-learn gives the second's alone."""
+    """Margins [rows, classes]; for two classes scikit-learn returns only those of the second class."""
     margins = np.asarray(model.decision_function(features), dtype=np.float64)
     return margins if margins.ndim == 2 else np.column_stack([-margins / 2, margins / 2])
 
 
 def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence[Listener]) -> Fitted:
-    """The same loop with every parameter trained, through transformers' own forward pass."""
+    """Full fine-tuning: the training loop with all parameters trainable and transformers' own forward pass."""
     from featherweight.adapter.build import build_network, unfreeze
     from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, move_to_engine
@@ -302,6 +305,6 @@ def _environment(
         "started": started.isoformat(timespec="seconds"),
         "training_seconds": round(seconds, 2),
         "peak_memory_bytes": peak_memory_bytes(),
-        **_marks(splits),
+        **_fingerprints(splits),
         "warnings": splits.warnings,
     }

@@ -1,4 +1,4 @@
-"""Training on from a finished run: its recipe, its classes and its adapter as the start of a new run."""
+"""Trains a finished run further: a new run starts with its recipe, its classes and its adapter."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def recipe_from(
 
 
 def finished(run: str | Path) -> Run:
-    """The run in a folder. Raises UserError where it is none, or has not been trained to its end."""
+    """The run in the folder ``run``. Raises UserError if it is not a run or not complete."""
     parent = Run(run)
     if not parent.complete:
         raise UserError(f"{run}: is not complete; to resume it, train {run}/recipe.toml --out {run} --resume")
@@ -45,7 +45,7 @@ def finished(run: str | Path) -> Run:
 
 
 def begin_with_the_start(network: Network, recipe: Recipe, backbone: Backbone) -> str:
-    """Put the adapter of the run that ``recipe`` starts from into ``network``; returns what to say of it."""
+    """Load the adapter of the run that ``recipe`` starts from into ``network``, and return a note for the user."""
     from featherweight.adapter.start import require_same_adapter, start_from
 
     assert recipe.adapter.start_from is not None

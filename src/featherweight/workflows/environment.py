@@ -1,4 +1,4 @@
-"""What a run depended on: versions, machine, device, data, and the memory that it took."""
+"""The content of environment.json: versions, machine, device, data and memory of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featherweight.workflows.prepare import Prepared
 
 
 def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
-    """What environment.json says of a run at its beginning."""
+    """The content of environment.json at the start of a run."""
     import torch
 
     backbone, column = prepared.backbone, prepared.splits.train.label_column
@@ -42,7 +42,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
 
 
 def _start(prepared: Prepared) -> dict[str, Any]:
-    """The run that a training starts from; nothing where it starts anew."""
+    """The entry about the run from which the training starts; empty if there is none."""
     from featherweight.adapter.start import described
     from featherweight.run.folder import Run
 
@@ -51,7 +51,7 @@ def _start(prepared: Prepared) -> dict[str, Any]:
 
 
 def _left_out(splits: Splits) -> dict[str, Any]:
-    """The rows that ``data.empty`` left out, by part; nothing where there are none."""
+    """The entry with the number of rows that ``data.empty`` left out, by part; empty if there are none."""
     return {"left_out": {part: gaps.as_dict() for part, gaps in splits.left_out.items()}} if splits.left_out else {}
 
 
@@ -65,13 +65,13 @@ def _gpu(device: str) -> dict[str, Any]:
 
 
 def most_memory(folder: Path) -> int:
-    """Most bytes that any process of the run in ``folder`` held: those before a resume left theirs in the history."""
+    """Peak memory in bytes over all processes of the run in ``folder``; the history has those before a resume."""
     earlier = [record.get("peak_memory_bytes", 0) for record in read_history(folder / "history.jsonl")]
     return max([peak_memory_bytes(), *earlier])
 
 
 def gpu_peak(device: str) -> dict[str, int]:
-    """Most bytes that this process held on the GPU ``device``; nothing elsewhere."""
+    """The entry with the peak memory of this process on the GPU ``device``; empty on a processor."""
     import torch
 
     return {"gpu_peak_memory_bytes": torch.cuda.max_memory_allocated(device)} if device.startswith("cuda") else {}

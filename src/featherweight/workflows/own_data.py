@@ -1,4 +1,4 @@
-"""A recipe made from data: columns, backbone, adapter and schedule chosen for a file of texts and labels."""
+"""Makes a recipe from data: chooses columns, backbone, adapter and schedule for a file of texts and labels."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from featherweight.recipe.data_files import name_after
 from featherweight.recipe.overrides import option_overrides
 from featherweight.workflows.schedule import schedule_for, validation_size_for
 
-_SAMPLED = 1_000  # texts whose tokens are counted
-_LONG, _LONGER = 256, 512  # tokens kept of a text: by default, and where many texts are longer
-_MANY = 0.1  # share of texts
+_SAMPLED = 1_000  # number of texts whose tokens are counted
+_LONG, _LONGER = 256, 512  # maximum length in tokens: the default, and the one for many longer texts
+_MANY = 0.1  # fraction of longer texts from which on they count as many
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def with_guessed_columns(recipe: Recipe) -> Recipe:
 
 
 def _named_labels(recipe: Recipe) -> tuple[str, ...]:
-    """The columns of labels that a recipe names itself."""
+    """The label columns that the recipe names."""
     return recipe.data.label_columns if "label" in recipe.data.model_fields_set else ()
 
 
@@ -149,7 +149,7 @@ def _one_or_all(names: Sequence[str]) -> str | list[str]:
 
 
 def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], int]:
-    """Names of the classes, and the number of rows that have a label."""
+    """The names of the classes, and the number of labelled rows."""
     if recipe.data.several:
         changes = {
             "text": list(guess.text),
@@ -176,12 +176,12 @@ def _data(given: Recipe, guess: Guess, rows: int, classes: int) -> dict[str, Any
 
 
 def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
-    """The tokens to keep of a text: more than by default where many texts are longer. With a note, if it is so."""
+    """The maximum length of a text in tokens, and a note if it is more than the default because texts are long."""
     most = most_tokens(config_of(recipe.backbone)) or _LONGER
     default = min(_LONG, most)
     texts = joined_texts(table, recipe.data.text)
     sample = [texts[place] for place in range(0, len(texts), max(1, len(texts) // _SAMPLED))]
-    # A token has a character at least, so most files need no tokenizer here.
+    # A token has at least one character, so most files need no tokenizer here.
     if most <= _LONG or _share_longer(list(map(len, sample)), _LONG) <= _MANY:
         return default, ""
     folder = local_folder(recipe.backbone)
@@ -204,12 +204,12 @@ def _share_longer(lengths: Sequence[int], most: int) -> float:
 
 
 def _short(source: str) -> str:
-    """A source as a person calls it: a file by its name alone."""
+    """The short name of a data source: for a file, the file name without its folder."""
     return in_a_line(Path(source).name or source)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both tables of sections in one; where both have a key, that of ``above``."""
+    """Two nested dictionaries merged into one; ``above`` takes precedence."""
     merged = dict(below)
     for key, value in above.items():
         inner = merged.get(key)
@@ -218,7 +218,7 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a recipe in the order of the recipe reference, those of its sections too."""
+    """``values`` with sections and keys in the order of the recipe reference."""
     ordered = {key: values[key] for key in Recipe.model_fields if key in values}
     for key, section in ordered.items():
         if isinstance(section, Mapping):

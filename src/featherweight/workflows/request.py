@@ -1,4 +1,4 @@
-"""What a call of ``train`` asks for: a recipe, the name of one, data by its name, or rows in memory."""
+"""Interprets the arguments of ``train``: a recipe, the name of a recipe, the name of data, or rows in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from featherweight.workflows.own_data import Draft, draft_recipe
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be trained. Rows in memory are written into the run folder, from where the recipe reads them."""
+    """A request to train. Rows in memory are written into the run folder, from which the recipe reads them."""
 
     name: str
     """Name of the recipe."""
@@ -80,7 +80,7 @@ def requested(
     backbone: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Request:
-    """What ``train`` is to do with its arguments. Raises UserError for what can be neither recipe nor data."""
+    """The request that the arguments of ``train`` describe. Raises UserError if they are neither recipe nor data."""
     overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
     by_name = test if test is None or isinstance(test, str | os.PathLike) else None
     options = option_overrides(test=by_name, text=text, label=label, budget=budget, backbone=backbone)
@@ -113,27 +113,27 @@ def _is_recipe(source: str) -> bool:
 
 
 def _recorded(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """The paths by which a run that began names its rows: its folder may have been moved since."""
+    """The paths of the rows in the recipe of a started run; its folder may have been moved since."""
     data = Run(folder).recipe.data
     named = {part: getattr(data, part) or "" for part in files}
     return {part: named[part] if named[part].endswith(ROWS[part]) else str(path) for part, path in files.items()}
 
 
 def _write_rows(path: Path, rows: bytes, folder: Path) -> None:
-    """Write the rows of a part, unless they are there. Raises UserError where others are."""
+    """Write the rows of a part, unless the file exists. Raises UserError if it contains other rows."""
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
         with written_whole(path) as part:
             part.write_bytes(rows)
     elif path.read_bytes() != rows and not _same_rows(path, rows):
         raise UserError(
-            f"{folder}: --resume, but the rows are not those that this run began with ({path.name} in it)\n"
+            f"{folder}: --resume, but the rows are not those that this run was started with ({path.name} in it)\n"
             "Give the same rows, or train in another folder"
         )
 
 
 def _same_rows(path: Path, rows: bytes) -> bool:
-    """Whether a file holds the same rows, written by another version of the library say."""
+    """Whether a file contains the same rows, possibly written by another version of the library."""
     import pyarrow.parquet as pq
 
     return bool(pq.read_table(path).equals(pq.read_table(io.BytesIO(rows))))

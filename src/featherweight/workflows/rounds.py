@@ -1,4 +1,4 @@
-"""Rounds: several recipes, each with several seeds, trained one after the other and compared at the end."""
+"""Trains several recipes with several seeds each, one run after the other, and compares them at the end."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ __all__ = ["compare_runs", "run_rounds"]
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of one round: its resolved recipe with its seed, and its folder."""
+    """One planned run of a round: its resolved recipe with its seed, and its folder."""
 
     recipe: Recipe
     folder: Path
 
     @property
     def complete(self) -> bool:
-        """Whether this run stands already, its report included."""
+        """Whether this run is complete, including its report."""
         listed = (self.folder / MANIFEST).is_file()
         return listed and is_complete_run(self.folder) and is_reported(self.folder)
 
@@ -58,11 +58,13 @@ def run_rounds(
 ) -> Comparison:
     """Train each recipe with each seed into ``out``/<recipe>/seed-<n>/, then write the comparison into ``out``.
 
-    A run that is complete is not trained again, one that was interrupted is resumed. With ``baselines`` those of
-    ``featherweight.workflows.baselines`` are trained on the first recipe's data with the first seed. ``announce`` is
-    told what happens next. Raises UserError, before any training, where a recipe is over its budget, two have one
-    name, a folder holds another recipe's run, rows have changed since, or recipes or seeds would be judged on other
-    rows; Interrupted at a signal, and what a training raises, after which the same call resumes.
+    A complete run is not trained again, and an interrupted run is resumed. With ``baselines``, the baselines of
+    ``workflows/baselines.py`` are trained on the data of the first recipe with the first seed. ``announce`` is called
+    with a message about the next run.
+
+    Raises UserError, before any training, if a recipe exceeds its budget, two recipes have the same name, a folder
+    contains a run of another recipe, rows have changed, or recipes or seeds would be evaluated on different rows.
+    Raises Interrupted at a signal, and the errors of a training; to resume, make the same call again.
     """
     recipes = list_of(recipes, "run_rounds(..., seeds, out)", "recipes", item_types=Recipe)
     for recipe in recipes:
@@ -110,7 +112,7 @@ def _trained_and_compared(
 
 
 def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> list[Planned]:
-    """All runs in their order, seed after seed for each recipe. Raises UserError as ``run_rounds`` does."""
+    """All runs in their order: for each recipe, one run per seed. Raises UserError as described in ``run_rounds``."""
     if not recipes or not seeds:
         raise UserError("rounds need at least one recipe and one seed")
     names = [recipe.name for recipe in recipes]
@@ -133,17 +135,20 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
 
 
 def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
-    """Each seed splits off other validation rows, so accuracies on them cannot be compared between seeds."""
+    """Raise UserError if there are several seeds but no test rows.
+
+    Each seed splits off different validation rows, so their accuracies cannot be compared.
+    """
     for recipe in recipes if len(seeds) > 1 else ():
         if recipe.data.validation is None and (why := lacking_test(recipe.data)):
             raise UserError(
-                f"{recipe.name}: without test rows each seed is judged on other rows, and {why}\n"
-                "Name data.test or data.validation, or take one seed"
+                f"{recipe.name}: without test rows each seed is evaluated on different rows, and {why}\n"
+                "Set data.test or data.validation, or use one seed"
             )
 
 
 def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
-    """Raise UserError where a recipe would be evaluated on other rows than the first one."""
+    """Raise UserError if a recipe would be evaluated on other rows than the first recipe."""
     data = [recipe.data for recipe in recipes]
     if all(one == data[0] for one in data):
         return
@@ -154,7 +159,7 @@ def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
     for recipe, marks in zip(recipes, judged, strict=True):
         if marks != judged[0]:
             raise UserError(
-                f"{recipe.name}: would be judged on other rows than {recipes[0].name}; give all recipes one data.test"
+                f"{recipe.name}: would be evaluated on other rows than {recipes[0].name}; set the same data.test in all"
             )
 
 
@@ -165,7 +170,7 @@ def _resolved(recipe: Recipe) -> Recipe:
 
 
 def _require_same_recipe(run: Planned) -> None:
-    """Raise UserError where the folder holds a run of another recipe."""
+    """Raise UserError if the folder contains a run of another recipe."""
     if not (run.folder / "recipe.toml").is_file():
         return
     changed = changed_keys([run.recipe, Run(run.folder).recipe])
@@ -178,11 +183,11 @@ def _require_same_recipe(run: Planned) -> None:
 
 
 def _require_unchanged(runs: Sequence[Planned]) -> None:
-    """Raise UserError where data or backbone of a complete run have changed since."""
+    """Raise UserError if data or backbone of a complete run have changed."""
     read: dict[tuple[Any, ...], tuple[str | None, dict[str, Any]]] = {}
     for run in runs:
         recipe, began = run.recipe, Run(run.folder).environment
-        # Most rounds differ in their adapters alone; what they read is read once.
+        # Most rounds differ only in their adapters, so the same data is read only once.
         key = recipe.seed, *(part.model_dump_json() for part in (recipe.data, recipe.backbone, recipe.evaluation))
         if key not in read:
             read[key] = _backbone_and_rows(recipe)
@@ -199,7 +204,7 @@ def _require_unchanged(runs: Sequence[Planned]) -> None:
 
 
 def _backbone_and_rows(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
-    """SHA-256 of the backbone and marks of the rows that a recipe names, as they are now."""
+    """The current SHA-256 of the recipe's backbone, and the current fingerprints of its rows."""
     from featherweight.backbone.tokenizer import load_tokenizer
 
     backbone = resolve_backbone(recipe.backbone)
@@ -209,7 +214,7 @@ def _backbone_and_rows(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
 
 
 def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
-    """Train one planned run, or resume it. Raises what a training raises; the run can then be resumed."""
+    """Train one planned run, or resume it. Raises the errors of a training; the run can then be resumed."""
     from featherweight.workflows.train import train
 
     forget_peak_memory()
@@ -219,7 +224,7 @@ def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:
 
 @contextmanager
 def _interruptible(folder: Path) -> Iterator[None]:
-    """Within the context, a stopped training says how to resume the rounds."""
+    """Within the context, the message of a stopped training tells how to resume the rounds."""
     from featherweight.training.signals import Interrupted
 
     try:

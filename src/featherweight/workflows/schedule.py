@@ -1,4 +1,4 @@
-"""The schedule for data of a given size: epochs, rows of a batch, steps between two evaluations, validation rows."""
+"""Chooses the schedule for data of a given size: epochs, batch size, evaluation interval and validation size."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from featherweight.recipe import Recipe
 
 EPOCHS = ((100, 20), (300, 12), (1_000, 6), (5_000, 4), (50_000, 3))
-"""Most rows, and the epochs for them; more rows are seen twice."""
+"""Pairs of a maximum number of rows and the epochs for it; for more rows there are two epochs."""
 FEWEST_EPOCHS = 2
 ENOUGH_ROWS_OF_A_CLASS = 40
-"""Data of many classes is as small as its classes are: rows are counted as if there were at most 40 classes."""
+"""Rows are counted relative to this number of classes: with more classes, each class has fewer rows."""
 SMALL, SMALL_BATCH = 5_000, 16
-"""Up to so many rows a batch is half as large: more steps from the same rows."""
+"""Maximum number of rows for which the batch size is halved, which gives more steps."""
 FEW_ROWS = 1_000
-"""Below, a fifth of the rows is for validation instead of a tenth."""
+"""With fewer rows, a fifth of them is used for validation instead of a tenth."""
 _MOST_STEPS = 500  # between two evaluations
 
 
@@ -29,19 +29,19 @@ def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
         rows -= round(size * rows) if size < 1 else int(size)
     rows = max(1, min(rows, data.train_rows or rows))
     batch = training.batch_size if "batch_size" in training.model_fields_set else _batch_size(rows)
-    # Long texts make smaller batches, so these are the fewest steps that an epoch may have.
+    # Long texts give smaller batches, so this is the minimum number of steps per epoch.
     steps = max(1, rows // (batch * training.accumulate))
     return {"epochs": epochs_for(rows, classes), "batch_size": batch, "evaluate_every": min(steps, _MOST_STEPS)}
 
 
 def epochs_for(rows: int, classes: int) -> int:
-    """Passes over ``rows`` training rows in ``classes`` classes: the fewer rows, the more."""
+    """Number of epochs for ``rows`` training rows in ``classes`` classes; fewer rows need more epochs."""
     counted = min(rows, rows * ENOUGH_ROWS_OF_A_CLASS // max(1, classes))
     return next((epochs for most, epochs in EPOCHS if counted <= most), FEWEST_EPOCHS)
 
 
 def validation_size_for(rows: int, classes: int) -> float:
-    """Size of the validation set to split off, as a fraction of ``rows``, or as a number where each class needs one."""
+    """Size of the validation set: a fraction of ``rows``, or a number of rows if every class needs one."""
     size = 0.2 if rows < FEW_ROWS else 0.1
     return size if round(size * rows) >= classes else classes
 
