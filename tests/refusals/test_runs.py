@@ -106,7 +106,7 @@ def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.Mon
     (["texts.csv"], "-o is missing: pass the file to write, such as labels.csv"),
     (["texts.csv", "-o", "out.xlsx"], "-o out.xlsx: the ending says the format"),
     (["texts.csv", "-o", "out.jsonl", "--kaggle"], "-o out.jsonl: a submission is a CSV file"),
-    (["texts.csv", "-o", "words.csv"], "-o words.csv: exists; name a new file"),
+    (["texts.csv", "-o", "words.csv"], "-o words.csv: exists; choose a new file"),
     (["texts.csv", "-o", "no/out.csv"], "-o no/out.csv: the folder no does not exist"),
     (["texts.csv", "-o", "/proc/out.csv"], "/proc/out.csv"),
     (["texts.csv", "-o", "x" * 300 + ".csv"], "File name too long"),

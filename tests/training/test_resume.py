@@ -131,7 +131,8 @@ def test_other_data_is_welcome_as_long_as_nothing_was_trained(recipe: Recipe, cl
 
 
 def test_another_recipe_is_named_by_its_keys_and_the_runs_own_is_at_hand(crashed: Path, cli: Cli) -> None:
-    naming = 'run: --resume, but the recipe differs from the one that this run was started with: data.test was not set, is ""'
+    problem = "run: --resume, but the recipe differs from the one that this run was started with"
+    naming = f'{problem}: data.test was not set, is ""'
     remedy = "Use the options that it was started with, or train run/recipe.toml --out run --resume"
     resume = ("train", "job.toml", "--out", "run", "--resume")
     refused(cli, *resume, "--set", "data.test=", naming=(naming, remedy))

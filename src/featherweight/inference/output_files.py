@@ -219,7 +219,7 @@ def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
     if kaggle and out.suffix != ".csv":
         raise UserError(f"-o {out}: a submission is a CSV file; name it .csv")
     if out.exists() and not replace:
-        raise UserError(f"-o {out}: exists; name a new file, or replace it by --force")
+        raise UserError(f"-o {out}: exists; choose a new file, or replace it by --force")
     if not out.parent.is_dir():
         raise UserError(f"-o {out}: the folder {out.parent} does not exist")
 
