@@ -1,4 +1,4 @@
-"""Which column names the rows: found by its name, and by its values where the name alone does not settle it."""
+"""Finds the id column of a table by its name, and by its values if the name is not sufficient."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
 ROW = "row"
-"""Asks for row numbers in the place of ids, where no column has this name."""
+"""The value of --id that means row numbers instead of ids, unless a column has this name."""
 
 Find = Callable[[Table], str | None]
-"""Picks the id column of a table; None where it has none."""
+"""Returns the id column of a table; None if it has none."""
 
 _CAPITAL = re.compile(r"[a-z0-9]I[dD]")
 _SEPARATED = re.compile(r".*[\s_.\-]id", re.IGNORECASE)

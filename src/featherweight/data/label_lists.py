@@ -1,4 +1,4 @@
-"""Several labels a text: from lists, from texts such as ``a|b``, or from columns of 0 and 1."""
+"""Reads several labels per text: from lists, from texts such as ``a|b``, or from columns of 0 and 1."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEPARATORS = ("|", ";", ",")
-"""What may stand between labels in a text, where a recipe does not say it; the first that occurs does."""
+"""Possible separators of labels in a text if the recipe sets none; the first one that occurs is used."""
 _ITEM = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^,"'\[\]]+?))\s*(?:,|$)""")
 _FLAGS: dict[Any, int] = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _ROW = re.compile(r"(?<=: row )\d+")
@@ -27,12 +27,12 @@ _ROW = re.compile(r"(?<=: row )\d+")
 def code_label_lists(
     cells: Sequence[Any], origin: str, *, separator: str | None = None, names: Sequence[str] | None = None, **more: Any
 ) -> tuple[NDArray[np.int8], tuple[str, ...]]:
-    """For each row (0 or 1, int8 [rows, labels]) whether it has a label, and the names of the labels.
+    """A table (0 or 1, int8 [rows, labels]) that tells which row has which label, and the names of the labels.
 
-    A cell is a list of labels, a text with labels between ``separator``, a list written as text, or a single label; an
-    empty list or text is a row without labels. Lists of 0 and 1 that all have the same length have a place for each
-    label. ``names`` are the labels where they are known; they and ``more`` are those of ``labels.code_labels``.
-    Raises UserError that names the row of a missing or unknown label.
+    A cell is a list of labels, a text with labels separated by ``separator``, a list written as text, or a single
+    label; an empty list or text means no labels. If all lists contain only 0 and 1 and have the same length, each
+    position is one label. ``names`` are the labels if they are known; ``names`` and ``more`` are arguments of
+    ``labels.code_labels``. Raises UserError, naming the row, for a missing or unknown label.
     """
     import numpy as np
 
@@ -57,9 +57,9 @@ def code_label_lists(
 
 
 def code_label_columns(columns: Mapping[str, Sequence[Any]], origin: str) -> NDArray[np.int8]:
-    """The same table from a column a label, whose cells are 0 or 1, false or true.
+    """A table (int8 [rows, labels]) that tells which row has which label, from one column of 0 and 1 per label.
 
-    Raises UserError that names row and column of anything else.
+    The cells may also be false and true. Raises UserError, naming row and column, for anything else.
     """
     import numpy as np
 
@@ -70,16 +70,16 @@ def code_label_columns(columns: Mapping[str, Sequence[Any]], origin: str) -> NDA
 
 
 def is_empty_cell(cell: Any) -> bool:
-    """Whether a cell of a column of lists holds no label."""
+    """Whether a cell of a column of lists contains no label."""
     if isinstance(cell, str):
         return cell.strip() in ("", "[]")
     return is_missing(cell) if not isinstance(cell, list | tuple) else not cell
 
 
 def separator_of(cells: Sequence[Any], separator: str | None, names: Sequence[str] | None) -> str | None:
-    """What stands between labels in cells of text: ``separator``, or the first of ``SEPARATORS`` that occurs.
+    """The separator of labels in cells of text: ``separator``, or the first of ``SEPARATORS`` that occurs.
 
-    Where the ``names`` are known it is the first that leaves nothing but these. None where no cell has any.
+    If the ``names`` are known, it is the first one that gives only these names. None if no cell has a separator.
     """
     texts = {cell.strip() for cell in cells if isinstance(cell, str)} - {*(names or ())}
     if separator is not None:
@@ -92,9 +92,9 @@ def separator_of(cells: Sequence[Any], separator: str | None, names: Sequence[st
 
 
 def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:
-    """The labels of a row as one text, which is read again as they are: ``a|b``, or a list where a name has a ``|``.
+    """The labels of a row as one text that can be read again: ``a|b``, or a list if one of the names contains ``|``.
 
-    ``names`` are all labels that there are.
+    ``names`` are all existing labels.
     """
     mark = next((mark for mark in SEPARATORS if not any(mark in name for name in names)), None)
     return json.dumps(list(labels), ensure_ascii=False) if mark is None else mark.join(labels)
@@ -104,13 +104,13 @@ def arrow_table(columns: Mapping[str, Any]) -> pa.Table:
     """The columns as an Arrow table; lists of labels have the type of lists of texts."""
     import pyarrow as pa
 
-    # Of lists that are all empty, Arrow would not know that they hold texts.
+    # If all lists are empty, Arrow cannot infer that they are lists of texts.
     lists = {name for name, values in columns.items() if len(values) and isinstance(values[0], list)}
     return pa.table({name: pa.array(x, pa.list_(pa.string())) if name in lists else x for name, x in columns.items()})
 
 
 def _splitter(cells: Sequence[Any], separator: str | None, names: Sequence[str] | None) -> Any:
-    """Makes the list of a text's labels."""
+    """A function that returns the labels of one cell as a list."""
     mark, known = separator_of(cells, separator, names), {*(names or ())}
 
     def split(text: str) -> list[str]:
@@ -146,7 +146,7 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
 
 
 def _written_list(text: str, origin: str, row: int) -> list[Any]:
-    """The items of a list that was written as text, by JSON or as Python prints it."""
+    """The items of a list that is written as text, as JSON or in Python's notation."""
     try:
         found = json.loads(text)
         if isinstance(found, list):
@@ -172,7 +172,7 @@ def _unquoted(quoted: str) -> str:
 
 
 def _are_vectors(rows: Sequence[list[Any]]) -> bool:
-    """Whether each list has a place for every label: 0 and 1 alone, and more of them than two different labels."""
+    """Whether each list has one position per label: it contains only 0 and 1, and is longer than two."""
     length = len(rows[0])
     if length < 2 or not all(len(row) == length for row in rows):
         return False
@@ -215,5 +215,5 @@ def _flag_text(value: Any) -> str:
 
 
 def _with_row(message: str, places: NDArray[np.int64]) -> str:
-    """A message on the n-th of all labels, as one on the row that has it."""
+    """A message about the n-th label of all rows, changed to name the row that has it."""
     return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)

@@ -1,4 +1,4 @@
-"""Spellings of one label: what differs by file format, system or program alone is the same class."""
+"""Recognises spellings of the same class: labels that differ only because of file format, system or program."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
-"""A whole number as text, perhaps with zeros behind a point."""
+"""Pattern of a whole number as text, possibly with zeros after a decimal point."""
 _BOOLEANS = ("false", "true")
 """In the order of the numbers that stand for them."""
 
 
 def alike(text: str) -> str:
-    """The one spelling of all labels that mean the same as ``text``.
+    """``text`` in a normal form that is the same for all spellings of a label.
 
-    Composed Unicode (NFC; files from macOS are often decomposed), ``true`` for ``True`` and ``TRUE``, ``1`` for ``1.0``
-    (a column of numbers with gaps becomes one of fractions in pandas).
+    The normal form has composed Unicode (NFC; files from macOS are often decomposed), ``true`` for ``True`` and
+    ``TRUE``, and ``1`` for ``1.0`` (pandas converts whole numbers with gaps to floating-point numbers).
     """
     text = unicodedata.normalize("NFC", text)
     if match := WHOLE.fullmatch(text):
@@ -27,9 +27,9 @@ def alike(text: str) -> str:
 
 
 def class_names(labels: Iterable[int | str]) -> tuple[str, ...]:
-    """The classes of some rows, sorted: each as the rows spell it, or as ``alike`` does where they have several ways.
+    """The sorted classes in ``labels``, which are all whole numbers or all texts.
 
-    ``labels`` are all whole numbers, or all texts.
+    A class has its spelling in the rows, or the normal form of ``alike`` if the rows have several spellings.
     """
     found = set(labels)
     if not any(isinstance(label, str) for label in found):
@@ -41,7 +41,7 @@ def class_names(labels: Iterable[int | str]) -> tuple[str, ...]:
 
 
 def by_spelling(names: Sequence[str]) -> dict[str, int]:
-    """The class number of each spelling: of the ``names`` themselves, and of what is ``alike`` to one of them alone."""
+    """The class number of each known spelling: the ``names``, and their normal forms unless two names share one."""
     commons = [alike(name) for name in names]
     times = Counter(commons)
     known = {common: number for number, common in enumerate(commons) if times[common] == 1}
@@ -49,7 +49,7 @@ def by_spelling(names: Sequence[str]) -> dict[str, int]:
 
 
 def numbers_for_booleans(names: Sequence[str]) -> dict[str, int]:
-    """Where the classes are false and true, or 0 and 1, the class number of each in the other way of writing them."""
+    """If the classes are false and true, or 0 and 1: the class numbers of the other notation."""
     commons, numbers = [alike(name) for name in names], ("0", "1")
     for own, other in ((_BOOLEANS, numbers), (numbers, _BOOLEANS)):
         if sorted(commons) == sorted(own):

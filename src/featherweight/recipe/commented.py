@@ -22,7 +22,7 @@ COMMENTS = {
     "training.batch_size": "Most rows in a batch.",
     "training.evaluate_every": "Steps between two looks at the validation rows.",
 }
-"""What a key is for, in the words of someone who reads it for the first time."""
+"""A comment for each key, for readers who see the key for the first time."""
 _SECTION = re.compile(r"\[+([^\[\]]+)\]+")
 _KEY = re.compile(r"([a-z_]+) = ")
 _LIST = re.compile(r"\[\n((?: {4}.*,\n)+)\]")
@@ -42,6 +42,6 @@ def commented_toml(values: Mapping[str, Any], head: str) -> str:
 
 
 def _in_a_line(found: re.Match[str]) -> str:
-    """A list that the library spreads over lines, on one line where it is short."""
+    """A list as TOML on one line if it is short, instead of the library's one line per item."""
     inside = ", ".join(item.strip().removesuffix(",") for item in found[1].splitlines())
     return f"[{inside}]" if len(inside) <= _WIDEST else found[0]

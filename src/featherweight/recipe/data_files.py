@@ -1,4 +1,4 @@
-"""Data that is named where a recipe was expected: how to recognise it, and what to call its recipe."""
+"""Recognises the name of data that is given instead of a recipe, and derives the name of its recipe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DATA_ENDINGS = (
     ".pickle",
     ".pt",
 )
-"""Endings of files that hold rows, or that people have their rows in: what is not read says so itself."""
+"""Endings of data files, including formats that cannot be read: their readers report this."""
 _SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -46,9 +46,9 @@ def is_data_file(path: str | os.PathLike[str]) -> bool:
 
 
 def is_data(name: str | os.PathLike[str]) -> bool:
-    """Whether ``name``, given in place of a recipe, names data: a file by its ending, a folder of data, a hub name.
+    """Whether ``name``, given instead of a recipe, is data: a file with such an ending, a folder of data, a hub name.
 
-    Anything else is a recipe, also where there is none of that name. Nothing is opened.
+    Any other name is read as the name of a recipe, even if it does not exist. No file is opened.
     """
     text = str(name)
     path = Path(text)
@@ -73,9 +73,9 @@ def _is_data_folder(folder: Path) -> bool:
 
 
 def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str:
-    """A recipe's name after a file's name, its endings aside; characters that a run folder's name cannot have go.
+    """The name of a recipe for a data file: the file name without endings and without forbidden characters.
 
-    ``otherwise`` is the name where nothing is left.
+    ``otherwise`` is the result if nothing remains.
     """
     path = PurePath(str(source).rstrip("/"))
     stem = path.stem

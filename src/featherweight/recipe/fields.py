@@ -42,7 +42,7 @@ FractionOrCount = Annotated[Number, AfterValidator(fraction_or_whole)]
 
 
 def names(value: Any) -> Any:
-    """``value``; a single name becomes a list of one. Raises ValueError where a text holds several."""
+    """``value``; a single name becomes a list with one item. Raises ValueError if a text contains several names."""
     if not isinstance(value, str):
         return value
     if not value.startswith("[") and "," not in value:

@@ -1,4 +1,4 @@
-"""What keys of other tools are called here: Trainer's arguments, PEFT's settings, AutoTrain, Ludwig, scikit-learn."""
+"""Translates keys of other tools (Trainer, PEFT, AutoTrain, Ludwig, scikit-learn) into recipe keys, for messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FOREIGN_KEYS = {
     "evaluation.shift": ("ood", "out_of_domain"),
     "seed": ("random_state", "random_seed", "data_seed"),
 }  # fmt: skip
-"""A key of a recipe, and what it is called elsewhere."""
+"""For each recipe key, its names in other tools."""
 
 WITHOUT_A_KEY = {
     "output_dir": "the run folder is an option: --out FOLDER",
@@ -64,10 +64,10 @@ WITHOUT_A_KEY = {
     "gradient_checkpointing": "batch_tokens bounds the memory of a step",
     "push_to_hub": "nothing is uploaded",
 }
-"""Names that no key stands for, and what is to be known instead."""
+"""Names of other tools without a recipe key, each with an explanation."""
 
 
 def key_for(foreign: str) -> str | None:
-    """The recipe's key, with its section, for what other tools call ``foreign``; None where no such name is known."""
+    """The recipe key, with its section, that other tools call ``foreign``; None if the name is unknown."""
     name = foreign.lower().replace("-", "_")
     return next((key for key, names in FOREIGN_KEYS.items() if name in names), None)

@@ -23,10 +23,10 @@ _MAX_KEY_PARTS = 8
 
 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str], schema: type[BaseModel]) -> dict[str, Any]:
-    """A copy of the values of a recipe with ``overrides`` applied. Raises UserError as ``apply_override`` does.
+    """A copy of the values of a recipe with ``overrides`` applied. Raises UserError if an override is wrong.
 
-    Where they change [data] or [backbone], and bring no description, it goes: it speaks of other data, or of another
-    backbone, and would head the report.
+    If the overrides change [data] or [backbone] but not the description, the description is removed, because it is
+    about the original data or backbone.
     """
     changed = deepcopy(dict(values))
     for override in overrides:
@@ -84,7 +84,7 @@ def option_overrides(
 
 
 def _field_at(schema: type[BaseModel], path: list[str]) -> FieldInfo | None:
-    """The field that ``path`` names; None for an unknown key, and for a key of a table of free keys."""
+    """The pydantic field of the key ``path``; None for an unknown key, and inside a table with free keys."""
     section = section_at(schema, path[:-1])
     return section.model_fields.get(path[-1]) if section else None
 

@@ -73,7 +73,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_know_the_task(self) -> Self:
-        """Tell the task to sections in which something follows from it, and which are handed on by themselves."""
+        """Copy the task into the sections that depend on it, because they are also passed on alone."""
         self.__dict__["data"] = self.data.for_task(self.task)
         self.__dict__["evaluation"] = self.evaluation.for_task(self.task)
         return self
