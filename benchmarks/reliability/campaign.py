@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import random
@@ -70,7 +69,6 @@ def campaign(kills: int, seed: int, folder: Path, say: Callable[[str], None] = l
     """
     load(_HEAVY)
     runs = small_runs(folder)
-    gc.freeze()  # no forked process looks through all of that for what it might free
     tally, board, chance = Tally(), Board(), random.Random(seed)
     references = {run.name: _reference(run, folder / "trial", board) for run in runs}
     say(f"{len(runs)} runs undisturbed: " + ", ".join(f"{r.run.name} {r.seconds:.1f} s" for r in references.values()))

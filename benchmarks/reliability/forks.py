@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -36,6 +37,7 @@ def fork(work: Callable[[], int], folder: Path, out: int, errors: int) -> int:
         return child
     code = 70
     try:
+        gc.freeze()  # to look through all that was loaded for what might be freed would be most of a short run
         os.setsid()
         os.chdir(folder)
         nothing = os.open(os.devnull, os.O_RDONLY)
