@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import random
 import shutil
 import signal
@@ -20,19 +21,16 @@ from reliability.killed import LINE, RELOAD, STEPPED, TAKEN_UP, Board, Ended, Ki
 from reliability.outcome import Outcome, half_written, outcome, unlike
 from reliability.small_runs import SmallRun, small_runs
 
+import featherweight
+
 KNOCKED = "another process is training in this run folder"
-IN_A_TRIAL = 8
+IN_A_TRIAL = 12
 """Kills of one run before it is left to end."""
 MOST_TRIES = 8
 RESUMED = {TAKEN_UP: 2}
 """Places that only a resumed run comes by, and how often."""
-_HEAVY = (
-    *(f"featherweight.{name}" for name in ("workflows.rounds", "training.loop", "report.run.page", "model.lean.encoder",
-                                           "verification.reload", "adapter.build", "adapter.peft.settings")),
-    "matplotlib.backends.backend_agg", "pyarrow.parquet", "scipy.special", "sklearn.model_selection", "peft",
-    "transformers.models.bert.modeling_bert", "transformers.models.mpnet.modeling_mpnet",
-)  # fmt: skip
-"""What a run imports, loaded once, so that each forked process begins at once."""
+_HEAVY = ("matplotlib.backends.backend_agg", "pyarrow.dataset", "scipy.special", "sklearn.model_selection", "peft",
+          "transformers.models.bert.modeling_bert", "transformers.models.mpnet.modeling_mpnet")  # fmt: skip
 
 
 @dataclass
@@ -67,7 +65,8 @@ def campaign(kills: int, seed: int, folder: Path, say: Callable[[str], None] = l
     This process must have one thread: it forks. Every trial lies in the same folder, so that paths are the same too,
     and has a cache of its own.
     """
-    load(_HEAVY)
+    own = (module.name for module in pkgutil.walk_packages(featherweight.__path__, "featherweight."))
+    load([*_HEAVY, *(name for name in own if not name.endswith("__main__"))])  # all that a forked process would import
     runs = small_runs(folder)
     tally, board, chance = Tally(), Board(), random.Random(seed)
     references = {run.name: _reference(run, folder / "trial", board) for run in runs}
