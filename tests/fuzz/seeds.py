@@ -77,6 +77,7 @@ STRINGS = (
 )
 CSV = b'text,label,ID\n"one, two",a,1\n"say ""three""",b,2\n'
 ROWS = [{"text": "one", "label": "a"}, {"text": "two", "label": 1, "id": None}]
+PAIRS = [["one two", "a"], ["three four", "b"], ["five six", "a"]]
 DESCRIPTION = {"format": 1, "labels": ["no", "yes"], "temperature": 1.5, "backbone_sha256": "0" * 64}
 SEEDS: dict[str, list[bytes]] = {
     "recipe": [RECIPE.encode(), b"seed = 1\n", b"\xef\xbb\xbf[adapter.lora]\nrank = 4\n", b'[data]\ntrain = """a"""\n'],
@@ -89,7 +90,13 @@ SEEDS: dict[str, list[bytes]] = {
     "zip": [b"\x00" + zipped("rows.csv", CSV)[4:], b"\x80" + CSV, b"\x81" + text_of({"text": "a", "label": "b"})],
     "excel": [b"\0" + SHEET, b"\x01" + STRINGS],
     "folder": [b"one", "größe".encode(), "größe".encode("latin-1"), "größe".encode("utf-16")],
-    "json": [b"\xfe" + text_of(ROWS), b"\0" + b"\n".join(map(text_of, ROWS)), b"\0" + text_of({"text": "\U0001f600"})],
+    "json": [b"\xfe" + text_of({"data": ROWS}), b"\xfe" + text_of({"val": PAIRS, "train": PAIRS, "test": []}),
+             b"\xfe" + text_of({"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 2}}),
+             b"\xfe" + text_of({"columns": ["text", "label"], "index": [3], "data": PAIRS}),
+             b"\xfe" + text_of(ROWS[0]) * 2, b"\xfe" + text_of(PAIRS), b"\xfe" + text_of({"a": {"text": "b"}}),
+             b"\xfe" + text_of(ROWS), b"\0" + b"\n".join(map(text_of, ROWS)), b"\0" + text_of({"text": "\U0001f600"})],
+    "nested": [b"\xfe" + text_of([{"data": {"text": "one"}, "a": [{"label": name}]} for name in "xyx"]),
+               b"\0" + text_of({"data": {"text": "one", "b": [[1]]}, "a": {"0": {"label": ["x"]}}})],
     "compressed": [b"\xfe" + gzip.compress(CSV)[3:], b"\xff" + gzip.compress(b"")[3:]],
     "sample": [b"\0id,kind\n7,yes\n8,no\n", b"\x01tweetid;mood\n1;0\n2;-1\n", b"\x02id,p_1,p_2\na,0.5,0.5\n",
                b"\x03id,true\n1,0.5\n", b"\x84" + text_of({"id": 1, "kind": "no"})],

@@ -126,6 +126,11 @@ def read_json(data: bytes) -> None:
     _read_rows(".json" if data[:1] > b"\x80" else ".jsonl", data)
 
 
+def read_nested(data: bytes) -> None:
+    """JSON whose texts and labels are inside others."""
+    _read_rows(".json" if data[:1] > b"\x80" else ".jsonl", data, text=("data.text",), label="a.0.label")
+
+
 def read_compressed(data: bytes) -> None:
     """Bytes that claim to be gzip or zstd, whatever the name says."""
     magic = b"\x1f\x8b\x08" if data[:1] > b"\x80" else b"\x28\xb5\x2f\xfd"
@@ -239,6 +244,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "excel": read_excel,
     "folder": read_folder,
     "json": read_json,
+    "nested": read_nested,
     "compressed": read_compressed,
     "sample": read_sample,
     "adapter": read_adapter,

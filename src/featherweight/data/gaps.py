@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.label_lists import is_empty_cell
-from featherweight.data.labels import is_missing
+from featherweight.data.labels import is_missing, single_labels
 from featherweight.data.pairs import Text, joined
 from featherweight.data.readers.table import Table, is_blank
 from featherweight.errors import UserError
@@ -115,7 +115,7 @@ def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_ro
     no label where there is one. Rows without any label may be meant so: ``of_rows`` gives their cells as they are.
     """
     if not data.several:
-        return table.read(columns[0])
+        return single_labels(table.read(columns[0]))
     if len(columns) > 1:
         return map(_least, zip(*map(table.read, columns), strict=True))
     cells = table.read(columns[0])

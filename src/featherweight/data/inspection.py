@@ -11,7 +11,7 @@ import numpy as np
 
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.encoding import token_lengths
-from featherweight.data.labels import is_missing
+from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
 from featherweight.data.sources import open_table, raw_texts, source_of_test
@@ -121,7 +121,7 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
         contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),
         tokens=_token_lengths(filled, tokenizer, data.max_length) if tokenizer is not None and filled else None,
         join=data.join,
-        notes=table.notes,
+        notes=(*table.notes, *_several_labels(table, column, data)),
     )
 
 
@@ -150,7 +150,13 @@ def _labels(table: Table, column: str, names: Sequence[str]) -> list[str | None]
         text = plain_text(value).strip()
         return names[int(text)] if text.isdecimal() and int(text) < len(names) else text
 
-    return [name(value) for value in table.read(column)]
+    return [name(value) for value in single_labels(table.read(column))]
+
+
+def _several_labels(table: Table, column: str | None, data: DataRecipe) -> list[str]:
+    """A note on the first row with several labels, where the recipe's task takes one."""
+    clause = row_of_several(table.read(column)) if column and not data.several else None
+    return [f"{table.origin}: {clause}"] if clause else []
 
 
 def _token_lengths(texts: list[Text], tokenizer: Any, max_length: int) -> TokenLengths:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.label_spelling import WHOLE, alike, by_spelling, class_names, numbers_for_booleans
@@ -67,6 +67,25 @@ def is_missing(value: Any) -> bool:
     return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
+def single_labels(values: Sequence[Any]) -> Sequence[Any]:
+    """``values`` of a label column; of a list of one label that label, and None for a list of none."""
+    if not any(isinstance(value, list | tuple) for value in values):
+        return values
+    return [
+        (value[0] if value else None) if isinstance(value, list | tuple) and len(value) < 2 else value
+        for value in values
+    ]
+
+
+def row_of_several(values: Sequence[Any]) -> str | None:
+    """The first row that has a list of several labels, and what that needs, as a clause; None where no row has."""
+    for row, value in enumerate(values, 1):
+        if isinstance(value, list | tuple) and len(value) > 1:
+            labels = listed(list(map(str, value)), 4)
+            return f'row {row}: has {len(value)} labels ({labels}); several labels a text need task = "multi-label"'
+    return None
+
+
 def _plain(values: Sequence[Any], origin: str) -> list[Any]:
     """All values as integers if all are whole numbers, else all as trimmed texts."""
     plain = [_plain_value(value, origin, row) for row, value in enumerate(values, 1)]
@@ -90,6 +109,9 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
         return value
     if is_missing(value):
         raise UserError(f"{origin}: row {row}: the label is missing\nFill it in, or {DROP}")
+    if isinstance(value, Mapping):
+        keys = f"; name a part of it, such as data.label = 'label.{next(iter(value))}'" if value else ""
+        raise UserError(f"{origin}: row {row}: the label is a dict ({listed(list(map(str, value)))}){keys}")
     if not isinstance(value, str):
         kind = type(value).__name__
         raise UserError(f"{origin}: row {row}: the label is a {kind}; it must be a text or a whole number")

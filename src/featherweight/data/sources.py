@@ -19,11 +19,11 @@ from featherweight.data.gaps import LeftOut, label_cells, renumbered, split_gaps
 from featherweight.data.id_column import Find, id_text
 from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.label_lists import code_label_columns, code_label_lists
-from featherweight.data.labels import DROP, code_labels
+from featherweight.data.labels import DROP, code_labels, row_of_several, single_labels
 from featherweight.data.pairs import Text, joined, same_kind
 from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.columns import stored, taken
-from featherweight.data.readers.files import file_tables
+from featherweight.data.readers.files import file_parts, file_tables
 from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
 from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_saved, saved_splits
 from featherweight.data.readers.kinds import looks_like_file
@@ -242,7 +242,9 @@ def has_split(data: DataRecipe, split: str) -> bool:
         return split in BUILT_IN[data.train]
     if path.is_dir():
         return split in (saved_splits(path, data.train) if is_saved(path) else folder_parts(path))
-    if path.exists() or looks_like_file(data.train):
+    if path.exists():
+        return split in file_parts(path, in_a_line(data.train), reading_of(data, split))
+    if looks_like_file(data.train):
         return False
     return split in hub_splits(data.train, data.config, data.revision)
 
@@ -338,6 +340,9 @@ def _labels(
     }
     if data.several:
         return *code_label_lists(values, table.origin, separator=data.label_separator, **known), None
+    values = single_labels(values)
+    if several := row_of_several(values):
+        raise UserError(f"{table.origin}: {several}")
     numbers, classes = code_labels(values, table.origin, **known)
     return numbers, classes, describe_label_column(columns[0], values, numbers, classes)
 

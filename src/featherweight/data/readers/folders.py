@@ -7,18 +7,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from featherweight.data.readers.parts import parts_named
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of, whole_table
 from featherweight.data.readers.text_encoding import decoded
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
-PARTS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
-"""The parts of a data set, and what folders and keys of them are called."""
 _PIECE = 10_000  # files that are read at a time
 _UNLABELLED = frozenset({"unsup", "unlabeled", "unlabelled"})
 _HIDDEN = re.compile(r"\..*|__macosx", re.IGNORECASE)
@@ -27,21 +22,10 @@ _BESIDE = re.compile(r"(?:readme|license|licence|notice|authors|changelog)\b.*|\
 _TEXT_ENDING = re.compile(r"(?:|\.txt|\.text|\.\d+)", re.IGNORECASE)
 
 
-def part_named(name: str, names: Sequence[str]) -> str | None:
-    """Which of ``names`` is the part ``name``: ``dev`` for validation, ``20news-bydate-train`` for train."""
-    for ends in (str.__eq__, lambda whole, end: re.search(rf"[-_. ]{end}$", whole) is not None):
-        for usual in PARTS.get(name, (name,)):
-            for given in names:
-                if ends(given.casefold(), usual):
-                    return given
-    return None
-
-
 def folder_parts(folder: Path) -> Mapping[str, Path]:
     """The parts of a folder that has one folder of texts for each, by their usual names; empty where it has none."""
     folders = {path.name: path for path in _folders(folder)}
-    found = {part: part_named(part, list(folders)) for part in PARTS}
-    return {part: folders[name] for part, name in found.items() if name and any(_folders(folders[name]))}
+    return {part: folders[name] for part, name in parts_named(folders).items() if any(_folders(folders[name]))}
 
 
 def is_text_folder(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from featherweight.data.readers.columns import stored
+from featherweight.data.readers.nested import paths_of
 from featherweight.data.readers.table import Table
 from featherweight.errors import HubUnreachable, UserError
 
@@ -158,9 +159,11 @@ def _pick(loaded: Any, origin: str, split: str) -> Any:
 
 def _tables(split: Any, origin: str, rows: int | None) -> Iterator[Table]:
     classes = {name: names for name, kind in split.features.items() if (names := _class_names(kind))}
+    names = tuple(split.column_names)
+    paths = tuple(path for one in split.features.arrow_schema for path in paths_of(one.name, one.type))
     for first in range(0, max(1, len(split)), rows or max(1, len(split))):
         piece = split.select(range(first, min(first + rows, len(split)))) if rows else split
-        yield Table(origin, tuple(split.column_names), partial(_column, piece), classes=classes, before=first)
+        yield Table(origin, names, partial(_column, piece), classes=classes, before=first, paths=paths)
 
 
 def _class_names(kind: Any) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, BinaryIO, cast
 
 from featherweight.data.readers.columns import CHUNK, stored
+from featherweight.data.readers.nested import paths_of
 from featherweight.data.readers.table import Table
 from featherweight.errors import UserError
 
@@ -30,15 +31,17 @@ def parquet_tables(
 
     file = _opened(source, origin)
     names, classes = tuple(file.schema_arrow.names), _classes(file.schema_arrow.metadata)
-    whole = Table(origin, names, partial(_column, file, origin), classes=classes)
+    paths = tuple(path for one in file.schema_arrow for path in paths_of(one.name, one.type))
+    more: dict[str, Any] = {"classes": classes, "paths": paths}
+    whole = Table(origin, names, partial(_column, file, origin), **more)
     if rows is None:
         yield whole
         return
-    columns = list(wanted(whole)) if wanted else list(names)
+    columns = list(dict.fromkeys(map(whole.column, wanted(whole)))) if wanted else list(names)
     before = 0
     try:
         for batch in file.iter_batches(rows, columns=columns):
-            yield Table(origin, names, partial(_values, batch, origin), classes=classes, before=before)
+            yield Table(origin, names, partial(_values, batch, origin), before=before, **more)
             before += len(batch)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(

@@ -7,10 +7,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice, repeat
 from typing import Any
 
 from featherweight.data.readers.columns import CHUNK, ColumnBuilder, stored
+from featherweight.data.readers.nested import column_of, paths_in, values_at
 from featherweight.data.readers.reading import USUAL_TEXTS
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -26,7 +28,7 @@ class Table:
     names: tuple[str, ...]
     """Column names in the order of the data; a column without a name, or with that of another, is left out."""
     read: Callable[[str], Sequence[Any]]
-    """Values of a column, one a row; None where a value is missing."""
+    """Values of a column, or at a path into one such as ``meta.0.topic``; None where a value is missing."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Class names that the data itself gives to the integers of a column."""
     label: str | None = None
@@ -37,6 +39,8 @@ class Table:
     """What a reader of the data should know of how it was read."""
     remedy: str | None = None
     """What to do where a column is missing, in a format whose columns nobody names."""
+    paths: tuple[str, ...] = ()
+    """The names again, with paths into columns that hold objects or lists of them; empty where none does."""
     repeated: frozenset[str] = field(init=False, default=frozenset())
     """Names that several columns have."""
 
@@ -45,6 +49,7 @@ class Table:
         repeated = frozenset(name for name, count in counts.items() if count > 1 and name)
         object.__setattr__(self, "repeated", repeated)
         object.__setattr__(self, "names", tuple(name for name in counts if name and name not in repeated))
+        object.__setattr__(self, "read", partial(_read, self.read, self.names))
 
     def require_once(self, *names: str) -> None:
         """Raise UserError where several columns have one of ``names``."""
@@ -54,13 +59,26 @@ class Table:
     def find(self, wanted: str) -> str | None:
         """The column called ``wanted``, or the only one that differs from it by upper and lower case alone.
 
-        Raises UserError where several columns have that name.
+        ``wanted`` may be a path into a column. Raises UserError where several columns have that name.
         """
         if wanted in self.names:
             return wanted
         self.require_once(wanted)
         alike = [name for name in self.names if name.casefold() == wanted.casefold()]
-        return alike[0] if len(alike) == 1 else None
+        if alike:
+            return alike[0] if len(alike) == 1 else None
+        column = column_of(wanted, self.names)
+        return column and f"{column}{wanted[len(column) :]}"
+
+    def column(self, name: str) -> str:
+        """The column that holds what is called ``name``: itself, or the one that a path leads into."""
+        return name if name in self.names else column_of(name, self.names) or name
+
+
+def _read(read: Callable[[str], Sequence[Any]], names: Sequence[str], name: str) -> Sequence[Any]:
+    if name in names or (column := column_of(name, names)) is None:
+        return read(name)
+    return values_at(name, column, read(column))
 
 
 def table_of(origin: str, columns: Mapping[str, Sequence[Any]], **more: Any) -> Table:
@@ -72,8 +90,10 @@ def whole_table(pieces: Iterable[Table]) -> Table:
     """All pieces of a table as one; a column that begins in a later piece is missing (None) in the rows before."""
     columns: dict[str, ColumnBuilder] = {}
     notes: dict[str, None] = {}
-    piece = None
+    piece: Table | None = None
+    paths: tuple[str, ...] = ()
     for piece in pieces:
+        paths = paths or piece.paths
         notes.update(dict.fromkeys(piece.notes))
         for name in piece.names:
             if name not in columns:
@@ -83,7 +103,7 @@ def whole_table(pieces: Iterable[Table]) -> Table:
     assert piece is not None  # an empty table is one piece without rows
     finished = {name: column.finish() for name, column in columns.items()}
     repeated = tuple(name for name in piece.repeated for _ in range(2))
-    more: dict[str, Any] = {"notes": tuple(notes), "remedy": piece.remedy}
+    more: dict[str, Any] = {"notes": tuple(notes), "remedy": piece.remedy, "paths": paths}
     return Table(piece.origin, (*finished, *repeated), finished.__getitem__, piece.classes, piece.label, **more)
 
 
@@ -168,7 +188,8 @@ def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str
     if found is not None:
         return found
     others = [name for name in table.names if name.casefold() not in map(str.casefold, besides)]
-    near = difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
+    inside = [path for path in table.paths if path.casefold().endswith(f".{wanted.casefold()}")]
+    near = inside[:1] or difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
     columns = listed_columns(table)
     raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {columns}\n{table.remedy or remedy}")
@@ -176,7 +197,7 @@ def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str
 
 def listed_columns(table: Table) -> str:
     """The names of the columns, the first twelve, for the end of a message's line."""
-    return listed(table.names, 12)
+    return listed(table.paths or table.names, 12)
 
 
 def _texts(table: Table, column: str) -> Sequence[str]:
@@ -206,7 +227,9 @@ def _as_text(value: Any, origin: str, row: int, column: str) -> str:
         return ""
     if isinstance(value, (int, float)):
         return str(value)
-    raise UserError(f"{origin}: row {row}: {column!r} holds a {type(value).__name__}, not a text")
+    inside = next((path for path in paths_in(column, value) if path != column), None)
+    part = f"; name a part of it, such as data.text = {inside!r}" if inside else ""
+    raise UserError(f"{origin}: row {row}: {column!r} holds a {type(value).__name__}, not a text{part}")
 
 
 def is_unicode(text: str) -> bool:

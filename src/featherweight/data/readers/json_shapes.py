@@ -1,0 +1,144 @@
+"""Where the rows are in a JSON object: under a key, by column, by row, or in one of several parts."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featherweight.data.readers.conversion import free_name
+from featherweight.data.readers.parts import parts_named
+from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.unpacking import Content
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
+
+_ROWS = ("data", "rows", "records", "items", "examples", "documents", "results", "instances", "samples")
+"""Keys that rows often stand under, where several lists could be meant."""
+_DEEPEST = 4
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows in an object: objects, or lists of values."""
+
+    rows: Sequence[Any]
+    note: str | None = None
+    """Which of the object's values they are; None where there is no choice."""
+    part: str | None = None
+    """The part of the data set that they are, where the object has several."""
+
+
+def rows_in(value: Mapping[str, Any], reading: Reading, content: Content) -> Found:
+    """The rows of a JSON file that is a single object; an object without any rows is a row itself.
+
+    Raises UserError where several lists could be meant, or the part that ``reading`` wants is not there.
+    """
+    if _is_row(value, reading):
+        return Found([value])
+    if parts := json_parts(value):
+        return _of_part(value, parts, reading, content)
+    if (rows := _by_column_or_row(value, reading)) is not None:
+        return Found(rows)
+    return _under_a_key(value, reading, content) or Found([value])
+
+
+def json_parts(value: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of a data set that an object holds, each with its key; empty where it is no data set in parts."""
+    found = parts_named(value)
+    return found if all(isinstance(value[key], list | dict) for key in found.values()) else {}
+
+
+def _is_row(value: Mapping[str, Any], reading: Reading) -> bool:
+    """Whether an object has a value under the name of a column, rather than a list of all values of the column."""
+    named = [inner for key, inner in value.items() if key.casefold() in reading.known]
+    return any(not isinstance(inner, list | dict) for inner in named)
+
+
+def _of_part(value: Mapping[str, Any], parts: Mapping[str, str], reading: Reading, content: Content) -> Found:
+    key = parts.get(reading.split)
+    if key is None and len(parts) == 1:
+        key = next(iter(parts.values()))
+    if key is None:
+        raise UserError(f"{content.origin}: no part {reading.split!r}; it has {listed(list(parts))}")
+    inner = value[key]
+    found = rows_in(inner, reading, content) if isinstance(inner, dict) else Found(inner)
+    return Found(found.rows, found.note, key)
+
+
+def _by_column_or_row(value: Mapping[str, Any], reading: Reading) -> list[Any] | None:
+    """The rows of what ``DataFrame.to_json()`` and ``to_dict()`` write; None for any other object."""
+    columns, data = value.get("columns"), value.get("data")
+    if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+        names = list(map(str, columns))
+        return [dict(zip(names, row, strict=False)) if len(row) == len(names) else row for row in data]
+    inner = list(value.values())
+    if inner and all(isinstance(one, dict) for one in inner):
+        outside = _has_columns_outside(value, reading)
+        if outside is None:
+            return None
+        places = dict.fromkeys(place for column in inner for place in column) if outside else {}
+        return [{name: one.get(place) for name, one in value.items()} for place in places] if outside else inner
+    if len(inner) > 1 and all(isinstance(one, list) and len(one) == len(inner[0]) for one in inner):
+        if any(isinstance(one, dict) for column in inner for one in column[:1]):
+            return None
+        return [dict(zip(value, row, strict=True)) for row in zip(*inner, strict=True)]
+    return None
+
+
+def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Reading) -> bool | None:
+    """Whether in an object of objects the outer keys are the columns, and not the inner ones; None for neither."""
+    inside = dict.fromkeys(key for one in value.values() for key in one)
+    for keys, answer in ((value, True), (inside, False)):
+        if any(key.casefold() in reading.known for key in keys):
+            return answer
+    if _lists(value, ()):
+        return None  # those are the rows
+    for keys, answer in ((inside, True), (value, False)):
+        if all(key.isdecimal() for key in keys):
+            return answer
+    return len(value) <= len(inside)
+
+
+def _under_a_key(value: Mapping[str, Any], reading: Reading, content: Content) -> Found | None:
+    """The rows that stand somewhere inside an object, beside other values; None where there are none."""
+    found = dict(_lists(value, ()))
+    chosen = next(iter(found), None)
+    if len(found) > 1:
+        named = [path for path, rows in found.items() if _has_names(rows, reading)]
+        usual = [path for path in found if path[-1].casefold() in _ROWS]
+        chosen = next((paths[0] for paths in (named, usual) if len(paths) == 1), None)
+        if chosen is None:
+            keys = listed([".".join(path) for path in found])
+            raise UserError(
+                f"{content.origin}: its rows could be those under each of {keys}; save the right ones, such as:\n"
+                f"  {_saving(next(iter(found)), content)}"
+            )
+    if chosen is None:
+        return None
+    return Found(found[chosen], f"its rows are those under {in_a_line(repr('.'.join(chosen)))}")
+
+
+def _saving(path: Sequence[str], content: Content) -> str:
+    """The line that saves what stands under the keys of ``path`` as a file of its own."""
+    rows = "json.load(open(sys.argv[1]))" + "".join(f"[{json.dumps(key)}]" for key in path)
+    code = f'import json, sys; json.dump({rows}, open(sys.argv[2], "w"))'
+    return shlex.join(["python", "-c", code, str(content.path), str(free_name(content.path, ".json"))])
+
+
+def _lists(value: Mapping[str, Any], path: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[Any]]]:
+    """Lists of objects or of lists inside an object, each with the keys that lead to it."""
+    found: list[tuple[tuple[str, ...], list[Any]]] = []
+    for key, inner in value.items():
+        if isinstance(inner, list) and inner and all(isinstance(one, dict | list) for one in inner):
+            found.append(((*path, key), inner))
+        elif isinstance(inner, dict) and len(path) < _DEEPEST:
+            found += _lists(inner, (*path, key))
+    return found
+
+
+def _has_names(rows: Sequence[Any], reading: Reading) -> bool:
+    first = rows[0]
+    return isinstance(first, dict) and any(key.casefold() in reading.known for key in first)

@@ -1,0 +1,108 @@
+"""JSON and JSON Lines as tables: objects with a value for each column, or lists with a value at each place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from typing import Any
+
+from featherweight.data.readers.header import proposed_names
+from featherweight.data.readers.json_shapes import json_parts, rows_in
+from featherweight.data.readers.json_values import json_values
+from featherweight.data.readers.nested import paths_in
+from featherweight.data.readers.parts import PARTS
+from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.records import record_tables
+from featherweight.data.readers.table import Table, pieces_of, plain_text, table_of
+from featherweight.data.readers.text_encoding import head_text, open_text
+from featherweight.data.readers.unpacking import Content
+from featherweight.errors import UserError
+
+_PART = re.compile(
+    r'"[^"]{{0,40}}\b(?:{})"\s*:\s*[\[{{]'.format("|".join(name for names in PARTS.values() for name in names)),
+    re.IGNORECASE,
+)
+_SAMPLED = 200  # lists by which their columns are named
+
+
+def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool) -> Iterator[Table]:
+    """The table in a JSON file, ``rows`` at a time; ``in_lines`` says that one object a line is expected.
+
+    Rows are objects or lists: one a line, one after the other, in a list, or in an object. Raises UserError that names
+    the line of broken JSON, and the row of what is neither.
+    """
+    origin = content.origin
+    with open_text(content, reading.encoding, guess=False) as text:
+        values = json_values(text.lines, origin, in_lines=in_lines)
+        first = list(islice(values, 2))
+        notes = list(text.notes)
+        found: Iterable[Any] = chain(first, values)
+        if len(first) == 1 and isinstance(first[0], list):
+            found = first[0]
+        elif len(first) == 1 and isinstance(first[0], dict):
+            inside = rows_in(first[0], reading, content)
+            origin = f"{origin} ({inside.part})" if inside.part else origin
+            found, notes = inside.rows, [*notes, *filter(None, [inside.note])]
+        yield from _tables(iter(found), origin, reading, rows, notes)
+
+
+def parts_of(content: Content, encoding: str | None) -> tuple[str, ...]:
+    """The parts of a data set that a JSON file holds; none where it holds one table, which its beginning tells."""
+    head, _ = head_text(content, encoding)
+    if not head.lstrip().startswith("{") or not _PART.search(head):
+        return ()
+    with open_text(content, encoding, guess=False) as text:
+        values = list(islice(json_values(text.lines, content.origin, in_lines=False), 2))
+    return tuple(json_parts(values[0])) if len(values) == 1 and isinstance(values[0], dict) else ()
+
+
+def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, notes: Sequence[str]) -> Iterator[Table]:
+    first = next(found, None)
+    found = chain([] if first is None else [first], found)
+    if isinstance(first, list):
+        sample = list(islice(found, _SAMPLED))
+        reading, naming = _as_pairs(sample, reading)
+        yield from record_tables(_lists(chain(sample, found), origin), origin, reading, rows, [*notes, *naming])
+        return
+    told = tuple(f"{origin}: {note}" for note in notes)
+    names: dict[str, None] = {}  # of this piece and of all before it: an object may leave out what it lacks
+    for before, piece in pieces_of(found, rows):
+        if not piece:
+            raise UserError(f"{origin}: the file has no rows")
+        for number, row in enumerate(piece, before + 1):
+            if not isinstance(row, dict):
+                raise UserError(f'{origin}: row {number}: not a JSON object such as {{"text": ..., "label": ...}}')
+            names.update(dict.fromkeys(row))
+        columns = {name: [row.get(name) for row in piece] for name in names}
+        yield table_of(origin, columns, before=before, notes=told, paths=_paths(columns))
+
+
+def _paths(columns: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """Paths into the columns, by the first value of each."""
+    filled = {name: next((value for value in values if value is not None), None) for name, values in columns.items()}
+    paths = tuple(path for name, value in filled.items() for path in paths_in(name, value))
+    return paths if paths != tuple(columns) else ()
+
+
+def _as_pairs(sample: Sequence[Any], reading: Reading) -> tuple[Reading, list[str]]:
+    """``reading`` with the names of lists of a text and a label, and the note that says so."""
+    rows = [[plain_text(value) for value in row] for row in sample if isinstance(row, list) and len(row) == 2]
+    if reading.columns or len(rows) < len(sample) or any(name.casefold() in reading.known for name in rows[0]):
+        return reading, []
+    names = proposed_names(rows)
+    if {*names} != {"text", "label"}:
+        return reading, []
+    return replace(reading, columns=tuple(names)), [f"its rows were read as [{', '.join(names)}]"]
+
+
+def _lists(found: Iterable[Any], origin: str) -> Iterator[Sequence[Any]]:
+    width = None
+    for number, row in enumerate(found, 1):
+        if not isinstance(row, list):
+            raise UserError(f"{origin}: row {number}: not a list as the rows before are")
+        width = len(row) if width is None else width
+        if len(row) != width:
+            raise UserError(f"{origin}: row {number}: has {len(row)} values, but the first row has {width}")
+        yield row

@@ -1,0 +1,68 @@
+"""Values inside others: ``annotations.0.value`` is a part of what the column ``annotations`` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from featherweight.data.readers.columns import stored
+
+_DEEPEST = 6
+
+
+def column_of(path: str, names: Collection[str]) -> str | None:
+    """The column that ``path`` leads into: the longest of ``names`` that it begins with; None where it is no path."""
+    parts = path.split(".")
+    begins = (".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+    for begin in begins:
+        if begin in names:
+            return begin
+        alike = [name for name in names if name.casefold() == begin.casefold()]
+        if len(alike) == 1:
+            return alike[0]
+    return None
+
+
+def values_at(path: str, column: str, values: Sequence[Any]) -> Sequence[Any]:
+    """What ``values`` of a ``column`` hold at ``path``; None where they hold nothing there."""
+    steps = path[len(column) + 1 :].split(".")
+    return stored(_inside(value, steps) for value in values)
+
+
+def paths_in(column: str, value: Any) -> list[str]:
+    """Paths to what ``value`` of a ``column`` holds; the column itself where it holds neither objects nor lists."""
+    return list(_paths(column, value, _DEEPEST))
+
+
+def paths_of(name: str, kind: Any, deepest: int = _DEEPEST) -> list[str]:
+    """The same of a column of an Arrow type."""
+    from pyarrow import types
+
+    if deepest and types.is_struct(kind):
+        fields = [kind.field(place) for place in range(kind.num_fields)]
+        return [path for one in fields for path in paths_of(f"{name}.{one.name}", one.type, deepest - 1)]
+    if deepest and (types.is_list(kind) or types.is_large_list(kind)):
+        inside = paths_of(f"{name}.0", kind.value_type, deepest - 1)
+        return [name] if inside == [f"{name}.0"] else inside
+    return [name]
+
+
+def _inside(value: Any, steps: Sequence[str]) -> Any:
+    for step in steps:
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list | tuple) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def _paths(path: str, value: Any, deepest: int) -> Iterator[str]:
+    if deepest and isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _paths(f"{path}.{key}", inner, deepest - 1)
+    elif deepest and isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+        yield from _paths(f"{path}.0", value[0], deepest - 1)
+    else:
+        yield path

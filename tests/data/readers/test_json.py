@@ -1,0 +1,154 @@
+"""Every way in which programs write rows as JSON gives the same rows, and a path leads to values inside others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from featherweight.data.sources import has_split, open_table, read_rows, text_pieces
+from featherweight.data.splits import load_splits
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe, Recipe
+
+FRAME = pd.DataFrame({"text": ["One two", "Three", "Four"], "label": ["a", "b", "a"]}, index=[3, 5, 7])
+ROWS = FRAME.to_dict("records")
+PAIRS = [["How is the weather", "ask"], ["Stop it now", "stop"], ["What is up there", "ask"], ["Please stop", "stop"]]
+
+
+def written(folder: Path, content: Any, name: str = "rows.json") -> str:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    return str(path)
+
+
+def read(source: str, **values: Any) -> Any:
+    return read_rows(source, DataRecipe(train=source, **values))
+
+
+def labels_of(rows: Any) -> list[str]:
+    return [rows.label_names[label] for label in rows.labels]
+
+
+@pytest.mark.parametrize("content", [
+    *(FRAME.to_json(orient=orient) for orient in ("records", "columns", "index", "split", "table")),
+    FRAME.to_dict("list"),
+    {"version": 1, "data": ROWS},
+    {"meta": {"by": "me"}, "export": {"items": ROWS, "tags": ["x", "y"]}},
+    {"users": [{"name": "me"}], "entries": ROWS},
+    {"users": [{"name": "me"}], "data": [[row["text"], row["label"]] for row in ROWS]},
+    json.dumps({"data": ROWS}, indent=2),
+    "".join(map(json.dumps, ROWS)),
+    "\n".join(json.dumps(row, indent=1) for row in ROWS),
+    ",\n".join(map(json.dumps, ROWS)),
+    "\n\n" + "\r\n".join(map(json.dumps, ROWS)) + "\r\n",
+    json.dumps(ROWS, indent=2),
+    [["text", "label"], *([row["text"], row["label"]] for row in ROWS)],
+])  # fmt: skip
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_rows_are_found_wherever_they_are(tmp_path: Path, content: Any, ending: str) -> None:
+    values = {"columns": ["text", "label"]} if isinstance(content, dict) and "users" in content else {}
+    rows = read(written(tmp_path, content, f"rows.{ending}"), **values)
+    assert (rows.texts, labels_of(rows)) == (["One two", "Three", "Four"], ["a", "b", "a"])
+
+
+def test_the_key_that_the_rows_are_under_is_said(tmp_path: Path) -> None:
+    rows = read(written(tmp_path, {"export": {"hits": ROWS}}))
+    assert rows.notes == (f"{tmp_path / 'rows.json'}: its rows are those under 'export.hits'",)
+
+
+@pytest.mark.parametrize("row", [
+    {"text": "One", "label": "a", "meta": [{"x": 1}]}, {"text": "One", "label": ["a"]}, {"text": "One", "label": {}},
+])  # fmt: skip
+def test_a_single_object_with_a_text_is_a_row(tmp_path: Path, row: dict[str, Any]) -> None:
+    assert list(open_table(written(tmp_path, row), DataRecipe(), "train").read("text")) == ["One"]
+
+
+def test_rows_are_read_a_piece_at_a_time(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"text": f"t {n}"}) + "\n" for n in range(5))
+    pieces = text_pieces(written(tmp_path, lines + '{"text": ', "rows.jsonl"), DataRecipe(), split="test", rows=2)
+    assert [list(next(pieces).texts), list(next(pieces).texts)] == [["t 0", "t 1"], ["t 2", "t 3"]]
+    with pytest.raises(UserError, match="line 6: broken JSON"):
+        next(pieces)
+
+
+def test_lists_of_a_text_and_a_label_need_no_names(tmp_path: Path) -> None:
+    rows = read(written(tmp_path, PAIRS))
+    assert (rows.texts[0], labels_of(rows)) == ("How is the weather", ["ask", "stop", "ask", "stop"])
+    assert rows.notes == (f"{tmp_path / 'rows.json'}: its rows were read as [text, label]",)
+    assert read(written(tmp_path, [pair[::-1] for pair in PAIRS])).texts[0] == "How is the weather"
+    with pytest.raises(UserError, match=r"seems to be a row.*\n.*\"column3\""):
+        read(written(tmp_path, [[*pair, "x"] for pair in PAIRS]))
+    assert read(written(tmp_path, [[*pair, "x"] for pair in PAIRS]), columns=["text", "label", "n"]).texts == [
+        text for text, _ in PAIRS
+    ]
+
+
+@pytest.mark.parametrize("part", [PAIRS * 3, [{"text": text, "label": label} for text, label in PAIRS * 3]])
+def test_an_object_may_hold_the_parts_of_a_data_set(tmp_path: Path, part: list[Any]) -> None:
+    source = written(tmp_path, {"val": part[:4], "oos_train": [], "train": part, "test": part[4:10]})
+    splits = load_splits(Recipe.parse({"data": {"train": source, "validation": source}}))
+    assert splits.test is not None
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (12, 4, 6)
+    data = DataRecipe(train=source)
+    assert has_split(data, "test") and has_split(data, "validation")
+    assert not has_split(DataRecipe(train=written(tmp_path, ROWS, "a.json")), "test")
+    assert not has_split(DataRecipe(train=written(tmp_path, {"text": "a test", "label": "b"}, "b.json")), "test")
+
+
+def test_a_part_alone_is_taken_whatever_is_asked_for(tmp_path: Path) -> None:
+    (rows,) = text_pieces(written(tmp_path, {"train": ROWS}), DataRecipe(), split="test", rows=9)
+    assert rows.texts == ["One two", "Three", "Four"]
+
+
+def test_a_list_of_one_label_is_that_label(tmp_path: Path) -> None:
+    lines = [{"text": "a", "label": ["x"]}, {"text": "b", "label": ["y"]}, {"text": "c", "label": ["x"]}]
+    rows = read(written(tmp_path, lines))
+    assert labels_of(rows) == ["x", "y", "x"]
+    assert rows.label_column is not None and rows.label_column.values == ("x", "y")
+    with pytest.raises(
+        UserError, match=r'row 4: has 2 labels \(x, y\); several labels a text need task = "multi-label"'
+    ):
+        read(written(tmp_path, [*lines, {"text": "d", "label": ["x", "y"]}]))
+    with pytest.raises(UserError, match="row 4: the label is missing"):
+        read(written(tmp_path, [*lines, {"text": "d", "label": []}]))
+
+
+LABEL_STUDIO = [
+    {"id": n, "data": {"text": f"text {n}"}, "annotations": [{"result": [{"value": {"choices": ["ab"[n % 2]]}}]}]}
+    for n in range(4)
+]
+PATHS = {"text": ["data.text"], "label": "annotations.0.result.0.value.choices"}
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl", "parquet", "saved"])
+def test_a_path_leads_to_values_inside_others(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"rows.{ending}"
+    if ending == "parquet":
+        pd.DataFrame(LABEL_STUDIO).to_parquet(path)
+    elif ending == "saved":
+        import datasets
+
+        datasets.Dataset.from_list(LABEL_STUDIO).save_to_disk(str(path))
+    else:
+        pd.DataFrame(LABEL_STUDIO).to_json(path, orient="records", lines=ending == "jsonl")
+    rows = read(str(path), **PATHS)
+    assert (rows.texts, labels_of(rows), rows.ids) == (
+        ["text 0", "text 1", "text 2", "text 3"], ["a", "b", "a", "b"], ["0", "1", "2", "3"],
+    )  # fmt: skip
+    first, _ = text_pieces(str(path), DataRecipe(**PATHS), split="test", rows=2)
+    assert (first.texts, first.ids) == (["text 0", "text 1"], ["0", "1"])
+    with pytest.raises(UserError, match=r"did you mean 'data\.text'\? .*are: id, data\.text, annotations\.0\.result"):
+        read(str(path))
+
+
+def test_a_name_with_points_is_a_column_first(tmp_path: Path) -> None:
+    source = written(tmp_path, [{"a.b": "one", "a": {"b": "two", "B": 3}, "label": n} for n in range(2)])
+    assert read(source, text=["a.b"]).texts == ["one", "one"]
+    source = written(tmp_path, [{"Meta": {"topic": n}, "text": "t"} for n in range(3)])
+    assert labels_of(read(source, label="meta.topic")) == ["0", "1", "2"]
+    with pytest.raises(UserError, match="row 2: the label is missing"):
+        read(written(tmp_path, [{"meta": {"topic": 1}, "text": "t"}, {"meta": [], "text": "t"}]), label="meta.topic")
