@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.batches import encode
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import load_splits
 from featherweight.evaluation.results import evaluate_rows
@@ -78,7 +79,7 @@ def test_texts_are_cut_as_the_tokenizer_cuts_them(tiny_recipe: Any, tmp_path: Pa
     assert ready.train.tokens[:].tolist() == np.concatenate(cut["input_ids"]).tolist()
     # What is predicted later is cut alike.
     classifier = Classifier.load(saved(built(recipe), tmp_path / "adapter", recipe))
-    tokens = encode(Rows([LONG], None, (), ""), load_tokenizer(Path(recipe.backbone.name)), longest).lengths
+    tokens = encode(Rows([LONG], None, (), ""), load_tokenizer(Path(recipe.backbone.name)), LongTexts(longest)).lengths
     seen: list[int] = []
     forward = classifier.network.forward
     classifier.network.forward = lambda ids, *rest: seen.append(ids.shape[1]) or forward(ids, *rest)  # type: ignore[method-assign]

@@ -12,9 +12,10 @@ import pytest
 
 from featherweight.data import cache_folder
 from featherweight.data.batches import Encoded, encode
-from featherweight.data.encoding import token_lengths
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.data.token_file import TokenFile
+from featherweight.data.tokenizing import token_lengths
 from featherweight.errors import UserError
 
 TEXTS = ["A short one.", "Größe 東京 🙂", "a rather longer text " * 20, "x"]
@@ -40,7 +41,7 @@ def row_tokens(encoded: Encoded) -> list[list[int]]:
 
 
 def test_tokens_are_those_of_the_tokenizer_itself(tokenizer: Any) -> None:
-    encoded = encode(rows(labels=[0, 1, 0, 1]), tokenizer, LONGEST)
+    encoded = encode(rows(labels=[0, 1, 0, 1]), tokenizer, LongTexts(LONGEST))
     assert row_tokens(encoded) == tokenizer(TEXTS, truncation=True, max_length=LONGEST)["input_ids"]
     assert encoded.tokens.dtype == np.int32 and encoded.offsets.dtype == np.int64
     assert encoded.lengths.tolist() == [len(row) for row in row_tokens(encoded)]
@@ -51,28 +52,28 @@ def test_tokens_are_those_of_the_tokenizer_itself(tokenizer: Any) -> None:
 
 def test_more_rows_than_one_chunk_stay_in_order(tokenizer: Any) -> None:
     texts = [f"number {number}" for number in range(4_500)]
-    encoded = encode(rows(texts), tokenizer, LONGEST)
+    encoded = encode(rows(texts), tokenizer, LongTexts(LONGEST))
     assert row_tokens(encoded) == tokenizer(texts)["input_ids"]
 
 
 def test_a_text_of_just_the_greatest_length_is_not_cut(tokenizer: Any) -> None:
     text = " ".join(["news"] * (LONGEST - 2))
-    assert encode(rows([text]), tokenizer, LONGEST).cut_rows == 0
-    assert encode(rows([text + " news"]), tokenizer, LONGEST).cut_rows == 1
+    assert encode(rows([text]), tokenizer, LongTexts(LONGEST)).cut_rows == 0
+    assert encode(rows([text + " news"]), tokenizer, LongTexts(LONGEST)).cut_rows == 1
 
 
 def test_the_tokenizer_keeps_its_settings(tokenizer: Any) -> None:
     tokenizer(TEXTS, truncation=True, max_length=8, padding=True)
     before = tokenizer.backend_tokenizer.to_str()
-    encode(rows(), tokenizer, LONGEST)
+    encode(rows(), tokenizer, LongTexts(LONGEST))
     assert tokenizer.backend_tokenizer.to_str() == before
 
 
 def test_the_cache_is_used_and_labels_are_not_in_it(tokenizer: Any, tmp_path: Path) -> None:
-    first = encode(rows(labels=[0, 0, 0, 0]), tokenizer, LONGEST, tmp_path)
+    first = encode(rows(labels=[0, 0, 0, 0]), tokenizer, LongTexts(LONGEST), tmp_path)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     tokenizer(["something else"], truncation=True, max_length=4)  # changes the tokenizer's settings, not its vocabulary
-    second = encode(rows(labels=[1, 1, 1, 1]), tokenizer, LONGEST, tmp_path)
+    second = encode(rows(labels=[1, 1, 1, 1]), tokenizer, LongTexts(LONGEST), tmp_path)
     assert isinstance(second.tokens, TokenFile)
     assert row_tokens(first) == row_tokens(second) and first.cut_rows == second.cut_rows == 1
     assert second.labels is not None and second.labels.tolist() == [1, 1, 1, 1]
@@ -81,25 +82,27 @@ def test_the_cache_is_used_and_labels_are_not_in_it(tokenizer: Any, tmp_path: Pa
 
 
 def test_the_fingerprint_follows_texts_and_length(tokenizer: Any) -> None:
-    base = encode(rows(), tokenizer, LONGEST).fingerprint
-    assert base == encode(rows(labels=[0, 1, 1, 1]), tokenizer, LONGEST).fingerprint
-    assert base != encode(rows(), tokenizer, LONGEST + 1).fingerprint
-    assert base != encode(rows(TEXTS[::-1]), tokenizer, LONGEST).fingerprint
-    joined, parted = (encode(rows(texts), tokenizer, LONGEST).fingerprint for texts in (["ab", "c"], ["a", "bc"]))
+    base = encode(rows(), tokenizer, LongTexts(LONGEST)).fingerprint
+    assert base == encode(rows(labels=[0, 1, 1, 1]), tokenizer, LongTexts(LONGEST)).fingerprint
+    assert base != encode(rows(), tokenizer, LongTexts(LONGEST + 1)).fingerprint
+    assert base != encode(rows(TEXTS[::-1]), tokenizer, LongTexts(LONGEST)).fingerprint
+    joined, parted = (
+        encode(rows(texts), tokenizer, LongTexts(LONGEST)).fingerprint for texts in (["ab", "c"], ["a", "bc"])
+    )
     assert joined != parted
 
 
 def test_the_fingerprint_follows_the_tokenizer(tokenizer: Any) -> None:
-    base = encode(rows(), tokenizer, LONGEST).fingerprint
+    base = encode(rows(), tokenizer, LongTexts(LONGEST)).fingerprint
     other = copy.deepcopy(tokenizer)
     other.add_tokens(["zwölf"])
-    assert base != encode(rows(), other, LONGEST).fingerprint
+    assert base != encode(rows(), other, LongTexts(LONGEST)).fingerprint
 
 
 @pytest.mark.parametrize("part", ["tokens", "rows"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "header", "emptied", "replaced"])
 def test_a_damaged_cache_file_is_made_anew(tokenizer: Any, tmp_path: Path, part: str, damage: str) -> None:
-    whole = encode(rows(), tokenizer, LONGEST, tmp_path)
+    whole = encode(rows(), tokenizer, LongTexts(LONGEST), tmp_path)
     wanted = row_tokens(whole)
     (file,) = tmp_path.rglob(f"*.{part}.npy")
     content = bytearray(file.read_bytes())
@@ -116,14 +119,14 @@ def test_a_damaged_cache_file_is_made_anew(tokenizer: Any, tmp_path: Path, part:
     }[damage]
     file.unlink()  # the first arrays still map the old file
     file.write_bytes(new)
-    assert row_tokens(encode(rows(), tokenizer, LONGEST, tmp_path)) == wanted
+    assert row_tokens(encode(rows(), tokenizer, LongTexts(LONGEST), tmp_path)) == wanted
     assert file.read_bytes() != new
 
 
 def test_a_disk_that_refuses_costs_nothing_but_time(tokenizer: Any, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way of a folder")
-    assert len(encode(rows(), tokenizer, LONGEST, blocked)) == 4
+    assert len(encode(rows(), tokenizer, LongTexts(LONGEST), blocked)) == 4
 
 
 def test_a_failed_write_leaves_nothing(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,18 +134,18 @@ def test_a_failed_write_leaves_nothing(tokenizer: Any, tmp_path: Path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    assert len(encode(rows(), tokenizer, LONGEST, tmp_path)) == 4
+    assert len(encode(rows(), tokenizer, LongTexts(LONGEST), tmp_path)) == 4
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_token_lengths_are_uncut(tokenizer: Any) -> None:
-    encode(rows(), tokenizer, 4)  # which cuts
+    encode(rows(), tokenizer, LongTexts(4))  # which cuts
     assert token_lengths(TEXTS, tokenizer).tolist() == [len(row) for row in tokenizer(TEXTS)["input_ids"]]
 
 
 def test_a_slow_tokenizer_is_refused() -> None:
     with pytest.raises(UserError, match="fast tokenizer"):
-        encode(rows(), object(), LONGEST)
+        encode(rows(), object(), LongTexts(LONGEST))
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

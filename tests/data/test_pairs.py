@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ import pytest
 from support.pairs import COLUMNS, nli_rows, write_nli
 
 from featherweight.data.batches import collate, encode
-from featherweight.data.encoding import token_lengths
 from featherweight.data.inspection import inspect_data
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Pair, PairColumn, joined
 from featherweight.data.perturbations import perturb
 from featherweight.data.readers.columns import StoredColumn, stored, taken
 from featherweight.data.sources import Rows, read_rows, text_pieces
 from featherweight.data.splits import repeated_rows
 from featherweight.data.token_file import TokenFile
+from featherweight.data.tokenizing import token_lengths
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
 
@@ -54,8 +56,8 @@ def expected(tokenizer: Any, pairs: list[Pair] = PAIRS, longest: int = LONGEST) 
 @pytest.mark.parametrize("cached", [False, True])
 def test_tokens_and_types_are_those_of_the_tokenizer_itself(tokenizer: Any, tmp_path: Path, cached: bool) -> None:
     folder = tmp_path if cached else None
-    encode(rows(), tokenizer, LONGEST, folder)
-    encoded = encode(rows(), tokenizer, LONGEST, folder)  # of a cache, what it gives back
+    encode(rows(), tokenizer, LongTexts(LONGEST), folder)
+    encoded = encode(rows(), tokenizer, LongTexts(LONGEST), folder)  # of a cache, what it gives back
     assert isinstance(encoded.tokens, TokenFile) == cached
     wanted = expected(tokenizer)
     batch = collate(encoded, np.arange(len(PAIRS)), 0)
@@ -70,7 +72,7 @@ def test_tokens_and_types_are_those_of_the_tokenizer_itself(tokenizer: Any, tmp_
 
 def test_more_pairs_than_one_chunk_stay_in_order(tokenizer: Any) -> None:
     pairs = [(f"number {number}", f"{number} again " * (number % 3)) for number in range(4_500)]
-    encoded = encode(rows(pairs), tokenizer, LONGEST)
+    encoded = encode(rows(pairs), tokenizer, LongTexts(LONGEST))
     wanted = expected(tokenizer, pairs)
     assert encoded.tokens[:].tolist() == np.concatenate(wanted["input_ids"]).tolist()
     assert encoded.seconds is not None
@@ -78,27 +80,27 @@ def test_more_pairs_than_one_chunk_stay_in_order(tokenizer: Any) -> None:
 
 
 def test_single_texts_have_no_types_and_a_tokenizer_may_give_none(tokenizer: Any) -> None:
-    assert encode(rows(["one text"]), tokenizer, LONGEST).seconds is None
+    assert encode(rows(["one text"]), tokenizer, LongTexts(LONGEST)).seconds is None
     names = tokenizer.model_input_names
     try:
         tokenizer.model_input_names = ["input_ids", "attention_mask"]  # as RoBERTa's
-        assert encode(rows(), tokenizer, LONGEST).seconds is None
+        assert encode(rows(), tokenizer, LongTexts(LONGEST)).seconds is None
     finally:
         tokenizer.model_input_names = names
 
 
 def test_the_fingerprint_tells_pairs_from_joined_texts(tokenizer: Any) -> None:
     prints = [
-        encode(rows(texts), tokenizer, LONGEST).fingerprint
+        encode(rows(texts), tokenizer, LongTexts(LONGEST)).fingerprint
         for texts in ([("ab", "c")], [("a", "bc")], ["ab c"], ["abc"], ["ab", "c"], [("ab", ""), ("c", "")])
     ]
     assert len(set(prints)) == len(prints)
 
 
 def test_a_pair_needs_room_for_both(tokenizer: Any) -> None:
-    assert encode(rows(), tokenizer, 5).lengths.tolist() == [5, 5, 5, 5, 5]
+    assert encode(rows(), tokenizer, LongTexts(5)).lengths.tolist() == [5, 5, 5, 5, 5]
     with pytest.raises(UserError, match=r"data\.max_length = 4: a pair has 3 special tokens; use 5 or more"):
-        encode(rows(), tokenizer, 4)
+        encode(rows(), tokenizer, LongTexts(4))
 
 
 def test_rows_hold_both_texts_as_they_stand(tmp_path: Path) -> None:
@@ -170,9 +172,9 @@ def test_check_counts_pairs(tokenizer: Any, tmp_path: Path) -> None:
 
 
 def test_a_backbone_with_other_types_is_refused(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from featherweight.data import encoding
+    from featherweight.data import tokenizing
 
-    own = encoding._own(tokenizer)
+    own = tokenizing.own_tokenizer(tokenizer)
 
     class Strange:
         def __init__(self, whole: Any) -> None:
@@ -188,6 +190,6 @@ def test_a_backbone_with_other_types_is_refused(tokenizer: Any, monkeypatch: pyt
         def encode_batch_fast(self, texts: Any) -> list[Strange]:
             return [Strange(whole) for whole in own.backend.encode_batch_fast(texts)]
 
-    monkeypatch.setitem(encoding._OWN, tokenizer, own._replace(backend=Backend()))
+    monkeypatch.setitem(tokenizing._OWN, tokenizer, replace(own, backend=Backend()))
     with pytest.raises(UserError, match=r"token types are not 0, then 1; use data\.join = 'text'"):
-        encode(rows(), tokenizer, LONGEST)
+        encode(rows(), tokenizer, LongTexts(LONGEST))

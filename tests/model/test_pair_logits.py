@@ -15,6 +15,7 @@ from support.pairs import nli_rows
 from transformers import AutoTokenizer
 
 from featherweight.data.batches import collate
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.model.network import Network
 from featherweight.model.text_model import TextModel
@@ -48,7 +49,7 @@ def test_logits_are_those_of_transformers(tiny_recipe: Any, family: str) -> None
         engine = replace(PLAIN, lean=True)
         networks |= {"lean": (network_for(recipe, engine), engine), "merged": (merged_network(recipe, engine), engine)}
     for name, (network, engine) in networks.items():
-        found = TextModel(network, tokenizer, engine, LONGEST).logits(ROWS)
+        found = TextModel(network, tokenizer, engine, LongTexts(LONGEST)).logits(ROWS)
         np.testing.assert_allclose(found, wanted, atol=2e-6, err_msg=name)
 
 
@@ -56,7 +57,9 @@ def test_logits_are_those_of_transformers(tiny_recipe: Any, family: str) -> None
 def test_types_count_where_the_backbone_reads_them(tiny_recipe: Any, family: str, reads: bool) -> None:
     recipe = tiny_recipe(family, adapter=ADAPTER)
     engine = replace(PLAIN, lean=True)
-    model = TextModel(network_for(recipe, engine), AutoTokenizer.from_pretrained(recipe.backbone.name), engine, LONGEST)
+    model = TextModel(
+        network_for(recipe, engine), AutoTokenizer.from_pretrained(recipe.backbone.name), engine, LongTexts(LONGEST)
+    )
     encoded = model.encode(ROWS)
     without = model.logits_of(replace(encoded, seconds=None))
     assert (np.abs(model.logits_of(encoded) - without).max() > 1e-4) == reads
@@ -79,7 +82,7 @@ def test_gradients_agree_with_types(tiny_recipe: Any, family: str) -> None:
     grads = []
     for engine in (PLAIN, replace(PLAIN, lean=True)):
         network = network_for(recipe, engine)
-        model = TextModel(network, AutoTokenizer.from_pretrained(recipe.backbone.name), engine, LONGEST)
+        model = TextModel(network, AutoTokenizer.from_pretrained(recipe.backbone.name), engine, LongTexts(LONGEST))
         logits = network(*collate(model.encode(ROWS), np.arange(9), 0).inputs("cpu"))
         torch.nn.functional.cross_entropy(logits, torch.arange(9) % 3).backward()
         grads.append({name: tensor.grad for name, tensor in network.trainable().items()})

@@ -17,6 +17,7 @@ from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.known_configs import KNOWN
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
+from featherweight.data.long_texts import LongTexts
 from featherweight.errors import FeatherweightError
 from featherweight.inference.classifier import Classifier
 from featherweight.model.engine import Engine, move_to_engine
@@ -69,7 +70,7 @@ def trained(recipe: Recipe, folder: Path, classes: int) -> Classifier:
     move_to_engine(network, engine)
     tokenizer = load_tokenizer(backbone.folder)
     save_adapter(network, folder / "adapter", recipe, backbone, tokenizer)
-    return Classifier(TextModel(network.eval(), tokenizer, engine, recipe.data.max_length), recipe)
+    return Classifier(TextModel(network.eval(), tokenizer, engine, LongTexts.of(recipe.data)), recipe)
 
 
 @pytest.mark.parametrize(("classes", "head", "precision", "threads"), CASES)

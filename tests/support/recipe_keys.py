@@ -21,6 +21,8 @@ KEYS = {
     "data.config": "data/readers/test_hub.py::test_a_short_name_stands_for_the_set_on_the_hub",
     "data.revision": "data/readers/test_hub.py::test_a_short_name_stands_for_the_set_on_the_hub",
     "data.text": "data/test_data_keys.py::test_text_and_label_columns_are_those_of_the_recipe",
+    "data.long": "workflows/test_long_runs.py::test_the_end_of_a_text_is_read_where_the_recipe_says[tail]",
+    "data.window_overlap": "workflows/test_long_runs.py::test_windows_repeat_the_share_that_the_recipe_says",
     "data.join": "data/test_pairs.py::test_rows_hold_both_texts_as_they_stand",
     "data.label": "data/test_data_keys.py::test_text_and_label_columns_are_those_of_the_recipe",
     "data.label_separator": "data/test_label_lists.py::test_task_label_and_separator_decide_how_labels_are_read",

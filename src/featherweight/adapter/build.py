@@ -188,6 +188,7 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
         raise UserError(f"adapter.initialisation = 'eva' does not work with {model_type}; use 'default' or 'pissa'")
     from peft import initialize_lora_eva_weights
 
+    train = train.apart  # the layers see windows, not texts
     chosen = np.random.default_rng(recipe.seed).permutation(len(train))[:rows]
     batches = [collate(train, chosen[start : start + 32], pad_id) for start in range(0, len(chosen), 32)]
     loader = [

@@ -31,10 +31,13 @@ _EVEN_IS_WORTH = 1.03  # times the tokens, padding included: what a small rest c
 
 @dataclass
 class Batch:
-    """A batch of b rows as tensors, padded to the t tokens of the longest row."""
+    """A batch of b rows as tensors, padded to the t tokens of the longest row.
+
+    A text that is read in windows has one row per window; ``means`` averages them.
+    """
 
     rows: NDArray[np.int64]
-    """Indices of the rows in the data, [b]."""
+    """Indices of the texts in the data."""
     input_ids: torch.Tensor
     """int64 [b, t]"""
     attention_mask: torch.Tensor
@@ -45,6 +48,12 @@ class Batch:
     """Cached outputs of the frozen layers, [b, t, hidden]; None if there are none."""
     token_types: torch.Tensor | None = None
     """Of pairs, int64 [b, t]: 0 in the first text, 1 in the second; None where the tokenizer gives none."""
+    means: torch.Tensor | None = None
+    """Matrix float32 [texts, b] that averages the logits of each text's windows; None if each text is one row."""
+
+    def averaged(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits of the texts, [texts, classes], from ``logits`` of the rows, [b, classes]."""
+        return logits if self.means is None else self.means.to(logits.device) @ logits
 
     def inputs(self, device: str) -> tuple[torch.Tensor | None, ...]:
         """The arguments for the network, on ``device``."""
@@ -59,12 +68,14 @@ def epoch_batches(
     epoch: int,
     batch_size: int,
     batch_tokens: int,
+    windows: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.int64]]:
     """The batches of one epoch as arrays of row indices; every row occurs once, and seed and epoch determine the order.
 
     A batch has at most ``batch_size`` rows and ``batch_tokens`` tokens, including padding; a longer row is a batch of
     its own. If the limit of tokens is not reached, all batches except one are full. Rows of similar length are in the
-    same batch: the shuffled rows are sorted by length in pools, and then the batches are shuffled.
+    same batch: the shuffled rows are sorted by length in pools, and then the batches are shuffled. If texts are
+    read in windows, ``windows`` has their number for each text, and the tokens of all windows count.
     """
     random = np.random.default_rng([seed, epoch])
     lengths = np.asarray(lengths)
@@ -73,7 +84,7 @@ def epoch_batches(
     pool = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
     # Rows of equal length keep their shuffled order, because the sort is stable.
     order = shuffled[np.lexsort((lengths[shuffled], pool))]
-    cuts = _cuts(lengths[order], bounds, batch_size, batch_tokens)
+    cuts = _cuts(lengths[order], bounds, batch_size, batch_tokens, None if windows is None else windows[order])
     batches = np.split(order, cuts[1:-1]) if len(lengths) else []
     return [batches[place] for place in random.permutation(len(batches))]
 
@@ -86,7 +97,13 @@ def batches_in_epoch(lengths: NDArray[np.int64], *, seed: int, epoch: int, batch
     return len(epoch_batches(lengths, seed=seed, epoch=epoch, batch_size=batch_size, batch_tokens=batch_tokens))
 
 
-def sorted_batches(lengths: NDArray[np.int64], *, batch_tokens: int, batch_size: int = 1024) -> list[NDArray[np.int64]]:
+def sorted_batches(
+    lengths: NDArray[np.int64],
+    *,
+    batch_tokens: int,
+    batch_size: int = 1024,
+    windows: NDArray[np.int64] | None = None,
+) -> list[NDArray[np.int64]]:
     """Batches for prediction: every row once, the longest first, hardly any padding; limits as in `epoch_batches`.
 
     The longest come first so that the greatest need of memory shows at once.
@@ -95,27 +112,37 @@ def sorted_batches(lengths: NDArray[np.int64], *, batch_tokens: int, batch_size:
     if not len(lengths):
         return []
     ascending = np.argsort(lengths, kind="stable")
-    cuts = _cuts(lengths[ascending], np.array([0, len(lengths)]), batch_size, batch_tokens)
+    bounds, counts = np.array([0, len(lengths)]), None if windows is None else windows[ascending]
+    cuts = _cuts(lengths[ascending], bounds, batch_size, batch_tokens, counts)
     return [rows[::-1].copy() for rows in reversed(np.split(ascending, cuts[1:-1]))]
 
 
-def even_batches(lengths: NDArray[np.int64], *, batch_tokens: int) -> list[NDArray[np.int64]]:
+def even_batches(
+    lengths: NDArray[np.int64], *, batch_tokens: int, windows: NDArray[np.int64] | None = None
+) -> list[NDArray[np.int64]]:
     """As few batches as `sorted_batches` makes, of equally many rows (one more or less), where that pads hardly more.
 
     A full batch and a small rest take longer than two halves.
     """
-    full = sorted_batches(lengths, batch_tokens=batch_tokens)
+    full = sorted_batches(lengths, batch_tokens=batch_tokens, windows=windows)
     if len(full) < 2:
         return full
     even = np.array_split(np.concatenate(full), len(full))
-    of_full, of_even = ([len(rows) * int(lengths[rows].max()) for rows in batches] for batches in (full, even))
+    of_full, of_even = ([_padded(lengths, windows, rows) for rows in batches] for batches in (full, even))
     return even if max(of_even) <= batch_tokens and sum(of_even) <= _EVEN_IS_WORTH * sum(of_full) else full
 
 
 def padding_share(lengths: NDArray[np.int64], batches: list[NDArray[np.int64]]) -> float:
     """Share of all tokens in ``batches`` that are padding."""
-    padded = sum(len(rows) * int(lengths[rows].max()) for rows in batches)
+    padded = sum(_padded(lengths, None, rows) for rows in batches)
     return 1 - int(lengths.sum()) / padded if padded else 0.0
+
+
+def _padded(lengths: NDArray[np.int64], windows: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> int:
+    """Number of tokens of a batch of ``rows``, including padding."""
+    if windows is None:
+        return len(rows) * int(lengths[rows].max())
+    return int(windows[rows].sum()) * int((lengths[rows] // windows[rows]).max())
 
 
 def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
@@ -123,19 +150,34 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
     import torch
 
     rows = np.asarray(rows, np.int64)
-    starts = encoded.offsets[rows]
-    sizes = encoded.offsets[rows + 1] - starts
+    windows = encoded.places_apart(rows)
+    starts = encoded.offsets[windows]
+    sizes = encoded.offsets[windows + 1] - starts
     places = np.arange(sizes.max())
     mask = places < sizes[:, None]
     input_ids = np.full(mask.shape, pad_id, np.int64)
     for row, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
         input_ids[row, :size] = encoded.tokens[start : start + size]
     labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])
-    states = encoded.states.padded(rows) if encoded.states else None
+    states = encoded.states.padded(windows) if encoded.states else None
     types = None
     if encoded.seconds is not None:
-        types = torch.from_numpy((mask & (places >= encoded.seconds[rows, None])).astype(np.int64))
-    return Batch(rows, torch.from_numpy(input_ids), torch.from_numpy(mask.astype(np.int64)), labels, states, types)
+        types = torch.from_numpy((mask & (places >= encoded.seconds[windows, None])).astype(np.int64))
+    mask_tensor = torch.from_numpy(mask.astype(np.int64))
+    means = _means(encoded.windows[rows]) if encoded.windows is not None else None
+    return Batch(rows, torch.from_numpy(input_ids), mask_tensor, labels, states, types, means)
+
+
+def _means(windows: NDArray[np.int64]) -> torch.Tensor | None:
+    """The matrix that averages the windows of each text; None if each text has one window."""
+    import torch
+
+    if (windows == 1).all():
+        return None
+    owners = np.repeat(np.arange(len(windows)), windows)
+    means = np.zeros((len(windows), len(owners)), np.float32)
+    means[owners, np.arange(len(owners))] = 1 / windows[owners]
+    return torch.from_numpy(means)
 
 
 def _pool_bounds(rows: int, batch_size: int) -> NDArray[np.int64]:
@@ -145,21 +187,24 @@ def _pool_bounds(rows: int, batch_size: int) -> NDArray[np.int64]:
     return np.minimum(np.linspace(0, batches, pools + 1).round().astype(np.int64) * batch_size, rows)
 
 
-def _cuts(ascending: NDArray[np.int64], bounds: NDArray[np.int64], batch_size: int, batch_tokens: int) -> list[int]:
+def _cuts(
+    ascending: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    batch_size: int,
+    batch_tokens: int,
+    windows: NDArray[np.int64] | None,
+) -> list[int]:
     """Where batches begin (and the last one ends) in rows whose lengths ascend between every two bounds."""
-    lengths = ascending.tolist()
+    widths = ascending if windows is None else ascending // windows
+    before = np.arange(len(ascending) + 1) if windows is None else np.concatenate([[0], np.cumsum(windows)])
+    lengths, counts = widths.tolist(), before.tolist()
     cuts = [0]
     for stop in bounds[1:].tolist():
         while cuts[-1] < stop:
             start = cuts[-1]
             end = min(start + batch_size, stop)
-            if (end - start) * lengths[end - 1] > batch_tokens:
-                end = start + max(1, _fitting(ascending[start:end], batch_tokens))
+            if (counts[end] - counts[start]) * lengths[end - 1] > batch_tokens:
+                needed = widths[start:end] * (before[start + 1 : end + 1] - counts[start])
+                end = start + max(1, int(np.searchsorted(needed, batch_tokens, side="right")))
             cuts.append(end)
     return cuts
-
-
-def _fitting(ascending: NDArray[np.int64], batch_tokens: int) -> int:
-    """How many of the first rows fit into a batch."""
-    needed = ascending * np.arange(1, len(ascending) + 1)
-    return int(np.searchsorted(needed, batch_tokens, side="right"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.encoding import fingerprint
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import sides_of
 from featherweight.data.readers.columns import CHUNK
 from featherweight.environment import PACKAGES
@@ -42,16 +43,16 @@ def fingerprints_of(train: Encoded, validation: Encoded, splits: Splits) -> dict
     }
 
 
-def fingerprints_without_tokens(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, Any]:
+def fingerprints_without_tokens(splits: Splits, tokenizer: Any, long_texts: LongTexts) -> dict[str, Any]:
     """Fingerprints without the number of truncated rows, so that nothing has to be tokenized."""
     parts = {"train": splits.train, "validation": splits.validation}
-    data = {name: training_fingerprint(rows, tokenizer, max_length) for name, rows in parts.items()}
+    data = {name: training_fingerprint(rows, tokenizer, long_texts) for name, rows in parts.items()}
     return {"data": data, "judged": evaluation_fingerprints(splits)}
 
 
-def training_fingerprint(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
+def training_fingerprint(rows: Rows, tokenizer: Any, long_texts: LongTexts) -> dict[str, Any]:
     """The number of ``rows``, and the SHA-256 of their texts (with tokenizer and length) and of their labels."""
-    return {"rows": len(rows), "fingerprint": fingerprint(rows, tokenizer, max_length), "labels": _labels(rows)}
+    return {"rows": len(rows), "fingerprint": fingerprint(rows, tokenizer, long_texts), "labels": _labels(rows)}
 
 
 def evaluation_fingerprints(splits: Splits) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from featherweight.data.cleaning import clean_texts
-from featherweight.data.encoding import token_lengths
 from featherweight.data.labels import is_missing, row_of_several, single_labels
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
 from featherweight.data.sources import open_table, raw_texts, source_of_test
+from featherweight.data.tokenizing import token_lengths
 from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
@@ -32,9 +33,15 @@ class TokenLengths:
     cut_rows: int
     """Texts longer than ``max_length``."""
     cut_tokens: int
-    """Tokens that a cut at ``max_length`` takes away."""
+    """Tokens that a cut at ``max_length`` takes away; none where long texts are read in windows."""
     cut_share: float
     """The same as a share of all tokens."""
+    long: str = "head"
+    """What happens to long texts, as ``data.long``."""
+    windows: int = 0
+    """How many windows the texts longer than ``max_length`` are read in, where they are."""
+    other_ways: str = ""
+    """What else can be done with long texts, as a clause."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
         empty=[row for row, text in enumerate(texts, 1) if not text],
         repeated=len(filled) - len(set(filled)),
         contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),
-        tokens=_token_lengths(filled, tokenizer, data.max_length) if tokenizer is not None and filled else None,
+        tokens=_token_lengths(filled, tokenizer, data) if tokenizer is not None and filled else None,
         join=data.join,
         notes=(*table.notes, *_several_labels(table, column, data)),
     )
@@ -159,16 +166,22 @@ def _several_labels(table: Table, column: str | None, data: DataRecipe) -> list[
     return [f"{table.origin}: {clause}"] if clause else []
 
 
-def _token_lengths(texts: list[Text], tokenizer: Any, max_length: int) -> TokenLengths:
-    lengths = token_lengths(texts, tokenizer)
-    beyond = np.maximum(lengths - max_length, 0)
+def _token_lengths(texts: list[Text], tokenizer: Any, data: DataRecipe) -> TokenLengths:
+    lengths, long_texts, pairs = token_lengths(texts, tokenizer), LongTexts.of(data), data.join == "pair"
+    special = tokenizer.num_special_tokens_to_add(pair=pairs)
+    longer = lengths[lengths > data.max_length]
+    windows = sum(long_texts.windows_of(length - special, data.max_length - special) for length in longer.tolist())
+    cut = 0 if long_texts.windows else int((longer - data.max_length).sum())
     return TokenLengths(
         mean=float(lengths.mean()),
         median=float(np.median(lengths)),
         percentile_95=float(np.percentile(lengths, 95)),
         longest=int(lengths.max()),
-        max_length=max_length,
-        cut_rows=int((beyond > 0).sum()),
-        cut_tokens=int(beyond.sum()),
-        cut_share=float(beyond.sum() / lengths.sum()),
+        max_length=data.max_length,
+        cut_rows=len(longer),
+        cut_tokens=cut,
+        cut_share=float(cut / lengths.sum()),
+        long=data.long,
+        windows=windows if long_texts.windows else 0,
+        other_ways=long_texts.other_ways(pairs=pairs),
     )

@@ -19,6 +19,7 @@ from featherweight.backbone.folder import has_tokenizer
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.gaps import Blanks
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text
 from featherweight.data.sources import Rows
 from featherweight.data.texts import inputs_of
@@ -125,7 +126,7 @@ class Classifier:
         if merge and lean:
             drop_gradients(network)
         tokenizer = load_tokenizer(folder, backbone.config.get("vocab_size"))
-        model = TextModel(network.eval(), tokenizer, engine, recipe.data.max_length)
+        model = TextModel(network.eval(), tokenizer, engine, LongTexts.of(recipe.data))
         task = task_of(recipe).with_thresholds(description.get("thresholds") or ())
         return cls(model, recipe, float(description["temperature"]), task)
 
@@ -200,7 +201,7 @@ def _of_peft(
     network = build_peft_network(found, backbone)
     engine = replace(_engine(recipe, precision, device), lean=False)
     move_to_engine(network, engine)
-    return Classifier(TextModel(network, tokenizer, engine, recipe.data.max_length), recipe)
+    return Classifier(TextModel(network, tokenizer, engine, LongTexts.of(recipe.data)), recipe)
 
 
 def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:

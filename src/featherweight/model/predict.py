@@ -25,12 +25,13 @@ def predict_logits(
     advance: Callable[[int], None] | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
-    """Logits [rows, labels], float64, in the order of the rows.
+    """Logits [rows, labels], float64, in the order of the rows; those of a text's windows are averaged.
 
     ``advance`` is called after each batch with its number of rows. ``part = (k, n)`` computes only every n-th batch,
     starting at batch k, and leaves the other rows zero: the sum over n processes is the full result.
     """
-    logits = np.zeros((len(encoded), len(network.labels)))
+    apart = encoded.apart
+    logits = np.zeros((len(apart), len(network.labels)))
     training = network.training
     if training:  # eval() visits every module, which takes as long as predicting a short text
         network.eval()
@@ -38,20 +39,20 @@ def predict_logits(
     def predicted(rows: NDArray[np.int64]) -> NDArray[np.float64]:
         # Both contexts apply only to the thread that enters them.
         with torch.inference_mode(), autocast(engine):
-            output = network(*collate(encoded, rows, pad_id).inputs(engine.device))
+            output = network(*collate(apart, rows, pad_id).inputs(engine.device))
             return output.double().cpu().numpy()
 
-    batches = prediction_batches(encoded, engine)[part[0] :: part[1]]
+    batches = prediction_batches(apart, engine)[part[0] :: part[1]]
     # Only the lean pass, which runs on processors, is thread-safe; transformers' own forward pass is not.
     workers = workers_for(len(batches)) if network.lean is not None and batches else None
     results = workers.each(predicted, batches) if workers else map(predicted, batches)
     for rows, batch_logits in zip(batches, results, strict=True):
         logits[rows] = batch_logits
         if advance:
-            advance(len(rows))
+            advance(encoded.texts_begun(rows))
     if training:
         network.train()
-    return logits
+    return encoded.averaged(logits)
 
 
 def prediction_batches(encoded: Encoded, engine: Engine) -> list[NDArray[np.int64]]:

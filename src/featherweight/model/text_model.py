@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from featherweight.data.batches import Encoded, encode
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.model.engine import Engine
 from featherweight.model.network import Network
@@ -24,12 +25,12 @@ class TextModel:
     tokenizer: Any
     """A fast tokenizer of transformers."""
     engine: Engine
-    max_length: int
-    """Number of tokens, special tokens included, to which longer texts are truncated."""
+    long_texts: LongTexts
+    """The maximum number of tokens, special tokens included, and what happens to longer texts."""
 
     def encode(self, rows: Rows, cache: Path | None = None) -> Encoded:
         """Token ids of the texts of ``rows``; if ``cache`` is a folder, they are stored there and reused."""
-        return encode(rows, self.tokenizer, self.max_length, cache)
+        return encode(rows, self.tokenizer, self.long_texts, cache)
 
     def logits(
         self, rows: Rows, *, cache: Path | None = None, advance: Callable[[int], None] | None = None

@@ -15,8 +15,8 @@ from featherweight.recipe import Recipe
 class StepOrder:
     """The batches of every optimizer step of a run; they are the same in every process and after a resume."""
 
-    def __init__(self, lengths: np.ndarray, recipe: Recipe) -> None:
-        self._lengths = lengths
+    def __init__(self, lengths: np.ndarray, recipe: Recipe, windows: np.ndarray | None = None) -> None:
+        self._lengths, self._windows = lengths, windows
         self._recipe = recipe
         self._batches = lru_cache(maxsize=1)(self._draw)
         self.steps_of_epochs = self._count_steps()
@@ -55,7 +55,7 @@ class StepOrder:
     def _draw(self, epoch: int) -> list[np.ndarray]:
         training = self._recipe.training
         limits = {"batch_size": training.batch_size, "batch_tokens": training.batch_tokens}
-        return epoch_batches(self._lengths, seed=self._recipe.seed, epoch=epoch, **limits)
+        return epoch_batches(self._lengths, seed=self._recipe.seed, epoch=epoch, **limits, windows=self._windows)
 
     def _count_steps(self) -> list[int]:
         training = self._recipe.training

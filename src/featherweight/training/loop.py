@@ -33,6 +33,7 @@ from featherweight.training.listeners import Record
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.prefix_cache.planning import Prefix, attach_states, plan_prefix
 from featherweight.training.signals import Interrupted
+from featherweight.training.windows import forward_passes, text_logits
 
 _STEPS_TO_RETURN_MEMORY = 50  # often enough to limit memory; more often would slow the training down
 
@@ -43,7 +44,7 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     Raises Interrupted, after writing a checkpoint, if ``should_stop`` returns a signal; Diverged if the loss or its
     gradient is not finite.
     """
-    order = StepOrder(job.train.lengths, job.recipe)
+    order = StepOrder(job.train.lengths, job.recipe, job.train.windows)
     optimizer = build_optimizer(job.network.trainable(), job.recipe.training)
     state = LoopState()
     notes: list[str] = []
@@ -59,7 +60,8 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     evaluations = evaluation_steps(job.recipe.training, order.steps_of_epochs)
     notes += without_effect(job.recipe.training, len(evaluations), order.total_steps)
     left = order.epochs_after(state.step)
-    prefix, more = plan_prefix(job, left, lambda: [rows for rows, _ in _micro_batches(job, order.batches(0))])
+    first_epoch = lambda: [rows for rows, _ in _micro_batches(job, order.batches(0))]  # noqa: E731
+    prefix, more = plan_prefix(job, left, lambda: forward_passes(job, first_epoch()))
     for listener in job.listeners:
         listener.started(order.total_steps, state.step, [*job.notes, *notes, *more])
     try:
@@ -146,7 +148,7 @@ def _one_step(
         assert batch.labels is not None
         target = batch.labels.to(job.engine.device)
         with accelerator.no_sync(model) if number + 1 < len(micro_batches) else nullcontext():
-            logits = model(*batch.inputs(job.engine.device))
+            logits = text_logits(job, model, batch)
             loss = loss_function.summed(logits, target) / divisor
             # Data-parallel training averages the gradients of the processes. Their rows form one batch, so the
             # gradients have to be summed: multiply by the number of processes.
@@ -182,7 +184,8 @@ def _micro_batches(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray
     most = job.engine.training_micro_batch_tokens(job.network.architecture.hidden)
     for rows in batches:
         own_rows = rows[job.accelerator.process_index :: job.accelerator.num_processes]
-        parts = even_batches(job.train.lengths[own_rows], batch_tokens=most)
+        windows = None if job.train.windows is None else job.train.windows[own_rows]
+        parts = even_batches(job.train.lengths[own_rows], batch_tokens=most, windows=windows)
         # A process without rows must still take part in the exchange of gradients: it computes one that does not count.
         micro_batches += [(own_rows[part], True) for part in parts] or [(rows[:1], False)]
     return micro_batches

@@ -151,14 +151,15 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[n
 
     network, model = _native(adapter) if plain.network.head is None else _linear(adapter)
     encoded = plain.model.encode(Rows(texts, None, plain.labels, "texts"))
-    logits = np.zeros((len(texts), len(plain.labels)))
-    for rows in prediction_batches(encoded, plain.engine):
-        batch = collate(encoded, rows, plain.tokenizer.pad_token_id)
+    apart = encoded.apart
+    logits = np.zeros((len(apart), len(plain.labels)))
+    for rows in prediction_batches(apart, plain.engine):
+        batch = collate(apart, rows, plain.tokenizer.pad_token_id)
         with torch.inference_mode():
             types = plain.network.types_read(batch.token_types)
             inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **types}
             logits[rows] = model(inputs).double().numpy()
-    return logits, _other_tensors(adapter, network)
+    return encoded.averaged(logits), _other_tensors(adapter, network)
 
 
 def _other_tensors(adapter: Path, network: Any) -> _Differences:

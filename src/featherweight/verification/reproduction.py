@@ -13,6 +13,7 @@ import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.data.fingerprints import training_fingerprint
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.sources import BUILT_IN, Rows
 from featherweight.data.splits import load_part
@@ -98,7 +99,7 @@ def training_rows(evidence: Evidence) -> Check:
     rows = _rows(evidence, "train", name)
     if isinstance(rows, Check):
         return rows
-    now = training_fingerprint(rows, classifier.tokenizer, run.recipe.data.max_length)
+    now = training_fingerprint(rows, classifier.tokenizer, LongTexts.of(run.recipe.data))
     if changed := [key for key, value in now.items() if then.get(key, value) != value]:
         what = {"rows": "rows", "fingerprint": "texts", "labels": "labels"}[changed[0]]
         return Check(name, "fail", f"{rows.origin}: has changed: its {what} differ from those of the training")

@@ -20,6 +20,7 @@ import numpy as np
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import cache_folder
 from featherweight.data.fingerprints import changed_part, evaluation_fingerprints, rows_fingerprint
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import joined
 from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_splits
@@ -194,7 +195,7 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     engine = choose_engine(recipe.training.precision)
     move_to_engine(network, engine)
     assert backbone.folder is not None
-    model = TextModel(network, load_tokenizer(backbone.folder), engine, recipe.data.max_length)
+    model = TextModel(network, load_tokenizer(backbone.folder), engine, LongTexts.of(recipe.data))
     return partial(model.logits, cache=cache_folder())
 
 
@@ -263,7 +264,7 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     network = build_network(recipe, backbone, splits.train.label_names)
     unfreeze(network)
     move_to_engine(network, engine)
-    model = TextModel(network, tokenizer, engine, recipe.data.max_length)
+    model = TextModel(network, tokenizer, engine, LongTexts.of(recipe.data))
     train, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
     with stop_on_signals() as stop:
         parts = (recipe, network, engine, accelerator, train, validation)

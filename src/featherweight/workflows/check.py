@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from featherweight.data.inspection import Inspection, PartInspection, inspect_data
+from featherweight.data.inspection import Inspection, PartInspection, TokenLengths, inspect_data
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 
@@ -65,11 +63,20 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     return [*notes, *(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
 
 
-def _token_lines(tokens: Any) -> list[str]:
+def _token_lines(tokens: TokenLengths | None) -> list[str]:
     if tokens is None:
         return []
     return [
         f"tokens: mean {tokens.mean:.0f}, median {tokens.median:.0f}, 95% have at most {tokens.percentile_95:.0f}, "
         f"longest {tokens.longest}",
-        f"max_length = {tokens.max_length} truncates {tokens.cut_rows:,} rows, {tokens.cut_share:.2%} of tokens",
+        _long_texts_line(tokens),
     ]
+
+
+def _long_texts_line(tokens: TokenLengths) -> str:
+    limit, rows = f"max_length = {tokens.max_length}", f"{tokens.cut_rows:,}"
+    if tokens.long == "windows":
+        return f"{limit} is exceeded by {rows} rows, which have {tokens.windows:,} windows"
+    how = "" if tokens.long == "head" else f' (long = "{tokens.long}")'
+    line = f"{limit}{how} truncates {rows} rows, {tokens.cut_share:.2%} of tokens"
+    return f"{line}; {tokens.other_ways}" if tokens.cut_rows else line

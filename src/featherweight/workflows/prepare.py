@@ -12,6 +12,7 @@ from featherweight.budget.weigh import Weight
 from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded
 from featherweight.data.class_names import known_label_names
+from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
 from featherweight.data.splits import Splits, load_splits
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.recipe import Recipe
@@ -71,8 +72,9 @@ def prepare(recipe: Recipe) -> Prepared:
     tokenizer = load_tokenizer(backbone.folder, backbone.config.get("vocab_size"))
     accelerator, engine = build_accelerator(recipe, choose_engine(recipe.training.precision))
     network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)
-    model = TextModel(network, tokenizer, engine, recipe.data.max_length)
+    model = TextModel(network, tokenizer, engine, LongTexts.of(recipe.data))
     train_rows, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
+    splits.warnings.extend(_cut_warning(train_rows, model.long_texts, pairs=recipe.data.join == "pair"))
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if recipe.adapter.start_from is not None:
         splits.warnings.append(begin_with_the_start(network, recipe, backbone))
@@ -88,6 +90,14 @@ def _require_trackers(recipe: Recipe) -> None:
     for name in recipe.training.trackers:
         if find_spec(name) is None:
             raise UserError(f"training.trackers: {name} is not installed: pip install 'featherweight[trackers]'")
+
+
+def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[str]:
+    """A line on what the training does not see of long texts, where that is much."""
+    if train.cut_share < NOTABLE_CUT:
+        return []
+    longer = f"{train.cut_rows:,} of {len(train):,} training texts are longer than {long_texts.max_length} tokens"
+    return [f"{longer}, and {train.cut_share:.0%} of all tokens are cut; {long_texts.other_ways(pairs=pairs)}"]
 
 
 def _require_length(recipe: Recipe, backbone: Backbone) -> None:

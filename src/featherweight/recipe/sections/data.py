@@ -19,6 +19,7 @@ from featherweight.recipe.fields import (
     MAX_COUNT,
     FractionOrCount,
     Listed,
+    Number,
     Section,
     Source,
     Text,
@@ -125,7 +126,20 @@ class DataRecipe(Section):
         256,
         ge=4,
         le=1_000_000,
-        description="Maximum number of tokens of a text, special tokens included; longer texts are truncated.",
+        description="Maximum number of tokens of a text, special tokens included; `long` says what happens to longer "
+        "texts.",
+    )
+    long: Literal["head", "tail", "head-tail", "windows"] = Field(
+        "head",
+        description="What is read of texts longer than `max_length`: `head` the first tokens, `tail` the last ones, "
+        "`head-tail` a quarter of them from the start and the rest from the end, `windows` all of them, in overlapping "
+        "windows whose logits are averaged, in training and in prediction.",
+    )
+    window_overlap: Number = Field(
+        0.25,
+        ge=0,
+        le=0.9,
+        description='Share of a window that the next one at least repeats, with `long = "windows"`.',
     )
     _task: TaskName = PrivateAttr("single-label")
 
@@ -136,6 +150,13 @@ class DataRecipe(Section):
         if join == "pair" and columns is not None and len(columns) != 2:
             raise ValueError("a pair needs exactly two columns, such as text = ['premise', 'hypothesis']")
         return join
+
+    @field_validator("long")
+    @classmethod
+    def _pairs_are_cut_by_the_tokenizer(cls, long: str, info: ValidationInfo) -> str:
+        if info.data.get("join") == "pair" and long not in ("head", "tail"):
+            raise ValueError("pairs are cut at the end (head) or at the start (tail) of their longer text alone")
+        return long
 
     @model_validator(mode="after")
     def _labels_are_named_once(self) -> Self:

@@ -39,7 +39,7 @@ _BATCH_TOKENS = 2048  # full speed on a processor, and little memory compared wi
 _SECONDS_BETWEEN_NOTES = 60
 
 Batches = Callable[[], Sequence[NDArray[np.int64]]]
-"""Returns the row indices of each batch."""
+"""Returns the indices in ``Encoded.apart`` of what each forward pass takes."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def attach_states(job: Job, prefix: Prefix) -> None:
         file = open_states(prefix.path, *prefix.shape)
     if file is not None:
         train, validation = prefix.pool.starts
-        job.train = replace(job.train, states=CachedStates(file, train, job.train.lengths))
-        job.validation = replace(job.validation, states=CachedStates(file, validation, job.validation.lengths))
+        job.train = replace(job.train, states=CachedStates(file, train, job.train.apart.lengths))
+        job.validation = replace(job.validation, states=CachedStates(file, validation, job.validation.apart.lengths))
 
 
 def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
@@ -181,12 +181,12 @@ def _extremes(job: Job, pool: Pool, batches: Sequence[NDArray[np.int64]]) -> lis
 
     The smallest batch of an evaluation is added.
     """
-    lengths = job.train.lengths
+    lengths, validation = job.train.apart.lengths, job.validation.apart
     longest = np.array([lengths[rows].max() for rows in batches])
     tokens = longest * [len(rows) for rows in batches]
     extremes = {int(key(array)) for key in (np.argmin, np.argmax) for array in (longest, tokens)}
-    evaluated = prediction_batches(job.validation, job.engine)
-    smallest = min(evaluated, key=lambda rows: len(rows) * job.validation.lengths[rows].max())
+    evaluated = prediction_batches(validation, job.engine)
+    smallest = min(evaluated, key=lambda rows: len(rows) * validation.lengths[rows].max())
     return [*(pool.indices(0, batches[index]) for index in extremes), pool.indices(1, smallest)]
 
 

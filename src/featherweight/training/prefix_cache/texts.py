@@ -46,6 +46,8 @@ class Pool:
 
 def pool_of(parts: Sequence[Encoded]) -> Pool:
     """The pool of all texts of the splits ``parts``."""
+    # Texts that are read in windows have states for each of them.
+    parts = [part.apart for part in parts]
     tokens = np.empty(sum(len(part.tokens) for part in parts), np.int32)
     for part, end in zip(parts, np.cumsum([len(part.tokens) for part in parts]).tolist(), strict=True):
         tokens[end - len(part.tokens) : end] = part.tokens[:]

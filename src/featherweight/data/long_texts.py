@@ -1,0 +1,113 @@
+"""Texts longer than the maximum length: which of their tokens are used, or how they are split into windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe
+
+NOTABLE_CUT = 0.05
+"""Share of cut tokens from which a training warns."""
+
+
+@dataclass(frozen=True)
+class LongTexts:
+    """The maximum length of a recipe, and how longer texts are treated."""
+
+    max_length: int
+    """Maximum number of tokens of a sequence, including special tokens."""
+    how: str = "head"
+    """``data.long``: head, tail, head-tail or windows."""
+    overlap: float = 0.25
+    """``data.window_overlap``: the minimum share of a window that the next one repeats."""
+
+    @classmethod
+    def of(cls, data: DataRecipe) -> LongTexts:
+        """The settings of a recipe's section."""
+        return cls(data.max_length, data.long, data.window_overlap)
+
+    @property
+    def windows(self) -> bool:
+        """Whether long texts are read in windows."""
+        return self.how == "windows"
+
+    def other_ways(self, *, pairs: bool) -> str:
+        """The alternatives that the key ``data.long`` offers for truncated texts, as a clause."""
+        if pairs:
+            return f'data.long = "{"head" if self.how == "tail" else "tail"}" keeps the other end of the longer text'
+        others = [f'"{way}"' for way in ("head", "tail", "head-tail") if way != self.how]
+        return f'data.long = "windows" reads them whole, {" or ".join(others)} keeps another part'
+
+    @property
+    def identity(self) -> bytes:
+        """Bytes that differ for different settings, for a fingerprint."""
+        overlap = f" {self.overlap!r}" if self.windows else ""
+        return self.max_length.to_bytes(8) + (f"{self.how}{overlap}".encode() if self.how != "head" else b"")
+
+    def sequences(self, content: Sequence[int], room: int) -> list[list[int]]:
+        """The sequences of ``room`` tokens that are used of ``content``, a longer text; without special tokens.
+
+        With windows there are several sequences, otherwise one.
+        """
+        if self.how == "tail":
+            return [list(content[-room:])]
+        if self.how == "head-tail":
+            head = _head_of(room)
+            return [[*content[:head], *content[head - room :]]]
+        if self.windows:
+            return [list(content[start : start + room]) for start in self._starts(len(content), room)]
+        return [list(content[:room])]
+
+    def windows_of(self, content: int, room: int) -> int:
+        """Number of sequences of a text with ``content`` tokens."""
+        return len(self._starts(content, room)) if self.windows and content > room else 1
+
+    def require_room(self, special: int, *, pairs: bool) -> None:
+        """Raise UserError if ``max_length`` leaves less than one token (two for a pair) beside the ``special`` ones."""
+        least = special + (2 if pairs else 1)
+        if self.max_length < least:
+            what = "a pair" if pairs else "a text"
+            raise UserError(
+                f"data.max_length = {self.max_length}: {what} has {special} special tokens; use {least} or more"
+            )
+
+    def _starts(self, content: int, room: int) -> list[int]:
+        """Start of each window: as few windows as overlap enough, evenly spaced, each of ``room`` tokens."""
+        step = max(1, room - round(self.overlap * room))
+        gaps = -(-(content - room) // step)
+        return [place * (content - room) // gaps for place in range(gaps + 1)]
+
+
+def _head_of(room: int) -> int:
+    """Number of tokens of the head: a quarter of ``room``, such as 128 of 510 in Sun et al. 2019."""
+    return (room + 2) // 4
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The special tokens that a tokenizer puts around a text."""
+
+    before: list[int]
+    after: list[int]
+
+    def around(self, content: Sequence[int]) -> list[int]:
+        """``content`` with the special tokens around it."""
+        return [*self.before, *content, *self.after]
+
+    def within(self, tokens: Sequence[int]) -> Sequence[int]:
+        """``tokens`` of a text without the special tokens around it."""
+        return tokens[len(self.before) : len(tokens) - len(self.after)]
+
+
+def frame_of(backend: Any) -> Frame:
+    """The special tokens that ``backend`` adds. Raises UserError if it adds some inside a text."""
+    for probe in ("a", "1", "."):
+        content = backend.encode(probe, add_special_tokens=False).ids
+        whole = backend.encode(probe).ids
+        for before in range(len(whole) - len(content) + 1) if content else ():
+            if whole[before : before + len(content)] == content:
+                return Frame(whole[:before], whole[before + len(content) :])
+    raise UserError("this backbone's tokenizer puts special tokens inside a text; that is not supported")

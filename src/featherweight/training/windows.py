@@ -1,0 +1,55 @@
+"""Logits of texts that are read in windows, within the memory of a micro-batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, cat
+from torch.utils.checkpoint import checkpoint
+
+from featherweight.data.batches import Batch
+from featherweight.training.job import Job
+
+
+def text_logits(job: Job, model: Any, batch: Batch) -> Tensor:
+    """Logits [texts, classes] of a batch; those of a text's windows are averaged.
+
+    If a single text has more windows than the memory allows at once, they go through ``model`` one part after the
+    other. Each part is computed again for its gradient (Chen et al. 2016), with the same dropout, so that the states of
+    one part alone are in memory.
+    """
+    inputs = batch.inputs(job.engine.device)
+    windows, length = batch.input_ids.shape
+    parts = _parts(windows, length, _most_tokens(job)) if batch.means is not None else []
+    if len(parts) < 2:
+        return batch.averaged(model(*inputs))
+    of_parts = [
+        checkpoint(model, *(None if tensor is None else tensor[part] for tensor in inputs), use_reentrant=False)
+        for part in parts
+    ]
+    return batch.averaged(cat(of_parts))
+
+
+def forward_passes(job: Job, micro_batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """The windows (or texts) of each forward pass for ``micro_batches`` of rows, as indices in ``job.train.apart``."""
+    passes: list[NDArray[np.int64]] = []
+    for rows in micro_batches:
+        windows = job.train.places_apart(rows)
+        longest = int(job.train.apart.lengths[windows].max())
+        split = len(windows) > len(rows)
+        passes += [windows[part] for part in _parts(len(windows), longest, _most_tokens(job))] if split else [windows]
+    return passes
+
+
+def _most_tokens(job: Job) -> int:
+    """Most tokens in a forward pass. A GPU's limit is that of a batch, which a single text may exceed."""
+    return min(
+        job.engine.training_micro_batch_tokens(job.network.architecture.hidden), job.recipe.training.batch_tokens
+    )
+
+
+def _parts(windows: int, length: int, most: int) -> list[slice]:
+    at_once = max(1, most // length)
+    return [slice(first, first + at_once) for first in range(0, windows, at_once)]
