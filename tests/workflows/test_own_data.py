@@ -147,6 +147,11 @@ def test_an_epoch_has_an_evaluation(rows: int, overrides: list[str]) -> None:
     assert 1 <= chosen["evaluate_every"] <= max(1, steps)
 
 
+def test_a_training_of_few_steps_is_evaluated_before_its_end() -> None:
+    recipe = Recipe.parse({"training": {"max_steps": 5}})
+    assert schedule_for(recipe, 1_000, 2)["evaluate_every"] == 2
+
+
 def test_every_class_has_a_validation_row() -> None:
     assert validation_size_for(200, 2) == 0.2
     assert validation_size_for(20_000, 4) == 0.1
