@@ -78,6 +78,8 @@ STRINGS = (
 CSV = b'text,label,ID\n"one, two",a,1\n"say ""three""",b,2\n'
 ROWS = [{"text": "one", "label": "a"}, {"text": "two", "label": 1, "id": None}]
 PAIRS = [["one two", "a"], ["three four", "b"], ["five six", "a"]]
+NOTES = [{"title": f"the title {n}", "note": f"the note of day {n}", "kind": "xy"[n % 2], "at": [n]} for n in range(6)]
+LISTS = [{"body": f"a body of text {n}", "tags": ["a", "b"][: n % 3], "bad": n % 2, "meta": {"n": n}} for n in range(6)]
 DESCRIPTION = {"format": 1, "labels": ["no", "yes"], "temperature": 1.5, "backbone_sha256": "0" * 64}
 SEEDS: dict[str, list[bytes]] = {
     "recipe": [RECIPE.encode(), b"seed = 1\n", b"\xef\xbb\xbf[adapter.lora]\nrank = 4\n", b'[data]\ntrain = """a"""\n'],
@@ -97,6 +99,7 @@ SEEDS: dict[str, list[bytes]] = {
              b"\xfe" + text_of(ROWS), b"\0" + b"\n".join(map(text_of, ROWS)), b"\0" + text_of({"text": "\U0001f600"})],
     "nested": [b"\xfe" + text_of([{"data": {"text": "one"}, "a": [{"label": name}]} for name in "xyx"]),
                b"\0" + text_of({"data": {"text": "one", "b": [[1]]}, "a": {"0": {"label": ["x"]}}})],
+    "columns": [b"\0" + b"\n".join(map(text_of, NOTES)), b"\xff" + b"\n".join(map(text_of, LISTS))],
     "compressed": [b"\xfe" + gzip.compress(CSV)[3:], b"\xff" + gzip.compress(b"")[3:]],
     "sample": [b"\0id,kind\n7,yes\n8,no\n", b"\x01tweetid;mood\n1;0\n2;-1\n", b"\x02id,p_1,p_2\na,0.5,0.5\n",
                b"\x03id,true\n1,0.5\n", b"\x84" + text_of({"id": 1, "kind": "no"})],

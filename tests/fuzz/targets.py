@@ -131,6 +131,17 @@ def read_nested(data: bytes) -> None:
     _read_rows(".json" if data[:1] > b"\x80" else ".jsonl", data, text=("data.text",), label="a.0.label")
 
 
+def guess_columns(data: bytes) -> None:
+    """Rows of any values, in which the columns of texts and labels are looked for."""
+    from featherweight.workflows.own_data import draft_recipe
+
+    path = workplace() / "mine.jsonl"
+    path.write_bytes(data[1:])
+    draft = draft_recipe(str(path), ["task=multi-label"] if data[:1] > b"\x80" else [])
+    assert draft.recipe.data.text
+    draft.to_toml().encode()
+
+
 def read_compressed(data: bytes) -> None:
     """Bytes that claim to be gzip or zstd, whatever the name says."""
     magic = b"\x1f\x8b\x08" if data[:1] > b"\x80" else b"\x28\xb5\x2f\xfd"
@@ -245,6 +256,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "folder": read_folder,
     "json": read_json,
     "nested": read_nested,
+    "columns": guess_columns,
     "compressed": read_compressed,
     "sample": read_sample,
     "adapter": read_adapter,

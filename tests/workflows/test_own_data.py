@@ -147,6 +147,22 @@ def test_an_epoch_has_an_evaluation(rows: int, overrides: list[str]) -> None:
     assert 1 <= chosen["evaluate_every"] <= max(1, steps)
 
 
+def test_a_training_of_few_steps_is_evaluated_before_its_end() -> None:
+    recipe = Recipe.parse({"training": {"max_steps": 5}})
+    assert schedule_for(recipe, 1_000, 2)["evaluate_every"] == 2
+
+
+def test_a_folder_of_texts_is_trained(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for kind in ("pos", "neg"):
+            (tmp_path / "imdb" / part / kind).mkdir(parents=True)
+            for number in range(5):
+                (tmp_path / "imdb" / part / kind / f"{number}.txt").write_text(f"a {kind} film, number {number}")
+    recipe = recipe_for(tmp_path / "imdb")
+    assert (recipe.data.text, recipe.data.label, recipe.name) == (("text",), "label", "imdb")
+    assert recipe.description == "10 texts of imdb in 2 classes: neg, pos."
+
+
 def test_every_class_has_a_validation_row() -> None:
     assert validation_size_for(200, 2) == 0.2
     assert validation_size_for(20_000, 4) == 0.1
@@ -159,8 +175,8 @@ def test_what_is_data_and_what_is_a_recipe(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "dataset_info.json").write_text("{}")
-    (tmp_path / "imdb" / "pos").mkdir(parents=True)
-    (tmp_path / "imdb" / "pos" / "1.txt").write_text("good")
+    (tmp_path / "imdb" / "train" / "pos").mkdir(parents=True)
+    (tmp_path / "imdb" / "train" / "pos" / "1.txt").write_text("good")
     (tmp_path / "owner").mkdir()
     (tmp_path / "run" / "pos").mkdir(parents=True)
     (tmp_path / "run" / "pos" / "1.txt").write_text("good")

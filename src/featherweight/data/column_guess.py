@@ -12,7 +12,7 @@ from functools import cached_property
 from featherweight.data.column_profile import ColumnProfile, profile_of
 from featherweight.data.id_column import likely_id_columns
 from featherweight.data.readers.table import Table, id_column, listed_columns, require_column
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import in_sentence, listed
 
 LABEL_WORDS = (
@@ -67,7 +67,7 @@ class Columns:
         """How ``names`` are given as the columns of ``what``: ``--text 'a b'``, or in Python ``text="a b"``."""
         if self._in_python:
             return f"{what}={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)}"
-        return " ".join(f"--{what} {shlex.quote(name)}" for name in names)
+        return " ".join(f"--{what} {shlex.quote(in_a_line(name))}" for name in names)
 
     def set(self, override: str) -> str:
         """How a key of the recipe is given: ``--set task=multi-label``, or in Python ``overrides=[...]``."""

@@ -92,7 +92,11 @@ def profile_of(values: Sequence[Any]) -> ColumnProfile:
                 numbers = numbers and bool(_NUMBER.fullmatch(text))
                 whole = whole and bool(_WHOLE.fullmatch(text))
     numbers, whole = numbers and bool(seen), whole and bool(seen)
-    flags = bool(seen) and (seen <= {"0", "1", "0.0", "1.0"} or {text.casefold() for text in seen} <= {"true", "false"})
+    flags = (
+        bool(seen)
+        and not (objects or lists)
+        and (seen <= {"0", "1", "0.0", "1.0"} or {text.casefold() for text in seen} <= {"true", "false"})
+    )
     return ColumnProfile(len(values), filled, len(seen), lists, objects, numbers, whole, flags, *_writing(values))
 
 

@@ -195,12 +195,12 @@ def _from_vectors(
 def _flags(name: str, values: Sequence[Any], origin: str) -> NDArray[np.int8]:
     import numpy as np
 
-    known = {value: _flag(value) for value in {*values} if value == value}
     try:
+        known = {value: _flag(value) for value in {*values} if value == value}
         return np.array([known[value] for value in values], np.int8)
-    except (KeyError, TypeError):  # a missing value, or one that is neither 0 nor 1
+    except (KeyError, TypeError):  # a missing value, or one that is neither 0 nor 1, such as a list
         pass
-    row, value = next((row, value) for row, value in enumerate(values, 1) if known.get(value) is None)
+    row, value = next((row, value) for row, value in enumerate(values, 1) if value != value or _flag(value) is None)
     what = "is missing" if is_missing(value) else f"is {in_a_line(repr(value)[:60])}"
     meaning = ", which means no label: remove the row" if _flag_text(value) in ("-1", "-1.0") else "; write 0 or 1"
     raise UserError(f"{origin}: row {row}: {in_a_line(name)!r} {what}{meaning}")

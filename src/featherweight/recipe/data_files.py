@@ -36,7 +36,6 @@ DATA_ENDINGS = (
     ".pt",
 )
 """Endings of data files, including formats that cannot be read: their readers report this."""
-_SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -63,13 +62,9 @@ def is_data(name: str | os.PathLike[str]) -> bool:
 
 
 def _is_data_folder(folder: Path) -> bool:
-    """Whether a folder was saved by `datasets`, or holds folders of texts, one for each class."""
-    if (folder / "recipe.toml").exists() or (folder / "adapter_config.json").exists():
-        return False
-    if any((folder / name).is_file() for name in _SAVED):
-        return True
-    # One folder a class, maybe below one folder a part, such as train/pos/1.txt.
-    return any(next(folder.glob(f"{above}*.txt"), None) for above in ("*/", "*/*/"))
+    """Whether a folder has something in it, but no recipe and no adapter; what it has, its reader says."""
+    names = {path.name for path in folder.iterdir()}
+    return bool(names) and "adapter_config.json" not in names and not any(name.endswith(".toml") for name in names)
 
 
 def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str:

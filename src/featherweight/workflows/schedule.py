@@ -31,6 +31,8 @@ def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
     batch = training.batch_size if "batch_size" in training.model_fields_set else _batch_size(rows)
     # Long texts give smaller batches, so this is the minimum number of steps per epoch.
     steps = max(1, rows // (batch * training.accumulate))
+    if training.max_steps is not None:
+        steps = min(steps, max(1, training.max_steps // 2))
     return {"epochs": epochs_for(rows, classes), "batch_size": batch, "evaluate_every": min(steps, _MOST_STEPS)}
 
 
