@@ -14,6 +14,7 @@ from featherweight.data.batches import Encoded
 from featherweight.data.class_names import known_label_names
 from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
 from featherweight.data.splits import Splits, load_splits
+from featherweight.data.unknown_tokens import unknown_note
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.recipe import Recipe
 from featherweight.workflows.continuation import begin_with_the_start, with_classes_of_the_start
@@ -58,7 +59,7 @@ def prepare(recipe: Recipe) -> Prepared:
     _require_trackers(recipe)
     splits = splits or load_splits(recipe)
     backbone = resolve_backbone(recipe.backbone)
-    _require_length(recipe, backbone)
+    require_length(recipe, backbone)
 
     from featherweight.adapter.build import build_network, initialise_from_data
     from featherweight.backbone.tokenizer import load_tokenizer
@@ -75,6 +76,7 @@ def prepare(recipe: Recipe) -> Prepared:
     model = TextModel(network, tokenizer, engine, LongTexts.of(recipe.data))
     train_rows, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
     splits.warnings.extend(_cut_warning(train_rows, model.long_texts, pairs=recipe.data.join == "pair"))
+    splits.warnings.extend(unknown_note(train_rows, splits.train.texts, tokenizer, recipe.backbone.name))
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if recipe.adapter.start_from is not None:
         splits.warnings.append(begin_with_the_start(network, recipe, backbone))
@@ -100,7 +102,8 @@ def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[
     return [f"{longer}, and {train.cut_share:.0%} of all tokens are cut; {long_texts.other_ways(pairs=pairs)}"]
 
 
-def _require_length(recipe: Recipe, backbone: Backbone) -> None:
+def require_length(recipe: Recipe, backbone: Backbone) -> None:
+    """Raise UserError if ``data.max_length`` is more than the backbone can read."""
     most = most_tokens(backbone.config)
     if most is not None and recipe.data.max_length > most:
         reads = f"{backbone.name} can read at most {most} tokens"
