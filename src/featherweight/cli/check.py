@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ def command(
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts the tokens.")] = "minilm",
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
-    """Check data before training: columns, labels, empty and repeated texts, shared rows, token lengths."""
+    """Check data before training: what would be refused, columns, labels, gaps, repeated texts, tokens."""
     from featherweight.console import plain_console
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import apply_override
@@ -39,10 +39,11 @@ def command(
         "max_length": max_length,
     }
     given = {key: value for key, value in settings.items() if value is not None}
-    values = {"data": given, "backbone": {"name": backbone}}
+    values: dict[str, Any] = {"data": given, "backbone": {"name": backbone}}
     for override in overrides:
         apply_override(values, override, Recipe)
     recipe = Recipe.parse(values, "check")
     console = plain_console(soft_wrap=True)
-    for line in inspection_lines(check(with_guessed_columns(recipe))):
+    own_split = not {"validation", "validation_size"} & values["data"].keys()
+    for line in inspection_lines(check(with_guessed_columns(recipe), own_split=own_split)):
         console.print(line)

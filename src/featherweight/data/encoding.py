@@ -112,6 +112,14 @@ def _require_room_for_both(backend: Any, max_length: int) -> None:
         )
 
 
+def backend_of(tokenizer: Any) -> Any:
+    """A tokenizer of the library tokenizers with the vocabulary of transformers' ``tokenizer``, to be set as needed.
+
+    Raises UserError where it is no fast one.
+    """
+    return _own(tokenizer).backend
+
+
 class _Own(NamedTuple):
     """A copy of the caller's tokenizer, so that its settings for truncation and padding do not change."""
 

@@ -11,10 +11,14 @@ import numpy as np
 
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.encoding import token_lengths
+from featherweight.data.gaps import label_cells
+from featherweight.data.label_lists import code_label_columns, code_label_lists
+from featherweight.data.label_spelling import alike, class_names, is_class
 from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
 from featherweight.data.sources import open_table, raw_texts, source_of_test
+from featherweight.data.unknown_tokens import UnknownTokens, count_unknown
 from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
@@ -64,6 +68,10 @@ class PartInspection:
     """What training says of it, where it is no training data and has no labels at all, or none that can be found."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how it was read."""
+    strange: dict[str, int] = field(default_factory=dict)
+    """Rows of each label that no training row has, where it is no training data."""
+    unknown: UnknownTokens | None = None
+    """Tokens that the tokenizer does not know, where it has a token for these."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,10 @@ class Inspection:
     parts: dict[str, PartInspection]
     shared: dict[str, int] = field(default_factory=dict)
     """Rows of each part but ``train`` whose text stands in ``train``."""
+    refusals: tuple[str, ...] = ()
+    """Why a training would refuse the data, a message for each part and cause."""
+    backbone: str = ""
+    """Whose tokenizer counted the tokens."""
 
 
 def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
@@ -90,9 +102,12 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
     parts = {name: _inspect(table, texts[name], data, tokenizer) for name, table in tables.items()}
     classes = _classes(tables["train"], parts["train"], data)
     for name in parts.keys() - {"train"}:
+        strange = {label: rows for label, rows in parts[name].labels.items() if not is_class(label, classes)}
+        parts[name] = replace(parts[name], strange=strange)
         if clause := _without_labels(name, tables[name], data, classes):
-            rows = parts[name].rows
-            parts[name] = replace(parts[name], labels={}, unlabelled=rows, contradicting=0, without_labels=clause)
+            parts[name] = replace(
+                parts[name], labels={}, strange={}, unlabelled=parts[name].rows, contradicting=0, without_labels=clause
+            )
     known = set(filter(None, texts["train"]))
     return Inspection(parts, {name: sum(text in known for text in texts[name]) for name in tables if name != "train"})
 
@@ -104,8 +119,9 @@ def _texts(table: Table, data: DataRecipe) -> list[Text]:
 
 
 def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) -> PartInspection:
-    column = next(iter(find_label_columns(table, data)), None)
-    labels = _labels(table, column, data.labels) if column else [None] * len(texts)
+    columns = find_label_columns(table, data)
+    column = next(iter(columns), None)
+    labels = _labels(table, columns, data) if columns else [None] * len(texts)
     filled = [text for text in texts if text]
     pairs = {(text, label) for text, label in zip(texts, labels, strict=True) if text and label is not None}
     return PartInspection(
@@ -114,7 +130,7 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
         columns=table.names,
         text_columns=text_columns(table, data),
         label_column=column,
-        labels=dict(Counter(label for label in labels if label is not None).most_common()),
+        labels=dict(_counted(labels).most_common()),
         unlabelled=labels.count(None),
         empty=[row for row, text in enumerate(texts, 1) if not text],
         repeated=len(filled) - len(set(filled)),
@@ -122,6 +138,7 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
         tokens=_token_lengths(filled, tokenizer, data.max_length) if tokenizer is not None and filled else None,
         join=data.join,
         notes=(*table.notes, *_several_labels(table, column, data)),
+        unknown=count_unknown(filled, tokenizer) if tokenizer is not None and filled else None,
     )
 
 
@@ -141,22 +158,53 @@ def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence
         return str(error)
 
 
-def _labels(table: Table, column: str, names: Sequence[str]) -> list[str | None]:
-    names = names or table.classes.get(column, ())
-
-    def name(value: Any) -> str | None:
-        if is_missing(value):
-            return None
-        text = plain_text(value).strip()
-        return names[int(text)] if text.isdecimal() and int(text) < len(names) else text
-
-    return [name(value) for value in single_labels(table.read(column))]
+_Label = str | tuple[str, ...] | None
+"""A label, several where a text may have them, or none."""
 
 
 def _several_labels(table: Table, column: str | None, data: DataRecipe) -> list[str]:
     """A note on the first row with several labels, where the recipe's task takes one."""
     clause = row_of_several(table.read(column)) if column and not data.several else None
     return [f"{table.origin}: {clause}"] if clause else []
+
+
+def _labels(table: Table, columns: Sequence[str], data: DataRecipe) -> list[_Label]:
+    """The labels of each row, spelled as the classes are; None where there is none."""
+    cells = list(label_cells(table, columns, data, of_rows=True))
+    if data.several:
+        return _several(table, columns, cells, data)
+    cells = list(single_labels(cells))
+    names = data.labels or table.classes.get(columns[0], ())
+    texts = [None if is_missing(cell) else _text_of(cell) for cell in cells]
+    texts = [names[int(text)] if text and text.isdecimal() and int(text) < len(names) else text for text in texts]
+    spelled = {alike(name): name for name in names or class_names(text for text in texts if text is not None)}
+    return [None if text is None else spelled.get(alike(text), text) for text in texts]
+
+
+def _several(table: Table, columns: Sequence[str], cells: list[Any], data: DataRecipe) -> list[_Label]:
+    try:
+        if len(columns) > 1:
+            matrix = code_label_columns({name: table.read(name) for name in columns}, table.origin)
+            names: Sequence[str] = columns
+        else:
+            filled = [[] if is_missing(cell) else cell for cell in table.read(columns[0])]
+            known = data.labels or table.classes.get(columns[0])
+            matrix, names = code_label_lists(filled, table.origin, separator=data.label_separator, names=known)
+    except UserError:  # which the refusals tell
+        return [None] * len(cells)
+    rows = ((cell, flags) for cell, flags in zip(cells, matrix, strict=True))
+    return [
+        None if is_missing(cell) else tuple(names[k] for k in np.flatnonzero(flags).tolist()) for cell, flags in rows
+    ]
+
+
+def _text_of(cell: Any) -> str:
+    return str(cell).lower() if isinstance(cell, bool) else plain_text(cell).strip()
+
+
+def _counted(labels: Sequence[_Label]) -> Counter[str]:
+    several = ((label,) if isinstance(label, str) else label for label in labels if label is not None)
+    return Counter(name for names in several for name in names)
 
 
 def _token_lengths(texts: list[Text], tokenizer: Any, max_length: int) -> TokenLengths:

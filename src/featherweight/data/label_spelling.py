@@ -48,6 +48,12 @@ def by_spelling(names: Sequence[str]) -> dict[str, int]:
     return known | {name: number for number, name in enumerate(names)}
 
 
+def is_class(label: str, names: Sequence[str]) -> bool:
+    """Whether ``label`` is one of the classes ``names``, in whatever spelling."""
+    known = numbers_for_booleans(names) | by_spelling(names)
+    return label in known or alike(label) in known
+
+
 def numbers_for_booleans(names: Sequence[str]) -> dict[str, int]:
     """If the classes are false and true, or 0 and 1: the class numbers of the other notation."""
     commons, numbers = [alike(name) for name in names], ("0", "1")

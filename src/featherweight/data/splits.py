@@ -64,17 +64,17 @@ def load_splits(recipe: Recipe) -> Splits:
     require_recipe(recipe, "load_splits")
     data = recipe.data
     train = read_rows(data.train, data)
-    _require_classes(train)
+    require_classes(train)
     names = train.label_names
-    test, unlabelled = _test_rows(data, names)
+    test, unlabelled = test_rows(data, names)
     shift = {source: _shift_rows(source, data, test or unlabelled, names) for source in recipe.evaluation.shift}
     read = {"train": train, "test": test, **{name: rows for name, rows in shift.items() if not is_perturbed(name)}}
     if data.validation is not None:
-        read["validation"] = validation = _validation_rows(data, data.validation, names)
+        read["validation"] = validation = validation_rows(data, data.validation, names)
     else:
         train, validation = split_off(train, data.validation_size, recipe.seed)
     gaps_of = {name: rows.left_out for name, rows in read.items() if rows is not None and rows.left_out is not None}
-    train, notes = _sample(train, data.train_rows, recipe.seed)
+    train, notes = sample(train, data.train_rows, recipe.seed)
     if unlabelled:
         notes = [left_out(unlabelled, data.test or data.train), *notes]
     splits = Splits(train, validation, test, shift)
@@ -89,13 +89,13 @@ def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
     """
     data = recipe.data
     if part == "validation" and data.validation is not None:
-        return _validation_rows(data, data.validation, names)
+        return validation_rows(data, data.validation, names)
     if part in ("train", "validation"):
         train, validation = read_rows(data.train, data, label_names=names), None
         if data.validation is None:
             train, validation = split_off(train, data.validation_size, recipe.seed)
-        return validation if part == "validation" and validation else _sample(train, data.train_rows, recipe.seed)[0]
-    test, unlabelled = _test_rows(data, names) if part == "test" or is_perturbed(part) else (None, None)
+        return validation if part == "validation" and validation else sample(train, data.train_rows, recipe.seed)[0]
+    test, unlabelled = test_rows(data, names) if part == "test" or is_perturbed(part) else (None, None)
     if part != "test":
         return _shift_rows(part, data, test or unlabelled, names)
     if test is None:
@@ -146,7 +146,7 @@ def lacking_test(data: DataRecipe) -> str | None:
     return unlabelled_test(open_table(source, data, "test"), data, label_names_of(data))
 
 
-def _test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str | None]:
+def test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str | None]:
     """The labelled test rows, or None; and a clause that says so if there are test rows without labels."""
     source = source_of_test(data)
     if source is None:
@@ -158,7 +158,8 @@ def _test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str
     return rows_of(table, source, data, label_names=names), None
 
 
-def _validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows:
+def validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows:
+    """The rows of ``source``, which ``data.validation`` names. Raises UserError as ``load_splits`` does."""
     remedy = "validation needs labelled rows: leave data.validation out, and some training rows are split off for it"
     return read_labelled(source, data, "validation", names, remedy)
 
@@ -197,7 +198,8 @@ def _headlines(data: DataRecipe, test: Rows) -> Sequence[Text]:
     return [headline_of(*map(joined, both)) for both in zip(titles, test.texts, strict=True)]
 
 
-def _sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
+def sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
+    """``wanted`` of the training rows, as ``data.train_rows`` asks for them, and a note where there are fewer."""
     if wanted is None:
         return rows, []
     if wanted >= len(rows):
@@ -206,9 +208,9 @@ def _sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]
     if wanted < _least_rows(rows):
         raise UserError(f"data.train_rows = {wanted}: there are {len(rows.label_names)} classes; ask for more rows")
     _require_two_of_each(rows, "a sample by class")
-    sample = rows.take(_stratified_sample(rows, wanted, seed, for_training=True)[1])
-    _require_all_left(sample, rows, "data.train_rows")
-    return sample, []
+    drawn = rows.take(_stratified_sample(rows, wanted, seed, for_training=True)[1])
+    _require_all_left(drawn, rows, "data.train_rows")
+    return drawn, []
 
 
 def _least_rows(rows: Rows) -> int:
@@ -232,7 +234,8 @@ def _stratified_sample(
     return np.sort(stay), np.sort(drawn)
 
 
-def _require_classes(rows: Rows) -> None:
+def require_classes(rows: Rows) -> None:
+    """Raise UserError where the training rows have one class alone, or none of a class that is listed."""
     counts = rows.counts
     if (counts > 0).sum() < 2:
         only = rows.label_names[int(counts.argmax())]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from featherweight.data.inspection import Inspection, PartInspection, inspect_data
+from featherweight.data.refusals import refusals
+from featherweight.errors import UserError
+from featherweight.formatting import listed
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
+from featherweight.workflows.prepare import require_length
+from featherweight.workflows.schedule import validation_size_for
 
 
-def check(recipe: Recipe) -> Inspection:
-    """Inspect the data of ``recipe``: columns, labels, empty, repeated and shared texts, and lengths in tokens.
+def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
+    """Inspect the data of ``recipe``: columns, labels, gaps, repeated and shared texts, tokens, and what is refused.
 
+    With ``own_split`` validation rows are split off as ``recipe_for`` does for data without a recipe.
     Raises UserError if a part of the data cannot be read, or the tokenizer of the backbone is not available.
     """
     require_recipe(recipe, "check")
@@ -19,13 +26,26 @@ def check(recipe: Recipe) -> Inspection:
     from featherweight.backbone.resolve import resolve_backbone
     from featherweight.backbone.tokenizer import load_tokenizer
 
-    folder = resolve_backbone(recipe.backbone).folder
-    assert folder is not None
-    return inspect_data(recipe.data, load_tokenizer(folder))
+    backbone = resolve_backbone(recipe.backbone)
+    assert backbone.folder is not None
+    found = inspect_data(recipe.data, load_tokenizer(backbone.folder))
+    labels = found.parts["train"].labels
+    if own_split and labels:
+        size = validation_size_for(found.parts["train"].rows, len(labels))
+        recipe = recipe.with_values(data={"validation_size": size})
+    refused = refusals(recipe)
+    try:
+        require_length(recipe, backbone)
+    except UserError as error:
+        refused.append(str(error))
+    return replace(found, refusals=tuple(refused), backbone=recipe.backbone.name)
 
 
 def inspection_lines(inspection: Inspection) -> list[str]:
-    """The results as lines, one part of the data after the other; lines about a part are indented."""
+    """The results as lines, one part of the data after the other; lines about a part are indented.
+
+    At the end is what a training would refuse, if anything.
+    """
     lines = []
     for name, part in inspection.parts.items():
         lines += [
@@ -33,7 +53,11 @@ def inspection_lines(inspection: Inspection) -> list[str]:
             f"  {_source_of_texts(part)}; labels from {part.label_column or 'no column'}",
             *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}" for label, rows in part.labels.items()),
             *(f"  {problem}" for problem in _problems(name, part, inspection.shared.get(name, 0))),
+            *(f"  {line}" for line in _unknown_lines(part, inspection.backbone)),
         ]
+    if inspection.refusals:
+        lines.append("training would refuse this data:")
+        lines += [f"  {line}" for message in inspection.refusals for line in message.split("\n")]
     return lines
 
 
@@ -51,6 +75,12 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     elif len(part.labels) == 1:
         consequence = "training is not possible" if name == "train" else "metrics on it say nothing about other classes"
         found.append(f"only one label: {consequence}")
+    if part.strange:
+        labels = listed([f"{label!r} ({rows:,} rows)" for label, rows in part.strange.items()])
+        found.append(f"labels that no training row has: {labels}")
+    single = [label for label, rows in part.labels.items() if rows == 1] if name == "train" else []
+    if single:
+        found.append(f"labels with only one row: {listed([repr(label) for label in single])}")
     if part.unlabelled and not part.without_labels:
         found.append(f"{part.unlabelled:,} rows without a label")
     if part.empty:
@@ -63,6 +93,12 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     if shared:
         found.append(f"{shared:,} rows are also training rows: the metrics would be too good")
     return [*notes, *(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
+
+
+def _unknown_lines(part: PartInspection, backbone: str) -> list[str]:
+    if part.unknown is None or not part.unknown.unknown:
+        return []
+    return [part.unknown.in_words(backbone), *([part.unknown.hint] if part.unknown.hint else [])]
 
 
 def _token_lines(tokens: Any) -> list[str]:

@@ -13,6 +13,7 @@ from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded
 from featherweight.data.class_names import known_label_names
 from featherweight.data.splits import Splits, load_splits
+from featherweight.data.unknown_tokens import unknown_note
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.recipe import Recipe
 from featherweight.workflows.continuation import begin_with_the_start, with_classes_of_the_start
@@ -57,7 +58,7 @@ def prepare(recipe: Recipe) -> Prepared:
     _require_trackers(recipe)
     splits = splits or load_splits(recipe)
     backbone = resolve_backbone(recipe.backbone)
-    _require_length(recipe, backbone)
+    require_length(recipe, backbone)
 
     from featherweight.adapter.build import build_network, initialise_from_data
     from featherweight.backbone.tokenizer import load_tokenizer
@@ -73,6 +74,7 @@ def prepare(recipe: Recipe) -> Prepared:
     network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)
     model = TextModel(network, tokenizer, engine, recipe.data.max_length)
     train_rows, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
+    splits.warnings.extend(unknown_note(train_rows, splits.train.texts, tokenizer, recipe.backbone.name))
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if recipe.adapter.start_from is not None:
         splits.warnings.append(begin_with_the_start(network, recipe, backbone))
@@ -90,7 +92,8 @@ def _require_trackers(recipe: Recipe) -> None:
             raise UserError(f"training.trackers: {name} is not installed: pip install 'featherweight[trackers]'")
 
 
-def _require_length(recipe: Recipe, backbone: Backbone) -> None:
+def require_length(recipe: Recipe, backbone: Backbone) -> None:
+    """Raise UserError if ``data.max_length`` is more than the backbone can read."""
     most = most_tokens(backbone.config)
     if most is not None and recipe.data.max_length > most:
         reads = f"{backbone.name} can read at most {most} tokens"

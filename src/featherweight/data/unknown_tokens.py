@@ -1,0 +1,124 @@
+"""Tokens that a tokenizer does not know: how many there are, of which characters, and which backbone knows them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from featherweight.data.encoding import backend_of
+from featherweight.data.pairs import Text, sides_of
+from featherweight.formatting import listed
+
+if TYPE_CHECKING:
+    from featherweight.data.encoding import Encoded
+
+MOST_TEXTS = 5_000
+"""Texts whose tokens are looked at one by one; of more, so many at equal distances."""
+NOTABLE = 0.01
+"""Share of unknown tokens from which on a hint is given."""
+_CHUNK = 2**20  # tokens at a time
+_EMOJI = "emoji and symbols"
+_KINDS = {
+    "CJK": "Chinese characters",
+    "HIRAGANA": "Japanese kana",
+    "KATAKANA": "Japanese kana",
+    "HALFWIDTH": "Japanese kana",
+    "HANGUL": "Korean",
+}
+"""Kinds of characters by the first word of their Unicode name, where that word is no name of a script."""
+
+
+@dataclass(frozen=True)
+class UnknownTokens:
+    """Counts over the looked-at texts, special tokens aside."""
+
+    tokens: int
+    unknown: int
+    rows: int
+    """Texts with an unknown token."""
+    kinds: dict[str, tuple[int, int]]
+    """Of each kind of characters with an unknown token: unknown tokens and all tokens, most unknown ones first."""
+
+    @property
+    def share(self) -> float:
+        """Share of the tokens that is unknown."""
+        return self.unknown / max(1, self.tokens)
+
+    def in_words(self, backbone: str) -> str:
+        """How many tokens ``backbone`` does not know, and of which characters."""
+        kinds = [f"{unknown / tokens:.0%} of {kind}" for kind, (unknown, tokens) in self.kinds.items()]
+        return f"{backbone} does not know {self.share:.1%} of the tokens: {listed(kinds, 4)}"
+
+    @property
+    def hint(self) -> str | None:
+        """Which backbone to try; None where too few tokens are unknown."""
+        if self.share < NOTABLE:
+            return None
+        scripts = sum(unknown for kind, (unknown, _) in self.kinds.items() if kind != _EMOJI)
+        better = "FacebookAI/xlm-roberta-base, which knows 100 languages"
+        if scripts * 2 < self.unknown:
+            better = "roberta-base, which knows every character by its bytes"
+        return f"it reads all of them alike; try the backbone {better}"
+
+
+def count_unknown(texts: Sequence[Text], tokenizer: Any) -> UnknownTokens | None:
+    """Unknown tokens of ``texts`` by kind of character; None for a tokenizer that has no token for what it lacks.
+
+    The kind of a token is that of its first character that is no Latin letter, digit or punctuation, if it has one.
+    """
+    unknown_id, backend = tokenizer.unk_token_id, backend_of(tokenizer)
+    if unknown_id is None:
+        return None
+    backend.no_truncation()
+    unknown, total, rows = Counter[str](), Counter[str](), set[int]()
+    step = max(1, len(texts) // MOST_TEXTS)
+    for side in sides_of(texts[::step] if step > 1 else texts):
+        encodings = backend.encode_batch(list(side), add_special_tokens=False)
+        for row, (text, encoding) in enumerate(zip(side, encodings, strict=True)):
+            for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+                kind = kind_of(text[start:end])
+                total[kind] += 1
+                if token == unknown_id:
+                    unknown[kind] += 1
+                    rows.add(row)
+    kinds = {kind: (count, total[kind]) for kind, count in unknown.most_common()}
+    return UnknownTokens(total.total(), unknown.total(), len(rows), kinds)
+
+
+def unknown_note(encoded: Encoded, texts: Sequence[Text], tokenizer: Any, backbone: str) -> list[str]:
+    """A note on the unknown tokens of some encoded ``texts``, where their share is notable."""
+    if tokenizer.unk_token_id is None:
+        return []
+    tokens = encoded.tokens
+    pieces = (tokens[start : start + _CHUNK] for start in range(0, len(tokens), _CHUNK))
+    count = sum(int((piece == tokenizer.unk_token_id).sum()) for piece in pieces)
+    special = backend_of(tokenizer).num_special_tokens_to_add(False) * len(encoded)
+    if count < NOTABLE * (len(tokens) - special):
+        return []
+    found = count_unknown(texts, tokenizer)
+    return [f"training texts: {found.in_words(backbone)}; {found.hint}"] if found is not None and found.hint else []
+
+
+def kind_of(text: str) -> str:
+    """The kind of the first character of ``text`` that tells it most: a script, or emoji and symbols."""
+    kinds = [_kind(character) for character in text]
+    telling = (kind for kind in kinds if kind not in ("Latin", "digits", "punctuation"))
+    return next(telling, kinds[0] if kinds else "other")
+
+
+@lru_cache(maxsize=10_000)
+def _kind(character: str) -> str:
+    category = unicodedata.category(character)
+    name = unicodedata.name(character, "")
+    if category[0] == "N":
+        return "digits"
+    if category[0] == "P":
+        return "punctuation"
+    if (category[0] in "SCM" and category not in ("Mn", "Mc")) or not name:
+        return _EMOJI
+    script = name.split()[0]
+    return _KINDS.get(script, script.capitalize())
