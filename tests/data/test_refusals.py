@@ -49,7 +49,7 @@ GAP = {"text": " ", "label": "a"}
     ({"train": GOOD, "test": [{"text": "t", "label": "a"}, {"text": "t"}]}, ["row 2: the label is missing (1 of 2"]),
     ({"train": GOOD, "validation": [ALONE], "test": [ALONE]}, ["test.jsonl: row 1", "validation.jsonl: row 1"]),
     ({"train": GOOD, "shift": [ALONE]}, ["shift.jsonl: row 1: unknown label 'c'"]),
-    ({"train": [{**row, "label": [row["label"]] * 2} for row in GOOD]}, ["row 1: the label is a list"]),
+    ({"train": [{**row, "label": [row["label"]] * 2} for row in GOOD]}, ["train.jsonl: row 1"]),
     ({"train": GOOD, "train_rows": 1}, ["data.train_rows = 1"]),
     ({"train": GOOD, "validation_size": 19}, ["cannot give 19 validation rows"]),
 ])  # fmt: skip
