@@ -174,6 +174,7 @@ def _labels(table: Table, columns: Sequence[str], data: DataRecipe) -> list[_Lab
     cells = list(label_cells(table, columns, data, of_rows=True))
     if data.several:
         return _several(table, columns, cells, data)
+    cells = list(single_labels(cells))
     names = data.labels or table.classes.get(columns[0], ())
     texts = [None if is_missing(cell) else _text_of(cell) for cell in cells]
     texts = [names[int(text)] if text and text.isdecimal() and int(text) < len(names) else text for text in texts]
