@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.made_up_rounds import TestSet
+from support.several_labels import jigsaw_sections
 
 from featherweight.errors import UserError
 from featherweight.workflows.baselines import STRENGTHS, baseline_recipe, run_baseline
@@ -121,3 +122,41 @@ def test_full_fine_tuning_trains_everything_and_saves_no_model(tiny_recipe: Any,
         "recipe.toml", "history.jsonl", "evaluation.json", "predictions.parquet", "environment.json", "weigh.json"
     }  # fmt: skip
     assert "no budget applies" in run.environment["notes"][0]
+
+
+@pytest.mark.parametrize("kind", ["tfidf-svm", "tfidf-logistic"])
+def test_with_several_labels_each_has_a_classifier_of_its_own(kind: str, tiny_recipe: Any, tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import average_precision_score
+    from sklearn.svm import LinearSVC
+
+    from featherweight.data.splits import load_splits
+
+    recipe = tiny_recipe("bert", **jigsaw_sections(tmp_path))
+    run = run_baseline(kind, recipe, tmp_path / "run")
+    splits = load_splits(recipe)
+    assert splits.test is not None and splits.train.labels is not None and splits.test.labels is not None
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(splits.train.texts)
+    chosen = float(run.environment["notes"][0].partition("C = ")[2].partition(",")[0])
+    assert chosen in STRENGTHS[kind]
+    found = []
+    for place in range(6):
+        model = (
+            LinearSVC(C=chosen, random_state=0) if kind == "tfidf-svm" else LogisticRegression(C=chosen, max_iter=1000)
+        )
+        model.fit(words.transform(splits.train.texts), splits.train.labels[:, place])
+        margins = model.decision_function(words.transform(splits.test.texts))
+        found.append(average_precision_score(splits.test.labels[:, place], margins))
+    figures = run.evaluation["test"]
+    assert [row["average_precision"] for row in figures["per_class"]] == pytest.approx(found, abs=1e-6)
+    assert figures["micro_f1"] > 0.5
+    assert run.weight["total"] == 6 * (len(words.vocabulary_) + 1)
+
+
+@pytest.mark.slow
+def test_a_probe_and_full_fine_tuning_take_several_labels(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe("bert", **jigsaw_sections(tmp_path, 48), training={"max_steps": 2})
+    for kind in ("linear-probe", "full-fine-tuning"):
+        run = run_baseline(kind, recipe, tmp_path / kind)
+        assert run.evaluation["test"]["task"] == "multi-label"

@@ -13,7 +13,7 @@ from featherweight.data.cleaning import clean_texts
 from featherweight.data.gaps import label_cells
 from featherweight.data.label_lists import code_label_columns, code_label_lists
 from featherweight.data.label_spelling import alike, class_names, is_class
-from featherweight.data.labels import is_missing, row_of_several
+from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns

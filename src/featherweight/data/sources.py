@@ -85,6 +85,12 @@ class Rows:
             return self.labels.sum(axis=0, dtype=np.int64)
         return np.bincount(self.labels, minlength=len(self.label_names))
 
+    def names_of(self, labels: NDArray[np.integer[Any]]) -> list[Any]:
+        """Some labels by the names of their classes: a text per row, or a list of texts."""
+        if labels.ndim > 1:
+            return [[self.label_names[label] for label in np.flatnonzero(row).tolist()] for row in labels]
+        return [self.label_names[label] for label in labels.tolist()]
+
     def take(self, places: NDArray[np.int64]) -> Rows:
         """The rows at ``places`` (0-based), in that order."""
         return Rows(

@@ -65,7 +65,7 @@ def _listed(indices: Sequence[int] | NDArray[np.int64], rows: Rows) -> list[dict
     taken = rows.take(np.asarray(indices))
     assert taken.labels is not None
     ids = [{"id": value} for value in taken.ids] if taken.ids else [{} for _ in taken.texts]
-    labels = [rows.label_names[label] for label in taken.labels.tolist()]
+    labels = rows.names_of(taken.labels)
     return [
         {"row": int(index) + 1, **row_id, "label": label, "text": shown(text)}
         for index, row_id, label, text in zip(indices, ids, labels, taken.texts, strict=True)

@@ -31,7 +31,7 @@ from featherweight.recipe import Recipe
 from featherweight.run.best import rank
 from featherweight.run.folder import FORMAT, Run
 from featherweight.run.lock import locked
-from featherweight.task.interface import SINGLE_LABEL
+from featherweight.task.interface import task_of
 
 if TYPE_CHECKING:
     from featherweight.training.listeners import Listener
@@ -156,8 +156,7 @@ def _bag_of_words(kind: str, recipe: Recipe, splits: Splits) -> Fitted:
             return LinearSVC(C=strength, random_state=recipe.seed)
         return LogisticRegression(C=strength, max_iter=1000, random_state=recipe.seed)
 
-    best_by = recipe.evaluation.best_by
-    return _best_linear(kind, splits, lambda rows: words.transform(map(joined, rows.texts)), make, best_by)
+    return _best_linear(kind, recipe, splits, lambda rows: words.transform(map(joined, rows.texts)), make)
 
 
 def _probe(recipe: Recipe, splits: Splits) -> Fitted:
@@ -169,7 +168,7 @@ def _probe(recipe: Recipe, splits: Splits) -> Fitted:
     def make(strength: float) -> Any:
         return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000, random_state=recipe.seed))
 
-    return _best_linear("linear-probe", splits, _frozen_features(recipe), make, recipe.evaluation.best_by)
+    return _best_linear("linear-probe", recipe, splits, _frozen_features(recipe), make)
 
 
 def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
@@ -200,43 +199,43 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
 
 
 def _best_linear(
-    kind: str, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any], best_by: str
+    kind: str, recipe: Recipe, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any]
 ) -> Fitted:
-    """The linear classifier with the best C by ``best_by`` on validation rows; of equal ones, the most regularised."""
-    from sklearn.exceptions import ConvergenceWarning
+    """The linear classifier with the best C by ``evaluation.best_by``; of equal ones the more regularised.
 
+    With several labels per text it is one classifier per label.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.multiclass import OneVsRestClassifier
+
+    task, labels = task_of(recipe), splits.validation.labels
+    assert labels is not None
     train, validation = features(splits.train), features(splits.validation)
     best: tuple[float, float, Any] | None = None
     for strength in STRENGTHS[kind]:
         with warnings.catch_warnings():
             # A classifier that did not converge is still evaluated on the validation rows.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model = make(strength).fit(train, splits.train.labels)
-        figure, _ = rank(_figures(model, validation, splits.validation), best_by)
+            whole = OneVsRestClassifier(make(strength)) if splits.train.several else make(strength)
+            model = whole.fit(train, splits.train.labels)
+        margins = _margins(model, validation)
+        loss = float(task.log_losses(margins, labels).mean())
+        figure, _ = rank({**task.scores(margins, labels), "loss": loss}, recipe.evaluation.best_by)
         if best is None or figure > best[0]:
             best = figure, strength, model
     assert best is not None
     _, strength, model = best
-    last = model[-1] if hasattr(model, "steps") else model
     tried = STRENGTHS[kind]
     edge = "; one beyond these may be better" if strength in (min(tried), max(tried)) else ""
     listed = ", ".join(f"{c:g}" for c in tried)
     note = f"{TITLES[kind]}: C = {strength:g}, the best of {listed} on validation rows{edge}."
-    return Fitted(lambda rows: _margins(model, features(rows)), int(last.coef_.size + last.intercept_.size), note)
+    return Fitted(lambda rows: _margins(model, features(rows)), _parameters(model), note)
 
 
-def _figures(model: Any, features: Any, rows: Rows) -> dict[str, float]:
-    """Accuracy, macro-F1 and log loss (of the margins taken for logits) of a linear classifier on labelled ``rows``."""
-    from featherweight.evaluation.metrics import macro_f1
-
-    assert rows.labels is not None
-    predicted, margins = model.predict(features), _margins(model, features)
-    losses = SINGLE_LABEL.log_losses(margins, rows.labels)
-    return {
-        "accuracy": float((predicted == rows.labels).mean()),
-        "macro_f1": macro_f1(rows.labels, predicted),
-        "loss": float(losses.mean()),
-    }
+def _parameters(model: Any) -> int:
+    """The number of weights of a linear classifier, or of one per label; a label in all rows or none needs none."""
+    ends = [each[-1] if hasattr(each, "steps") else each for each in getattr(model, "estimators_", [model])]
+    return sum(int(end.coef_.size + end.intercept_.size) for end in ends if hasattr(end, "coef_"))
 
 
 def _margins(model: Any, features: Any) -> np.ndarray:
@@ -285,10 +284,11 @@ def _evaluate(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> N
     from featherweight.workflows.evaluate import evaluate_splits
 
     assert splits.validation.labels is not None
-    validation = fitted.logits(splits.validation)
-    temperature = fit_temperature(validation, splits.validation.labels)
+    validation, labels, task = fitted.logits(splits.validation), splits.validation.labels, task_of(recipe)
+    temperature = fit_temperature(validation, labels, task)
+    task = task.fitted(validation, labels, temperature)
     logits = lambda name, rows: fitted.logits(rows)  # noqa: E731 (all sets alike, whatever they are called)
-    evaluate_splits(folder, splits, validation, logits, temperature, recipe.evaluation, **fitted.evaluation)
+    evaluate_splits(folder, splits, validation, logits, temperature, recipe.evaluation, task, **fitted.evaluation)
     write_json(folder / "weigh.json", {"total": fitted.parameters})
 
 
