@@ -169,9 +169,7 @@ def test_every_class_has_a_validation_row() -> None:
     assert validation_size_for(300, 77) == 77
 
 
-def test_what_is_data_and_what_is_a_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: object
-) -> None:
+def test_what_is_data_and_what_is_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "dataset_info.json").write_text("{}")
