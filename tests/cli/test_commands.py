@@ -142,7 +142,7 @@ def test_a_diverged_training_is_a_failure_and_names_the_rows(cli: Cli, tiny_reci
     Path("job.toml").write_text(tiny_recipe(training=wild).to_toml(), "utf-8")
     answer = cli("train", "job.toml")
     assert answer.code == 1
-    assert "is not a number; rows of the training split: " in answer.err
+    assert "is not finite; rows of the training split: " in answer.err
     assert len(answer.err.splitlines()) == 1
 
 
