@@ -53,13 +53,13 @@ def test_numbers_that_are_not_finite_are_refused(tiny_recipe: Any, tmp_path: Pat
     tensors[min(tensors)].view(-1)[0] = number
     save_file(tensors, file, metadata={"format": "pt"})
     network = build_network(recipe, resolve_backbone(recipe.backbone), LABELS)
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="contains NaN or infinity"):
         load_adapter(network, tmp_path / "a")
 
 
 @pytest.mark.parametrize(("change", "words"), [
     (lambda tensors: tensors.pop(min(tensors)), "lacks 64 of the"),
-    (lambda tensors: tensors.update(more=torch.zeros(5)), "holds 5 more than the"),
+    (lambda tensors: tensors.update(more=torch.zeros(5)), "has 5 more than the"),
 ])  # fmt: skip
 def test_more_or_fewer_numbers_than_the_recipe_trains_are_refused(
     tiny_recipe: Any, tmp_path: Path, change: Any, words: str

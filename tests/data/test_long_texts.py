@@ -241,4 +241,4 @@ def test_check_says_how_much_is_cut(tokenizer: Any, tmp_path: Path, keys: dict[s
     path = tmp_path / "rows.csv"
     path.write_text("text,label\n" + "".join(f"{text},{n % 2}\n" for n, text in enumerate(TEXTS)), "utf-8")
     inspection = inspect_data(DataRecipe(**{"train": str(path), "max_length": 16, **keys}), tokenizer)
-    assert inspection_lines(inspection)[-1].strip().startswith(line)
+    assert any(said.strip().startswith(line) for said in inspection_lines(inspection))

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from featherweight.data.encoding import encode
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.data.unknown_tokens import count_unknown, kind_of, unknown_note
 
@@ -47,7 +48,7 @@ def test_the_hint_goes_by_what_is_unknown(texts: list[str], hint: str | None) ->
 
 def test_training_says_it_in_one_line_where_the_share_is_notable() -> None:
     def note(texts: list[str]) -> list[str]:
-        return unknown_note(encode(Rows(texts, None, (), "f"), KNOWN, 8), texts, KNOWN, "tiny")
+        return unknown_note(encode(Rows(texts, None, (), "f"), KNOWN, LongTexts(8)), texts, KNOWN, "tiny")
 
     assert note(["good bad"] * 60 + ["👍"]) == []
     (line,) = note(["good 👍"] * 3)
