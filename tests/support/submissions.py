@@ -14,6 +14,7 @@ import pytest
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
 from featherweight.recipe import Recipe
+from featherweight.task.interface import SINGLE_LABEL
 
 TEXTS = ("class 2", "class 0", "class 1", "class 0")
 MOODS = ("-1", "0", "1")
@@ -38,6 +39,8 @@ def make_run(
 
 class Reader:
     """A text ends with its class number; the class gets 70% and the others share the rest."""
+
+    task = SINGLE_LABEL
 
     def __init__(self, classes: int) -> None:
         self.labels = tuple(map(str, range(classes)))
