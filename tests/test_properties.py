@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from featherweight.backbone.describe import architecture_of
 from featherweight.budget.plan import TARGETS, plan
 from featherweight.budget.weigh import weigh
 from featherweight.data.readers.delimited import delimited_tables
+from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import whole_table
+from featherweight.data.readers.unpacking import Content
 from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import split_off
 from featherweight.errors import UserError, printable
@@ -44,10 +46,12 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], mark: str, 
     names = [f"column {place}" for place in range(len(rows[0]) if rows else 1)]
     # A row of one empty field cannot be told from an empty line, and a first line decides what separates the fields.
     kept = [row for row in rows if len(row) > 1 or row[0]] if len(names) > 1 or mark == "," else []
-    file = io.StringIO(newline="")
-    csv.writer(file, delimiter=mark, quoting=quoting).writerows([names, *kept])
-    file.seek(0)
-    table = whole_table(delimited_tables(file, "f", rows=size))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, delimiter=mark, quoting=quoting).writerows([names, *kept])
+        reading = Reading(separator=mark, any_header=True)
+        table = whole_table(delimited_tables(Content(path, "f"), reading, size, tabs=False))
     assert list(table.names) == names
     assert [list(row) for row in zip(*map(table.read, names), strict=True)] == kept
 

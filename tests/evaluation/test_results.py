@@ -46,7 +46,7 @@ def test_another_set_is_judged_with_the_classifiers_temperature(tmp_path: Path) 
         labels=NAMES,
         temperature=TEMPERATURE,
         task=SINGLE_LABEL,
-        logits=lambda texts: LOGITS[["abcd".index(t) for t in texts]],
+        model=SimpleNamespace(logits=lambda rows: LOGITS[["abcd".index(text) for text in rows.texts]]),
     )
     found = evaluate_on(classifier, str(tmp_path / "other.csv"))  # type: ignore[arg-type]
     assert found == evaluate_rows(ROWS, LOGITS, TEMPERATURE, recipe.evaluation)

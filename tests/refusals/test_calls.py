@@ -216,7 +216,7 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "labels as a set": (
         lambda: Classifier.load("run", labels={"World"}),
-        "labels takes a list of names of classes; a set has no order: write labels=sorted(...)",
+        "labels takes a list of names of classes, but a set has no order: write labels=sorted(...)",
     ),
     "run of a frame": (lambda: Run(FRAME), "Run takes the path of a run folder, not a pandas DataFrame"),
     "run of bytes": (lambda: Run(b"run"), "Run takes the path of a run folder, not bytes"),

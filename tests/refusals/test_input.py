@@ -229,7 +229,7 @@ def config(**values: Any) -> Callable[[Path], Any]:
     (outside("config.json", "{"), "config.json: not valid JSON"),
     (outside("config.json", "[]"), "config.json: must contain a JSON object"),
     (outside("config.json", "[" * 100_000), "config.json: its lists or objects are nested too deeply"),
-    (outside("config.json", '{"hidden_size": ' + "9" * 5000 + "}"), "config.json: holds a number of thousands"),
+    (outside("config.json", '{"hidden_size": ' + "9" * 5000 + "}"), "config.json: contains a number with thousands"),
     (config(num_hidden_layers=10**9), "config.json: num_hidden_layers must be at most 1,000; it is 1,000,000,000"),
     (config(hidden_size=10**12), ("budget = 1,000,000 exceeded by", "no adapter fits")),
     (config(hidden_size=64), "config.json and the weights do not match"),

@@ -70,7 +70,7 @@ def test_the_headline_says_whether_a_lead_is_significant(tmp_path):
 
 def test_baselines_alone_are_ranked_without_a_test_that_was_not_made(fabricated_folders):
     comparison = compare_runs([folder for folder in fabricated_folders if "seed" not in folder.name])
-    assert not comparison.own and headline(comparison).endswith("they are not tested")
+    assert not comparison.own and headline(comparison).endswith("significance is not tested")
 
 
 def test_seeds_that_differ_in_more_than_the_seed_are_named(tmp_path):
