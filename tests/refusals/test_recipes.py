@@ -47,7 +47,7 @@ NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
     ("training=", f"--set training=: {NO_VALUE}"),
     ("budget=300", ("budget = 300 exceeded by", "head, linear: 66", "adapter.lora=")),
     ("budget=10", ("budget = 10 exceeded by", "no adapter fits")),
-    ("adapter.lora.rank=33", "adapter.lora: rank = 33 is more than the smaller dimension of encoder.layer.0.attention.self.query"),
+    ("adapter.lora.rank=33", "adapter.lora: rank = 33 is more than the smaller dimension of encoder"),
     ("data.max_length=131", "data.max_length = 131: "),
     ('data.labels=["bird", "metal"]', "data.csv: row 1: unknown label 'fruit'"),
     ("training.class_weights=[1.0, 2.0, 3.0]", "training.class_weights has 3 numbers; the data has 2 classes"),

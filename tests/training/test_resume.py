@@ -264,7 +264,7 @@ def test_a_folder_closed_to_writing_is_named_and_left_as_it_is(
     Path("closed").mkdir()
     with monkeypatch.context() as patch:
         close_to_writing(patch, Path("closed"), crashed)
-        naming = ("cannot be written: Read-only file system", "name another folder")
+        naming = ("cannot be written: Read-only file system", "use another folder")
         refused(cli, "train", "job.toml", "--out", "closed/run", naming=("closed/run: ", *naming))
         refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=("run/.lock: ", *naming))
     assert cli("train", "job.toml", "--out", "run", "--resume").code == 0
