@@ -155,7 +155,7 @@ def test_an_unfinished_run_is_no_start(linear_run: Run, tmp_path: Path) -> None:
     (copy / "verification.json").unlink()
     with pytest.raises(UserError, match="is not complete; to resume it"):
         recipe_from(copy)
-    with pytest.raises(UserError, match="no run folder"):
+    with pytest.raises(UserError, match="not a run folder"):
         recipe_from(tmp_path)
 
 
