@@ -49,8 +49,8 @@ def test_a_weight_is_shown_as_a_table(shown: list[Any]) -> None:
 def test_an_inspection_is_printed_as_the_command_prints_it(
     cli: Any, job: Path, tiny_recipe: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = cli("check", "data.csv").out
-    show(check(tiny_recipe().with_values(data={"train": "data.csv", "test": None, "max_length": 256})))
+    said = cli("check", "data.csv", "--max-length", 128).out
+    show(check(tiny_recipe().with_values(data={"train": "data.csv", "test": None, "max_length": 128})))
     assert capsys.readouterr().out == said
 
 

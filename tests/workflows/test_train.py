@@ -178,13 +178,15 @@ def test_loaded_classifier_gives_the_predictions_again(
         np.testing.assert_allclose(ours.astype(np.float32), table[f"p_{label}"], rtol=0, atol=1e-6 if merge else 0)
 
 
-def test_classifier_refuses_a_bare_string_and_an_empty_text(finished_run: Run) -> None:
+def test_classifier_refuses_a_bare_string_and_warns_of_an_empty_text(finished_run: Run) -> None:
     classifier = Classifier.load(finished_run.folder)
     assert classifier.predict([]) == []
     with pytest.raises(UserError, match="takes a list of texts"):
         classifier.predict("apple")
-    with pytest.raises(UserError, match="text 2 is empty"):
-        classifier.predict(["apple", " \n"])
+    with pytest.warns(UserWarning, match="empty"):
+        apple, blank = classifier.predict(["apple", " \n"])
+    assert apple.label == classifier.predict(["apple"])[0].label
+    assert blank.label in classifier.labels
 
 
 def test_evaluate_run_repeats_what_the_run_found(finished_run: Run, tiny_data: dict[str, Path]) -> None:
