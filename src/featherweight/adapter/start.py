@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from featherweight.adapter.storage import WEIGHTS, peft_name, read_description, read_tensors
+from featherweight.adapter.storage import adapter_files, peft_name, read_description, saved_values, set_tensors
 from featherweight.backbone.resolve import Backbone
 from featherweight.errors import UserError
 from featherweight.files import sha256_of
@@ -40,32 +39,19 @@ def start_from(network: Network, run: Run) -> tuple[str, ...]:
     """Load the saved adapter of ``run`` into a newly built ``network``, and return the new classes.
 
     The rows of the head are assigned by class name; rows of new classes keep their random initial values. Raises
-    UserError if a tensor is missing or has another shape.
+    UserError as ``set_tensors`` does.
     """
-    saved: dict[str, Tensor] = {}
-    for name in WEIGHTS:
-        if (run.adapter / name).is_file():
-            saved |= read_tensors(run.adapter / name)
-    labels = tuple(read_description(run.adapter)["labels"])
-    per_class = _per_class(network)
-    with torch.no_grad():
-        for name, parameter in network.trainable().items():
-            tensor = saved.get(peft_name(name))
-            if tensor is None:
-                raise UserError(f"{run.adapter}: the saved adapter lacks {peft_name(name)}; it is incomplete")
-            if peft_name(name) in per_class:
-                tensor = _by_class(parameter, tensor, labels, network.labels)
-            if tensor.shape != parameter.shape:
-                shapes = f"{tuple(tensor.shape)}, not {tuple(parameter.shape)}"
-                raise UserError(f"{run.adapter}: {peft_name(name)} has shape {shapes}; it belongs to another recipe")
-            parameter.copy_(tensor)
+    labels, saved = tuple(read_description(run.adapter)["labels"]), saved_values(run.adapter)
+    fresh = {peft_name(name): parameter for name, parameter in network.trainable().items()}
+    for name in _per_class(network) & fresh.keys() & saved.keys():
+        saved[name] = _by_class(fresh[name], saved[name], labels, network.labels)
+    set_tensors(network, saved, run.adapter)
     return tuple(label for label in network.labels if label not in labels)
 
 
 def described(run: Run) -> dict[str, Any]:
     """The entry in environment.json about the run from which a training starts: its folder, and sha256 of its files."""
-    files = [run.adapter / name for name in WEIGHTS if (run.adapter / name).is_file()]
-    return {"run": str(run.folder), "sha256": {file.name: sha256_of(file) for file in files}}
+    return {"run": str(run.folder), "sha256": {file.name: sha256_of(file) for file in adapter_files(run.adapter)}}
 
 
 def _per_class(network: Network) -> set[str]:
@@ -80,7 +66,7 @@ def _by_class(fresh: Tensor, saved: Tensor, then: Sequence[str], now: Sequence[s
     """``fresh`` [classes now, ...] with the rows of ``saved`` [classes then, ...] at the classes of the same names."""
     rows = fresh.detach().clone()
     if saved.shape != (len(then), *fresh.shape[1:]):
-        return saved  # the caller raises an error for its shape
+        return saved  # set_tensors raises an error for its shape
     for number, label in enumerate(now):
         if label in then:
             rows[number] = saved[then.index(label)]

@@ -127,14 +127,25 @@ def check_adapter(folder: Path, recipe: Recipe, backbone: Backbone, labels: Sequ
 
 
 def load_adapter(network: Network, folder: Path) -> None:
-    """Load a saved adapter into a newly built ``network``.
+    """Load a saved adapter into a newly built ``network``. Raises UserError as ``set_tensors`` does."""
+    set_tensors(network, saved_values(folder), folder)
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """The files with the tensors of a saved adapter: those that exist of the two."""
+    return [folder / name for name in WEIGHTS if (folder / name).is_file()]
+
+
+def saved_values(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a saved adapter, by the names under which PEFT saves them. Raises UserError if one is damaged."""
+    return {name: tensor for file in adapter_files(folder) for name, tensor in _read_tensors(file).items()}
+
+
+def set_tensors(network: Network, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Set the trainable parameters of ``network`` to ``tensors``, which were read from ``folder``.
 
     Raises UserError, naming the folder and the tensor, if a trained tensor is missing, unknown or of another shape.
     """
-    tensors: dict[str, Tensor] = {}
-    for name in WEIGHTS:
-        if (folder / name).is_file():
-            tensors |= read_tensors(folder / name)
     live = {peft_name(name): parameter for name, parameter in network.trainable().items()}
     missing, unknown = sorted(live.keys() - tensors.keys()), sorted(tensors.keys() - live.keys())
     if missing or unknown:
@@ -188,7 +199,7 @@ def _write_labelled_base(network: Network, base: Path, backbone: Backbone, recip
         (base / weights.name).symlink_to(weights.resolve())
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name. Raises UserError where it cannot be read."""
     try:
         return load_file(path)
