@@ -93,12 +93,12 @@ def load_recipe(
 
     For data, the choices are printed on standard error. Raises UserError.
     """
-    from featherweight.recipe import Recipe, built_in_recipes
-    from featherweight.recipe.data_files import is_data
+    from featherweight.recipe import Recipe
+    from featherweight.recipe.loading import is_recipe
     from featherweight.recipe.overrides import option_overrides
 
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
-    if recipe in built_in_recipes() or not is_data(recipe):
+    if is_recipe(recipe):
         return Recipe.load(recipe, [*options, *overrides])
 
     from featherweight.workflows.own_data import draft_recipe

@@ -76,12 +76,11 @@ def command(
 
 def _recipe_from(start: str, recipe: str, overrides: list[str], options: dict[str, Any]) -> Recipe:
     """The recipe ``recipe``, or that of the run ``start``, changed to start from the adapter of this run."""
-    from featherweight.recipe import built_in_recipes
-    from featherweight.recipe.data_files import is_data
+    from featherweight.recipe.loading import is_recipe
     from featherweight.recipe.overrides import option_overrides
     from featherweight.workflows.continuation import recipe_from
 
-    if recipe and (recipe in built_in_recipes() or not is_data(recipe)):
+    if recipe and is_recipe(recipe):
         return recipe_from(start, load_recipe(recipe, overrides, **options))
     return recipe_from(start, data=recipe or None, overrides=[*option_overrides(**options), *overrides])
 

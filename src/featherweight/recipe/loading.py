@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.errors import UserError
-from featherweight.recipe.data_files import is_data_file, name_after
+from featherweight.recipe.data_files import is_data, is_data_file, name_after
 
 LARGEST_FILE = 1_000_000
 """Upper limit in bytes. A recipe with thousands of class names is far smaller."""
@@ -25,6 +25,11 @@ def built_in_recipes() -> dict[str, str]:
     folder = resources.files("featherweight.recipe") / "builtin"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     return {f.name.removesuffix(".toml"): f.read_text("utf-8") for f in files}
+
+
+def is_recipe(name: str) -> bool:
+    """Whether ``name``, where a recipe or data may be named, is a recipe: a built-in one, or not the name of data."""
+    return name in built_in_recipes() or not is_data(name)
 
 
 def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:

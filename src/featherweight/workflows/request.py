@@ -14,8 +14,9 @@ from featherweight.data.in_memory import is_rows, parquet_bytes, parquet_parts
 from featherweight.data.readers.parquet import parquet_tables
 from featherweight.errors import UserError
 from featherweight.files import written_whole
-from featherweight.recipe import Recipe, built_in_recipes
-from featherweight.recipe.data_files import is_data, name_after
+from featherweight.recipe import Recipe
+from featherweight.recipe.data_files import name_after
+from featherweight.recipe.loading import is_recipe
 from featherweight.recipe.overrides import option_overrides
 from featherweight.recipe.schema import not_a_recipe
 from featherweight.run.cleanup import RECIPE, ROWS
@@ -65,7 +66,7 @@ class Request:
             table = next(parquet_tables(io.BytesIO(self.rows["train"]), self.called))
             return draft_recipe(paths["train"], overrides, table=table, in_python=True)
         assert self.source is not None
-        if _is_recipe(self.source):
+        if is_recipe(self.source):
             return Draft(Recipe.load(self.source, overrides), {}, ())
         return draft_recipe(self.source, overrides, in_python=True)
 
@@ -106,10 +107,6 @@ def requested(
     default = name_after(source, "texts") if source is not None else "rows"
     name = Recipe.parse({"name": default}, "train", changes).name
     return Request(name, source=source, rows=rows, called=described(given), overrides=changes)
-
-
-def _is_recipe(source: str) -> bool:
-    return source in built_in_recipes() or not is_data(source)
 
 
 def _recorded(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
