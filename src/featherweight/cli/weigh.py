@@ -95,10 +95,10 @@ def _weigh_header(folder: str, limit: int | None, json_output: bool, error: Exce
     ``error`` tells why its base model cannot be read.
     """
     from featherweight.adapter.peft.folder import tensors_of
-    from featherweight.adapter.peft.weigh import components_by_name
+    from featherweight.adapter.peft.weigh import components_of
 
     tensors, base = tensors_of(folder)
-    components = components_by_name(tensors)
+    components = components_of(tensors)
     total = sum(component.parameters for component in components)
     if json_output:
         import json

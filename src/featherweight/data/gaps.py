@@ -18,7 +18,6 @@ from featherweight.errors import UserError
 from featherweight.formatting import numbered
 from featherweight.recipe import DataRecipe
 
-_ROW = re.compile(r"(?<=: row )\d+")
 _MINUS_ONE = re.compile(r"-1(?:\.0+)?")
 _GAPS = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "?"})
 """Texts that often stand for a missing value; one that is a class is none of them."""
@@ -129,8 +128,3 @@ def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_ro
 def _least(cells: Sequence[Any]) -> Any:
     """The first of a row's cells that is no label, else any."""
     return next((cell for cell in cells if no_label(cell, ())), cells[0])
-
-
-def renumbered(message: str, places: NDArray[np.int64]) -> str:
-    """A message on a row of those at ``places``, with the number of the row in the data."""
-    return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featherweight.data.labels import DROP, code_labels, is_missing
+from featherweight.data.labels import DROP, code_labels, is_missing, renumbered
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
@@ -21,7 +21,6 @@ SEPARATORS = ("|", ";", ",")
 """Possible separators of labels in a text if the recipe sets none; the first one that occurs is used."""
 _ITEM = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^,"'\[\]]+?))\s*(?:,|$)""")
 _FLAGS: dict[Any, int] = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-_ROW = re.compile(r"(?<=: row )\d+")
 
 
 def code_label_lists(
@@ -50,7 +49,7 @@ def code_label_lists(
     try:
         numbers, classes = code_labels(flat, origin, names=names, **more)
     except UserError as error:
-        raise UserError(_with_row(str(error), places)) from None
+        raise UserError(renumbered(str(error), places)) from None
     table = np.zeros((len(rows), len(classes)), np.int8)
     table[places, numbers] = 1
     return table, classes
@@ -212,8 +211,3 @@ def _flag(value: Any) -> int | None:
 
 def _flag_text(value: Any) -> str:
     return str(value).strip().lower()
-
-
-def _with_row(message: str, places: NDArray[np.int64]) -> str:
-    """A message about the n-th label of all rows, changed to name the row that has it."""
-    return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)

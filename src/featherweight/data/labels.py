@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_ROW = re.compile(r"(?<=: row )\d+")
 _HARMFUL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 DROP = "leave such rows out: --set data.empty=drop"
 """The end of a message on a row without a text or a label."""
@@ -60,6 +61,11 @@ def code_labels(
         _require_in_range(plain, len(wanted), origin)
         return np.array(plain, np.int64), wanted
     return _looked_up(list(map(str, plain)), wanted, origin), wanted
+
+
+def renumbered(message: str, places: NDArray[np.int64]) -> str:
+    """``message`` about the n-th of some values, changed to name the row in the data: ``places[n - 1]``, 0-based."""
+    return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)
 
 
 def is_missing(value: Any) -> bool:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.cleaning import clean_texts
-from featherweight.data.gaps import LeftOut, label_cells, renumbered, split_gaps
+from featherweight.data.gaps import LeftOut, label_cells, split_gaps
 from featherweight.data.id_column import Find, id_text
 from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.label_lists import code_label_columns, code_label_lists
-from featherweight.data.labels import DROP, code_labels, row_of_several, single_labels
+from featherweight.data.labels import DROP, code_labels, renumbered, row_of_several, single_labels
 from featherweight.data.pairs import Text, joined, same_kind
 from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.columns import stored, taken

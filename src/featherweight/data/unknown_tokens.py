@@ -73,7 +73,6 @@ def count_unknown(texts: Sequence[Text], tokenizer: Any) -> UnknownTokens | None
     unknown_id, backend = tokenizer.unk_token_id, own_tokenizer(tokenizer).backend
     if unknown_id is None:
         return None
-    backend.no_truncation()
     unknown, total, rows = Counter[str](), Counter[str](), set[int]()
     step = max(1, len(texts) // MOST_TEXTS)
     for side in sides_of(texts[::step] if step > 1 else texts):

@@ -21,13 +21,10 @@ def weigh_peft_folder(found: PeftFolder, budget: int | None = None) -> Weight:
 
     The total is what PEFT's own ``get_nb_trainable_parameters`` gave during training.
     """
-    groups: dict[tuple[str, str], list[tuple[str, TensorHeader]]] = {}
-    for name, header in found.tensors.items():
-        groups.setdefault(_group(name, found), []).append((name, header))
-    components = [_component(kind, title, members) for (kind, title), members in groups.items()]
-    ordered = sorted(components, key=lambda component: (_KINDS.index(component.kind), component.name))
     size, labels = found.architecture.encoder_parameters, len(found.labels)
-    return Weight(tuple(ordered), found.total, size, budget or found.total, labels, found.total, None)
+    return Weight(
+        tuple(components_of(found.tensors, found)), found.total, size, budget or found.total, labels, found.total, None
+    )
 
 
 def as_dict(found: PeftFolder, budget: int | None = None) -> dict[str, Any]:
@@ -36,24 +33,13 @@ def as_dict(found: PeftFolder, budget: int | None = None) -> dict[str, Any]:
     return {key: value for key, value in values.items() if budget or key not in ("budget", "margin")}
 
 
-def components_by_name(tensors: dict[str, TensorHeader]) -> list[Component]:
-    """The count by component where the base is not known: LoRA by the module's own name and rank, else by kind."""
+def components_of(tensors: dict[str, TensorHeader], found: PeftFolder | None = None) -> list[Component]:
+    """The count by component, in order. Without ``found``, the base is unknown: modules count under their own names."""
     groups: dict[tuple[str, str], list[tuple[str, TensorHeader]]] = {}
     for name, header in tensors.items():
-        groups.setdefault(_group_by_name(name, tensors), []).append((name, header))
+        groups.setdefault(_group(name, tensors, found), []).append((name, header))
     components = [_component(kind, title, members) for (kind, title), members in groups.items()]
     return sorted(components, key=lambda component: (_KINDS.index(component.kind), component.name))
-
-
-def _group_by_name(name: str, tensors: dict[str, TensorHeader]) -> tuple[str, str]:
-    if _LORA.search(name):
-        adapted = name[: name.index(".lora_")]
-        return "lora", f"LoRA {adapted.rpartition('.')[2]}|rank {next(_ranks(adapted, tensors), 0)}"
-    if _DORA.search(name):
-        return "dora", "DoRA magnitudes"
-    if _LAYER.search(name) is None:
-        return "head", f"head, {name.rpartition('.')[0]}"
-    return ("bias", "encoder biases") if name.endswith(".bias") else ("other", f"{name.rpartition('.')[0]}, whole")
 
 
 def repetition(found: PeftFolder) -> list[str]:
@@ -63,12 +49,12 @@ def repetition(found: PeftFolder) -> list[str]:
     return [f"the file also contains {found.repeated:,} copies or original values of these parameters; not counted"]
 
 
-def _group(name: str, found: PeftFolder) -> tuple[str, str]:
+def _group(name: str, tensors: dict[str, TensorHeader], found: PeftFolder | None) -> tuple[str, str]:
     """Kind of component of a tensor, and the title of the component that it is counted in."""
     module = name.rpartition(".")[0]
     if _LORA.search(name):
         adapted = name[: name.index(".lora_")]
-        rank = next(_ranks(adapted, found.tensors), 0)
+        rank = next(_ranks(adapted, tensors), 0)
         return "lora", f"LoRA {_role(adapted, found)}|rank {rank}"
     if _DORA.search(name):
         return "dora", "DoRA magnitudes"
@@ -83,15 +69,23 @@ def _ranks(adapted: str, tensors: dict[str, TensorHeader]) -> Iterator[int]:
             yield header.shape[0]
 
 
-def _role(module: str, found: PeftFolder) -> str:
-    """The roles of an adapted layer; if it has none, its module name inside the encoder layer."""
+def _role(module: str, found: PeftFolder | None) -> str:
+    """The roles of an adapted layer; if it has none, its module name inside the encoder layer.
+
+    If the base is unknown, it is the last part of the module's name.
+    """
+    if found is None:
+        return module.rpartition(".")[2]
     inside = module.removeprefix(f"{found.architecture.prefix}.")
     roles = next((linear.roles for linear in found.architecture.linears if linear.name == inside), ())
     match = _LAYER.search(module)
     return "+".join(roles) or (match[2] if match else inside)
 
 
-def _is_head(name: str, found: PeftFolder) -> bool:
+def _is_head(name: str, found: PeftFolder | None) -> bool:
+    """Whether a tensor belongs to the head; if the base is unknown, every tensor outside the numbered layers does."""
+    if found is None:
+        return _LAYER.search(name) is None
     own = tuple(f"{module}." for module in found.architecture.head_modules)
     return name.startswith(own) or not name.startswith(f"{found.architecture.prefix}.")
 
