@@ -16,8 +16,10 @@ from support.jobs import assert_same, job_for, tensors, trained, without_seconds
 from support.several_labels import EMOTIONS, TOXIC, emotion_sections, jigsaw_sections
 from support.verification import rewrite
 
+from featherweight.adapter.storage import peft_name, saved_values
 from featherweight.data.batches import collate, epoch_batches
 from featherweight.data.sources import read_rows
+from featherweight.errors import UserError
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
 from featherweight.recipe import Recipe
@@ -27,6 +29,8 @@ from featherweight.training.signals import Interrupted
 from featherweight.verification.evidence import Evidence
 from featherweight.verification.reproduction import metrics
 from featherweight.verification.verify import verify_run
+from featherweight.workflows.continuation import recipe_from
+from featherweight.workflows.prepare import prepare
 from featherweight.workflows.weigh import weigh
 
 TRAINING = {"epochs": 4, "learning_rate": 0.02, "evaluate_every": 8}
@@ -65,6 +69,22 @@ def test_a_run_reloads_and_peft_alone_gives_its_logits(toxic_run: Run) -> None:
     base = json.loads((toxic_run.adapter / "backbone" / "config.json").read_text())
     assert base["problem_type"] == "multi_label_classification"
     assert toxic_run.weight["labels"] == 6
+
+
+def test_no_submission_is_written_that_holds_one_label_a_text(toxic_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not available if a text may have several labels\n.* -o labels\.csv"):
+        predict_file(toxic_run.folder, str(toxic_run.recipe.data.test), tmp_path / "submission.csv", kaggle=True)
+    assert not (tmp_path / "submission.csv").exists()
+
+
+def test_a_training_can_start_from_such_a_run(toxic_run: Run) -> None:
+    network = prepare(recipe_from(toxic_run.folder)).model.network
+    saved = saved_values(toxic_run.adapter)
+    for name, tensor in network.trainable().items():
+        assert torch.equal(tensor, saved[peft_name(name)])
+    fewer = recipe_from(toxic_run.folder, None, [f"data.label={json.dumps(TOXIC[1:])}"])
+    with pytest.raises(UserError, match=r"data\.label: lacks 'toxic', a class of "):
+        prepare(fewer)
 
 
 def test_a_reloaded_classifier_decides_by_the_runs_thresholds(toxic_run: Run) -> None:

@@ -69,7 +69,11 @@ def with_classes_of_the_start(recipe: Recipe) -> Recipe:
     run = finished(recipe.adapter.start_from)
     known = tuple(read_description(run.adapter)["labels"])
     names = label_names_of(recipe.data)
-    if recipe.data.labels and (lost := [name for name in known if name not in names]):
-        raise UserError(f"data.labels: lacks {lost[0]!r}, a class of {run.folder}, from which this training starts")
+    key = "labels" if recipe.data.labels else "label" if len(recipe.data.label_columns) > 1 else None
+    if key and (lost := [name for name in known if name not in names]):
+        raise UserError(f"data.{key}: lacks {lost[0]!r}, a class of {run.folder}, from which this training starts")
+    start = {"start_from": str(run.folder.resolve())}
+    if key == "label":  # the columns are the classes, and the rows of the head are assigned by name
+        return recipe.with_values(adapter=start)
     labels = [*known, *(name for name in names if name not in known)]
-    return recipe.with_values(data={"labels": labels}, adapter={"start_from": str(run.folder.resolve())})
+    return recipe.with_values(data={"labels": labels}, adapter=start)
