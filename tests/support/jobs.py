@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from featherweight.recipe import Recipe
 from featherweight.run.folder import read_history
-from featherweight.training.loop import Job, LoopState, fit
+from featherweight.training.loop import Interrupted, Job, LoopState, fit
 from featherweight.workflows.prepare import prepare
 
 
@@ -42,3 +43,15 @@ def without_seconds(folder: Path) -> list[dict[str, Any]]:
         {key: value for key, value in record.items() if key not in ("seconds", "peak_memory_bytes")}
         for record in records
     ]
+
+
+def assert_resumes_exactly(recipe: Recipe, folder: Path, *, at: int) -> None:
+    """Train ``recipe`` whole, and again with a stop at the ``at``-th look at the signals and a resume; compare both."""
+    whole, _ = trained(recipe, folder / "whole")
+    calls = iter(range(1, 1000))
+    with pytest.raises(Interrupted):
+        fit(job_for(recipe, folder / "halves", lambda: 15 if next(calls) == at else 0))
+    resumed = job_for(recipe, folder / "halves")
+    fit(resumed, resume=True)
+    assert_same(tensors(whole), tensors(resumed))
+    assert without_seconds(folder / "whole") == without_seconds(folder / "halves")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.jobs import assert_same, job_for, tensors, without_seconds
+from support.jobs import assert_resumes_exactly, job_for, tensors, without_seconds
 from support.long_texts import abstracts, write_abstracts
 from support.prefix_caches import kept_files
 from torch.nn import functional
@@ -20,7 +20,7 @@ from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
 from featherweight.recipe import Recipe
 from featherweight.training import windows as window_logits
-from featherweight.training.loop import Interrupted, fit
+from featherweight.training.loop import fit
 from featherweight.training.windows import text_logits
 from featherweight.verification.verify import verify_run
 from featherweight.workflows.baselines import run_baseline
@@ -173,14 +173,7 @@ def test_no_forward_pass_exceeds_the_tokens_of_a_batch(
 def test_an_interrupted_training_with_windows_goes_on_exactly(recipe_of: Callable[..., Recipe], tmp_path: Path) -> None:
     training = {"max_steps": 7, "checkpoint_steps": 2, "batch_tokens": 240}
     recipe = recipe_of(data=WINDOWS, training=training, adapter={"dropout": 0.1})
-    whole = job_for(recipe, tmp_path / "whole")
-    fit(whole)
-    calls = iter(range(1000))
-    with pytest.raises(Interrupted):
-        fit(job_for(recipe, tmp_path / "parts", lambda: 15 if next(calls) == 3 else 0))
-    resumed = job_for(recipe, tmp_path / "parts")
-    fit(resumed, resume=True)
-    assert_same(tensors(whole), tensors(resumed))
+    assert_resumes_exactly(recipe, tmp_path, at=4)
 
 
 def test_states_of_frozen_layers_are_kept_for_windows(

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from support.commands import Cli
-from support.jobs import assert_same, job_for, tensors
+from support.jobs import assert_resumes_exactly, job_for, tensors
 from support.pairs import ANSWERS, COLUMNS, nli_rows, write_nli
 from support.prefix_caches import kept_files
 
@@ -22,7 +22,7 @@ from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
-from featherweight.training.loop import Interrupted, fit
+from featherweight.training.loop import fit
 from featherweight.verification.verify import verify_run
 from featherweight.workflows.baselines import run_baseline
 from featherweight.workflows.check import check, inspection_lines
@@ -151,14 +151,7 @@ def test_the_command_line_takes_two_texts_for_a_pair(cli: Cli, pair_run: Run) ->
 
 def test_an_interrupted_training_of_pairs_goes_on_exactly(nli: Callable[..., Recipe], tmp_path: Path) -> None:
     recipe = nli(training={"epochs": 2, "checkpoint_steps": 2})
-    whole = job_for(recipe, tmp_path / "whole")
-    fit(whole)
-    calls = iter(range(100))
-    with pytest.raises(Interrupted):
-        fit(job_for(recipe, tmp_path / "parts", lambda: 15 if next(calls) == 5 else 0))
-    resumed = job_for(recipe, tmp_path / "parts")
-    fit(resumed, resume=True)
-    assert_same(tensors(whole), tensors(resumed))
+    assert_resumes_exactly(recipe, tmp_path, at=6)
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet"])
