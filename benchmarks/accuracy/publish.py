@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 PAGES = {RESULTS / "README.md": ""}
 _LEFT_OUT = ("mistakes", "reliability", "reliability_scaled")
-_MACHINES_OWN = ("working_folder", "judged")  # paths, which are nobody's business
+_MACHINES_OWN = ("working_folder", "judged")  # paths of the machine, which are not published
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -94,7 +94,7 @@ def without_paths(values: dict[str, Any], recipes: Iterable[Recipe], names: dict
 
 
 def source_name(source: str, names: dict[str, str]) -> str:
-    """A file by its name alone: where it lay on the machine is nobody's business."""
+    """A file by its name alone: its path on the machine is not published."""
     name = Path(source).name if Path(source).exists() or source.startswith((".", "/")) else source
     return names.get(source, names.get(name, name))
 
