@@ -205,25 +205,6 @@ def featherweight(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, **{**pipes, **options})
 
 
-def test_weighing_and_planning_start_without_heavy_libraries() -> None:
-    code = (
-        "import sys; from featherweight.cli.main import app\n"
-        "for words in (['weigh', 'r4'], ['plan'], ['recipes']): app(words, standalone_mode=False)\n"
-        "print(sorted({'torch', 'transformers', 'peft', 'datasets', 'numpy', 'pandas'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)})
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr
-
-
-def test_help_starts_without_the_recipes_schema() -> None:
-    code = (
-        "import sys; from featherweight.cli.main import app; app(['--help'], standalone_mode=False)\n"
-        "print(sorted({'pydantic', 'numpy', 'torch'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)})
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr
-
-
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     process = featherweight("recipes", "r4")
     process.stdout.close()

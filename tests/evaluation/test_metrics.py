@@ -11,6 +11,7 @@ from sklearn.calibration import calibration_curve
 
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import class_intervals, evaluate, most_confident_errors, wilson_interval
+from featherweight.task.interface import SINGLE_LABEL
 
 NAMES = ("World", "Sports", "Business", "Sci/Tech")
 
@@ -90,6 +91,12 @@ def test_temperature_changes_probabilities_and_no_prediction(scored):
     assert plain["log_loss_scaled"] == plain["log_loss"] == scaled["log_loss"]
     assert scaled["log_loss_scaled"] != scaled["log_loss"]
     assert scaled["accuracy"] == plain["accuracy"]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7, 3.0])
+def test_probabilities_are_the_softmax_of_scipy_bit_for_bit(temperature):
+    logits = np.random.default_rng(0).normal(size=(500, 7)) * 10.0 ** np.arange(-3, 4)
+    assert (SINGLE_LABEL.probabilities(logits, temperature) == softmax(logits / temperature, axis=1)).all()
 
 
 def test_everything_is_plain_json(scored):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.commands import Cli
+from support.old_run import placed_here
 
 from featherweight import Run
 
-OLD = Path(__file__).parents[1] / "old_run"
 NEAR = 1e-4
 """Another processor or library rounds elsewhere; what is compared is far from every border."""
 
@@ -22,17 +20,7 @@ NEAR = 1e-4
 @pytest.fixture
 def old(cli: Cli) -> Path:
     """The old folder's contents in the working directory, under paths of this machine."""
-    here = Path.cwd()
-    shutil.copytree(OLD, here, dirs_exist_ok=True)
-    for path in here.rglob("*"):
-        if path.suffix in (".json", ".toml") and "@HERE@" in (text := path.read_text("utf-8")):
-            path.write_text(text.replace("@HERE@", here.as_posix()), "utf-8")
-    manifest = here / "finished" / "manifest.json"
-    listed = json.loads(manifest.read_text("utf-8"))
-    for name in listed["files"]:
-        listed["files"][name] = hashlib.sha256((here / "finished" / name).read_bytes()).hexdigest()
-    manifest.write_text(json.dumps(listed), "utf-8")
-    return here
+    return placed_here()
 
 
 def test_it_is_evaluated_to_the_figures_that_it_holds(cli: Cli, old: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from support.jobs import job_for, tensors, trained
 from transformers import get_constant_schedule_with_warmup, get_scheduler
 
-from featherweight.adapter.storage import peft_name
+from featherweight.adapter.trained import peft_name
 from featherweight.run.folder import read_history
 from featherweight.training import accelerator, loop
 from featherweight.training.batch_order import StepOrder

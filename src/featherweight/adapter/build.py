@@ -15,6 +15,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
+from featherweight.adapter.trained import ADAPTER_NAME, mark_trainable
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.families import FAMILIES, head_dropouts
@@ -23,9 +24,7 @@ from featherweight.budget.weigh import adapted_linears
 from featherweight.data.batches import Encoded, collate
 from featherweight.errors import UserError
 from featherweight.model.network import LinearHead, Network
-from featherweight.recipe import AdapterRecipe, Recipe
-
-ADAPTER_NAME = "default"
+from featherweight.recipe import Recipe
 
 
 def build_network(
@@ -45,7 +44,7 @@ def build_network(
         encoder = _attach_lora(base, recipe, architecture, backbone)
         head = None if native else LinearHead(architecture.hidden, len(labels), recipe.adapter.pooling)
     network = Network(encoder, head, tuple(labels), architecture)
-    _mark_trainable(network, recipe.adapter, architecture)
+    mark_trainable(network, recipe.adapter, architecture)
     return network
 
 
@@ -130,33 +129,6 @@ def _attach_lora(base: nn.Module, recipe: Recipe, architecture: Architecture, ba
         bias="none",
     )
     return get_peft_model(base, config, adapter_name=ADAPTER_NAME)
-
-
-def _mark_trainable(network: Network, adapter: AdapterRecipe, architecture: Architecture) -> None:
-    """Make exactly the parameters trainable that the recipe names.
-
-    PEFT's own choice misses some heads, and takes some parameters for biases that are none.
-    """
-    prefix = f"{architecture.prefix}." if adapter.head == "native" else ""
-    adapted = adapted_linears(adapter, architecture)
-    biases = {"none": set(), "lora": {f"{name}.bias" for name in adapted}, "all": set()}[adapter.bias]
-    if adapter.bias == "all":
-        biases = {f"{linear.name}.bias" for linear in architecture.linears if linear.bias}
-        biases |= {name for name, _ in architecture.other_biases}
-    biases = {prefix + name for name in biases}
-    heads = tuple(f"{name}." for name in architecture.head_modules) if adapter.head == "native" else ()
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(_is_trained(name, biases, heads))
-
-
-def _is_trained(name: str, biases: set[str], heads: tuple[str, ...]) -> bool:
-    if name.startswith("head.") or ".lora_" in name:
-        return True
-    if ".original_module." in name:
-        return False
-    plain = name.removeprefix("encoder.").removeprefix("base_model.model.")
-    plain = plain.replace(f".modules_to_save.{ADAPTER_NAME}.", ".").replace(".base_layer.", ".")
-    return plain in biases or plain.startswith(heads or ("\0",))
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from featherweight.adapter.storage import adapter_files, peft_name, read_description, saved_values, set_tensors
+from featherweight.adapter.storage import adapter_files, read_description, saved_values, set_tensors
+from featherweight.adapter.trained import peft_name
 from featherweight.backbone.resolve import Backbone
 from featherweight.errors import UserError
 from featherweight.files import sha256_of

@@ -7,22 +7,22 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from featherweight.adapter.build import ADAPTER_NAME
+from featherweight.adapter.trained import ADAPTER_NAME, peft_name
 from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.folder import TensorHeader, read_header
 from featherweight.backbone.resolve import Backbone
 from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
 from featherweight.files import sync_folder
-from featherweight.model.network import Network
 from featherweight.recipe import Recipe
 from featherweight.run.folder import read_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from featherweight.model.network import Network
 
 FORMAT = 1
 """Version of the adapter folder's layout; a newer one is refused."""
@@ -45,6 +45,8 @@ def save_adapter(
 
     Raises OSError if the disk is full or not writable; an earlier adapter in ``folder`` is then unchanged.
     """
+    from safetensors.torch import save_file
+
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -160,12 +162,6 @@ def set_tensors(network: Network, tensors: Mapping[str, Tensor], folder: Path) -
         parameter.data.copy_(tensors[name])
 
 
-def peft_name(name: str) -> str:
-    """The name under which PEFT saves the trained tensor ``name`` of the network."""
-    name = name.removeprefix("encoder.").replace(f".modules_to_save.{ADAPTER_NAME}.", ".")
-    return name.replace(f".{ADAPTER_NAME}.weight", ".weight").replace(f"_vector.{ADAPTER_NAME}", "_vector")
-
-
 def _save_peft_config(network: Network, part: Path, home: Path, recipe: Recipe, backbone: Backbone) -> None:
     wrapped: Any = network.encoder
     values = wrapped.peft_config[ADAPTER_NAME].to_dict()
@@ -201,6 +197,9 @@ def _write_labelled_base(network: Network, base: Path, backbone: Backbone, recip
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name. Raises UserError where it cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:

@@ -140,6 +140,9 @@ FAMILIES: dict[str, Family] = {
         lean=LeanPass(
             dropouts=("attention_dropout", "", "dropout"),
             head=("first_token", "pre_classifier", "relu", "dropout", "classifier"),
+            heads="n_heads",
+            activation="activation",
+            norm_epsilon="",
         ),
     ),
     "mpnet": replace(
@@ -162,7 +165,7 @@ FAMILIES: dict[str, Family] = {
         defaults=_BASE_SIZES | {"vocab_size": 30527, "relative_attention_num_buckets": 32},
         extra=_mpnet_parts,
         position_offset=2,  # as in RoBERTa
-        lean=LeanPass(),
+        lean=LeanPass(padding=""),
     ),
     "electra": replace(
         _BERT,
@@ -180,7 +183,7 @@ FAMILIES: dict[str, Family] = {
         table_width="embedding_size",
         extra=_electra_parts,
         pooler_option=False,
-        lean=LeanPass(),
+        lean=LeanPass(head_activation="gelu"),
     ),
     "deberta-v2": replace(
         _BERT,

@@ -61,6 +61,16 @@ class LeanPass:
 
     Two steps are not modules: ``first_token`` reduces the states to [batch, hidden], and ``relu`` is the activation.
     """
+    head_activation: str = "tanh"
+    """Between the two layers of the native head, ``tanh`` or ``gelu``, where no step of ``head`` is one."""
+    heads: str = "num_attention_heads"
+    """Config key of the number of attention heads."""
+    activation: str = "hidden_act"
+    """Config key of the activation."""
+    norm_epsilon: str = "layer_norm_eps"
+    """Config key of what the layer norms add to the variance; empty: it is 1e-12."""
+    padding: str = "pad_token_id"
+    """Config key of the padding token's number, after which positions begin if they have an offset; empty: it is 1."""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,63 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from featherweight.errors import UserError
+
+_CLASSES = {
+    "bert": "BertTokenizer",
+    "camembert": "CamembertTokenizer",
+    "distilbert": "BertTokenizer",
+    "electra": "BertTokenizer",
+    "mpnet": "MPNetTokenizer",
+    "roberta": "RobertaTokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
+}
+"""The class of transformers that belongs to a family, by the ``model_type`` of its config.json."""
+_INPUTS: dict[str, tuple[str, ...]] = dict.fromkeys(_CLASSES.values(), ("input_ids", "attention_mask"))
+_INPUTS["DistilBertTokenizer"] = ("input_ids", "attention_mask")
+_INPUTS["BertTokenizer"] = _INPUTS["TokenizersBackend"] = ("input_ids", "token_type_ids", "attention_mask")
+"""What a tokenizer of a class gives to the model."""
+
+
+@dataclass(eq=False)
+class SavedTokenizer:
+    """What a prediction needs of a tokenizer: the file tokenizer.json, which contains all that decides the tokens."""
+
+    folder: Path
+    backend_tokenizer: Any
+    """Of the library tokenizers."""
+    pad_token_id: int
+    model_input_names: tuple[str, ...]
+    is_fast = True
+
+    @cached_property
+    def whole(self) -> Any:
+        """The tokenizer of transformers in the same folder."""
+        return load_tokenizer(self.folder)
+
+
+def saved_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
+    """As ``load_tokenizer``, for a folder to which transformers saved a tokenizer; without that library if possible."""
+    from tokenizers import Tokenizer
+
+    if vocabulary is not None:
+        _require_ids_below(folder / "tokenizer.json", vocabulary)
+    try:
+        backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+        token, own_inputs = settings["pad_token"], _INPUTS[settings["tokenizer_class"].removesuffix("Fast")]
+        padding = backend.token_to_id(token["content"] if isinstance(token, dict) else token)
+        special = sum(token.special for token in backend.get_added_tokens_decoder().values())
+    except Exception:  # of any kind, from a damaged file; transformers also reads other formats
+        return load_tokenizer(folder, vocabulary)
+    if padding is None or backend.get_vocab_size() <= special:
+        return load_tokenizer(folder, vocabulary)
+    return SavedTokenizer(folder, backend, padding, tuple(settings.get("model_input_names", own_inputs)))
 
 
 def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
@@ -14,12 +67,10 @@ def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
 
     Raises UserError if the tokenizer is missing or damaged, belongs to another backbone, or has no padding token.
     """
-    from transformers import AutoTokenizer
-
     if vocabulary is not None:
         _require_ids_below(folder / "tokenizer.json", vocabulary)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True, trust_remote_code=False)
+        tokenizer = _class_for(folder).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{folder}: the tokenizer cannot be loaded: {first}") from None
@@ -28,6 +79,21 @@ def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
     if tokenizer.pad_token_id is None:
         raise UserError(f"{folder}: the tokenizer has no padding token, which an encoder needs")
     return tokenizer
+
+
+def _class_for(folder: Path) -> Any:
+    """The class that AutoTokenizer would choose, or AutoTokenizer itself, which imports torch."""
+    import transformers
+
+    kinds = []
+    for name, key in (("config.json", "model_type"), ("tokenizer_config.json", "tokenizer_class")):
+        try:
+            content = json.loads((folder / name).read_text("utf-8"))
+            kinds.append("" if "auto_map" in content else str(content[key]))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            kinds.append("")
+    expected = _CLASSES.get(kinds[0], "")
+    return getattr(transformers, expected if expected == kinds[1].removesuffix("Fast") else "AutoTokenizer")
 
 
 def _require_ids_below(path: Path, vocabulary: int) -> None:

@@ -20,6 +20,11 @@ def command(
     ] = None,
 ) -> None:
     """Compare finished runs on their test rows: which differences are significant."""
+    from featherweight.run.folder import Run
+
+    for run in runs:
+        Run(run)  # one that is none is refused before scipy and scikit-learn are imported
+
     from featherweight.evaluation.comparison import compare_runs
 
     comparison = compare_runs(runs)

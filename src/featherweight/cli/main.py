@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import io
 import os
 import sys
@@ -84,6 +86,8 @@ def options(
 
 def main() -> None:
     """Run the command line. An error is one or two lines; the exit code is 2 for wrong input and 1 for a failure."""
+    # Python searches for garbage when it ends, too; among the objects of torch that takes half a second or more.
+    atexit.register(gc.freeze)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # The name of a file need not be text that can be encoded again.
         sys.stdout.reconfigure(errors="backslashreplace")

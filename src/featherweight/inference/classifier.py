@@ -10,14 +10,14 @@ from typing import Any, get_args
 
 import numpy as np
 
-from featherweight.adapter.build import build_network
+from featherweight.adapter.bare_network import bare_network
 from featherweight.adapter.merge import merge_adapter
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder, resolve_base
 from featherweight.adapter.storage import check_adapter, load_adapter, read_description
 from featherweight.argument_checks import described, list_of, require_path
 from featherweight.backbone.folder import has_tokenizer
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
-from featherweight.backbone.tokenizer import load_tokenizer
+from featherweight.backbone.tokenizer import SavedTokenizer, load_tokenizer, saved_tokenizer
 from featherweight.data.gaps import Blanks
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text
@@ -69,7 +69,8 @@ class Classifier:
     @property
     def tokenizer(self) -> Any:
         """The tokenizer of transformers that was saved with the adapter."""
-        return self.model.tokenizer
+        tokenizer = self.model.tokenizer
+        return tokenizer.whole if isinstance(tokenizer, SavedTokenizer) else tokenizer
 
     @property
     def engine(self) -> Engine:
@@ -117,15 +118,14 @@ class Classifier:
         _require_same_weights(folder, description, backbone)
         check_adapter(folder, recipe, backbone, description["labels"])
         engine = replace(_engine(recipe, precision, device), lean=lean)
-        attention = engine.attention if lean else None  # None: the default of transformers
-        network = build_network(recipe, backbone, description["labels"], attention=attention)
+        network = _network(recipe, backbone, description["labels"], engine)
         load_adapter(network, folder)
         if merge and lean:
             merge_adapter(network)
         move_to_engine(network, engine)
         if merge and lean:
             drop_gradients(network)
-        tokenizer = load_tokenizer(folder, backbone.config.get("vocab_size"))
+        tokenizer = saved_tokenizer(folder, backbone.config.get("vocab_size"))
         model = TextModel(network.eval(), tokenizer, engine, LongTexts.of(recipe.data))
         task = task_of(recipe).with_thresholds(description.get("thresholds") or ())
         return cls(model, recipe, float(description["temperature"]), task)
@@ -180,6 +180,16 @@ def _noted(texts: list[Text], warn: bool = True) -> list[Text]:
     if warn and blanks.note:
         warnings.warn(blanks.note, UserWarning, stacklevel=3)  # where the user's own code calls
     return texts
+
+
+def _network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], engine: Engine) -> Network:
+    """The network of ``recipe`` with an adapter still to be loaded; of PEFT's classes only where it needs them."""
+    if engine.lean and engine.device == "cpu" and (network := bare_network(recipe, backbone, labels)):
+        return network
+    from featherweight.adapter.build import build_network
+
+    attention = engine.attention if engine.lean else None  # None: what transformers takes by itself
+    return build_network(recipe, backbone, labels, attention=attention)
 
 
 def _of_peft(

@@ -14,6 +14,7 @@ from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.argument_checks import list_of, require_path
 from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
+from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
 from featherweight.files import disk_refusal, written_whole
 from featherweight.formatting import QUOTED, safe_columns
@@ -106,9 +107,7 @@ def predict_file(
     for line in [*notes, *([blanks.note] if blanks.note else [])]:
         (note or _print_note)(line)
 
-    from featherweight.inference.classifier import Classifier
-
-    classifier = Classifier.load(run, labels=labels, base=base)
+    classifier = _classifier(run, labels, base)
     with _whole_file(out, classifier.labels, safe=safe) as write:
         return _classify(read(), classifier, submission, write, follow, total)
 
@@ -167,9 +166,13 @@ def predict_texts(
     if blanks.note:
         (note or _print_note)(blanks.note)
 
-    from featherweight.inference.classifier import Classifier
+    return _classifier(run, labels, base).predict(given, warn=False)
 
-    return Classifier.load(run, labels=labels, base=base).predict(given, warn=False)
+
+def _classifier(run: str | Path, labels: Sequence[str], base: str | Path | None) -> Classifier:
+    with quick_imports():  # not before everything else is checked: it imports torch
+        from featherweight.inference.classifier import Classifier
+    return Classifier.load(run, labels=labels, base=base)
 
 
 def in_pairs(

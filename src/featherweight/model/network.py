@@ -106,10 +106,13 @@ class Network(nn.Module):
 
         BERT, ELECTRA and some DeBERTa take them; RoBERTa has one type alone, DistilBERT, MPNet and ModernBERT none.
         """
-        model = self.base_model()
-        if token_types is None or getattr(model.config, "type_vocab_size", 2) == 1:
+        encoder = self.plain_encoder()
+        if token_types is None or getattr(encoder.config, "type_vocab_size", 2) == 1:
             return {}
-        takes = "token_type_ids" in inspect.signature(model.forward).parameters
+        if self.lean is not None:
+            takes = hasattr(encoder.embeddings, "token_type_embeddings")
+        else:
+            takes = "token_type_ids" in inspect.signature(self.base_model().forward).parameters
         return {"token_type_ids": token_types} if takes else {}
 
     def base_model(self) -> Any:

@@ -31,9 +31,10 @@ class SingleLabel:
 
     def probabilities(self, logits: Floats, temperature: float = 1.0) -> Floats:
         """Softmax over the classes, [rows, classes]; each row adds up to 1."""
-        from scipy.special import softmax
-
-        return softmax(logits / temperature, axis=1)
+        # As scipy.special.softmax, bit for bit, whose import takes a tenth of a prediction's time.
+        scaled = logits / temperature
+        shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return shares / shares.sum(axis=1, keepdims=True)
 
     def predict(self, logits: Floats, temperature: float = 1.0) -> Labels:
         """The class with the highest logit, [rows]; of equal ones the first. No temperature changes it."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featherweight.environment import PACKAGES, describe_machine, versions
+from featherweight.environment import PACKAGES, describe_machine, quick_imports, versions
 from featherweight.errors import UserError
-from featherweight.inference.classifier import Classifier
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from featherweight.inference.classifier import Classifier
 
 ROUNDING = 1e-6
 """Largest difference of a probability from rounding alone: the precision of predictions.parquet."""
@@ -74,6 +75,8 @@ class Evidence:
     @cached_property
     def classifier(self) -> Classifier:
         """The classifier of the run, in the precision of the training if this machine supports it."""
+        with quick_imports():
+            from featherweight.inference.classifier import Classifier
         try:
             return Classifier.load(
                 self.folder, precision=str(self.run.environment.get("precision", "auto")), merge=False

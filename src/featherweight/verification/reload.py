@@ -154,7 +154,7 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[n
     apart = encoded.apart
     logits = np.zeros((len(apart), len(plain.labels)))
     for rows in prediction_batches(apart, plain.engine):
-        batch = collate(apart, rows, plain.tokenizer.pad_token_id)
+        batch = collate(apart, rows, plain.model.tokenizer.pad_token_id)
         with torch.inference_mode():
             types = plain.network.types_read(batch.token_types)
             inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **types}
@@ -167,7 +167,8 @@ def _other_tensors(adapter: Path, network: Any) -> _Differences:
     import torch
     from safetensors.torch import load_file
 
-    from featherweight.adapter.storage import WEIGHTS, peft_name
+    from featherweight.adapter.storage import WEIGHTS
+    from featherweight.adapter.trained import peft_name
 
     loaded = {peft_name(name): parameter for name, parameter in network.named_parameters()}
     saved = load_file(adapter / WEIGHTS[0])

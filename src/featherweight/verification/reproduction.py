@@ -18,8 +18,6 @@ from featherweight.data.perturbations import is_perturbed
 from featherweight.data.sources import BUILT_IN, Rows
 from featherweight.data.splits import load_part
 from featherweight.errors import UserError
-from featherweight.evaluation.metrics import evaluate
-from featherweight.evaluation.results import evaluate_rows, prediction_columns
 from featherweight.run.folder import Run
 from featherweight.task.interface import Task
 from featherweight.verification import several_labels
@@ -49,6 +47,8 @@ def metrics(evidence: Evidence) -> Check:
 
 
 def _first_contradiction(name: str, written: dict[str, Any], rows: pd.DataFrame) -> str:
+    from featherweight.evaluation.metrics import evaluate
+
     labels = [entry["label"] for entry in written["per_class"]]
     logits = np.log(np.maximum(probabilities_in(rows, labels), 1e-38))
     numbers = [np.array([labels.index(label) for label in rows[key]]) for key in ("label", "predicted")]
@@ -99,7 +99,7 @@ def training_rows(evidence: Evidence) -> Check:
     rows = _rows(evidence, "train", name)
     if isinstance(rows, Check):
         return rows
-    now = training_fingerprint(rows, classifier.tokenizer, LongTexts.of(run.recipe.data))
+    now = training_fingerprint(rows, classifier.model.tokenizer, LongTexts.of(run.recipe.data))
     if changed := [key for key, value in now.items() if then.get(key, value) != value]:
         what = {"rows": "rows", "fingerprint": "texts", "labels": "labels"}[changed[0]]
         return Check(name, "fail", f"{rows.origin}: has changed: its {what} differ from those of the training")
@@ -159,6 +159,8 @@ def _source(run: Run, part: str) -> str:
 
 
 def _changed_row(rows: Rows, then: pd.DataFrame, task: Task) -> str:
+    from featherweight.evaluation.results import prediction_columns
+
     now = prediction_columns("", rows, np.zeros((len(rows), len(rows.label_names))), 1.0, task)
     if len(now["row"]) != len(then):
         return f"has changed: {len(now['row']):,} rows, not {len(then):,}"
@@ -177,6 +179,8 @@ def _differing(now: Iterable[Any], then: Iterable[Any]) -> list[int]:
 
 def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, then: pd.DataFrame) -> Check:
     """Compare the labels, probabilities and metrics of a set with those that the run wrote."""
+    from featherweight.evaluation.results import evaluate_rows, prediction_columns
+
     classifier, tolerance = evidence.classifier, evidence.tolerance
     fit = classifier.temperature, classifier.task
     columns = prediction_columns(name, rows, logits, *fit)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.adapter.storage import read_description
+from featherweight.environment import quick_imports
 from featherweight.errors import UserError
-from featherweight.evaluation.results import evaluate_rows, write_evaluation
-from featherweight.recipe import EvaluationRecipe
+from featherweight.recipe import EvaluationRecipe, Recipe
 from featherweight.run.folder import Run
 from featherweight.task.interface import SINGLE_LABEL, Task
 
@@ -35,6 +36,8 @@ def evaluate_splits(
     ``validation`` [rows, classes] are the logits of the validation rows; ``logits(name, rows)`` computes those of
     another set. ``more`` are further keys for evaluation.json, such as ``best_step``.
     """
+    from featherweight.evaluation.results import write_evaluation
+
     evaluated = {"validation": (splits.validation, validation)}
     if splits.test is not None:
         evaluated["test"] = splits.test, logits("test", splits.test)
@@ -53,9 +56,11 @@ def evaluate_run(
     """
     if data is None:
         return run.evaluation
-    from featherweight.inference.classifier import Classifier
-
-    return evaluate_on(Classifier.load(run.folder, merge=False), data, text=text, label=label, **gaps)
+    # The rows come first: what is wrong with them is said before a model is loaded.
+    rows = _labelled(run.recipe, read_description(run.adapter)["labels"], data, text, label, **gaps)
+    with quick_imports():
+        from featherweight.inference.classifier import Classifier
+    return _figures(Classifier.load(run.folder, merge=False), rows)
 
 
 def evaluate_on(
@@ -73,18 +78,37 @@ def evaluate_on(
     ``drop_empty``, rows without a text or a label are left out, and ``note`` is called with their number. Raises
     UserError if the set cannot be read or its labels are not those of the classifier.
     """
+    rows = _labelled(classifier.recipe, classifier.labels, data, text, label, drop_empty=drop_empty, note=note)
+    return _figures(classifier, rows)
+
+
+def _labelled(
+    recipe: Recipe,
+    labels: Sequence[str],
+    data: str,
+    text: Sequence[str],
+    label: str | None,
+    *,
+    drop_empty: bool = False,
+    note: Callable[[str], None] | None = None,
+) -> Rows:
     from featherweight.data.new_columns import with_new_columns
     from featherweight.data.unlabelled import read_labelled
 
-    recipe = classifier.recipe
     remedy = "there are no labels to compare with; to classify the texts, use featherweight predict"
     columns = with_new_columns(recipe.data, data, text, label, labelled=True)
     if drop_empty:
         columns = columns.model_copy(update={"empty": "drop"})
-    rows = read_labelled(data, columns, "test", classifier.labels, remedy, "leave such rows out: --drop-empty")
+    rows = read_labelled(data, columns, "test", tuple(labels), remedy, "leave such rows out: --drop-empty")
     if rows.left_out and note:
         note(rows.left_out.in_words())
     if not rows.texts:
         raise UserError(f"{data}: no rows to evaluate")
-    fit = classifier.temperature, recipe.evaluation, classifier.task
+    return rows
+
+
+def _figures(classifier: Classifier, rows: Rows) -> dict[str, Any]:
+    from featherweight.evaluation.results import evaluate_rows
+
+    fit = classifier.temperature, classifier.recipe.evaluation, classifier.task
     return evaluate_rows(rows, classifier.model.logits(rows), *fit)

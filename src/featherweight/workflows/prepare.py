@@ -15,6 +15,7 @@ from featherweight.data.class_names import known_label_names
 from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
 from featherweight.data.splits import Splits, load_splits
 from featherweight.data.unknown_tokens import unknown_note
+from featherweight.environment import quick_imports
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.recipe import Recipe
 from featherweight.workflows.continuation import begin_with_the_start, with_classes_of_the_start
@@ -45,9 +46,6 @@ def prepare(recipe: Recipe) -> Prepared:
 
     The budget is checked before any weights are loaded, and the number of trained parameters again on the built model.
     """
-    from featherweight.model.engine import bound_memory
-
-    bound_memory()
     recipe = with_classes_of_the_start(recipe)
     architecture = backbone_architecture(recipe.backbone)
     # If the recipe does not name the classes, the rows are read first, because the adapter's size depends on them.
@@ -61,13 +59,15 @@ def prepare(recipe: Recipe) -> Prepared:
     backbone = resolve_backbone(recipe.backbone)
     require_length(recipe, backbone)
 
-    from featherweight.adapter.build import build_network, initialise_from_data
-    from featherweight.backbone.tokenizer import load_tokenizer
-    from featherweight.model.engine import choose_engine, move_to_engine
-    from featherweight.model.text_model import TextModel
-    from featherweight.task.loss import loss_of
-    from featherweight.training.accelerator import build_accelerator
+    with quick_imports():  # not before everything else is checked: it takes ten seconds on a slow machine
+        from featherweight.adapter.build import build_network, initialise_from_data
+        from featherweight.backbone.tokenizer import load_tokenizer
+        from featherweight.model.engine import bound_memory, choose_engine, move_to_engine
+        from featherweight.model.text_model import TextModel
+        from featherweight.task.loss import loss_of
+        from featherweight.training.accelerator import build_accelerator
 
+    bound_memory()
     assert backbone.folder is not None and splits.train.labels is not None
     loss_of(recipe, splits.train.labels, len(splits.train.label_names))
     tokenizer = load_tokenizer(backbone.folder, backbone.config.get("vocab_size"))
