@@ -108,7 +108,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     from featherweight.report.run import page, plots
     from featherweight.verification import reload as verification
 
-    monkeypatch.setattr(verification, "verify_in_fresh_process", verification.verify_in_this_process)
+    monkeypatch.setattr(verification, "reload_check", verification.check_in_this_process)
     monkeypatch.setattr(plots, "draw_plots", lambda folder: [])
     monkeypatch.setattr(page, "write_report", lambda folder: (folder / "report.html").write_text("drawn"))
 

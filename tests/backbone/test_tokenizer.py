@@ -11,6 +11,7 @@ import transformers
 
 from featherweight.backbone.tokenizer import SavedTokenizer, load_tokenizer, saved_tokenizer
 from featherweight.data.encoding import encode, fingerprint
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 
@@ -64,8 +65,8 @@ def test_a_saved_tokenizer_gives_the_tokens_of_the_whole_one(folder: Path, tmp_p
     light, whole = saved_tokenizer(tmp_path / "saved"), load_tokenizer(tmp_path / "saved")
     assert isinstance(light, SavedTokenizer)
     rows = Rows(texts=texts, labels=None, label_names=(), origin="test")
-    assert fingerprint(rows, light, 9) == fingerprint(rows, whole, 9)
-    ours, theirs = encode(rows, light, 9), encode(rows, whole, 9)
+    assert fingerprint(rows, light, LongTexts(9)) == fingerprint(rows, whole, LongTexts(9))
+    ours, theirs = (encode(rows, tokenizer, LongTexts(9)) for tokenizer in (light, whole))
     assert ours.tokens.tolist() == theirs.tokens.tolist()
     assert (ours.seconds is None) == (theirs.seconds is None)
     assert light.pad_token_id == whole.pad_token_id

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from featherweight.errors import UserError
+from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.folder import read_history
 from featherweight.task.loss import class_weights, summed_loss
@@ -51,6 +52,21 @@ def test_the_same_recipe_gives_the_same_bits_and_another_seed_does_not(tiny_reci
     assert without_seconds(tmp_path / "one") == without_seconds(tmp_path / "other")
     with pytest.raises(AssertionError):
         assert_same(tensors(one), tensors(third))
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_logits_at_the_end_are_those_that_a_prediction_gives(tiny_recipe: Any, tmp_path: Path, keep: str) -> None:
+    """The first evaluation is made the best one; what stands at the end of a resumed run is not known."""
+    recipe = tiny_recipe(
+        training={"keep": keep, "learning_rate": 0.5, "max_steps": 6}, evaluation={"best_by": "log_loss"}
+    )
+    job, state = trained(recipe, tmp_path / "run")
+    assert state.best_step == 3
+    now = predict_logits(job.network, job.validation, job.engine, job.pad_id)
+    assert job.best_logits is not None and (job.best_logits == now).all()
+    resumed = job_for(recipe, tmp_path / "run")
+    fit(resumed, resume=True)
+    assert resumed.best_logits is None
 
 
 @pytest.mark.parametrize("stop_after", [1, 5, 11])

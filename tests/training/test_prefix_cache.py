@@ -100,6 +100,7 @@ def test_what_is_learnt_is_the_same_bit_for_bit(
     kept, heard = run("kept", "on", family, **sections)
     assert len(kept_files(cache)) == 1 and "computed once and cached" in heard.notes[0]
     assert kept.train.states is not None and kept.validation.states is not None
+    assert kept.best_logits is None and without.best_logits is not None
     skip_where_batches_matter(heard)
     assert_same(tensors(without), tensors(kept))
     assert without_seconds(tmp_path / "without") == without_seconds(tmp_path / "kept")

@@ -204,7 +204,7 @@ def test_a_run_whose_saved_adapter_was_refused_is_finished_by_a_resume(
         raise FeatherweightError(f"{folder}: the saved adapter is wrong")
 
     with monkeypatch.context() as patch:
-        patch.setattr(verification, "verify_in_fresh_process", refuse)
+        patch.setattr(verification, "reload_check", refuse)
         with pytest.raises(FeatherweightError, match="the saved adapter is wrong"):
             train(recipe, "run")
     run = Run(Path("run"))

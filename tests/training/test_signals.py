@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.commands import Cli
 
@@ -70,7 +71,7 @@ def test_in_the_last_step(
 
 @SIGNALS
 @pytest.mark.parametrize(("place", "complete"), [
-    ("verification.reload.verify_in_fresh_process", False), ("workflows.train._evaluate", False),
+    ("verification.reload.reload_check", False), ("workflows.train._evaluate", False),
     ("report.run.plots.draw_plots", True), ("report.run.page.write_report", True),
 ])  # fmt: skip
 def test_after_the_steps(
@@ -113,8 +114,13 @@ def test_the_process_of_the_proof_is_not_left_running(
             threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
     monkeypatch.setattr(subprocess, "Popen", Sleeping)
-    with pytest.raises(Interrupted) as ended, end_on_signals(lambda: "stopped"):
-        verification.verify_in_fresh_process(finished_run.folder, ["apple"], __import__("numpy").zeros((1, 3)), "fp32")
+    question = (finished_run.folder, ["apple"], np.zeros((1, 3)), "fp32")
+    with (
+        pytest.raises(Interrupted) as ended,
+        end_on_signals(lambda: "stopped"),
+        verification.reload_check(*question) as check,
+    ):
+        check()
     assert ended.value.exit_code == 143
     assert begun[0].poll() is not None
 

@@ -62,7 +62,7 @@ def pair_run(tiny_recipe: Any, files: dict[str, str], tmp_path_factory: pytest.T
     training = {"epochs": 6, "learning_rate": 0.1, "evaluate_every": 20}
     recipe = nli_recipes(tiny_recipe, files)(adapter=adapter, training=training, evaluation=shift)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reload, "verify_in_fresh_process", reload.verify_in_this_process)
+        patch.setattr(reload, "reload_check", reload.check_in_this_process)
         yield train(recipe, tmp_path_factory.mktemp("runs") / "nli")
 
 

@@ -49,7 +49,7 @@ def toxic_run(toxic_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) ->
     from featherweight.workflows.train import train
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verification, "verify_in_fresh_process", verification.verify_in_this_process)
+        patch.setattr(verification, "reload_check", verification.check_in_this_process)
         return train(toxic_recipe, tmp_path_factory.mktemp("runs") / "toxic")
 
 

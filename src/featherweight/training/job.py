@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from featherweight.data.batches import Encoded
@@ -72,6 +74,8 @@ class Job:
     listeners: Sequence[Listener] = ()
     should_stop: Callable[[], int] = lambda: 0
     best: dict[str, Tensor] = field(default_factory=dict)
+    best_logits: NDArray[np.float64] | None = None
+    """Logits of the validation rows [rows, classes] with the adapter that is saved; None if a prediction may differ."""
     notes: Sequence[str] = ()
     """Choices and warnings to show when the training starts."""
     rows: Rows | None = None

@@ -221,6 +221,9 @@ def _evaluate(job: Job, loss_function: Loss, state: LoopState, history: History)
         job.best = {name: tensor.detach().clone() for name, tensor in job.network.trainable().items()}
     else:
         state.stale += 1
+    if better or job.recipe.training.keep == "last":
+        # Several processes, and cached states of frozen layers, may round otherwise than a prediction does.
+        job.best_logits = logits if part[1] == 1 and job.validation.states is None else None
     record = {"kind": "evaluation", "step": state.step, "split": "validation", **figures,
               "rows": len(labels), "seconds": time.perf_counter() - started,
               "peak_memory_bytes": peak_memory_bytes()}  # fmt: skip

@@ -7,12 +7,14 @@ rounding (``model/rounding.py``). The tensors that PEFT loads must equal the sav
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +34,14 @@ _Differences = dict[str, float | None]
 _PEFT_TEXTS = 8  # enough to detect a missing tensor; PEFT computes in fp32, which is slow
 
 
-def verify_in_fresh_process(folder: Path, texts: list[Text], logits: np.ndarray, precision: str) -> dict[str, Any]:
-    """Reload the run in a new Python process and compare with ``logits`` [texts, labels] of the trained model.
+@contextmanager
+def reload_check(
+    folder: Path, texts: list[Text], logits: np.ndarray, precision: str
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Within the context, a new Python process reloads the run and compares with the live ``logits`` [texts, labels].
 
-    Returns the largest difference and the allowed difference of each check. Raises FeatherweightError, naming check
-    and difference, if a difference is larger than allowed.
+    The value waits for the result: the largest difference and the allowed difference of each check. It raises
+    FeatherweightError, naming check and difference, if a difference is larger than allowed.
     """
     with tempfile.TemporaryDirectory() as temporary:
         request = Path(temporary) / "request.json"
@@ -44,20 +49,35 @@ def verify_in_fresh_process(folder: Path, texts: list[Text], logits: np.ndarray,
         command = [sys.executable, "-P", "-m", "featherweight.verification.reload", str(folder), str(request)]
         # The new process imports the same packages as this one, and nothing from the working directory.
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = subprocess.run(command, capture_output=True, text=True, env=variables)
-    if done.returncode != 0:
-        raise FeatherweightError(f"{folder}: the saved adapter cannot be loaded again: {done.stderr.strip()[-600:]}")
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, env=variables, **pipes) as process:
+            try:
+                yield lambda: _result_of(folder, process)
+            finally:
+                process.kill()  # needed if an error or a signal ended the block; no effect on a process that has ended
+
+
+def _result_of(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate()
+    if process.returncode != 0:
+        raise FeatherweightError(f"{folder}: the saved adapter cannot be loaded again: {err.strip()[-600:]}")
+    result: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
     require_passed(folder, result)
     return result
 
 
-def verify_in_this_process(folder: Path, texts: list[Text], logits: np.ndarray, precision: str) -> dict[str, Any]:
-    """As ``verify_in_fresh_process``, but without a new process; for tests and benchmarks of the other steps."""
-    request = json.loads(json.dumps(request_for(texts, logits, precision)))
-    result = _answer(folder, request)
-    require_passed(folder, result)
-    return result
+@contextmanager
+def check_in_this_process(
+    folder: Path, texts: list[Text], logits: np.ndarray, precision: str
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """As ``reload_check``, but without a new process; for tests and benchmarks of the other steps."""
+
+    def result() -> dict[str, Any]:
+        answer = _answer(folder, json.loads(json.dumps(request_for(texts, logits, precision))))
+        require_passed(folder, answer)
+        return answer
+
+    yield result
 
 
 def request_for(texts: list[Text], logits: np.ndarray, precision: str) -> dict[str, Any]:
@@ -122,10 +142,11 @@ def _answer(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     exact = classifier.engine.device == "cpu"
     share = 0.0 if exact else rounding_tolerance(architecture, classifier.engine.precision)
     result: dict[str, Any] = {"reloaded": _compared(live, reloaded, share * largest_logit(live, reloaded))}
-    plain = Classifier.load(folder, precision="fp32", device="cpu", lean=False)
-    ours, theirs = plain.logits(texts[:_PEFT_TEXTS]), _peft_logits(folder / "adapter", plain, texts[:_PEFT_TEXTS])
+    if (classifier.engine.device, classifier.engine.precision) != ("cpu", "fp32"):  # as PEFT computes
+        classifier = Classifier.load(folder, precision="fp32", device="cpu", merge=False)
+    theirs = _peft_logits(folder / "adapter", classifier, texts[:_PEFT_TEXTS])
     if theirs is not None:
-        logits, differences = theirs
+        ours, (logits, differences) = classifier.logits(texts[:_PEFT_TEXTS]), theirs
         allowed = rounding_tolerance(architecture, "fp32") * largest_logit(ours, logits)
         result["peft"] = _compared(ours, logits, allowed) | {"other_tensors": list(differences)}
         if differences:
@@ -221,4 +242,6 @@ def _compared(one: np.ndarray, other: np.ndarray, allowed: float) -> dict[str, A
 if __name__ == "__main__":
     # The check must not wait for the hub: all files are on this machine.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    gc.disable()  # the search for garbage is a tenth of the time to import the libraries, and as much again at the end
     print(json.dumps(_answer(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8")))))
+    gc.freeze()

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logit
 
-from featherweight.evaluation.multi_label import evaluate_several
 from featherweight.task.multi_label import MultiLabel
 from featherweight.task.single_label import Floats, Labels
 from featherweight.verification.evidence import ROUNDING, probabilities_in
@@ -25,6 +23,8 @@ _MOST_LOSS = 40.0
 
 def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) -> str:
     """The first figure of the set ``name`` that its ``rows`` do not give; empty where all follow from them."""
+    from featherweight.evaluation.multi_label import evaluate_several
+
     names = [entry["label"] for entry in claimed["per_class"]]
     probabilities = probabilities_in(rows, names)
     task = MultiLabel(tuple(entry["threshold"] for entry in claimed["per_class"]))
@@ -69,5 +69,7 @@ def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
 
 def _logits(probabilities: Floats, predicted: Labels, other: Labels, task: MultiLabel) -> Floats:
     """Logits that give the ``probabilities``, and the ``predicted`` labels where rounding has moved one."""
+    from scipy.special import logit
+
     given = np.where(predicted > 0, task.thresholds, np.nextafter(task.thresholds, 0))
     return np.asarray(logit(np.clip(np.where(other, given, probabilities), _LEAST, 1 - 1e-16)))

@@ -281,14 +281,14 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
 
 def _evaluate(folder: Path, recipe: Recipe, splits: Splits, fitted: Fitted) -> None:
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.workflows.evaluate import evaluate_splits
+    from featherweight.workflows.evaluate import evaluate_splits, other_sets
 
     assert splits.validation.labels is not None
     validation, labels, task = fitted.logits(splits.validation), splits.validation.labels, task_of(recipe)
     temperature = fit_temperature(validation, labels, task)
     task = task.fitted(validation, labels, temperature)
-    logits = lambda name, rows: fitted.logits(rows)  # noqa: E731 (all sets alike, whatever they are called)
-    evaluate_splits(folder, splits, validation, logits, temperature, recipe.evaluation, task, **fitted.evaluation)
+    others = {name: fitted.logits(rows) for name, rows in other_sets(splits).items()}
+    evaluate_splits(folder, splits, validation, others, temperature, recipe.evaluation, task, **fitted.evaluation)
     write_json(folder / "weigh.json", {"total": fitted.parameters})
 
 

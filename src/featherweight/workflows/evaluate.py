@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
 
 
+def other_sets(splits: Splits) -> dict[str, Rows]:
+    """The rows that are evaluated beside the validation rows: ``test``, and ``shift NAME`` for each shift set."""
+    test = {"test": splits.test} if splits.test is not None else {}
+    return test | {f"shift {name}": rows for name, rows in splits.shift.items()}
+
+
 def evaluate_splits(
     folder: Path,
     splits: Splits,
     validation: np.ndarray,
-    logits: Callable[[str, Rows], np.ndarray],
+    others: Mapping[str, np.ndarray],
     temperature: float,
     settings: EvaluationRecipe,
     task: Task = SINGLE_LABEL,
@@ -33,15 +39,15 @@ def evaluate_splits(
 ) -> None:
     """Evaluate the validation, test and shift rows of a run, and write evaluation.json and predictions.parquet.
 
-    ``validation`` [rows, classes] are the logits of the validation rows; ``logits(name, rows)`` computes those of
-    another set. ``more`` are further keys for evaluation.json, such as ``best_step``.
+    ``validation`` [rows, classes] are the logits of the validation rows, ``others`` those of ``other_sets``. ``more``
+    are further keys for evaluation.json, such as ``best_step``.
     """
     from featherweight.evaluation.results import write_evaluation
 
     evaluated = {"validation": (splits.validation, validation)}
     if splits.test is not None:
-        evaluated["test"] = splits.test, logits("test", splits.test)
-    shifted = {name: (rows, logits(f"shift {name}", rows)) for name, rows in splits.shift.items()}
+        evaluated["test"] = splits.test, others["test"]
+    shifted = {name: (rows, others[f"shift {name}"]) for name, rows in splits.shift.items()}
     write_evaluation(folder, evaluated, shifted, temperature, settings, task, **more)
 
 

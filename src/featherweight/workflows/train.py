@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from featherweight.task.interface import Task, task_of
 from featherweight.training.listeners import Listener, notify
 from featherweight.training.signals import end_on_signals, stop_on_signals
 from featherweight.workflows.environment import describe_run, gpu_peak, most_memory
+from featherweight.workflows.phases import CHECK, EVALUATION, LOADING, REPORT, TRAINING, Phases
 from featherweight.workflows.prepare import Prepared, prepare
 from featherweight.workflows.request import requested
 
@@ -85,7 +85,8 @@ def _tell(listeners: Sequence[Listener], notes: Sequence[str]) -> None:
 
 
 def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: bool) -> Run:
-    started, clock = datetime.now(UTC), time.perf_counter()
+    started, phases = datetime.now(UTC), Phases()
+    phases.begin(LOADING)
     notify(listeners, f"{recipe.name}: loading {recipe.backbone.name} and {recipe.data.train}")
     prepared = prepare(recipe)
     accelerator = prepared.accelerator
@@ -105,9 +106,10 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
             prepared.splits.warnings.extend(what_has_changed(folder, describe_run(prepared, started)))
         _write_beginnings(prepared, folder, started)
     accelerator.wait_for_everyone()
-    state = _fit(prepared, folder, listeners, resume)
+    phases.begin(TRAINING)
+    state, validation = _fit(prepared, folder, [*listeners, phases], resume)
     if accelerator.is_main_process:
-        finish(prepared, folder, state, started, clock, listeners)
+        finish(prepared, folder, state, validation, started, phases, listeners)
     accelerator.wait_for_everyone()
     return Run(folder)
 
@@ -140,45 +142,70 @@ def finish(
     prepared: Prepared,
     folder: Path,
     state: LoopState,
+    logits: np.ndarray | None,
     started: datetime,
-    clock: float,
+    phases: Phases,
     listeners: Sequence[Listener] = (),
 ) -> None:
-    """Finish a run after its last step: temperature, saved adapter, reload check, evaluation and report."""
+    """Finish a run after its last step: temperature, saved adapter, reload check, evaluation and report.
+
+    ``logits`` [rows, classes] are those of the validation rows, or None if they are to be computed.
+    """
     from featherweight.adapter.storage import save_adapter
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.verification.reload import verify_in_fresh_process
+    from featherweight.verification.reload import reload_check
     from featherweight.workflows.report import report_run
 
     recipe, model, validation = prepared.recipe, prepared.model, prepared.splits.validation
     assert validation.labels is not None
-    notify(listeners, f"evaluating {len(validation):,} validation rows and fitting the temperature")
-    logits = model.logits(validation, cache=cache_folder())
+    phases.begin(EVALUATION)
+    if logits is None:
+        notify(listeners, f"evaluating {len(validation):,} validation rows")
+        logits = model.logits(validation, cache=cache_folder())
     task = task_of(recipe)
     temperature = fit_temperature(logits, validation.labels, task)
     task = task.fitted(logits, validation.labels, temperature)
+    phases.begin(CHECK)
     notify(listeners, "saving the adapter, and comparing it with the trained model in a fresh process")
     fit: dict[str, Any] = {"temperature": temperature, "thresholds": task.thresholds}
     save_adapter(model.network, folder / "adapter", recipe, prepared.backbone, model.tokenizer, **fit)
     sample = list(validation.texts[:64])
     live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
-    reload_check = verify_in_fresh_process(folder, sample, live, model.engine.precision)
-    _evaluate(prepared, folder, state, logits, temperature, task, listeners)
+    with reload_check(folder, sample, live, model.engine.precision) as check:
+        phases.begin(EVALUATION)  # while the new process starts, which takes seconds
+        other_logits = _other_logits(prepared, listeners)
+        phases.begin(CHECK)
+        checked = check()
+    phases.begin(EVALUATION)
+    _evaluate(prepared, folder, state, logits, other_logits, temperature, task)
     environment = describe_run(prepared, started) | {
-        "seconds": round(time.perf_counter() - clock, 2),
+        "seconds": round(phases.total(), 2),
         "training_seconds": round(state.seconds, 2),
         "peak_memory_bytes": most_memory(folder),
         **gpu_peak(model.engine.device),
     }
+    phases.begin(REPORT)
     notify(listeners, "writing the report")
     write_json(folder / "environment.json", environment)
     # The next two files, in this order, make the run complete (`Run.complete`). Files that an earlier version took as
     # the sign of a complete run, and a report of the unfinished run, must be removed before.
     for name in (MANIFEST, PAGE):
         (folder / name).unlink(missing_ok=True)
-    write_json(folder / "verification.json", reload_check)
+    write_json(folder / "verification.json", checked)
     write_manifest(folder)
     report_run(folder, lambda line: notify(listeners, line))
+    notify(listeners, phases.in_words())
+
+
+def _other_logits(prepared: Prepared, listeners: Sequence[Listener]) -> dict[str, np.ndarray]:
+    """Logits [rows, classes] of the rows that are evaluated beside the validation rows, by name."""
+    from featherweight.workflows.evaluate import other_sets
+
+    logits = {}
+    for name, rows in other_sets(prepared.splits).items():
+        notify(listeners, f"evaluating {len(rows):,} rows: {name}")
+        logits[name] = prepared.model.logits(rows, cache=cache_folder())
+    return logits
 
 
 def _evaluate(
@@ -186,22 +213,21 @@ def _evaluate(
     folder: Path,
     state: LoopState,
     validation: np.ndarray,
+    others: Mapping[str, np.ndarray],
     temperature: float,
     task: Task,
-    listeners: Sequence[Listener],
 ) -> None:
     from featherweight.workflows.evaluate import evaluate_splits
 
-    def logits(name: str, rows: Rows) -> np.ndarray:
-        notify(listeners, f"evaluating {len(rows):,} rows: {name}")
-        return prepared.model.logits(rows, cache=cache_folder())
-
     settings = prepared.recipe.evaluation
     best = state.found(settings.best_by)
-    evaluate_splits(folder, prepared.splits, validation, logits, temperature, settings, task, **best)
+    evaluate_splits(folder, prepared.splits, validation, others, temperature, settings, task, **best)
 
 
-def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool) -> LoopState:
+def _fit(
+    prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool
+) -> tuple[LoopState, np.ndarray | None]:
+    """The state at the end, and the logits of the validation rows as ``finish`` takes them."""
     from featherweight.training.checkpoint import has_checkpoint
     from featherweight.training.job import Job
     from featherweight.training.loop import fit
@@ -228,7 +254,7 @@ def _fit(prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume
     for tracker in prepared.accelerator.trackers:
         # Each run is a separate record in a tracker. Only the tracker ends here, not the other processes.
         tracker.finish()
-    return state
+    return state, job.best_logits
 
 
 def _engine_in_words(prepared: Prepared) -> str:

@@ -1,0 +1,59 @@
+"""How long the phases of a run took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from featherweight.formatting import duration
+from featherweight.training.listeners import Record
+
+
+class Phases:
+    """Measures the phases of a run. As a listener of the training, it counts evaluations as a phase of their own."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._began = self._since = clock()
+        self._name = ""
+        self.seconds: dict[str, float] = {}
+        """Seconds of each phase, in the order in which they began."""
+
+    def begin(self, name: str) -> None:
+        """End the current phase and begin ``name``, or continue it if it has been there before."""
+        now = self._clock()
+        if self._name:
+            self._add(self._name, now - self._since)
+        self._name, self._since = name, now
+
+    def total(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._began
+
+    def in_words(self) -> str:
+        """All phases in one line, the current one included."""
+        self.begin(self._name)
+        parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in self.seconds.items())
+        return f"took {duration(self.total())}: {parts}"
+
+    def _add(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
+        """No effect: the phase began when its preparations did."""
+
+    def noted(self, message: str) -> None:
+        """No effect."""
+
+    def stepped(self, record: Record) -> None:
+        """No effect: the time of a step belongs to the current phase."""
+
+    def evaluated(self, record: Record, best: bool) -> None:
+        """Count the seconds of an evaluation for evaluation, not for the current phase."""
+        self._add(self._name, -record["seconds"])
+        self._add(EVALUATION, record["seconds"])
+
+
+LOADING, TRAINING, EVALUATION = "loading", "training", "evaluation"
+CHECK, REPORT = "saving and reload check", "report"
+"""The phases of a training."""
