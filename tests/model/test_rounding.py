@@ -85,7 +85,8 @@ def test_reloading_is_exact_and_peft_is_near(
     assert result["identical"] is True
     assert result["reloaded"] == {"rows": 64, "largest_difference": 0.0, "allowed": 0.0}
     assert result["peft"]["other_tensors"] == []
-    # The logits of this tiny network differ in the last place or two, which is a tenth of the tolerance already.
+    # The lean pass against PEFT: at most 0.103 of the tolerance is measured, with two classes, whose logits are small
+    # beside the states that they are computed from. PEFT's own logits are as far (0.126) from those in float64.
     assert result["peft"]["largest_difference"] < result["peft"]["allowed"] / 5
     again = Classifier.load(tmp_path, precision=precision, merge=False)
     for size in (1, 2, 5, 33):
