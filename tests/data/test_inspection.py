@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from featherweight.data.inspection import inspect_data
+from featherweight.data.inspection import PartInspection, inspect_data
 from featherweight.errors import UserError
-from featherweight.recipe import DataRecipe
+from featherweight.recipe import DataRecipe, Recipe
 
 TRAIN = """text,label
 one,a
@@ -75,3 +76,27 @@ def test_token_lengths_say_what_a_cut_takes(data: DataRecipe, tokenizer: Any, tm
     assert (tokens.longest, tokens.mean, tokens.max_length) == (12, 7.5, 8)
     assert (tokens.cut_rows, tokens.cut_tokens) == (1, 4)
     assert tokens.cut_share == pytest.approx(4 / 15)
+
+
+def test_several_labels_are_counted_and_texts_without_any(tmp_path: Path) -> None:
+    rows = [{"text": f"t {n}", "tags": tags} for n, tags in enumerate(["a|b", "b", "", "b|c", None])]
+    pd.DataFrame(rows).to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    pd.DataFrame({"text": ["x", "y"], "a": [1, 0], "b": [1, 0]}).to_csv(tmp_path / "flags.csv", index=False)
+
+    def train(name: str, **data: Any) -> PartInspection:
+        values = {"task": "multi-label", "data": {"train": str(tmp_path / name), **data}}
+        return inspect_data(Recipe.parse(values).data).parts["train"]
+
+    broken = train("rows.jsonl", label="tags")
+    assert (broken.labels, broken.unlabelled) == ({}, 5)
+    assert any("row 5: the labels are missing" in note for note in broken.notes)
+    pd.DataFrame(rows[:4]).to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    part = train("rows.jsonl", label="tags")
+    assert (part.labels, part.unlabelled, part.without_any) == ({"b": 3, "a": 1, "c": 1}, 0, 1)
+    flags = train("flags.csv", label=["a", "b"])
+    assert (flags.labels, flags.without_any, flags.label_column) == ({"a": 1, "b": 1}, 1, "a, b")
+    (tmp_path / "test.csv").write_text("text\nx\n")
+    recipe = Recipe.parse({"task": "multi-label", "data": {
+        "train": str(tmp_path / "flags.csv"), "test": str(tmp_path / "test.csv"), "label": ["a", "b"]
+    }})  # fmt: skip
+    assert "no labels (no column 'a')" in (inspect_data(recipe.data).parts["test"].without_labels or "")

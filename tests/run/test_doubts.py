@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 from support.made_up_runs import fabricate
 
 from featherweight.cli.tables import evaluation_lines
@@ -45,6 +46,20 @@ def test_of_several_labels_one_that_is_never_given_is_named() -> None:
     labels = np.array([[1, 0], [1, 1], [0, 0]])
     found = evaluate_several(np.array([[3.0, -3], [3, -3], [-3, -3]]), labels, ("fun", "toxic"))
     assert doubts(found) == ["'toxic' is never predicted"]
+
+
+def test_of_several_labels_always_giving_the_same_ones_is_a_level_to_beat() -> None:
+    draw = np.random.default_rng(0)
+    labels = (draw.random((200, 4)) < [0.7, 0.5, 0.1, 0.05]).astype(np.int8)
+    constant = np.zeros_like(labels)
+    constant[:, :2] = 1
+    level = max(f1_score(labels, np.eye(4)[:k].sum(0) * np.ones((200, 1)), average="micro") for k in range(1, 5))
+    assert level == pytest.approx(f1_score(labels, constant, average="micro"))
+    for wrong, doubted in ((0.0, False), (0.6, True)):
+        given = np.where(draw.random(labels.shape) < wrong, 1 - labels, labels)
+        clauses = doubts(evaluate_several(4.0 * given - 2, labels, ("a", "b", "c", "d")))
+        words = f"always giving 'a' and 'b' would have a micro-F1 of {level:.1%}"
+        assert (words in clauses) == doubted
 
 
 def test_what_to_try_is_what_the_recipe_does_not_do_and_the_rows_call_for() -> None:

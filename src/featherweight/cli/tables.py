@@ -80,16 +80,24 @@ def _beginning(text: str) -> str:
 
 
 def per_class_table(figures: dict[str, Any]) -> Table:
-    """A table with precision, recall and F1 of each class, each with its 95% interval, and support."""
+    """A table with precision, recall and F1 of each class, each with its 95% interval, and support.
+
+    With several labels per text it also has their average precision and threshold.
+    """
     from rich.table import Table
 
-    table = Table("class", box=None, pad_edge=False)
-    for name in ("precision", "95%", "recall", "95%", "F1", "95%", "support"):
+    several = "task" in figures
+    table = Table("label" if several else "class", box=None, pad_edge=False)
+    beside = ("average precision", "threshold") if several else ()
+    for name in ("precision", "95%", "recall", "95%", "F1", "95%", *beside, "support"):
         table.add_column(name, justify="right", style="dim" if name == "95%" else "")
     for row in figures["per_class"]:
         cells = []
         for key in ("precision", "recall", "f1"):
             interval = row.get(f"{key}_interval")  # runs of earlier versions have none
             cells += [f"{row[key]:.4f}", "{:.2f}-{:.2f}".format(*interval) if interval else ""]
+        if several:
+            precision = row["average_precision"]
+            cells += ["" if precision is None else f"{precision:.4f}", f"{row['threshold']:.3f}"]
         table.add_row(str(row["label"]), *cells, f"{row['support']:,}")
     return table

@@ -79,6 +79,8 @@ class PartInspection:
     """Rows of each label that no training row has, where it is no training data."""
     unknown: UnknownTokens | None = None
     """Tokens that the tokenizer does not know, where it has a token for these."""
+    without_any: int = 0
+    """With several labels per text: rows that have none."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,10 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
         rows=len(texts),
         columns=table.names,
         text_columns=text_columns(table, data),
-        label_column=column,
+        label_column=", ".join(columns) or None,
         labels=dict(_counted(labels).most_common()),
         unlabelled=labels.count(None),
+        without_any=labels.count(()),
         empty=[row for row, text in enumerate(texts, 1) if not text],
         repeated=len(filled) - len(set(filled)),
         contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),

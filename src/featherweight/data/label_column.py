@@ -24,6 +24,8 @@ class LabelColumn:
     """As the data spells it."""
     values: tuple[str, ...]
     """How each class is written in it, in the order of the class numbers."""
+    separator: str | None = None
+    """What is between the labels in a cell of text, if a text may have several."""
 
 
 def describe_label_column(

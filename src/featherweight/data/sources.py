@@ -18,7 +18,7 @@ from featherweight.data.cleaning import clean_texts
 from featherweight.data.gaps import LeftOut, label_cells, split_gaps
 from featherweight.data.id_column import Find, id_text
 from featherweight.data.label_column import LabelColumn, describe_label_column
-from featherweight.data.label_lists import code_label_columns, code_label_lists
+from featherweight.data.label_lists import code_label_columns, code_label_lists, separator_of
 from featherweight.data.labels import DROP, code_labels, renumbered, row_of_several, single_labels
 from featherweight.data.pairs import Text, joined, same_kind
 from featherweight.data.readers.addresses import download, is_address
@@ -141,7 +141,7 @@ def rows_of(
     ids = _ids(table, id_column(table))
     if not labelled:
         return Rows(texts, None, tuple(label_names or data.labels), table.origin, ids, notes=table.notes)
-    labels, names, column = _labels(table, source, data, label_names)
+    labels, names, column = read_labels(table, source, data, label_names)
     return Rows(texts, labels, names, table.origin, ids, column, table.notes)
 
 
@@ -156,7 +156,7 @@ def _without_gaps(
     places = kept.tolist()
     rest = replace(table, read=lambda name: taken(table.read(name), places))
     try:
-        labels, names, column = _labels(rest, source, data, label_names)
+        labels, names, column = read_labels(rest, source, data, label_names)
     except UserError as error:
         raise UserError(renumbered(str(error), kept)) from None
     ids = _ids(rest, id_column(rest))
@@ -276,7 +276,7 @@ def training_label_names(data: DataRecipe) -> tuple[str, ...]:
         return carried
     if data.empty == "drop":  # a class whose rows have no text is none
         return rows_of(table, data.train, data).label_names
-    return _labels(table, data.train, data, None)[1]
+    return read_labels(table, data.train, data, None)[1]
 
 
 def _open_built_in(source: str, split: str, rows: int | None) -> Iterator[Table]:
@@ -325,12 +325,16 @@ def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, drop: str |
     return cleaned
 
 
-def _labels(
+def read_labels(
     table: Table,
     source: str,
     data: DataRecipe,
     label_names: Sequence[str] | None,
 ) -> tuple[NDArray[np.integer[Any]], tuple[str, ...], LabelColumn | None]:
+    """The labels of the rows of ``table``, the names of the classes, and how the column writes them.
+
+    Raises UserError where a label is missing or unknown.
+    """
     names = label_names or _known_names(source, data)
     columns = label_columns(table, data)
     if len(columns) > 1:
@@ -345,7 +349,9 @@ def _labels(
         "rename": bool(data.labels) and own,
     }
     if data.several:
-        return *code_label_lists(values, table.origin, separator=data.label_separator, **known), None
+        found, classes = code_label_lists(values, table.origin, separator=data.label_separator, **known)
+        separator = separator_of(values, data.label_separator, names)
+        return found, classes, LabelColumn(columns[0], classes, separator)
     values = single_labels(values)
     if several := row_of_several(values):
         raise UserError(f"{table.origin}: {several}")

@@ -78,7 +78,7 @@ def load_splits(recipe: Recipe) -> Splits:
     if unlabelled:
         notes = [left_out(unlabelled, data.test or data.train), *notes]
     splits = Splits(train, validation, test, shift)
-    notes = [*(gaps.in_words() for gaps in gaps_of.values()), *notes, *_reading_notes(splits), *_warnings(splits)]
+    notes = [*(gaps.in_words() for gaps in gaps_of.values()), *notes, *_reading_notes(splits, data), *_warnings(splits)]
     return Splits(train, validation, test, shift, notes, gaps_of)
 
 
@@ -267,9 +267,13 @@ def _require_all_left(train: Rows, rows: Rows, key: str) -> None:
         )
 
 
-def _reading_notes(splits: Splits) -> list[str]:
+def _reading_notes(splits: Splits, data: DataRecipe) -> list[str]:
     parts = (splits.train, splits.validation, splits.test, *splits.shift.values())
-    return list(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
+    notes = list(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
+    column = splits.train.label_column
+    if column and column.separator and data.label_separator is None:
+        notes.append(f"{column.name!r} is read as labels separated by {column.separator!r} (data.label_separator)")
+    return notes
 
 
 def _warnings(splits: Splits) -> list[str]:

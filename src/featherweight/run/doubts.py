@@ -28,6 +28,8 @@ def doubts(figures: Mapping[str, Any]) -> list[str]:
         found.append(f"{in_sentence([_quoted(name) for name in never])} {are} never predicted")
     elif never:
         found.append(f"{len(never)} of {len(rows)} classes are never predicted")
+    if rows and "micro_f1" in figures:
+        found += _no_better_than_constant(figures)
     if len(rows) > 1 and "confusion_matrix" in figures:
         largest = max(rows, key=lambda row: row["support"])
         share = largest["support"] / figures["rows"]
@@ -35,6 +37,20 @@ def doubts(figures: Mapping[str, Any]) -> list[str]:
             more = "as often" if figures["accuracy"] == share else f"more often ({percent(share, figures['rows'])})"
             found.append(f"always answering {_quoted(largest['label'])} would be right {more}")
     return found
+
+
+def _no_better_than_constant(figures: Mapping[str, Any]) -> list[str]:
+    """A clause if giving the same labels to every text would have at least the same micro-F1."""
+    ranked = sorted(figures["per_class"], key=lambda row: -row["support"])
+    total, hits, best = sum(row["support"] for row in ranked), 0, (0.0, 0)
+    for count, row in enumerate(ranked, 1):
+        hits += row["support"]
+        best = max(best, (2 * hits / (count * figures["rows"] + total), -count))
+    if figures["micro_f1"] > best[0] or best[0] == 1:
+        return []
+    given = [_quoted(row["label"]) for row in ranked[: -best[1]]]
+    what = in_sentence(given) if len(given) <= _NAMED else f"the {len(given)} most frequent labels"
+    return [f"always giving {what} would have a micro-F1 of {best[0]:.1%}"]
 
 
 def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:

@@ -190,6 +190,7 @@ class LabelColumn(Checked):
 
     name: Label
     values: tuple[Label, ...]
+    separator: Label | None = None
 
 
 class Environment(Checked):

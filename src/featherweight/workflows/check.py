@@ -50,7 +50,7 @@ def inspection_lines(inspection: Inspection) -> list[str]:
         lines += [
             f"{name}  {part.origin}: {part.rows:,} rows, columns {', '.join(part.columns)}",
             f"  {_source_of_texts(part)}; labels from {part.label_column or 'no column'}",
-            *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}" for label, rows in part.labels.items()),
+            *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}" for label, rows in _counts(part).items()),
             *(f"  {problem}" for problem in _problems(name, part, inspection.shared.get(name, 0))),
             *(f"  {line}" for line in _unknown_lines(part, inspection.backbone)),
         ]
@@ -58,6 +58,10 @@ def inspection_lines(inspection: Inspection) -> list[str]:
         lines.append("training would refuse this data:")
         lines += [f"  {line}" for message in inspection.refusals for line in message.split("\n")]
     return lines
+
+
+def _counts(part: PartInspection) -> dict[str, int]:
+    return {**part.labels, "(no label)": part.without_any} if part.without_any else part.labels
 
 
 def _source_of_texts(part: PartInspection) -> str:

@@ -34,7 +34,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         **_start(prepared),
         "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
         **fingerprints_of(prepared.train, prepared.validation, prepared.splits),
-        "label_column": asdict(column) if column else None,
+        "label_column": {key: value for key, value in asdict(column).items() if value is not None} if column else None,
         **_left_out(prepared.splits),
         "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from featherweight.data.label_column import are_whole
 from featherweight.errors import UserError, in_a_line
@@ -24,8 +24,8 @@ def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool =
     probabilities of the classes after which they are named. Raises UserError, naming row or column, for anything else.
     """
     if len(sample.other_columns) > 1:
-        shares, notes = _classes_of_columns(sample, trained)
-        return _probabilities(sample, shares, "one column per class means probabilities"), notes
+        shares, notes = classes_of_columns(sample, trained)
+        return probabilities_like(sample, shares, "one column per class means probabilities"), notes
     column = sample.other_columns[0]
     if problem := _asks_for_probabilities(sample, column, trained, as_probabilities):
         number = require_positive_class(column, trained, problem)
@@ -33,7 +33,7 @@ def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool =
         if as_probabilities:
             means, why = "gets", "leave out --as-probabilities for a sample of labels"
         note = f"{sample.origin}: {column!r} {means} the probability of {trained.written[number]!r}"
-        return _probabilities(sample, {column: number}, why), [in_a_line(note)]
+        return probabilities_like(sample, {column: number}, why), [in_a_line(note)]
     values, notes = spelling_of(sample, column, trained)
     notes += _note_on_probabilities(sample, column, trained)
     return Layout(sample.names, sample.id_column, values), notes
@@ -71,7 +71,7 @@ def _note_on_probabilities(sample: Sample, column: str, trained: TrainedLabels) 
     return [f"{sample.origin}: {column!r} is {only or 'empty'} in all rows, so it gets labels; {how}"]
 
 
-def _probabilities(sample: Sample, shares: Mapping[str, int], why: str) -> Layout:
+def probabilities_like(sample: Sample, shares: Mapping[str, int], why: str) -> Layout:
     """The layout with probabilities; ``why`` tells in an error why probabilities are expected."""
     for name in shares:
         for text, row in sample.values[name].items():
@@ -82,7 +82,12 @@ def _probabilities(sample: Sample, shares: Mapping[str, int], why: str) -> Layou
     return Layout(sample.names, sample.id_column, shares=shares)
 
 
-def _classes_of_columns(sample: Sample, trained: TrainedLabels) -> tuple[dict[str, int], list[str]]:
+def fractions_in(sample: Sample, columns: Iterable[str]) -> bool:
+    """Whether any of the ``columns`` of ``sample`` has a value that is not a whole number."""
+    return any(_is_fraction(text) for name in columns for text in sample.values[name])
+
+
+def classes_of_columns(sample: Sample, trained: TrainedLabels) -> tuple[dict[str, int], list[str]]:
     """The class after which each further column is named, and notes about the choice."""
     columns = sample.other_columns
     spellings = [trained.written, trained.classes]

@@ -19,6 +19,7 @@ from featherweight.inference.submission.choices import Choices
 from featherweight.inference.submission.layout import Layout, notes_on_values, usual_layout
 from featherweight.inference.submission.matching import layout_like
 from featherweight.inference.submission.sample import Sample, read_sample
+from featherweight.inference.submission.several_labels import layout_like_several, usual_layout_of_several
 from featherweight.inference.submission.trained_labels import TrainedLabels
 
 if TYPE_CHECKING:
@@ -105,8 +106,12 @@ def plan_submission(
     if choices.like is not None:
         return _like(choices.like, choices, trained, source, data, rows)
     chosen, find_ids = _id_column(source, data, choices.id_column, rows)
-    layout = usual_layout(trained, chosen.name, choices.label_name, choices.as_numbers, choices.as_probabilities)
+    asked = choices.label_name, choices.as_numbers, choices.as_probabilities
     notes = _notes_on_ids(source, chosen, choices.id_column)
+    if trained.several:
+        layout, more = usual_layout_of_several(trained, chosen.name, *asked)
+        return Submission(layout, find_ids, [*notes, *more])
+    layout = usual_layout(trained, chosen.name, *asked)
     for name, number in layout.shares.items():
         notes.append(f"{in_a_line(name)!r} is the probability of {in_a_line(trained.written[number])!r}")
     if choices.as_numbers is None:
@@ -120,8 +125,10 @@ def _like(
     wanted = choices.id_column
     first = next(column_pieces(source, data, split="test", rows=rows))
     sample = read_sample(like, partial(_sample_ids, table=first, data=data, wanted=wanted))
-    layout, notes = layout_like(sample, trained, choices.as_probabilities)
-    notes += notes_on_values(trained, layout)
+    layout_of = layout_like_several if trained.several else layout_like
+    layout, notes = layout_of(sample, trained, choices.as_probabilities)
+    if not trained.several:
+        notes += notes_on_values(trained, layout)
     if wanted is None and sample.id_column in first.names:
         return Submission(layout, named_ids(sample.id_column), notes, sample)
     chosen, find_ids = _id_column(source, data, wanted, rows)

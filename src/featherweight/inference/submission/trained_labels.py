@@ -12,7 +12,9 @@ from featherweight.adapter.storage import read_description
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.label_column import are_whole
 from featherweight.data.sources import BUILT_IN
+from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
+from featherweight.task.interface import SINGLE_LABEL, Task, task_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,17 @@ class TrainedLabels:
     """The label column; None for AG News, newsbriefs and folders that PEFT saved."""
     recorded: bool = True
     """Whether the run records how its labels are written; runs of earlier versions do not."""
+    task: Task = SINGLE_LABEL
+    """The task of the run, with the thresholds of its labels if a text may have several."""
+    label_columns: tuple[str, ...] = ()
+    """The columns of 0 and 1, one per label, if the training data has these."""
+    separator: str | None = None
+    """What is between the labels in a cell of text, if the training data has these."""
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return self.task is not SINGLE_LABEL
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -54,8 +67,11 @@ def trained_labels(run: str | Path, labels: Sequence[str] = (), base: str | Path
         return TrainedLabels(classes, classes, None)
     folder = Path(run)
     description = read_description(folder / "adapter" if (folder / "adapter").is_dir() else folder)
-    classes, data = tuple(description["labels"]), Run(folder).recipe.data
+    recipe = Run(folder).recipe
+    classes, data = tuple(description["labels"]), recipe.data
     column = _recorded(folder)
+    if data.several:
+        return _of_several(classes, column, recipe, description.get("thresholds") or ())
     recorded = column is not None and len(column["values"]) == len(classes)
     written = tuple(column["values"]) if column and recorded else classes
     # AG News writes numbers for its four names, and its contest wants the numbers.
@@ -63,6 +79,15 @@ def trained_labels(run: str | Path, labels: Sequence[str] = (), base: str | Path
     if data.train in BUILT_IN or of_ag_news:
         return TrainedLabels(classes, written, None)
     return TrainedLabels(classes, written, column["name"] if column else data.label_name, recorded)
+
+
+def _of_several(
+    classes: tuple[str, ...], column: dict[str, Any] | None, recipe: Recipe, thresholds: Sequence[float]
+) -> TrainedLabels:
+    columns = () if recipe.data.label_name else recipe.data.label_columns
+    separator = column.get("separator") if column else None
+    task = task_of(recipe).with_thresholds(thresholds)
+    return TrainedLabels(classes, classes, recipe.data.label_name or None, True, task, columns, separator)
 
 
 def _recorded(folder: Path) -> dict[str, Any] | None:

@@ -1,0 +1,144 @@
+"""The layout of a submission with several labels per text: a column per label, or one column of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
+from featherweight.inference.submission.layout import Layout
+from featherweight.inference.submission.matching import classes_of_columns, fractions_in, probabilities_like
+from featherweight.inference.submission.sample import Sample
+from featherweight.inference.submission.trained_labels import TrainedLabels
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_SEPARATORS = (" ", ",", "|", ";")
+"""What may be written between labels if the training data has lists; the first that is in no label is used."""
+
+
+@dataclass(frozen=True)
+class LayoutOfSeveral(Layout):
+    """The columns of a submission in which a text may have several labels."""
+
+    trained: TrainedLabels = field(kw_only=True)
+    flags: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    """For each column of 0 and 1, the number of its label; empty if all labels are in one column."""
+    separator: str = field(default=" ", kw_only=True)
+    """What is written between the labels in one column."""
+
+    def record(self, probabilities: np.ndarray) -> np.ndarray:
+        """The part of ``probabilities`` [rows, labels] that is written: probabilities, or 0 and 1 [rows, columns]."""
+        if self.shares:
+            return probabilities[:, list(self.shares.values())]
+        decided = self.trained.task.decide(probabilities)
+        return decided[:, list(self.flags.values())] if self.flags else decided
+
+    def table(self, ids: Sequence[str], records: np.ndarray) -> dict[str, list]:
+        """The columns of the submission for some rows; ``records`` are the results of ``record`` for these rows."""
+        if named := self.shares or self.flags:
+            cells = {name: records[:, index].tolist() for index, name in enumerate(named)}
+        else:
+            label = next(name for name in self.columns if name != self.id_column)
+            lists = self.trained.task.label_lists(records, self.values)
+            cells = {label: [self.separator.join(labels) for labels in lists]}
+        cells[self.id_column] = list(ids)
+        return {name: cells[name] for name in self.columns}
+
+
+def usual_layout_of_several(
+    trained: TrainedLabels,
+    id_column: str | None,
+    label_name: str | None,
+    as_numbers: bool | None,
+    as_probabilities: bool = False,
+) -> tuple[Layout, list[str]]:
+    """The layout without a sample submission, and notes about it: labels as in the training data.
+
+    These are columns of 0 and 1, or one column of labels with the separator of the training data, or with a blank if
+    that has lists. With ``as_probabilities`` each label has a column of probabilities. Raises UserError for options
+    that do not apply.
+    """
+    identity = id_column or "ID"
+    if as_numbers:
+        raise UserError("--as-numbers: a text may have several labels here; they are written by name")
+    columns = trained.label_columns or (trained.classes if as_probabilities else ())
+    if columns:
+        if label_name is not None:
+            raise UserError("--label-name: each label has a column of its own here; leave the option out")
+        _require_other_names(identity, columns)
+        named = {name: number for number, name in enumerate(columns)}
+        shares, flags = (named, {}) if as_probabilities else ({}, named)
+        kind = "probabilities" if as_probabilities else "0 or 1 (--as-probabilities writes probabilities)"
+        layout = LayoutOfSeveral((identity, *columns), identity, shares=shares, trained=trained, flags=flags)
+        return layout, [f"one column per label: {kind}"]
+    label = label_name or trained.column or "Label"
+    _require_other_names(identity, [label])
+    separator = trained.separator or _blank_or_other(trained.written)
+    layout = LayoutOfSeveral((identity, label), identity, trained.written, trained=trained, separator=separator)
+    return layout, [f"{in_a_line(label)!r} is the labels of a text, separated by {separator!r}"]
+
+
+def layout_like_several(
+    sample: Sample, trained: TrainedLabels, as_probabilities: bool = False
+) -> tuple[Layout, list[str]]:
+    """The layout of ``sample``, and notes about ambiguous parts.
+
+    Several columns are named after the labels and get their probabilities, or 0 and 1 if the sample has nothing else.
+    One column gets the labels with the separator of its values. Raises UserError, naming row or column, for anything
+    else.
+    """
+    if len(sample.other_columns) > 1:
+        named, notes = classes_of_columns(sample, trained)
+        like = probabilities_like(sample, named, "one column per label means probabilities, or 0 and 1")
+        if as_probabilities or fractions_in(sample, named):
+            return like, notes
+        note = (
+            f"{sample.origin}: its values are 0 and 1, so labels are written; --as-probabilities writes probabilities"
+        )
+        return LayoutOfSeveral(sample.names, sample.id_column, trained=trained, flags=named), [*notes, note]
+    column = sample.other_columns[0]
+    if as_probabilities:
+        raise UserError(
+            f"{sample.origin}: --as-probabilities: {column!r} is one column, but there are {len(trained.classes)} "
+            "labels; name a sample with a column for each"
+        )
+    separator, notes = _separator_of(sample, column, trained)
+    return LayoutOfSeveral(
+        sample.names, sample.id_column, trained.written, trained=trained, separator=separator
+    ), notes  # fmt: skip
+
+
+def _separator_of(sample: Sample, column: str, trained: TrainedLabels) -> tuple[str, list[str]]:
+    """What is between the labels in the cells of ``column``, and a note if that is not certain."""
+    filled = {text: row for text, row in sample.values[column].items() if text}
+    known = {*trained.written}
+    usual = trained.separator or _blank_or_other(trained.written)
+    tried = dict.fromkeys((*_SEPARATORS, *(f"{mark} " for mark in _SEPARATORS[1:]), usual))
+    fitting = [mark for mark in tried if all({*text.split(mark)} <= known for text in filled)]
+    several = [mark for mark in fitting if any(mark in text for text in filled)]
+    if several:
+        return several[0], []
+    if len(fitting) == len(tried) or len(filled) == 1:  # nothing that needs a separator, or a placeholder
+        return usual, [in_a_line(f"{sample.origin}: {column!r} gets the labels of a text, separated by {usual!r}")]
+    text = next(text for text in filled if not {*text.split(usual)} <= known)
+    unknown = next(part for part in text.split(usual) if part not in known)
+    raise UserError(
+        f"{sample.origin}: row {filled[text]}: {in_a_line(repr(unknown[:80]))} in {column!r} is not a label; "
+        f"the labels are {listed(trained.written)}"
+    )
+
+
+def _blank_or_other(names: Collection[str]) -> str:
+    """A blank; another separator if a label has one in its name."""
+    return next((mark for mark in _SEPARATORS if not any(mark in name for name in names)), "|")
+
+
+def _require_other_names(identity: str, columns: Sequence[str]) -> None:
+    if identity in columns:
+        raise UserError(
+            f"two columns of the submission would be called {in_a_line(identity)!r}; name another column with --id"
+        )
