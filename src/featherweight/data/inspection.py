@@ -141,7 +141,7 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
         label_column=", ".join(columns) or None,
         labels=dict(_counted(labels).most_common()),
         unlabelled=labels.count(None),
-        without_any=labels.count(()),
+        without_any=sum(label == () for label in labels),
         empty=[row for row, text in enumerate(texts, 1) if not text],
         repeated=len(filled) - len(set(filled)),
         contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),
