@@ -71,10 +71,14 @@ def test_a_run_reloads_and_peft_alone_gives_its_logits(toxic_run: Run) -> None:
     assert toxic_run.weight["labels"] == 6
 
 
-def test_no_submission_is_written_that_holds_one_label_a_text(toxic_run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"not available if a text may have several labels\n.* -o labels\.csv"):
-        predict_file(toxic_run.folder, str(toxic_run.recipe.data.test), tmp_path / "submission.csv", kaggle=True)
-    assert not (tmp_path / "submission.csv").exists()
+def test_a_submission_has_the_columns_of_0_and_1_of_the_training_data(toxic_run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "submission.csv"
+    predict_file(toxic_run.folder, str(toxic_run.recipe.data.test), out, kaggle=True)
+    table = pd.read_csv(out)
+    assert list(table.columns) == ["id", *TOXIC]
+    found = Classifier.load(toxic_run.folder).predict(pd.read_csv(toxic_run.recipe.data.test)["comment_text"])
+    expected = [[int(name in prediction.labels) for name in TOXIC] for prediction in found]
+    assert table[list(TOXIC)].to_numpy().tolist() == expected
 
 
 def test_a_training_can_start_from_such_a_run(toxic_run: Run) -> None:

@@ -95,14 +95,8 @@ def plan_submission(
 ) -> Submission:
     """The submission for the ids and texts in ``source``, which is read ``rows`` rows at a time.
 
-    Raises UserError if the id column does not exist or is unclear, a sample does not fit the classes, or a text may
-    have several labels.
+    Raises UserError if the id column does not exist or is unclear, or a sample does not fit the classes.
     """
-    if data.several:
-        raise UserError(
-            "--kaggle and --like: not available if a text may have several labels\n"
-            "Write -o labels.csv: it has the labels, and a column p_LABEL with the probability of each"
-        )
     if choices.like is not None:
         return _like(choices.like, choices, trained, source, data, rows)
     chosen, find_ids = _id_column(source, data, choices.id_column, rows)
