@@ -60,6 +60,16 @@ from support.commands import Cli, refused
     (["recipes", "nowhere"], "nowhere: no such recipe file and no built-in recipe"),
     (["recipes", "r1", "r2"], "unexpected extra argument"),
     (["doctor", "now"], "unexpected extra argument"),
+    (["serve"], "Missing argument"),
+    (["serve", "nowhere", "--port", "0"], "nowhere: not a run folder"),
+    (["serve", "data.csv", "--port", "0"], "data.csv: not a run folder"),
+    (["serve", "nowhere", "--port", "99999"], "--port"),
+    (["serve", "nowhere", "--host", "no such host"], "--host no such host --port 8000: cannot listen there"),
+    (["serve", "r", "--host", "0.0.0.0"], "featherweight serve r --host 0.0.0.0 --port 8000 --token-file"),
+    (["serve", "r", "--token-file", "nowhere"], "--token-file nowhere: cannot be read: No such file"),
+    (["serve", "r", "--token-file", "job.toml"], "--token-file job.toml: a token has at least 16"),
+    (["serve", "r", "--examples", "nowhere"], "--examples nowhere: cannot be read"),
+    (["serve", "r", "--queue", "100"], "--queue 100: less than one request may have"),
 ])  # fmt: skip
 def test_bad_arguments(cli: Cli, job: Path, arguments: list[str], naming: Any) -> None:
     refused(cli, *arguments, naming=naming)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from featherweight.cli.arguments import (
     BaseOption,
     ClassifierArgument,
-    JoinOption,
     LabelsOption,
-    TaskOption,
-    peft_options,
+    label_names,
     refuse_peft_options,
     tell,
 )
-
-if TYPE_CHECKING:
-    from featherweight.adapter.peft.given import PeftOptions
 
 NAME = "report"
 
@@ -30,16 +25,14 @@ def command(
     data: Annotated[str | None, typer.Option(help="Labelled rows, for a folder that PEFT saved.")] = None,
     labels: LabelsOption = None,
     base: BaseOption = None,
-    task: TaskOption = None,
-    join: JoinOption = None,
 ) -> None:
     """Write the plots and the report.html of a run again; or a report for a folder that PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
 
     if is_peft_folder(run):
-        _report_peft(run, out, data, peft_options(labels, base, task, join))
+        _report_peft(run, out, data, labels, base)
         return
-    refuse_peft_options(run, out=out, data=data, labels=labels, base=base, task=task, join=join)
+    refuse_peft_options(run, out=out, data=data, labels=labels, base=base)
     from featherweight.run.folder import Run
     from featherweight.workflows.report import report_run
 
@@ -47,11 +40,11 @@ def command(
     print(f"Report: {Run(run).report}" + (f"\nPlots: {plots[0].parent}" if plots else ""))
 
 
-def _report_peft(folder: str, out: Path | None, data: str | None, given: PeftOptions) -> None:
+def _report_peft(folder: str, out: Path | None, data: str | None, labels: str | None, base: str | None) -> None:
     from featherweight.errors import UserError
     from featherweight.workflows.report import report_peft_folder
 
     if out is None:
         raise UserError(f"{folder}: is not a run, so nothing is written into it; add --out PAGE.html")
-    tell(report_peft_folder(folder, out, data, given).notes)
+    tell(report_peft_folder(folder, out, data, label_names(labels), base).notes)
     print(f"Report: {out}")

@@ -1,0 +1,1 @@
+"""An HTTP server and a page for a trained classifier, with the extra ``serve``."""

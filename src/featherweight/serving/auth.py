@@ -1,0 +1,50 @@
+"""Who may ask: a bearer token, compared in constant time, or without one only requests that name this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from featherweight.serving.refusals import Refusal
+
+LEAST_TOKEN = 16
+"""Characters of a token, at least: shorter ones can be guessed."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OPEN = ("/healthz", "/readyz")
+"""Paths that need no token: they say nothing about the model."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """The rule for all requests of one server."""
+
+    token: str | None = None
+    """The bearer token; None if none is needed."""
+    only_local_names: bool = False
+    """Refuse requests whose Host is no name of this machine, so that no web page elsewhere can use the server."""
+
+    def check(self, path: str, headers: Mapping[str, str], *, page: bool) -> None:
+        """Raise Refusal (401 or 403) for a request that may not have ``path``; ``page``: it is a file of the page."""
+        if self.only_local_names and not _is_local(headers.get("host", "")):
+            raise Refusal(403, "this server answers only requests to localhost; start it with --token-file for others")
+        if self.token is None or page or path in OPEN:
+            return
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not _equal(given.strip(), self.token):
+            raise Refusal(401, "a valid token is needed: send the header Authorization: Bearer TOKEN")
+
+
+def _equal(given: str, expected: str) -> bool:
+    # Digests have one length, so that the time of the comparison says nothing about the length of the token either.
+    one, other = (hashlib.sha256(token.encode()).digest() for token in (given, expected))
+    return hmac.compare_digest(one, other)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return urlsplit(f"//{host}").hostname in LOOPBACK
+    except ValueError:
+        return False

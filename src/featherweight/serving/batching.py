@@ -1,0 +1,184 @@
+"""Computes the texts of all requests in common batches, in one thread, in turn and without an artificial pause.
+
+A batch takes one text of each waiting request after the other until it has as many tokens as one computation should
+have. So a single text never waits for all texts of a large request, and batches grow when much is waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.pairs import Text
+from featherweight.serving.limits import Limits
+from featherweight.serving.metrics import Metrics
+from featherweight.serving.model import Model, Tokens
+from featherweight.serving.refusals import Refusal
+
+log = logging.getLogger("featherweight.serving")
+
+_LONGEST_WAIT = 30
+"""Seconds that a refused client is asked to wait at most."""
+_PADDING_FOR_A_BATCH = 64
+"""Tokens of padding that take about as long as the calls of another batch."""
+
+
+class Job:
+    """The texts of one request, on their way to probabilities."""
+
+    def __init__(self, tokens: list[Tokens], classes: int) -> None:
+        self.tokens = tokens
+        self.result = np.zeros((len(tokens), classes))
+        self.taken = self.computed = 0
+        self.future: Future[NDArray[np.float64]] = Future()
+        self.ready = time.perf_counter()
+
+    @property
+    def left(self) -> bool:
+        """Whether nobody waits for the result any more."""
+        return self.future.done()
+
+
+Turn = list[tuple[Job, int]]
+"""Texts that are computed together: the request, and the index of the text in it."""
+
+
+def batches_of(turn: Turn) -> list[Turn]:
+    """The texts of a turn in batches of similar width, the widest first; hardly more batches than are worth it."""
+
+    def width(entry: tuple[Job, int]) -> int:
+        job, place = entry
+        return job.tokens[place].width
+
+    batches: list[Turn] = []
+    for narrow, texts in groupby(sorted(turn, key=width, reverse=True), key=width):
+        group = list(texts)
+        rows = sum(len(job.tokens[place].windows) for job, place in group)
+        if batches and rows * (width(batches[-1][0]) - narrow) <= _PADDING_FOR_A_BATCH:
+            batches[-1] += group
+        else:
+            batches.append(group)
+    return batches
+
+
+class Batcher:
+    """The queue in front of a model."""
+
+    def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
+        self._model, self._limits, self._metrics = model, limits, metrics
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._waiting = 0
+        self._speed = 50.0  # texts per second, measured as it goes; only for Retry-After
+        self._tokeniser = ThreadPoolExecutor(1, "tokenise")
+        self._worker = threading.Thread(target=self._work, name="infer", daemon=True)
+        self._worker.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether texts are computed."""
+        return self._worker.is_alive() and not self._stopping
+
+    async def probabilities(self, texts: Sequence[Text]) -> tuple[NDArray[np.float64], list[int]]:
+        """The probabilities [texts, classes] and the number of tokens of each text.
+
+        Raises Refusal (429) if too much is waiting. If the caller is cancelled, texts not yet computed are dropped.
+        """
+        if self._waiting + len(texts) > self._limits.queue:
+            wait = math.ceil(self._waiting / self._speed)
+            raise Refusal(429, "too many texts are waiting; try again later", retry_after=min(wait, _LONGEST_WAIT))
+        self._waiting += len(texts)
+        self._metrics.waiting.set(self._waiting)
+        try:
+            loop = asyncio.get_running_loop()
+            with self._metrics.tokenise.time():
+                tokens = await loop.run_in_executor(self._tokeniser, self._model.tokenise, texts)
+            job = Job(tokens, len(self._model.labels))
+            with self._changed:
+                self._jobs.append(job)
+                self._changed.notify()
+            return await asyncio.wrap_future(job.future), [text.count for text in tokens]
+        finally:
+            self._waiting -= len(texts)
+            self._metrics.waiting.set(self._waiting)
+
+    def stop(self) -> None:
+        """Compute what is waiting, then end the threads."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._worker.join()
+        self._tokeniser.shutdown()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._jobs and not self._stopping:
+                    self._changed.wait()
+                if not self._jobs:
+                    return
+                turn = self._next_turn()
+            if turn:
+                self._compute(turn)
+
+    def _next_turn(self) -> Turn:
+        """Take the next texts: one of each request in turn, up to the token budget, at least one."""
+        turn: Turn = []
+        tokens = 0
+        while self._jobs:
+            job = self._jobs.popleft()
+            if job.left:
+                self._metrics.gone.inc(len(job.tokens) - job.taken)
+                continue
+            size = job.tokens[job.taken].size
+            if turn and tokens + size > self._limits.batch_tokens:
+                self._jobs.appendleft(job)
+                break
+            if job.taken == 0:
+                self._metrics.queue.observe(time.perf_counter() - job.ready)
+            turn.append((job, job.taken))
+            tokens += size
+            job.taken += 1
+            if job.taken < len(job.tokens):
+                self._jobs.append(job)
+        return turn
+
+    def _compute(self, turn: Turn) -> None:
+        started = time.perf_counter()
+        for batch in batches_of(turn):
+            self._compute_batch(batch)
+        speed = len(turn) / (time.perf_counter() - started)
+        self._speed += 0.1 * (speed - self._speed)
+
+    def _compute_batch(self, batch: Turn) -> None:
+        """Compute texts of similar width, and give the results to the requests that are complete."""
+        tokens = [job.tokens[place] for job, place in batch]
+        self._metrics.batch_texts.observe(len(batch))
+        self._metrics.batch_tokens.observe(sum(text.size for text in tokens))
+        try:
+            with self._metrics.infer.time():
+                rows = self._model.probabilities(tokens)
+        except Exception as error:
+            log.exception("a batch of %d texts failed", len(batch))
+            for job, _ in batch:
+                with suppress(InvalidStateError):
+                    job.future.set_exception(error)
+            return
+        for (job, place), row in zip(batch, rows, strict=True):
+            job.result[place] = row
+            job.computed += 1
+            if job.computed == len(job.tokens):
+                with suppress(InvalidStateError):  # its client has left
+                    job.future.set_result(job.result)

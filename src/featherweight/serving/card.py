@@ -1,0 +1,136 @@
+"""The card of a model: what it was trained for, on what and with how much, how good it is, and what to doubt.
+
+Everything is read from the files beside the weights; whatever is missing there is missing in the card.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from featherweight.files import sha256_of
+from featherweight.recipe.loading import read_recipe
+from featherweight.run.doubts import doubts, remedies
+from featherweight.run.figures import metrics_of
+from featherweight.run.folder import read_json
+from featherweight.serving.limits import Limits
+from featherweight.serving.model import Model
+
+WEIGHTS = ("adapter/adapter_model.safetensors", "model.onnx", "model.safetensors", "adapter_model.safetensors")
+"""The files of weights that a folder may have; the first one found names the model."""
+_SHOWN_CLASSES = 40
+"""Classes up to which the card has a confusion matrix."""
+
+
+def card_of(folder: Path, model: Model, limits: Limits, examples: list[str]) -> dict[str, Any]:
+    """The card of the model in ``folder``, as JSON values: the answer of /v1/model."""
+    evaluation, weigh, environment = (_read(folder, name) for name in ("evaluation", "weigh", "environment"))
+    recipe = _recipe(folder)
+    name = str(recipe.get("name") or folder.resolve().name)
+    return {
+        "id": f"{name}@{_digest(folder)}",
+        "name": name,
+        "description": str(recipe.get("description") or ""),
+        "task": "multi-label" if model.several else "single-label",
+        "labels": list(model.labels),
+        "pair": list(model.pair) if model.pair else None,
+        "max_tokens": model.max_tokens,
+        "limits": {
+            "texts": limits.texts,
+            "characters": limits.characters,
+            "body_bytes": limits.body_bytes,
+            "explained_words": limits.explained_words,
+        },
+        "facts": _facts(recipe, weigh, environment),
+        "budget": {"trained": weigh.get("total"), "budget": weigh.get("budget")},
+        "results": _results(evaluation),
+        "doubts": _doubts(evaluation, recipe, environment),
+        "examples": examples,
+    }
+
+
+def _digest(folder: Path) -> str:
+    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    return sha256_of(weights)[:12] if weights else "unknown"
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / f"{name}.json"
+    return read_json(path) if os.path.lexists(path) else {}
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    path = folder / "recipe.toml"
+    return read_recipe(path)[1] if path.is_file() else {}
+
+
+def _facts(recipe: Mapping[str, Any], weigh: Mapping[str, Any], environment: Mapping[str, Any]) -> list[list[str]]:
+    """Name and value of what describes the training."""
+    facts = []
+    if backbone := recipe.get("backbone", {}).get("name"):
+        size = weigh.get("backbone_parameters")
+        facts.append(["Backbone", f"{Path(str(backbone)).name}{f', {size:,} parameters, frozen' if size else ''}"])
+    if lora := recipe.get("adapter", {}).get("lora"):
+        facts.append(["Adapter", _adapter(lora)])
+    if weigh.get("total"):
+        budget = weigh.get("budget")
+        of = f" ({weigh['total'] / budget:.0%} of the budget of {budget:,})" if budget else ""
+        facts.append(["Trained parameters", f"{weigh['total']:,}{of}"])
+    rows = {part: values.get("rows") for part, values in (environment.get("data") or {}).items()}
+    if rows.get("train"):
+        facts.append(["Training rows", f"{rows['train']:,}"])
+    if environment.get("started"):
+        facts.append(["Trained on", str(environment["started"])[:10]])
+    return facts
+
+
+def _adapter(lora: Any) -> str:
+    groups = [group for group in lora if isinstance(group, dict)] if isinstance(lora, list) else []
+    ranks = sorted({int(group["rank"]) for group in groups if isinstance(group.get("rank"), int)})
+    roles = list(dict.fromkeys(role.replace("_", " ") for group in groups for role in group.get("roles", ())))
+    return f"LoRA, rank {', '.join(map(str, ranks)) or 'chosen'}, on {', '.join(roles) or 'chosen layers'}"
+
+
+def _results(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The metrics of each evaluated set, the test set first; with a confusion matrix for the first one."""
+    sets = [(name, evaluation[name]) for name in ("test", "validation") if evaluation.get(name)]
+    sets += [(f"shift: {name}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
+    results = [_result(name, figures) for name, figures in sets]
+    for result in results[1:]:
+        result.pop("confusion_matrix", None)
+    return results
+
+
+def _result(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = metrics_of(figures)
+    shown = [(metric, metric.value(figures)) for metric in metrics]
+    matrix = figures.get("confusion_matrix")
+    return {
+        "set": name,
+        "rows": figures["rows"],
+        "metrics": [
+            {"key": metric.key, "name": metric.title, "value": value, "shown": metric.words(value)}
+            for metric, value in shown
+            if value is not None
+        ],
+        "interval": figures.get(f"{metrics[0].key}_interval"),
+        "confusion_matrix": matrix if matrix and len(matrix) <= _SHOWN_CLASSES else None,
+        "per_class": [{key: row.get(key) for key in ("label", "f1", "support")} for row in figures["per_class"]],
+    }
+
+
+def _doubts(evaluation: Mapping[str, Any], recipe: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
+    """What a reader should know before trusting the results."""
+    known = [str(warning) for warning in environment.get("warnings") or ()]
+    split = next((name for name in ("test", "validation") if evaluation.get(name)), None)
+    if split is None:
+        return [*known, "This model was not evaluated: nobody knows how often it is right."]
+    if found := doubts(evaluation[split]):
+        known.append(f"{split.capitalize()} rows: {', and '.join(found)}. {remedies(evaluation[split], recipe)}.")
+    if split == "validation":
+        known.append("There was no test set: these results are of the rows by which the adapter was chosen.")
+    if not evaluation.get("shift"):
+        known.append("It was tested only on texts like those of its training; expect less on others.")
+    return known

@@ -1,0 +1,68 @@
+"""The words that spoke for and against a label, by occlusion: each word is left out, and the text classified again.
+
+Occlusion (Zeiler and Fergus 2014) shows how this classifier reacts to the text without a word. It is no proof of a
+cause: words can replace each other, and only together change the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.pairs import Text
+from featherweight.serving.limits import Limits
+from featherweight.serving.refusals import Refusal
+
+# Scripts without spaces between words: each of their characters counts as a word.
+_WORD = re.compile(r"[\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+_LEAST = 1e-9
+
+
+class Span(NamedTuple):
+    """Characters of a text."""
+
+    side: int
+    start: int
+    end: int
+
+
+def spans_of(text: Text, limits: Limits) -> list[Span]:
+    """The parts of ``text`` that are left out: words, or of a long text neighbouring words together.
+
+    Raises Refusal (422) if the text has too many words, or none.
+    """
+    sides = (text,) if isinstance(text, str) else text
+    words = [Span(side, *found.span()) for side, part in enumerate(sides) for found in _WORD.finditer(part)]
+    if not words:
+        raise Refusal(422, "text: has no words")
+    if len(words) > limits.explained_words:
+        raise Refusal(422, f"text: has {len(words):,} words; at most {limits.explained_words} can be explained")
+    together = -(-len(words) // limits.explained_parts)
+    groups = [
+        [word for word in words if word.side == side][start : start + together]
+        for side in range(len(sides))
+        for start in range(0, sum(word.side == side for word in words), together)
+    ]
+    return [Span(group[0].side, group[0].start, group[-1].end) for group in groups]
+
+
+def without(text: Text, span: Span) -> Text:
+    """``text`` without the characters of ``span``."""
+    if isinstance(text, str):
+        return f"{text[: span.start]}{text[span.end :]}".strip()
+    first, second = (without(side, span) if place == span.side else side for place, side in enumerate(text))
+    return str(first), str(second)
+
+
+def effects(whole: float, left_out: Sequence[float]) -> NDArray[np.float64]:
+    """Log-odds of the whole text minus log-odds without each part."""
+    return _log_odds(np.array([whole])) - _log_odds(np.asarray(left_out))
+
+
+def _log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    bounded = np.clip(probabilities, _LEAST, 1 - _LEAST)
+    return np.log(bounded) - np.log1p(-bounded)

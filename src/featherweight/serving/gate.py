@@ -1,0 +1,88 @@
+"""What every request passes on its way to a route: access, size and type of the body, and headers of every response."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from featherweight.serving.auth import Access
+from featherweight.serving.limits import Limits
+from featherweight.serving.metrics import Metrics
+from featherweight.serving.page import FILES as PAGE
+from featherweight.serving.refusals import Refusal, as_response
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""Headers of every response: the page loads nothing from elsewhere, runs no inline script, and is in no frame."""
+_REASONS = {
+    401: "token", 403: "host", 408: "slow", 413: "body", 415: "type", 422: "invalid", 429: "queue", 503: "unavailable",
+}  # fmt: skip
+
+
+class Gate:
+    """ASGI middleware around all routes."""
+
+    def __init__(self, app: ASGIApp, *, access: Access, limits: Limits, metrics: Metrics, routes: frozenset[str]):
+        self._app, self._access, self._limits, self._metrics = app, access, limits, metrics
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = self._watched(scope, send)
+        try:
+            receive = self._checked(scope, receive)
+        except Refusal as refusal:
+            await as_response(refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _checked(self, scope: Scope, receive: Receive) -> Receive:
+        """Raise Refusal for what the head of the request shows; else ``receive`` with the limit of the body."""
+        headers, most = Headers(scope=scope), self._limits.body_bytes
+        self._access.check(scope["path"], headers, page=scope["path"] in PAGE)
+        too_large = Refusal(413, f"the body is larger than {most:,} bytes; send fewer texts at once")
+        if int(headers.get("content-length") or 0) > most:
+            raise too_large
+        if scope["method"] == "POST" and headers.get("content-type", "").split(";")[0].strip() != "application/json":
+            raise Refusal(415, "send JSON, with the header Content-Type: application/json")
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > most:
+                raise too_large
+            return message
+
+        return limited
+
+    def _watched(self, scope: Scope, send: Send) -> Send:
+        """``send`` that adds the headers and counts the response."""
+        route = scope["path"] if scope["path"] in self._routes else "other"
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._metrics.responses.labels(route, status).inc()
+                if status >= 400:
+                    self._metrics.refusals.labels(_REASONS.get(status, str(status))).inc()
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        return watched

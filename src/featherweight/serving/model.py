@@ -1,0 +1,124 @@
+"""The classifier as the server uses it: one text at a time to tokens, texts of several requests at once to logits."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.pairs import Text
+
+if TYPE_CHECKING:
+    from featherweight.inference.classifier import Classifier
+
+BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""Lengths to which texts are padded: few shapes, so that no library keeps buffers for hundreds of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The tokens of one text."""
+
+    windows: tuple[NDArray[np.int32], ...]
+    """The token ids with special tokens; several arrays if the text is read in windows."""
+    second: int | None = None
+    """Of a pair, the number of tokens of type 0; None if the tokenizer has no types."""
+
+    @property
+    def count(self) -> int:
+        """Number of tokens."""
+        return sum(map(len, self.windows))
+
+    @property
+    def width(self) -> int:
+        """The length of each window after padding."""
+        longest = max(map(len, self.windows))
+        place = bisect.bisect_left(BUCKETS, longest)
+        return BUCKETS[place] if place < len(BUCKETS) else -(-longest // 128) * 128
+
+    @property
+    def size(self) -> int:
+        """Number of tokens after padding."""
+        return self.width * len(self.windows)
+
+
+class Model(Protocol):
+    """What the server needs of a classifier."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """The names of the two texts of a pair; None if a text is one text."""
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The number of tokens that are read of a text, or of each of its windows."""
+
+    def tokenise(self, texts: Sequence[Text]) -> list[Tokens]:
+        """The tokens of each text."""
+
+    def probabilities(self, batch: Sequence[Tokens]) -> NDArray[np.float64]:
+        """The calibrated probability of each class, [texts, classes]."""
+
+    def decide(self, probabilities: NDArray[np.float64]) -> list[list[str]]:
+        """The labels of each text, by its probabilities."""
+
+
+class ServedClassifier:
+    """A ``Classifier`` as a ``Model``."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self.labels = classifier.labels
+        data = classifier.recipe.data
+        self.pair: tuple[str, str] | None = (data.text[0], data.text[1]) if data.join == "pair" else None
+        self.several = classifier.task.name == "multi-label"
+        self.max_tokens = classifier.model.long_texts.max_length
+
+    def tokenise(self, texts: Sequence[Text]) -> list[Tokens]:
+        """The tokens of each text."""
+        from featherweight.data.sources import Rows
+
+        rows = Rows(texts=list(texts), labels=None, label_names=self.labels, origin="texts")
+        encoded = self._classifier.model.encode(rows)
+        counts = np.ones(len(texts), int) if encoded.windows is None else encoded.windows
+        seconds: list[int | None] = [None] * len(texts) if encoded.seconds is None else encoded.seconds.tolist()
+        ids, bounds, found, place = np.asarray(encoded.tokens), encoded.offsets.tolist(), [], 0
+        for count, second in zip(counts.tolist(), seconds, strict=True):
+            places = range(place, place + count)
+            found.append(Tokens(tuple(ids[bounds[k] : bounds[k + 1]] for k in places), second))
+            place += count
+        return found
+
+    def probabilities(self, batch: Sequence[Tokens]) -> NDArray[np.float64]:
+        """The calibrated probability of each class, [texts, classes]."""
+        logits = self._classifier.model.logits_of(_joined(batch))
+        return self._classifier.task.probabilities(logits, self._classifier.temperature)
+
+    def decide(self, probabilities: NDArray[np.float64]) -> list[list[str]]:
+        """The labels of each text, by its probabilities."""
+        task = self._classifier.task
+        return task.label_lists(task.decide(probabilities), self.labels)
+
+
+def _joined(batch: Sequence[Tokens]) -> Any:
+    """The texts of a batch as one ``Encoded``."""
+    from featherweight.data.batches import Encoded
+
+    windows = [window for tokens in batch for window in tokens.windows]
+    offsets = np.cumsum([0, *map(len, windows)], dtype=np.int64)
+    seconds = None if batch[0].second is None else np.array([tokens.second for tokens in batch], np.int64)
+    counts = np.array([len(tokens.windows) for tokens in batch], np.int64)
+    several = counts if (counts > 1).any() else None
+    return Encoded(np.concatenate(windows), offsets, None, 0, "", seconds=seconds, windows=several)

@@ -1,0 +1,122 @@
+"""What the server takes and answers, as pydantic models with examples; the limits and the kind of text are in them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
+
+from featherweight.serving.limits import Limits
+from featherweight.serving.model import Model
+from featherweight.serving.refusals import Refusal
+
+Asked = TypeVar("Asked", bound=BaseModel)
+
+_EXAMPLES = ("Central bank holds rates as growth slows", "Striker signs for rivals in record move")
+_MOST_ERRORS = 3
+
+
+class Request(BaseModel):
+    """Base of what is asked: unknown keys are refused, because they are typing errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Result(BaseModel):
+    """The answer for one text."""
+
+    label: str = Field(description="The most probable class; of several labels all, joined by a comma.")
+    labels: list[str] = Field(description="All labels of the text; exactly one unless a text may have several.")
+    probabilities: dict[str, float] = Field(description="The calibrated probability of each class.")
+    tokens: int = Field(description="The number of tokens that were read.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "label": "Business",
+                    "labels": ["Business"],
+                    "probabilities": {"World": 0.02, "Sports": 0.001, "Business": 0.97, "Sci/Tech": 0.009},
+                    "tokens": 9,
+                }
+            ]
+        }
+    )
+
+
+class Classified(BaseModel):
+    """The answer of /v1/classify."""
+
+    model: str = Field(description="The model's name and the start of the SHA-256 of its weights.")
+    results: list[Result] = Field(description="One result a text, in the order of the texts.")
+
+
+class Part(BaseModel):
+    """A word of the text, or some words together, and what leaving it out changes."""
+
+    start: int = Field(description="Index of its first character in the text, in Unicode code points.")
+    end: int = Field(description="Index behind its last character.")
+    side: int = Field(description="0; of a pair, 0 for the first text and 1 for the second.")
+    without: float = Field(description="Probability of the label if this part is left out.")
+    effect: float = Field(description="Log-odds of the label with this part minus without it; positive speaks for it.")
+
+
+class Explained(BaseModel):
+    """The answer of /v1/explain."""
+
+    model: str
+    label: str = Field(description="The class that is explained.")
+    probability: float = Field(description="Its probability for the whole text.")
+    method: str = "occlusion"
+    parts: list[Part]
+
+
+class Error(BaseModel):
+    """A refused request."""
+
+    error: dict[str, Any] = Field(
+        examples=[
+            {"status": 429, "code": "too_many_requests", "message": "too many texts are waiting; try again later"}
+        ]
+    )
+
+
+def request_models(model: Model, limits: Limits) -> tuple[type[BaseModel], type[BaseModel]]:
+    """The models of what /v1/classify and /v1/explain take: pairs if the classifier was trained on pairs."""
+    text: Any = Annotated[str, StringConstraints(max_length=limits.characters)]
+    examples: list[Any] = list(_EXAMPLES)
+    if model.pair:
+        text = Annotated[list[text], Field(min_length=2, max_length=2)]
+        examples = [["A man sleeps.", "A man is awake."]]
+    texts = Annotated[list[text], Field(min_length=1, max_length=limits.texts, examples=[examples])]
+    one = Annotated[text, Field(examples=examples[:1])]
+    label = Annotated[str | None, Field(description="A class; by default the most probable one.", examples=[None])]
+    classify = create_model("Classify", __base__=Request, texts=(texts, ...))
+    explain = create_model("Explain", __base__=Request, text=(one, ...), label=(label, None))
+    return classify, explain
+
+
+def read(schema: type[Asked], body: bytes) -> Asked:
+    """The request in ``body``. Raises Refusal: 400 if it is no JSON, 422 if it has another form."""
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        raise Refusal(400, f"the body is no valid JSON in UTF-8 ({_plain(found[0]['msg'])})")
+    more = f"; and {len(found) - _MOST_ERRORS} more" if len(found) > _MOST_ERRORS else ""
+    raise Refusal(422, "; ".join(map(_in_words, found[:_MOST_ERRORS])) + more)
+
+
+def body_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """The request body for OpenAPI."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema.model_json_schema()}}}}
+
+
+def _in_words(error: Any) -> str:
+    """Where the request is wrong, and why; what was sent is not repeated."""
+    where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).lstrip(".")
+    return f"{where[:100] or 'the body'}: {_plain(error['msg'])}"
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Invalid JSON: ")[:200]

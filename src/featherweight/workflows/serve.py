@@ -1,0 +1,177 @@
+"""serve: a trained classifier as an HTTP server with a page."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featherweight.errors import UserError
+
+if TYPE_CHECKING:
+    from featherweight.serving.auth import Access
+    from featherweight.serving.limits import Limits
+
+TOKEN_VARIABLE = "FEATHERWEIGHT_TOKEN"  # noqa: S105  # the name of a variable, no token
+NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+_MOST_EXAMPLES = 8
+_LONGEST_EXAMPLE = 400
+
+
+def serve(
+    path: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token_file: str | Path | None = None,
+    no_auth: bool = False,
+    examples: str | Path | None = None,
+    threads: int | None = None,
+    limits: dict[str, Any] | None = None,
+    tell: Callable[[str], None] = print,
+) -> None:
+    """Serve the classifier in ``path``, a run folder, until SIGTERM or Ctrl-C.
+
+    On another address than loopback a token is needed, of ``token_file`` or of the variable FEATHERWEIGHT_TOKEN, or
+    ``no_auth``. ``examples`` is a file of texts to try on the page, one a line. ``limits`` are values of ``Limits``.
+    ``tell`` gets a line when the server is ready. Raises UserError before anything listens.
+    """
+    require_extra()
+    from featherweight.serving.limits import Limits
+    from featherweight.serving.server import bound_socket
+
+    access = access_for(host, port, path, token_file=token_file, no_auth=no_auth)
+    chosen = replace(Limits(), **(limits or {}))
+    if chosen.texts > chosen.queue:
+        raise UserError(f"--queue {chosen.queue}: less than one request may have (--texts {chosen.texts}); raise it")
+    texts = _examples(examples) if examples else None
+    opened = bound_socket(host, port)  # fails before the model is loaded, which takes seconds
+    with opened:
+        address = opened.getsockname()
+        where = f"http://{f'[{host}]' if ':' in host else host}:{address[1]}"
+
+        def started() -> None:
+            tell(f"{where}: page, and POST {where}/v1/classify; Ctrl-C stops")
+
+        _run(Path(path), access, chosen, texts, threads, opened, started)
+
+
+def _run(
+    path: Path,
+    access: Access,
+    limits: Limits,
+    examples: list[str] | None,
+    threads: int | None,
+    opened: Any,
+    started: Callable[[], None],
+) -> None:
+    from featherweight.serving.app import create_app
+    from featherweight.serving.card import card_of
+    from featherweight.serving.metrics import Metrics
+    from featherweight.serving.server import Server, configure, run
+
+    model = load_model(path, threads)
+    if examples is None:
+        examples = example_texts(path, own=access.only_local_names) if model.pair is None else []
+    metrics, card = Metrics(), card_of(path, model, limits, examples)
+    app = create_app(model, card, limits=limits, access=access, metrics=metrics)
+    run(Server(configure(app, limits, metrics), started), opened)
+
+
+def require_extra() -> None:
+    """Raise UserError if the libraries of the extra ``serve`` are not installed."""
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise UserError(f"the server needs {', '.join(missing)}: pip install 'featherweight[serve]'")
+
+
+def access_for(host: str, port: int, path: str | Path, *, token_file: str | Path | None, no_auth: bool) -> Access:
+    """The rule of access for the address. Raises UserError if it needs a token and has none, or both are given."""
+    from featherweight.serving.auth import Access
+
+    token = _token(token_file)
+    if token and no_auth:
+        raise UserError(f"--no-auth: a token is given as well, by --token-file or {TOKEN_VARIABLE}; leave one out")
+    loopback = _is_loopback(host)
+    if not token and not no_auth and not loopback:
+        raise UserError(
+            f"--host {host}: other machines can reach this address, so a token is needed; type\n"
+            f"featherweight serve {path} --host {host} --port {port} --token-file FILE (or --no-auth for no token)"
+        )
+    return Access(token, only_local_names=loopback and not token and not no_auth)
+
+
+def load_model(path: Path, threads: int | None = None) -> Any:
+    """The classifier as the server uses it, after a first batch: that one takes longer than all later ones."""
+    from featherweight.inference.classifier import Classifier
+    from featherweight.serving.model import ServedClassifier
+
+    classifier = Classifier.load(path)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    model = ServedClassifier(classifier)
+    first: Any = ("a", "b") if model.pair else "a"
+    model.probabilities(model.tokenise([first, first]))
+    return model
+
+
+def example_texts(path: Path, *, own: bool) -> list[str]:
+    """Texts for the page: of the built-in data; with ``own`` also those that the run got wrong in its own test.
+
+    Texts of a user's own data are shown only where no one else can open the page.
+    """
+    from featherweight.run.folder import read_json
+
+    evaluation = path / "evaluation.json"
+    recipe = path / "recipe.toml"
+    if not evaluation.is_file() or not recipe.is_file():
+        return []
+    from featherweight.recipe import Recipe
+
+    if not own and Recipe.load(recipe).data.train != "newsbriefs":
+        return []
+    figures = read_json(evaluation)
+    rows = (figures.get("test") or figures.get("validation") or {}).get("mistakes") or []
+    texts = [str(row["text"])[:_LONGEST_EXAMPLE] for row in rows]
+    return list(dict.fromkeys(texts))[:_MOST_EXAMPLES]
+
+
+def _examples(file: str | Path) -> list[str]:
+    try:
+        lines = Path(file).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--examples {file}: cannot be read: {error}") from None
+    return [line.strip()[:_LONGEST_EXAMPLE] for line in lines if line.strip()][:_MOST_EXAMPLES]
+
+
+def _token(token_file: str | Path | None) -> str | None:
+    from featherweight.serving.auth import LEAST_TOKEN
+
+    if token_file is None:
+        token, where = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
+    else:
+        where = f"--token-file {token_file}"
+        try:
+            token = Path(token_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise UserError(f"{where}: cannot be read: {reason}") from None
+    if token is None:
+        return None
+    if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise UserError(
+            f"{where}: a token has at least {LEAST_TOKEN} letters and digits; make one: openssl rand -hex 24"
+        )
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,195 @@
+"""The routes, their limits and refusals, with a model that answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from support.served import CARD, FakeModel
+
+pytest.importorskip("fastapi")
+
+from featherweight.serving.app import create_app
+from featherweight.serving.auth import Access
+from featherweight.serving.limits import Limits
+from featherweight.serving.metrics import Metrics
+
+TOKEN = "a-token-of-24-characters"
+
+
+def ask(method: str, path: str, *, model: Any = None, access: Any = None, limits: Any = None, **sent: Any) -> Any:
+    """One request to a new application."""
+
+    async def answer() -> httpx.Response:
+        app = create_app(model or FakeModel(), CARD, access=access, limits=limits)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, **sent)
+
+    return asyncio.run(answer())
+
+
+def classify(texts: Any, **more: Any) -> Any:
+    return ask("POST", "/v1/classify", json={"texts": texts}, **more)
+
+
+def test_texts_get_their_label_probabilities_and_the_id_of_the_model() -> None:
+    answer = classify(["The striker scores a goal", "A treaty"]).json()
+    assert answer["model"] == CARD["id"]
+    first, second = answer["results"]
+    assert first["label"] == "Sports" and first["probabilities"] == {"World": pytest.approx(0.1), "Sports": 0.9}
+    assert (second["label"], second["labels"], second["tokens"]) == ("World", ["World"], 3)
+
+
+def test_pairs_are_asked_for_as_pairs() -> None:
+    model = FakeModel(pair=("premise", "hypothesis"))
+    assert classify([["a goal", "b"], ["c", "d"]], model=model).json()["results"][0]["label"] == "Sports"
+    assert classify(["a goal"], model=FakeModel(pair=("premise", "hypothesis"))).status_code == 422
+    answer = ask("POST", "/v1/explain", model=model, json={"text": ["one goal", "two"]}).json()
+    assert [(part["side"], part["start"], part["end"]) for part in answer["parts"]] == [(0, 0, 3), (0, 4, 8), (1, 0, 3)]
+
+
+def test_words_are_explained_by_leaving_each_of_them_out() -> None:
+    answer = ask("POST", "/v1/explain", json={"text": "  One goal more"}).json()
+    assert (answer["label"], answer["probability"], answer["method"]) == ("Sports", 0.9, "occlusion")
+    one, goal, more = answer["parts"]
+    assert (goal["start"], goal["end"]) == (6, 10)
+    assert goal["without"] == pytest.approx(0.2) and goal["effect"] == pytest.approx(3.58, abs=0.01)
+    assert one["effect"] == more["effect"] == 0
+    against = ask("POST", "/v1/explain", json={"text": "One goal", "label": "World"}).json()
+    assert against["parts"][1]["effect"] == pytest.approx(-3.58, abs=0.01)
+
+
+def test_words_of_long_texts_are_explained_in_groups() -> None:
+    text = " ".join(["word"] * 99 + ["goal"])
+    parts = ask("POST", "/v1/explain", json={"text": text}).json()["parts"]
+    assert len(parts) <= Limits().explained_parts
+    assert "".join(text[part["start"] : part["end"]] + " " for part in parts).strip() == text
+    assert ask("POST", "/v1/explain", json={"text": "中文新闻"}).json()["parts"][3]["start"] == 3
+
+
+CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("GET", "/nothing", {}, 404, "/openapi.json"),
+    ("DELETE", "/v1/classify", {}, 405, "method"),
+    ("POST", "/v1/classify", {"content": "{}"}, 415, "Content-Type: application/json"),
+    ("POST", "/v1/classify", {"content": b"{"}, 400, "no valid JSON"),
+    ("POST", "/v1/classify", {"content": b'{"texts": ["\xff"]}'}, 400, "UTF-8"),
+    ("POST", "/v1/classify", {"content": b'{"texts": ["\\ud800"]}'}, 400, "no valid JSON"),
+    ("POST", "/v1/classify", {"content": b"[" * 100_000}, 400, "no valid JSON"),
+    ("POST", "/v1/classify", {"content": b""}, 400, "no valid JSON"),
+    ("POST", "/v1/classify", {"json": []}, 422, "the body"),
+    ("POST", "/v1/classify", {"json": {"texts": []}}, 422, "texts"),
+    ("POST", "/v1/classify", {"json": {"texts": "one text"}}, 422, "texts"),
+    ("POST", "/v1/classify", {"json": {"texts": ["a", 5]}}, 422, "texts[1]"),
+    ("POST", "/v1/classify", {"json": {"text": ["a"]}}, 422, "text: Extra inputs"),
+    ("POST", "/v1/classify", {"json": {"texts": ["a"] * 257}}, 422, "256"),
+    ("POST", "/v1/classify", {"json": {"texts": ["a" * 20_001]}}, 422, "20000 characters"),
+    ("POST", "/v1/classify", {"content": b" " * 1_048_577}, 413, "1,048,576 bytes"),
+    ("POST", "/v1/explain", {"json": {"text": " "}}, 422, "no words"),
+    ("POST", "/v1/explain", {"json": {"text": "a " * 401}}, 422, "401 words"),
+    ("POST", "/v1/explain", {"json": {"text": "a", "label": "Weather"}}, 422, "no class"),
+    ("GET", "/", {"headers": {"host": "evil.example"}}, 403, "localhost"),
+    ("GET", "/v1/model", {"headers": {"host": "[::1"}}, 403, "localhost"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "status", "says"), CASES)
+def test_refusals_are_json_that_says_what_is_wrong(
+    method: str, path: str, sent: dict[str, Any], status: int, says: str
+) -> None:
+    if "content" in sent and sent["content"] != "{}":
+        sent = {**sent, "headers": {"content-type": "application/json"}}
+    answer = ask(method, path, access=Access(only_local_names=True), **sent)
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error["status"] == status and says in error["message"] and len(error["message"]) < 700
+
+
+def test_a_body_without_its_length_is_refused_while_it_comes() -> None:
+    sent = []
+
+    async def endless() -> Any:
+        while len(sent) < 1000:
+            sent.append(1)
+            yield b" " * 65_536
+
+    answer = ask("POST", "/v1/classify", content=endless(), headers={"content-type": "application/json"})
+    assert answer.status_code == 413 and len(sent) < 20
+
+
+def test_a_failure_shows_neither_path_nor_traceback() -> None:
+    answer = classify(["one two three four five six seven eight nine ten eleven twelve thirteen"])
+    assert answer.status_code == 500
+    assert "secret" not in answer.text and "Traceback" not in answer.text and "RuntimeError" not in answer.text
+
+
+def test_a_failed_batch_does_not_end_the_server() -> None:
+    model = FakeModel()
+
+    async def two() -> list[int]:
+        app = create_app(model, CARD)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            bad = {"texts": [" ".join(["word"] * 13)]}
+            return [(await client.post("/v1/classify", json=body)).status_code for body in (bad, {"texts": ["a"]})]
+
+    assert asyncio.run(two()) == [500, 200]
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (f"Bearer {TOKEN}", 200), (f"bearer  {TOKEN}", 200), (None, 401), ("Bearer ", 401), (f"Basic {TOKEN}", 401),
+        (f"Bearer {TOKEN}x", 401), (f"Bearer {TOKEN[:-1]}", 401), (TOKEN, 401),
+    ],
+)  # fmt: skip
+def test_a_token_is_needed_where_one_is_set(header: str | None, status: int) -> None:
+    headers = {"authorization": header} if header else {}
+    answer = classify(["a"], access=Access(TOKEN), headers=headers)
+    assert answer.status_code == status
+    assert (answer.headers.get("www-authenticate") == "Bearer") == (status == 401)
+
+
+def test_only_page_and_probes_are_open_without_the_token() -> None:
+    paths = {"/": 200, "/app.js": 200, "/healthz": 200, "/readyz": 200, "/metrics": 401, "/v1/model": 401}
+    paths |= {"/openapi.json": 401, "/nothing": 401}
+    assert {path: ask("GET", path, access=Access(TOKEN)).status_code for path in paths} == paths
+
+
+def test_every_response_forbids_scripts_from_elsewhere() -> None:
+    for path in ("/", "/v1/model", "/nothing"):
+        headers = ask("GET", path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+
+
+def test_what_is_measured_tells_stages_batches_and_refusals_apart() -> None:
+    metrics = Metrics()
+
+    async def answers() -> str:
+        app = create_app(FakeModel(), CARD, metrics=metrics)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            await client.post("/v1/classify", json={"texts": ["a", "b"]})
+            await client.post("/v1/classify", json={"texts": []})
+            return (await client.get("/metrics")).text
+
+    text = asyncio.run(answers())
+    for stage in ("tokenise", "queue", "infer", "answer"):
+        assert f"featherweight_{stage}_seconds_count 1.0" in text
+    assert "featherweight_batch_texts_sum 2.0" in text
+    assert 'featherweight_refusals_total{reason="invalid"} 1.0' in text
+    assert 'featherweight_responses_total{route="/v1/classify",status="200"} 1.0' in text
+
+
+def test_the_description_of_the_api_is_complete() -> None:
+    api = ask("GET", "/openapi.json").json()
+    assert {"/v1/classify", "/v1/explain", "/v1/model", "/healthz", "/readyz", "/metrics"} == set(api["paths"])
+    post = api["paths"]["/v1/classify"]["post"]
+    schema = post["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["texts"]["maxItems"] == Limits().texts and schema["properties"]["texts"]["examples"]
+    assert {"200", "400", "401", "413", "415", "422", "429", "503"} <= set(post["responses"])
+    assert "probabilities" in json.dumps(api["components"])

@@ -1,0 +1,142 @@
+"""The queue: common batches, turns, its limit, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from support.served import FakeModel
+
+pytest.importorskip("fastapi")
+
+from featherweight.serving.batching import Batcher
+from featherweight.serving.limits import Limits
+from featherweight.serving.metrics import Metrics
+from featherweight.serving.refusals import Refusal
+
+
+def with_batcher(
+    work: Callable[[Batcher, FakeModel], Awaitable[Any]], metrics: Metrics | None = None, **limits: Any
+) -> Any:
+    model = FakeModel()
+
+    async def run() -> Any:
+        batcher = Batcher(model, Limits(**limits), metrics or Metrics())
+        try:
+            return await work(batcher, model)
+        finally:
+            model.free.set()
+            await asyncio.to_thread(batcher.stop)
+
+    return asyncio.run(run())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    stop = time.monotonic() + 5
+    while not condition() and time.monotonic() < stop:
+        await asyncio.sleep(0.005)
+    assert condition()
+
+
+def test_what_waits_is_computed_together() -> None:
+    async def work(batcher: Batcher, model: FakeModel) -> None:
+        model.free.clear()
+        first = asyncio.create_task(batcher.probabilities(["a goal"]))
+        await until(lambda: not batcher._jobs and batcher._waiting == 1)
+        others = [asyncio.create_task(batcher.probabilities([text])) for text in ("b", "c goal", "d")]
+        await until(lambda: len(batcher._jobs) == 3)
+        model.free.set()
+        rows = [(await task)[0][0].round(1).tolist() for task in [first, *others]]
+        assert rows == [[0.1, 0.9], [0.8, 0.2], [0.1, 0.9], [0.8, 0.2]]
+        assert model.batches == [1, 3]
+
+    with_batcher(work)
+
+
+def test_a_text_alone_does_not_wait_for_another() -> None:
+    async def work(batcher: Batcher, model: FakeModel) -> float:
+        started = time.perf_counter()
+        await batcher.probabilities(["a"])
+        return time.perf_counter() - started
+
+    assert with_batcher(work) < 0.2
+
+
+def test_requests_take_turns_within_the_budget_of_tokens() -> None:
+    async def work(batcher: Batcher, model: FakeModel) -> None:
+        model.free.clear()
+        running = asyncio.create_task(batcher.probabilities(["x"]))
+        await until(lambda: not batcher._jobs and batcher._waiting == 1)
+        large = asyncio.create_task(batcher.probabilities(["a"] * 12))
+        await until(lambda: len(batcher._jobs) == 1)
+        small = asyncio.create_task(batcher.probabilities(["b goal"]))
+        await until(lambda: len(batcher._jobs) == 2)
+        model.free.set()
+        await small
+        assert not large.done(), "the small request is in the first batch after the running one"
+        await large
+        await running
+        assert model.batches == [1, 4, 4, 4, 1]  # 32 tokens hold four texts of eight, padded
+
+    with_batcher(work, batch_tokens=32)
+
+
+def test_texts_of_other_lengths_are_not_padded_to_the_longest() -> None:
+    async def work(batcher: Batcher, model: FakeModel) -> None:
+        await batcher.probabilities(["a"] * 9 + ["word " * 60] * 2)
+        assert sorted(model.batches) == [2, 9]
+
+    with_batcher(work)
+
+
+def test_more_than_the_queue_holds_is_refused_with_a_time() -> None:
+    async def work(batcher: Batcher, model: FakeModel) -> None:
+        model.free.clear()
+        full = asyncio.create_task(batcher.probabilities(["a"] * 4))
+        await until(lambda: batcher._waiting == 4)
+        with pytest.raises(Refusal) as refused:
+            await batcher.probabilities(["b"])
+        assert refused.value.status_code == 429 and int(refused.value.headers["Retry-After"]) >= 1
+        model.free.set()
+        await full
+        await batcher.probabilities(["b"])
+
+    with_batcher(work, queue=4)
+
+
+def test_texts_of_a_client_that_left_are_not_computed() -> None:
+    metrics = Metrics()
+
+    async def work(batcher: Batcher, model: FakeModel) -> None:
+        model.free.clear()
+        first = asyncio.create_task(batcher.probabilities(["x"]))
+        await until(lambda: not batcher._jobs and batcher._waiting == 1)
+        left = asyncio.create_task(batcher.probabilities(["a"] * 50))
+        await until(lambda: len(batcher._jobs) == 1)
+        left.cancel()
+        await until(lambda: batcher._waiting == 1)
+        model.free.set()
+        await first
+        await batcher.probabilities(["b"])
+        assert model.batches == [1, 1]
+
+    with_batcher(work, metrics)
+    assert metrics.registry.get_sample_value("featherweight_texts_dropped_total") == 50
+
+
+def test_stopping_computes_what_was_accepted() -> None:
+    async def work(batcher: Batcher, model: FakeModel) -> None:
+        model.free.clear()
+        task = asyncio.create_task(batcher.probabilities(["a"] * 3))
+        await until(lambda: batcher._waiting == 3)
+        stopping = asyncio.create_task(asyncio.to_thread(batcher.stop))
+        await asyncio.sleep(0.05)
+        assert not batcher.alive
+        model.free.set()
+        assert len((await task)[0]) == 3
+        await stopping
+
+    with_batcher(work)

@@ -1,0 +1,59 @@
+"""serve: from a run folder to a server; who may use it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from support.commands import Cli, refused
+from support.served import running
+
+pytest.importorskip("fastapi")
+
+from featherweight.serving.card import card_of
+from featherweight.serving.limits import Limits
+from featherweight.workflows.serve import access_for, example_texts, load_model
+
+TOKEN = "0123456789abcdef-token"
+
+
+def test_without_the_extra_one_line_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "pip install 'featherweight[serve]'" in refused(cli, "serve", "run", naming="fastapi, uvicorn")
+
+
+def test_who_may_use_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    given: Any = {"token_file": None, "no_auth": False}
+    assert access_for("127.0.0.1", 1, "r", **given).only_local_names
+    assert access_for("0.0.0.0", 1, "r", **{**given, "token_file": file}).token == TOKEN
+    assert access_for("::", 1, "r", **{**given, "no_auth": True}).token is None
+    monkeypatch.setenv("FEATHERWEIGHT_TOKEN", TOKEN)
+    assert access_for("192.0.2.1", 1, "r", **given).token == TOKEN
+    with pytest.raises(Exception, match="leave one out"):
+        access_for("127.0.0.1", 1, "r", **{**given, "no_auth": True})
+
+
+@pytest.mark.slow
+def test_a_run_is_served_as_python_predicts(finished_run: Any) -> None:
+    from featherweight import Classifier
+
+    texts = ["apple pear plum", "iron", "robin crow heron owl number 5 " * 30, ""]
+    folder = Path(finished_run.folder)
+    model, examples = load_model(folder), example_texts(folder, own=True)
+    card = card_of(folder, model, Limits(), examples)
+    with running(model, card) as server:
+        results = httpx.post(f"{server.url}/v1/classify", json={"texts": texts}).json()["results"]
+        shown = httpx.get(f"{server.url}/v1/model").json()
+    expected = Classifier.load(folder)
+    found = [[result["probabilities"][name] for name in expected.labels] for result in results]
+    assert np.abs(np.array(found) - expected.probabilities(texts, warn=False)).max() < 1e-5
+    assert [result["label"] for result in results] == [p.label for p in expected.predict(texts, warn=False)]
+    assert shown["results"][0]["set"] == "test" and shown["results"][0]["confusion_matrix"]
+    assert shown["budget"]["trained"] and shown["labels"] == list(expected.labels)
+    assert str(folder) not in httpx.Response(200, json=shown).text
