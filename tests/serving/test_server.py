@@ -14,6 +14,9 @@ from support.served import Running, running
 
 pytest.importorskip("uvicorn")
 
+from featherweight.errors import UserError
+from featherweight.serving.server import bound_socket
+
 HEAD = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BODY = json.dumps({"texts": ["a goal"]}).encode()
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
@@ -159,3 +162,11 @@ def test_the_end_answers_what_was_accepted_and_what_is_arriving() -> None:
         assert not server.thread.is_alive()
     assert len(answers) == 4
     assert all(answer.startswith(b"HTTP/1.1 200 ") and b"connection: close" in answer for answer in answers)
+
+
+@pytest.mark.parametrize(("host", "says"), [("no such host", "--host no such host"), ("127.0.0.1", "already in use")])
+def test_an_address_that_cannot_be_used_is_refused(host: str, says: str) -> None:
+    with bound_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(UserError, match=says):
+            bound_socket(host, taken.getsockname()[1])

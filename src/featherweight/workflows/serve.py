@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import UserError
+from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
     from featherweight.serving.auth import Access
@@ -49,6 +50,7 @@ def serve(
     if chosen.texts > chosen.queue:
         raise UserError(f"--queue {chosen.queue}: less than one request may have (--texts {chosen.texts}); raise it")
     texts = _examples(examples) if examples else None
+    Run(path)  # refuses what is no run
     opened = bound_socket(host, port)  # fails before the model is loaded, which takes seconds
     with opened:
         address = opened.getsockname()
