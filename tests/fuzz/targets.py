@@ -142,6 +142,25 @@ def guess_columns(data: bytes) -> None:
     draft.to_toml().encode()
 
 
+def read_label_lists(data: bytes) -> None:
+    """Rows with several labels: lists, texts with separators, or columns of 0 and 1; the first byte says which."""
+    from featherweight.data.label_lists import cell_of, code_label_lists
+    from featherweight.data.sources import read_rows
+    from featherweight.recipe import Recipe
+
+    kind = data[0] % 3 if data else 0
+    path = workplace() / ("several.csv" if kind else "several.jsonl")
+    path.write_bytes(data[1:])
+    values: dict[str, Any] = {"label": ["a", "b"]} if kind == 2 else {}
+    rows = read_rows(str(path), Recipe.parse({"task": "multi-label", "data": values}).data)
+    assert rows.labels is not None and rows.labels.shape == (len(rows.texts), len(rows.label_names))
+    assert set(rows.labels.ravel().tolist()) <= {0, 1}
+    if kind < 2 and rows.labels.any():  # what a prediction writes must be read again as the same labels
+        cells = [cell_of(labels, rows.label_names) for labels in rows.names_of(rows.labels)]
+        again, _ = code_label_lists(cells, "again", names=rows.label_names)
+        assert again.tolist() == rows.labels.tolist()
+
+
 def read_compressed(data: bytes) -> None:
     """Bytes that claim to be gzip or zstd, whatever the name says."""
     magic = b"\x1f\x8b\x08" if data[:1] > b"\x80" else b"\x28\xb5\x2f\xfd"
@@ -257,6 +276,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "json": read_json,
     "nested": read_nested,
     "columns": guess_columns,
+    "label_lists": read_label_lists,
     "compressed": read_compressed,
     "sample": read_sample,
     "adapter": read_adapter,

@@ -133,6 +133,36 @@ def test_bad_training_data(cli: Cli, job: Path, name: str, content: str | bytes,
     refused(cli, "train", job, "--set", f"data.train={name}", "--out", "run", naming=naming)
 
 
+COLUMNS = "text,spam,rude\n" + "".join(f"text {n},{n % 2},{n % 3 % 2}\n" for n in range(10))
+AS_COLUMNS = "text = ['text']\nlabel = ['spam', 'rude']"
+BAD_LABELS: list[tuple[str, str | bytes, str, Naming]] = [
+    ("rows.json", rows(label=None), "", ("rows.json: row 1: the labels are missing; write an empty list", "drop")),
+    ("rows.json", rows(label=["x", None]), "", "rows.json: row 1: the label is missing"),
+    ("rows.json", rows(label=["x", ["y"]]), "", "rows.json: row 1: the label is a list"),
+    ("rows.json", rows(label={"x": 1}), "", ("row 1: the labels are a table (x)", "give each label a column")),
+    ("rows.json", rows(label="['x' 'y']"), "", ("row 1: \"['x' 'y']\" is no list of labels", 'write it as ["a", "b"]')),
+    ("rows.json", rows(label=["x", "z"]), "labels = ['x', 'y']", "rows.json: row 1: unknown label 'z'"),
+    ("rows.json", rows(label=["x", 0.5]), "", "rows.json: row 1: label 0.5 is not a whole number"),
+    ("rows.json", json.dumps([{"text": f"text {n}", "label": []} for n in range(9)]), "", "no row has a label"),
+    ("rows.json", json.dumps([{"text": f"text {n}", "label": [0, 1, n % 2]} for n in range(9)]), "labels = ['x', 'y']",
+     "rows.json: row 1: 3 numbers 0 or 1, but there are 2 labels"),
+    ("data.csv", COLUMNS.replace("text 3,1,", "text 3,2,"), AS_COLUMNS, "row 4: 'spam' is '2'; write 0 or 1"),
+    ("data.csv", COLUMNS.replace("text 3,1,", "text 3,,"), AS_COLUMNS, "data.csv: row 4: 'spam' is missing"),
+    ("data.csv", COLUMNS.replace("text 3,1,", "text 3,-1,"), AS_COLUMNS, "'spam' is '-1', which means no label"),
+    ("data.csv", COLUMNS, "label = ['spam', 'rud']", "data.csv: no column 'rud'; did you mean 'rude'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "data", "naming"), BAD_LABELS)
+def test_bad_lists_of_labels(
+    cli: Cli, tiny_backbones: dict[str, Path], name: str, content: str | bytes, data: str, naming: Naming
+) -> None:
+    Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+    backbone = f"[backbone]\nname = '{tiny_backbones['bert']}'\n"
+    Path("several.toml").write_text(f"task = 'multi-label'\n[data]\ntrain = '{name}'\n{data}\n{backbone}", "utf-8")
+    refused(cli, "train", "several.toml", "--out", "run", naming=naming)
+
+
 @pytest.mark.parametrize(("name", "make", "naming"), [
     ("nowhere.csv", None, "nowhere.csv: no such file"),
     ("dat.csv", None, "dat.csv: no such file; did you mean data.csv?"),

@@ -51,6 +51,7 @@ def test_thresholds_hold_for_scaled_probabilities_and_reach_the_decision() -> No
     assert f1_score(LABELS, task.predict(LOGITS, 1.7), average=None) == pytest.approx(each)
     assert MultiLabel().with_thresholds(task.thresholds) == task
     assert len(set(task.thresholds)) == 5
+    assert MultiLabel((0.25, 0.5)).decide(np.array([[0.25, 0.499]])).tolist() == [[1, 0]]  # reaching it is enough
 
 
 @pytest.mark.parametrize("weights", ["none", "balanced", [0.5, 1.0, 2.0, 3.0, 4.0]])
