@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from featherweight.adapter.peft.given import PeftOptions
     from featherweight.recipe import Recipe
 
 TestOption = Annotated[str | None, typer.Option("--test", help="Test rows, evaluated once, at the end.")]
@@ -38,20 +39,32 @@ LabelsOption = Annotated[
 BaseOption = Annotated[
     str | None, typer.Option("--base", metavar="FOLDER", help="Folder of the base model: for a folder that PEFT saved.")
 ]
+TaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--task", help="multi-label if a text may have several labels (or single-label): for a folder that PEFT saved."
+    ),
+]
+JoinOption = Annotated[
+    str | None, typer.Option("--join", help="pair if the texts are pairs: for a folder that PEFT saved.")
+]
 
 
-def label_names(labels: str | None) -> tuple[str, ...]:
-    """The class names in the option text ``A,B,...``, without spaces around them."""
-    return tuple(name.strip() for name in labels.split(",")) if labels else ()
+def peft_options(labels: str | None, base: str | None, task: str | None, join: str | None) -> PeftOptions:
+    """The options for a folder that PEFT saved; the class names are a text ``A,B,...``. Raises UserError."""
+    from featherweight.adapter.peft.given import PeftOptions
+
+    names = tuple(name.strip() for name in labels.split(",")) if labels else ()
+    return PeftOptions(names, base, task, join).checked("--")
 
 
-def notes_on(run: str, labels: tuple[str, ...], base: str | None = None) -> tuple[str, ...]:
+def notes_on(run: str, given: PeftOptions) -> tuple[str, ...]:
     """Notes about a folder that PEFT saved; empty for a run. Raises UserError if the folder cannot be read."""
     from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 
     if is_peft_folder(run):
-        return read_peft_folder(run, labels, base).notes
-    refuse_peft_options(run, labels=labels, base=base)
+        return read_peft_folder(run, given).notes
+    refuse_peft_options(run, **vars(given))
     return ()
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from featherweight.cli.arguments import (
     BaseOption,
     ClassifierArgument,
+    JoinOption,
     LabelOption,
     LabelsOption,
+    TaskOption,
     TextOption,
-    label_names,
     notes_on,
+    peft_options,
     tell,
 )
 from featherweight.errors import UserError
+
+if TYPE_CHECKING:
+    from featherweight.adapter.peft.given import PeftOptions
 
 NAME = "evaluate"
 
@@ -33,13 +38,16 @@ def command(
     ] = False,
     labels: LabelsOption = None,
     base: BaseOption = None,
+    task: TaskOption = None,
+    join: JoinOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print all metrics as JSON.")] = False,
 ) -> None:
     """Evaluate a finished run on its own test set, or a run or a PEFT folder on another labelled set."""
     if drop_empty and data is None:
         raise UserError("--drop-empty is for the rows of --data; the run's own are those of its recipe's data.empty")
     gaps: dict[str, Any] = {"drop_empty": drop_empty, "note": lambda line: tell([line])}
-    evaluation = _evaluation(run, data, labels, base, {"text": text or [], "label": label, **gaps})
+    given = peft_options(labels, base, task, join)
+    evaluation = _evaluation(run, data, given, {"text": text or [], "label": label, **gaps})
     if json_output:
         import json
 
@@ -68,9 +76,7 @@ def _sections(run: str) -> dict[str, Any]:
     return {} if is_peft_folder(run) else Run(run).recipe.model_dump(mode="json")
 
 
-def _evaluation(
-    run: str, data: str | None, labels: str | None, base: str | None, reading: dict[str, Any]
-) -> dict[str, Any]:
+def _evaluation(run: str, data: str | None, given: PeftOptions, reading: dict[str, Any]) -> dict[str, Any]:
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.run.folder import Run
     from featherweight.workflows.evaluate import evaluate_on, evaluate_run
@@ -79,11 +85,10 @@ def _evaluation(
         raise UserError(f"{run}: PEFT saves no metrics and no test set; add --data with labelled rows")
     if data is None and (named := next((key for key in ("text", "label") if reading[key]), None)):
         raise UserError(f"--{named} is a column of the rows in --data; add --data as well")
-    names = label_names(labels)
-    tell(notes_on(run, names, base))
+    tell(notes_on(run, given))
     if data is None or not is_peft_folder(run):
         return evaluate_run(Run(run), data, **reading)
 
     from featherweight.inference.classifier import Classifier
 
-    return evaluate_on(Classifier.load(run, labels=names, base=base), data, **reading)
+    return evaluate_on(Classifier.load(run, **vars(given)), data, **reading)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.arguments import BaseOption, ClassifierArgument, LabelsOption, label_names, notes_on, tell
+from featherweight.cli.arguments import (
+    BaseOption,
+    ClassifierArgument,
+    JoinOption,
+    LabelsOption,
+    TaskOption,
+    notes_on,
+    peft_options,
+    tell,
+)
 from featherweight.errors import UserError
+
+if TYPE_CHECKING:
+    from featherweight.adapter.peft.given import PeftOptions
 
 NAME = "predict"
 
@@ -76,13 +88,16 @@ def command(
     safe: SafeOption = False,
     labels: LabelsOption = None,
     base: BaseOption = None,
+    task: TaskOption = None,
+    join: JoinOption = None,
     force: ForceOption = False,
 ) -> None:
     """Classify every text of a file, or the given texts: label and calibrated probability of each class."""
     choices: dict[str, Any] = {"kaggle": kaggle, "like": like, "label_name": label_name, "as_numbers": as_numbers}
     choices |= {"id_column": id_column, "as_probabilities": as_probabilities, "safe": safe, "replace": force}
+    given = peft_options(labels, base, task, join)
     if text and file is None:
-        _show(run, text, label_names(labels), base, out=out, **choices)
+        _show(run, text, given, out=out, **choices)
         return
     if file is None:
         raise UserError('FILE is missing: pass a file of texts, or a text with --text "..."')
@@ -93,11 +108,10 @@ def command(
     from featherweight.console import follow_rows
     from featherweight.inference.output_files import predict_file
 
-    names = label_names(labels)
-    tell(notes_on(run, names, base))
+    tell(notes_on(run, given))
     with follow_rows("predicting") as follow:
         choices |= {"text": text or (), "follow": follow, "note": lambda line: tell([line])}
-        rows = predict_file(run, file, out, labels=names, base=base, **choices)
+        rows = predict_file(run, file, out, **vars(given), **choices)
     print(f"{out}: {rows:,} predictions")
 
 
@@ -105,17 +119,17 @@ _SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
 """The options whose names differ from the names of their arguments here."""
 
 
-def _show(run: str, texts: list[str], names: tuple[str, ...], base: str | None, **of_files: Any) -> None:
+def _show(run: str, texts: list[str], given: PeftOptions, **of_files: Any) -> None:
     """Print the predictions for ``texts``. Raises UserError if an option for files (``of_files``) is set."""
     of_files["as_names"] = of_files["as_numbers"] is False
-    if given := next((name for name, value in of_files.items() if value), None):
-        option = _SPELLED.get(given, f"--{given.replace('_', '-')}")
+    if name := next((name for name, value in of_files.items() if value), None):
+        option = _SPELLED.get(name, f"--{name.replace('_', '-')}")
         raise UserError(f"{option} and --text exclude each other: --text prints its predictions and writes no file")
 
     from featherweight.cli.tables import prediction_table
     from featherweight.console import plain_console
     from featherweight.inference.output_files import in_pairs, predict_texts
 
-    inputs = in_pairs(run, texts, labels=names, base=base)
-    tell(notes_on(run, names, base))
-    plain_console().print(prediction_table(inputs, predict_texts(run, inputs, labels=names, base=base)))
+    inputs = in_pairs(run, texts, given)
+    tell(notes_on(run, given))
+    plain_console().print(prediction_table(inputs, predict_texts(run, inputs, **vars(given))))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featherweight.cli.arguments import (
     BaseOption,
     ClassifierArgument,
+    JoinOption,
     LabelsOption,
-    label_names,
+    TaskOption,
+    peft_options,
     refuse_peft_options,
     tell,
 )
+
+if TYPE_CHECKING:
+    from featherweight.adapter.peft.given import PeftOptions
 
 NAME = "report"
 
@@ -25,14 +30,16 @@ def command(
     data: Annotated[str | None, typer.Option(help="Labelled rows, for a folder that PEFT saved.")] = None,
     labels: LabelsOption = None,
     base: BaseOption = None,
+    task: TaskOption = None,
+    join: JoinOption = None,
 ) -> None:
     """Write the plots and the report.html of a run again; or a report for a folder that PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
 
     if is_peft_folder(run):
-        _report_peft(run, out, data, labels, base)
+        _report_peft(run, out, data, peft_options(labels, base, task, join))
         return
-    refuse_peft_options(run, out=out, data=data, labels=labels, base=base)
+    refuse_peft_options(run, out=out, data=data, labels=labels, base=base, task=task, join=join)
     from featherweight.run.folder import Run
     from featherweight.workflows.report import report_run
 
@@ -40,11 +47,11 @@ def command(
     print(f"Report: {Run(run).report}" + (f"\nPlots: {plots[0].parent}" if plots else ""))
 
 
-def _report_peft(folder: str, out: Path | None, data: str | None, labels: str | None, base: str | None) -> None:
+def _report_peft(folder: str, out: Path | None, data: str | None, given: PeftOptions) -> None:
     from featherweight.errors import UserError
     from featherweight.workflows.report import report_peft_folder
 
     if out is None:
         raise UserError(f"{folder}: is not a run, so nothing is written into it; add --out PAGE.html")
-    tell(report_peft_folder(folder, out, data, label_names(labels), base).notes)
+    tell(report_peft_folder(folder, out, data, given).notes)
     print(f"Report: {out}")

@@ -64,6 +64,7 @@ def command(
 
 def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_output: bool, base: str | None) -> None:
     from featherweight.adapter.peft.folder import BaseUnreachable, read_peft_folder
+    from featherweight.adapter.peft.given import PeftOptions
     from featherweight.adapter.peft.weigh import as_dict, repetition, weigh_peft_folder
     from featherweight.recipe import Recipe
 
@@ -71,7 +72,7 @@ def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_outp
         raise UserError(f"{folder}: is already trained; --set can only change recipes")
     limit = Recipe.parse({"budget": budget}, "--budget").budget if budget else None
     try:
-        found = read_peft_folder(folder, base=base)
+        found = read_peft_folder(folder, PeftOptions(base=base))
     except BaseUnreachable as error:
         _weigh_header(folder, limit, json_output, error)
         return

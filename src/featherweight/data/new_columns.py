@@ -39,8 +39,15 @@ def with_new_columns(
         data = data.model_copy(update={"label": label})
     _require_texts(table, data)
     if labelled and label is None and data.label_name and not find_label_columns(table, data):
+        if data.several and data.labels and all(table.find(name) for name in data.labels):
+            return _with_columns_of_labels(data)
         _require_no_other_labels(table, data)
     return data
+
+
+def _with_columns_of_labels(data: DataRecipe) -> DataRecipe:
+    """``data`` with one column of 0 and 1 per label, which has the label's name."""
+    return data.model_copy(update={"label": data.labels, "labels": ()})
 
 
 def _require_texts(table: Table, data: DataRecipe) -> None:

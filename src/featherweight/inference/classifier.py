@@ -13,8 +13,9 @@ import numpy as np
 from featherweight.adapter.bare_network import bare_network
 from featherweight.adapter.merge import merge_adapter
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder, resolve_base
+from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.adapter.storage import check_adapter, load_adapter, read_description
-from featherweight.argument_checks import described, list_of, require_path
+from featherweight.argument_checks import described, require_path
 from featherweight.backbone.folder import has_tokenizer
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.backbone.tokenizer import SavedTokenizer, load_tokenizer, saved_tokenizer
@@ -88,6 +89,8 @@ class Classifier:
         merge: bool = True,
         labels: Sequence[str] = (),
         base: str | Path | None = None,
+        task: str | None = None,
+        join: str | None = None,
     ) -> Classifier:
         """Load a classifier from a run folder, its adapter folder, or a folder of a LoRA classifier that PEFT saved.
 
@@ -95,17 +98,19 @@ class Classifier:
         merged into the frozen matrices, which is faster and equal up to rounding. With ``merge=False`` logits equal
         those of the training bit for bit; with ``lean=False`` PEFT's and transformers' own operations are used.
 
-        For a folder that PEFT saved, ``labels`` are the class names and ``base`` is the folder of the base model; it
-        is computed with PEFT's operations, in fp32 by default. Raises UserError if the folder contains no adapter, is
-        damaged, or has a newer version.
+        For a folder that PEFT saved, ``labels`` are the class names and ``base`` is the folder of the base model;
+        ``task="multi-label"`` says that a text may have several labels, and ``join="pair"`` that its texts are pairs.
+        It is computed with PEFT's operations, in fp32 by default. Raises UserError if the folder contains no adapter,
+        is damaged, or has a newer version.
         """
         require_path(path, "Classifier.load", "the path of a run folder")
         bound_memory()
-        labels = list_of(labels, "labels=...", "names of classes")
+        given = PeftOptions(labels, base, task, join).checked()
         if is_peft_folder(path):
-            return _of_peft(path, labels, base, precision, device)
-        if labels or base:
-            raise UserError(f"{path}: names its classes and its base itself; labels and base are for what PEFT saved")
+            return _of_peft(path, given, precision, device)
+        if given != NOTHING_GIVEN:
+            names = "labels, base, task and join"
+            raise UserError(f"{path}: is a run, which records its classes; {names} are for folders that PEFT saved")
         folder = Path(path)
         folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
         description = read_description(folder)
@@ -127,8 +132,8 @@ class Classifier:
             drop_gradients(network)
         tokenizer = saved_tokenizer(folder, backbone.config.get("vocab_size"))
         model = TextModel(network.eval(), tokenizer, engine, LongTexts.of(recipe.data))
-        task = task_of(recipe).with_thresholds(description.get("thresholds") or ())
-        return cls(model, recipe, float(description["temperature"]), task)
+        tuned = task_of(recipe).with_thresholds(description.get("thresholds") or ())
+        return cls(model, recipe, float(description["temperature"]), tuned)
 
     def predict(self, texts: Iterable[Text], *, warn: bool = True) -> list[Prediction]:
         """Label and probabilities of each text, in the order of the texts.
@@ -192,13 +197,11 @@ def _network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], engine: 
     return build_network(recipe, backbone, labels, attention=attention)
 
 
-def _of_peft(
-    path: str | Path, labels: Sequence[str], base: str | Path | None, precision: str, device: str | None
-) -> Classifier:
+def _of_peft(path: str | Path, given: PeftOptions, precision: str, device: str | None) -> Classifier:
     """The classifier of a folder that PEFT saved. Its temperature is 1, because PEFT saves none."""
     from featherweight.adapter.peft.network import build_peft_network
 
-    found = read_peft_folder(path, labels, base)
+    found = read_peft_folder(path, given)
     backbone = resolve_base(found)
     assert backbone.folder is not None
     tokenizer = load_tokenizer(found.folder if has_tokenizer(found.folder) else backbone.folder)
@@ -206,12 +209,13 @@ def _of_peft(
         raise UserError(f"{path}: its tokenizer has {len(tokenizer):,} tokens, but its base model only {most:,}")
     longest = most_tokens(found.config) or found.config.get("max_position_embeddings", 512)
     length = max(4, min(tokenizer.model_max_length, longest))
-    data = {"labels": list(found.labels), "max_length": length}
-    recipe = Recipe.parse({"data": data, "backbone": {"name": found.base.name}, "training": {"precision": "fp32"}})
+    data = {"labels": list(found.labels), "max_length": length, "text": list(found.data.text), "join": found.data.join}
+    settings = {"task": found.task, "backbone": {"name": found.base.name}, "training": {"precision": "fp32"}}
+    recipe = Recipe.parse({"data": data, **settings})
     network = build_peft_network(found, backbone)
     engine = replace(_engine(recipe, precision, device), lean=False)
     move_to_engine(network, engine)
-    return Classifier(TextModel(network, tokenizer, engine, LongTexts.of(recipe.data)), recipe)
+    return Classifier(TextModel(network, tokenizer, engine, LongTexts.of(recipe.data)), recipe, task=task_of(recipe))
 
 
 def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:

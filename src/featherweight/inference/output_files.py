@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
+from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.argument_checks import list_of, require_path
 from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
@@ -53,6 +54,8 @@ def predict_file(
     safe: bool = False,
     labels: Sequence[str] = (),
     base: str | Path | None = None,
+    task: str | None = None,
+    join: str | None = None,
     text: str | Sequence[str] = (),
     follow: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] | None = None,
@@ -62,7 +65,7 @@ def predict_file(
     Columns: the text's id or row number, the label, the calibrated probability of each class. Where a text may have
     several labels they are a list, and in a CSV one text such as ``a|b``. ``id_column`` names the
     column of ids; ``row`` asks for row numbers. With ``safe`` no text in a CSV begins like a formula, for spreadsheets.
-    ``run`` may be a folder that PEFT saved: ``labels`` then name its classes, and ``base`` the folder of its base.
+    ``run`` may be a folder that PEFT saved: ``labels``, ``base``, ``task`` and ``join`` are as for ``Classifier.load``.
     ``text`` names the column of the texts (or several, which are joined), where it is not called as in the training
     data.
 
@@ -80,7 +83,7 @@ def predict_file(
     """
     source = require_source(source, "predict_file")
     require_path(out, "out", "the path of the file to write")
-    labels = list_of(labels, "labels=...", "names of classes")
+    peft = PeftOptions(labels, base, task, join).checked()
     out, kaggle = Path(out), kaggle or like is not None
     choices = Choices(like, id_column, label_name, as_numbers, as_probabilities)
     choices.check(kaggle)
@@ -90,14 +93,12 @@ def predict_file(
 
     from featherweight.data.new_columns import with_new_columns
 
-    data = with_new_columns(_data_of(run, labels, base), source, text)
+    data = with_new_columns(_data_of(run, peft), source, text)
 
     from featherweight.inference.submission.submission import plan_submission
     from featherweight.inference.submission.trained_labels import trained_labels
 
-    submission = (
-        plan_submission(run, source, data, choices, trained_labels(run, labels, base), PIECE) if kaggle else None
-    )
+    submission = plan_submission(run, source, data, choices, trained_labels(run, peft), PIECE) if kaggle else None
     read = _reader(source, data, submission, id_column)
     total, notes, blanks = 0, dict.fromkeys(submission.notes if submission else ()), Blanks(in_a_line(source))
     for piece in submission.checked(read()) if submission else read():
@@ -107,7 +108,7 @@ def predict_file(
     for line in [*notes, *([blanks.note] if blanks.note else [])]:
         (note or _print_note)(line)
 
-    classifier = _classifier(run, labels, base)
+    classifier = _classifier(run, peft)
     with _whole_file(out, classifier.labels, safe=safe) as write:
         return _classify(read(), classifier, submission, write, follow, total)
 
@@ -152,6 +153,8 @@ def predict_texts(
     *,
     labels: Sequence[str] = (),
     base: str | Path | None = None,
+    task: str | None = None,
+    join: str | None = None,
     note: Callable[[str], None] | None = None,
 ) -> list[Prediction]:
     """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does.
@@ -159,27 +162,25 @@ def predict_texts(
     Texts come in whatever holds them in an order, as ``Classifier.predict`` takes them; ``note`` is told of blank ones,
     by default on standard error.
     """
-    labels = list_of(labels, "labels=...", "names of classes")
-    given = inputs_of(texts, _data_of(run, labels, base), "predict_texts(run, ...)")
+    peft = PeftOptions(labels, base, task, join).checked()
+    given = inputs_of(texts, _data_of(run, peft), "predict_texts(run, ...)")
     blanks = Blanks()
     blanks.add(given)
     if blanks.note:
         (note or _print_note)(blanks.note)
 
-    return _classifier(run, labels, base).predict(given, warn=False)
+    return _classifier(run, peft).predict(given, warn=False)
 
 
-def _classifier(run: str | Path, labels: Sequence[str], base: str | Path | None) -> Classifier:
+def _classifier(run: str | Path, peft: PeftOptions) -> Classifier:
     with quick_imports():  # not before everything else is checked: it imports torch
         from featherweight.inference.classifier import Classifier
-    return Classifier.load(run, labels=labels, base=base)
+    return Classifier.load(run, **vars(peft))
 
 
-def in_pairs(
-    run: str | Path, texts: Sequence[str], *, labels: Sequence[str] = (), base: str | Path | None = None
-) -> Sequence[Text]:
+def in_pairs(run: str | Path, texts: Sequence[str], peft: PeftOptions = NOTHING_GIVEN) -> Sequence[Text]:
     """``texts`` as they are; where ``run`` classifies pairs, every two are one pair. UserError for an odd one."""
-    data = _data_of(run, labels, base)
+    data = _data_of(run, peft)
     if data.join != "pair":
         return texts
     if len(texts) % 2:
@@ -188,9 +189,9 @@ def in_pairs(
     return [*zip(texts[::2], texts[1::2], strict=True)]
 
 
-def _data_of(run: str | Path, labels: Sequence[str], base: str | Path | None) -> DataRecipe:
+def _data_of(run: str | Path, peft: PeftOptions) -> DataRecipe:
     require_path(run, "run", "the path of a run folder")
-    return read_peft_folder(run, labels, base).data if is_peft_folder(run) else Run(run).recipe.data
+    return read_peft_folder(run, peft).data if is_peft_folder(run) else Run(run).recipe.data
 
 
 def _counted(follow: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from featherweight.adapter.peft.folder import PeftFolder, read_peft_folder
+from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.adapter.peft.weigh import as_dict
 from featherweight.environment import describe_machine, versions
 from featherweight.errors import UserError
@@ -54,11 +55,7 @@ def run_pictures(run: Run) -> list[Path]:
 
 
 def report_peft_folder(
-    path: str | Path,
-    out: Path,
-    data: str | None = None,
-    labels: Sequence[str] = (),
-    base: str | Path | None = None,
+    path: str | Path, out: Path, data: str | None = None, given: PeftOptions = NOTHING_GIVEN
 ) -> PeftFolder:
     """Write the report ``out`` for the PEFT folder ``path``; if ``data`` is given, evaluate it on that labelled set.
 
@@ -68,12 +65,12 @@ def report_peft_folder(
         raise UserError(f"--out {out}: must be an .html file in a folder that exists")
     if out.exists():
         raise UserError(f"--out {out}: exists; choose a new file, or remove that one")
-    peft = read_peft_folder(path, labels, base)
+    peft = read_peft_folder(path, given)
 
     from featherweight.inference.classifier import Classifier
     from featherweight.workflows.evaluate import evaluate_on
 
-    classifier = Classifier.load(path, labels=labels, base=base)
+    classifier = Classifier.load(path, **vars(given))
     evaluation = {"test": evaluate_on(classifier, data)} if data is not None else {}
     engine = {"device": classifier.engine.device, "precision": classifier.engine.precision}
     environment = {"evaluated on": data, **_settings(peft), **versions(), **describe_machine(), **engine}

@@ -16,6 +16,7 @@ from support.commands import Cli, contents, refused
 from support.peft_adapters import LABELS, TEXTS, VARIANTS, assert_same, peft_logits, save_by_hand, set_keys, wrapped
 
 from featherweight.adapter.peft.folder import read_peft_folder
+from featherweight.adapter.peft.given import PeftOptions
 from featherweight.adapter.peft.weigh import weigh_peft_folder
 from featherweight.inference.classifier import Classifier
 
@@ -190,7 +191,7 @@ def test_where_label_names_come_from(
         shutil.copytree(place, "base")
         set_keys(spoilt / "adapter_config.json", base_model_name_or_path="base")
         set_keys(Path("base/config.json"), id2label=dict(enumerate(base)))
-    found = read_peft_folder(spoilt, given)
+    found = read_peft_folder(spoilt, PeftOptions(given))
     assert found.labels == names
     assert bool(found.notes) == noted
 

@@ -120,7 +120,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str | tuple[str, ...]]] = {
     "a base that leads out": (settings(base_model_name_or_path="../secret"), "points outside the folder"),
     "a base that is a decoder": (base_config(architectures=["GPT2LMHeadModel"]), "is a decoder"),
     "a base of another size": (base_config(hidden_size=64), "has shape"),
-    "several labels a text": (base_config(problem_type="multi_label_classification"), "one label per text"),
+    "a number a text": (base_config(problem_type="regression"), "was trained for regression; only classifiers are"),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), f"{WEIGHTS}: missing"),
     "pickled weights": (pickled, ("adapter_model.bin: a pickle can run any code", "safetensors")),
     "weights cut short": (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-9]), "damaged or truncated"),
@@ -170,6 +170,11 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
     refused(cli, "evaluate", "saved", *judge, "a,b,a", naming="each class needs a different name")
     refused(cli, "evaluate", "saved", *judge, "x,y,z", naming="row 1: unknown label 'fruit'; the classes are x, y, z")
     refused(cli, "evaluate", "saved", naming="PEFT saves no metrics and no test set; add --data with labelled rows")
+    refused(
+        cli, "evaluate", "saved", *judge, "a,b,c", "--task", "tags", naming="--task takes one of single-label, multi"
+    )
+    refused(cli, "predict", "saved", "--text", "a", "--join", "pairs", naming="--join takes one of text, pair, not")
+    refused(cli, "predict", "run", "--text", "a", "--join", "pair", naming="run: is a run; --join is for folders that")
     refused(cli, "evaluate", "run", *judge, "a,b,c", naming="run: is a run; --labels is for folders that PEFT saved")
     refused(cli, "predict", "run", "x.csv", "-o", "y.csv", "--labels", "a,b", naming="run: is a run; --labels is for")
     refused(cli, "report", "run", "--out", "page.html", naming="run: is a run; --out is for folders that PEFT saved")

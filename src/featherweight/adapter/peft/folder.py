@@ -6,11 +6,11 @@ Only the settings and the headers of the weight files are read here. ``network.p
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featherweight.adapter.peft.given import NOTHING_GIVEN, PAIR_COLUMNS, PeftOptions, class_names, task_of_folder
 from featherweight.adapter.peft.settings import FILE, LoraSettings, read_settings
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_without_roles
@@ -18,6 +18,7 @@ from featherweight.backbone.folder import TensorHeader, has_tokenizer, read_conf
 from featherweight.backbone.resolve import Backbone, config_of, local_tensors, resolve_backbone
 from featherweight.errors import HubUnreachable, UserError
 from featherweight.recipe import BackboneRecipe, DataRecipe
+from featherweight.recipe.values import TaskName
 
 WEIGHTS = "adapter_model.safetensors"
 _PICKLED = "adapter_model.bin"
@@ -25,7 +26,6 @@ _OUTER = "base_model.model."
 _TYPES = ("F32", "F16", "BF16")
 _COPY = re.compile(r"\.modules_to_save\.[^.]+\.")
 _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?=\.weight$|$)")
-_GENERIC = re.compile(r"LABEL_\d+")
 
 
 class BaseUnreachable(HubUnreachable):
@@ -47,13 +47,17 @@ class PeftFolder:
     """The config.json of the base model."""
     architecture: Architecture
     labels: tuple[str, ...]
+    task: TaskName
+    pairs: bool
+    """Whether its texts are pairs."""
     notes: tuple[str, ...]
     """Notes for the user, one line each."""
 
     @property
     def data(self) -> DataRecipe:
-        """Settings for reading data files for this classifier: the default columns, and its classes."""
-        return DataRecipe(labels=self.labels)
+        """Settings for reading data files for this classifier: the default columns, its classes and its task."""
+        pairs = {"text": PAIR_COLUMNS, "join": "pair"} if self.pairs else {}
+        return DataRecipe.model_validate({"labels": self.labels, **pairs}).for_task(self.task)
 
     @property
     def total(self) -> int:
@@ -68,18 +72,16 @@ def is_peft_folder(path: str | Path) -> bool:
     return not own and any((folder / name).exists() for name in (FILE, WEIGHTS, _PICKLED))
 
 
-def read_peft_folder(path: str | Path, labels: Sequence[str] = (), base: str | Path | None = None) -> PeftFolder:
-    """Read and check the folder ``path``; ``labels`` are the class names to use if the folder does not name them.
-
-    ``base`` is the folder of the base model, if it is not where the settings in the folder say.
+def read_peft_folder(path: str | Path, given: PeftOptions = NOTHING_GIVEN) -> PeftFolder:
+    """Read and check the folder ``path``; ``given`` is what the user adds to it.
 
     Raises UserError, before anything large is allocated, if the folder is not a LoRA classifier, its weights are a
     pickle or too large for the base model, its head is missing, or its number of classes is unknown.
     """
-    folder = Path(path)
+    folder, given = Path(path), given.checked()
     _require_safetensors(folder)
     settings = read_settings(folder)
-    backbone = _base(folder, settings, base)
+    backbone = _base(folder, settings, given.base)
     tensors, repeated = _trained(folder / WEIGHTS)
     try:
         config = config_of(backbone)
@@ -89,8 +91,11 @@ def read_peft_folder(path: str | Path, labels: Sequence[str] = (), base: str | P
     _require_size(folder / WEIGHTS, tensors, architecture)
     _require_pairs(folder / WEIGHTS, tensors)
     classes = _classes(folder, tensors, _base_tensors(folder, backbone), architecture)
-    names, notes = _labels(folder, config, classes, tuple(labels))
-    return PeftFolder(folder, settings, tensors, repeated, backbone, config, architecture, names, notes)
+    own = read_config(folder) if (folder / "config.json").is_file() else {}
+    task, notes = task_of_folder(folder, own, config, given.task)
+    names, more = class_names(folder, own, config, classes, tuple(given.labels))
+    described = backbone, config, architecture, names, task, given.join == "pair", (*notes, *more)
+    return PeftFolder(folder, settings, tensors, repeated, *described)
 
 
 def resolve_base(saved: PeftFolder) -> Backbone:
@@ -252,51 +257,3 @@ def head_is_missing(folder: Path, name: str) -> str:
 
 def _in_base(name: str, base: dict[str, TensorHeader] | None, architecture: Architecture) -> TensorHeader | None:
     return (base or {}).get(name) or (base or {}).get(name.removeprefix(f"{architecture.prefix}."))
-
-
-def _labels(
-    folder: Path, base: dict[str, Any], classes: int, given: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the classes, and notes for the user.
-
-    The names are ``given``, or taken from the folder's config, or from the base model's config; if there are none, they
-    are LABEL_0, LABEL_1 and so on, and a note says so.
-    """
-    own = read_config(folder) if (folder / "config.json").is_file() else {}
-    for config in (own, base):
-        if config.get("problem_type") in ("multi_label_classification", "regression"):
-            raise UserError(
-                f"{folder}: was trained for {config['problem_type']}; only models with one label per text are supported"
-            )
-    if given:
-        return _checked(given, classes, f"--labels for {folder}"), ()
-    candidates = []
-    if named := _named(own):
-        candidates.append(_checked(named, classes, f"{folder / 'config.json'}: id2label"))
-    if len(named := _named(base)) == classes:
-        candidates.append(_checked(named, classes, f"{folder}: id2label of its base model"))
-    for names in candidates:
-        if not all(_GENERIC.fullmatch(name) for name in names):
-            return names, ()
-    generic = tuple(f"LABEL_{number}" for number in range(classes))
-    return generic, (
-        f"{folder} does not name its {classes} classes; pass their names in the order of the outputs: --labels A,B,...",
-    )
-
-
-def _named(config: dict[str, Any]) -> tuple[str, ...]:
-    """The names in ``id2label`` in the order of their numbers; empty if numbers from 0 to n - 1 are not all there."""
-    table = config.get("id2label")
-    if not isinstance(table, dict):
-        return ()
-    by_number = {str(number): name for number, name in table.items()}
-    names = [by_number.get(str(number)) for number in range(len(table))]
-    return tuple(str(name) for name in names) if None not in names else ()
-
-
-def _checked(names: tuple[str, ...], classes: int, where: str) -> tuple[str, ...]:
-    if len(names) != classes:
-        raise UserError(f"{where}: {len(names)} names, but the head has {classes} classes")
-    if len(set(names)) < classes or not all(name.strip() for name in names):
-        raise UserError(f"{where}: a class name is empty or used twice; each class needs a different name")
-    return names

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
+from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.adapter.storage import read_description
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.label_column import are_whole
@@ -15,6 +16,7 @@ from featherweight.data.sources import BUILT_IN
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.task.interface import SINGLE_LABEL, Task, task_of
+from featherweight.task.multi_label import MultiLabel
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,15 @@ def with_points(numbers: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{number}.0" for number in numbers)
 
 
-def trained_labels(run: str | Path, labels: Sequence[str] = (), base: str | Path | None = None) -> TrainedLabels:
-    """The labels of a run's training data, or of a folder that PEFT saved (with the class names ``labels``).
+def trained_labels(run: str | Path, peft: PeftOptions = NOTHING_GIVEN) -> TrainedLabels:
+    """The labels of a run's training data, or of a folder that PEFT saved (with what ``peft`` adds to it).
 
     Raises UserError if the run is unfinished or damaged.
     """
     if is_peft_folder(run):
-        classes = read_peft_folder(run, labels, base).labels
-        return TrainedLabels(classes, classes, None)
+        saved = read_peft_folder(run, peft)
+        task = MultiLabel() if saved.task == "multi-label" else SINGLE_LABEL
+        return TrainedLabels(saved.labels, saved.labels, None, task=task)
     folder = Path(run)
     description = read_description(folder / "adapter" if (folder / "adapter").is_dir() else folder)
     recipe = Run(folder).recipe
