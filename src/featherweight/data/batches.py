@@ -21,6 +21,7 @@ __all__ = [
     "encode",
     "epoch_batches",
     "even_batches",
+    "padded",
     "padding_share",
     "sorted_batches",
 ]
@@ -151,21 +152,38 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
 
     rows = np.asarray(rows, np.int64)
     windows = encoded.places_apart(rows)
+    input_ids, mask, types = map(_tensor, padded(encoded, windows, pad_id))
+    assert input_ids is not None and mask is not None
+    labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])
+    states = encoded.states.padded(windows) if encoded.states else None
+    means = _means(encoded.windows[rows]) if encoded.windows is not None else None
+    return Batch(rows, input_ids, mask, labels, states, types, means)
+
+
+def padded(
+    encoded: Encoded, windows: NDArray[np.int64], pad_id: int, width: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+    """Token ids, mask and token types, int64 [windows, t]; the types are None where the tokenizer gives none.
+
+    ``windows`` are indices in ``encoded.apart``; t is the length of the longest, or ``width`` if that is more.
+    """
     starts = encoded.offsets[windows]
     sizes = encoded.offsets[windows + 1] - starts
-    places = np.arange(sizes.max())
+    places = np.arange(max(sizes.max(), width))
     mask = places < sizes[:, None]
     input_ids = np.full(mask.shape, pad_id, np.int64)
     for row, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
         input_ids[row, :size] = encoded.tokens[start : start + size]
-    labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])
-    states = encoded.states.padded(windows) if encoded.states else None
     types = None
     if encoded.seconds is not None:
-        types = torch.from_numpy((mask & (places >= encoded.seconds[windows, None])).astype(np.int64))
-    mask_tensor = torch.from_numpy(mask.astype(np.int64))
-    means = _means(encoded.windows[rows]) if encoded.windows is not None else None
-    return Batch(rows, torch.from_numpy(input_ids), mask_tensor, labels, states, types, means)
+        types = (mask & (places >= encoded.seconds[windows, None])).astype(np.int64)
+    return input_ids, mask.astype(np.int64), types
+
+
+def _tensor(array: NDArray[np.int64] | None) -> torch.Tensor | None:
+    import torch
+
+    return None if array is None else torch.from_numpy(array)
 
 
 def _means(windows: NDArray[np.int64]) -> torch.Tensor | None:

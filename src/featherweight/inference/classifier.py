@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from featherweight.adapter.bare_network import bare_network
-from featherweight.adapter.merge import merge_adapter
-from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder, resolve_base
-from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
-from featherweight.adapter.storage import check_adapter, load_adapter, read_description
-from featherweight.argument_checks import described, require_path
-from featherweight.backbone.folder import has_tokenizer
-from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
-from featherweight.backbone.tokenizer import SavedTokenizer, load_tokenizer, saved_tokenizer
+from featherweight.adapter.peft.given import PeftOptions
+from featherweight.argument_checks import require_path
 from featherweight.data.gaps import Blanks
-from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text
 from featherweight.data.sources import Rows
 from featherweight.data.texts import inputs_of
 from featherweight.errors import UserError
-from featherweight.model.engine import Engine, bound_memory, choose_engine, move_to_engine
-from featherweight.model.lean.forward_only import drop_gradients
-from featherweight.model.network import Network
-from featherweight.model.text_model import TextModel
+from featherweight.inference.loading import load
+from featherweight.inference.runner import Runner
 from featherweight.recipe import Recipe
-from featherweight.recipe.sections.training import Precision
-from featherweight.task.interface import SINGLE_LABEL, Task, task_of
-
-PRECISIONS: tuple[str, ...] = get_args(Precision)
+from featherweight.task.interface import SINGLE_LABEL, Task
 
 
 @dataclass(frozen=True)
@@ -51,32 +38,40 @@ class Prediction:
 class Classifier:
     """A trained text model with its recipe and its temperature for calibrated probabilities."""
 
-    model: TextModel
+    model: Runner
+    """What computes the logits: PyTorch, or ONNX Runtime."""
     recipe: Recipe
     temperature: float = 1.0
     task: Task = SINGLE_LABEL
     """With the thresholds of the labels, where a text may have several."""
+    model_id: str = ""
+    """Name and fingerprint of what was loaded, such as ``agnews-minilm-0f3a1b2c4d5e``."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
-        return self.network.labels
+        return self.model.labels
 
     @property
-    def network(self) -> Network:
-        """Encoder, adapter and head."""
-        return self.model.network
+    def network(self) -> Any:
+        """The ``Network`` of a model in PyTorch: encoder, adapter and head."""
+        return self._in_torch("network")
 
     @property
     def tokenizer(self) -> Any:
         """The tokenizer of transformers that was saved with the adapter."""
         tokenizer = self.model.tokenizer
-        return tokenizer.whole if isinstance(tokenizer, SavedTokenizer) else tokenizer
+        return getattr(tokenizer, "whole", tokenizer)
 
     @property
-    def engine(self) -> Engine:
-        """Device, precision and forward pass."""
-        return self.model.engine
+    def engine(self) -> Any:
+        """The ``Engine`` of a model in PyTorch: device, precision and forward pass."""
+        return self._in_torch("engine")
+
+    def _in_torch(self, name: str) -> Any:
+        if not hasattr(self.model, name):
+            raise UserError(f"{self.model_id}: has no {name}: it is an ONNX export, which ONNX Runtime computes")
+        return getattr(self.model, name)
 
     @classmethod
     def load(
@@ -92,7 +87,7 @@ class Classifier:
         task: str | None = None,
         join: str | None = None,
     ) -> Classifier:
-        """Load a classifier from a run folder, its adapter folder, or a folder of a LoRA classifier that PEFT saved.
+        """Load a classifier from a run folder, its adapter folder, an export, or a LoRA classifier that PEFT saved.
 
         ``precision`` is auto, fp32, bf16 or fp16 (GPU only); auto means the precision of the training. The adapter is
         merged into the frozen matrices, which is faster and equal up to rounding. With ``merge=False`` logits equal
@@ -100,40 +95,14 @@ class Classifier:
 
         For a folder that PEFT saved, ``labels`` are the class names and ``base`` is the folder of the base model;
         ``task="multi-label"`` says that a text may have several labels, and ``join="pair"`` that its texts are pairs.
-        It is computed with PEFT's operations, in fp32 by default. Raises UserError if the folder contains no adapter,
-        is damaged, or has a newer version.
+        It is computed with PEFT's operations, in fp32 by default. An ONNX export is computed as it was exported, and
+        needs neither torch nor transformers. Raises UserError if the folder contains no classifier, is damaged, or has
+        a newer version.
         """
         require_path(path, "Classifier.load", "the path of a run folder")
-        bound_memory()
         given = PeftOptions(labels, base, task, join).checked()
-        if is_peft_folder(path):
-            return _of_peft(path, given, precision, device)
-        if given != NOTHING_GIVEN:
-            names = "labels, base, task and join"
-            raise UserError(f"{path}: is a run, which records its classes; {names} are for folders that PEFT saved")
-        folder = Path(path)
-        folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
-        description = read_description(folder)
-        for name in ("recipe.toml", "tokenizer.json"):
-            # If the file is missing, transformers would create an empty tokenizer.
-            if not (folder / name).is_file():
-                raise UserError(f"{folder / name}: missing; the saved adapter is incomplete")
-        recipe = Recipe.load(folder / "recipe.toml")
-        backbone = resolve_backbone(recipe.backbone)
-        _require_same_weights(folder, description, backbone)
-        check_adapter(folder, recipe, backbone, description["labels"])
-        engine = replace(_engine(recipe, precision, device), lean=lean)
-        network = _network(recipe, backbone, description["labels"], engine)
-        load_adapter(network, folder)
-        if merge and lean:
-            merge_adapter(network)
-        move_to_engine(network, engine)
-        if merge and lean:
-            drop_gradients(network)
-        tokenizer = saved_tokenizer(folder, backbone.config.get("vocab_size"))
-        model = TextModel(network.eval(), tokenizer, engine, LongTexts.of(recipe.data))
-        tuned = task_of(recipe).with_thresholds(description.get("thresholds") or ())
-        return cls(model, recipe, float(description["temperature"]), tuned)
+        loaded = load(path, given, precision=precision, device=device, lean=lean, merge=merge)
+        return cls(loaded.model, loaded.recipe, loaded.temperature, loaded.task, loaded.model_id)
 
     def predict(self, texts: Iterable[Text], *, warn: bool = True) -> list[Prediction]:
         """Label and probabilities of each text, in the order of the texts.
@@ -185,56 +154,3 @@ def _noted(texts: list[Text], warn: bool = True) -> list[Text]:
     if warn and blanks.note:
         warnings.warn(blanks.note, UserWarning, stacklevel=3)  # where the user's own code calls
     return texts
-
-
-def _network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], engine: Engine) -> Network:
-    """The network of ``recipe`` with an adapter still to be loaded; of PEFT's classes only where it needs them."""
-    if engine.lean and engine.device == "cpu" and (network := bare_network(recipe, backbone, labels)):
-        return network
-    from featherweight.adapter.build import build_network
-
-    attention = engine.attention if engine.lean else None  # None: what transformers takes by itself
-    return build_network(recipe, backbone, labels, attention=attention)
-
-
-def _of_peft(path: str | Path, given: PeftOptions, precision: str, device: str | None) -> Classifier:
-    """The classifier of a folder that PEFT saved. Its temperature is 1, because PEFT saves none."""
-    from featherweight.adapter.peft.network import build_peft_network
-
-    found = read_peft_folder(path, given)
-    backbone = resolve_base(found)
-    assert backbone.folder is not None
-    tokenizer = load_tokenizer(found.folder if has_tokenizer(found.folder) else backbone.folder)
-    if len(tokenizer) > (most := int(found.config.get("vocab_size", len(tokenizer)))):
-        raise UserError(f"{path}: its tokenizer has {len(tokenizer):,} tokens, but its base model only {most:,}")
-    longest = most_tokens(found.config) or found.config.get("max_position_embeddings", 512)
-    length = max(4, min(tokenizer.model_max_length, longest))
-    data = {"labels": list(found.labels), "max_length": length, "text": list(found.data.text), "join": found.data.join}
-    settings = {"task": found.task, "backbone": {"name": found.base.name}, "training": {"precision": "fp32"}}
-    recipe = Recipe.parse({"data": data, **settings})
-    network = build_peft_network(found, backbone)
-    engine = replace(_engine(recipe, precision, device), lean=False)
-    move_to_engine(network, engine)
-    return Classifier(TextModel(network, tokenizer, engine, LongTexts.of(recipe.data)), recipe, task=task_of(recipe))
-
-
-def _engine(recipe: Recipe, precision: str, device: str | None) -> Engine:
-    """The engine in the given precision; ``auto`` is the precision of the recipe if this machine supports it."""
-    if not isinstance(precision, str) or precision not in PRECISIONS:
-        raise UserError(f"precision takes one of {', '.join(PRECISIONS)}, not {described(precision)}")
-    chosen = recipe.training.precision if precision == "auto" else precision
-    try:
-        return choose_engine(chosen, device and str(device))  # PyTorch has a type of its own for devices
-    except UserError:
-        if precision != "auto":
-            raise
-        return choose_engine("auto", device)
-
-
-def _require_same_weights(folder: Path, description: dict[str, Any], backbone: Backbone) -> None:
-    trained_on = description.get("backbone_sha256")
-    if trained_on and backbone.sha256 and trained_on != backbone.sha256:
-        raise UserError(
-            f"{folder}: the weights of {backbone.name} on this machine are not those of the training "
-            f"(sha256 {backbone.sha256[:12]}..., not {trained_on[:12]}...); restore them or train again"
-        )

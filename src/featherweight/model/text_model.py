@@ -28,6 +28,11 @@ class TextModel:
     long_texts: LongTexts
     """The maximum number of tokens, special tokens included, and what happens to longer texts."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return self.network.labels
+
     def encode(self, rows: Rows, cache: Path | None = None) -> Encoded:
         """Token ids of the texts of ``rows``; if ``cache`` is a folder, they are stored there and reused."""
         return encode(rows, self.tokenizer, self.long_texts, cache)

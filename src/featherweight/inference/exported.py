@@ -1,0 +1,82 @@
+"""Reads the description of an export, and checks that its files are complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from featherweight.data.long_texts import LongTexts
+from featherweight.errors import UserError
+from featherweight.files import read_object
+from featherweight.recipe.fields import unique
+from featherweight.run.schema import Checked, Count, Label, Number, require
+
+FILE = "export.json"
+FORMAT = 1
+"""Version of the layout of an export; a newer one is refused."""
+MODEL = {"merged": "model.safetensors", "onnx": "model.onnx", "onnx-int8": "model.onnx"}
+"""The file with the weights, by target."""
+
+
+class ExportedFile(Checked):
+    """A file of an export."""
+
+    bytes: Count
+    sha256: Label
+
+
+class Description(Checked):
+    """export.json, as far as loading needs it."""
+
+    format: Count
+    target: Literal["merged", "onnx", "onnx-int8"]
+    model_id: Annotated[Label, Field(min_length=1)]
+    labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(unique)]
+    temperature: Annotated[Number, Field(gt=0)]
+    thresholds: tuple[Number, ...] = ()
+    max_length: Annotated[Count, Field(ge=1)]
+    long: Literal["head", "tail", "head-tail", "windows"]
+    window_overlap: Annotated[Number, Field(ge=0, lt=1)]
+    pad_token_id: Count
+    token_types: bool
+    files: dict[str, ExportedFile]
+
+    @property
+    def long_texts(self) -> LongTexts:
+        """The maximum length, and what happens to longer texts."""
+        return LongTexts(self.max_length, self.long, self.window_overlap)
+
+
+def is_export(path: str | Path) -> bool:
+    """Whether ``path`` is the folder of an export."""
+    return (Path(path) / FILE).is_file()
+
+
+def read_export(folder: Path) -> Description:
+    """The checked description of the export in ``folder``.
+
+    Raises UserError if it is damaged, of a newer version, or a file is missing or of another size.
+    """
+    values, where = read_object(folder / FILE), folder / FILE
+    version = values.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        newer = f"layout {version}, this one reads {FORMAT}"
+        raise UserError(f"{folder}: exported by a newer Featherweight ({newer}); update it")
+    require(values, Description, where)
+    described = Description.model_validate(values)
+    if described.thresholds and len(described.thresholds) != len(described.labels):
+        raise UserError(f"{where}: damaged: thresholds and labels have different numbers")
+    for name in (MODEL[described.target], "tokenizer.json", "recipe.toml"):
+        if name not in described.files:
+            raise UserError(f"{where}: damaged: files does not list {name}")
+        _require_size(folder / name, described.files[name].bytes)
+    return described
+
+
+def _require_size(path: Path, size: int) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: missing; export again")
+    if (found := path.stat().st_size) != size:
+        raise UserError(f"{path}: has {found:,} bytes, not {size:,}; the export is damaged, export again")

@@ -1,0 +1,49 @@
+"""Loads whatever contains a classifier, with the library that it needs and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from featherweight.adapter.peft.folder import is_peft_folder
+from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
+from featherweight.environment import quick_imports
+from featherweight.errors import UserError
+from featherweight.inference.exported import is_export, read_export
+from featherweight.inference.runner import Loaded
+from featherweight.recipe import Recipe
+from featherweight.task.interface import Task, task_of
+
+
+def load(path: str | Path, given: PeftOptions, **options: Any) -> Loaded:
+    """The classifier in ``path``: a run, its adapter, an export, or what PEFT saved."""
+    if not is_peft_folder(path) and given != NOTHING_GIVEN:
+        kind, names = "an export" if is_export(path) else "a run", "labels, base, task and join"
+        raise UserError(f"{path}: is {kind}, which records its classes; {names} are for folders that PEFT saved")
+    if is_export(path):
+        return _load_export(path, **options)
+    with quick_imports():
+        from featherweight.inference.trained import load_peft_folder, load_run
+    if is_peft_folder(path):
+        return load_peft_folder(path, given, options["precision"], options["device"])
+    return load_run(path, **options)
+
+
+def _load_export(path: str | Path, **options: Any) -> Loaded:
+    """The classifier of an export; ``options`` are those of ``Classifier.load``. Raises UserError as read_export."""
+    folder = Path(path)
+    described = read_export(folder)
+    recipe = Recipe.load(folder / "recipe.toml")
+    if described.target == "merged":
+        from featherweight.inference.merged_model import load_merged
+
+        model: Any = load_merged(folder, described, recipe, **options)
+    else:
+        from featherweight.inference.onnx_model import load_onnx
+
+        for name, default in (("precision", "auto"), ("device", None)):
+            if options.get(name, default) not in (default, "cpu"):
+                raise UserError(f"{folder}: is an ONNX export, computed as it was exported; leave out {name}=...")
+        model = load_onnx(folder, described)
+    task: Task = task_of(recipe).with_thresholds(described.thresholds)
+    return Loaded(model, recipe, described.temperature, task, described.model_id)

@@ -1,0 +1,117 @@
+"""Computes the logits of an ONNX export with ONNX Runtime; needs neither torch nor transformers."""
+
+from __future__ import annotations
+
+import bisect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.backbone.tokenizer import SavedTokenizer
+from featherweight.data.batches import Encoded, encode, padded, sorted_batches
+from featherweight.data.long_texts import LongTexts
+from featherweight.data.sources import Rows
+from featherweight.errors import UserError
+from featherweight.inference.exported import MODEL, Description
+
+BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""Lengths to which texts are padded: few shapes, because ONNX Runtime's memory grows with every new one."""
+_BATCH_TOKENS = 2048
+_MOST_THREADS = 8
+
+
+@dataclass(eq=False)
+class OnnxModel:
+    """A ``Runner`` of ONNX Runtime."""
+
+    session: Any
+    """An InferenceSession."""
+    labels: tuple[str, ...]
+    tokenizer: SavedTokenizer
+    long_texts: LongTexts
+
+    def encode(self, rows: Rows, cache: Path | None = None) -> Encoded:
+        """Token ids of the texts of ``rows``; if ``cache`` is a folder, they are stored there and reused."""
+        return encode(rows, self.tokenizer, self.long_texts, cache)
+
+    def logits(
+        self, rows: Rows, *, cache: Path | None = None, advance: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """Logits, float64 [rows, classes], in the order of ``rows``."""
+        return self.logits_of(self.encode(rows, cache), advance=advance)
+
+    def logits_of(self, encoded: Encoded, *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+        """Logits, float64 [rows, classes], of encoded texts; those of a text's windows are averaged."""
+        apart = encoded.apart
+        logits = np.zeros((len(apart), len(self.labels)))
+        for rows in sorted_batches(apart.lengths, batch_tokens=_BATCH_TOKENS):
+            logits[rows] = self._batch(apart, rows)
+            if advance:
+                advance(encoded.texts_begun(rows))
+        return encoded.averaged(logits)
+
+    def _batch(self, apart: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        longest = int(apart.lengths[rows].max())
+        # Never beyond the maximum length: a backbone may have no positions there.
+        width = min(_bucket(longest), max(longest, self.long_texts.max_length))
+        ids, mask, types = padded(apart, rows, self.tokenizer.pad_token_id, width)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if types is not None and "token_type_ids" in self._inputs:
+            inputs["token_type_ids"] = types
+        return self.session.run(["logits"], inputs)[0]
+
+    @property
+    def _inputs(self) -> set[str]:
+        return {given.name for given in self.session.get_inputs()}
+
+
+def load_onnx(folder: Path, described: Description) -> OnnxModel:
+    """The model of an export. Raises UserError if onnxruntime is not installed or a file is damaged."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(f'{folder}: an ONNX export needs onnxruntime: pip install "featherweight[onnx]"') from None
+    path = folder / MODEL[described.target]
+    options = onnxruntime.SessionOptions()
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.intra_op_num_threads = min(_cores(), _MOST_THREADS)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # classes of its own for each kind of damage
+        raise UserError(f"{path}: cannot be loaded by ONNX Runtime: {_first_line(error)}") from None
+    return OnnxModel(session, described.labels, _tokenizer(folder, described), described.long_texts)
+
+
+def _tokenizer(folder: Path, described: Description) -> SavedTokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises bare Exception
+        raise UserError(f"{folder / 'tokenizer.json'}: cannot be loaded: {_first_line(error)}") from None
+    names = ("input_ids", "attention_mask", *(["token_type_ids"] if described.token_types else []))
+    return SavedTokenizer(folder, backend, described.pad_token_id, names)
+
+
+def _bucket(length: int) -> int:
+    place = bisect.bisect_left(BUCKETS, length)
+    return BUCKETS[place] if place < len(BUCKETS) else -(-length // 128) * 128
+
+
+def _cores() -> int:
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(int(limit), cores) if limit.isdecimal() and int(limit) else cores
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,62 @@
+"""The seam of inference: what a classifier, a server and an evaluation need of whatever computes the logits.
+
+PyTorch with the lean pass or with transformers' classes (``model/text_model.py``) and ONNX Runtime
+(``onnx_model.py``) are behind it. Encoding is apart from inference, so that a server can time both and form batches
+by their tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from featherweight.data.encoding import Encoded
+from featherweight.data.long_texts import LongTexts
+from featherweight.data.sources import Rows
+from featherweight.recipe import Recipe
+from featherweight.task.interface import Task
+
+
+class Runner(Protocol):
+    """From texts to logits."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """What ``data.encoding.encode`` takes."""
+
+    @property
+    def long_texts(self) -> LongTexts:
+        """The maximum number of tokens, special tokens included, and what happens to longer texts."""
+
+    def encode(self, rows: Rows, cache: Path | None = None) -> Encoded:
+        """Token ids and lengths of the texts of ``rows``; if ``cache`` is a folder, they are stored there."""
+
+    def logits_of(self, encoded: Encoded, *, advance: Callable[[int], None] | None = None) -> np.ndarray:
+        """Logits, float64 [texts, classes], of texts that ``encode`` encoded, in their order.
+
+        ``advance`` is called after each batch with its number of texts.
+        """
+
+    def logits(
+        self, rows: Rows, *, cache: Path | None = None, advance: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """``encode``, then ``logits_of``."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a folder contains: a runner, and how its logits become labels and probabilities."""
+
+    model: Runner
+    recipe: Recipe
+    temperature: float
+    task: Task
+    model_id: str
