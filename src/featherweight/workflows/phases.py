@@ -8,6 +8,10 @@ from collections.abc import Callable, Sequence
 from featherweight.formatting import duration
 from featherweight.training.listeners import Record
 
+LOADING, TRAINING, EVALUATION = "loading", "training", "evaluation"
+CHECK, REPORT = "saving and reload check", "report"
+"""The phases of a training."""
+
 
 class Phases:
     """Measures the phases of a run. As a listener of the training, it counts evaluations as a phase of their own."""
@@ -52,8 +56,3 @@ class Phases:
         """Count the seconds of an evaluation for evaluation, not for the current phase."""
         self._add(self._name, -record["seconds"])
         self._add(EVALUATION, record["seconds"])
-
-
-LOADING, TRAINING, EVALUATION = "loading", "training", "evaluation"
-CHECK, REPORT = "saving and reload check", "report"
-"""The phases of a training."""

@@ -151,33 +151,20 @@ def finish(
 
     ``logits`` [rows, classes] are those of the validation rows, or None if they are to be computed.
     """
-    from featherweight.adapter.storage import save_adapter
     from featherweight.evaluation.calibration import fit_temperature
-    from featherweight.verification.reload import reload_check
-    from featherweight.workflows.report import report_run
 
-    recipe, model, validation = prepared.recipe, prepared.model, prepared.splits.validation
+    model, validation = prepared.model, prepared.splits.validation
     assert validation.labels is not None
     phases.begin(EVALUATION)
     if logits is None:
         notify(listeners, f"evaluating {len(validation):,} validation rows")
         logits = model.logits(validation, cache=cache_folder())
-    task = task_of(recipe)
+    task = task_of(prepared.recipe)
     temperature = fit_temperature(logits, validation.labels, task)
     task = task.fitted(logits, validation.labels, temperature)
-    phases.begin(CHECK)
-    notify(listeners, "saving the adapter, and comparing it with the trained model in a fresh process")
-    fit: dict[str, Any] = {"temperature": temperature, "thresholds": task.thresholds}
-    save_adapter(model.network, folder / "adapter", recipe, prepared.backbone, model.tokenizer, **fit)
-    sample = list(validation.texts[:64])
-    live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
-    with reload_check(folder, sample, live, model.engine.precision) as check:
-        phases.begin(EVALUATION)  # while the new process starts, which takes seconds
-        other_logits = _other_logits(prepared, listeners)
-        phases.begin(CHECK)
-        checked = check()
+    checked, others = _save_and_check(prepared, folder, temperature, task, phases, listeners)
     phases.begin(EVALUATION)
-    _evaluate(prepared, folder, state, logits, other_logits, temperature, task)
+    _evaluate(prepared, folder, state, logits, others, temperature, task)
     environment = describe_run(prepared, started) | {
         "seconds": round(phases.total(), 2),
         "training_seconds": round(state.seconds, 2),
@@ -185,6 +172,37 @@ def finish(
         **gpu_peak(model.engine.device),
     }
     phases.begin(REPORT)
+    _complete(folder, environment, checked, listeners)
+    notify(listeners, phases.in_words())
+
+
+def _save_and_check(
+    prepared: Prepared, folder: Path, temperature: float, task: Task, phases: Phases, listeners: Sequence[Listener]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Save the adapter and check it in a new process; return the check's result, and meanwhile ``_other_logits``."""
+    from featherweight.adapter.storage import save_adapter
+    from featherweight.verification.reload import reload_check
+
+    phases.begin(CHECK)
+    notify(listeners, "saving the adapter, and comparing it with the trained model in a fresh process")
+    model, validation = prepared.model, prepared.splits.validation
+    fit: dict[str, Any] = {"temperature": temperature, "thresholds": task.thresholds}
+    save_adapter(model.network, folder / "adapter", prepared.recipe, prepared.backbone, model.tokenizer, **fit)
+    sample = list(validation.texts[:64])
+    live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
+    with reload_check(folder, sample, live, model.engine.precision) as check:
+        phases.begin(EVALUATION)  # while the new process starts, which takes seconds
+        others = _other_logits(prepared, listeners)
+        phases.begin(CHECK)
+        return check(), others
+
+
+def _complete(
+    folder: Path, environment: dict[str, Any], checked: dict[str, Any], listeners: Sequence[Listener]
+) -> None:
+    """Write the last files of a run, and its report."""
+    from featherweight.workflows.report import report_run
+
     notify(listeners, "writing the report")
     write_json(folder / "environment.json", environment)
     # The next two files, in this order, make the run complete (`Run.complete`). Files that an earlier version took as
@@ -194,7 +212,6 @@ def finish(
     write_json(folder / "verification.json", checked)
     write_manifest(folder)
     report_run(folder, lambda line: notify(listeners, line))
-    notify(listeners, phases.in_words())
 
 
 def _other_logits(prepared: Prepared, listeners: Sequence[Listener]) -> dict[str, np.ndarray]:
