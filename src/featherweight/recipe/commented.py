@@ -1,44 +1,58 @@
-"""A recipe as TOML to be edited: the keys that matter, each with a comment."""
+"""A recipe as TOML to be edited: each key with a comment."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import tomli_w
+
+from featherweight.recipe.messages import section_at
+from featherweight.recipe.schema import Recipe
 
 COMMENTS = {
     "description": "The line at the top of the report.",
     "budget": "Most trainable parameters; 100k and 1M are understood.",
     "data.train": "A relative path starts at the working directory.",
     "data.text": "The column of the texts; several are joined by a blank.",
-    "data.label": "The column of the labels.",
+    "data.label": "The column of the labels; for several labels a text also a list of columns of 0 and 1.",
     "data.validation_size": "Rows split off to choose the best adapter by: below 1 a share, from 1 on a number.",
-    "data.max_length": "Tokens that are read of a text; longer texts are cut.",
+    "data.max_length": "Tokens that are read of a text; `long` says what happens to longer ones.",
     "backbone.name": "The frozen encoder: a hub name, a local folder, or an installed minilm or mpnet.",
     "adapter.lora": 'What is trained: "auto" takes as much as the budget affords.',
     "training.epochs": "Passes over the training rows.",
     "training.batch_size": "Most rows in a batch.",
     "training.evaluate_every": "Steps between two looks at the validation rows.",
 }
-"""A comment for each key, for readers who see the key for the first time."""
+"""Comments that are shorter than the descriptions in the recipe's sections, which every other key gets."""
 _SECTION = re.compile(r"\[+([^\[\]]+)\]+")
 _KEY = re.compile(r"([a-z_]+) = ")
 _LIST = re.compile(r"\[\n((?: {4}.*,\n)+)\]")
-_WIDEST = 100  # characters of a list on one line
+_WIDEST = 100  # characters of a list on one line, and of a comment
 
 
 def commented_toml(values: Mapping[str, Any], head: str) -> str:
-    """``values`` as TOML below the lines of ``head``, with a comment above each key of ``COMMENTS``."""
+    """``values`` as TOML below the lines of ``head``, with a comment above each key."""
     lines, section = [*(f"# {line}" for line in head.splitlines()), ""], ""
     for line in _LIST.sub(_in_a_line, tomli_w.dumps(values)).splitlines():
         if table := _SECTION.fullmatch(line):
             section = f"{table[1]}."
-        elif (key := _KEY.match(line)) and (comment := COMMENTS.get(f"{section}{key[1]}")):
-            lines.append(f"# {comment}")
+        elif key := _KEY.match(line):
+            lines += _comment(section, key[1])
         lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def _comment(section: str, key: str) -> list[str]:
+    """The lines of the comment on ``key`` in ``section``, such as ``data.``; none for a key that is not known."""
+    text = COMMENTS.get(f"{section}{key}")
+    if text is None:
+        fields = section_at(Recipe, section.split(".")[:-1])
+        field = fields.model_fields.get(key) if fields else None
+        text = field.description if field and f"{section}{key}" != "name" else None
+    return [f"# {line}" for line in textwrap.wrap(text or "", _WIDEST)]
 
 
 def _in_a_line(found: re.Match[str]) -> str:

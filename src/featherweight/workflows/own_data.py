@@ -52,7 +52,10 @@ class Draft:
         test = (
             "" if "test" in self.values["data"] else '\nTest rows, evaluated at the end: test = "test.csv" in [data].'
         )
-        return commented_toml(self.values, f"All keys and their defaults: the recipe reference, in docs/.{test}")
+        often = 'Often added: in [data] empty = "drop" and long = "windows", in [training] class_weights = "balanced".'
+        return commented_toml(
+            self.values, f"All keys and their defaults: the recipe reference, in docs/.{test}\n{often}"
+        )
 
 
 def recipe_for(
