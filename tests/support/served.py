@@ -85,10 +85,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(model: Any = None, card: Any = None, **limits: Any) -> Iterator[Running]:
+def running(model: Any = None, card: Any = None, *, access: Any = None, **limits: Any) -> Iterator[Running]:
     """The server on a free port of loopback; stopped at the end."""
     model, chosen, metrics, ready = model or FakeModel(), Limits(**limits), Metrics(), threading.Event()
-    app = create_app(model, card or CARD, limits=chosen, metrics=metrics)
+    app = create_app(model, card or CARD, limits=chosen, metrics=metrics, access=access)
     opened = bound_socket("127.0.0.1", 0)
     server = Server(configure(app, chosen, metrics), ready.set)
     port = opened.getsockname()[1]

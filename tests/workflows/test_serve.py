@@ -45,8 +45,9 @@ def test_a_run_is_served_as_python_predicts(finished_run: Any) -> None:
 
     texts = ["apple pear plum", "iron", "robin crow heron owl number 5 " * 30, ""]
     folder = Path(finished_run.folder)
-    model, examples = load_model(folder), example_texts(folder, own=True)
-    card = card_of(folder, model, Limits(), examples)
+    model, (examples, note) = load_model(folder), example_texts(folder, own=True)
+    assert example_texts(folder, own=False) == ([], ""), "texts of own data are not shown to others"
+    card = card_of(folder, model, Limits(), examples, note)
     with running(model, card) as server:
         results = httpx.post(f"{server.url}/v1/classify", json={"texts": texts}).json()["results"]
         shown = httpx.get(f"{server.url}/v1/model").json()

@@ -24,7 +24,7 @@ _SHOWN_CLASSES = 40
 """Classes up to which the card has a confusion matrix."""
 
 
-def card_of(folder: Path, model: Model, limits: Limits, examples: list[str]) -> dict[str, Any]:
+def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], note: str = "") -> dict[str, Any]:
     """The card of the model in ``folder``, as JSON values: the answer of /v1/model."""
     evaluation, weigh, environment = (_read(folder, name) for name in ("evaluation", "weigh", "environment"))
     recipe = _recipe(folder)
@@ -48,6 +48,7 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str]) -> 
         "results": _results(evaluation),
         "doubts": _doubts(evaluation, recipe, environment),
         "examples": examples,
+        "examples_note": note,
     }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "FEATHERWEIGHT_TOKEN"  # noqa: S105  # the name of a variable, no token
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+BUILT_IN = "newsbriefs"
 _MOST_EXAMPLES = 8
 _LONGEST_EXAMPLE = 400
 
@@ -77,9 +80,10 @@ def _run(
     from featherweight.serving.server import Server, configure, run
 
     model = load_model(path, threads)
+    note = ""
     if examples is None:
-        examples = example_texts(path, own=access.only_local_names) if model.pair is None else []
-    metrics, card = Metrics(), card_of(path, model, limits, examples)
+        examples, note = example_texts(path, own=access.only_local_names) if model.pair is None else ([], "")
+    metrics, card = Metrics(), card_of(path, model, limits, examples, note)
     app = create_app(model, card, limits=limits, access=access, metrics=metrics)
     run(Server(configure(app, limits, metrics), started), opened)
 
@@ -122,25 +126,34 @@ def load_model(path: Path, threads: int | None = None) -> Any:
     return model
 
 
-def example_texts(path: Path, *, own: bool) -> list[str]:
-    """Texts for the page: of the built-in data; with ``own`` also those that the run got wrong in its own test.
+def example_texts(path: Path, *, own: bool) -> tuple[list[str], str]:
+    """Texts for the page, and a sentence about them: of the built-in data, or with ``own`` what the run got wrong.
 
     Texts of a user's own data are shown only where no one else can open the page.
     """
+    from featherweight.recipe import Recipe
     from featherweight.run.folder import read_json
 
     evaluation = path / "evaluation.json"
     recipe = path / "recipe.toml"
-    if not evaluation.is_file() or not recipe.is_file():
-        return []
-    from featherweight.recipe import Recipe
-
-    if not own and Recipe.load(recipe).data.train != "newsbriefs":
-        return []
+    if recipe.is_file() and Recipe.load(recipe).data.train == BUILT_IN:
+        return _built_in_examples(), ""
+    if not own or not evaluation.is_file():
+        return [], ""
     figures = read_json(evaluation)
     rows = (figures.get("test") or figures.get("validation") or {}).get("mistakes") or []
     texts = [str(row["text"])[:_LONGEST_EXAMPLE] for row in rows]
-    return list(dict.fromkeys(texts))[:_MOST_EXAMPLES]
+    return list(dict.fromkeys(texts))[:_MOST_EXAMPLES], "Or try one that it got wrong in its own evaluation"
+
+
+def _built_in_examples() -> list[str]:
+    """A short text of each class of the built-in test rows."""
+    by_label: dict[str, list[str]] = {}
+    rows = resources.files("featherweight") / "data" / BUILT_IN / "test.jsonl"
+    for line in rows.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        by_label.setdefault(row["label"], []).append(row["text"])
+    return [min(texts, key=len) for texts in by_label.values()]
 
 
 def _examples(file: str | Path) -> list[str]:

@@ -10,13 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-FILES = {
-    "/": "index.html",
-    "/style.css": "style.css",
-    "/app.js": "app.js",
-    "/csv.js": "csv.js",
-    "/icon.svg": "icon.svg",
-}
+_NAMES = ("style.css", "app.js", "api.js", "card.js", "csv.js", "file.js", "words.js", "icon.svg")
+FILES = {"/": "index.html"} | {f"/{name}": name for name in _NAMES}
 """The file of each path."""
 
 
