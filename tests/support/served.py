@@ -18,7 +18,7 @@ from featherweight.serving.model import Tokens
 from featherweight.serving.server import Server, bound_socket, configure
 
 CARD = {
-    "id": "news@0123456789ab", "name": "news", "description": "Kinds of news.", "task": "single-label",
+    "id": "news-0123456789ab", "name": "news", "description": "Kinds of news.", "task": "single-label",
     "labels": ["World", "Sports"], "pair": None, "max_tokens": 64,
     "limits": {"texts": 256, "characters": 20_000, "body_bytes": 1_048_576, "explained_words": 400},
     "facts": [["Backbone", "tiny"], ["Trained parameters", "1,000"]],
@@ -39,6 +39,7 @@ class FakeModel:
 
     labels = ("World", "Sports")
     several = False
+    id = "news-0123456789ab"
     max_tokens = 64
 
     def __init__(self, pair: tuple[str, str] | None = None) -> None:

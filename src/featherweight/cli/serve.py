@@ -1,4 +1,4 @@
-"""`featherweight serve RUN`"""
+"""`featherweight serve RUN|EXPORT`"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "serve"
 
 
 def command(
-    run: Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs.")],
+    run: Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs, or an export.")],
     host: Annotated[str, typer.Option(help="Address to listen on; others than 127.0.0.1 need a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8000,
     token_file: Annotated[

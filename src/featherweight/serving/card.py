@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from featherweight.files import sha256_of
 from featherweight.recipe.loading import read_recipe
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import metrics_of
@@ -18,8 +17,6 @@ from featherweight.run.folder import read_json
 from featherweight.serving.limits import Limits
 from featherweight.serving.model import Model
 
-WEIGHTS = ("adapter/adapter_model.safetensors", "model.onnx", "model.safetensors", "adapter_model.safetensors")
-"""The files of weights that a folder may have; the first one found names the model."""
 _SHOWN_CLASSES = 40
 """Classes up to which the card has a confusion matrix."""
 
@@ -30,7 +27,7 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
     recipe = _recipe(folder)
     name = str(recipe.get("name") or folder.resolve().name)
     return {
-        "id": f"{name}@{_digest(folder)}",
+        "id": model.id,
         "name": name,
         "description": str(recipe.get("description") or ""),
         "task": "multi-label" if model.several else "single-label",
@@ -50,11 +47,6 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
         "examples": examples,
         "examples_note": note,
     }
-
-
-def _digest(folder: Path) -> str:
-    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-    return sha256_of(weights)[:12] if weights else "unknown"
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

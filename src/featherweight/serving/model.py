@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.pairs import Text
+from featherweight.inference.onnx_model import BUCKETS
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
-
-BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""Lengths to which texts are padded: few shapes, so that no library keeps buffers for hundreds of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +33,7 @@ class Tokens:
 
     @property
     def width(self) -> int:
-        """The length of each window after padding."""
+        """The length of each window after padding, as ``OnnxModel`` pads; what PyTorch pads is never longer."""
         longest = max(map(len, self.windows))
         place = bisect.bisect_left(BUCKETS, longest)
         return BUCKETS[place] if place < len(BUCKETS) else -(-longest // 128) * 128
@@ -52,6 +50,10 @@ class Model(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the classes."""
+
+    @property
+    def id(self) -> str:
+        """Name and fingerprint."""
 
     @property
     def pair(self) -> tuple[str, str] | None:
@@ -80,7 +82,7 @@ class ServedClassifier:
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
-        self.labels = classifier.labels
+        self.labels, self.id = classifier.labels, classifier.model_id
         data = classifier.recipe.data
         self.pair: tuple[str, str] | None = (data.text[0], data.text[1]) if data.join == "pair" else None
         self.several = classifier.task.name == "multi-label"

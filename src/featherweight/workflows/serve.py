@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import UserError
+from featherweight.inference.exported import is_export
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def serve(
     limits: dict[str, Any] | None = None,
     tell: Callable[[str], None] = print,
 ) -> None:
-    """Serve the classifier in ``path``, a run folder, until SIGTERM or Ctrl-C.
+    """Serve the classifier in ``path``, a run folder or an export, until SIGTERM or Ctrl-C.
 
     On another address than loopback a token is needed, of ``token_file`` or of the variable FEATHERWEIGHT_TOKEN, or
     ``no_auth``. ``examples`` is a file of texts to try on the page, one a line. ``limits`` are values of ``Limits``.
@@ -53,7 +54,8 @@ def serve(
     if chosen.texts > chosen.queue:
         raise UserError(f"--queue {chosen.queue}: less than one request may have (--texts {chosen.texts}); raise it")
     texts = _examples(examples) if examples else None
-    Run(path)  # refuses what is no run
+    if not is_export(path):
+        Run(path)  # refuses what is no run
     opened = bound_socket(host, port)  # fails before the model is loaded, which takes seconds
     with opened:
         address = opened.getsockname()
@@ -115,12 +117,9 @@ def load_model(path: Path, threads: int | None = None) -> Any:
     from featherweight.inference.classifier import Classifier
     from featherweight.serving.model import ServedClassifier
 
-    classifier = Classifier.load(path)
     if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-    model = ServedClassifier(classifier)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # PyTorch and ONNX Runtime read it when they are loaded
+    model = ServedClassifier(Classifier.load(path))
     first: Any = ("a", "b") if model.pair else "a"
     model.probabilities(model.tokenise([first, first]))
     return model
