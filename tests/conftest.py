@@ -15,6 +15,7 @@ import pytest
 from support.backbones import TinyBackbones
 from support.benchmarks import BENCHMARKS, Load
 from support.commands import GOOD_ROWS, Answer, Cli
+from support.made_once import MadeOnce
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -27,19 +28,41 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_wait_for_the_disk() -> Iterator[None]:
+    """No test survives a power failure, so none waits until its files are on the disk: a training does so 50 times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture(scope="session")
-def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Makes folders that the tests of all workers read: the first worker that needs one makes it."""
+    own = tmp_path_factory.getbasetemp()
+    return MadeOnce((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "made-once")
+
+
+@pytest.fixture(scope="session")
+def tiny_backbones(made_once: MadeOnce) -> dict[str, Path]:
     """Folder of a tiny backbone for each family."""
-    return TinyBackbones(tmp_path_factory.mktemp("backbones"))
+    return TinyBackbones(made_once)
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def tiny_data(made_once: MadeOnce) -> dict[str, Path]:
     """Files ``train``, ``test`` and ``shift`` with three easy classes."""
-    folder = tmp_path_factory.mktemp("data")
+    folder = made_once("data", write_tiny_data)
+    return {split: folder / f"{split}.jsonl" for split in TINY_ROWS}
+
+
+TINY_ROWS = {"train": 60, "test": 24, "shift": 18}
+
+
+def write_tiny_data(folder: Path) -> None:
+    folder.mkdir()
     words = {"fruit": "apple pear plum cherry", "metal": "iron copper zinc silver", "bird": "robin crow heron owl"}
-    files = {}
-    for split, rows in (("train", 60), ("test", 24), ("shift", 18)):
+    for split, rows in TINY_ROWS.items():
         lines = []
         for number in range(rows):
             label = list(words)[number % 3]
@@ -48,9 +71,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 " ".join(chosen[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" number {number} {split}"
             )
             lines.append(json.dumps({"text": text, "label": label}))
-        files[split] = folder / f"{split}.jsonl"
-        files[split].write_text("\n".join(lines) + "\n", "utf-8")
-    return files
+        (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -75,14 +96,15 @@ def tiny_recipe(tiny_backbones: dict[str, Path], tiny_data: dict[str, Path]) -> 
 
 
 @pytest.fixture(scope="session")
-def finished_run(tiny_recipe: Any, tiny_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def finished_run(tiny_recipe: Any, tiny_data: dict[str, Path], made_once: MadeOnce) -> Any:
     """One whole run: trained, proven in a fresh process, judged and reported. Tests read it, or copy its folder."""
+    from featherweight.run.folder import Run
     from featherweight.workflows.train import train
 
     shift = {"shift": [str(tiny_data["shift"])]}
     training = {"checkpoint_steps": 4, "epochs": 4, "learning_rate": 0.05}
     recipe = tiny_recipe("bert", adapter={"head": "native", "bias": "all"}, training=training, evaluation=shift)
-    return train(recipe, tmp_path_factory.mktemp("runs") / "finished")
+    return Run(made_once("finished", lambda folder: train(recipe, folder)))
 
 
 @pytest.fixture(scope="session")

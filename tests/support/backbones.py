@@ -8,6 +8,7 @@ from typing import Any
 
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.recipe import BackboneRecipe
+from support.made_once import MadeOnce
 
 FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "electra", "modernbert")
 
@@ -30,16 +31,15 @@ def tiny_config(family: str) -> dict[str, Any]:
     return {**common, **wide}
 
 
-def save_tiny_backbone(folder: Path, family: str, seed: int = 0) -> Path:
-    """Write config, random weights and tokenizer of a tiny backbone."""
+def save_tiny_backbone(folder: Path, family: str, seed: int = 0, **config: Any) -> Path:
+    """Write config, random weights and tokenizer of a tiny backbone; ``config`` replaces values of its config."""
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     from featherweight.recipe import BackboneRecipe
 
     torch.manual_seed(seed)
-    config = AutoConfig.for_model(family, **tiny_config(family))
-    model = AutoModel.from_config(config)
+    model = AutoModel.from_config(AutoConfig.for_model(family, **{**tiny_config(family), **config}))
     # Zero biases would hide a lost bias; give every vector something to lose.
     for parameter in model.parameters():
         if parameter.ndim == 1:
@@ -53,14 +53,14 @@ def save_tiny_backbone(folder: Path, family: str, seed: int = 0) -> Path:
 class TinyBackbones(dict[str, Path]):
     """Folder of a tiny backbone for each family, made when it is first asked for."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, made_once: MadeOnce) -> None:
+        self._made_once = made_once
 
     def __missing__(self, family: str) -> Path:
         import torch
 
         with torch.random.fork_rng(devices=[]):  # whoever asks keeps his random numbers
-            self[family] = save_tiny_backbone(self._root / family, family)
+            self[family] = self._made_once(family, lambda folder: save_tiny_backbone(folder, family))
         return self[family]
 
 
