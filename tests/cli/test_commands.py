@@ -213,7 +213,9 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
 
 @pytest.mark.slow
-def test_a_training_in_its_own_process_is_quiet_stops_on_request_and_goes_on(cli: Cli, tiny_recipe: Any) -> None:
+def test_a_training_in_its_own_process_is_quiet_stops_on_request_and_goes_on(
+    cli: Cli, tiny_recipe: Any, in_this_process: None
+) -> None:
     long = tiny_recipe(training={"epochs": 20, "evaluate_every": 40})
     Path("job.toml").write_text(long.to_toml(), "utf-8")
     process = featherweight("train", "job.toml", "--out", "run")
@@ -224,24 +226,23 @@ def test_a_training_in_its_own_process_is_quiet_stops_on_request_and_goes_on(cli
     assert process.returncode == 143
     assert err.startswith("featherweight: stopped after step")
     assert len(err.splitlines()) == 1
-    resumed = featherweight("train", "job.toml", "--out", "run", "--resume")
-    out, err = resumed.communicate()
-    assert (resumed.returncode, err) == (0, "")
-    assert "Report: run/report.html" in out
+    assert "Report: run/report.html" in said(cli, "train", "job.toml", "--out", "run", "--resume")
     assert [record["step"] for record in Run("run").history if record["kind"] == "step"] == list(range(1, 121))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("limit", [500, 3_000, 200_000])
-def test_files_that_cannot_grow_end_a_training_in_one_line(cli: Cli, tiny_recipe: Any, limit: int) -> None:
+def test_files_that_cannot_grow_end_a_training_in_one_line(cli: Cli, tiny_recipe: Any, cache: Path, limit: int) -> None:
     """As on a full disk: the first file that needs more than ``limit`` bytes cannot be written."""
     Path("job.toml").write_text(tiny_recipe().to_toml(), "utf-8")
-    small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # noqa: E731
-    process = featherweight("train", "job.toml", "--out", "run", preexec_fn=small)
-    _, err = process.communicate()
-    assert process.returncode == 2, err
-    assert "cannot be written: File too large; free some space" in err
-    assert len(err.splitlines()) == 1
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        answer = cli("train", "job.toml", "--out", "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert answer.code == 2, answer.err
+    assert "cannot be written: File too large; free some space" in answer.err
+    assert len(answer.err.splitlines()) == 1
     # Nothing stays of a run that has nothing worth keeping; what was trained stays, to be resumed.
     trained = limit == 200_000
     assert sorted(path.name for path in Path().iterdir()) == (["job.toml", "run"] if trained else ["job.toml"])

@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 import pytest
+from support.backbones import save_tiny_backbone
 
 import featherweight
 
@@ -94,6 +95,14 @@ def test_two_settings_make_it_the_real_thing(notebook: Any) -> None:
         assert featherweight.weigh(recipe).total == parameters
 
 
+SHORTER = """
+EPOCHS, SEEDS, BACKBONE = 0.1, 1, "tiny"
+from featherweight.verification import reload
+reload.reload_check = reload.check_in_this_process
+"""
+"""A few steps of a small encoder, one seed, and no process for each reload check; all else as a reader runs it."""
+
+
 @pytest.mark.slow
 def test_it_runs_from_first_to_last(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbclient import NotebookClient
@@ -103,9 +112,9 @@ def test_it_runs_from_first_to_last(notebook: Any, tmp_path: Path, monkeypatch: 
         monkeypatch.setenv(folder, str(tmp_path / folder.lower()))
     work = tmp_path / "work"
     work.mkdir()
+    save_tiny_backbone(work / "tiny", "bert", max_position_embeddings=512)
     place = next(n for n, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
-    # A few steps and one seed instead of minutes; all else as a reader runs it.
-    notebook.cells.insert(place + 1, nbformat.v4.new_code_cell("EPOCHS, SEEDS = 0.1, 1", id="shorter"))
+    notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(SHORTER, id="shorter"))
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(work)}}).execute()
     submission = pd.read_csv(work / "submission.csv")
     assert list(submission.columns) == ["ID", "Label"]
@@ -113,5 +122,5 @@ def test_it_runs_from_first_to_last(notebook: Any, tmp_path: Path, monkeypatch: 
     assert set(submission["Label"]) <= {0, 1, 2, 3}
     said = "".join(text for name, kind, text in outputs(notebook) if (name, kind) == ("rounds", "stdout"))
     assert said.startswith("newsbriefs, seed 0 (run 1 of 3): complete\n")
-    assert (work / "runs" / "newsbriefs-minilm" / "comparison.html").is_file()
+    assert (work / "runs" / "newsbriefs-tiny" / "comparison.html").is_file()
     assert [kind for name, kind, _ in outputs(notebook) if name == "rounds-pictures"].count("image/png") == 3

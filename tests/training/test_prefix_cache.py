@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,6 @@ from support.prefix_caches import kept_files
 
 from featherweight.errors import UserError
 from featherweight.model.network import frozen_layers
-from featherweight.run.folder import Run
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.loop import Interrupted, Job, fit
 from featherweight.training.prefix_cache import planning as prefix
@@ -275,23 +271,3 @@ def test_frozen_layers_lie_below_everything_that_is_trained(
     recipe = tiny_recipe(family, adapter=adapter)
     network = build_network(recipe, resolve_backbone(recipe.backbone), ("a", "b"))
     assert frozen_layers(network.plain_encoder(), network.architecture) == frozen
-
-
-@pytest.mark.slow
-def test_two_processes_share_what_the_first_computes(
-    run: Any, cache: Path, tmp_path: Path, tiny_recipe: Any, longer_texts: str
-) -> None:
-    training = {"prefix_cache": "on", "evaluate_every": 5, "batch_size": 7}
-    data = {"train": longer_texts, "max_length": 64}
-    (tmp_path / "job.toml").write_text(tiny_recipe(adapter=TOP, training=training, data=data).to_toml())
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "featherweight"]
-    command = [*launch, "train", str(tmp_path / "job.toml"), "--out", str(tmp_path / "two")]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("computed once and cached") == 1 and len(kept_files(cache)) == 1
-    run("one", "off", training={**training, "prefix_cache": "off"})
-    one, two = (Run(tmp_path / "two").history, without_seconds(tmp_path / "one"))
-    for key in ("loss", "accuracy", "grad_norm"):
-        first, second = ([record.get(key, 0) for record in records] for records in (one, two))
-        assert second == pytest.approx(first, rel=1e-4), key
