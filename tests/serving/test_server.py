@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -55,7 +56,10 @@ def quick() -> Any:
     ],
     ids=["line", "head", "body", "chunks", "nothing", "too large"],
 )
-def test_a_request_that_does_not_arrive_is_refused_in_time(quick: Running, begun: bytes, status: bytes) -> None:
+def test_a_request_that_does_not_arrive_is_refused_in_time(
+    quick: Running, begun: bytes, status: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("uvicorn.error").addHandler(caplog.handler)
     started = time.monotonic()
     with quick.connect() as connection:
         connection.sendall(begun)
@@ -64,6 +68,7 @@ def test_a_request_that_does_not_arrive_is_refused_in_time(quick: Running, begun
     assert status in answer[:20]
     if b"408" in status:
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
+    assert caplog.records == [], "a client that leaves is no error of the server"
 
 
 def test_a_slow_sender_gets_no_more_time_by_sending_a_little(quick: Running) -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from featherweight.serving import schemas
 from featherweight.serving.auth import Access
@@ -145,7 +146,8 @@ def create_app(
     paths = frozenset({route.path for route in app.routes if hasattr(route, "path")} | set(PAGE))
     app.add_middleware(Gate, access=access, limits=limits, metrics=metrics, routes=paths)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(ClientLeft, _left)
+    for left in (ClientLeft, ClientDisconnect):
+        app.add_exception_handler(left, _left)
     app.add_exception_handler(Exception, _failed)
     return app
 

@@ -1,0 +1,148 @@
+"""The server under load: texts a second, waiting times, memory, hostile requests, and its end under load.
+
+    python benchmarks/run.py server --run runs/newsbriefs
+    python benchmarks/run.py server --run runs/newsbriefs --minutes 30 --hostile 10000
+
+Clients and server share the machine's cores. A request has one text of the built-in test rows' first words. One by one
+means a server that computes each text alone (--batch-tokens 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.competition import say
+from harness.http_load import Load, Server, closed_loop, open_loop, post, read_answer, served
+from harness.recording import new_record, save, spread
+from suites.hostile import hostile_requests
+
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+
+CLIENTS = 32
+WORDS = 14
+"""Words of a text: about 20 tokens."""
+
+
+def main(options: argparse.Namespace) -> None:
+    """Measure all parts and write the result, after each of them as far as it has come."""
+    if options.run is None:
+        raise UserError("server needs a finished run or an export: --run runs/newsbriefs")
+    settings = {"clients": CLIENTS, "seconds": options.seconds, "minutes": options.minutes, "hostile": options.hostile}
+    data = {"name": "newsbriefs", "words": WORDS}
+    record = new_record("serving-server", f"server-{options.name or 'minilm'}", settings=settings, data=data, seeds=[0])
+    requests = [post("/v1/classify", {"texts": [text]}) for text in short_texts()]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            "throughput": lambda: throughput(options, folder, requests),
+            "endurance": lambda: endurance(options, folder, requests, half(record)),
+            "end": lambda: end_under_load(options, folder, requests),
+            "hostile": lambda: hostile_requests(options.run, folder, options.hostile),
+        }
+        for name, measure in parts.items():
+            record["summary"][name] = measure()
+            record["runs"].append({"part": name})
+            say(f"{name}: {record['summary'][name]}")
+            save(record, options.results / options.machine, whole=False)
+    say(f"written: {save(record, options.results / options.machine).name}")
+
+
+def half(record: dict[str, Any]) -> float:
+    """Half of the texts a second that the server came to."""
+    return record["summary"]["throughput"]["batched"]["texts_per_second"]["median"] / 2
+
+
+def short_texts() -> list[str]:
+    """The first words of the built-in test rows."""
+    from featherweight.data.sources import read_rows
+
+    rows = read_rows("newsbriefs", Recipe.load("newsbriefs").data, split="test")
+    return [" ".join(str(text).split()[:WORDS]) for text in rows.texts]
+
+
+def throughput(options: argparse.Namespace, folder: Path, requests: list[bytes]) -> dict[str, Any]:
+    """One client and many, batched and one by one, in turns."""
+    found: dict[str, list[dict[str, Any]]] = {"one_client": [], "batched": [], "one_by_one": []}
+    (folder / "single").mkdir()
+    single_folder = folder / "single"
+    with served(options.run, folder) as batched, served(options.run, single_folder, "--batch-tokens", "1") as single:
+        ways = {"one_client": (batched, 1), "batched": (batched, CLIENTS), "one_by_one": (single, CLIENTS)}
+        for server, clients in ways.values():  # once without counting
+            asyncio.run(closed_loop(server.port, requests, clients, 1))
+        for _ in range(options.repeats):
+            for name, (server, clients) in ways.items():
+                load = asyncio.run(closed_loop(server.port, requests, clients, options.seconds))
+                found[name].append(load.figures())
+    keys = ("texts_per_second", "p50_ms", "p99_ms")
+    summary: dict[str, Any] = {
+        name: {key: spread(figures[key] for figures in turns) for key in keys} for name, turns in found.items()
+    }
+    pairs = zip(found["batched"], found["one_by_one"], strict=True)
+    summary["ratio"] = spread(one["texts_per_second"] / other["texts_per_second"] for one, other in pairs)
+    summary["statuses"] = [figures["statuses"] for turns in found.values() for figures in turns]
+    return summary
+
+
+def endurance(options: argparse.Namespace, folder: Path, requests: list[bytes], rate: float) -> dict[str, Any]:
+    """Half of the load for some minutes: waiting times, and the memory at the end of each twentieth of the time."""
+    slices, memory = [], []
+    with served(options.run, folder) as server:
+        asyncio.run(closed_loop(server.port, requests, CLIENTS, 5))
+        memory.append(server.memory_bytes)
+        for _ in range(20):
+            slices.append(asyncio.run(open_loop(server.port, requests, rate, 3 * options.minutes)))
+            memory.append(server.memory_bytes)
+    whole = Load([value for load in slices for value in load.seconds], {}, sum(load.elapsed for load in slices))
+    for load in slices:
+        for status, count in load.statuses.items():
+            whole.statuses[status] = whole.statuses.get(status, 0) + count
+    return {"rate": rate, **whole.figures(), "memory_bytes": memory}
+
+
+def end_under_load(options: argparse.Namespace, folder: Path, requests: list[bytes]) -> dict[str, Any]:
+    """SIGTERM while all clients are sending: requests that were sent and not answered are lost."""
+    with served(options.run, folder) as server:
+        counts = asyncio.run(_until_the_end(server, requests))
+        code = server.process.wait(40)
+    return {**counts, "exit_code": code}
+
+
+async def _until_the_end(server: Server, requests: list[bytes]) -> dict[str, Any]:
+    counts = {"answered": 0, "answered_after_the_signal": 0, "lost": 0, "clients_refused_a_connection": 0}
+    signalled: list[float] = []
+
+    async def client(number: int) -> None:
+        connection, place = None, number
+        while True:
+            try:
+                connection = connection or await asyncio.open_connection("127.0.0.1", server.port)
+            except OSError:
+                counts["clients_refused_a_connection"] += 1
+                return
+            reader, writer = connection
+            try:
+                writer.write(requests[place % len(requests)])
+                _, stays = await read_answer(reader)
+            except (OSError, asyncio.IncompleteReadError):
+                counts["lost"] += 1
+                return
+            counts["answered"] += 1
+            counts["answered_after_the_signal"] += bool(signalled)
+            place += CLIENTS
+            connection = connection if stays else None
+
+    async def stop() -> None:
+        await asyncio.sleep(3)
+        server.process.send_signal(signal.SIGTERM)
+        signalled.append(time.perf_counter())
+
+    await asyncio.gather(stop(), *(client(number) for number in range(CLIENTS)))
+    return counts
