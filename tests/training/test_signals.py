@@ -95,7 +95,7 @@ def test_before_the_steps(cli: Cli, job: Path, monkeypatch: pytest.MonkeyPatch, 
     assert message == "featherweight: stopped before the training began; run the same command again\n"
     assert not Path("run").exists()
     with monkeypatch.context() as patch:
-        patch.setattr("featherweight.workflows.train._fit", signalling(number))
+        patch.setattr("featherweight.workflows.train.fit_prepared", signalling(number))
         assert "to resume, run the same command with --resume --out run" in stopped(cli, job, code)
     assert Path("run/recipe.toml").is_file()
 

@@ -53,7 +53,7 @@ def test_a_resume_draws_what_was_not_drawn_and_trains_nothing(run: Path, monkeyp
         report_run(run)
     shutil.rmtree(run / "plots")
     (run / "report.html").unlink()
-    monkeypatch.setattr("featherweight.workflows.train._fit", pytest.fail)
+    monkeypatch.setattr("featherweight.workflows.train.fit_prepared", pytest.fail)
     assert train(Run(run).recipe, run, resume=True).complete
     assert contents(run).keys() == before.keys() and is_reported(run) and as_listed(run)
 

@@ -61,6 +61,13 @@ def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -
     return f"Nearest that fits, {row.total:,}: {row.overrides()}{plain}"
 
 
+def within_budget(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe | None:
+    """``recipe``, with lower ranks if it exceeds its budget; None if even rank 1 does not fit."""
+    if weigh(recipe, architecture, labels).margin >= 0:
+        return recipe
+    return _lower_ranks(recipe, architecture, labels)
+
+
 def _lower_ranks(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe | None:
     """The recipe with its ranks lowered in proportion, as little as possible; None if even rank 1 does not fit."""
     tables: tuple[LoraLayers, ...] = () if recipe.adapter.lora == "auto" else recipe.adapter.lora

@@ -14,6 +14,8 @@ from featherweight.recipe.data_files import is_data, is_data_file, name_after
 
 LARGEST_FILE = 1_000_000
 """Upper limit in bytes. A recipe with thousands of class names is far smaller."""
+SEARCH = "search"
+"""The section of a recipe file that only a search reads."""
 # tomllib takes minutes for a key of thousands of parts (a.b.c...), so such files are refused before parsing.
 # The look-behind makes the search linear: each run of letters is tried once.
 _DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){50}""")
@@ -35,7 +37,8 @@ def is_recipe(name: str) -> bool:
 def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
     """Origin (for messages) and unvalidated values of a built-in recipe or a TOML file.
 
-    A recipe without ``name`` is named after its file. Raises UserError if there is no such recipe, or it is not TOML.
+    A recipe without ``name`` is named after its file. A section [search] is left out: it is for ``read_search_space``.
+    Raises UserError if there is no such recipe, or it is not TOML.
     """
     built_in = built_in_recipes()
     if (origin := str(name_or_path)) in built_in:
@@ -47,10 +50,18 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
             f"by: featherweight new {origin} -o {name_after(path)}.toml"
         )
     values = _parse_toml(_read_text(path, built_in), origin)
+    values.pop(SEARCH, None)
     if not values:
         raise UserError(f"{origin}: the recipe is empty; name at least one key, such as data.train")
     values.setdefault("name", name_after(path))
     return origin, values
+
+
+def read_search_space(path: str) -> Any:
+    """The unvalidated section [search] of the recipe file ``path``; None for a built-in recipe, or without it."""
+    if path in built_in_recipes() or not Path(path).is_file():
+        return None
+    return _parse_toml(_read_text(Path(path), {}), path).get(SEARCH)
 
 
 def _read_text(path: Path, built_in: dict[str, str]) -> str:

@@ -135,6 +135,14 @@ def percent_tick(share: float, _: int | None = None) -> str:
     return f"{round(100 * share, 6):g}%"
 
 
+def count_tick(count: float, _: int | None = None) -> str:
+    """A count for a tick of an axis, such as 300k or 1.5M."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.4g}{unit}"
+    return f"{count:g}"
+
+
 def legend_above(axes: Axes, columns: int = 4) -> None:
     """Add a legend above the axes, where it cannot hide a curve."""
     axes.legend(

@@ -21,6 +21,11 @@ def rank(record: Mapping[str, Any], best_by: str) -> Rank:
     return (loss, float(record["accuracy"])) if best_by == "log_loss" else (float(record[best_by]), loss)
 
 
+def figure(record: Mapping[str, Any], best_by: str) -> float:
+    """The figure of an evaluation that decides: the one that ``evaluation.best_by`` names."""
+    return float(record["loss" if best_by == "log_loss" else best_by])
+
+
 def metric_of(best_by: str, *, several: bool = False) -> Metric:
     """The metric that decides, with its name and format; ``several`` where a text may have several labels."""
     return next(metric for metric in (SEVERAL_LABELS if several else METRICS) if metric.key == best_by)

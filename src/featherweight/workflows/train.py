@@ -107,7 +107,7 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
         _write_beginnings(prepared, folder, started)
     accelerator.wait_for_everyone()
     phases.begin(TRAINING)
-    state, validation = _fit(prepared, folder, [*listeners, phases], resume)
+    state, validation = fit_prepared(prepared, folder, [*listeners, phases], resume)
     if accelerator.is_main_process:
         finish(prepared, folder, state, validation, started, phases, listeners)
     accelerator.wait_for_everyone()
@@ -241,10 +241,13 @@ def _evaluate(
     evaluate_splits(folder, prepared.splits, validation, others, temperature, settings, task, **best)
 
 
-def _fit(
+def fit_prepared(
     prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool
 ) -> tuple[LoopState, np.ndarray | None]:
-    """The state at the end, and the logits of the validation rows as ``finish`` takes them."""
+    """Run the steps; return the state at the end, and the logits of the validation rows as ``finish`` takes them.
+
+    With ``resume`` the steps go on from the checkpoint in ``folder``, if there is one.
+    """
     from featherweight.training.checkpoint import has_checkpoint
     from featherweight.training.job import Job
     from featherweight.training.loop import fit

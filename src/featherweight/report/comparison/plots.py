@@ -18,6 +18,7 @@ from featherweight.report.style import (
     ORANGE,
     PURPLE,
     column,
+    count_tick,
     legend_above,
     percent_tick,
     rows_down,
@@ -103,7 +104,7 @@ def draw_frontier(axes: Axes, comparison: Comparison) -> None:
     if sizes and max(sizes) > 3 * min(sizes):
         axes.set_xscale("log")
     axes.margins(x=0.08, y=0.08)
-    axes.xaxis.set_major_formatter(_counts)
+    axes.xaxis.set_major_formatter(count_tick)
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(percent_tick)
     axes.set(xlabel="trained parameters", ylabel=comparison.metric.name)
@@ -170,10 +171,3 @@ def _few_ticks(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(5))
-
-
-def _counts(count: float, _: int | None = None) -> str:
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.4g}{unit}"
-    return f"{count:g}"

@@ -1,0 +1,197 @@
+"""The section [search] of a recipe file: which keys a search varies, and within which limits.
+
+A value is a list of choices, or a table with ``low`` and ``high`` (and ``log = true`` for a logarithmic scale). Besides
+keys of a recipe there are four that describe the LoRA matrices (``LORA_KEYS``): from them the search makes tables that
+fit the budget.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from featherweight.errors import UserError
+from featherweight.recipe.schema import Recipe
+from featherweight.recipe.sections.adapter import AdapterRecipe
+from featherweight.recipe.sections.training import TrainingRecipe
+from featherweight.recipe.values import ROLES
+
+TARGETS, LAYERS, RANK, UPPER_SHARE = "adapter.targets", "adapter.layers", "adapter.rank", "adapter.upper_share"
+LORA_KEYS = (TARGETS, LAYERS, RANK, UPPER_SHARE)
+"""Roles to adapt, layers to adapt, the rank (at most what the budget allows), and the share of the LoRA parameters that
+the upper half of the layers gets."""
+
+NAMED_TARGETS: dict[str, tuple[str, ...]] = {
+    "all": ROLES,
+    "attention": ("query", "key", "value", "attention_output"),
+    "query+value": ("query", "value"),
+    "value": ("value",),
+    "mlp": ("mlp_up", "mlp_down"),
+}
+
+VARIABLE = (
+    *(f"training.{key}" for key in TrainingRecipe.model_fields if key != "trackers"),
+    *(f"adapter.{key}" for key in AdapterRecipe.model_fields if key not in ("lora", "start_from")),
+)
+"""The recipe keys that a search can vary."""
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of several values."""
+
+    values: tuple[Value, ...]
+
+    def contains(self, value: object) -> bool:
+        """Whether ``value`` is one of the choices."""
+        return value in self.values
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number from ``low`` to ``high``, both included; ``whole`` numbers, or any."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def contains(self, value: object) -> bool:
+        """Whether ``value`` is a number within the limits."""
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
+
+Open = Choices | Range
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The keys that a search varies, each with its choices or its range."""
+
+    keys: dict[str, Open]
+
+    @classmethod
+    def default(cls, recipe: Recipe) -> SearchSpace:
+        """What a search of ``recipe`` varies if the recipe has no section [search]."""
+        keys: dict[str, Open] = {
+            "training.learning_rate": Range(1e-4, 3e-3, log=True),
+            "training.lora_plus_ratio": Choices((1.0, 4.0, 16.0)),
+            TARGETS: Choices(("all", "attention", "query+value", "value")),
+            "adapter.dropout": Choices((0.0, 0.05, 0.1)),
+            "training.warmup": Range(0.0, 0.15),
+            "training.label_smoothing": Choices((0.0, 0.05, 0.1)),
+        }
+        if recipe.adapter.head == "linear":
+            keys["adapter.pooling"] = Choices(("mean", "first"))
+        return cls(keys)
+
+    @classmethod
+    def parse(cls, section: object, origin: str, recipe: Recipe) -> SearchSpace:
+        """The space of the table ``section``, which ``origin`` (a file) contains.
+
+        Raises UserError, with file and key, for a key that ``recipe`` cannot have, and for values that are not allowed.
+        """
+        if not isinstance(section, Mapping) or not section:
+            raise UserError(
+                f"{origin}: search: must be a table of keys to vary, such as\n"
+                "training.learning_rate = {low = 1e-4, high = 2e-3, log = true}"
+            )
+        keys = {key: _open(key, value, origin) for key, value in _flattened(section)}
+        for key, values in keys.items():
+            _require_allowed(key, values, origin, recipe)
+        return cls(keys)
+
+
+def lora_roles(target: str) -> tuple[str, ...]:
+    """The roles of a choice of ``adapter.targets``: a name of NAMED_TARGETS, or roles joined by +."""
+    return NAMED_TARGETS.get(target) or tuple(target.split("+"))
+
+
+def _flattened(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of nested tables with dots between their parts: ``[search.training]`` and dotted keys are the same."""
+    for name, value in section.items():
+        if isinstance(value, Mapping) and not {"low", "high"} & value.keys():
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _open(key: str, value: object, origin: str) -> Open:
+    where = f"{origin}: search.{key}"
+    if isinstance(value, list) and len(value) > 1:
+        choices = tuple("+".join(one) if isinstance(one, list) and all(isinstance(r, str) for r in one) else one
+                        for one in value)  # fmt: skip
+        if all(isinstance(one, str | int | float) for one in choices) and len(set(choices)) == len(choices):
+            return Choices(choices)
+    if isinstance(value, Mapping):
+        return _range(where, value)
+    raise UserError(
+        f"{where}: must be a list of at least two different values, such as [1, 4, 16],\n"
+        "or a range, such as {low = 1e-4, high = 2e-3, log = true}"
+    )
+
+
+def _range(where: str, value: Mapping[str, Any]) -> Range:
+    if unknown := set(value) - {"low", "high", "log"}:
+        raise UserError(f"{where}: unknown key {min(unknown)!r}; a range has low, high and log")
+    low, high, log = value.get("low"), value.get("high"), value.get("log", False)
+    for name, limit in (("low", low), ("high", high)):
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+            raise UserError(f"{where}: {name} must be a number")
+    assert isinstance(low, int | float) and isinstance(high, int | float)
+    if not isinstance(log, bool):
+        raise UserError(f"{where}: log must be true or false")
+    if low >= high:
+        raise UserError(f"{where}: low must be less than high ({low:g} is not less than {high:g})")
+    if log and low <= 0:
+        raise UserError(f"{where}: low must be greater than 0 on a logarithmic scale")
+    return Range(low, high, log, whole=isinstance(low, int) and isinstance(high, int))
+
+
+def _require_allowed(key: str, values: Open, origin: str, recipe: Recipe) -> None:
+    where = f"{origin}: search.{key}"
+    tried: tuple[Value, ...] = values.values if isinstance(values, Choices) else (values.low, values.high)
+    if key in LORA_KEYS:
+        _require_allowed_lora(where, key, values)
+        return
+    if key not in VARIABLE:
+        near = difflib.get_close_matches(key, [*VARIABLE, *LORA_KEYS], n=1)
+        hint = f"did you mean {near[0]}?" if near else f"besides, {', '.join(LORA_KEYS)}"
+        raise UserError(f"{where}: a search can vary keys of [training] and [adapter]; {hint}")
+    for value in tried:
+        with_value(recipe, {key: value}, where)
+
+
+def _require_allowed_lora(where: str, key: str, values: Open) -> None:
+    if key in (TARGETS, LAYERS):
+        if not isinstance(values, Choices) or not all(isinstance(value, str) for value in values.values):
+            raise UserError(f"{where}: must be a list of names")
+        for value in values.values if key == TARGETS else ():
+            if unknown := [role for role in lora_roles(str(value)) if role not in ROLES]:
+                raise UserError(
+                    f"{where}: {unknown[0]!r} is no role; name one of {', '.join(NAMED_TARGETS)}, "
+                    f"or roles joined by + ({', '.join(ROLES)})"
+                )
+    elif not isinstance(values, Range):
+        raise UserError(f"{where}: must be a range, such as {'{low = 1, high = 64, log = true}'}")
+    elif key == UPPER_SHARE and not (0 <= values.low < values.high <= 1):
+        raise UserError(f"{where}: must be between 0 and 1")
+    elif key == RANK and not (values.whole and values.low >= 1):
+        raise UserError(f"{where}: low and high must be whole numbers from 1 on")
+
+
+def with_value(recipe: Recipe, changes: Mapping[str, Value], origin: str) -> Recipe:
+    """``recipe`` with the values of ``changes``, by their dotted keys. Raises UserError that begins with ``origin``."""
+    values = recipe.model_dump(mode="json", exclude_none=True)
+    for key, value in changes.items():
+        *path, name = key.split(".")
+        place = values
+        for part in path:
+            place = place.setdefault(part, {})
+        place[name] = value
+    return Recipe.parse(values, origin)

@@ -1,0 +1,1 @@
+"""The page of a search: its trials, what mattered, and accuracy against trained parameters."""

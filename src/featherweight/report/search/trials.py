@@ -1,0 +1,94 @@
+"""The trials of a search as rows of a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from featherweight.formatting import duration, safe_cell
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial, Trial
+
+PARAMETERS, SECONDS, NOTE, ORIGIN = "parameters", "seconds", "note", "origin"
+"""Names of what is stored with a trial: its size, its duration, why it ended early, and the first number of a trial
+that was interrupted and resumed, which then has several numbers."""
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial that has ended."""
+
+    number: int
+    """From 1 on; Optuna counts from 0."""
+    value: float | None
+    """The figure that is searched for; None if the trial was stopped early or failed."""
+    parameters: int | None
+    seconds: float | None
+    note: str
+    values: dict[str, Any]
+    """The proposed values by key."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the trial was trained to its end."""
+        return self.value is not None
+
+
+def origin(trial: FrozenTrial | Trial) -> int:
+    """Optuna's number of the trial that this one is, or that it resumes."""
+    return int(trial.user_attrs.get(ORIGIN, trial.number))
+
+
+def trial_rows(trials: Sequence[FrozenTrial]) -> list[TrialRow]:
+    """The trials that have ended, by number; of a trial that was interrupted and resumed, the last attempt."""
+    rows = {}
+    for trial in sorted(trials, key=lambda one: one.number):
+        if trial.state.is_finished():
+            stored = trial.user_attrs
+            rows[origin(trial)] = TrialRow(
+                origin(trial) + 1,
+                trial.value if trial.state.name == "COMPLETE" else None,
+                stored.get(PARAMETERS),
+                stored.get(SECONDS),
+                stored.get(NOTE, ""),
+                dict(trial.params),
+            )
+    return [rows[number] for number in sorted(rows)]
+
+
+def in_order(rows: Sequence[TrialRow], *, higher_is_better: bool) -> list[TrialRow]:
+    """The rows from the best to the worst, of equal ones the lightest first; those without a result are last."""
+    sign = -1 if higher_is_better else 1
+    return sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0), row.parameters or 0, row.number))
+
+
+def trials_csv(rows: Sequence[TrialRow], figure: str) -> str:
+    """All trials as CSV; ``figure`` is the name of the column with the result."""
+    keys = list(dict.fromkeys(key for row in rows for key in row.values))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", figure, "parameters", "seconds", *keys, "note"])
+    for row in rows:
+        values = [row.values.get(key, "") for key in keys]
+        writer.writerow(
+            [row.number, *map(_cell, (row.value, row.parameters, row.seconds)), *values, safe_cell(row.note)]
+        )
+    return text.getvalue()
+
+
+def _cell(value: float | None) -> object:
+    return "" if value is None else value
+
+
+def shown_value(value: Any) -> str:
+    """A proposed value as text: numbers with three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def seconds_in_words(seconds: float | None) -> str:
+    """A duration as text, empty if it is unknown."""
+    return "" if seconds is None else duration(seconds)

@@ -1,0 +1,217 @@
+"""Searches for a better recipe within the same budget, on validation rows only, with Optuna.
+
+Optuna proposes values, stops trials that fall behind, and keeps the trials in a database. Several workers, also on
+several machines, share a search by sharing that database.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featherweight.argument_checks import require_path, require_whole
+from featherweight.budget.weigh import weigh
+from featherweight.data.splits import load_splits
+from featherweight.errors import FeatherweightError, UserError
+from featherweight.files import write_whole
+from featherweight.recipe import Recipe
+from featherweight.recipe.schema import require_recipe
+from featherweight.recipe.search_space import SearchSpace
+from featherweight.report.search.page import write_search
+from featherweight.report.search.trials import (
+    NOTE,
+    ORIGIN,
+    PARAMETERS,
+    SECONDS,
+    in_order,
+    origin,
+    shown_value,
+    trial_rows,
+)
+from featherweight.run.lock import require_writable
+from featherweight.workflows.search_proposal import Searched, suggested, winner, without_test_rows
+from featherweight.workflows.search_study import (
+    Search,
+    open_study,
+    quiet,
+    require_optuna,
+    resume_interrupted,
+    storage_url,
+)
+from featherweight.workflows.search_trial import Ended, NotANumber, Stopped, train_in_a_process
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, Trial
+
+_FAILURES = 3
+"""After this many failures before any success the search ends: the fault is not one of the proposal."""
+
+
+def run_search(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    space: SearchSpace | None = None,
+    trials: int = 20,
+    storage: str | None = None,
+    workers: int = 1,
+    announce: Callable[[str], None] = print,
+) -> Recipe:
+    """Search the ``space`` around ``recipe`` and return the recipe of the best trial, which is also in ``out``.
+
+    ``out`` gets best.toml, search.html, trials.csv and a folder for each trial. ``storage`` is an SQLAlchemy URL of the
+    database of the trials; by default it is ``out``/search.db. The same call again resumes the search; ``trials`` is
+    the number of all trials. Each trial trains on the training rows and is evaluated on the validation rows; test rows
+    are never read. Raises UserError for wrong input, Interrupted at a signal.
+    """
+    require_recipe(recipe, "run_search")
+    require_path(out, "out", "the path of a folder for the search")
+    trials, workers = require_whole(trials, "trials", "20"), require_whole(workers, "workers", "2")
+    if trials < 1 or workers < 1:
+        raise UserError("a search needs at least one trial and one worker")
+    require_optuna()
+    from featherweight.training.signals import end_on_signals
+
+    out = Path(out)
+    require_writable(out)
+    searched = Searched.of(without_test_rows(recipe), space or SearchSpace.default(recipe))
+    url = storage_url(storage, out)
+    search = Search(searched, recipe, out, url, trials, announce)
+    with end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"), quiet():
+        study = open_study(search)
+        if search.local:
+            resume_interrupted(study)
+        if workers == 1:
+            work(search, 0)
+        else:
+            _work_together(search, min(workers, trials))
+        return _published(search, study)
+
+
+def _validation_in_words(search: Search) -> str:
+    """What the results were computed on."""
+    rows = len(load_splits(search.searched.recipe).validation)
+    return f"All results are of {rows:,} validation rows; test rows were not read."
+
+
+def _published(search: Search, study: Study) -> Recipe:
+    """Write the best recipe, the table of trials and the page, and return the recipe."""
+    complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    if not complete:
+        raise FeatherweightError(f"{search.out}: no trial was completed; raise --trials, or widen the space")
+    best = in_order(trial_rows(complete), higher_is_better=search.best_by != "log_loss")[0]
+    recipe = winner(search.searched, search.original, best.values)
+    write_whole(search.out / "best.toml", recipe.to_toml())
+    write_search(study, search.original, search.out, _validation_in_words(search))
+    return recipe
+
+
+def work(search: Search, worker: int) -> None:
+    """Train trials until the search has all of its trials. Raises the errors of a training, and Interrupted."""
+    import optuna
+
+    study = open_study(search, worker)
+    while _is_open(study.get_trials(deepcopy=False), search.trials):
+        study.optimize(lambda trial: _objective(trial, search), n_trials=1, catch=(Ended,))
+        optuna.storages.fail_stale_trials(study)
+        _tell(search, study)
+
+
+def _is_open(trials: list[FrozenTrial], wanted: int) -> bool:
+    """Whether trials are missing, or one that was interrupted waits to be resumed."""
+    begun = {origin(trial) for trial in trials if trial.state.name != "WAITING"}
+    return len(begun) < wanted or any(trial.state.name == "WAITING" and ORIGIN in trial.user_attrs for trial in trials)
+
+
+def _objective(trial: Trial, search: Search) -> float:
+    import optuna
+
+    trial.set_user_attr(ORIGIN, origin(trial))
+    values = suggested(trial, search.searched.space)
+    recipe = search.searched.fitted(values)
+    if recipe is None:
+        trial.set_user_attr(NOTE, "does not fit the budget, not even with rank 1")
+        raise optuna.TrialPruned
+    weight = weigh(recipe, search.searched.architecture, search.searched.labels)
+    trial.set_user_attr(PARAMETERS, weight.total)
+    began = time.perf_counter()
+
+    def goes_on(part: int, value: float) -> bool:
+        trial.report(value, part)
+        return not trial.should_prune()
+
+    try:
+        return train_in_a_process(recipe, search.folder_of(origin(trial)), goes_on)
+    except (Stopped, NotANumber) as error:
+        trial.set_user_attr(NOTE, str(error))
+        raise optuna.TrialPruned(str(error)) from None
+    except Ended as error:
+        trial.set_user_attr(NOTE, str(error))
+        raise
+    except KeyboardInterrupt:
+        trial.study.enqueue_trial(trial.params, user_attrs={ORIGIN: origin(trial)})
+        raise
+    finally:
+        trial.set_user_attr(SECONDS, round(time.perf_counter() - began, 1))
+
+
+def _tell(search: Search, study: Study) -> None:
+    """Announce the last trial. Raises FeatherweightError if trials fail and none has succeeded."""
+    trials = study.get_trials(deepcopy=False)
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    complete = [trial for trial in ended if trial.state.name == "COMPLETE"]
+    failed = [trial for trial in ended if trial.state.name == "FAIL" and NOTE in trial.user_attrs]
+    if len(failed) >= _FAILURES and not complete:
+        raise FeatherweightError(f"{len(failed)} trials failed and none succeeded: {failed[-1].user_attrs[NOTE]}")
+    last = max(ended, key=lambda trial: trial.datetime_complete or datetime.min)
+    result = {"PRUNED": "stopped early", "FAIL": "failed"}.get(last.state.name) or search.shown(last.value or 0.0)
+    best = f"; best {search.shown(study.best_value)}, trial {origin(study.best_trial) + 1}" if complete else ""
+    values = ", ".join(f"{key.rpartition('.')[2]} {shown_value(value)}" for key, value in last.params.items())
+    search.announce(f"trial {origin(last) + 1} of {search.trials}: {result}{best} ({values})")
+
+
+def _work_together(search: Search, workers: int) -> None:
+    """Run ``workers`` processes that share the trials and the processor's cores. Raises the first error of one."""
+    context = multiprocessing.get_context("spawn")
+    cores = max(1, (os.cpu_count() or 1) // workers)
+    errors = context.SimpleQueue()
+    processes = [context.Process(target=_worker, args=(search, number, errors)) for number in range(workers)]
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = before or str(cores)
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+    finally:
+        os.environ.pop("OMP_NUM_THREADS") if before is None else None
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+        for process in processes:
+            process.join()
+    if not errors.empty():
+        kind, message = errors.get()
+        raise (UserError if kind == "UserError" else FeatherweightError)(message)
+    if ended := next((process for process in processes if process.exitcode), None):
+        raise FeatherweightError(
+            f"a worker of the search ended with exit code {ended.exitcode}; run it again to resume"
+        )
+
+
+def _worker(search: Search, number: int, errors: Any) -> None:
+    from featherweight.training.signals import Interrupted, end_on_signals
+
+    try:
+        with end_on_signals(lambda: "stopped"), quiet():
+            work(search, number)
+    except Interrupted:
+        return
+    except FeatherweightError as error:
+        errors.put((type(error).__name__, str(error)))

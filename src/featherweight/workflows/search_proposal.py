@@ -1,0 +1,122 @@
+"""From a proposal of the optimizer to a recipe that fits the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from featherweight.backbone.architecture import Architecture
+from featherweight.budget.limit import within_budget
+from featherweight.budget.proposals import lora_within_budget
+from featherweight.errors import UserError
+from featherweight.recipe import ROLES, LoraLayers, Recipe
+from featherweight.recipe.search_space import (
+    LAYERS,
+    LORA_KEYS,
+    RANK,
+    TARGETS,
+    UPPER_SHARE,
+    Choices,
+    SearchSpace,
+    Value,
+    lora_roles,
+    with_value,
+)
+from featherweight.workflows.weigh import resolve
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What is searched: the recipe, its space, and the shapes that the budget is counted with."""
+
+    recipe: Recipe
+    space: SearchSpace
+    architecture: Architecture
+    labels: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, space: SearchSpace) -> Searched:
+        """Resolve ``recipe`` and check each choice of ``space``. Raises UserError if a choice can never fit."""
+        resolved = resolve(recipe)
+        searched = cls(recipe, space, resolved.architecture, resolved.weight.labels)
+        targets = space.keys.get(TARGETS)
+        for target in targets.values if isinstance(targets, Choices) else ():
+            if searched.fitted({TARGETS: target}) is None:
+                raise UserError(
+                    f"search.{TARGETS}: {target!r} does not fit budget = {recipe.budget:,}, not even with rank 1\n"
+                    "Leave it out, or raise the budget"
+                )
+        return searched
+
+    def fitted(self, values: Mapping[str, Value]) -> Recipe | None:
+        """The recipe with ``values``, and with LoRA ranks that fit the budget; None if not even rank 1 fits."""
+        plain = {key: value for key, value in values.items() if key not in LORA_KEYS}
+        recipe = with_value(self.recipe, plain, "search")
+        lora = {key: value for key, value in values.items() if key in LORA_KEYS}
+        if not lora and recipe.adapter.lora != "auto":
+            return within_budget(recipe, self.architecture, self.labels)
+        tables = lora_within_budget(
+            recipe,
+            self.architecture,
+            self.labels,
+            self._roles(lora),
+            layers=str(lora.get(LAYERS, "all")),
+            rank=int(lora[RANK]) if RANK in lora else None,
+            upper_share=float(lora[UPPER_SHARE]) if UPPER_SHARE in lora else None,
+        )
+        return recipe.with_values(adapter={"lora": tables}) if tables else None
+
+    def _roles(self, lora: Mapping[str, Value]) -> tuple[str, ...]:
+        """The roles to adapt: the proposed ones, or else those of the recipe, of which the backbone has."""
+        if TARGETS in lora:
+            roles = lora_roles(str(lora[TARGETS]))
+        else:
+            tables = [table for table in self.recipe.adapter.lora if isinstance(table, LoraLayers)]
+            named = {role for table in tables for role in table.roles}
+            roles = tuple(role for role in ROLES if role in named or self.recipe.adapter.lora == "auto")
+        # "all" means all that the backbone has; a role that is named and missing is an error, which weighing reports.
+        present = tuple(role for role in roles if role in self.architecture.roles)
+        return present if roles == ROLES else roles
+
+    def first_values(self) -> dict[str, Value]:
+        """The values that the recipe itself has for the keys of the space, where they are in it: the first trial."""
+        written = self.recipe.model_dump(mode="json")
+        found: dict[str, Value] = {}
+        for key, values in self.space.keys.items():
+            section, _, name = key.partition(".")
+            own = written[section].get(name)
+            if key not in LORA_KEYS and isinstance(own, str | int | float) and values.contains(own):
+                found[key] = own
+        return found
+
+
+def without_test_rows(recipe: Recipe) -> Recipe:
+    """``recipe`` for a search: without test rows, shift sets and trackers."""
+    return recipe.with_values(data={"test": ""}, evaluation={"shift": []}, training={"trackers": []})
+
+
+def suggested(trial: Trial, space: SearchSpace) -> dict[str, Value]:
+    """The values that the optimizer proposes for the keys of ``space``."""
+    values: dict[str, Value] = {}
+    for key, one in space.keys.items():
+        if isinstance(one, Choices):
+            values[key] = cast(Value, trial.suggest_categorical(key, one.values))
+        elif one.whole:
+            values[key] = trial.suggest_int(key, int(one.low), int(one.high), log=one.log)
+        else:
+            values[key] = trial.suggest_float(key, one.low, one.high, log=one.log)
+    return values
+
+
+def winner(searched: Searched, original: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """``original`` (with its test rows) with the values of the best trial."""
+    best = searched.fitted(values)
+    assert best is not None
+    changes = {"adapter": best.adapter.model_dump(mode="json", exclude_none=True)}
+    changes["training"] = best.training.model_dump(mode="json", exclude_none=True)
+    changes["training"]["trackers"] = list(original.training.trackers)
+    return original.with_values(name=f"{original.name}-best", description="", **changes)

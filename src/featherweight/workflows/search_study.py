@@ -1,0 +1,154 @@
+"""The study of a search: its database, its sampler, and how it is opened, resumed and shared."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+from featherweight.report.search.trials import ORIGIN, origin
+from featherweight.run.best import metric_of
+from featherweight.workflows.search_proposal import Searched
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import BaseStorage
+
+_HEARTBEAT = 30
+"""Seconds between two signs of life of a trial. After four times as long without one, another worker takes it over."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search: what is searched, where its files and its trials are, and how many trials it has."""
+
+    searched: Searched
+    original: Recipe
+    out: Path
+    storage: str
+    trials: int
+    announce: Callable[[str], None] = print
+
+    @property
+    def local(self) -> bool:
+        """Whether the trials are in the folder of the search, so that no other search can share them."""
+        return self.storage == storage_url(None, self.out)
+
+    def folder_of(self, number: int) -> Path:
+        """The folder of the trial that Optuna calls ``number``; folders are counted from 1."""
+        return self.out / "trials" / f"{number + 1:04}"
+
+    @property
+    def best_by(self) -> str:
+        """The figure that is searched for, as ``evaluation.best_by`` names it."""
+        return self.searched.recipe.evaluation.best_by
+
+    def shown(self, value: float) -> str:
+        """A value of that figure with its name."""
+        metric = metric_of(self.best_by, several=self.original.task == "multi-label")
+        return f"{metric.name} {metric.words(value)}"
+
+
+def require_optuna() -> None:
+    """Raise UserError, with what to install, if Optuna is missing."""
+    try:
+        import optuna  # noqa: F401
+    except ModuleNotFoundError:
+        raise UserError("a search needs Optuna: pip install 'featherweight[search]'") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within the context, Optuna prints nothing about trials and experimental functions."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+    optuna.logging.set_verbosity(before)
+
+
+def storage_url(storage: str | None, out: Path) -> str:
+    """The SQLAlchemy URL of the trials; ``postgresql://`` means the driver psycopg. The folder ``out`` is created."""
+    if storage is None:
+        out.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{out / 'search.db'}"
+    if "://" not in storage:
+        raise UserError(f"--storage {storage}: write a URL, such as sqlite:///search.db or postgresql://host/database")
+    return storage.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _opened(url: str) -> BaseStorage:
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+
+    # A database on a disk makes a worker wait while another writes; the default of 5 s is too short for a busy machine.
+    arguments: dict[str, Any] = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {}
+    try:
+        return RDBStorage(
+            url,
+            engine_kwargs=arguments,
+            heartbeat_interval=_HEARTBEAT,
+            grace_period=4 * _HEARTBEAT,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=2),
+        )
+    except ImportError as error:
+        raise UserError(
+            f"--storage: its driver is not installed: {error}\nFor PostgreSQL: pip install 'psycopg[binary]'"
+        ) from None
+    except Exception as error:  # SQLAlchemy has an error for each database and driver
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"--storage: cannot be opened: {reason}") from None
+
+
+def open_study(search: Search, worker: int = 0) -> Study:
+    """The study of ``search``: a new one, or the one to resume.
+
+    Raises UserError if the storage has a search of the same name with another recipe or space.
+    """
+    import optuna
+
+    storage = _opened(search.storage)
+    startup = min(10, max(2, search.trials // 3))
+    study = optuna.create_study(
+        study_name=search.original.name,
+        storage=storage,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+        direction="minimize" if search.best_by == "log_loss" else "maximize",
+        load_if_exists=True,
+    )
+    _require_same_search(search, study)
+    # Workers and resumed searches must not draw the same random numbers, or they would propose the same values again.
+    seed = search.original.seed * 1_000_003 + 101 * len(study.trials) + worker if search.local else None
+    study.sampler = optuna.samplers.TPESampler(multivariate=True, n_startup_trials=startup, seed=seed)
+    if not study.trials and (first := search.searched.first_values()):
+        study.enqueue_trial(first)
+    return study
+
+
+def _require_same_search(search: Search, study: Study) -> None:
+    made_for = {"recipe": search.searched.recipe.to_toml(), "space": repr(search.searched.space)}
+    for key, text in made_for.items():
+        if study.user_attrs.get(key, text) != text:
+            raise UserError(
+                f"{search.out}: holds a search called {search.original.name!r} with another {key}\n"
+                "Name another --out, or give the recipe another name"
+            )
+        study.set_user_attr(key, text)
+
+
+def resume_interrupted(study: Study) -> None:
+    """Queue trials that were running when the process was killed. Only for a database that no other process uses."""
+    import optuna
+
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name == "RUNNING":
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            if trial.params:
+                study.enqueue_trial(trial.params, user_attrs={ORIGIN: origin(trial)})
