@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from featherweight.workflows.check import check
     from featherweight.workflows.own_data import recipe_for
     from featherweight.workflows.rounds import run_rounds
+    from featherweight.workflows.search import run_search
     from featherweight.workflows.show import show
     from featherweight.workflows.train import train
     from featherweight.workflows.weigh import weigh
@@ -44,6 +45,7 @@ __all__ = [
     "predict_file",
     "recipe_for",
     "run_rounds",
+    "run_search",
     "show",
     "train",
     "weigh",
@@ -62,6 +64,7 @@ _HOME = {
     "predict_file": "featherweight.inference.output_files",
     "recipe_for": "featherweight.workflows.own_data",
     "run_rounds": "featherweight.workflows.rounds",
+    "run_search": "featherweight.workflows.search",
     "show": "featherweight.workflows.show",
     "train": "featherweight.workflows.train",
     "weigh": "featherweight.workflows.weigh",

@@ -9,10 +9,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featherweight.argument_checks import require_path, require_whole
 from featherweight.budget.weigh import weigh
@@ -173,45 +176,70 @@ def _tell(search: Search, study: Study) -> None:
     result = {"PRUNED": "stopped early", "FAIL": "failed"}.get(last.state.name) or search.shown(last.value or 0.0)
     best = f"; best {search.shown(study.best_value)}, trial {origin(study.best_trial) + 1}" if complete else ""
     values = ", ".join(f"{key.rpartition('.')[2]} {shown_value(value)}" for key, value in last.params.items())
-    search.announce(f"trial {origin(last) + 1} of {search.trials}: {result}{best} ({values})")
+    done = len({origin(trial) for trial in ended})
+    search.announce(f"{done} of {search.trials} done: trial {origin(last) + 1}, {result}{best} ({values})")
 
 
 def _work_together(search: Search, workers: int) -> None:
     """Run ``workers`` processes that share the trials and the processor's cores. Raises the first error of one."""
     context = multiprocessing.get_context("spawn")
-    cores = max(1, (os.cpu_count() or 1) // workers)
-    errors = context.SimpleQueue()
-    processes = [context.Process(target=_worker, args=(search, number, errors)) for number in range(workers)]
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = before or str(cores)
+    pairs = [context.Pipe(duplex=False) for _ in range(workers)]
+    own = replace(search, announce=print)  # each process gets a function that sends its lines here
+    processes = [context.Process(target=_worker, args=(own, number, there)) for number, (_, there) in enumerate(pairs)]
     try:
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-    finally:
-        os.environ.pop("OMP_NUM_THREADS") if before is None else None
+        with _cores_for_each(workers):
+            for process in processes:
+                process.start()
+        for _, there in pairs:
+            there.close()
+        _follow([here for here, _ in pairs], search.announce)
+    except BaseException:
         for process in processes:
             if process.is_alive():
                 process.terminate()
+        raise
+    finally:
         for process in processes:
-            process.join()
-    if not errors.empty():
-        kind, message = errors.get()
-        raise (UserError if kind == "UserError" else FeatherweightError)(message)
+            if process.pid:
+                process.join()
     if ended := next((process for process in processes if process.exitcode), None):
-        raise FeatherweightError(
-            f"a worker of the search ended with exit code {ended.exitcode}; run it again to resume"
-        )
+        raise FeatherweightError(f"a worker ended with exit code {ended.exitcode}; to resume, run the search again")
 
 
-def _worker(search: Search, number: int, errors: Any) -> None:
+def _follow(workers: list[Connection], announce: Callable[[str], None]) -> None:
+    """Announce the lines of the workers until all have ended. Raises the error that a worker reports."""
+    while workers:
+        for one in wait(workers):
+            assert isinstance(one, Connection)
+            try:
+                kind, text = one.recv()
+            except EOFError:
+                workers.remove(one)
+                continue
+            if kind != "line":
+                raise (UserError if kind == "UserError" else FeatherweightError)(text)
+            announce(text)
+
+
+@contextmanager
+def _cores_for_each(workers: int) -> Iterator[None]:
+    """Within the context, new processes use an equal part of the cores, unless the user has set a number."""
+    with ExitStack() as restored:
+        if "OMP_NUM_THREADS" not in os.environ:
+            os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
+            restored.callback(os.environ.pop, "OMP_NUM_THREADS", None)
+        yield
+
+
+def _worker(search: Search, number: int, parent: Connection) -> None:
+    """A worker process: its lines and its error are sent to ``parent``."""
     from featherweight.training.signals import Interrupted, end_on_signals
 
+    search = replace(search, announce=lambda line: parent.send(("line", line)))
     try:
         with end_on_signals(lambda: "stopped"), quiet():
             work(search, number)
     except Interrupted:
         return
     except FeatherweightError as error:
-        errors.put((type(error).__name__, str(error)))
+        parent.send((type(error).__name__, str(error)))

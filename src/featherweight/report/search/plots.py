@@ -108,7 +108,7 @@ def _ends(axes: Axes, place: int, values: Sequence[Any], scale: Mapping[str, flo
         shown = [shown[0], shown[-1]]
     for text, value in shown:
         axes.annotate(shorten(shown_value(value), 16), (place, scale[text]), (4, 3), textcoords="offset points",
-                      va="center", color=INK, fontsize=7.5)  # fmt: skip
+                      va="bottom", color=INK, fontsize=7.5)  # fmt: skip
 
 
 def _scale(values: Sequence[Any]) -> dict[str, float]:
