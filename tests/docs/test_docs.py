@@ -16,6 +16,7 @@ import typer
 from featherweight.cli.arguments import load_recipe
 from featherweight.cli.main import app
 from featherweight.recipe import Recipe, built_in_recipes
+from featherweight.recipe.search_space import SearchSpace
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -120,7 +121,11 @@ def test_makes_targets_exist() -> None:
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=str)
 def test_recipes_are_understood(block: Block) -> None:
-    Recipe.parse(tomllib.loads(block.text), str(block))
+    values = tomllib.loads(block.text)
+    section = values.pop("search", None)
+    recipe = Recipe.parse(values, str(block))
+    if section is not None:
+        SearchSpace.parse(section, str(block), recipe)
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
