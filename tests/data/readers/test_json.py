@@ -80,6 +80,10 @@ def test_lists_of_a_text_and_a_label_need_no_names(tmp_path: Path) -> None:
     assert (rows.texts[0], labels_of(rows)) == ("How is the weather", ["ask", "stop", "ask", "stop"])
     assert rows.notes == (f"{tmp_path / 'rows.json'}: its rows were read as [text, label]",)
     assert read(written(tmp_path, [pair[::-1] for pair in PAIRS])).texts[0] == "How is the weather"
+    each_of_its_own = [[f"{text} {n}", f"class_{n}"] for n, (text, _) in enumerate(PAIRS * 2)]  # a test of many classes
+    assert read(written(tmp_path, each_of_its_own)).label_names[:2] == ("class_0", "class_1")
+    with pytest.raises(UserError, match="no column 'text'"):  # the first row may well be a header
+        read(written(tmp_path, [["note", "kind"], *each_of_its_own]))
     with pytest.raises(UserError, match=r"seems to be a row.*\n.*\"column3\""):
         read(written(tmp_path, [[*pair, "x"] for pair in PAIRS]))
     assert read(written(tmp_path, [[*pair, "x"] for pair in PAIRS]), columns=["text", "label", "n"]).texts == [

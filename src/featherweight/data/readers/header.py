@@ -15,6 +15,8 @@ _NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?", re.ASCII)
 _SENTENCE = 60
 """Characters from which on a value of several words is a text rather than the name of a column."""
 _SHOWN = 40
+_FEW_WORDS = 3
+"""From so many words on a value is hardly the name of a column."""
 _FEW_ROWS = 5
 """Rows below which a column says little."""
 
@@ -87,6 +89,13 @@ def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
     else:
         names[longest] = "text"
     return names
+
+
+def is_text_beside_name(rows: Sequence[Sequence[str]], text: int) -> bool:
+    """Whether column ``text`` of two has running text, from the first row on, and the other one has not."""
+    columns = list(zip(*rows, strict=True))
+    words = len(rows[0][text].split())
+    return words >= _FEW_WORDS and _is_prose(columns[text]) and not _is_prose(columns[1 - text])
 
 
 def _label_place(columns: Sequence[Sequence[str]], besides: int) -> int | None:

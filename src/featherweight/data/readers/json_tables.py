@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
-from featherweight.data.readers.header import proposed_names
+from featherweight.data.readers.header import is_text_beside_name, proposed_names
 from featherweight.data.readers.json_shapes import json_parts, rows_in
 from featherweight.data.readers.json_values import json_values
 from featherweight.data.readers.nested import paths_in
@@ -24,7 +24,7 @@ _PART = re.compile(
     r'"[^"]{{0,40}}\b(?:{})"\s*:\s*[\[{{]'.format("|".join(name for names in PARTS.values() for name in names)),
     re.IGNORECASE,
 )
-_SAMPLED = 200  # lists by which their columns are named
+_SAMPLED = 2_000  # lists by which their columns are named
 
 
 def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool) -> Iterator[Table]:
@@ -92,6 +92,8 @@ def _as_pairs(sample: Sequence[Any], reading: Reading) -> tuple[Reading, list[st
     if reading.columns or len(rows) < len(sample) or any(name.casefold() in reading.known for name in rows[0]):
         return reading, []
     names = proposed_names(rows)
+    if "label" not in names and is_text_beside_name(rows, names.index("text")):
+        names = ["text" if name == "text" else "label" for name in names]  # few rows, each of another class
     if {*names} != {"text", "label"}:
         return reading, []
     return replace(reading, columns=tuple(names)), [f"its rows were read as [{', '.join(names)}]"]
