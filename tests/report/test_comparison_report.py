@@ -11,7 +11,8 @@ from support.made_up_rounds import TestSet, fabricate_rounds, fabricate_run
 
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.recipe import Recipe
-from featherweight.report.comparison.page import available, write_comparison
+from featherweight.report import fonts
+from featherweight.report.comparison.page import available, render, write_comparison
 from featherweight.report.comparison.plots import LABEL_GAP, pushed_apart
 from featherweight.report.comparison.tables import lora_in_words, schedule_in_words, tables
 from featherweight.report.comparison.words import headline, markdown
@@ -49,6 +50,21 @@ def test_recipes_in_words():
     assert lora_in_words(Recipe.load("r3", ["adapter.lora=[]"])) == "none"
     assert schedule_in_words(Recipe.load("newsbriefs")) == "linear, warm-up 6%"
     assert schedule_in_words(Recipe.load("r1")) == "constant"
+
+
+def test_shift_sets_that_no_font_can_draw_are_numbered_in_png_files(comparison, monkeypatch):
+    first, second, *_ = comparison.shift_sets
+    monkeypatch.setattr(fonts, "can_draw", lambda name: name != second)
+    names = {}
+    for of_reader in (False, True):
+        with drawing():
+            figure = available(comparison, fonts_of_reader=of_reader)["shift"]()
+        names[of_reader] = [text.get_text() for text in figure.axes[0].get_legend().get_texts()][1:3]
+    assert names == {False: [first, "shift set 2"], True: [first, second]}
+    assert (
+        f"In the PNG file of this picture, no installed font can draw these names, so the plots show numbers: "
+        f"shift set 2 is {second}" in render(comparison)
+    )
 
 
 def test_the_headline_says_whether_a_lead_is_significant(tmp_path):

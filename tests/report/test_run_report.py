@@ -263,13 +263,27 @@ LINEAR_A = "\U00010600\U00010601"  # a script that next to no machine has a font
 def test_a_name_that_no_font_can_draw_is_a_number_in_pictures_with_its_key_on_the_page(tmp_path):
     folder = fabricate(tmp_path / "run", names=("sport", LINEAR_A, "Größe", "мир"))
     with drawing():
-        figure = available(read_contents(folder).with_drawable_labels())["confusion_matrix"]()
+        figure = available(read_contents(folder).with_drawable_names())["confusion_matrix"]()
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["sport", "class 1", "Größe", "мир"]
     page = page_of(folder).text
     assert f"class 1 is {LINEAR_A}" in page and "install a font" in page
     said = []
     report_run(folder, said.append)
     assert len(said) == 1 and f"class 1 is {LINEAR_A};" in said[0]
+
+
+def test_a_shift_set_that_no_font_can_draw_is_a_number_too(tmp_path):
+    folder = fabricate(tmp_path / "run")
+    values = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    values["shift"] = {LINEAR_A: values["shift"]["typos"]}
+    (folder / "evaluation.json").write_text(json.dumps(values), "utf-8")
+    with drawing():
+        figure = available(read_contents(folder).with_drawable_names())["shift"]()
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["test", "shift set 1"]
+    assert f"shift set 1 is {LINEAR_A}" in page_of(folder).text
+    said = []
+    report_run(folder, said.append)
+    assert len(said) == 1 and f"shift set 1 is {LINEAR_A};" in said[0]
 
 
 def test_names_that_can_be_drawn_need_no_key(run):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 FIRST = "DejaVu Sans"
@@ -55,10 +55,15 @@ def class_numbers(labels: Sequence[str]) -> dict[str, str]:
     return {label: f"class {number}" for number, label in enumerate(labels) if not can_draw(label)}
 
 
+def set_numbers(names: Sequence[str]) -> dict[str, str]:
+    """The text that plots show for each shift set whose name cannot be drawn: ``shift set 1``, numbered from 1."""
+    return {name: f"shift set {number}" for number, name in enumerate(names, 1) if not can_draw(name)}
+
+
 REMEDY = "to draw the names, install a font such as Noto Sans CJK, then run `featherweight report` on the run"
 
 
-def key_of(numbers: dict[str, str]) -> str:
-    """A sentence that lists the label of each number of ``class_numbers``, and tells how to get the names drawn."""
-    key = ", ".join(f"{number} is {label}" for label, number in numbers.items())
+def key_of(*numbers: Mapping[str, str]) -> str:
+    """A sentence with the name behind each number of ``class_numbers`` and ``set_numbers``, and how to get it drawn."""
+    key = ", ".join(f"{number} is {name}" for table in numbers for name, number in table.items())
     return f"no installed font can draw these names, so the plots show numbers: {key}; {REMEDY}"

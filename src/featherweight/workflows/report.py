@@ -32,8 +32,8 @@ def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: 
     pictures = plots.draw_plots(run.folder)
     page.write_report(run.folder)
     renew_manifest(run.folder, [*pictures, run.report])
-    if contents.numbered_labels:
-        note(key_of(contents.numbered_labels))
+    if contents.numbered_labels or contents.numbered_sets:
+        note(key_of(contents.numbered_labels, contents.numbered_sets))
     return pictures
 
 

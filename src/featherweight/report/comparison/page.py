@@ -21,6 +21,7 @@ from featherweight.report.comparison.words import (
     rounds_csv,
     sections,
 )
+from featherweight.report.fonts import key_of, set_numbers
 from featherweight.report.style import drawing, new_figure, save_png, title_above, to_svg
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def render(comparison: Comparison) -> str:
     )
     with drawing():
         # Markup: the drawing library has escaped the texts inside.
-        drawn = {name: to_svg(draw(), title_of(comparison, name)) for name, draw in available(comparison).items()}
+        drawn = {
+            name: to_svg(draw(), title_of(comparison, name))
+            for name, draw in available(comparison, fonts_of_reader=True).items()
+        }
     pictures = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
     return pages.get_template("comparison.html.j2").render(
         comparison=comparison,
@@ -84,6 +88,7 @@ def render(comparison: Comparison) -> str:
         pictures=pictures,
         several=any(len(round_.runs) > 1 for round_ in comparison.rounds),
         method=method(comparison),
+        name_key=key_of(numbered) if (numbered := set_numbers(comparison.shift_sets)) else "",
         provenance=provenance(comparison),
         reports=[
             (round_.name, [(run.recipe.seed, str(run.folder)) for run in round_.runs]) for round_ in comparison.rounds
@@ -99,8 +104,13 @@ def title_of(comparison: Comparison, name: str) -> str:
     return title.replace("Accuracy", comparison.metric.title)
 
 
-def available(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
-    """One function per plot that there is data for, by name; call it inside ``drawing()`` to get the figure."""
+def available(comparison: Comparison, *, fonts_of_reader: bool = False) -> dict[str, Callable[[], Figure]]:
+    """One function per plot that there is data for, by name; call it inside ``drawing()`` to get the figure.
+
+    Shift sets whose names no installed font can draw have numbers, unless the plot is drawn with the
+    ``fonts_of_reader``, in a browser.
+    """
+    numbers = {} if fonts_of_reader else set_numbers(comparison.shift_sets)
     names = [round_.name for round_ in comparison.rounds]
     makers: dict[str, Callable[[], Figure]] = {
         "rounds": lambda: _rows(names, partial(draw_rounds, comparison=comparison))
@@ -120,7 +130,7 @@ def available(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
                 _single, 4.9, 3.1, partial(draw_curves, comparison=comparison, kind=kind, seeds_of=rounds)
             )
     if comparison.shift_sets:
-        makers["shift"] = lambda: _rows(names, partial(draw_shift, comparison=comparison))
+        makers["shift"] = lambda: _rows(names, partial(draw_shift, comparison=comparison, numbers=numbers))
     return makers
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,8 +111,11 @@ def draw_frontier(axes: Axes, comparison: Comparison) -> None:
     _labels_beside(axes, comparison, [*points, *bags])
 
 
-def draw_shift(axes: Axes, comparison: Comparison) -> None:
-    """Draw the accuracy of each round on the test set and on every shift set; lines show the range over the seeds."""
+def draw_shift(axes: Axes, comparison: Comparison, numbers: Mapping[str, str] | None = None) -> None:
+    """Draw the accuracy of each round on the test set and on every shift set; lines show the range over the seeds.
+
+    ``numbers`` has the text for each set whose name cannot be drawn.
+    """
     keys = {comparison.split: "accuracy"} | {name: f"shift: {name}" for name in comparison.shift_sets}
     for place, (name, key) in enumerate(keys.items()):
         colour = [INK, ORANGE, GREEN, PURPLE, BLUE][place % 5]
@@ -121,7 +124,15 @@ def draw_shift(axes: Axes, comparison: Comparison) -> None:
             values = [value for value in round_.figures[key] if value is not None]
             axes.plot([min(values), max(values)], [row, row], color=colour, lw=2.6, alpha=0.35)
         means, rows = [round_.mean(key) for _, round_ in present], [row for row, _ in present]
-        axes.plot(means, rows, MARKS[place % len(MARKS)], color=colour, ms=6, mew=0, label=shorten(name, 24))
+        axes.plot(
+            means,
+            rows,
+            MARKS[place % len(MARKS)],
+            color=colour,
+            ms=6,
+            mew=0,
+            label=shorten((numbers or {}).get(name, name), 24),
+        )
     rows_down(axes, [shorten(round_.name, 34) for round_ in comparison.rounds])
     axes.xaxis.set_major_formatter(percent_tick)
     _few_ticks(axes)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.recipe.loading import read_recipe
-from featherweight.report.fonts import class_numbers
+from featherweight.report.fonts import class_numbers, set_numbers
 from featherweight.run import schema as layout
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric, score_of
@@ -74,14 +74,21 @@ class Contents:
         """The text that plots show for each label that no installed font can draw (see ``class_numbers``)."""
         return class_numbers([row["label"] for row in self.evaluated[1]["per_class"]]) if self.evaluated else {}
 
-    def with_drawable_labels(self) -> Contents:
-        """A copy of the contents with class numbers instead of the labels that no installed font can draw."""
-        numbers = self.numbered_labels
-        if self.evaluated is None or not numbers:
+    @property
+    def numbered_sets(self) -> dict[str, str]:
+        """The text that plots show for each shift set whose name no installed font can draw (see ``set_numbers``)."""
+        return set_numbers([*self.shift])
+
+    def with_drawable_names(self) -> Contents:
+        """A copy of the contents with numbers instead of the labels and shift sets that no installed font can draw."""
+        numbers, sets = self.numbered_labels, self.numbered_sets
+        if self.evaluated is None or not (numbers or sets):
             return self
         split, figures = self.evaluated
         rows = [{**row, "label": numbers.get(row["label"], row["label"])} for row in figures["per_class"]]
-        return replace(self, evaluation={**self.evaluation, split: {**figures, "per_class": rows}})
+        shift = {sets.get(name, name): found for name, found in self.shift.items()}
+        changed = {split: {**figures, "per_class": rows}} | ({"shift": shift} if shift else {})
+        return replace(self, evaluation=self.evaluation | changed)
 
     @property
     def best_by(self) -> str:

@@ -62,7 +62,7 @@ def render(run: Contents) -> str:
         several=run.several,
         confused=most_confused(run.evaluated[1]) if run.evaluated and not run.several else [],
         scaled=SCALED,
-        label_key=key_of(run.numbered_labels),
+        name_key=key_of(run.numbered_labels, run.numbered_sets),
         best_by=metric_of(run.best_by, several=run.several).name,
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,

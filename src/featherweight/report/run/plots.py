@@ -36,7 +36,7 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
     These are curves, learning_rate, confusion_matrix, per_class, reliability, weigh_in, shift and summary; a plot is
     left out if the run has no data for it. Raises UserError if ``run_folder`` is not a run or a file is damaged.
     """
-    run = read_contents(Path(run_folder)).with_drawable_labels()
+    run = read_contents(Path(run_folder)).with_drawable_names()
     folder = run.folder / "plots"
     with drawing():
         subjects = available(run)
