@@ -62,6 +62,8 @@ def write_pages(records: Sequence[Record], docs: Path) -> list[Path]:
         written[results / "speed.md"] = overview(machines)
     if text := reliability(records):
         written[results / "reliability.md"] = text
+    if text := serving(records):
+        written[results / "serving.md"] = text
     design = docs / "design" / "speed.md"
     if design.is_file():
         written[design] = with_design_tables(design.read_text("utf-8"), records)
@@ -108,6 +110,15 @@ def reliability(records: Sequence[Record]) -> str:
     ours.sort(key=lambda record: str(record["date"]))
     found = {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
     return rendered("reliability.md", **found) if found else ""
+
+
+def serving(records: Sequence[Record]) -> str:
+    """Exports and the server, the newest result of each; empty without a result of them."""
+    prefix = "serving-"
+    ours = [record for record in records if record.get("benchmark", "").startswith(prefix)]
+    ours.sort(key=lambda record: str(record["date"]))
+    found = {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
+    return rendered("serving.md", **found) if found else ""
 
 
 def with_design_tables(page: str, records: Sequence[Record]) -> str:

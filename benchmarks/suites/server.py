@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
 import signal
 import tempfile
 import time
@@ -32,12 +34,15 @@ WORDS = 14
 
 
 def main(options: argparse.Namespace) -> None:
-    """Measure all parts and write the result, after each of them as far as it has come."""
+    """Measure all parts, or those that ``--only`` names anew, and write the result after each of them."""
     if options.run is None:
         raise UserError("server needs a finished run or an export: --run runs/newsbriefs")
     settings = {"clients": CLIENTS, "seconds": options.seconds, "minutes": options.minutes, "hostile": options.hostile}
     data = {"name": "newsbriefs", "words": WORDS}
     record = new_record("serving-server", f"server-{options.name or 'minilm'}", settings=settings, data=data, seeds=[0])
+    path = options.results / options.machine / f"{record['name']}.json"
+    if options.only and path.is_file():
+        record |= {key: value for key, value in json.loads(path.read_text()).items() if key in ("runs", "summary")}
     requests = [post("/v1/classify", {"texts": [text]}) for text in short_texts()]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -47,11 +52,14 @@ def main(options: argparse.Namespace) -> None:
             "end": lambda: end_under_load(options, folder, requests),
             "hostile": lambda: hostile_requests(options.run, folder, options.hostile),
         }
-        for name, measure in parts.items():
-            record["summary"][name] = measure()
-            record["runs"].append({"part": name})
+        for name in options.only.split(",") if options.only else parts:
+            busy = round(os.getloadavg()[0], 2)
+            record["summary"][name] = parts[name]()
+            record["runs"] = [run for run in record["runs"] if run["part"] != name]
+            record["runs"].append({"part": name, "date": record["date"], "commit": record["commit"], "load": busy})
             say(f"{name}: {record['summary'][name]}")
             save(record, options.results / options.machine, whole=False)
+    record["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     say(f"written: {save(record, options.results / options.machine).name}")
 
 
