@@ -1,0 +1,56 @@
+"""The recipe of the container, as far as it can be checked without an engine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+RECIPE = (ROOT / "deploy" / "Containerfile").read_text("utf-8")
+LISTED = [
+    str(canonicalize_name(line))
+    for line in (ROOT / "deploy" / "requirements-onnx.txt").read_text("utf-8").splitlines()
+    if not line.startswith("#")
+]
+NOT_IMPORTED = {"huggingface-hub"}
+"""Asked for by tokenizers, which imports it only to download."""
+
+
+def test_what_is_installed_is_complete_pinned_and_without_pytorch() -> None:
+    pinned = {
+        str(canonicalize_name(line.split("==")[0]))
+        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+        if "==" in line
+    }
+    assert set(LISTED) <= pinned
+    assert not {"torch", "transformers", "peft", "datasets"} & set(LISTED)
+    needed = set()
+    for name in LISTED:
+        try:
+            wanted = map(Requirement, importlib.metadata.requires(name) or ())
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"{name} is not installed: the extras onnx and serve are missing")
+        needed |= {
+            str(canonicalize_name(one.name))
+            for one in wanted
+            if one.marker is None or (one.marker.evaluate({"extra": ""}) and "extra" not in str(one.marker))
+        }
+    assert needed - set(LISTED) <= NOT_IMPORTED
+
+
+def test_the_recipe_is_not_root_and_copies_what_is_there() -> None:
+    user = re.findall(r"^USER (\S+)$", RECIPE, re.MULTILINE)
+    assert len(user) == 1 and all(part.isdecimal() and int(part) >= 10_000 for part in user[0].split(":"))
+    last = RECIPE.rsplit("FROM ", 1)[1]
+    assert "USER" in last and "RUN" not in last, "nothing is installed in the image that runs"
+    for line in re.findall(r"^COPY (?!--from)(.+)$", RECIPE, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert source == "export" or (ROOT / source).exists(), source
+    entry = re.search(r"^ENTRYPOINT \[(.+)\]$", RECIPE, re.MULTILINE)
+    assert entry and '"serve", "/model"' in entry[1] and "--no-auth" not in entry[1]
+    assert all(install.count("--no-deps") for install in RECIPE.split("pip install")[1:])
