@@ -25,7 +25,7 @@ from harness.recording import command, save
 
 from featherweight.cli.rounds import EachRun
 from featherweight.console import announce
-from featherweight.data.sources import has_split
+from featherweight.data.source_tables import has_split
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.evaluation.run_groups import correct_rows

@@ -15,7 +15,7 @@ from support.unlabelled import LEFT_OUT, NEWS, fresh, notes, recipe, write
 from featherweight.data.fingerprints import changed_part
 from featherweight.data.inspection import inspect_data
 from featherweight.data.readers.table import table_of
-from featherweight.data.sources import source_of_test
+from featherweight.data.source_tables import source_of_test
 from featherweight.data.splits import lacking_test, load_part, load_splits
 from featherweight.data.unlabelled import without_labels
 from featherweight.errors import UserError

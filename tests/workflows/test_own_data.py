@@ -120,6 +120,10 @@ def test_several_labels_a_text_are_asked_for_and_guessed(reviews: str) -> None:
     lists = [json.dumps({"text": f"number {n}", "tags": ["a", "b"][: n % 3]}) for n in range(20)]
     Path("lists.jsonl").write_text("\n".join(lists) + "\n", "utf-8")
     assert recipe_for("lists.jsonl", overrides=["task=multi-label"]).description.endswith("with 2 labels: a, b.")
+    # doccano's export, in which nobody has given a text two labels, or a comment
+    lists = [json.dumps({"text": f"number {n}", "label": ["ab"[n % 2]], "Comments": []}) for n in range(20)]
+    Path("doccano.jsonl").write_text("\n".join(lists) + "\n", "utf-8")
+    assert recipe_for("doccano.jsonl", overrides=["task=multi-label"]).data.label == "label"
 
 
 def test_spellings_of_a_label_are_one_class(reviews: str) -> None:

@@ -30,7 +30,7 @@ class ColumnProfile:
     values: int
     """Different values; not counted further from 5,000 on."""
     lists: int
-    """Rows that hold a list of several values."""
+    """Rows that hold a list of several values, or of none beside others that are filled."""
     objects: bool
     """Whether a row holds an object, or any other value that is neither a text, a number nor a list."""
     numbers: bool
@@ -76,12 +76,13 @@ class ColumnProfile:
 def profile_of(values: Sequence[Any]) -> ColumnProfile:
     """The figures of a column. A list of one value counts as that value."""
     seen: set[str] = set()
-    filled = lists = 0
+    filled = lists = empty = 0
     objects, numbers, whole = False, True, True
     for value in values:
         value = single(value)
         if isinstance(value, list):
             lists += 1
+            empty += not value
         elif not isinstance(value, str | int | float) and value is not None:
             objects = True
         elif not is_missing(value):
@@ -91,6 +92,8 @@ def profile_of(values: Sequence[Any]) -> ColumnProfile:
                 seen.add(text)
                 numbers = numbers and bool(_NUMBER.fullmatch(text))
                 whole = whole and bool(_WHOLE.fullmatch(text))
+    if not filled and lists == empty:  # a column that nobody filled, such as doccano's Comments
+        lists = 0
     numbers, whole = numbers and bool(seen), whole and bool(seen)
     flags = (
         bool(seen)

@@ -17,7 +17,8 @@ from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
-from featherweight.data.sources import open_table, raw_texts, source_of_test
+from featherweight.data.source_tables import open_table, source_of_test
+from featherweight.data.sources import raw_texts
 from featherweight.data.tokenizing import token_lengths
 from featherweight.data.unknown_tokens import UnknownTokens, count_unknown
 from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels

@@ -12,7 +12,7 @@ from featherweight.data.readers.table import (
     require_column,
     text_columns,
 )
-from featherweight.data.sources import column_pieces
+from featherweight.data.source_tables import column_pieces
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 

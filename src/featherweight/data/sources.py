@@ -1,13 +1,10 @@
-"""Rows of text from wherever a recipe names: the built-in set, a file, a saved folder, or the hub."""
+"""Rows of a source: its texts and labels, cleaned and checked."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,14 +18,7 @@ from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.label_lists import code_label_columns, code_label_lists, separator_of
 from featherweight.data.labels import DROP, code_labels, renumbered, row_of_several, single_labels
 from featherweight.data.pairs import Text, joined, same_kind
-from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.columns import stored, taken
-from featherweight.data.readers.files import file_parts, file_tables
-from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
-from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_saved, saved_splits
-from featherweight.data.readers.kinds import looks_like_file
-from featherweight.data.readers.parquet import Wanted
-from featherweight.data.readers.reading import reading_of
 from featherweight.data.readers.table import (
     Table,
     find_label_columns,
@@ -39,11 +29,9 @@ from featherweight.data.readers.table import (
     require_unicode,
     text_columns,
 )
-from featherweight.errors import UserError, in_a_line
+from featherweight.data.source_tables import BUILT_IN, open_table, open_tables
+from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
-
-BUILT_IN = {"newsbriefs": ("train", "test")}
-"""Data sets that the package brings along, and their splits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +160,7 @@ def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_id
     """
     begun: tuple[tuple[str, ...], str | None] | None = None
     wanted = partial(_read_for_prediction, data=data, find_ids=find_ids)
-    for table in _open_tables(source, data, split, rows, wanted):
+    for table in open_tables(source, data, split, rows, wanted):
         columns = text_columns(table, data), find_ids(table)
         begun = begun or columns
         if columns != begun:
@@ -187,84 +175,14 @@ def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_id
         yield Rows(texts, None, data.labels, table.origin, _ids(table, columns[1]), notes=table.notes)
 
 
-def column_pieces(
-    source: str, data: DataRecipe, *, split: str, rows: int, columns: Sequence[str] = ()
-) -> Iterator[Table]:
-    """The raw columns of ``source``, ``rows`` rows at a time; of a Parquet file, those named in ``columns`` alone."""
-    return _open_tables(source, data, split, rows, lambda table: columns)
-
-
-def open_table(source: str, data: DataRecipe, split: str) -> Table:
-    """The raw columns of ``source``. Files hold one split only, so ``split`` matters for the other kinds."""
-    return next(_open_tables(source, data, split))
-
-
-def _open_tables(
-    source: str, data: DataRecipe, split: str, rows: int | None = None, wanted: Wanted | None = None
-) -> Iterator[Table]:
-    if source in BUILT_IN:
-        return _open_built_in(source, split, rows)
-    origin = in_a_line(source)
-    try:
-        path = Path(source).expanduser()
-        folder, exists = path.is_dir(), path.exists()
-    except (OSError, RuntimeError) as error:  # a name that is too long for any file, a ~user that there is not
-        raise UserError(f"{origin}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if is_address(source):
-        raise UserError(download(source))
-    if folder:
-        return _open_folder(path, origin, data, split, rows)
-    if exists:
-        return file_tables(path, origin, rows, wanted, reading_of(data, split))
-    if looks_like_file(source):
-        raise UserError(f"{origin}: no such file{_near_file(path)}")
-    return open_hub(source, split, *_hub_choice(source, data), rows=rows)
-
-
-def _open_folder(folder: Path, origin: str, data: DataRecipe, split: str, rows: int | None) -> Iterator[Table]:
-    if is_saved(folder):
-        return open_saved(folder, origin, split, rows)
-    if is_text_folder(folder):
-        return folder_tables(folder, origin, reading_of(data, split), rows)
-    files = data_files(folder)
-    name_one = f"name one of its files: {files}" if files else "name a data file"
-    raise UserError(f"{origin}: this folder was not saved by `datasets`, and holds no .txt files; {name_one}")
-
-
 def _read_for_prediction(table: Table, data: DataRecipe, find_ids: Find) -> list[str]:
     identity = find_ids(table)
     return [*dict.fromkeys((*text_columns(table, data), *([identity] if identity else [])))]
 
 
-def from_hub(source: str) -> bool:
-    """Whether ``source`` is the name of a data set on the hub, whose rows and columns nobody here can change."""
-    return source not in BUILT_IN and not Path(source).expanduser().exists() and not looks_like_file(source)
-
-
-def has_split(data: DataRecipe, split: str) -> bool:
-    """Whether the training data set brings a ``split`` of its own along, such as ``test``."""
-    path = Path(data.train).expanduser()
-    if data.train in BUILT_IN:
-        return split in BUILT_IN[data.train]
-    if path.is_dir():
-        return split in (saved_splits(path, data.train) if is_saved(path) else folder_parts(path))
-    if path.exists():
-        return split in file_parts(path, in_a_line(data.train), reading_of(data, split))
-    if looks_like_file(data.train):
-        return False
-    return split in hub_splits(data.train, data.config, data.revision)
-
-
-def source_of_test(data: DataRecipe) -> str | None:
-    """Where the test rows are: as the recipe says, else in the training data set; None for no test."""
-    if data.test is not None:
-        return data.test or None
-    return data.train if has_split(data, "test") else None
-
-
 def training_columns(data: DataRecipe) -> list[str]:
     """Names of the training data's columns beside its labels, from its first rows."""
-    table = next(_open_tables(data.train, data, "train", 1_000))
+    table = next(open_tables(data.train, data, "train", 1_000))
     labels = find_label_columns(table, data)
     return [name for name in table.names if name not in labels]
 
@@ -277,28 +195,6 @@ def training_label_names(data: DataRecipe) -> tuple[str, ...]:
     if data.empty == "drop":  # a class whose rows have no text is none
         return rows_of(table, data.train, data).label_names
     return read_labels(table, data.train, data, None)[1]
-
-
-def _open_built_in(source: str, split: str, rows: int | None) -> Iterator[Table]:
-    if split not in BUILT_IN[source]:
-        raise UserError(f"{source}: no split {split!r}; it has {', '.join(BUILT_IN[source])}")
-    with resources.as_file(resources.files("featherweight") / "data" / source / f"{split}.jsonl") as path:
-        yield from file_tables(path, f"{source} ({split})", rows)
-
-
-def _hub_choice(source: str, data: DataRecipe) -> tuple[str | None, str | None]:
-    # The recipe's configuration and revision are those of the training set.
-    return (data.config, data.revision) if source == data.train else (None, None)
-
-
-def _near_file(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"; there is no folder {folder} either"
-    if path.is_symlink():
-        return "; the link leads nowhere"
-    near = difflib.get_close_matches(path.name, [other.name for other in folder.iterdir()], n=1)
-    return f"; did you mean {folder / near[0]}?" if near else f" in {folder.resolve()}; check the path"
 
 
 def raw_texts(table: Table, columns: Sequence[str], data: DataRecipe) -> Sequence[Text]:

@@ -19,7 +19,8 @@ from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
 from featherweight.data.readers.columns import taken
 from featherweight.data.readers.table import joined_texts, text_columns
-from featherweight.data.sources import Rows, open_table, read_rows, rows_of, source_of_test
+from featherweight.data.source_tables import open_table, source_of_test
+from featherweight.data.sources import Rows, read_rows, rows_of
 from featherweight.data.unlabelled import NO_TEST, left_out, read_labelled, require_all_labelled, unlabelled_test
 from featherweight.errors import UserError
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe

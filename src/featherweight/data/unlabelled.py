@@ -19,7 +19,8 @@ from featherweight.data.readers.table import (
     plain_text,
     text_columns,
 )
-from featherweight.data.sources import Rows, from_hub, open_table, rows_of, training_columns
+from featherweight.data.source_tables import from_hub, open_table
+from featherweight.data.sources import Rows, rows_of, training_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 

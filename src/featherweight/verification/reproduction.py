@@ -15,7 +15,8 @@ from featherweight.backbone.resolve import resolve_backbone
 from featherweight.data.fingerprints import training_fingerprint
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.perturbations import is_perturbed
-from featherweight.data.sources import BUILT_IN, Rows
+from featherweight.data.source_tables import BUILT_IN
+from featherweight.data.sources import Rows
 from featherweight.data.splits import load_part
 from featherweight.errors import UserError
 from featherweight.run.folder import Run

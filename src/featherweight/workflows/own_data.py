@@ -24,7 +24,8 @@ from featherweight.data.column_profile import single
 from featherweight.data.label_spelling import class_names
 from featherweight.data.labels import is_missing
 from featherweight.data.readers.table import Table, joined_texts
-from featherweight.data.sources import has_split, open_table, rows_of
+from featherweight.data.source_tables import has_split, open_table
+from featherweight.data.sources import rows_of
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 from featherweight.recipe import Recipe

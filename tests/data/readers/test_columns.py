@@ -11,7 +11,8 @@ import pytest
 
 from featherweight.data.readers import columns
 from featherweight.data.readers.columns import CHUNK, StoredColumn, stored, taken
-from featherweight.data.sources import open_table, read_rows
+from featherweight.data.source_tables import open_table
+from featherweight.data.sources import read_rows
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 

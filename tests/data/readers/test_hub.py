@@ -11,7 +11,8 @@ import pytest
 
 from featherweight.data.class_names import label_names_of
 from featherweight.data.readers import hub
-from featherweight.data.sources import has_split, read_rows
+from featherweight.data.source_tables import has_split
+from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import HubUnreachable, UserError
 from featherweight.recipe import DataRecipe, Recipe

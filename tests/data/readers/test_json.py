@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from featherweight.data.sources import has_split, open_table, read_rows, text_pieces
+from featherweight.data.source_tables import has_split, open_table
+from featherweight.data.sources import read_rows, text_pieces
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from featherweight.data.sources import open_table, read_rows
+from featherweight.data.source_tables import open_table
+from featherweight.data.sources import read_rows
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 

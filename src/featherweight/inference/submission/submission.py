@@ -13,7 +13,8 @@ import numpy as np
 
 from featherweight.data.id_column import ROW, Find, IdColumn, choose_id_column, likely_id_columns, named_ids
 from featherweight.data.readers.table import USUAL_TEXTS
-from featherweight.data.sources import Rows, column_pieces
+from featherweight.data.source_tables import column_pieces
+from featherweight.data.sources import Rows
 from featherweight.errors import UserError, in_a_line
 from featherweight.inference.submission.choices import Choices
 from featherweight.inference.submission.layout import Layout, notes_on_values, usual_layout

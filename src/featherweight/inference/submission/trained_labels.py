@@ -12,7 +12,7 @@ from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.adapter.storage import read_description
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.label_column import are_whole
-from featherweight.data.sources import BUILT_IN
+from featherweight.data.source_tables import BUILT_IN
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.task.interface import SINGLE_LABEL, Task, task_of
