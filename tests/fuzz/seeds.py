@@ -117,6 +117,10 @@ SEEDS: dict[str, list[bytes]] = {
             b"\x02" + text_of({"format": 1, "seconds": 1.5, "data": {"train": {"rows": 3}}}),
             b"\x03" + text_of({"total": 3, "components": [{"name": "a", "kind": "lora", "parameters": 3}]}),
             b"\x04" + text_of({"reloaded": {"rows": 3, "largest_difference": 0.0}, "identical": True})],
+    "request": [b"\0" + text_of({"texts": ["one two", ""]}),
+                b"\x01" + text_of({"text": " one  two\u4e2d", "label": None}),
+                b"\x02" + text_of({"texts": [["one", "two"]]}), b"\x03" + text_of({"text": ["one", " two three "]}),
+                b"\0" + b'{"texts": ["\\ud800", "\xff"]}'],
 }  # fmt: skip
 WORDS = [
     *(

@@ -264,6 +264,29 @@ def read_run(data: bytes) -> None:
         assert isinstance(read_json(path), dict)
 
 
+def read_request(data: bytes) -> None:
+    """The body of a request to the server, of each kind, and the parts of a text that is explained."""
+    from support.served import FakeModel
+
+    from featherweight.serving.explain import spans_of, without
+    from featherweight.serving.limits import Limits
+    from featherweight.serving.refusals import Refusal
+    from featherweight.serving.schemas import read, request_models
+
+    pairs, explained = divmod(data[0] if data else 0, 2)
+    schemas = request_models(FakeModel(("premise", "hypothesis") if pairs % 2 else None), Limits())
+    try:
+        asked: Any = read(schemas[explained], data[1:])
+        if explained:
+            text = tuple(asked.text) if pairs % 2 else asked.text
+            for span in spans_of(text, Limits()):
+                side = text[span.side] if pairs % 2 else text
+                assert side[span.start : span.end].strip() and without(text, span) != text
+    except Refusal as refusal:
+        assert refusal.status_code in (400, 422)
+        raise UserError(str(refusal.detail)) from None
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "recipe": read_recipe,
     "overrides": read_overrides,
@@ -283,6 +306,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "peft": read_peft,
     "backbone": read_backbone,
     "run": read_run,
+    "request": read_request,
 }
 
 

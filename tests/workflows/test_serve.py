@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import httpx
 import numpy as np
 import pytest
 from support.commands import Cli, refused
-from support.served import running
+from support.made_up_runs import fabricate
+from support.served import FakeModel, running
 
 pytest.importorskip("fastapi")
 
@@ -37,6 +39,17 @@ def test_who_may_use_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert access_for("192.0.2.1", 1, "r", **given).token == TOKEN
     with pytest.raises(Exception, match="leave one out"):
         access_for("127.0.0.1", 1, "r", **{**given, "no_auth": True})
+
+
+def test_the_card_shows_no_path(tmp_path: Path) -> None:
+    folder = fabricate(tmp_path / "run")
+    environment = json.loads((folder / "environment.json").read_text())
+    environment["warnings"] = ["/home/ann/my data/train.csv: 3 rows and/or more", "~/x/y.csv, ./a/b/c.csv, 1/2 left"]
+    (folder / "environment.json").write_text(json.dumps(environment))
+    card = card_of(folder, FakeModel(), Limits(), ["a /text/of/his own"])
+    assert card["doubts"][:2] == ["train.csv: 3 rows and/or more", "y.csv, c.csv, 1/2 left"]
+    assert card["examples"] == ["a /text/of/his own"] and card["budget"] == {"trained": 287_236, "budget": 1_000_000}
+    assert [result["set"] for result in card["results"]][2:] == ["shift: ag_news test", "shift: typos"]
 
 
 @pytest.mark.slow
