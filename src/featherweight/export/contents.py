@@ -1,0 +1,63 @@
+"""The files of an export beside its weights: tokenizer, recipe and export.json."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from featherweight.environment import processor_name, versions
+from featherweight.files import sha256_of, write_json
+from featherweight.inference.exported import FILE, FORMAT
+from featherweight.inference.runner import Loaded
+
+_OF_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "recipe.toml")
+
+
+def copy_text_files(adapter: Path, folder: Path) -> None:
+    """Copy the tokenizer and the recipe of a saved adapter."""
+    for name in _OF_TOKENIZERS:
+        if (adapter / name).is_file():
+            shutil.copyfile(adapter / name, folder / name)
+
+
+def gives_token_types(loaded: Loaded) -> bool:
+    """Whether the tokenizer tells the texts of a pair apart by token types and the encoder reads them."""
+    import torch
+
+    network: Any = loaded.model.network  # type: ignore[attr-defined]
+    pairs = loaded.recipe.data.join == "pair" and "token_type_ids" in loaded.model.tokenizer.model_input_names
+    return pairs and bool(network.types_read(torch.zeros(1, 1, dtype=torch.int64)))
+
+
+def describe_export(loaded: Loaded, target: str, token_types: bool, **more: Any) -> dict[str, Any]:
+    """The content of export.json, without the list of files and the comparison with the run."""
+    data = loaded.recipe.data
+    return {
+        "format": FORMAT,
+        "target": target,
+        "model_id": f"{loaded.model_id}-{target}",
+        "labels": list(loaded.model.labels),
+        "task": loaded.task.name,
+        "temperature": loaded.temperature,
+        "thresholds": list(loaded.task.thresholds),
+        "max_length": data.max_length,
+        "long": data.long,
+        "window_overlap": data.window_overlap,
+        "pair": list(data.text) if data.join == "pair" else None,
+        "pad_token_id": int(loaded.model.tokenizer.pad_token_id),
+        "token_types": token_types,
+        "processor": processor_name(),
+        "versions": versions(),
+        **more,
+    }
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write export.json with the size and the sha256 of every other file of ``folder``."""
+    others = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in others
+    }
+    write_json(folder / FILE, {**description, "files": files})

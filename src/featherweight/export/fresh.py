@@ -1,0 +1,41 @@
+"""The fresh process of the gate: loads an export, and computes logits. An ONNX export gets no torch to lean on."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def main(folder: str, request: str, result: str) -> None:
+    """Write the logits of the texts in the JSON file ``request`` to ``result``, and print the seconds."""
+    from featherweight.inference.exported import read_export
+
+    merged = read_export(Path(folder)).target == "merged"
+    if not merged:
+        for name in ("torch", "transformers", "peft"):
+            sys.modules[name] = None  # type: ignore[assignment]  # importing it fails
+    started = time.perf_counter()
+    from featherweight.inference.classifier import Classifier
+
+    classifier = Classifier.load(folder, precision="fp32" if merged else "auto", device="cpu" if merged else None)
+    loaded = time.perf_counter()
+    # JSON has no tuples: a pair comes back as a list.
+    texts = [
+        text if isinstance(text, str) else (text[0], text[1]) for text in json.loads(Path(request).read_text("utf-8"))
+    ]
+    began = time.perf_counter()
+    np.save(result, classifier.logits(texts))
+    print(json.dumps({"seconds": time.perf_counter() - began, "load_seconds": loaded - started}))
+
+
+if __name__ == "__main__":
+    from featherweight.errors import FeatherweightError
+
+    try:
+        main(*sys.argv[1:])
+    except FeatherweightError as error:
+        sys.exit(str(error))

@@ -1,0 +1,77 @@
+"""Compares an export, loaded in a fresh process, with the run that it came from; refuses it where they differ."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featherweight.data.pairs import Text
+from featherweight.errors import FeatherweightError
+
+LARGEST = {"merged": 1e-3, "onnx": 1e-3}
+"""Largest difference of a logit in fp32; int8 has none of its own."""
+LEAST_AGREEMENT = {"merged": 1.0, "onnx": 1.0, "onnx-int8": 0.993}
+"""Share of rows with the label of the run, at least."""
+UNDECIDED = 1e-5
+"""A row whose decision rounding alone may change: its margin, as a probability, is at most this."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the fresh process computed."""
+
+    logits: np.ndarray
+    """float64 [rows, labels]"""
+    seconds: float
+    load_seconds: float
+
+
+def in_fresh_process(folder: Path, texts: Sequence[Text]) -> Answer:
+    """The logits of ``texts`` by the export in ``folder``. Raises FeatherweightError if it cannot be loaded."""
+    with tempfile.TemporaryDirectory() as place:
+        request, result = Path(place) / "texts.json", Path(place) / "logits.npy"
+        request.write_text(json.dumps([*texts]), "utf-8")
+        command = [sys.executable, "-m", "featherweight.export.fresh", str(folder), str(request), str(result)]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise FeatherweightError(f"{folder}: the export cannot be used in a fresh process: {last}")
+        times = json.loads(done.stdout.splitlines()[-1])
+        return Answer(np.load(result), times["seconds"], times["load_seconds"])
+
+
+def compare(run: np.ndarray, answer: np.ndarray, task: Any, temperature: float) -> dict[str, Any]:
+    """Rows, largest difference of a logit, and share of rows with the same label, of two arrays of logits.
+
+    A row counts as the same if its decision is undecided within rounding (``UNDECIDED``).
+    """
+    probabilities = task.probabilities(run, temperature)
+    same = task.right(task.predict(answer, temperature), task.decide(probabilities))
+    undecided = task.margins(probabilities) <= UNDECIDED
+    return {
+        "rows": len(run),
+        "largest_difference": float(np.abs(run - answer).max(initial=0.0)),
+        "other_labels": int((~(same | undecided)).sum()),
+        "agreement": float((same | undecided).mean()) if len(run) else 1.0,
+    }
+
+
+def verdict(target: str, comparison: dict[str, Any]) -> str:
+    """Why the export is refused, as a clause; empty if it is not."""
+    rows, least = comparison["rows"], LEAST_AGREEMENT[target]
+    others, difference = comparison["other_labels"], comparison["largest_difference"]
+    if comparison["agreement"] < least:
+        wanted = "all" if least == 1 else f"at least {least:.1%}"
+        return f"{others:,} of {rows:,} rows have another label than in the run; {wanted} must agree"
+    if target in LARGEST and not difference < LARGEST[target]:
+        return f"logits differ from those of the run by up to {difference:.2g}, not under {LARGEST[target]:g}"
+    return "" if np.isfinite(difference) else "its logits are not finite"

@@ -1,0 +1,47 @@
+"""Writes a classifier as a plain folder of transformers, which its pipelines load without Featherweight and PEFT."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from featherweight.adapter.build import quiet
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+
+TEMPERATURE = "calibration_temperature"
+"""Key of config.json: divide the logits by it for calibrated probabilities."""
+
+
+def require_native_head(recipe: Recipe, run: Path) -> None:
+    """Raise UserError unless transformers has a class for the head of ``recipe``."""
+    if recipe.adapter.head == "native":
+        return
+    what = "the first token" if recipe.adapter.pooling == "first" else "the mean over the tokens"
+    raise UserError(
+        f"{run}: its head is one linear layer on {what}, and transformers has no class for that; use --to onnx\n"
+        'For a merged folder train with the class of transformers: --set adapter.head="native"'
+    )
+
+
+def write_merged(model: Any, recipe: Recipe, labels: tuple[str, ...], temperature: float, folder: Path) -> None:
+    """Write config.json and model.safetensors of a merged network with a native head to ``folder``."""
+    classifier = model.network.base_model()
+    config = classifier.config
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: number for number, label in enumerate(labels)}
+    several = recipe.task == "multi-label"
+    config.problem_type = "multi_label_classification" if several else "single_label_classification"
+    setattr(config, TEMPERATURE, temperature)
+    with quiet():
+        classifier.save_pretrained(folder)
+    _bound_length(folder, recipe.data.max_length)
+
+
+def _bound_length(folder: Path, most: int) -> None:
+    """The tokenizer's own limit becomes the recipe's, so that a pipeline truncates as the training did."""
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text("utf-8"))
+    settings["model_max_length"] = most
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")

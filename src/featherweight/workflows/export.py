@@ -1,0 +1,173 @@
+"""Exports a finished run, and compares the export with the run before it gets its name."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from featherweight.adapter.storage import read_description
+from featherweight.argument_checks import require_path
+from featherweight.data.sources import Rows
+from featherweight.data.splits import load_part
+from featherweight.errors import FeatherweightError, UserError
+from featherweight.export import gate
+from featherweight.files import sync_folder
+from featherweight.inference.exported import MODEL, is_export
+from featherweight.run.folder import Run
+
+TARGETS = tuple(MODEL)
+PROBE_TEXTS = ("Stocks fell after the bank cut its forecast.", "The striker scored twice.", "!", "Größe 東京")
+"""Compared where the data of the run is not available: they show a wrong export, but no small loss."""
+
+
+def export_run(
+    run: str | Path,
+    to: str,
+    out: str | Path | None = None,
+    *,
+    force: bool = False,
+    note: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Export the run to ``out`` (by default ``RUN/exports/TARGET``); returns export.json, with the folder as ``out``.
+
+    ``to`` is merged, onnx or onnx-int8. The export is loaded in a fresh process and compared with the run on its own
+    validation rows; if it differs by more than ``gate`` allows, FeatherweightError is raised and nothing is left, or
+    with ``force`` it is kept, which export.json says. ``force`` also replaces an existing export. Raises UserError for
+    wrong arguments, before anything is written.
+    """
+    folder, target = _checked(run, to, out, force)
+    tell = note or (lambda line: None)
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.mkdir()
+    try:
+        description = _write(folder, to, part, tell)
+        description["comparison"] = _compared(folder, to, part, tell)
+        refused = gate.verdict(to, description["comparison"])
+        if refused and not force:
+            keep = "nothing was kept; to keep it all the same, add --force"
+            raise FeatherweightError(f"{target}: the export is not the run: {refused}\n{keep}")
+        description["kept_by_force"] = refused
+        _finish(part, target, description)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return {**description, "out": str(target)}
+
+
+def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> tuple[Path, Path]:
+    """The run folder and the folder of the export. Raises UserError if one of them cannot be used."""
+    from featherweight.export.merged import require_native_head
+
+    require_path(run, "export_run", "the path of a run folder")
+    folder = Path(run)
+    if to not in TARGETS:
+        raise UserError(f"--to {to}: use one of {', '.join(TARGETS)}")
+    if is_export(folder):
+        raise UserError(f"{run}: is an export already; pass the run that it came from")
+    recipe = Run(folder).recipe
+    read_description(folder / "adapter")
+    if to == "merged":
+        require_native_head(recipe, folder)
+    else:
+        _require_packages(to)
+    target = Path(out) if out is not None else folder / "exports" / to
+    if target.exists() and not (force and is_export(target)):
+        kind = "exists" if is_export(target) else "exists and is no export"
+        raise UserError(
+            f"--out {target}: {kind}; name a new folder" + (", or add --force" if is_export(target) else "")
+        )
+    return folder, target
+
+
+def _require_packages(to: str) -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]:
+        raise UserError(f'--to {to} needs {", ".join(missing)}: pip install "featherweight[onnx]"')
+
+
+def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Write everything but the comparison; returns the content of export.json."""
+    from featherweight.export.contents import copy_text_files, describe_export, gives_token_types, write_description
+    from featherweight.export.network import merged_for_export
+
+    tell(f"{folder}: merging the adapter into its backbone")
+    loaded = merged_for_export(folder)
+    copy_text_files(folder / "adapter", part)
+    token_types, more = gives_token_types(loaded), dict[str, Any]()
+    if to == "merged":
+        from featherweight.export.merged import write_merged
+
+        write_merged(loaded.model, loaded.recipe, loaded.model.labels, loaded.temperature, part)
+    else:
+        from featherweight.export.onnx import write_onnx
+
+        tell("writing the ONNX graph, which takes some minutes for a large backbone")
+        network: Any = loaded.model.network  # type: ignore[attr-defined]
+        write_onnx(network, part / "model.onnx", token_types=token_types)
+        if to == "onnx-int8":
+            from featherweight.export.int8 import quantise
+
+            tell("quantising its matrices to int8")
+            whole = (part / "model.onnx").rename(part / "fp32.onnx")
+            more["quantization"] = quantise(whole, part / "model.onnx")
+            whole.unlink()
+    description = describe_export(loaded, to, token_types, **more)
+    write_description(part, description)
+    return description
+
+
+def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+    """The export in ``part``, in a fresh process, against the run in this one, in fp32."""
+    from featherweight.evaluation.results import evaluate_rows
+    from featherweight.inference.classifier import Classifier
+
+    rows, source = _rows_to_compare(folder, tell)
+    tell(f"comparing {len(rows):,} {source} with the run, in a fresh process")
+    answer = gate.in_fresh_process(part, list(rows.texts))
+    classifier = Classifier.load(folder, precision="fp32", device="cpu")
+    began = time.perf_counter()
+    logits = classifier.model.logits(rows)
+    seconds = time.perf_counter() - began
+    found = gate.compare(logits, answer.logits, classifier.task, classifier.temperature)
+    found |= {"source": source, "bytes": (part / MODEL[to]).stat().st_size, "load_seconds": answer.load_seconds}
+    found["rows_per_second"] = {"run": len(rows) / seconds, "export": len(rows) / answer.seconds}
+    if rows.labels is not None:
+        settings = classifier.temperature, classifier.recipe.evaluation, classifier.task
+        for name, values in (("run", logits), ("export", answer.logits)):
+            figures = evaluate_rows(rows, values, *settings)
+            found[f"{name}_accuracy"], found[f"{name}_interval"] = figures["accuracy"], figures["accuracy_interval"]
+    return found
+
+
+def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, str]:
+    """The run's validation rows, or where its data is not available some texts without labels."""
+    run, labels = Run(folder), tuple(read_description(folder / "adapter")["labels"])
+    original = Path(run.environment.get("working_folder", ".")) if (folder / "environment.json").is_file() else Path()
+    for place in (Path(), original):
+        try:
+            with chdir(place):
+                return load_part(run.recipe, "validation", labels), "validation rows"
+        except (UserError, OSError) as error:
+            problem = str(error)
+    tell(f"the run's validation rows are not available ({problem}): only {len(PROBE_TEXTS)} short texts are compared")
+    pair = run.recipe.data.join == "pair"
+    texts: Any = [(text, PROBE_TEXTS[0]) for text in PROBE_TEXTS] if pair else list(PROBE_TEXTS)
+    return Rows(texts, None, labels, "short texts"), "short texts"
+
+
+def _finish(part: Path, target: Path, description: dict[str, Any]) -> None:
+    """Give the export its name, after its files are on the disk; one that it replaces is removed."""
+    from featherweight.export.contents import write_description
+
+    write_description(part, description)
+    sync_folder(part)
+    if target.exists():
+        shutil.rmtree(target)
+    part.rename(target)
