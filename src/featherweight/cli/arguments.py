@@ -29,7 +29,7 @@ BudgetOption = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs.")]
 ClassifierArgument = Annotated[
-    str, typer.Argument(help="A run folder, such as runs/newsbriefs, or a folder that PEFT saved.")
+    str, typer.Argument(help="A run folder, such as runs/newsbriefs, an export, or a folder that PEFT saved.")
 ]
 LabelsOption = Annotated[
     str | None,
@@ -73,7 +73,10 @@ def refuse_peft_options(run: str, **options: Any) -> None:
     from featherweight.errors import UserError
 
     if option := next((name for name, value in options.items() if value), None):
-        raise UserError(f"{run}: is a run; --{option} is for folders that PEFT saved")
+        from featherweight.inference.exported import is_export
+
+        kind = "an export" if is_export(run) else "a run"
+        raise UserError(f"{run}: is {kind}; --{option} is for folders that PEFT saved")
 
 
 def refuse_recipe_options(folder: str, **options: Any) -> None:

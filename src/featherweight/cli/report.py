@@ -35,10 +35,13 @@ def command(
 ) -> None:
     """Write the plots and the report.html of a run again; or a report for a folder that PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
+    from featherweight.inference.exported import is_export
 
     if is_peft_folder(run):
         _report_peft(run, out, data, peft_options(labels, base, task, join))
         return
+    if is_export(run):
+        raise UserError(f"{run}: an export has no report; pass the run that it came from")
     refuse_peft_options(run, out=out, data=data, labels=labels, base=base, task=task, join=join)
     from featherweight.run.folder import Run
     from featherweight.workflows.report import report_run

@@ -30,7 +30,7 @@ def gives_token_types(loaded: Loaded) -> bool:
     return pairs and bool(network.types_read(torch.zeros(1, 1, dtype=torch.int64)))
 
 
-def describe_export(loaded: Loaded, target: str, token_types: bool, **more: Any) -> dict[str, Any]:
+def describe_export(loaded: Loaded, target: str, token_types: bool, label_column: Any, **more: Any) -> dict[str, Any]:
     """The content of export.json, without the list of files and the comparison with the run."""
     data = loaded.recipe.data
     return {
@@ -47,6 +47,7 @@ def describe_export(loaded: Loaded, target: str, token_types: bool, **more: Any)
         "pair": list(data.text) if data.join == "pair" else None,
         "pad_token_id": int(loaded.model.tokenizer.pad_token_id),
         "token_types": token_types,
+        "label_column": label_column,
         "processor": processor_name(),
         "versions": versions(),
         **more,

@@ -22,8 +22,8 @@ def quantise(source: Path, target: Path) -> dict[str, Any]:
     """Write ``source`` with int8 matrices to ``target``; returns the settings, for export.json.
 
     Matrices get one scale per output (QInt8, per channel), tables of embeddings one per row; norms stay in fp32.
-    Without instructions for 8-bit dot products (VNNI) older processors add two products in 16 bits, which overflow: weights
-    then get 7 bits (``reduce_range``). So an export fits the kind of processor on which it was made.
+    Without instructions for 8-bit dot products (VNNI) older processors add two products in 16 bits, which overflow:
+    weights then get 7 bits (``reduce_range``). So an export fits the kind of processor on which it was made.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from featherweight.adapter.storage import read_description
 from featherweight.data.long_texts import LongTexts
 from featherweight.errors import UserError
 from featherweight.files import read_object
 from featherweight.recipe.fields import unique
-from featherweight.run.schema import Checked, Count, Label, Number, require
+from featherweight.run.schema import Checked, Count, Label, LabelColumn, Number, require
 
 FILE = "export.json"
 FORMAT = 1
@@ -42,6 +43,8 @@ class Description(Checked):
     pad_token_id: Count
     token_types: bool
     files: dict[str, ExportedFile]
+    label_column: LabelColumn | None = None
+    """How the training data writes its labels."""
 
     @property
     def long_texts(self) -> LongTexts:
@@ -73,6 +76,13 @@ def read_export(folder: Path) -> Description:
             raise UserError(f"{where}: damaged: files does not list {name}")
         _require_size(folder / name, described.files[name].bytes)
     return described
+
+
+def classes_and_thresholds(folder: Path) -> dict[str, Any]:
+    """The keys ``labels`` and ``thresholds`` of an export or of a run. Raises UserError if they cannot be read."""
+    if is_export(folder):
+        return read_export(folder).model_dump(include={"labels", "thresholds"})
+    return read_description(folder / "adapter" if (folder / "adapter").is_dir() else folder)
 
 
 def _require_size(path: Path, size: int) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from featherweight.errors import UserError
+from featherweight.inference.exported import is_export
 from featherweight.run.folder import Run
 from featherweight.run.manifest import FILE
 from featherweight.verification import integrity, reproduction
@@ -44,6 +45,8 @@ def verify_run(folder: str | Path) -> list[Check]:
 
 
 def _require_finished(folder: Path) -> None:
+    if is_export(folder):
+        raise UserError(f"{folder}: is an export, which was compared with its run; verify that run instead")
     if (folder / FILE).is_file():
         return  # the run was finished, even if files are missing now
     run = Run(folder)

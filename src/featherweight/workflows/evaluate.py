@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featherweight.adapter.storage import read_description
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
+from featherweight.inference.exported import classes_and_thresholds, is_export
 from featherweight.recipe import EvaluationRecipe, Recipe
 from featherweight.run.folder import Run
 from featherweight.task.interface import SINGLE_LABEL, Task
@@ -61,9 +61,11 @@ def evaluate_run(
     labels of the set are not those of the run.
     """
     if data is None:
+        if is_export(run.folder):
+            raise UserError(f"{run.folder}: an export has no test set of its own; add --data with labelled rows")
         return run.evaluation
     # The rows come first: what is wrong with them is said before a model is loaded.
-    rows = _labelled(run.recipe, read_description(run.adapter)["labels"], data, text, label, **gaps)
+    rows = _labelled(run.recipe, classes_and_thresholds(run.folder)["labels"], data, text, label, **gaps)
     with quick_imports():
         from featherweight.inference.classifier import Classifier
     return _figures(Classifier.load(run.folder, merge=False), rows)

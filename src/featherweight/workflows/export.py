@@ -62,8 +62,6 @@ def export_run(
 
 def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> tuple[Path, Path]:
     """The run folder and the folder of the export. Raises UserError if one of them cannot be used."""
-    from featherweight.export.merged import require_native_head
-
     require_path(run, "export_run", "the path of a run folder")
     folder = Path(run)
     if to not in TARGETS:
@@ -73,6 +71,8 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
     recipe = Run(folder).recipe
     read_description(folder / "adapter")
     if to == "merged":
+        from featherweight.export.merged import require_native_head
+
         require_native_head(recipe, folder)
     else:
         _require_packages(to)
@@ -118,9 +118,14 @@ def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> di
             whole = (part / "model.onnx").rename(part / "fp32.onnx")
             more["quantization"] = quantise(whole, part / "model.onnx")
             whole.unlink()
-    description = describe_export(loaded, to, token_types, **more)
+    description = describe_export(loaded, to, token_types, _label_column(folder), **more)
     write_description(part, description)
     return description
+
+
+def _label_column(folder: Path) -> Any:
+    """How the training data writes its labels, as environment.json has it; None in an early run."""
+    return Run(folder).environment.get("label_column") if (folder / "environment.json").is_file() else None
 
 
 def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
-from featherweight.adapter.storage import read_description
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.label_column import are_whole
 from featherweight.data.source_tables import BUILT_IN
+from featherweight.inference.exported import classes_and_thresholds, is_export, read_export
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.task.interface import SINGLE_LABEL, Task, task_of
@@ -69,7 +69,7 @@ def trained_labels(run: str | Path, peft: PeftOptions = NOTHING_GIVEN) -> Traine
         task = MultiLabel() if saved.task == "multi-label" else SINGLE_LABEL
         return TrainedLabels(saved.labels, saved.labels, None, task=task)
     folder = Path(run)
-    description = read_description(folder / "adapter" if (folder / "adapter").is_dir() else folder)
+    description = classes_and_thresholds(folder)
     recipe = Run(folder).recipe
     classes, data = tuple(description["labels"]), recipe.data
     column = _recorded(folder)
@@ -94,6 +94,9 @@ def _of_several(
 
 
 def _recorded(folder: Path) -> dict[str, Any] | None:
+    if is_export(folder):
+        column = read_export(folder).label_column
+        return column.model_dump() if column else None
     if not (folder / "environment.json").is_file():
         return None
     found: dict[str, Any] | None = Run(folder).environment.get("label_column")
