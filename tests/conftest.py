@@ -108,6 +108,14 @@ def finished_run(tiny_recipe: Any, tiny_data: dict[str, Path], made_once: MadeOn
 
 
 @pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Exports of runs with random adapters: ``support.exports.Exports``."""
+    from support.exports import Exports
+
+    return Exports(tmp_path_factory.mktemp("exports"))
+
+
+@pytest.fixture(scope="session")
 def fabricated_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Finished runs of four rounds with three seeds each, and of three baselines, whose figures are made up."""
     from support.made_up_rounds import fabricate_rounds

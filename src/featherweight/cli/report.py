@@ -35,6 +35,7 @@ def command(
 ) -> None:
     """Write the plots and the report.html of a run again; or a report for a folder that PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
+    from featherweight.errors import UserError
     from featherweight.inference.exported import is_export
 
     if is_peft_folder(run):

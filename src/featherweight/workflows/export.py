@@ -78,10 +78,8 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
         _require_packages(to)
     target = Path(out) if out is not None else folder / "exports" / to
     if target.exists() and not (force and is_export(target)):
-        kind = "exists" if is_export(target) else "exists and is no export"
-        raise UserError(
-            f"--out {target}: {kind}; name a new folder" + (", or add --force" if is_export(target) else "")
-        )
+        remedy = ", or replace it by --force" if is_export(target) else ""
+        raise UserError(f"--out {target}: exists; name a new folder{remedy}")
     return folder, target
 
 

@@ -1,0 +1,196 @@
+"""Exports: what is written, what is refused, and that they work where there is no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.commands import Cli, refused
+from support.exports import Exports, in_this_process
+
+import featherweight
+from featherweight.errors import FeatherweightError, UserError
+from featherweight.export import gate
+from featherweight.inference.classifier import Classifier
+from featherweight.task.interface import SINGLE_LABEL
+from featherweight.workflows.export import export_run
+
+TEXTS = ["apple pear plum", "robin and crow", "zinc silver iron"]
+
+
+@pytest.fixture
+def run(exports: Exports, tiny_recipe: Any) -> Path:
+    """A run with a native head and random weights, of which ``exports`` has all targets by the key ``bert``."""
+    adapter = {"head": "native", "bias": "all", "lora": [{"roles": ["query", "value", "mlp_up"], "rank": 2}]}
+    return exports.add("bert", tiny_recipe("bert", adapter=adapter))
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "in_fresh_process", in_this_process)
+
+
+def test_transformers_own_pipeline_loads_a_merged_export(run: Path, exports: Exports) -> None:
+    from transformers import pipeline
+
+    folder = exports["bert", "merged"]
+    found = pipeline("text-classification", str(folder), device="cpu", dtype="float32")(TEXTS, top_k=None)
+    classifier = Classifier.load(run, precision="fp32")
+    expected = SINGLE_LABEL.probabilities(classifier.logits(TEXTS))
+    for scores, row in zip(found, expected, strict=True):
+        by_label = {score["label"]: score["score"] for score in scores}
+        assert [by_label[label] for label in classifier.labels] == pytest.approx(row.tolist(), abs=1e-5)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert config["problem_type"] == "single_label_classification"
+    assert config["calibration_temperature"] == classifier.temperature
+    assert json.loads((folder / "tokenizer_config.json").read_text("utf-8"))["model_max_length"] == 32
+
+
+def test_export_json_lists_every_file_and_the_comparison(run: Path, exports: Exports) -> None:
+    folder = exports["bert", "merged"]
+    written = json.loads((folder / "export.json").read_text("utf-8"))
+    assert set(written["files"]) == {path.name for path in folder.iterdir()} - {"export.json"}
+    found = written["comparison"]
+    assert found["rows"] == 12 and found["source"] == "validation rows"
+    assert found["agreement"] == 1 and found["largest_difference"] < 1e-3
+    assert found["run_accuracy"] == found["export_accuracy"]
+    assert not [path for path in folder.parent.iterdir() if path.name.endswith(".part")]
+
+
+def test_an_export_that_differs_is_refused_and_nothing_is_left(
+    run: Path, in_process: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def wrong(folder: Path, texts: Any) -> gate.Answer:
+        answer = in_this_process(folder, texts)
+        return gate.Answer(answer.logits + np.array([0.01, 0, 0]), 1.0, 1.0)
+
+    monkeypatch.setattr(gate, "in_fresh_process", wrong)
+    with pytest.raises(FeatherweightError, match=r"logits differ from those of the run by up to 0\.01.*\n.*--force"):
+        export_run(run, "merged", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+    done = export_run(run, "merged", tmp_path / "out", force=True)
+    assert "0.01" in done["kept_by_force"] and Classifier.load(tmp_path / "out").labels == ("fruit", "metal", "bird")
+
+
+def test_without_the_data_short_texts_are_compared(
+    exports: Exports, tiny_recipe: Any, in_process: None, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.csv"
+    data = {"train": str(gone), "test": None, "labels": ["fruit", "metal", "bird"]}
+    run = exports.add("gone", tiny_recipe("bert", data=data, adapter={"head": "native"}))
+    notes: list[str] = []
+    done = export_run(run, "merged", tmp_path / "out", note=notes.append)
+    assert done["comparison"]["source"] == "short texts" and "run_accuracy" not in done["comparison"]
+    assert any(f"{gone}: no such file" in note and "only 4 short texts are compared" in note for note in notes)
+
+
+def test_the_verdict_of_the_gate() -> None:
+    run = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0 + 1e-7]])
+    same = gate.compare(run, run + 5e-4, SINGLE_LABEL, 1.0)
+    assert not gate.verdict("onnx", same) and same["agreement"] == 1
+    tie = gate.compare(run, np.array([[2.0, 0.0], [0.0, 2.0], [1.0 + 1e-7, 1.0]]), SINGLE_LABEL, 1.0)
+    assert tie["other_labels"] == 0  # rounding decides such a row
+    other = gate.compare(run, run[:, ::-1], SINGLE_LABEL, 1.0)
+    assert "2 of 3 rows have another label" in gate.verdict("merged", other)
+    assert "at least 99.3% must agree" in gate.verdict("onnx-int8", other)
+    assert gate.verdict("onnx-int8", gate.compare(run, run * np.nan, SINGLE_LABEL, 1.0))
+
+
+BLOCKED = """
+import json, sys
+for name in ("torch", "transformers", "peft", "accelerate", "datasets", "sklearn", "scipy"):
+    sys.modules[name] = None
+sys.argv = ["featherweight", *json.loads(sys.argv[1])]
+from featherweight.cli.main import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_an_onnx_export_classifies_where_there_is_no_torch(run: Path, exports: Exports, tmp_path: Path) -> None:
+    folder, out = exports["bert", "onnx"], tmp_path / "out.jsonl"
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text\n" + "\n".join(TEXTS) + "\n", "utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(featherweight.__file__).parents[1])}
+
+    def command(*words: str) -> str:
+        program = [sys.executable, "-c", BLOCKED, json.dumps(words)]
+        return subprocess.run(program, capture_output=True, text=True, check=True, env=environment).stdout
+
+    command("predict", str(folder), str(texts), "-o", str(out))
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    expected = Classifier.load(run, precision="fp32").predict(TEXTS)
+    assert [row["label"] for row in rows] == [each.label for each in expected]
+    assert rows[0]["p_fruit"] == pytest.approx(expected[0].probabilities["fruit"], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_int8_is_smaller_and_says_how_it_was_made(run: Path, exports: Exports) -> None:
+    whole, small = exports["bert", "onnx"], exports["bert", "onnx-int8"]
+    assert (small / "model.onnx").stat().st_size < 0.32 * (whole / "model.onnx").stat().st_size
+    written = json.loads((small / "export.json").read_text("utf-8"))["quantization"]
+    assert written["weights"] == "QInt8" and written["reduce_range"] == (not written["processor_flags"])
+
+
+@pytest.mark.slow
+def test_damaged_exports_are_refused(run: Path, exports: Exports, tmp_path: Path) -> None:
+    def spoilt(name: str, **changes: Any) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(exports["bert", "onnx"], folder)
+        content = json.loads((folder / "export.json").read_text("utf-8"))
+        (folder / "export.json").write_text(json.dumps({**content, **changes}), "utf-8")
+        return folder
+
+    short, bytes_only = spoilt("short"), spoilt("bytes")
+    (short / "model.onnx").write_bytes((short / "model.onnx").read_bytes()[:-100])
+    size = (bytes_only / "model.onnx").stat().st_size
+    (bytes_only / "model.onnx").write_bytes(b"\1" * size)
+    gone = spoilt("gone")
+    (gone / "tokenizer.json").unlink()
+    table = [
+        (short, "model.onnx: has .* bytes, not"),
+        (bytes_only, "cannot be loaded by ONNX Runtime"),
+        (gone, "tokenizer.json: missing; export again"),
+        (spoilt("newer", format=2), "exported by a newer Featherweight"),
+        (spoilt("labels", labels=["one"]), "export.json: damaged"),
+        (spoilt("target", target="pickle"), "export.json: damaged"),
+        (spoilt("files", files={}), "files does not list model.onnx"),
+    ]
+    for folder, words in table:
+        with pytest.raises(UserError, match=words):
+            Classifier.load(folder)
+    with pytest.raises(UserError, match="is an ONNX export, computed as it was exported; leave out precision"):
+        Classifier.load(exports["bert", "onnx"], precision="bf16")
+
+
+def test_what_cannot_be_exported_is_refused(cli: Cli, exports: Exports, tiny_recipe: Any, run: Path) -> None:
+    linear = exports.add("linear", tiny_recipe("bert"))
+    merged = exports["bert", "merged"]
+    Path("taken").mkdir()
+    table = [
+        ([linear, "--to", "merged"], "one linear layer on the mean over the tokens, and transformers has no class"),
+        ([run, "--to", "pickle"], "--to pickle: use one of merged, onnx, onnx-int8"),
+        ([merged, "--to", "onnx"], "is an export already"),
+        (["nowhere", "--to", "onnx"], "nowhere: not a run folder"),
+        ([run, "--to", "merged", "--out", "taken"], "--out taken: exists; name a new folder"),
+        ([run, "--to", "merged", "--out", "taken", "--force"], "--out taken: exists; name a new folder"),
+    ]
+    for words, naming in table:
+        refused(cli, "export", *words, naming=naming)
+    for words, naming in (
+        (["evaluate", merged], "an export has no test set of its own; add --data"),
+        (["verify", merged], "is an export, which was compared with its run"),
+        (["report", merged], "an export has no report"),
+        (
+            ["predict", merged, "--text", "a", "--labels", "A,B"],
+            "is an export; --labels is for folders that PEFT saved",
+        ),
+    ):
+        refused(cli, *words, naming=naming)
