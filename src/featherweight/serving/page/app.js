@@ -13,7 +13,9 @@ const byId = (id) => document.getElementById(id);
 let card;
 let current = { controller: new AbortController(), texts: [], result: null };
 let timers = [];
-let explainedClass = null; // null: the most probable one
+let explainedClass = null; // whose words are asked for; null: of the most probable one
+let pressedClass = null; // whose words are shown
+let explanations = 0;
 let showAll = false;
 
 function texts() {
@@ -46,10 +48,11 @@ async function classify(asked) {
 
 async function explain(asked) {
   const input = card.pair ? asked.texts : asked.texts[0];
+  const number = ++explanations;
   const body = explainedClass ? { text: input, label: explainedClass } : { text: input };
   try {
     const explained = await ask("v1/explain", body, asked.controller.signal);
-    if (asked !== current) return;
+    if (asked !== current || number !== explanations) return;
     showWords(explained, asked.texts);
     byId("words").hidden = false;
     press(explained.label);
@@ -81,7 +84,7 @@ function showNothing() {
   byId("text-note").textContent = "";
   byId("words").hidden = true;
   byId("status").textContent = "";
-  explainedClass = null;
+  explainedClass = pressedClass = null;
   showBars(Object.fromEntries(card.labels.map((label) => [label, 0])), [], true);
 }
 
@@ -113,7 +116,6 @@ function newBar() {
   const button = element("button", { type: "button" });
   const track = element("span", { className: "track" }, element("span", { className: "fill" }));
   button.append(element("span", { className: "class" }), element("span", { className: "value" }), track);
-  button.setAttribute("aria-pressed", "false");
   button.addEventListener("click", () => {
     explainedClass = button.dataset.label;
     if (current.texts.some((text) => text.trim())) explain(current);
@@ -124,6 +126,7 @@ function newBar() {
 function updateBar(item, label, share, isChosen) {
   const button = item.firstChild;
   button.dataset.label = label;
+  button.setAttribute("aria-pressed", String(label === pressedClass));
   item.classList.toggle("chosen", isChosen);
   item.querySelector(".class").textContent = label;
   item.querySelector(".value").textContent = percent(share);
@@ -131,6 +134,7 @@ function updateBar(item, label, share, isChosen) {
 }
 
 function press(label) {
+  pressedClass = label;
   for (const button of byId("bars").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.label === label));
   }
