@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from typing import Any
@@ -167,6 +169,13 @@ def test_the_end_answers_what_was_accepted_and_what_is_arriving() -> None:
         assert not server.thread.is_alive()
     assert len(answers) == 4
     assert all(answer.startswith(b"HTTP/1.1 200 ") and b"connection: close" in answer for answer in answers)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_gets_its_answer(quick: Running) -> None:
+    command = ["curl", "-s", f"{quick.url}/v1/classify", "-H", "Content-Type: application/json", "-d", BODY.decode()]
+    answer = subprocess.run(command, capture_output=True, timeout=20, check=True).stdout
+    assert json.loads(answer)["results"][0]["label"] == "Sports"
 
 
 @pytest.mark.parametrize(("host", "says"), [("no such host", "--host no such host"), ("127.0.0.1", "already in use")])
