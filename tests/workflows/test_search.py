@@ -23,7 +23,7 @@ from featherweight.run.folder import read_history
 from featherweight.workflows import search as module
 from featherweight.workflows.search import run_search
 from featherweight.workflows.search_proposal import Searched, without_test_rows
-from featherweight.workflows.search_trial import Ended, NotANumber, Stopped
+from featherweight.workflows.training_process import Ended, NotANumber, Stopped
 from featherweight.workflows.weigh import weigh
 
 pytest.importorskip("optuna")
@@ -155,7 +155,7 @@ def test_a_search_whose_trials_all_fail_says_why(
     tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(*_: Any) -> float:
-        raise Ended("the process of the trial ended with exit code -9")
+        raise Ended("the process of the training ended with exit code -9")
 
     instead(monkeypatch, train)
     with pytest.raises(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.class_names import label_names_of
 from featherweight.data.cleaning import clean_texts
+from featherweight.data.dropping import without_dropped
 from featherweight.data.gaps import LeftOut
 from featherweight.data.iterative_draw import iterative_draw
 from featherweight.data.labels import DROP
@@ -75,7 +76,9 @@ def load_splits(recipe: Recipe) -> Splits:
     else:
         train, validation = split_off(train, data.validation_size, recipe.seed)
     gaps_of = {name: rows.left_out for name, rows in read.items() if rows is not None and rows.left_out is not None}
+    train, dropped = without_dropped(train, data.drop)
     train, notes = sample(train, data.train_rows, recipe.seed)
+    notes = [*dropped, *notes]
     if unlabelled:
         notes = [left_out(unlabelled, data.test or data.train), *notes]
     splits = Splits(train, validation, test, shift)
@@ -95,7 +98,9 @@ def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
         train, validation = read_rows(data.train, data, label_names=names), None
         if data.validation is None:
             train, validation = split_off(train, data.validation_size, recipe.seed)
-        return validation if part == "validation" and validation else sample(train, data.train_rows, recipe.seed)[0]
+        if part == "validation" and validation:
+            return validation
+        return sample(without_dropped(train, data.drop)[0], data.train_rows, recipe.seed)[0]
     test, unlabelled = test_rows(data, names) if part == "test" or is_perturbed(part) else (None, None)
     if part != "test":
         return _shift_rows(part, data, test or unlabelled, names)

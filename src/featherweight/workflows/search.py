@@ -46,7 +46,7 @@ from featherweight.workflows.search_study import (
     resume_interrupted,
     storage_url,
 )
-from featherweight.workflows.search_trial import Ended, NotANumber, Stopped, train_in_a_process
+from featherweight.workflows.training_process import Ended, NotANumber, Stopped, train_in_a_process
 
 if TYPE_CHECKING:
     from optuna import Study

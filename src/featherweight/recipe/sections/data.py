@@ -119,6 +119,11 @@ class DataRecipe(Section):
         description="What to do with training, validation, test and shift rows whose text or label is missing: `error` "
         "refuses the data and names the first, `drop` leaves them out and says how many.",
     )
+    drop: Source | None = Field(
+        None,
+        description="CSV file with the columns `text` and `label`, such as the suspects that `featherweight noise` "
+        "writes: training rows that are in it are left out. Validation and test rows stay.",
+    )
     train_rows: Whole | None = Field(
         None, ge=1, le=MAX_COUNT, description="Train on a stratified sample of this many rows, drawn by the seed."
     )

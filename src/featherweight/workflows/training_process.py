@@ -1,7 +1,7 @@
-"""One trial of a search: a training in a process of its own, which leaves no memory behind when it ends.
+"""A training in a process of its own, which leaves no memory behind when it ends: a trial of a search, or a fold.
 
-The process trains and evaluates on validation rows only. It sends each evaluation to the search, which answers whether
-to go on. A trial saves no adapter and no report; its folder has recipe, history and, until it ends, a checkpoint.
+The process trains and evaluates on validation rows only. It sends each evaluation to the caller, which answers whether
+to go on. It saves no adapter and no report; its folder has recipe, history and, until it ends, a checkpoint.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.files import read_object, write_json, write_whole
@@ -27,41 +29,44 @@ if TYPE_CHECKING:
 PARTS = 10
 """An evaluation is compared with those of other trials in the same tenth of the training: trials with different batch
 sizes are evaluated at different steps."""
-DONE = "trial.json"
-"""The result of a finished trial, in its folder."""
+DONE, LOGITS = "trial.json", "logits.npy"
+"""The result of a finished training, and the logits of its validation rows, in its folder."""
 
 
 class Stopped(Exception):
-    """The search stopped the trial, because other trials were better at the same time of the training."""
+    """The caller stopped the training, for instance because other trials were better at the same time."""
 
 
 class NotANumber(FeatherweightError):
-    """The loss of the trial is not finite."""
+    """The loss of the training is not finite."""
 
 
 class Ended(FeatherweightError):
-    """The process of the trial ended without a result, for instance because the memory was full."""
+    """The process ended without a result, for instance because the memory was full."""
 
 
-def train_in_a_process(recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool]) -> float:
+def train_in_a_process(
+    recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], *, logits: bool = False
+) -> float:
     """Train ``recipe`` in a new process, with its files in ``folder``, and return the figure ``evaluation.best_by``.
 
     The figure is that of the adapter that the recipe keeps, on the validation rows. ``goes_on`` gets each evaluation
-    (the tenth of the training, and the figure) and returns whether to continue; if not, Stopped is raised. An
-    interrupted trial in ``folder`` is resumed. Raises NotANumber, Ended, and the errors of a training.
+    (the tenth of the training, and the figure) and returns whether to continue; if not, Stopped is raised. With
+    ``logits`` those of the validation rows are written into ``folder``, float64 [rows, classes]. An interrupted
+    training in ``folder`` is resumed. Raises NotANumber, Ended, and the errors of a training.
     """
     if (folder / DONE).is_file():
         return float(read_object(folder / DONE)["value"])
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_train, args=(recipe.to_toml(), folder, there))
+    process = context.Process(target=_train, args=(recipe.to_toml(), folder, there, logits))
     process.start()
     there.close()
     try:
         return _follow(here, goes_on)
     except EOFError:
         process.join()
-        raise Ended(f"{folder}: the process of the trial ended with exit code {process.exitcode}") from None
+        raise Ended(f"{folder}: the process of the training ended with exit code {process.exitcode}") from None
     finally:
         # After a signal or an error the process still trains; it then writes a checkpoint and ends.
         if process.is_alive():
@@ -81,15 +86,15 @@ def _follow(connection: Connection, goes_on: Callable[[int, float], bool]) -> fl
             raise errors[kind](content[0])
 
 
-def _train(recipe: str, folder: Path, connection: Connection) -> None:
-    """The process of a trial: train, and send evaluations, and at the end the result or the error."""
+def _train(recipe: str, folder: Path, connection: Connection, logits: bool) -> None:
+    """The process: train, and send evaluations, and at the end the result or the error."""
     from featherweight.training.loop import Diverged
     from featherweight.training.signals import Interrupted
 
     try:
         read = Recipe.parse(tomllib.loads(recipe))
         reporter = _Reporter(read.evaluation.best_by, connection)
-        connection.send(("done", train_for_validation(read, folder, [reporter])))
+        connection.send(("done", train_for_validation(read, folder, [reporter], logits=logits)))
     except Stopped as stop:
         connection.send(("stopped", str(stop)))
     except Diverged as error:
@@ -102,29 +107,37 @@ def _train(recipe: str, folder: Path, connection: Connection) -> None:
         connection.send(("failed", f"{type(error).__name__}: {error}"))
 
 
-def train_for_validation(recipe: Recipe, folder: Path, listeners: Sequence[Listener] = ()) -> float:
+def train_for_validation(
+    recipe: Recipe, folder: Path, listeners: Sequence[Listener] = (), *, logits: bool = False
+) -> float:
     """Train ``recipe`` in ``folder``, and return the figure ``evaluation.best_by`` of the adapter that it keeps.
 
-    An interrupted training is resumed. Of a finished one the recipe, the history and the result stay.
+    An interrupted training is resumed. Of a finished one the recipe, the history and the result stay, and with
+    ``logits`` the logits of the validation rows.
     """
+    from featherweight.cache import cache_folder
     from featherweight.workflows.prepare import prepare
     from featherweight.workflows.train import fit_prepared
 
     with locked(folder):
         prepared = prepare(recipe)
         write_whole(folder / "recipe.toml", prepared.recipe.to_toml())
-        state, _ = fit_prepared(prepared, folder, listeners, resume=True)
+        state, of_validation = fit_prepared(prepared, folder, listeners, resume=True)
         best_by = recipe.evaluation.best_by
         records = [record for record in read_history(folder / "history.jsonl") if record["kind"] == "evaluation"]
         kept = records[-1] if recipe.training.keep == "last" else max(records, key=lambda one: rank(one, best_by))
         value = figure(kept, best_by)
+        if logits:
+            if of_validation is None:
+                of_validation = prepared.model.logits(prepared.splits.validation, cache=cache_folder())
+            np.save(folder / LOGITS, of_validation, allow_pickle=False)
         write_json(folder / DONE, {"value": value, "seconds": state.seconds})
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return value
 
 
 class _Reporter:
-    """A listener that sends each evaluation to the search, and raises Stopped if the search says so."""
+    """A listener that sends each evaluation to the caller, and raises Stopped if the caller says so."""
 
     def __init__(self, best_by: str, connection: Connection) -> None:
         self._best_by, self._connection = best_by, connection
@@ -135,7 +148,7 @@ class _Reporter:
         self._steps = total_steps
 
     def noted(self, message: str) -> None:
-        """Nothing: a search has many trainings, and tells only their results."""
+        """Nothing: the caller has many trainings, and tells only their results."""
 
     def stepped(self, record: Record) -> None:
         """Nothing: only evaluations are compared."""

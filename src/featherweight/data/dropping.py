@@ -1,0 +1,64 @@
+"""Training rows that ``data.drop`` leaves out: the rows of a CSV file, such as the suspects that ``noise`` writes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from featherweight.data.pairs import Text, joined
+from featherweight.data.sources import Rows
+from featherweight.errors import UserError
+from featherweight.formatting import safe_cell
+
+TEXT, LABEL = "text", "label"
+"""The columns of the file that identify a row."""
+
+
+def key_of(text: Text, label: str) -> tuple[str, str]:
+    """What identifies a row in the file: its text as a cell of a spreadsheet, and its label."""
+    return str(safe_cell(joined(text))), str(safe_cell(label))
+
+
+def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
+    """``rows`` without those that the CSV file ``drop`` lists, and a note with their number.
+
+    A row is dropped if its text and its label are in the file. Raises UserError if the file cannot be read, lacks the
+    columns ``text`` and ``label``, or lists none of the rows.
+    """
+    if drop is None:
+        return rows, []
+    listed = _listed(Path(drop).expanduser(), drop)
+    assert rows.labels is not None
+    if rows.several:
+        raise UserError('data.drop: is for task = "single-label"')
+    names = rows.label_names
+    labels = rows.labels.tolist()
+    kept = [
+        place
+        for place, (text, label) in enumerate(zip(rows.texts, labels, strict=True))
+        if key_of(text, names[label]) not in listed
+    ]
+    if len(kept) == len(rows):
+        raise UserError(
+            f"data.drop: none of the {len(listed):,} rows in {drop} is a training row\n"
+            "The file is for other data, or its texts or labels were changed"
+        )
+    left = rows.take(np.array(kept, np.int64))
+    if missing := next((name for name, count in zip(names, left.counts, strict=True) if not count), None):
+        raise UserError(f"data.drop: {drop} leaves no training row with the label {missing!r}; remove lines from it")
+    return left, [f"data.drop: {len(rows) - len(kept):,} of {len(rows):,} training rows are in {drop} and are left out"]
+
+
+def _listed(path: Path, drop: str) -> set[tuple[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if missing := [name for name in (TEXT, LABEL) if name not in (reader.fieldnames or ())]:
+                raise UserError(f"data.drop: {drop} has no column {missing[0]!r}; it needs {TEXT!r} and {LABEL!r}")
+            return {(row[TEXT] or "", row[LABEL] or "") for row in reader}
+    except FileNotFoundError:
+        raise UserError(f"data.drop: {drop}: there is no such file; featherweight noise writes one") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"data.drop: {drop}: cannot be read as a CSV file: {error}") from None

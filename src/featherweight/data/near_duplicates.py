@@ -1,0 +1,85 @@
+"""Texts that are equal or nearly equal: within one set, and between two sets such as training and test rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+SIMILAR = 0.9
+"""Cosine of the TF-IDF vectors from which two texts count as near-duplicates."""
+_BLOCK = 500
+"""Rows that are compared with all others at once; it bounds the memory."""
+_COMMON = 0.02
+"""Words in more than this share of the texts are not compared: they cost the most time and distinguish the least."""
+_FEW = 500
+"""Up to this number of texts all words are compared."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two similar texts by their places, and their similarity: 1 for equal texts."""
+
+    first: int
+    second: int
+    similarity: float
+
+
+def similar_pairs(texts: Sequence[str], others: Sequence[str] | None = None) -> list[Pair]:
+    """The near-duplicates within ``texts``, or between ``texts`` and ``others``, the most similar first.
+
+    Texts are compared by their words, without case and punctuation: the cosine of their TF-IDF vectors is at least
+    ``SIMILAR``. Texts of the same words in the same order have similarity 1; of a text that occurs several times, each
+    is paired with the first only.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    within = others is None
+    own = _first_places(texts)
+    compared = own if others is None else _first_places(others)
+    together = [*own, *(() if within else compared)]
+    common = _COMMON if len(together) > _FEW else 1.0
+    vectorizer = TfidfVectorizer(max_df=common, token_pattern=r"\S+", lowercase=False, dtype=np.float32)
+    try:
+        vectors = vectorizer.fit_transform(together)
+    except ValueError:  # there is no word, or none is rare enough to be compared
+        vectors = sparse.csr_matrix((len(together), 1), dtype=np.float32)
+    rows = vectors[: len(own)]
+    columns = rows if within else vectors[len(own) :]
+    places, other_places = list(own.values()), list(compared.values())
+    found = [
+        Pair(places[first], other_places[second], similarity)
+        for first, second, similarity in _similar(rows, columns)
+        if (places[first] < other_places[second] if within else together[first] != together[len(own) + second])
+    ]
+    for place, text in enumerate(map(_plain, texts)):
+        first = compared.get(text)
+        if first is not None and not (within and first == place):
+            found.append(Pair(first, place, 1.0) if within else Pair(place, first, 1.0))
+    return sorted(found, key=lambda pair: (-pair.similarity, pair.first, pair.second))
+
+
+def _first_places(texts: Sequence[str]) -> dict[str, int]:
+    """The distinct texts as ``_plain`` gives them, each with the place where it occurs first."""
+    places: dict[str, int] = {}
+    for place, text in enumerate(map(_plain, texts)):
+        places.setdefault(text, place)
+    return places
+
+
+def _plain(text: str) -> str:
+    """The words of ``text`` in lower case, without punctuation, with one space between them."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _similar(rows: sparse.csr_matrix, columns: sparse.csr_matrix) -> Iterator[tuple[int, int, float]]:
+    turned = columns.T.tocsr()
+    for start in range(0, rows.shape[0], _BLOCK):
+        cosines = (rows[start : start + _BLOCK] @ turned).tocoo()
+        for place in np.flatnonzero(cosines.data >= SIMILAR):
+            # 1 is for texts of the same words in the same order, which TF-IDF cannot tell.
+            similarity = min(0.999, round(float(cosines.data[place]), 3))
+            yield start + int(cosines.row[place]), int(cosines.col[place]), similarity

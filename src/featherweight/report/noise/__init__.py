@@ -1,0 +1,1 @@
+"""The page of a label audit, and the CSV file of suspects."""

@@ -1,0 +1,49 @@
+"""The results of a label audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.near_duplicates import Pair
+from featherweight.evaluation.label_noise import LabelNoise
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found in the training rows."""
+
+    name: str
+    origin: str
+    folds: int
+    texts: list[str]
+    """The training texts, in the order of the data."""
+    labels: NDArray[np.integer[Any]]
+    """The class number of each."""
+    label_names: tuple[str, ...]
+    places: NDArray[np.integer[Any]]
+    """The place of each row in the data, from 0."""
+    noise: LabelNoise
+    repeated: int
+    """Number of pairs of training texts that are nearly equal."""
+    contradictions: list[Pair]
+    """Those of them that have different labels."""
+    leaks: list[Pair] | None
+    """Test texts (first) that are nearly a training text (second); None if there are no test rows."""
+    test_texts: list[str]
+
+    def label_of(self, row: int) -> str:
+        """The given label of a training row."""
+        return self.label_names[int(self.labels[row])]
+
+    @property
+    def headline(self) -> str:
+        """The result in one sentence."""
+        count = len(self.noise.suspects)
+        if not count:
+            return f"No label of {len(self.texts):,} rows looks wrong"
+        labels = "label looks" if count == 1 else "labels look"
+        return f"{count:,} of {len(self.texts):,} {labels} wrong ({count / len(self.texts):.1%})"

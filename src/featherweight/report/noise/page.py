@@ -1,0 +1,101 @@
+"""Writes a label audit as one self-contained HTML file to read through, and its suspects as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from featherweight.data.near_duplicates import Pair
+from featherweight.evaluation.label_noise import Suspect
+from featherweight.files import write_whole
+from featherweight.formatting import safe_cell
+from featherweight.report.noise.contents import Audit
+from featherweight.report.style import shorten
+
+SUSPECTS_ON_THE_PAGE = 300
+PAIRS_ON_THE_PAGE = 100
+LONGEST_TEXT = 600
+"""Characters of a text on the page; the CSV file has all of it."""
+
+
+def write_audit(audit: Audit, folder: Path) -> list[Path]:
+    """Write noise.html and suspects.csv into ``folder``, and return their paths."""
+    texts = {"suspects.csv": suspects_csv(audit), "noise.html": render(audit)}
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def suspects_csv(audit: Audit) -> str:
+    """The suspects as CSV, the most doubtful first; ``data.drop`` takes this file, with or without lines removed."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "label", "suggested", "probability_of_label", "probability_of_suggested", "text"])
+    for one in audit.noise.suspects:
+        names = audit.label_names
+        writer.writerow([
+            int(audit.places[one.row]) + 1, safe_cell(names[one.label]), safe_cell(names[one.suggested]),
+            f"{one.quality:.4f}", f"{one.suggested_probability:.4f}", safe_cell(audit.texts[one.row]),
+        ])  # fmt: skip
+    return text.getvalue()
+
+
+def render(audit: Audit) -> str:
+    """The audit as the text of an HTML file."""
+    from jinja2 import Environment, PackageLoader
+
+    pages = Environment(
+        loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    noise, names = audit.noise, audit.label_names
+    confusions = [(names[given], names[other], f"{count:,}") for (given, other), count in noise.confusions.items()]
+    return pages.get_template("noise.html.j2").render(
+        audit=audit,
+        rows=f"{len(audit.texts):,}",
+        accuracy=f"{noise.accuracy:.2%}",
+        confusions=confusions[:20],
+        suspects=[_card(audit, one) for one in noise.suspects[:SUSPECTS_ON_THE_PAGE]],
+        more=max(0, len(noise.suspects) - SUSPECTS_ON_THE_PAGE),
+        contradictions=[_both(audit, pair) for pair in audit.contradictions[:PAIRS_ON_THE_PAGE]],
+        leaks=[_leak(audit, pair) for pair in (audit.leaks or [])[:PAIRS_ON_THE_PAGE]],
+        shown=PAIRS_ON_THE_PAGE,
+    )
+
+
+def _card(audit: Audit, one: Suspect) -> dict[str, str]:
+    return {
+        "row": f"{int(audit.places[one.row]) + 1:,}",
+        "label": audit.label_names[one.label],
+        "suggested": audit.label_names[one.suggested],
+        "given": f"{one.quality:.1%}",
+        "other": f"{one.suggested_probability:.1%}",
+        "text": _shown(audit.texts[one.row]),
+    }
+
+
+def _leak(audit: Audit, pair: Pair) -> dict[str, str]:
+    return {
+        "similarity": _similarity(pair),
+        "first": _shown(audit.test_texts[pair.first]),
+        "second": _shown(audit.texts[pair.second]),
+        "label": audit.label_of(pair.second),
+    }
+
+
+def _both(audit: Audit, pair: Pair) -> dict[str, str]:
+    return {
+        "similarity": _similarity(pair),
+        "first": _shown(audit.texts[pair.first]),
+        "second": _shown(audit.texts[pair.second]),
+        "first_label": audit.label_of(pair.first),
+        "second_label": audit.label_of(pair.second),
+    }
+
+
+def _similarity(pair: Pair) -> str:
+    return "equal" if pair.similarity == 1 else f"{pair.similarity:.0%} alike"
+
+
+def _shown(text: str) -> str:
+    return shorten(text, LONGEST_TEXT)

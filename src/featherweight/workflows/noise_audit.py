@@ -1,0 +1,197 @@
+"""An audit of the training labels: rows that are probably labelled wrongly, near-duplicates, and leaks into the test.
+
+Each row gets probabilities from a model that was trained without it (cross-validation with the recipe's own adapter).
+Where such a model is confident in another label than the given one, the row is a suspect.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.argument_checks import require_path, require_whole
+from featherweight.budget.limit import require_within_budget
+from featherweight.data.dropping import without_dropped
+from featherweight.data.in_memory import parquet_bytes
+from featherweight.data.near_duplicates import Pair, similar_pairs
+from featherweight.data.pairs import joined
+from featherweight.data.sources import Rows, read_rows, source_of_test
+from featherweight.data.splits import require_classes
+from featherweight.errors import UserError
+from featherweight.evaluation.label_noise import label_noise
+from featherweight.files import read_object, write_json, written_whole
+from featherweight.recipe import Recipe
+from featherweight.recipe.schema import require_recipe
+from featherweight.report.noise.contents import Audit
+from featherweight.report.noise.page import write_audit
+from featherweight.run.lock import require_writable
+from featherweight.workflows.training_process import LOGITS, train_in_a_process
+from featherweight.workflows.weigh import resolve
+
+PLAN = "audit.json"
+"""The recipe and the number of folds of an audit, in its folder: another audit cannot be mixed with it."""
+
+
+def audit_labels(
+    recipe: Recipe, out: str | Path, *, folds: int = 5, announce: Callable[[str], None] = lambda line: None
+) -> Audit:
+    """Audit the rows of ``data.train`` with ``folds`` trainings by ``recipe``, and write the results into ``out``.
+
+    ``out`` gets noise.html and suspects.csv, which ``data.drop`` of a recipe takes. The same call again resumes the
+    audit. Of test rows only the texts are read. Raises UserError for wrong input, Interrupted at a signal.
+    """
+    require_recipe(recipe, "audit_labels")
+    require_path(out, "out", "the path of a folder for the audit")
+    folds = require_whole(folds, "folds", "5")
+    _require_possible(recipe, folds)
+    from featherweight.training.signals import end_on_signals
+
+    out = Path(out)
+    require_writable(out)
+    rows, _ = without_dropped(read_rows(recipe.data.train, recipe.data), recipe.data.drop)
+    require_classes(rows)
+    parts = fold_numbers(rows, folds, recipe.seed)
+    plan = {"recipe": recipe.to_toml(), "folds": folds, "rows": len(rows)}
+    with end_on_signals(lambda: f"stopped; to resume the audit in {out}, run the same command again"):
+        _require_same_audit(out, plan)
+        announce(f"{len(rows):,} rows, {folds} trainings of {len(rows) * (folds - 1) // folds:,} rows each")
+        probabilities = _out_of_sample(recipe, rows, parts, out, announce)
+        announce("comparing the texts")
+        audit = _audit(recipe, rows, probabilities, folds)
+        write_audit(audit, out)
+    return audit
+
+
+def _require_possible(recipe: Recipe, folds: int) -> None:
+    try:
+        import cleanlab  # noqa: F401
+    except ModuleNotFoundError:
+        raise UserError("the audit needs cleanlab: pip install 'featherweight[noise]'") from None
+    if folds < 2:
+        raise UserError("the audit needs at least two folds")
+    if recipe.task == "multi-label":
+        raise UserError('the audit is for task = "single-label": with several labels a text there are no suspects yet')
+    resolved = resolve(recipe)
+    require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
+
+
+def _require_same_audit(out: Path, plan: dict[str, Any]) -> None:
+    file = out / PLAN
+    if not file.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(file, plan)
+    elif changed := next((key for key, value in plan.items() if read_object(file).get(key) != value), None):
+        raise UserError(f"{out}: holds an audit with another value of {changed}; name another --out")
+
+
+def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each row, [rows], stratified by class. Raises UserError if a class has fewer than two rows."""
+    from sklearn.model_selection import StratifiedKFold
+
+    assert rows.labels is not None
+    smallest = int(rows.counts.min())
+    if smallest < 2:
+        name = rows.label_names[int(rows.counts.argmin())]
+        raise UserError(f"{rows.origin}: class {name!r} has {smallest} row; cross-validation needs two of each class")
+    numbers = np.zeros(len(rows), np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds is in some of them only
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        for number, (_, held_out) in enumerate(splitter.split(np.zeros(len(rows)), rows.labels)):
+            numbers[held_out] = number
+    return numbers
+
+
+def _out_of_sample(
+    recipe: Recipe, rows: Rows, parts: NDArray[np.int64], out: Path, announce: Callable[[str], None]
+) -> NDArray[np.float64]:
+    """The probabilities of each row by the training that did not see it, [rows, classes]."""
+    from scipy.special import softmax
+
+    logits = np.zeros((len(rows), len(rows.label_names)))
+    folds = int(parts.max()) + 1
+    for number in range(folds):
+        folder = out / "folds" / str(number + 1)
+        held_out = np.flatnonzero(parts == number)
+        fold = fold_recipe(recipe, rows, np.flatnonzero(parts != number), held_out, folder)
+        right = train_in_a_process(fold, folder / "training", lambda *_: True, logits=True)
+        announce(f"fold {number + 1} of {folds}: {right:.2%} of {len(held_out):,} rows that it had not seen")
+        logits[held_out] = np.load(folder / "training" / LOGITS, allow_pickle=False)
+    return softmax(logits, axis=1)
+
+
+def fold_recipe(
+    recipe: Recipe, rows: Rows, train: NDArray[np.int64], held_out: NDArray[np.int64], folder: Path
+) -> Recipe:
+    """The recipe of one fold; its rows are written into ``folder``.
+
+    The last adapter is kept, so that the held-out rows have no influence on the choice of the adapter.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, places in (("train", train), ("held-out", held_out)):
+        with written_whole(folder / f"{name}.parquet") as part:
+            part.write_bytes(parquet_bytes(_columns(rows.take(places)), "audit_labels"))
+    pair = recipe.data.join == "pair"
+    data = {
+        "train": str((folder / "train.parquet").resolve()),
+        "validation": str((folder / "held-out.parquet").resolve()),
+        "test": "", "text": ["first", "second"] if pair else ["text"], "label": "label",
+        "labels": list(rows.label_names), "clean": "none", "empty": "error", "train_rows": None, "drop": None,
+        "label_separator": None, "config": None, "revision": None, "format": "auto", "columns": [],
+        "separator": None, "encoding": None,
+    }  # fmt: skip
+    training = {"keep": "last", "early_stopping": 0, "trackers": []}
+    training |= {"evaluate_every": None if recipe.training.max_steps is None else recipe.training.max_steps}
+    return recipe.with_values(data=data, training=training, evaluation={"shift": [], "best_by": "accuracy"})
+
+
+def _columns(rows: Rows) -> dict[str, list[str]]:
+    assert rows.labels is not None
+    texts = list(rows.texts)
+    columns = {"label": [rows.label_names[label] for label in rows.labels.tolist()]}
+    if texts and not isinstance(texts[0], str):
+        return {"first": [text[0] for text in texts], "second": [text[1] for text in texts]} | columns
+    return {"text": [str(text) for text in texts]} | columns
+
+
+def _audit(recipe: Recipe, rows: Rows, probabilities: NDArray[np.float64], folds: int) -> Audit:
+    assert rows.labels is not None
+    texts = [joined(text) for text in rows.texts]
+    pairs = similar_pairs(texts)
+    labels = rows.labels
+    test = test_texts(recipe)
+    return Audit(
+        name=recipe.name,
+        origin=rows.origin,
+        folds=folds,
+        texts=texts,
+        labels=labels,
+        label_names=rows.label_names,
+        places=np.arange(len(rows)) if rows.places is None else rows.places,
+        noise=label_noise(labels, probabilities),
+        repeated=len(pairs),
+        contradictions=[pair for pair in pairs if labels[pair.first] != labels[pair.second]],
+        leaks=_leaks(test, texts) if test is not None else None,
+        test_texts=test or [],
+    )
+
+
+def _leaks(test: list[str], texts: list[str]) -> list[Pair]:
+    """For each test text that is nearly a training text, the most similar one."""
+    nearest: dict[int, Pair] = {}
+    for pair in similar_pairs(test, texts):  # the most similar first
+        nearest.setdefault(pair.first, pair)
+    return list(nearest.values())
+
+
+def test_texts(recipe: Recipe) -> list[str] | None:
+    """The texts of the test rows, without their labels; None if the recipe has no test rows."""
+    source = source_of_test(recipe.data)
+    if source is None:
+        return None
+    return [joined(text) for text in read_rows(source, recipe.data, split="test", labelled=False).texts]

@@ -1,0 +1,74 @@
+"""data.drop leaves out the training rows of a CSV file, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from featherweight.data.splits import load_part, load_splits
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    file = tmp_path / "rows.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["text", "label"])
+        for number in range(20):
+            writer.writerow([f"text number {number}", "ab"[number % 2]])
+        writer.writerow(["=1+1, a formula", "a"])
+        writer.writerow(["two\nlines", "b"])
+    return file
+
+
+def recipe(rows: Path, **data: object) -> Recipe:
+    return Recipe.parse({"data": {"train": str(rows), "validation_size": 6, **data}})
+
+
+def drop(tmp_path: Path, *listed: tuple[str, str], header: tuple[str, ...] = ("text", "label")) -> str:
+    file = tmp_path / "suspects.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows([header, *listed])
+    return str(file)
+
+
+def test_listed_training_rows_are_left_out_and_validation_rows_stay(rows: Path, tmp_path: Path) -> None:
+    whole = load_splits(recipe(rows))
+    names = whole.train.label_names
+    listed = [(text, names[label]) for text, label in zip(whole.train.texts[:3], whole.train.labels[:3], strict=True)]
+    validation = (whole.validation.texts[0], names[whole.validation.labels[0]])
+    other_label = (whole.train.texts[5], "b" if names[whole.train.labels[5]] == "a" else "a")
+    wanted = recipe(rows, drop=drop(tmp_path, *listed, validation, other_label))
+    left = load_splits(wanted)
+    assert list(left.train.texts) == list(whole.train.texts[3:])
+    assert list(left.validation.texts) == list(whole.validation.texts)
+    assert any("3 of 16 training rows are in" in note for note in left.warnings)
+    assert list(load_part(wanted, "train", names).texts) == list(left.train.texts)
+    assert list(load_part(wanted, "validation", names).texts) == list(whole.validation.texts)
+
+
+def test_formulas_and_line_breaks_are_found_as_a_spreadsheet_file_has_them(rows: Path, tmp_path: Path) -> None:
+    listed = [("'=1+1, a formula", "a"), ("two\nlines", "b")]
+    wanted = recipe(rows, validation=str(rows), drop=drop(tmp_path, *listed))
+    assert len(load_splits(wanted).train) == 20
+
+
+@pytest.mark.parametrize(("listed", "header", "message"), [
+    ([("unknown text", "a")], ("text", "label"), "none of the 1 rows"),
+    ([("text number 1", "a")], ("text", "class"), "has no column 'label'"),
+    ([(f"text number {n}", "a") for n in range(0, 20, 2)] + [("'=1+1, a formula", "a")], ("text", "label"),
+     "leaves no training row with the label 'a'"),
+])  # fmt: skip
+def test_wrong_files(rows: Path, tmp_path: Path, listed: list, header: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        load_splits(recipe(rows, validation=str(rows), drop=drop(tmp_path, *listed, header=header)))
+    assert str(error.value).startswith("data.drop: ")
+
+
+def test_a_missing_file(rows: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing.csv: there is no such file; featherweight noise writes one"):
+        load_splits(recipe(rows, drop=str(tmp_path / "nothing.csv")))

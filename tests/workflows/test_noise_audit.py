@@ -1,0 +1,145 @@
+"""The label audit finds labels that were changed on purpose, repeated texts, and test texts in the training rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featherweight.data.sources import read_rows
+from featherweight.data.splits import load_splits
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+from featherweight.workflows import noise_audit
+from featherweight.workflows.noise_audit import audit_labels
+from featherweight.workflows.training_process import LOGITS, train_for_validation
+
+pytest.importorskip("cleanlab")
+
+WORDS = {"fruit": "apple pear plum cherry", "metal": "iron copper zinc silver", "bird": "robin crow heron owl"}
+WRONG = (7, 20, 41)
+"""Rows whose label is changed."""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> dict[str, Path]:
+    names = list(WORDS)
+    rows = []
+    for number in range(60):
+        true = number % 3
+        given = (true + 1) % 3 if number in WRONG else true
+        first, second, *_ = WORDS[names[true]].split()[number % 3 :] + WORDS[names[true]].split()
+        rows.append({"text": f"{first} and {second}, case {number * 7919}", "label": names[given]})
+    rows.append({"text": rows[0]["text"].upper(), "label": "metal"})
+    test = [{"text": rows[5]["text"] + "!", "label": "no class"}, {"text": "a new text", "label": "bird"}]
+    files = {"train": tmp_path / "train.jsonl", "test": tmp_path / "test.jsonl"}
+    files["train"].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    files["test"].write_text("".join(json.dumps(row) + "\n" for row in test), "utf-8")
+    return files
+
+
+@pytest.fixture
+def recipe(tiny_recipe: Any, data: dict[str, Path]) -> Recipe:
+    return tiny_recipe(data={"train": str(data["train"]), "test": str(data["test"])})
+
+
+@pytest.fixture
+def folds(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
+    """In place of trainings: the recipes of all folds; the logits are those of a model that knows the words."""
+    made: list[Recipe] = []
+
+    def train(recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], *, logits: bool) -> float:
+        made.append(recipe)
+        held_out = load_splits(recipe).validation
+        knows = np.array([[sum(word in text.lower() for word in words.split()) for words in WORDS.values()]
+                          for text in held_out.texts])  # fmt: skip
+        order = [list(WORDS).index(name) for name in held_out.label_names]
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / LOGITS, 3.0 * knows[:, order])
+        return 0.9
+
+    monkeypatch.setattr(noise_audit, "train_in_a_process", train)
+    return made
+
+
+def test_changed_labels_are_suspects_and_the_file_drops_them(
+    recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe]
+) -> None:
+    lines: list[str] = []
+    audit = audit_labels(recipe, tmp_path / "out", folds=4, announce=lines.append)
+    suspects = list(csv.DictReader((tmp_path / "out" / "suspects.csv").open(encoding="utf-8", newline="")))
+    # The last row is the first one in capitals, with another label.
+    assert {int(row["row"]) - 1 for row in suspects} == {*WRONG, 60}
+    assert all(row["label"] != row["suggested"] for row in suspects)
+    assert audit.headline == "4 of 61 labels look wrong (6.6%)"
+    assert [(audit.texts[pair.first], audit.texts[pair.second]) for pair in audit.contradictions] == [
+        (audit.texts[0], audit.texts[60])
+    ]
+    dropped = recipe.with_values(
+        data={"drop": str(tmp_path / "out" / "suspects.csv"), "validation": str(data["train"])}
+    )
+    assert len(load_splits(dropped.with_values(data={"test": ""})).train) == 57
+
+
+def test_each_row_is_held_out_once_and_no_test_label_is_read(
+    recipe: Recipe, tmp_path: Path, folds: list[Recipe]
+) -> None:
+    audit = audit_labels(recipe, tmp_path / "out", folds=3)
+    held_out = [text for fold in folds for text in read_rows(str(fold.data.validation), fold.data).texts]
+    assert sorted(held_out) == sorted(audit.texts)
+    for fold in folds:
+        splits = load_splits(fold)
+        assert splits.test is None
+        assert not set(splits.train.texts) & set(splits.validation.texts)
+        assert fold.training.keep == "last"
+    # A test row has a label that is no class: it would be refused if it were read.
+    assert audit.leaks is not None
+    assert [(pair.first, pair.second) for pair in audit.leaks] == [(0, 5)]
+
+
+def test_the_page_shows_suspects_and_escapes_texts(
+    recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe]
+) -> None:
+    with data["train"].open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"text": "apple <script>alert(1)</script> pear", "label": "metal"}) + "\n")
+    audit_labels(recipe, tmp_path / "out", folds=3)
+    page = (tmp_path / "out" / "noise.html").read_text("utf-8")
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    for words in ("Which labels", "Suspects, the most doubtful first", "Nearly equal texts with different labels",
+                  "Test texts that are also training texts"):  # fmt: skip
+        assert words in page
+
+
+def test_another_audit_in_the_folder_is_refused(recipe: Recipe, tmp_path: Path, folds: list[Recipe]) -> None:
+    audit_labels(recipe, tmp_path / "out", folds=3)
+    with pytest.raises(UserError, match="holds an audit with another value of folds"):
+        audit_labels(recipe, tmp_path / "out", folds=4)
+    with pytest.raises(UserError, match="holds an audit with another value of recipe"):
+        audit_labels(recipe.with_values(seed=5), tmp_path / "out", folds=3)
+
+
+@pytest.mark.parametrize(("changes", "folds_wanted", "message"), [
+    ({}, 1, "at least two folds"),
+    ({"task": "multi-label", "data": {"label_separator": ","}}, 3, 'is for task = "single-label"'),
+    ({"budget": 10}, 3, "budget = 10 exceeded"),
+])  # fmt: skip
+def test_wrong_arguments(
+    recipe: Recipe, tmp_path: Path, changes: dict[str, Any], folds_wanted: int, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        audit_labels(recipe.with_values(**changes), tmp_path / "out", folds=folds_wanted)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fold_writes_the_logits_of_its_held_out_rows(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe(training={"max_steps": 2, "keep": "last"}, data={"test": ""})
+    accuracy = train_for_validation(recipe, tmp_path / "fold", logits=True)
+    logits = np.load(tmp_path / "fold" / LOGITS, allow_pickle=False)
+    labels = load_splits(recipe).validation.labels
+    assert float((logits.argmax(axis=1) == labels).mean()) == pytest.approx(accuracy)
