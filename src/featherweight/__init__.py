@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from featherweight.run.folder import Run
     from featherweight.workflows.check import check
     from featherweight.workflows.own_data import recipe_for
+    from featherweight.workflows.noise_audit import audit_labels
     from featherweight.workflows.rounds import run_rounds
     from featherweight.workflows.search import run_search
     from featherweight.workflows.show import show
@@ -37,6 +38,7 @@ __all__ = [
     "Run",
     "UserError",
     "__version__",
+    "audit_labels",
     "check",
     "compare_runs",
     "follow",
@@ -63,6 +65,7 @@ _HOME = {
     "plan": "featherweight.budget.plan",
     "predict_file": "featherweight.inference.output_files",
     "recipe_for": "featherweight.workflows.own_data",
+    "audit_labels": "featherweight.workflows.noise_audit",
     "run_rounds": "featherweight.workflows.rounds",
     "run_search": "featherweight.workflows.search",
     "show": "featherweight.workflows.show",

@@ -33,6 +33,7 @@ KEYS = {
     "data.encoding": "data/readers/test_text_encoding.py::test_a_file_is_read_in_the_encoding_of_the_recipe",
     "data.clean": "data/test_cleaning.py::test_rows_are_cleaned_where_the_recipe_says_so",
     "data.empty": "data/test_gaps.py::test_rows_with_gaps_are_left_out_of_every_part_and_counted",
+    "data.drop": "data/test_dropping.py::test_listed_training_rows_are_left_out_and_validation_rows_stay",
     "data.train_rows": "data/test_splits.py::test_a_sample_of_training_rows_leaves_the_validation_as_it_is",
     "data.max_length": "data/test_data_keys.py::test_texts_are_cut_as_the_tokenizer_cuts_them",
     "backbone.name": "recipe/test_naming_keys.py::test_the_backbone_is_the_one_that_the_recipe_names",

@@ -80,9 +80,8 @@ def test_changed_labels_are_suspects_and_the_file_drops_them(
     assert [(audit.texts[pair.first], audit.texts[pair.second]) for pair in audit.contradictions] == [
         (audit.texts[0], audit.texts[60])
     ]
-    dropped = recipe.with_values(
-        data={"drop": str(tmp_path / "out" / "suspects.csv"), "validation": str(data["train"])}
-    )
+    suspects_file = str(tmp_path / "out" / "suspects.csv")
+    dropped = recipe.with_values(data={"drop": suspects_file, "validation": str(data["train"])})
     assert len(load_splits(dropped.with_values(data={"test": ""})).train) == 57
 
 
