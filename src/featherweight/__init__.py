@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from featherweight.recipe import Recipe
     from featherweight.run.folder import Run
     from featherweight.workflows.check import check
-    from featherweight.workflows.own_data import recipe_for
     from featherweight.workflows.noise_audit import audit_labels
+    from featherweight.workflows.own_data import recipe_for
     from featherweight.workflows.rounds import run_rounds
     from featherweight.workflows.search import run_search
     from featherweight.workflows.show import show

@@ -20,7 +20,8 @@ from featherweight.data.dropping import without_dropped
 from featherweight.data.in_memory import parquet_bytes
 from featherweight.data.near_duplicates import Pair, similar_pairs
 from featherweight.data.pairs import joined
-from featherweight.data.sources import Rows, read_rows, source_of_test
+from featherweight.data.source_tables import source_of_test
+from featherweight.data.sources import Rows, read_rows
 from featherweight.data.splits import require_classes
 from featherweight.errors import UserError
 from featherweight.evaluation.label_noise import label_noise
