@@ -100,7 +100,8 @@ def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
             train, validation = split_off(train, data.validation_size, recipe.seed)
         if part == "validation" and validation:
             return validation
-        return sample(without_dropped(train, data.drop)[0], data.train_rows, recipe.seed)[0]
+        train, _ = without_dropped(train, data.drop)
+        return sample(train, data.train_rows, recipe.seed)[0]
     test, unlabelled = test_rows(data, names) if part == "test" or is_perturbed(part) else (None, None)
     if part != "test":
         return _shift_rows(part, data, test or unlabelled, names)
