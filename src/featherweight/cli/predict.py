@@ -64,7 +64,7 @@ AsProbabilitiesOption = Annotated[
     bool,
     typer.Option(
         "--as-probabilities",
-        help="With --kaggle or --like: write the probability of the positive one of two classes in the label column.",
+        help="With --kaggle or --like: write the probability of the positive one of two classes, or of each label.",
     ),
 ]
 SafeOption = Annotated[
