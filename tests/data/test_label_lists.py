@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ def several(**data: Any) -> DataRecipe:
         (["a, b", "a"], {"separator": "|"}, [[0, 1], [1, 0]], ("a", "a, b")),
         (['["a", "b"]', "[]"], {}, [[1, 1], [0, 0]], AB),
         (["['a', 'it\\'s']", "[a]"], {}, [[1, 1], [1, 0]], ("a", "it's")),
+        (["['a' 'b, c']", "['a'\n 'd']", "[]"], {}, [[1, 1, 0], [1, 0, 1], [0, 0, 0]], ("a", "b, c", "d")),
+        (["[2 0]", "[1.]"], {}, [[1, 0, 1], [0, 1, 0]], ("0", "1", "2")),
+        (["<c#><java>", "<java>", "[]"], {}, [[1, 1], [0, 1], [0, 0]], ("c#", "java")),
+        ([{"a": 1.0, "b": 0.0}, {"a": False, "b": True}, {"a": 0}], {}, [[1, 0], [0, 1], [0, 0]], AB),
         (["a", "b"], {}, [[1, 0], [0, 1]], AB),
         ([[2, 0], [1]], {}, [[1, 0, 1], [0, 1, 0]], ("0", "1", "2")),
         (["2,0", "1"], {}, [[1, 0, 1], [0, 1, 0]], ("0", "1", "2")),
@@ -68,8 +73,8 @@ def test_labels_as_people_write_them(
         ([["a", "b"], ["bb"]], {"names": ("a", "bbb")}, ["row 1", "'b'"]),
         ([[0], [0, 7]], {"carried": AB}, ["row 2", "7", "0 to 1"]),
         ([[0, 0, 1], [1, 0, 0]], {"names": AB}, ["3 numbers", "2 labels"]),
-        ([["a"], {"a": 1}], {}, ["row 2", "table"]),
-        (["a", "['a' 'b']"], {}, ["row 2", "list of labels"]),
+        ([["a"], {"a": "x"}], {}, ["row 2", "table"]),
+        (["a", "['a' b]"], {}, ["row 2", "list of labels"]),
         ([[], []], {}, ["no row has a label"]),
         ([["a"], [["b"]]], {}, ["row 2", "list"]),
         ([], {}, ["empty"]),
@@ -107,6 +112,27 @@ def test_task_label_and_separator_decide_how_labels_are_read(tmp_path: Path) -> 
     assert read_rows(str(path), one).labels.tolist() == [1, 0, 1]
     with pytest.raises(UserError, match="no column 'insult'; its columns"):
         read_rows(str(path), several(text=["comment"], label=["toxic", "insult"]))
+
+
+@pytest.mark.parametrize(("mark", "task", "noted"), [
+    (" ", "multi-label", """'c go' is read as one label; if it is several: --set 'data.label_separator=" "'"""),
+    ("|", "multi-label", "'tags' is read as labels separated by '|' (data.label_separator)"),
+    ("|", "single-label", "is read as one label; if it is several: --set task=multi-label --set 'data.label_separator"),
+    ("/", "multi-label", None),
+])  # fmt: skip
+def test_a_note_says_how_labels_in_a_text_were_told_apart(
+    tmp_path: Path, mark: str, task: str, noted: str | None
+) -> None:
+    tags = ["c", "java", "sql", "go", "rust"]
+    sets = list(itertools.combinations(tags, 2)) * 4
+    lines = [f"a question {n},{mark.join(pair)}" for n, pair in enumerate(sets)]
+    (tmp_path / "asked.csv").write_text("\n".join(["text,tags", *lines]) + "\n", "utf-8")
+    recipe = Recipe.parse(
+        {"task": task, "data": {"train": str(tmp_path / "asked.csv"), "label": "tags", "validation_size": 12}}
+    )
+    notes = [note for note in load_splits(recipe).warnings if "tags" in note]
+    assert bool(notes) == bool(noted)
+    assert all(str(noted) in note for note in notes)
 
 
 def test_names_of_a_list_come_with_data_sets_and_their_parquet_files(tmp_path: Path) -> None:
@@ -170,6 +196,15 @@ def test_the_side_that_is_trained_on_has_every_label(wanted: int, for_training: 
     drawn = iterative_draw(labels, wanted, 0, for_training=for_training)
     trained = drawn if for_training else np.setdiff1d(np.arange(len(labels)), drawn)
     assert labels[trained].any(axis=0).all()
+
+
+@pytest.mark.parametrize("for_training", [True, False])
+def test_many_labels_of_few_rows_each_all_stay_on_the_side_that_is_trained_on(for_training: bool) -> None:
+    labels = np.tile(np.eye(10, dtype=np.int8), (4, 1))
+    drawn = iterative_draw(labels, 36 if for_training else 4, 0, for_training=for_training)
+    assert len(drawn) == (36 if for_training else 4)
+    trained = drawn if for_training else np.setdiff1d(np.arange(40), drawn)
+    assert labels[trained].sum(axis=0).min() >= 3
 
 
 def test_splits_hold_out_rows_and_keep_rare_labels_for_training(tmp_path: Path) -> None:

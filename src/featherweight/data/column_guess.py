@@ -19,6 +19,7 @@ LABEL_WORDS = (
     ("label",),
     ("labels", "target", "class", "gold"),
     ("category", "sentiment", "topic", "intent", "emotion", "stance", "polarity", "genre", "tag"),
+    ("categories", "topics", "emotions", "genres", "tags", "cats"),
     ("rating", "stars", "score", "grade", "type", "priority", "queue", "department", "y"),
 )
 """Names of label columns, or the last words of them, those that say most first."""
@@ -146,7 +147,7 @@ def guess_labels(columns: Columns, texts: Sequence[str]) -> tuple[tuple[str, ...
     """The columns of the labels where a text may have several: one of lists, those of 0 and 1, or one by its name."""
     free = columns.free(texts)
     lists = [name for name in free if columns.profile(name).lists]
-    flags = [name for name in free if columns.profile(name).flags]
+    flags = _of_one_notation([name for name in free if columns.profile(name).flags], columns)
     named = best_named(lists or free, LABEL_WORDS)
     if len(lists) == 1:
         return (lists[0],), "the only column of lists"
@@ -155,6 +156,13 @@ def guess_labels(columns: Columns, texts: Sequence[str]) -> tuple[tuple[str, ...
     if len(named) == 1:
         return (named[0],), "by its name"
     raise _undecided_labels(columns, lists) if lists else _no_labels(columns)
+
+
+def _of_one_notation(flags: Sequence[str], columns: Columns) -> list[str]:
+    """Those of ``flags`` that hold 0 and 1, or those that hold true and false, whichever are more."""
+    numbers = [name for name in flags if columns.profile(name).numbers]
+    words = [name for name in flags if name not in numbers]
+    return numbers if len(numbers) >= len(words) else words
 
 
 def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None:

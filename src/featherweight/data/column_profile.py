@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from featherweight.data.labels import is_missing
+from featherweight.data.written_lists import is_written_list, labels_of_object, written_list
 
 _SAMPLED = 1_000  # values whose letters and words are counted, spread over the rows
 _MOST_VALUES = 5_000  # different values that are counted
@@ -76,10 +77,11 @@ class ColumnProfile:
 def profile_of(values: Sequence[Any]) -> ColumnProfile:
     """The figures of a column. A list of one value counts as that value."""
     seen: set[str] = set()
+    read = _read if _are_written_lists(values) else single
     filled = lists = empty = 0
     objects, numbers, whole = False, True, True
     for value in values:
-        value = single(value)
+        value = read(value)
         if isinstance(value, list):
             lists += 1
             empty += not value
@@ -100,13 +102,33 @@ def profile_of(values: Sequence[Any]) -> ColumnProfile:
         and not (objects or lists)
         and (seen <= {"0", "1", "0.0", "1.0"} or {text.casefold() for text in seen} <= {"true", "false"})
     )
-    return ColumnProfile(len(values), filled, len(seen), lists, objects, numbers, whole, flags, *_writing(values))
+    writing = _writing(list(map(read, _sample(values))))
+    return ColumnProfile(len(values), filled, len(seen), lists, objects, numbers, whole, flags, *writing)
 
 
-def _writing(values: Sequence[Any]) -> tuple[float, float, float]:
-    """Share of letters, mean number of words and mean length of the texts among ``values``, of a sample of them."""
-    step = max(1, math.ceil(len(values) / _SAMPLED))
-    singles = map(single, values[::step])
+def _sample(values: Sequence[Any]) -> Sequence[Any]:
+    return values[:: max(1, math.ceil(len(values) / _SAMPLED))]
+
+
+def _are_written_lists(values: Sequence[Any]) -> bool:
+    """Whether most of the filled values are lists that are written as text, or objects with 0 or 1 for each label."""
+    filled = [value for value in _sample(values) if isinstance(value, Mapping) or not is_missing(value)]
+    lists = sum(isinstance(_read(value), list) or single(value) is not _read(value) for value in filled)
+    return bool(filled) and 2 * lists > len(filled)
+
+
+def _read(value: Any) -> Any:
+    """The labels of a list that is written as text, or of an object with 0 or 1 for each; else as ``single``."""
+    if isinstance(value, Mapping) and (found := labels_of_object(value)) is not None:
+        return single(found)
+    if isinstance(value, str) and is_written_list(text := value.strip()):
+        found = written_list(text)
+        value = value if found is None else found
+    return single(value)
+
+
+def _writing(singles: Sequence[Any]) -> tuple[float, float, float]:
+    """Share of letters, mean number of words and mean length of the texts among ``singles``."""
     texts = [_written(value) for value in singles if isinstance(value, str | int | float) and not is_missing(value)]
     if not texts:
         return 0.0, 0.0, 0.0

@@ -37,6 +37,8 @@ def iterative_draw(
             lacking[place, own] -= 1
             left[own] -= 1
     side[order[side[order] < 0][: room[_DRAWN]]] = _DRAWN  # rows without a label
+    side[side < 0] = _STAY
+    _bring_back_lost_labels(side, trained, labels, order)
     return np.flatnonzero(side == _DRAWN)
 
 
@@ -47,3 +49,22 @@ def _side(room: NDArray[np.int64], lacking: NDArray[np.float64]) -> int:
     if lacking[_STAY] == lacking[_DRAWN]:
         return int(room.argmax())
     return int(lacking.argmax())
+
+
+def _bring_back_lost_labels(
+    side: NDArray[np.int64], trained: int, labels: NDArray[np.integer[Any]], order: NDArray[np.int64]
+) -> None:
+    """Swap rows between the sides, in place, until labels without a row on the ``trained`` side have their share there.
+
+    Where many labels have few rows each, that side is full before the last of them is shared out.
+    """
+    counts = labels[side == trained].sum(axis=0, dtype=np.int64)
+    least = np.floor(labels.sum(axis=0, dtype=np.int64) * (side == trained).mean()).astype(np.int64).clip(min=1)
+    for label in np.flatnonzero((counts == 0) & labels.any(axis=0)).tolist():
+        for row in order[(side[order] != trained) & (labels[order, label] > 0)].tolist():
+            given = next((other for other in order[side[order] == trained].tolist()
+                          if (counts - labels[other] >= least)[labels[other] > 0].all()), None)  # fmt: skip
+            if counts[label] >= least[label] or given is None:
+                break
+            side[row], side[given] = trained, 1 - trained
+            counts += labels[row] - labels[given]

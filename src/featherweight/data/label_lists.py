@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.labels import DROP, code_labels, is_missing, renumbered
+from featherweight.data.written_lists import is_written_list, labels_of_object, written_list
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SEPARATORS = ("|", ";", ",")
 """Possible separators of labels in a text if the recipe sets none; the first one that occurs is used."""
-_ITEM = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^,"'\[\]]+?))\s*(?:,|$)""")
 _FLAGS: dict[Any, int] = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
@@ -28,10 +27,10 @@ def code_label_lists(
 ) -> tuple[NDArray[np.int8], tuple[str, ...]]:
     """A table (0 or 1, int8 [rows, labels]) that tells which row has which label, and the names of the labels.
 
-    A cell is a list of labels, a text with labels separated by ``separator``, a list written as text, or a single
-    label; an empty list or text means no labels. If all lists contain only 0 and 1 and have the same length, each
-    position is one label. ``names`` are the labels if they are known; ``names`` and ``more`` are arguments of
-    ``labels.code_labels``. Raises UserError, naming the row, for a missing or unknown label.
+    A cell is a list of labels, a text with labels separated by ``separator``, a list written as text, an object with 0
+    or 1 for each label, or a single label; an empty list or text means no labels. If all lists contain only 0 and 1 and
+    have the same length, each position is one label. ``names`` are the labels if they are known; ``names`` and ``more``
+    are arguments of ``labels.code_labels``. Raises UserError, naming the row, for a missing or unknown label.
     """
     import numpy as np
 
@@ -83,11 +82,40 @@ def separator_of(cells: Sequence[Any], separator: str | None, names: Sequence[st
     texts = {cell.strip() for cell in cells if isinstance(cell, str)} - {*(names or ())}
     if separator is not None:
         return separator if texts else None
-    texts = {text for text in texts if not _is_list(text)}
+    texts = {text for text in texts if not is_written_list(text)}
     found = [mark for mark in SEPARATORS if any(mark in text for text in texts)]
     known = {*(names or ())}
     fitting = (mark for mark in found if all({*_parts(text, mark)} <= known for text in texts))
     return next(fitting, found[0] if found else None)
+
+
+def separator_note(column: str, separator: str | None, names: Sequence[str], *, several: bool) -> str | None:
+    """A note if the ``separator`` of the labels in ``column`` is a guess, or ``names`` seem to be several labels each.
+
+    ``several`` tells whether they were read as several labels.
+    """
+    if separator:
+        return f"{column!r} is read as labels separated by {separator!r} (data.label_separator)"
+    mark = joined_by(names)
+    if mark is None:
+        return None
+    example = in_a_line(repr(next(name for name in names if mark in name)[:60]))
+    task = "" if several else "--set task=multi-label "
+    typed = f"{task}--set 'data.label_separator=\"{mark}\"'"
+    return f"{column!r}: {example} is read as one label; if it is several: {typed}"
+
+
+def joined_by(names: Sequence[str]) -> str | None:
+    """What seems to stand between several labels in ``names``, each of which was read as one; None if nothing does.
+
+    If it is a separator, most names have it, and the parts are few that recur.
+    """
+    for mark in (*SEPARATORS, " "):
+        parts = Counter(part for name in names for part in _parts(name, mark))
+        several = sum(mark in name.strip() for name in names)
+        if parts and 2 * several >= len(names) and 2 * len(parts) <= len(names) and min(parts.values()) > 1:
+            return mark
+    return None
 
 
 def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:
@@ -122,52 +150,30 @@ def _parts(text: str, mark: str) -> list[str]:
     return [part for part in map(str.strip, text.split(mark)) if part]
 
 
-def _is_list(text: str) -> bool:
-    return text.startswith("[") and text.endswith("]")
-
-
 def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
     if isinstance(cell, list | tuple):
         return list(cell)
     if isinstance(cell, str):
         text = cell.strip()
-        return _written_list(text, origin, row) if _is_list(text) else split(text) if text else []
+        if not is_written_list(text):
+            return split(text) if text else []
+        items = written_list(text)
+        if items is None:
+            shown = in_a_line(text[:60])
+            raise UserError(f'{origin}: row {row}: {shown!r} is no list of labels; write it as ["a", "b"] or a|b')
+        return items
     if is_missing(cell):
         raise UserError(
             f"{origin}: row {row}: the labels are missing; write an empty list for a text without any\nOr {DROP}"
         )
     if isinstance(cell, Mapping):
+        if (found := labels_of_object(cell)) is not None:
+            return found
         raise UserError(
             f"{origin}: row {row}: the labels are a table ({listed(list(map(str, cell)))}); give each label a column, "
             "or write a list"
         )
     return [cell]
-
-
-def _written_list(text: str, origin: str, row: int) -> list[Any]:
-    """The items of a list that is written as text, as JSON or in Python's notation."""
-    try:
-        found = json.loads(text)
-        if isinstance(found, list):
-            return found
-    except (ValueError, RecursionError):
-        pass
-    inside, items, place = text[1:-1].strip(), [], 0
-    while place < len(inside):
-        match = _ITEM.match(inside, place)
-        if match is None:
-            shown = in_a_line(text[:60])
-            raise UserError(f'{origin}: row {row}: {shown!r} is no list of labels; write it as ["a", "b"] or a|b')
-        items.append(_unquoted(match[1]) if match[1] else match[2])
-        place = match.end()
-    return items
-
-
-def _unquoted(quoted: str) -> str:
-    try:
-        return str(ast.literal_eval(quoted))
-    except (SyntaxError, ValueError):
-        return quoted[1:-1]
 
 
 def _are_vectors(rows: Sequence[list[Any]]) -> bool:

@@ -15,6 +15,7 @@ from featherweight.data.cleaning import clean_texts
 from featherweight.data.dropping import without_dropped
 from featherweight.data.gaps import LeftOut
 from featherweight.data.iterative_draw import iterative_draw
+from featherweight.data.label_lists import separator_note
 from featherweight.data.labels import DROP
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
@@ -278,8 +279,9 @@ def _reading_notes(splits: Splits, data: DataRecipe) -> list[str]:
     parts = (splits.train, splits.validation, splits.test, *splits.shift.values())
     notes = list(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
     column = splits.train.label_column
-    if column and column.separator and data.label_separator is None:
-        notes.append(f"{column.name!r} is read as labels separated by {column.separator!r} (data.label_separator)")
+    if column and data.label_separator is None:
+        note = separator_note(column.name, column.separator, splits.train.label_names, several=data.several)
+        notes += [note] if note else []
     return notes
 
 

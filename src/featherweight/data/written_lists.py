@@ -1,0 +1,57 @@
+"""Lists of labels that are written as text: JSON, Python's notation, NumPy's without commas, ``<a><b>``."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_ITEM = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^,"'\[\]]+?))\s*(?:,|$)""")
+_WITHOUT_COMMAS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[-+]?\d+\.?)(?:\s+|$)""")
+"""An item of an array as NumPy writes it, and with it `Dataset.to_csv`: texts in quotes, or numbers."""
+_TAGS = re.compile(r"(?:<[^<>\s]+>)+")
+"""Labels as Stack Exchange writes them."""
+
+
+def is_written_list(text: str) -> bool:
+    """Whether ``text``, without outer blanks, is in the notation of a list, sound or not."""
+    return (text.startswith("[") and text.endswith("]")) or _TAGS.fullmatch(text) is not None
+
+
+def written_list(text: str) -> list[Any] | None:
+    """The items of the list ``text``; None if it is in none of the notations."""
+    if text.startswith("<"):
+        return text[1:-1].split("><")
+    try:
+        found = json.loads(text)
+        if isinstance(found, list):
+            return found
+    except (ValueError, RecursionError):
+        pass
+    inside = text[1:-1].strip()
+    for pattern in (_WITHOUT_COMMAS, _ITEM):
+        items, place = [], 0
+        while place < len(inside) and (match := pattern.match(inside, place)):
+            items.append(_unquoted(match[1]) if match[1] else match[2])
+            place = match.end()
+        if place >= len(inside):
+            return items
+    return None
+
+
+def labels_of_object(cell: Mapping[str, Any]) -> list[str] | None:
+    """The labels of an object with 0 or 1 (or false or true) for each, such as spaCy's ``cats``; None for another."""
+    if not cell or not all(isinstance(value, int | float) and value in (0, 1) for value in cell.values()):
+        return None
+    return [name for name, value in cell.items() if value]
+
+
+def _unquoted(item: str) -> str:
+    if item[0] not in "\"'":
+        return item.rstrip(".")
+    try:
+        return str(ast.literal_eval(item))
+    except (SyntaxError, ValueError):
+        return item[1:-1]
