@@ -138,5 +138,8 @@ def test_stopping_computes_what_was_accepted() -> None:
         model.free.set()
         assert len((await task)[0]) == 3
         await stopping
+        with pytest.raises(Refusal) as refused:
+            await batcher.probabilities(["late"])
+        assert refused.value.status_code == 503
 
     with_batcher(work)

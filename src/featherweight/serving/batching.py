@@ -1,5 +1,7 @@
 """Computes the texts of all requests in common batches, in one thread, in turn and without an artificial pause.
 
+Two threads pass the texts on: one tokenises all that has come since it last looked, the other computes batches.
+
 A batch takes one text of each waiting request after the other until it has as many tokens as one computation should
 have. So a single text never waits for all texts of a large request, and batches grow when much is waiting.
 """
@@ -30,6 +32,8 @@ log = logging.getLogger("featherweight.serving")
 
 _LONGEST_WAIT = 30
 """Seconds that a refused client is asked to wait at most."""
+_TOKENISED_AT_ONCE = 64
+"""Texts that are enough for one call of the tokeniser; a request is not divided."""
 _PADDING_FOR_A_BATCH = 64
 """Tokens of padding that take about as long as the calls of another batch."""
 
@@ -37,17 +41,24 @@ _PADDING_FOR_A_BATCH = 64
 class Job:
     """The texts of one request, on their way to probabilities."""
 
-    def __init__(self, tokens: list[Tokens], classes: int) -> None:
-        self.tokens = tokens
-        self.result = np.zeros((len(tokens), classes))
+    def __init__(self, texts: Sequence[Text], classes: int) -> None:
+        self.texts = texts
+        self.tokens: list[Tokens] = []
+        self.result = np.zeros((len(texts), classes))
         self.taken = self.computed = 0
         self.future: Future[NDArray[np.float64]] = Future()
-        self.ready = time.perf_counter()
+        self.ready = 0.0
+        """When its texts were tokenised."""
 
     @property
     def left(self) -> bool:
         """Whether nobody waits for the result any more."""
         return self.future.done()
+
+    def fail(self, error: Exception) -> None:
+        """Give the error to whoever waits."""
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)
 
 
 Turn = list[tuple[Job, int]]
@@ -77,9 +88,10 @@ class Batcher:
 
     def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
         self._model, self._limits, self._metrics = model, limits, metrics
+        self._new: deque[Job] = deque()
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._stopping = False
+        self._closed = self._stopping = False
         self._waiting = 0
         self._speed = 50.0  # texts per second, measured as it goes; only for Retry-After
         self._tokeniser = ThreadPoolExecutor(1, "tokenise")
@@ -89,38 +101,63 @@ class Batcher:
     @property
     def alive(self) -> bool:
         """Whether texts are computed."""
-        return self._worker.is_alive() and not self._stopping
+        return self._worker.is_alive() and not self._closed
 
     async def probabilities(self, texts: Sequence[Text]) -> tuple[NDArray[np.float64], list[int]]:
         """The probabilities [texts, classes] and the number of tokens of each text.
 
-        Raises Refusal (429) if too much is waiting. If the caller is cancelled, texts not yet computed are dropped.
+        Raises Refusal: 429 if too much is waiting, 503 after ``stop``. If the caller is cancelled, texts not yet computed are dropped.
         """
+        if not self.alive:
+            raise Refusal(503, "the server stops", retry_after=5)
         if self._waiting + len(texts) > self._limits.queue:
             wait = math.ceil(self._waiting / self._speed)
             raise Refusal(429, "too many texts are waiting; try again later", retry_after=min(wait, _LONGEST_WAIT))
         self._waiting += len(texts)
         self._metrics.waiting.set(self._waiting)
+        job = Job(texts, len(self._model.labels))
+        self._new.append(job)
+        self._tokeniser.submit(self._tokenise_new)
         try:
-            loop = asyncio.get_running_loop()
-            with self._metrics.tokenise.time():
-                tokens = await loop.run_in_executor(self._tokeniser, self._model.tokenise, texts)
-            job = Job(tokens, len(self._model.labels))
-            with self._changed:
-                self._jobs.append(job)
-                self._changed.notify()
-            return await asyncio.wrap_future(job.future), [text.count for text in tokens]
+            rows = await asyncio.wrap_future(job.future)
+            return rows, [text.count for text in job.tokens]
         finally:
             self._waiting -= len(texts)
             self._metrics.waiting.set(self._waiting)
 
     def stop(self) -> None:
         """Compute what is waiting, then end the threads."""
+        self._closed = True
+        self._tokeniser.shutdown()
         with self._changed:
             self._stopping = True
             self._changed.notify()
         self._worker.join()
-        self._tokeniser.shutdown()
+
+    def _tokenise_new(self) -> None:
+        """Tokenise the texts of the requests that came since the last call: together, which takes less time."""
+        jobs: list[Job] = []
+        while self._new and (not jobs or sum(len(job.texts) for job in jobs) < _TOKENISED_AT_ONCE):
+            jobs.append(self._new.popleft())
+        self._metrics.gone.inc(sum(len(job.texts) for job in jobs if job.left))
+        jobs = [job for job in jobs if not job.left]
+        if not jobs:
+            return
+        try:
+            with self._metrics.tokenise.time():
+                tokens = self._model.tokenise([text for job in jobs for text in job.texts])
+        except Exception as error:
+            log.exception("the texts of %d requests could not be tokenised", len(jobs))
+            for job in jobs:
+                job.fail(error)
+            return
+        place = 0
+        for job in jobs:
+            job.tokens, job.ready = tokens[place : place + len(job.texts)], time.perf_counter()
+            place += len(job.texts)
+        with self._changed:
+            self._jobs.extend(jobs)
+            self._changed.notify()
 
     def _work(self) -> None:
         while True:
@@ -173,8 +210,7 @@ class Batcher:
         except Exception as error:
             log.exception("a batch of %d texts failed", len(batch))
             for job, _ in batch:
-                with suppress(InvalidStateError):
-                    job.future.set_exception(error)
+                job.fail(error)
             return
         for (job, place), row in zip(batch, rows, strict=True):
             job.result[place] = row
