@@ -106,7 +106,8 @@ class Batcher:
     async def probabilities(self, texts: Sequence[Text]) -> tuple[NDArray[np.float64], list[int]]:
         """The probabilities [texts, classes] and the number of tokens of each text.
 
-        Raises Refusal: 429 if too much is waiting, 503 after ``stop``. If the caller is cancelled, texts not yet computed are dropped.
+        Raises Refusal: 429 if too much is waiting, 503 after ``stop``. If the caller is cancelled, those of its texts
+        that are not yet computed are dropped.
         """
         if not self.alive:
             raise Refusal(503, "the server stops", retry_after=5)
