@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.onnx_exports import write_onnx_export
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "deploy" / "Containerfile").read_text("utf-8")
@@ -54,3 +60,33 @@ def test_the_recipe_is_not_root_and_copies_what_is_there() -> None:
     entry = re.search(r"^ENTRYPOINT \[(.+)\]$", RECIPE, re.MULTILINE)
     assert entry and '"serve", "/model"' in entry[1] and "--no-auth" not in entry[1]
     assert all(install.count("--no-deps") for install in RECIPE.split("pip install")[1:])
+
+
+@pytest.mark.slow
+def test_an_export_is_served_by_what_is_listed_alone(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    export, log = write_onnx_export(tmp_path / "export"), tmp_path / "log"
+    script, listed = ROOT / "tests" / "support" / "only_listed.py", ROOT / "deploy" / "requirements-onnx.txt"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "HOME": "/nowhere"}
+    command = [sys.executable, script, listed, "serve", export, "--port", "0"]
+    with log.open("w") as file, subprocess.Popen(command, stderr=file, env=environment, cwd="/") as process:
+        try:
+            url = _address(process, log)
+            content = {"texts": ["a goal", "a treaty"]}
+            results = httpx.post(f"{url}/v1/classify", json=content).json()["results"]
+            page = httpx.get(url).text
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0, log.read_text()
+    assert [result["label"] for result in results] == ["Sports", "World"]
+    assert "Type or paste a text" in page
+    assert {path.name for path in export.iterdir()} == {"model.onnx", "tokenizer.json", "recipe.toml", "export.json"}
+
+
+def _address(process: subprocess.Popen, log: Path) -> str:
+    for _ in range(400):
+        if found := re.search(r"(http://127\.0\.0\.1:\d+): page", log.read_text()):
+            return found[1]
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
