@@ -22,7 +22,7 @@ def command(
     threads: Annotated[int | None, typer.Option(min=1, max=256, help="Cores to compute with (default: all).")] = None,
     batch_tokens: Annotated[
         int, typer.Option("--batch-tokens", min=1, max=1_000_000, help="Tokens that are computed at once.")
-    ] = 4096,
+    ] = 2048,
     queue: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Texts that may wait before 429 is answered.")
     ] = 1024,

@@ -17,7 +17,7 @@ class Limits:
     """Characters of one text."""
     queue: int = 1024
     """Texts that are accepted and not yet answered, over all requests."""
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
     """Tokens that are computed at once, including padding."""
     explained_words: int = 400
     """Words of a text that is explained."""
