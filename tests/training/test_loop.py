@@ -17,6 +17,7 @@ from transformers import (
     get_constant_schedule_with_warmup,
     get_cosine_schedule_with_warmup,
     get_linear_schedule_with_warmup,
+    get_wsd_schedule,
 )
 
 from featherweight.errors import UserError
@@ -155,12 +156,13 @@ def test_balanced_class_weights_are_scikit_learns(tiny_recipe: Any) -> None:
     ("constant", 10, lambda o: get_constant_schedule_with_warmup(o, 10)),
     ("linear", 7, lambda o: get_linear_schedule_with_warmup(o, 7, 60)),
     ("cosine", 20, lambda o: get_cosine_schedule_with_warmup(o, 20, 60)),
+    ("wsd", 5, lambda o: get_wsd_schedule(o, 5, 15, num_training_steps=60, decay_type="linear")),
 ])  # fmt: skip
 def test_schedules_are_those_of_transformers(schedule: str, warmup: int, make: Any) -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = make(optimizer)
+    scheduler, training = make(optimizer), TrainingRecipe(schedule=schedule, decay=0.25)
     for step in range(60):
-        assert rate_factor(step, 60, warmup, schedule) == pytest.approx(scheduler.get_last_lr()[0], abs=1e-9)
+        assert rate_factor(step, 60, warmup, training) == pytest.approx(scheduler.get_last_lr()[0], abs=1e-9)
         optimizer.step()
         scheduler.step()
 

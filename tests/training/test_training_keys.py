@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.jobs import job_for, tensors, trained
-from transformers import get_constant_schedule_with_warmup, get_scheduler
+from transformers import get_constant_schedule_with_warmup, get_scheduler, get_wsd_schedule
 
 from featherweight.adapter.trained import peft_name
 from featherweight.run.folder import read_history
@@ -69,6 +69,7 @@ def test_batch_tokens_are_the_most_of_a_batch_with_its_padding(
 @pytest.mark.parametrize(("key", "training"), [
     ("schedule", {"schedule": "cosine", "warmup": 0}),
     ("schedule", {"schedule": "constant", "warmup": 0}),
+    ("decay", {"schedule": "wsd", "warmup": 0, "decay": 0.5}),
     ("warmup", {"schedule": "linear", "warmup": 3}),
     ("warmup", {"schedule": "linear", "warmup": 0.5}),
 ])  # fmt: skip
@@ -78,7 +79,14 @@ def test_the_loop_goes_by_transformers_schedule(
     steps = steps_of(tiny_recipe(training={**training, "epochs": 1, "learning_rate": 1.0}), tmp_path / "run")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     name = training["schedule"]
-    scheduler = get_scheduler(name, optimizer, num_warmup_steps=3 if training["warmup"] else 0, num_training_steps=6)
+    scheduler = get_scheduler(
+        "linear" if name == "wsd" else name,
+        optimizer,
+        num_warmup_steps=3 if training["warmup"] else 0,
+        num_training_steps=6,
+    )
+    if name == "wsd":
+        scheduler = get_wsd_schedule(optimizer, 0, 3, num_training_steps=6, decay_type="linear")
     if name == "constant":
         scheduler = get_constant_schedule_with_warmup(optimizer, 0)
     for record in steps:
@@ -138,7 +146,7 @@ def test_a_checkpoint_is_due_after_its_seconds(
             seconds[0] += 1.0
 
     monkeypatch.setattr(loop.time, "perf_counter", lambda: seconds[0])
-    monkeypatch.setattr(loop, "save_checkpoint", lambda *arguments: saved.append(arguments[-1]["step"]))
+    monkeypatch.setattr(loop, "save_checkpoint", lambda *arguments: saved.append(arguments[4]["step"]))
     fit(job_for(tiny_recipe(training={"checkpoint_seconds": 2.5}), tmp_path / "run", listeners=[Second()]))
     assert saved == [3, 6, 9, 12]
 

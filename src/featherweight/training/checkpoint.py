@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from featherweight.errors import UserError
 from featherweight.files import sync_folder
+from featherweight.training.averaging import Average
 
 _STATE, _TENSORS, _KEPT = "state.json", "tensors.safetensors", 2
 _DAMAGE = (OSError, ValueError, RecursionError, SafetensorError)
@@ -28,10 +29,15 @@ def save_checkpoint(
     best: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
+    average: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write the checkpoint ``folder/step-N`` atomically, with a checksum, and keep only the last two checkpoints."""
+    """Write the checkpoint ``folder/step-N`` atomically, with a checksum, and keep only the last two checkpoints.
+
+    ``average`` are the averaged weights, if the recipe wants some.
+    """
     tensors = {f"adapter/{name}": parameter.detach() for name, parameter in trainable.items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in (average or {}).items()}
     for name, parameter in trainable.items():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{key}/{name}"] = value
@@ -58,9 +64,13 @@ def _remove_others(folder: Path, newest: Path) -> None:
 
 
 def load_checkpoint(
-    folder: Path, trainable: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, expected: Mapping[str, Any]
+    folder: Path,
+    trainable: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    expected: Mapping[str, Any],
+    average: Average | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
-    """Load the newest undamaged checkpoint into ``trainable`` and ``optimizer``.
+    """Load the newest undamaged checkpoint into ``trainable``, ``optimizer`` and ``average``.
 
     Returns its state, the best adapter so far, and a warning for each damaged checkpoint. ``expected`` is a state with
     the keys and types that the stored state must have. A checkpoint is checked completely, including the shapes of its
@@ -71,13 +81,15 @@ def load_checkpoint(
         try:
             state, tensors = _read(candidate)
             _require_state(state, expected)
-            _require_tensors(tensors, trainable)
+            _require_tensors(tensors, trainable, averaged=average is not None)
         except _DAMAGE as error:
             warnings.append(f"{candidate}: damaged ({error}); the checkpoint before it is used")
             continue
         for name, parameter in trainable.items():
             parameter.data.copy_(tensors[f"adapter/{name}"])
             optimizer.state[parameter] = _moments(tensors, name, parameter)
+            if average is not None:
+                average.tensors[name].copy_(tensors[f"average/{name}"])
         best = {key.removeprefix("best/"): value for key, value in tensors.items() if key.startswith("best/")}
         return state, best, warnings
     raise _all_damaged(folder, [warning.replace("; the checkpoint before it is used", "") for warning in warnings])
@@ -138,7 +150,7 @@ def _require_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Non
             raise ValueError(f"{_STATE} has no usable value for {key}")
 
 
-def _require_tensors(tensors: Mapping[str, Tensor], trainable: Mapping[str, nn.Parameter]) -> None:
+def _require_tensors(tensors: Mapping[str, Tensor], trainable: Mapping[str, nn.Parameter], *, averaged: bool) -> None:
     """Raise ValueError unless ``tensors`` has every trained parameter in its shape, and nothing unknown.
 
     The moments of a parameter, and the best adapter, must be either complete or absent.
@@ -146,6 +158,8 @@ def _require_tensors(tensors: Mapping[str, Tensor], trainable: Mapping[str, nn.P
     shapes = {f"adapter/{name}": parameter.shape for name, parameter in trainable.items()}
     if any(key.startswith("best/") for key in tensors):
         shapes |= {f"best/{name}": parameter.shape for name, parameter in trainable.items()}
+    if averaged:
+        shapes |= {f"average/{name}": parameter.shape for name, parameter in trainable.items()}
     for name, parameter in trainable.items():
         if any(f"optimizer/{key}/{name}" in tensors for key in _MOMENTS):
             shapes |= {f"optimizer/{key}/{name}": parameter.shape for key in _MOMENTS[1:]}

@@ -17,6 +17,7 @@ from featherweight.data.sources import Rows
 from featherweight.model.engine import Engine
 from featherweight.model.network import Network
 from featherweight.recipe import Recipe
+from featherweight.training.averaging import Average
 from featherweight.training.listeners import Listener
 
 
@@ -76,6 +77,8 @@ class Job:
     best: dict[str, Tensor] = field(default_factory=dict)
     best_logits: NDArray[np.float64] | None = None
     """Logits of the validation rows [rows, classes] with the adapter that is saved; None if a prediction may differ."""
+    average: Average | None = None
+    """The moving average of the trained weights, if the recipe wants one."""
     notes: Sequence[str] = ()
     """Choices and warnings to show when the training starts."""
     rows: Rows | None = None

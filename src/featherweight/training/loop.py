@@ -17,12 +17,12 @@ from torch import Tensor
 from featherweight.data.batches import collate, even_batches
 from featherweight.environment import peak_memory_bytes
 from featherweight.model.engine import return_memory
-from featherweight.model.network import Network
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.best import rank
 from featherweight.task.interface import task_of
 from featherweight.task.loss import Loss, loss_of
+from featherweight.training.averaging import Average, set_weights
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, OverflowCounter, diverged
@@ -46,13 +46,14 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     """
     order = StepOrder(job.train.lengths, job.recipe, job.train.windows)
     optimizer = build_optimizer(job.network.trainable(), job.recipe.training)
-    state = LoopState()
+    state, decay = LoopState(), job.recipe.training.average
+    average = job.average = Average(decay, job.network.trainable()) if decay else None
     notes: list[str] = []
     history = History(job.folder / "history.jsonl" if job.accelerator.is_main_process else None)
     if resume:
         place = job.folder / "checkpoint"
         expected = {key: value for key, value in asdict(state).items() if key not in LATER}
-        stored, job.best, notes = load_checkpoint(place, job.network.trainable(), optimizer, expected)
+        stored, job.best, notes = load_checkpoint(place, job.network.trainable(), optimizer, expected, average)
         state = LoopState(**{key: stored[key] for key in asdict(state) if key in stored})
         if job.accelerator.scaler and stored.get("scaler"):
             job.accelerator.scaler.load_state_dict(stored["scaler"])
@@ -71,7 +72,9 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     if job.accelerator.is_main_process:
         (job.folder / FILE).unlink(missing_ok=True)  # from an earlier attempt that diverged; this one did not
     if job.recipe.training.keep == "best":
-        _restore(job.network, job.best)
+        set_weights(job.network.trainable(), job.best)
+    elif average is not None:
+        set_weights(job.network.trainable(), average.tensors)
     return state
 
 
@@ -97,20 +100,23 @@ def _run_steps(
     for step, epoch, batches in order.from_step(state.step):
         if _is_patience_over(state, training):
             break
-        rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training.schedule)
+        rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training)
         set_rate(optimizer, rate)
         record = _one_step(job, model, optimizer, loss, batches, step)
         if overflows.limit_reached(optimizer.step_was_skipped):
             what = f"the gradient overflowed fp16 in {MOST_SKIPPED} steps in a row"
             raise _diverged(job, what, step, record["loss"], record["grad_norm"], batches)
         state.step, state.seconds = step + 1, clock.seconds()
+        if job.average is not None:
+            job.average.update(state.step)
         record |= {"step": state.step, "epoch": epoch, "learning_rate": rate, "seconds": state.seconds}
         history.write(record)
         for listener in job.listeners:
             listener.stepped(record)
         last = state.step == order.total_steps
         if state.step in evaluations:
-            _evaluate(job, loss, state, history)
+            with job.average.in_place() if job.average is not None else nullcontext():
+                _evaluate(job, loss, state, history)
             last = last or _is_patience_over(state, training)
         stop = _agreed(job.accelerator, job.should_stop())
         # The last step has a checkpoint too: if saving fails, on a full disk say, the training is not lost.
@@ -240,13 +246,8 @@ def _checkpoint(job: Job, optimizer: Any, state: LoopState, history: History) ->
         # Only fp16 has a loss scaler; an exact resume needs its state.
         scaler = job.accelerator.scaler.state_dict() if job.accelerator.scaler else None
         stored = asdict(state) | {"scaler": scaler}
-        save_checkpoint(job.folder / "checkpoint", job.network.trainable(), job.best, inner, stored)
-
-
-def _restore(network: Network, best: dict[str, Tensor]) -> None:
-    live = network.trainable()
-    for name, tensor in best.items():
-        live[name].data.copy_(tensor)
+        average = job.average.tensors if job.average is not None else {}
+        save_checkpoint(job.folder / "checkpoint", job.network.trainable(), job.best, inner, stored, average)
 
 
 class _Clock:

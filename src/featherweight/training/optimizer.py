@@ -34,12 +34,20 @@ def warmup_steps(warmup: float, total_steps: int) -> int:
     return math.ceil(warmup * total_steps) if warmup < 1 else int(warmup)
 
 
-def rate_factor(step: int, total_steps: int, warmup: int, schedule: str) -> float:
-    """Learning rate at optimizer step ``step`` (0 is the first) as a fraction of the peak, as in transformers."""
+def rate_factor(step: int, total_steps: int, warmup: int, training: TrainingRecipe) -> float:
+    """Learning rate at optimizer step ``step`` (0 is the first) as a fraction of the peak, as in transformers.
+
+    The schedule ``wsd`` (warmup-stable-decay, Hägele et al. 2024) is constant and then falls to zero linearly in the
+    last part of the training.
+    """
+    schedule = training.schedule
     if step < warmup:
         return step / max(1, warmup)
     if schedule == "constant":
         return 1.0
+    if schedule == "wsd":
+        decay = max(1, math.ceil(training.decay * total_steps))
+        return max(0.0, min(1.0, (total_steps - step) / decay))
     progress = (step - warmup) / max(1, total_steps - warmup)
     if schedule == "linear":
         return max(0.0, 1.0 - progress)

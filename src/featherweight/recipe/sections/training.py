@@ -62,15 +62,26 @@ class TrainingRecipe(Section):
         le=MAX_COUNT,
         description="Gradient norm above which gradients are scaled down; 0 turns clipping off.",
     )
-    schedule: Literal["constant", "linear", "cosine"] = Field(
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
         "linear",
-        description="Learning rate after the warm-up: constant, or falling to zero linearly or along a cosine.",
+        description="Learning rate after the warm-up: constant, or falling to zero linearly or along a cosine; `wsd` "
+        "(warmup-stable-decay) is constant and falls to zero in the last part of the training, see `decay`.",
+    )
+    decay: Number = Field(
+        0.2, gt=0, le=1, description="Fraction of all steps in which the learning rate falls to zero, for `wsd`."
     )
     warmup: FractionOrCount = Field(
         0.06,
         ge=0,
         le=MAX_COUNT,
         description="Warm-up: a fraction of all steps below 1, a number of steps from 1 on.",
+    )
+    average: Number = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of a moving average of the trained weights, such as 0.99; the average is evaluated and "
+        "saved in place of the last weights. 0 turns it off.",
     )
     label_smoothing: Number = Field(
         0.0, ge=0, lt=1, description="Share of the target probability that is spread evenly over all classes."

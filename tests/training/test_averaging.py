@@ -1,0 +1,89 @@
+"""The moving average of the trained weights: its formula, its use in place of the last weights, and its resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.jobs import assert_resumes_exactly, assert_same, job_for, tensors, trained
+
+from featherweight.training import loop
+from featherweight.training.loop import fit
+
+SIX_STEPS = {"epochs": 1, "evaluate_every": 3, "average": 0.6, "keep": "last"}
+Weights = dict[str, torch.Tensor]
+
+
+class Copies:
+    """A listener that copies the trained weights before the first step and after each step."""
+
+    def __init__(self) -> None:
+        self.job: Any = None
+        self.weights: list[Weights] = []
+
+    def started(self, *_: Any) -> None:
+        self.weights = [tensors(self.job)]
+
+    def stepped(self, _: Any) -> None:
+        self.weights.append(tensors(self.job))
+
+    def noted(self, *_: Any) -> None: ...
+    def evaluated(self, *_: Any) -> None: ...
+
+
+def averages(weights: list[Weights], decay: float) -> list[Weights]:
+    """The average after each step, by its formula."""
+    found = [weights[0]]
+    for step, now in enumerate(weights[1:], 1):
+        share = min(decay, (1 + step) / (10 + step))
+        found.append({name: share * found[-1][name] + (1 - share) * now[name] for name in now})
+    return found
+
+
+def assert_close(one: Weights, other: Weights) -> None:
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_the_average_is_evaluated_and_kept(tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[Weights] = []
+    copies = Copies()
+    copies.job = job_for(tiny_recipe(training=SIX_STEPS), tmp_path / "run", listeners=[copies])
+    predict = loop.predict_logits
+
+    def watched(*given: Any, **options: Any) -> Any:
+        evaluated.append(tensors(copies.job))
+        return predict(*given, **options)
+
+    monkeypatch.setattr(loop, "predict_logits", watched)
+    fit(copies.job)
+    expected = averages(copies.weights, 0.6)
+    assert len(copies.weights) == 7
+    assert_close(evaluated[0], expected[3])
+    assert_close(tensors(copies.job), expected[6])
+    assert any(not torch.allclose(copies.weights[6][name], expected[6][name]) for name in expected[6])
+
+
+def test_the_steps_are_those_without_an_average(tiny_recipe: Any, tmp_path: Path) -> None:
+    runs = []
+    for average in (0.0, 0.6):
+        copies = Copies()
+        recipe = tiny_recipe(training={**SIX_STEPS, "average": average})
+        copies.job = job_for(recipe, tmp_path / str(average), listeners=[copies])
+        fit(copies.job)
+        runs.append(copies.weights)
+    for without, with_average in zip(*runs, strict=True):
+        assert_same(without, with_average)
+
+
+def test_the_best_adapter_is_an_average(tiny_recipe: Any, tmp_path: Path) -> None:
+    last, _ = trained(tiny_recipe(training={**SIX_STEPS, "evaluate_every": 6}), tmp_path / "last")
+    best, _ = trained(tiny_recipe(training={**SIX_STEPS, "evaluate_every": 6, "keep": "best"}), tmp_path / "best")
+    assert_same(tensors(last), tensors(best))
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_resumed_training_has_the_same_average(tiny_recipe: Any, tmp_path: Path, keep: str) -> None:
+    assert_resumes_exactly(tiny_recipe(training={**SIX_STEPS, "keep": keep}), tmp_path, at=4)
