@@ -62,7 +62,7 @@ KEYS = {
     "training.weight_decay": f"{_BY_HAND}[weight_decay]",
     "training.clip": f"{_BY_HAND}[clip]",
     "training.schedule": "training/test_training_keys.py::test_the_loop_goes_by_transformers_schedule",
-    "training.decay": f"{_KEYS}::test_the_loop_goes_by_transformers_schedule[decay-training2]",
+    "training.decay": f"{_KEYS}::test_the_loop_goes_by_transformers_schedule",
     "training.average": "training/test_averaging.py::test_the_average_is_evaluated_and_kept",
     "training.warmup": "training/test_training_keys.py::test_the_loop_goes_by_transformers_schedule",
     "training.label_smoothing": f"{_BY_HAND}[label_smoothing]",
