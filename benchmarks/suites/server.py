@@ -56,11 +56,18 @@ def main(options: argparse.Namespace) -> None:
             busy = round(os.getloadavg()[0], 2)
             record["summary"][name] = parts[name]()
             record["runs"] = [run for run in record["runs"] if run["part"] != name]
-            record["runs"].append({"part": name, "date": record["date"], "commit": record["commit"], "load": busy})
+            when = {"date": record["date"], "commit": record["commit"], "load": busy, "priority": priority()}
+            record["runs"].append({"part": name, **when})
             say(f"{name}: {record['summary'][name]}")
             save(record, options.results / options.machine, whole=False)
     record["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     say(f"written: {save(record, options.results / options.machine).name}")
+
+
+def priority() -> int:
+    """The priority of this session's programs over those of others, -20 (first) to 19 (last); 0 is the usual one."""
+    path = Path("/proc/self/autogroup")
+    return int(path.read_text().rsplit(" ", 1)[1]) if path.is_file() else 0
 
 
 def half(record: dict[str, Any]) -> float:
