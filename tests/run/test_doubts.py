@@ -68,6 +68,8 @@ def test_what_to_try_is_what_the_recipe_does_not_do_and_the_rows_call_for() -> N
     assert all(words in remedies(uneven, {}) for words in (weights, by_f1, "training.epochs", "more rows"))
     done = {"training": {"class_weights": "balanced"}, "evaluation": {"best_by": "macro_f1"}}
     assert weights not in remedies(uneven, done) and by_f1 not in remedies(uneven, done)
+    several = {"evaluation": {"best_by": "micro_f1"}}  # the default with several labels a text
+    assert by_f1 in remedies(uneven, several)
     assert weights not in remedies(even, {}) and by_f1 not in remedies(even, {})
 
 

@@ -60,7 +60,7 @@ def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     if max(counts) >= _UNEVEN * min(counts):
         if recipe.get("training", {}).get("class_weights", "none") == "none":
             tried.append('training.class_weights = "balanced"')
-        if recipe.get("evaluation", {}).get("best_by", "accuracy") == "accuracy":
+        if recipe.get("evaluation", {}).get("best_by", "accuracy") in ("accuracy", "micro_f1"):
             tried.append('evaluation.best_by = "macro_f1"')
     *most, last = [*tried, "more rows of the small classes"]
     return f"Try {', '.join(most)} or {last}"
