@@ -16,6 +16,7 @@ from support.served import FakeModel, running
 
 pytest.importorskip("fastapi")
 
+from featherweight.export.contents import copy_results
 from featherweight.serving.card import card_of
 from featherweight.serving.limits import Limits
 from featherweight.workflows.serve import access_for, example_texts, load_model
@@ -50,6 +51,18 @@ def test_the_card_shows_no_path(tmp_path: Path) -> None:
     assert card["doubts"][:2] == ["train.csv: 3 rows and/or more", "y.csv, c.csv, 1/2 left"]
     assert card["examples"] == ["a /text/of/his own"] and card["budget"] == {"trained": 287_236, "budget": 1_000_000}
     assert [result["set"] for result in card["results"]][2:] == ["shift: ag_news test", "shift: typos"]
+
+
+def test_an_export_takes_the_results_along_without_texts(tmp_path: Path) -> None:
+    run, export = fabricate(tmp_path / "run"), tmp_path / "export"
+    export.mkdir()
+    copy_results(run, export)
+    assert "story" in (run / "evaluation.json").read_text() and "story" not in (export / "evaluation.json").read_text()
+    (export / "export.json").write_text('{"comparison": {"agreement": 0.9931, "rows": 144}}')
+    card = card_of(export, FakeModel(), Limits(), [])
+    assert card["doubts"][0] == "These results are of the run; this export has the same label on 99.3% of 144 rows."
+    assert card["results"][0]["metrics"] == card_of(run, FakeModel(), Limits(), [])["results"][0]["metrics"]
+    assert card["budget"]["trained"] == 287_236
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from featherweight.environment import processor_name, versions
 from featherweight.files import sha256_of, write_json
 from featherweight.inference.exported import FILE, FORMAT
 from featherweight.inference.runner import Loaded
+from featherweight.run.folder import read_json
 
 _OF_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "recipe.toml")
 
@@ -19,6 +20,23 @@ def copy_text_files(adapter: Path, folder: Path) -> None:
     for name in _OF_TOKENIZERS:
         if (adapter / name).is_file():
             shutil.copyfile(adapter / name, folder / name)
+
+
+def copy_results(run: Path, folder: Path) -> None:
+    """Copy the metrics of the run and its count of parameters, for whoever uses the export without the run.
+
+    The texts that it got wrong stay behind: an export may go to others.
+    """
+    for name in ("evaluation.json", "weigh.json"):
+        if (run / name).is_file():
+            write_json(folder / name, _without_texts(read_json(run / name)))
+
+
+def _without_texts(values: Any) -> Any:
+    """``values`` without the rows below ``mistakes``, at any depth."""
+    if not isinstance(values, dict):
+        return values
+    return {key: [] if key == "mistakes" else _without_texts(value) for key, value in values.items()}
 
 
 def gives_token_types(loaded: Loaded) -> bool:

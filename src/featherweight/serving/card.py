@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from featherweight.files import read_object
+from featherweight.formatting import percent
+from featherweight.inference.exported import FILE as EXPORT
+from featherweight.inference.exported import is_export
 from featherweight.recipe.loading import read_recipe
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import metrics_of
@@ -45,7 +49,7 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
         "facts": _facts(recipe, weigh, environment),
         "budget": {"trained": weigh.get("total"), "budget": weigh.get("budget")},
         "results": _results(evaluation),
-        "doubts": list(map(_without_paths, _doubts(evaluation, recipe, environment))),
+        "doubts": [*_of_export(folder), *map(_without_paths, _doubts(evaluation, recipe, environment))],
         "examples": examples,
         "examples_note": note,
     }
@@ -119,6 +123,18 @@ def _result(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
         "confusion_matrix": matrix if matrix and len(matrix) <= _SHOWN_CLASSES else None,
         "per_class": [{key: row.get(key) for key in ("label", "f1", "support")} for row in figures["per_class"]],
     }
+
+
+def _of_export(folder: Path) -> list[str]:
+    """Of an export: whose results these are, and how far it agrees with it."""
+    if not is_export(folder):
+        return []
+    compared = read_object(folder / EXPORT).get("comparison")
+    if not isinstance(compared, dict) or not isinstance(compared.get("agreement"), float):
+        return ["These results are of the run that was exported."]
+    rows = int(compared.get("rows", 0))
+    same = percent(compared["agreement"], rows)
+    return [f"These results are of the run; this export has the same label on {same} of {rows:,} rows."]
 
 
 def _doubts(evaluation: Mapping[str, Any], recipe: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:

@@ -92,12 +92,19 @@ def _require_packages(to: str) -> None:
 
 def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Write everything but the comparison; returns the content of export.json."""
-    from featherweight.export.contents import copy_text_files, describe_export, gives_token_types, write_description
+    from featherweight.export.contents import (
+        copy_results,
+        copy_text_files,
+        describe_export,
+        gives_token_types,
+        write_description,
+    )
     from featherweight.export.network import merged_for_export
 
     tell(f"{folder}: merging the adapter into its backbone")
     loaded = merged_for_export(folder)
     copy_text_files(folder / "adapter", part)
+    copy_results(folder, part)
     token_types, more = gives_token_types(loaded), dict[str, Any]()
     if to == "merged":
         from featherweight.export.merged import write_merged
