@@ -118,7 +118,10 @@ def serving(records: Sequence[Record]) -> str:
     ours = [record for record in records if record.get("benchmark", "").startswith(prefix)]
     ours.sort(key=lambda record: str(record["date"]))
     found = {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
-    return rendered("serving.md", **found) if found else ""
+    servers = {record["settings"].get("model", "run"): record for record in ours if "server" in record["benchmark"]}
+    if servers:
+        found["server"] = servers.get("run", found["server"])
+    return rendered("serving.md", **found, servers=servers) if found else ""
 
 
 def with_design_tables(page: str, records: Sequence[Record]) -> str:

@@ -39,7 +39,9 @@ def main(options: argparse.Namespace) -> None:
         raise UserError("server needs a finished run or an export: --run runs/newsbriefs")
     settings = {"clients": CLIENTS, "seconds": options.seconds, "minutes": options.minutes, "hostile": options.hostile}
     data = {"name": "newsbriefs", "words": WORDS}
-    record = new_record("serving-server", f"server-{options.name or 'minilm'}", settings=settings, data=data, seeds=[0])
+    kind = target(options.run)
+    name = f"server-{options.name}" + (f"-{kind}" if kind != "run" else "")
+    record = new_record("serving-server", name, settings={**settings, "model": kind}, data=data, seeds=[0])
     path = options.results / options.machine / f"{record['name']}.json"
     if options.only and path.is_file():
         record |= {key: value for key, value in json.loads(path.read_text()).items() if key in ("runs", "summary")}
@@ -62,6 +64,12 @@ def main(options: argparse.Namespace) -> None:
             save(record, options.results / options.machine, whole=False)
     record["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     say(f"written: {save(record, options.results / options.machine).name}")
+
+
+def target(folder: Path) -> str:
+    """What is served: ``run``, or what an export was made for."""
+    path = folder / "export.json"
+    return str(json.loads(path.read_text("utf-8"))["target"]) if path.is_file() else "run"
 
 
 def priority() -> int:
