@@ -234,7 +234,7 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "show a frame": (
         lambda: show(FRAME),
-        "show takes a run, a comparison, a weight or an inspection, not a pandas DataFrame",
+        "show takes a run, a comparison, or the result of weigh or check, not a pandas DataFrame",
     ),
     "predict a frame's file": (
         lambda: predict_file("run", FRAME, "out.csv"),

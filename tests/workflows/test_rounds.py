@@ -99,7 +99,7 @@ def test_a_complete_run_whose_rows_have_changed_is_refused(tiny_recipe: Any, tmp
     run_rounds([recipe], [0], tmp_path / "out")
     files["train"].write_text("\n".join(lines).replace("pear 7", "pear 77"), "utf-8")
     with pytest.raises(
-        UserError, match=r"seed-0: is finished, but its (train|validation) rows are not what the recipe"
+        UserError, match=r"seed-0: this finished run used other (train|validation) rows than the recipe"
     ):
         run_rounds([recipe], [0], tmp_path / "out")
     files["train"].write_text("\n".join(lines), "utf-8")

@@ -79,7 +79,7 @@ def test_a_comparison_is_shown_in_tables_and_words_or_by_its_pictures(shown: lis
 
 
 def test_what_cannot_be_shown_is_refused(shown: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="a comparison, a weight or an inspection, not the text 'runs/mine'"):
+    with pytest.raises(UserError, match="or the result of weigh or check, not the text 'runs/mine'"):
         show("runs/mine")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="Weight has no plots; call show without a name"):
         show(weigh(Recipe.load("r3")), "weigh_in")

@@ -73,7 +73,7 @@ def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
         tokenizer = _class_for(folder).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{folder}: the tokenizer cannot be loaded: {first}") from None
+        raise UserError(f"{folder}: the tokenizer cannot be loaded: {first}\nGet its files again") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise UserError(f"{folder}: the tokenizer has an empty vocabulary; tokenizer.json or vocab.txt is missing")
     if tokenizer.pad_token_id is None:

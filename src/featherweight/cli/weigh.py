@@ -49,7 +49,9 @@ def command(
         _weigh_peft(recipe, overrides, budget, json_output, base)
         return
     if base is not None:
-        raise UserError(f"{recipe}: --base is for folders that PEFT saved; a recipe has --set backbone.name=FOLDER")
+        raise UserError(
+            f"{recipe}: --base is for folders that PEFT saved; for a recipe, use --set backbone.name=FOLDER"
+        )
     chosen = load_recipe(recipe, overrides, budget, text=text, label=label, backbone=backbone)
     resolved = resolve(chosen)
     weight = resolved.weight

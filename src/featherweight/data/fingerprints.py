@@ -156,7 +156,10 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
         )
     backbone = original.get("backbone")
     if isinstance(backbone, dict) and backbone.get("sha256") != environment["backbone"]["sha256"]:
-        raise UserError(f"{folder}: --resume, but the backbone's weights are not those that this run was started with")
+        raise UserError(
+            f"{folder}: --resume, but the backbone's weights are not those that this run was started with\n"
+            "Restore the original backbone, or train in another folder"
+        )
     return _warnings(original, environment)
 
 

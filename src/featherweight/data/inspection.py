@@ -213,7 +213,7 @@ def _counted(labels: Sequence[_Label]) -> Counter[str]:
 
 
 def _several_labels(table: Table, column: str | None, data: DataRecipe) -> list[str]:
-    """A note on the first row with several labels, where the recipe's task takes one."""
+    """A note on the first row with several labels, if the recipe's task allows only one."""
     clause = row_of_several(table.read(column)) if column and not data.several else None
     return [f"{table.origin}: {clause}"] if clause else []
 

@@ -29,7 +29,8 @@ def alike(text: str) -> str:
 def class_names(labels: Iterable[int | str]) -> tuple[str, ...]:
     """The sorted classes in ``labels``, which are all whole numbers or all texts.
 
-    A class has its spelling in the rows, or the normal form of ``alike`` if the rows have several spellings.
+    The name of a class is spelled as in the rows. If the rows spell it in several ways, it is the normal form (see
+    ``alike``).
     """
     found = set(labels)
     if not any(isinstance(label, str) for label in found):

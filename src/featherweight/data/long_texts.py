@@ -110,4 +110,4 @@ def frame_of(backend: Any) -> Frame:
         for before in range(len(whole) - len(content) + 1) if content else ():
             if whole[before : before + len(content)] == content:
                 return Frame(whole[:before], whole[before + len(content) :])
-    raise UserError("this backbone's tokenizer puts special tokens inside a text; that is not supported")
+    raise UserError("this backbone's tokenizer puts special tokens inside a text; choose another backbone")

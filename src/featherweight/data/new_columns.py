@@ -24,9 +24,10 @@ _TEXT = "Name the texts' column by --text COLUMN; without a file, --text is a te
 def with_new_columns(
     data: DataRecipe, source: str, text: Sequence[str] = (), label: str | None = None, *, labelled: bool = False
 ) -> DataRecipe:
-    """``data`` of a run with the columns of ``source``: ``text`` and ``label`` where they are named, else its own.
+    """The run's ``data`` section with the column names of ``source``.
 
-    Raises UserError where a column is missing, with the option to type; ``labelled`` says that labels are needed, too.
+    The columns are ``text`` and ``label`` if they are given, otherwise those of ``data``. With ``labelled`` a label
+    column is needed, too. Raises UserError if a column is missing; the message says which option to use.
     """
     table = next(column_pieces(source, data, split="test", rows=_LOOKED_AT))
     if text:

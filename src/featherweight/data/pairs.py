@@ -13,7 +13,7 @@ Text = str | Pair
 
 
 class PairColumn(Column):
-    """The texts of two columns, a pair a row; both may lie in files."""
+    """Two columns of texts as one column of pairs. Both columns may be stored in files."""
 
     def __init__(self, firsts: Sequence[str], seconds: Sequence[str]) -> None:
         self.firsts, self.seconds = firsts, seconds
@@ -40,7 +40,7 @@ class PairColumn(Column):
 
 
 def sides_of(texts: Sequence[Text]) -> tuple[Sequence[str], ...]:
-    """The columns that make up ``texts``: themselves, or of pairs the first texts and the second ones."""
+    """``texts`` as columns: one column, or for pairs two, the first texts and the second texts."""
     if isinstance(texts, PairColumn):
         return texts.firsts, texts.seconds
     if len(texts) and not isinstance(texts[0], str):
@@ -49,7 +49,7 @@ def sides_of(texts: Sequence[Text]) -> tuple[Sequence[str], ...]:
 
 
 def same_kind(sides: Sequence[Sequence[str]]) -> Sequence[Text]:
-    """The texts that ``sides`` make up; the inverse of ``sides_of``."""
+    """The texts or pairs in the one or two columns ``sides``; the inverse of ``sides_of``."""
     return PairColumn(*sides) if len(sides) == 2 else sides[0]
 
 
@@ -64,5 +64,5 @@ def stripped(text: Text) -> Text:
 
 
 def shown(text: Text) -> str:
-    """``text`` for a reader: of a pair both, with a bar between them."""
+    """``text`` as it is displayed; the two texts of a pair are separated by a bar."""
     return text if isinstance(text, str) else " | ".join(text)

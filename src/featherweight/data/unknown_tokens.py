@@ -66,9 +66,9 @@ class UnknownTokens:
 
 
 def count_unknown(texts: Sequence[Text], tokenizer: Any) -> UnknownTokens | None:
-    """Unknown tokens of ``texts`` by kind of character; None for a tokenizer that has no token for what it lacks.
+    """Unknown tokens of ``texts`` by kind of character; None if the tokenizer has no unknown token.
 
-    The kind of a token is that of its first character that is no Latin letter, digit or punctuation, if it has one.
+    The first character that is not a Latin letter, a digit or punctuation decides the kind of a token.
     """
     unknown_id, backend = tokenizer.unk_token_id, own_tokenizer(tokenizer).backend
     if unknown_id is None:

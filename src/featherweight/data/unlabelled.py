@@ -120,7 +120,10 @@ def _lacking(table: Table, data: DataRecipe) -> str:
 
 
 def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> dict[str, bool]:
-    """Columns whose name or values suggest that they are the labels, each with whether that is likely."""
+    """Columns that may hold the labels under another name.
+
+    The value is True if the name or the values make that likely, and False if the values only do not rule it out.
+    """
     # Another column of the training data cannot be the labels under another name.
     known = set(map(str.casefold, training_columns(data)))
     others = {*text_columns(table, data), id_column(table)}

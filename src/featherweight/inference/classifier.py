@@ -70,7 +70,9 @@ class Classifier:
 
     def _in_torch(self, name: str) -> Any:
         if not hasattr(self.model, name):
-            raise UserError(f"{self.model_id}: has no {name}: it is an ONNX export, which ONNX Runtime computes")
+            raise UserError(
+                f"{self.model_id}: has no {name}, because it is an ONNX export; load the run folder instead"
+            )
         return getattr(self.model, name)
 
     @classmethod

@@ -29,7 +29,7 @@ class ExportedFile(Checked):
 
 
 class Description(Checked):
-    """export.json, as far as loading needs it."""
+    """The values of export.json that are needed to load an export."""
 
     format: Count
     target: Literal["merged", "onnx", "onnx-int8"]

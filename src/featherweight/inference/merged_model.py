@@ -53,4 +53,6 @@ def _read(folder: Path, attention: str | None) -> Any:
         )
     except Exception as error:  # wrong values in the config can make the library raise any exception
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{folder}: cannot be loaded: {first}") from None
+        raise UserError(
+            f"{folder}: cannot be loaded: {first}\nIts files may be damaged: export the run again"
+        ) from None

@@ -87,7 +87,8 @@ def load_onnx(folder: Path, described: Description) -> OnnxModel:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # classes of its own for each kind of damage
-        raise UserError(f"{path}: cannot be loaded by ONNX Runtime: {_first_line(error)}") from None
+        reason = f"cannot be loaded by ONNX Runtime: {_first_line(error)}"
+        raise UserError(f"{path}: {reason}\nThe file may be damaged: export the run again") from None
     return OnnxModel(session, described.labels, _tokenizer(folder, described), described.long_texts)
 
 
@@ -97,7 +98,10 @@ def _tokenizer(folder: Path, described: Description) -> SavedTokenizer:
     try:
         backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # the library raises bare Exception
-        raise UserError(f"{folder / 'tokenizer.json'}: cannot be loaded: {_first_line(error)}") from None
+        reason = f"cannot be loaded: {_first_line(error)}"
+        raise UserError(
+            f"{folder / 'tokenizer.json'}: {reason}\nThe file may be damaged: export the run again"
+        ) from None
     names = ("input_ids", "attention_mask", *(["token_type_ids"] if described.token_types else []))
     return SavedTokenizer(folder, backend, described.pad_token_id, names)
 

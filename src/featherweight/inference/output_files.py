@@ -179,7 +179,10 @@ def _classifier(run: str | Path, peft: PeftOptions) -> Classifier:
 
 
 def in_pairs(run: str | Path, texts: Sequence[str], peft: PeftOptions = NOTHING_GIVEN) -> Sequence[Text]:
-    """``texts`` as they are; where ``run`` classifies pairs, every two are one pair. UserError for an odd one."""
+    """``texts`` unchanged, or grouped into pairs if ``run`` classifies pairs: the first two are a pair, and so on.
+
+    Raises UserError if the last text of a pair is missing.
+    """
     data = _data_of(run, peft)
     if data.join != "pair":
         return texts
@@ -231,7 +234,7 @@ def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
 def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
     if safe and kaggle:
         asked = "--kaggle" if choices.like is None else "--like"
-        raise UserError(f"--safe-csv and {asked} exclude each other: a contest wants its IDs as they are")
+        raise UserError(f"--safe-csv and {asked} exclude each other: the ids of a submission must not be changed")
     if safe and out.suffix != ".csv":
         raise UserError(f"--safe-csv: {out} is no CSV file; leave the option out, or name a .csv file")
 

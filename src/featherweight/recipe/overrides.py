@@ -133,6 +133,6 @@ def _assign_in_list(tables: list[Any], path: list[str], value: Any, override: st
             _assign(table, path, value, override)
     elif int(path[0]) >= len(tables) or len(path) == 1:
         known = f"tables 0 to {len(tables) - 1}" if len(tables) > 1 else "one table, 0"
-        raise UserError(f"--set {override}: name a table and a key in it; the recipe has {known}")
+        raise UserError(f"--set {override}: give the number of a table, then a key of it; the recipe has {known}")
     else:
         _assign(tables[int(path[0])], path[1:], value, override)

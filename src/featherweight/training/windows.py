@@ -33,7 +33,10 @@ def text_logits(job: Job, model: Any, batch: Batch) -> Tensor:
 
 
 def forward_passes(job: Job, micro_batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """The windows (or texts) of each forward pass for ``micro_batches`` of rows, as indices in ``job.train.apart``."""
+    """The windows of each forward pass for ``micro_batches`` of rows, as indices in ``job.train.apart``.
+
+    A text that is not read in windows counts as one window.
+    """
     passes: list[NDArray[np.int64]] = []
     for rows in micro_batches:
         windows = job.train.places_apart(rows)

@@ -79,7 +79,7 @@ def recipe_for(
         how, file = code_to_save(data)
         raise UserError(
             f"recipe_for takes the path of a file or the name of a data set, not {described(data)}\n"
-            f"Save the rows by {how}, and write recipe_for({file!r}); train takes rows as they are"
+            f"Save the rows by {how}, and write recipe_for({file!r}); or pass the rows to train without a recipe"
         )
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
     overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")

@@ -194,13 +194,13 @@ def _require_unchanged(runs: Sequence[Planned]) -> None:
             read[key] = _backbone_and_rows(recipe)
         sha256, marks = read[key]
         weights = (began.get("backbone") or {}).get("sha256", sha256)
-        changed = "backbone is" if weights != sha256 else None
+        changed = "another backbone" if weights != sha256 else None
         if part := changed_part(began, marks):
-            changed = f"{part} rows are"
+            changed = f"other {part} rows"
         if changed:
             raise UserError(
-                f"{run.folder}: is finished, but its {changed} not what the recipe names now\n"
-                "Name another --out, or move that folder away; `featherweight compare` takes finished runs as they are"
+                f"{run.folder}: this finished run used {changed} than the recipe names now\n"
+                "Choose another --out, or move that folder away; `featherweight compare` compares runs as they are"
             )
 
 

@@ -24,7 +24,7 @@ PIXELS, WIDEST = 100, 900
 
 
 def show(thing: Shown, *pictures: str) -> None:
-    """Show a run, a comparison, a weight or an inspection in a notebook.
+    """Show a run, a comparison, or the result of ``weigh`` or ``check`` in a notebook.
 
     ``pictures`` are names of plots to show instead. A run has ``curves``, ``confusion_matrix``, ``per_class``,
     ``reliability``, ``weigh_in``, ``shift``, ``summary`` and ``learning_rate``; a comparison has ``rounds``,
@@ -32,7 +32,7 @@ def show(thing: Shown, *pictures: str) -> None:
     there is no such plot.
     """
     if not isinstance(thing, Shown):
-        raise UserError(f"show takes a run, a comparison, a weight or an inspection, not {described(thing)}")
+        raise UserError(f"show takes a run, a comparison, or the result of weigh or check, not {described(thing)}")
     display = _display_module()
     if isinstance(thing, Run):
         from featherweight.workflows.report import run_pictures
@@ -82,7 +82,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def weight_markdown(weight: Weight) -> str:
-    """A weight as a Markdown table: parameters by component, total, budget, and the remaining budget."""
+    """The result of ``weigh`` as a Markdown table: parameters by component, total, budget and remaining budget."""
     rows = [[component.name, f"{component.parameters:,}"] for component in weight.components]
     rows += [["**trainable**", f"**{weight.total:,}**"], ["budget", f"{weight.budget:,}"]]
     rows += [["left" if weight.margin >= 0 else "over budget", f"{abs(weight.margin):,}"]]

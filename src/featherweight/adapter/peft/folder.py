@@ -29,7 +29,7 @@ _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?=\.weight$|$)")
 
 
 class BaseUnreachable(HubUnreachable):
-    """The base is neither on this machine nor to be had from the hub."""
+    """The base model is not on this machine and cannot be downloaded from the hub."""
 
 
 @dataclass(frozen=True)

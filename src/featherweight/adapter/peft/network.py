@@ -82,7 +82,8 @@ def _require_fit(found: PeftFolder, config: Any) -> None:
         shape = expected.get(name) or all_shapes.get(name)
         if shape is None:
             place = "neither in the base model nor in the modules that the settings train"
-            raise UserError(f"{path}: contains {name}, which exists {place}")
+            remedy = "Use the base model that this adapter was trained on, or save the adapter again"
+            raise UserError(f"{path}: contains {name}, which exists {place}\n{remedy}")
         if shape != header.shape:
             raise UserError(f"{path}: {name} has shape {header.shape}, but its base model needs {shape}")
 

@@ -36,7 +36,10 @@ class StoredColumn(Column):
     """
 
     def __init__(self, file: IO[bytes], starts: array[int], ends: array[int], others: Mapping[int, Any]) -> None:
-        """``starts`` and ``ends`` are the places of the texts in ``file``; ``others`` are the values that are none."""
+        """``starts`` and ``ends`` are the positions of the texts in ``file``; ``others`` are the values of other types.
+
+        The keys of ``others`` are row numbers.
+        """
         self._file, self._starts, self._ends, self._others = file, starts, ends, others
 
     def __len__(self) -> int:

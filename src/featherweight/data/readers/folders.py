@@ -23,13 +23,16 @@ _TEXT_ENDING = re.compile(r"(?:|\.txt|\.text|\.\d+)", re.IGNORECASE)
 
 
 def folder_parts(folder: Path) -> Mapping[str, Path]:
-    """The parts of a folder that has one folder of texts for each, by their usual names; empty where it has none."""
+    """The subfolders for ``train``, ``validation`` and ``test``, by these names; empty if there are none.
+
+    A subfolder counts as a part if its name says so (``dev`` is ``validation``) and it has folders in it.
+    """
     folders = {path.name: path for path in _folders(folder)}
     return {part: folders[name] for part, name in parts_named(folders).items() if any(_folders(folders[name]))}
 
 
 def is_text_folder(folder: Path) -> bool:
-    """Whether ``folder`` holds text files, a folder a class or all in one, or parts that do."""
+    """Whether ``folder`` holds text files: directly, in one folder per class, or in parts such as ``train``."""
     if folder_parts(folder):
         return True
     return any(any(_texts(path)) for path in (*_folders(folder), folder))

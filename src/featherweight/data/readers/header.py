@@ -31,9 +31,10 @@ class Header:
 
 
 def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> Header:
-    """The header of a table whose ``first`` row is followed by the rows in ``sample``, and maybe more.
+    """The header of a table. ``first`` is its first row, and ``sample`` holds some of the rows after it.
 
-    Raises UserError with the line to type where the first row seems to be data and nobody has named the columns.
+    Raises UserError if the first row seems to be data and the columns have no names. The message contains the option
+    that names them.
     """
     names = tuple(field.strip() for field in first)
     rows = [row for row in sample if len(row) == len(first) and list(row) != list(first)]
@@ -127,7 +128,7 @@ def _says_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _says_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row stands out from a column of numbers, or of values that recur."""
+    """Whether the first row looks like a header: it has a name above a column of numbers or of repeated values."""
     if len(rows) < _FEW_ROWS:
         return False
     for value, *others in zip(first, *rows, strict=True):

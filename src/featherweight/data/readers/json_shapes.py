@@ -22,13 +22,13 @@ _DEEPEST = 4
 
 @dataclass(frozen=True)
 class Found:
-    """Rows in an object: objects, or lists of values."""
+    """The rows that were found in a JSON object. Each row is an object or a list of values."""
 
     rows: Sequence[Any]
     note: str | None = None
-    """Which of the object's values they are; None where there is no choice."""
+    """A note that says under which key the rows were found; None if there was no other possibility."""
     part: str | None = None
-    """The part of the data set that they are, where the object has several."""
+    """The key of the part (such as ``train``) that the rows belong to, if the object has parts."""
 
 
 def rows_in(value: Mapping[str, Any], reading: Reading, content: Content) -> Found:

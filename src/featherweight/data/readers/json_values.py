@@ -55,7 +55,10 @@ def _several_lines(before: str, text: TextIO, origin: str, broken: UserError, in
 
 
 def _parsed(content: str, origin: str, line: int | None = None) -> list[Any]:
-    """The values in ``content``, mostly one, with maybe commas between them; ``line`` is its number in the file."""
+    """The JSON values in ``content``: one, or several objects in a row, with or without commas between them.
+
+    ``line`` is the line number of ``content`` in the file, for messages.
+    """
     where = f"line {line}: " if line else ""
     try:
         try:

@@ -45,7 +45,8 @@ def parquet_tables(
             before += len(batch)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
-            f"{origin}: row {before + 1} or one soon after it cannot be read: {_first_line(error)}"
+            f"{origin}: row {before + 1}, or one shortly after it, cannot be read: {_first_line(error)}\n"
+            "The file may be damaged: write it again"
         ) from None
     if not before:
         yield whole

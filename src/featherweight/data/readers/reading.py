@@ -12,7 +12,7 @@ USUAL_TEXTS = ("text", "title", "description")
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is read, where its ending and its content leave a choice."""
+    """Settings for reading a file. They decide what its file extension and its content leave open."""
 
     columns: tuple[str, ...] = ()
     """Names of the columns of a table without a header."""

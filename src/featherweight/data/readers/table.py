@@ -153,9 +153,9 @@ def id_column(table: Table) -> str | None:
 
 
 def joined_texts(table: Table, columns: Sequence[str]) -> Sequence[str]:
-    """The text of every row: the columns' texts joined by a space, empty where all of them are.
+    """The text of every row: the texts of its ``columns``, joined by a space. Empty texts are skipped.
 
-    Raises UserError for values that are no text and for texts that are not valid Unicode.
+    Raises UserError for values that are not texts and for texts that are not valid Unicode.
     """
     parts = [_texts(table, column) for column in columns]
     if len(parts) == 1:

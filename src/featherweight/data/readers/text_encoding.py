@@ -95,7 +95,8 @@ def decoded(content: bytes, encoding: str | None, origin: str) -> tuple[str, boo
     except UnicodeError as error:
         if found is not None or _is_utf8(content):
             place = f"byte {error.start + 1}" if isinstance(error, UnicodeDecodeError) else "it"
-            raise UserError(f"{origin}: {place} cannot be read as {found or 'UTF-8'}") from None
+            remedy = "save the file as UTF-8, or set data.encoding to its encoding"
+            raise UserError(f"{origin}: {place} cannot be read as {found or 'UTF-8'}; {remedy}") from None
     if not _looks_western(content):
         raise UserError(f"{origin}: {_other_script(content)}")
     return content.decode(WESTERN, _LATIN_1), True

@@ -58,13 +58,13 @@ def usual_layout_of_several(
 ) -> tuple[Layout, list[str]]:
     """The layout without a sample submission, and notes about it: labels as in the training data.
 
-    These are columns of 0 and 1, or one column of labels with the separator of the training data, or with a blank if
-    that has lists. With ``as_probabilities`` each label has a column of probabilities. Raises UserError for options
-    that do not apply.
+    These are columns of 0 and 1, or one column of labels. That column has the separator of the training data, or a
+    space if the training data has lists. With ``as_probabilities`` each label has a column of probabilities. Raises
+    UserError for options that do not apply.
     """
     identity = id_column or "ID"
     if as_numbers:
-        raise UserError("--as-numbers: a text may have several labels here; they are written by name")
+        raise UserError("--as-numbers: a text may have several labels, which are written by name; leave the option out")
     columns = trained.label_columns or (trained.classes if as_probabilities else ())
     if columns:
         if label_name is not None:

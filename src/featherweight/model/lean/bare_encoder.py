@@ -29,9 +29,9 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu
 
 
 def bare_encoder(config: Config, architecture: Architecture, read: Read) -> nn.Module:
-    """The encoder of a family with a lean pass, for prediction: its modules by name, without a forward pass.
+    """An encoder for prediction by the lean forward pass: it has modules with weights, but no ``forward`` of its own.
 
-    Raises LookupError where a tensor or a setting is missing, ValueError where one is not as the config says.
+    Raises LookupError if a tensor or a setting is missing, and ValueError if a tensor does not fit the config.
     """
     family = FAMILIES[architecture.model_type]
     assert family.lean is not None

@@ -166,13 +166,13 @@ class DataRecipe(Section):
     @model_validator(mode="after")
     def _labels_are_named_once(self) -> Self:
         if not isinstance(self.label, str) and self.labels:
-            raise ValueError("label names a column a label, so leave labels out")
+            raise ValueError("label is a list of columns, and their names are the class names; remove labels")
         return self
 
     def for_task(self, task: TaskName) -> Self:
         """The section for a recipe's ``task``, which decides how labels are read."""
         if task == "single-label" and not isinstance(self.label, str):
-            raise ValueError('data.label is a list of columns, one a label; that is for task = "multi-label"')
+            raise ValueError('data.label is a list of columns; name a single column, or set task = "multi-label"')
         if task == "single-label" and self.label_separator is not None:
             raise ValueError('data.label_separator is for task = "multi-label"')
         if task == self._task:

@@ -56,7 +56,7 @@ class Contents:
 
     @property
     def several(self) -> bool:
-        """Whether a text may have several labels, by the figures of the evaluated set."""
+        """Whether a text may have several labels. The metrics of the evaluated set show it."""
         return self.evaluated is not None and "task" in self.evaluated[1]
 
     @property

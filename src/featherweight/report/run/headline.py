@@ -53,7 +53,7 @@ def facts(run: Contents) -> list[Fact]:
 
 
 def _metrics(split: str, figures: dict[str, Any]) -> list[Fact]:
-    """The first metric with its interval, and the others to know first."""
+    """The main metric with its interval, and the other metrics that belong in the headline."""
     first, *others = metrics_of(figures)
     value, low, high = (
         percent(share, figures["rows"]) for share in (figures[first.key], *figures[f"{first.key}_interval"])

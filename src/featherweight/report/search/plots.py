@@ -102,7 +102,7 @@ def draw_parallel(axes: Axes, rows: Sequence[TrialRow], metric: Metric) -> None:
 
 
 def _ends(axes: Axes, place: int, values: Sequence[Any], scale: Mapping[str, float]) -> None:
-    """Write the values of one key beside its axis: all of a few, or the lowest and the highest."""
+    """Write the values of one key beside its axis: all if there are at most 6, otherwise the lowest and the highest."""
     shown = sorted({_text(value): value for value in values}.items(), key=lambda item: scale[item[0]])
     if len(shown) > 6:
         shown = [shown[0], shown[-1]]
@@ -112,7 +112,10 @@ def _ends(axes: Axes, place: int, values: Sequence[Any], scale: Mapping[str, flo
 
 
 def _scale(values: Sequence[Any]) -> dict[str, float]:
-    """A height from 0 to 1 for each value: by size for numbers, logarithmic over wide ranges, else in order."""
+    """A height from 0 to 1 for each value.
+
+    Numbers are on a linear scale, or on a logarithmic one if their range is wide. Other values are in sorted order.
+    """
     distinct = {_text(value): value for value in values}
     numbers = [value for value in distinct.values() if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) == len(distinct) and len(numbers) > 1:

@@ -35,7 +35,7 @@ class Pool:
         return len(self.chosen)
 
     def indices(self, split: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Indices in the pool of the texts that have the indices ``rows`` in a split."""
+        """Convert ``rows``, indices in a split, to indices of the same texts in the pool."""
         return np.searchsorted(self.offsets, self.starts[split][rows])
 
     @property
