@@ -112,7 +112,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.json", b'{"test": [], "dev": []}', "rows.json: no part 'train'; it has validation, test"),
     ("rows.json", b'[["a", "x"], ["b"]]', ("rows.json: row 2: has 1 values", "the first row has 2")),
     ("rows.json", b'[["a b c d.", 1, 2], ["e f", 1, 2], ["g h", 3, 2]]', ("seems to be a row", "data.columns=")),
-    ("rows.json", b'[{"text": "a", "label": %s}]' % (b"9" * 5000), "rows.json: holds a number of thousands of digits"),
+    ("rows.json", b'[{"text": "a", "label": %s}]' % (b"9" * 5000), "holds a number with thousands of digits"),
     ("rows.parquet", b"PAR1 and no more", "rows.parquet: not a readable Parquet file"),
     ("rows.parquet", PARQUET[:-20], "rows.parquet: not a readable Parquet file"),
     ("rows.parquet", PARQUET[:10] + b"\xff" * 60 + PARQUET[70:], "rows.parquet: column 'text' cannot be read"),

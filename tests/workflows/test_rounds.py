@@ -104,7 +104,7 @@ def test_a_complete_run_whose_rows_have_changed_is_refused(tiny_recipe: Any, tmp
         run_rounds([recipe], [0], tmp_path / "out")
     files["train"].write_text("\n".join(lines), "utf-8")
     files["test"].write_text("\n".join(lines[2:]), "utf-8")
-    with pytest.raises(UserError, match="its test rows are not what"):
+    with pytest.raises(UserError, match="used other test rows than the recipe"):
         run_rounds([recipe], [0], tmp_path / "out")
 
 

@@ -58,7 +58,7 @@ def test_rows_are_found_wherever_they_are(tmp_path: Path, content: Any, ending: 
 
 def test_the_key_that_the_rows_are_under_is_said(tmp_path: Path) -> None:
     rows = read(written(tmp_path, {"export": {"hits": ROWS}}))
-    assert rows.notes == (f"{tmp_path / 'rows.json'}: its rows are those under 'export.hits'",)
+    assert rows.notes == (f"{tmp_path / 'rows.json'}: its rows are those under the key 'export.hits'",)
 
 
 @pytest.mark.parametrize("row", [

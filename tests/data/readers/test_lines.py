@@ -51,7 +51,7 @@ def test_what_stands_after_the_last_at_is_the_label(tmp_path: Path) -> None:
     rows = read(written(tmp_path, AT.replace("noon", "n\xf6\xf6n").encode("latin-1"), "phrases.txt"))
     assert rows.texts[:2] == ["Shares rose by 3% @ nöön", "Nothing changed."]
     assert labels_of(rows) == ["positive", "neutral", "negative", "negative"]
-    assert [note.partition(": ")[2][:16] for note in rows.notes] == ["its bytes are no", "one text a line;"]
+    assert [note.partition(": ")[2][:16] for note in rows.notes] == ["its bytes are no", "one text per lin"]
 
 
 @pytest.mark.parametrize(("name", "values"), [("mails.txt", {}), ("mails.csv", {"format": "lines"})])

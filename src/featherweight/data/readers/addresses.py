@@ -11,7 +11,7 @@ from featherweight.errors import in_a_line
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _STORES = {"s3": "aws s3 cp {} .", "gs": "gsutil cp {} ."}
-"""Stores of the cloud, each with the command that downloads from them."""
+"""URL schemes of cloud storage, each with the command that downloads a file from it."""
 
 
 def is_address(source: str) -> bool:
@@ -20,16 +20,16 @@ def is_address(source: str) -> bool:
 
 
 def download(source: str) -> str:
-    """That ``source`` is an address, and the line that downloads it."""
+    """The message for an address ``source``: it is not a file, and this command downloads it."""
     origin = in_a_line(source)
     try:
         parts = urlsplit(source)
         host, path = parts.hostname or "", PurePosixPath(unquote(parts.path))
-    except ValueError:  # brackets that are none
+    except ValueError:  # a URL with unbalanced brackets
         return f"{origin}: is an address, not a file; download the file, and name it"
     scheme = parts.scheme.lower()
     if name := _hub_name(scheme, host, path):
-        return f"{origin}: is an address; name the hub's data set itself: {name}"
+        return f"{origin}: is the address of a data set on the hub; give its name instead: {name}"
     if scheme in _STORES:
         return f"{origin}: is an address, not a file; download it, and name the file: {_line(_STORES[scheme], source)}"
     if host == "drive.google.com" or host.endswith("kaggle.com"):
@@ -47,7 +47,7 @@ def download(source: str) -> str:
 
 
 def _hub_name(scheme: str, host: str, path: PurePosixPath) -> str | None:
-    """The name of the hub's data set whose page an address is; None for anything else."""
+    """The name of a data set on the hub if the address is that of its page; None for other addresses."""
     parts = path.parts[1:]
     if scheme == "hf":
         parts = (host, *parts)

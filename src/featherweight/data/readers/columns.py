@@ -1,4 +1,4 @@
-"""Columns of a table that may be larger than memory: long ones lie in a temporary file."""
+"""Columns of a table that may be larger than memory: large columns are stored in a temporary file."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import IO, Any, overload
 from featherweight.cache import cache_folder
 
 CHUNK = 2_000
-"""Values that are handled at a time."""
-_KEPT = 2**24  # bytes of texts that a column holds in memory, about; what is more goes to the file
-_OBJECT = 60  # bytes that Python adds to a text
-_SHORT = 40  # characters of a text that is likely to come again, such as a label
-_MOST = 2**30  # bytes to ask a system for at once: above 2 GB it gives fewer, or refuses
-_SHARED = 10_000  # different short texts that are remembered
+"""Number of values that are processed at a time."""
+_KEPT = 2**24  # approximate number of bytes of texts that a column holds in memory before they go to the file
+_OBJECT = 60  # bytes of overhead of a Python string
+_SHORT = 40  # maximum length of a text that is likely to be repeated, such as a label
+_MOST = 2**30  # maximum number of bytes in one read: above 2 GB the system returns fewer bytes, or an error
+_SHARED = 10_000  # number of different short texts that are kept for reuse
 
 
 class Column(Sequence[Any]):
-    """Values of the rows, which can be picked without all of them coming into memory."""
+    """The values of one column. Values can be read and selected without loading the whole column into memory."""
 
     @abstractmethod
     def take(self, places: Iterable[int]) -> Column:
@@ -30,9 +30,10 @@ class Column(Sequence[Any]):
 
 
 class StoredColumn(Column):
-    """Values in a temporary file, which the system removes with its last reader; a value is read when it is asked for.
+    """Values in a temporary file. A value is read from the file when it is accessed.
 
-    The file is read, not mapped: every byte of a mapped file would count as this process's memory.
+    The system deletes the file when its last user closes it. The file is read, not memory-mapped, because the pages of
+    a mapped file would count as memory of this process.
     """
 
     def __init__(self, file: IO[bytes], starts: array[int], ends: array[int], others: Mapping[int, Any]) -> None:
@@ -68,7 +69,7 @@ class StoredColumn(Column):
         bounds = [(self._starts[place], self._ends[place]) for place in places]
         first, last = (min(bounds)[0], max(bounds)[1]) if bounds else (0, 0)
         handle = self._file.fileno()
-        if last - first <= 2 * sum(end - start for start, end in bounds):  # hardly anything between them
+        if last - first <= 2 * sum(end - start for start, end in bounds):  # there are only small gaps between them
             data = read_at(handle, last - first, first)
             parts = (data[start - first : end - first] for start, end in bounds)
         else:
@@ -82,7 +83,7 @@ class StoredColumn(Column):
 
 
 class ColumnBuilder:
-    """Takes the values of a column as they come: texts into memory, and from a size on into a file."""
+    """Collects the values of a column piece by piece: in memory at first, and in a file once they are large."""
 
     def __init__(self) -> None:
         self._waiting: list[Any] = []
@@ -103,7 +104,7 @@ class ColumnBuilder:
                 self._store()
 
     def finish(self) -> Sequence[Any]:
-        """All values: a list, or a `StoredColumn` where they are long."""
+        """All values: a list, or a `StoredColumn` if they were moved to a file."""
         if self._file is None:
             return self._waiting
         self._store()
@@ -112,7 +113,7 @@ class ColumnBuilder:
         return [*stored, *self._waiting] if self._waiting else stored
 
     def _shared_text(self, value: Any) -> Any:
-        """A short text that was there before, as the same object."""
+        """The same object for equal short texts, to save memory; any other value unchanged."""
         if type(value) is not str or len(value) > _SHORT:
             return value
         return self._shared.setdefault(value, value) if len(self._shared) < _SHARED else self._shared.get(value, value)
@@ -121,7 +122,7 @@ class ColumnBuilder:
         return isinstance(value, str) and (len(value) > _SHORT or value not in self._shared)
 
     def _store(self) -> None:
-        """Move the waiting values to the file; where the disk refuses, they stay in memory."""
+        """Move the waiting values to the file; if it cannot be written, they stay in memory."""
         if self._refused:
             return
         texts = [value.encode("utf-8", "surrogatepass") if type(value) is str else b"" for value in self._waiting]
@@ -130,7 +131,7 @@ class ColumnBuilder:
             data = memoryview(b"".join(texts))
             while data:
                 data = data[self._file.write(data) :]
-        except (OSError, RuntimeError):  # the latter where there is no home folder for a cache
+        except (OSError, RuntimeError):  # RuntimeError: there is no home folder for the cache
             self._refused = True
             return
         before = len(self._sizes)
@@ -141,7 +142,7 @@ class ColumnBuilder:
 
 
 def read_at(handle: int, size: int, place: int) -> bytes:
-    """``size`` bytes of an open file from ``place`` on. Raises OSError where it ends before."""
+    """``size`` bytes of an open file, starting at ``place``. Raises OSError if the file is too short."""
     parts = []
     while size:
         parts.append(os.pread(handle, min(size, _MOST), place))
@@ -152,7 +153,7 @@ def read_at(handle: int, size: int, place: int) -> bytes:
 
 
 def stored(values: Iterable[Any]) -> Sequence[Any]:
-    """``values`` as a column: a list, or in a file where they are long."""
+    """``values`` as a column: a list, or a column in a file if they are large."""
     builder = ColumnBuilder()
     builder.extend(values)
     return builder.finish()
@@ -164,7 +165,7 @@ def taken(column: Sequence[Any], places: Iterable[int]) -> Sequence[Any]:
 
 
 def _temporary_file() -> IO[bytes]:
-    # In the cache: the system's folder for such files is often memory itself.
+    # In the cache folder, because the system's folder for temporary files is often in memory.
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=folder, buffering=0)

@@ -1,4 +1,4 @@
-"""The lines that turn data files of other kinds into what is read here."""
+"""Commands that convert or unpack files of formats that cannot be read directly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PANDAS = {
     ".sqlite": ("pandas.read_sql('select * from TABLE', sqlite3.connect(sys.argv[1]))", None),
     ".db": ("pandas.read_sql('select * from TABLE', sqlite3.connect(sys.argv[1]))", None),
 }
-"""Endings of tables, each with what reads them, and the package that pandas needs beside it."""
+"""File extensions of tables, each with the pandas expression that reads them, and the extra package it needs."""
 _UNPACKED = {
     ".tar": "tar -xf",
     ".tgz": "tar -xf",
@@ -32,10 +32,10 @@ _UNPACKED = {
     ".rar": "unrar x",
     ".7z": "7z x",
 }
-"""Endings of archives, each with the command that unpacks them."""
+"""File extensions of archives, each with the command that unpacks them."""
 _DOCUMENTS = frozenset({".pdf", ".doc", ".docx", ".rtf", ".odt"})
 FOREIGN = frozenset({*_PANDAS, *_UNPACKED, *_DOCUMENTS})
-"""Endings of files that are not read, but could be converted or unpacked."""
+"""Extensions of files that cannot be read directly, but can be converted or unpacked."""
 _MAGIC = {
     b"\xd0\xcf\x11\xe0": ".xls",
     b"ARROW1": ".arrow",
@@ -47,7 +47,10 @@ _MAGIC = {
 
 
 def foreign_ending(ending: str, start: bytes) -> str | None:
-    """The ending of a kind that is converted, by the first bytes of a file or its ``ending``; None for any other."""
+    """The extension that says how to convert a file; None if no conversion is known.
+
+    It is told by the first bytes of the file (``start``) or, if these say nothing, is its own ``ending``.
+    """
     inside = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     if inside is None and start[257:262] == b"ustar":
         inside = ".tar"
@@ -55,18 +58,18 @@ def foreign_ending(ending: str, start: bytes) -> str | None:
 
 
 def conversion(path: Path, origin: str, ending: str) -> str:
-    """Why a file of the kind ``ending`` is not read, and the line that converts or unpacks it."""
+    """The message that a file of the kind ``ending`` cannot be read, with the command that converts or unpacks it."""
     if ending in _UNPACKED:
         return f"{origin}: is an archive; unpack it, and name the data file in it: {_UNPACKED[ending]} {_quoted(path)}"
     if ending in _DOCUMENTS:
         return f"{origin}: is a document, not a table; save its texts as .txt files, in one folder for each class"
     load, package = _PANDAS[ending]
     first = f" (pip install {package} first)" if package else ""
-    return f"{origin}: {ending} files are not read; convert it once{first}:\n  {conversion_line(load, path)}"
+    return f"{origin}: {ending} files cannot be read; convert it to CSV{first}:\n  {conversion_line(load, path)}"
 
 
 def conversion_line(load: str, path: Path) -> str:
-    """The command that writes what ``load``, a Python expression, reads of the file as a CSV file beside it."""
+    """The command that converts a file to CSV in the same folder; ``load`` is the Python expression that reads it."""
     others = [name for name in ("joblib", "torch", "sqlite3", "yaml") if f"{name}." in load]
     needed = ", ".join([*others, *(["pandas"] if "pandas." in load else [])])
     return (
@@ -76,7 +79,7 @@ def conversion_line(load: str, path: Path) -> str:
 
 
 def free_name(path: Path, ending: str = ".csv") -> Path:
-    """The name of a file beside ``path`` that does not exist yet, so that a line to type overwrites nothing."""
+    """A file name next to ``path`` that does not exist yet, so that the suggested command overwrites nothing."""
     stem = path.name.split(".")[0]
     tried = (path.with_name(f"{stem}-converted{count}{ending}") for count in ("", *range(2, 1000)))
     return next(name for name in tried if not name.exists())

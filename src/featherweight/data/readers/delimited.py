@@ -1,4 +1,7 @@
-"""Text tables such as CSV and TSV, with a header or without, or as AG News was published: `class,title,description`."""
+"""Text tables such as CSV and TSV, with or without a header, and the published files of AG News.
+
+Files of AG News have the columns class, title and description.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ _AG_COLUMNS = ("class", "title", "description")
 
 
 def delimited_tables(content: Content, reading: Reading, rows: int, *, tabs: bool) -> Iterator[Table]:
-    """The table in a text file, ``rows`` at a time; ``tabs`` says that tabs are expected between its fields.
+    """The table in a text file, ``rows`` rows at a time; with ``tabs`` a tab is the expected separator.
 
-    Raises UserError that names the line where quoting is broken or the number of fields changes, and where the columns
-    have no names.
+    Raises UserError if quoting is broken or the number of fields changes (the message names the line), or if the
+    columns have no names.
     """
     head, cut = head_text(content, reading.encoding)
     dialect = dialect_of(head, cut, reading, tabs=tabs)
@@ -52,7 +55,7 @@ def _tables(
 
 
 def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> tuple[Header, Any]:
-    """The names of the columns, and what makes a table of them."""
+    """The header, and the function that makes a table of the rows."""
     names = tuple(field.strip() for field in first)
     if tuple(name.casefold() for name in names) == _AG_HEADER:
         return Header(names, True), _ag_news
@@ -62,7 +65,10 @@ def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Read
 
 
 def _is_ag_news(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading) -> bool:
-    """Whether rows without a header are those of AG News; many other sets number fewer classes, or more, likewise."""
+    """Whether rows without a header are those of AG News.
+
+    All four classes must occur, because many other data sets have numbered classes and two columns of text, too.
+    """
     if len(first) != 3 or reading.any_header or any(name.casefold() in reading.known for name in first):
         return False
     classes = {first[0], *(row[0].strip() for row in sample)}
@@ -71,7 +77,7 @@ def _is_ag_news(first: Sequence[str], sample: Sequence[Sequence[str]], reading: 
 
 
 def is_quoted(lines: TextIO, origin: str, dialect: Dialect) -> bool:
-    """Whether quotation marks in a text with tabs enclose fields; often one is just a character of the text."""
+    """Whether quotation marks in a tab-separated file enclose fields; in many files they are just characters."""
     try:
         for _ in _records(lines, origin, dialect, quoted=True):
             pass
@@ -81,7 +87,7 @@ def is_quoted(lines: TextIO, origin: str, dialect: Dialect) -> bool:
 
 
 def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Iterator[list[str]]:
-    csv.field_size_limit(sys.maxsize)  # a long text is no error
+    csv.field_size_limit(sys.maxsize)  # by default the csv module refuses long texts
     lines = islice(_without_nul(text, origin), dialect.skipped, None)
     reader = csv.reader(lines, **settings(dialect, quoted))
     width, line = 0, 1 + dialect.skipped
@@ -92,7 +98,7 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
             return
         except csv.Error as error:
             raise UserError(
-                f"{origin}: line {line}: broken quoting ({error}); write a quote inside a quoted field twice"
+                f"{origin}: line {line}: broken quoting ({error}); inside a quoted field, write each quote twice"
             ) from None
         width = width or len(fields)
         if fields and len(fields) != width:
@@ -117,13 +123,13 @@ def _count(fields: int) -> str:
 
 
 def _ag_news(origin: str, names: Sequence[str], rows: list[Any], before: int, notes: tuple[str, ...]) -> Table:
-    """The published files number the classes from 1; everything else here numbers them from 0."""
+    """A table of AG News with class numbers from 0; the published files count from 1."""
     numbers = {str(number): number - 1 for number in range(1, len(AG_NEWS) + 1)}
     for place, row in enumerate(rows, before + 1):
         if row[0].strip() not in numbers:
             raise UserError(
                 f"{origin}: row {place}: class {row[0]!r}; an AG News file has the classes 1 to {len(AG_NEWS)}\n"
-                'If it is another set, name its columns: data.columns = ["label", "title", "description"]'
+                'If it is another data set, name its columns: data.columns = ["label", "title", "description"]'
             )
     coded = [[numbers[row[0].strip()], *row[1:]] for row in rows]
     return column_table(origin, names, coded, before, notes, classes={names[0]: AG_NEWS}, label=names[0])

@@ -1,4 +1,4 @@
-"""The dialect of a text table, told by its first lines: separator, quoting, and lines before the header."""
+"""Detects the dialect of a text table from its first lines: separator, quoting, and lines before the header."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from featherweight.data.readers.reading import Reading
 
 SEPARATORS = (",", ";", "\t", "|")
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-"""The line by which Excel is told the separator."""
+"""A first line such as ``sep=;``, which tells Excel the separator."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the records of a table stand in a text."""
+    """The separator and quoting of a text table, and the lines before its first record."""
 
     separator: str = ","
     blanks: bool = False
-    """Whether blanks after a separator are no part of the field, so that a quotation mark may follow them."""
+    """Whether spaces after a separator are skipped, so that a quotation mark may follow them."""
     comments: int = 0
     """Comment lines at the beginning."""
     sep_line: bool = False
     """Whether the text begins with Excel's line ``sep=;``."""
     agreement: float = 0.0
-    """Share of the first records that have as many fields as the first one; 0 where that has only one."""
+    """Share of the first records that have as many fields as the first one; 0 if the first one has only one field."""
     sample: tuple[Sequence[str], ...] = field(default=(), compare=False)
     """The first records, the header included."""
 
@@ -40,22 +40,22 @@ class Dialect:
         return self.comments + self.sep_line
 
     def notes(self, usual: str) -> tuple[str, ...]:
-        """What a reader should know: a separator other than the ``usual`` one, lines that are left out."""
+        """Notes for the user: a separator other than the ``usual`` one, and comment lines that were skipped."""
         found = []
         if self.separator != usual:
             name = "a tab" if self.separator == "\t" else repr(self.separator)
             found.append(f"its fields are separated by {name}")
         if self.comments:
             lines = "a line" if self.comments == 1 else f"{self.comments} lines"
-            found.append(f"without {lines} of comment (#) at its beginning")
+            found.append(f"{lines} of comment (#) at its beginning {'was' if self.comments == 1 else 'were'} skipped")
         return tuple(found)
 
 
 def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect:
-    """The dialect of a table that begins with ``head``, of which more follows where it is ``cut``.
+    """The dialect of a table that begins with ``head``; ``cut`` says whether the file goes on after it.
 
-    The separator is the one that gives the most records as many fields as the first has. `csv.Sniffer` would look at
-    frequencies of characters alone, which prose misleads. ``tabs`` says that tabs are expected.
+    With the right separator, most records have as many fields as the first one. (`csv.Sniffer` only compares
+    frequencies of characters, which goes wrong with texts.) With ``tabs`` a tab is the expected separator.
     """
     lines = list(io.StringIO(head, newline=""))
     mark = _SEP_LINE.fullmatch(lines[0]) if lines else None
@@ -77,15 +77,15 @@ def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect
 
 
 def settings(dialect: Dialect, quoted: bool) -> dict[str, Any]:
-    """The same for `csv.reader`; ``quoted`` says whether quotation marks may enclose a field."""
+    """The arguments of `csv.reader` for a dialect; ``quoted`` says whether quotation marks may enclose a field."""
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     return {"delimiter": dialect.separator, "skipinitialspace": dialect.blanks, "quoting": quoting, "strict": True}
 
 
 def _agreement(lines: Sequence[str], cut: bool, separator: str) -> float:
-    """Share of the records that have as many fields as the first; 0 where that has only one."""
+    """Share of the records that have as many fields as the first; 0 if the first one has only one field."""
     best = 0.0
-    quotings = (True, False) if separator == "\t" else (True,)  # many a file with tabs has no quoting
+    quotings = (True, False) if separator == "\t" else (True,)  # many tab-separated files have no quoting
     for blanks, quoted in ((False, quotings[0]), (True, True), (False, quotings[-1])):
         records, broken = _parsed(lines, cut, separator, blanks, quoted)
         if records and len(records[0]) > 1:
@@ -96,7 +96,7 @@ def _agreement(lines: Sequence[str], cut: bool, separator: str) -> float:
 
 
 def _quotes_after_blanks(lines: Sequence[str], cut: bool, separator: str) -> bool:
-    """Whether fields begin with a blank and a quotation mark that encloses them."""
+    """Whether quoted fields have a space before their opening quotation mark."""
     if not re.search(f'{re.escape(separator)} +"', "".join(lines)):
         return False
     plain, skipping = (_parsed(lines, cut, separator, blanks) for blanks in (False, True))
@@ -110,7 +110,7 @@ def _of_one_width(records: Sequence[Sequence[str]], broken: bool) -> float:
 def _parsed(
     lines: Sequence[str], cut: bool, separator: str, blanks: bool, quoted: bool = True
 ) -> tuple[list[list[str]], bool]:
-    """The records in ``lines``, and whether one in the middle is broken; the last one is left out where it is cut."""
+    """The records in ``lines``, and whether one of them is broken. If the text is ``cut``, the last one is left out."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(lines, **settings(Dialect(separator, blanks), quoted))
     records: list[list[str]] = []
@@ -124,7 +124,7 @@ def _parsed(
 
 
 def _is_record(comment: str, line: str, separator: str, reading: Reading) -> bool:
-    """Whether a line with # at its beginning is a header or a row, like the ``line`` after it."""
+    """Whether a line that begins with # is not a comment but a header or a row, like the ``line`` after it."""
     fields, after = (next(csv.reader([text], delimiter=separator), []) for text in (comment, line))
     if any(field.strip().casefold() in reading.known for field in after):
         return False

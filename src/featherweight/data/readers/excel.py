@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx): the first sheet with rows, by openpyxl."""
+"""Excel workbooks (.xlsx): reads the first sheet that has rows, with openpyxl."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
 _SPREAD = 1_000
-"""Rows of a sheet by which the number of its columns is told."""
+"""Number of rows of a sheet that are read to find the number of its columns."""
 
 
 def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: int) -> Iterator[Table]:
-    """The first sheet with rows of a workbook (its path or bytes), ``rows`` at a time; empty rows are left out.
+    """The first sheet with rows of a workbook (a path or bytes), ``rows`` rows at a time; empty rows are left out.
 
-    Raises UserError where openpyxl is not installed, and where the file is damaged or has no rows.
+    Raises UserError if openpyxl is not installed, or if the file is damaged or has no rows.
     """
     with _workbook(source, origin) as book:
         sheets = [sheet for sheet in book.worksheets if next(_filled(sheet, origin), None)]
@@ -42,21 +42,21 @@ def _workbook(source: str | BinaryIO, origin: str) -> Iterator[Any]:
         raise UserError(
             f"{origin}: Excel files need openpyxl: pip install 'featherweight[excel]'; or save the sheet as CSV"
         ) from None
-    # Opened here: of a path openpyxl would look at the ending.
+    # Opened here, because openpyxl refuses a path with another extension.
     with Path(source).open("rb") if isinstance(source, str) else source as file:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of styles and such, which nobody reads here
+                warnings.simplefilter("ignore")  # about styles and the like, which are not read here
                 book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-        except Exception as error:  # a damaged file shows in many ways: zip, XML, missing parts
+        except Exception as error:  # a damaged file can raise many kinds of errors: zip, XML, missing parts
             raise _unreadable(origin, error) from None
         yield book
         book.close()
 
 
 def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
-    """The rows of a sheet that hold something, without the empty cells at their ends."""
-    sheet.reset_dimensions()  # which some programs write wrongly
+    """The rows of a sheet that are not empty, without the empty cells at their ends."""
+    sheet.reset_dimensions()  # because some programs write wrong ones
     rows = sheet.iter_rows(values_only=True)
     while True:
         try:
@@ -72,14 +72,17 @@ def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
 
 
 def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:
-    """The same rows, each as long as the longest of the first ones; what stands beyond belongs to no column."""
+    """The rows of a sheet that are not empty, all of the same length: that of the longest of the first rows.
+
+    Cells beyond that length belong to no column and are dropped.
+    """
     width = max(map(len, islice(_filled(sheet, origin), _SPREAD)))
     for row in _filled(sheet, origin):
         yield [*row[:width], *[None] * (width - len(row))]
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON could hold it: dates and times as texts, and None for an empty text."""
+    """A cell as a plain value: dates and times as texts, and None for an empty text."""
     if isinstance(value, datetime | date | time):
         return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
     return None if isinstance(value, str) and not value.strip() else value

@@ -1,4 +1,4 @@
-"""Data files: CSV, TSV, JSON, JSON Lines and Parquet, plain or compressed with gzip or zstd."""
+"""Opens a data file of any supported kind, plain or compressed, as a table."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from featherweight.data.readers.unpacking import DAMAGED, Content
 from featherweight.errors import UserError
 
 AS_IT_IS = Reading(any_header=True)
-"""Reads a table whose first line is its header, whatever the columns are called."""
+"""Settings for a table whose first line is always its header, whatever the columns are called."""
 _PIECE = 10_000  # rows that are parsed at a time
 
 
 def file_tables(
     path: Path, origin: str, rows: int | None = None, wanted: Wanted | None = None, reading: Reading = AS_IT_IS
 ) -> Iterator[Table]:
-    """The table in a data file, its kind told by the name's ending; ``origin`` names it in messages.
+    """The table in a data file; ``origin`` is the name of the file in messages.
 
-    All in one, or at most ``rows`` rows at a time, so that a file larger than memory can be read; of a Parquet file
-    only the columns that are ``wanted`` then. A JSON array, and a Parquet file that is compressed once more, is in
-    memory as a whole nevertheless. Raises UserError, with line or row, for an unknown kind, for bytes that cannot be
-    read as text and for anything malformed.
+    By default it is one table. With ``rows`` it comes in pieces of at most so many rows, so that the file can be
+    larger than memory; then only the ``wanted`` columns of a Parquet file are read. A JSON array and a compressed
+    Parquet file are always loaded as a whole. Raises UserError for an unknown kind of file, for bytes that cannot be
+    read as text and for anything malformed; the message names the line or the row.
     """
     if not path.is_file():
-        raise UserError(f"{origin}: is a pipe or a device; save its rows as a file, which is read more than once")
+        raise UserError(f"{origin}: is a pipe or a device, but data is read more than once; save its rows as a file")
     try:
         kind, content = kind_of(Content(path, origin), reading)
         if kind == "parquet":
@@ -43,7 +43,7 @@ def file_tables(
             pieces = _pieces(kind, content, reading, rows or _PIECE)
             yield from pieces if rows else [whole_table(pieces)]
     except OSError as error:
-        # What has no number is not the system's but the unpacking library's.
+        # An OSError without a number comes from the unpacking library, not from the system.
         damage = f"cannot be read: {error.strerror}" if error.errno else f"damaged: {error or 'cannot be unpacked'}"
         raise UserError(f"{origin}: {damage}") from None
 
@@ -59,7 +59,7 @@ def _pieces(kind: str, content: Content, reading: Reading, rows: int) -> Iterato
 
 
 def file_parts(path: Path, origin: str, reading: Reading = AS_IT_IS) -> tuple[str, ...]:
-    """The parts of a data set that a file holds; most files hold one table, and no part by name."""
+    """The names of the parts (such as ``train``) in a file; empty for most files, which hold a single table."""
     if not path.is_file():
         return ()
     kind, content = kind_of(Content(path, origin), reading)
@@ -67,7 +67,7 @@ def file_parts(path: Path, origin: str, reading: Reading = AS_IT_IS) -> tuple[st
 
 
 def _seekable(content: Content, kind: str) -> str | BinaryIO:
-    """What Parquet and Excel are read from: the file itself, or its bytes in memory where they are compressed."""
+    """The source for the Parquet and Excel readers: the path, or the unpacked bytes if the file is compressed."""
     if not content.is_packed():
         return str(content.path)
     try:

@@ -1,4 +1,7 @@
-"""A folder of text files: one folder a class, maybe under one folder a part such as IMDB's ``train`` and ``test``."""
+"""A folder of text files, with one subfolder per class, such as IMDB.
+
+The folder may have parts such as ``train`` and ``test``, each with its own subfolders per class.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _PIECE = 10_000  # files that are read at a time
 _UNLABELLED = frozenset({"unsup", "unlabeled", "unlabelled"})
 _HIDDEN = re.compile(r"\..*|__macosx", re.IGNORECASE)
 _BESIDE = re.compile(r"(?:readme|license|licence|notice|authors|changelog)\b.*|\..*", re.IGNORECASE)
-"""Files beside the texts that are none of them."""
+"""Names of files that are not texts of the data set."""
 _TEXT_ENDING = re.compile(r"(?:|\.txt|\.text|\.\d+)", re.IGNORECASE)
 
 
@@ -39,10 +42,11 @@ def is_text_folder(folder: Path) -> bool:
 
 
 def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None) -> Iterator[Table]:
-    """The text files of a folder, all in one table or ``rows`` at a time: their path, text and class.
+    """The text files of a folder as one table, or ``rows`` rows at a time: the path, the text and the class of each.
 
-    The name of a file's folder is its class. Of several parts the one that ``reading`` wants is read; folders without
-    classes, and files that are no texts, are left out. Raises UserError where there is no such part, or no text.
+    The class of a file is the name of its folder. If the folder has parts, the part ``reading.split`` is read.
+    Folders of unlabelled texts, and files that are not texts, are left out. Raises UserError if there is no such part,
+    or no text.
     """
     if parts := folder_parts(folder):
         if reading.split not in parts:
@@ -63,7 +67,7 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
 
 
 def data_files(folder: Path) -> str:
-    """The data files of a folder, for the end of a message; empty where it has none."""
+    """The names of the data files in a folder, for a message; empty if it has none."""
     from featherweight.recipe.data_files import is_data_file
 
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and is_data_file(path))
@@ -94,7 +98,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _texts(folder: Path) -> Iterator[Path]:
-    """Files of a folder that hold a text each, in no order."""
+    """The text files of a folder, in arbitrary order."""
     with os.scandir(folder) as entries:
         for entry in entries:
             path = Path(entry.path)

@@ -1,4 +1,7 @@
-"""Whether a table's first row is its header; the names of the columns where it is not, or the line that gives them."""
+"""Decides whether the first row of a table is its header.
+
+If it is not, the names of the columns come from the recipe; without these, a message says how to give them.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from featherweight.formatting import listed
 
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?", re.ASCII)
 _SENTENCE = 60
-"""Characters from which on a value of several words is a text rather than the name of a column."""
+"""Number of characters above which a value of several words is a text, not the name of a column."""
 _SHOWN = 40
 _FEW_WORDS = 3
-"""From so many words on a value is hardly the name of a column."""
+"""Number of words from which a value is probably a text, not the name of a column."""
 _FEW_ROWS = 5
-"""Rows below which a column says little."""
+"""Minimum number of rows for a conclusion from the values of a column."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Re
         _require_width(len(first), reading, origin)
         if _says_header(first, rows) and not _says_row(first, rows):
             instead = (
-                f"its first line ({listed(_short(names), 4)}) seems to be a header; data.columns stands in its place"
+                f"its first line ({listed(_short(names), 4)}) seems to be a header; it was replaced by data.columns"
             )
             return Header(reading.columns, True, instead)
         return Header(reading.columns, False)
@@ -59,7 +62,7 @@ def _require_width(width: int, reading: Reading, origin: str) -> None:
     if len(reading.columns) != width:
         count = "1 column" if len(reading.columns) == 1 else f"{len(reading.columns)} columns"
         raise UserError(
-            f"{origin}: data.columns names {count}, but its first line has {width}; write its own names as a first line"
+            f"{origin}: data.columns names {count}, but its first line has {width}; name all columns, in their order"
         )
 
 
@@ -72,9 +75,10 @@ def _remedy(first: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A name for each column of a table without a header: ``text`` for the longest, ``label`` for one of few values.
+    """Proposed names for the columns of a table without a header.
 
-    Two long columns of three are ``title`` and ``description``, which are joined where nobody names the texts.
+    The column with the longest values is ``text``, and one with few different values is ``label``. If two of three
+    columns hold texts, they are ``title`` and ``description``, which are joined by default.
     """
     columns = list(zip(*rows, strict=True))
     length = [sum(map(len, column)) / len(column) for column in columns]
@@ -93,14 +97,17 @@ def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def is_text_beside_name(rows: Sequence[Sequence[str]], text: int) -> bool:
-    """Whether column ``text`` of two has running text, from the first row on, and the other one has not."""
+    """Whether column ``text`` of a table of two columns holds prose (in the first row, too), and the other does not."""
     columns = list(zip(*rows, strict=True))
     words = len(rows[0][text].split())
     return words >= _FEW_WORDS and _is_prose(columns[text]) and not _is_prose(columns[1 - text])
 
 
 def _label_place(columns: Sequence[Sequence[str]], besides: int) -> int | None:
-    """The column that most likely holds the labels: few values that recur; a single one only where all have one."""
+    """The column that most likely holds the labels: the one with the fewest different values.
+
+    A column with a single value is only chosen if there is no better one.
+    """
     few = {}
     for place, column in enumerate(columns):
         different = len(set(column))
@@ -120,7 +127,7 @@ def _is_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _says_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a value of the first row stands in its column again, or is a number like the others there."""
+    """Whether the first row looks like data: one of its values occurs again in its column, or is a number like them."""
     for value, *others in zip(first, *rows, strict=True):
         if value.strip() and (value in others or (_NUMBER.fullmatch(value.strip()) and _are_numbers(others))):
             return True

@@ -1,4 +1,4 @@
-"""Data sets of the library `datasets`: folders that it saved, and sets on the hub."""
+"""Data sets of the library `datasets`: folders that it saved, and data sets on the hub."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _PIECE = 10_000  # rows of a column that are read at a time
 
 
 def hub_answers(seconds: float = 3.0) -> bool:
-    """Whether the hub can be asked now: not switched off by ``HF_HUB_OFFLINE``, and it answers within ``seconds``.
+    """Whether the hub is available: ``HF_HUB_OFFLINE`` is not set, and the hub answers within ``seconds``.
 
-    One small request (through a proxy where one is set) instead of the half a minute of retries that a download makes.
+    This is one small request (through a proxy if one is set). A download would retry for half a minute.
     """
     from huggingface_hub import constants, get_session
 
@@ -40,23 +40,23 @@ def hub_answers(seconds: float = 3.0) -> bool:
         return False
     try:
         get_session().head(constants.ENDPOINT, timeout=seconds)
-    except Exception:  # no name, no route, no answer, a proxy's refusal: each means that there is no hub
+    except Exception:  # whatever the reason (DNS, route, timeout, proxy), the hub is not available
         return False
     return True
 
 
 def open_saved(folder: Path, origin: str, split: str, rows: int | None = None) -> Iterator[Table]:
-    """One split of a folder that ``save_to_disk`` wrote (a Dataset or a DatasetDict), all in one or ``rows`` at a time.
+    """One split of a folder that ``save_to_disk`` wrote, as one table or ``rows`` rows at a time.
 
-    A single Dataset is that split, whatever ``split`` says. Raises UserError where the folder lacks the split, or is
-    no such folder.
+    If the folder holds a single Dataset, not a DatasetDict, ``split`` is ignored. Raises UserError if the folder has no
+    such split, or was not written by ``save_to_disk``.
     """
     loaded = _load_saved(folder, origin)
     return _tables(_pick(loaded, origin, split), f"{origin} ({split})" if isinstance(loaded, dict) else origin, rows)
 
 
 def saved_splits(folder: Path, origin: str) -> tuple[str, ...]:
-    """Names of the splits in a saved folder; none where it holds a single Dataset."""
+    """Names of the splits in a saved folder; empty if it holds a single Dataset."""
     loaded = _load_saved(folder, origin)
     return tuple(loaded) if isinstance(loaded, dict) else ()
 
@@ -64,10 +64,10 @@ def saved_splits(folder: Path, origin: str) -> tuple[str, ...]:
 def open_hub(
     source: str, split: str, config: str | None = None, revision: str | None = None, rows: int | None = None
 ) -> Iterator[Table]:
-    """One split of a data set on the hub, from the local cache of `datasets` where the hub is out of reach.
+    """One split of a data set on the hub, as one table or ``rows`` rows at a time.
 
-    All in one table, or ``rows`` rows at a time. Raises HubUnreachable within seconds, and UserError for an unknown
-    set, configuration, revision or split.
+    If the hub cannot be reached, the local cache of `datasets` is used. Raises HubUnreachable (within seconds) if that
+    is not possible, and UserError for an unknown data set, configuration, revision or split.
     """
     loaded = _load_hub(ALIASES.get(source, source), config, revision)
     return _tables(_pick(loaded, source, split), f"{source} ({split})", rows)
@@ -89,12 +89,12 @@ def _load_saved(folder: Path, origin: str) -> Any:
 
     try:
         return datasets.load_from_disk(str(folder))
-    except Exception as error:  # a damaged folder shows in many ways: JSON, Arrow, missing parts
+    except Exception as error:  # a damaged folder can raise many kinds of errors: JSON, Arrow, missing parts
         raise UserError(f"{origin}: the saved data set cannot be read: {_first_line(error)}") from None
 
 
 def _require_inside(folder: Path, origin: str) -> None:
-    """Raise UserError where a saved folder names a split or a file that lies elsewhere; the library would follow it."""
+    """Raise UserError if a saved folder refers to a file outside of it, which the library would open."""
     splits = [name for name in _named(folder / "dataset_dict.json", "splits") if isinstance(name, str)]
     parts = [folder, *(folder / name for name in splits)]
     files = [file.get("filename") for part in parts for file in _named(part / "state.json", "_data_files")
@@ -105,7 +105,7 @@ def _require_inside(folder: Path, origin: str) -> None:
 
 
 def _named(path: Path, key: str) -> list[Any]:
-    """The list under ``key`` of a JSON file; empty where there is none, which the library says better."""
+    """The list under ``key`` in a JSON file; empty if there is none, because the library has the better message."""
     try:
         found = json.loads(path.read_text("utf-8"))[key]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
@@ -136,7 +136,7 @@ def _out_of_reach(name: str) -> str:
 
 @contextmanager
 def _offline(wanted: bool) -> Iterator[None]:
-    """Let `datasets` look at its cache alone, without the retries of an unreachable hub."""
+    """Within the context, if ``wanted``, `datasets` uses only its cache and does not try to reach the hub."""
     from datasets import config
 
     before = config.HF_HUB_OFFLINE
@@ -152,7 +152,7 @@ def _pick(loaded: Any, origin: str, split: str) -> Any:
         return loaded
     if split in loaded:
         return loaded[split]
-    if len(loaded) == 1:  # a set with one split was named: that one is meant
+    if len(loaded) == 1:  # the data set has only one split
         return next(iter(loaded.values()))
     raise UserError(f"{origin}: no split {split!r}; it has {', '.join(loaded)}")
 
@@ -167,7 +167,7 @@ def _tables(split: Any, origin: str, rows: int | None) -> Iterator[Table]:
 
 
 def _class_names(kind: Any) -> tuple[str, ...]:
-    """The names of a column's classes, or of those in its lists; none of anything else."""
+    """The class names of a column of class labels, or of lists of them; empty for other columns."""
     return tuple(getattr(getattr(kind, "feature", kind), "names", None) or ())
 
 

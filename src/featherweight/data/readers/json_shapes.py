@@ -1,4 +1,4 @@
-"""Where the rows are in a JSON object: under a key, by column, by row, or in one of several parts."""
+"""Finds the rows in a single JSON object: under a key, by column, by row, or in one of several parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
 _ROWS = ("data", "rows", "records", "items", "examples", "documents", "results", "instances", "samples")
-"""Keys that rows often stand under, where several lists could be meant."""
+"""Usual keys of the rows, which decide if an object has several lists."""
 _DEEPEST = 4
 
 
@@ -32,9 +32,9 @@ class Found:
 
 
 def rows_in(value: Mapping[str, Any], reading: Reading, content: Content) -> Found:
-    """The rows of a JSON file that is a single object; an object without any rows is a row itself.
+    """The rows of a JSON file that is a single object; an object without any rows is itself the only row.
 
-    Raises UserError where several lists could be meant, or the part that ``reading`` wants is not there.
+    Raises UserError if several lists could be the rows, or if the part ``reading.split`` is missing.
     """
     if _is_row(value, reading):
         return Found([value])
@@ -46,13 +46,13 @@ def rows_in(value: Mapping[str, Any], reading: Reading, content: Content) -> Fou
 
 
 def json_parts(value: Mapping[str, Any]) -> dict[str, str]:
-    """The parts of a data set that an object holds, each with its key; empty where it is no data set in parts."""
+    """The parts of a data set in an object, each with its key; empty if the object has no parts."""
     found = parts_named(value)
     return found if all(isinstance(value[key], list | dict) for key in found.values()) else {}
 
 
 def _is_row(value: Mapping[str, Any], reading: Reading) -> bool:
-    """Whether an object has a value under the name of a column, rather than a list of all values of the column."""
+    """Whether an object is a row: the name of a column has a single value, not a list of all values of the column."""
     named = [inner for key, inner in value.items() if key.casefold() in reading.known]
     return any(not isinstance(inner, list | dict) for inner in named)
 
@@ -69,7 +69,7 @@ def _of_part(value: Mapping[str, Any], parts: Mapping[str, str], reading: Readin
 
 
 def _by_column_or_row(value: Mapping[str, Any], reading: Reading) -> list[Any] | None:
-    """The rows of what ``DataFrame.to_json()`` and ``to_dict()`` write; None for any other object."""
+    """The rows of an object that ``DataFrame.to_json()`` or ``to_dict()`` wrote; None for any other object."""
     columns, data = value.get("columns"), value.get("data")
     if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
         names = list(map(str, columns))
@@ -89,13 +89,13 @@ def _by_column_or_row(value: Mapping[str, Any], reading: Reading) -> list[Any] |
 
 
 def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Reading) -> bool | None:
-    """Whether in an object of objects the outer keys are the columns, and not the inner ones; None for neither."""
+    """Whether the outer keys (True) or the inner keys (False) of an object of objects are columns; None: neither."""
     inside = dict.fromkeys(key for one in value.values() for key in one)
     for keys, answer in ((value, True), (inside, False)):
         if any(key.casefold() in reading.known for key in keys):
             return answer
     if _lists(value, ()):
-        return None  # those are the rows
+        return None  # the rows are lists deeper inside
     for keys, answer in ((inside, True), (value, False)):
         if all(key.isdecimal() for key in keys):
             return answer
@@ -103,7 +103,7 @@ def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Readin
 
 
 def _under_a_key(value: Mapping[str, Any], reading: Reading, content: Content) -> Found | None:
-    """The rows that stand somewhere inside an object, beside other values; None where there are none."""
+    """The list of rows somewhere inside an object that also has other values; None if there is no such list."""
     found = dict(_lists(value, ()))
     chosen = next(iter(found), None)
     if len(found) > 1:
@@ -113,16 +113,16 @@ def _under_a_key(value: Mapping[str, Any], reading: Reading, content: Content) -
         if chosen is None:
             keys = listed([".".join(path) for path in found])
             raise UserError(
-                f"{content.origin}: its rows could be those under each of {keys}; save the right ones, such as:\n"
+                f"{content.origin}: several keys may hold the rows: {keys}; save the rows as a file, for example:\n"
                 f"  {_saving(next(iter(found)), content)}"
             )
     if chosen is None:
         return None
-    return Found(found[chosen], f"its rows are those under {in_a_line(repr('.'.join(chosen)))}")
+    return Found(found[chosen], f"its rows are those under the key {in_a_line(repr('.'.join(chosen)))}")
 
 
 def _saving(path: Sequence[str], content: Content) -> str:
-    """The line that saves what stands under the keys of ``path`` as a file of its own."""
+    """The command that saves the list under the keys ``path`` as a file."""
     rows = "json.load(open(sys.argv[1]))" + "".join(f"[{json.dumps(key)}]" for key in path)
     code = f'import json, sys; json.dump({rows}, open(sys.argv[2], "w"))'
     return shlex.join(["python", "-c", code, str(content.path), str(free_name(content.path, ".json"))])

@@ -1,4 +1,4 @@
-"""JSON and JSON Lines as tables: objects with a value for each column, or lists with a value at each place."""
+"""JSON and JSON Lines as tables. Each row is an object with named values, or a list of values."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _PART = re.compile(
     r'"[^"]{{0,40}}\b(?:{})"\s*:\s*[\[{{]'.format("|".join(name for names in PARTS.values() for name in names)),
     re.IGNORECASE,
 )
-_SAMPLED = 2_000  # lists by which their columns are named
+_SAMPLED = 2_000  # number of rows that are examined to name the columns of lists
 
 
 def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool) -> Iterator[Table]:
-    """The table in a JSON file, ``rows`` at a time; ``in_lines`` says that one object a line is expected.
+    """The table in a JSON file, ``rows`` rows at a time; with ``in_lines`` one object per line is expected.
 
-    Rows are objects or lists: one a line, one after the other, in a list, or in an object. Raises UserError that names
-    the line of broken JSON, and the row of what is neither.
+    Rows are objects or lists. They may be one per line, one after the other, in a list, or in an object. Raises
+    UserError for broken JSON (with the line), and for a value that is neither an object nor a list (with the row).
     """
     origin = content.origin
     with open_text(content, reading.encoding, guess=False) as text:
@@ -49,7 +49,10 @@ def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool
 
 
 def parts_of(content: Content, encoding: str | None) -> tuple[str, ...]:
-    """The parts of a data set that a JSON file holds; none where it holds one table, which its beginning tells."""
+    """The names of the parts (such as ``train``) in a JSON file; empty if it holds a single table.
+
+    Only a file whose beginning looks like an object with parts is read as a whole.
+    """
     head, _ = head_text(content, encoding)
     if not head.lstrip().startswith("{") or not _PART.search(head):
         return ()
@@ -67,7 +70,7 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
         yield from record_tables(_lists(chain(sample, found), origin), origin, reading, rows, [*notes, *naming])
         return
     told = tuple(f"{origin}: {note}" for note in notes)
-    names: dict[str, None] = {}  # of this piece and of all before it: an object may leave out what it lacks
+    names: dict[str, None] = {}  # of this piece and of all earlier pieces, because objects may lack some keys
     for before, piece in pieces_of(found, rows):
         if not piece:
             raise UserError(f"{origin}: the file has no rows")
@@ -80,20 +83,20 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
 
 
 def _paths(columns: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
-    """Paths into the columns, by the first value of each."""
+    """Paths into nested columns, found from the first value of each column."""
     filled = {name: next((value for value in values if value is not None), None) for name, values in columns.items()}
     paths = tuple(path for name, value in filled.items() for path in paths_in(name, value))
     return paths if paths != tuple(columns) else ()
 
 
 def _as_pairs(sample: Sequence[Any], reading: Reading) -> tuple[Reading, list[str]]:
-    """``reading`` with the names of lists of a text and a label, and the note that says so."""
+    """``reading`` with column names, if the rows are lists of a text and a label, and a note about it."""
     rows = [[plain_text(value) for value in row] for row in sample if isinstance(row, list) and len(row) == 2]
     if reading.columns or len(rows) < len(sample) or any(name.casefold() in reading.known for name in rows[0]):
         return reading, []
     names = proposed_names(rows)
     if "label" not in names and is_text_beside_name(rows, names.index("text")):
-        names = ["text" if name == "text" else "label" for name in names]  # few rows, each of another class
+        names = ["text" if name == "text" else "label" for name in names]  # there are few rows, all of other classes
     if {*names} != {"text", "label"}:
         return reading, []
     return replace(reading, columns=tuple(names)), [f"its rows were read as [{', '.join(names)}]"]
@@ -103,7 +106,7 @@ def _lists(found: Iterable[Any], origin: str) -> Iterator[Sequence[Any]]:
     width = None
     for number, row in enumerate(found, 1):
         if not isinstance(row, list):
-            raise UserError(f"{origin}: row {number}: not a list as the rows before are")
+            raise UserError(f"{origin}: row {number}: not a list, but the rows before it are lists")
         width = len(row) if width is None else width
         if len(row) != width:
             raise UserError(f"{origin}: row {number}: has {len(row)} values, but the first row has {width}")

@@ -1,4 +1,4 @@
-"""The values in a JSON text: one a line, one after the other, or one over the whole text."""
+"""The values in a JSON text: one per line, several in a row, or a single one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _BETWEEN = re.compile(r"[\s,]*")
 
 
 def json_values(text: TextIO, origin: str, *, in_lines: bool) -> Iterator[Any]:
-    """The values in an open text: objects that stand one a line are parsed as they come, any others all at once.
+    """The values in an open text. Values on one line each are parsed line by line; otherwise the whole text is loaded.
 
-    ``in_lines`` says that one a line is expected. Raises UserError that names the line of what is no JSON.
+    With ``in_lines`` one value per line is expected. Raises UserError for broken JSON, with the line.
     """
-    # JSON Lines ends a line with \n alone; other separators may stand inside its strings.
+    # In JSON Lines only \n ends a line; other line separators may occur inside strings.
     lines = enumerate(iter(text.readline, ""), 1)
     number, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
     if not first:
@@ -38,7 +38,10 @@ def json_values(text: TextIO, origin: str, *, in_lines: bool) -> Iterator[Any]:
 
 
 def _several_lines(before: str, text: TextIO, origin: str, broken: UserError, in_lines: bool) -> list[Any]:
-    """The values of a text whose first line is none by itself; raises ``broken`` where the others are values."""
+    """The values of a text whose first line is not a complete value.
+
+    Raises ``broken``, the error of the first line, if the line after it is a complete value.
+    """
     rest = text.read()
     following = next((line for line in rest.split("\n") if line.strip()), "")
     try:
@@ -75,7 +78,7 @@ def _parsed(content: str, origin: str, line: int | None = None) -> list[Any]:
     except UserError as error:
         raise UserError(f"{origin}: {where}{error}") from None
     except ValueError:
-        raise UserError(f"{origin}: {where}holds a number of thousands of digits; write it as a text") from None
+        raise UserError(f"{origin}: {where}holds a number with thousands of digits; write it as a string") from None
 
 
 def _one_after_the_other(content: str) -> list[Any]:

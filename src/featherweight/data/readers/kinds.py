@@ -1,4 +1,4 @@
-"""What kind of data file a file is: by its ending, and by its content where that says more."""
+"""Detects the kind of a data file from its file extension and its content."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ KINDS = {
     ".xlsm": "xlsx",
 }
 TEXTS = (".txt", ".text")
-"""Endings of files whose kind only the content tells."""
+"""Extensions of files whose kind is detected from their content."""
 ARCHIVE = ".zip"
 _FORMATS = {"csv": "csv", "tsv": "tsv", "ag_news": "csv", "fasttext": "fasttext", "text@label": "text@label",
             "lines": "lines"}  # fmt: skip
-"""Values of `data.format`, each with the kind of file that it says."""
+"""Values of `data.format`, each with its kind of file."""
 _TOLD = ("json", "jsonl", "parquet", "xlsx")
-"""Kinds that an ending tells, whatever `data.format` says of the text files beside them."""
+"""Kinds that the file extension decides; `data.format` is about other files."""
 _JSON = re.compile(r'\s*(?:\{\s*"|\[\s*[\[{"])')
 _BESIDE = ("readme", "license", "licence", "notice", ".", "__macosx")
 
 
 def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
-    """The kind of a data file, and its content: that of the one file in it where it is a zip archive.
+    """The kind and the content of a data file. A zip archive with one file counts as that file.
 
     Kinds are ``csv``, ``tsv``, ``json``, ``jsonl``, ``parquet``, ``xlsx``, ``fasttext``, ``text@label`` and ``lines``.
-    Raises UserError for any other, with the line that converts it where there is one, and for what runs code when it is
-    opened.
+    Raises UserError for other kinds, if possible with the command that converts the file. Files that can run code when
+    they are opened (pickles) are refused, too.
     """
     ending, start = _ending(content.name), content.head(512)
     if ending in pickles.ENDINGS:
@@ -70,14 +70,14 @@ def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
 
 
 def looks_like_file(source: str) -> bool:
-    """Whether a name is meant as a path rather than as a data set on the hub."""
+    """Whether ``source`` looks like a path, not like the name of a data set on the hub."""
     endings = {ending.lower() for ending in PurePosixPath(source).suffixes}
     known = bool(endings & {*KINDS, *TEXTS, *COMPRESSED, *pickles.ENDINGS, *FOREIGN, ARCHIVE})
     return known or source.startswith((".", "/", "~")) or source.count("/") > 1
 
 
 def _ending(name: str) -> str:
-    """The ending that says the kind, in lower case: the last one that names no compression."""
+    """The file extension, in lower case, without that of a compression (``.csv`` for ``a.csv.gz``)."""
     endings = [ending.lower() for ending in PurePosixPath(name).suffixes]
     while endings and endings[-1] in COMPRESSED:
         packed = endings.pop()
@@ -89,7 +89,7 @@ def _ending(name: str) -> str:
 def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
     """The kind of the only data file in a zip archive."""
     if content.is_packed():
-        raise UserError(f"{content.origin}: holds an archive inside another; unpack it, and name the data file in it")
+        raise UserError(f"{content.origin}: is an archive inside another one; unpack both, and name the data file")
     try:
         with zipfile.ZipFile(content.path) as archive:
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
@@ -107,12 +107,12 @@ def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
 
 
 def _is_beside(name: str) -> bool:
-    """Whether a file in an archive is none of the data: a README, or what a Mac adds."""
+    """Whether a file in an archive is not data, such as a README or the hidden files that macOS adds."""
     return any(part.casefold().startswith(_BESIDE) for part in PurePosixPath(name).parts)
 
 
 def _of_content(content: Content, ending: str, reading: Reading) -> str:
-    """The kind of a text file whose ending does not tell it."""
+    """The kind of a text file, detected from its content."""
     head, cut = head_text(content, reading.encoding)
     if kind := line_kind(head, cut):
         return kind
@@ -124,13 +124,16 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
     if ending in TEXTS and head.strip():
         return "lines"
     raise UserError(
-        f"{content.origin}: {ending or 'no ending'}: not a kind of data file that is read here; use .csv, .tsv, .json, "
-        ".jsonl, .parquet, .xlsx or .txt, or say what it holds by --set data.format=..."
+        f"{content.origin}: {ending or 'no extension'}: not a kind of data file that can be read; use .csv, .tsv, "
+        ".json, .jsonl, .parquet, .xlsx or .txt, or give its format with --set data.format=..."
     )
 
 
 def _is_table(dialect: Dialect, reading: Reading) -> bool:
-    """Whether lines have fields; every line of prose may have a comma, so that commas need a header or labels."""
+    """Whether the lines of a file are rows of a table.
+
+    Lines of prose may contain commas or semicolons, too; with these a table also needs a known header or labels.
+    """
     if len(dialect.sample) < 2 or dialect.agreement < 0.9:
         return False
     if dialect.separator not in ",;":

@@ -1,4 +1,4 @@
-"""Texts that stand a line each, with their labels: fastText's ``__label__x text``, ``text@label``, or without any."""
+"""Files with one text per line: fastText's ``__label__x text``, ``text@label``, or texts without labels."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _FIRST = re.compile(rf"\s*((?:{PREFIX}\S+[\s,]*)+)")
 _LAST = re.compile(rf"((?:\s*{PREFIX}\S+)+)\s*$")
 _AT = re.compile(r"(.*\S)\s*@\s*(\w[\w &/+-]{0,39})\s*", re.DOTALL)
 _FEW = 0.3
-"""Share of different labels among the lines up to which what stands after the last @ is taken for labels."""
+"""Up to this number of different words per line, the words after the last @ are taken for labels."""
 
 Split = Callable[[str], tuple[str, Any]]
-"""Text and label of a line; None where it has no label."""
+"""Splits a line into its text and its label; the label is None if there is none."""
 
 
 def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Iterator[Table]:
-    """The lines of a file as a table of ``text`` and ``label``, ``rows`` at a time; empty lines are no rows.
+    """The lines of a file as a table of ``text`` and ``label``, ``rows`` rows at a time; empty lines are skipped.
 
-    ``kind`` is ``fasttext``, ``text@label``, or ``lines``, which have no labels. Several labels of a line are a list.
-    Raises UserError where there is no line, and where a line holds a NUL byte.
+    ``kind`` is ``fasttext``, ``text@label``, or ``lines`` (without labels). Several labels of a line become a list.
+    Raises UserError if the file is empty or contains a NUL byte.
     """
     split = _SPLITS[kind]
     with open_text(content, reading.encoding, guess=True) as text:
@@ -46,7 +46,7 @@ def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Ite
 
 
 def line_kind(head: str, cut: bool) -> str | None:
-    """``fasttext`` or ``text@label`` where the first lines of a file are of that kind, else None."""
+    """``fasttext`` or ``text@label`` if the first lines of a file are of that kind, otherwise None."""
     lines = [line for line in (head.splitlines()[:-1] if cut else head.splitlines()) if line.strip()]
     if not lines:
         return None
@@ -58,7 +58,7 @@ def line_kind(head: str, cut: bool) -> str | None:
 
 
 def _lines(text: TextIO, origin: str) -> Iterator[str]:
-    # A text may hold other characters that Python takes for the end of a line.
+    # Not splitlines(): texts may contain other characters that it treats as ends of lines.
     for number, line in enumerate(text, 1):
         if "\0" in line:
             raise UserError(f"{origin}: line {number} holds a NUL byte; the file is damaged, or not saved as UTF-8")
@@ -85,11 +85,11 @@ def _at(line: str) -> tuple[str, Any]:
 
 
 _SPLITS: dict[str, Split] = {"fasttext": _fasttext, "text@label": _at, "lines": lambda line: (line.strip(), None)}
-"""What each kind of line consists of."""
+"""The function that splits a line, for each kind of file."""
 _REMEDY = (
-    "Write a label as __label__x before each text, after a tab, or after an @; or make it a CSV file with a header"
+    "Write a label as __label__x before each text, after a tab, or after an @; or save the file as CSV with a header"
 )
 _NOTES = {
-    "lines": ("one text a line, without labels",),
-    "text@label": ("one text a line; what stands after the last @ was read as its label",),
+    "lines": ("one text per line, without labels",),
+    "text@label": ("one text per line; the part after the last @ was read as its label",),
 }

@@ -1,4 +1,4 @@
-"""Values inside others: ``annotations.0.value`` is a part of what the column ``annotations`` holds."""
+"""Paths to values inside objects and lists, such as ``annotations.0.value`` in the column ``annotations``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DEEPEST = 6
 
 
 def column_of(path: str, names: Collection[str]) -> str | None:
-    """The column that ``path`` leads into: the longest of ``names`` that it begins with; None where it is no path."""
+    """The column that ``path`` leads into: the longest of ``names`` that it begins with; None if there is none."""
     parts = path.split(".")
     begins = (".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
     for begin in begins:
@@ -24,18 +24,18 @@ def column_of(path: str, names: Collection[str]) -> str | None:
 
 
 def values_at(path: str, column: str, values: Sequence[Any]) -> Sequence[Any]:
-    """What ``values`` of a ``column`` hold at ``path``; None where they hold nothing there."""
+    """The parts at ``path`` of the ``values`` of a ``column``; None for values that have no such part."""
     steps = path[len(column) + 1 :].split(".")
     return stored(_inside(value, steps) for value in values)
 
 
 def paths_in(column: str, value: Any) -> list[str]:
-    """Paths to what ``value`` of a ``column`` holds; the column itself where it holds neither objects nor lists."""
+    """Paths to all parts of a ``value`` of a ``column``; only the column's name if the value has no parts."""
     return list(_paths(column, value, _DEEPEST))
 
 
 def paths_of(name: str, kind: Any, deepest: int = _DEEPEST) -> list[str]:
-    """The same of a column of an Arrow type."""
+    """Paths to all parts of a column of an Arrow type; only the column's name if it has no parts."""
     from pyarrow import types
 
     if deepest and types.is_struct(kind):

@@ -1,4 +1,4 @@
-"""Parquet files as tables, whole or some rows at a time."""
+"""Parquet files as tables, as a whole or in pieces."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from featherweight.data.readers.nested import paths_of
 from featherweight.data.readers.table import Table
 from featherweight.errors import UserError
 
-_BUFFER = 2**20  # bytes of a column's part of a row group that are read at a time
+_BUFFER = 2**20  # number of bytes of a column that are read at a time
 
 
 Wanted = Callable[[Table], Sequence[str]]
-"""Picks from a table's names the columns that will be read."""
+"""Returns the names of those columns of a table that will be used."""
 
 
 def parquet_tables(
     source: str | BinaryIO, origin: str, rows: int | None = None, wanted: Wanted | None = None
 ) -> Iterator[Table]:
-    """The table in a Parquet file (its path or bytes); by default all in one, each column read when it is asked for.
+    """The table in a Parquet file (a path or bytes). By default it is one table, which reads each column on access.
 
-    With ``rows`` at most so many rows at a time, and of the columns only those that are ``wanted``. Raises UserError
-    where the file is damaged or of another kind.
+    With ``rows`` it comes in pieces of at most so many rows, and only the ``wanted`` columns are read. Raises UserError
+    if the file is damaged or not a Parquet file.
     """
     import pyarrow
 
@@ -57,7 +57,7 @@ def _opened(source: str | BinaryIO, origin: str) -> Any:
     import pyarrow.parquet
 
     try:
-        # Without these pyarrow would hold all of a row group's bytes at once.
+        # Without these settings, pyarrow would load all bytes of a row group at once.
         return pyarrow.parquet.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
     except pyarrow.ArrowException as error:
         raise UserError(f"{origin}: not a readable Parquet file: {_first_line(error)}") from None
@@ -82,10 +82,10 @@ def _values(batch: Any, origin: str, name: str) -> list[Any]:
 
 
 def _classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
-    """Class names that `datasets` wrote beside the columns; an empty mapping where there are none."""
+    """Class names by column, from the metadata that `datasets` wrote; empty if there are none."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        kinds = {name: kind.get("feature", kind) for name, kind in features.items()}  # of a list, that of its items
+        kinds = {name: kind.get("feature", kind) for name, kind in features.items()}  # for lists, the kind of the items
         named = {name: kind["names"] for name, kind in kinds.items() if kind.get("_type") == "ClassLabel"}
         return {name: tuple(map(str, names)) for name, names in named.items() if isinstance(names, list)}
     except (KeyError, TypeError, AttributeError, ValueError):

@@ -1,4 +1,4 @@
-"""The parts of a data set, and what folders and keys of them are called."""
+"""The parts of a data set (train, validation, test), and the usual names of their folders and keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARTS = {
 
 
 def part_named(part: str, names: Iterable[str]) -> str | None:
-    """Which of ``names`` is called like the ``part``: ``dev`` for validation, ``20news-bydate-train`` for train."""
+    """The one of ``names`` that means ``part``: ``dev`` for validation, ``20news-bydate-train`` for train."""
     given = list(names)
     for pattern in ("{}", r".*[-_. ]{}"):
         for usual in PARTS.get(part, (part,)):
@@ -25,7 +25,7 @@ def part_named(part: str, names: Iterable[str]) -> str | None:
 
 
 def parts_named(names: Iterable[str]) -> dict[str, str]:
-    """Those parts that some of ``names`` are called like, each with that name."""
+    """The parts that occur in ``names``, each with its name there."""
     given = list(names)
     found = {part: part_named(part, given) for part in PARTS}
     return {part: name for part, name in found.items() if name is not None}

@@ -1,4 +1,4 @@
-"""Files that run code when they are opened: recognised by name or content, and refused with a way to convert them."""
+"""Files that can run code when they are opened (pickles): they are refused, with the command that converts them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ ENDINGS = {
     ".pth": "pandas.DataFrame(torch.load(sys.argv[1]))",
     ".bin": "pandas.DataFrame(torch.load(sys.argv[1]))",
 }
-"""Endings of such files, each with what opens the file named first into something that writes a CSV file."""
+"""Extensions of such files, each with an expression that loads the file as an object with a ``to_csv`` method."""
 SNIFFED = 64
-"""First bytes of a file by which its content is told."""
+"""Number of bytes at the start of a file that are enough to recognise a pickle."""
 
-# The oldest protocols are text; their first word is a bracket's mark, or the module of a class and then its name.
+# The oldest pickle protocols are text: they begin with the opcode of a list or dict, or with a module and class name.
 _OLD_PICKLE = re.compile(
     rb"\((?:lp|dp)\d+\n|c(?:copy_reg|copyreg|builtins|__builtin__|collections|pandas|datasets|numpy)[\w.]*\n\w+\n"
 )
 
 
 def content_ending(start: bytes) -> str | None:
-    """The ending that a file with these first bytes ought to have, ``.pkl`` or ``.pt``; None where it is no pickle.
+    """The extension that a file with these first bytes should have, ``.pkl`` or ``.pt``; None if it is not a pickle.
 
-    From protocol 2 on a pickle begins with 0x80 and the protocol's number, which no text in UTF-8 does.
+    From protocol 2 on, a pickle begins with 0x80 and the number of the protocol. No text in UTF-8 does.
     """
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return ".pkl"
@@ -38,10 +38,13 @@ def content_ending(start: bytes) -> str | None:
 
 
 def refusal(path: Path, origin: str, ending: str, *, inside: bool = False) -> str:
-    """Why the file is not read, and the line that converts it; ``inside`` where only its content shows the kind."""
+    """The message that refuses a pickle, with the command that converts it.
+
+    ``inside`` says that the content, not the name, shows what kind of file it is.
+    """
     load = ENDINGS[ending]
-    what = f"is a {ending} file inside, whatever its name; opening one" if inside else f"opening a {ending} file"
+    what = f"has the content of a {ending} file; opening one" if inside else f"opening a {ending} file"
     return (
-        f"{origin}: {what} can run any code, so it is never read; if you trust it, convert it once:\n"
+        f"{origin}: {what} can run any code, so it is never opened; if you trust it, convert it to CSV:\n"
         f"  {conversion_line(load, path)}"
     )

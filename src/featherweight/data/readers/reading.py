@@ -1,4 +1,4 @@
-"""What a recipe says of how its files are read."""
+"""The settings of a recipe for reading its files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from featherweight.recipe import DataRecipe
 
 USUAL_TEXTS = ("text", "title", "description")
-"""Columns that hold texts where a recipe names none: the first alone, else the two others together."""
+"""Default text columns: the first one, or, if it is missing, the other two together."""
 
 
 @dataclass(frozen=True)
@@ -17,20 +17,20 @@ class Reading:
     columns: tuple[str, ...] = ()
     """Names of the columns of a table without a header."""
     encoding: str | None = None
-    """Encoding of text files; None: UTF-8, and for tables of text cp1252 where the bytes are not UTF-8."""
+    """Encoding of text files; None: UTF-8, or cp1252 for tables and texts that are not UTF-8."""
     separator: str | None = None
-    """The character between two fields; None: told by the content."""
+    """The character between two fields; None: detected from the content."""
     format: str = "auto"
     """The recipe's `data.format`."""
     split: str = "train"
-    """The part that is wanted of a file that holds several."""
+    """The part to read of a file that holds several parts."""
     known: tuple[str, ...] = ()
-    """Names of columns, in lower case, that tell a header from a row."""
+    """Column names, in lower case; a first row that contains one of them is a header."""
     any_header: bool = False
-    """Whether the first line is the header, whatever stands in it."""
+    """Whether the first line is always the header, whatever it contains."""
 
 
 def reading_of(data: DataRecipe, split: str) -> Reading:
-    """How the files of a recipe are read, for its part ``split``."""
+    """The settings for reading the part ``split`` of a recipe's data."""
     names = {name.casefold() for name in (*(data.text or USUAL_TEXTS), *data.label_columns, "id")}
     return Reading(data.columns, data.encoding, data.separator, data.format, split, tuple(sorted(names)))

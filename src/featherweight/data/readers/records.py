@@ -1,4 +1,4 @@
-"""Records such as rows of a spreadsheet as a table: the first one names the columns, or the recipe does."""
+"""Records, such as the rows of a spreadsheet, as a table; the column names are in the first one or in the recipe."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of, plain_text
 from featherweight.errors import UserError
 
-_SAMPLED = 200  # records by which a header is told from a row
+_SAMPLED = 200  # number of records that are examined to decide whether the first one is a header
 
 
 def record_tables(
     records: Iterator[Sequence[Any]], origin: str, reading: Reading, rows: int, notes: Sequence[str] = ()
 ) -> Iterator[Table]:
-    """A table of ``records`` of one length, ``rows`` at a time; ``notes`` say how they were read.
+    """A table of ``records``, which have the same length, ``rows`` rows at a time; ``notes`` are passed on to it.
 
-    Raises UserError where there is no record, and where nobody has named the columns.
+    Raises UserError if there are no records, or if the columns have no names.
     """
     sample = list(islice(records, _SAMPLED))
     if not sample:
@@ -34,7 +34,7 @@ def record_tables(
 def column_table(
     origin: str, names: Sequence[str], rows: Sequence[Sequence[Any]], before: int, notes: tuple[str, ...], **more: Any
 ) -> Table:
-    """The table of ``rows``, each with a value for every one of ``names``; of columns called alike the first stays."""
+    """A table of ``rows`` with the columns ``names``; if several columns have the same name, the first one is kept."""
     values = zip(*rows, strict=True) if rows else ([] for _ in names)
     columns: dict[str, Sequence[Any]] = {}
     for name, column in zip(names, values, strict=True):

@@ -1,4 +1,4 @@
-"""A table of raw columns, whatever it was read from, and which of its columns hold texts, labels and ids."""
+"""A table of raw columns, and functions that find its columns of texts, labels and ids."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from featherweight.recipe import DataRecipe
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of one split; each is read when it is asked for."""
+    """Columns of one split. A column is read when it is accessed."""
 
     origin: str
-    """What messages call it, such as ``train.csv.gz``."""
+    """Name of the table in messages, such as ``train.csv.gz``."""
     names: tuple[str, ...]
-    """Column names in the order of the data; a column without a name, or with that of another, is left out."""
+    """Column names in the order of the data; columns without a name, or with a repeated name, are left out."""
     read: Callable[[str], Sequence[Any]]
-    """Values of a column, or at a path into one such as ``meta.0.topic``; None where a value is missing."""
+    """Returns the values of a column, or at a path such as ``meta.0.topic``; missing values are None."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Class names that the data itself gives to the integers of a column."""
+    """Class names by column, for columns of integers whose class names are part of the data."""
     label: str | None = None
-    """The label column, where the format fixes it."""
+    """The label column, if the file format determines it."""
     before: int = 0
-    """Rows of the data that stand before these: messages count from the start of the data."""
+    """Number of rows of the data before this piece, so that messages can count from the start of the data."""
     notes: tuple[str, ...] = ()
-    """What a reader of the data should know of how it was read."""
+    """Notes for the user on how the data was read."""
     remedy: str | None = None
-    """What to do where a column is missing, in a format whose columns nobody names."""
+    """Advice for a missing column, for file formats without column names."""
     paths: tuple[str, ...] = ()
-    """The names again, with paths into columns that hold objects or lists of them; empty where none does."""
+    """The names with paths into nested columns (of objects, or of lists of objects); empty if no column is nested."""
     repeated: frozenset[str] = field(init=False, default=frozenset())
-    """Names that several columns have."""
+    """Names that occur more than once."""
 
     def __post_init__(self) -> None:
         counts = Counter(self.names)
@@ -52,14 +52,14 @@ class Table:
         object.__setattr__(self, "read", partial(_read, self.read, self.names))
 
     def require_once(self, *names: str) -> None:
-        """Raise UserError where several columns have one of ``names``."""
+        """Raise UserError if several columns have one of ``names``."""
         if twice := next((name for name in names if name in self.repeated), None):
             raise UserError(f"{self.origin}: two columns are called {twice!r}; rename one")
 
     def find(self, wanted: str) -> str | None:
-        """The column called ``wanted``, or the only one that differs from it by upper and lower case alone.
+        """The column called ``wanted``; if there is none, the only one that differs just in upper and lower case.
 
-        ``wanted`` may be a path into a column. Raises UserError where several columns have that name.
+        ``wanted`` may be a path into a column. Raises UserError if several columns have that name.
         """
         if wanted in self.names:
             return wanted
@@ -71,7 +71,7 @@ class Table:
         return column and f"{column}{wanted[len(column) :]}"
 
     def column(self, name: str) -> str:
-        """The column that holds what is called ``name``: itself, or the one that a path leads into."""
+        """The column that contains ``name``: the column of that name, or the one that the path ``name`` leads into."""
         return name if name in self.names else column_of(name, self.names) or name
 
 
@@ -82,12 +82,12 @@ def _read(read: Callable[[str], Sequence[Any]], names: Sequence[str], name: str)
 
 
 def table_of(origin: str, columns: Mapping[str, Sequence[Any]], **more: Any) -> Table:
-    """A table of columns that are read already."""
+    """A table of columns that are already in memory."""
     return Table(origin, tuple(columns), columns.__getitem__, **more)
 
 
 def whole_table(pieces: Iterable[Table]) -> Table:
-    """All pieces of a table as one; a column that begins in a later piece is missing (None) in the rows before."""
+    """All pieces of a table as one table. A column that only later pieces have is None in the earlier rows."""
     columns: dict[str, ColumnBuilder] = {}
     notes: dict[str, None] = {}
     piece: Table | None = None
@@ -108,7 +108,7 @@ def whole_table(pieces: Iterable[Table]) -> Table:
 
 
 def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
-    """``rows`` in lists of ``size``, each with the number of rows before it; one empty list where there are none."""
+    """``rows`` in lists of ``size``, each with the number of rows before it; one empty list if there are no rows."""
     left, before = iter(rows), 0
     while (piece := list(islice(left, size))) or not before:
         yield before, piece
@@ -118,9 +118,9 @@ def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]
 
 
 def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
-    """The columns that make up a text: the recipe's, else ``text``, else ``title`` and ``description``.
+    """The text columns: those of the recipe, by default ``text``, or ``title`` and ``description``.
 
-    Raises UserError that names the nearest column where one is missing.
+    Raises UserError if one is missing; the message suggests the column with the most similar name.
     """
     if data.text:
         return tuple(_require(table, name, "data.text") for name in data.text)
@@ -132,15 +132,15 @@ def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
 
 
 def label_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
-    """The columns that hold the labels. Raises UserError that names the nearest column where one is missing."""
-    # Naming the texts as the labels would be wrong, however near their column's name is.
+    """The label columns. Raises UserError if one is missing; the message suggests the column with the nearest name."""
+    # A text column must not be suggested as the label column, however similar its name is.
     return find_label_columns(table, data) or tuple(
         _require(table, name, "data.label", besides=data.text or USUAL_TEXTS) for name in data.label_columns
     )
 
 
 def find_label_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
-    """The columns that hold the labels: one, or one a label; none where one of them is missing."""
+    """The label columns: one column, or one per label; empty if one of them is missing."""
     found = [table.find(name) for name in data.label_columns]
     if None not in found:
         return tuple(name for name in found if name is not None)
@@ -148,7 +148,7 @@ def find_label_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
 
 
 def id_column(table: Table) -> str | None:
-    """The column ``ID``, ``Id`` or ``id``, in this order, where there is one."""
+    """The first of the columns ``ID``, ``Id`` and ``id`` that exists; None if there is none."""
     return next((name for name in ("ID", "Id", "id") if name in table.names), table.find("ID"))
 
 
@@ -164,12 +164,15 @@ def joined_texts(table: Table, columns: Sequence[str]) -> Sequence[str]:
 
 
 def plain_text(value: Any) -> str:
-    """A value as a text; a whole number that came back as 1.0, from a column with gaps say, without its point."""
+    """A value as a text. A float that is a whole number is written without the point.
+
+    Integers become floats such as 1.0 if their column has gaps.
+    """
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def is_blank(text: str) -> bool:
-    """Whether ``text`` has no visible character: only blanks, control characters and invisible marks."""
+    """Whether ``text`` has no visible characters, but only spaces, control characters and invisible marks."""
     if not text or text.isspace():
         return True
     return not text.isprintable() and all(unicodedata.category(character)[0] in "CZ" for character in text)
@@ -182,7 +185,8 @@ def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -
 def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str] = ()) -> str:
     """The column called ``wanted``.
 
-    Raises UserError with the ``remedy`` where there is none; it names the nearest column that is not among ``besides``.
+    Raises UserError with the ``remedy`` if there is none. The message suggests the column with the most similar name;
+    columns in ``besides`` are never suggested.
     """
     found = table.find(wanted)
     if found is not None:
@@ -196,7 +200,7 @@ def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str
 
 
 def listed_columns(table: Table) -> str:
-    """The names of the columns, the first twelve, for the end of a message's line."""
+    """The names of the first twelve columns, for a message."""
     return listed(table.paths or table.names, 12)
 
 
@@ -211,7 +215,7 @@ def _texts(table: Table, column: str) -> Sequence[str]:
 
 
 def require_unicode(values: Sequence[str], table: Table, column: str) -> None:
-    """Raise UserError that names the first of a column's texts which is no valid Unicode; JSON may hold such texts."""
+    """Raise UserError, with the row, if a text of a column is not valid Unicode (which is possible in JSON)."""
     try:
         for start in range(0, len(values), CHUNK):
             "".join(values[start : start + CHUNK]).encode()
@@ -228,12 +232,12 @@ def _as_text(value: Any, origin: str, row: int, column: str) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     inside = next((path for path in paths_in(column, value) if path != column), None)
-    part = f"; name a part of it, such as data.text = {inside!r}" if inside else ""
+    part = f"; use a part of it, such as data.text = {inside!r}" if inside else ""
     raise UserError(f"{origin}: row {row}: {column!r} holds a {type(value).__name__}, not a text{part}")
 
 
 def is_unicode(text: str) -> bool:
-    """Whether ``text`` can be written to a file: JSON and a shell may bring along half a character."""
+    """Whether ``text`` is valid Unicode; a text from JSON or a shell may contain a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The text of a file: UTF-8, what a byte order mark says, what the recipe says, or Western bytes that are not UTF-8."""
+"""Decodes text files: as UTF-8, by their byte order mark, as the recipe says, or as cp1252 if they are not UTF-8."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from featherweight.errors import UserError
 WESTERN = "cp1252"
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark begins alike
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark has the same first bytes
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _CUT = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
-"""The beginning of a character, at the end of a block."""
+"""An incomplete UTF-8 character at the end of a block."""
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _WESTERN_RUN = 3
-"""Bytes above ASCII that may stand side by side in a text of Latin letters; in other scripts whole words do."""
+"""Maximum number of adjacent bytes above ASCII in Western text; in other scripts whole words consist of them."""
 _OTHERS = {
     "cp1251": rb"[\xe0-\xff]",
     "shift_jis": rb"\x82[\x9f-\xf1]|\x83[\x40-\x96]",
@@ -34,13 +34,13 @@ _OTHERS = {
     "gb18030": rb"[\xb0-\xd7][\xa1-\xfe]",
     "big5": rb"[\xa4-\xc6][\x40-\x7e\xa1-\xfe]",
 }
-"""Encodings of other scripts, each with the bytes of its common letters: small Cyrillic ones, kana, Hangul, Han."""
+"""Encodings of other scripts, each with the bytes of its common letters: lower-case Cyrillic, kana, Hangul, Han."""
 _MOST = 0.85
-"""Share of such bytes from which on a text is most likely in that encoding; a Japanese one has as many Han signs."""
+"""Share of such bytes above which a text is probably in that encoding."""
 
 
 class FileText:
-    """An open text, and what a reader should know of how its bytes were read."""
+    """An open text file, and notes for the user on how its bytes were decoded."""
 
     def __init__(self, lines: TextIO, western: _Western | None, note: str | None) -> None:
         self.lines = lines
@@ -48,7 +48,7 @@ class FileText:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """As far as the text has been read."""
+        """Notes on the part of the text that has been read so far."""
         if self._western is not None and self._western.is_western:
             return (f"its bytes are not UTF-8, and were read as {WESTERN}; if letters look wrong, set data.encoding",)
         return (self._note,) if self._note else ()
@@ -56,10 +56,10 @@ class FileText:
 
 @contextmanager
 def open_text(content: Content, encoding: str | None, *, guess: bool) -> Iterator[FileText]:
-    """The text of ``content``, with line ends as they are; ``encoding`` is the recipe's.
+    """The text of ``content`` with its original line ends; ``encoding`` is that of the recipe, if it sets one.
 
-    With ``guess`` bytes that are not UTF-8 are read as cp1252, where they look like it. Raises UserError that names
-    the line of a byte that cannot be read, and where the file is damaged.
+    With ``guess``, bytes that are not UTF-8 are decoded as cp1252 if they look like it. Raises UserError if a byte
+    cannot be decoded (the message names its line), or if the file is damaged.
     """
     head = content.head()
     found, note = _encoding(head, encoding)
@@ -79,7 +79,7 @@ def open_text(content: Content, encoding: str | None, *, guess: bool) -> Iterato
 
 
 def head_text(content: Content, encoding: str | None) -> tuple[str, bool]:
-    """The beginning of the text, and whether the file goes on after it; characters that cannot be read are marked."""
+    """The beginning of the text, and whether the file goes on after it. Bytes that cannot be decoded become U+FFFD."""
     head = content.head(HEAD + 1)
     found, _ = _encoding(head, encoding)
     if found is None:
@@ -88,7 +88,7 @@ def head_text(content: Content, encoding: str | None) -> tuple[str, bool]:
 
 
 def decoded(content: bytes, encoding: str | None, origin: str) -> tuple[str, bool]:
-    """The text of a whole file, and whether its bytes are not UTF-8 and were read as cp1252. Raises UserError."""
+    """The text of a whole file, and whether it was decoded as cp1252 because it is not UTF-8. Raises UserError."""
     found, _ = _encoding(content, encoding)
     try:
         return content.decode(found or "utf-8"), False
@@ -103,7 +103,7 @@ def decoded(content: bytes, encoding: str | None, origin: str) -> tuple[str, boo
 
 
 def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
-    """The encoding that a mark, the recipe or NUL bytes tell, if any, and a note on it."""
+    """The encoding from a byte order mark, the recipe or the pattern of NUL bytes, or None; and a note for the user."""
     for mark, name in _MARKS.items():
         if head.startswith(mark):
             return name, None
@@ -111,7 +111,7 @@ def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
         wanted = "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"  # without a mark
     if wanted is not None:
         contradicted = not head.isascii() and _is_utf8(head) and codecs.lookup(wanted).name != "utf-8"
-        note = f"read as {wanted} (data.encoding), but its bytes are UTF-8; if letters look wrong, leave the key out"
+        note = f"read as {wanted} (data.encoding), but its bytes are UTF-8; if letters look wrong, remove data.encoding"
         return wanted, note if contradicted else None
     for name, zeros, others in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
         if len(head) >= 8 and zeros.count(0) > len(zeros) // 2 and not others.count(0):
@@ -120,12 +120,15 @@ def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
 
 
 class _Western(io.RawIOBase):
-    """Bytes that are UTF-8, or are turned into it: the first ones above ASCII decide, so that one pass is enough."""
+    """A stream that is always UTF-8: it converts cp1252 to UTF-8.
+
+    The first block with bytes above ASCII decides which of the two the file is, so the file is read only once.
+    """
 
     def __init__(self, file: BinaryIO, origin: str) -> None:
         self._file, self._origin, self._left = file, origin, b""
         self.is_western: bool | None = None
-        """None as long as all bytes were ASCII."""
+        """None as long as all bytes so far were ASCII."""
 
     def readable(self) -> bool:
         return True
@@ -145,13 +148,13 @@ class _Western(io.RawIOBase):
             self.is_western = not _is_utf8(block)
             if self.is_western and not _looks_western(block):
                 while self._file.read(HEAD):
-                    pass  # where the file is damaged, that is what is wrong
+                    pass  # if the file is damaged, reading on raises that error instead
                 raise UserError(f"{self._origin}: {_other_script(block)}")
         return block.decode(WESTERN, _LATIN_1).encode() if self.is_western else block
 
 
 _LATIN_1 = "featherweight-latin-1"
-# cp1252 leaves five bytes undefined; programs that write it use them as latin-1 does.
+# Five bytes are undefined in cp1252; programs that write it use them as in latin-1.
 codecs.register_error(_LATIN_1, lambda error: (_bytes_of(error).decode("latin-1"), _end_of(error)))
 
 
@@ -166,7 +169,7 @@ def _end_of(error: UnicodeError) -> int:
 
 
 def _is_utf8(block: bytes) -> bool:
-    """Whether most of the bytes above ASCII in a piece of a file are UTF-8; a character may be cut at its end."""
+    """Whether most of the bytes above ASCII in a block are UTF-8; its last character may be incomplete."""
     rest, valid = _UTF8.subn(b"", _CUT.sub(b"", block) if len(block) > HEAD else block)
     return valid >= sum(map(len, _HIGH.findall(rest)))
 
@@ -177,25 +180,25 @@ def _looks_western(block: bytes) -> bool:
 
 
 def _other_script(block: bytes) -> str:
-    """What to do about a text that is neither UTF-8 nor Western, with the encoding that it most likely has."""
+    """The message for a text that is neither UTF-8 nor Western, with its most likely encoding."""
     above = sum(map(len, _HIGH.findall(block)))
     for name, letters in _OTHERS.items():
         common = sum(map(len, re.findall(letters, block)))
         if common > above * (_MOST if "jis" not in name and "jp" not in name else 0.4):
             return f"its bytes are not UTF-8; they may be {name}: try --set data.encoding={name}"
-    return "its bytes are not UTF-8; name the encoding by --set data.encoding=..., or save the file as UTF-8"
+    return "its bytes are not UTF-8; set the encoding with --set data.encoding=..., or save the file as UTF-8"
 
 
 def _wrong_byte(content: Content, encoding: str | None) -> str:
-    # The text layer decodes in blocks and cannot say where it stood, so look again, line by line.
+    # The text layer decodes in blocks and does not know the line of the error, so search again, line by line.
     if encoding not in (None, "utf-8-sig"):
-        return f"{content.origin}: cannot be read as {encoding}; set data.encoding to the one that it has"
+        return f"{content.origin}: cannot be read as {encoding}; set data.encoding to the encoding of the file"
     try:
         with content.open() as file:
             place = _place_of_wrong_byte(file)
-    except DAMAGED as error:  # the line has no end
+    except DAMAGED as error:  # the compressed file is incomplete
         return str(content.damaged(error))
-    return f"{content.origin}: {place} is not UTF-8; save the file as UTF-8, or name its encoding by data.encoding"
+    return f"{content.origin}: {place} is not UTF-8; save the file as UTF-8, or set data.encoding to its encoding"
 
 
 def _place_of_wrong_byte(file: BinaryIO) -> str:
@@ -209,7 +212,7 @@ def _place_of_wrong_byte(file: BinaryIO) -> str:
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     rest: list[bytes] = []
-    while block := file.read(HEAD):  # the stream that unpacks zstd has no lines
+    while block := file.read(HEAD):  # by blocks, because the zstd stream cannot iterate over lines
         first, *others = block.split(b"\n")
         rest.append(first)
         for line in others:

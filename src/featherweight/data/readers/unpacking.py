@@ -1,4 +1,4 @@
-"""The bytes of a data file: as they are, or unpacked from gzip, zstd, bzip2, xz or a zip archive of one file."""
+"""The bytes of a data file, unpacked if it is compressed: gzip, zstd, bzip2, xz, or a zip archive of one file."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from featherweight.errors import UserError
 COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 ZIP = b"PK\x03\x04"
 HEAD = 2**16
-"""First bytes of a file by which its kind, its encoding and its dialect are told."""
+"""Number of bytes at the start of a file that are used to detect its kind, encoding and dialect."""
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
-"""What the unpacking libraries raise for a damaged file; zstd raises an OSError without a number."""
+"""Exceptions of the unpacking libraries for a damaged file; zstd raises an OSError without an error number."""
 _GZIP, _ZSTD, _BZIP2, _XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 _MAGIC = max(map(len, (_GZIP, _ZSTD, _BZIP2, _XZ)))
 
 
 @dataclass(frozen=True)
 class Content:
-    """The content of a data file, which may be opened as often as one likes."""
+    """The content of a data file, which can be opened several times."""
 
     path: Path
     origin: str
-    """What messages call it."""
+    """Name of the file in messages."""
     member: str | None = None
-    """Its name in the zip archive ``path``; None where ``path`` is the file itself."""
+    """Name of the file in the zip archive ``path``; None if ``path`` is the file itself."""
 
     @property
     def name(self) -> str:
-        """The name whose ending says the kind of file."""
+        """The file name, whose extension says what kind of file it is."""
         return self.path.name if self.member is None else self.member.rsplit("/", 1)[-1]
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The unpacked bytes; the first bytes tell the compression, whatever the name says."""
+        """The unpacked bytes. The first bytes of the file, not its name, decide how it is unpacked."""
         with ExitStack() as stack:
             with self._raw() as file:
                 start = file.read(_MAGIC)
             yield _unpacked(stack.enter_context(self._raw()), start, stack)
 
     def head(self, size: int = HEAD) -> bytes:
-        """The first ``size`` unpacked bytes; what can be read of them where the file is damaged."""
+        """The first ``size`` unpacked bytes; empty if the file is damaged."""
         try:
             with self.open() as file:
                 return file.read(size)
         except (*DAMAGED, OSError):
-            return b""  # its reader says better what is wrong
+            return b""  # the reader of the file will raise the error with a better message
 
     def is_packed(self) -> bool:
-        """Whether the bytes on the disk are others than the content."""
+        """Whether the file is compressed or in an archive."""
         with self.path.open("rb") as file:
             start = file.read(_MAGIC)
         return self.member is not None or start.startswith((_GZIP, _ZSTD, _BZIP2, _XZ))
 
     def damaged(self, error: Exception) -> UserError:
-        """The refusal of a file that cannot be unpacked."""
+        """The error for a file that cannot be unpacked."""
         with self.path.open("rb") as file:
             kind = "gzip file" if file.read(2) == _GZIP else "file"
         return UserError(f"{self.origin}: damaged {kind}: {error or 'it ends too soon'}")
@@ -77,9 +77,9 @@ class Content:
         with zipfile.ZipFile(self.path) as archive:
             try:
                 opened = archive.open(self.member)
-            except (RuntimeError, NotImplementedError) as error:  # encrypted, or compressed in a rare way
+            except (RuntimeError, NotImplementedError) as error:  # encrypted, or of an unsupported compression method
                 raise UserError(
-                    f"{self.origin}: cannot be unpacked ({error}); unpack it, and name the file in it"
+                    f"{self.origin}: cannot be unpacked ({error}); unpack it yourself, and name the file in it"
                 ) from None
             with opened:
                 yield opened
