@@ -105,7 +105,11 @@ BAD = [
     ("list.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n["d"]\n', "row 4: not a JSON object"),
     ("half.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "\\ud800"}\n', "row 3: 'text' holds half a character"),
     ("kind.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n{"text": [1]}\n', "row 4: 'text' holds a list"),
-    ("late.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c", "ID": 1}\n', "row 3 or one soon after it has a column"),
+    (
+        "late.jsonl",
+        '{"text": "a"}\n{"text": "b"}\n{"text": "c", "ID": 1}\n',
+        "row 3, or one shortly after it, has a column",
+    ),
     ("nothing.csv", "text\n", "the data set is empty"),
     ("nothing.jsonl", "", "the file has no rows"),
 ]

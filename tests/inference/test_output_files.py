@@ -117,7 +117,7 @@ def test_a_pickle_is_refused_with_the_line_that_converts_it(
     Path(name).parent.mkdir(exist_ok=True)
     table = pd.DataFrame({"text": TEXTS})
     pd.to_pickle(table if kind == "DataFrame" else datasets.Dataset.from_pandas(table), name)
-    with pytest.raises(UserError, match="can run any code, so it is never read") as refused:
+    with pytest.raises(UserError, match="can run any code, so it is never opened") as refused:
         predict_file(finished_run.folder, name, Path("out.csv"), kaggle=True)
     _, command = str(refused.value).split("\n")
     program, option, code, source, converted = shlex.split(command)
@@ -170,7 +170,7 @@ def test_labels_in_the_file_are_not_read(finished_run: Run, tmp_path: Path) -> N
 def test_an_output_is_replaced_only_where_asked_and_the_input_may_be_it(finished_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("text\napple\n", "utf-8")
-    with pytest.raises(UserError, match="exists; choose a new file, or replace it by --force"):
+    with pytest.raises(UserError, match="exists; choose a new file, or replace it with --force"):
         predict_file(finished_run.folder, str(path), path)
     assert path.read_text("utf-8") == "text\napple\n"
     predict_file(finished_run.folder, str(path), path, replace=True)

@@ -20,5 +20,5 @@ def test_every_key_but_the_name_has_a_comment_and_the_values_stay() -> None:
     lines = written.splitlines()
     bare = [line for before, line in pairwise(lines) if KEY.fullmatch(line) and before[:1] != "#"]
     assert [line.partition(" ")[0] for line in bare] == ["name"]
-    assert "# What is read of texts longer than `max_length`" in written
+    assert "# Which tokens of a text longer than `max_length`" in written
     assert max(map(len, (line for line in lines if line.startswith("#")))) <= 102

@@ -215,7 +215,7 @@ def test_new_writes_the_recipe_that_train_would_use(cli: Cli) -> None:
     assert answer.err.startswith("note: reviews.csv: 40 rows, 2 classes; ")
     assert Recipe.load("reviews.toml") == recipe_for("reviews.csv", budget="300k")
     written = Path("reviews.toml").read_text("utf-8")
-    assert '# The column of the texts; several are joined by a blank.\ntext = ["review"]\n' in written
+    assert '# The text columns; several are joined by a space.\ntext = ["review"]\n' in written
     printed = cli("new", "reviews.csv", "--budget", "300k", "--set", "adapter.lora.rank=3").out
     Path("ranked.toml").write_text(printed, "utf-8")
     ranked = recipe_for("reviews.csv", budget="300k", overrides=["adapter.lora.rank=3"])
@@ -247,7 +247,7 @@ def test_a_plan_is_made_for_the_classes_of_data(cli: Cli) -> None:
     refused(cli, "plan", "notes.csv", naming=("sort, other could each be the labels", "--label sort"))
     answer = cli("plan", "notes.csv", "--label", "sort", "--budget", "100k", "--row", 2, "--out", "notes.toml")
     assert answer.code == 0
-    assert "labels from 'sort' (as you say)" in answer.err
+    assert "labels from 'sort' (as given)" in answer.err
     assert cli("plan", "notes.csv", "--label", "sort").out.startswith("minilm, 3 labels, budget 1,000,000\n")
     assert (Recipe.load("notes.toml").data.label, Recipe.load("notes.toml").budget) == ("sort", 100_000)
     total = answer.out.split(": ")[1].split()[0]

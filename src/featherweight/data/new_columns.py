@@ -18,7 +18,7 @@ from featherweight.recipe import DataRecipe
 
 _LOOKED_AT = 1_000  # rows whose values say what a column holds
 
-_TEXT = "Name the texts' column by --text COLUMN; without a file, --text is a text to classify"
+_TEXT = "Name the text column with --text COLUMN; without a file, --text is a text to classify"
 
 
 def with_new_columns(
@@ -36,7 +36,7 @@ def with_new_columns(
             raise UserError(f"{source}: this run takes pairs, so name two columns: {option}")
         data = data.model_copy(update={"text": tuple(require_column(table, name, _TEXT) for name in text)})
     if label is not None:
-        label = require_column(table, label, "Name the labels' column by --label COLUMN")
+        label = require_column(table, label, "Name the label column with --label COLUMN")
         data = data.model_copy(update={"label": label})
     _require_texts(table, data)
     if labelled and label is None and data.label_name and not find_label_columns(table, data):

@@ -1,4 +1,4 @@
-"""The raw columns of a source: the built-in set, a file, a folder, or a data set on the hub; and what parts it has."""
+"""The raw columns and the splits of a source: a built-in data set, a file, a folder, or a data set on the hub."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
 BUILT_IN = {"newsbriefs": ("train", "test")}
-"""Data sets that the package brings along, and their splits."""
+"""Data sets that are part of the package, and their splits."""
 
 
 def column_pieces(
     source: str, data: DataRecipe, *, split: str, rows: int, columns: Sequence[str] = ()
 ) -> Iterator[Table]:
-    """The raw columns of ``source``, ``rows`` rows at a time; of a Parquet file, those named in ``columns`` alone."""
+    """The raw columns of ``source``, ``rows`` rows at a time. Of a Parquet file only ``columns`` are read."""
     return open_tables(source, data, split, rows, lambda table: columns)
 
 
 def open_table(source: str, data: DataRecipe, split: str) -> Table:
-    """The raw columns of ``source``. Files hold one split only, so ``split`` matters for the other kinds."""
+    """The raw columns of ``source`` as one table. ``split`` only matters for sources that have several splits."""
     return next(open_tables(source, data, split))
 
 
@@ -39,8 +39,8 @@ def open_tables(
 ) -> Iterator[Table]:
     """The raw columns of ``source``, ``rows`` rows at a time, or all in one table.
 
-    ``wanted`` tells from the first table which columns to read of a Parquet file. Raises UserError where there is no
-    such source, and HubUnreachable.
+    ``wanted`` returns the names of the columns to read of a Parquet file. Raises UserError if there is no such source,
+    and HubUnreachable if the hub cannot be reached.
     """
     if source in BUILT_IN:
         return _open_built_in(source, split, rows)
@@ -48,7 +48,7 @@ def open_tables(
     try:
         path = Path(source).expanduser()
         folder, exists = path.is_dir(), path.exists()
-    except (OSError, RuntimeError) as error:  # a name that is too long for any file, a ~user that there is not
+    except (OSError, RuntimeError) as error:  # a name that is too long, or an unknown ~user
         raise UserError(f"{origin}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if is_address(source):
         raise UserError(download(source))
@@ -72,12 +72,12 @@ def _open_folder(folder: Path, origin: str, data: DataRecipe, split: str, rows: 
 
 
 def from_hub(source: str) -> bool:
-    """Whether ``source`` is the name of a data set on the hub, whose rows and columns nobody here can change."""
+    """Whether ``source`` is the name of a data set on the hub, which the user cannot edit."""
     return source not in BUILT_IN and not Path(source).expanduser().exists() and not looks_like_file(source)
 
 
 def has_split(data: DataRecipe, split: str) -> bool:
-    """Whether the training data set brings a ``split`` of its own along, such as ``test``."""
+    """Whether the training data set has the given ``split``, such as ``test``."""
     path = Path(data.train).expanduser()
     if data.train in BUILT_IN:
         return split in BUILT_IN[data.train]
@@ -91,7 +91,7 @@ def has_split(data: DataRecipe, split: str) -> bool:
 
 
 def source_of_test(data: DataRecipe) -> str | None:
-    """Where the test rows are: as the recipe says, else in the training data set; None for no test."""
+    """The source of the test rows: that of the recipe, by default the training data set; None if there is no test."""
     if data.test is not None:
         return data.test or None
     return data.train if has_split(data, "test") else None
@@ -105,7 +105,7 @@ def _open_built_in(source: str, split: str, rows: int | None) -> Iterator[Table]
 
 
 def _hub_choice(source: str, data: DataRecipe) -> tuple[str | None, str | None]:
-    # The recipe's configuration and revision are those of the training set.
+    # data.config and data.revision are about the training data set only.
     return (data.config, data.revision) if source == data.train else (None, None)
 
 
@@ -114,6 +114,6 @@ def _near_file(path: Path) -> str:
     if not folder.is_dir():
         return f"; there is no folder {folder} either"
     if path.is_symlink():
-        return "; the link leads nowhere"
+        return "; it is a link to a file that does not exist"
     near = difflib.get_close_matches(path.name, [other.name for other in folder.iterdir()], n=1)
     return f"; did you mean {folder / near[0]}?" if near else f" in {folder.resolve()}; check the path"

@@ -36,26 +36,26 @@ from featherweight.recipe import DataRecipe
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Texts of one part of the data, with their labels where these are known."""
+    """The texts of one part of the data, with their labels if these are known."""
 
     texts: Sequence[Text]
     """They may lie in a file; with ``data.join = "pair"`` each is a tuple of two."""
     labels: NDArray[np.integer[Any]] | None
-    """Class numbers, one a text; or 0 and 1 [texts, classes], where a text may have several."""
+    """Class numbers, one per text; or 0 and 1 [texts, classes] if a text may have several labels."""
     label_names: tuple[str, ...]
-    """Names of the classes in the order of their numbers; empty where nobody knows them."""
+    """Names of the classes in the order of their numbers; empty if they are unknown."""
     origin: str
     """What messages call these rows, such as ``train.csv.gz``."""
     ids: Sequence[str] | None = None
-    """Values of the id column, where the data has one."""
+    """Values of the id column; None if the data has none."""
     label_column: LabelColumn | None = None
-    """How the data itself writes the labels, where they were read."""
+    """How the label column spells the labels; None if no labels were read."""
     notes: tuple[str, ...] = ()
     """What a reader of the data should know of how it was read."""
     places: NDArray[np.int64] | None = None
-    """Place of each row in the data, from 0, where some of its rows were left out. Not of rows taken of others."""
+    """Position of each row in the data, from 0; only set if rows were left out, and not kept by ``take``."""
     left_out: LeftOut | None = None
-    """The rows that were left out, likewise."""
+    """The rows that were left out; None if there are none, and not kept by ``take``."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -102,8 +102,8 @@ def read_rows(
 ) -> Rows:
     """All rows of ``source``: a built-in name, a file, a folder saved by `datasets`, or a data set on the hub.
 
-    Columns and cleaning are the recipe's. ``label_names`` are the classes to map to, where they are known already;
-    with ``labelled=False`` no label column is needed or read. Raises UserError, naming row and column, for empty texts
+    The recipe determines columns and cleaning. ``label_names`` are the classes, if they are known already; with
+    ``labelled=False`` no label column is needed or read. Raises UserError, naming row and column, for empty texts
     (unless ``data.empty`` leaves such rows out), unknown labels and anything that cannot be read, and HubUnreachable.
     """
     return rows_of(open_table(source, data, split), source, data, labelled=labelled, label_names=label_names)
@@ -118,9 +118,10 @@ def rows_of(
     label_names: Sequence[str] | None = None,
     drop: str = DROP,
 ) -> Rows:
-    """The rows of ``table``, which was opened of ``source``: all, or as ``data.empty`` says those without a gap.
+    """The rows of ``table``, the opened ``source``. With ``data.empty = "drop"``, incomplete rows are left out.
 
-    Raises UserError as ``read_rows`` does; the message on a gap ends with how to ``drop`` such rows.
+    Raises UserError as ``read_rows`` does. A message about a missing text or label ends with ``drop``, which says how
+    to leave such rows out.
     """
     dropping = labelled and data.empty == "drop"
     texts = _cleaned(table, text_columns(table, data), data, None if dropping else drop)
@@ -136,7 +137,7 @@ def rows_of(
 def _without_gaps(
     table: Table, texts: Sequence[Text], source: str, data: DataRecipe, label_names: Sequence[str] | None
 ) -> Rows:
-    """The rows that have a text and a label, with what is to be said of the others."""
+    """The rows that have a text and a label, with a description of those that were left out."""
     columns = label_columns(table, data)
     known = label_names or _known_names(source, data) or table.classes.get(columns[0]) or ()
     cells = list(label_cells(table, columns, data, of_rows=True))
@@ -153,10 +154,10 @@ def _without_gaps(
 
 
 def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_ids: Find = id_column) -> Iterator[Rows]:
-    """The texts of ``source`` with their ids, without labels, ``rows`` rows at a time: for data larger than memory.
+    """The texts of ``source`` with their ids, but without labels, in pieces of ``rows`` rows.
 
-    Blank texts are empty ones. ``find_ids`` picks the id column. Raises UserError as ``read_rows`` does, when it gets
-    there; rows are counted from the start of the data.
+    The data may be larger than memory. Blank texts become empty ones. ``find_ids`` returns the id column. Raises
+    UserError as ``read_rows`` does, when the iteration reaches the row; messages count rows from the start of the data.
     """
     begun: tuple[tuple[str, ...], str | None] | None = None
     wanted = partial(_read_for_prediction, data=data, find_ids=find_ids)
@@ -165,10 +166,8 @@ def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_id
         begun = begun or columns
         if columns != begun:
             other = next(name for name in (*columns[0], columns[1]) if name and name not in (*begun[0], begun[1]))
-            more = f"has a column {other!r}, and the {table.before:,} rows before have none"
-            raise UserError(
-                f"{table.origin}: row {table.before + 1:,} or one soon after it {more}; give it to all rows"
-            )
+            more = f"has a column {other!r}, but the {table.before:,} rows before it have not; add it to all rows"
+            raise UserError(f"{table.origin}: row {table.before + 1:,}, or one shortly after it, {more}")
         texts = _cleaned(table, columns[0], data, drop=None)
         if data.join == "text":
             texts = stored("" if is_blank(text) else text for text in map(joined, texts))
@@ -188,7 +187,7 @@ def training_columns(data: DataRecipe) -> list[str]:
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:
-    """The class names that the training data would get, from its label column alone where that will do."""
+    """The class names of the training data. The texts are only read if they are needed for that."""
     table = open_table(data.train, data, "train")
     if carried := table.classes.get(label_columns(table, data)[0]):
         return carried
@@ -198,17 +197,17 @@ def training_label_names(data: DataRecipe) -> tuple[str, ...]:
 
 
 def raw_texts(table: Table, columns: Sequence[str], data: DataRecipe) -> Sequence[Text]:
-    """The text of every row, or its two texts, not cleaned. Raises UserError as ``joined_texts`` does."""
+    """The text (or pair of texts) of every row, not cleaned. Raises UserError as ``joined_texts`` does."""
     if data.join == "pair":
         return same_kind([joined_texts(table, [column]) for column in columns])
     return joined_texts(table, columns)
 
 
 def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, drop: str | None) -> Sequence[Text]:
-    """The texts of ``table``, made of ``columns`` and cleaned.
+    """The cleaned texts of ``table``, made of its ``columns``.
 
-    Raises UserError where there is no row, and where one is empty, with how to ``drop`` it; None for ``drop`` lets the
-    empty ones be.
+    Raises UserError if there are no rows, or if a text is empty; the message ends with ``drop``, which says how to
+    leave such rows out. If ``drop`` is None, empty texts are allowed.
     """
     texts = raw_texts(table, columns, data)
     if not texts:
@@ -227,9 +226,9 @@ def read_labels(
     data: DataRecipe,
     label_names: Sequence[str] | None,
 ) -> tuple[NDArray[np.integer[Any]], tuple[str, ...], LabelColumn | None]:
-    """The labels of the rows of ``table``, the names of the classes, and how the column writes them.
+    """The labels of the rows of ``table``, the names of the classes, and how the label column spells them.
 
-    Raises UserError where a label is missing or unknown.
+    Raises UserError if a label is missing or unknown.
     """
     names = label_names or _known_names(source, data)
     columns = label_columns(table, data)

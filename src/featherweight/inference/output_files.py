@@ -1,4 +1,4 @@
-"""Predictions for a whole file, piece by piece, written as CSV, JSONL, Parquet or a contest's submission."""
+"""Predictions for a whole file, in pieces, written as CSV, JSONL, Parquet or the submission of a contest."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 PIECE = 20_000
-"""Rows that are in memory at once: enough that texts of one length fill whole batches, and a few megabytes."""
+"""Number of rows in memory at a time: enough for full batches of texts of similar length, and only a few megabytes."""
 
 Write = Callable[[dict[str, list]], None]
-"""Takes the columns of the next rows."""
+"""Writes the columns of the next rows."""
 
 
 def predict_file(
@@ -60,26 +60,25 @@ def predict_file(
     follow: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> int:
-    """Classify every text of ``source`` and write ``out``, whole or not at all; returns the number of rows.
+    """Classify every text of ``source`` and write the predictions to ``out``; returns the number of rows.
 
-    Columns: the text's id or row number, the label, the calibrated probability of each class. Where a text may have
-    several labels they are a list, and in a CSV one text such as ``a|b``. ``id_column`` names the
-    column of ids; ``row`` asks for row numbers. With ``safe`` no text in a CSV begins like a formula, for spreadsheets.
-    ``run`` may be a folder that PEFT saved: ``labels``, ``base``, ``task`` and ``join`` are as for ``Classifier.load``.
-    ``text`` names the column of the texts (or several, which are joined), where it is not called as in the training
-    data.
+    The columns are the id or row number of a text, its label, and the calibrated probability of each class. If a text
+    may have several labels, the label is a list, and in a CSV one text such as ``a|b``. ``id_column`` is the id column;
+    ``row`` means row numbers. With ``safe``, no text in a CSV begins like a formula of a spreadsheet. ``text`` names
+    the text column, if it has another name than in the training data; several columns are joined. ``run`` may be a
+    folder that PEFT saved: then ``labels``, ``base``, ``task`` and ``join`` are as for ``Classifier.load``.
 
-    With ``kaggle`` it is a contest's submission: the id column and the label column, called as in the test data and in
-    the training data (or ``label_name``), with labels as the training data writes them (or class numbers with
-    ``as_numbers``, the probability of the positive one of two with ``as_probabilities``); ``ID,Label`` with class
-    numbers where the data has no such names. ``like`` is a sample submission, which decides all of that and the order
-    of the ids instead. ``note`` is told what a reader should know of these choices, a line at a time; by default it is
-    printed on standard error.
+    With ``kaggle``, ``out`` is a submission to a contest. Its id column has the name of that in ``source``, and its
+    label column the name of that in the training data (or ``label_name``); without such names they are ``ID`` and
+    ``Label``. Labels are written as in the training data, as class numbers (``as_numbers``), or, for two classes, as
+    the probability of the positive class (``as_probabilities``). A sample submission, ``like``, decides all of this,
+    and the order of the ids. ``note`` is called with each note on these choices; by default they go to standard error.
 
-    The data may be larger than memory: it is read twice, piece by piece, the first time to find what is wrong with it
-    before anything is classified. ``follow`` is told the rows done and the rows in all. Raises UserError on a wrong
-    ending, an existing file, options that exclude each other, texts or ids that cannot be used. Every row has a
-    prediction: a blank or missing text gets the label of an empty one, and a note says so.
+    The data may be larger than memory. It is read twice, in pieces: the first time to find all errors before anything
+    is classified. ``follow`` is called with the number of rows that are done and the total number. Raises UserError
+    for a wrong file extension, an existing file, options that exclude each other, and texts or ids that cannot be
+    used; then no file is written. Every row gets a prediction: blank and missing texts get the label of an empty text,
+    and a note says so.
     """
     source = require_source(source, "predict_file")
     require_path(out, "out", "the path of the file to write")
@@ -121,7 +120,7 @@ def _classify(
     follow: Callable[[int, int], None] | None,
     total: int,
 ) -> int:
-    """Write the predictions for all pieces, of ``total`` rows; returns the number of rows."""
+    """Write the predictions for all ``pieces``, which have ``total`` rows together; returns the number of rows."""
     done = 0
     for piece in pieces:
         counted = _counted(follow, done, total) if follow else None
@@ -139,7 +138,7 @@ def _classify(
 def _reader(
     source: str, data: DataRecipe, submission: Submission | None, id_column: str | None
 ) -> Callable[[], Iterator[Rows]]:
-    """Reads the texts and ids from the start, piece by piece."""
+    """A function that reads the texts and ids from the start, in pieces."""
     from featherweight.data.id_column import named_ids
     from featherweight.data.sources import text_pieces
 
@@ -157,10 +156,10 @@ def predict_texts(
     join: str | None = None,
     note: Callable[[str], None] | None = None,
 ) -> list[Prediction]:
-    """Label and calibrated probabilities of each text, taken as it is. Raises UserError as ``predict_file`` does.
+    """The label and the calibrated probabilities of each text. Raises UserError as ``predict_file`` does.
 
-    Texts come in whatever holds them in an order, as ``Classifier.predict`` takes them; ``note`` is told of blank ones,
-    by default on standard error.
+    ``texts`` can be anything that ``Classifier.predict`` accepts. ``note`` is called with a note if some texts are
+    blank; by default it goes to standard error.
     """
     peft = PeftOptions(labels, base, task, join).checked()
     given = inputs_of(texts, _data_of(run, peft), "predict_texts(run, ...)")
@@ -173,7 +172,7 @@ def predict_texts(
 
 
 def _classifier(run: str | Path, peft: PeftOptions) -> Classifier:
-    with quick_imports():  # not before everything else is checked: it imports torch
+    with quick_imports():  # after all checks, because it imports torch, which takes long
         from featherweight.inference.classifier import Classifier
     return Classifier.load(run, **vars(peft))
 
@@ -198,7 +197,7 @@ def _data_of(run: str | Path, peft: PeftOptions) -> DataRecipe:
 
 
 def _counted(follow: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
-    """Tells ``follow`` the rows done so far, of which ``done`` lie before this piece."""
+    """A function that adds its argument to ``done``, the rows before this piece, and passes the sum to ``follow``."""
 
     def advance(rows: int) -> None:
         nonlocal done
@@ -222,11 +221,11 @@ def _columns(piece: Rows, before: int, probabilities: np.ndarray, classifier: Cl
 
 def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
     if out.suffix not in FORMATS:
-        raise UserError(f"-o {out}: the ending says the format; use one of {', '.join(FORMATS)}")
+        raise UserError(f"-o {out}: unknown file extension; use one of {', '.join(FORMATS)}")
     if kaggle and out.suffix != ".csv":
         raise UserError(f"-o {out}: a submission is a CSV file; name it .csv")
     if out.exists() and not replace:
-        raise UserError(f"-o {out}: exists; choose a new file, or replace it by --force")
+        raise UserError(f"-o {out}: exists; choose a new file, or replace it with --force")
     if not out.parent.is_dir():
         raise UserError(f"-o {out}: the folder {out.parent} does not exist")
 
@@ -236,12 +235,15 @@ def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
         asked = "--kaggle" if choices.like is None else "--like"
         raise UserError(f"--safe-csv and {asked} exclude each other: the ids of a submission must not be changed")
     if safe and out.suffix != ".csv":
-        raise UserError(f"--safe-csv: {out} is no CSV file; leave the option out, or name a .csv file")
+        raise UserError(f"--safe-csv: {out} is not a CSV file; leave the option out, or name a .csv file")
 
 
 @contextmanager
 def _whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Write]:
-    """Takes columns and writes them beside ``out``; the file gets its name at the end, and a failure leaves none."""
+    """A function that writes columns to a temporary file, which is renamed to ``out`` at the end.
+
+    After an error there is no file ``out``.
+    """
     writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:
         with written_whole(out) as part, writer(part, safe) as write:
@@ -259,7 +261,7 @@ def _whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Writ
 
 
 def _cell(value: Any, names: Sequence[str]) -> Any:
-    """A value as a cell of a CSV: the labels of a text as one text."""
+    """A value as a cell of a CSV; a list of labels becomes one text."""
     from featherweight.data.label_lists import cell_of
 
     return cell_of(value, names) if isinstance(value, list) else value

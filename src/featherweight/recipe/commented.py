@@ -16,7 +16,7 @@ COMMENTS = {
     "description": "The line at the top of the report.",
     "budget": "Most trainable parameters; 100k and 1M are understood.",
     "data.train": "A relative path starts at the working directory.",
-    "data.text": "The column of the texts; several are joined by a blank.",
+    "data.text": "The text columns; several are joined by a space.",
     "data.label": "The column of the labels; for several labels a text also a list of columns of 0 and 1.",
     "data.validation_size": "Rows split off to choose the best adapter by: below 1 a share, from 1 on a number.",
     "data.max_length": "Tokens that are read of a text; `long` says what happens to longer ones.",

@@ -101,7 +101,7 @@ def draft_recipe(
     columns, several = Columns(table, in_python=in_python), given.data.several
     guess = guess_columns(columns, given.data.text, _named_labels(given), several=several)
     names, rows = _labels(given, table, guess)
-    backbone, why = (given.backbone.name, "as you say") if "backbone" in values else best_at_hand()
+    backbone, why = (given.backbone.name, "as given") if "backbone" in values else best_at_hand()
     counted = f"{len(names)} {'labels' if several else 'classes'}"
     chosen = {
         "name": name_after(given.data.train, "texts"),

@@ -59,8 +59,8 @@ class AdapterRecipe(Section):
 
     lora: LoraTables = Field(
         (LoraLayers(),),
-        description="LoRA tables, each for its own layers. `auto` takes what the budget affords, an empty list trains "
-        "only the head.",
+        description="LoRA tables, each for its own layers. `auto` chooses the tables that the budget allows; an empty "
+        "list trains only the head.",
     )
     dropout: Number = Field(0.0, ge=0, lt=1, description="Dropout on the input of the LoRA matrices while training.")
     rslora: Switch = Field(
@@ -79,7 +79,7 @@ class AdapterRecipe(Section):
     )
     head: Literal["native", "linear"] = Field(
         "linear",
-        description="Classification head: the transformers class's own (native) or one linear layer (linear).",
+        description="Classification head: that of the transformers model class (native), or one linear layer (linear).",
     )
     pooling: Literal["first", "mean"] = Field(
         "mean", description="Input of a linear head: the state of the first token, or the mean over all tokens."
@@ -87,8 +87,8 @@ class AdapterRecipe(Section):
 
     start_from: Text | None = Field(
         None,
-        description="Run whose adapter is the start of the training, in place of fresh matrices and head; it needs the "
-        "same backbone and the same [adapter]. Its classes come first; new ones are added.",
+        description="Run whose adapter the training starts from, instead of new matrices and a new head. It must have "
+        "the same backbone and the same [adapter]. Its classes come first; new classes are added after them.",
     )
 
     @field_validator("lora")

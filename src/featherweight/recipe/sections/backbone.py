@@ -20,6 +20,6 @@ class BackboneRecipe(Section):
     revision: Text | None = Field(None, description="Revision of the hub model, for a repeatable download.")
     roles: dict[Role, Text] = Field(
         {},
-        description="Module name of each role inside a layer, for an encoder family that is not built in, such as "
-        '{query = "attn.q_proj"}.',
+        description="Module name of each role inside a layer, such as "
+        '{query = "attn.q_proj"}; only needed for encoder families that are not built in.',
     )

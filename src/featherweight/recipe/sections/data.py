@@ -48,26 +48,26 @@ class DataRecipe(Section):
         "newsbriefs",
         description="Training rows: a built-in name (newsbriefs), a file (CSV, TSV, JSON, JSONL, Parquet, Excel, text; "
         "compressed too), a folder of .txt files with a folder for each class, a folder saved by `datasets`, or the "
-        "name of a data set on the hub. A relative path starts at the working directory, not at the recipe.",
+        "name of a data set on the hub. A relative path is relative to the working directory, not to the recipe.",
     )
     test: Annotated[str | None, AfterValidator(blank_as_empty)] = Field(
         None,
         description="Test rows, evaluated once, at the end; by default the test split of `train`, if it has one. An "
-        "empty text means no test.",
+        "empty text means that there is no test.",
     )
     validation: Source | None = Field(
         None,
-        description="Validation rows, which decide on the best adapter and the temperature; by default "
-        "`validation_size` rows are split off the training rows.",
+        description="Validation rows, used to choose the best adapter and to fit the temperature; by default "
+        "`validation_size` of the training rows are split off.",
     )
     validation_size: FractionOrCount = Field(
         0.1,
         gt=0,
         le=MAX_COUNT,
-        description="Size of the validation set that is split off: below 1 a fraction of the training rows, from 1 on "
-        "a number of rows.",
+        description="Size of the validation set that is split off: a value below 1 is a fraction of the training rows, "
+        "a value of 1 or more is a number of rows.",
     )
-    config: Text | None = Field(None, description="Name of the hub data set's configuration, where it has several.")
+    config: Text | None = Field(None, description="Configuration of the hub data set, if it has several.")
     revision: Text | None = Field(None, description="Revision of the hub data set, for a repeatable download.")
     text: Annotated[tuple[Text, ...], Listed, Unique] = Field(
         (), description="Text columns, joined by a space; by default `text`, or `title` and `description`."
@@ -75,17 +75,17 @@ class DataRecipe(Section):
     join: Literal["text", "pair"] = Field(
         "text",
         description="How two text columns become one input: `text` joins them by a space, `pair` gives both to the "
-        "tokenizer's pair encoding, with its separator and token types, as for premise and hypothesis.",
+        "tokenizer as a pair, with its separator and token types, such as a premise and a hypothesis.",
     )
     label: LabelColumns = Field(
         "label",
         description='The label column. With `task = "multi-label"` its cells are lists of labels, or texts such as '
-        "`a|b`; or it is a list of columns that hold 0 or 1, one a label.",
+        "`a|b`; or give a list of columns of 0 and 1, one per label.",
     )
     label_separator: Text | None = Field(
         None,
-        description='What stands between the labels in a cell of text, with `task = "multi-label"`; by default `|`, '
-        "`;` or `,`, the first of these that occurs.",
+        description='Separator between the labels in a cell of text, with `task = "multi-label"`; by default the '
+        "first of `|`, `;` and `,` that occurs.",
     )
     labels: Annotated[tuple[Text, ...], Listed, Unique, AfterValidator(at_least_two_classes)] = Field(
         (),
@@ -94,20 +94,20 @@ class DataRecipe(Section):
     )
     format: Literal["auto", "csv", "tsv", "ag_news", "fasttext", "text@label", "lines"] = Field(
         "auto",
-        description="What text files hold, where ending and content do not tell: `csv`, `tsv`, `ag_news` "
-        "(class,title,description without a header, classes 1 to 4), `fasttext` (`__label__x text`), `text@label`, or "
-        "`lines` (a text a line, no labels). JSON, Parquet and Excel files are told by their endings.",
+        description="Format of text files; by default it is detected from file extension and content. It is `csv`, "
+        "`tsv`, `ag_news` (class,title,description without a header, classes 1 to 4), `fasttext` (`__label__x text`), "
+        "`text@label`, or `lines` (one text per line, no labels). It does not apply to JSON, Parquet and Excel files.",
     )
     columns: Annotated[tuple[Text, ...], Listed, Unique] = Field(
         (), description="Names of the columns, in their order, of files without a header."
     )
     separator: Annotated[str | None, AfterValidator(one_character)] = Field(
-        None, description="The character between two fields of a line; by default told by the content."
+        None, description="The character between two fields of a line; by default it is detected from the content."
     )
     encoding: Annotated[str | None, AfterValidator(known_encoding)] = Field(
         None,
-        description="Encoding of text files, such as `cp1252`, `gb18030` or `shift_jis`; by default UTF-8, or what a "
-        "byte order mark says, and `cp1252` for a table or texts whose bytes are not UTF-8.",
+        description="Encoding of text files, such as `cp1252`, `gb18030` or `shift_jis`. By default it is that of the "
+        "byte order mark, otherwise UTF-8, or `cp1252` if a table or text is not UTF-8.",
     )
     clean: Literal["none", "ag_news"] = Field(
         "none",
@@ -117,7 +117,7 @@ class DataRecipe(Section):
     empty: Literal["error", "drop"] = Field(
         "error",
         description="What to do with training, validation, test and shift rows whose text or label is missing: `error` "
-        "refuses the data and names the first, `drop` leaves them out and says how many.",
+        "stops with a message that names the first one, `drop` leaves them out and reports their number.",
     )
     drop: Source | None = Field(
         None,
@@ -125,33 +125,33 @@ class DataRecipe(Section):
         "writes: training rows that are in it are left out. Validation and test rows stay.",
     )
     train_rows: Whole | None = Field(
-        None, ge=1, le=MAX_COUNT, description="Train on a stratified sample of this many rows, drawn by the seed."
+        None, ge=1, le=MAX_COUNT, description="Train on a stratified sample of this many rows; the seed determines it."
     )
     max_length: Whole = Field(
         256,
         ge=4,
         le=1_000_000,
-        description="Maximum number of tokens of a text, special tokens included; `long` says what happens to longer "
-        "texts.",
+        description="Maximum number of tokens of a text, special tokens included; `long` decides what happens to "
+        "longer texts.",
     )
     long: Literal["head", "tail", "head-tail", "windows"] = Field(
         "head",
-        description="What is read of texts longer than `max_length`: `head` the first tokens, `tail` the last ones, "
-        "`head-tail` a quarter of them from the start and the rest from the end, `windows` all of them, in overlapping "
-        "windows whose logits are averaged, in training and in prediction.",
+        description="Which tokens of a text longer than `max_length` are used: `head` (the first ones), `tail` (the "
+        "last ones), `head-tail` (a quarter from the start, the rest from the end), or `windows` (all, in overlapping "
+        "windows whose logits are averaged, in training and in prediction).",
     )
     window_overlap: Number = Field(
         0.25,
         ge=0,
         le=0.9,
-        description='Share of a window that the next one at least repeats, with `long = "windows"`.',
+        description='Minimum share of a window that overlaps with the next one, with `long = "windows"`.',
     )
     _task: TaskName = PrivateAttr("single-label")
 
     @field_validator("join")
     @classmethod
     def _two_columns_for_a_pair(cls, join: str, info: ValidationInfo) -> str:
-        columns = info.data.get("text")  # missing where it is wrong in itself
+        columns = info.data.get("text")  # missing if it is invalid
         if join == "pair" and columns is not None and len(columns) != 2:
             raise ValueError("a pair needs exactly two columns, such as text = ['premise', 'hypothesis']")
         return join

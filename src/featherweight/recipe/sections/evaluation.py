@@ -21,8 +21,9 @@ class EvaluationRecipe(Section):
 
     shift: Annotated[tuple[Annotated[Source, AfterValidator(check_shift)], ...], Listed, Unique] = Field(
         (),
-        description="Further labelled test sets from other sources than the training data: read like `data.test`, or "
-        "made from it by `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, `perturbed:entities`.",
+        description="More labelled test sets, with texts of other kinds than the training data. They are read like "
+        "`data.test`, or made from it by `perturbed:casing`, `perturbed:typos`, `perturbed:headline`, "
+        "`perturbed:entities`.",
     )
     bins: Whole = Field(
         15, ge=2, le=1_000, description="Confidence bins of the calibration error and the reliability diagram."
@@ -32,10 +33,10 @@ class EvaluationRecipe(Section):
     )
     best_by: Literal["accuracy", "macro_f1", "micro_f1", "log_loss"] = Field(
         "accuracy",
-        description="Figure of the validation rows that decides which adapter is the best, and on early stopping: "
-        "`macro_f1` counts small classes as much as large ones, `log_loss` also how sure the predictions are. Of equal "
-        "ones the lower log loss decides (the higher accuracy for `log_loss`). With several labels a text it is "
-        "`micro_f1` by default, and `accuracy` counts the texts with exactly their labels.",
+        description="Metric on the validation rows that decides which adapter is the best, and when to stop early. "
+        "`macro_f1` gives small and large classes the same weight; `log_loss` also measures the probabilities. In a "
+        "tie, the lower log loss decides (for `log_loss`, the higher accuracy). With several labels per text the "
+        "default is `micro_f1`, and `accuracy` is the share of texts whose labels are all correct.",
     )
 
     def for_task(self, task: TaskName) -> Self:

@@ -31,10 +31,10 @@ class TrainingRecipe(Section):
     """How it is trained."""
 
     epochs: Number = Field(
-        3.0, gt=0, le=10_000, description="Passes over the training rows; a fraction ends within a pass."
+        3.0, gt=0, le=10_000, description="Number of passes over the training rows; it may be a fraction."
     )
     max_steps: Whole | None = Field(
-        None, ge=1, le=MAX_COUNT, description="Maximum number of optimizer steps, whatever `epochs` says."
+        None, ge=1, le=MAX_COUNT, description="Maximum number of optimizer steps, even if `epochs` would take more."
     )
     batch_size: Whole = Field(32, ge=1, le=MAX_COUNT, description="Maximum number of rows in a batch.")
     batch_tokens: Whole = Field(
@@ -44,7 +44,7 @@ class TrainingRecipe(Section):
         description="Maximum number of tokens in a batch, padding included; batches of long texts have fewer rows.",
     )
     accumulate: Whole = Field(
-        1, ge=1, le=MAX_COUNT, description="Batches whose gradients are added up before an optimizer step."
+        1, ge=1, le=MAX_COUNT, description="Number of batches whose gradients are added up for one optimizer step."
     )
     learning_rate: Number = Field(5e-4, gt=0, description="Peak learning rate of AdamW.")
     lora_plus_ratio: Number = Field(
@@ -74,7 +74,8 @@ class TrainingRecipe(Section):
         0.06,
         ge=0,
         le=MAX_COUNT,
-        description="Warm-up: a fraction of all steps below 1, a number of steps from 1 on.",
+        description="Length of the warm-up: a value below 1 is a fraction of all steps, a value of 1 or more is a "
+        "number of steps.",
     )
     average: Number = Field(
         0.0,
@@ -88,21 +89,21 @@ class TrainingRecipe(Section):
     )
     class_weights: ClassWeights = Field(
         "none",
-        description="Weights of the classes in the loss: none, balanced (inverse frequency), or one number a class.",
+        description="Weights of the classes in the loss: none, balanced (inverse frequency), or one number per class.",
     )
     early_stopping: Whole = Field(
         0,
         ge=0,
         le=MAX_COUNT,
-        description="Stop after this many evaluations in a row of which none was the best so far by "
-        "`evaluation.best_by`; 0 never stops early.",
+        description="Stop after this many evaluations in a row without a new best `evaluation.best_by`; 0 turns early "
+        "stopping off.",
     )
     evaluate_every: Whole | None = Field(
         None,
         ge=1,
         le=MAX_COUNT,
-        description="Optimizer steps between two evaluations on the validation rows; by default 500, and at the end of "
-        "each epoch besides. The last step is always evaluated.",
+        description="Optimizer steps between two evaluations on the validation rows; by default 500, and also at the "
+        "end of each epoch. There is always an evaluation after the last step.",
     )
     keep: Literal["best", "last"] = Field(
         "best",
@@ -110,8 +111,8 @@ class TrainingRecipe(Section):
     )
     precision: Precision = Field(
         "auto",
-        description="Number format of the encoder; auto takes bf16 where that is faster, see the guide on precision "
-        "and speed.",
+        description="Number format of the encoder; auto uses bf16 if that is faster (see the guide on precision and "
+        "speed).",
     )
     encoder_dropout: Switch = Field(
         False,
@@ -120,9 +121,9 @@ class TrainingRecipe(Section):
     )
     prefix_cache: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Compute the outputs of the frozen layers below the lowest trained one once, and keep them on the "
-        "disk for all epochs, seeds and runs. auto does so from two epochs on, if the result is the same bit for bit "
-        "and the disk has room.",
+        description="Compute the outputs of the frozen layers below the lowest trained layer only once, and store them "
+        "on the disk for all epochs, seeds and runs. auto does so for two or more epochs, if the results are the same "
+        "bit for bit and the disk has enough space.",
     )
     checkpoint_steps: Whole = Field(
         1000,
