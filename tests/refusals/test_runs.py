@@ -68,7 +68,7 @@ def test_no_space_for_the_history_leaves_nothing(cli: Cli, job: Path, monkeypatc
 
 
 def test_no_space_for_the_adapter_loses_no_training(cli: Cli, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from featherweight.adapter import storage as saving
+    import safetensors.torch as saving
 
     def safetensors_full(*_: Any, **__: Any) -> None:
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")

@@ -93,7 +93,8 @@ def _class_for(folder: Path) -> Any:
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             kinds.append("")
     expected = _CLASSES.get(kinds[0], "")
-    return getattr(transformers, expected if expected == kinds[1].removesuffix("Fast") else "AutoTokenizer")
+    known = expected and expected == kinds[1].removesuffix("Fast")
+    return getattr(transformers, expected if known else "AutoTokenizer")
 
 
 def _require_ids_below(path: Path, vocabulary: int) -> None:
