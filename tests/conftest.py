@@ -131,6 +131,30 @@ def comparison(fabricated_folders: list[Path]) -> Any:
     return compare_runs(fabricated_folders)
 
 
+@pytest.fixture(autouse=True)
+def quick_endings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of these folders end without a new process and with small pictures: both take more than the training.
+
+    Pages and all other files are written as ever. What the pictures show is tested in ``report``, and the finished run
+    is checked in a new process.
+    """
+    if request.path.relative_to(TESTS).parts[0] in QUICK:
+        from matplotlib.figure import Figure
+
+        from featherweight.verification import reload
+
+        monkeypatch.setattr(reload, "reload_check", reload.check_in_this_process)
+        monkeypatch.setattr(Figure, "savefig", save_small_picture)
+
+
+QUICK = ("adapter", "cli", "inference", "run", "training", "verification", "workflows")
+TESTS = Path(__file__).parent
+
+
+def save_small_picture(figure: Any, file: Any, *, format: str, **_: Any) -> None:
+    file.write(b"\x89PNG\r\n" if format == "png" else '<svg width="9pt" height="9pt"></svg>')
+
+
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same proof without the start of a fresh process, and no pictures: seconds less a training."""

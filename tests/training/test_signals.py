@@ -19,6 +19,7 @@ from support.commands import Cli
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run, read_history
 from featherweight.training.signals import Interrupted, end_on_signals, stop_on_signals
+from featherweight.verification.reload import reload_check
 from featherweight.workflows.report import is_reported
 
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -103,8 +104,6 @@ def test_before_the_steps(cli: Cli, job: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_the_process_of_the_proof_is_not_left_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: Run
 ) -> None:
-    from featherweight.verification import reload as verification
-
     begun: list[subprocess.Popen[str]] = []
 
     class Sleeping(subprocess.Popen):
@@ -118,7 +117,7 @@ def test_the_process_of_the_proof_is_not_left_running(
     with (
         pytest.raises(Interrupted) as ended,
         end_on_signals(lambda: "stopped"),
-        verification.reload_check(*question) as check,
+        reload_check(*question) as check,
     ):
         check()
     assert ended.value.exit_code == 143
