@@ -49,7 +49,10 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
         "facts": _facts(recipe, weigh, environment),
         "budget": {"trained": weigh.get("total"), "budget": weigh.get("budget")},
         "results": _results(evaluation),
-        "doubts": [*_of_export(folder), *map(_without_paths, _doubts(evaluation, recipe, environment))],
+        "doubts": [
+            *_of_export(folder, bool(evaluation)),
+            *map(_without_paths, _doubts(evaluation, recipe, environment)),
+        ],
         "examples": examples,
         "examples_note": note,
     }
@@ -125,16 +128,17 @@ def _result(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_export(folder: Path) -> list[str]:
-    """Of an export: whose results these are, and how far it agrees with it."""
+def _of_export(folder: Path, evaluated: bool) -> list[str]:
+    """Of an export: how far it agrees with its run, and whose results the card has."""
     if not is_export(folder):
         return []
+    known = ["The results are those of the run that was exported."] if evaluated else []
     compared = read_object(folder / EXPORT).get("comparison")
-    if not isinstance(compared, dict) or not isinstance(compared.get("agreement"), float):
-        return ["These results are of the run that was exported."]
-    rows = int(compared.get("rows", 0))
-    same = percent(compared["agreement"], rows)
-    return [f"These results are of the run; this export has the same label on {same} of {rows:,} rows."]
+    if isinstance(compared, dict) and isinstance(compared.get("agreement"), float):
+        rows = int(compared.get("rows", 0))
+        same = percent(compared["agreement"], rows)
+        known.append(f"This export gave the label of its run on {same} of {rows:,} rows.")
+    return known
 
 
 def _doubts(evaluation: Mapping[str, Any], recipe: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
@@ -142,7 +146,7 @@ def _doubts(evaluation: Mapping[str, Any], recipe: Mapping[str, Any], environmen
     known = [str(warning) for warning in environment.get("warnings") or ()]
     split = next((name for name in ("test", "validation") if evaluation.get(name)), None)
     if split is None:
-        return [*known, "This model was not evaluated: nobody knows how often it is right."]
+        return [*known, "No results came with this model: nobody knows how often it is right."]
     if found := doubts(evaluation[split]):
         known.append(f"{split.capitalize()} rows: {', and '.join(found)}. {remedies(evaluation[split], recipe)}.")
     if split == "validation":
