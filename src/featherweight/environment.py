@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ PACKAGES = ("featherweight", "torch", "transformers", "peft", "accelerate", "dat
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the relevant packages by name; packages that are not installed are left out."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Read once: it takes 20 ms, and a run asks for the versions three times."""
     found = {"python": platform.python_version()}
     for package in (*PACKAGES, "numpy", "scipy", "scikit-learn"):
         try:

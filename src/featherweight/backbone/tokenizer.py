@@ -104,7 +104,7 @@ def _require_ids_below(path: Path, vocabulary: int) -> None:
         listed = content["model"]["vocab"]
         ids = dict(listed) if isinstance(listed, dict) else {"the last token": len(listed) - 1}
         ids |= {token["content"]: token["id"] for token in content.get("added_tokens", ())}
-        token = max(ids, key=lambda name: ids[name], default=None)
+        token = max(ids, key=ids.__getitem__, default=None)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return  # the library also reads other formats, and reports what is wrong with the file
     if token is not None and not ids[token] < vocabulary:
