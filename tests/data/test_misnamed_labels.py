@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ({"tarjet": 1}, "test.csv: no column 'target', but 'tarjet' seems to hold the labels; rename it to 'target'"),
     ({"tarjet": "other"}, "'tarjet' seems to hold the labels"),
     ({"Label": "positive"}, "'Label' seems to hold the labels"),
-    ({"tarjet": 1}, "If it holds none, leave the test out with --set data.test="),
+    ({"tarjet": 1}, "If it has no labels, leave the test out with --set data.test="),
     ({"target_class": "x"}, "'target_class' seems to hold the labels"),
     ({"Target": 1, "TARGET": 1}, "'Target' seems to hold the labels"),
 ])  # fmt: skip
@@ -66,7 +66,7 @@ def test_the_label_column_of_published_ag_news_may_be_misnamed_in_the_test() -> 
 @pytest.mark.parametrize("values", [[1, 0, "", 1], 0, ["0", "1", "1", -1]])
 def test_a_column_of_numbers_that_are_classes_too_is_named_in_the_note(values: Any) -> None:
     splits = load_splits(recipe(test=write("test.csv", fresh(outcome=values))))
-    like_labels = "'outcome' holds names of classes alone: if these are the labels, rename it to 'target'"
+    like_labels = "'outcome' contains only names of classes: if these are the labels, rename it to 'target'"
     assert splits.test is None
     assert notes(splits)[0].startswith(f"test.csv has no labels (no column 'target'; {like_labels}): {LEFT_OUT}")
 
@@ -75,7 +75,7 @@ def test_no_other_column_is_named_in_the_note() -> None:
     write("train.csv", [row | {"target": ["no", "yes"][row["id"] % 2]} for row in NEWS])
     for column, named in ((["yes", "no", "no", "no"], True), (["yes", "no", "maybe", "no"], False)):
         splits = load_splits(recipe(test=write("test.csv", fresh(spoilt=column))))
-        assert ("'spoilt' holds names of classes alone" in notes(splits)[0]) == named
+        assert ("'spoilt' contains only names of classes" in notes(splits)[0]) == named
 
 
 def test_a_column_of_names_that_only_the_classes_have_is_most_likely_the_labels() -> None:
@@ -101,7 +101,7 @@ def test_nobody_is_told_to_edit_a_set_on_the_hub(
     assert first == told and "remove" not in rest[0] and rest[0].endswith("eave the test out with --set data.test=")
     assert load_splits(recipe(train="news", test="")).test is None
     splits["test"] = datasets.Dataset.from_dict(texts | {"idiom": [1, 0, 0, 1]})
-    note = f"news (test) has no labels (no column 'target'; 'idiom' holds names of classes alone): {LEFT_OUT} news"
+    note = f"news (test) has no labels (no column 'target'; 'idiom' contains only names of classes): {LEFT_OUT} news"
     assert notes(load_splits(recipe(train="news")))[0].startswith(note)
 
 

@@ -175,7 +175,7 @@ def test_a_resume_notices_that_the_labels_came_or_went(run: Run, cli: Cli) -> No
 
 PARTS: list[tuple[str, Callable[[str], dict[str, Any]], str]] = [
     ("validation", lambda name: {"validation": name}, "validation needs labelled rows"),
-    ("shift", lambda name: {"shift": (name,)}, "evaluation.shift takes labelled sets alone"),
+    ("shift", lambda name: {"shift": (name,)}, "evaluation.shift takes only labelled sets"),
     ("typos", lambda name: {"test": name, "shift": ("perturbed:typos",)}, "perturbed:typos changes the test rows, but"),
 ]
 

@@ -57,7 +57,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("data.csv", GOOD.replace("crow 4,", "\u200b\u2003,"), "data.csv: row 10: the text is empty"),
     ("data.csv", GOOD.replace("crow 4,bird", "crow 4,"), "data.csv: row 10: the label is missing"),
     ("data.csv", GOOD.replace("crow 4,bird", "crow 4,nan"), "data.csv: row 10: the label is missing (nan)"),
-    ("data.csv", GOOD.replace("crow 4,bird", "crow 4,bi\x1brd"), "data.csv: row 10: label 'bi\\x1brd' holds"),
+    ("data.csv", GOOD.replace("crow 4,bird", "crow 4,bi\x1brd"), "data.csv: row 10: label 'bi\\x1brd' contains"),
     ("data.csv", GOOD.replace("fruit", "0.5").replace("bird", "1"), "data.csv: row 1: label 0.5 is not a whole number"),
     ("data.csv", GOOD.replace("bird", "fruit"), ONE_CLASS),
     ("data.csv", GOOD.replace("crow 4", "cr\0w"), "data.csv: line 11 holds a NUL byte"),
@@ -101,7 +101,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.json", rows(text={"en": "a"}), ("'text' holds a dict, not a text", "data.text = 'text.en'")),
     ("rows.json", rows(text="\ud800"), "rows.json: row 1: 'text' holds half a character"),
     ("rows.json", rows(id="\ud800"), "rows.json: row 1: 'id' holds half a character"),
-    ("rows.json", rows(label="\ud800"), "rows.json: row 1: label '\\ud800' holds control or half characters"),
+    ("rows.json", rows(label="\ud800"), "rows.json: row 1: label '\\ud800' contains a control character or half"),
     ("rows.json", rows(label=float("nan")), "rows.json: row 1: the label is missing"),
     ("rows.json", rows(label=1.5), "rows.json: row 1: label 1.5 is not a whole number"),
     ("rows.json", rows(label=float("inf")), "rows.json: row 1: label inf is not a whole number"),
@@ -213,7 +213,7 @@ def test_unknown_label_in_another_part(cli: Cli, job: Path, key: str) -> None:
 @pytest.mark.parametrize(("column", "keys", "naming"), [
     (",-1", ["validation"], "other.csv has no labels (every label is -1); validation needs labelled rows"),
     ("", ["validation"], ("other.csv has no labels (no column 'label')", "Its columns are: text")),
-    (",", ["shift"], "other.csv has no labels (every label is missing); evaluation.shift takes labelled sets alone"),
+    (",", ["shift"], "other.csv has no labels (every label is missing); evaluation.shift takes only labelled sets"),
     (",-1", ["test", "typos"], ("typos changes the test rows, but other.csv has no labels", "Name labelled rows as")),
     (",fruit", ["test", "misnamed"], ("no column 'label', but 'lable' seems", "the test out with --set data.test=")),
 ])  # fmt: skip

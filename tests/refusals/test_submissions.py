@@ -69,7 +69,7 @@ def test_options_beside_single_texts(cli: Cli, made: Path, arguments: list[str])
 
 @pytest.mark.parametrize(("content", "naming"), [
     ("user_id,text\n1,a\n2,b\n1,c\n", ("column 'user_id' has '1' in row 1 and in row 3", "--id COLUMN; --id row")),
-    ("user_id,text\n1,a\n,b\n3,c\n", "test.csv: column 'user_id' has no value in row 2, so no column is surely the id"),
+    ("user_id,text\n1,a\n,b\n3,c\n", "test.csv: column 'user_id' has no value in row 2, so it cannot be the id column"),
     ("id,text\n1,a\n2,b\n1,c\n", "test.csv: row 3: has the same id '1' as row 1"),
     ("ID,text\n1,a\n,b\n3,c\n", "test.csv: row 2: the id is missing"),
 ])  # fmt: skip

@@ -47,25 +47,25 @@ from featherweight.inference.output_files import predict_texts
     (np.array([TEXTS]), "not an array of 2 dimensions; write predict(array[:, 0])"),
     (np.empty((0, 2), str), "not an array of 2 dimensions"),
     (np.array([[TEXTS]]), "not an array of 3 dimensions; write predict(array.ravel())"),
-    (np.array("crow"), "not an array of no dimension; write predict([text])"),
+    (np.array("crow"), "not an array without dimensions; write predict([text])"),
     (None, "predict takes a list of texts, not None"),
     (3, "predict takes a list of texts, not the number 3"),
     (str, "predict takes a list of texts, not the class str"),
     (pa.scalar("crow"), "predict takes a list of texts, not an Arrow StringScalar"),
     (SimpleNamespace(text="crow"), "predict takes a list of texts, not a SimpleNamespace"),
-    ([pa.scalar(3)], "text 1 is no text but the number 3"),
-    (["crow", 3], "text 2 is no text but the number 3; give one string for each text"),
-    (np.array([1.5]), "text 1 is no text but the number 1.5"),
-    (pd.Series([1, 2]), "text 1 is no text but "),
-    ([True], "text 1 is no text but True"),
+    ([pa.scalar(3)], "text 1 is not a text, but the number 3"),
+    (["crow", 3], "text 2 is not a text, but the number 3; give one string for each text"),
+    (np.array([1.5]), "text 1 is not a text, but the number 1.5"),
+    (pd.Series([1, 2]), "text 1 is not a text, but "),
+    ([True], "text 1 is not a text, but True"),
     (["crow", b"zinc"], 'text 2 is bytes; decode it first, such as text.decode("utf-8")'),
     (np.array([b"crow"]), "text 1 is bytes"),
     (pa.array([b"crow"]), "text 1 is bytes"),
-    ([["crow", "zinc"]], "text 1 is no text but a list"),
-    (FRAME.itertuples(), "text 1 is no text but a tuple"),
+    ([["crow", "zinc"]], "text 1 is not a text, but a list"),
+    (FRAME.itertuples(), "text 1 is not a text, but a tuple"),
     (ROWS, 'text 1 is a dict; write predict([row["text"] for row in rows])'),
     (pa.array(ROWS), "text 1 is a dict"),
-    ({"a": "crow"}.items(), "text 1 is no text but a tuple"),
+    ({"a": "crow"}.items(), "text 1 is not a text, but a tuple"),
     (["crow", "half\ud800"], "text 2 holds half a character (a lone surrogate)"),
 ])  # fmt: skip
 def test_what_holds_no_texts_is_refused(given: Any, words: str) -> None:
@@ -78,7 +78,7 @@ def test_what_holds_no_texts_is_refused(given: Any, words: str) -> None:
 @pytest.mark.parametrize(("given", "words"), [
     ("crow", "takes a list of texts, not one string"),
     (FRAME, "takes a list of texts, not a pandas DataFrame"),
-    ((text for text in ["crow", 3]), "text 2 is no text but the number 3"),
+    ((text for text in ["crow", 3]), "text 2 is not a text, but the number 3"),
 ])  # fmt: skip
 def test_whatever_takes_texts_refuses_alike(finished_run: Run, given: Any, words: str) -> None:
     classifier = Classifier.load(finished_run.folder)

@@ -1,4 +1,4 @@
-"""Recipe to texts, texts to token batches."""
+"""Reads the texts that a recipe names, and makes batches of tokens from them."""
 
 from featherweight.cache import cache_folder
 

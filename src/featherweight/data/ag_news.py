@@ -1,4 +1,4 @@
-"""AG News: its classes."""
+"""The classes of the data set AG News."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ __all__ = [
     "sorted_batches",
 ]
 
-_POOL = 100  # batches that are sorted by length together: enough for little padding, few enough to stay well shuffled
-_EVEN_IS_WORTH = 1.03  # times the tokens, padding included: what a small rest costs is some hundredths of a step
+_POOL = 100  # batches that are sorted by length together: a compromise between little padding and good shuffling
+_EVEN_IS_WORTH = 1.03  # maximum ratio of tokens, with padding, of even batches to full ones
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Batch:
     states: torch.Tensor | None = None
     """Cached outputs of the frozen layers, [b, t, hidden]; None if there are none."""
     token_types: torch.Tensor | None = None
-    """Of pairs, int64 [b, t]: 0 in the first text, 1 in the second; None where the tokenizer gives none."""
+    """Of pairs, int64 [b, t]: 0 in the first text, 1 in the second; None if the tokenizer has no token types."""
     means: torch.Tensor | None = None
     """Matrix float32 [texts, b] that averages the logits of each text's windows; None if each text is one row."""
 
@@ -105,9 +105,9 @@ def sorted_batches(
     batch_size: int = 1024,
     windows: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.int64]]:
-    """Batches for prediction: every row once, the longest first, hardly any padding; limits as in `epoch_batches`.
+    """Batches for prediction: every row once, the longest first, with little padding; limits as in `epoch_batches`.
 
-    The longest come first so that the greatest need of memory shows at once.
+    The longest rows come first, so that a lack of memory is noticed at once.
     """
     lengths = np.asarray(lengths)
     if not len(lengths):
@@ -121,9 +121,9 @@ def sorted_batches(
 def even_batches(
     lengths: NDArray[np.int64], *, batch_tokens: int, windows: NDArray[np.int64] | None = None
 ) -> list[NDArray[np.int64]]:
-    """As few batches as `sorted_batches` makes, of equally many rows (one more or less), where that pads hardly more.
+    """The batches of `sorted_batches`, but with equal numbers of rows (plus or minus one) if that adds little padding.
 
-    A full batch and a small rest take longer than two halves.
+    A full batch and a small one take longer than two batches of half the size.
     """
     full = sorted_batches(lengths, batch_tokens=batch_tokens, windows=windows)
     if len(full) < 2:
@@ -163,9 +163,9 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
 def padded(
     encoded: Encoded, windows: NDArray[np.int64], pad_id: int, width: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
-    """Token ids, mask and token types, int64 [windows, t]; the types are None where the tokenizer gives none.
+    """Token ids, mask and token types, int64 [windows, t]; the types are None if the tokenizer has none.
 
-    ``windows`` are indices in ``encoded.apart``; t is the length of the longest, or ``width`` if that is more.
+    ``windows`` are indices in ``encoded.apart``; t is the length of the longest window, or ``width`` if that is more.
     """
     starts = encoded.offsets[windows]
     sizes = encoded.offsets[windows + 1] - starts
@@ -199,7 +199,7 @@ def _means(windows: NDArray[np.int64]) -> torch.Tensor | None:
 
 
 def _pool_bounds(rows: int, batch_size: int) -> NDArray[np.int64]:
-    """Bounds of pools of nearly equal size, at whole batches: a small remainder joins the pool before it."""
+    """Row indices where the pools begin, and where the last one ends; pools have whole batches and similar sizes."""
     batches = -(-rows // batch_size)
     pools = max(1, round(batches / _POOL))
     return np.minimum(np.linspace(0, batches, pools + 1).round().astype(np.int64) * batch_size, rows)
@@ -212,7 +212,7 @@ def _cuts(
     batch_tokens: int,
     windows: NDArray[np.int64] | None,
 ) -> list[int]:
-    """Where batches begin (and the last one ends) in rows whose lengths ascend between every two bounds."""
+    """Row indices where the batches begin, and where the last one ends; between two ``bounds`` the lengths ascend."""
     widths = ascending if windows is None else ascending // windows
     before = np.arange(len(ascending) + 1) if windows is None else np.concatenate([[0], np.cumsum(windows)])
     lengths, counts = widths.tolist(), before.tolist()

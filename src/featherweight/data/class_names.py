@@ -1,4 +1,4 @@
-"""The names of a job's classes, where no data need be read for them."""
+"""The names of the classes of a recipe, found without reading data if that is possible."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from featherweight.recipe import DataRecipe
 
 
 def known_label_names(data: DataRecipe) -> tuple[str, ...]:
-    """Names of the classes where the recipe or the built-in data set has them; empty where the data must be read."""
+    """Names of the classes if the recipe or the built-in data set has them; empty if the data must be read."""
     own = data.labels if isinstance(data.label, str) else data.label
     return own or (AG_NEWS if data.train == "newsbriefs" else ())
 
 
 def label_names_of(data: DataRecipe) -> tuple[str, ...]:
-    """Names of the classes in the order of their numbers, at the least cost: often no data is touched.
+    """Names of the classes in the order of their numbers; the data is read only if that is necessary.
 
-    The recipe's own, else those that the data set carries, else the sorted label texts of the training rows.
-    Raises UserError where the training data must be read and cannot be.
+    They are the names in the recipe. If it has none, they are those that the data set has for its class numbers,
+    otherwise the sorted label texts of the training rows. Raises UserError if the training data must be read, but
+    cannot be read.
     """
     if names := known_label_names(data):
         return names
-    from featherweight.data.sources import training_label_names  # which loads what reads data
+    from featherweight.data.sources import training_label_names  # imported late, because it imports the readers
 
     return training_label_names(data)

@@ -11,56 +11,56 @@ from typing import Any
 from featherweight.data.labels import is_missing
 from featherweight.data.written_lists import is_written_list, labels_of_object, written_list
 
-_SAMPLED = 1_000  # values whose letters and words are counted, spread over the rows
-_MOST_VALUES = 5_000  # different values that are counted
-_LONGEST_NAME = 80  # characters that the names of classes have on average, at the most
-_MOST_NUMBERS = 50  # different whole numbers that may still be classes
+_SAMPLED = 1_000  # approximate number of values, evenly spaced, whose letters and words are counted
+_MOST_VALUES = 5_000  # maximum number of different values that are counted
+_LONGEST_NAME = 80  # maximum mean number of characters of class names
+_MOST_NUMBERS = 50  # maximum number of different whole numbers that may be classes
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0+)?", re.ASCII)
 _WITHOUT_SPACES = (("\u0e00", "\u0eff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff"))
-"""Scripts that put no blanks between words: Thai and Lao, kana, Chinese characters."""
+"""Scripts without spaces between words: Thai and Lao, kana, Chinese characters."""
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """The values of one column, in figures."""
+    """Statistics of the values of one column."""
 
     rows: int
     filled: int
     """Rows that have a value."""
     values: int
-    """Different values; not counted further from 5,000 on."""
+    """Number of different values, at most 5,000."""
     lists: int
-    """Rows that hold a list of several values, or of none beside others that are filled."""
+    """Rows with a list of several values or an empty list; 0 if all lists are empty and there is no other value."""
     objects: bool
-    """Whether a row holds an object, or any other value that is neither a text, a number nor a list."""
+    """Whether a row has an object, or another value that is not a text, a number or a list."""
     numbers: bool
-    """Whether every value is a number, or written as one."""
+    """Whether every value is a number, or a number as text."""
     whole: bool
-    """The same of whole numbers."""
+    """Whether every value is a whole number, or one as text."""
     flags: bool
     """Whether the values are 0 and 1, or true and false; one of the two may be missing."""
     letters: float
-    """Share of letters among the characters, blanks aside."""
+    """Share of letters among the characters, without white space."""
     words: float
-    """Mean number of words of a value; two characters make a word in a script without blanks."""
+    """Mean number of words of a value; in a script without spaces, two characters count as a word."""
     characters: float
     """Mean length of a value."""
 
     @property
     def is_running_text(self) -> bool:
-        """Whether the values are sentences or several words each, and not the same few again and again."""
+        """Whether the values have three words or more on average, and are not a few texts that are often repeated."""
         varied = self.values * 5 >= self.filled or self.values >= _MOST_VALUES
         return self.holds_texts and self.words >= 3 and varied
 
     @property
     def holds_texts(self) -> bool:
-        """Whether the values are texts of letters: no numbers, dates, lists or objects."""
+        """Whether the values are mostly letters, and not numbers, dates, lists or objects."""
         return bool(self.filled) and not (self.numbers or self.objects or self.lists) and self.letters >= 0.5
 
     @property
     def may_be_labels(self) -> bool:
-        """Whether the values may be classes: few different ones, each in two rows on average, in most of the rows."""
+        """Whether the values may be classes: at least two rows per value on average, and half of the rows filled."""
         if (
             self.lists
             or self.objects
@@ -75,7 +75,7 @@ class ColumnProfile:
 
 
 def profile_of(values: Sequence[Any]) -> ColumnProfile:
-    """The figures of a column. A list of one value counts as that value."""
+    """The statistics of a column. A list of one value counts as that value."""
     seen: set[str] = set()
     read = _read if _are_written_lists(values) else single
     filled = lists = empty = 0
@@ -94,7 +94,7 @@ def profile_of(values: Sequence[Any]) -> ColumnProfile:
                 seen.add(text)
                 numbers = numbers and bool(_NUMBER.fullmatch(text))
                 whole = whole and bool(_WHOLE.fullmatch(text))
-    if not filled and lists == empty:  # a column that nobody filled, such as doccano's Comments
+    if not filled and lists == empty:  # an unused column of lists, such as Comments of doccano
         lists = 0
     numbers, whole = numbers and bool(seen), whole and bool(seen)
     flags = (
@@ -146,7 +146,7 @@ def _words(text: str) -> float:
 
 
 def single(value: Any) -> Any:
-    """The value of a list of one; any other value as it is."""
+    """The value in a list of one value; any other value is returned unchanged."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 

@@ -1,4 +1,4 @@
-"""Training rows that ``data.drop`` leaves out: the rows of a CSV file, such as the suspects that ``noise`` writes."""
+"""Leaves out the training rows that the CSV file ``data.drop`` lists, such as the suspects that ``noise`` writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT, LABEL = "text", "label"
 
 
 def key_of(text: Text, label: str) -> tuple[str, str]:
-    """What identifies a row in the file: its text as a cell of a spreadsheet, and its label."""
+    """The text and the label of a row as the cells of the file, which identify the row."""
     return str(safe_cell(joined(text))), str(safe_cell(label))
 
 
@@ -32,7 +32,7 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
     listed = _listed(Path(drop).expanduser(), drop)
     assert rows.labels is not None
     if rows.several:
-        raise UserError('data.drop: is for task = "single-label"')
+        raise UserError('data.drop works only with task = "single-label"; leave data.drop out')
     names = rows.label_names
     labels = rows.labels.tolist()
     kept = [

@@ -1,4 +1,4 @@
-"""Texts as token ids: tokenized once, cached on the disk, and read in chunks."""
+"""Texts as token ids: they are tokenized once, cached on the disk and read in chunks."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Encoded:
     tokens: NDArray[np.int32] | TokenFile
     """All token ids, including special tokens; a slice of a file is read when it is used."""
     offsets: NDArray[np.int64]
-    """Index of the first token of each text (or of each window), and the number of all tokens."""
+    """Index of the first token of each text (or of each window), followed by the number of all tokens."""
     labels: NDArray[np.integer[Any]] | None
-    """Class numbers, one a text; or 0 and 1 [n, classes], where a text may have several."""
+    """Class numbers, one per text; or 0 and 1 [n, classes] if a text may have several labels."""
     cut_rows: int
     """Number of texts that were longer than the maximum length and were truncated."""
     fingerprint: str
@@ -50,7 +50,7 @@ class Encoded:
     states: States | None = None
     """Cached outputs of the frozen layers for the texts; None if there are none."""
     seconds: NDArray[np.int64] | None = None
-    """Of pairs, how many tokens of each have token type 0; those behind them are of type 1 [n]."""
+    """Of pairs, the number of tokens of each with token type 0 [n]; the tokens after them have type 1."""
     windows: NDArray[np.int64] | None = None
     """Number of windows of each text [n]; None if texts are not read in windows."""
     cut_tokens: int = 0
@@ -159,7 +159,7 @@ def _keep(cache: Path, fingerprint: str, pieces: Iterable[NDArray[np.int32]], si
     tokens_file, rows_file = _files(cache, fingerprint)
     try:
         checksum = write_tokens(tokens_file, pieces)
-    except OSError:  # a full or read-only disk costs the next run some seconds, and nothing else
+    except OSError:  # without the cache, the next run takes some seconds longer
         return None
     try:
         numbers = sizes.numbers()
@@ -167,7 +167,7 @@ def _keep(cache: Path, fingerprint: str, pieces: Iterable[NDArray[np.int32]], si
         replace_file(rows_file, lambda file: np.save(file, whole))
     except OSError:
         with suppress(OSError):
-            if not rows_file.exists():  # of no use alone, unless another process is just writing its other half
+            if not rows_file.exists():  # one file is of no use alone; if the other exists, another process wrote both
                 tokens_file.unlink(missing_ok=True)
         return None
     return _load(cache, fingerprint, sizes)

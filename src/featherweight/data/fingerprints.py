@@ -1,4 +1,4 @@
-"""Fingerprints of a run's data. A resume requires the same rows, and warns of another machine or other versions."""
+"""Fingerprints of a run's data. A resume requires the same rows, and warns if the machine or the versions differ."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def changed_part(original: Mapping[str, Any], fingerprints: Mapping[str, Any]) -
         if other := next(
             (part for part in (*parts, *fingerprints[kind]) if (part in parts) != (part in fingerprints[kind])), None
         ):
-            return str(other)  # such as test rows whose labels came or went
+            return str(other)  # such as test rows that were without labels and now have some
     return None
 
 
@@ -102,7 +102,7 @@ def _labels(part: Rows | Encoded) -> str:
 
 def require_same_recipe(folder: Path, recipe: Recipe) -> None:
     """Raise UserError if the run in ``folder`` was started with another recipe; descriptions may differ."""
-    if not (folder / "environment.json").is_file():  # nothing of it was trained
+    if not (folder / "environment.json").is_file():  # the training did not start
         return
     original = Run(folder).recipe
     recipe = recipe.with_values(description=original.description)
@@ -121,7 +121,7 @@ def require_same_recipe(folder: Path, recipe: Recipe) -> None:
 
 
 def _differences(then: Recipe, now: Recipe, most: int = 3) -> str:
-    """The keys with different values in two recipes, with both values of the first ones: "seed was 0, is 1"."""
+    """The keys with different values in two recipes, with both values of the first keys: "seed was 0, is 1"."""
     before, after = _by_key(then.model_dump(mode="json")), _by_key(now.model_dump(mode="json"))
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     told = [f"{key} was {_shown(before.get(key))}, is {_shown(after.get(key))}" for key in keys[:most]]

@@ -20,7 +20,7 @@ from featherweight.recipe import DataRecipe
 
 _MINUS_ONE = re.compile(r"-1(?:\.0+)?")
 _GAPS = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "?"})
-"""Texts that often stand for a missing value; one that is a class is none of them."""
+"""Texts that often mean a missing value; a class with such a name is not missing."""
 
 
 @dataclass(frozen=True)
@@ -29,40 +29,40 @@ class LeftOut:
 
     origin: str
     rows: int
-    """All rows of the source, these among them."""
+    """Number of all rows of the source, including those left out."""
     without_text: tuple[int, ...]
     without_label: tuple[int, ...]
-    """Those that have a text."""
+    """Rows without a label that have a text."""
 
     def in_words(self) -> str:
-        """How many, why, and the first of them."""
+        """How many rows were left out and why, with the numbers of the first ones."""
         kinds = {"text": self.without_text, "label": self.without_label}
         parts = [f"{len(rows):,} without a {kind} ({numbered(rows)})" for kind, rows in kinds.items() if rows]
         count = len(self.without_text) + len(self.without_label)
         return f"{self.origin}: {count:,} of {self.rows:,} rows left out (data.empty): {', '.join(parts)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts and the first rows, as environment.json has them."""
+        """The counts and the first rows, in the form of environment.json."""
         found = {"without_text": self.without_text, "without_label": self.without_label}
         counts = {name: {"count": len(rows), "first": list(rows[:20])} for name, rows in found.items()}
         return {"origin": self.origin, "rows": self.rows, **counts}
 
 
 class Blanks:
-    """Counts blank texts, which get the label of an empty text, and remembers the first of them."""
+    """Counts blank texts, which get the label of an empty text, and keeps the numbers of the first ones."""
 
     def __init__(self, origin: str = "") -> None:
         self._origin, self._count, self._first = origin, 0, list[int]()
 
     def add(self, texts: Sequence[Text], before: int = 0) -> None:
-        """Look at ``texts``, which have so many ``before`` them."""
+        """Count the blank ones of ``texts``; ``before`` is the number of texts that were added earlier."""
         rows = [row for row, text in enumerate(texts, before + 1) if is_blank(joined(text))]
         self._count += len(rows)
         self._first += rows[: 9 - len(self._first)]
 
     @property
     def note(self) -> str | None:
-        """How many there are, and which; None where there is none."""
+        """The number of blank texts, and which they are; None if there are none."""
         if not self._count:
             return None
         one, thing = self._count == 1, "row" if self._origin else "text"
@@ -72,7 +72,7 @@ class Blanks:
 
 
 def no_label(value: Any, classes: Sequence[str]) -> str | None:
-    """``-1`` or ``missing`` for a value that is no label, None for any other. ``classes`` are those of the training."""
+    """``-1`` or ``missing`` if ``value`` is no label, else None. ``classes`` are those of the training data."""
     if is_missing(value):
         return "missing"
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -86,10 +86,10 @@ def no_label(value: Any, classes: Sequence[str]) -> str | None:
 def split_gaps(
     texts: Sequence[Text], labels: Sequence[Any], classes: Sequence[str], origin: str
 ) -> tuple[NDArray[np.int64], LeftOut | None]:
-    """Places (from 0) of the rows that have a text and a label, and what is to be said of the others.
+    """Indices (from 0) of the rows that have a text and a label, and the other rows (None if there are no others).
 
-    Without ``classes``, when the rows themselves name them, only what ``is_missing`` and the text ``nan`` are no label.
-    Raises UserError where no row is left.
+    Without ``classes``, only None, NaN, empty texts and the text ``nan`` count as missing labels. Raises UserError if
+    no row is left.
     """
     blank = {row for row, text in enumerate(texts, 1) if is_blank(joined(text))}
     bare = {row for row, value in enumerate(labels, 1) if _is_gap(value, classes)} - blank
@@ -97,7 +97,7 @@ def split_gaps(
         return np.arange(len(texts)), None
     kept = [row - 1 for row in range(1, len(texts) + 1) if row not in blank and row not in bare]
     if not kept:
-        raise UserError(f"{origin}: no row has both a text and a label, so none would be left by data.empty = 'drop'")
+        raise UserError(f"{origin}: no row has both a text and a label, so data.empty = 'drop' would leave no row")
     return np.array(kept, np.int64), LeftOut(origin, len(texts), tuple(sorted(blank)), tuple(sorted(bare)))
 
 
@@ -108,10 +108,11 @@ def _is_gap(value: Any, classes: Sequence[str]) -> bool:
 
 
 def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:
-    """The values of the label columns, one a row.
+    """The values of the label columns, one per row.
 
-    Where a text may have several labels: None for a row of lists without any, and of several columns one value that is
-    no label where there is one. Rows without any label may be meant so: ``of_rows`` gives their cells as they are.
+    If a text may have several labels, the value of several columns is the first cell that is no label, or the first
+    cell if all are labels. In a single column of lists, an empty list or text becomes None. With ``of_rows`` an empty
+    list stays and every text becomes an empty list, because a row without labels is then not an error.
     """
     if not data.several:
         return single_labels(table.read(columns[0]))
@@ -126,5 +127,5 @@ def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_ro
 
 
 def _least(cells: Sequence[Any]) -> Any:
-    """The first of a row's cells that is no label, else any."""
+    """The first of a row's cells that is no label; if all are labels, the first cell."""
     return next((cell for cell in cells if no_label(cell, ())), cells[0])

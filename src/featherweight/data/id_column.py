@@ -33,34 +33,34 @@ _NO_IDS = frozenset(
     acid aid amid android arid asteroid avid avoid bid braid candid covid cuboid did druid fluid forbid grid hid humid
     hybrid invalid kid laid langid lid liquid lipid livid lucid maid mid orchid paid placid plaid prepaid pyramid raid
     rapid repaid rid rigid said sid solid squid steroid stupid thyroid underpaid unpaid valid vivid void
-    """.split()  # noqa: SIM905 (a list of this length is read more easily as a text)
+    """.split()  # noqa: SIM905 (a long list is easier to read as a text)
 )
-"""Words that end like the name of an id, and are none; `langid` says which language."""
+"""Words that end in ``id`` but do not mean an id; ``langid`` is the language."""
 _TAILS = ("paid", "valid", "hybrid", "covid", "android")
-"""Ends of longer names without a boundary, such as ``amountpaid``."""
+"""Such words at the end of longer names without a separator, such as ``amountpaid``."""
 _LABEL_WORDS = frozenset({
     "category", "class", "emotion", "gold", "intent", "label", "labels", "sentiment", "stance", "target", "topic"
 })  # fmt: skip
 """Last words before ``id`` in the names of columns that number the classes, not the rows, such as ``label_id``."""
 _LONGEST = 64
-# Ranks of names: textID or tweet_id; tweetid, whose values have to confirm it; any other name.
+# Ranks of names: textID or tweet_id; tweetid, which counts only if its values look like ids; any other name.
 _CLEAR, _LOWER_CASE, _NO_ID = range(3)
 
 
 @dataclass(frozen=True)
 class IdColumn:
-    """The id column of a data set, and what a reader should know of the choice."""
+    """The id column of a data set, and how it was chosen."""
 
     name: str | None
-    """None where the rows have no ids."""
+    """None if the rows have no ids."""
     guessed: bool = False
     """Whether it was found by the end of its name."""
     others: tuple[str, ...] = ()
-    """Further columns that could be meant as well."""
+    """Further columns that may be the ids as well."""
 
 
 def named_ids(column: str | None) -> Find:
-    """Finds the column that somebody named; ``row`` asks for none. Without a name it is ``ID``, ``Id`` or ``id``."""
+    """A function that finds the column of ids; ``row`` means no column, None means ``ID``, ``Id`` or ``id``."""
     return id_column if column is None else partial(_named, wanted=column)
 
 
@@ -70,10 +70,11 @@ def _named(table: Table, wanted: str) -> str | None:
 
 
 def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: DataRecipe) -> IdColumn:
-    """The id column of the data that ``pieces`` reads, once more each time, some rows and the named columns at a time.
+    """The id column of the data. Each call of ``pieces`` reads the given columns from the start, some rows at a time.
 
-    ``ID``, ``Id`` and ``id`` are taken as they are. Of the columns whose name only ends so, the first is taken in which
-    no value is missing or stands twice. Raises UserError where there are such columns and none of them is sound.
+    A column ``ID``, ``Id`` or ``id`` is chosen without a look at its values. Otherwise it is the first column whose
+    name ends like that of an id and in which no value is missing or repeated. Raises UserError if there are columns
+    with such names, but each has a missing or repeated value.
     """
     first = next(pieces(()))
     if (exact := id_column(first)) is not None:
@@ -88,24 +89,24 @@ def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: D
         return IdColumn(sound[0], guessed=True, others=tuple(sound[1:]))
     if fault := next(filter(None, faults.values()), None):
         raise UserError(
-            f"{first.origin}: {fault}, so no column is surely the id\n"
+            f"{first.origin}: {fault}, so it cannot be the id column\n"
             f"Name the id column by --id COLUMN; --id {ROW} writes the row's number from 0"
         )
     return IdColumn(None)
 
 
 def likely_id_columns(names: Iterable[str], taken: Iterable[str | None] = (), label: str = "") -> list[str]:
-    """Columns whose name ends like that of an id, the surest first: ``*Id``, ``*ID`` or ``*_id``, then ``tweetid``.
+    """Columns whose name ends like that of an id, the clearest first: ``*Id``, ``*ID`` or ``*_id``, then ``tweetid``.
 
-    Those ``taken`` for another purpose are left out, and so are English words such as ``paid`` and ``valid``, and names
-    that say what has the id: a class (``label_id``, ``topicId``) or the ``label`` column.
+    Columns ``taken`` for another purpose are left out, and also English words such as ``paid`` and ``valid``, and ids
+    of classes: ``label_id``, ``topicId``, or the name of the ``label`` column before ``id``.
     """
     ranked = [(_rank(name), place, name) for place, name in enumerate(names) if name not in {*taken}]
     return [name for rank, _, name in sorted(ranked) if rank < _NO_ID and not _numbers_classes(name, label)]
 
 
 def _rank(name: str) -> int:
-    """How surely a column called ``name`` holds ids: ``_CLEAR`` most, ``_NO_ID`` not at all."""
+    """Whether a column with this ``name`` contains ids: ``_CLEAR`` yes, ``_LOWER_CASE`` perhaps, ``_NO_ID`` no."""
     if _CAPITAL.fullmatch(name[-3:]) or _SEPARATED.fullmatch(name):
         return _CLEAR
     return _LOWER_CASE if _ends_in_lower_case(name) else _NO_ID
@@ -127,9 +128,9 @@ def _ends_in_lower_case(name: str) -> bool:
 
 
 def _faults(pieces: Iterable[Table], candidates: Sequence[str]) -> dict[str, str]:
-    """What is wrong with each candidate that can be no id; empty where its values show that it was never meant as one.
+    """The fault of each candidate that cannot be the id column; an empty text if its values do not look like ids.
 
-    All ids are kept in memory meanwhile.
+    All ids are kept in memory during the check.
     """
     seen: dict[str, dict[Any, int]] = {name: {} for name in candidates}
     faults: dict[str, str] = {}
@@ -156,12 +157,12 @@ def _fault(table: Table, name: str, seen: dict[Any, int]) -> str | None:
 
 
 def _is_token(text: str) -> bool:
-    """Whether a value can be an id: short, in one word, and no amount."""
+    """Whether a value can be an id: it is short, has no white space, and is not a number with decimals."""
     return len(text) <= _LONGEST and not any(map(str.isspace, text)) and not re.fullmatch(r"[+-]?\d*[.,]\d+", text)
 
 
 def id_text(value: Any) -> str:
-    """An id as a text; empty where it is missing."""
+    """An id as a text; empty if the id is missing."""
     if value is None or value != value:
         return ""
     return plain_text(value)

@@ -1,4 +1,4 @@
-"""Rows of a caller's memory as Parquet: DataFrames, Arrow tables, data sets, lists of dicts, dicts of columns."""
+"""Converts rows in memory to Parquet: DataFrames, Arrow tables, data sets, lists of dicts, dicts of columns."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARTS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
-"""Names of splits, and the part of a run's data that each is."""
+"""The part of a run's data for each name of a split."""
 
 
 def is_rows(given: Any) -> bool:
-    """Whether ``given`` holds rows with named columns: a table, tables by their splits, dicts in a list, or columns."""
+    """Whether ``given`` is rows with named columns: a table, a dict of tables by split, a list of dicts, or columns."""
     if is_table(given):
         return True
     if isinstance(given, Mapping):
@@ -30,9 +30,9 @@ def is_rows(given: Any) -> bool:
 
 
 def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
-    """A Parquet file for each part of ``given``: ``train``, and ``validation`` and ``test`` where it has such splits.
+    """A Parquet file for each part of ``given``: ``train``, and ``validation`` and ``test`` if there are such splits.
 
-    ``name`` is the function that was called. Raises UserError where it can hold no rows, with what to write instead.
+    ``name`` is the function that was called. Raises UserError, with what to write instead, if ``given`` is not rows.
     """
     if not (isinstance(given, Mapping) and is_table(given)):
         return {"train": parquet_bytes(given, name)}
@@ -63,11 +63,11 @@ def _arrow_table(rows: Any, name: str) -> pa.Table:
     if isinstance(rows, pa.RecordBatch):
         return pa.Table.from_batches([rows])
     if library == "datasets" and hasattr(rows, "save_to_disk"):
-        # The names of the classes stand in the metadata, where the reader of Parquet files looks for them.
+        # The reader of Parquet files takes the names of the classes from the metadata.
         return rows.with_format("arrow")[:].replace_schema_metadata(rows.features.arrow_schema.metadata)
     if library == "pandas" and is_table(rows):
         return _of_columns({str(column): rows[column] for column in rows.columns})
-    if is_table(rows) and hasattr(rows, "__arrow_c_stream__"):  # polars and others, by Arrow's own interface
+    if is_table(rows) and hasattr(rows, "__arrow_c_stream__"):  # polars and others, through Arrow's own interface
         return pa.table(rows)
     if isinstance(rows, Mapping) and not is_table(rows):
         return _of_columns({str(column): _listed(values) for column, values in rows.items()})
@@ -87,7 +87,7 @@ def _listed(values: Any) -> list[Any]:
 
 
 def _of_columns(columns: Mapping[str, Any]) -> pa.Table:
-    """A table of ``columns``. One of values of several types, which Arrow refuses, becomes one of texts."""
+    """A table of ``columns``. A column that Arrow refuses, because its values have several types, becomes texts."""
     import pyarrow as pa
 
     lengths = {len(values) for values in columns.values()}

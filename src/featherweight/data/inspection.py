@@ -1,4 +1,4 @@
-"""What is in a data set, before anything is trained on it."""
+"""Describes the data of a recipe before a training: rows, labels, lengths, repeated texts, and what is refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from featherweight.recipe import DataRecipe
 
 @dataclass(frozen=True)
 class TokenLengths:
-    """Tokens of the texts without any cut, special ones included, and what a cut would take away."""
+    """Number of tokens per text, untruncated and with special tokens, and how much truncation would remove."""
 
     mean: float
     median: float
@@ -36,17 +36,17 @@ class TokenLengths:
     longest: int
     max_length: int
     cut_rows: int
-    """Texts longer than ``max_length``."""
+    """Number of texts longer than ``max_length``."""
     cut_tokens: int
-    """Tokens that a cut at ``max_length`` takes away; none where long texts are read in windows."""
+    """Number of tokens that truncation at ``max_length`` removes; 0 if long texts are read in windows."""
     cut_share: float
-    """The same as a share of all tokens."""
+    """``cut_tokens`` as a share of all tokens."""
     long: str = "head"
-    """What happens to long texts, as ``data.long``."""
+    """The recipe's ``data.long``."""
     windows: int = 0
-    """How many windows the texts longer than ``max_length`` are read in, where they are."""
+    """Number of windows of the texts longer than ``max_length``; 0 if texts are not read in windows."""
     other_ways: str = ""
-    """What else can be done with long texts, as a clause."""
+    """The other settings for long texts, as a clause."""
 
 
 @dataclass(frozen=True)
@@ -58,50 +58,50 @@ class PartInspection:
     columns: tuple[str, ...]
     text_columns: tuple[str, ...]
     label_column: str | None
-    """None where the part has no label column."""
+    """None if the part has no label column."""
     labels: dict[str, int]
-    """Rows of each label, the most frequent first."""
+    """Number of rows of each label, the most frequent first."""
     unlabelled: int
-    """Rows whose label is missing."""
+    """Number of rows whose label is missing."""
     empty: list[int]
-    """Rows without a text."""
+    """Numbers of the rows without a text."""
     repeated: int
-    """Rows whose text an earlier row has."""
+    """Number of rows whose text is that of an earlier row."""
     contradicting: int
-    """Texts that stand under more than one label."""
+    """Number of texts that occur with more than one label."""
     tokens: TokenLengths | None
     join: str = "text"
-    """How several text columns become one input, as ``data.join``."""
+    """How several text columns become one input: the recipe's ``data.join``."""
     without_labels: str | None = None
-    """What training says of it, where it is no training data and has no labels at all, or none that can be found."""
+    """The message of a training, if this is not the training part and no labels are found in it; else None."""
     notes: tuple[str, ...] = ()
-    """What a reader should know of how it was read."""
+    """Notes on how the part was read."""
     strange: dict[str, int] = field(default_factory=dict)
-    """Rows of each label that no training row has, where it is no training data."""
+    """If this is not the training part: number of rows of each label that is not a class of the training."""
     unknown: UnknownTokens | None = None
-    """Tokens that the tokenizer does not know, where it has a token for these."""
+    """Unknown tokens; None without a tokenizer, or if it has no token for unknown characters."""
     without_any: int = 0
-    """With several labels per text: rows that have none."""
+    """If a text may have several labels: number of rows that have none."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Every part of a data set, and what the parts share."""
+    """All parts of a data set, and the texts that they have in common."""
 
     parts: dict[str, PartInspection]
     shared: dict[str, int] = field(default_factory=dict)
-    """Rows of each part but ``train`` whose text stands in ``train``."""
+    """For each part except ``train``: number of rows whose text is also in ``train``."""
     refusals: tuple[str, ...] = ()
-    """Why a training would refuse the data, a message for each part and cause."""
+    """The messages with which a training would refuse the data, one for each part and cause."""
     backbone: str = ""
-    """Whose tokenizer counted the tokens."""
+    """The backbone whose tokenizer counted the tokens."""
 
 
 def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
-    """Look at the training data and at the validation and test parts that the recipe or the data set names.
+    """Describe the training data, and the validation and test parts that the recipe or the data set names.
 
     Empty texts and missing labels are counted, not refused. With a fast ``tokenizer``, token lengths are measured.
-    Raises UserError where a part cannot be read or has no text column.
+    Raises UserError if a part cannot be read or has no text column.
     """
     tables = {"train": open_table(data.train, data, "train")}
     if data.validation is not None:
@@ -123,7 +123,7 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
 
 
 def _texts(table: Table, data: DataRecipe) -> list[Text]:
-    """The texts without outer blanks, or pairs of such; an empty text where there is nothing, in a pair as well."""
+    """The texts or pairs without outer blanks; a blank text or pair becomes an empty text."""
     texts = map(stripped, clean_texts(raw_texts(table, text_columns(table, data), data), data.clean))
     return [text if joined(text) else "" for text in texts]
 
@@ -159,7 +159,7 @@ def _classes(train: Table, part: PartInspection, data: DataRecipe) -> tuple[str,
 
 
 def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """What training would say of the labels of a test or validation part, where it has none; else None."""
+    """The message of a training if a test or validation part has no labels; else None."""
     try:
         if name != "test":
             return without_labels(table, data, classes)
@@ -170,11 +170,11 @@ def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence
 
 
 _Label = str | tuple[str, ...] | None
-"""A label, several where a text may have them, or none."""
+"""A label; all labels of a row, if a text may have several; or None if the label is missing."""
 
 
 def _labels(table: Table, columns: Sequence[str], data: DataRecipe) -> list[_Label]:
-    """The labels of each row, spelled as the classes are; None where there is none."""
+    """The labels of each row in the spelling of the classes; None if the label is missing."""
     cells = list(label_cells(table, columns, data, of_rows=True))
     if data.several:
         return _several(table, columns, cells, data)
@@ -195,7 +195,7 @@ def _several(table: Table, columns: Sequence[str], cells: list[Any], data: DataR
             filled = [[] if is_missing(cell) else cell for cell in table.read(columns[0])]
             known = data.labels or table.classes.get(columns[0])
             matrix, names = code_label_lists(filled, table.origin, separator=data.label_separator, names=known)
-    except UserError:  # which the refusals tell
+    except UserError:  # the refusals contain the message
         return [None] * len(cells)
     rows = ((cell, flags) for cell, flags in zip(cells, matrix, strict=True))
     return [

@@ -1,4 +1,4 @@
-"""A draw of rows with several labels each, in which every label keeps its share."""
+"""Draws rows with several labels each, so that every label keeps its share of rows."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _STAY, _DRAWN = 0, 1
 def iterative_draw(
     labels: NDArray[np.integer[Any]], wanted: int, seed: int, *, for_training: bool
 ) -> NDArray[np.int64]:
-    """Places (ascending) of ``wanted`` rows, drawn by ``seed`` so that each label keeps about its share of rows.
+    """Ascending indices of ``wanted`` rows, drawn with ``seed`` so that each label keeps about its share of rows.
 
-    ``labels`` [rows, labels] are 0 or 1. By iterative stratification (Sechidis et al. 2011, ECML PKDD): the rows of the
-    rarest label are shared out first, each to the side that lacks it most. The side that is trained on, the drawn one
-    with ``for_training``, gets a row of each label where that can be.
+    ``labels`` [rows, labels] are 0 or 1. The method is iterative stratification (Sechidis et al. 2011, ECML PKDD): the
+    rows of the rarest label are assigned first, each to the side that needs it most. The drawn rows are for training
+    with ``for_training``, otherwise the other rows are. The side for training gets a row of each label if possible.
     """
     rows = len(labels)
     order = np.random.default_rng(seed).permutation(rows)
@@ -43,7 +43,7 @@ def iterative_draw(
 
 
 def _side(room: NDArray[np.int64], lacking: NDArray[np.float64]) -> int:
-    """Where a row goes: to the side that lacks the label more, or of equal ones to that with more room."""
+    """The side for a row: the one that needs more rows of the label; if both need as many, the one with more room."""
     if not room.all():
         return int(room.argmax())
     if lacking[_STAY] == lacking[_DRAWN]:
@@ -56,7 +56,7 @@ def _bring_back_lost_labels(
 ) -> None:
     """Swap rows between the sides, in place, until labels without a row on the ``trained`` side have their share there.
 
-    Where many labels have few rows each, that side is full before the last of them is shared out.
+    If many labels have few rows each, that side can be full before the last of these rows are assigned.
     """
     counts = labels[side == trained].sum(axis=0, dtype=np.int64)
     least = np.floor(labels.sum(axis=0, dtype=np.int64) * (side == trained).mean()).astype(np.int64).clip(min=1)

@@ -1,4 +1,4 @@
-"""How the classes stand in the label column: what a class number or a name was before it was read."""
+"""How the classes are written in the label column of the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LabelColumn:
     """The label column of some rows."""
 
     name: str
-    """As the data spells it."""
+    """The name in the spelling of the data."""
     values: tuple[str, ...]
     """How each class is written in it, in the order of the class numbers."""
     separator: str | None = None
@@ -33,11 +33,12 @@ def describe_label_column(
 ) -> LabelColumn:
     """The column ``name`` with the value of each class; ``numbers`` are the class numbers of its ``values``.
 
-    A class without a row is written by its number where the others are, and by its name elsewhere. So are all classes
-    where one of them is written in several ways, such as 1 and 1.0.
+    The value of a class without a row is its number if the column contains class numbers, otherwise its name. If a
+    class is written in several ways, such as 1 and 1.0, this applies to all classes.
     """
     spelled: dict[int, set[str]] = {}
-    for number, value, _ in set(zip(numbers.tolist(), values, map(type, values), strict=True)):  # as 1 equals 1.0
+    # With the types, because 1 equals 1.0.
+    for number, value, _ in set(zip(numbers.tolist(), values, map(type, values), strict=True)):
         spelled.setdefault(number, set()).add(written(value))
     plain = map(str, range(len(classes))) if _are_numbers(spelled, classes) else classes
     if any(len(texts) > 1 for texts in spelled.values()):
@@ -46,14 +47,14 @@ def describe_label_column(
 
 
 def _are_numbers(spelled: Mapping[int, Collection[str]], classes: Sequence[str]) -> bool:
-    """Whether class numbers stand in the column, and not whole numbers that are the names of the classes."""
+    """Whether the column contains class numbers, and not names of classes that are whole numbers."""
     if all(classes[number] == str(number) for number in spelled):
         return False
     return all(are_whole([text]) and float(text) == number for number, texts in spelled.items() for text in texts)
 
 
 def written(value: Any) -> str:
-    """A cell as a CSV file shows it, outer blanks aside; empty where it is missing."""
+    """A cell as text without outer blanks; empty if the value is missing."""
     return "" if is_missing(value) else str(value).strip()
 
 

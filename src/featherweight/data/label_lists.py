@@ -164,7 +164,7 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
         return items
     if is_missing(cell):
         raise UserError(
-            f"{origin}: row {row}: the labels are missing; write an empty list for a text without any\nOr {DROP}"
+            f"{origin}: row {row}: the labels are missing; write an empty list for a text without labels\nOr {DROP}"
         )
     if isinstance(cell, Mapping):
         if (found := labels_of_object(cell)) is not None:
@@ -193,7 +193,9 @@ def _from_vectors(
 
     length = len(rows[0])
     if names and len(names) != length:
-        raise UserError(f"{origin}: row 1: {length} numbers 0 or 1, but there are {len(names)} labels; name each")
+        raise UserError(
+            f"{origin}: row 1: {length} numbers 0 or 1, but there are {len(names)} labels; write one number per label"
+        )
     return np.array(rows, np.int8), tuple(names or map(str, range(length)))
 
 

@@ -74,7 +74,7 @@ def is_missing(value: Any) -> bool:
 
 
 def single_labels(values: Sequence[Any]) -> Sequence[Any]:
-    """``values`` of a label column; of a list of one label that label, and None for a list of none."""
+    """``values`` of a label column; a list with one label becomes that label, and an empty list becomes None."""
     if not any(isinstance(value, list | tuple) for value in values):
         return values
     return [
@@ -84,11 +84,11 @@ def single_labels(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def row_of_several(values: Sequence[Any]) -> str | None:
-    """The first row that has a list of several labels, and what that needs, as a clause; None where no row has."""
+    """A clause about the first row with a list of several labels, and what to set for them; None if there is none."""
     for row, value in enumerate(values, 1):
         if isinstance(value, list | tuple) and len(value) > 1:
             labels = listed(list(map(str, value)), 4)
-            return f'row {row}: has {len(value)} labels ({labels}); several labels a text need task = "multi-label"'
+            return f'row {row}: has {len(value)} labels ({labels}); several labels per text need task = "multi-label"'
     return None
 
 
@@ -141,7 +141,10 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
             )
         if is_blank(text) or _HARMFUL.search(text):
             row = plain.index(text) + 1
-            raise UserError(f"{origin}: row {row}: label {text!r} holds control or half characters; mend the file")
+            raise UserError(
+                f"{origin}: row {row}: label {text!r} contains a control character or half a character\n"
+                "Correct the file"
+            )
 
 
 def _require_distinct(carried: Sequence[str], origin: str) -> None:

@@ -1,4 +1,4 @@
-"""Texts that are equal or nearly equal: within one set, and between two sets such as training and test rows."""
+"""Finds texts that are equal or nearly equal, within one set or between two sets such as training and test rows."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from scipy import sparse
 
 SIMILAR = 0.9
-"""Cosine of the TF-IDF vectors from which two texts count as near-duplicates."""
+"""Minimum cosine of the TF-IDF vectors of two near-duplicates."""
 _BLOCK = 500
-"""Rows that are compared with all others at once; it bounds the memory."""
+"""Number of rows that are compared with all others at once; it limits the memory."""
 _COMMON = 0.02
-"""Words in more than this share of the texts are not compared: they cost the most time and distinguish the least."""
+"""Words in more than this share of the texts are not compared: they take the most time and distinguish texts least."""
 _FEW = 500
-"""Up to this number of texts all words are compared."""
+"""With at most this number of texts, all words are compared."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two similar texts by their places, and their similarity: 1 for equal texts."""
+    """The indices of two similar texts, and their similarity: 1 for the same words in the same order."""
 
     first: int
     second: int
@@ -32,8 +32,8 @@ def similar_pairs(texts: Sequence[str], others: Sequence[str] | None = None) -> 
     """The near-duplicates within ``texts``, or between ``texts`` and ``others``, the most similar first.
 
     Texts are compared by their words, without case and punctuation: the cosine of their TF-IDF vectors is at least
-    ``SIMILAR``. Texts of the same words in the same order have similarity 1; of a text that occurs several times, each
-    is paired with the first only.
+    ``SIMILAR``. Texts of the same words in the same order have similarity 1. Each repetition of a text is paired only
+    with its first occurrence.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -45,7 +45,7 @@ def similar_pairs(texts: Sequence[str], others: Sequence[str] | None = None) -> 
     vectorizer = TfidfVectorizer(max_df=common, token_pattern=r"\S+", lowercase=False, dtype=np.float32)
     try:
         vectors = vectorizer.fit_transform(together)
-    except ValueError:  # there is no word, or none is rare enough to be compared
+    except ValueError:  # there is no word, or all words are too common to be compared
         vectors = sparse.csr_matrix((len(together), 1), dtype=np.float32)
     rows = vectors[: len(own)]
     columns = rows if within else vectors[len(own) :]
@@ -63,7 +63,7 @@ def similar_pairs(texts: Sequence[str], others: Sequence[str] | None = None) -> 
 
 
 def _first_places(texts: Sequence[str]) -> dict[str, int]:
-    """The distinct texts as ``_plain`` gives them, each with the place where it occurs first."""
+    """The distinct texts in the form of ``_plain``, each with the index of its first occurrence."""
     places: dict[str, int] = {}
     for place, text in enumerate(map(_plain, texts)):
         places.setdefault(text, place)
@@ -80,6 +80,6 @@ def _similar(rows: sparse.csr_matrix, columns: sparse.csr_matrix) -> Iterator[tu
     for start in range(0, rows.shape[0], _BLOCK):
         cosines = (rows[start : start + _BLOCK] @ turned).tocoo()
         for place in np.flatnonzero(cosines.data >= SIMILAR):
-            # 1 is for texts of the same words in the same order, which TF-IDF cannot tell.
+            # 1 is for texts of the same words in the same order; TF-IDF does not depend on the order.
             similarity = min(0.999, round(float(cosines.data[place]), 3))
             yield start + int(cosines.row[place]), int(cosines.col[place]), similarity

@@ -1,4 +1,4 @@
-"""Texts in pairs, such as a premise and its hypothesis: how they are held, compared and shown."""
+"""Pairs of texts, such as a premise and its hypothesis: how they are stored, compared and shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from featherweight.data.readers.columns import Column, taken
 
 Pair = tuple[str, str]
 Text = str | Pair
-"""What gets a label: one text, or two with ``data.join = "pair"``."""
+"""The input that gets a label: one text, or two with ``data.join = "pair"``."""
 
 
 class PairColumn(Column):
@@ -34,7 +34,7 @@ class PairColumn(Column):
         return zip(self.firsts, self.seconds, strict=True)
 
     def take(self, places: Iterable[int]) -> PairColumn:
-        """The pairs at ``places``, in that order."""
+        """The pairs with the indices ``places``, in that order."""
         places = list(places)
         return PairColumn(taken(self.firsts, places), taken(self.seconds, places))
 
@@ -45,7 +45,7 @@ def sides_of(texts: Sequence[Text]) -> tuple[Sequence[str], ...]:
         return texts.firsts, texts.seconds
     if len(texts) and not isinstance(texts[0], str):
         return [text[0] for text in texts], [text[1] for text in texts]
-    return (texts,)  # type: ignore[return-value]  # they are all alike
+    return (texts,)  # type: ignore[return-value]  # all have the same type
 
 
 def same_kind(sides: Sequence[Sequence[str]]) -> Sequence[Text]:
@@ -54,12 +54,12 @@ def same_kind(sides: Sequence[Sequence[str]]) -> Sequence[Text]:
 
 
 def joined(text: Text) -> str:
-    """A pair as one text, as ``data.join = "text"`` joins two columns; a single text as it is."""
+    """A pair as one text, joined as with ``data.join = "text"``; a single text is returned unchanged."""
     return text if isinstance(text, str) else " ".join(filter(None, map(str.strip, text)))
 
 
 def stripped(text: Text) -> Text:
-    """``text`` without outer blanks, to be compared with others."""
+    """``text`` without outer blanks, for comparisons; both texts of a pair."""
     return text.strip() if isinstance(text, str) else (text[0].strip(), text[1].strip())
 
 

@@ -1,4 +1,4 @@
-"""All that a training would refuse in its data, found by the same code; a training itself stops at the first."""
+"""Collects all messages with which a training would refuse its data; the training itself stops at the first one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Read = TypeVar("Read")
 
 
 def refusals(recipe: Recipe) -> list[str]:
-    """The messages with which a training would refuse the data of ``recipe``: for each part the first of each cause."""
+    """The messages with which a training would refuse the data of ``recipe``: one for each part and cause."""
     found: list[str] = []
     data = recipe.data
 
@@ -28,7 +28,7 @@ def refusals(recipe: Recipe) -> list[str]:
             return None
 
     def without_gaps(read: Callable[[DataRecipe], Read]) -> Read | None:
-        """What ``read`` gives; where a gap stops it, also what else there is to refuse in the rows without gaps."""
+        """The result of ``read``; if it refuses the data, it is tried again without the rows that have gaps."""
         rest = tried(lambda: read(data))
         if rest is None and data.empty == "error":
             rest = tried(lambda: read(data.model_copy(update={"empty": "drop"})))

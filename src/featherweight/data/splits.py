@@ -59,10 +59,10 @@ class Splits:
 def load_splits(recipe: Recipe) -> Splits:
     """Read, clean and split the data of a recipe; the same recipe and seed give the same rows.
 
-    Validation rows are split off with stratification by class, unless the recipe names some; then ``train_rows`` are
-    sampled in the same way. Test rows without labels are left out, with a warning; rows with gaps are left out if
-    ``data.empty`` is set so. Raises UserError if a part cannot be read, another part has no labels, a class has too few
-    rows, or there is only one class.
+    Validation rows are split off with stratification by class, unless the recipe names validation data; then
+    ``train_rows`` are sampled in the same way. Test rows without labels are left out, with a warning; rows with gaps
+    are left out with ``data.empty = "drop"``. Raises UserError if a part cannot be read, another part has no labels, a
+    class has too few rows, or there is only one class.
     """
     require_recipe(recipe, "load_splits")
     data = recipe.data
@@ -155,7 +155,7 @@ def lacking_test(data: DataRecipe) -> str | None:
 
 
 def test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str | None]:
-    """The labelled test rows, or None; and a clause that says so if there are test rows without labels."""
+    """The labelled test rows or None, and a clause if there are test rows, but they have no labels."""
     source = source_of_test(data)
     if source is None:
         return None, None
@@ -181,10 +181,10 @@ def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: S
         # Predictions and metrics are stored under the name of the set.
         raise UserError(f"evaluation.shift: {source!r} is a reserved name; for a file of that name write ./{source}")
     if not is_perturbed(source):
-        remedy = "evaluation.shift takes labelled sets alone: leave it out there, and classify it with predict"
+        remedy = "evaluation.shift takes only labelled sets: leave it out there, and classify it with predict"
         return read_labelled(source, data, "test", names, remedy)
     if test is None:
-        raise UserError(f"evaluation.shift: {source} changes the test rows, and there are none; name data.test")
+        raise UserError(f"evaluation.shift: {source} changes the test rows, and there are none; set data.test")
     if isinstance(test, str):
         raise UserError(
             f"evaluation.shift: {source} changes the test rows, but {test}\n"
@@ -207,7 +207,7 @@ def _headlines(data: DataRecipe, test: Rows) -> Sequence[Text]:
 
 
 def sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
-    """``wanted`` of the training rows, as ``data.train_rows`` asks for them, and a note where there are fewer."""
+    """``wanted`` of the training rows (``data.train_rows``), and a note if there are fewer; all rows if it is None."""
     if wanted is None:
         return rows, []
     if wanted >= len(rows):
@@ -243,19 +243,21 @@ def _stratified_sample(
 
 
 def require_classes(rows: Rows) -> None:
-    """Raise UserError where the training rows have one class alone, or none of a class that is listed."""
+    """Raise UserError if the training rows have only one class, or if a listed class has no row."""
     counts = rows.counts
     if (counts > 0).sum() < 2:
         only = rows.label_names[int(counts.argmax())]
         raise UserError(f"{rows.origin}: every training row has the label {only!r}; a classifier needs two classes")
     if not counts.all():
         missing = rows.label_names[int(counts.argmin())]
-        raise UserError(f"{rows.origin}: no training row has the label {missing!r}; add some, or shorten data.labels")
+        raise UserError(
+            f"{rows.origin}: no training row has the label {missing!r}; add such rows, or remove it from data.labels"
+        )
 
 
 def _require_two_of_each(rows: Rows, purpose: str) -> None:
     if rows.several:
-        return  # the one row of a rare label is trained on, and no other side needs one
+        return  # the only row of a label goes to the training; no other part needs one
     counts = rows.counts
     if counts.min() < 2:
         name = rows.label_names[int(counts.argmin())]
@@ -270,7 +272,7 @@ def _require_all_left(train: Rows, rows: Rows, key: str) -> None:
     if lost:
         name, count = rows.label_names[lost[0]], rows.counts[lost[0]]
         raise UserError(
-            f"{rows.origin}: class {name!r} has {count} of {len(rows):,} rows, and {key} leaves none to train on\n"
+            f"{rows.origin}: class {name!r} has {count} of {len(rows):,} rows, and {key} leaves none for the training\n"
             f"Change {key}, or add rows of that class"
         )
 

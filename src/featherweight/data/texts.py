@@ -1,4 +1,4 @@
-"""Texts from a caller's memory: whatever holds them in an order, as a list of plain strings."""
+"""Converts texts in memory, such as lists, columns and arrays, to a list of plain strings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 
 _MISSING = ("MaskedConstant", "NAType", "NaTType")
-"""Types whose only value says that there is none: NumPy's and pandas'."""
+"""Types of NumPy and pandas whose only value means a missing value."""
 
 
 def inputs_of(given: Iterable[Any], data: DataRecipe, call: str) -> list[Text]:
-    """What a classifier trained on ``data`` takes: the texts of ``given`` as a list, or its pairs.
+    """The inputs for a classifier trained on ``data``: the texts or pairs of ``given`` as a list.
 
     Raises UserError as ``texts_of`` and ``pairs_of`` do.
     """
@@ -28,10 +28,10 @@ def inputs_of(given: Iterable[Any], data: DataRecipe, call: str) -> list[Text]:
 
 
 def pairs_of(given: Iterable[Any], columns: Sequence[str], call: str) -> list[Pair]:
-    """The pairs as a list, one for each item of ``given`` and in its order.
+    """The pairs as a list, one for each item of ``given``, in the same order.
 
-    An item is a tuple or list of two texts, or a dict with the two ``columns``; a table needs these columns. What
-    is missing or blank becomes an empty text. Raises UserError as ``texts_of`` does.
+    An item is a tuple or list of two texts, or a dict with the two ``columns``; a table needs these columns.
+    A missing or blank text becomes an empty text. Raises UserError as ``texts_of`` does.
     """
     first, second = columns
     takes = f"{name_of(call)} takes pairs of {first} and {second}"
@@ -63,19 +63,19 @@ def _pair(item: Any, columns: Sequence[str], number: int, call: str, takes: str)
 
 
 def texts_of(given: Iterable[str], call: str) -> list[str]:
-    """The texts as a list, one for each item of ``given`` and in its order.
+    """The texts as a list, one for each item of ``given``, in the same order.
 
-    A list, a tuple, a pandas Series, a one-dimensional array, an Arrow array, a column of a Dataset, an iterator, a
-    view of a dict: anything in an order. ``call`` is what the caller wrote, such as ``predict(...)``. Raises UserError
-    that says what to write instead, or names the first item that is no text, or half a character. What is missing
-    (None, NaN) or blank becomes an empty text.
+    ``given`` may be anything that has an order: a list, a tuple, a pandas Series, a one-dimensional array, an Arrow
+    array, a column of a Dataset, an iterator, a view of a dict. ``call`` is the code of the caller, such as
+    ``predict(...)``. A missing (None, NaN) or blank text becomes an empty text. Raises UserError, with what to write
+    instead, for other objects, and for the first item that is not a text or contains a lone surrogate.
     """
     _require_sequence(given, call)
     return [_text(item, number, call) for number, item in enumerate(items_of(given), 1)]
 
 
 def require_source(given: Any, name: str) -> str:
-    """The path or name of data as text. Raises UserError, with what takes texts, where it is data in memory."""
+    """The path or name of data as text. Raises UserError, with what to write instead, for data in memory."""
     if isinstance(given, str):
         return given
     if isinstance(given, PathLike) and isinstance(path := fspath(given), str):
@@ -105,7 +105,7 @@ def _require_sequence(given: Any, call: str) -> None:
         raise refusal("a set, which has no order", "sorted(texts)")
     dimensions = getattr(given, "ndim", 1)
     if dimensions == 0:
-        raise refusal("an array of no dimension", "[text]")
+        raise refusal("an array without dimensions", "[text]")
     if dimensions != 1:
         raise refusal(f"an array of {dimensions} dimensions", "array[:, 0]" if dimensions == 2 else "array.ravel()")
     if not is_iterable(given):
@@ -123,7 +123,7 @@ def _text(item: Any, number: int, call: str) -> str:
         item.isascii() or item.encode()
     except UnicodeEncodeError:
         raise UserError(f"text {number} holds half a character (a lone surrogate)") from None
-    return str.__str__(item)  # of a subclass, such as NumPy's, the plain string
+    return str.__str__(item)  # turns a subclass, such as NumPy's, into a plain string
 
 
 def _what_is_wrong(item: Any, call: str) -> str:
@@ -132,4 +132,4 @@ def _what_is_wrong(item: Any, call: str) -> str:
     if isinstance(item, Mapping):
         texts = '[row["text"] for row in rows]'
         return f"is {described(item)}; write {call.replace('...', texts)}"
-    return f"is no text but {described(item)}; give one string for each text"
+    return f"is not a text, but {described(item)}; give one string for each text"

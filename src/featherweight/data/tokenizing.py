@@ -39,7 +39,7 @@ _OWN: WeakKeyDictionary[Any, OwnTokenizer] = WeakKeyDictionary()  # building one
 def own_tokenizer(tokenizer: Any) -> OwnTokenizer:
     """The copy of a fast tokenizer of transformers, made once. Raises UserError if it is not a fast one."""
     if not getattr(tokenizer, "is_fast", False):
-        raise UserError("the backbone brings no fast tokenizer (tokenizer.json); choose a backbone that has one")
+        raise UserError("the backbone has no fast tokenizer (tokenizer.json); choose a backbone that has one")
     if tokenizer not in _OWN:
         from tokenizers import Tokenizer
 

@@ -1,4 +1,4 @@
-"""Tokens that a tokenizer does not know: how many there are, of which characters, and which backbone knows them."""
+"""Counts the tokens that a tokenizer does not know, by kind of character, and suggests a backbone that knows them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from featherweight.data.encoding import Encoded
 
 MOST_TEXTS = 5_000
-"""Texts whose tokens are looked at one by one; of more, so many at equal distances."""
+"""Approximate number of texts whose tokens are examined; if there are many more, they are taken at equal distances."""
 NOTABLE = 0.01
-"""Share of unknown tokens from which on a hint is given."""
+"""Minimum share of unknown tokens for a hint."""
 _CHUNK = 2**20  # tokens at a time
 _EMOJI = "emoji and symbols"
 _KINDS = {
@@ -29,40 +29,40 @@ _KINDS = {
     "HALFWIDTH": "Japanese kana",
     "HANGUL": "Korean",
 }
-"""Kinds of characters by the first word of their Unicode name, where that word is no name of a script."""
+"""Kinds of characters by the first word of their Unicode name, if that word is not the name to show."""
 
 
 @dataclass(frozen=True)
 class UnknownTokens:
-    """Counts over the looked-at texts, special tokens aside."""
+    """Counts of tokens in the examined texts, without special tokens."""
 
     tokens: int
     unknown: int
     rows: int
-    """Texts with an unknown token."""
+    """Number of texts with an unknown token."""
     kinds: dict[str, tuple[int, int]]
-    """Of each kind of characters with an unknown token: unknown tokens and all tokens, most unknown ones first."""
+    """For each kind of characters with unknown tokens: number of unknown and of all tokens, most unknown ones first."""
 
     @property
     def share(self) -> float:
-        """Share of the tokens that is unknown."""
+        """Share of unknown tokens."""
         return self.unknown / max(1, self.tokens)
 
     def in_words(self, backbone: str) -> str:
-        """How many tokens ``backbone`` does not know, and of which characters."""
+        """The share of tokens that ``backbone`` does not know, and their kinds of characters, as a clause."""
         kinds = [f"{unknown / tokens:.0%} of {kind}" for kind, (unknown, tokens) in self.kinds.items()]
         return f"{backbone} does not know {self.share:.1%} of the tokens: {listed(kinds, 4)}"
 
     @property
     def hint(self) -> str | None:
-        """Which backbone to try; None where too few tokens are unknown."""
+        """Advice on another backbone; None if few tokens are unknown."""
         if self.share < NOTABLE:
             return None
         scripts = sum(unknown for kind, (unknown, _) in self.kinds.items() if kind != _EMOJI)
         better = "FacebookAI/xlm-roberta-base, which knows 100 languages"
         if scripts * 2 < self.unknown:
             better = "roberta-base, which knows every character by its bytes"
-        return f"it reads all of them alike; try the backbone {better}"
+        return f"it reads all of these tokens as the same token; try the backbone {better}"
 
 
 def count_unknown(texts: Sequence[Text], tokenizer: Any) -> UnknownTokens | None:
@@ -89,7 +89,7 @@ def count_unknown(texts: Sequence[Text], tokenizer: Any) -> UnknownTokens | None
 
 
 def unknown_note(encoded: Encoded, texts: Sequence[Text], tokenizer: Any, backbone: str) -> list[str]:
-    """A note on the unknown tokens of some encoded ``texts``, where their share is notable."""
+    """A note on the unknown tokens of the encoded ``texts``, if their share is at least ``NOTABLE``."""
     if tokenizer.unk_token_id is None:
         return []
     tokens = encoded.tokens
@@ -103,7 +103,7 @@ def unknown_note(encoded: Encoded, texts: Sequence[Text], tokenizer: Any, backbo
 
 
 def kind_of(text: str) -> str:
-    """The kind of the first character of ``text`` that tells it most: a script, or emoji and symbols."""
+    """The kind of the first character that is not Latin, a digit or punctuation; else of the first character."""
     kinds = [_kind(character) for character in text]
     telling = (kind for kind in kinds if kind not in ("Latin", "digits", "punctuation"))
     return next(telling, kinds[0] if kinds else "other")

@@ -28,7 +28,7 @@ _USUAL_LABELS = frozenset(
     {"label", "labels", "class", "class index", "target", "category", "sentiment", "gold", "gold_label", "y"}
 )
 _FLAGS = re.compile(r"[-+]?\d+(?:\.\d+)?|true|false|yes|no|[tfyn]", re.IGNORECASE)
-"""What many a column holds beside the labels, even where the classes are called so."""
+"""Values that many other columns contain too, even if the classes have these names."""
 NO_TEST = "leave the test out with --set data.test="
 _MOST_VALUES = 1_000
 """Number of values that are checked to see whether a column may contain the labels."""
@@ -45,7 +45,7 @@ def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> st
     if columns:
         missing = _without_any(label_cells(table, columns, data), classes)
     else:
-        # Empty data is refused for that.
+        # Empty data is refused elsewhere, with its own message.
         missing = f"no column {_lacking(table, data)}" if len(table.read(texts[0])) else None
     return missing and f"{table.origin} has no labels ({missing})"
 
@@ -65,12 +65,13 @@ def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> s
         seems = f"{table.origin}: no column {wanted}, but {likely!r} seems to hold the labels"
         remedy = NO_TEST[0].upper() + NO_TEST[1:]
         if editable:
-            seems, remedy = f"{seems}; rename it to {wanted} (the recipe's data.label)", f"If it holds none, {NO_TEST}"
+            seems = f"{seems}; rename it to {wanted} (the recipe's data.label)"
+            remedy = f"If it has no labels, {NO_TEST}"
         raise UserError(f"{seems}\n{remedy}")
     if like_labels:
         name = in_a_line(repr(next(iter(like_labels))))
         rename = f": if these are the labels, rename it to {wanted}" if editable else ""
-        clause = f"{clause.removesuffix(')')}; {name} holds names of classes alone{rename})"
+        clause = f"{clause.removesuffix(')')}; {name} contains only names of classes{rename})"
     return clause
 
 
@@ -107,7 +108,7 @@ def read_labelled(
     """
     table = open_table(source, data, split)
     if clause := without_labels(table, data, classes):
-        # The label column may just be called otherwise.
+        # The label column may only have another name.
         columns = "" if find_label_columns(table, data) else f"Its columns are: {listed_columns(table)}"
         raise UserError("\n".join(filter(None, (f"{clause}; {remedy}", columns))))
     require_all_labelled(table, source, data, classes, drop)

@@ -10,13 +10,13 @@ from typing import Any
 
 _ITEM = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^,"'\[\]]+?))\s*(?:,|$)""")
 _WITHOUT_COMMAS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[-+]?\d+\.?)(?:\s+|$)""")
-"""An item of an array as NumPy writes it, and with it `Dataset.to_csv`: texts in quotes, or numbers."""
+"""An item of an array in the notation of NumPy, which `Dataset.to_csv` uses: a text in quotes, or a number."""
 _TAGS = re.compile(r"(?:<[^<>\s]+>)+")
-"""Labels as Stack Exchange writes them."""
+"""Labels in the notation of Stack Exchange."""
 
 
 def is_written_list(text: str) -> bool:
-    """Whether ``text``, without outer blanks, is in the notation of a list, sound or not."""
+    """Whether ``text``, without outer blanks, looks like a list; it may still be an invalid one."""
     return (text.startswith("[") and text.endswith("]")) or _TAGS.fullmatch(text) is not None
 
 
@@ -42,7 +42,7 @@ def written_list(text: str) -> list[Any] | None:
 
 
 def labels_of_object(cell: Mapping[str, Any]) -> list[str] | None:
-    """The labels of an object with 0 or 1 (or false or true) for each, such as spaCy's ``cats``; None for another."""
+    """The labels of an object with 0 or 1 (or false or true) for each, such as spaCy's ``cats``; else None."""
     if not cell or not all(isinstance(value, int | float) and value in (0, 1) for value in cell.values()):
         return None
     return [name for name, value in cell.items() if value]

@@ -115,7 +115,7 @@ def test_a_list_of_one_label_is_that_label(tmp_path: Path) -> None:
     assert labels_of(rows) == ["x", "y", "x"]
     assert rows.label_column is not None and rows.label_column.values == ("x", "y")
     with pytest.raises(
-        UserError, match=r'row 4: has 2 labels \(x, y\); several labels a text need task = "multi-label"'
+        UserError, match=r'row 4: has 2 labels \(x, y\); several labels per text need task = "multi-label"'
     ):
         read(written(tmp_path, [*lines, {"text": "d", "label": ["x", "y"]}]))
     with pytest.raises(UserError, match="row 4: the label is missing"):
