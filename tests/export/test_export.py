@@ -134,7 +134,7 @@ def test_an_onnx_export_classifies_where_there_is_no_torch(run: Path, exports: E
 @pytest.mark.slow
 def test_int8_is_smaller_and_says_how_it_was_made(run: Path, exports: Exports) -> None:
     whole, small = exports["bert", "onnx"], exports["bert", "onnx-int8"]
-    assert (small / "model.onnx").stat().st_size < 0.32 * (whole / "model.onnx").stat().st_size
+    assert (small / "model.onnx").stat().st_size < 0.35 * (whole / "model.onnx").stat().st_size
     written = json.loads((small / "export.json").read_text("utf-8"))["quantization"]
     assert written["weights"] == "QInt8" and written["reduce_range"] == (not written["processor_flags"])
 

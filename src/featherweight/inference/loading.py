@@ -11,6 +11,7 @@ from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.inference.exported import is_export, read_export
 from featherweight.inference.runner import Loaded
+from featherweight.model.probes import check_probes
 from featherweight.recipe import Recipe
 from featherweight.task.interface import Task, task_of
 
@@ -21,12 +22,19 @@ def load(path: str | Path, given: PeftOptions, **options: Any) -> Loaded:
         kind, names = "an export" if is_export(path) else "a run", "labels, base, task and join"
         raise UserError(f"{path}: is {kind}, which records its classes; {names} are for folders that PEFT saved")
     if is_export(path):
-        return _load_export(path, **options)
+        return _checked(Path(path), _load_export(path, **options))
     with quick_imports():
         from featherweight.inference.trained import load_peft_folder, load_run
     if is_peft_folder(path):
         return load_peft_folder(path, given, options["precision"], options["device"])
-    return load_run(path, **options)
+    adapter = Path(path) / "adapter"
+    return _checked(adapter if adapter.is_dir() else Path(path), load_run(path, **options))
+
+
+def _checked(folder: Path, loaded: Loaded) -> Loaded:
+    """``loaded``, after its tokens and logits for a few texts are compared with those stored in ``folder``."""
+    check_probes(folder, loaded.model, pairs=loaded.recipe.data.join == "pair")
+    return loaded
 
 
 def _load_export(path: str | Path, **options: Any) -> Loaded:

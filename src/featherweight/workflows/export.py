@@ -53,6 +53,7 @@ def export_run(
             keep = "nothing was kept; to keep it all the same, add --force"
             raise FeatherweightError(f"{target}: the export is not the run: {refused}\n{keep}")
         description["kept_by_force"] = refused
+        _store_probes(part)
         _finish(part, target, description)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -154,6 +155,15 @@ def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) ->
             figures = evaluate_rows(rows, values, *settings)
             found[f"{name}_accuracy"], found[f"{name}_interval"] = figures["accuracy"], figures["accuracy_interval"]
     return found
+
+
+def _store_probes(part: Path) -> None:
+    """Store what the export itself gives for a few texts, which is compared whenever it is loaded."""
+    from featherweight.inference.classifier import Classifier
+    from featherweight.model.probes import write_probes
+
+    exported = Classifier.load(part)
+    write_probes(part, exported.model, pairs=exported.recipe.data.join == "pair")
 
 
 def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, str]:

@@ -181,6 +181,7 @@ def _save_and_check(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Save the adapter and check it in a new process; return the check's result, and meanwhile ``_other_logits``."""
     from featherweight.adapter.storage import save_adapter
+    from featherweight.model.probes import write_probes
     from featherweight.verification.reload import reload_check
 
     phases.begin(CHECK)
@@ -188,6 +189,7 @@ def _save_and_check(
     model, validation = prepared.model, prepared.splits.validation
     fit: dict[str, Any] = {"temperature": temperature, "thresholds": task.thresholds}
     save_adapter(model.network, folder / "adapter", prepared.recipe, prepared.backbone, model.tokenizer, **fit)
+    write_probes(folder / "adapter", model, pairs=prepared.recipe.data.join == "pair")
     sample = list(validation.texts[:64])
     live = model.logits(Rows(sample, None, validation.label_names, "validation"), cache=cache_folder())
     with reload_check(folder, sample, live, model.engine.precision) as check:
