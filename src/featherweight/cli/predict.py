@@ -18,6 +18,7 @@ from featherweight.cli.arguments import (
     tell,
 )
 from featherweight.errors import UserError
+from featherweight.inference.pipes import PIPE
 
 if TYPE_CHECKING:
     from featherweight.adapter.peft.given import PeftOptions
@@ -27,7 +28,9 @@ NAME = "predict"
 
 FileArgument = Annotated[
     str | None,
-    typer.Argument(help="Texts to classify: a file or a folder saved by `datasets`; labels are not needed."),
+    typer.Argument(
+        help="Texts to classify, without labels: a file, a folder saved by `datasets`, or -, a text a line."
+    ),
 ]
 TextOption = Annotated[
     list[str] | None,
@@ -37,7 +40,11 @@ TextOption = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option("-o", "--out", help="Where to write: .csv, .jsonl or .parquet; with --kaggle: submission.csv."),
+    typer.Option(
+        "-o",
+        "--out",
+        help="Where to write: .csv, .jsonl, .parquet, or - for JSON Lines; with --kaggle: submission.csv.",
+    ),
 ]
 KaggleOption = Annotated[
     bool, typer.Option("--kaggle", help="Write a submission for a contest: ids and labels, named as in the data.")
@@ -99,6 +106,9 @@ def command(
     if text and file is None:
         _show(run, text, given, out=out, **choices)
         return
+    if file == PIPE:
+        _pipe(run, given, out=None if str(out) == PIPE else out, text=text, **choices)
+        return
     if file is None:
         raise UserError('FILE is missing: pass a file of texts, or a text with --text "..."')
     if out is None and not kaggle and like is None:
@@ -112,7 +122,32 @@ def command(
     with follow_rows("predicting") as follow:
         choices |= {"text": text or (), "follow": follow, "note": lambda line: tell([line])}
         rows = predict_file(run, file, out, **vars(given), **choices)
-    print(f"{out}: {rows:,} predictions")
+    if str(out) != PIPE:
+        print(f"{out}: {rows:,} predictions")
+
+
+def _pipe(run: str, given: PeftOptions, **of_files: Any) -> None:
+    """From standard input to standard output. Raises UserError if an option for files (``of_files``) is set."""
+    if name := _first_set(of_files):
+        raise UserError(f"{name}: not with -, which reads a text a line and writes JSON Lines on standard output")
+
+    import os
+    import sys
+
+    from featherweight.inference.classifier import Classifier
+    from featherweight.inference.pipes import predict_lines
+
+    tell(notes_on(run, given))
+    classifier = Classifier.load(run, **vars(given))
+    source = sys.stdin.fileno()
+    predict_lines(classifier, lambda: os.read(source, 1 << 16), sys.stdout)
+
+
+def _first_set(of_files: dict[str, Any]) -> str | None:
+    """The option of the first argument for files that is set; None if there is none."""
+    of_files["as_names"] = of_files["as_numbers"] is False
+    name = next((name for name, value in of_files.items() if value), None)
+    return name and _SPELLED.get(name, f"--{name.replace('_', '-')}")
 
 
 _SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
@@ -121,9 +156,7 @@ _SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
 
 def _show(run: str, texts: list[str], given: PeftOptions, **of_files: Any) -> None:
     """Print the predictions for ``texts``. Raises UserError if an option for files (``of_files``) is set."""
-    of_files["as_names"] = of_files["as_numbers"] is False
-    if name := next((name for name, value in of_files.items() if value), None):
-        option = _SPELLED.get(name, f"--{name.replace('_', '-')}")
+    if option := _first_set(of_files):
         raise UserError(f"{option} and --text exclude each other: --text prints its predictions and writes no file")
 
     from featherweight.cli.tables import prediction_table

@@ -19,6 +19,7 @@ from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
 from featherweight.files import disk_refusal, written_whole
 from featherweight.formatting import QUOTED, safe_columns
+from featherweight.inference.pipes import PIPE, write_lines
 from featherweight.inference.submission.choices import Choices
 from featherweight.run.folder import Run
 
@@ -220,6 +221,10 @@ def _columns(piece: Rows, before: int, probabilities: np.ndarray, classifier: Cl
 
 
 def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
+    if str(out) == PIPE:
+        if kaggle:
+            raise UserError("-o -: a submission is a CSV file; name it, such as -o submission.csv")
+        return
     if out.suffix not in FORMATS:
         raise UserError(f"-o {out}: unknown file extension; use one of {', '.join(FORMATS)}")
     if kaggle and out.suffix != ".csv":
@@ -242,8 +247,11 @@ def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
 def _whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Write]:
     """A function that writes columns to a temporary file, which is renamed to ``out`` at the end.
 
-    After an error there is no file ``out``.
+    After an error there is no file ``out``. For ``-`` it writes JSON Lines on standard output.
     """
+    if str(out) == PIPE:
+        yield lambda columns: write_lines(columns, sys.stdout)
+        return
     writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
     try:
         with written_whole(out) as part, writer(part, safe) as write:

@@ -1,0 +1,67 @@
+"""Predictions between programs: a text a line in, a JSON object a line out, as soon as lines come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from featherweight.errors import UserError
+
+if TYPE_CHECKING:
+    from featherweight.inference.classifier import Classifier
+
+PIPE = "-"
+"""Stands for standard input and standard output."""
+_MOST_LINES = 1000  # in one computation
+
+
+def write_lines(columns: Mapping[str, list], output: TextIO) -> None:
+    """Write a JSON object for each row of ``columns``, and send it on."""
+    for values in zip(*columns.values(), strict=True):
+        output.write(json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False) + "\n")
+    output.flush()
+
+
+def predict_lines(classifier: Classifier, read: Callable[[], bytes], output: TextIO) -> int:
+    """Classify each line that ``read`` gives (whatever is there; nothing at the end), and write JSON Lines.
+
+    Returns the number of lines. An empty line gets the label of an empty text. Raises UserError for a classifier of
+    pairs, and for a line that is not UTF-8.
+    """
+    if classifier.recipe.data.join == "pair":
+        both = " and ".join(classifier.recipe.data.text)
+        raise UserError(f"-: this run classifies pairs of {both}; pass a file with both columns instead")
+    done = 0
+    for lines in _lines(read):
+        texts = [_decoded(line, done + number) for number, line in enumerate(lines, 1)]
+        write_lines(prediction_lines(classifier, texts, done), output)
+        done += len(texts)
+    return done
+
+
+def prediction_lines(classifier: Classifier, texts: list[str], before: int) -> dict[str, list]:
+    """The columns of the output: row number, label and the probability of each class."""
+    probabilities = classifier.probabilities(texts, warn=False)
+    named: list[Any] = classifier.task.named(classifier.task.decide(probabilities), classifier.labels)
+    columns: dict[str, list] = {"row": [str(row) for row in range(before, before + len(texts))], "label": named}
+    return columns | {f"p_{name}": probabilities[:, place].tolist() for place, name in enumerate(classifier.labels)}
+
+
+def _lines(read: Callable[[], bytes]) -> Iterator[list[bytes]]:
+    """The complete lines of what ``read`` gives, in lists as they come."""
+    rest = b""
+    while piece := read():
+        *lines, rest = (rest + piece).split(b"\n")
+        for start in range(0, len(lines), _MOST_LINES):
+            yield lines[start : start + _MOST_LINES]
+    if rest:
+        yield [rest]
+
+
+def _decoded(line: bytes, number: int) -> str:
+    try:
+        text = line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"-: line {number} is not UTF-8 ({error.reason}); convert it, such as by iconv") from None
+    return text if text.strip() else ""
