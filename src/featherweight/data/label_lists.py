@@ -106,9 +106,9 @@ def separator_note(column: str, separator: str | None, names: Sequence[str], *, 
 
 
 def joined_by(names: Sequence[str]) -> str | None:
-    """What seems to stand between several labels in ``names``, each of which was read as one; None if nothing does.
+    """The probable separator of labels, if ``names`` seem to be several labels each; None if they do not.
 
-    If it is a separator, most names have it, and the parts are few that recur.
+    At least half of the names contain a separator, and it splits them into few parts that all occur more than once.
     """
     for mark in (*SEPARATORS, " "):
         parts = Counter(part for name in names for part in _parts(name, mark))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
 """Pattern of a whole number as text, possibly with zeros after a decimal point."""
 _BOOLEANS = ("false", "true")
-"""In the order of the numbers that stand for them."""
+"""The texts for 0 and 1, in this order."""
 
 
 def alike(text: str) -> str:
