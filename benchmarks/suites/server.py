@@ -73,7 +73,7 @@ def target(folder: Path) -> str:
 
 
 def priority() -> int:
-    """The priority of this session's programs over those of others, -20 (first) to 19 (last); 0 is the usual one."""
+    """The priority of the benchmark's processes over other programs, -20 (first) to 19 (last); 0 is the usual one."""
     path = Path("/proc/self/autogroup")
     return int(path.read_text().rsplit(" ", 1)[1]) if path.is_file() else 0
 

@@ -84,7 +84,7 @@ CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/v1/classify", {"json": {"texts": []}}, 422, "texts"),
     ("POST", "/v1/classify", {"json": {"texts": "one text"}}, 422, "texts"),
     ("POST", "/v1/classify", {"json": {"texts": ["a", 5]}}, 422, "texts[1]"),
-    ("POST", "/v1/classify", {"json": {"text": ["a"]}}, 422, "text: Extra inputs"),
+    ("POST", "/v1/classify", {"json": {"text": ["a"]}}, 422, "unknown key 'text'; known: texts"),
     ("POST", "/v1/classify", {"json": {"texts": ["a"] * 257}}, 422, "256"),
     ("POST", "/v1/classify", {"json": {"texts": ["a" * 20_001]}}, 422, "20000 characters"),
     ("POST", "/v1/classify", {"content": b" " * 1_048_577}, 413, "1,048,576 bytes"),
@@ -159,9 +159,14 @@ def test_only_page_and_probes_are_open_without_the_token() -> None:
     assert {path: ask("GET", path, access=Access(TOKEN)).status_code for path in paths} == paths
 
 
+FAILING = {"texts": [" ".join(["word"] * 13)]}
+
+
 def test_every_response_forbids_scripts_from_elsewhere() -> None:
-    for path in ("/", "/v1/model", "/nothing"):
-        headers = ask("GET", path).headers
+    answers = [ask("GET", path) for path in ("/", "/v1/model", "/nothing")]
+    answers.append(ask("POST", "/v1/classify", json=FAILING))
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 500]
+    for headers in (answer.headers for answer in answers):
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy
         assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
@@ -175,14 +180,17 @@ def test_what_is_measured_tells_stages_batches_and_refusals_apart() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             await client.post("/v1/classify", json={"texts": ["a", "b"]})
             await client.post("/v1/classify", json={"texts": []})
+            await client.post("/v1/classify", json=FAILING)
             return (await client.get("/metrics")).text
 
     text = asyncio.run(answers())
     for stage in ("tokenise", "queue", "infer", "answer"):
-        assert f"featherweight_{stage}_seconds_count 1.0" in text
-    assert "featherweight_batch_texts_sum 2.0" in text
+        assert f"featherweight_{stage}_seconds_count 2.0" in text
+    assert "featherweight_batch_texts_sum 3.0" in text
     assert 'featherweight_refusals_total{reason="invalid"} 1.0' in text
     assert 'featherweight_responses_total{route="/v1/classify",status="200"} 1.0' in text
+    assert 'featherweight_responses_total{route="/v1/classify",status="500"} 1.0' in text
+    assert 'featherweight_refusals_total{reason="failure"} 1.0' in text
 
 
 def test_the_description_of_the_api_is_complete() -> None:

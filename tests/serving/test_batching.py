@@ -107,6 +107,32 @@ def test_more_than_the_queue_holds_is_refused_with_a_time() -> None:
     with_batcher(work, queue=4)
 
 
+def test_more_tokens_than_may_wait_are_refused() -> None:
+    long = "word " * 60  # 64 tokens with padding
+
+    async def status(batcher: Batcher, texts: list[str]) -> int:
+        with pytest.raises(Refusal) as refused:
+            await batcher.probabilities(texts)
+        return refused.value.status_code
+
+    async def work(batcher: Batcher, model: FakeModel) -> None:
+        assert await status(batcher, [long] * 4) == 422, "waiting would not help"
+        model.free.clear()
+        running = [asyncio.create_task(batcher.probabilities([text])) for text in (long, long)]
+        await until(lambda: batcher._waiting_tokens == 128)
+        assert await status(batcher, [long, long]) == 429
+        left = asyncio.create_task(batcher.probabilities([long]))
+        await until(lambda: batcher._waiting_tokens == 192)
+        left.cancel()
+        await until(lambda: batcher._waiting_tokens == 128)
+        model.free.set()
+        await asyncio.gather(*running)
+        assert len((await batcher.probabilities([long] * 3))[0]) == 3, "the tokens of all others are given back"
+        assert batcher._waiting_tokens == batcher._waiting == 0
+
+    with_batcher(work, queue_tokens=192)
+
+
 def test_texts_of_a_client_that_left_are_not_computed() -> None:
     metrics = Metrics()
 

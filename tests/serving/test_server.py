@@ -91,6 +91,7 @@ def test_what_is_no_http_is_refused_as_json(quick: Running, sent: bytes) -> None
     with quick.connect() as connection:
         connection.sendall(sent)
         answer = everything(connection)
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
     assert (
         answer.startswith(b"HTTP/1.1 400 ") and json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["status"] == 400
     )

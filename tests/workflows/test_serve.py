@@ -66,6 +66,14 @@ def test_an_export_takes_the_results_along_without_texts(tmp_path: Path) -> None
     assert card["budget"]["trained"] == 287_236
 
 
+def test_examples_that_cannot_be_read_are_refused_in_words(cli: Cli, tmp_path: Path) -> None:
+    missing, picture = tmp_path / "none.txt", tmp_path / "picture.txt"
+    picture.write_bytes(b"\xff\xd8")
+    for file, reason in ((missing, "cannot be read: No such file"), (picture, "cannot be read: it is no text")):
+        message = refused(cli, "serve", "run", "--examples", str(file), naming=file.name)
+        assert reason in " ".join(message.split()) and "Errno" not in message
+
+
 @pytest.mark.slow
 def test_a_run_is_served_as_python_predicts(finished_run: Any) -> None:
     from featherweight import Classifier

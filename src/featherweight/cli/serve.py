@@ -19,13 +19,19 @@ def command(
     ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Let everyone who reaches the address use it.")] = False,
     examples: Annotated[Path | None, typer.Option(metavar="FILE", help="Texts to try on the page, one a line.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, max=256, help="Cores to compute with (default: all).")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Cores to compute with (default: all; an ONNX export: 8 at most)."),
+    ] = None,
     batch_tokens: Annotated[
         int, typer.Option("--batch-tokens", min=1, max=1_000_000, help="Tokens that are computed at once.")
     ] = 2048,
     queue: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Texts that may wait before 429 is answered.")
     ] = 1024,
+    queue_tokens: Annotated[
+        int, typer.Option("--queue-tokens", min=1, max=100_000_000, help="Tokens of the texts that may wait.")
+    ] = 131_072,
     texts: Annotated[int, typer.Option(min=1, max=100_000, help="Texts of a request.")] = 256,
     connections: Annotated[int, typer.Option(min=1, max=10_000, help="Open connections.")] = 256,
     receive_seconds: Annotated[
@@ -36,7 +42,7 @@ def command(
     from featherweight.cli.arguments import tell
     from featherweight.workflows.serve import serve
 
-    limits = {"batch_tokens": batch_tokens, "queue": queue, "texts": texts, "connections": connections}
+    sizes = {"batch_tokens": batch_tokens, "queue": queue, "queue_tokens": queue_tokens, "texts": texts}
     serve(
         run,
         host=host,
@@ -45,6 +51,6 @@ def command(
         no_auth=no_auth,
         examples=examples,
         threads=threads,
-        limits={**limits, "receive_seconds": receive_seconds},
+        limits={**sizes, "connections": connections, "receive_seconds": receive_seconds},
         tell=lambda line: tell([line]),
     )

@@ -148,7 +148,6 @@ def create_app(
     app.add_exception_handler(HTTPException, _refused)
     for left in (ClientLeft, ClientDisconnect):
         app.add_exception_handler(left, _left)
-    app.add_exception_handler(Exception, _failed)
     return app
 
 
@@ -207,7 +206,3 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 async def _left(_: Request, error: Exception) -> Response:
     return Response(status_code=499)  # nginx's status for a client that has left; nobody reads it
-
-
-async def _failed(_: Request, error: Exception) -> JSONResponse:
-    return as_response(Refusal(500, "the server failed on this request; its log says why"))

@@ -1,6 +1,6 @@
-"""Computes the texts of all requests in common batches, in one thread, in turn and without an artificial pause.
+"""Computes the texts of all requests in common batches, in turn and without an artificial pause.
 
-Two threads pass the texts on: one tokenises all that has come since it last looked, the other computes batches.
+One thread tokenises all that has come since it last looked, another one computes batches.
 
 A batch takes one text of each waiting request after the other until it has as many tokens as one computation should
 have. So a single text never waits for all texts of a large request, and batches grow when much is waiting.
@@ -49,6 +49,8 @@ class Job:
         self.future: Future[NDArray[np.float64]] = Future()
         self.ready = 0.0
         """When its texts were tokenised."""
+        self.admitted = 0
+        """Its tokens in the queue, with padding; 0 before they are known."""
 
     @property
     def left(self) -> bool:
@@ -93,6 +95,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._closed = self._stopping = False
         self._waiting = 0
+        self._waiting_tokens = 0  # of the requests whose texts are tokenised; changed under _changed alone
         self._speed = 50.0  # texts per second, measured as it goes; only for Retry-After
         self._tokeniser = ThreadPoolExecutor(1, "tokenise")
         self._worker = threading.Thread(target=self._work, name="infer", daemon=True)
@@ -106,14 +109,14 @@ class Batcher:
     async def probabilities(self, texts: Sequence[Text]) -> tuple[NDArray[np.float64], list[int]]:
         """The probabilities [texts, classes] and the number of tokens of each text.
 
-        Raises Refusal: 429 if too much is waiting, 503 after ``stop``. If the caller is cancelled, those of its texts
-        that are not yet computed are dropped.
+        Raises Refusal: 429 if too many texts or tokens are waiting, 422 if these texts alone have more tokens than may
+        wait, 503 after ``stop``. If the caller is cancelled, those of its texts that are not yet computed are dropped.
         """
         if not self.alive:
             raise Refusal(503, "the server stops", retry_after=5)
-        if self._waiting + len(texts) > self._limits.queue:
-            wait = math.ceil(self._waiting / self._speed)
-            raise Refusal(429, "too many texts are waiting; try again later", retry_after=min(wait, _LONGEST_WAIT))
+        full = self._waiting_tokens >= self._limits.queue_tokens  # then no text needs to be tokenised
+        if full or self._waiting + len(texts) > self._limits.queue:
+            raise self._too_much()
         self._waiting += len(texts)
         self._metrics.waiting.set(self._waiting)
         job = Job(texts, len(self._model.labels))
@@ -123,6 +126,9 @@ class Batcher:
             rows = await asyncio.wrap_future(job.future)
             return rows, [text.count for text in job.tokens]
         finally:
+            job.future.cancel()  # before its tokens are given back: none are admitted afterwards
+            with self._changed:
+                self._waiting_tokens -= job.admitted
             self._waiting -= len(texts)
             self._metrics.waiting.set(self._waiting)
 
@@ -157,8 +163,26 @@ class Batcher:
             job.tokens, job.ready = tokens[place : place + len(job.texts)], time.perf_counter()
             place += len(job.texts)
         with self._changed:
-            self._jobs.extend(jobs)
+            self._jobs.extend(job for job in jobs if self._admit(job))
             self._changed.notify()
+
+    def _admit(self, job: Job) -> bool:
+        """Whether the tokens of ``job`` may wait; else it fails with a Refusal. Called under ``_changed``."""
+        size, most = sum(text.size for text in job.tokens), self._limits.queue_tokens
+        if size > most:
+            job.fail(Refusal(422, f"the texts have {size:,} tokens, at most {most:,}; send fewer or shorter texts"))
+        elif self._waiting_tokens + size > most:
+            job.fail(self._too_much())
+        elif not job.left:
+            job.admitted = size
+            self._waiting_tokens += size
+        else:
+            self._metrics.gone.inc(len(job.texts))
+        return job.admitted > 0
+
+    def _too_much(self) -> Refusal:
+        wait = min(math.ceil(self._waiting / self._speed), _LONGEST_WAIT)
+        return Refusal(429, "too many texts are waiting; try again later", retry_after=wait)
 
     def _work(self) -> None:
         while True:

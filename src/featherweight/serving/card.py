@@ -44,6 +44,7 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
             "texts": limits.texts,
             "characters": limits.characters,
             "body_bytes": limits.body_bytes,
+            "tokens": limits.queue_tokens,
             "explained_words": limits.explained_words,
         },
         "facts": _facts(recipe, weigh, environment),

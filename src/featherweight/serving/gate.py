@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,11 +23,17 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
 }
-"""Headers of every response: the page loads nothing from elsewhere, runs no inline script, and is in no frame."""
+"""Headers of every response, unless a route sets its own.
+
+The page loads nothing from elsewhere, runs no inline script, and is in no frame."""
 _REASONS = {
-    401: "token", 403: "host", 408: "slow", 413: "body", 415: "type", 422: "invalid", 429: "queue", 503: "unavailable",
+    401: "token", 403: "host", 408: "slow", 413: "body", 415: "type", 422: "invalid", 429: "queue", 500: "failure",
+    503: "unavailable",
 }  # fmt: skip
+
+log = logging.getLogger("featherweight.serving")
 
 
 class Gate:
@@ -36,17 +44,23 @@ class Gate:
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Pass a request on, or refuse it; what fails on the way is answered with 500."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = self._watched(scope, send)
+        begun: list[int] = []
+        send = self._watched(scope, send, begun)
         try:
             receive = self._checked(scope, receive)
+            await self._app(scope, receive, send)
         except Refusal as refusal:
             await as_response(refusal)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        except Exception:
+            if begun:  # half an answer is out: the server closes the connection
+                raise
+            log.exception("a request to %s failed", self._route(scope))
+            failed = Refusal(500, "the server failed on this request; its log says why")
+            await as_response(failed)(scope, receive, send)
 
     def _checked(self, scope: Scope, receive: Receive) -> Receive:
         """Raise Refusal for what the head of the request shows; else ``receive`` with the limit of the body."""
@@ -69,20 +83,24 @@ class Gate:
 
         return limited
 
-    def _watched(self, scope: Scope, send: Send) -> Send:
-        """``send`` that adds the headers and counts the response."""
-        route = scope["path"] if scope["path"] in self._routes else "other"
+    def _route(self, scope: Scope) -> str:
+        """The path, if there is a route; clients choose the others, and neither measurements nor log repeat them."""
+        return scope["path"] if scope["path"] in self._routes else "other"
+
+    def _watched(self, scope: Scope, send: Send, begun: list[int]) -> Send:
+        """``send`` that adds the headers, counts the response, and notes its status in ``begun``."""
+        route = self._route(scope)
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status = message["status"]
+                begun.append(status)
                 self._metrics.responses.labels(route, status).inc()
                 if status >= 400:
                     self._metrics.refusals.labels(_REASONS.get(status, str(status))).inc()
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         return watched

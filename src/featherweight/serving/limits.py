@@ -17,6 +17,8 @@ class Limits:
     """Characters of one text."""
     queue: int = 1024
     """Texts that are accepted and not yet answered, over all requests."""
+    queue_tokens: int = 131_072
+    """The tokens of these texts, with padding: long texts take more time than ``queue`` short ones."""
     batch_tokens: int = 2048
     """Tokens that are computed at once, including padding."""
     explained_words: int = 400

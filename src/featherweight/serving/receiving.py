@@ -14,6 +14,7 @@ import h11
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from featherweight.serving.gate import HEADERS
 from featherweight.serving.limits import Limits
 from featherweight.serving.metrics import Metrics
 from featherweight.serving.refusals import Refusal, raw_answer
@@ -106,7 +107,7 @@ class _Receiving(H11Protocol):
         """Answer in place of the application, if it has not begun to answer, and close the connection."""
         self.metrics.refusals.labels(reason).inc()
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write(raw_answer(refusal))
+            self.transport.write(raw_answer(refusal, HEADERS))
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True  # the application's answer would come after this one
             self.cycle.message_event.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -46,9 +47,9 @@ def as_response(refusal: HTTPException) -> JSONResponse:
     return JSONResponse(content, refusal.status_code, dict(refusal.headers or {}))
 
 
-def raw_answer(refusal: Refusal) -> bytes:
-    """A whole HTTP/1.1 answer, for a connection on which no request was understood; it is closed afterwards."""
+def raw_answer(refusal: Refusal, headers: Mapping[str, str]) -> bytes:
+    """A whole HTTP/1.1 answer with ``headers``; for a connection without an understood request, closed afterwards."""
     response = as_response(refusal)
     lines = [f"HTTP/1.1 {refusal.status_code} {HTTPStatus(refusal.status_code).phrase}"]
-    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    lines += [f"{name}: {value}" for name, value in {**response.headers, **headers}.items()]
     return "\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1") + bytes(response.body)

@@ -46,7 +46,9 @@ class Result(BaseModel):
 class Classified(BaseModel):
     """The answer of /v1/classify."""
 
-    model: str = Field(description="The model's name and the start of the SHA-256 of its weights.")
+    model: str = Field(
+        description="The model's name and the start of its adapter's SHA-256; of an export, also its kind."
+    )
     results: list[Result] = Field(description="One result a text, in the order of the texts.")
 
 
@@ -104,7 +106,8 @@ def read(schema: type[Asked], body: bytes) -> Asked:
     if found[0]["type"] == "json_invalid":
         raise Refusal(400, f"the body is no valid JSON in UTF-8 ({_plain(found[0]['msg'])})")
     more = f"; and {len(found) - _MOST_ERRORS} more" if len(found) > _MOST_ERRORS else ""
-    raise Refusal(422, "; ".join(map(_in_words, found[:_MOST_ERRORS])) + more)
+    known = ", ".join(schema.model_fields)
+    raise Refusal(422, "; ".join(_in_words(one, known) for one in found[:_MOST_ERRORS]) + more)
 
 
 def body_schema(schema: type[BaseModel]) -> dict[str, Any]:
@@ -112,9 +115,11 @@ def body_schema(schema: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema.model_json_schema()}}}}
 
 
-def _in_words(error: Any) -> str:
+def _in_words(error: Any, known: str) -> str:
     """Where the request is wrong, and why; what was sent is not repeated."""
     where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        return f"unknown key '{where[:100]}'; known: {known}"
     return f"{where[:100] or 'the body'}: {_plain(error['msg'])}"
 
 

@@ -159,7 +159,7 @@ def _examples(file: str | Path) -> list[str]:
     try:
         lines = Path(file).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--examples {file}: cannot be read: {error}") from None
+        raise UserError(f"--examples {file}: cannot be read: {_reason(error)}") from None
     return [line.strip()[:_LONGEST_EXAMPLE] for line in lines if line.strip()][:_MOST_EXAMPLES]
 
 
@@ -173,8 +173,7 @@ def _token(token_file: str | Path | None) -> str | None:
         try:
             token = Path(token_file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise UserError(f"{where}: cannot be read: {reason}") from None
+            raise UserError(f"{where}: cannot be read: {_reason(error)}") from None
     if token is None:
         return None
     if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
@@ -182,6 +181,10 @@ def _token(token_file: str | Path | None) -> str | None:
             f"{where}: a token has at least {LEAST_TOKEN} letters and digits; make one: openssl rand -hex 24"
         )
     return token
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or "it cannot be opened") if isinstance(error, OSError) else "it is no text in UTF-8"
 
 
 def _is_loopback(host: str) -> bool:
