@@ -7,14 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from support.served import FakeModel
 
 pytest.importorskip("fastapi")
 
+from featherweight.inference import onnx_model
 from featherweight.serving.batching import Batcher
 from featherweight.serving.limits import Limits
 from featherweight.serving.metrics import Metrics
+from featherweight.serving.model import Tokens
 from featherweight.serving.refusals import Refusal
 
 
@@ -105,6 +108,11 @@ def test_more_than_the_queue_holds_is_refused_with_a_time() -> None:
         await batcher.probabilities(["b"])
 
     with_batcher(work, queue=4)
+
+
+def test_widths_are_those_to_which_an_onnx_model_pads() -> None:
+    for length in (1, 8, 9, 300, 512, 513, 640, 641):
+        assert Tokens((np.zeros(length, np.int32),)).width == onnx_model._bucket(length)
 
 
 def test_more_tokens_than_may_wait_are_refused() -> None:

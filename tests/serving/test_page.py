@@ -136,6 +136,42 @@ def test_a_file_can_be_cancelled_and_other_encodings_are_said(page: Any, server:
     server.model.seconds = 0.0
 
 
+def test_a_text_of_exactly_the_greatest_length_is_not_called_cut(page: Any) -> None:
+    say(page, "word " * 62)
+    until(page, "document.getElementById('text-note').textContent === '63 of at most 64 tokens.'")
+    say(page, "word " * 63)
+    until(page, "document.getElementById('text-note').textContent.includes('of a longer text, the rest is not used')")
+
+
+def test_a_file_says_how_many_texts_were_cut(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text(f"text\n{'a' * 20_000}\n{'b' * 20_001}\nc\n", "utf-8")
+    page.set_input_files("#file", tmp_path / "long.csv")
+    page.click("#start")
+    page.wait_for_selector("#download:not([hidden])")
+    said = page.inner_text("#file-status")
+    assert said == "Done: 3 rows. 1 text was cut to the first 20,000 characters."
+
+
+def test_a_file_is_given_up_when_the_server_does_not_answer_in_time(
+    browser: Any, server: Running, tmp_path: Path
+) -> None:
+    page, asked = browser.new_page(), []
+
+    def late(route: Any) -> None:
+        asked.append(1)
+        content = {"error": {"status": 503, "code": "unavailable", "message": "the answer took too long"}}
+        route.fulfill(status=503, headers={"Retry-After": "0.01"}, json=content)
+
+    page.route("**/v1/classify", late)
+    page.goto(server.url)
+    (tmp_path / "news.csv").write_text("text\na\n", "utf-8")
+    page.set_input_files("#file", tmp_path / "news.csv")
+    page.click("#start")
+    until(page, "document.getElementById('file-status').textContent.endsWith('too long. Nothing was written.')")
+    assert len(asked) == 5 and page.is_hidden("#download")
+    page.close()
+
+
 def test_everything_is_reached_by_keyboard(page: Any) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"

@@ -93,10 +93,17 @@ function showResult(result) {
   byId("verdict").textContent = result.label || "No label";
   byId("verdict").classList.toggle("empty", !result.label);
   showBars(result.probabilities, result.labels);
-  const cut = result.tokens === card.max_tokens ? " The text is longer than the model reads; the rest was not used." : "";
-  byId("text-note").textContent = `${result.tokens} of at most ${card.max_tokens} tokens.${cut}`;
+  byId("text-note").textContent = length(result.tokens);
   const said = result.labels.map((label) => `${label}, ${percent(result.probabilities[label], 0)}`).join("; ");
   byId("status").textContent = said || "No label";
+}
+
+// How much was read. A text that just fits and one that was cut have the same number of tokens.
+function length(tokens) {
+  const most = card.max_tokens;
+  if (tokens > most) return `${tokens} tokens, read in windows of at most ${most}.`;
+  const full = tokens === most ? " That is all the model reads: of a longer text, the rest is not used." : "";
+  return `${tokens} of at most ${most} tokens.${full}`;
 }
 
 function showBars(probabilities, chosen, keepOrder = false) {

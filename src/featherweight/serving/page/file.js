@@ -6,6 +6,7 @@ import { formatCsv, parseCsv } from "./csv.js";
 const LARGEST = 50_000_000; // bytes of a file that a browser holds easily
 const PIECE = 64; // texts of a request: small enough for a progress that moves
 const SHOWN = 5;
+const TRIES = 5; // of a piece that the server does not answer in time; while it is only busy, the page waits
 const LIKELY = /text|title|content|body|description|message|review|comment|headline|sentence/i;
 
 const byId = (id) => document.getElementById(id);
@@ -95,7 +96,7 @@ async function start() {
     const results = await classifyAll(columns, signal);
     offer(results);
   } catch (error) {
-    say(error.name === "AbortError" ? "Cancelled; nothing was written." : `${error.message} Nothing was written.`);
+    say(error.name === "AbortError" ? "Cancelled; nothing was written." : `${error.message.replace(/[.;]?$/, ".")} Nothing was written.`);
   } finally {
     busy(false);
   }
@@ -103,8 +104,13 @@ async function start() {
 
 async function classifyAll(columns, signal) {
   const most = card.limits.characters;
+  table.cut = 0;
+  const text = (cell) => {
+    if (cell.length > most) table.cut += 1;
+    return wellFormed(cell.slice(0, most));
+  };
   const inputs = table.rows.map((row) => {
-    const texts = columns.map((place) => wellFormed((row[place] ?? "").slice(0, most)));
+    const texts = columns.map((place) => text(row[place] ?? ""));
     return card.pair ? texts : texts[0];
   });
   const results = [];
@@ -123,9 +129,12 @@ async function classifyAll(columns, signal) {
 function nextPiece(inputs, from) {
   const piece = [];
   let bytes = 0;
+  let characters = 0; // most tokenizers make fewer tokens than characters
   while (from + piece.length < inputs.length && piece.length < Math.min(PIECE, card.limits.texts)) {
-    const size = 6 * String(inputs[from + piece.length]).length + 16; // a character takes six bytes at most
-    if (piece.length && bytes + size > card.limits.body_bytes - 64) break;
+    const { length } = String(inputs[from + piece.length]);
+    const size = 6 * length + 16; // a character takes six bytes at most
+    characters += length;
+    if (piece.length && (bytes + size > card.limits.body_bytes - 64 || characters > card.limits.tokens)) break;
     piece.push(inputs[from + piece.length]);
     bytes += size;
   }
@@ -133,11 +142,13 @@ function nextPiece(inputs, from) {
 }
 
 async function classified(texts, signal) {
+  let tries = 0;
   for (;;) {
     try {
       return (await ask("v1/classify", { texts }, signal)).results;
     } catch (error) {
-      if (error.status !== 429 && error.status !== 503) throw error;
+      if (error.status === 503) tries += 1;
+      if ((error.status !== 429 && error.status !== 503) || tries === TRIES) throw error;
       say(`The server is busy; trying again in ${error.retryAfter} s`);
       await pause(error.retryAfter, signal);
     }
@@ -161,7 +172,10 @@ function offer(results) {
   link.hidden = false;
   link.focus();
   preview(results);
-  say(`Done: ${rows.length.toLocaleString("en-US")} rows.`);
+  const count = (value) => value.toLocaleString("en-US");
+  const were = table.cut === 1 ? "text was" : "texts were";
+  const cut = table.cut ? ` ${count(table.cut)} ${were} cut to the first ${count(card.limits.characters)} characters.` : "";
+  say(`Done: ${count(rows.length)} rows.${cut}`);
 }
 
 // A name that no column of the file has.
