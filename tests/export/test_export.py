@@ -188,9 +188,73 @@ def test_what_cannot_be_exported_is_refused(cli: Cli, exports: Exports, tiny_rec
         (["evaluate", merged], "an export has no test set of its own; add --data"),
         (["verify", merged], "is an export, which was compared with its run"),
         (["report", merged], "an export has no report"),
+        (["compare", merged, run], "is an export, not a run; pass the run that it came from"),
+        (["train", "--from", merged], "is an export, not a run; pass the run that it came from"),
         (
             ["predict", merged, "--text", "a", "--labels", "A,B"],
             "is an export; --labels is for folders that PEFT saved",
         ),
     ):
         refused(cli, *words, naming=naming)
+
+
+def test_force_replaces_an_export_and_never_other_files(run: Path, in_process: None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_run(run, "merged", out)
+    first = json.loads((out / "export.json").read_text("utf-8"))["files"]
+    export_run(run, "merged", out, force=True)
+    assert json.loads((out / "export.json").read_text("utf-8"))["files"].keys() == first.keys()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    (out / "thesis.txt").write_text("mine", "utf-8")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "export.json").write_text('[{"text": "a", "label": "b"}]', "utf-8")  # the data of another program
+    for folder in (out, own):
+        with pytest.raises(UserError, match=r"exists; name a new folder$"):
+            export_run(run, "merged", folder, force=True)
+    assert (out / "thesis.txt").is_file() and (own / "export.json").is_file()
+
+
+def test_a_changed_tokenizer_of_the_same_size_is_refused(exports: Exports, run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exports["bert", "onnx"], tmp_path / "copy"))
+    tokenizer = folder / "tokenizer.json"
+    text = tokenizer.read_text("utf-8")
+    tokenizer.write_text(
+        text.replace('"apple"', '"\0\0"').replace('"plum"', '"apple"').replace('"\0\0"', '"plum"'), "utf-8"
+    )
+    assert tokenizer.stat().st_size != 0
+    with pytest.raises(UserError, match=r"tokenizer\.json: (was changed after the export|has .* bytes)"):
+        Classifier.load(folder)
+
+
+@pytest.mark.slow
+def test_the_fresh_process_imports_nothing_from_the_working_folder(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tokenizers.py").write_text("raise SystemExit('code of the working folder')\n", "utf-8")
+    done = export_run(run, "onnx", tmp_path / "out")
+    assert done["comparison"]["agreement"] == 1 and done["comparison"]["load_seconds"] > 0
+    (tmp_path / "out" / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(FeatherweightError, match="cannot be used in a fresh process"):
+        gate.in_fresh_process(tmp_path / "out", TEXTS)
+
+
+def test_a_loss_of_accuracy_is_told() -> None:
+    assert gate.loss_of_accuracy({"run_accuracy": 0.95, "export_accuracy": 0.949, "rows": 1000}) == ""
+    lost = gate.loss_of_accuracy({"run_accuracy": 0.95, "export_accuracy": 0.94, "rows": 1000})
+    assert lost == "the export is 1.0 points less accurate than the run on 1,000 validation rows"
+    assert gate.loss_of_accuracy({"rows": 4}) == ""
+
+
+def test_other_validation_rows_than_those_of_the_training_are_not_compared(
+    exports: Exports, tiny_recipe: Any, in_process: None, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(exports.add("bert", tiny_recipe("bert", adapter={"head": "native"})), run)
+    file = run / "environment.json"
+    environment = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    environment.setdefault("data", {})["validation"] = {"rows": 12, "texts": "0" * 64, "labels": "0" * 64}
+    file.write_text(json.dumps(environment), "utf-8")
+    done = export_run(run, "merged", tmp_path / "out")
+    assert done["comparison"]["source"] == "short texts"

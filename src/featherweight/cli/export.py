@@ -48,7 +48,11 @@ def comparison_table(done: dict[str, Any]) -> Any:
     if "run_accuracy" in found:
         table.add_row("accuracy", *(_accuracy(found, name) for name in ("run", "export")))
     table.add_row("rows/s", f"{rates['run']:,.0f}", f"{rates['export']:,.0f}")
-    table.add_row("same label", "", f"{percent(found['agreement'], rows)} ({found['other_labels']:,} others)")
+    table.add_row(
+        "same label",
+        "",
+        f"{percent(found['agreement'], rows)} (not for {found['other_labels']:,})",
+    )
     table.add_row("largest difference of a logit", "", f"{found['largest_difference']:.2g}")
     table.add_row("weights", "", size_in_words(found["bytes"]))
     table.add_row("seconds to load", "", f"{found['load_seconds']:.2f}")

@@ -29,7 +29,7 @@ from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
 from featherweight.formatting import in_sentence
 from featherweight.recipe import Recipe
 from featherweight.run.figures import ACCURACY, METRICS, SEVERAL_LABELS, Metric
-from featherweight.run.folder import Run
+from featherweight.run.folder import Run, refuse_export
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +164,8 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     rows.
     """
     runs = [Run(folder) for folder in list_of(folders, "compare_runs(...)", "run folders", item_types=Run)]
+    for run in runs:
+        refuse_export(run.folder)
     require_each_once(runs)
     split = common_split(runs)
     judged = judged_rows(runs, split)

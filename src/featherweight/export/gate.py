@@ -21,6 +21,8 @@ LARGEST = {"merged": 1e-3, "onnx": 1e-3}
 """Largest difference of a logit in fp32; int8 has none of its own."""
 LEAST_AGREEMENT = {"merged": 1.0, "onnx": 1.0, "onnx-int8": 0.993}
 """Share of rows with the label of the run, at least."""
+NOTABLE_LOSS = 0.002
+"""Loss of accuracy that the user is told. With few rows it may be chance, so it does not refuse an export."""
 UNDECIDED = 1e-5
 """A row whose decision rounding alone may change: its margin, as a probability, is at most this."""
 
@@ -40,8 +42,11 @@ def in_fresh_process(folder: Path, texts: Sequence[Text]) -> Answer:
     with tempfile.TemporaryDirectory() as place:
         request, result = Path(place) / "texts.json", Path(place) / "logits.npy"
         request.write_text(json.dumps([*texts]), "utf-8")
-        command = [sys.executable, "-m", "featherweight.export.fresh", str(folder), str(request), str(result)]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+        command = [sys.executable, "-P", "-m", "featherweight.export.fresh", str(folder), str(request), str(result)]
+        # The new process imports the same packages as this one, and nothing from the working directory.
+        paths = os.pathsep.join(filter(None, sys.path))
+        variables = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": paths}
+        done = subprocess.run(command, capture_output=True, text=True, env=variables)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise FeatherweightError(f"{folder}: the export cannot be used in a fresh process: {last}")
@@ -63,6 +68,15 @@ def compare(run: np.ndarray, answer: np.ndarray, task: Any, temperature: float) 
         "other_labels": int((~(same | undecided)).sum()),
         "agreement": float((same | undecided).mean()) if len(run) else 1.0,
     }
+
+
+def loss_of_accuracy(comparison: dict[str, Any]) -> str:
+    """A note if the export is less accurate than the run by more than ``NOTABLE_LOSS``; else empty."""
+    lost = comparison.get("run_accuracy", 0.0) - comparison.get("export_accuracy", 0.0)
+    if lost <= NOTABLE_LOSS:
+        return ""
+    rows = comparison["rows"]
+    return f"the export is {100 * lost:.1f} points less accurate than the run on {rows:,} validation rows"
 
 
 def verdict(target: str, comparison: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from featherweight.adapter.storage import read_description
 from featherweight.data.long_texts import LongTexts
 from featherweight.errors import UserError
-from featherweight.files import read_object
+from featherweight.files import read_object, sha256_of
 from featherweight.recipe.fields import unique
 from featherweight.run.schema import Checked, Count, Label, LabelColumn, Number, require
 
@@ -75,7 +75,20 @@ def read_export(folder: Path) -> Description:
         if name not in described.files:
             raise UserError(f"{where}: damaged: files does not list {name}")
         _require_size(folder / name, described.files[name].bytes)
+    for name, file in described.files.items():
+        # Weights are too large to be read twice; the logits of the stored probe texts show whether they changed.
+        if name != MODEL[described.target] and (folder / name).is_file() and sha256_of(folder / name) != file.sha256:
+            raise UserError(f"{folder / name}: was changed after the export; export again")
     return described
+
+
+def holds_only_an_export(path: Path) -> bool:
+    """Whether ``path`` is the folder of an export and contains no files but those that its export.json lists."""
+    try:
+        described = read_export(path)
+    except (UserError, OSError):
+        return False
+    return {entry.name for entry in path.iterdir()} <= {*described.files, FILE}
 
 
 def classes_and_thresholds(folder: Path) -> dict[str, Any]:

@@ -92,6 +92,12 @@ class Run:
         return has_last_file and (self.folder / "verification.json").is_file()
 
 
+def refuse_export(folder: str | Path) -> None:
+    """Raise UserError if ``folder`` is an export, which has a recipe but is no run."""
+    if (Path(folder) / "export.json").is_file():
+        raise UserError(f"{folder}: is an export, not a run; pass the run that it came from")
+
+
 def read_history(path: Path) -> list[dict[str, Any]]:
     """All records of a history file, in order; empty if there is no file. Raises UserError if a line is damaged."""
     try:

@@ -11,7 +11,7 @@ from featherweight.data.class_names import label_names_of
 from featherweight.errors import UserError
 from featherweight.formatting import listed
 from featherweight.recipe import Recipe
-from featherweight.run.folder import Run
+from featherweight.run.folder import Run, refuse_export
 
 if TYPE_CHECKING:
     from featherweight.backbone.resolve import Backbone
@@ -38,6 +38,7 @@ def recipe_from(
 
 def finished(run: str | Path) -> Run:
     """The run in the folder ``run``. Raises UserError if it is not a run or not complete."""
+    refuse_export(run)
     parent = Run(run)
     if not parent.complete:
         raise UserError(f"{run}: is not complete; to resume it, train {run}/recipe.toml --out {run} --resume")

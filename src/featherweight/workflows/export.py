@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
-from contextlib import chdir
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
 from featherweight.adapter.storage import read_description
 from featherweight.argument_checks import require_path
+from featherweight.data.fingerprints import changed_part, rows_fingerprint
 from featherweight.data.sources import Rows
 from featherweight.data.splits import load_part
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.files import sync_folder
-from featherweight.inference.exported import MODEL, is_export
+from featherweight.inference.exported import MODEL, holds_only_an_export, is_export
 from featherweight.run.folder import Run
 
 TARGETS = tuple(MODEL)
@@ -41,10 +43,10 @@ def export_run(
     """
     folder, target = _checked(run, to, out, force)
     tell = note or (lambda line: None)
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.mkdir()
+    new = [path for path in target.parents if not path.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    part.chmod(0o755)
     try:
         description = _write(folder, to, part, tell)
         description["comparison"] = _compared(folder, to, part, tell)
@@ -53,10 +55,15 @@ def export_run(
             keep = "nothing was kept; to keep it all the same, add --force"
             raise FeatherweightError(f"{target}: the export is not the run: {refused}\n{keep}")
         description["kept_by_force"] = refused
+        if lost := gate.loss_of_accuracy(description["comparison"]):
+            tell(lost)
         _store_probes(part)
         _finish(part, target, description)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
+        with suppress(OSError):  # another export may be in the folder by now
+            for path in new:
+                path.rmdir()
         raise
     return {**description, "out": str(target)}
 
@@ -78,8 +85,8 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
     else:
         _require_packages(to)
     target = Path(out) if out is not None else folder / "exports" / to
-    if target.exists() and not (force and is_export(target)):
-        remedy = ", or replace it by --force" if is_export(target) else ""
+    if target.exists() and not (force and holds_only_an_export(target)):
+        remedy = ", or replace it by --force" if holds_only_an_export(target) else ""
         raise UserError(f"--out {target}: exists; name a new folder{remedy}")
     return folder, target
 
@@ -169,11 +176,15 @@ def _store_probes(part: Path) -> None:
 def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, str]:
     """The run's validation rows, or where its data is not available some texts without labels."""
     run, labels = Run(folder), tuple(read_description(folder / "adapter")["labels"])
-    original = Path(run.environment.get("working_folder", ".")) if (folder / "environment.json").is_file() else Path()
-    for place in (Path(), original):
+    environment = run.environment if (folder / "environment.json").is_file() else {}
+    original = Path(environment.get("working_folder", "."))
+    for place in (original, Path()):
         try:
             with chdir(place):
-                return load_part(run.recipe, "validation", labels), "validation rows"
+                rows = load_part(run.recipe, "validation", labels)
+            if changed_part(environment, {"data": {"validation": rows_fingerprint(rows)}}):
+                raise UserError(f"{rows.origin}: has changed since the training")
+            return rows, "validation rows"
         except (UserError, OSError) as error:
             problem = str(error)
     tell(f"the run's validation rows are not available ({problem}): only {len(PROBE_TEXTS)} short texts are compared")
@@ -188,6 +199,10 @@ def _finish(part: Path, target: Path, description: dict[str, Any]) -> None:
 
     write_description(part, description)
     sync_folder(part)
-    if target.exists():
-        shutil.rmtree(target)
+    if not target.exists():
+        part.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent)) / "export"
+    target.rename(old)
     part.rename(target)
+    shutil.rmtree(old.parent)
