@@ -15,10 +15,13 @@ import pytest
 from support.commands import Cli
 from support.made_up_rounds import TestSet, fabricate_run
 from support.made_up_runs import fabricate
+from support.onnx_exports import write_onnx_export
 
 from featherweight.errors import UserError, printable
 from featherweight.evaluation.comparison import compare_runs
+from featherweight.files import sha256_of
 from featherweight.formatting import safe_cell
+from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 from featherweight.report.comparison.page import write_comparison
 from featherweight.report.run.page import write_report
@@ -214,3 +217,20 @@ def test_each_promise_names_a_test_that_there_is() -> None:
     assert len(named) > 20
     for file, test in named:
         assert f"def {test}" in (ROOT / file).read_text("utf-8"), f"{file}::{test}"
+
+
+def test_a_graph_that_names_a_file_outside_its_export_is_refused(tmp_path: Path) -> None:
+    onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    folder = write_onnx_export(tmp_path / "export")
+    path, outside = folder / "model.onnx", tmp_path / "secret.bin"
+    model = onnx.load(path)
+    weights = model.graph.initializer[0]
+    outside.write_bytes(weights.raw_data)
+    onnx.external_data_helper.set_external_data(weights, "../secret.bin")
+    weights.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    described = json.loads((folder / "export.json").read_text("utf-8"))
+    described["files"]["model.onnx"] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    (folder / "export.json").write_text(json.dumps(described), "utf-8")
+    with pytest.raises(UserError, match=r"model\.onnx: cannot be loaded by ONNX Runtime: .*escapes"):
+        Classifier.load(folder)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from featherweight.files import sha256_of
+
 WORDS = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "goal": 4, "treaty": 5}
 LABELS = ("World", "Sports")
 
@@ -33,7 +35,7 @@ def write_onnx_export(folder: Path) -> Path:
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(folder / "model.onnx"))
     _write_tokenizer(folder / "tokenizer.json")
     (folder / "recipe.toml").write_text('name = "words"\n[data]\ntrain = "x.csv"\n[backbone]\nname = "minilm"\n')
-    files = {path.name: {"bytes": path.stat().st_size, "sha256": ""} for path in folder.iterdir()}
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in folder.iterdir()}
     described = {
         "format": 1, "target": "onnx", "model_id": "words-0123456789ab-onnx", "labels": LABELS, "temperature": 1.0,
         "thresholds": [], "max_length": 16, "long": "head", "window_overlap": 0.25, "pad_token_id": 0,
