@@ -110,9 +110,9 @@ def test_more_than_the_queue_holds_is_refused_with_a_time() -> None:
     with_batcher(work, queue=4)
 
 
-def test_widths_are_those_to_which_an_onnx_model_pads() -> None:
-    for length in (1, 8, 9, 300, 512, 513, 640, 641):
-        assert Tokens((np.zeros(length, np.int32),)).width == onnx_model._bucket(length)
+@pytest.mark.parametrize(("length", "width"), [(1, 8), (8, 8), (9, 16), (300, 384), (512, 512), (513, 640), (641, 768)])
+def test_widths_are_those_to_which_an_onnx_model_pads(length: int, width: int) -> None:
+    assert Tokens((np.zeros(length, np.int32),)).width == width == onnx_model.padded_length(length)
 
 
 def test_more_tokens_than_may_wait_are_refused() -> None:

@@ -58,7 +58,7 @@ class OnnxModel:
     def _batch(self, apart: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         longest = int(apart.lengths[rows].max())
         # Never beyond the maximum length: a backbone may have no positions there.
-        width = min(_bucket(longest), max(longest, self.long_texts.max_length))
+        width = min(padded_length(longest), max(longest, self.long_texts.max_length))
         ids, mask, types = padded(apart, rows, self.tokenizer.pad_token_id, width)
         inputs = {"input_ids": ids, "attention_mask": mask}
         if types is not None and "token_type_ids" in self._inputs:
@@ -106,7 +106,8 @@ def _tokenizer(folder: Path, described: Description) -> SavedTokenizer:
     return SavedTokenizer(folder, backend, described.pad_token_id, names)
 
 
-def _bucket(length: int) -> int:
+def padded_length(length: int) -> int:
+    """The length to which a text of ``length`` tokens is padded: few lengths, because each new one needs memory."""
     place = bisect.bisect_left(BUCKETS, length)
     return BUCKETS[place] if place < len(BUCKETS) else -(-length // 128) * 128
 

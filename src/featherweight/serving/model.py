@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.pairs import Text
-from featherweight.inference.onnx_model import BUCKETS
+from featherweight.inference.onnx_model import padded_length
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
@@ -34,9 +33,7 @@ class Tokens:
     @property
     def width(self) -> int:
         """The length of each window after padding, as ``OnnxModel`` pads; what PyTorch pads is never longer."""
-        longest = max(map(len, self.windows))
-        place = bisect.bisect_left(BUCKETS, longest)
-        return BUCKETS[place] if place < len(BUCKETS) else -(-longest // 128) * 128
+        return padded_length(max(map(len, self.windows)))
 
     @property
     def size(self) -> int:
