@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Read once: it takes 20 ms, and a run asks for the versions three times."""
+    """The versions, read only once: reading takes 20 ms, and a run needs them three times."""
     found = {"python": platform.python_version()}
     for package in (*PACKAGES, "numpy", "scipy", "scikit-learn"):
         try:
@@ -68,7 +68,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Within the context, Python does not search for garbage: imports leave none, and the search is a tenth of them."""
+    """Within the context, garbage collection is off: imports leave no garbage, and it takes a tenth of their time."""
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def bare_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> Network | None:
-    """What ``build_network`` builds, for the lean pass alone, with an adapter still to be loaded; None where it cannot.
+    """The network of ``build_network`` for the lean pass only, before its adapter is loaded; None if impossible.
 
     Then PEFT and transformers are needed: another family, DoRA, PiSSA (which changes the frozen weights), weights under
     other names, or of other shapes than config.json says.
@@ -67,7 +67,7 @@ def _network(
 
 
 class BareAdapter(nn.Module):
-    """Stands where PEFT's wrapping does, with the same names of tensors."""
+    """A wrapper in the place of PEFT's wrapper, so that the tensors have the same names."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -75,11 +75,11 @@ class BareAdapter(nn.Module):
         self.base_model.model = model
 
     def get_base_model(self) -> nn.Module:
-        """The model inside."""
+        """The wrapped model."""
         return self.base_model.get_submodule("model")
 
     def merge_and_unload(self) -> nn.Module:
-        """The model inside, each adapter added to its matrix."""
+        """The wrapped model, after each adapter is added to its matrix."""
         model = self.get_base_model()
         for name, module in list(model.named_modules()):
             if isinstance(module, LoraLinear):
@@ -88,7 +88,7 @@ class BareAdapter(nn.Module):
 
 
 class LoraLinear(nn.Module):
-    """A linear layer with its two small matrices, by PEFT's names (Hu et al. 2021)."""
+    """A linear layer with its two small LoRA matrices, which have PEFT's names (Hu et al. 2021)."""
 
     def __init__(self, base_layer: nn.Linear, rank: int, scale: float) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class LoraLinear(nn.Module):
         self.scaling = {ADAPTER_NAME: scale}
 
     def merged(self) -> nn.Linear:
-        """The layer with W + scale B A in the place of W, added up as PEFT does it."""
+        """The linear layer with W + scale B A instead of W, computed in the same order as in PEFT."""
         down, up = (module[ADAPTER_NAME].get_parameter("weight") for module in (self.lora_A, self.lora_B))
         weight = self.base_layer.weight
         weight.data = weight.data + (up @ down).detach() * self.scaling[ADAPTER_NAME]
@@ -116,7 +116,7 @@ def _adapt(encoder: nn.Module, name: str, table: LoraLayers, *, rslora: bool) ->
 
 
 def _reader(backbone: Backbone, files: ExitStack, prefix: str) -> Read:
-    """Reads tensors by their names in the encoder, which a file may have behind the name of the whole class."""
+    """A function that reads tensors by their names in the encoder; in a file they may have a prefix."""
     assert backbone.folder is not None
     opened = [files.enter_context(safe_open(path, framework="pt")) for path in weight_files(Path(backbone.folder))]
     homes = {name: file for file in opened for name in file.keys()}  # noqa: SIM118 (no mapping)

@@ -196,7 +196,7 @@ def _write_labelled_base(network: Network, base: Path, backbone: Backbone, recip
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name. Raises UserError where it cannot be read."""
+    """The tensors of a safetensors file by name. Raises UserError if the file cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

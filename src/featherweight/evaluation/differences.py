@@ -86,8 +86,8 @@ def compare_pairs(pairs: Sequence[Pair], correct: Correct, found: Found | None =
 
     A difference is significant if McNemar's test over the rows is significant and, with enough seeds, a t-test over
     rows and seeds is significant too. With the first test alone, one lucky seed could look like a better recipe. The
-    variance between seeds is estimated from all rounds in ``correct``. With ``found`` each difference also has that of
-    micro-F1, which is not tested.
+    variance between seeds is estimated from all rounds in ``correct``. With ``found``, each result also has the
+    difference of micro-F1, which is not tested.
     """
     pooled = pooled_spread(correct.values())
     rows = [mcnemar_over_seeds(correct[first], correct[second]) for first, second in pairs]
@@ -111,10 +111,10 @@ def _with_micro_f1(difference: Difference, found: Found) -> Difference:
 
 
 def micro_f1_difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Mean micro-F1 of ``first`` less that of ``second``, with its 95% interval by paired bootstrap over rows.
+    """Mean micro-F1 of ``first`` minus that of ``second``, with its 95% interval by paired bootstrap over rows.
 
-    Both are [seeds, rows, 2], as ``multi_label.hits_and_marks`` gives them, of the same rows; each sample of the rows
-    is taken of all seeds at once.
+    Both are results of ``multi_label.hits_and_marks``, [seeds, rows, 2], for the same rows. Each bootstrap sample has
+    the same rows for all seeds.
     """
     sides = [*first, *second]
     samples = micro_f1_samples(sides, RESAMPLES, seed=0)

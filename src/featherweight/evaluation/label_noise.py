@@ -23,7 +23,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class LabelNoise:
-    """What cross-validation says of the labels of some rows."""
+    """The result of cross-validation about the labels of some rows."""
 
     suspects: list[Suspect]
     """The most doubtful first."""

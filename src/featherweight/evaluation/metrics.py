@@ -90,7 +90,10 @@ def checked(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) ->
 
 
 def checked_logits(logits: Floats, classes: int | None = None) -> Floats:
-    """``logits`` [rows, classes] as they are, or an error where there are none, too many classes, or infinite ones."""
+    """``logits`` [rows, classes] unchanged.
+
+    Raises an error if there are no rows, the number of classes does not fit, or a logit is not finite.
+    """
     if classes is not None and logits.shape[1] != classes:
         raise ValueError(f"logits have {logits.shape[1]} classes, but there are {classes} label names")
     if not len(logits):
@@ -131,7 +134,7 @@ def class_intervals(right: int, support: int, predicted: int) -> dict[str, list[
 
     Precision and recall are proportions and have Wilson's interval. So has ``right`` of all rows that are of the class
     or predicted as it, j; F1 is 2j / (1 + j), which rises with j, so the ends of j's interval give those of F1. None if
-    there is nothing to take the proportion of.
+    the proportion has no rows.
     """
     either = support + predicted - right
     f1 = [2 * j / (1 + j) for j in wilson_interval(right, either)] if either else None

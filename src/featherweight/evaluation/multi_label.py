@@ -29,7 +29,7 @@ _AT_A_TIME = 500  # of these, so that rows of many kinds fit into memory
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions of one set beside its labels: what a metric is computed from. All are [rows, labels]."""
+    """The predictions and labels of one set, from which the metrics are computed. All are [rows, labels]."""
 
     labels: Labels
     predicted: Labels
@@ -61,13 +61,13 @@ def evaluate_several(
     bins: int = 15,
     task: MultiLabel | None = None,
 ) -> dict[str, Any]:
-    """Every figure of one evaluated set, ready for JSON: the metrics of ``run/figures.py``, and what explains them.
+    """The evaluation of one set, ready for JSON: all metrics of ``run/figures.py``, and details about them.
 
-    ``logits`` and ``labels`` (0 or 1) are [rows, labels]; ``task`` has the thresholds. Keys that end in ``_scaled``
-    hold for the logits divided by ``temperature``; so do the predictions. F1 is 0 where a label neither occurs nor is
-    predicted, as in scikit-learn; average precision is the mean over the labels that occur; log loss and calibration
-    error are over all labels of all rows. Raises UserError where a logit is not finite, ValueError where shapes do not
-    fit.
+    ``logits`` and ``labels`` (0 or 1) are [rows, labels]; ``task`` has the thresholds. Keys that end in ``_scaled`` are
+    computed from the logits divided by ``temperature``, and so are the predictions. F1 is 0 if a label neither occurs
+    nor is predicted, as in scikit-learn; average precision is the mean over the labels that occur; log loss and
+    calibration error are over all labels of all rows. Raises UserError if a logit is not finite, ValueError if shapes
+    do not fit.
     """
     logits, labels = checked_several(logits, labels, len(label_names))
     task = task or MultiLabel()
@@ -99,7 +99,7 @@ def evaluate_several(
 
 
 def checked_several(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) -> tuple[Floats, Labels]:
-    """``logits`` as float64 and ``labels`` as int8, both [rows, labels], or an error that says what does not fit."""
+    """``logits`` as float64 and ``labels`` as int8, both [rows, labels], or an error that tells what does not fit."""
     logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int8)
     if logits.ndim != 2 or labels.shape != logits.shape:
         raise ValueError(f"logits {logits.shape} and labels {labels.shape} must both be [rows, labels]")
@@ -111,10 +111,10 @@ def checked_several(logits: ArrayLike, labels: ArrayLike, classes: int | None = 
 def per_label(
     scored: Scored, label_names: Sequence[str], thresholds: Sequence[float] = (), bins: int = 15
 ) -> list[dict[str, Any]]:
-    """A dictionary a label, in the order of ``label_names``: precision, recall, F1 (0 where undefined) and support.
+    """One dictionary per label, in the order of ``label_names``: precision, recall, F1 (0 if undefined) and support.
 
-    Beside them average precision (None where no row has the label), calibration error, threshold, how many rows were
-    given the label, and the 95% intervals of ``class_intervals``.
+    It also has average precision (None if no row has the label), calibration error, threshold, the number of rows for
+    which the label is predicted, and the 95% intervals of ``class_intervals``.
     """
     figures = precision_recall_f1(scored.labels, scored.predicted, average=None, zero_division=0)
     found = []
@@ -136,7 +136,7 @@ def per_label(
 
 
 def mean_average_precision(labels: Labels, probabilities: Floats) -> float:
-    """Mean over the labels that occur of the area under the curve of precision over recall; 0 where none occurs."""
+    """Mean of the average precision over the labels that occur; 0 if no label occurs."""
     there = np.flatnonzero(labels.any(axis=0))
     if not len(there):
         return 0.0
@@ -144,7 +144,7 @@ def mean_average_precision(labels: Labels, probabilities: Floats) -> float:
 
 
 def mean_log_loss(labels: Labels, probabilities: Floats) -> float:
-    """Log loss of all labels of all rows, the mean, in nats; probabilities as far from 0 and 1 as scikit-learn's."""
+    """Mean log loss over all labels of all rows, in nats; probabilities are clipped as in scikit-learn."""
     least = np.finfo(probabilities.dtype).eps
     sure = np.clip(np.where(labels > 0, probabilities, 1 - probabilities), least, 1 - least)
     return float(-np.log(sure).mean())
@@ -160,21 +160,21 @@ def micro_f1_interval(
 
 
 def hits_and_marks(labels: Labels, predicted: Labels) -> NDArray[np.int64]:
-    """Of each row the labels that were found, and the labels that are there plus those that were given, [rows, 2]."""
+    """Two counts for each row, [rows, 2]: correctly predicted labels, and true labels plus predicted labels."""
     hits = (labels & predicted).sum(axis=1, dtype=np.int64)
     return np.stack([hits, labels.sum(axis=1, dtype=np.int64) + predicted.sum(axis=1, dtype=np.int64)], axis=1)
 
 
 def micro_f1_of(found: NDArray[np.int64]) -> float:
-    """Micro-F1 of rows, from what ``hits_and_marks`` gives; 0 where there is nothing to find and nothing was given."""
+    """Micro-F1 of rows, from the result of ``hits_and_marks``; 0 if there are no true and no predicted labels."""
     hits, marks = found.sum(axis=0)
     return float(2 * hits / marks) if marks else 0.0
 
 
 def micro_f1_samples(sides: Sequence[NDArray[np.int64]], resamples: int, seed: int) -> NDArray[np.float64]:
-    """Micro-F1 of bootstrap samples of the rows, [sides, resamples]; each side's rows are drawn together.
+    """Micro-F1 of bootstrap samples of the rows, [sides, resamples]; each sample has the same rows on all sides.
 
-    A side is what ``hits_and_marks`` gives for the same rows.
+    A side is a result of ``hits_and_marks``; all sides are for the same rows.
     """
     # Rows of equal counts are exchangeable: drawing how often each occurs is the same bootstrap.
     kinds, times = np.unique(np.concatenate(sides, axis=1), axis=0, return_counts=True)
@@ -194,7 +194,7 @@ def most_confident_errors_of_several(
 ) -> list[dict[str, Any]]:
     """The ``count`` rows with the most confident wrong answer on a label, the most confident first.
 
-    ``row`` is the place in ``texts``, from 0; ``label`` and ``predicted`` are all labels of the row, ``wrong`` is the
+    ``row`` is the index in ``texts``, from 0; ``label`` and ``predicted`` are all labels of the row, ``wrong`` is the
     label in question, and ``probability`` is that of the wrong answer.
     """
     predicted = task.decide(probabilities)

@@ -67,12 +67,12 @@ def prediction_columns(
 
 
 def _objects(values: list[Any]) -> np.ndarray:
-    """The values as an array of one dimension, even where they are lists of equal length."""
+    """The values as an array of one dimension, even if they are lists of equal length."""
     return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _places(rows: Rows) -> np.ndarray:
-    """Place of each row in its data, from 0; of rows that were split off, in that part."""
+    """Index of each row in its data, from 0; for rows that were split off, the index in that part."""
     return np.arange(len(rows.texts)) if rows.places is None else rows.places
 
 

@@ -96,8 +96,8 @@ class Classifier:
         those of the training bit for bit; with ``lean=False`` PEFT's and transformers' own operations are used.
 
         For a folder that PEFT saved, ``labels`` are the class names and ``base`` is the folder of the base model;
-        ``task="multi-label"`` says that a text may have several labels, and ``join="pair"`` that its texts are pairs.
-        It is computed with PEFT's operations, in fp32 by default. An ONNX export is computed as it was exported, and
+        ``task="multi-label"`` means that a text may have several labels, and ``join="pair"`` that its texts are pairs.
+        Such a folder is computed with PEFT's operations, in fp32 by default. An ONNX export has a fixed precision, and
         needs neither torch nor transformers. Raises UserError if the folder contains no classifier, is damaged, or has
         a newer version.
         """
@@ -150,7 +150,7 @@ class Classifier:
 
 
 def _noted(texts: list[Text], warn: bool = True) -> list[Text]:
-    """``texts``, with a warning on blank ones."""
+    """``texts`` unchanged, after a warning if some of them are blank."""
     blanks = Blanks()
     blanks.add(texts)
     if warn and blanks.note:

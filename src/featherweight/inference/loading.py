@@ -38,7 +38,10 @@ def _checked(folder: Path, loaded: Loaded) -> Loaded:
 
 
 def _load_export(path: str | Path, **options: Any) -> Loaded:
-    """The classifier of an export; ``options`` are those of ``Classifier.load``. Raises UserError as read_export."""
+    """The classifier of an export; ``options`` are those of ``Classifier.load``.
+
+    Raises UserError as ``read_export`` does.
+    """
     folder = Path(path)
     described = read_export(folder)
     recipe = Recipe.load(folder / "recipe.toml")

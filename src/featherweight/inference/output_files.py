@@ -64,10 +64,10 @@ def predict_file(
     """Classify every text of ``source`` and write the predictions to ``out``; returns the number of rows.
 
     The columns are the id or row number of a text, its label, and the calibrated probability of each class. If a text
-    may have several labels, the label is a list, and in a CSV one text such as ``a|b``. ``id_column`` is the id column;
-    ``row`` means row numbers. With ``safe``, no text in a CSV begins like a formula of a spreadsheet. ``text`` names
-    the text column, if it has another name than in the training data; several columns are joined. ``run`` may be a
-    folder that PEFT saved: then ``labels``, ``base``, ``task`` and ``join`` are as for ``Classifier.load``.
+    may have several labels, the label is a list, in a CSV it is one text such as ``a|b``. ``id_column`` is the id
+    column; ``row`` means row numbers. With ``safe``, no text in a CSV begins like a formula of a spreadsheet. ``text``
+    names the text column, if it has another name than in the training data; several columns are joined. ``run`` may be
+    a folder that PEFT saved: then ``labels``, ``base``, ``task`` and ``join`` are as for ``Classifier.load``.
 
     With ``kaggle``, ``out`` is a submission to a contest. Its id column has the name of that in ``source``, and its
     label column the name of that in the training data (or ``label_name``); without such names they are ``ID`` and
@@ -76,10 +76,10 @@ def predict_file(
     and the order of the ids. ``note`` is called with each note on these choices; by default they go to standard error.
 
     The data may be larger than memory. It is read twice, in pieces: the first time to find all errors before anything
-    is classified. ``follow`` is called with the number of rows that are done and the total number. Raises UserError
-    for a wrong file extension, an existing file, options that exclude each other, and texts or ids that cannot be
-    used; then no file is written. Every row gets a prediction: blank and missing texts get the label of an empty text,
-    and a note says so.
+    is classified. ``follow`` is called with the number of rows that are done and the total number. Raises UserError for
+    a wrong file extension, an existing file, options that exclude each other, and texts or ids that cannot be used;
+    then no file is written. Every row gets a prediction: blank and missing texts get the label of an empty text, and a
+    note says so.
     """
     source = require_source(source, "predict_file")
     require_path(out, "out", "the path of the file to write")

@@ -17,7 +17,7 @@ _MOST_LINES = 1000  # in one computation
 
 
 def write_lines(columns: Mapping[str, list], output: TextIO) -> None:
-    """Write a JSON object for each row of ``columns``, and send it on."""
+    """Write a JSON object for each row of ``columns``, and flush the output."""
     for values in zip(*columns.values(), strict=True):
         output.write(json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False) + "\n")
     output.flush()

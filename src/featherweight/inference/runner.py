@@ -30,7 +30,7 @@ class Runner(Protocol):
 
     @property
     def tokenizer(self) -> Any:
-        """What ``data.encoding.encode`` takes."""
+        """The tokenizer that ``data.encoding.encode`` needs."""
 
     @property
     def long_texts(self) -> LongTexts:

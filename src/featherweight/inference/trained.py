@@ -59,7 +59,7 @@ def load_run(path: str | Path, *, precision: str, device: str | None, lean: bool
 
 
 def _network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], engine: Engine) -> Network:
-    """The network of ``recipe`` with an adapter still to be loaded; of PEFT's classes only where it needs them."""
+    """The network of ``recipe``, before its adapter is loaded; PEFT's classes are used only if they are needed."""
     if engine.lean and engine.device == "cpu" and (network := bare_network(recipe, backbone, labels)):
         return network
     from featherweight.adapter.build import build_network

@@ -102,9 +102,10 @@ class Network(nn.Module):
         return self.head(output.last_hidden_state, attention_mask)
 
     def types_read(self, token_types: Tensor | None) -> dict[str, Tensor]:
-        """``token_types`` as the argument of transformers' model; empty where there are none, or it takes none.
+        """``token_types`` as the argument of transformers' model; empty if there are none, or the model accepts none.
 
-        BERT, ELECTRA and some DeBERTa take them; RoBERTa has one type alone, DistilBERT, MPNet and ModernBERT none.
+        BERT, ELECTRA and some DeBERTa models accept them; RoBERTa has only one type; DistilBERT, MPNet and ModernBERT
+        have no types.
         """
         encoder = self.plain_encoder()
         if token_types is None or getattr(encoder.config, "type_vocab_size", 2) == 1:

@@ -1,6 +1,7 @@
 """Token ids and logits of a few fixed texts, stored with a model and compared when it is loaded.
 
-A tokenizer or library that changed gives other ids or logits for the same text, and would be wrong without a word.
+A changed tokenizer or library can give other ids or logits for the same text, and so wrong predictions without an
+error.
 """
 
 from __future__ import annotations

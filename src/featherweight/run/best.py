@@ -14,18 +14,18 @@ Rank = tuple[float, float]
 def rank(record: Mapping[str, Any], best_by: str) -> Rank:
     """The rank of an evaluation with ``accuracy``, ``macro_f1`` and ``loss`` (log loss in nats).
 
-    Where a text may have several labels it has ``micro_f1``, too. Of equal accuracies or F1s the lower loss is better,
-    of equal losses the higher accuracy.
+    If a text may have several labels, it also has ``micro_f1``. If accuracies or F1s are equal, the lower loss is
+    better; if losses are equal, the higher accuracy is better.
     """
     loss = -float(record["loss"])
     return (loss, float(record["accuracy"])) if best_by == "log_loss" else (float(record[best_by]), loss)
 
 
 def figure(record: Mapping[str, Any], best_by: str) -> float:
-    """The figure of an evaluation that decides: the one that ``evaluation.best_by`` names."""
+    """The value in an evaluation of the metric that ``evaluation.best_by`` names."""
     return float(record["loss" if best_by == "log_loss" else best_by])
 
 
 def metric_of(best_by: str, *, several: bool = False) -> Metric:
-    """The metric that decides, with its name and format; ``several`` where a text may have several labels."""
+    """The metric that ``best_by`` names, with its title and format; ``several`` if a text may have several labels."""
     return next(metric for metric in (SEVERAL_LABELS if several else METRICS) if metric.key == best_by)

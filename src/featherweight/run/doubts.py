@@ -1,4 +1,4 @@
-"""What an accuracy does not show: a class that is never predicted, or that always the largest class is as good."""
+"""Problems that an accuracy hides: a class that is never predicted, or a result no better than one constant answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNEVEN = 2
 
 
 def doubts(figures: Mapping[str, Any]) -> list[str]:
-    """What a reader of one set's metrics (of evaluation.json) should doubt, as clauses; empty where nothing is."""
+    """Reasons to doubt the metrics of one set (from evaluation.json), as clauses; empty if there are none."""
     rows = [row for row in figures["per_class"] if row["support"]]
     never = [row["label"] for row, count in zip(figures["per_class"], _predicted(figures), strict=True) if not count]
     occurring = {row["label"] for row in rows}
@@ -54,7 +54,10 @@ def _no_better_than_constant(figures: Mapping[str, Any]) -> list[str]:
 
 
 def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """What to try against such doubts, as a sentence; what ``recipe`` (its sections) does already is left out."""
+    """What to try against such problems, as a sentence.
+
+    Settings that ``recipe`` (its sections) already has are left out.
+    """
     counts = [row["support"] for row in figures["per_class"] if row["support"]]
     tried = ["more epochs (training.epochs)"]
     if max(counts) >= _UNEVEN * min(counts):

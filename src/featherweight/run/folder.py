@@ -37,7 +37,7 @@ class Run:
     def recipe(self) -> Recipe:
         """The resolved recipe, with all default values.
 
-        Where the folder was moved with the rows in it, the recipe names them by their new path.
+        If the folder has the rows and was moved, the recipe has their new paths.
         """
         recipe = Recipe.load(self.folder / "recipe.toml")
         moved = {}
@@ -93,7 +93,7 @@ class Run:
 
 
 def refuse_export(folder: str | Path) -> None:
-    """Raise UserError if ``folder`` is an export, which has a recipe but is no run."""
+    """Raise UserError if ``folder`` is an export, which has a recipe but is not a run."""
     if (Path(folder) / "export.json").is_file():
         raise UserError(f"{folder}: is an export, not a run; pass the run that it came from")
 

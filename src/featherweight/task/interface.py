@@ -44,7 +44,7 @@ class Task(Protocol):
         """Log loss of each row in nats, [rows]."""
 
     def margins(self, probabilities: Floats) -> Floats:
-        """How far each row's probabilities are from another decision, [rows]."""
+        """Distance of each row's probabilities from another decision, [rows]."""
 
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
         """Whether the prediction for each row is correct, [rows]."""

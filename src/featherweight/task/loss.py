@@ -126,7 +126,7 @@ class BinaryCrossEntropy:
 def class_weights(recipe: Recipe, labels: Labels, classes: int) -> Tensor:
     """Weights of the classes, float32 [classes]; ``balanced`` as scikit-learn's: rows / (classes * rows of the class).
 
-    Raises UserError where the recipe gives another number of weights than there are classes.
+    Raises UserError if the number of weights in the recipe is not the number of classes.
     """
     chosen = recipe.training.class_weights
     if chosen == "none":

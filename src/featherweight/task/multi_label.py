@@ -43,7 +43,7 @@ class MultiLabel:
         return (np.logaddexp(0.0, logits) - labels * logits).mean(axis=1)
 
     def margins(self, probabilities: Floats) -> Floats:
-        """How far the nearest of a row's probabilities is from its threshold, [rows]."""
+        """The smallest distance between a probability of a row and its threshold, [rows]."""
         return np.abs(probabilities - np.asarray(self.thresholds or USUAL)).min(axis=1)
 
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
@@ -77,8 +77,8 @@ class MultiLabel:
 def best_cut(logits: Floats, labels: Labels) -> float:
     """The logit that a label has to reach for the highest F1 on these rows; ``logits`` and ``labels`` are [rows].
 
-    It lies halfway between two logits that occur, or at 0, a probability of one half, where that is between them. Of
-    equally good ones the nearest to 0 is taken. Where no row has the label, these rows say nothing: it is 0 then.
+    It is halfway between two logits that occur; or 0 (a probability of one half) if 0 is between them. Of equally good
+    values, the one nearest to 0 is chosen. If no row has the label, the result is 0.
     """
     positives = int(labels.sum())
     if not positives:
@@ -96,7 +96,7 @@ def best_cut(logits: Floats, labels: Labels) -> float:
 
 
 def micro_f1(predicted: Labels, labels: Labels) -> float:
-    """F1 over all labels of all rows together, [rows, labels]; 0 where there are none and none is predicted."""
+    """F1 over all labels of all rows together, [rows, labels]; 0 if no row has a label and no label is predicted."""
     hits = int((predicted & labels).sum())
     marked = int(predicted.sum(dtype=np.int64) + labels.sum(dtype=np.int64))
     return 2 * hits / marked if marked else 0.0

@@ -15,7 +15,7 @@ Labels = NDArray[np.integer[Any]]
 def macro_f1(labels: Labels, predicted: Labels) -> float:
     """Mean F1 over the classes that occur among ``labels`` or ``predicted``, as in scikit-learn.
 
-    Both are [rows], or 0 and 1 [rows, classes] where a text may have several labels: all classes count then.
+    Both are [rows], or 0 and 1 [rows, classes] if a text may have several labels: then all classes count.
     """
     from sklearn.metrics import f1_score
 
@@ -37,11 +37,14 @@ class SingleLabel:
         return shares / shares.sum(axis=1, keepdims=True)
 
     def predict(self, logits: Floats, temperature: float = 1.0) -> Labels:
-        """The class with the highest logit, [rows]; of equal ones the first. No temperature changes it."""
+        """The class with the highest logit, [rows]; the first one if several are equal.
+
+        The temperature does not change it.
+        """
         return self.decide(logits)
 
     def decide(self, probabilities: Floats) -> Labels:
-        """The class with the highest probability, [rows]; of equal ones the first."""
+        """The class with the highest probability, [rows]; the first one if several are equal."""
         return probabilities.argmax(axis=1)
 
     def confidence(self, probabilities: Floats) -> Floats:
@@ -55,7 +58,7 @@ class SingleLabel:
         return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
 
     def margins(self, probabilities: Floats) -> Floats:
-        """How far the most probable class is ahead of the next one, [rows]."""
+        """Difference between the two largest probabilities of each row, [rows]."""
         ascending = np.sort(probabilities, axis=1)
         return ascending[:, -1] - ascending[:, -2]
 
@@ -81,5 +84,5 @@ class SingleLabel:
         return self
 
     def with_thresholds(self, thresholds: Sequence[float]) -> SingleLabel:
-        """The same task, which knows no thresholds."""
+        """The same task: it has no thresholds."""
         return self

@@ -41,6 +41,6 @@ class Average:
 
 @torch.no_grad()
 def set_weights(trainable: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]) -> None:
-    """Copy ``tensors`` into the parameters of the same names."""
+    """Copy ``tensors`` into the parameters with the same names."""
     for name, tensor in tensors.items():
         trainable[name].copy_(tensor)

@@ -12,7 +12,7 @@ DISTANCE = 500
 
 
 def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -> frozenset[int]:
-    """The steps (the first is 1): every ``evaluate_every``, and the last; without that key also each epoch's last.
+    """The steps, from 1: every ``evaluate_every`` steps and the last; without that key also each epoch's last step.
 
     They depend on recipe and data alone, so that a resumed run evaluates after the same steps.
     """
@@ -23,7 +23,7 @@ def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -
 
 
 def without_effect(training: TrainingRecipe, evaluations: int, steps: int) -> list[str]:
-    """What ``training`` asks for and so few ``evaluations`` in so many ``steps`` cannot give, a sentence each."""
+    """One sentence for each setting of ``training`` that has no effect with these ``evaluations`` and ``steps``."""
     patience = training.early_stopping
     asked = ['keep = "best"'] if training.keep == "best" and training.evaluate_every else []
     asked += [f"early_stopping = {patience}"] if patience else []

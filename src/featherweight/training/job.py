@@ -48,7 +48,7 @@ class LoopState:
         self.best_macro_f1, self.best_micro_f1 = figures["macro_f1"], figures.get("micro_f1", -1.0)
 
     def found(self, best_by: str) -> dict[str, Any]:
-        """The best evaluation as evaluation.json has it."""
+        """The best evaluation in the form of evaluation.json."""
         f1 = {"macro_f1": self.best_macro_f1, "micro_f1": self.best_micro_f1}
         known = {key: value for key, value in f1.items() if value >= 0}
         figures = {"accuracy": self.best_accuracy, **known, "log_loss": self.best_loss}

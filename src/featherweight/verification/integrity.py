@@ -162,8 +162,8 @@ def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
 def undecided_rows(evidence: Evidence, name: str) -> int:
     """Number of rows of the set ``name`` whose decision may be changed by rounding (twice ``TOLERANCE``).
 
-    With one label a text that is possible if the two most probable labels are so close, with several labels if one of
-    them is so close to its threshold.
+    With one label per text, this is possible if the probabilities of the two most probable labels are that close; with
+    several labels per text, if a probability is that close to the threshold of its label.
     """
     table = evidence.predictions_of(name)
     labels = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]

@@ -94,7 +94,7 @@ def adapter(evidence: Evidence) -> Check | list[Check]:
 
 
 def training_rows(evidence: Evidence) -> Check:
-    """Check by a fingerprint that the training rows have not changed; with others the recipe gives another run."""
+    """Check by a fingerprint that the training rows have not changed; with other rows the recipe gives another run."""
     run, classifier, name = evidence.run, evidence.classifier, "training rows"
     then = run.environment["data"]["train"]
     rows = _rows(evidence, "train", name)
@@ -173,7 +173,7 @@ def _changed_row(rows: Rows, then: pd.DataFrame, task: Task) -> str:
 
 
 def _differing(now: Iterable[Any], then: Iterable[Any]) -> list[int]:
-    """Places of the rows, from 0, whose texts or lists of labels are not the same."""
+    """Indices, from 0, of the rows whose texts or lists of labels differ."""
     pairs = zip(several_labels.as_tuples(now), several_labels.as_tuples(then), strict=True)
     return [place for place, (ours, theirs) in enumerate(pairs) if ours != theirs]
 

@@ -22,7 +22,7 @@ _MOST_LOSS = 40.0
 
 
 def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) -> str:
-    """The first figure of the set ``name`` that its ``rows`` do not give; empty where all follow from them."""
+    """A message about the first metric of the set ``name`` that does not follow from its ``rows``; else empty."""
     from featherweight.evaluation.multi_label import evaluate_several
 
     names = [entry["label"] for entry in claimed["per_class"]]
@@ -50,12 +50,12 @@ def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) 
 
 
 def as_tuples(values: Iterable[Any]) -> list[Any]:
-    """Labels of rows, in whatever holds them, as what can be compared: texts, or tuples of texts."""
+    """The labels of rows in a form that can be compared: texts stay texts, lists and arrays become tuples."""
     return [value if isinstance(value, str) else tuple(value) for value in values]
 
 
 def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
-    """0 or 1 for each label of each row, [rows, labels]. Raises ValueError for a label that there is not."""
+    """0 or 1 for each label of each row, [rows, labels]. Raises ValueError for an unknown label."""
     numbers = {name: number for number, name in enumerate(names)}
     rows = list(lists)
     table = np.zeros((len(rows), len(names)), np.int8)
@@ -68,7 +68,7 @@ def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
 
 
 def _logits(probabilities: Floats, predicted: Labels, other: Labels, task: MultiLabel) -> Floats:
-    """Logits that give the ``probabilities``, and the ``predicted`` labels where rounding has moved one."""
+    """Logits that give the ``probabilities``; cells in ``other`` (moved by rounding) give the ``predicted`` labels."""
     from scipy.special import logit
 
     given = np.where(predicted > 0, task.thresholds, np.nextafter(task.thresholds, 0))

@@ -1,1 +1,1 @@
-"""What a user asks for: one function a task, which joins the other folders."""
+"""What a user asks for: one function per task, which calls the code in the other folders."""

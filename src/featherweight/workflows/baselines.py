@@ -201,9 +201,9 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
 def _best_linear(
     kind: str, recipe: Recipe, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any]
 ) -> Fitted:
-    """The linear classifier with the best C by ``evaluation.best_by``; of equal ones the more regularised.
+    """The linear classifier with the best C by ``evaluation.best_by``; of equally good ones, the more regularised.
 
-    With several labels per text it is one classifier per label.
+    With several labels per text there is one classifier per label.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.multiclass import OneVsRestClassifier
@@ -233,7 +233,10 @@ def _best_linear(
 
 
 def _parameters(model: Any) -> int:
-    """The number of weights of a linear classifier, or of one per label; a label in all rows or none needs none."""
+    """The number of weights of a linear classifier, or of all classifiers if there is one per label.
+
+    A label that all rows have, or that no row has, needs no weights.
+    """
     ends = [each[-1] if hasattr(each, "steps") else each for each in getattr(model, "estimators_", [model])]
     return sum(int(end.coef_.size + end.intercept_.size) for end in ends if hasattr(end, "coef_"))
 

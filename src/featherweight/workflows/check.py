@@ -43,7 +43,7 @@ def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
 def inspection_lines(inspection: Inspection) -> list[str]:
     """The results as lines, one part of the data after the other; lines about a part are indented.
 
-    At the end is what a training would refuse, if anything.
+    The last lines list what a training would refuse, if anything.
     """
     lines = []
     for name, part in inspection.parts.items():

@@ -24,7 +24,7 @@ def recipe_from(
     """``recipe``, or the recipe of ``run``, with the adapter of ``run`` as its start.
 
     Without a ``recipe`` the new training has the settings of ``run``: ``data`` replaces the training rows, and
-    ``overrides`` change any other key. Raises UserError where ``run`` is no finished run.
+    ``overrides`` change any other key. Raises UserError if ``run`` is not a finished run.
     """
     parent = finished(run)
     if data is not None:
@@ -58,10 +58,10 @@ def begin_with_the_start(network: Network, recipe: Recipe, backbone: Backbone) -
 
 
 def with_classes_of_the_start(recipe: Recipe) -> Recipe:
-    """``recipe`` with the classes of the run that it starts from, in their order, and those that are new after them.
+    """``recipe`` with the classes of the run that it starts from, in the order of that run, followed by new classes.
 
-    A recipe that starts from no run stays as it is. Raises UserError where the recipe names classes of its own and
-    lacks one of the run's: its part of the head would be lost.
+    A recipe that does not start from a run is returned unchanged. Raises UserError if the recipe lists its classes and
+    a class of the run is missing: the weights of the head for that class would be lost.
     """
     if recipe.adapter.start_from is None:
         return recipe

@@ -65,7 +65,7 @@ def _gpu(device: str) -> dict[str, Any]:
 
 
 def most_memory(folder: Path) -> int:
-    """Peak memory in bytes over all processes of the run in ``folder``; the history has those before a resume."""
+    """Peak memory in bytes over all processes of the run in ``folder``; the history has the peaks before a resume."""
     earlier = [record.get("peak_memory_bytes", 0) for record in read_history(folder / "history.jsonl")]
     return max([peak_memory_bytes(), *earlier])
 

@@ -37,9 +37,9 @@ def export_run(
     """Export the run to ``out`` (by default ``RUN/exports/TARGET``); returns export.json, with the folder as ``out``.
 
     ``to`` is merged, onnx or onnx-int8. The export is loaded in a fresh process and compared with the run on its own
-    validation rows; if it differs by more than ``gate`` allows, FeatherweightError is raised and nothing is left, or
-    with ``force`` it is kept, which export.json says. ``force`` also replaces an existing export. Raises UserError for
-    wrong arguments, before anything is written.
+    validation rows; if it differs by more than ``gate`` allows, FeatherweightError is raised and the export is removed.
+    With ``force`` the export is kept, and export.json records the difference. ``force`` also replaces an existing
+    export. Raises UserError for wrong arguments, before anything is written.
     """
     folder, target = _checked(run, to, out, force)
     tell = note or (lambda line: None)
@@ -137,12 +137,12 @@ def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> di
 
 
 def _label_column(folder: Path) -> Any:
-    """How the training data writes its labels, as environment.json has it; None in an early run."""
+    """How the training data writes its labels, from environment.json; None for a run of an early version."""
     return Run(folder).environment.get("label_column") if (folder / "environment.json").is_file() else None
 
 
 def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
-    """The export in ``part``, in a fresh process, against the run in this one, in fp32."""
+    """Compare the export in ``part``, in a new process, with the run in this process, both in fp32."""
     from featherweight.evaluation.results import evaluate_rows
     from featherweight.inference.classifier import Classifier
 
@@ -165,7 +165,7 @@ def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) ->
 
 
 def _store_probes(part: Path) -> None:
-    """Store what the export itself gives for a few texts, which is compared whenever it is loaded."""
+    """Store the token ids and logits of the export for a few texts; they are compared whenever it is loaded."""
     from featherweight.inference.classifier import Classifier
     from featherweight.model.probes import write_probes
 
@@ -174,7 +174,7 @@ def _store_probes(part: Path) -> None:
 
 
 def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, str]:
-    """The run's validation rows, or where its data is not available some texts without labels."""
+    """The validation rows of the run; if its data is not available, some texts without labels."""
     run, labels = Run(folder), tuple(read_description(folder / "adapter")["labels"])
     environment = run.environment if (folder / "environment.json").is_file() else {}
     original = Path(environment.get("working_folder", "."))
@@ -194,7 +194,7 @@ def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, s
 
 
 def _finish(part: Path, target: Path, description: dict[str, Any]) -> None:
-    """Give the export its name, after its files are on the disk; one that it replaces is removed."""
+    """Give the export its final name after its files are on the disk; an export with that name is replaced."""
     from featherweight.export.contents import write_description
 
     write_description(part, description)

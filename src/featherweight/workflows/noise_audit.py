@@ -183,7 +183,7 @@ def _audit(recipe: Recipe, rows: Rows, probabilities: NDArray[np.float64], folds
 
 
 def _leaks(test: list[str], texts: list[str]) -> list[Pair]:
-    """For each test text that is nearly a training text, the most similar one."""
+    """For each test text that is nearly equal to a training text, the pair with the most similar training text."""
     nearest: dict[int, Pair] = {}
     for pair in similar_pairs(test, texts):  # the most similar first
         nearest.setdefault(pair.first, pair)

@@ -41,7 +41,7 @@ _MANY = 0.1  # fraction of longer texts from which on they count as many
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe that was made from data, and what a user should know of the choices."""
+    """A recipe that was made from data, and notes for the user about the choices."""
 
     recipe: Recipe
     values: dict[str, Any]
@@ -72,8 +72,8 @@ def recipe_for(
     """A recipe that trains on ``data``: a file, a folder saved by `datasets`, or a data set on the hub.
 
     ``test`` is evaluated at the end; ``text`` and ``label`` name columns, which are guessed otherwise. ``overrides``
-    are texts such as ``"training.epochs=2"``. Raises UserError where the data cannot be read, and where the columns
-    cannot be told, with the columns and what to write.
+    are texts such as ``"training.epochs=2"``. Raises UserError if the data cannot be read, or if its columns cannot be
+    guessed; the message lists the columns and says what to write.
     """
     if not isinstance(data, str | os.PathLike):
         how, file = code_to_save(data)
@@ -89,10 +89,10 @@ def recipe_for(
 def draft_recipe(
     source: str, overrides: Sequence[str] = (), *, table: Table | None = None, in_python: bool = False
 ) -> Draft:
-    """The recipe for the data ``source``; what ``overrides`` set is taken from them, the rest is chosen.
+    """The recipe for the data ``source``; keys in ``overrides`` keep their values, all others are chosen.
 
-    ``table`` has the training rows where they are still in memory, with its origin as people call them. Raises
-    UserError as ``recipe_for`` does, with arguments of Python to write instead of options where ``in_python``.
+    ``table`` has the training rows if they are still in memory; its origin is their name in messages. Raises UserError
+    as ``recipe_for`` does; with ``in_python`` the message names Python arguments instead of options.
     """
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
@@ -126,10 +126,10 @@ def draft_recipe(
 
 
 def with_guessed_columns(recipe: Recipe) -> Recipe:
-    """``recipe`` with the columns of texts and labels that are guessed of its training data, where it names none.
+    """``recipe`` with its text and label columns; those that it does not name are guessed from its training data.
 
-    Where no column seems to hold labels, that is left as it is: data may be looked at without any. Raises UserError
-    where several columns could be meant.
+    If no column seems to have labels, the label column is not set: data can be inspected without labels. Raises
+    UserError if several columns are possible.
     """
     data = recipe.data
     columns = Columns(open_table(data.train, data, "train"))

@@ -95,7 +95,7 @@ def _require_trackers(recipe: Recipe) -> None:
 
 
 def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[str]:
-    """A line on what the training does not see of long texts, where that is much."""
+    """A warning if the training does not see much of its long texts."""
     if train.cut_share < NOTABLE_CUT:
         return []
     longer = f"{train.cut_rows:,} of {len(train):,} training texts are longer than {long_texts.max_length} tokens"

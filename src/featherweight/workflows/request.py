@@ -45,7 +45,7 @@ class Request:
     def settled(self, folder: Path) -> Request:
         """The request with its recipe; rows are written into the run ``folder``, which this process holds.
 
-        Raises UserError where the columns cannot be told, and where ``folder`` has a run of other rows.
+        Raises UserError if the columns cannot be guessed, or if ``folder`` has a run with other rows.
         """
         if self.recipe is not None:
             return self

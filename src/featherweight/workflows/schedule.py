@@ -19,9 +19,9 @@ _MOST_STEPS = 500  # between two evaluations
 
 
 def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
-    """Keys of ``[training]`` for ``rows`` labelled rows in ``classes`` classes; an evaluation at least once an epoch.
+    """Keys of ``[training]`` for ``rows`` labelled rows in ``classes`` classes; at least one evaluation per epoch.
 
-    ``batch_size`` of the recipe is kept where it is set, as the number of steps follows from it.
+    If the recipe sets ``batch_size``, it is kept, and the number of steps follows from it.
     """
     training, data = recipe.training, recipe.data
     if data.validation is None:

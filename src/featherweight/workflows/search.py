@@ -98,7 +98,7 @@ def run_search(
 
 
 def _validation_in_words(search: Search) -> str:
-    """What the results were computed on."""
+    """A description of the rows on which the results were computed."""
     rows = len(load_splits(search.searched.recipe).validation)
     return f"All results are of {rows:,} validation rows; test rows were not read."
 
@@ -181,7 +181,7 @@ def _tell(search: Search, study: Study) -> None:
 
 
 def _work_together(search: Search, workers: int) -> None:
-    """Run ``workers`` processes that share the trials and the processor's cores. Raises the first error of one."""
+    """Run ``workers`` processes that share the trials and the processor's cores. Raises the first error of a worker."""
     context = multiprocessing.get_context("spawn")
     pairs = [context.Pipe(duplex=False) for _ in range(workers)]
     own = replace(search, announce=print)  # each process gets a function that sends its lines here
@@ -207,7 +207,7 @@ def _work_together(search: Search, workers: int) -> None:
 
 
 def _follow(workers: list[Connection], announce: Callable[[str], None]) -> None:
-    """Announce the lines of the workers until all have ended. Raises the error that a worker reports."""
+    """Announce the lines of the workers until all workers have ended. Raises the error that a worker reports."""
     while workers:
         for one in wait(workers):
             assert isinstance(one, Connection)

@@ -71,7 +71,10 @@ class Searched:
         return recipe.with_values(adapter={"lora": tables}) if tables else None
 
     def _roles(self, lora: Mapping[str, Value]) -> tuple[str, ...]:
-        """The roles to adapt: the proposed ones, or else those of the recipe, of which the backbone has."""
+        """The roles to adapt: the proposed ones, or else those of the recipe.
+
+        If these are all roles, only those that the backbone has.
+        """
         if TARGETS in lora:
             roles = lora_roles(str(lora[TARGETS]))
         else:
@@ -83,7 +86,7 @@ class Searched:
         return present if roles == ROLES else roles
 
     def first_values(self) -> dict[str, Value]:
-        """The values that the recipe itself has for the keys of the space, where they are in it: the first trial."""
+        """The values for the first trial: those of the recipe for the keys of the space, if the space contains them."""
         written = self.recipe.model_dump(mode="json")
         found: dict[str, Value] = {}
         for key, values in self.space.keys.items():

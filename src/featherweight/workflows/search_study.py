@@ -25,7 +25,7 @@ _HEARTBEAT = 30
 
 @dataclass(frozen=True)
 class Search:
-    """One search: what is searched, where its files and its trials are, and how many trials it has."""
+    """One search: what is searched, the places of its files and trials, and the number of trials."""
 
     searched: Searched
     original: Recipe
@@ -45,11 +45,11 @@ class Search:
 
     @property
     def best_by(self) -> str:
-        """The figure that is searched for, as ``evaluation.best_by`` names it."""
+        """The metric that the search optimises, as named by ``evaluation.best_by``."""
         return self.searched.recipe.evaluation.best_by
 
     def shown(self, value: float) -> str:
-        """A value of that figure with its name."""
+        """A value of the optimised metric, with the name of the metric."""
         metric = metric_of(self.best_by, several=self.original.task == "multi-label")
         return f"{metric.name} {metric.words(value)}"
 

@@ -41,8 +41,8 @@ def serve(
 ) -> None:
     """Serve the classifier in ``path``, a run folder or an export, until SIGTERM or Ctrl-C.
 
-    On another address than loopback a token is needed, of ``token_file`` or of the variable FEATHERWEIGHT_TOKEN, or
-    ``no_auth``. ``examples`` is a file of texts to try on the page, one a line. ``limits`` are values of ``Limits``.
+    An address other than loopback needs a token, from ``token_file`` or the variable FEATHERWEIGHT_TOKEN, or
+    ``no_auth``. ``examples`` is a file of texts to try on the page, one per line. ``limits`` are values of ``Limits``.
     ``tell`` gets a line when the server is ready. Raises UserError before anything listens.
     """
     require_extra()
@@ -97,7 +97,10 @@ def require_extra() -> None:
 
 
 def access_for(host: str, port: int, path: str | Path, *, token_file: str | Path | None, no_auth: bool) -> Access:
-    """The rule of access for the address. Raises UserError if it needs a token and has none, or both are given."""
+    """The rule of access for the address.
+
+    Raises UserError if a token is needed and missing, or if both a token and ``no_auth`` are given.
+    """
     from featherweight.serving.auth import Access
 
     token = _token(token_file)
@@ -113,7 +116,7 @@ def access_for(host: str, port: int, path: str | Path, *, token_file: str | Path
 
 
 def load_model(path: Path, threads: int | None = None) -> Any:
-    """The classifier as the server uses it, after a first batch: that one takes longer than all later ones."""
+    """The classifier as the server uses it, after a first batch, which takes longer than all later batches."""
     from featherweight.inference.classifier import Classifier
     from featherweight.serving.model import ServedClassifier
 
@@ -126,9 +129,10 @@ def load_model(path: Path, threads: int | None = None) -> Any:
 
 
 def example_texts(path: Path, *, own: bool) -> tuple[list[str], str]:
-    """Texts for the page, and a sentence about them: of the built-in data, or with ``own`` what the run got wrong.
+    """Texts for the page, and a sentence about them.
 
-    Texts of a user's own data are shown only where no one else can open the page.
+    The texts are from the built-in data. With ``own`` they are texts that the run classified wrongly; texts of a user's
+    own data are shown only if no one else can open the page.
     """
     from featherweight.recipe import Recipe
     from featherweight.run.folder import read_json

@@ -76,7 +76,7 @@ def train(
 
 
 def _tell(listeners: Sequence[Listener], notes: Sequence[str]) -> None:
-    """Say what was chosen for data: to the listeners, or where there is none on standard error."""
+    """Report what was chosen for the data: to the listeners, or on standard error if there are no listeners."""
     for note in notes:
         if listeners:
             notify(listeners, note)
@@ -246,9 +246,9 @@ def _evaluate(
 def fit_prepared(
     prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool
 ) -> tuple[LoopState, np.ndarray | None]:
-    """Run the steps; return the state at the end, and the logits of the validation rows as ``finish`` takes them.
+    """Run the steps; return the state at the end, and the logits of the validation rows, as ``finish`` needs them.
 
-    With ``resume`` the steps go on from the checkpoint in ``folder``, if there is one.
+    With ``resume`` the training continues from the checkpoint in ``folder``, if there is one.
     """
     from featherweight.training.checkpoint import has_checkpoint
     from featherweight.training.job import Job

@@ -112,8 +112,8 @@ def train_for_validation(
 ) -> float:
     """Train ``recipe`` in ``folder``, and return the figure ``evaluation.best_by`` of the adapter that it keeps.
 
-    An interrupted training is resumed. Of a finished one the recipe, the history and the result stay, and with
-    ``logits`` the logits of the validation rows.
+    An interrupted training is resumed. After a finished training, the folder keeps the recipe, the history and the
+    result, and with ``logits`` also the logits of the validation rows.
     """
     from featherweight.cache import cache_folder
     from featherweight.workflows.prepare import prepare
@@ -137,7 +137,7 @@ def train_for_validation(
 
 
 class _Reporter:
-    """A listener that sends each evaluation to the caller, and raises Stopped if the caller says so."""
+    """A listener that sends each evaluation to the caller, and raises Stopped if the caller requests it."""
 
     def __init__(self, best_by: str, connection: Connection) -> None:
         self._best_by, self._connection = best_by, connection
@@ -148,10 +148,10 @@ class _Reporter:
         self._steps = total_steps
 
     def noted(self, message: str) -> None:
-        """Nothing: the caller has many trainings, and tells only their results."""
+        """Do nothing: the caller has many trainings, and reports only their results."""
 
     def stepped(self, record: Record) -> None:
-        """Nothing: only evaluations are compared."""
+        """Do nothing: only evaluations are compared."""
 
     def evaluated(self, record: Record, best: bool) -> None:
         """Send the figure; the answer tells whether to go on."""

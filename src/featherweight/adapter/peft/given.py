@@ -37,7 +37,10 @@ class PeftOptions:
     """``pair`` for a classifier of pairs; ``text`` otherwise."""
 
     def checked(self, dashes: str = "") -> PeftOptions:
-        """The same with ``labels`` as a tuple. Raises UserError if a value is wrong; ``dashes`` are before its name."""
+        """These options, with ``labels`` as a tuple.
+
+        Raises UserError if a value is wrong; ``dashes`` are before its name.
+        """
         for name, value, known in (("task", self.task, get_args(TaskName)), ("join", self.join, _JOINS)):
             if value is not None and value not in known:
                 raise UserError(f"{dashes}{name} takes one of {', '.join(known)}, not {described(value)}")

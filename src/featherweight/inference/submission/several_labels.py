@@ -113,7 +113,7 @@ def layout_like_several(
 
 
 def _separator_of(sample: Sample, column: str, trained: TrainedLabels) -> tuple[str, list[str]]:
-    """What is between the labels in the cells of ``column``, and a note if that is not certain."""
+    """The separator between the labels in the cells of ``column``, and a note if it is uncertain."""
     filled = {text: row for text, row in sample.values[column].items() if text}
     known = {*trained.written}
     usual = trained.separator or _blank_or_other(trained.written)
@@ -133,7 +133,7 @@ def _separator_of(sample: Sample, column: str, trained: TrainedLabels) -> tuple[
 
 
 def _blank_or_other(names: Collection[str]) -> str:
-    """A blank; another separator if a label has one in its name."""
+    """A blank as separator; another separator if the name of a label has a blank."""
     return next((mark for mark in _SEPARATORS if not any(mark in name for name in names)), "|")
 
 

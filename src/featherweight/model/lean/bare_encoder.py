@@ -107,12 +107,19 @@ class Embeddings(nn.Module):
 
 
 class RelativePositions(nn.Module):
-    """MPNet's bias of attention scores by the distance of two tokens (Raffel et al. 2019, section 2.1)."""
+    """MPNet's bias of attention scores, which depends on the distance of two tokens.
+
+    It is that of Raffel et al. 2019, section 2.1.
+    """
 
     relative_attention_bias: nn.Embedding
 
     def compute_position_bias(self, x: Tensor, buckets: int = 32, most: int = 128) -> Tensor:
-        """Bias [batch, heads, t, t] for texts x [batch, t]: by the distance of near tokens, by its log of far ones."""
+        """Bias [batch, heads, t, t] for texts x [batch, t].
+
+        Near tokens have one bias per distance; far tokens share a bias if the logarithms of their distances are
+        similar.
+        """
         places = torch.arange(x.shape[1], device=x.device)
         behind = places[:, None] - places[None, :]
         side, exact = buckets // 2, buckets // 4
@@ -124,7 +131,7 @@ class RelativePositions(nn.Module):
 
 
 class Head(nn.Module):
-    """The layers of a native head on the first token: one and an activation (BERT's pooler), or a second one after."""
+    """The layers of a native head on the first token: one layer with an activation (BERT's pooler), or two layers."""
 
     dense: nn.Linear
     out_proj: nn.Linear
@@ -140,7 +147,7 @@ class Head(nn.Module):
 
 
 def _settings(config: Config, lean: LeanPass, architecture: Architecture) -> Any:
-    """What the lean pass reads of transformers' config object; in a prediction there is no dropout."""
+    """The settings that the lean pass reads from transformers' config object; dropout is 0 in a prediction."""
     heads = config[lean.heads]
     if not isinstance(heads, int) or heads < 1 or architecture.hidden % heads:
         raise ValueError(f"{lean.heads} = {heads!r}")
@@ -186,7 +193,7 @@ def _frozen(read: Read, name: str, shape: tuple[int, ...]) -> nn.Parameter:
 
 
 def _put(root: nn.Module, name: str, module: nn.Module) -> None:
-    """Make ``module`` the submodule ``name`` (dotted) of ``root``; what lies between is made where it is missing."""
+    """Make ``module`` the submodule ``name`` (dotted) of ``root``; missing modules on the path are created."""
     *path, last = name.split(".")
     for part in path:
         if part not in root._modules:

@@ -20,7 +20,8 @@ KIND_COLOURS = {"lora": BLUE, "head": ORANGE, "bias": GREEN, "dora": PURPLE}
 def shown_classes(figures: dict[str, Any], most: int = MOST_CLASSES) -> list[dict[str, Any]]:
     """The classes to show as bars: at most ``most`` of them.
 
-    If there are more classes, those with the lowest F1 are shown; otherwise all of them, in their order.
+    If there are more classes, those with the lowest F1 are shown; otherwise all classes are shown, in their given
+    order.
     """
     rows = figures["per_class"]
     return rows if len(rows) <= most else sorted(rows, key=lambda row: row["f1"])[:most]

@@ -30,9 +30,9 @@ def draw_loss(axes: Axes, run: Contents) -> None:
 
 
 def draw_accuracy(axes: Axes, run: Contents) -> None:
-    """Training accuracy, smoothed, with the single batches behind it, and validation accuracy with its best step.
+    """Draw the smoothed training accuracy over that of single batches, and the validation accuracy with its best step.
 
-    Where a text may have several labels it is micro-F1.
+    If a text may have several labels, micro-F1 is drawn instead of accuracy.
     """
     _training(axes, run, run.score.key)
     steps, accuracies = _validation(run, run.score.key)

@@ -19,18 +19,18 @@ class Fact(NamedTuple):
 
 
 def sentence(run: Contents) -> str:
-    """The headline: the result, and what a reader should doubt about it."""
+    """The headline: the result, and the reasons to doubt it."""
     doubt = in_doubt(run)
     return f"{result(run)}, but {doubt}" if doubt else result(run)
 
 
 def in_doubt(run: Contents) -> str:
-    """What to doubt about the result, such as a class that is never predicted; empty where there is nothing."""
+    """Reasons to doubt the result, such as a class that is never predicted; empty if there are none."""
     return ", and ".join(doubts(run.evaluated[1])) if run.evaluated else ""
 
 
 def result(run: Contents) -> str:
-    """Which share of which texts is classified right, or how well several labels a text are found."""
+    """The main metric and the evaluated texts in words; if a text may have several labels, also the exact matches."""
     if run.evaluated is None:
         return "This run has not been evaluated yet."
     split, figures = run.evaluated
