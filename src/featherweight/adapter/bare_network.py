@@ -47,7 +47,7 @@ def bare_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> N
         with ExitStack() as files, torch.random.fork_rng(devices=[]):
             network = _network(recipe, backbone, tuple(labels), architecture, _reader(backbone, files, family.prefix))
     except (LookupError, ValueError, TypeError):
-        return None  # transformers knows more names, or says what is wrong
+        return None  # transformers supports more names, or reports the error
     return None if why_not_lean(network) else network
 
 

@@ -1,4 +1,4 @@
-"""The built-in encoder families: everything that Featherweight knows about a family, in one entry of ``FAMILIES``.
+"""The built-in encoder families: all facts about a family, in one entry of ``FAMILIES``.
 
 An entry has the names of the linear layers, embedding tables, norms and classification head, the numbering of
 positions, the options of the transformers class, and the settings of the lean pass. Names and shapes are those of

@@ -62,7 +62,7 @@ class LeanPass:
     Two steps are not modules: ``first_token`` reduces the states to [batch, hidden], and ``relu`` is the activation.
     """
     head_activation: str = "tanh"
-    """Between the two layers of the native head, ``tanh`` or ``gelu``, where no step of ``head`` is one."""
+    """The activation between the two layers of the native head, ``tanh`` or ``gelu``, if ``head`` does not list it."""
     heads: str = "num_attention_heads"
     """Config key of the number of attention heads."""
     activation: str = "hidden_act"

@@ -23,7 +23,7 @@ def command(
     from featherweight.run.folder import Run
 
     for run in runs:
-        Run(run)  # one that is none is refused before scipy and scikit-learn are imported
+        Run(run)  # a folder that is not a run is refused before scipy and scikit-learn are imported
 
     from featherweight.evaluation.comparison import compare_runs
 

@@ -107,7 +107,7 @@ def main() -> None:
     except UsageError as error:
         _fail(_usage(error), 2)
     except (BrokenPipeError, SystemExit) as error:
-        # The reader (head, say) has closed the pipe and needs no more. Rich makes a SystemExit(1) of it.
+        # The reader (such as head) has closed the pipe and needs no more. Rich makes a SystemExit(1) of it.
         if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

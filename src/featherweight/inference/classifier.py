@@ -28,10 +28,10 @@ class Prediction:
     """One text's label and the calibrated probability of each class."""
 
     label: str
-    """Of several labels all, joined by a comma; empty where there is none."""
+    """The label; several labels are joined by a comma; empty if there are none."""
     probabilities: dict[str, float]
     labels: tuple[str, ...] = ()
-    """All labels of the text: one, or where a text may have several any number."""
+    """All labels of the text: exactly one, or any number if a text may have several."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Classifier:
     recipe: Recipe
     temperature: float = 1.0
     task: Task = SINGLE_LABEL
-    """With the thresholds of the labels, where a text may have several."""
+    """The task, with the thresholds of the labels if a text may have several."""
     model_id: str = ""
     """Name and fingerprint of what was loaded, such as ``agnews-minilm-0f3a1b2c4d5e``."""
 

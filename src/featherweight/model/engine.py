@@ -59,7 +59,7 @@ class Engine:
     def pad_shapes(self) -> bool:
         """Whether matrix products are padded to a few fixed shapes.
 
-        This is worth it where oneDNN takes longer to compile a product for a new shape than to run it.
+        This is useful if oneDNN takes longer to compile a product for a new shape than to run it.
         """
         return (self.device, self.precision) == ("cpu", "bf16") and "amx_bf16" in processor_flags()
 

@@ -8,7 +8,7 @@ from itertools import accumulate
 from featherweight.recipe import TrainingRecipe
 
 DISTANCE = 500
-"""Most steps between two evaluations, where the recipe does not say it."""
+"""Largest number of steps between two evaluations, if the recipe does not set it."""
 
 
 def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -> frozenset[int]:

@@ -78,7 +78,7 @@ class Job:
     best_logits: NDArray[np.float64] | None = None
     """Logits of the validation rows [rows, classes] with the adapter that is saved; None if a prediction may differ."""
     average: Average | None = None
-    """The moving average of the trained weights, if the recipe wants one."""
+    """The moving average of the trained weights, if the recipe uses one."""
     notes: Sequence[str] = ()
     """Choices and warnings to show when the training starts."""
     rows: Rows | None = None

@@ -119,7 +119,7 @@ def _run_steps(
                 _evaluate(job, loss, state, history)
             last = last or _is_patience_over(state, training)
         stop = _agreed(job.accelerator, job.should_stop())
-        # The last step has a checkpoint too: if saving fails, on a full disk say, the training is not lost.
+        # The last step has a checkpoint too: if saving fails, for instance on a full disk, the training is not lost.
         if stop or last or clock.checkpoint_due(state.step, training):
             _checkpoint(job, optimizer, state, history)
         _raise_if_stopped(job, stop, state)

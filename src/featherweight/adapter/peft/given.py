@@ -13,7 +13,7 @@ from featherweight.errors import UserError
 from featherweight.recipe.values import TaskName
 
 PAIR_COLUMNS = ("text", "text_pair")
-"""The columns of a pair if none are named; transformers' pipelines call them so."""
+"""The columns of a pair if none are named; transformers' pipelines use the same names."""
 _GENERIC = re.compile(r"LABEL_\d+")
 _OF_PROBLEMS: dict[str, TaskName] = {
     "multi_label_classification": "multi-label",

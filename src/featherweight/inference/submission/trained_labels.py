@@ -77,7 +77,7 @@ def trained_labels(run: str | Path, peft: PeftOptions = NOTHING_GIVEN) -> Traine
         return _of_several(classes, column, recipe, description.get("thresholds") or ())
     recorded = column is not None and len(column["values"]) == len(classes)
     written = tuple(column["values"]) if column and recorded else classes
-    # AG News writes numbers for its four names, and its contest wants the numbers.
+    # AG News writes numbers for its four names, and its contest expects the numbers.
     of_ag_news = classes == AG_NEWS and (written != classes or not recorded)
     if data.train in BUILT_IN or of_ag_news:
         return TrainedLabels(classes, written, None)

@@ -20,11 +20,11 @@ from featherweight.backbone.families import FAMILIES
 from featherweight.backbone.family import Config, Family, LeanPass
 
 Read = Callable[[str], Tensor]
-"""Gives a saved tensor by its name in the encoder; raises LookupError where there is none."""
+"""Returns a saved tensor by its name in the encoder; raises LookupError if it does not exist."""
 
 _DEFAULTS = {"num_attention_heads": 12, "n_heads": 12, "hidden_act": "gelu", "activation": "gelu"}
 _DEFAULTS |= {"layer_norm_eps": 1e-12, "pad_token_id": 1}
-"""What transformers takes where config.json lacks a key that the sizes do not depend on."""
+"""transformers' defaults for keys that config.json lacks and that the sizes do not depend on."""
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu": functional.gelu}
 
 
@@ -88,7 +88,7 @@ class Embeddings(nn.Module):
     def __init__(self, first_position: int | None) -> None:
         super().__init__()
         self._padding = first_position
-        """Padding's number, from which positions are counted; None where they count from 0 and padding has some too."""
+        """Token id of padding, from which positions are counted; None if positions of all tokens start at 0."""
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """States [batch, t, width] of token numbers [batch, t]; without ``token_type_ids`` all types are 0."""

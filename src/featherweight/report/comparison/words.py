@@ -36,9 +36,9 @@ METHOD = (
 
 
 METHOD_OF_SEVERAL = (
-    "A text may have several labels here: it is right where the predicted labels are exactly its own, and accuracy "
-    "means subset accuracy, the share of such texts. Rounds are ranked and tested by it, as it says of every row "
-    "whether it is right. The difference of micro-F1 stands beside it with an interval from the same bootstrap; it is "
+    "A text may have several labels here: it is right if exactly its own labels are predicted, and accuracy "
+    "means subset accuracy, the share of such texts. Rounds are ranked and tested by it, because every "
+    "row is right or wrong. The difference of micro-F1 is shown too, with an interval from the same bootstrap; it is "
     "not tested."
 )
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 13.0, 8.0
 MOST_CLASSES = 6
-"""Classes shown as bars; of more, those of the lowest F1."""
+"""Maximum number of classes shown as bars; if there are more, those with the lowest F1 are shown."""
 MOST_LABELS = 19
-"""The same where a text may have several labels: there is no confusion matrix above the bars."""
+"""Labels shown as bars if a text may have several: then there is no confusion matrix above the bars."""
 MOST_COMPONENTS = 5
 """Maximum number of components whose names fit on two lines each."""
 

@@ -75,7 +75,7 @@ def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 def _digests(encoded: Encoded) -> NDArray[np.uint64]:
     """A hash of 128 bits per text, as two columns [n, 2]: long enough that two different texts never share it."""
     bounds = encoded.offsets.tolist()
-    # The same tokens are another text where the second of a pair begins elsewhere.
+    # Two pairs with the same tokens are different texts if their second texts begin at different tokens.
     keys = [b""] * len(encoded) if encoded.seconds is None else [b"%d" % second for second in encoded.seconds.tolist()]
     each = (
         hashlib.blake2b(encoded.tokens[a:b].data, digest_size=16, key=key).digest()
