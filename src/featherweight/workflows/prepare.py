@@ -95,7 +95,7 @@ def _require_trackers(recipe: Recipe) -> None:
 
 
 def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[str]:
-    """A warning if the training does not see much of its long texts."""
+    """A warning if a notable share of all tokens of the training texts is cut; else empty."""
     if train.cut_share < NOTABLE_CUT:
         return []
     longer = f"{train.cut_rows:,} of {len(train):,} training texts are longer than {long_texts.max_length} tokens"
