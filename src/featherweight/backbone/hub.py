@@ -86,7 +86,7 @@ def _hub_answers(name: str, revision: str | None, config_only: bool) -> bool:
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
         return False
     except Exception as error:
-        if _is_connection_error(error):
+        if is_connection_error(error):
             return False
         raise
     if not config_only:
@@ -115,7 +115,7 @@ def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bo
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             place = error.filename or "the hub's cache"
             raise UserError(f"{place}: cannot be written: {error.strerror}; set HF_HOME to another folder") from None
-        if not isinstance(error, OSError) and not _is_connection_error(error):
+        if not isinstance(error, OSError) and not is_connection_error(error):
             raise
         problem = "the hub does not answer and no copy is cached" if offline else "the download failed; try again"
         raise HubUnreachable(f"backbone.name = {name}: {problem}; {_ALTERNATIVE}") from None
@@ -127,6 +127,7 @@ def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bo
     return path
 
 
-def _is_connection_error(error: Exception) -> bool:
+def is_connection_error(error: Exception) -> bool:
+    """Whether ``error`` means that the hub could not be reached."""
     # The base class of connection errors is found by its name, because the client may change its HTTP library.
     return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)

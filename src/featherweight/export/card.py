@@ -1,0 +1,193 @@
+"""The model card of a run or an export: README.md for the hub, with metadata, results and limits.
+
+Everything is read from the files of the folder. The card has no texts of the data and no paths of this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from featherweight.errors import in_a_line
+from featherweight.export.shareable import base_model, public_name, without_paths
+from featherweight.files import read_object
+from featherweight.formatting import percent
+from featherweight.inference.exported import FILE, classes_and_thresholds, is_export, read_export
+from featherweight.recipe import Recipe
+from featherweight.run.doubts import doubts
+from featherweight.run.figures import METRICS, MICRO_F1, SEVERAL_LABELS, metrics_of
+from featherweight.run.folder import read_json
+
+_SHOWN_LABELS = 100
+"""Labels that are named; of more, their number is said."""
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
+_LIBRARY = {"run": "peft", "merged": "transformers", "onnx": "onnx", "onnx-int8": "onnx"}
+
+
+def render_card(folder: Path, repo: str, license_name: str | None = None) -> str:
+    """README.md for the run or export in ``folder``, as it is uploaded to ``repo`` (user/name).
+
+    Raises UserError if a file of the folder is missing or damaged.
+    """
+    from jinja2 import Environment, PackageLoader
+
+    pages = Environment(
+        loader=PackageLoader("featherweight.export"),
+        autoescape=False,  # noqa: S701 - it is Markdown: names go through the filter `plain`
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pages.filters |= {"plain": plain, "count": lambda number: f"{number:,}"}
+    return pages.get_template("card.md.j2").render(**_contents(folder, repo, license_name))
+
+
+def plain(text: Any) -> str:
+    """``text`` on one line, without a meaning in Markdown or HTML."""
+    return _SPECIAL.sub(r"\\\1", in_a_line(str(text)))
+
+
+def _contents(folder: Path, repo: str, license_name: str | None) -> dict[str, Any]:
+    recipe = Recipe.load(folder / "recipe.toml")
+    target = read_export(folder).target if is_export(folder) else "run"
+    weigh, environment = _read(folder, "weigh"), _read(folder, "environment")
+    evaluation = _read(folder, "evaluation") if target != "run" else read_json(folder / "evaluation.json")
+    labels = classes_and_thresholds(folder)["labels"]
+    sets = _sets(evaluation)
+    return {
+        "metadata": _metadata(recipe, target, evaluation.get("test"), repo, license_name),
+        "repo": repo,
+        "target": target,
+        "recipe": recipe,
+        "description": without_paths(recipe.description),
+        "backbone": public_name(recipe.backbone.name),
+        "base_model": base_model(recipe),
+        "labels": list(labels)[:_SHOWN_LABELS],
+        "label_count": len(labels),
+        "weigh": weigh,
+        "data": _data(recipe, environment, evaluation),
+        "sets": sets,
+        "metrics": SEVERAL_LABELS if recipe.task == "multi-label" else METRICS,
+        "calibration": _calibration(evaluation),
+        "limits": _limits(recipe, environment, evaluation),
+        "comparison": _comparison(folder) if target != "run" else None,
+        "example": ("a text", "another text") if recipe.data.join == "pair" else "a text",
+    }
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / f"{name}.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, repo: str, license_name: str | None) -> str:
+    """The YAML metadata of the hub, without its delimiters."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    several = recipe.task == "multi-label"
+    tags = ["featherweight", "lora", "text-classification", *(["multi-label"] if several else [])]
+    results = None
+    if test:
+        first = MICRO_F1 if several else METRICS[0]
+        source = in_a_line(public_name(recipe.data.test or recipe.data.train))
+        about: dict[str, Any] = {
+            "task_type": "text-classification",
+            "dataset_type": source,
+            "dataset_name": source,
+            "dataset_split": "test",
+        }
+        shown = [first, next(metric for metric in metrics_of(test) if metric.key == "macro_f1")]
+        results = [
+            EvalResult(
+                **about, metric_type=_metric_type(metric.key), metric_name=metric.name, metric_value=test[metric.key]
+            )
+            for metric in shown
+        ]
+    data = ModelCardData(
+        library_name=_LIBRARY[target],
+        base_model=base_model(recipe),
+        pipeline_tag="text-classification",
+        tags=tags,
+        license=license_name,
+        model_name=repo.rpartition("/")[2] if results else None,
+        eval_results=results,
+    )
+    return data.to_yaml().strip()
+
+
+def _metric_type(key: str) -> str:
+    """The name of a metric on the hub, which calls every average of F1 ``f1``."""
+    return "f1" if key.endswith("f1") else key
+
+
+def _sets(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The evaluated sets: test, then shift sets, then validation. Each has the values of its metrics as text."""
+    sets = [("test", evaluation.get("test"))]
+    sets += [(f"shift: {public_name(name)}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
+    sets.append(("validation", evaluation.get("validation")))
+    return [{"name": name, "rows": figures["rows"], "values": _values(figures)} for name, figures in sets if figures]
+
+
+def _values(figures: Mapping[str, Any]) -> list[str]:
+    """The metrics of a set as text; the first one with its interval."""
+    shown = []
+    for metric in metrics_of(figures):
+        value = metric.value(figures)
+        text = "" if value is None else metric.words(value)
+        if interval := figures.get(f"{metric.key}_interval"):
+            low, high = (percent(share, figures["rows"]) for share in interval)
+            text = f"{text} ({low} to {high})"
+        shown.append(text)
+    return shown
+
+
+def _calibration(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Calibration errors of the test set, else of the validation set, without and with the temperature."""
+    name = next((name for name in ("test", "validation") if evaluation.get(name)), None)
+    if name is None or evaluation[name].get("calibration_error_scaled") is None:
+        return None
+    figures, rows = evaluation[name], evaluation[name]["rows"]
+    raw, scaled = (percent(figures[f"calibration_error{end}"], rows) for end in ("", "_scaled"))
+    return {"set": name, "temperature": f"{figures['temperature']:.3f}", "raw": raw, "scaled": scaled}
+
+
+def _data(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """Part, name and number of rows of the data, as far as the folder has them; an export lacks the training rows."""
+    counts = {part: values.get("rows") for part, values in (environment.get("data") or {}).items()}
+    counts |= {part: evaluation[part]["rows"] for part in ("validation", "test") if evaluation.get(part)}
+    train = public_name(recipe.data.train)
+    names = {"train": train, "validation": recipe.data.validation, "test": recipe.data.test}
+    return [(part, public_name(names[part] or train), counts.get(part) or 0) for part in names if part in counts] or [
+        ("train", train, 0)
+    ]
+
+
+def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
+    """What a reader should know before trusting the results, as sentences."""
+    found = [
+        f"{warning[:1].upper()}{warning[1:]}." for warning in map(without_paths, environment.get("warnings") or ())
+    ]
+    name = next((name for name in ("test", "validation") if evaluation.get(name)), None)
+    if name is None:
+        found.append("No results came with this model: nobody knows how often it is right.")
+    else:
+        found += [f"On the {name} rows, {doubt}." for doubt in doubts(evaluation[name])]
+        if name == "validation":
+            found.append("There was no test set: the results are of the rows by which the adapter was chosen.")
+        if not evaluation.get("shift"):
+            found.append("It was tested only on texts like those of its training; expect less on others.")
+    longer = "they are read in overlapping windows" if recipe.data.long == "windows" else "the rest is not read"
+    found.append(f"Of texts longer than {recipe.data.max_length} tokens: {longer}.")
+    found.append("Texts of a few words, or of another language or topic than the training data, get a label, too.")
+    return found
+
+
+def _comparison(folder: Path) -> dict[str, Any] | None:
+    """How far an export agrees with its run."""
+    compared = read_object(folder / FILE).get("comparison")
+    if not isinstance(compared, dict) or not isinstance(compared.get("agreement"), float):
+        return None
+    rows = int(compared.get("rows", 0))
+    return {"rows": rows, "source": compared.get("source", "rows"), "agreement": percent(compared["agreement"], rows)}

@@ -1,0 +1,140 @@
+"""The files of a run or an export that may go to others: only what is needed to load it, without paths and texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any
+
+from featherweight.adapter.storage import read_description
+from featherweight.errors import UserError
+from featherweight.export.contents import write_description
+from featherweight.files import read_object
+from featherweight.inference.exported import FILE, is_export, read_export
+from featherweight.recipe import Recipe
+from featherweight.recipe.data_files import is_data_file
+
+_HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2", "mpnet": "sentence-transformers/all-mpnet-base-v2"}
+"""Names on the hub of the backbones that are installed as Python packages."""
+_OF_ADAPTER = re.compile(
+    r"(adapter_config|featherweight|probes|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json"
+    r"|(adapter_model|head)\.safetensors|recipe\.toml|vocab\.txt|merges\.txt|.*\.model"
+)
+_PATH = re.compile(r"(?<![\w/:])(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@+ -]*[\w.@+-])+[/\\]([\w.@+-]+)")
+
+
+def without_paths(text: str) -> str:
+    """``text`` with the last part of each path alone."""
+    return _PATH.sub(r"\1", text)
+
+
+def public_name(source: str) -> str:
+    """The name of a data source or backbone without its folder, or the address of a database or web server."""
+    if "://" in source:
+        kind, _, rest = source.partition("://")
+        return (
+            source if kind == "hf" else (PurePath(rest.partition("?")[0]).name if "/" in rest else f"a {kind} source")
+        )
+    windows = re.match(r"[A-Za-z]:[\\/]|\\\\", source)
+    if windows:
+        return PureWindowsPath(source).name
+    return PurePath(source).name if source.startswith(("/", "~", ".")) or is_data_file(source) else source
+
+
+def base_model(recipe: Recipe) -> str | None:
+    """The name of the backbone on the hub; None for a local folder."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    name = recipe.backbone.name
+    if name in _HUB_NAMES:
+        return _HUB_NAMES[name]
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return None
+    return None if Path(name).is_dir() else name
+
+
+def require_shareable(folder: Path) -> None:
+    """Raise UserError unless ``folder`` is an export, or a finished run with an adapter."""
+    if is_export(folder):
+        read_export(folder)
+        return
+    if not (folder / "recipe.toml").is_file():
+        raise UserError(f"{folder}: neither a run nor an export; pass the folder that train or export has written")
+    read_description(folder / "adapter")
+    if not (folder / "evaluation.json").is_file():
+        raise UserError(f"{folder}: the run is not finished (evaluation.json is missing); finish it with --resume")
+
+
+def write_shareable(folder: Path, target: Path, card: str) -> list[Path]:
+    """Fill the empty folder ``target`` with what may be uploaded, and return its files.
+
+    Large files are links to those in ``folder``; files with paths of this machine are written anew without them.
+    """
+    exported = is_export(folder)
+    source = folder if exported else folder / "adapter"
+    names = list(read_export(folder).files) if exported else [path.name for path in source.iterdir()]
+    if outside := next((name for name in names if not _is_inside(name)), None):
+        raise UserError(f"{folder / FILE}: damaged: files lists {outside}, which is not in the folder")
+    for name in sorted(names):
+        # No folder, no link: the adapter of a native head has links to the backbone's weights beside it.
+        path = source / name
+        if path.is_file() and not path.is_symlink() and (exported or _OF_ADAPTER.fullmatch(name)):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            _write(path, target / name, source)
+    if exported:
+        described = read_object(folder / FILE)
+        write_description(target, {key: value for key, value in described.items() if key != "files"})
+    (target / "README.md").write_text(card, "utf-8")
+    return sorted(path for path in target.rglob("*") if path.is_file())
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _write(path: Path, copy: Path, source: Path) -> None:
+    recipe = source / "recipe.toml"
+    if path == recipe:
+        copy.write_text(_shareable_recipe(Recipe.load(recipe)).to_toml(), "utf-8")
+    elif path.name == "adapter_config.json":
+        loaded = Recipe.load(recipe)
+        _write_json(copy, read_object(path) | {"base_model_name_or_path": base_model(loaded) or _name(loaded)})
+    elif path.name == "evaluation.json":
+        _write_json(copy, _shareable_results(read_object(path)))
+    elif path.name in ("config.json", "tokenizer_config.json"):
+        paths = ("_name_or_path", "name_or_path")
+        _write_json(copy, {key: value for key, value in read_object(path).items() if key not in paths})
+    else:
+        copy.symlink_to(path.resolve())
+
+
+def _name(recipe: Recipe) -> str:
+    return public_name(recipe.backbone.name)
+
+
+def _shareable_recipe(recipe: Recipe) -> Recipe:
+    """``recipe`` with names instead of paths; the run that it started from is left out."""
+    data = {part: getattr(recipe.data, part) for part in ("train", "validation", "test", "drop")}
+    return recipe.with_values(
+        description=without_paths(recipe.description),
+        data={part: public_name(name) for part, name in data.items() if name},
+        backbone={"name": _name(recipe)},
+        adapter={"start_from": None} if recipe.adapter.start_from else {},
+        evaluation={"shift": list(dict.fromkeys(map(public_name, recipe.evaluation.shift)))},
+    )
+
+
+def _shareable_results(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """``evaluation`` with names of shift sets instead of paths, and without the texts that were classified wrongly."""
+    parts = {part: {**evaluation[part], "mistakes": []} for part in ("validation", "test") if evaluation.get(part)}
+    shift = {public_name(name): {**found, "mistakes": []} for name, found in (evaluation.get("shift") or {}).items()}
+    return {**evaluation, **parts, "shift": shift}
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")

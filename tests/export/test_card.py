@@ -1,0 +1,136 @@
+"""The model card, and which files go to others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+from support.onnx_exports import write_onnx_export
+
+from featherweight.errors import UserError
+from featherweight.evaluation.multi_label import evaluate_several
+from featherweight.export.card import render_card
+from featherweight.export.shareable import public_name, write_shareable
+from featherweight.files import sha256_of
+from featherweight.inference.classifier import Classifier
+from featherweight.run.folder import Run
+from featherweight.task.multi_label import MultiLabel
+
+TEXTS = ["apple pear plum", "robin and crow"]
+
+
+def test_the_card_of_a_run_has_metadata_that_the_hub_reads(finished_run: Run) -> None:
+    card = ModelCard(render_card(finished_run.folder, "me/fruit", "apache-2.0"))
+    data, test = card.data, finished_run.evaluation["test"]
+    assert (data.library_name, data.pipeline_tag, data.license) == ("peft", "text-classification", "apache-2.0")
+    assert (data.model_name, data.base_model) == ("fruit", None)  # its backbone is a local folder
+    values = {result.metric_name: result.metric_value for result in data.eval_results}
+    assert values == {"accuracy": test["accuracy"], "macro-F1": test["macro_f1"]}
+    assert {result.dataset_name for result in data.eval_results} == {"test.jsonl"}
+    assert "license:" not in render_card(finished_run.folder, "me/fruit")
+
+
+def test_the_card_of_a_run_tells_budget_data_results_and_limits(finished_run: Run) -> None:
+    text = render_card(finished_run.folder, "me/fruit")
+    weight, (low, high) = finished_run.weight, finished_run.evaluation["test"]["accuracy_interval"]
+    assert "3 labels: bird, fruit, metal" in text
+    assert f"{weight['total']:,} trained parameters, of a budget of {weight['budget']:,}" in text
+    assert "| train | train.jsonl | 48 |" in text
+    assert "| test | test.jsonl | 24 |" in text
+    assert f"({low:.1%} to {high:.1%})" in text
+    assert "| shift: shift.jsonl | 18 |" in text
+    assert f"a temperature of {finished_run.evaluation['test']['temperature']:.3f}" in text
+    assert 'snapshot_download("me/fruit")' in text
+    assert "Of texts longer than 32 tokens" in text
+    assert str(finished_run.folder.parent) not in text
+    assert "\n\n\n\n" not in text
+
+
+def test_what_is_shared_of_a_run_classifies_like_it_and_names_no_folder(
+    finished_run: Run, tiny_backbones: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = write_shareable(finished_run.folder, tmp_path, "card")
+    names = {path.relative_to(tmp_path).as_posix() for path in files}
+    assert {"adapter_config.json", "adapter_model.safetensors", "recipe.toml", "README.md", "probes.json"} <= names
+    assert not {name for name in names if "/" in name or "backbone" in name}  # the weights of the backbone stay behind
+    home = tiny_backbones["bert"].parent
+    for path in files:
+        content = path.read_bytes()
+        assert str(home).encode() not in content, path
+        assert str(finished_run.folder.parent).encode() not in content, path
+    monkeypatch.chdir(home)
+    shared, own = Classifier.load(tmp_path, precision="fp32"), Classifier.load(finished_run.folder, precision="fp32")
+    np.testing.assert_allclose(shared.logits(TEXTS), own.logits(TEXTS), atol=1e-5)
+
+
+def test_an_export_is_shared_without_texts_and_loads(finished_run: Run, tmp_path: Path) -> None:
+    export, shared = write_onnx_export(tmp_path / "export"), tmp_path / "shared"
+    evaluation = json.loads((finished_run.folder / "evaluation.json").read_text("utf-8"))
+    evaluation["test"]["mistakes"] = [
+        {"row": 1, "text": "a secret", "label": "bird", "predicted": "fruit", "probability": 0.9}
+    ]
+    (export / "evaluation.json").write_text(json.dumps(evaluation))
+    described = json.loads((export / "export.json").read_text("utf-8"))
+    described["files"]["evaluation.json"] = {"bytes": 1, "sha256": sha256_of(export / "evaluation.json")}
+    described["comparison"] = {"rows": 12, "agreement": 1.0, "source": "validation rows"}
+    (export / "export.json").write_text(json.dumps(described))
+    (export / "rows.csv").write_text("a secret")
+    shared.mkdir()
+    text = render_card(export, "me/words")
+    files = write_shareable(export, shared, text)
+    assert ModelCard(text).data.library_name == "onnx"
+    assert ModelCard(text).data.base_model == "sentence-transformers/all-MiniLM-L6-v2"
+    assert "This export gave the label of its run on 100.0% of 12 validation rows." in text
+    assert {path.name for path in files} == {
+        "README.md", "evaluation.json", "export.json", "model.onnx", "recipe.toml", "tokenizer.json",
+    }  # fmt: skip
+    assert not any(b"secret" in path.read_bytes() for path in files)
+    assert [found.label for found in Classifier.load(shared).predict(["goal"])] == ["Sports"]
+    described["files"]["../secret.json"] = {"bytes": 1, "sha256": ""}
+    (export / "export.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match=r"files lists \.\./secret\.json"):
+        write_shareable(export, shared, text)
+
+
+def test_with_several_labels_the_card_has_micro_f1(tmp_path: Path) -> None:
+    names, task = ("a|b", "<c>", "d"), MultiLabel((0.5, 0.5, 0.5))
+    draw = np.random.default_rng(0)
+    logits = draw.normal(0, 2, (50, 3))
+    labels = (draw.normal(logits, 1) > 0).astype(np.int8)
+    figures: dict[str, Any] = evaluate_several(logits, labels, names, temperature=1.2, bins=5, task=task)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "recipe.toml").write_text(
+        'name = "x"\ntask = "multi-label"\n[data]\ntrain = "me/set"\n[backbone]\nname = "me/encoder"\n'
+    )
+    (tmp_path / "adapter" / "featherweight.json").write_text(
+        json.dumps({"format": 1, "labels": names, "temperature": 1})
+    )
+    (tmp_path / "evaluation.json").write_text(json.dumps({"validation": figures, "test": figures, "shift": {}}))
+    text = render_card(tmp_path, "me/x")
+    data = ModelCard(text).data
+    assert [(result.metric_name, result.metric_type) for result in data.eval_results] == [
+        ("micro-F1", "f1"), ("macro-F1", "f1"),
+    ]  # fmt: skip
+    assert data.base_model == "me/encoder"
+    assert "multi-label" in data.tags
+    assert r"3 labels: a\|b, \<c\>, d" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("newsbriefs", "newsbriefs"),
+        ("fancyzhx/ag_news", "fancyzhx/ag_news"),
+        ("/home/me/rows.csv", "rows.csv"),
+        ("customers/rows.csv", "rows.csv"),
+        (r"C:\me\rows.csv", "rows.csv"),
+        ("postgresql://me:password@host/shop?query=x", "shop"),
+        ("perturbed:typos", "perturbed:typos"),
+    ],
+)
+def test_a_source_is_named_without_its_folder(source: str, name: str) -> None:
+    assert public_name(source) == name
