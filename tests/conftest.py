@@ -138,13 +138,18 @@ def quick_endings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     Pages and all other files are written as ever. What the pictures show is tested in ``report``, and the finished run
     is checked in a new process.
     """
-    if request.path.relative_to(TESTS).parts[0] in QUICK:
+    if request.path.relative_to(TESTS).parts[0] in QUICK and "real_pictures" not in request.fixturenames:
         from matplotlib.figure import Figure
 
         from featherweight.verification import reload
 
         monkeypatch.setattr(reload, "reload_check", reload.check_in_this_process)
         monkeypatch.setattr(Figure, "savefig", save_small_picture)
+
+
+@pytest.fixture
+def real_pictures() -> None:
+    """For a test of these folders that looks at pictures: they are drawn."""
 
 
 QUICK = ("adapter", "cli", "inference", "run", "training", "verification", "workflows")

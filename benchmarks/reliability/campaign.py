@@ -215,10 +215,12 @@ class _Trial:
             self._failed(f"disk of {most} bytes: exit code {ended.code}, {parts}: {ended.message[-300:]}")
 
     def _note(self, kill: Kill, ended: Ended) -> None:
+        # While the reload check runs in its own process, this one evaluates, and comes by other places.
+        place = RELOAD if kill.place == RELOAD else ended.place
         way = "half-written" if kill.tear else "moment" if kill.seconds else "place"
         of_epoch = self.reference.outcome.epoch_after(ended.step)
         self.tally.kills.append({
-            "run": self.run.name, "place": ended.place, "way": way, "step": ended.step,
+            "run": self.run.name, "place": place, "way": way, "step": ended.step,
             "mid_epoch": of_epoch is not None and of_epoch % 1 > 0,
             "steps_again": max(0, ended.step - max(self._checkpoints(), default=0)),
         })  # fmt: skip

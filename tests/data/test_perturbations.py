@@ -110,7 +110,7 @@ def test_the_headline_is_the_title_where_the_data_has_one(tmp_path: Path) -> Non
 
 def test_perturbations_need_a_test_set_and_a_known_name(tmp_path: Path) -> None:
     train = write_news(tmp_path / "train.csv", 40)
-    with pytest.raises(UserError, match=r"perturbed:typos.*no.*name data\.test|none; name data\.test"):
+    with pytest.raises(UserError, match=r"perturbed:typos changes the test rows, and there are none; set data\.test"):
         load_splits(recipe(names_of("typos"), train=train))
     with pytest.raises(UserError, match=r"evaluation\.shift.*perturbed:typo.*known: perturbed:casing"):
         recipe(["perturbed:typo"])

@@ -102,6 +102,7 @@ _BERT = Family(
     head=_dense_and_out("bert.pooler.dense", "classifier"),
     defaults=_BASE_SIZES | {"vocab_size": 30522, "type_vocab_size": 2},
     pooler_option=True,
+    tokenizer="BertTokenizer",
     lean=LeanPass(head=("bert.pooler", "dropout", "classifier")),
 )
 _ROBERTA = replace(
@@ -111,14 +112,17 @@ _ROBERTA = replace(
     defaults=_BASE_SIZES | {"vocab_size": 50265, "type_vocab_size": 2},
     # Positions are counted from the padding token's number, 1, onwards.
     position_offset=2,
+    tokenizer="RobertaTokenizer",
     lean=LeanPass(),
 )
 
 FAMILIES: dict[str, Family] = {
     "bert": _BERT,
     "roberta": _ROBERTA,
-    "xlm-roberta": replace(_ROBERTA, defaults=_ROBERTA.defaults | {"vocab_size": 30522}),
-    "camembert": replace(_ROBERTA, defaults=_ROBERTA.defaults | {"vocab_size": 30522}),
+    "xlm-roberta": replace(
+        _ROBERTA, defaults=_ROBERTA.defaults | {"vocab_size": 30522}, tokenizer="XLMRobertaTokenizer"
+    ),
+    "camembert": replace(_ROBERTA, defaults=_ROBERTA.defaults | {"vocab_size": 30522}, tokenizer="CamembertTokenizer"),
     "distilbert": Family(
         prefix="distilbert",
         layer="transformer.layer.{}",
@@ -137,6 +141,7 @@ FAMILIES: dict[str, Family] = {
         mlp="hidden_dim",
         layers="n_layers",
         head_dropouts=("seq_classif_dropout",),
+        tokenizer="BertTokenizer",
         lean=LeanPass(
             dropouts=("attention_dropout", "", "dropout"),
             head=("first_token", "pre_classifier", "relu", "dropout", "classifier"),
@@ -165,7 +170,8 @@ FAMILIES: dict[str, Family] = {
         defaults=_BASE_SIZES | {"vocab_size": 30527, "relative_attention_num_buckets": 32},
         extra=_mpnet_parts,
         position_offset=2,  # as in RoBERTa
-        lean=LeanPass(padding=""),
+        tokenizer="MPNetTokenizer",
+        lean=LeanPass(padding="", relative_positions=True),
     ),
     "electra": replace(
         _BERT,
@@ -216,6 +222,7 @@ FAMILIES: dict[str, Family] = {
         pooler_option=False,
         # Its layers also get the table of relative positions, which has no batch dimension; PEFT's EVA fails on that.
         eva=False,
+        tokenizer="",
         lean=None,
     ),
     "modernbert": Family(

@@ -69,6 +69,8 @@ class LeanPass:
     """Config key of the activation."""
     norm_epsilon: str = "layer_norm_eps"
     """Config key of what the layer norms add to the variance; empty: it is 1e-12."""
+    relative_positions: bool = False
+    """Whether attention scores have a bias that depends on the distance of two tokens (MPNet)."""
     padding: str = "pad_token_id"
     """Config key of the padding token's number, after which positions begin if they have an offset; empty: it is 1."""
 
@@ -108,6 +110,8 @@ class Family:
     """Whether texts can be at most ``max_position_embeddings`` tokens long."""
     pooler_option: bool = False
     """Whether the encoder class takes ``add_pooling_layer``."""
+    tokenizer: str = ""
+    """The class of transformers that AutoTokenizer chooses for the family; empty if AutoTokenizer itself is used."""
     eva: bool = True
     """Whether PEFT can initialise LoRA from the inputs of the layers (EVA)."""
     lean: LeanPass | None = None

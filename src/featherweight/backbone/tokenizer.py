@@ -8,17 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from featherweight.backbone.families import FAMILIES
 from featherweight.errors import UserError
 
-_CLASSES = {
-    "bert": "BertTokenizer",
-    "camembert": "CamembertTokenizer",
-    "distilbert": "BertTokenizer",
-    "electra": "BertTokenizer",
-    "mpnet": "MPNetTokenizer",
-    "roberta": "RobertaTokenizer",
-    "xlm-roberta": "XLMRobertaTokenizer",
-}
+_CLASSES = {name: family.tokenizer for name, family in FAMILIES.items() if family.tokenizer}
 """The class of transformers that belongs to a family, by the ``model_type`` of its config.json."""
 _INPUTS: dict[str, tuple[str, ...]] = dict.fromkeys(_CLASSES.values(), ("input_ids", "attention_mask"))
 _INPUTS["DistilBertTokenizer"] = ("input_ids", "attention_mask")

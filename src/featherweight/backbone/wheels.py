@@ -16,6 +16,8 @@ from featherweight.errors import UserError
 from featherweight.files import sha256_of
 
 WEIGHTS = "model.safetensors"
+HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2", "mpnet": "sentence-transformers/all-mpnet-base-v2"}
+"""Names on the hub of the backbones that are installed as Python packages."""
 _ALWAYS_UNPACKED = 64 << 20
 """Unpacked size in bytes that is always allowed. Above it, at most twice the size of the zip file is allowed, because
 weights hardly compress."""

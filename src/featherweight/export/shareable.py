@@ -8,6 +8,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from featherweight.adapter.storage import read_description
+from featherweight.backbone.wheels import HUB_NAMES
 from featherweight.errors import UserError
 from featherweight.export.contents import write_description
 from featherweight.files import read_object
@@ -15,8 +16,6 @@ from featherweight.inference.exported import FILE, is_export, read_export
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data_file
 
-_HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2", "mpnet": "sentence-transformers/all-mpnet-base-v2"}
-"""Names on the hub of the backbones that are installed as Python packages."""
 _OF_ADAPTER = re.compile(
     r"(adapter_config|featherweight|probes|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json"
     r"|(adapter_model|head)\.safetensors|recipe\.toml|vocab\.txt|merges\.txt|.*\.model"
@@ -48,8 +47,8 @@ def base_model(recipe: Recipe) -> str | None:
     from huggingface_hub.utils import validate_repo_id
 
     name = recipe.backbone.name
-    if name in _HUB_NAMES:
-        return _HUB_NAMES[name]
+    if name in HUB_NAMES:
+        return HUB_NAMES[name]
     try:
         validate_repo_id(name)
     except HFValidationError:

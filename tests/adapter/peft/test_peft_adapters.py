@@ -158,6 +158,7 @@ def test_a_family_that_is_not_built_in(tmp_path: Path) -> None:
     assert_same(logits, peft_logits(folder, base))
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_a_page_without_rows_says_what_it_lacks(saved: Any, cli: Cli) -> None:
     folder = saved("deberta-v2")[0]
     answer = cli("report", folder, "--out", "page.html")

@@ -42,7 +42,7 @@ def bare_encoder(config: Config, architecture: Architecture, read: Read) -> nn.M
     encoder: Any = nn.Module()
     encoder.config = _settings(complete, family.lean, architecture)
     encoder.embeddings = Embeddings(_first_position(complete, family))
-    if architecture.model_type == "mpnet":
+    if family.lean.relative_positions:
         encoder.encoder = RelativePositions()
     for linear in architecture.linears:
         _put(encoder, linear.name, _linear(read, linear.name, linear.inputs, linear.outputs))
