@@ -159,7 +159,8 @@ def test_a_search_whose_trials_all_fail_says_why(
 
     instead(monkeypatch, train)
     with pytest.raises(
-        FeatherweightError, match="3 trials failed and none succeeded: the process of the training ended with exit code -9"
+        FeatherweightError,
+        match="3 trials failed and none succeeded: the process of the training ended with exit code -9",
     ):
         run_search(tiny_recipe(), tmp_path / "out", space=SPACE, trials=20)
     assert not (tmp_path / "out" / "best.toml").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from featherweight.data.inspection import Inspection, PartInspection, TokenLengths, inspect_data
@@ -84,6 +85,8 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     single = [label for label, rows in part.labels.items() if rows == 1] if name == "train" else []
     if single:
         found.append(f"labels with only one row: {listed([repr(label) for label in single])}")
+    if name == "train" and (alike := _differ_in_case(part.labels)):
+        found.append(f"labels that differ only in case: {listed(alike)}; they count as different classes")
     if part.unlabelled and not part.without_labels:
         found.append(f"{part.unlabelled:,} rows without a label")
     if part.empty:
@@ -96,6 +99,14 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     if shared:
         found.append(f"{shared:,} rows are also training rows: the metrics would be too good")
     return [*notes, *(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
+
+
+def _differ_in_case(labels: Iterable[str]) -> list[str]:
+    """Labels that are equal but for case, such as ``'Spam' and 'SPAM'``."""
+    spellings: dict[str, list[str]] = {}
+    for label in labels:
+        spellings.setdefault(label.casefold(), []).append(label)
+    return [" and ".join(map(repr, same)) for same in spellings.values() if len(same) > 1]
 
 
 def _unknown_lines(part: PartInspection, backbone: str) -> list[str]:

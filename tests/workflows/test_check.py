@@ -1,0 +1,30 @@
+"""What check says of labels."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from featherweight.recipe import Recipe
+from featherweight.workflows.check import check, inspection_lines
+
+
+def lines_for(tmp_path: Path, *labels: str) -> list[str]:
+    file = tmp_path / "rows.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows(
+            [("text", "label"), *((f"text {n} of some words", label) for n, label in enumerate(labels))]
+        )
+    return inspection_lines(check(Recipe.parse({"data": {"train": str(file)}, "backbone": {"name": "minilm"}})))
+
+
+def test_labels_that_differ_only_in_case_are_named(tmp_path: Path) -> None:
+    lines = lines_for(tmp_path, *["spam", "ham", "SPAM", "Ham", "other"] * 4)
+    assert (
+        "  labels that differ only in case: 'spam' and 'SPAM', 'ham' and 'Ham'; they count as different classes"
+        in lines
+    )
+
+
+def test_labels_that_differ_otherwise_are_not(tmp_path: Path) -> None:
+    assert not any("only in case" in line for line in lines_for(tmp_path, *["spam", "spams", "ham"] * 4))
