@@ -70,5 +70,5 @@ def test_wrong_files(rows: Path, tmp_path: Path, listed: list, header: tuple[str
 
 
 def test_a_missing_file(rows: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nothing.csv: there is no such file; featherweight noise writes one"):
+    with pytest.raises(UserError, match=r"nothing.csv: no such file; the command `featherweight noise` writes one"):
         load_splits(recipe(rows, drop=str(tmp_path / "nothing.csv")))

@@ -137,7 +137,7 @@ BAD_OVERRIDES = {
     "seed": "--set seed: write it as section.key=value",
     "=3": "--set =3: write it as section.key=value",
     "training..epochs=3": "--set training..epochs=3: write it as section.key=value",
-    "adapter.lora.2.rank=4": "--set adapter.lora.2.rank=4: give the number of a table, then a key of it",
+    "adapter.lora.2.rank=4": "--set adapter.lora.2.rank=4: write lora.NUMBER.KEY, such as lora.0.rank",
     "adapter.lora.².rank=4": "r1 with --set adapter.lora.².rank=4: unknown key 'adapter.lora.0.²'",
     "data.train=": "--set data.train=: the value is empty; give one (only optional keys can be removed)",
     "training.learning_rate=": "--set training.learning_rate=: the value is empty; give one",

@@ -101,7 +101,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.json", rows(text={"en": "a"}), ("'text' holds a dict, not a text", "data.text = 'text.en'")),
     ("rows.json", rows(text="\ud800"), "rows.json: row 1: 'text' holds half a character"),
     ("rows.json", rows(id="\ud800"), "rows.json: row 1: 'id' holds half a character"),
-    ("rows.json", rows(label="\ud800"), "rows.json: row 1: label '\\ud800' contains a control character or half"),
+    ("rows.json", rows(label="\ud800"), "rows.json: row 1: label '\\ud800' contains an invisible, control or dam"),
     ("rows.json", rows(label=float("nan")), "rows.json: row 1: the label is missing"),
     ("rows.json", rows(label=1.5), "rows.json: row 1: label 1.5 is not a whole number"),
     ("rows.json", rows(label=float("inf")), "rows.json: row 1: label inf is not a whole number"),

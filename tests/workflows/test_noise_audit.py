@@ -125,7 +125,7 @@ def test_another_audit_in_the_folder_is_refused(recipe: Recipe, tmp_path: Path, 
 
 @pytest.mark.parametrize(("changes", "folds_wanted", "message"), [
     ({}, 1, "at least two folds"),
-    ({"task": "multi-label", "data": {"label_separator": ","}}, 3, 'is for task = "single-label"'),
+    ({"task": "multi-label", "data": {"label_separator": ","}}, 3, 'it needs a recipe with task = "single-label"'),
     ({"budget": 10}, 3, "budget = 10 exceeded"),
 ])  # fmt: skip
 def test_wrong_arguments(

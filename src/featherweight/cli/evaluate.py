@@ -44,7 +44,7 @@ def command(
 ) -> None:
     """Evaluate a finished run on its own test set, or a run or a PEFT folder on another labelled set."""
     if drop_empty and data is None:
-        raise UserError("--drop-empty is for the rows of --data; the run's own are those of its recipe's data.empty")
+        raise UserError("--drop-empty needs --data; for the run's own rows, data.empty of its recipe decides")
     gaps: dict[str, Any] = {"drop_empty": drop_empty, "note": lambda line: tell([line])}
     given = peft_options(labels, base, task, join)
     evaluation = _evaluation(run, data, given, {"text": text or [], "label": label, **gaps})

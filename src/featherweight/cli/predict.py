@@ -129,7 +129,9 @@ def command(
 def _pipe(run: str, given: PeftOptions, **of_files: Any) -> None:
     """From standard input to standard output. Raises UserError if an option for files (``of_files``) is set."""
     if name := _first_set(of_files):
-        raise UserError(f"{name}: not with -, which reads a text a line and writes JSON Lines on standard output")
+        raise UserError(
+            f"{name}: cannot be used with -, which reads one text per line and prints JSON Lines; leave it out"
+        )
 
     import os
     import sys

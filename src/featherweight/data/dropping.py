@@ -59,6 +59,6 @@ def _listed(path: Path, drop: str) -> set[tuple[str, str]]:
                 raise UserError(f"data.drop: {drop} has no column {missing[0]!r}; it needs {TEXT!r} and {LABEL!r}")
             return {(row[TEXT] or "", row[LABEL] or "") for row in reader}
     except FileNotFoundError:
-        raise UserError(f"data.drop: {drop}: there is no such file; featherweight noise writes one") from None
+        raise UserError(f"data.drop: {drop}: no such file; the command `featherweight noise` writes one") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"data.drop: {drop}: cannot be read as a CSV file: {error}") from None

@@ -56,7 +56,7 @@ def is_class(label: str, names: Sequence[str]) -> bool:
 
 
 def numbers_for_booleans(names: Sequence[str]) -> dict[str, int]:
-    """If the classes are false and true, or 0 and 1: the class numbers of the other notation."""
+    """The class numbers of "0" and "1" if the classes are false and true, and the other way round; else empty."""
     commons, numbers = [alike(name) for name in names], ("0", "1")
     for own, other in ((_BOOLEANS, numbers), (numbers, _BOOLEANS)):
         if sorted(commons) == sorted(own):

@@ -142,7 +142,7 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
         if is_blank(text) or _HARMFUL.search(text):
             row = plain.index(text) + 1
             raise UserError(
-                f"{origin}: row {row}: label {text!r} contains a control character or half a character\n"
+                f"{origin}: row {row}: label {text!r} contains an invisible, control or damaged character\n"
                 "Correct the file"
             )
 

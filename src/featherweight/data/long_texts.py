@@ -48,7 +48,7 @@ class LongTexts:
         return self.max_length.to_bytes(8) + (f"{self.how}{overlap}".encode() if self.how != "head" else b"")
 
     def sequences(self, content: Sequence[int], room: int) -> list[list[int]]:
-        """The sequences of ``room`` tokens that are used of ``content``, a longer text; without special tokens.
+        """The parts of a long text that are used, each of ``room`` tokens. ``content`` are its tokens, no special ones.
 
         With windows there are several sequences, otherwise one.
         """

@@ -78,8 +78,8 @@ def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> s
 def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: Sequence[str], *remedies: str) -> None:
     """Raise UserError if some rows of ``table``, read from ``source``, have a label and others have none.
 
-    The message has the first row without a label and their number, and tells to remove them (unless they are on the
-    hub) or to follow one of the ``remedies``. There is no error if the recipe leaves such rows out.
+    The message names the first row without a label and the number of such rows. It says to remove them (unless they are
+    on the hub), or what else to do: the ``remedies``. There is no error if the recipe leaves such rows out.
     """
     columns = find_label_columns(table, data) if data.empty == "error" else ()
     kinds = [no_label(value, classes) for value in label_cells(table, columns, data, of_rows=True)] if columns else []

@@ -23,7 +23,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class LabelNoise:
-    """The result of cross-validation about the labels of some rows."""
+    """The labels that cross-validation finds doubtful, and how often its predictions agree with the labels."""
 
     suspects: list[Suspect]
     """The most doubtful first."""

@@ -89,7 +89,7 @@ class Network(nn.Module):
     ) -> Tensor:
         """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens].
 
-        ``states`` [batch, tokens, hidden] are cached outputs of the frozen layers, which the lean pass then skips.
+        ``states`` [batch, tokens, hidden] are cached outputs of the frozen layers; these layers are not computed again.
         ``token_types`` [batch, tokens] tell the texts of a pair apart; an encoder without token types gets none.
         """
         types = self.types_read(token_types)

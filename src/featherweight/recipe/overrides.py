@@ -115,7 +115,9 @@ def _assign(place: Any, path: list[str], value: Any, override: str) -> None:
         _assign_in_list(place, path, value, override)
     elif not isinstance(place, dict):
         inside = place if isinstance(place, str) else type(place).__name__
-        raise UserError(f"--set {override}: {head!r} cannot be set inside {inside!r}; set the key above it instead")
+        raise UserError(
+            f"--set {override}: {head!r} cannot be set inside {inside!r}, which is no table; set the whole key"
+        )
     elif rest:
         if head == "lora" and (place.get(head) in (None, []) or isinstance(place[head], str)):
             # There is no table yet ("auto", an empty list, or no key): start one with the default values.
@@ -133,6 +135,6 @@ def _assign_in_list(tables: list[Any], path: list[str], value: Any, override: st
             _assign(table, path, value, override)
     elif int(path[0]) >= len(tables) or len(path) == 1:
         known = f"tables 0 to {len(tables) - 1}" if len(tables) > 1 else "one table, 0"
-        raise UserError(f"--set {override}: give the number of a table, then a key of it; the recipe has {known}")
+        raise UserError(f"--set {override}: write lora.NUMBER.KEY, such as lora.0.rank; the recipe has {known}")
     else:
         _assign(tables[int(path[0])], path[1:], value, override)

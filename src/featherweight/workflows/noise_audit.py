@@ -76,7 +76,7 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
     if folds < 2:
         raise UserError("the audit needs at least two folds")
     if recipe.task == "multi-label":
-        raise UserError('the audit is for task = "single-label": with several labels a text there are no suspects yet')
+        raise UserError('the audit cannot check several labels per text; it needs a recipe with task = "single-label"')
     resolved = resolve(recipe)
     require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
 

@@ -124,7 +124,7 @@ def _write_rows(path: Path, rows: bytes, folder: Path) -> None:
             part.write_bytes(rows)
     elif path.read_bytes() != rows and not _same_rows(path, rows):
         raise UserError(
-            f"{folder}: --resume, but the rows are not those that this run was started with ({path.name} in it)\n"
+            f"{folder}: --resume, but the rows are not those that this run was started with: {path.name} differs\n"
             "Give the same rows, or train in another folder"
         )
 

@@ -73,7 +73,7 @@ class Submission:
             raise _unknown_id(self.sample.origin, index + 1, missing, origin, known)
 
     def add(self, piece: Rows, before: int, probabilities: np.ndarray, write: Write) -> None:
-        """Write the rows of ``piece``, which follow ``before`` rows; with a sample, keep them for ``finish``."""
+        """Write the rows of ``piece``, after ``before`` earlier rows; with a sample, keep them for ``finish``."""
         ids, records = self.ids(piece, before), self.layout.record(probabilities)
         if self.sample is None:
             write(self.layout.table(ids, records))

@@ -177,7 +177,7 @@ def apply_dropout_mask(x: Tensor, keep: Tensor, p: float) -> Tensor:
 
 
 def parts_of_attention(matrices: int, length: int, at_once: int | None = None) -> Iterator[slice]:
-    """Slices of the ``matrices`` score matrices [length, length], each small enough for the CPU cache.
+    """Slices of the attention scores [matrices, length, length], each small enough for the CPU cache.
 
     If there are at most ``at_once`` scores in total (default ``AT_ONCE``), there is one slice: for short texts,
     splitting saves little and adds shapes that have to be compiled.

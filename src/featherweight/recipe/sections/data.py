@@ -166,7 +166,9 @@ class DataRecipe(Section):
     @model_validator(mode="after")
     def _labels_are_named_once(self) -> Self:
         if not isinstance(self.label, str) and self.labels:
-            raise ValueError("label is a list of columns, and their names are the class names; remove labels")
+            raise ValueError(
+                "data.label is a list of columns, whose names are the class names; remove the key data.labels"
+            )
         return self
 
     def for_task(self, task: TaskName) -> Self:

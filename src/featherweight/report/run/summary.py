@@ -30,7 +30,7 @@ Place = tuple[float, float, float, float]
 
 
 def draw_summary(run: Contents) -> Figure:
-    """The figure with headline, curves, weigh-in, reliability diagram and confusion matrix.
+    """The figure with headline, curves, trained parameters, reliability diagram and confusion matrix.
 
     A plot without data is replaced by the words "not in this run".
     """

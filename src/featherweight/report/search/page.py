@@ -40,7 +40,7 @@ _FEWEST_FOR_IMPORTANCE = 4
 def write_search(study: Study, recipe: Recipe, folder: Path, data: str) -> list[Path]:
     """Write search.html and trials.csv into ``folder``, and return their paths.
 
-    ``recipe`` is the recipe that was searched around, with its name; ``data`` describes the validation rows.
+    ``recipe`` is the recipe from which the search started; ``data`` is a sentence about the validation rows.
     """
     metric = metric_of(recipe.evaluation.best_by, several=recipe.task == "multi-label")
     rows = trial_rows(study.get_trials(deepcopy=False))
