@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,13 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def single_plot(width: float, height: float, draw: Callable[[Axes], Any]) -> Figure:
+    """A figure of the given size in inches with one plot, which ``draw`` draws."""
+    figure = new_figure(width, height)
+    draw(figure.add_subplot())
+    return figure
 
 
 def save_png(figure: Figure, path: Path) -> Path:

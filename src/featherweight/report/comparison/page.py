@@ -22,7 +22,8 @@ from featherweight.report.comparison.words import (
     sections,
 )
 from featherweight.report.fonts import key_of, set_numbers
-from featherweight.report.style import drawing, new_figure, save_png, title_above, to_svg
+from featherweight.report.pages import page_templates
+from featherweight.report.style import drawing, save_png, single_plot, title_above, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,12 +68,9 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
 
 def render(comparison: Comparison) -> str:
     """The comparison as the text of an HTML file."""
-    from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
 
-    pages = Environment(
-        loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    pages = page_templates()
     with drawing():
         # Markup: the drawing library has escaped the texts inside.
         drawn = {
@@ -123,24 +121,18 @@ def available(comparison: Comparison, *, fonts_of_reader: bool = False) -> dict[
             labels = [f"{pair.first} over {pair.second}" for pair in pairs]
             makers[key] = partial(_rows, labels, partial(draw_differences, pairs=pairs))
     if any(round_.parameters for round_ in comparison.rounds):
-        makers["frontier"] = lambda: _single(5.2, 3.0, partial(draw_frontier, comparison=comparison))
+        makers["frontier"] = lambda: single_plot(5.2, 3.0, partial(draw_frontier, comparison=comparison))
     for kind, rounds in curves(comparison).items():
         if rounds:
             makers[kind] = partial(
-                _single, 4.9, 3.1, partial(draw_curves, comparison=comparison, kind=kind, seeds_of=rounds)
+                single_plot, 4.9, 3.1, partial(draw_curves, comparison=comparison, kind=kind, seeds_of=rounds)
             )
     if comparison.shift_sets:
         makers["shift"] = lambda: _rows(names, partial(draw_shift, comparison=comparison, numbers=numbers))
     return makers
 
 
-def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure:
-    figure = new_figure(width, height)
-    draw(figure.add_subplot())
-    return figure
-
-
 def _rows(names: list[str], draw: Callable[[Axes], None]) -> Figure:
     """A figure of horizontal rows that is as wide as its names need."""
     letters = min(54, max(map(len, names)))
-    return _single(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + 0.28 * len(names), draw)
+    return single_plot(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + 0.28 * len(names), draw)

@@ -11,6 +11,7 @@ from featherweight.evaluation.label_noise import Suspect
 from featherweight.files import write_whole
 from featherweight.formatting import safe_cell
 from featherweight.report.noise.contents import Audit
+from featherweight.report.pages import page_templates
 from featherweight.report.style import shorten
 
 SUSPECTS_ON_THE_PAGE = 300
@@ -43,11 +44,7 @@ def suspects_csv(audit: Audit) -> str:
 
 def render(audit: Audit) -> str:
     """The audit as the text of an HTML file."""
-    from jinja2 import Environment, PackageLoader
-
-    pages = Environment(
-        loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    pages = page_templates()
     noise, names = audit.noise, audit.label_names
     confusions = [(names[given], names[other], f"{count:,}") for (given, other), count in noise.confusions.items()]
     return pages.get_template("noise.html.j2").render(

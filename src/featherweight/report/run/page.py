@@ -8,6 +8,7 @@ from typing import Any
 from featherweight.files import write_whole
 from featherweight.formatting import duration, rounded_size
 from featherweight.report.fonts import key_of
+from featherweight.report.pages import page_templates
 from featherweight.report.run import headline
 from featherweight.report.run.bars import MOST_CLASSES
 from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
@@ -40,11 +41,7 @@ def write_page(contents: Contents, path: Path) -> None:
 
 def render(run: Contents) -> str:
     """The report for ``run`` as HTML."""
-    from jinja2 import Environment, PackageLoader
-
-    pages = Environment(
-        loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    pages = page_templates()
     pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}"}
     pages.filters["join_percent"] = lambda interval: " to ".join(f"{share:.1%}" for share in interval)
     pages.filters["cut"] = lambda text: text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

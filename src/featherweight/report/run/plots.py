@@ -12,7 +12,7 @@ from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.curves import draw_accuracy, draw_learning_rate, draw_loss
 from featherweight.report.run.reliability import draw_reliability
 from featherweight.report.run.summary import draw_summary
-from featherweight.report.style import drawing, new_figure, save_png, title_above
+from featherweight.report.style import drawing, new_figure, save_png, single_plot, title_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,19 +55,19 @@ def available(run: Contents) -> dict[str, Callable[[], Figure]]:
     """One function per plot that this run has data for, by name; call it inside ``drawing()`` to get the figure."""
     makers: dict[str, Callable[[], Figure]] = {}
     if run.has_curves:
-        makers["loss"] = lambda: _single(4.9, 3.1, lambda axes: draw_loss(axes, run))
-        makers["accuracy"] = lambda: _single(4.9, 3.1, lambda axes: draw_accuracy(axes, run))
+        makers["loss"] = lambda: single_plot(4.9, 3.1, lambda axes: draw_loss(axes, run))
+        makers["accuracy"] = lambda: single_plot(4.9, 3.1, lambda axes: draw_accuracy(axes, run))
     if len(run.steps["step"]):
-        makers["learning_rate"] = lambda: _single(4.9, 2.3, lambda axes: draw_learning_rate(axes, run))
+        makers["learning_rate"] = lambda: single_plot(4.9, 2.3, lambda axes: draw_learning_rate(axes, run))
     if run.evaluated:
         figures = run.evaluated[1]
         if not run.several:
-            makers["confusion_matrix"] = lambda: _single(
+            makers["confusion_matrix"] = lambda: single_plot(
                 *matrix_inches(len(figures["per_class"])), lambda axes: draw_confusion(axes, figures)
             )
         rows = shown_classes(figures)
         makers["per_class"] = lambda: _rows([row["label"] for row in rows], lambda axes: draw_per_class(axes, figures))
-        makers["reliability"] = lambda: _single(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
+        makers["reliability"] = lambda: single_plot(4.4, 4.3, lambda axes: draw_reliability(axes, figures))
     if run.weigh.get("components"):
         names = component_names(run.weigh)
         makers["weigh_in"] = lambda: _rows(names, lambda axes: draw_weigh_in(axes, run.weigh), 0.36)
@@ -83,16 +83,10 @@ def title_of(run: Contents, name: str) -> str:
     return own.get(name, TITLES[name])
 
 
-def _single(width: float, height: float, draw: Callable[[Axes], None]) -> Figure:
-    figure = new_figure(width, height)
-    draw(figure.add_subplot())
-    return figure
-
-
 def _rows(names: list[str], draw: Callable[[Axes], None], row_height: float = 0.26) -> Figure:
     """A figure of horizontal rows that is only as wide as its names need, so that it fits on phones."""
     letters = min(30, max((len(line) for name in names for line in name.split("\n")), default=0))
-    return _single(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + row_height * len(names), draw)
+    return single_plot(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + row_height * len(names), draw)
 
 
 def _side_by_side(run: Contents) -> Figure:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featherweight.files import write_whole
 from featherweight.recipe import Recipe
+from featherweight.report.pages import page_templates
 from featherweight.report.search.plots import draw_frontier, draw_history, draw_importance, draw_parallel
 from featherweight.report.search.trials import (
     TrialRow,
@@ -18,12 +19,11 @@ from featherweight.report.search.trials import (
     trial_rows,
     trials_csv,
 )
-from featherweight.report.style import drawing, new_figure, to_svg
+from featherweight.report.style import drawing, single_plot, to_svg
 from featherweight.run.best import metric_of
 from featherweight.run.figures import Metric
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from optuna import Study
 
@@ -66,7 +66,6 @@ def importance_of(study: Study, rows: list[TrialRow]) -> dict[str, float]:
 
 def render(recipe: Recipe, rows: list[TrialRow], metric: Metric, importance: Mapping[str, float], data: str) -> str:
     """The search as the text of an HTML file."""
-    from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
 
     ranked = in_order(rows, higher_is_better=metric.higher_is_better)
@@ -82,9 +81,7 @@ def render(recipe: Recipe, rows: list[TrialRow], metric: Metric, importance: Map
         for row in ranked
     ]  # fmt: skip
     assert best.value is not None
-    pages = Environment(
-        loader=PackageLoader("featherweight.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    pages = page_templates()
     return pages.get_template("search.html.j2").render(
         name=recipe.name,
         headline=f"Trial {best.number} is the best of {len(rows)}: {metric.name} {metric.words(best.value)} "
@@ -106,19 +103,13 @@ def _plots(rows: list[TrialRow], metric: Metric, importance: Mapping[str, float]
     complete = [row for row in rows if row.complete]
     keys = {key for row in complete for key in row.values}
     makers: dict[str, Callable[[], Figure]] = {
-        "history": partial(_single, 5.2, 3.0, partial(draw_history, rows=rows, metric=metric)),
-        "frontier": partial(_single, 5.2, 3.0, partial(draw_frontier, rows=rows, metric=metric)),
+        "history": partial(single_plot, 5.2, 3.0, partial(draw_history, rows=rows, metric=metric)),
+        "frontier": partial(single_plot, 5.2, 3.0, partial(draw_frontier, rows=rows, metric=metric)),
     }
     if importance:
         bars = partial(draw_importance, importance=importance)
-        makers["importance"] = partial(_single, 5.2, 0.7 + 0.3 * len(importance), bars)
+        makers["importance"] = partial(single_plot, 5.2, 0.7 + 0.3 * len(importance), bars)
     if len(complete) > 1 and keys:
         lines = partial(draw_parallel, rows=rows, metric=metric)
-        makers["parallel"] = partial(_single, max(5.2, 1.35 * (len(keys) + 1)), 3.4, lines)
+        makers["parallel"] = partial(single_plot, max(5.2, 1.35 * (len(keys) + 1)), 3.4, lines)
     return makers
-
-
-def _single(width: float, height: float, draw: Callable[[Axes], Any]) -> Figure:
-    figure = new_figure(width, height)
-    draw(figure.add_subplot())
-    return figure
