@@ -42,6 +42,11 @@ def in_a_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what ``error`` says; its type if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _shortened(line: str) -> str:
     # Cut in the middle: a message starts with the file and ends with the remedy.
     if len(line) <= LONGEST_LINE:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from featherweight.backbone.architecture import Architecture, HeadTensor, Linear
-from featherweight.errors import UserError
+from featherweight.errors import UserError, first_line
 from featherweight.recipe import ROLES, Role
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _config_object(config: dict[str, Any]) -> Any:
         built = AutoConfig.for_model(**{**plain, "num_labels": _LABELS})
     except Exception as error:
         # Wrong values raise many different exceptions.
-        raise UserError(f"config.json: not a valid {model_type} configuration: {_first_line(error)}") from None
+        raise UserError(f"config.json: not a valid {model_type} configuration: {first_line(error)[:200]}") from None
     only_causal = (
         model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     )
@@ -105,12 +105,8 @@ def _build_without_weights(kind: Any, config: Any) -> nn.Module:
             return kind.from_config(config)
     except Exception as error:
         # A model class may raise any exception for a config that it was not written for.
-        problem = f"a {config.model_type} model cannot be built from its config: {_first_line(error)}"
+        problem = f"a {config.model_type} model cannot be built from its config: {first_line(error)[:200]}"
         raise UserError(f"backbone.name: {problem}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _split_at_layer(name: str) -> tuple[str, int, str] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.backbone.families import FAMILIES
-from featherweight.errors import UserError
+from featherweight.errors import UserError, first_line
 
 _CLASSES = {name: family.tokenizer for name, family in FAMILIES.items() if family.tokenizer}
 """The class of transformers that belongs to a family, by the ``model_type`` of its config.json."""
@@ -65,8 +65,7 @@ def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
     try:
         tokenizer = _class_for(folder).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{folder}: the tokenizer cannot be loaded: {first}\nGet its files again") from None
+        raise UserError(f"{folder}: the tokenizer cannot be loaded: {first_line(error)}\nGet its files again") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise UserError(f"{folder}: the tokenizer has an empty vocabulary; tokenizer.json or vocab.txt is missing")
     if tokenizer.pad_token_id is None:

@@ -11,7 +11,7 @@ import torch
 from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.folder import read_config
 from featherweight.backbone.tokenizer import saved_tokenizer
-from featherweight.errors import UserError
+from featherweight.errors import UserError, first_line
 from featherweight.inference.engines import engine_for
 from featherweight.inference.exported import Description
 from featherweight.model.engine import bound_memory, move_to_engine
@@ -52,7 +52,6 @@ def _read(folder: Path, attention: str | None) -> Any:
             dtype=torch.float32,
         )
     except Exception as error:  # wrong values in the config can make the library raise any exception
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{folder}: cannot be loaded: {first}\nIts files may be damaged: export the run again"
+            f"{folder}: cannot be loaded: {first_line(error)}\nIts files may be damaged: export the run again"
         ) from None

@@ -16,7 +16,7 @@ from featherweight.backbone.tokenizer import SavedTokenizer
 from featherweight.data.batches import Encoded, encode, padded, sorted_batches
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
-from featherweight.errors import UserError
+from featherweight.errors import UserError, first_line
 from featherweight.inference.exported import MODEL, Description
 
 BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -87,7 +87,7 @@ def load_onnx(folder: Path, described: Description) -> OnnxModel:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # classes of its own for each kind of damage
-        reason = f"cannot be loaded by ONNX Runtime: {_first_line(error)}"
+        reason = f"cannot be loaded by ONNX Runtime: {first_line(error)[:300]}"
         raise UserError(f"{path}: {reason}\nThe file may be damaged: export the run again") from None
     return OnnxModel(session, described.labels, _tokenizer(folder, described), described.long_texts)
 
@@ -98,7 +98,7 @@ def _tokenizer(folder: Path, described: Description) -> SavedTokenizer:
     try:
         backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # the library raises bare Exception
-        reason = f"cannot be loaded: {_first_line(error)}"
+        reason = f"cannot be loaded: {first_line(error)[:300]}"
         raise UserError(
             f"{folder / 'tokenizer.json'}: {reason}\nThe file may be damaged: export the run again"
         ) from None
@@ -116,7 +116,3 @@ def _cores() -> int:
     limit = os.environ.get("OMP_NUM_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(int(limit), cores) if limit.isdecimal() and int(limit) else cores
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -22,7 +22,7 @@ from featherweight.adapter.peft.folder import (
     plain_name,
 )
 from featherweight.backbone.resolve import Backbone
-from featherweight.errors import UserError
+from featherweight.errors import UserError, first_line
 from featherweight.model.network import Network
 
 
@@ -55,7 +55,7 @@ def _lora(found: PeftFolder, **changes: Any) -> LoraConfig:
     try:
         return LoraConfig(**found.settings.for_peft() | changes)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{found.folder}: PEFT rejects the settings: {_first_line(error)}") from None
+        raise UserError(f"{found.folder}: PEFT rejects the settings: {first_line(error)[:200]}") from None
 
 
 def _require_fit(found: PeftFolder, config: Any) -> None:
@@ -70,7 +70,7 @@ def _require_fit(found: PeftFolder, config: Any) -> None:
     except Exception as error:
         # PEFT raises many different exceptions if its settings do not fit a model.
         raise UserError(
-            f"{found.folder}: PEFT cannot apply these settings to the base model: {_first_line(error)}"
+            f"{found.folder}: PEFT cannot apply these settings to the base model: {first_line(error)[:200]}"
         ) from None
     expected = {plain_name(name): tuple(tensor.shape) for name, tensor in _trained(model).items()}
     path = found.folder / WEIGHTS
@@ -132,7 +132,3 @@ def _require_loaded(found: PeftFolder, model: PeftModel) -> None:
 
 def _parameters(model: PeftModel) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in model.state_dict().items() if not is_original(name)}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -12,7 +12,7 @@ from typing import Any, cast
 from featherweight.data.readers.columns import stored
 from featherweight.data.readers.nested import paths_of
 from featherweight.data.readers.table import Table
-from featherweight.errors import HubUnreachable, UserError
+from featherweight.errors import HubUnreachable, UserError, first_line
 
 ALIASES = {
     "ag_news": "fancyzhx/ag_news",
@@ -90,7 +90,7 @@ def _load_saved(folder: Path, origin: str) -> Any:
     try:
         return datasets.load_from_disk(str(folder))
     except Exception as error:  # a damaged folder can raise many kinds of errors: JSON, Arrow, missing parts
-        raise UserError(f"{origin}: the saved data set cannot be read: {_first_line(error)}") from None
+        raise UserError(f"{origin}: the saved data set cannot be read: {first_line(error)}") from None
 
 
 def _require_inside(folder: Path, origin: str) -> None:
@@ -127,7 +127,7 @@ def _load_hub(name: str, config: str | None, revision: str | None) -> dict[str, 
     except Exception as error:
         if not reachable or isinstance(error, ConnectionError):
             raise HubUnreachable(_out_of_reach(name)) from None
-        raise UserError(f"{name}: the hub's data set cannot be read: {_first_line(error)}") from None
+        raise UserError(f"{name}: the hub's data set cannot be read: {first_line(error)}") from None
 
 
 def _out_of_reach(name: str) -> str:
@@ -174,7 +174,3 @@ def _class_names(kind: Any) -> tuple[str, ...]:
 def _column(split: Any, name: str) -> Sequence[Any]:
     column = split.select_columns([name]).with_format("arrow")
     return stored(value for piece in column.iter(_PIECE) for value in piece.column(name).to_pylist())
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

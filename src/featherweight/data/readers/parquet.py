@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 from featherweight.data.readers.columns import CHUNK, stored
 from featherweight.data.readers.nested import paths_of
 from featherweight.data.readers.table import Table
-from featherweight.errors import UserError
+from featherweight.errors import UserError, first_line
 
 _BUFFER = 2**20  # number of bytes of a column that are read at a time
 
@@ -45,7 +45,7 @@ def parquet_tables(
             before += len(batch)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
-            f"{origin}: row {before + 1}, or one shortly after it, cannot be read: {_first_line(error)}\n"
+            f"{origin}: row {before + 1}, or one shortly after it, cannot be read: {first_line(error)}\n"
             "The file may be damaged: write it again"
         ) from None
     if not before:
@@ -60,7 +60,7 @@ def _opened(source: str | BinaryIO, origin: str) -> Any:
         # Without these settings, pyarrow would load all bytes of a row group at once.
         return pyarrow.parquet.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
     except pyarrow.ArrowException as error:
-        raise UserError(f"{origin}: not a readable Parquet file: {_first_line(error)}") from None
+        raise UserError(f"{origin}: not a readable Parquet file: {first_line(error)}") from None
 
 
 def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
@@ -71,14 +71,14 @@ def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
             value for batch in file.iter_batches(CHUNK, columns=[name]) for value in batch.column(name).to_pylist()
         )
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{origin}: column {name!r} cannot be read: {_first_line(error)}") from None
+        raise UserError(f"{origin}: column {name!r} cannot be read: {first_line(error)}") from None
 
 
 def _values(batch: Any, origin: str, name: str) -> list[Any]:
     try:
         return cast(list[Any], batch.column(name).to_pylist())
     except UnicodeDecodeError as error:
-        raise UserError(f"{origin}: column {name!r} cannot be read: {_first_line(error)}") from None
+        raise UserError(f"{origin}: column {name!r} cannot be read: {first_line(error)}") from None
 
 
 def _classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
@@ -90,7 +90,3 @@ def _classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
         return {name: tuple(map(str, names)) for name, names in named.items() if isinstance(names, list)}
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
