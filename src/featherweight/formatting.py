@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -85,3 +86,11 @@ def in_sentence(names: Sequence[str]) -> str:
     """Names as a list in a sentence, such as ``r1, r2 and r3``."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
+
+
+_PATH = re.compile(r"(?<![\w/:])(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@+ -]*[\w.@+-])+[/\\]([\w.@+-]+)")
+
+
+def without_paths(text: str) -> str:
+    """``text`` with only the last part of each path: a path names folders of the machine that a run was trained on."""
+    return _PATH.sub(r"\1", text)

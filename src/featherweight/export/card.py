@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.errors import in_a_line
-from featherweight.export.shareable import base_model, public_name, without_paths
+from featherweight.export.shareable import base_model, public_name
 from featherweight.files import read_object
-from featherweight.formatting import percent
+from featherweight.formatting import percent, without_paths
 from featherweight.inference.exported import FILE, classes_and_thresholds, is_export, read_export
 from featherweight.recipe import Recipe
 from featherweight.run.doubts import doubts

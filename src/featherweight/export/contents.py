@@ -29,14 +29,14 @@ def copy_results(run: Path, folder: Path) -> None:
     """
     for name in ("evaluation.json", "weigh.json"):
         if (run / name).is_file():
-            write_json(folder / name, _without_texts(read_json(run / name)))
+            write_json(folder / name, without_mistakes(read_json(run / name)))
 
 
-def _without_texts(values: Any) -> Any:
+def without_mistakes(values: Any) -> Any:
     """``values`` without the rows below ``mistakes``, at any depth."""
     if not isinstance(values, dict):
         return values
-    return {key: [] if key == "mistakes" else _without_texts(value) for key, value in values.items()}
+    return {key: [] if key == "mistakes" else without_mistakes(value) for key, value in values.items()}
 
 
 def gives_token_types(loaded: Loaded) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 from featherweight.adapter.storage import read_description
 from featherweight.backbone.wheels import HUB_NAMES
 from featherweight.errors import UserError
-from featherweight.export.contents import write_description
-from featherweight.files import read_object
+from featherweight.export.contents import without_mistakes, write_description
+from featherweight.files import read_object, write_json
+from featherweight.formatting import without_paths
 from featherweight.inference.exported import FILE, is_export, read_export
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data_file
@@ -20,12 +20,6 @@ _OF_ADAPTER = re.compile(
     r"(adapter_config|featherweight|probes|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json"
     r"|(adapter_model|head)\.safetensors|recipe\.toml|vocab\.txt|merges\.txt|.*\.model"
 )
-_PATH = re.compile(r"(?<![\w/:])(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@+ -]*[\w.@+-])+[/\\]([\w.@+-]+)")
-
-
-def without_paths(text: str) -> str:
-    """``text`` with the last part of each path alone."""
-    return _PATH.sub(r"\1", text)
 
 
 def public_name(source: str) -> str:
@@ -102,12 +96,12 @@ def _write(path: Path, copy: Path, source: Path) -> None:
         copy.write_text(_shareable_recipe(Recipe.load(recipe)).to_toml(), "utf-8")
     elif path.name == "adapter_config.json":
         loaded = Recipe.load(recipe)
-        _write_json(copy, read_object(path) | {"base_model_name_or_path": base_model(loaded) or _name(loaded)})
+        write_json(copy, read_object(path) | {"base_model_name_or_path": base_model(loaded) or _name(loaded)})
     elif path.name == "evaluation.json":
-        _write_json(copy, _shareable_results(read_object(path)))
+        write_json(copy, _shareable_results(read_object(path)))
     elif path.name in ("config.json", "tokenizer_config.json"):
         paths = ("_name_or_path", "name_or_path")
-        _write_json(copy, {key: value for key, value in read_object(path).items() if key not in paths})
+        write_json(copy, {key: value for key, value in read_object(path).items() if key not in paths})
     else:
         copy.symlink_to(path.resolve())
 
@@ -130,10 +124,5 @@ def _shareable_recipe(recipe: Recipe) -> Recipe:
 
 def _shareable_results(evaluation: dict[str, Any]) -> dict[str, Any]:
     """``evaluation`` with names of shift sets instead of paths, and without the texts that were classified wrongly."""
-    parts = {part: {**evaluation[part], "mistakes": []} for part in ("validation", "test") if evaluation.get(part)}
-    shift = {public_name(name): {**found, "mistakes": []} for name, found in (evaluation.get("shift") or {}).items()}
-    return {**evaluation, **parts, "shift": shift}
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    shift = {public_name(name): found for name, found in (evaluation.get("shift") or {}).items()}
+    return without_mistakes({**evaluation, "shift": shift})

@@ -6,13 +6,12 @@ Everything is read from the files beside the weights; whatever is missing there 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from featherweight.files import read_object
-from featherweight.formatting import percent
+from featherweight.formatting import percent, without_paths
 from featherweight.inference.exported import FILE as EXPORT
 from featherweight.inference.exported import is_export
 from featherweight.recipe.loading import read_recipe
@@ -22,7 +21,6 @@ from featherweight.run.folder import read_json
 from featherweight.serving.limits import Limits
 from featherweight.serving.model import Model
 
-_PATH = re.compile(r"(?<![\w/])(?:~|\.{1,2})?(?:/[\w.@+ -]*[\w.@+-])+/([\w.@+-]+)")
 _SHOWN_CLASSES = 40
 """Classes up to which the card has a confusion matrix."""
 
@@ -35,7 +33,7 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
     return {
         "id": model.id,
         "name": name,
-        "description": _without_paths(str(recipe.get("description") or "")),
+        "description": without_paths(str(recipe.get("description") or "")),
         "task": "multi-label" if model.several else "single-label",
         "labels": list(model.labels),
         "pair": list(model.pair) if model.pair else None,
@@ -52,16 +50,11 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
         "results": _results(evaluation),
         "doubts": [
             *_of_export(folder, bool(evaluation)),
-            *map(_without_paths, _doubts(evaluation, recipe, environment)),
+            *map(without_paths, _doubts(evaluation, recipe, environment)),
         ],
         "examples": examples,
         "examples_note": note,
     }
-
-
-def _without_paths(text: str) -> str:
-    """``text`` with the last part of each path alone: warnings of a run name files of the machine that trained it."""
-    return _PATH.sub(r"\1", text)
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
@@ -104,7 +97,7 @@ def _adapter(lora: Any) -> str:
 def _results(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The metrics of each evaluated set, the test set first; with a confusion matrix for the first one."""
     sets = [(name, evaluation[name]) for name in ("test", "validation") if evaluation.get(name)]
-    sets += [(f"shift: {_without_paths(name)}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
+    sets += [(f"shift: {without_paths(name)}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
     results = [_result(name, figures) for name, figures in sets]
     for result in results[1:]:
         result.pop("confusion_matrix", None)
