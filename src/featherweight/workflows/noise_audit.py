@@ -138,17 +138,20 @@ def fold_recipe(
         with written_whole(folder / f"{name}.parquet") as part:
             part.write_bytes(parquet_bytes(_columns(rows.take(places)), "audit_labels"))
     pair = recipe.data.join == "pair"
-    data = {
+    # A section of its own, because the rows are read already: of the recipe's, only the keys on tokens are kept.
+    data = recipe.data.model_dump(include={"join", "max_length", "long", "window_overlap"}) | {
         "train": str((folder / "train.parquet").resolve()),
         "validation": str((folder / "held-out.parquet").resolve()),
-        "test": "", "text": ["first", "second"] if pair else ["text"], "label": "label",
-        "labels": list(rows.label_names), "clean": "none", "empty": "error", "train_rows": None, "drop": None,
-        "label_separator": None, "config": None, "revision": None, "format": "auto", "columns": [],
-        "separator": None, "encoding": None,
-    }  # fmt: skip
+        "test": "",
+        "text": ["first", "second"] if pair else ["text"],
+        "label": "label",
+        "labels": list(rows.label_names),
+    }
     training = {"keep": "last", "early_stopping": 0, "trackers": []}
     training |= {"evaluate_every": None if recipe.training.max_steps is None else recipe.training.max_steps}
-    return recipe.with_values(data=data, training=training, evaluation={"shift": [], "best_by": "accuracy"})
+    values = recipe.model_dump(mode="json", exclude_none=True) | {"data": data}
+    fold = Recipe.parse(values, recipe.name)
+    return fold.with_values(training=training, evaluation={"shift": [], "best_by": "accuracy"})
 
 
 def _columns(rows: Rows) -> dict[str, list[str]]:
