@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
@@ -17,10 +14,9 @@ from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
-from featherweight.files import disk_refusal, written_whole
-from featherweight.formatting import QUOTED, safe_columns
-from featherweight.inference.pipes import PIPE, write_lines
+from featherweight.inference.pipes import PIPE
 from featherweight.inference.submission.choices import Choices
+from featherweight.inference.writers import FORMATS, Write, whole_file
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -29,15 +25,12 @@ if TYPE_CHECKING:
     from featherweight.data.pairs import Text
     from featherweight.data.sources import Rows
     from featherweight.inference.classifier import Classifier, Prediction
+    from featherweight.inference.finished_pieces import FinishedPieces
     from featherweight.inference.submission.submission import Submission
     from featherweight.recipe import DataRecipe
 
-FORMATS = (".csv", ".jsonl", ".parquet")
 PIECE = 20_000
 """Number of rows in memory at a time: enough for full batches of texts of similar length, and only a few megabytes."""
-
-Write = Callable[[dict[str, list]], None]
-"""Writes the columns of the next rows."""
 
 
 def predict_file(
@@ -78,8 +71,9 @@ def predict_file(
     The data may be larger than memory. It is read twice, in pieces: the first time to find all errors before anything
     is classified. ``follow`` is called with the number of rows that are done and the total number. Raises UserError for
     a wrong file extension, an existing file, options that exclude each other, and texts or ids that cannot be used;
-    then no file is written. Every row gets a prediction: blank and missing texts get the label of an empty text, and a
-    note says so.
+    then no file is written. If it is interrupted, the pieces that are done are kept in the folder ``<out>.pieces``, and
+    the same call continues from there. Every row gets a prediction: blank and missing texts get the label of an empty
+    text, and a note says so.
     """
     source = require_source(source, "predict_file")
     require_path(out, "out", "the path of the file to write")
@@ -109,8 +103,20 @@ def predict_file(
         (note or _print_note)(line)
 
     classifier = _classifier(run, peft)
-    with _whole_file(out, classifier.labels, safe=safe) as write:
-        return _classify(read(), classifier, submission, write, follow, total)
+    finished = _finished_pieces(out, classifier) if total > PIECE and str(out) != PIPE else None
+    try:
+        with whole_file(out, classifier.labels, safe=safe) as write:
+            rows = _classify(read(), classifier, submission, write, follow, total, finished)
+    except KeyboardInterrupt:
+        if finished and finished.rows:
+            kept = f"{finished.rows:,} of {total:,} rows are kept in {finished.folder}"
+            (note or _print_note)(f"interrupted: {kept}; to continue, run the same command again")
+        raise
+    if finished:
+        if finished.found:
+            (note or _print_note)(f"{finished.found:,} rows had been classified by an interrupted prediction")
+        finished.remove()
+    return rows
 
 
 def _classify(
@@ -120,12 +126,19 @@ def _classify(
     write: Write,
     follow: Callable[[int, int], None] | None,
     total: int,
+    finished: FinishedPieces | None,
 ) -> int:
     """Write the predictions for all ``pieces``, which have ``total`` rows together; returns the number of rows."""
     done = 0
     for piece in pieces:
         counted = _counted(follow, done, total) if follow else None
-        probabilities = classifier.probabilities(piece.texts, advance=counted, warn=False)
+        probabilities = finished.read(piece.texts) if finished else None
+        if probabilities is None:
+            probabilities = classifier.probabilities(piece.texts, advance=counted, warn=False)
+            if finished:
+                finished.keep(piece.texts, probabilities)
+        elif counted:
+            counted(len(piece))
         if submission:
             submission.add(piece, done, probabilities, write)
         else:
@@ -134,6 +147,12 @@ def _classify(
     if submission:
         submission.finish(PIECE, write)
     return done
+
+
+def _finished_pieces(out: Path, classifier: Classifier) -> FinishedPieces:
+    from featherweight.inference.finished_pieces import FinishedPieces
+
+    return FinishedPieces(out, classifier)
 
 
 def _reader(
@@ -241,72 +260,3 @@ def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
         raise UserError(f"--safe-csv and {asked} exclude each other: the ids of a submission must not be changed")
     if safe and out.suffix != ".csv":
         raise UserError(f"--safe-csv: {out} is not a CSV file; leave the option out, or name a .csv file")
-
-
-@contextmanager
-def _whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Write]:
-    """A function that writes columns to a temporary file, which is renamed to ``out`` at the end.
-
-    After an error there is no file ``out``. For ``-`` it writes JSON Lines on standard output.
-    """
-    if str(out) == PIPE:
-        yield lambda columns: write_lines(columns, sys.stdout)
-        return
-    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
-    try:
-        with written_whole(out) as part, writer(part, safe) as write:
-            if out.suffix != ".csv":
-                yield write
-                return
-
-            def write_cells(columns: dict[str, list]) -> None:
-                cells = {name: [_cell(value, names) for value in values] for name, values in columns.items()}
-                write(safe_columns(cells) if safe else cells)
-
-            yield write_cells
-    except OSError as error:
-        raise disk_refusal(error, out) or error from None
-
-
-def _cell(value: Any, names: Sequence[str]) -> Any:
-    """A value as a cell of a CSV; a list of labels becomes one text."""
-    from featherweight.data.label_lists import cell_of
-
-    return cell_of(value, names) if isinstance(value, list) else value
-
-
-@contextmanager
-def _csv_writer(path: Path, quoted: bool) -> Iterator[Write]:
-    import pandas as pd
-
-    quoting = QUOTED if quoted else csv.QUOTE_MINIMAL
-
-    with path.open("w", encoding="utf-8", newline="") as file:
-        yield lambda columns: pd.DataFrame(columns).to_csv(file, index=False, header=not file.tell(), quoting=quoting)
-
-
-@contextmanager
-def _jsonl_writer(path: Path, quoted: bool) -> Iterator[Write]:
-    def write(columns: dict[str, list]) -> None:
-        for values in zip(*columns.values(), strict=True):
-            file.write(json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False) + "\n")
-
-    with path.open("w", encoding="utf-8") as file:
-        yield write
-
-
-@contextmanager
-def _parquet_writer(path: Path, quoted: bool) -> Iterator[Write]:
-    import pyarrow.parquet as pq
-
-    from featherweight.data.label_lists import arrow_table
-
-    def write(columns: dict[str, list]) -> None:
-        table = arrow_table(columns)
-        if not opened:
-            opened.append(stack.enter_context(pq.ParquetWriter(path, table.schema)))
-        opened[0].write_table(table)
-
-    opened: list[Any] = []
-    with ExitStack() as stack:
-        yield write

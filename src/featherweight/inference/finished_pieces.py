@@ -1,0 +1,74 @@
+"""Keeps the probabilities of a large file, piece by piece, so that an interrupted prediction can continue."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featherweight.errors import UserError
+from featherweight.files import replace_file
+
+if TYPE_CHECKING:
+    from featherweight.data.pairs import Text
+    from featherweight.inference.classifier import Classifier
+
+
+class FinishedPieces:
+    """A folder beside the output, with a file for each piece that is classified.
+
+    A file is named by the sha256 of its texts and of what computes them. So a changed input, another model or another
+    precision never finds the probabilities of an earlier one.
+    """
+
+    def __init__(self, out: Path, classifier: Classifier) -> None:
+        self.folder = out.with_name(out.name + ".pieces")
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"{self.folder}: is a file, but finished pieces are kept there; rename it")
+        self.rows = 0
+        """Number of rows in the folder, as far as this prediction has come."""
+        self.found = 0
+        """How many of them an interrupted prediction classified."""
+        self._classes = len(classifier.labels)
+        engine = str(getattr(classifier.model, "engine", ""))  # device and precision
+        self._model = json.dumps([classifier.model_id, classifier.temperature, engine])
+
+    def read(self, texts: Sequence[Text]) -> np.ndarray | None:
+        """The probabilities of ``texts``, float64 [texts, classes]; None if they are not in the folder."""
+        probabilities = _read(self._path(texts), (len(texts), self._classes))
+        if probabilities is not None:
+            self.found += len(texts)
+            self.rows += len(texts)
+        return probabilities
+
+    def keep(self, texts: Sequence[Text], probabilities: np.ndarray) -> None:
+        """Write the probabilities of ``texts`` to the folder."""
+        replace_file(self._path(texts), lambda file: np.save(file, probabilities, allow_pickle=False))
+        self.rows += len(texts)
+
+    def remove(self) -> None:
+        """Remove the pieces when the output is written, and the folder if it contains nothing else."""
+        for path in self.folder.glob(f"{'[0-9a-f]' * 64}.npy"):
+            path.unlink()
+        with suppress(OSError):  # someone else's files stay
+            self.folder.rmdir()
+
+    def _path(self, texts: Sequence[Text]) -> Path:
+        digest = hashlib.sha256(self._model.encode())
+        for text in texts:
+            digest.update(json.dumps(text).encode())
+        return self.folder / f"{digest.hexdigest()}.npy"
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """The array in ``path``; None if there is none, or if it is damaged, as after a power failure."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape and array.dtype == np.float64 and np.isfinite(array).all() else None

@@ -1,0 +1,89 @@
+"""Writes predictions as CSV, JSON Lines or Parquet: the complete file, or none."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from featherweight.files import disk_refusal, written_whole
+from featherweight.formatting import QUOTED, safe_columns
+from featherweight.inference.pipes import PIPE, write_lines
+
+FORMATS = (".csv", ".jsonl", ".parquet")
+
+Write = Callable[[dict[str, list]], None]
+"""Writes the columns of the next rows."""
+
+
+@contextmanager
+def whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Write]:
+    """A function that writes columns to a temporary file, which is renamed to ``out`` at the end.
+
+    After an error there is no file ``out``. For ``-`` it writes JSON Lines on standard output.
+    """
+    if str(out) == PIPE:
+        yield lambda columns: write_lines(columns, sys.stdout)
+        return
+    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[out.suffix]
+    try:
+        with written_whole(out) as part, writer(part, safe) as write:
+            if out.suffix != ".csv":
+                yield write
+                return
+
+            def write_cells(columns: dict[str, list]) -> None:
+                cells = {name: [_cell(value, names) for value in values] for name, values in columns.items()}
+                write(safe_columns(cells) if safe else cells)
+
+            yield write_cells
+    except OSError as error:
+        raise disk_refusal(error, out) or error from None
+
+
+def _cell(value: Any, names: Sequence[str]) -> Any:
+    """A value as a cell of a CSV; a list of labels becomes one text."""
+    from featherweight.data.label_lists import cell_of
+
+    return cell_of(value, names) if isinstance(value, list) else value
+
+
+@contextmanager
+def _csv_writer(path: Path, quoted: bool) -> Iterator[Write]:
+    import pandas as pd
+
+    quoting = QUOTED if quoted else csv.QUOTE_MINIMAL
+
+    with path.open("w", encoding="utf-8", newline="") as file:
+        yield lambda columns: pd.DataFrame(columns).to_csv(file, index=False, header=not file.tell(), quoting=quoting)
+
+
+@contextmanager
+def _jsonl_writer(path: Path, quoted: bool) -> Iterator[Write]:
+    def write(columns: dict[str, list]) -> None:
+        for values in zip(*columns.values(), strict=True):
+            file.write(json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False) + "\n")
+
+    with path.open("w", encoding="utf-8") as file:
+        yield write
+
+
+@contextmanager
+def _parquet_writer(path: Path, quoted: bool) -> Iterator[Write]:
+    import pyarrow.parquet as pq
+
+    from featherweight.data.label_lists import arrow_table
+
+    def write(columns: dict[str, list]) -> None:
+        table = arrow_table(columns)
+        if not opened:
+            opened.append(stack.enter_context(pq.ParquetWriter(path, table.schema)))
+        opened[0].write_table(table)
+
+    opened: list[Any] = []
+    with ExitStack() as stack:
+        yield write

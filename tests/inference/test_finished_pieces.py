@@ -1,0 +1,111 @@
+"""A prediction that was interrupted continues with the pieces that are not done, and gives the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featherweight.errors import UserError
+from featherweight.inference.classifier import Classifier
+from featherweight.inference.output_files import predict_file
+from featherweight.run.folder import Run
+
+TEXTS = ["apple pear", "robin, crow", "zinc", "owl", "plum", "heron"]
+
+
+@pytest.fixture
+def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Six texts, which are read two at a time."""
+    monkeypatch.setattr("featherweight.inference.output_files.PIECE", 2)
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(TEXTS) + "\n", "utf-8")
+    return path
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The texts of each piece that is classified. The third piece of a test is interrupted."""
+    pieces: list[list[str]] = []
+    whole = Classifier.probabilities
+
+    def probabilities(self: Classifier, texts: Sequence[str], **options: Any) -> Any:
+        pieces.append(list(texts))
+        if len(pieces) == 3:
+            raise KeyboardInterrupt
+        return whole(self, texts, **options)
+
+    monkeypatch.setattr(Classifier, "probabilities", probabilities)
+    return pieces
+
+
+def interrupt(run: Run, texts: Path, out: Path) -> list[str]:
+    """Predict until the interruption; returns the notes."""
+    notes: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        predict_file(run.folder, str(texts), out, note=notes.append)
+    assert not out.exists()
+    assert len([*out.with_name("out.csv.pieces").iterdir()]) == 2
+    return notes
+
+
+def test_only_what_is_missing_is_classified_and_the_file_is_the_same(
+    finished_run: Run, texts: Path, tmp_path: Path, computed: list[list[str]]
+) -> None:
+    out, steps, notes = tmp_path / "out.csv", [], interrupt(finished_run, texts, tmp_path / "out.csv")
+    assert notes[1:] == [f"interrupted: 4 of 6 rows are kept in {out}.pieces; to continue, run the same command again"]
+
+    predict_file(finished_run.folder, str(texts), out, note=notes.append, follow=lambda done, _: steps.append(done))
+    assert computed[3:] == [TEXTS[4:]]
+    assert steps[:2] == [2, 4] and steps[-1] == 6
+    assert notes[3:] == ["4 rows had been classified by an interrupted prediction"]
+    assert not out.with_name("out.csv.pieces").exists()
+
+    predict_file(finished_run.folder, str(texts), tmp_path / "whole.csv", note=notes.append)
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert len(notes) == 5
+
+
+def test_changed_texts_and_damaged_pieces_are_classified_again(
+    finished_run: Run, texts: Path, tmp_path: Path, computed: list[list[str]]
+) -> None:
+    out = tmp_path / "out.csv"
+    interrupt(finished_run, texts, out)
+    for piece in out.with_name("out.csv.pieces").iterdir():
+        piece.write_bytes(piece.read_bytes()[:-1])
+    changed = ["gold", *TEXTS[1:]]
+    texts.write_text("\n".join(changed) + "\n", "utf-8")
+    predict_file(finished_run.folder, str(texts), out)
+    assert [text for piece in computed[3:] for text in piece] == changed
+
+
+def test_another_model_takes_nothing_over(
+    finished_run: Run, texts: Path, tmp_path: Path, computed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, load = tmp_path / "out.csv", Classifier.load
+    interrupt(finished_run, texts, out)
+
+    def loaded(*given: Any, **options: Any) -> Classifier:
+        classifier = load(*given, **options)
+        classifier.temperature = 7.0
+        return classifier
+
+    monkeypatch.setattr(Classifier, "load", loaded)
+    predict_file(finished_run.folder, str(texts), out)
+    assert [text for piece in computed[3:] for text in piece] == TEXTS
+
+
+def test_files_of_other_owners_stay(finished_run: Run, texts: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out.csv.pieces"
+    folder.mkdir()
+    (folder / "mine.npy").write_text("mine", "utf-8")
+    predict_file(finished_run.folder, str(texts), tmp_path / "out.csv")
+    assert [path.name for path in folder.iterdir()] == ["mine.npy"]
+
+    (folder / "mine.npy").unlink()
+    folder.rmdir()
+    folder.write_text("a file", "utf-8")
+    with pytest.raises(UserError, match=r"out\.csv\.pieces: is a file, but finished pieces are kept there"):
+        predict_file(finished_run.folder, str(texts), tmp_path / "out.csv", replace=True)
