@@ -24,7 +24,8 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks"), str(ROOT / "src")]
 
 from fuzz.seeds import SEEDS, WORDS  # noqa: E402 (the folders above hold it)
-from fuzz.targets import TARGETS, clean_up, find_in  # noqa: E402
+from fuzz.targets import TARGETS, find_in  # noqa: E402
+from fuzz.workplace import clean_up  # noqa: E402
 
 FINDS = HERE / "finds"
 MEMORY = Path("/dev/shm")

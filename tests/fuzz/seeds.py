@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import struct
 import zipfile
 
-from fuzz.targets import CONFIG, LORA, OWN, safetensors
+from fuzz.workplace import CONFIG, EXPORTED, LORA, OWN, TOKENIZER, export_description, safetensors
 
 FIGURES = {
     "rows": 2, "accuracy": 0.5, "accuracy_interval": [0.1, 0.9], "macro_f1": 0.5,
@@ -81,6 +83,9 @@ PAIRS = [["one two", "a"], ["three four", "b"], ["five six", "a"]]
 NOTES = [{"title": f"the title {n}", "note": f"the note of day {n}", "kind": "xy"[n % 2], "at": [n]} for n in range(6)]
 LISTS = [{"body": f"a body of text {n}", "tags": ["a", "b"][: n % 3], "bad": n % 2, "meta": {"n": n}} for n in range(6)]
 DESCRIPTION = {"format": 1, "labels": ["no", "yes"], "temperature": 1.5, "backbone_sha256": "0" * 64}
+EXPORT = export_description(EXPORTED)
+PROBES = {"ids": [[1] * 8, [1, 1], [2, 1, 3, 1]], "logits": [[0.0, 0.0]] * 3,
+          "texts": ["Stocks fell 3.5% after the bank's forecast.", "naïve Größe", "it scored twice!"]}  # fmt: skip
 SEEDS: dict[str, list[bytes]] = {
     "recipe": [RECIPE.encode(), b"seed = 1\n", b"\xef\xbb\xbf[adapter.lora]\nrank = 4\n", b'[data]\ntrain = """a"""\n'],
     "overrides": [b"training.epochs=2\nbudget=1M", b"adapter.lora.0.rank=4\ndata.test=", b'data.text=["a", "b"]'],
@@ -104,7 +109,12 @@ SEEDS: dict[str, list[bytes]] = {
                     b"\0" + b"\n".join(text_of({"text": f"t {n}", "label": [n % 2, 1, 0]}) for n in range(4)),
                     b"\x01text,label\none,a|b\ntwo,b\nthree,\n", b"\x01text,label\none,\"['a', 'b']\"\ntwo,[]\n",
                     b"\x01text,label\none,\"a, b\"\ntwo,b\n", b"\x02text,a,b\none,0,1\ntwo,True,false\n"],
-    "compressed": [b"\xfe" + gzip.compress(CSV)[3:], b"\xff" + gzip.compress(b"")[3:]],
+    "compressed": [b"\0" + gzip.compress(CSV, mtime=0)[3:], b"\x01" + gzip.compress(b"", mtime=0)[3:],
+                   b"\x04" + bz2.compress(CSV)[3:], b"\x06" + lzma.compress(CSV)[6:], b"\x80" + CSV, b"\x94" + CSV,
+                   b"\x8a" + text_of(ROWS[0]) + b"\n" + text_of(ROWS[1])],
+    "export": [b"\0" + text_of(EXPORT), b"\0" + text_of({**EXPORT, "format": 2, "thresholds": [0.5]}),
+               b"\1" + text_of(PROBES), b"\1" + text_of({**PROBES, "ids": [[1], [2, 3], []]}),
+               b"\1" + text_of({**PROBES, "logits": [[0.0], [1.0, -1.0], []]}), b"\2" + text_of(TOKENIZER)],
     "sample": [b"\0id,kind\n7,yes\n8,no\n", b"\x01tweetid;mood\n1;0\n2;-1\n", b"\x02id,p_1,p_2\na,0.5,0.5\n",
                b"\x03id,true\n1,0.5\n", b"\x84" + text_of({"id": 1, "kind": "no"})],
     "adapter": [b"\0" + header_of(OWN), b"\x01" + header_of(LORA), b"\x02" + text_of(DESCRIPTION),

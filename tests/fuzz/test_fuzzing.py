@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from fuzz.seeds import SEEDS
-from fuzz.targets import TARGETS, clean_up, find_in
+from fuzz.targets import TARGETS, find_in
+from fuzz.workplace import clean_up
 
 FINDS = Path(__file__).parent / "finds"
 INPUTS = [(target, f"seed {number}", seed) for target, seeds in SEEDS.items() for number, seed in enumerate(seeds)]

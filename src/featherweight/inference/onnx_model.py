@@ -89,10 +89,11 @@ def load_onnx(folder: Path, described: Description) -> OnnxModel:
     except Exception as error:  # classes of its own for each kind of damage
         reason = f"cannot be loaded by ONNX Runtime: {first_line(error)[:300]}"
         raise UserError(f"{path}: {reason}\nThe file may be damaged: export the run again") from None
-    return OnnxModel(session, described.labels, _tokenizer(folder, described), described.long_texts)
+    return OnnxModel(session, described.labels, tokenizer_of(folder, described), described.long_texts)
 
 
-def _tokenizer(folder: Path, described: Description) -> SavedTokenizer:
+def tokenizer_of(folder: Path, described: Description) -> SavedTokenizer:
+    """The tokenizer of an export, read by the library tokenizers alone. Raises UserError if it is damaged."""
     from tokenizers import Tokenizer
 
     try:
