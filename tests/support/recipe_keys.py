@@ -66,6 +66,7 @@ KEYS = {
     "training.average": "training/test_averaging.py::test_the_average_is_evaluated_and_kept",
     "training.warmup": "training/test_training_keys.py::test_the_loop_goes_by_transformers_schedule",
     "training.label_smoothing": f"{_BY_HAND}[label_smoothing]",
+    "training.r_drop": "training/test_r_drop.py::test_a_step_is_the_mean_of_both_losses_and_the_divergence[lean]",
     "training.class_weights": f"{_BY_HAND}[class_weights]",
     "training.early_stopping": "training/test_loop.py::test_early_stopping_ends_after_its_patience",
     "training.evaluate_every": "training/test_loop.py::test_every_step_and_evaluation_is_a_line_and_the_loss_falls",

@@ -87,8 +87,8 @@ def one_step(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The record and the gradients of one step."""
     job.accelerator, optimizer = process or Process(), NoUpdate(job)
-    loss = loss_of(job.recipe, job.train.labels, len(job.network.labels))
-    return loop._one_step(job, job.network, optimizer, loss, batches, step), optimizer.gradients
+    objective = loop._objective(job)
+    return loop._one_step(job, job.network, optimizer, objective, batches, step), optimizer.gradients
 
 
 def test_a_step_learns_the_weighted_mean_over_all_its_rows(tiny_recipe: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from support.jobs import job_for
 
 from featherweight.task.loss import CrossEntropy
 from featherweight.training.loop import Job, _one_step
+from featherweight.training.objective import Objective
 
 
 class OneOf:
@@ -46,7 +47,8 @@ def share_of(job: Job, process: int, processes: int, batches: list[np.ndarray]) 
     """Loss and number of right rows that one process adds to a step, and the gradient that it brings."""
     job.accelerator = OneOf(process, processes)  # type: ignore[assignment]
     job.network.zero_grad()
-    record = _one_step(job, job.network, Still(), CrossEntropy(torch.tensor([1.0, 2.0, 0.5])), batches, 0)
+    objective = Objective(CrossEntropy(torch.tensor([1.0, 2.0, 0.5])))
+    record = _one_step(job, job.network, Still(), objective, batches, 0)
     gradient = torch.cat([tensor.grad.flatten() for tensor in job.network.trainable().values()])
     rows = sum(map(len, batches))
     return np.array([record["loss"], record["accuracy"] * rows]), gradient

@@ -21,7 +21,7 @@ from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.best import rank
 from featherweight.task.interface import task_of
-from featherweight.task.loss import Loss, loss_of
+from featherweight.task.loss import Loss
 from featherweight.training.averaging import Average, set_weights
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
@@ -30,6 +30,7 @@ from featherweight.training.evaluation_steps import evaluation_steps, without_ef
 from featherweight.training.history import History
 from featherweight.training.job import LATER, Job, LoopState
 from featherweight.training.listeners import Record
+from featherweight.training.objective import Objective, objective_of
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.prefix_cache.planning import Prefix, attach_states, plan_prefix
 from featherweight.training.signals import Interrupted
@@ -61,12 +62,14 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     evaluations = evaluation_steps(job.recipe.training, order.steps_of_epochs)
     notes += without_effect(job.recipe.training, len(evaluations), order.total_steps)
     left = order.epochs_after(state.step)
-    first_epoch = lambda: [rows for rows, _ in _micro_batches(job, order.batches(0))]  # noqa: E731
-    prefix, more = plan_prefix(job, left, lambda: forward_passes(job, first_epoch()))
+    objective = _objective(job)
+    first_epoch = lambda: _micro_batches(job, objective, order.batches(0))  # noqa: E731
+    passes = lambda: forward_passes(job, [objective.repeated(rows) for rows, _ in first_epoch()])  # noqa: E731
+    prefix, more = plan_prefix(job, left, passes)
     for listener in job.listeners:
         listener.started(order.total_steps, state.step, [*job.notes, *notes, *more])
     try:
-        _run_steps(job, order, evaluations, optimizer, state, history, prefix)
+        _run_steps(job, objective, order, evaluations, optimizer, state, history, prefix)
     finally:
         history.close()
     if job.accelerator.is_main_process:
@@ -78,8 +81,14 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     return state
 
 
+def _objective(job: Job) -> Objective:
+    assert job.train.labels is not None
+    return objective_of(job.recipe, job.train.labels, len(job.network.labels), job.engine.device)
+
+
 def _run_steps(
     job: Job,
+    objective: Objective,
     order: StepOrder,
     evaluations: Container[int],
     optimizer: Any,
@@ -89,8 +98,6 @@ def _run_steps(
 ) -> None:
     training = job.recipe.training
     model, optimizer = job.accelerator.prepare(job.network, optimizer)
-    assert job.train.labels is not None
-    loss = loss_of(job.recipe, job.train.labels, len(job.network.labels)).to(job.engine.device)
     warmup = warmup_steps(training.warmup, order.total_steps)
     clock, overflows = _Clock(state.seconds), OverflowCounter()
     if prefix is not None:
@@ -102,7 +109,7 @@ def _run_steps(
             break
         rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training)
         set_rate(optimizer, rate)
-        record = _one_step(job, model, optimizer, loss, batches, step)
+        record = _one_step(job, model, optimizer, objective, batches, step)
         if overflows.limit_reached(optimizer.step_was_skipped):
             what = f"the gradient overflowed fp16 in {MOST_SKIPPED} steps in a row"
             raise _diverged(job, what, step, record["loss"], record["grad_norm"], batches)
@@ -116,7 +123,7 @@ def _run_steps(
         last = state.step == order.total_steps
         if state.step in evaluations:
             with job.average.in_place() if job.average is not None else nullcontext():
-                _evaluate(job, loss, state, history)
+                _evaluate(job, objective.loss, state, history)
             last = last or _is_patience_over(state, training)
         stop = _agreed(job.accelerator, job.should_stop())
         # The last step has a checkpoint too: if saving fails, for instance on a full disk, the training is not lost.
@@ -137,7 +144,7 @@ def _is_patience_over(state: LoopState, training: TrainingRecipe) -> bool:
 
 
 def _one_step(
-    job: Job, model: Any, optimizer: Any, loss_function: Loss, batches: list[np.ndarray], step: int
+    job: Job, model: Any, optimizer: Any, objective: Objective, batches: list[np.ndarray], step: int
 ) -> Record:
     """Run one optimizer step over its ``batches``, and return its record; the loss is the mean over their rows."""
     # Dropout's random numbers depend only on seed, step and process, so that a resumed run draws the same ones.
@@ -145,22 +152,24 @@ def _one_step(
     accelerator, training = job.accelerator, job.recipe.training
     assert job.train.labels is not None
     labels = torch.from_numpy(job.train.labels[np.concatenate(batches)]).to(job.engine.device)
+    loss_function, count = objective.loss, len(labels)
     divisor = loss_function.divisor(labels)
     loss_sum = torch.zeros((), device=job.engine.device)
     found: list[np.ndarray] = []
-    micro_batches = _micro_batches(job, batches)
+    micro_batches = _micro_batches(job, objective, batches)
     for number, (rows, counts) in enumerate(micro_batches):
-        batch = collate(job.train, rows, job.pad_id)
+        batch = collate(job.train, objective.repeated(rows), job.pad_id)
         assert batch.labels is not None
         target = batch.labels.to(job.engine.device)
         with accelerator.no_sync(model) if number + 1 < len(micro_batches) else nullcontext():
             logits = text_logits(job, model, batch)
-            loss = loss_function.summed(logits, target) / divisor
+            loss = objective.share(logits, target, divisor, count)
             # Data-parallel training averages the gradients of the processes. Their rows form one batch, so the
             # gradients have to be summed: multiply by the number of processes.
             accelerator.backward(loss * accelerator.num_processes * counts)
         loss_sum += loss.detach() * counts
-        found.append(np.array(loss_function.counts(logits, target)) * counts)
+        first_pass = slice(len(rows))  # a row counts once, even if it goes through the network twice
+        found.append(np.array(loss_function.counts(logits[first_pass], target[first_pass])) * counts)
     loss_value, counted = _over_processes(accelerator, loss_sum, np.sum(found, axis=0))
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
@@ -169,7 +178,6 @@ def _one_step(
     optimizer.zero_grad()
     if step % _STEPS_TO_RETURN_MEMORY == 0:
         return_memory()
-    count = len(labels)
     tokens = int(job.train.lengths[np.concatenate(batches)].sum())
     score = {task_of(job.recipe).score: loss_function.score(counted.tolist(), count)}
     return {"kind": "step", "step": 0, "epoch": 0.0, "loss": loss_value, **score,
@@ -181,13 +189,13 @@ def _diverged(job: Job, what: str, step: int, loss: float, norm: float, batches:
     return diverged(folder, what, step + 1, loss, norm, np.concatenate(batches), job.rows)
 
 
-def _micro_batches(job: Job, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
+def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
     """The micro-batches of this process in one step: the row indices of each, and whether its gradient counts.
 
     A batch is split if its activations would need too much memory; the sum of the gradients is the same.
     """
     micro_batches: list[tuple[np.ndarray, bool]] = []
-    most = job.engine.training_micro_batch_tokens(job.network.architecture.hidden)
+    most = job.engine.training_micro_batch_tokens(job.network.architecture.hidden) // objective.passes
     for rows in batches:
         own_rows = rows[job.accelerator.process_index :: job.accelerator.num_processes]
         windows = None if job.train.windows is None else job.train.windows[own_rows]

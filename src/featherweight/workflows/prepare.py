@@ -58,6 +58,7 @@ def prepare(recipe: Recipe) -> Prepared:
     splits = splits or load_splits(recipe)
     backbone = resolve_backbone(recipe.backbone)
     require_length(recipe, backbone)
+    require_dropout(recipe, backbone)
 
     with quick_imports():  # not before everything else is checked: it takes ten seconds on a slow machine
         from featherweight.adapter.build import build_network, initialise_from_data
@@ -108,3 +109,15 @@ def require_length(recipe: Recipe, backbone: Backbone) -> None:
     if most is not None and recipe.data.max_length > most:
         reads = f"{backbone.name} can read at most {most} tokens"
         raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; set it to at most {most}")
+
+
+def require_dropout(recipe: Recipe, backbone: Backbone) -> None:
+    """Raise UserError if the recipe uses R-Drop and nothing in its network drops out: both passes would be equal."""
+    if not recipe.training.r_drop or (recipe.adapter.lora and recipe.adapter.dropout):
+        return
+    if recipe.training.encoder_dropout or recipe.adapter.head == "native":
+        rates = [value for key, value in backbone.config.items() if "dropout" in key and isinstance(value, int | float)]
+        if any(rates) or not rates:  # transformers' default, for a config without them, is a rate above 0
+            return
+    value = f"training.r_drop = {recipe.training.r_drop:g}"
+    raise UserError(f"{value} compares two dropout masks, but nothing drops out: set adapter.dropout, such as to 0.1")

@@ -87,6 +87,14 @@ class TrainingRecipe(Section):
     label_smoothing: Number = Field(
         0.0, ge=0, lt=1, description="Share of the target probability that is spread evenly over all classes."
     )
+    r_drop: Number = Field(
+        0.0,
+        ge=0,
+        le=MAX_COUNT,
+        description="R-Drop: each row goes through the network twice, with two dropout masks, and this is the weight "
+        "of the divergence between both predictions in the loss. 0 turns it off; it needs dropout, such as "
+        "`adapter.dropout`.",
+    )
     class_weights: ClassWeights = Field(
         "none",
         description="Weights of the classes in the loss: none, balanced (inverse frequency), or one number per class.",
