@@ -18,6 +18,7 @@ from featherweight.export.shareable import public_name, write_shareable
 from featherweight.files import sha256_of
 from featherweight.inference.classifier import Classifier
 from featherweight.run.folder import Run
+from featherweight.run.manifest import lists_file
 from featherweight.task.multi_label import MultiLabel
 
 TEXTS = ["apple pear plum", "robin and crow"]
@@ -32,6 +33,15 @@ def test_the_card_of_a_run_has_metadata_that_the_hub_reads(finished_run: Run) ->
     assert values == {"accuracy": test["accuracy"], "macro-F1": test["macro_f1"]}
     assert {result.dataset_name for result in data.eval_results} == {"test.jsonl"}
     assert "license:" not in render_card(finished_run.folder, "me/fruit")
+
+
+def test_a_run_has_a_card_of_its_own(finished_run: Run, tmp_path: Path) -> None:
+    text = (finished_run.adapter / "README.md").read_text("utf-8")
+    assert text == render_card(finished_run.folder)
+    assert ModelCard(text).data.library_name == "peft"
+    assert 'Classifier.load("ADAPTER")' in text and "snapshot_download" not in text
+    assert str(tmp_path.parent) not in text
+    assert lists_file(finished_run.folder, "adapter/README.md")
 
 
 def test_the_card_of_a_run_tells_budget_data_results_and_limits(finished_run: Run) -> None:

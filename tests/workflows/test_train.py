@@ -77,7 +77,7 @@ def test_run_folder_holds_what_the_design_lists_and_nothing_else(finished_run: R
     assert {path.name for path in finished_run.folder.iterdir()} == files | proof
     assert finished_run.complete
     endings = {path.suffix for path in finished_run.folder.rglob("*") if path.is_file()}
-    assert endings == {".toml", ".json", ".jsonl", ".parquet", ".html", ".png", ".safetensors"}
+    assert endings == {".toml", ".json", ".jsonl", ".parquet", ".html", ".md", ".png", ".safetensors"}
     adapter = {
         "adapter_model.safetensors",
         "adapter_config.json",

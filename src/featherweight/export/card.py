@@ -1,4 +1,4 @@
-"""The model card of a run or an export: README.md for the hub, with metadata, results and limits.
+"""The model card of a run or an export: a README.md in the format of the hub, with metadata, results and limits.
 
 Everything is read from the files of the folder. The card has no texts of the data and no paths of this machine.
 """
@@ -26,10 +26,11 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 _LIBRARY = {"run": "peft", "merged": "transformers", "onnx": "onnx", "onnx-int8": "onnx"}
 
 
-def render_card(folder: Path, repo: str, license_name: str | None = None) -> str:
-    """README.md for the run or export in ``folder``, as it is uploaded to ``repo`` (user/name).
+def render_card(folder: Path, repo: str | None = None, license_name: str | None = None) -> str:
+    """The model card of the run or export in ``folder``.
 
-    Raises UserError if a file of the folder is missing or damaged.
+    ``repo`` is the repository (user/name) to which it is uploaded; None for a card that stays with the run. Raises
+    UserError if a file of the folder is missing or damaged.
     """
     from jinja2 import Environment, PackageLoader
 
@@ -49,15 +50,17 @@ def plain(text: Any) -> str:
     return _SPECIAL.sub(r"\\\1", in_a_line(str(text)))
 
 
-def _contents(folder: Path, repo: str, license_name: str | None) -> dict[str, Any]:
+def _contents(folder: Path, repo: str | None, license_name: str | None) -> dict[str, Any]:
     recipe = Recipe.load(folder / "recipe.toml")
+    name = repo.rpartition("/")[2] if repo else recipe.name
     target = read_export(folder).target if is_export(folder) else "run"
     weigh, environment = _read(folder, "weigh"), _read(folder, "environment")
     evaluation = _read(folder, "evaluation") if target != "run" else read_json(folder / "evaluation.json")
     labels = classes_and_thresholds(folder)["labels"]
     sets = _sets(evaluation)
     return {
-        "metadata": _metadata(recipe, target, evaluation.get("test"), repo, license_name),
+        "metadata": _metadata(recipe, target, evaluation.get("test"), name, license_name),
+        "name": name,
         "repo": repo,
         "target": target,
         "recipe": recipe,
@@ -82,7 +85,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, repo: str, license_name: str | None) -> str:
+def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, name: str, license_name: str | None) -> str:
     """The YAML metadata of the hub, without its delimiters."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -111,7 +114,7 @@ def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, repo:
         pipeline_tag="text-classification",
         tags=tags,
         license=license_name,
-        model_name=repo.rpartition("/")[2] if results else None,
+        model_name=name if results else None,
         eval_results=results,
     )
     return data.to_yaml().strip()

@@ -35,8 +35,10 @@ PICTURES = (
 ROWS = {part: f"data/{part}.parquet" for part in ("train", "validation", "test")}
 """The rows of a run that was trained on rows in memory."""
 PAGE = "report.html"
-DRAWN = (PAGE, *(f"plots/{name}.png" for name in PICTURES))
-"""The HTML report and the plots of a run. They can be made again at any time from the other files."""
+CARD = "adapter/README.md"
+"""The model card: in the folder of the adapter, so that whoever uploads that folder uploads the card, too."""
+DRAWN = (PAGE, CARD, *(f"plots/{name}.png" for name in PICTURES))
+"""The HTML report, the model card and the plots of a run. They can be made again at any time from the other files."""
 
 
 def leftovers(folder: Path) -> list[Path]:

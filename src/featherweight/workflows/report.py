@@ -11,16 +11,18 @@ from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.adapter.peft.weigh import as_dict
 from featherweight.environment import describe_machine, versions
 from featherweight.errors import UserError
+from featherweight.export.card import render_card
+from featherweight.files import write_whole
 from featherweight.report.fonts import key_of
 from featherweight.report.run import page, plots
 from featherweight.report.run.contents import contents_of_peft, read_contents
-from featherweight.run.cleanup import DRAWN, PAGE
+from featherweight.run.cleanup import CARD, DRAWN, PAGE
 from featherweight.run.folder import Run
 from featherweight.run.manifest import lists_file, renew_manifest
 
 
 def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: None) -> list[Path]:
-    """Write the plots and the report of the run in ``folder``, which may be unfinished; return the paths of the plots.
+    """Write plots, model card and report of the run in ``folder``, which may be unfinished; return the plots' paths.
 
     ``note`` is called with a message about names that no installed font can draw. The manifest lists plots and report
     only when all of them are written, so that ``is_reported`` detects an interruption. Raises UserError if ``folder``
@@ -30,11 +32,20 @@ def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: 
     contents = read_contents(run.folder)  # raises for a damaged file before anything is written
     renew_manifest(run.folder, forget=DRAWN)
     pictures = plots.draw_plots(run.folder)
+    cards = _write_card(run)
     page.write_report(run.folder)
-    renew_manifest(run.folder, [*pictures, run.report])
+    renew_manifest(run.folder, [*pictures, *cards, run.report])
     if contents.numbered_labels or contents.numbered_sets:
         note(key_of(contents.numbered_labels, contents.numbered_sets))
     return pictures
+
+
+def _write_card(run: Run) -> list[Path]:
+    """Write the model card of a run with a saved adapter and results; return its path, in a list."""
+    if not (run.adapter / "featherweight.json").is_file() or not (run.folder / "evaluation.json").is_file():
+        return []
+    write_whole(run.folder / CARD, render_card(run.folder))
+    return [run.folder / CARD]
 
 
 def is_reported(folder: Path) -> bool:
