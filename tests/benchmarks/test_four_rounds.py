@@ -1,23 +1,20 @@
-"""The four rounds: rates tuned without a look at test rows, and finished rounds turned into committed results."""
+"""The four rounds: the rates that a search tries, and finished rounds turned into committed results."""
 
 from __future__ import annotations
 
 import json
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.made_up_rounds import TestSet, claim_rows, fabricate_rounds, fabricate_run
+from support.made_up_rounds import fabricate_rounds, fabricate_run
 
-from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
-from featherweight.evaluation.significance import paired_bootstrap
 from featherweight.recipe import Recipe
-from featherweight.run.folder import Run
-from featherweight.training.loop import Diverged
+from featherweight.recipe.loading import read_search_space
+from featherweight.recipe.search_space import SearchSpace
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -26,122 +23,23 @@ import run  # noqa: E402
 from accuracy import four_rounds, publish_rounds  # noqa: E402
 
 PAGE = ROOT / "docs" / "results" / four_rounds.PAGE
-TOKENIZER = cache(load_tokenizer)  # of the one backbone here
-SKILLS = {3e-4: 0.80, 1e-3: 0.93, 3e-3: 0.70}
 
 
-def rows(path: Path, count: int = 300) -> str:
-    labels = ("World", "Sports", "Business", "Sci/Tech")
-    path.write_text("text,label\n" + "".join(f"text {n},{labels[n % 4]}\n" for n in range(count)), "utf-8")
-    return str(path)
+@pytest.mark.parametrize("name", ["r1", "r2", "r3", "r4"])
+def test_a_search_tries_the_rates_of_the_page_with_each_round(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.toml"
+    path.write_text(Recipe.load(name).to_toml() + (ROOT / "benchmarks" / "accuracy" / "rates.toml").read_text("utf-8"))
+    recipe = Recipe.load(path, ["training.epochs=1"])
+    space = SearchSpace.parse(read_search_space(str(path)), str(path), recipe)
+    tried = json.loads((PAGE.parent / "rounds-minilm-rates.json").read_text("utf-8"))["settings"]["rates"]
+    assert {key: values.values for key, values in space.keys.items()} == {"training.learning_rate": tuple(tried)}
 
 
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
-    """Trainings are made up, better at some rates than at others; round 2 diverges at the highest."""
-    recipes: list[Recipe] = []
-
-    def train(recipe: Recipe, out: Path, *, listeners: Any, resume: bool) -> Run:
-        recipes.append(recipe)
-        rate = recipe.training.learning_rate
-        if recipe.name.startswith("r2") and rate == 3e-3:
-            out.mkdir(parents=True)
-            raise Diverged("step 3: the loss or its gradient is not a number")
-        return Run(claim_rows(fabricate_run(out, recipe, SKILLS[rate], test=TestSet(80), shift=False), recipe))
-
-    monkeypatch.setattr("featherweight.workflows.train.train", train)
-    monkeypatch.setattr("featherweight.workflows.rounds.forget_peak_memory", lambda: None)
-    monkeypatch.setattr("support.made_up_rounds.load_tokenizer", TOKENIZER)
-    return recipes
-
-
-@pytest.fixture
-def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    train = rows(tmp_path / "train.csv")
-
-    def call(*more: str) -> dict[str, Any]:
-        given = ["--train", train, "--set", "data.validation_size=60", "--rows", "40", "--results", str(tmp_path)]
-        run.main(["tune-rounds", *given, *more])
-        path = tmp_path / "rounds-minilm-rates.json"
-        return json.loads(path.read_text("utf-8")) if path.exists() else {}
-
-    return call
-
-
-def test_each_round_gets_its_best_rate_on_validation_rows(tune: Any, trained: list[Recipe], tmp_path: Path) -> None:
-    record = tune("r3", "r2", "--test", "no/such/test.csv", "--set", "training.epochs=50")
-    chosen = {name: choice["learning_rate"] for name, choice in record["summary"].items()}
-    assert chosen == {"r3": 1e-3, "r2": 1e-3}
-    assert record["summary"]["r3"]["edge"] is None
-    tuned = Recipe.load(tmp_path / "runs" / "rates-minilm" / "chosen" / "r3.toml")
-    expected = Recipe.load("r3").with_values(
-        backbone={"name": "minilm"},
-        data={"train": str(tmp_path / "train.csv"), "test": "no/such/test.csv", "validation_size": 60},
-        training={"epochs": 50, "learning_rate": 1e-3},
-    )
-    assert tuned == expected
-    text = json.dumps(record)
-    assert str(tmp_path) not in text and "text 1" not in text
-
-
-def test_a_trial_sees_no_test_rows_and_keeps_the_rounds_schedule(tune: Any, trained: list[Recipe]) -> None:
-    shift = 'evaluation.shift=["newsbriefs"]'
-    tune("r2", "r3", "--test", "test.csv", "--set", shift, "--set", "training.epochs=100")
-    assert len(trained) == 6
-    assert all(recipe.data.test is None and not recipe.evaluation.shift for recipe in trained)
-    assert {(recipe.data.train_rows, recipe.training.epochs, recipe.seed) for recipe in trained} == {(40, 1.0, 0)}
-    second, third = (next(recipe for recipe in trained if recipe.name.startswith(name)) for name in ("r2", "r3"))
-    assert (second.training.schedule, third.training.schedule) == ("cosine", "constant")
-    # 500 of 100 epochs over 240 rows in batches of 32
-    assert second.training.warmup == pytest.approx(500 / (100 * 240 / 32), abs=1e-4)
-    assert third.training.warmup == 0
-
-
-def test_data_that_bring_test_rows_along_are_refused(trained: list[Recipe]) -> None:
-    with pytest.raises(UserError, match="newsbriefs has a test split, which tuning must not read"):
-        run.main(["tune-rounds", "r3", "--train", "newsbriefs"])
-    assert not trained
-
-
-def test_finished_trials_are_kept_and_two_processes_share_a_folder(tune: Any, trained: list[Recipe]) -> None:
-    first = tune("r2", "r3", "--only", "r3")
-    assert list(first["summary"]) == ["r3"]
-    both = tune("r2", "r3", "--only", "r2")
-    assert list(both["summary"]) == ["r2", "r3"]
-    count = len(trained)
-    again = tune("r2", "r3")
-    assert len(trained) == count == 6  # the diverged trial is not tried again either
-    assert again["runs"] == both["runs"]
-    with pytest.raises(UserError, match="--only r9: no such round here"):
-        tune("r2", "--only", "r9")
-
-
-def test_what_diverged_and_what_lies_at_the_edge_is_said(
-    tune: Any, trained: list[Recipe], capsys: pytest.CaptureFixture[str]
-) -> None:
-    record = tune("r2", "r3", "--rates", "1e-3", "3e-3")
-    said = capsys.readouterr().out
-    by_rate = {(row["round"], row["learning_rate"]): row for row in record["runs"]}
-    assert by_rate["r2", 3e-3]["diverged"] and by_rate["r2", 3e-3]["accuracy"] is None
-    assert "3e-3" not in record["summary"] and record["summary"]["r3"]["edge"] == "lowest"
-    assert "it is the lowest rate tried, so try one beyond it as well by --rates" in said
+def test_what_diverged_and_what_lies_at_the_edge_is_said() -> None:
+    record = json.loads((PAGE.parent / "rounds-minilm-rates.json").read_text("utf-8"))
+    record["runs"][2] |= {"accuracy": None, "diverged": True}
     table = four_rounds.parts({}, {"minilm": record}, {}, PAGE)["rates"]
-    assert "diverged" in table and "At an edge of the grid: r2's is the lowest rate tried" in table
-
-
-def test_other_rates_are_compared_with_the_chosen_one_on_the_same_rows(
-    tune: Any, trained: list[Recipe], tmp_path: Path
-) -> None:
-    record = tune("r3")
-    row = next(row for row in record["runs"] if row["learning_rate"] == 3e-3)
-    folders = [tmp_path / "runs" / "rates-minilm" / f"r3-{rate:g}" / "seed-0" for rate in (3e-3, 1e-3)]
-    from featherweight.evaluation.run_groups import correct_rows
-
-    right = correct_rows([Run(folder) for folder in folders], "validation")
-    expected = paired_bootstrap(*(right[folder] for folder in folders))
-    assert row["over_chosen"] == {key: pytest.approx(value, rel=1e-5) for key, value in expected.items()}
-    assert row["over_chosen"]["difference"] < 0
+    assert "diverged" in table and "At an edge of the grid: r2's is the highest rate tried" in table
 
 
 @pytest.fixture
