@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from featherweight.data.column_guess import Columns, guess_columns
+from featherweight.data.candidate_columns import Columns
+from featherweight.data.column_guess import guess_columns
 from featherweight.data.column_profile import profile_of
 from featherweight.data.readers.table import table_of
 from featherweight.errors import UserError
@@ -33,6 +34,12 @@ COLUMNS: dict[str, Sequence[Any]] = {
     "gaps": [None, None, "lost", None, "late", None] * 2,
     "lists": [["a", "b"], ["a"]] * 6,
     "lists of one": [["a"], ["b"]] * 6,
+    "yes and no": ["yes", "No", "YES"] * 4,
+    "crosses": ["x", None, "X", ""] * 3,
+    "named objects": [[{"id": 18, "name": "Drama"}, {"id": 3, "name": "War"}], [{"id": 3, "name": "War"}], []] * 4,
+    "written objects": ["[{'id': 18, 'name': 'Drama'}, {'id': 3, 'name': \"War\"}]", "[]", "[{'id': 3, 'name': 'War'}]"]
+    * 4,
+    "choices": ['{"choices": ["a", "b"]}', "a", {"choices": ["b"]}] * 4,
     "objects": [{"a": 1}] * ROWS,
 }
 
@@ -84,6 +91,33 @@ def test_columns_of_several_labels_a_text(names: dict[str, str], labels: str | t
     assert guess_columns(table(**names), several=True).label == labels
 
 
+UNASKED: list[tuple[dict[str, str], str | tuple[str, ...], bool]] = [
+    ({"text": "prose", "labels": "lists"}, "labels", True),
+    ({"text": "prose", "labels": "lists of one"}, "labels", False),
+    ({"text": "prose", "toxic": "flags", "rude": "more flags", "never": "zeros"}, ("toxic", "rude", "never"), True),
+    ({"text": "prose", "a": "yes and no", "b": "yes and no", "c": "yes and no"}, ("a", "b", "c"), True),
+    ({"text": "prose", "a": "crosses", "b": "crosses", "c": "crosses"}, ("a", "b", "c"), True),
+    ({"text": "prose", "toxic": "flags", "rude": "more flags", "never": "zeros", "topic": "two"}, "topic", False),
+    ({"text": "prose", "spam": "flags"}, "spam", False),
+    ({"text": "prose", "genres": "named objects"}, "genres", True),
+    ({"text": "prose", "genres": "written objects"}, "genres", True),
+    ({"text": "prose", "topic": "choices"}, "topic", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "labels", "several"), UNASKED, ids=lambda part: str(part)[:50])
+def test_whether_a_text_has_several_labels_is_told_by_the_values(
+    names: dict[str, str], labels: str | tuple[str, ...], several: bool
+) -> None:
+    guess = guess_columns(table(**names))
+    assert (guess.label, guess.several) == (labels, several)
+
+
+def test_lists_are_refused_where_the_recipe_wants_one_label_a_text() -> None:
+    with pytest.raises(UserError, match=r"'labels' holds lists, so a text may[^\n]*\n.*add --set task=multi-label"):
+        guess_columns(table(text="prose", labels="lists"), several=False)
+
+
 def test_two_columns_of_lists_are_refused() -> None:
     with pytest.raises(UserError, match=r"first, second could each be the labels[^\n]*\n.*--label first"):
         guess_columns(table(text="prose", first="lists", second="lists"), several=True)
@@ -107,7 +141,6 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"text": "prose", "category": "three", "topic": "two"}, ("category, topic could each", "--label category")),
     ({"text": "prose", "toxic": "flags", "rude": "more flags"},
      ("toxic, rude hold only 0 and 1, so a text may have several labels", "--set task=multi-label", "--label toxic")),
-    ({"text": "prose", "labels": "lists"}, ("'labels' holds lists, so a text may", "add --set task=multi-label")),
     ({"text": "prose", "when": "few dates"},
      ("no column seems to hold the labels", "--label COLUMN", "predict RUN FILE")),
     ({"label": "two", "amount": "amounts"}, ("no column seems to hold texts", "label, amount", "--text COLUMN")),

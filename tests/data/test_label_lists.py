@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from featherweight.data.class_names import label_names_of
+from featherweight.data.flags import code_label_columns
 from featherweight.data.iterative_draw import iterative_draw
-from featherweight.data.label_lists import code_label_columns, code_label_lists
+from featherweight.data.label_lists import code_label_lists
 from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
@@ -96,6 +97,65 @@ def test_columns_of_0_and_1() -> None:
         with pytest.raises(UserError, match="row 2") as caught:
             code_label_columns({"a": [0, 1], "b": [1, value]}, "rows")
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"a": ["no", "YES", "Yes"], "b": ["yes", "no", "no "]},
+        {"a": ["N", "y", "Y"], "b": ["y", "n", "N"]},
+        {"a": ["f", "T", "TRUE"], "b": ["true", "F", "false"]},
+        {"a": [None, "x", "X"], "b": ["X", "", float("nan")]},
+        {"a": [None, 1.0, "1"], "b": [1.0, None, None]},
+    ],
+)
+def test_notations_of_yes_and_no_are_alike(columns: dict[str, list[Any]]) -> None:
+    assert code_label_columns(columns, "rows").tolist() == [[0, 1], [1, 0], [1, 0]]
+
+
+def test_a_blank_is_no_answer_where_another_cell_says_no() -> None:
+    with pytest.raises(UserError, match="row 1: 'b' is missing"):
+        code_label_columns({"a": ["no", "yes"], "b": ["", "yes"]}, "rows")
+
+
+def test_blanks_that_mean_no_are_said_and_are_no_gaps(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text("text,late,broken\none,x,\ntwo,,x\nthree,,\n", "utf-8")
+    for empty in ("error", "drop"):
+        rows = read_rows(str(path), several(label=["late", "broken"], empty=empty))
+        assert rows.labels.tolist() == [[1, 0], [0, 1], [0, 0]] and rows.left_out is None
+        assert rows.notes == (f"{path}: a blank cell of a label column means no, because no cell says no",)
+
+
+NAMED: list[tuple[list[Any], list[list[str]]]] = [
+    ([[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}], [], [{"id": 2, "name": "b"}]], [["a", "b"], [], ["b"]]),
+    (['[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]', "[]", "[{'id': 2, 'name': 'b'}]"], [["a", "b"], [], ["b"]]),
+    ([{"choices": ["a", "b"]}, '{"choices": ["b"]}', "b"], [["a", "b"], ["b"], ["b"]]),
+    ([[{"code": "a", "n": 1}], [{"code": "b", "n": 1}, {"code": "a", "n": 1}]], [["a"], ["a", "b"]]),
+]
+
+
+@pytest.mark.parametrize(("cells", "labels"), NAMED)
+def test_objects_are_read_as_the_labels_that_they_name(
+    cells: list[Any], labels: list[list[str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "films.jsonl"
+    path.write_text("".join(json.dumps({"text": f"text {n}", "label": x}) + "\n" for n, x in enumerate(cells)), "utf-8")
+    rows = read_rows(str(path), several())
+    assert rows.names_of(rows.labels) == labels
+    key = "name" if "name" in str(cells) else "code"
+    expected = (
+        () if "choices" in str(cells) else (f"'label' holds lists of objects, of which {key!r} is read as the label",)
+    )
+    assert tuple(note.removeprefix(f"{path}: ") for note in rows.notes) == expected
+
+
+def test_objects_in_which_no_key_is_the_name_are_refused_with_what_to_type(tmp_path: Path) -> None:
+    path = tmp_path / "films.jsonl"
+    path.write_text('{"text": "one", "label": [{"de": "a", "en": "b"}]}\n' * 2, "utf-8")
+    with pytest.raises(UserError, match=r"row 1: 'label' holds objects with the keys de, en; .*: --label label.de"):
+        read_rows(str(path), several())
+    assert read_rows(str(path), several(label="label.de")).label_names == ("a",)
 
 
 def test_task_label_and_separator_decide_how_labels_are_read(tmp_path: Path) -> None:

@@ -112,14 +112,18 @@ def test_a_saved_set_brings_its_validation_and_its_class_names(tmp_path: Path) -
 def test_several_labels_a_text_are_asked_for_and_guessed(reviews: str) -> None:
     rows = [f"a note that is number {n},{n % 2},{n // 2 % 2},0" for n in range(20)]
     Path("notes.csv").write_text("\n".join(["body,toxic,rude,rare", *rows]) + "\n", "utf-8")
-    with pytest.raises(UserError, match=r'To train these, add overrides=\["task=multi-label"\]'):
-        recipe_for("notes.csv")
-    recipe = recipe_for("notes.csv", overrides=["task=multi-label"])
-    assert recipe.data.label == ("toxic", "rude", "rare")
-    assert recipe.description == "20 texts of notes.csv with 3 labels: toxic, rude, rare."
+    for given in ({}, {"overrides": ["task=multi-label"]}, {"label": ["toxic", "rude", "rare"]}):
+        recipe = recipe_for("notes.csv", **given)
+        assert (recipe.task, recipe.data.label) == ("multi-label", ("toxic", "rude", "rare"))
+        assert recipe.description == "20 texts of notes.csv with 3 labels: toxic, rude, rare."
+    assert (one := recipe_for("notes.csv", label="rude")).data.label == "rude" and one.task == "single-label"
+    two = [row.rpartition(",")[0] for row in rows]
+    Path("two.csv").write_text("\n".join(["body,toxic,rude", *two]) + "\n", "utf-8")
+    with pytest.raises(UserError, match=r'hold only 0 and 1, .*\nTo train these, add overrides=\["task=multi-label"\]'):
+        recipe_for("two.csv")
     lists = [json.dumps({"text": f"number {n}", "tags": ["a", "b"][: n % 3]}) for n in range(20)]
     Path("lists.jsonl").write_text("\n".join(lists) + "\n", "utf-8")
-    assert recipe_for("lists.jsonl", overrides=["task=multi-label"]).description.endswith("with 2 labels: a, b.")
+    assert recipe_for("lists.jsonl").description.endswith("with 2 labels: a, b.")
     # doccano's export, in which nobody has given a text two labels, or a comment
     lists = [json.dumps({"text": f"number {n}", "label": ["ab"[n % 2]], "Comments": []}) for n in range(20)]
     Path("doccano.jsonl").write_text("\n".join(lists) + "\n", "utf-8")

@@ -17,6 +17,8 @@ _INPUTS: dict[str, tuple[str, ...]] = dict.fromkeys(_CLASSES.values(), ("input_i
 _INPUTS["DistilBertTokenizer"] = ("input_ids", "attention_mask")
 _INPUTS["BertTokenizer"] = _INPUTS["TokenizersBackend"] = ("input_ids", "token_type_ids", "attention_mask")
 """What a tokenizer of a class gives to the model."""
+UNKNOWN = "\ue000 \ue001"
+"""A text that no vocabulary contains: tokenizing it fails if the vocabulary lacks its own token for unknown words."""
 
 
 @dataclass(eq=False)
@@ -47,6 +49,7 @@ def saved_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
         settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
         token, own_inputs = settings["pad_token"], _INPUTS[settings["tokenizer_class"].removesuffix("Fast")]
         padding = backend.token_to_id(token["content"] if isinstance(token, dict) else token)
+        backend.encode(UNKNOWN)
         special = sum(token.special for token in backend.get_added_tokens_decoder().values())
     except Exception:  # of any kind, from a damaged file; transformers also reads other formats
         return load_tokenizer(folder, vocabulary)
@@ -64,6 +67,7 @@ def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
         _require_ids_below(folder / "tokenizer.json", vocabulary)
     try:
         tokenizer = _class_for(folder).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer(UNKNOWN)
     except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
         raise UserError(f"{folder}: the tokenizer cannot be loaded: {first_line(error)}\nGet its files again") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):

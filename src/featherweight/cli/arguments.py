@@ -16,6 +16,10 @@ TestOption = Annotated[str | None, typer.Option("--test", help="Test rows, evalu
 TextOption = Annotated[
     list[str] | None, typer.Option("--text", metavar="COLUMN", help="The column of the texts; several are joined.")
 ]
+LabelColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="COLUMN", help="The column of the labels; repeat it for a column for each label."),
+]
 LabelOption = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="The column of the labels.")]
 BackboneOption = Annotated[
     str | None, typer.Option("--backbone", help="Hub name, local folder, or an installed minilm or mpnet.")
@@ -102,7 +106,7 @@ def load_recipe(
     *,
     test: str | None = None,
     text: list[str] | None = None,
-    label: str | None = None,
+    label: list[str] | None = None,
     backbone: str | None = None,
 ) -> Recipe:
     """The recipe that the arguments name, or a new recipe for the data that they name, with all options applied.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.arguments import LabelOption, SetOption, TextOption
+from featherweight.cli.arguments import LabelColumnsOption, SetOption, TextOption
 
 NAME = "check"
 
@@ -17,7 +17,7 @@ def command(
     ],
     test: Annotated[str | None, typer.Option(help="Test rows, to find rows that are also training rows.")] = None,
     text: TextOption = None,
-    label: LabelOption = None,
+    label: LabelColumnsOption = None,
     clean: Annotated[str, typer.Option(help="Text repair before the check: none or ag_news.")] = "none",
     max_length: Annotated[int, typer.Option(min=4, help="Number of tokens to which texts are truncated.")] = 256,
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts the tokens.")] = "minilm",
@@ -34,7 +34,7 @@ def command(
         "train": data,
         "test": test,
         "text": tuple(text or ()),
-        "label": label,
+        "label": label[0] if label and len(label) == 1 else label or None,
         "clean": clean,
         "max_length": max_length,
     }

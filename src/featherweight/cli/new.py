@@ -10,7 +10,7 @@ import typer
 from featherweight.cli.arguments import (
     BackboneOption,
     BudgetOption,
-    LabelOption,
+    LabelColumnsOption,
     SetOption,
     TestOption,
     TextOption,
@@ -25,7 +25,7 @@ def command(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="The recipe to write, such as reviews.toml.")] = None,
     test: TestOption = None,
     text: TextOption = None,
-    label: LabelOption = None,
+    label: LabelColumnsOption = None,
     budget: BudgetOption = None,
     backbone: BackboneOption = None,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)

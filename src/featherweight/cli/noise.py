@@ -10,7 +10,7 @@ import typer
 from featherweight.cli.arguments import (
     BackboneOption,
     BudgetOption,
-    LabelOption,
+    LabelColumnsOption,
     SetOption,
     TestOption,
     TextOption,
@@ -26,7 +26,7 @@ def command(
     ],
     test: TestOption = None,
     text: TextOption = None,
-    label: LabelOption = None,
+    label: LabelColumnsOption = None,
     budget: BudgetOption = None,
     backbone: BackboneOption = None,
     folds: Annotated[int, typer.Option(min=2, max=100, help="Number of trainings; each leaves out a part.")] = 5,

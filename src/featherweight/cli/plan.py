@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.arguments import LabelOption, TextOption, tell
+from featherweight.cli.arguments import LabelColumnsOption, TextOption, tell
 
 if TYPE_CHECKING:
     from featherweight.recipe import Recipe
@@ -27,7 +27,7 @@ def command(
     ] = None,
     labels: Annotated[int | None, typer.Option(min=2, help=f"Number of classes; by default {_LABELS}.")] = None,
     text: TextOption = None,
-    label: LabelOption = None,
+    label: LabelColumnsOption = None,
     budget: Annotated[str, typer.Option(help="Maximum number of trainable parameters: 1000000, 100k or 1M.")] = "1M",
     bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora or all.")] = "none",
     row: Annotated[int | None, typer.Option(min=1, help="Write this row's adapter as a recipe (with --out).")] = None,

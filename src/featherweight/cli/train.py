@@ -10,7 +10,7 @@ import typer
 from featherweight.cli.arguments import (
     BackboneOption,
     BudgetOption,
-    LabelOption,
+    LabelColumnsOption,
     SetOption,
     TestOption,
     TextOption,
@@ -38,7 +38,7 @@ def command(
     recipe: WhatArgument = None,
     test: TestOption = None,
     text: TextOption = None,
-    label: LabelOption = None,
+    label: LabelColumnsOption = None,
     budget: BudgetOption = None,
     backbone: BackboneOption = None,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)

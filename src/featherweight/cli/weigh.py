@@ -11,7 +11,7 @@ from featherweight.cli.arguments import (
     BackboneOption,
     BaseOption,
     BudgetOption,
-    LabelOption,
+    LabelColumnsOption,
     SetOption,
     TextOption,
     load_recipe,
@@ -34,7 +34,7 @@ def command(
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     budget: BudgetOption = None,
     text: TextOption = None,
-    label: LabelOption = None,
+    label: LabelColumnsOption = None,
     backbone: BackboneOption = None,
     base: BaseOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the count as JSON.")] = False,

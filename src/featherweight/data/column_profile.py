@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from featherweight.data.flags import notation_of
+from featherweight.data.label_cells import plain_labels
 from featherweight.data.labels import is_missing
 from featherweight.data.written_lists import is_written_list, labels_of_object, written_list
 
@@ -38,8 +40,10 @@ class ColumnProfile:
     """Whether every value is a number, or a number as text."""
     whole: bool
     """Whether every value is a whole number, or one as text."""
-    flags: bool
-    """Whether the values are 0 and 1, or true and false; one of the two may be missing."""
+    longer: int
+    """Rows with a list of several values."""
+    notation: str | None
+    """How the values write yes, such as ``1`` or ``true``, if all of them say yes or no; else None."""
     letters: float
     """Share of letters among the characters, without white space."""
     words: float
@@ -77,14 +81,15 @@ class ColumnProfile:
 def profile_of(values: Sequence[Any]) -> ColumnProfile:
     """The statistics of a column. A list of one value counts as that value."""
     seen: set[str] = set()
+    values = plain_labels(values)
     read = _read if _are_written_lists(values) else single
-    filled = lists = empty = 0
+    filled = lists = longer = 0
     objects, numbers, whole = False, True, True
     for value in values:
         value = read(value)
         if isinstance(value, list):
             lists += 1
-            empty += not value
+            longer += bool(value)
         elif not isinstance(value, str | int | float) and value is not None:
             objects = True
         elif not is_missing(value):
@@ -94,16 +99,12 @@ def profile_of(values: Sequence[Any]) -> ColumnProfile:
                 seen.add(text)
                 numbers = numbers and bool(_NUMBER.fullmatch(text))
                 whole = whole and bool(_WHOLE.fullmatch(text))
-    if not filled and lists == empty:  # an unused column of lists, such as Comments of doccano
+    if not filled and not longer:  # an unused column of lists, such as Comments of doccano
         lists = 0
     numbers, whole = numbers and bool(seen), whole and bool(seen)
-    flags = (
-        bool(seen)
-        and not (objects or lists)
-        and (seen <= {"0", "1", "0.0", "1.0"} or {text.casefold() for text in seen} <= {"true", "false"})
-    )
+    notation = None if objects or lists or not seen else notation_of(seen, gaps=filled < len(values))
     writing = _writing(list(map(read, _sample(values))))
-    return ColumnProfile(len(values), filled, len(seen), lists, objects, numbers, whole, flags, *writing)
+    return ColumnProfile(len(values), filled, len(seen), lists, objects, numbers, whole, longer, notation, *writing)
 
 
 def _sample(values: Sequence[Any]) -> Sequence[Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.data.flags import blank_is_no
+from featherweight.data.label_cells import label_values
 from featherweight.data.label_lists import is_empty_cell
 from featherweight.data.labels import is_missing, single_labels
 from featherweight.data.pairs import Text, joined
@@ -115,10 +117,12 @@ def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_ro
     list stays and every text becomes an empty list, because a row without labels is then not an error.
     """
     if not data.several:
-        return single_labels(table.read(columns[0]))
+        return single_labels(label_values(table, columns[0]))
     if len(columns) > 1:
-        return map(_least, zip(*map(table.read, columns), strict=True))
-    cells = table.read(columns[0])
+        flags = {name: table.read(name) for name in columns}
+        rows = zip(*flags.values(), strict=True)
+        return (0 for _ in rows) if blank_is_no(flags) else map(_least, rows)
+    cells = label_values(table, columns[0])
     return (
         ([] if isinstance(cell, str) else cell for cell in cells)
         if of_rows

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from featherweight.data.cleaning import clean_texts
+from featherweight.data.flags import code_label_columns
 from featherweight.data.gaps import label_cells
-from featherweight.data.label_lists import code_label_columns, code_label_lists
+from featherweight.data.label_cells import label_notes, label_values
+from featherweight.data.label_lists import code_label_lists
 from featherweight.data.label_spelling import alike, class_names, is_class
 from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.long_texts import LongTexts
@@ -148,7 +150,7 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
         contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),
         tokens=_token_lengths(filled, tokenizer, data) if tokenizer is not None and filled else None,
         join=data.join,
-        notes=(*table.notes, *_several_labels(table, column, data)),
+        notes=(*table.notes, *(label_notes(table, columns) if columns else ()), *_several_labels(table, column, data)),
         unknown=count_unknown(filled, tokenizer) if tokenizer is not None and filled else None,
     )
 
@@ -192,7 +194,7 @@ def _several(table: Table, columns: Sequence[str], cells: list[Any], data: DataR
             matrix = code_label_columns({name: table.read(name) for name in columns}, table.origin)
             names: Sequence[str] = columns
         else:
-            filled = [[] if is_missing(cell) else cell for cell in table.read(columns[0])]
+            filled = [[] if is_missing(cell) else cell for cell in label_values(table, columns[0])]
             known = data.labels or table.classes.get(columns[0])
             matrix, names = code_label_lists(filled, table.origin, separator=data.label_separator, names=known)
     except UserError:  # the refusals contain the message
@@ -214,7 +216,7 @@ def _counted(labels: Sequence[_Label]) -> Counter[str]:
 
 def _several_labels(table: Table, column: str | None, data: DataRecipe) -> list[str]:
     """A note on the first row with several labels, if the recipe's task allows only one."""
-    clause = row_of_several(table.read(column)) if column and not data.several else None
+    clause = row_of_several(label_values(table, column)) if column and not data.several else None
     return [f"{table.origin}: {clause}"] if clause else []
 
 

@@ -1,4 +1,4 @@
-"""Reads several labels per text: from lists, from texts such as ``a|b``, or from columns of 0 and 1."""
+"""Reads several labels per text from one column: of lists, of texts such as ``a|b``, or of objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SEPARATORS = ("|", ";", ",")
 """Possible separators of labels in a text if the recipe sets none; the first one that occurs is used."""
-_FLAGS: dict[Any, int] = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 def code_label_lists(
@@ -52,19 +51,6 @@ def code_label_lists(
     table = np.zeros((len(rows), len(classes)), np.int8)
     table[places, numbers] = 1
     return table, classes
-
-
-def code_label_columns(columns: Mapping[str, Sequence[Any]], origin: str) -> NDArray[np.int8]:
-    """A table (int8 [rows, labels]) that tells which row has which label, from one column of 0 and 1 per label.
-
-    The cells may also be false and true. Raises UserError, naming row and column, for anything else.
-    """
-    import numpy as np
-
-    table = np.stack([_flags(name, values, origin) for name, values in columns.items()], axis=1)
-    if not len(table):
-        raise UserError(f"{origin}: the data set is empty; it needs at least one row")
-    return table
 
 
 def is_empty_cell(cell: Any) -> bool:
@@ -197,25 +183,3 @@ def _from_vectors(
             f"{origin}: row 1: {length} numbers 0 or 1, but there are {len(names)} labels; write one number per label"
         )
     return np.array(rows, np.int8), tuple(names or map(str, range(length)))
-
-
-def _flags(name: str, values: Sequence[Any], origin: str) -> NDArray[np.int8]:
-    import numpy as np
-
-    try:
-        known = {value: _flag(value) for value in {*values} if value == value}
-        return np.array([known[value] for value in values], np.int8)
-    except (KeyError, TypeError):  # a missing value, or one that is neither 0 nor 1, such as a list
-        pass
-    row, value = next((row, value) for row, value in enumerate(values, 1) if value != value or _flag(value) is None)
-    what = "is missing" if is_missing(value) else f"is {in_a_line(repr(value)[:60])}"
-    meaning = ", which means no label: remove the row" if _flag_text(value) in ("-1", "-1.0") else "; write 0 or 1"
-    raise UserError(f"{origin}: row {row}: {in_a_line(name)!r} {what}{meaning}")
-
-
-def _flag(value: Any) -> int | None:
-    return _FLAGS.get(_flag_text(value))
-
-
-def _flag_text(value: Any) -> str:
-    return str(value).strip().lower()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from featherweight.data.column_guess import Columns, find_label, guess_texts
+from featherweight.data.candidate_columns import Columns
+from featherweight.data.column_guess import guess_texts
+from featherweight.data.label_guess import find_label
 from featherweight.data.readers.table import (
     Table,
     find_label_columns,

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.cleaning import clean_texts
+from featherweight.data.flags import code_label_columns
 from featherweight.data.gaps import LeftOut, label_cells, split_gaps
 from featherweight.data.id_column import Find, id_text
+from featherweight.data.label_cells import label_notes, label_values, require_named
 from featherweight.data.label_column import LabelColumn, describe_label_column
-from featherweight.data.label_lists import code_label_columns, code_label_lists, separator_of
+from featherweight.data.label_lists import code_label_lists, separator_of
 from featherweight.data.labels import DROP, code_labels, renumbered, row_of_several, single_labels
 from featherweight.data.pairs import Text, joined, same_kind
 from featherweight.data.readers.columns import stored, taken
@@ -131,7 +133,8 @@ def rows_of(
     if not labelled:
         return Rows(texts, None, tuple(label_names or data.labels), table.origin, ids, notes=table.notes)
     labels, names, column = read_labels(table, source, data, label_names)
-    return Rows(texts, labels, names, table.origin, ids, column, table.notes)
+    notes = (*table.notes, *label_notes(table, label_columns(table, data)))
+    return Rows(texts, labels, names, table.origin, ids, column, notes)
 
 
 def _without_gaps(
@@ -150,7 +153,16 @@ def _without_gaps(
         raise UserError(renumbered(str(error), kept)) from None
     ids = _ids(rest, id_column(rest))
     found = (kept, left_out) if left_out else (None, None)
-    return Rows(taken(texts, places), labels, names, table.origin, ids, column, table.notes, *found)
+    return Rows(
+        taken(texts, places),
+        labels,
+        names,
+        table.origin,
+        ids,
+        column,
+        (*table.notes, *label_notes(rest, columns)),
+        *found,
+    )
 
 
 def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_ids: Find = id_column) -> Iterator[Rows]:
@@ -236,7 +248,8 @@ def read_labels(
         table_of_labels = code_label_columns({name: table.read(name) for name in columns}, table.origin)
         return table_of_labels, data.label_columns, None
     own = source in (data.train, data.validation, data.test)
-    values = table.read(columns[0])
+    values = label_values(table, columns[0])
+    require_named(table, columns[0], values)
     known: dict[str, Any] = {
         "carried": table.classes.get(columns[0]),
         "names": names,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from featherweight.data.gaps import label_cells, no_label
+from featherweight.data.label_cells import plain_labels
 from featherweight.data.label_spelling import alike
 from featherweight.data.labels import DROP, single_labels
 from featherweight.data.readers.table import (
@@ -131,7 +132,7 @@ def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str])
     known_classes = set(map(alike, classes))
     found: dict[str, bool] = {}
     for name in table.names:
-        values = list(single_labels(table.read(name)[:_MOST_VALUES]))
+        values = list(single_labels(plain_labels(table.read(name)[:_MOST_VALUES])))
         if name in others or name.casefold() in known or _without_any(values, classes):
             continue
         texts = [_written(value) for value in values if not no_label(value, classes)]

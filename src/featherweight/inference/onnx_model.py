@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.backbone.tokenizer import SavedTokenizer
+from featherweight.backbone.tokenizer import UNKNOWN, SavedTokenizer
 from featherweight.data.batches import Encoded, encode, padded, sorted_batches
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
@@ -98,6 +98,7 @@ def tokenizer_of(folder: Path, described: Description) -> SavedTokenizer:
 
     try:
         backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        backend.encode(UNKNOWN)
     except Exception as error:  # the library raises bare Exception
         reason = f"cannot be loaded: {first_line(error)[:300]}"
         raise UserError(

@@ -66,7 +66,7 @@ def option_overrides(
     test: str | os.PathLike[str] | None = None,
     validation: str | None = None,
     text: str | Sequence[str] | None = (),
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     budget: int | str | None = None,
     backbone: str | None = None,
 ) -> list[str]:
@@ -75,7 +75,7 @@ def option_overrides(
         "data.test": None if test is None else os.fspath(test),
         "data.validation": validation,
         "data.text": [text] if isinstance(text, str) else list(text or ()) or None,
-        "data.label": label,
+        "data.label": label if isinstance(label, str) or not label else label[0] if len(label) == 1 else list(label),
         "budget": budget,
         "backbone.name": backbone,
     }

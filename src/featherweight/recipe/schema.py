@@ -55,7 +55,7 @@ class Recipe(Section):
     task: TaskName = Field(
         "single-label",
         description="What is learnt of a text: exactly one of the classes (single-label), or any number of the labels, "
-        "none included (multi-label).",
+        "none included (multi-label; also if `data.label` is a list of columns and no task is named).",
     )
     data: DataRecipe = Field(DataRecipe(), description="Texts and labels.")
     backbone: BackboneRecipe = Field(BackboneRecipe(), description="The frozen encoder.")
@@ -70,6 +70,15 @@ class Recipe(Section):
             if given:
                 raise not_a_recipe(given[0], "Recipe", "its sections by name, such as data={'train': 'rows.csv'}")
             return super().__new__(cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several_label_columns_tell_the_task(cls, values: Any) -> Any:
+        """``values`` with the task that a list of label columns implies, if they name no task."""
+        data = values.get("data") if isinstance(values, Mapping) else None
+        if isinstance(data, Mapping) and isinstance(data.get("label"), list | tuple) and "task" not in values:
+            return {**values, "task": "multi-label"}
+        return values
 
     @model_validator(mode="after")
     def _sections_know_the_task(self) -> Self:

@@ -11,16 +11,11 @@ from typing import Any
 
 from featherweight.argument_checks import code_to_save, described, list_of
 from featherweight.backbone.resolve import best_at_hand, config_of, local_folder, most_tokens
-from featherweight.data.column_guess import (
-    Columns,
-    Guess,
-    columns_in_words,
-    find_label,
-    guess_columns,
-    guess_labels,
-    guess_texts,
-)
+from featherweight.data.candidate_columns import Columns
+from featherweight.data.column_guess import Guess, columns_in_words, guess_columns, guess_texts
 from featherweight.data.column_profile import single
+from featherweight.data.label_cells import label_values
+from featherweight.data.label_guess import Labels, find_labels
 from featherweight.data.label_spelling import class_names
 from featherweight.data.labels import is_missing
 from featherweight.data.readers.table import Table, joined_texts
@@ -64,7 +59,7 @@ def recipe_for(
     *,
     test: str | os.PathLike[str] | None = None,
     text: str | Sequence[str] = (),
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     budget: int | str | None = None,
     backbone: str | None = None,
     overrides: Sequence[str] = (),
@@ -98,8 +93,13 @@ def draft_recipe(
     values = given.model_dump(mode="json", exclude_unset=True)
     called = table.origin if table else _short(given.data.train)
     table = table or open_table(given.data.train, given.data, "train")
-    columns, several = Columns(table, in_python=in_python), given.data.several
+    columns = Columns(table, in_python=in_python)
+    several = given.data.several if "task" in values else None
     guess = guess_columns(columns, given.data.text, _named_labels(given), several=several)
+    if guess.several and several is None:
+        values = {"task": "multi-label", **values}
+        given = Recipe.parse(values, source)
+    several = guess.several
     names, rows = _labels(given, table, guess)
     backbone, why = (given.backbone.name, "as given") if "backbone" in values else best_at_hand()
     counted = f"{len(names)} {'labels' if several else 'classes'}"
@@ -128,19 +128,24 @@ def draft_recipe(
 def with_guessed_columns(recipe: Recipe) -> Recipe:
     """``recipe`` with its text and label columns; those that it does not name are guessed from its training data.
 
-    If no column seems to have labels, the label column is not set: data can be inspected without labels. Raises
-    UserError if several columns are possible.
+    So is its task, if it names none. If no column seems to have labels, the label column is not set: data can be
+    inspected without labels. Raises UserError if several columns are possible.
     """
     data = recipe.data
     columns = Columns(open_table(data.train, data, "train"))
     named = _named_labels(recipe)
     texts = data.text or guess_texts(columns, named)[0]
     changes: dict[str, Any] = {"text": list(texts)}
-    if not named and data.several:
-        changes["label"] = _one_or_all(guess_labels(columns, texts)[0])
-    elif not named and (found := find_label(columns, texts)):
-        changes["label"] = found[0]
-    return recipe.with_values(data=changes)
+    several = data.several if "task" in recipe.model_fields_set else None
+    found: Labels | None = None
+    if not named:
+        found = find_labels(columns, texts, several)
+    elif several is None and len(named) == 1 and (column := columns.table.find(named[0])):
+        found = Labels((column,), "as given", bool(columns.profile(column).longer))
+    if found:
+        changes["label"] = _one_or_all(found.columns)
+    task = {"task": "multi-label"} if found and found.several else {}
+    return recipe.with_values(**task, data=changes)
 
 
 def _named_labels(recipe: Recipe) -> tuple[str, ...]:
@@ -155,14 +160,12 @@ def _one_or_all(names: Sequence[str]) -> str | list[str]:
 def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], int]:
     """The names of the classes, and the number of labelled rows."""
     if recipe.data.several:
-        changes = {
-            "text": list(guess.text),
-            "label": _one_or_all((guess.label,) if isinstance(guess.label, str) else guess.label),
-        }
+        changes = {"text": list(guess.text), "label": _one_or_all(guess.label_columns)}
         rows = rows_of(table, recipe.data.train, recipe.with_values(data=changes).data)
         return rows.label_names, len(rows)
     assert isinstance(guess.label, str)
-    counts = Counter(str(value).strip() for value in map(single, table.read(guess.label)) if not is_missing(value))
+    cells = map(single, label_values(table, guess.label))
+    counts = Counter(str(value).strip() for value in cells if not is_missing(value))
     if not counts:
         raise UserError(f"{table.origin}: no row has a label in the column {guess.label!r}; name another one")
     names = recipe.data.labels or table.classes.get(guess.label) or class_names(counts)

@@ -76,7 +76,7 @@ def requested(
     *,
     test: Any = None,
     text: str | Sequence[str] = (),
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     budget: int | str | None = None,
     backbone: str | None = None,
     overrides: Sequence[str] = (),

@@ -24,7 +24,10 @@ def column_of(path: str, names: Collection[str]) -> str | None:
 
 
 def values_at(path: str, column: str, values: Sequence[Any]) -> Sequence[Any]:
-    """The parts at ``path`` of the ``values`` of a ``column``; None for values that have no such part."""
+    """The parts at ``path`` of the ``values`` of a ``column``; None for values that have no such part.
+
+    A step that is no number goes into every item of a list: ``genres.name`` are the names of all its objects.
+    """
     steps = path[len(column) + 1 :].split(".")
     return stored(_inside(value, steps) for value in values)
 
@@ -48,9 +51,11 @@ def paths_of(name: str, kind: Any, deepest: int = _DEEPEST) -> list[str]:
 
 
 def _inside(value: Any, steps: Sequence[str]) -> Any:
-    for step in steps:
+    for place, step in enumerate(steps):
         if isinstance(value, Mapping):
             value = value.get(step)
+        elif isinstance(value, list | tuple) and not step.isdecimal():
+            return [_inside(item, steps[place:]) for item in value]
         elif isinstance(value, list | tuple) and step.isdecimal() and int(step) < len(value):
             value = value[int(step)]
         else:

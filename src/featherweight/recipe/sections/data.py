@@ -80,7 +80,7 @@ class DataRecipe(Section):
     label: LabelColumns = Field(
         "label",
         description='The label column. With `task = "multi-label"` its cells are lists of labels, or texts such as '
-        "`a|b`; or give a list of columns of 0 and 1, one per label.",
+        "`a|b`; or give a list of columns of yes and no, one per label.",
     )
     label_separator: Text | None = Field(
         None,

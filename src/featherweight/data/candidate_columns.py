@@ -1,0 +1,74 @@
+"""The columns of a table with their profiles, and how their names are compared with usual ones."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+
+from featherweight.data.column_profile import ColumnProfile, profile_of
+from featherweight.data.id_column import likely_id_columns
+from featherweight.data.readers.table import Table, id_column
+from featherweight.errors import in_a_line
+
+_SPLITS = frozenset({"split", "fold", "partition", "subset"})
+"""Names of columns that say to which part of the data a row belongs."""
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
+
+
+class Columns:
+    """The columns of ``table`` and their profiles. A column is read when its profile is needed.
+
+    Messages name options of the command line, or, with ``in_python``, arguments of functions.
+    """
+
+    def __init__(self, table: Table, *, in_python: bool = False) -> None:
+        self.table = table
+        self._in_python = in_python
+        self._profiles: dict[str, ColumnProfile] = {}
+
+    def profile(self, name: str) -> ColumnProfile:
+        """The profile of a column: statistics of its values."""
+        if name not in self._profiles:
+            self._profiles[name] = profile_of(self.table.read(name))
+        return self._profiles[name]
+
+    def named(self, what: str, names: Sequence[str] = ("COLUMN",)) -> str:
+        """The option that sets the columns of ``what``: ``--text 'a b'``, or in Python ``text="a b"``."""
+        if self._in_python:
+            return f"{what}={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)}"
+        return " ".join(f"--{what} {shlex.quote(in_a_line(name))}" for name in names)
+
+    def set(self, override: str) -> str:
+        """The option that sets a key of the recipe: ``--set task=multi-label``, or in Python ``overrides=[...]``."""
+        return f'overrides=["{override}"]' if self._in_python else f"--set {override}"
+
+    def free(self, texts: Sequence[str]) -> list[str]:
+        """Columns that may hold the labels: all except ``texts``, the text columns, and columns of ids or splits."""
+        return [name for name in self.table.names if name not in texts and name not in self.ids]
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """Columns that hold the id of a row, or the name of the split that it belongs to."""
+        named = [id_column(self.table), *likely_id_columns(self.table.names)]
+        splits = [name for name in self.table.names if name.casefold() in _SPLITS]
+        return frozenset(name for name in (*named, *splits) if name)
+
+
+def best_named(names: Iterable[str], words: Sequence[Sequence[str]]) -> list[str]:
+    """The ``names`` that match best, an equal name before one that ends with the word; empty if none matches.
+
+    ``words`` are groups of words, the most certain group first.
+    """
+    names = list(names)
+    called: list[Callable[[str], str]] = [str.casefold, last_word]
+    ranked = [[name for name in names if of(name) in tier] for of in called for tier in words]
+    return next(filter(None, ranked), [])
+
+
+def last_word(name: str) -> str:
+    """The last word of a column's name, in lower case: ``text`` for ``review_text`` and ``reviewText``."""
+    words = _WORD.findall(name)
+    return words[-1].casefold() if words else ""

@@ -1,0 +1,99 @@
+"""The cells of a label column, in which objects that wrap labels are replaced by these labels."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from featherweight.data.flags import blank_is_no
+from featherweight.data.readers.table import Table
+from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
+
+_NAMES = ("name", "label", "title", "value", "tag", "text")
+"""Usual keys of the name of a label in an object such as ``{"id": 18, "name": "Drama"}``; the most certain first."""
+_CHOICES = "choices"
+"""The only key of a cell of several labels in the tables that Label Studio exports."""
+
+
+def label_values(table: Table, column: str) -> Sequence[Any]:
+    """The cells of a label column of ``table``, as ``plain_labels`` reads them."""
+    return plain_labels(table.read(column))
+
+
+def require_named(table: Table, column: str, cells: Sequence[Any]) -> None:
+    """Raise UserError if the ``cells`` of a label column still hold lists of objects: no key is surely the name."""
+    for row, cell in enumerate(cells, 1):
+        if isinstance(cell, list | tuple) and cell and isinstance(cell[0], Mapping):
+            keys = list(map(str, cell[0]))
+            name_one = f"name the one of the label: --label {in_a_line(f'{column}.{keys[0]}')}" if keys else "fix them"
+            raise UserError(
+                f"{table.origin}: row {row}: {column!r} holds objects with the keys {listed(keys)}; {name_one}"
+            )
+
+
+def plain_labels(cells: Sequence[Any]) -> Sequence[Any]:
+    """``cells`` with lists of names in place of lists of objects and of ``{"choices": [...]}``, also written as text.
+
+    Other cells stay as they are. If no cell is of this kind, it is the same sequence.
+    """
+    if not any(map(_may_wrap, cells)):
+        return cells
+    opened = [_opened(cell) if isinstance(cell, str) else cell for cell in cells]
+    key = _name_key(opened)
+    return [_names(cell, key) for cell in opened]
+
+
+def label_notes(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
+    """Notes for the user on what was read as the labels in the label ``columns`` of ``table``, where it is a choice."""
+    values = {column: table.read(column) for column in columns}
+    if len(columns) > 1:
+        note = "a blank cell of a label column means no, because no cell says no"
+        return (f"{table.origin}: {note}",) if blank_is_no(values) else ()
+    cells = values[columns[0]]
+    if not any(map(_may_wrap, cells)):
+        return ()
+    key = _name_key([_opened(cell) if isinstance(cell, str) else cell for cell in cells])
+    note = f"{columns[0]!r} holds lists of objects, of which {key!r} is read as the label"
+    return (f"{table.origin}: {note}",) if key else ()
+
+
+def _may_wrap(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return cell.lstrip()[:1] in ("[", "{") and "{" in cell
+    if isinstance(cell, Mapping):
+        return cell.keys() == {_CHOICES}
+    return isinstance(cell, list | tuple) and bool(cell) and isinstance(cell[0], Mapping)
+
+
+def _opened(cell: str) -> Any:
+    """The value that is written in a cell, as JSON or in Python's notation; the cell itself if it is another text."""
+    if not _may_wrap(cell):
+        return cell.strip() and (cell if cell.strip() != "[]" else [])
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(cell.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        return value if _may_wrap(value) else cell
+    return cell
+
+
+def _name_key(cells: Sequence[Any]) -> str | None:
+    """The key of the label in all objects of all lists: a usual one, or else the only one with texts; None if none."""
+    objects = [item for cell in cells if isinstance(cell, list | tuple) for item in cell if isinstance(item, Mapping)]
+    if not objects:
+        return None
+    common = [key for key in objects[0] if all(isinstance(item.get(key), str) for item in objects)]
+    usual = next((key for key in _NAMES if key in common), None)
+    return usual or (common[0] if len(common) == 1 else None)
+
+
+def _names(cell: Any, key: str | None) -> Any:
+    if isinstance(cell, Mapping) and cell.keys() == {_CHOICES} and isinstance(cell[_CHOICES], list):
+        return cell[_CHOICES]
+    if key is None or not _may_wrap(cell) or not all(isinstance(item, Mapping) for item in cell):
+        return cell
+    return [item[key] for item in cell]

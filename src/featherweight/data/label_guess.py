@@ -1,0 +1,172 @@
+"""Guesses the label columns of a table: one column of classes, one of lists, or a column for each label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from featherweight.data.candidate_columns import Columns, best_named
+from featherweight.data.readers.table import Table, listed_columns
+from featherweight.errors import UserError
+from featherweight.formatting import listed
+
+LABEL_WORDS = (
+    ("label",),
+    ("labels", "target", "class", "gold"),
+    ("category", "sentiment", "topic", "intent", "emotion", "stance", "polarity", "genre", "tag"),
+    ("categories", "topics", "emotions", "genres", "tags", "cats"),
+    ("rating", "stars", "score", "grade", "type", "priority", "queue", "department", "y"),
+)
+"""Usual names of label columns, or the last words of such names; the most certain ones come first."""
+
+
+_ENOUGH_FLAGS = 3
+"""Number of columns of yes and no from which on they are the labels, if no other column may be: two may be chance."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label columns."""
+
+    columns: tuple[str, ...]
+    reason: str
+    """Why these, in words, such as "by its name"."""
+    several: bool
+    """Whether a text may have several labels."""
+
+
+def guess_label(columns: Columns, texts: Sequence[str], several: bool | None = None) -> Labels:
+    """The label columns; ``texts`` are the text columns.
+
+    ``several`` tells whether a text may have several labels; if it is None, the values tell it. Raises UserError if no
+    column seems to hold labels, or if several columns do.
+    """
+    found = find_labels(columns, texts, several)
+    if found is None:
+        raise _no_labels(columns)
+    return found
+
+
+def find_labels(columns: Columns, texts: Sequence[str], several: bool | None = None) -> Labels | None:
+    """As ``guess_label``, but None if no column seems to hold labels."""
+    if several:
+        return _several_labels(columns, texts)
+    flags = [] if several is False else _only_flags(columns, texts)
+    if flags:
+        words = _flags_in_words(columns, flags)
+        return Labels(tuple(flags), f"the columns of {words}, so a text may have several", several=True)
+    found = find_label(columns, texts)
+    if found is None:
+        return None
+    if columns.profile(found[0]).longer and several is None:
+        return Labels((found[0],), f"{found[1]}; it holds lists, so a text may have several", several=True)
+    if columns.profile(found[0]).longer:
+        raise UserError(
+            f"{columns.table.origin}: {found[0]!r} holds lists, so a text may have several labels\n"
+            f"To train these, add {columns.set('task=multi-label')}; to train another column: {columns.named('label')}"
+        )
+    return Labels((found[0],), found[1], several=False)
+
+
+def _several_labels(columns: Columns, texts: Sequence[str]) -> Labels:
+    """The labels if a text may have several: a column of lists, all columns of yes and no, or one with a usual name."""
+    free = columns.free(texts)
+    lists = [name for name in free if columns.profile(name).lists]
+    flags = _of_one_notation([name for name in free if columns.profile(name).notation], columns)
+    named = best_named(lists or free, LABEL_WORDS)
+    if columns.table.label in lists:
+        named = [columns.table.label] if columns.table.label else named
+    if len(lists) == 1:
+        return Labels((lists[0],), "the only column of lists", several=True)
+    if len(flags) > 1 and not lists:
+        return Labels(tuple(flags), f"the columns of {_flags_in_words(columns, flags)}", several=True)
+    if len(named) == 1:
+        return Labels((named[0],), "by its name", several=True)
+    raise _undecided_labels(columns, lists) if lists else _no_labels(columns)
+
+
+def _only_flags(columns: Columns, texts: Sequence[str]) -> list[str]:
+    """The columns of yes and no, if they are several and no other column may hold the labels; else empty."""
+    free = columns.free(texts)
+    flags = _of_one_notation([name for name in free if columns.profile(name).notation], columns)
+    possible = [name for name in free if columns.profile(name).may_be_labels or columns.profile(name).lists]
+    others = columns.table.label or columns.table.find("label") or best_named(possible, LABEL_WORDS)
+    return flags if len(flags) >= _ENOUGH_FLAGS and not others and {*possible} <= {*flags} else []
+
+
+def _of_one_notation(flags: Sequence[str], columns: Columns) -> list[str]:
+    """Those of ``flags`` that write yes and no in the most frequent way."""
+    ways = Counter(columns.profile(name).notation for name in flags)
+    most = max(ways, key=ways.__getitem__, default=None)
+    return [name for name in flags if columns.profile(name).notation == most]
+
+
+def _flags_in_words(columns: Columns, flags: Sequence[str]) -> str:
+    yes = columns.profile(flags[0]).notation
+    return {"1": "0 and 1", "true": "false and true"}.get(yes or "", "yes and no")
+
+
+def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None:
+    """The label column, and how it was found; None if no column seems to hold labels.
+
+    Raises UserError if several columns do.
+    """
+    table = columns.table
+    exact = table.label or table.find("label")
+    if exact and exact not in texts:
+        return exact, "by its name"
+    free = columns.free(texts)
+    possible = [name for name in free if columns.profile(name).may_be_labels]
+    named = best_named(possible, LABEL_WORDS)
+    if len(named) == 1:
+        return named[0], "by its name"
+    if len(possible) == 1:
+        return possible[0], "the only column of few different values"
+    if twin := _same_classes(table, named or possible):
+        return twin, "by its values"
+    if possible:
+        raise _undecided_labels(columns, named or possible)
+    other = best_named(free, LABEL_WORDS)  # training will refuse its rows, with the reason
+    return (other[0], "by its name") if len(other) == 1 else None
+
+
+def _same_classes(table: Table, names: Sequence[str]) -> str | None:
+    """The column to use if all columns ``names`` mean the same classes, such as class numbers and class names.
+
+    None if they do not.
+    """
+    if len(names) < 2:
+        return None
+    columns = [list(map(str, table.read(name))) for name in names]
+    ways = len(set(zip(*columns, strict=True)))
+    if any(len(set(column)) != ways for column in columns):
+        return None
+    return next((name for name, column in zip(names, columns, strict=True) if not _numbered(column)), names[0])
+
+
+def _numbered(values: Iterable[str]) -> bool:
+    return all(value.strip().lstrip("-").replace(".", "", 1).isdecimal() for value in values)
+
+
+def _no_labels(columns: Columns) -> UserError:
+    table = columns.table
+    return UserError(
+        f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}\n"
+        f"Name it with {columns.named('label')}; to classify texts without labels: `featherweight predict RUN FILE`"
+    )
+
+
+def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
+    table = columns.table
+    flags = [name for name in names if columns.profile(name).notation]
+    if len(flags) > 1 and len(flags) == len(names):
+        words = _flags_in_words(columns, flags)
+        return UserError(
+            f"{table.origin}: {listed(flags, 12)} hold only {words}, so a text may have several labels\n"
+            f"To train these, add {columns.set('task=multi-label')}; to train one: {columns.named('label', flags[:1])}"
+        )
+    return UserError(
+        f"{table.origin}: {listed(names, 12)} could each be the labels; its columns are: {listed_columns(table)}\n"
+        f"Name the right one, such as {columns.named('label', names[:1])}"
+    )
