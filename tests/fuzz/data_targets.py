@@ -95,6 +95,22 @@ def read_nested(data: bytes) -> None:
     _read_rows(".json" if data[:1] > b"\x80" else ".jsonl", data, text=("data.text",), label="a.0.label")
 
 
+def read_annotations(data: bytes) -> None:
+    """What annotation tools export; all rows must stay, whether they have a label or not."""
+    from featherweight.data.source_tables import open_table
+    from featherweight.data.sources import read_rows
+    from featherweight.workflows.own_data import draft_recipe
+
+    path = workplace() / ("tasks.json" if data[:1] > b"\x80" else "tasks.jsonl")
+    path.write_bytes(data[1:])
+    recipe = draft_recipe(str(path)).recipe
+    rows = read_rows(str(path), recipe.data)
+    table = open_table(str(path), recipe.data, "train")
+    left_out = (*rows.left_out.without_text, *rows.left_out.without_label) if rows.left_out else ()
+    assert len(table.read(recipe.data.text[0])) == len(rows) + len(left_out)
+    "".join([*map(str, rows.texts), *rows.label_names, *rows.notes]).encode()
+
+
 def guess_columns(data: bytes) -> None:
     """Rows of any values, in which the columns of texts and labels are looked for."""
     from featherweight.workflows.own_data import draft_recipe

@@ -82,6 +82,21 @@ ROWS = [{"text": "one", "label": "a"}, {"text": "two", "label": 1, "id": None}]
 PAIRS = [["one two", "a"], ["three four", "b"], ["five six", "a"]]
 NOTES = [{"title": f"the title {n}", "note": f"the note of day {n}", "kind": "xy"[n % 2], "at": [n]} for n in range(6)]
 LISTS = [{"body": f"a body of text {n}", "tags": ["a", "b"][: n % 3], "bad": n % 2, "meta": {"n": n}} for n in range(6)]
+TASKS = [
+    {"id": n, "data": {"text": f"a text {n}"}, "annotations": [
+        {"was_cancelled": n == 3, "result": [{"from_name": "a", "value": {"choices": ["xyz"[n % 3]]}}]}]}
+    for n in range(9)
+]  # fmt: skip
+ANSWERS = [
+    {
+        "text": f"a text {n}",
+        "options": [{"id": 1, "text": "a"}],
+        "accept": [1, 2][: n % 3],
+        "answer": "accept",
+        "_task_hash": n,
+    }
+    for n in range(6)
+]
 DESCRIPTION = {"format": 1, "labels": ["no", "yes"], "temperature": 1.5, "backbone_sha256": "0" * 64}
 EXPORT = export_description(EXPORTED)
 PROBES = {"ids": [[1] * 8, [1, 1], [2, 1, 3, 1]], "logits": [[0.0, 0.0]] * 3,
@@ -104,6 +119,10 @@ SEEDS: dict[str, list[bytes]] = {
              b"\xfe" + text_of(ROWS), b"\0" + b"\n".join(map(text_of, ROWS)), b"\0" + text_of({"text": "\U0001f600"})],
     "nested": [b"\xfe" + text_of([{"data": {"text": "one"}, "a": [{"label": name}]} for name in "xyx"]),
                b"\0" + text_of({"data": {"text": "one", "b": [[1]]}, "a": {"0": {"label": ["x"]}}})],
+    "annotations": [b"\xfe" + text_of(TASKS), b"\0" + b"\n".join(map(text_of, ANSWERS)),
+                    b"\0" + b"\n".join(text_of({**row, "label": "a"}) for row in ANSWERS),
+                    b"\xfe" + text_of([{"text": f"t {n}", "k": {"choices": ["a", "b"][: n % 3]}} for n in range(6)]),
+                    b"\xfe" + text_of([{"text": f"t {n}", "k": [{"id": 1, "name": "a"}]} for n in range(6)])],
     "columns": [b"\0" + b"\n".join(map(text_of, NOTES)), b"\xff" + b"\n".join(map(text_of, LISTS))],
     "label_lists": [b"\0" + b"\n".join(text_of({"text": f"t {n}", "label": ["a", "b"][: n % 3]}) for n in range(6)),
                     b"\0" + b"\n".join(text_of({"text": f"t {n}", "label": [n % 2, 1, 0]}) for n in range(4)),
@@ -188,6 +207,10 @@ WORDS = [
         "__label__",
         "sep=",
         "inlineStr",
+        "annotations",
+        "choices",
+        "result",
+        "accept",
         "weight_map",
         "\\x00",
         "\\xef\\xbb\\xbf",

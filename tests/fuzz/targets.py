@@ -24,6 +24,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "folder": data_targets.read_folder,
     "json": data_targets.read_json,
     "nested": data_targets.read_nested,
+    "annotations": data_targets.read_annotations,
     "columns": data_targets.guess_columns,
     "label_lists": data_targets.read_label_lists,
     "compressed": data_targets.read_compressed,

@@ -15,6 +15,8 @@ from featherweight.errors import in_a_line
 
 _SPLITS = frozenset({"split", "fold", "partition", "subset"})
 """Names of columns that say to which part of the data a row belongs."""
+_OF_LABEL_STUDIO = frozenset({"annotation_id", "annotator", "created_at", "updated_at", "lead_time"})
+"""Columns that Label Studio adds to the tables that it exports (JSON-MIN, CSV, TSV)."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
 
 
@@ -51,10 +53,11 @@ class Columns:
 
     @cached_property
     def ids(self) -> frozenset[str]:
-        """Columns that hold the id of a row, or the name of the split that it belongs to."""
+        """Columns of the id of a row, of the split that it belongs to, or of how it was annotated."""
         named = [id_column(self.table), *likely_id_columns(self.table.names)]
         splits = [name for name in self.table.names if name.casefold() in _SPLITS]
-        return frozenset(name for name in (*named, *splits) if name)
+        tool = _OF_LABEL_STUDIO if {*self.table.names} >= _OF_LABEL_STUDIO else ()
+        return frozenset(name for name in (*named, *splits, *tool) if name)
 
 
 def best_named(names: Iterable[str], words: Sequence[Sequence[str]]) -> list[str]:

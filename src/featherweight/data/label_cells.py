@@ -43,7 +43,10 @@ def plain_labels(cells: Sequence[Any]) -> Sequence[Any]:
         return cells
     opened = [_opened(cell) if isinstance(cell, str) else cell for cell in cells]
     key = _name_key(opened)
-    return [_names(cell, key) for cell in opened]
+    named = [_names(cell, key) for cell in opened]
+    # In a column of choices a text is a single one of them, whatever characters it has.
+    choices = any(isinstance(cell, Mapping) and cell.keys() == {_CHOICES} for cell in opened)
+    return [[cell] if choices and isinstance(cell, str) and cell.strip() else cell for cell in named]
 
 
 def label_notes(table: Table, columns: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from featherweight.data.candidate_columns import Columns, best_named
+from featherweight.data.label_cells import plain_labels
 from featherweight.data.readers.table import Table, listed_columns
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -21,6 +22,7 @@ LABEL_WORDS = (
 """Usual names of label columns, or the last words of such names; the most certain ones come first."""
 
 
+_LONGEST_NAME = 80  # maximum number of characters of a label in a list
 _ENOUGH_FLAGS = 3
 """Number of columns of yes and no from which on they are the labels, if no other column may be: two may be chance."""
 
@@ -115,7 +117,7 @@ def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None
     table = columns.table
     exact = table.label or table.find("label")
     if exact and exact not in texts:
-        return exact, "by its name"
+        return _answers(columns, exact) or (exact, "by its name")
     free = columns.free(texts)
     possible = [name for name in free if columns.profile(name).may_be_labels]
     named = best_named(possible, LABEL_WORDS)
@@ -127,8 +129,26 @@ def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None
         return twin, "by its values"
     if possible:
         raise _undecided_labels(columns, named or possible)
+    lists = [name for name in free if columns.profile(name).longer and _are_repeated(table, name)]
+    if len(lists) == 1:
+        return lists[0], "the only column of lists"
     other = best_named(free, LABEL_WORDS)  # training will refuse its rows, with the reason
     return (other[0], "by its name") if len(other) == 1 else None
+
+
+def _answers(columns: Columns, label: str) -> tuple[str, str] | None:
+    """Prodigy's column of answers, if texts were accepted or rejected for a single ``label``; else None."""
+    profile = columns.profile(label)
+    if not columns.table.gaps or "answer" not in columns.table.names or profile.values > 1 or profile.lists:
+        return None
+    return ("answer", f"every row has the same {label!r}") if columns.profile("answer").values > 1 else None
+
+
+def _are_repeated(table: Table, name: str) -> bool:
+    """Whether the items of the lists in a column occur twice on average, as labels do and words of a text do not."""
+    cells = plain_labels(table.read(name))
+    items = [str(item) for cell in cells if isinstance(cell, list | tuple) for item in cell]
+    return 2 * len(set(items)) <= len(items) and max(map(len, items), default=0) <= _LONGEST_NAME
 
 
 def _same_classes(table: Table, names: Sequence[str]) -> str | None:

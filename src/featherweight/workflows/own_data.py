@@ -17,7 +17,7 @@ from featherweight.data.column_profile import single
 from featherweight.data.label_cells import label_values
 from featherweight.data.label_guess import Labels, find_labels
 from featherweight.data.label_spelling import class_names
-from featherweight.data.labels import is_missing
+from featherweight.data.labels import is_missing, single_labels
 from featherweight.data.readers.table import Table, joined_texts
 from featherweight.data.source_tables import has_split, open_table
 from featherweight.data.sources import rows_of
@@ -107,7 +107,7 @@ def draft_recipe(
         "name": name_after(given.data.train, "texts"),
         "budget": given.budget,
         "description": f"{rows:,} texts of {called} {'with' if several else 'in'} {counted}: {listed(names, 6)}.",
-        "data": _data(given, guess, rows, len(names)),
+        "data": _data(given, guess, table, rows, len(names)),
         "backbone": {"name": backbone},
         "adapter": {"lora": "auto"},
     }
@@ -133,6 +133,7 @@ def with_guessed_columns(recipe: Recipe) -> Recipe:
     """
     data = recipe.data
     columns = Columns(open_table(data.train, data, "train"))
+    table = columns.table
     named = _named_labels(recipe)
     texts = data.text or guess_texts(columns, named)[0]
     changes: dict[str, Any] = {"text": list(texts)}
@@ -140,10 +141,12 @@ def with_guessed_columns(recipe: Recipe) -> Recipe:
     found: Labels | None = None
     if not named:
         found = find_labels(columns, texts, several)
-    elif several is None and len(named) == 1 and (column := columns.table.find(named[0])):
+    elif several is None and len(named) == 1 and (column := table.find(named[0])):
         found = Labels((column,), "as given", bool(columns.profile(column).longer))
     if found:
         changes["label"] = _one_or_all(found.columns)
+        if "empty" not in data.model_fields_set:
+            changes |= _gaps_left_out(table, found.columns, several=found.several)
     task = {"task": "multi-label"} if found and found.several else {}
     return recipe.with_values(**task, data=changes)
 
@@ -161,6 +164,7 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
     """The names of the classes, and the number of labelled rows."""
     if recipe.data.several:
         changes = {"text": list(guess.text), "label": _one_or_all(guess.label_columns)}
+        changes = {**_gaps_left_out(table, guess.label_columns, several=guess.several), **changes}
         rows = rows_of(table, recipe.data.train, recipe.with_values(data=changes).data)
         return rows.label_names, len(rows)
     assert isinstance(guess.label, str)
@@ -172,14 +176,23 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
     return names, counts.total()
 
 
-def _data(given: Recipe, guess: Guess, rows: int, classes: int) -> dict[str, Any]:
+def _data(given: Recipe, guess: Guess, table: Table, rows: int, classes: int) -> dict[str, Any]:
     data = given.data
     chosen: dict[str, Any] = {"train": data.train, "text": list(guess.text), "label": guess.label}
+    chosen |= _gaps_left_out(table, guess.label_columns, several=guess.several)
     if data.validation is None and has_split(data, "validation"):
         chosen["validation"] = data.train
     elif data.validation is None:
         chosen["validation_size"] = validation_size_for(rows, classes)
     return chosen
+
+
+def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dict[str, Any]:
+    """``data.empty = "drop"`` if rows without a label belong to the format of the data, and there are some."""
+    if not table.gaps:
+        return {}
+    cells = [cell for name in labels for cell in table.read(name)]
+    return {"empty": "drop"} if any(map(is_missing, cells if several else single_labels(cells))) else {}
 
 
 def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
+from featherweight.data.readers.annotations import annotations_of
 from featherweight.data.readers.header import is_text_beside_name, proposed_names
 from featherweight.data.readers.json_shapes import json_parts, rows_in
 from featherweight.data.readers.json_values import json_values
@@ -69,17 +70,20 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
         reading, naming = _as_pairs(sample, reading)
         yield from record_tables(_lists(chain(sample, found), origin), origin, reading, rows, [*notes, *naming])
         return
-    told = tuple(f"{origin}: {note}" for note in notes)
+    annotations = annotations_of(first, reading)
+    told = tuple(f"{origin}: {note}" for note in (*notes, *([annotations.note] if annotations else [])))
     names: dict[str, None] = {}  # of this piece and of all earlier pieces, because objects may lack some keys
     for before, piece in pieces_of(found, rows):
         if not piece:
             raise UserError(f"{origin}: the file has no rows")
+        piece = annotations.rows(piece) if annotations else piece
         for number, row in enumerate(piece, before + 1):
             if not isinstance(row, dict):
                 raise UserError(f'{origin}: row {number}: not a JSON object such as {{"text": ..., "label": ...}}')
             names.update(dict.fromkeys(row))
         columns = {name: [row.get(name) for row in piece] for name in names}
-        yield table_of(origin, columns, before=before, notes=told, paths=_paths(columns))
+        more = {"label": annotations.label, "gaps": True} if annotations else {}
+        yield table_of(origin, columns, before=before, notes=told, paths=_paths(columns), **more)
 
 
 def _paths(columns: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ class Table:
     """Class names by column, for columns of integers whose class names are part of the data."""
     label: str | None = None
     """The label column, if the file format determines it."""
+    gaps: bool = False
+    """Whether rows without a label belong to the format: rows that nobody has annotated yet, or that were rejected."""
     before: int = 0
     """Number of rows of the data before this piece, so that messages can count from the start of the data."""
     notes: tuple[str, ...] = ()
@@ -103,7 +105,7 @@ def whole_table(pieces: Iterable[Table]) -> Table:
     assert piece is not None  # an empty table is one piece without rows
     finished = {name: column.finish() for name, column in columns.items()}
     repeated = tuple(name for name in piece.repeated for _ in range(2))
-    more: dict[str, Any] = {"notes": tuple(notes), "remedy": piece.remedy, "paths": paths}
+    more: dict[str, Any] = {"notes": tuple(notes), "remedy": piece.remedy, "paths": paths, "gaps": piece.gaps}
     return Table(piece.origin, (*finished, *repeated), finished.__getitem__, piece.classes, piece.label, **more)
 
 

@@ -1,0 +1,130 @@
+"""Rows in the layout of an annotation tool, such as Label Studio or Prodigy, as rows of texts and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from featherweight.data.readers.reading import Reading
+
+_TASK = frozenset(
+    {
+        "id",
+        "data",
+        "annotations",
+        "completions",
+        "predictions",
+        "drafts",
+        "meta",
+        "inner_id",
+        "created_at",
+        "updated_at",
+        "project",
+        "updated_by",
+        "file_upload",
+        "total_annotations",
+        "cancelled_annotations",
+        "total_predictions",
+        "comment_count",
+        "unresolved_comment_count",
+        "last_comment_updated_at",
+        "comment_authors",
+        "is_labeled",
+        "overlap",
+        "agreement",
+        "reviews_accepted",
+        "reviews_rejected",
+    }
+)
+"""Keys of a task in Label Studio's JSON."""
+_GIVEN = ("annotations", "completions")
+"""Keys of what was annotated; the second one is that of early versions."""
+_ANSWERS = ("accept", "reject", "ignore")
+_OF_PRODIGY = frozenset(
+    {"_input_hash", "_task_hash", "_session_id", "_view_id", "_timestamp", "options", "accept", "config"}
+)
+"""Keys that only Prodigy writes; they are left out."""
+LABEL = "label"
+
+
+@dataclass
+class Annotations:
+    """Changes the rows of one file, one after the other."""
+
+    change: Callable[[Mapping[str, Any], dict[str, None]], dict[str, Any]]
+    """Returns the row of texts and labels, and adds the names of its label columns."""
+    note: str
+    labels: dict[str, None] = field(default_factory=dict)
+    """The label columns so far, in their order."""
+
+    def rows(self, rows: Sequence[Any]) -> list[Any]:
+        """The changed rows; a row that is not an object stays as it is."""
+        for row in rows:  # all label columns must be known before the first row is made
+            if isinstance(row, Mapping):
+                self.change(row, self.labels)
+        return [self.change(row, self.labels) if isinstance(row, Mapping) else row for row in rows]
+
+    @property
+    def label(self) -> str | None:
+        """The label column, if there is only one."""
+        return next(iter(self.labels)) if len(self.labels) == 1 else None
+
+
+def annotations_of(first: Any, reading: Reading) -> Annotations | None:
+    """How to change rows like ``first``; None if it has no such layout, or if ``reading`` names values inside of it."""
+    if not isinstance(first, Mapping):
+        return None
+    if isinstance(first.get("data"), Mapping) and {*first} <= _TASK and not _names_inside(reading):
+        return Annotations(_of_label_studio, "is read as an export of Label Studio: the choices of its annotations")
+    if first.get("answer") in _ANSWERS and (_OF_PRODIGY & {*first} or isinstance(first.get(LABEL), str)):
+        return Annotations(
+            _of_prodigy, 'is read as an export of Prodigy: a row has a label where its answer is "accept"'
+        )
+    return None
+
+
+def _names_inside(reading: Reading) -> bool:
+    return any(name.split(".")[0] in ("data", *_GIVEN) for name in reading.known if "." in name)
+
+
+def _of_label_studio(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
+    """The texts under ``data``, and the choices of the first annotation that was not skipped, by its tag."""
+    inner = row.get("data")
+    found: dict[str, Any] = dict(inner) if isinstance(inner, Mapping) else {}
+    if "id" in row:
+        found.setdefault("id", row["id"])
+    results = _results(row)
+    choices: dict[str, list[Any]] = {name: [] for name in labels} if results is not None else {}
+    for result in results or ():
+        value = result.get("value") if isinstance(result, Mapping) else None
+        if isinstance(value, Mapping) and isinstance(value.get("choices"), list):
+            name = str(result.get("from_name") or LABEL)
+            labels.setdefault(name)
+            choices.setdefault(name, []).extend(value["choices"])
+    return {**found, **dict.fromkeys(labels), **choices}
+
+
+def _results(row: Mapping[str, Any]) -> list[Any] | None:
+    """The results of the first annotation that was not skipped; None if there is none."""
+    given: list[Any] = next((row[key] for key in _GIVEN if isinstance(row.get(key), list)), [])
+    done = (one for one in given if isinstance(one, Mapping) and not one.get("was_cancelled"))
+    results = next(done, {}).get("result")
+    return results if isinstance(results, list) else None
+
+
+def _of_prodigy(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
+    """The row with the accepted options, or with its label if that was accepted; else without a label."""
+    labels.setdefault(LABEL)
+    accepted = row.get("accept", row.get(LABEL))
+    if isinstance(accepted, list):
+        names = {one.get("id"): one.get("text") for one in _options(row)}
+        accepted = [names.get(key) or key if isinstance(key, int) else key for key in accepted]
+    answer = row.get("answer")
+    kept = {key: value for key, value in row.items() if key not in _OF_PRODIGY}
+    return {**kept, LABEL: accepted if answer == "accept" else None, "answer": None if answer == "ignore" else answer}
+
+
+def _options(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    options = row.get("options")
+    return [one for one in options if isinstance(one, Mapping)] if isinstance(options, list) else []
