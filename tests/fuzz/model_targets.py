@@ -53,14 +53,18 @@ def read_peft(data: bytes) -> None:
 
 
 def read_backbone(data: bytes) -> None:
-    """A backbone's config.json, or an index of its weights; the first byte says which."""
+    """A backbone's config.json, an index of its weights, or adapted.json; the first byte says which."""
+    from featherweight.backbone.adapted import read_adapted
     from featherweight.backbone.describe import architecture_of, architecture_without_roles
     from featherweight.backbone.folder import read_config, weight_files
 
     folder = workplace() / "backbone"
     folder.mkdir(exist_ok=True)
     (folder / "model-1.safetensors").touch()
-    path = make_foreign(folder, ["config.json", "model.safetensors.index.json"], data)
+    path = make_foreign(folder, ["config.json", "model.safetensors.index.json", "adapted.json"], data)
+    if path.name == "adapted.json":
+        assert read_adapted(folder) is not None
+        return
     if path.name != "config.json":
         assert all(file.parent == folder for file in weight_files(folder))
         return

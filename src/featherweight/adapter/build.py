@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +10,12 @@ import torch
 from peft import EvaConfig, LoraConfig, TaskType, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
-from transformers.utils import logging as transformers_logging
 
 from featherweight.adapter.trained import ADAPTER_NAME, mark_trainable
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.families import FAMILIES, head_dropouts
+from featherweight.backbone.loading import quiet, unreadable
 from featherweight.backbone.resolve import Backbone
 from featherweight.budget.weigh import adapted_linears
 from featherweight.data.batches import Encoded, collate
@@ -87,16 +84,6 @@ def _load_base(
     return model
 
 
-def unreadable(backbone: Backbone, error: Exception) -> UserError:
-    """The error to raise if a library cannot load ``backbone``; it quotes the first line of the library's ``error``."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    if "ignore_mismatched_sizes" in first:
-        first = "config.json and the weights do not match"
-    elif not isinstance(error, (OSError, ValueError)):
-        first = f"{type(error).__name__}: {first}"
-    return UserError(f"{backbone.folder}: {backbone.name} cannot be loaded: {first}")
-
-
 def _switch_off_dropout(config: Any, native: bool) -> None:
     # Only the dropout of the frozen encoder is switched off; a native head keeps the dropout of its class.
     head = head_dropouts(config.model_type) if native else set()
@@ -129,22 +116,6 @@ def _attach_lora(base: nn.Module, recipe: Recipe, architecture: Architecture, ba
         bias="none",
     )
     return get_peft_model(base, config, adapter_name=ADAPTER_NAME)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Within the context, transformers and PEFT print no warnings and no progress bars."""
-    # They warn about new head weights and unused pooler weights; both are intended here.
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("peft").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        transformers_logging.set_verbosity(level)
 
 
 def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_id: int, *, rows: int = 256) -> None:

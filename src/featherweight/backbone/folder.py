@@ -20,6 +20,8 @@ _TOKENIZERS = (
 )
 """Sets of files; each set is sufficient to build a fast tokenizer."""
 
+_TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 
 
@@ -68,6 +70,12 @@ def check_weights(folder: Path, name: str) -> None:
 def has_tokenizer(folder: Path) -> bool:
     """Whether ``folder`` has the files of a fast tokenizer."""
     return any(all((folder / file).is_file() for file in files) for files in _TOKENIZERS)
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """All files in ``folder`` that belong to its tokenizer."""
+    names = {name for names in _TOKENIZERS for name in names} | {*_TOKENIZER_SETTINGS}
+    return [folder / name for name in sorted(names) if (folder / name).is_file()]
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from typing import NoReturn
 import typer
 
 from featherweight.cli import (
+    adapt,
     cache,
     check,
     compare,
@@ -69,6 +70,7 @@ for verb in (
     compare,
     check,
     noise,
+    adapt,
     recipes,
     cache,
     doctor,

@@ -41,6 +41,7 @@ def command(
 ) -> None:
     """Count the trainable parameters of a recipe, or of a folder that PEFT saved, from shapes alone."""
     from featherweight.adapter.peft.folder import is_peft_folder
+    from featherweight.backbone.adapted import adapted_by_name, entry
     from featherweight.budget.limit import require_within_budget
     from featherweight.workflows.weigh import resolve
 
@@ -53,14 +54,16 @@ def command(
             f"{recipe}: --base is for folders that PEFT saved; for a recipe, use --set backbone.name=FOLDER"
         )
     chosen = load_recipe(recipe, overrides, budget, text=text, label=label, backbone=backbone)
+    adapted = adapted_by_name(chosen.backbone.name)
     resolved = resolve(chosen)
     weight = resolved.weight
     if json_output:
         import json
 
-        print(json.dumps(weight.as_dict(), indent=2))
+        print(json.dumps(weight.as_dict() | entry(adapted, "backbone_adapted"), indent=2))
     else:
         _print(chosen.name, chosen.backbone.name, weight)
+        tell([adapted.in_words()] if adapted else [])
     require_within_budget(weight, resolved.recipe, resolved.architecture)
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from featherweight.adapter.build import quiet
+from featherweight.backbone.loading import quiet
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 

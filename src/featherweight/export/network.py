@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featherweight.adapter.build import quiet
 from featherweight.adapter.merge import merge_adapter
+from featherweight.backbone.loading import quiet
 from featherweight.inference.runner import Loaded
 from featherweight.inference.trained import load_run
 

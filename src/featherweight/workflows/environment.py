@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from featherweight.backbone.adapted import entry, read_adapted
 from featherweight.data.fingerprints import fingerprints_of
 from featherweight.data.splits import Splits
 from featherweight.environment import describe_machine, peak_memory_bytes, versions
@@ -32,7 +33,12 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "seed": prepared.recipe.seed,
         "started": started.isoformat(timespec="seconds"),
         **_start(prepared),
-        "backbone": {"name": backbone.name, "source": backbone.source, "sha256": backbone.sha256},
+        "backbone": {
+            "name": backbone.name,
+            "source": backbone.source,
+            "sha256": backbone.sha256,
+            **entry(read_adapted(backbone.folder)),
+        },
         **fingerprints_of(prepared.train, prepared.validation, prepared.splits),
         "label_column": {key: value for key, value in asdict(column).items() if value is not None} if column else None,
         **_left_out(prepared.splits),

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from featherweight.backbone.adapted import read_adapted
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.budget.weigh import Weight
 from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded
 from featherweight.data.class_names import known_label_names
+from featherweight.data.fingerprints import rows_fingerprint
 from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
 from featherweight.data.splits import Splits, load_splits
 from featherweight.data.unknown_tokens import unknown_note
@@ -59,6 +61,7 @@ def prepare(recipe: Recipe) -> Prepared:
     backbone = resolve_backbone(recipe.backbone)
     require_length(recipe, backbone)
     require_dropout(recipe, backbone)
+    splits.warnings.extend(_adaptation_notes(backbone, splits))
 
     with quick_imports():  # not before everything else is checked: it takes ten seconds on a slow machine
         from featherweight.adapter.build import build_network, initialise_from_data
@@ -101,6 +104,17 @@ def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[
         return []
     longer = f"{train.cut_rows:,} of {len(train):,} training texts are longer than {long_texts.max_length} tokens"
     return [f"{longer}, and {train.cut_share:.0%} of all tokens are cut; {long_texts.other_ways(pairs=pairs)}"]
+
+
+def _adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
+    """Notes if the backbone was adapted (see ``workflows.adapt``), and if not to the training texts of this run."""
+    adapted = read_adapted(backbone.folder)
+    if adapted is None:
+        return []
+    if adapted.texts.fingerprint == rows_fingerprint(splits.train)["texts"]:
+        return [adapted.in_words()]
+    others = "it was adapted to other texts than the training texts of this run: validation and test texts may be among"
+    return [adapted.in_words(), f"{others} them, and then the metrics are too good"]
 
 
 def require_length(recipe: Recipe, backbone: Backbone) -> None:

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from featherweight.adapter.build import quiet, unreadable
 from featherweight.adapter.peft.folder import (
     WEIGHTS,
     PeftFolder,
@@ -21,6 +20,7 @@ from featherweight.adapter.peft.folder import (
     is_original,
     plain_name,
 )
+from featherweight.backbone.loading import quiet, unreadable
 from featherweight.backbone.resolve import Backbone
 from featherweight.errors import UserError, first_line
 from featherweight.model.network import Network

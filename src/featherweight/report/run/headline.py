@@ -70,7 +70,9 @@ def _backbone(run: Contents) -> list[Fact]:
     if not name:
         return []
     size = run.weigh.get("backbone_parameters")
-    return [Fact("Backbone", str(name), f"{size:,} parameters, frozen" if size else "frozen")]
+    adapted = (run.environment.get("backbone") or {}).get("adapted")
+    frozen = "frozen after an adaptation to training texts" if adapted else "frozen"
+    return [Fact("Backbone", str(name), f"{size:,} parameters, {frozen}" if size else frozen)]
 
 
 def _time(run: Contents) -> list[Fact]:

@@ -1,0 +1,57 @@
+"""`featherweight adapt DATA`, or a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featherweight.cli.arguments import (
+    BackboneOption,
+    LabelOption,
+    SetOption,
+    TestOption,
+    TextOption,
+    load_recipe,
+)
+
+NAME = "adapt"
+
+
+def command(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file of texts and labels, or a recipe.")],
+    test: TestOption = None,
+    text: TextOption = None,
+    label: LabelOption = None,
+    backbone: BackboneOption = None,
+    epochs: Annotated[float, typer.Option(min=0.01, max=10_000, help="Number of passes over the texts.")] = 3.0,
+    rate: Annotated[float, typer.Option("--lr", min=1e-9, max=1.0, help="Peak learning rate of the encoder.")] = 5e-5,
+    batch_size: Annotated[int, typer.Option(min=1, max=100_000, help="Number of texts in a step.")] = 32,
+    max_length: Annotated[
+        int | None, typer.Option(min=8, max=1_000_000, help="Maximum number of tokens; by default data.max_length.")
+    ] = None,
+    overrides: SetOption = [],  # noqa: B006 (typer copies it)
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder of the new backbone; by default adapted/<recipe name>.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted adaptation.")] = False,
+) -> None:
+    """Train the backbone further on the training texts, without labels, and write it as another backbone."""
+    import os
+
+    from featherweight.errors import UserError
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("adapt: runs in one process; start it without torchrun")
+    recipe = load_recipe(data, overrides, test=test, text=text, label=label, backbone=backbone)
+
+    from featherweight.console import follow
+    from featherweight.workflows.adapt import AdaptationSettings, adapt_backbone
+
+    folder = out or Path("adapted") / recipe.name
+    settings = AdaptationSettings(epochs, rate, batch_size, max_length)
+    with follow() as listener:
+        adapt_backbone(recipe, folder, settings, resume=resume, listeners=[listener])
+    print(f"Backbone: {folder}")
+    print(f"To train on it: featherweight train {data} --backbone {folder}")

@@ -1,0 +1,85 @@
+"""A backbone with the head of a masked language model, loaded by transformers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoModelForMaskedLM
+from transformers.modeling_outputs import BaseModelOutput
+
+from featherweight.backbone.loading import quiet, unreadable
+from featherweight.backbone.resolve import Backbone
+from featherweight.errors import UserError
+from featherweight.training.masked_language.masking import MaskedBatch
+
+
+@dataclass(eq=False)
+class MaskedModel:
+    """transformers' model for masked tokens: an encoder, and a head that predicts tokens."""
+
+    network: Any
+    new_head: bool
+    """Whether the backbone has no such head, so that it begins with random weights."""
+
+    @property
+    def encoder(self) -> nn.Module:
+        """transformers' encoder, without pooler."""
+        return self.network.base_model
+
+    @property
+    def head_names(self) -> frozenset[str]:
+        """Names of the parameters of the head alone; the output matrix is often the embedding table."""
+        own = set(map(id, self.encoder.parameters()))
+        return frozenset(name for name, tensor in self.network.named_parameters() if id(tensor) not in own)
+
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Train the head alone, or everything."""
+        for parameter in self.encoder.parameters():
+            parameter.requires_grad_(not frozen)
+
+    def logits(self, batch: MaskedBatch) -> Tensor:
+        """Logits [n, tokens of the vocabulary] at the n chosen positions of a batch.
+
+        The head computes nothing for other positions: on a small encoder it takes as long as all layers together.
+        """
+
+        def chosen_alone(_module: Any, _inputs: Any, output: Any) -> BaseModelOutput:
+            return BaseModelOutput(last_hidden_state=output.last_hidden_state[batch.chosen].unsqueeze(0))
+
+        hook = self.encoder.register_forward_hook(chosen_alone)
+        try:
+            return self.network(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits[0]
+        finally:
+            hook.remove()
+
+
+def load_masked_model(backbone: Backbone, *, seed: int, attention: str | None) -> MaskedModel:
+    """The backbone with its head for masked tokens, in fp32; a missing head begins with random weights from ``seed``.
+
+    Raises UserError if transformers has no masked language model of this family, or the weights cannot be read.
+    """
+    try:
+        config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
+    except Exception as error:  # wrong values in the config can make the library raise any exception
+        raise unreadable(backbone, error) from None
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        kind = backbone.config["model_type"]
+        raise UserError(f"{backbone.name}: transformers has no masked language model for the family {kind}")
+    options: dict[str, Any] = {"config": config, "attn_implementation": attention, "dtype": torch.float32}
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.manual_seed(seed)
+        try:
+            network, loading = AutoModelForMaskedLM.from_pretrained(
+                backbone.folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
+            )
+        except Exception as error:
+            raise unreadable(backbone, error) from None
+    model = MaskedModel(network, new_head=False)
+    missing, head = set(loading["missing_keys"]), model.head_names
+    if lost := sorted(name for name in missing - head if name.startswith(f"{network.base_model_prefix}.")):
+        raise UserError(f"{backbone.folder}: the weights lack {lost[0]}; download them again")
+    model.new_head = bool(missing & head)
+    return model

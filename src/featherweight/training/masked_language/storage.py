@@ -1,0 +1,63 @@
+"""Writes an adapted backbone: a folder that transformers, and a recipe, can load."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModel
+
+from featherweight.backbone.folder import tokenizer_files
+from featherweight.backbone.loading import quiet
+from featherweight.backbone.resolve import Backbone
+from featherweight.data.batches import Encoded, collate
+from featherweight.errors import FeatherweightError
+from featherweight.training.masked_language.model import MaskedModel
+
+_MOST_DIFFERENCE = 1e-4
+
+
+def save_encoder(model: MaskedModel, backbone: Backbone, folder: Path) -> None:
+    """Write config, weights (fp32, safetensors) and tokenizer to the new ``folder``.
+
+    Tensors of the backbone that a masked language model lacks, such as BERT's pooler, stay as they were. The head is
+    not saved.
+    """
+    assert backbone.folder is not None
+    with torch.random.fork_rng(devices=[]), quiet():
+        whole, loading = AutoModel.from_pretrained(
+            backbone.folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
+            dtype=torch.float32,
+        )  # fmt: skip
+        trained = {name: tensor.cpu() for name, tensor in model.encoder.state_dict().items()}
+        if unknown := whole.load_state_dict(trained, strict=False).unexpected_keys:
+            raise FeatherweightError(f"the encoder has no tensor {unknown[0]}; please report this bug")
+        # What the backbone lacks, transformers has filled with random numbers.
+        lacking = set(loading["missing_keys"])
+        tensors = {name: tensor for name, tensor in whole.state_dict().items() if name not in lacking}
+        whole.save_pretrained(folder, state_dict=tensors)
+    for file in tokenizer_files(backbone.folder):
+        shutil.copyfile(file, folder / file.name)
+
+
+def require_same_states(model: MaskedModel, folder: Path, texts: Encoded, *, most: int = 8) -> None:
+    """Raise FeatherweightError unless the encoder in ``folder`` gives the hidden states of ``model``.
+
+    They are compared on a CPU, on the first texts.
+    """
+    options: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
+    with quiet():
+        saved = AutoModel.from_pretrained(folder, attn_implementation="eager", **options).eval()
+    trained = model.encoder.eval().cpu()
+    batch = collate(texts, np.arange(min(most, len(texts))), 0)
+    with torch.inference_mode():
+        found, expected = (
+            encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+            for encoder in (saved, trained)
+        )
+    difference = float(((found - expected).abs() * batch.attention_mask[..., None]).max())
+    if not difference <= _MOST_DIFFERENCE:
+        raise FeatherweightError(f"{folder}: the saved backbone differs from the trained one by {difference:.2g}")

@@ -1,0 +1,255 @@
+"""Adapts a backbone: trains it further as a masked language model on the training texts of a recipe."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featherweight.backbone.adapted import FILE, entry, read_adapted
+from featherweight.backbone.resolve import Backbone, resolve_backbone
+from featherweight.cache import cache_folder
+from featherweight.data.batches import Encoded, encode
+from featherweight.data.fingerprints import rows_fingerprint
+from featherweight.data.long_texts import LongTexts
+from featherweight.data.pairs import stripped
+from featherweight.data.sources import Rows
+from featherweight.data.splits import Splits, load_splits
+from featherweight.environment import quick_imports, versions
+from featherweight.errors import UserError
+from featherweight.files import read_object, sha256_of, sync_folder, write_json
+from featherweight.recipe import Recipe
+from featherweight.run.lock import locked, require_writable
+from featherweight.training.listeners import Listener, notify
+from featherweight.training.signals import end_on_signals, stop_on_signals
+from featherweight.workflows.prepare import require_length
+from featherweight.workflows.resolve import backbone_architecture
+
+if TYPE_CHECKING:
+    from featherweight.training.masked_language.loop import MaskedJob, MaskedState
+
+HELD_OUT = 0.05
+"""Share of the training texts on which only the loss is measured."""
+_SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class AdaptationSettings:
+    """How a backbone is adapted; None takes the value of the recipe."""
+
+    epochs: float = 3.0
+    learning_rate: float = 5e-5
+    batch_size: int = 32
+    max_length: int | None = None
+
+    def schedule(self, recipe: Recipe) -> Recipe:
+        """A recipe whose section [training] has these settings; ``recipe`` gives the seed."""
+        length = self.max_length or recipe.data.max_length
+        training = {
+            "epochs": self.epochs,
+            "learning_rate": self.learning_rate,
+            "batch_size": self.batch_size,
+            "batch_tokens": max(16, self.batch_size * length),
+            "weight_decay": 0.01,
+        }
+        return Recipe.parse({"name": "adapt", "seed": recipe.seed, "training": training}, "adapt")
+
+
+def adapt_backbone(
+    recipe: Recipe,
+    out: Path,
+    settings: AdaptationSettings | None = None,
+    *,
+    resume: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> Path:
+    """Train the backbone of ``recipe`` further on its training texts, and write it to the new folder ``out``.
+
+    This is task-adaptive pretraining (Gururangan et al. 2020). Labels, validation rows and test rows are not used. The
+    unfinished work is in the folder ``<out>.part``. Raises UserError for wrong input, before anything is written;
+    Interrupted if a signal arrives.
+    """
+    settings = settings or AdaptationSettings()
+    if settings.max_length is not None:
+        recipe = recipe.with_values(data={"max_length": settings.max_length})
+    schedule, work = settings.schedule(recipe), out.with_name(f"{out.name}.part")
+    if resume and (out / FILE).is_file():
+        return out
+    _require_free(out, work, resume=resume)
+    backbone_architecture(recipe.backbone)  # refuses a decoder
+    backbone = resolve_backbone(recipe.backbone)
+    require_length(recipe, backbone)
+    notify(listeners, f"loading {recipe.backbone.name} and {recipe.data.train}")
+    splits = load_splits(recipe)
+    train, held_out, left_out = _texts(splits, recipe.seed)
+    job = _job(recipe, schedule, backbone, train, held_out, work, listeners)
+    plan = _plan(recipe, schedule, backbone, splits)
+    with end_on_signals(lambda: "stopped; to resume, run the same command with --resume"), locked(work):
+        try:
+            _begin(work, plan, resume=resume)
+            state = _fit(job, _notes(job, backbone, left_out), resume=resume)
+            _finish(job, state, backbone, plan | {"rows": len(train), "held_out": len(held_out)}, out)
+        finally:
+            if (out / FILE).is_file() or not any(work.glob("checkpoint/step-*")):
+                shutil.rmtree(work)
+    notify(listeners, _result(state))
+    return out
+
+
+def _require_free(out: Path, work: Path, *, resume: bool) -> None:
+    if out.exists():
+        raise UserError(f"-o {out}: exists already; choose a new folder")
+    if file := next((path for path in out.parents if path.exists() and not path.is_dir()), None):
+        raise UserError(f"-o {out}: {file} is not a folder; choose another folder")
+    if not resume and any(work.glob("checkpoint/step-*")):
+        raise UserError(f"-o {out}: {work} has an unfinished adaptation; resume it with --resume, or remove it")
+    require_writable(work)
+
+
+def _texts(splits: Splits, seed: int) -> tuple[Rows, Rows, int]:
+    """The texts to train on, the held-out training texts, and the number of training texts that are left out.
+
+    A training text that is also a validation, test or shift text is left out.
+    """
+    others = [splits.validation, *splits.shift.values(), *([splits.test] if splits.test else [])]
+    unseen = {stripped(text) for rows in others for text in rows.texts}
+    places = np.array([n for n, text in enumerate(splits.train.texts) if stripped(text) not in unseen], np.int64)
+    count = max(1, round(HELD_OUT * len(places)))
+    if len(places) <= count:
+        raise UserError(f"{splits.train.origin}: {len(places)} training texts are left; an adaptation needs at least 2")
+    order = np.random.default_rng([seed, 24]).permutation(places)
+    train, held_out = (splits.train.take(np.sort(part)) for part in (order[count:], order[:count]))
+    return train, held_out, len(splits.train) - len(places)
+
+
+def _job(
+    recipe: Recipe,
+    schedule: Recipe,
+    backbone: Backbone,
+    train: Rows,
+    held_out: Rows,
+    work: Path,
+    listeners: Sequence[Listener],
+) -> MaskedJob:
+    with quick_imports():
+        from featherweight.backbone.tokenizer import load_tokenizer
+        from featherweight.model.engine import bound_memory, choose_engine
+        from featherweight.training.masked_language.loop import MaskedJob
+        from featherweight.training.masked_language.masking import Masking
+        from featherweight.training.masked_language.model import load_masked_model
+
+    bound_memory()
+    assert backbone.folder is not None
+    engine = choose_engine(recipe.training.precision)
+    if engine.precision == "fp16":
+        engine = choose_engine("fp32")  # fp16 would need loss scaling
+    tokenizer = load_tokenizer(backbone.folder, backbone.config.get("vocab_size"))
+    masking = Masking(tokenizer, engine.device)
+    model = load_masked_model(backbone, seed=recipe.seed, attention=engine.attention)
+    model.network.to(engine.device)
+    of_train, of_held_out = (_encoded(rows, tokenizer, recipe) for rows in (train, held_out))
+    hidden = int(model.network.config.hidden_size)
+    return MaskedJob(schedule, model, masking, engine, hidden, of_train, of_held_out, work, listeners)
+
+
+def _encoded(rows: Rows, tokenizer: Any, recipe: Recipe) -> Encoded:
+    """The token ids of ``rows``. A text longer than the maximum length is split into parts, each a text of its own."""
+    if recipe.data.join == "pair":
+        return encode(rows, tokenizer, LongTexts.of(recipe.data), cache_folder())
+    return encode(rows, tokenizer, LongTexts(recipe.data.max_length, "windows", 0.0), cache_folder()).apart
+
+
+def _plan(recipe: Recipe, schedule: Recipe, backbone: Backbone, splits: Splits) -> dict[str, Any]:
+    """What decides the result, as JSON: a resumed adaptation must have the same."""
+    return {
+        "backbone": {"name": backbone.name, "sha256": backbone.sha256, **entry(read_adapted(backbone.folder))},
+        "fingerprint": rows_fingerprint(splits.train)["texts"],
+        "max_length": recipe.data.max_length,
+        "seed": recipe.seed,
+        "epochs": schedule.training.epochs,
+        "learning_rate": schedule.training.learning_rate,
+        "batch_size": schedule.training.batch_size,
+    }
+
+
+def _begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
+    """Write the settings; with ``resume`` raise UserError unless they are those of the unfinished adaptation."""
+    from featherweight.training.checkpoint import require_undamaged
+
+    if resume and (work / _SETTINGS).is_file():
+        begun = read_object(work / _SETTINGS)
+        if key := next((key for key, value in plan.items() if begun.get(key) != value), None):
+            what = "the training texts differ" if key == "fingerprint" else f"{key} differs"
+            raise UserError(
+                f"{work}: --resume, but {what} from what it was started with\nUse the same options and data"
+            )
+        require_undamaged(work / "checkpoint")
+    write_json(work / _SETTINGS, plan)
+
+
+def _notes(job: MaskedJob, backbone: Backbone, left_out: int) -> list[str]:
+    from featherweight.training.masked_language.loop import HEAD_RATE, head_steps
+
+    count = sum(parameter.numel() for parameter in job.model.encoder.parameters())
+    notes = [f"{job.engine.precision} on {job.engine.device}: {job.engine.reason}",
+             f"masked language modelling on {len(job.train):,} texts, all {count:,} parameters of {backbone.name}; "
+             f"{len(job.held_out):,} training texts are held out to measure the loss"]  # fmt: skip
+    if left_out:
+        notes.append(f"{left_out:,} training texts are left out: they are also validation or test texts")
+    if first := head_steps(job.model, job.order.total_steps):
+        notes.append(
+            f"{backbone.name} has no head for masked tokens: a new one is trained alone for {first:,} steps, then "
+            f"together with the encoder, at {HEAD_RATE:g} times its learning rate"
+        )
+    return notes
+
+
+def _fit(job: MaskedJob, notes: Sequence[str], *, resume: bool) -> MaskedState:
+    from featherweight.training.checkpoint import has_checkpoint
+    from featherweight.training.masked_language.loop import fit_masked
+
+    with stop_on_signals() as signalled:
+        job.should_stop = signalled
+        return fit_masked(job, resume=resume and has_checkpoint(job.folder / "checkpoint"), notes=notes)
+
+
+def _finish(job: MaskedJob, state: MaskedState, backbone: Backbone, plan: dict[str, Any], out: Path) -> None:
+    """Write the backbone to a temporary folder, compare it with the trained one, and rename it to ``out``."""
+    from featherweight.training.masked_language.storage import require_same_states, save_encoder
+
+    notify(job.listeners, "saving the backbone, and comparing it with the trained one")
+    part = job.folder / "backbone"
+    shutil.rmtree(part, ignore_errors=True)
+    save_encoder(job.model, backbone, part)
+    require_same_states(job.model, part, job.held_out)
+    marker = {
+        "format": 1,
+        "source": plan["backbone"],
+        "texts": {key: plan[key] for key in ("rows", "held_out", "fingerprint")},
+        **{key: plan[key] for key in ("epochs", "learning_rate", "batch_size", "max_length", "seed")},
+        "steps": state.step,
+        "new_head": job.model.new_head,
+        "loss_before": state.loss_before,
+        "loss_after": state.losses[-1][1],
+        "losses": state.losses,
+        "seconds": round(state.seconds, 2),
+        "sha256": {file.name: sha256_of(file) for file in sorted(part.glob("*.safetensors"))},
+        "device": job.engine.device,
+        "precision": job.engine.precision,
+        **versions(),
+    }
+    write_json(part / FILE, marker)
+    read_adapted(part)
+    sync_folder(part)
+    part.rename(out)
+
+
+def _result(state: MaskedState) -> str:
+    before, after = state.loss_before, state.losses[-1][1]
+    figures = f"loss on held-out masked tokens: {before:.4f} before, {after:.4f} after"
+    worse = "; it got worse: do not use this backbone, and try a lower --lr or more --epochs"
+    return figures + (worse if after > before else "")
