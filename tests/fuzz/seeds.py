@@ -101,6 +101,8 @@ DESCRIPTION = {"format": 1, "labels": ["no", "yes"], "temperature": 1.5, "backbo
 EXPORT = export_description(EXPORTED)
 PROBES = {"ids": [[1] * 8, [1, 1], [2, 1, 3, 1]], "logits": [[0.0, 0.0]] * 3,
           "texts": ["Stocks fell 3.5% after the bank's forecast.", "naïve Größe", "it scored twice!"]}  # fmt: skip
+ADAPTED = {"source": {"name": "minilm", "sha256": None}, "texts": {"rows": 9, "held_out": 1, "fingerprint": "0"},
+           "epochs": 3.0, "steps": 9, "seed": 0, "loss_before": 2.5, "loss_after": 1.5}  # fmt: skip
 SEEDS: dict[str, list[bytes]] = {
     "recipe": [RECIPE.encode(), b"seed = 1\n", b"\xef\xbb\xbf[adapter.lora]\nrank = 4\n", b'[data]\ntrain = """a"""\n'],
     "overrides": [b"training.epochs=2\nbudget=1M", b"adapter.lora.0.rank=4\ndata.test=", b'data.text=["a", "b"]'],
@@ -141,7 +143,7 @@ SEEDS: dict[str, list[bytes]] = {
     "peft": [b"\0" + text_of(PEFT), b"\x01" + header_of(LORA), b"\x02" + text_of({"id2label": {"0": "a", "1": "b"}})],
     "backbone": [b"\0" + text_of(CONFIG), b"\0" + text_of({**CONFIG, "model_type": "modernbert", "norm_bias": False}),
                  b"\0" + text_of({**CONFIG, "model_type": "deberta-v2", "position_buckets": 4}),
-                 b"\x01" + text_of({"weight_map": {"a": "model-1.safetensors"}})],
+                 b"\x01" + text_of({"weight_map": {"a": "model-1.safetensors"}}), b"\x02" + text_of(ADAPTED)],
     "run": [b"\0" + text_of(STEP) + b"\n" + text_of(JUDGED) + b"\n", b"\x01" + text_of({"validation": FIGURES}),
             b"\x02" + text_of({"format": 1, "seconds": 1.5, "data": {"train": {"rows": 3}}}),
             b"\x03" + text_of({"total": 3, "components": [{"name": "a", "kind": "lora", "parameters": 3}]}),
