@@ -9,7 +9,7 @@ import typer
 
 from featherweight.cli.arguments import (
     BackboneOption,
-    LabelOption,
+    LabelColumnsOption,
     SetOption,
     TestOption,
     TextOption,
@@ -23,7 +23,7 @@ def command(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file of texts and labels, or a recipe.")],
     test: TestOption = None,
     text: TextOption = None,
-    label: LabelOption = None,
+    label: LabelColumnsOption = None,
     backbone: BackboneOption = None,
     epochs: Annotated[float, typer.Option(min=0.01, max=10_000, help="Number of passes over the texts.")] = 3.0,
     rate: Annotated[float, typer.Option("--lr", min=1e-9, max=1.0, help="Peak learning rate of the encoder.")] = 5e-5,
