@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
 from support.commands import Cli, refused
 
-from featherweight import recipe_for
+from featherweight import recipe_for, train
 from featherweight.backbone import resolve
+from featherweight.cli.train import command
+from featherweight.data import kept_tables
+from featherweight.data.readers.files import file_tables
+from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data, name_after
@@ -280,3 +285,27 @@ def test_train_alone_says_what_to_type(cli: Cli) -> None:
     assert answer.code == 2
     assert "featherweight train reviews.csv" in answer.err
     assert "featherweight train newsbriefs" in answer.err
+
+
+@pytest.mark.parametrize("name", ["reviews.csv", "reviews.jsonl"])
+def test_a_training_reads_its_file_once(reviews: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"review": f"a film number {n}", "sentiment": SENTIMENTS[n % 2]} for n in range(40)]
+    Path("reviews.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    opened: list[str] = []
+    read = file_tables
+
+    def counted(path: Path, *more: Any) -> Any:
+        opened.append(path.name)
+        return read(path, *more)
+
+    def begun(recipe: Recipe, *more: Any) -> None:
+        assert len(load_splits(recipe).train) == 32
+        assert kept_tables._KEPT.get() == {}  # nothing is held during the training
+
+    monkeypatch.setattr("featherweight.data.source_tables.file_tables", counted)
+    monkeypatch.setattr("featherweight.workflows.train._train", begun)
+    train(name)
+    assert opened == [name]
+    monkeypatch.setattr("featherweight.cli.train._summarise", lambda run: None)
+    command(name)
+    assert opened == [name] * 2

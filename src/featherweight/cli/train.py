@@ -54,14 +54,21 @@ def command(
 
     if recipe is None and start is None:
         raise UserError(_WHAT_TO_TYPE)
-    options: dict[str, Any] = {"test": test, "text": text, "label": label, "budget": budget, "backbone": backbone}
-    if start is None:
-        chosen = load_recipe(recipe or "", overrides, **options)
-    else:
-        chosen = _recipe_from(start, recipe or "", overrides, options)
+    from featherweight.data.kept_tables import tables_kept
 
+    options: dict[str, Any] = {"test": test, "text": text, "label": label, "budget": budget, "backbone": backbone}
+    with tables_kept():
+        if start is None:
+            chosen = load_recipe(recipe or "", overrides, **options)
+        else:
+            chosen = _recipe_from(start, recipe or "", overrides, options)
+        _train(chosen, out, resume)
+
+
+def _train(chosen: Recipe, out: str | None, resume: bool) -> None:
     from featherweight.console import follow
     from featherweight.environment import is_first_process
+    from featherweight.errors import UserError
     from featherweight.workflows.train import train
 
     if out is None and os.environ.get("WORLD_SIZE", "1") != "1":

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
+from featherweight.data.kept_tables import kept_table
 from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.files import file_parts, file_tables
 from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
@@ -31,6 +32,8 @@ def column_pieces(
 
 def open_table(source: str, data: DataRecipe, split: str) -> Table:
     """The raw columns of ``source`` as one table. ``split`` only matters for sources that have several splits."""
+    if source == data.train and split == "train":
+        return kept_table(data, lambda: next(open_tables(source, data, split)))
     return next(open_tables(source, data, split))
 
 

@@ -15,6 +15,7 @@ from featherweight.data.cleaning import clean_texts
 from featherweight.data.dropping import without_dropped
 from featherweight.data.gaps import LeftOut
 from featherweight.data.iterative_draw import iterative_draw
+from featherweight.data.kept_tables import release_tables
 from featherweight.data.label_lists import separator_note
 from featherweight.data.labels import DROP
 from featherweight.data.pairs import Text, joined, stripped
@@ -67,6 +68,7 @@ def load_splits(recipe: Recipe) -> Splits:
     require_recipe(recipe, "load_splits")
     data = recipe.data
     train = read_rows(data.train, data)
+    release_tables()
     require_classes(train)
     names = train.label_names
     test, unlabelled = test_rows(data, names)

@@ -14,6 +14,7 @@ import numpy as np
 from featherweight.argument_checks import list_of, require_path
 from featherweight.cache import cache_folder
 from featherweight.data.fingerprints import require_same_recipe, what_has_changed
+from featherweight.data.kept_tables import tables_kept
 from featherweight.data.sources import Rows
 from featherweight.environment import is_first_process
 from featherweight.files import write_json, write_whole
@@ -29,7 +30,7 @@ from featherweight.training.signals import end_on_signals, stop_on_signals
 from featherweight.workflows.environment import describe_run, gpu_peak, most_memory
 from featherweight.workflows.phases import CHECK, EVALUATION, LOADING, REPORT, TRAINING, Phases
 from featherweight.workflows.prepare import Prepared, prepare
-from featherweight.workflows.request import requested
+from featherweight.workflows.request import Request, requested
 
 if TYPE_CHECKING:
     from featherweight.training.job import LoopState
@@ -59,7 +60,11 @@ def train(
     anything is written. Raises Interrupted or Diverged during the training; the run folder can then be resumed.
     """
     options = {"test": test, "text": text, "label": label, "budget": budget, "backbone": backbone}
-    request = requested(recipe, overrides=overrides, **options)
+    with tables_kept():
+        return _train_request(requested(recipe, overrides=overrides, **options), out, listeners, resume)
+
+
+def _train_request(request: Request, out: str | Path | None, listeners: Sequence[Listener], resume: bool) -> Run:
     if out is not None:
         require_path(out, "out", "the path of a new run folder")
     listeners = list_of(listeners, "listeners=...", "listeners, such as [progress]")
