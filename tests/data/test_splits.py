@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featherweight.data.sources import Rows
-from featherweight.data.splits import half_width, load_part, load_splits, repeated_rows, split_off
+from featherweight.data.split_warnings import half_width, repeated_rows
+from featherweight.data.splits import load_part, load_splits, split_off
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from operator import eq
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +14,14 @@ from featherweight.data.dropping import without_dropped
 from featherweight.data.gaps import LeftOut
 from featherweight.data.iterative_draw import iterative_draw
 from featherweight.data.kept_tables import release_tables
-from featherweight.data.label_lists import separator_note
 from featherweight.data.labels import DROP
-from featherweight.data.pairs import Text, joined, stripped
+from featherweight.data.pairs import Text, joined
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
 from featherweight.data.readers.columns import taken
 from featherweight.data.readers.table import joined_texts, text_columns
 from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import Rows, read_rows, rows_of
+from featherweight.data.split_warnings import reading_notes, split_warnings
 from featherweight.data.unlabelled import NO_TEST, left_out, read_labelled, require_all_labelled, unlabelled_test
 from featherweight.errors import UserError
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe
@@ -31,16 +29,12 @@ from featherweight.recipe.schema import require_recipe
 
 __all__ = [
     "Splits",
-    "half_width",
     "label_names_of",
     "lacking_test",
     "load_part",
     "load_splits",
-    "repeated_rows",
     "split_off",
 ]
-
-ENOUGH_VALIDATION_ROWS = 5_000
 
 
 @dataclass(frozen=True)
@@ -84,8 +78,9 @@ def load_splits(recipe: Recipe) -> Splits:
     notes = [*dropped, *notes]
     if unlabelled:
         notes = [left_out(unlabelled, data.test or data.train), *notes]
-    splits = Splits(train, validation, test, shift)
-    notes = [*(gaps.in_words() for gaps in gaps_of.values()), *notes, *_reading_notes(splits, data), *_warnings(splits)]
+    reading = reading_notes((train, validation, test, *shift.values()), data)
+    warnings = split_warnings(train, validation, test, shift)
+    notes = [*(gaps.in_words() for gaps in gaps_of.values()), *notes, *reading, *warnings]
     return Splits(train, validation, test, shift, notes, gaps_of)
 
 
@@ -131,21 +126,6 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
     train = rows.take(kept)
     _require_all_left(train, rows, "data.validation_size")
     return train, rows.take(held_out)
-
-
-def half_width(rows: int, accuracy: float = 0.9) -> float:
-    """Half the width of the 95% confidence interval of an accuracy on ``rows`` rows, as a fraction.
-
-    It is the normal approximation 1.96 sqrt(p (1 - p) / n), which is accurate for a few hundred rows or more.
-    """
-    return 1.96 * math.sqrt(accuracy * (1 - accuracy) / rows)
-
-
-def repeated_rows(rows: Rows, train: Rows) -> int:
-    """Number of rows whose text is also a training text; leading and trailing spaces are ignored."""
-    own = set(map(stripped, rows.texts))  # the smaller set: the training texts may not fit into memory
-    known = {bare for bare in map(stripped, train.texts) if bare in own}
-    return sum(bare in known for bare in map(stripped, rows.texts))
 
 
 def lacking_test(data: DataRecipe) -> str | None:
@@ -277,47 +257,3 @@ def _require_all_left(train: Rows, rows: Rows, key: str) -> None:
             f"{rows.origin}: class {name!r} has {count} of {len(rows):,} rows, and {key} leaves none for the training\n"
             f"Change {key}, or add rows of that class"
         )
-
-
-def _reading_notes(splits: Splits, data: DataRecipe) -> list[str]:
-    parts = (splits.train, splits.validation, splits.test, *splits.shift.values())
-    notes = list(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
-    column = splits.train.label_column
-    if column and data.label_separator is None:
-        note = separator_note(column.name, column.separator, splits.train.label_names, several=data.several)
-        notes += [note] if note else []
-    return notes
-
-
-def _warnings(splits: Splits) -> list[str]:
-    return [*_validation_warnings(splits.validation), *_repetition_warnings(splits), *_perturbation_warnings(splits)]
-
-
-def _validation_warnings(rows: Rows) -> list[str]:
-    absent = [name for name, count in zip(rows.label_names, rows.counts, strict=True) if not count]
-    warnings = [f"no validation row has the label {', '.join(map(repr, absent))}"] if absent else []
-    if len(rows) < ENOUGH_VALIDATION_ROWS:
-        width, enough = (100 * half_width(count) for count in (len(rows), ENOUGH_VALIDATION_ROWS))
-        warnings.append(
-            f"{len(rows):,} validation rows: at an accuracy of 90% its 95% confidence interval is ±{width:.1f} points; "
-            f"{ENOUGH_VALIDATION_ROWS:,} rows would give ±{enough:.1f}"
-        )
-    return warnings
-
-
-def _repetition_warnings(splits: Splits) -> list[str]:
-    parts = {"validation": splits.validation, "test": splits.test, **splits.shift}
-    counts = {name: repeated_rows(rows, splits.train) for name, rows in parts.items() if rows is not None}
-    return [
-        f"{count:,} of {len(parts[name] or ()):,} {name} rows repeat a training text: the metrics may be too good"
-        for name, count in counts.items()
-        if count
-    ]
-
-
-def _perturbation_warnings(splits: Splits) -> list[str]:
-    perturbed = {name: rows for name, rows in splits.shift.items() if is_perturbed(name)}
-    unchanged = [
-        name for name, rows in perturbed.items() if splits.test and all(map(eq, rows.texts, splits.test.texts))
-    ]
-    return [f"{name} changes none of the test texts: its metrics are those of the test set" for name in unchanged]

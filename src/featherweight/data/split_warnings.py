@@ -1,0 +1,79 @@
+"""What a reader of the metrics should know of the rows: how they were read, how few they are, which ones repeat."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from operator import eq
+
+from featherweight.data.label_lists import separator_note
+from featherweight.data.pairs import stripped
+from featherweight.data.perturbations import is_perturbed
+from featherweight.data.sources import Rows
+from featherweight.recipe import DataRecipe
+
+ENOUGH_VALIDATION_ROWS = 5_000
+
+
+def reading_notes(parts: Sequence[Rows | None], data: DataRecipe) -> list[str]:
+    """Notes on how the data of all ``parts`` was read; the training rows come first."""
+    train = parts[0]
+    assert train is not None
+    notes = list(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
+    column = train.label_column
+    if column and data.label_separator is None:
+        note = separator_note(column.name, column.separator, train.label_names, several=data.several)
+        notes += [note] if note else []
+    return notes
+
+
+def split_warnings(train: Rows, validation: Rows, test: Rows | None, shift: Mapping[str, Rows]) -> list[str]:
+    """What makes the metrics of these rows uncertain or too good, one line each."""
+    parts = {"validation": validation, "test": test, **shift}
+    return [
+        *_validation_warnings(validation),
+        *_repetition_warnings(train, {name: rows for name, rows in parts.items() if rows is not None}),
+        *_perturbation_warnings(test, shift),
+    ]
+
+
+def _validation_warnings(rows: Rows) -> list[str]:
+    absent = [name for name, count in zip(rows.label_names, rows.counts, strict=True) if not count]
+    warnings = [f"no validation row has the label {', '.join(map(repr, absent))}"] if absent else []
+    if len(rows) < ENOUGH_VALIDATION_ROWS:
+        width, enough = (100 * half_width(count) for count in (len(rows), ENOUGH_VALIDATION_ROWS))
+        warnings.append(
+            f"{len(rows):,} validation rows: at an accuracy of 90% its 95% confidence interval is ±{width:.1f} points; "
+            f"{ENOUGH_VALIDATION_ROWS:,} rows would give ±{enough:.1f}"
+        )
+    return warnings
+
+
+def _repetition_warnings(train: Rows, parts: Mapping[str, Rows]) -> list[str]:
+    counts = {name: repeated_rows(rows, train) for name, rows in parts.items()}
+    return [
+        f"{count:,} of {len(parts[name]):,} {name} rows repeat a training text: the metrics may be too good"
+        for name, count in counts.items()
+        if count
+    ]
+
+
+def _perturbation_warnings(test: Rows | None, shift: Mapping[str, Rows]) -> list[str]:
+    perturbed = {name: rows for name, rows in shift.items() if is_perturbed(name)}
+    unchanged = [name for name, rows in perturbed.items() if test and all(map(eq, rows.texts, test.texts))]
+    return [f"{name} changes none of the test texts: its metrics are those of the test set" for name in unchanged]
+
+
+def half_width(rows: int, accuracy: float = 0.9) -> float:
+    """Half the width of the 95% confidence interval of an accuracy on ``rows`` rows, as a fraction.
+
+    It is the normal approximation 1.96 sqrt(p (1 - p) / n), which is accurate for a few hundred rows or more.
+    """
+    return 1.96 * math.sqrt(accuracy * (1 - accuracy) / rows)
+
+
+def repeated_rows(rows: Rows, train: Rows) -> int:
+    """Number of rows whose text is also a training text; leading and trailing spaces are ignored."""
+    own = set(map(stripped, rows.texts))  # the smaller set: the training texts may not fit into memory
+    known = {bare for bare in map(stripped, train.texts) if bare in own}
+    return sum(bare in known for bare in map(stripped, rows.texts))
