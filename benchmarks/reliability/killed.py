@@ -1,4 +1,4 @@
-"""A process that trains, tells where it is, and kills itself where it is told to: `start` forks it off a warm one.
+"""A process that trains, tells where it is, and kills itself where it is told to: `Child` is forked off a warm one.
 
 A place is a file of the run that is written, renamed, removed or read (Python's audit events tell), an event of the
 training (a listener is told), or the check that reloads the run in another process.
@@ -6,23 +6,23 @@ training (a listener is told), or the check that reloads the run in another proc
 
 from __future__ import annotations
 
+import gc
 import json
-import mmap
 import os
 import resource
 import signal
-import struct
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import RawArray, RawValue
 from pathlib import Path
 from typing import Any
-
-from reliability.forks import fork, kill_group
 
 STARTED, STEPPED, EVALUATED = "the loop begins", "a step is done", "an evaluation is done"
 LINE = "a line of the history"
@@ -41,7 +41,6 @@ _VERBS = {
     "os.rename": "renaming", "os.remove": "removing", "os.rmdir": "removing", "shutil.rmtree": "removing",
     "os.mkdir": "writing", "os.symlink": "writing",
 }  # fmt: skip
-_SHARED = struct.Struct("80si")
 _PICTURE, _PAGE = b"\x89PNG IEND\xaeB`\x82", "<html></html>\n"
 
 
@@ -56,43 +55,62 @@ class Kill:
     """Leave half of what is about to be renamed, or of a line, as if the kill had come while it was written."""
     most_bytes: int = 0
     """No death, but a disk that takes no file of more bytes."""
-    tries: int = 0
-    """How often a run has come to its end before it."""
+
+
+NEVER = Kill()
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: the signal that killed it or its exit code, the last place and step, what it said."""
+    """How a process ended: its exit code or minus the signal that killed it, the last place and step, what it said."""
 
-    killed: bool
     code: int
     place: str
     step: int
     message: str
 
 
-class Board:
-    """Shared memory in which a process leaves its place and step for its parent."""
+class Child:
+    """A forked process that calls ``command`` with a listener in ``folder``, and dies where ``kill`` says."""
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _SHARED.size)
+    def __init__(self, command: Callable[..., None], folder: Path, kill: Kill = NEVER) -> None:
+        # Shared memory, in which the process leaves its place and step.
+        self._place, self._step = RawArray("c", 80), RawValue("i", 0)
+        watch = Watch(self, kill, folder)
+        # Not a file, which a small disk would not take.
+        self._said, errors = os.pipe()
+        with os.fdopen(errors, "wb") as pipe, Path(os.devnull).open("w") as nowhere:
+            work = partial(_run, command, folder, watch, kill)
+            self._process = fork(work, folder, nowhere.fileno(), pipe.fileno())
+        self.number = self._process.pid or 0
 
-    def write(self, place: str, step: int) -> None:
+    def tell(self, place: str, step: int) -> None:
         """For the process itself: it is at ``place``, and has done ``step`` steps."""
-        self._memory[:] = _SHARED.pack(place.encode(), step)
+        self._place.value, self._step.value = place.encode(), step
 
-    def read(self) -> tuple[str, int]:
-        """For the parent: place and step."""
-        place, step = _SHARED.unpack(self._memory[:])
-        return place.rstrip(b"\0").decode() or "before all", step
+    @property
+    def step(self) -> int:
+        """Steps that it has done."""
+        return int(self._step.value)
+
+    def end(self, seconds: float = 0.0) -> Ended:
+        """Wait for it, and kill it after ``seconds`` if any are given."""
+        self._process.join(seconds or None)
+        if seconds:
+            self._process.kill()
+        self._process.join()
+        kill_group(self._process)  # the process of the reload check would live on alone
+        with os.fdopen(self._said, encoding="utf-8", errors="replace") as said:
+            message = said.read().strip()
+        return Ended(self._process.exitcode or 0, self._place.value.decode() or "before all", self.step, message)
 
 
 class Watch:
     """Follows the process from inside: a listener of its training, and a hook on what it does to its files."""
 
-    def __init__(self, board: Board, kill: Kill, folder: Path) -> None:
+    def __init__(self, child: Child, kill: Kill, folder: Path) -> None:
         self.seen: Counter[str] = Counter()
-        self._board, self._kill, self._folder = board, kill, folder
+        self._child, self._kill, self._folder = child, kill, folder
         self._step, self._kind, self._renamed = 0, "", ""
         self._dying = False
 
@@ -140,12 +158,12 @@ class Watch:
         if self._dying:
             return
         self.seen[place] += 1
-        self._board.write(place, self._step)
+        self._child.tell(place, self._step)
         kill = self._kill
         if place != kill.place or self.seen[place] < kill.number or (kill.tear and not tear):
             return
         if kill.seconds:
-            self._kill = Kill()
+            self._kill = NEVER
             threading.Timer(kill.seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
             return
         self._dying = True
@@ -175,30 +193,30 @@ class Watch:
             file.write('{"kind": "step", "st')
 
 
-def start(command: Callable[..., None], folder: Path, board: Board, kill: Kill) -> tuple[int, int]:
-    """Fork a process that calls ``command`` with its listener in ``folder``; its number, and a pipe of its errors."""
-    reading, writing = os.pipe()
-    board.write("", 0)
-    with Path(os.devnull).open("w") as nowhere:
-        watch = Watch(board, kill, folder)
-        child = fork(lambda: _run(command, folder, watch, kill), folder, nowhere.fileno(), writing)
-    os.close(writing)
-    return child, reading
+def fork(work: Callable[[], int], folder: Path, out: int, errors: int) -> BaseProcess:
+    """A started process that works in ``folder`` and ends with the exit code of ``work``.
+
+    It leads a group of its own, reads nothing, and writes to the files ``out`` and ``errors``.
+    """
+
+    def child() -> None:
+        gc.freeze()  # to look through all that was loaded for what might be freed would be most of a short run
+        os.setsid()
+        os.chdir(folder)
+        for target, source in enumerate((os.open(os.devnull, os.O_RDONLY), out, errors)):
+            os.dup2(source, target)
+        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
+        sys.exit(work())
+
+    process = get_context("fork").Process(target=child)
+    process.start()
+    return process
 
 
-def end(child: int, pipe: int, board: Board, seconds: float = 0.0) -> Ended:
-    """Wait for a process, and kill it after ``seconds`` if any are given."""
-    if seconds:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            time.sleep(0.002)
-        os.kill(child, signal.SIGKILL)
-    with os.fdopen(pipe, "rb") as said:
-        _, status = os.waitpid(child, 0)
-        kill_group(child)  # the process of the reload check would live on alone
-        message = said.read().decode("utf-8", "replace")
-    killed = os.WIFSIGNALED(status)
-    return Ended(killed, os.WTERMSIG(status) if killed else os.WEXITSTATUS(status), *board.read(), message.strip())
+def kill_group(process: BaseProcess) -> None:
+    """Kill what is left of a forked process and of those that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)
 
 
 def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill) -> int:
@@ -224,7 +242,7 @@ def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill) -
             print(f"featherweight: {refusal}", file=sys.stderr)
             return refusal.exit_code
         raise
-    if kill == Kill():
+    if kill == NEVER:
         (folder / "places.json").write_text(json.dumps(watch.seen), "utf-8")
     return 0
 

@@ -18,26 +18,35 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from harness.competition import say
 from harness.recording import RESULTS, commit, machine_folder, new_record, presentable, save
-from reliability.forks import load
-from reliability.planted_runs import HEAVY, Ended, Runner
 
 from featherweight.errors import UserError
 
 _HUNG = 10  # times as long as the unchanged tests: no busy machine makes so much of a difference
 _FAILED, _NOT_COLLECTED = 1, 2  # pytest's exit statuses
+OPTIONS = ("-x", "-q", "--tb=line", "-rfE", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0",
+           "-m", "not slow")  # fmt: skip
+"""Of pytest: it stops at the first failure and names it, and chance decides nothing."""
+_NAMED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,19 @@ class Fault:
     def mark(self) -> str:
         """Changes where the change itself does; the paths may change with the layout of the checkout."""
         return hashlib.sha256(f"{self.before}\0{self.after}".encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one run of pytest ended."""
+
+    code: int
+    """pytest's exit status; the negative number of the signal that killed it."""
+    seconds: float
+    timed_out: bool
+    first: str | None
+    """The test that failed first, or what could not be collected."""
+    last_lines: str
 
 
 def read_faults(table: Path, root: Path) -> list[Fault]:
@@ -97,60 +119,6 @@ def _planted(fault: Fault, root: Path) -> str:
     return changed
 
 
-def copy_checkout(root: Path, folder: Path) -> Path:
-    """Copy the files of ``root`` that git knows into ``folder``, as they stand now."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (root / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, folder / name)
-    return folder
-
-
-class Campaign:
-    """Runs tests in copies of one checkout, several side by side, with a fault in each copy or without."""
-
-    def __init__(self, root: Path, folder: Path, jobs: int, limit: float) -> None:
-        self._runners = [Runner(copy_checkout(root, folder / f"checkout-{number}"), limit) for number in range(jobs)]
-        self._limit = limit
-        self._unchanged: dict[tuple[str, ...], float] = {}
-
-    def require_passing(self, faults: Sequence[Fault]) -> None:
-        """Run each list of tests once without a fault. Raises UserError where one does not pass."""
-        for fault, ended in self._ends({fault.tests: fault for fault in faults}.values(), planted=False):
-            if ended.code or ended.timed_out:
-                what = "took too long" if ended.timed_out else ended.first or ended.last_lines
-                raise UserError(f"{fault.id}: its tests do not pass without it: {what}")
-            self._unchanged[fault.tests] = ended.seconds
-            say(f"unchanged: {' '.join(fault.tests)[:100]}: {ended.seconds:.0f} s")
-
-    def plant(self, faults: Sequence[Fault]) -> Iterator[dict[str, Any]]:
-        """Plant each of ``faults``; the record of each as soon as its tests have ended."""
-        for fault, ended in self._ends(faults, planted=True):
-            yield record_of(fault, ended, self._unchanged[fault.tests], self._limit)
-
-    def _ends(self, faults: Iterable[Fault], *, planted: bool) -> Iterator[tuple[Fault, Ended]]:
-        left, busy = deque(faults), dict[Runner, tuple[Fault, str]]()
-        try:
-            while left or busy:
-                for runner in self._runners:
-                    if runner not in busy and left:
-                        fault = left.popleft()
-                        path = runner.folder / fault.file
-                        busy[runner] = fault, path.read_text("utf-8")
-                        if planted:
-                            path.write_text(_planted(fault, runner.folder), "utf-8")
-                        runner.start(fault.tests)
-                    elif runner in busy and (ended := runner.ended()):
-                        fault, text = busy.pop(runner)
-                        (runner.folder / fault.file).write_text(text, "utf-8")
-                        yield fault, ended
-                time.sleep(0.02)
-        finally:
-            for runner in self._runners:
-                runner.stop()
-
-
 def record_of(fault: Fault, ended: Ended, unchanged: float, limit: float) -> dict[str, Any]:
     """What the result says of one fault: whether it was noticed, by which test, and the seconds of the run.
 
@@ -163,16 +131,10 @@ def record_of(fault: Fault, ended: Ended, unchanged: float, limit: float) -> dic
         by = by or f"signal {-ended.code}"
     elif ended.code not in (0, _FAILED, _NOT_COLLECTED) or (ended.code and not by):
         raise UserError(f"{fault.id}: pytest ended with {ended.code}: {ended.last_lines}")
-    noticed = by is not None
-    more = {"timed_out": True} if ended.timed_out else {}
-    record = {
-        "id": fault.id,
-        "file": fault.file,
-        "means": fault.means,
-        "noticed": noticed,
-        "by": by and presentable(by),
-    }
-    return {**record, "seconds": ended.seconds, **more, "mark": fault.mark, "commit": commit()}
+    said = {"noticed": by is not None, "by": by and presentable(by), "seconds": ended.seconds}
+    said |= {"timed_out": True} if ended.timed_out else {}
+    more = {"mark": fault.mark, "commit": commit()}
+    return {"id": fault.id, "file": fault.file, "means": fault.means, **said, **more}
 
 
 def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -189,6 +151,7 @@ def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main(options: argparse.Namespace) -> None:
+    """Plant what has no result yet, or what ``--only`` names, and write the result after each fault."""
     faults, found = read_faults(options.table, options.root), RESULTS.glob("*/planted-faults.json")
     # Where the result is, on whatever machine it was begun: another call adds to it.
     out = options.out or next(found, RESULTS / machine_folder() / "planted-faults.json")
@@ -196,33 +159,95 @@ def main(options: argparse.Namespace) -> None:
     if unknown := [name for name in options.only or () if name not in known]:
         raise UserError(f"{options.table.name}: has no fault {unknown[0]}")
     done = {} if options.again and not options.only else _kept(out, known)
-    chosen = [known[name] for name in options.only or known if options.only or name not in done]
-    record = new_record(
-        "planted-faults",
-        out.stem,
-        settings={"limit_seconds": options.limit, "jobs": options.jobs},
-        data={"name": options.table.name, "faults": len(faults)},
-        seeds=[0],
-    )
+    left = [known[name] for name in options.only or known if options.only or name not in done]
+    settings = {"limit_seconds": options.limit, "jobs": options.jobs}
+    data = {"name": options.table.name, "faults": len(faults)}
+    record = new_record("planted-faults", out.stem, settings=settings, data=data, seeds=[0])
 
-    def write() -> Path:
+    def write(*, whole: bool) -> Path:
         record["runs"] = [done[fault.id] for fault in faults if fault.id in done]
         record["summary"] = summary_of(record["runs"])
-        return save(record, out.parent, whole=len(done) == len(faults) and not left)
+        return save(record, out.parent, whole=whole and len(done) == len(faults))
 
-    left = {fault.id for fault in chosen}
-    load(HEAVY)
-    with tempfile.TemporaryDirectory() as temporary:
-        campaign = Campaign(options.root, Path(temporary), max(1, min(options.jobs, len(chosen))), options.limit)
-        campaign.require_passing(chosen)
-        for run in campaign.plant(chosen):
-            done[run["id"]] = run
-            left.discard(run["id"])
-            say(f"{len(done)}/{len(faults)} {run['id']}: {run['by'] or 'NOT NOTICED'} ({run['seconds']:.0f} s)")
-            write()
-    path, summary = write(), record["summary"]
+    for run in plant(left, options):
+        done[run["id"]] = run
+        say(f"{len(done)}/{len(faults)} {run['id']}: {run['by'] or 'NOT NOTICED'} ({run['seconds']:.0f} s)")
+        write(whole=False)
+    path, summary = write(whole=True), record["summary"]
     say(f"{summary['noticed']} of {summary['count']} noticed; not noticed: {', '.join(summary['missed']) or 'none'}")
     say(f"written: {path.name}")
+
+
+def plant(faults: Sequence[Fault], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Plant each of ``faults`` in a copy of the checkout; the record of each as soon as its tests have ended.
+
+    Raises UserError where tests do not pass without a fault.
+    """
+    jobs = max(1, options.jobs)
+    pool, free = ThreadPoolExecutor(jobs), SimpleQueue[Path]()
+
+    def ends(chosen: Sequence[Fault], *, planted: bool) -> Iterator[tuple[Fault, Ended]]:
+        started = {pool.submit(run_tests, fault, free, options.limit, planted=planted): fault for fault in chosen}
+        for future in as_completed(started):
+            yield started[future], future.result()
+
+    with tempfile.TemporaryDirectory() as temporary:
+        for job in range(jobs):
+            free.put(copy_checkout(options.root, Path(temporary) / f"checkout-{job}"))
+        unchanged: dict[tuple[str, ...], float] = {}
+        try:
+            for fault, ended in ends(list({fault.tests: fault for fault in faults}.values()), planted=False):
+                if ended.code or ended.timed_out:
+                    what = "took too long" if ended.timed_out else ended.first or ended.last_lines
+                    raise UserError(f"{fault.id}: its tests do not pass without it: {what}")
+                unchanged[fault.tests] = ended.seconds
+                say(f"unchanged: {' '.join(fault.tests)[:100]}: {ended.seconds:.0f} s")
+            for fault, ended in ends(faults, planted=True):
+                yield record_of(fault, ended, unchanged[fault.tests], options.limit)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def run_tests(fault: Fault, free: SimpleQueue[Path], limit: float, *, planted: bool) -> Ended:
+    """Run the fault's tests in one of the ``free`` checkouts, killed after ``limit`` seconds; the checkout is put back.
+
+    Each run is a process that leads a group of its own.
+    """
+    checkout = free.get()
+    path, log = checkout / fault.file, checkout.with_name(f"{checkout.name}.log")
+    unchanged = path.read_text("utf-8")
+    path.write_text(_planted(fault, checkout) if planted else unchanged, "utf-8")
+    variables = {**os.environ, "PYTHONPATH": str(checkout / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    began, timed_out = time.monotonic(), False
+    with log.open("w") as out, Path(os.devnull).open() as nothing:
+        command = [sys.executable, "-m", "pytest", *OPTIONS, *fault.tests]
+        process = subprocess.Popen(
+            command, cwd=checkout, env=variables, stdin=nothing, stdout=out, stderr=out, process_group=0
+        )
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+    seconds = time.monotonic() - began
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # with processes that the tests have left behind
+    code = process.wait()
+    path.write_text(unchanged, "utf-8")
+    shutil.rmtree(checkout / ".hypothesis", ignore_errors=True)  # no fault profits from another's
+    free.put(checkout)
+    said = log.read_text("utf-8", "replace")
+    named = _NAMED.search(said)
+    return Ended(code, round(seconds, 2), timed_out, named[1] if named else None, said[-1500:])
+
+
+def copy_checkout(root: Path, folder: Path) -> Path:
+    """Copy the files of ``root`` that git knows into ``folder``, as they stand now."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (root / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, folder / name)
+    return folder
 
 
 def _kept(out: Path, known: dict[str, Fault]) -> dict[str, dict[str, Any]]:

@@ -23,34 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.recording import RESULTS, command, git, machine_folder
-from reliability.small_runs import made_up_rows
+from reliability.small_runs import write_inputs, write_recipe
 
 from featherweight.environment import describe_machine, versions
 from featherweight.files import write_json
 
 ROOT = Path(__file__).parents[2]
-RECIPE = """
-name = "{family}"
-
-[data]
-train = "train.csv"
-test = "test.csv"
-validation_size = 12
-max_length = 32
-
-[backbone]
-name = "{backbone}"
-
-[adapter]
-lora = [{{ roles = ["query", "value"], rank = 2 }}]
-
-[training]
-epochs = 2
-batch_size = 8
-learning_rate = 5e-3
-evaluate_every = 3
-precision = "fp32"
-"""
 
 
 @contextmanager
@@ -63,19 +41,6 @@ def checkout(commit: str) -> Iterator[Path]:
             yield place
         finally:
             git("worktree", "remove", "--force", str(place))
-
-
-def write_inputs(folder: Path, families: list[str]) -> None:
-    """Made-up rows, and a recipe with a tiny backbone for each family."""
-    sys.path.append(str(ROOT / "tests"))  # whose makers these are
-    from support.backbones import save_tiny_backbone
-
-    for name, rows in made_up_rows().items():
-        lines = ["text,label", *(f"{text},{label}" for text, label in rows)]
-        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", "utf-8")
-    for family in families:
-        backbone = save_tiny_backbone(folder / "backbones" / family, family)
-        (folder / f"{family}.toml").write_text(RECIPE.format(family=family, backbone=backbone), "utf-8")
 
 
 def sha256(content: bytes) -> str:
@@ -111,6 +76,8 @@ def main(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder)
         write_inputs(inputs, families)
+        for family in families:
+            write_recipe(inputs, family, family, {}, {"epochs": 2, "batch_size": 8, "evaluate_every": 3})
         for commit in (git("rev-parse", "--short", name) for name in options.commits):
             today = {"date": datetime.now(UTC).date().isoformat(), "runs": {}}
             runs = record["commits"].setdefault(commit, today)["runs"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -11,8 +13,6 @@ from featherweight.recipe import Recipe
 
 CLASSES = {"fruit": "apple pear plum cherry", "metal": "iron copper zinc silver", "bird": "robin crow heron owl"}
 ROWS = {"train": 60, "test": 24}
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-_SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,10 @@ class SmallRun:
 
 def small_runs(folder: Path) -> list[SmallRun]:
     """Write backbones, data and recipes into ``folder``: between them every way to write checkpoints and to end."""
-    data: dict[str, Any] = {"max_length": 32, "validation_size": 12}
-    for split, rows in made_up_rows().items():
-        data[split] = str(folder / f"{split}.csv")
-        Path(data[split]).write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows), "utf-8")
-    backbones = {family: str(_write_backbone(folder / family, family)) for family in ("bert", "mpnet")}
+    write_inputs(folder, ("bert", "mpnet"))
 
     def recipe(name: str, family: str, adapter: dict[str, Any], training: dict[str, Any]) -> Path:
-        adapter = {"lora": [{"roles": ["query", "value"], "rank": 2}], **adapter}
-        training = {"learning_rate": 5e-3, "precision": "fp32", **training}
-        values = {"name": name, "data": data, "backbone": {"name": backbones[family]}}
-        made = Recipe.parse({**values, "adapter": adapter, "training": training}, name)
-        (folder / f"{name}.toml").write_text(made.to_toml(), "utf-8")
-        return folder / f"{name}.toml"
+        return write_recipe(folder, name, family, adapter, training)
 
     upper = {"lora": [{"roles": ["query", "value"], "rank": 2, "layers": "1"}]}
     often = {"batch_size": 4, "accumulate": 3, "epochs": 3, "evaluate_every": 2, "checkpoint_steps": 3}
@@ -57,27 +48,44 @@ def small_runs(folder: Path) -> list[SmallRun]:
     # Checkpoints by the clock, and so many steps between two of them that the history is written in mid-line.
     seldom = {"batch_size": 2, "epochs": 2, "evaluate_every": 40, "checkpoint_seconds": 0.5, "keep": "last"}
     native = {"head": "native", "bias": "all", "dropout": 0.2}
-    stopped = {
-        "learning_rate": 0.05,
-        "batch_size": 8,
-        "epochs": 9,
-        "evaluate_every": 2,
-        "early_stopping": 2,
-        "checkpoint_steps": 4,
-    }
+    stopped = {"learning_rate": 0.05, "batch_size": 8, "epochs": 9, "evaluate_every": 2, "early_stopping": 2}
+    stopped["checkpoint_steps"] = 4
     short = {"batch_size": 8, "epochs": 1, "evaluate_every": 2, "checkpoint_steps": 2}
+    rounds = (recipe("plain", "bert", {"dropout": 0.2}, short),
+              recipe("pissa", "bert", {"initialisation": "pissa", "dora": True}, short))  # fmt: skip
     return [
         SmallRun("accumulating", (recipe("accumulating", "bert", upper, often),)),
         SmallRun("by-the-clock", (recipe("by-the-clock", "mpnet", {"initialisation": "eva"}, seldom),)),
         SmallRun("stopping-early", (recipe("early", "mpnet", native, stopped),)),
-        SmallRun(
-            "rounds",
-            (
-                recipe("plain", "bert", {"dropout": 0.2}, short),
-                recipe("pissa", "bert", {"initialisation": "pissa", "dora": True}, short),
-            ),
-        ),
+        SmallRun("rounds", rounds),
     ]
+
+
+def write_inputs(folder: Path, families: Sequence[str]) -> None:
+    """Write made-up rows, and a tiny backbone of each family, into ``folder``."""
+    sys.path.append(str(Path(__file__).parents[2] / "tests"))  # whose maker this is
+    from support.backbones import save_tiny_backbone
+
+    for split, rows in made_up_rows().items():
+        lines = ["text,label", *(f"{text},{label}" for text, label in rows)]
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    for family in families:
+        save_tiny_backbone(folder / "backbones" / family, family)
+
+
+def write_recipe(folder: Path, name: str, family: str, adapter: dict[str, Any], training: dict[str, Any]) -> Path:
+    """Write the recipe of a small run on what ``write_inputs`` has written; the path of the recipe."""
+    rows = {split: str(folder / f"{split}.csv") for split in ROWS}
+    values = {
+        "name": name,
+        "data": {"max_length": 32, "validation_size": 12, **rows},
+        "backbone": {"name": str(folder / "backbones" / family)},
+        "adapter": {"lora": [{"roles": ["query", "value"], "rank": 2}], **adapter},
+        "training": {"learning_rate": 5e-3, "precision": "fp32", **training},
+    }
+    path = folder / f"{name}.toml"
+    path.write_text(Recipe.parse(values, name).to_toml(), "utf-8")
+    return path
 
 
 def made_up_rows() -> dict[str, list[tuple[str, str]]]:
@@ -92,25 +100,3 @@ def made_up_rows() -> dict[str, list[tuple[str, str]]]:
 
 def _text(number: int, words: list[str]) -> str:
     return " ".join(words[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" {number}"
-
-
-def _write_backbone(folder: Path, family: str) -> Path:
-    """Config, random weights and a tokenizer that knows the words of the rows and no other."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
-
-    words = sorted({word for rows in made_up_rows().values() for text, _ in rows for word in text.split()})
-    vocabulary = {word: number for number, word in enumerate([*_SPECIAL, *words])}
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(
-        family, vocab_size=len(vocabulary), max_position_embeddings=64, pad_token_id=0, **_SIZES
-    )
-    AutoModel.from_config(config).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    around = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=around)
-    named = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), _SPECIAL, strict=True))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named).save_pretrained(folder)
-    return folder

@@ -102,20 +102,26 @@ def test_half_written_files_are_noticed_under_their_own_names_alone(load: Load, 
     assert list(half_written(run)) == ["evaluation.json", "recipe.toml"]
 
 
-def test_forty_kills_reach_every_place(load: Load, tmp_path: Path) -> None:
-    campaign, killed, small = load("reliability.campaign"), load("reliability.killed"), load("reliability.small_runs")
-    runs = {name: small.SmallRun(name, (tmp_path / "x.toml",)) for name in "abc"}
-    files = ("the first files", "checkpoint", "adapter", "results", "pictures", "report.html", "comparison.html")
-    places = [f"{verb} {file}" for file in files for verb in ("writing", "renaming")]
-    places += [killed.STARTED, killed.STEPPED, killed.EVALUATED, killed.LINE, killed.RELOAD]
-    counts = dict.fromkeys(places, 7)
-    references = {name: campaign.Reference(run, None, counts, 3.0, [100]) for name, run in runs.items()}
-    plan = campaign.planned(references, 44, random.Random(0))
-    planned = [kill for queue in plan.values() for kill in queue]
-    assert len(planned) == 44
-    assert {kill.place for kill in planned} >= {*places, killed.TAKEN_UP}
-    assert sum(kill.tear for kill in planned) >= 2 and sum(kill.seconds > 0 for kill in planned) >= 11
-    assert all(1 <= kill.number <= 7 for kill in planned)
+def test_kills_come_to_every_place_and_to_any_moment(load: Load) -> None:
+    campaign, killed = load("reliability.kills"), load("reliability.killed")
+    places = ["writing results", "renaming results", killed.STEPPED, killed.LINE, killed.RELOAD]
+    tally, planned = campaign.Tally(40, missed={killed.LINE}), []
+    for number in range(40):
+        planned.append(campaign.next_kill(dict.fromkeys(places, 7), number % 3, 3.0, tally, random.Random(number)))
+        tally.aimed_at[planned[-1].place] += 1
+    assert [kill.place for kill in planned[:3]] == ["writing results", "renaming results", killed.STEPPED]
+    assert {kill.place for kill in planned} == {*places, ""}
+    assert sum(kill.tear for kill in planned) >= 2 and sum(kill.seconds > 0 for kill in planned) >= 10
+    assert 7 >= max(kill.number for kill in planned) > 1
+    assert {(kill.number, kill.tear) for kill in planned if kill.place == killed.LINE} == {(1, True)}
+
+
+def test_a_campaign_goes_on_until_every_place_had_its_kill_or_too_many_runs_have_ended(load: Load) -> None:
+    tally = load("reliability.kills").Tally(1, [{"place": "a"}], places={"a", "b"})
+    assert tally.left
+    tally.counts["runs_ended"] = 51
+    assert not tally.left
+    assert not load("reliability.kills").Tally(1, [{"place": "a"}], places={"a"}).left
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -139,12 +145,11 @@ def test_a_process_dies_where_its_files_are_written_and_at_its_events(load: Load
         Path("elsewhere.json").write_text("{}", "utf-8")
         (run / ".lock").touch()
 
-    board = killed.Board()
     for number, kill in enumerate([killed.Kill(), *map(killed.Kill, places), killed.Kill(killed.LINE, tear=True)]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        ended = killed.end(*killed.start(command, folder, board, kill), board)
-        assert (ended.killed, ended.code) == ((True, 9) if kill.place else (False, 0)), ended.message
+        ended = killed.Child(command, folder, kill).end()
+        assert ended.code == (-9 if kill.place else 0), ended.message
         assert not kill.place or ended.place == kill.place
         torn = [path for path in (folder / "run").glob("history.jsonl") if path.read_bytes() != b"{}\n"]
         assert bool(torn) == kill.tear
