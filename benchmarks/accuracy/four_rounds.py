@@ -35,9 +35,7 @@ def made_anew(page: str, results: Path) -> str:
     """The page with all its generated parts written anew from the files in ``results``."""
     found = {name: read(results / f"rounds-{name}.json") for name in BACKBONES}
     rates = {name: read(results / f"rounds-{name}-rates.json") for name in BACKBONES}
-    for name, text in parts(found, rates, longer_runs(results), results.parent / "images").items():
-        page = filled(page, name, text)
-    return page
+    return filled(page, **parts(found, rates, longer_runs(results), results.parent / "images"))
 
 
 def parts(found: Record, rates: Record, longer: Record, images: Path) -> dict[str, str]:

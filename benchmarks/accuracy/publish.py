@@ -22,7 +22,7 @@ from featherweight.run.folder import Run, read_json
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
-PAGES = {RESULTS / "README.md": ""}
+PAGE = RESULTS / "README.md"
 _LEFT_OUT = ("mistakes", "reliability", "reliability_scaled")
 _MACHINES_OWN = ("working_folder", "judged")  # paths of the machine, which are not published
 
@@ -35,14 +35,13 @@ def main(arguments: argparse.Namespace) -> None:
         write_json(target, result(Run(folder), dict(arguments.call)))
         print(target)
     if arguments.out == RESULTS:
-        for page, folder in PAGES.items():
-            write_whole(page, with_table(page.read_text("utf-8"), folder))
+        write_whole(PAGE, with_table(PAGE.read_text("utf-8")))
 
 
-def with_table(page: str, folder: str) -> str:
-    """The page with its table of results made anew; ``folder`` leads from the page to the result files."""
+def with_table(page: str) -> str:
+    """The page with its table of results made anew."""
     runs = {path.stem: json.loads(path.read_text("utf-8")) for path in run_files()}
-    return filled(page, "results", rendered("results.md", runs=runs, folder=folder).strip())
+    return filled(page, results=rendered("results.md", runs=runs).strip())
 
 
 def run_files() -> list[Path]:
@@ -55,22 +54,17 @@ def result(run: Run, names: dict[str, str]) -> dict[str, Any]:
 
     Data files go by their name in ``names``, or else by their own without its folder.
     """
+    evaluations = [record for record in run.history if record["kind"] == "evaluation"]
     values = {
         "recipe": recipe_values(run.recipe),
         "command": command(run.recipe),
         "environment": {key: value for key, value in run.environment.items() if key not in _MACHINES_OWN},
         "weight": run.weight,
         "evaluation": _figures(run.evaluation),
-        "validation_curve": curve_of(run),
+        "validation_curve": [{key: one[key] for key in ("step", "accuracy", "loss")} for one in evaluations],
         "verification": read_json(run.folder / "verification.json"),
     }
     return without_paths(values, [run.recipe], names)
-
-
-def curve_of(run: Run) -> list[dict[str, Any]]:
-    """Accuracy and loss on validation rows at each evaluation."""
-    evaluations = [record for record in run.history if record["kind"] == "evaluation"]
-    return [{key: record[key] for key in ("step", "accuracy", "loss")} for record in evaluations]
 
 
 def recipe_values(recipe: Recipe) -> dict[str, Any]:
@@ -86,17 +80,14 @@ def without_paths(values: dict[str, Any], recipes: Iterable[Recipe], names: dict
         sources |= {data.train, data.test, data.validation, recipe.backbone.name, *recipe.evaluation.shift} - {None}
     text = json.dumps(values)
     for source in sorted(sources, key=len, reverse=True):
+        # A file goes by its name alone: its path on the machine is not published.
+        name = Path(source).name if Path(source).exists() or source.startswith((".", "/")) else source
+        name = names.get(source, names.get(name, name))
         # A path cannot be mistaken; a mere name is one only where nothing stands beside it.
         around = "" if "/" in source else '"'
-        found, shown = (around + json.dumps(name)[1:-1] + around for name in (source, source_name(source, names)))
+        found, shown = (around + json.dumps(one)[1:-1] + around for one in (source, name))
         text = text.replace(found, shown)
     return json.loads(text)
-
-
-def source_name(source: str, names: dict[str, str]) -> str:
-    """A file by its name alone: its path on the machine is not published."""
-    name = Path(source).name if Path(source).exists() or source.startswith((".", "/")) else source
-    return names.get(source, names.get(name, name))
 
 
 def made_on(runs: Sequence[Run]) -> dict[str, Any]:

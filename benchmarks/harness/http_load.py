@@ -7,14 +7,16 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Status = int | str
-"""The status of an answer, or what happened instead of one."""
+import psutil
+
+LOST, REFUSED = "lost", "refused a connection"
 
 
 @dataclass
@@ -28,11 +30,7 @@ class Server:
     @property
     def memory_bytes(self) -> int:
         """Resident memory."""
-        line = next(line for line in self._status() if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
-
-    def _status(self) -> list[str]:
-        return Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return psutil.Process(self.process.pid).memory_info().rss
 
 
 @contextmanager
@@ -84,40 +82,47 @@ class Load:
 
     seconds: list[float] = field(default_factory=list)
     """Of each answered request."""
-    statuses: dict[Status, int] = field(default_factory=dict)
+    answered_at: list[float] = field(default_factory=list)
+    """The clock at each answer."""
+    statuses: Counter[int | str] = field(default_factory=Counter)
+    """Of the answers, and what happened instead of one."""
     elapsed: float = 0.0
 
-    def count(self, status: Status) -> None:
-        """One more of this status."""
-        self.statuses[status] = self.statuses.get(status, 0) + 1
+    def answered(self, status: int, since: float) -> None:
+        """One more answer, to a request that was due at ``since``."""
+        self.statuses[status] += 1
+        self.answered_at.append(time.perf_counter())
+        self.seconds.append(self.answered_at[-1] - since)
 
-    def figures(self, texts: int = 1) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Requests a second, percentiles in milliseconds, statuses."""
         ordered = sorted(self.seconds)
         at = {f"p{rank}_ms": 1000 * ordered[min(len(ordered) - 1, len(ordered) * rank // 100)] for rank in (50, 95, 99)}
         statuses = {str(status): count for status, count in sorted(self.statuses.items(), key=str)}
-        return {"texts_per_second": texts * len(ordered) / self.elapsed, "requests": len(ordered), **at} | {
-            "statuses": statuses
-        }
+        rate = len(ordered) / self.elapsed
+        return {"texts_per_second": rate, "requests": len(ordered), **at, "statuses": statuses}
 
 
 async def closed_loop(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> Load:
-    """Each client sends its next request when the last one is answered, for so many seconds."""
+    """Each client sends its next request when the last one is answered, for so many seconds or until it gets none."""
     load, begun = Load(), time.perf_counter()
 
     async def client(number: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        place = number
+        connection, place = None, number
         while time.perf_counter() - begun < seconds:
-            started = time.perf_counter()
-            writer.write(requests[place % len(requests)])
-            status, stays = await read_answer(reader)
-            load.count(status)
-            load.seconds.append(time.perf_counter() - started)
-            place += clients
-            if not stays:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
+            otherwise = REFUSED
+            try:
+                connection = connection or await asyncio.open_connection("127.0.0.1", port)
+                otherwise, started = LOST, time.perf_counter()
+                connection[1].write(requests[place % len(requests)])
+                status, stays = await read_answer(connection[0])
+            except (OSError, asyncio.IncompleteReadError):
+                load.statuses[otherwise] += 1
+                return
+            load.answered(status, started)
+            connection, place = connection if stays else None, place + clients
+        if connection:
+            connection[1].close()
 
     await asyncio.gather(*(client(number) for number in range(clients)))
     load.elapsed = time.perf_counter() - begun
@@ -127,24 +132,18 @@ async def closed_loop(port: int, requests: Sequence[bytes], clients: int, second
 async def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: float) -> Load:
     """Requests at a fixed rate, whether or not the earlier ones are answered; times count from when each was due."""
     load, begun, idle = Load(), time.perf_counter(), []
-    tasks = set()
 
     async def ask(request: bytes, due: float) -> None:
+        await asyncio.sleep(max(0, due - time.perf_counter()))
         connection = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
         connection[1].write(request)
         status, stays = await read_answer(connection[0])
-        load.count(status)
-        load.seconds.append(time.perf_counter() - due)
+        load.answered(status, due)
         if stays:
             idle.append(connection)
 
-    for number in range(int(rate * seconds)):
-        due = begun + number / rate
-        await asyncio.sleep(max(0, due - time.perf_counter()))
-        task = asyncio.create_task(ask(requests[number % len(requests)], due))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-    await asyncio.gather(*tasks)
+    count = int(rate * seconds)
+    await asyncio.gather(*(ask(requests[n % len(requests)], begun + n / rate) for n in range(count)))
     load.elapsed = time.perf_counter() - begun
     for _, writer in idle:
         writer.close()

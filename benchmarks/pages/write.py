@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.recording import load_all
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pages import charts, tables
+from pages import charts
 
 from featherweight.errors import UserError
 from featherweight.files import write_whole
@@ -32,6 +32,7 @@ MACHINES = {
     "h200": "NVIDIA H200",
 }
 """Folders of results in the order of the pages, and what each machine is; others follow by name."""
+_PADDING_OF_A_LONG_RUN = 0.1
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     extensions=["jinja2.ext.do"],
@@ -40,10 +41,6 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     autoescape=False,  # noqa: S701 (Markdown of our own figures)
 )
-_TEMPLATES.globals |= {"max": max, **{name: value for name, value in vars(tables).items() if name[0] != "_"}}
-FIGURES = _TEMPLATES.get_template("figures.md").module
-"""Macros that all templates may call."""
-_TEMPLATES.globals |= {name: value for name, value in vars(FIGURES).items() if name[0] != "_"}
 
 
 def main(options: argparse.Namespace) -> None:
@@ -105,23 +102,25 @@ def machine_page(machine: str, records: Sequence[Record], docs: Path) -> str:
 
 def reliability(records: Sequence[Record]) -> str:
     """What kills, checkpoints, bad inputs and fuzzing came to, the newest of each; empty without a result of them."""
-    prefix = "reliability-"
-    ours = [record for record in records if record.get("benchmark", "").startswith(prefix)]
-    ours.sort(key=lambda record: str(record["date"]))
-    found = {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
+    found = newest(records, "reliability-")
     return rendered("reliability.md", **found) if found else ""
 
 
 def serving(records: Sequence[Record]) -> str:
     """Exports and the server, the newest result of each; empty without a result of them."""
-    prefix = "serving-"
-    ours = [record for record in records if record.get("benchmark", "").startswith(prefix)]
-    ours.sort(key=lambda record: str(record["date"]))
-    found = {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
-    servers = {record["settings"].get("model", "run"): record for record in ours if "server" in record["benchmark"]}
+    found = newest(records, "serving-")
+    ours = [record for record in records if record.get("benchmark") == "serving-server"]
+    servers = {record["settings"].get("model", "run"): record for record in sorted(ours, key=lambda one: one["date"])}
     if servers:
         found["server"] = servers.get("run", found["server"])
     return rendered("serving.md", **found, servers=servers) if found else ""
+
+
+def newest(records: Sequence[Record], prefix: str) -> dict[str, Record]:
+    """The newest result of each kind that begins with ``prefix``, by the rest of its name."""
+    ours = [record for record in records if record.get("benchmark", "").startswith(prefix)]
+    ours.sort(key=lambda record: str(record["date"]))
+    return {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
 
 
 def with_design_tables(page: str, records: Sequence[Record]) -> str:
@@ -132,9 +131,7 @@ def with_design_tables(page: str, records: Sequence[Record]) -> str:
     folders = {record["machine_folder"]: None for record in records}
     parts = {"changes": rendered("changes.md", records=changes)} if changes else {}
     parts["aims"] = rendered("aims.md", records=found, folders=[*folders])
-    for name, text in parts.items():
-        page = filled(page, name, text.strip())
-    return page
+    return filled(page, **{name: text.strip() for name, text in parts.items()})
 
 
 def title(record: Record) -> str:
@@ -156,11 +153,49 @@ def rendered(template: str, **values: Any) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
-def filled(page: str, name: str, text: str) -> str:
-    """The page with ``text`` between ``<!-- NAME -->`` and ``<!-- end of NAME -->``. UserError where they lack."""
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, begun, rest = page.partition(begin)
-    _, ended, after = rest.partition(end)
-    if not begun or not ended:
-        raise UserError(f"the page has no place between {begin!r} and {end!r}")
-    return f"{before}{begin}\n{text}\n{end}{after}" if text else f"{before}{begin}\n{end}{after}"
+def filled(page: str, **parts: str) -> str:
+    """The page with each part between ``<!-- NAME -->`` and ``<!-- end of NAME -->``. UserError where they lack."""
+    for name, text in parts.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, begun, rest = page.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not begun or not ended:
+            raise UserError(f"the page has no place between {begin.strip()!r} and {end!r}")
+        page = f"{before}{begin}{text}{chr(10) if text else ''}{end}{after}"
+    return page
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table without the columns that are empty everywhere; figures stand on the right."""
+    shown = [place for place in range(len(head)) if place == 0 or any(row[place] for row in rows)]
+    lines = [[head[place] for place in shown], ["---", *["---:"] * (len(shown) - 1)]]
+    lines += [[row[place].replace("|", "\\|") for place in shown] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread(figures: dict[str, Any] | None, unit: str = "", digits: int | None = None, scale: float = 1) -> str:
+    """Median with least and greatest in brackets, where there were several runs; empty where there was none."""
+    if not figures:
+        return ""
+    median, low, high = (scale * figures[key] for key in ("median", "low", "high"))
+    places = digits if digits is not None else 0 if median >= 100 else 1
+    text = f"{median:,.{places}f}{unit}"
+    return f"{text} ({low:,.{places}f}–{high:,.{places}f})" if figures["runs"] > 1 else text
+
+
+def did_not_run(label: str, figures: dict[str, Any], columns: int) -> list[str]:
+    """The row of a competitor without figures, with the reason."""
+    return [label, f"did not run: {figures['failed']}", *[""] * (columns - 2)]
+
+
+def is_of_a_weak_peer(record: dict[str, Any]) -> bool:
+    """Whether the tuned Trainer of a training's result padded more than it would on all rows of the data."""
+    padding = record["summary"].get("tuned", {}).get("padding_share")
+    return bool(padding) and padding["median"] > _PADDING_OF_A_LONG_RUN
+
+
+# What the templates call.
+_TEMPLATES.globals |= {"max": max, **{one.__name__: one for one in (table, spread, did_not_run, is_of_a_weak_peer)}}
+FIGURES = _TEMPLATES.get_template("figures.md").module
+"""Macros that all templates may call."""
+_TEMPLATES.globals |= {name: value for name, value in vars(FIGURES).items() if name[0] != "_"}

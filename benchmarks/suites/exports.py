@@ -2,7 +2,7 @@
 
     python benchmarks/run.py exports --run runs/newsbriefs --data test.csv.gz
 
-Exports that the run does not have yet are made. A file of rows that is not there is said, and nothing is measured.
+Exports that the run does not have yet are made.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from harness.competition import say
-from harness.recording import new_record, save, spread
+from harness.competition import Competitor, Plan, say
+from harness.recording import by_repeat, ratio_spread, summary_of
 
 from featherweight.data.new_columns import with_new_columns
 from featherweight.data.sources import Rows
@@ -26,59 +28,58 @@ from featherweight.inference.exported import MODEL
 
 AT_ONCE = 400
 """Rows of a turn, and between two lines of progress."""
+RATE = "rows_per_second"
 
 
-def main(options: argparse.Namespace) -> None:
-    """Measure the run and all its exports, and write the result."""
-    if options.run is None:
-        raise UserError("exports needs a finished run: --run runs/newsbriefs")
-    if not Path(options.data).exists():
-        say(f"skipped: {options.data} is not there")
-        return
+def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
+    """The run and each of its exports, in this process. Raises UserError without a run and rows."""
+    if not options.run or not options.data:
+        raise UserError("exports needs a finished run and labelled rows: --run runs/newsbriefs --data test.csv.gz")
     runners = _runners(options.run)
-    whole = _rows(options.data, runners["run"])
-    rows = _part(whole, 0, options.rows or len(whole))
-    settings = {"repeats": options.repeats, "rows_of_a_turn": AT_ONCE, "reduce_range": _reduced(options.run)}
-    data = {"name": dict(options.call).get(options.data, Path(options.data).name), "rows": len(rows)}
-    name = f"exports-{options.name or 'minilm'}"
-    record = new_record("serving-exports", name, settings=settings, data=data, seeds=[0])
-    _compare(runners, rows, options.run, record["summary"])
-    _time(runners, rows, options.repeats, record)
-    say(f"written: {save(record, options.results / options.machine).name}")
+    columns = with_new_columns(runners["run"].recipe.data, options.data, (), None, labelled=True)
+    labels = runners["run"].labels
+    rows = read_labelled(options.data, columns, "test", labels, "labels are needed", "leave such rows out")
+    rows = _part(rows, 0, options.rows or len(rows))
+
+    def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+        part = _part(rows, job["seed"] * AT_ONCE % len(rows), AT_ONCE)  # the seed is the turn's number
+        began = time.perf_counter()
+        runners[competitor.name].model.logits(part)
+        return {RATE: len(part) / (time.perf_counter() - began)}
+
+    name, options.name = f"exports-{options.name or 'minilm'}", None
+    yield Plan(
+        "serving-exports",
+        {"rows_of_a_turn": AT_ONCE, "reduce_range": _reduced(options.run)},
+        {"name": dict(options.call).get(options.data, Path(options.data).name), "rows": len(rows)},
+        [Competitor(runner, runner) for runner in runners],
+        finish=lambda record: {"summary": summarise(record["runs"], runners, rows, options.run)},
+        name=name,
+        seed_each_turn=True,
+        warm_ups=1,
+        play=play,
+        told=lambda result: f"{result[RATE]:.1f} rows/s",
+    )
 
 
-def _compare(runners: dict[str, Classifier], rows: Rows, run: Path, summary: dict) -> None:
-    """Add to ``summary`` what each runner gives on all rows."""
+def summarise(runs: list[dict[str, Any]], runners: dict[str, Classifier], rows: Rows, run: Path) -> dict[str, Any]:
+    """What each runner gives on all rows, its size, and its throughput beside the run's and that of ONNX."""
     logits = {name: _logits(name, runner, rows) for name, runner in runners.items()}
-    reference = logits["run"]
+    rates = {name: by_repeat(runs, name, RATE) for name in runners}
+    summary = summary_of(runs, runners, {RATE: RATE})
     for name, found in logits.items():
         right = int((found.argmax(1) == rows.labels).sum())
-        summary[name] = {
+        summary[name] |= {
             "accuracy": right / len(rows),
             "interval": wilson_interval(right, len(rows)),
-            "other_labels": int((found.argmax(1) != reference.argmax(1)).sum()),
-            "largest_difference": float(np.abs(found - reference).max()),
-            "bytes": _size(run, name),
+            "other_labels": int((found.argmax(1) != logits["run"].argmax(1)).sum()),
+            "largest_difference": float(np.abs(found - logits["run"]).max()),
+            "bytes": None if name == "run" else (run / "exports" / name / MODEL[name]).stat().st_size,
+            "times_the_run": ratio_spread(rates[name], rates["run"]),
+            "times_onnx": ratio_spread(rates[name], rates.get("onnx", [])),
         }
         say(f"{name}: {summary[name]}")
-
-
-def _time(runners: dict[str, Classifier], rows: Rows, repeats: int, record: dict) -> None:
-    """Add the throughput of each runner, in turns."""
-    rates: dict[str, list[float]] = {name: [] for name in runners}
-    for turn in range(repeats):
-        for name, runner in runners.items():
-            part = _part(rows, (turn * AT_ONCE) % len(rows), AT_ONCE)
-            began = time.perf_counter()
-            runner.model.logits(part)
-            rates[name].append(len(part) / (time.perf_counter() - began))
-            record["runs"].append({"turn": turn, "name": name, "rows_per_second": rates[name][-1]})
-    for name, found in rates.items():
-        summary = record["summary"][name]
-        summary["rows_per_second"] = spread(found)
-        summary["times_the_run"] = spread(a / b for a, b in zip(found, rates["run"], strict=True))
-        if "onnx" in rates:
-            summary["times_onnx"] = spread(a / b for a, b in zip(found, rates["onnx"], strict=True))
+    return summary
 
 
 def _reduced(run: Path) -> bool | None:
@@ -105,11 +106,6 @@ def _runners(run: Path) -> dict[str, Classifier]:
     return found
 
 
-def _rows(data: str, classifier: Classifier) -> Rows:
-    columns = with_new_columns(classifier.recipe.data, data, (), None, labelled=True)
-    return read_labelled(data, columns, "test", classifier.labels, "labels are needed", "leave such rows out")
-
-
 def _part(rows: Rows, start: int, count: int) -> Rows:
     labels = None if rows.labels is None else rows.labels[start : start + count]
     return Rows(list(rows.texts[start : start + count]), labels, rows.label_names, rows.origin)
@@ -121,7 +117,3 @@ def _logits(name: str, runner: Classifier, rows: Rows) -> np.ndarray:
         parts.append(runner.model.logits(_part(rows, start, AT_ONCE)))
         say(f"{name}: {min(start + AT_ONCE, len(rows)):,} rows")
     return np.concatenate(parts)
-
-
-def _size(run: Path, name: str) -> int | None:
-    return None if name == "run" else (run / "exports" / name / MODEL[name]).stat().st_size

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ AT_ONCE = 48
 _HEAD = f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
 _JSON = _HEAD + b"Content-Type: application/json\r\n"
 _SECONDS = "2"
+WAYS = LEFT, HALF_CLOSED, SLOW = "left", "half-closed", "slow sender"
+"""Closed without waiting for the answer; closed for sending alone; a byte every tenth of a second."""
 
 
 def _whole(body: bytes) -> bytes:
@@ -59,51 +61,26 @@ def _sent(dice: random.Random) -> dict[str, Callable[[], bytes]]:
     }
 
 
-async def _answered(port: int, sent: bytes) -> str:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(sent)
-        return str((await asyncio.wait_for(read_answer(reader), 30))[0])
-    except (OSError, asyncio.IncompleteReadError):
-        return "closed"
-    finally:
-        writer.close()
-
-
-async def _left(port: int, request: bytes) -> str:
-    """Sent, and the connection closed without waiting."""
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    writer.close()
-    return "left"
-
-
-async def _half_closed(port: int, request: bytes) -> str:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    writer.write_eof()
-    try:
-        return str((await asyncio.wait_for(read_answer(reader), 30))[0])
-    except (OSError, asyncio.IncompleteReadError):
-        return "closed"
-    finally:
-        writer.close()
-
-
-async def _slow(port: int, request: bytes) -> str:
-    """A byte every tenth of a second."""
+async def _send(port: int, request: bytes, way: str = "") -> str:
+    """Status of the answer, or how the connection ended; ``way`` is one of WAYS, or empty for a whole request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = asyncio.create_task(read_answer(reader))
     try:
-        for place in range(300):
+        for part in [request] if way != SLOW else [request[place : place + 1] for place in range(300)]:
+            writer.write(part)
+            if way == SLOW:
+                await asyncio.wait([answer], timeout=0.1)
             if answer.done():
                 break
-            writer.write(request[place : place + 1])
-            await asyncio.sleep(0.1)
+        if way == LEFT:
+            return LEFT
+        if way == HALF_CLOSED:
+            writer.write_eof()
         return str((await asyncio.wait_for(answer, 30))[0])
     except (OSError, asyncio.IncompleteReadError):
         return "closed"
     finally:
+        answer.cancel()
         writer.close()
 
 
@@ -117,7 +94,7 @@ def hostile_requests(run: Path, folder: Path, count: int) -> dict[str, Any]:
         by_kind = asyncio.run(_all(server.port, count, 0))
         fuzzed = _schemathesis(server)
         after = server.memory_bytes
-        alive = asyncio.run(_answered(server.port, post("/v1/classify", {"texts": ["a"]}, TOKEN)))
+        alive = asyncio.run(_send(server.port, post("/v1/classify", {"texts": ["a"]}, TOKEN)))
         log = server.log.read_text()
     return {
         "requests": count,
@@ -132,22 +109,18 @@ def hostile_requests(run: Path, folder: Path, count: int) -> dict[str, Any]:
 
 async def _all(port: int, count: int, seed: int) -> dict[str, Counter[str]]:
     dice, found, room = random.Random(seed), {}, asyncio.Semaphore(AT_ONCE)
-    kinds: dict[str, Callable[[], Awaitable[str]]] = {
-        kind: lambda make=make: _answered(port, make())  # type: ignore[misc]
-        for kind, make in _sent(dice).items()
-    }
     good = post("/v1/classify", {"texts": ["a b c"]}, TOKEN)
-    kinds["left"] = lambda: _left(port, good)
-    kinds["half-closed"] = lambda: _half_closed(port, good)
-    slow: dict[str, Callable[[], Awaitable[str]]] = {"slow sender": lambda: _slow(port, good)}
+    makers = _sent(dice) | {way: lambda: good for way in WAYS}
 
-    async def one(kind: str, ask: Callable[[], Awaitable[str]]) -> None:
+    async def one(kind: str) -> None:
         async with room:
-            found.setdefault(kind, Counter())[await ask()] += 1
+            status = await _send(port, makers[kind](), kind if kind in WAYS else "")
+        found.setdefault(kind, Counter())[status] += 1
 
-    order = [dice.choice([*kinds.items()]) for _ in range(count - count // 50)] + [*slow.items()] * (count // 50)
+    slow = count // 50
+    order = dice.choices([kind for kind in makers if kind != SLOW], k=count - slow) + [SLOW] * slow
     dice.shuffle(order)
-    await asyncio.gather(*(one(kind, ask) for kind, ask in order))
+    await asyncio.gather(*(one(kind) for kind in order))
     return found
 
 
@@ -170,13 +143,15 @@ def _schemathesis(server: Server) -> dict[str, Any]:
 
 def _responses(server: Server) -> Counter[str]:
     """Responses so far by status, from the server's own measurements."""
+    from prometheus_client.parser import text_string_to_metric_families
+
     request = urllib.request.Request(  # this machine's own server
         f"http://127.0.0.1:{server.port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
     )
     with urllib.request.urlopen(request) as answer:  # noqa: S310
-        lines = answer.read().decode().splitlines()
+        text = answer.read().decode()
     counts: Counter[str] = Counter()
-    for line in lines:
-        if line.startswith("featherweight_responses_total"):
-            counts[line.split('status="')[1][:3]] += int(float(line.rsplit(" ", 1)[1]))
+    for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
+        if sample.name == "featherweight_responses_total":
+            counts[sample.labels["status"]] += int(sample.value)
     return counts

@@ -10,25 +10,68 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from harness import competition
 from harness.competition import Competitor, Plan
-from harness.flops import Product, flops_a_token, linear_weights, products
 from harness.jobs import BATCH, training_job
 from harness.recording import spread
 from harness.suites import competitors
 
+from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_of
 
 TRAIN = Competitor("train", "Training", "featherweight_run", {"warm_up": 3})
 PREDICT = Competitor("predict", "Prediction", "featherweight_predict", {"model_alone": True, "latency_texts": 0})
 JOBS = {"training": "tokens_per_second", "prediction": "model_tokens_per_second"}
 """What is measured, and by which figure."""
+JOINED_ROLES = ("query", "key", "value")
 Peaks = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Product:
+    """Linear layers of one shape: ``count`` of them over the encoder."""
+
+    inputs: int
+    outputs: int
+    count: int
+
+    @property
+    def weights(self) -> int:
+        """Frozen weights of all of them; biases multiply nothing."""
+        return self.inputs * self.outputs * self.count
+
+
+def products(architecture: Architecture, *, joined: bool = False) -> list[Product]:
+    """The encoder's linear layers by shape; ``joined`` takes query, key and value of a layer as one product."""
+    outputs: Counter[tuple[str, int]] = Counter()
+    for number, linear in enumerate(architecture.linears):
+        together = joined and linear.roles[0] in JOINED_ROLES
+        outputs[f"layer {linear.layer}" if together else str(number), linear.inputs] += linear.outputs
+    shapes = Counter((inputs, wide) for (_, inputs), wide in outputs.items())
+    return [Product(*shape, count) for shape, count in sorted(shapes.items())]
+
+
+def linear_weights(architecture: Architecture) -> int:
+    """Frozen weights in linear layers: what every token is multiplied with."""
+    return sum(product.weights for product in products(architecture))
+
+
+def flops_a_token(architecture: Architecture) -> dict[str, int]:
+    """FLOPs of a LoRA step's training: 2 a weight forward, 2 backward for the activations, as W has no gradient itself;
+    and of a prediction, which is the forward pass alone.
+
+    Attention's own products, the adapters and the head are left out: the share of the peak is of what the frozen
+    weights ask for.
+    """
+    weights = linear_weights(architecture)
+    return {"training": 4 * weights, "prediction": 2 * weights}
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
@@ -64,7 +107,7 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     )
 
 
-def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder: Path) -> dict[str, Any]:
+def one_turn(settings: dict[str, Any], architecture: Architecture, seconds: float, folder: Path) -> dict[str, Any]:
     """One training, one prediction from its run folder, and the peak at both batches' sizes; shares of it."""
     from featherweight.model.engine import choose_engine
 
@@ -88,12 +131,12 @@ def one_turn(settings: dict[str, Any], architecture: Any, seconds: float, folder
     return result
 
 
-def both_peaks(architecture: Any, tokens: int, seconds: float, *, backward: bool) -> Peaks:
+def both_peaks(architecture: Architecture, tokens: int, seconds: float, *, backward: bool) -> Peaks:
     """The peak in 16 and in 32 bits."""
     return {kind: peak(architecture, tokens, kind, seconds, backward=backward) for kind in ("bf16", "fp32")}
 
 
-def peak(architecture: Any, tokens: int, precision: str, seconds: float, *, backward: bool) -> dict[str, Any]:
+def peak(architecture: Architecture, tokens: int, precision: str, seconds: float, *, backward: bool) -> dict[str, Any]:
     """FLOP/s of the model's own matrix products on ``tokens`` tokens, each shape weighted by its FLOPs.
 
     Query, key and value are taken one by one or joined, whichever is faster here. With ``backward`` half of the work is

@@ -25,8 +25,6 @@ from featherweight.errors import UserError
 from featherweight.run.folder import Run
 
 REFERENCE = "pipeline"
-LATER = dict.fromkeys(("onnx-fp32", "onnx-int8"), "there is no featherweight.export yet")
-"""What is not measured, and why."""
 Answers = tuple[list[str], list[float]]
 """The label of every text, and the label's probability."""
 
@@ -61,7 +59,6 @@ def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str)
         settings | {key: str(place) for key, place in places.items()},
         lambda record: {"summary": summarise(record["runs"], list(record["contestants"]), answers)},
         keep=keep,
-        more={"left_out": LATER},
     )
 
 

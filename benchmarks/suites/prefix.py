@@ -98,24 +98,19 @@ def differences(folder: Path, seed: int) -> dict[str, float]:
 
 def summarise(runs: Sequence[dict[str, Any]], apart: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Seconds of an epoch from the second on, how many times faster states make it, memory, disk, differences."""
-    failed = {run["repeat"] for run in runs if "failed" in run}
-    both = [run for run in runs if run["repeat"] not in failed]
     means = {key: lambda run, key=key: fmean(run[key][1:]) for key in ("epoch_seconds", "evaluation_seconds")}
     names = [one.name for one in WAYS]
-    summary = summary_of(both, names, {
+    summary = summary_of(runs, names, {
         "first_epoch_seconds": lambda run: run["epoch_seconds"][0],
         "later_epoch_seconds": means["epoch_seconds"],
         "evaluation_seconds": means["evaluation_seconds"],
         "peak_memory_bytes": "peak_memory_bytes",
     })  # fmt: skip
-    reasons = summary_of(runs, names, {})
-    for name, own in summary.items():
-        own |= reasons[name]
     kept = summary[KEPT.name]
     for key, mean in means.items():
-        fast, slow = (by_repeat(both, name, mean) for name in names)
+        fast, slow = (by_repeat(runs, name, mean) for name in names)
         kept[f"{key}_times_faster"] = ratio_spread(slow, fast)
-    kept["states_bytes"] = (spread(by_repeat(both, KEPT.name, "states_bytes")) or {}).get("high")
+    kept["states_bytes"] = (spread(by_repeat(runs, KEPT.name, "states_bytes")) or {}).get("high")
     kept["largest_difference"] = {
         key: max((one[key] for one in apart if one), default=None) for key in ("adapter", "probabilities")
     }

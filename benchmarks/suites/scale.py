@@ -60,13 +60,13 @@ def points_of(axis: str, options: argparse.Namespace, common: dict[str, Any], fo
     for size in map(int, getattr(options, AXES[axis]).split(",")):
         settings: dict[str, Any]
         if axis == "prediction":
-            settings = {"run": run, "texts": _many_rows(options, size, folder)}
+            settings = {"run": run, "texts": _many_rows(options, size, folder), "whole_file": True}
         elif axis == "length":
             settings = {"files": long_files(common, size, few, folder), "max_length": size}
         else:
             rows = size if axis == "rows" else few
             settings = {"files": {**common["files"], "train": _many_rows(options, rows, folder)}}
-        module = "featherweight_predict_file" if axis == "prediction" else "featherweight_run"
+        module = "featherweight_predict" if axis == "prediction" else "featherweight_run"
         processes = size if axis == "processes" else 1
         yield Competitor(f"{axis} {size}", f"{axis} {size:,}", module, settings, processes=processes)
 

@@ -16,12 +16,13 @@ import os
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harness.competition import say
-from harness.http_load import Load, Server, closed_loop, open_loop, post, read_answer, served
+from harness.http_load import LOST, REFUSED, Load, Server, closed_loop, open_loop, post, served
 from harness.recording import new_record, save, spread
 from suites.hostile import hostile_requests
 
@@ -123,49 +124,33 @@ def endurance(options: argparse.Namespace, folder: Path, requests: list[bytes], 
         for _ in range(20):
             slices.append(asyncio.run(open_loop(server.port, requests, rate, 3 * options.minutes)))
             memory.append(server.memory_bytes)
-    whole = Load([value for load in slices for value in load.seconds], {}, sum(load.elapsed for load in slices))
-    for load in slices:
-        for status, count in load.statuses.items():
-            whole.statuses[status] = whole.statuses.get(status, 0) + count
+    whole = Load(
+        [seconds for load in slices for seconds in load.seconds],
+        statuses=sum((load.statuses for load in slices), Counter()),
+        elapsed=sum(load.elapsed for load in slices),
+    )
     return {"rate": rate, **whole.figures(), "memory_bytes": memory}
 
 
 def end_under_load(options: argparse.Namespace, folder: Path, requests: list[bytes]) -> dict[str, Any]:
     """SIGTERM while all clients are sending: requests that were sent and not answered are lost."""
     with served(options.run, folder) as server:
-        counts = asyncio.run(_until_the_end(server, requests))
+        load, signalled = asyncio.run(_until_the_end(server, requests))
         code = server.process.wait(40)
-    return {**counts, "exit_code": code}
+    return {
+        "answered": len(load.seconds),
+        "answered_after_the_signal": sum(at > signalled for at in load.answered_at),
+        "lost": load.statuses[LOST],
+        "clients_refused_a_connection": load.statuses[REFUSED],
+        "exit_code": code,
+    }
 
 
-async def _until_the_end(server: Server, requests: list[bytes]) -> dict[str, Any]:
-    counts = {"answered": 0, "answered_after_the_signal": 0, "lost": 0, "clients_refused_a_connection": 0}
-    signalled: list[float] = []
-
-    async def client(number: int) -> None:
-        connection, place = None, number
-        while True:
-            try:
-                connection = connection or await asyncio.open_connection("127.0.0.1", server.port)
-            except OSError:
-                counts["clients_refused_a_connection"] += 1
-                return
-            reader, writer = connection
-            try:
-                writer.write(requests[place % len(requests)])
-                _, stays = await read_answer(reader)
-            except (OSError, asyncio.IncompleteReadError):
-                counts["lost"] += 1
-                return
-            counts["answered"] += 1
-            counts["answered_after_the_signal"] += bool(signalled)
-            place += CLIENTS
-            connection = connection if stays else None
-
-    async def stop() -> None:
+async def _until_the_end(server: Server, requests: list[bytes]) -> tuple[Load, float]:
+    async def stop() -> float:
         await asyncio.sleep(3)
         server.process.send_signal(signal.SIGTERM)
-        signalled.append(time.perf_counter())
+        return time.perf_counter()
 
-    await asyncio.gather(stop(), *(client(number) for number in range(CLIENTS)))
-    return counts
+    load, signalled = await asyncio.gather(closed_loop(server.port, requests, CLIENTS, 60), stop())
+    return load, signalled

@@ -9,13 +9,13 @@ SetFit wants ``competitors/peers.sh`` to have been run.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.competition import PEERS_PYTHON, Plan
 from harness.jobs import BATCH, training_job
+from harness.measuring import read_rows
 from harness.recording import by_repeat, ratio_spread, summary_of
 from harness.suites import competitors
 
@@ -50,8 +50,10 @@ def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str)
         return result
 
     def finish(record: dict[str, Any]) -> dict[str, Any]:
+        files, labels = job.settings["files"], job.settings["labels"]
+        truth = [labels.index(label) for label in read_rows(files.get("test", files["validation"]))[1]]
         summary = summarise(record["runs"], list(record["contestants"]))
-        return {"summary": summary, "comparison": compare(predicted, _truth(job.settings))}
+        return {"summary": summary, "comparison": compare(predicted, truth)}
 
     chosen = competitors("train", options.only, settings | {"peers": options.peers or str(PEERS_PYTHON)})
     return Plan(
@@ -71,7 +73,11 @@ def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str,
     """For each competitor the spread of its figures over the repeats, and how many times faster Featherweight is."""
     keys = {"device_memory_bytes": "cuda_allocated_bytes"}
     keys |= {key: key for key in ("samples_per_second", "peak_memory_bytes", "padding_share")}
-    summary = summary_of(runs, names, {**keys, "seconds_to_target": _seconds_to_target, "accuracy": _last_accuracy})
+    points = lambda run: run.get("evaluations", [])  # noqa: E731
+    times = lambda run: [point["seconds"] for point in points(run) if point["accuracy"] >= TARGET]  # noqa: E731
+    last = {"seconds_to_target": lambda run: min(times(run), default=None)}
+    last["accuracy"] = lambda run: points(run)[-1]["accuracy"] if points(run) else None
+    summary = summary_of(runs, names, keys | last)
     add_lead(summary, runs)
     return summary
 
@@ -108,17 +114,3 @@ def compare(predicted: dict[str, dict[int, list[int]]], truth: Sequence[int]) ->
         for name, own in others.items()
         if own.size and own.shape == ours.shape
     }
-
-
-def _truth(job: dict[str, Any]) -> list[int]:
-    path = job["files"].get("test", job["files"]["validation"])
-    return [job["labels"].index(json.loads(line)["label"]) for line in Path(path).read_text("utf-8").splitlines()]
-
-
-def _seconds_to_target(run: dict[str, Any]) -> float | None:
-    reached = [point["seconds"] for point in run.get("evaluations", []) if point["accuracy"] >= TARGET]
-    return min(reached, default=None)
-
-
-def _last_accuracy(run: dict[str, Any]) -> float | None:
-    return run["evaluations"][-1]["accuracy"] if run.get("evaluations") else None

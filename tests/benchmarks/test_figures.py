@@ -76,12 +76,12 @@ class TestArithmetic:
     def test_a_token_costs_four_flops_a_weight_in_training_and_two_in_prediction(
         self, name: str, weights: int, load: Load
     ) -> None:
-        flops, architecture = load("harness.flops"), architecture_of(KNOWN[name])
+        flops, architecture = load("suites.limit"), architecture_of(KNOWN[name])
         assert flops.linear_weights(architecture) == weights
         assert flops.flops_a_token(architecture) == {"training": 4 * weights, "prediction": 2 * weights}
 
     def test_the_shapes_of_roberta_base(self, load: Load) -> None:
-        flops, architecture = load("harness.flops"), architecture_of(KNOWN["roberta-base"])
+        flops, architecture = load("suites.limit"), architecture_of(KNOWN["roberta-base"])
         one_by_one = {(p.inputs, p.outputs): p.count for p in flops.products(architecture)}
         assert one_by_one == {(768, 768): 48, (768, 3072): 12, (3072, 768): 12}
         joined = {(p.inputs, p.outputs): p.count for p in flops.products(architecture, joined=True)}
@@ -89,7 +89,7 @@ class TestArithmetic:
 
     def test_joined_products_are_as_much_work(self, load: Load) -> None:
         for name in ("minilm", "mpnet", "distilbert-base-uncased", "answerdotai/ModernBERT-base"):
-            flops, architecture = load("harness.flops"), architecture_of(KNOWN[name])
+            flops, architecture = load("suites.limit"), architecture_of(KNOWN[name])
             joined = sum(product.weights for product in flops.products(architecture, joined=True))
             assert joined == flops.linear_weights(architecture), name
 
