@@ -66,16 +66,13 @@ def carry_out(plan: Plan, options: argparse.Namespace, folder: Path) -> Path:
     return save(record, results)
 
 
-def _usage() -> str:
-    suites = "\n".join(f"  {name:<16} {suite['title']}" for name, suite in SUITES.items())
-    return f"usage: run.py SUITE ...\n\n{suites}\n\nrun.py SUITE --help lists the options."
-
-
 def cli(arguments: Sequence[Any]) -> int:
     """`main`, with what a person did wrong said in one line; returns the exit code (2; 1 for a failure)."""
     if not arguments or arguments[0] not in SUITES:
         asked = not arguments or arguments[0] in ("-h", "--help")
-        print(_usage() if asked else f"benchmark: no suite {arguments[0]}; there are {', '.join(SUITES)}")
+        suites = "\n".join(f"  {name:<16} {suite['title']}" for name, suite in SUITES.items())
+        usage = f"usage: run.py SUITE ...\n\n{suites}\n\nrun.py SUITE --help lists the options."
+        print(usage if asked else f"benchmark: no suite {arguments[0]}; there are {', '.join(SUITES)}")
         return 0 if asked else 2
     try:
         main(arguments)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from harness.measuring import Job, answer, memory, read_rows, time_predictions, top_operations, versions
 
-from featherweight.inference.classifier import Classifier, Prediction
+from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
 
 
@@ -30,10 +30,13 @@ def solve(job: Job) -> dict[str, Any]:
         lambda classifier, texts: classifier.predict(texts),
         lambda classifier, text: classifier.predict([text]),
     )
+    # The label's probability as the pipeline gives it, which knows no temperature: softmax of the logits alone.
+    temperature = classifier.temperature
+    powers = [[share**temperature for share in prediction.probabilities.values()] for prediction in found]
     return {
         **figures,
         "predicted": [prediction.label for prediction in found],
-        "scores": [uncalibrated(prediction, classifier.temperature) for prediction in found],
+        "scores": [score / sum(own) for own, score in zip(powers, map(max, powers), strict=True)],
         "precision": classifier.engine.precision,
         **(model_alone(classifier, job) if "model_alone" in job else {}),
     }
@@ -54,12 +57,6 @@ def predict_whole_file(job: Job) -> dict[str, Any]:
         "versions": versions(),
         **memory(),
     }
-
-
-def uncalibrated(prediction: Prediction, temperature: float) -> float:
-    """The label's probability as the pipeline gives it, which knows no temperature: softmax of the logits alone."""
-    powers = {label: share**temperature for label, share in prediction.probabilities.items()}
-    return powers[prediction.label] / sum(powers.values())
 
 
 def model_alone(classifier: Classifier, job: Job) -> dict[str, Any]:

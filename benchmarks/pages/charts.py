@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +77,6 @@ def _speeds(record: Record) -> Any:
     return figure
 
 
-def _starts(record: Record) -> Any:
-    """Seconds of each command."""
-    return _competitors(record, "seconds", "seconds", "From the start of the process", row_inches=0.32, digits=2)
-
-
 def _accuracies(record: Record) -> Any:
     """Validation accuracy over seconds of training, a line a run."""
     runs = [run for run in record["runs"] if len(run.get("evaluations", [])) > 1]
@@ -142,7 +139,7 @@ def _growth(record: Record) -> Any:
         _logarithmic(top, "y")
         for axes in (top, below):
             axes.set_xscale("log")
-            axes.set_xticks(sizes, [_short_count(size) for size in sizes])
+            axes.set_xticks(sizes, [re.sub("000$", "k", str(size)).replace("000k", "M") for size in sizes])
             axes.minorticks_off()
         below.set_ylim(0, 1.1 * below.dataLim.ymax)
         below.set_xlabel(_AXES.get(axis, axis))
@@ -163,13 +160,8 @@ def _logarithmic(axes: Any, direction: str) -> None:
     side.set_minor_locator(NullLocator())
 
 
-def _short_count(size: int) -> str:
-    found = (
-        (size // unit, word) for unit, word in ((1_000_000, "M"), (1_000, "k")) if size >= unit and not size % unit
-    )
-    return "{}{}".format(*next(found, (size, "")))
-
-
 _PICTURES: dict[str, Callable[[Record], Any]] = {
-    "train": _speeds, "predict": _speeds, "limit": _shares, "scale": _growth, "startup": _starts,
+    "train": _speeds, "predict": _speeds, "limit": _shares, "scale": _growth,
+    "startup": partial(_competitors, figure="seconds", unit="seconds", title="From the start of the process",
+                       row_inches=0.32, digits=2),
 }  # fmt: skip

@@ -31,14 +31,11 @@ def count_cases(folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", f"--junitxml={found}"]
     subprocess.run([*command, *map(str, files)], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
     cases = list(xml.parse(found).iter("testcase"))
+    kinds = {"failure": "failed", "error": "failed", "skipped": "skipped"}
     tests: dict[str, Counter[str]] = {}
     for case in cases:
         name = f"{case.get('classname', '').rpartition('.')[2]}: {case.get('name', '').partition('[')[0]}"
-        tests.setdefault(name, Counter())[_outcome(case)] += 1
+        outcome = next((kinds[child.tag] for child in case if child.tag in kinds), "passed")
+        tests.setdefault(name, Counter())[outcome] += 1
     runs = [{"test": name, **counts} for name, counts in sorted(tests.items())]
     return {"runs": runs, "summary": {"cases": len(cases), **sum(tests.values(), Counter())}}
-
-
-def _outcome(case: xml.Element) -> str:
-    kinds = {"failure": "failed", "error": "failed", "skipped": "skipped"}
-    return next((kinds[child.tag] for child in case if child.tag in kinds), "passed")

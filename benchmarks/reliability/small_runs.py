@@ -90,13 +90,12 @@ def write_recipe(folder: Path, name: str, family: str, adapter: dict[str, Any], 
 
 def made_up_rows() -> dict[str, list[tuple[str, str]]]:
     """Texts with their labels, by split: some words of a class, and a number."""
+
+    def text(number: int, words: list[str]) -> str:
+        return " ".join(words[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" {number}"
+
+    classes = [(label, words.split()) for label, words in CLASSES.items()]
     return {
-        split: [
-            (_text(number, words.split()), label) for number, (label, words) in zip(range(rows), cycle(CLASSES.items()))
-        ]
+        split: [(text(number, words), label) for number, (label, words) in zip(range(rows), cycle(classes))]
         for split, rows in ROWS.items()
     }
-
-
-def _text(number: int, words: list[str]) -> str:
-    return " ".join(words[(number * k + k) % 4] for k in range(1, 3 + number % 5)) + f" {number}"

@@ -31,7 +31,6 @@ PREDICT = Competitor("predict", "Prediction", "featherweight_predict", {"model_a
 JOBS = {"training": "tokens_per_second", "prediction": "model_tokens_per_second"}
 """What is measured, and by which figure."""
 JOINED_ROLES = ("query", "key", "value")
-Peaks = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -116,12 +115,13 @@ def one_turn(settings: dict[str, Any], architecture: Architecture, seconds: floa
     if "failed" in trained:
         return trained
     tokens = round(trained["tokens_seen"] / trained["steps"])
-    peaks = {"training": both_peaks(architecture, tokens, seconds, backward=True)}
+    kinds = ("bf16", "fp32")
+    peaks = {"training": {kind: peak(architecture, tokens, kind, seconds, backward=True) for kind in kinds}}
     predicted = competition.play(PREDICT, {**settings, "run": run}, folder)
     if "failed" in predicted:
         return predicted
     most = choose_engine("auto", "cpu").micro_batch_tokens
-    peaks["prediction"] = both_peaks(architecture, most, seconds, backward=False)
+    peaks["prediction"] = {kind: peak(architecture, most, kind, seconds, backward=False) for kind in kinds}
     result = {"precision": trained["precision"], "batch_tokens": tokens}
     for job, found in {"training": trained, "prediction": predicted}.items():
         rate = found[JOBS[job]] * flops_a_token(architecture)[job]
@@ -129,11 +129,6 @@ def one_turn(settings: dict[str, Any], architecture: Architecture, seconds: floa
         kept = {key: value for key, value in found.items() if key not in ("predicted", "scores")}
         result |= {job: {**kept, "flops_per_second": rate, "share": share}, f"{job}_peak": peaks[job]}
     return result
-
-
-def both_peaks(architecture: Architecture, tokens: int, seconds: float, *, backward: bool) -> Peaks:
-    """The peak in 16 and in 32 bits."""
-    return {kind: peak(architecture, tokens, kind, seconds, backward=backward) for kind in ("bf16", "fp32")}
 
 
 def peak(architecture: Architecture, tokens: int, precision: str, seconds: float, *, backward: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from harness.competition import Plan
@@ -97,15 +98,12 @@ def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str], answers: dic
     figures = {key: key for key in keys} | {"device_memory_bytes": "cuda_allocated_bytes"}
     summary = summary_of(runs, names, figures)
     add_lead(summary, runs)
+    labels, scores = answers.get(REFERENCE, ([], []))
     for name, own in summary.items():
-        own |= _agreement(answers.get(REFERENCE, ([], [])), answers.get(name, ([], [])))
+        found, probabilities = answers.get(name, ([], []))
+        both = labels and len(found) == len(labels)
+        # Share of the texts with the label of pipeline with its defaults, and how far its probability is off there.
+        same = [one == other for one, other in zip(labels, found, strict=True)] if both else []
+        apart = (abs(one - other) for one, other, equal in zip(scores, probabilities, same, strict=False) if equal)
+        own |= {"agreement": fmean(same) if both else None, "largest_difference": max(apart, default=None)}
     return summary
-
-
-def _agreement(reference: Answers, own: Answers) -> dict[str, float | None]:
-    """Share of the texts with the label that pipeline with its defaults gives, and how far its probability is off."""
-    same = [one == other for one, other in zip(reference[0], own[0], strict=False)]
-    if not same or len(reference[0]) != len(own[0]):
-        return {"agreement": None, "largest_difference": None}
-    apart = (abs(one - other) for one, other, agrees in zip(reference[1], own[1], same, strict=True) if agrees)
-    return {"agreement": sum(same) / len(same), "largest_difference": max(apart, default=None)}

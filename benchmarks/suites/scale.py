@@ -78,29 +78,23 @@ def summarise(runs: Sequence[dict[str, Any]], axis: str) -> dict[str, Any]:
         {"size": size, **summary_of(runs, [name], {figure: figure for figure in _FIGURES})[name]}
         for name, size in sizes.items()
     ]
-    for point in points:
-        point["epoch_seconds"] = _epoch_seconds(axis, point)
     measured = [point for point in points if point["samples_per_second"]]
-    columns = {
-        "seconds_a_row": [1 / point["samples_per_second"]["median"] for point in measured],
-        "setup_seconds": [point["setup_seconds"]["median"] for point in measured],
-        "peak_memory_bytes": [point["peak_memory_bytes"]["median"] for point in measured],
-        "epoch_seconds": [point["epoch_seconds"] for point in measured if point["epoch_seconds"]],
-    }
+    for point in points:
+        # Setup and one whole epoch at the measured speed: computed, not waited for.
+        whole = axis == "rows" and point in measured
+        speed = point["samples_per_second"]
+        point["epoch_seconds"] = point["setup_seconds"]["median"] + point["size"] / speed["median"] if whole else None
+    medians = ("setup_seconds", "peak_memory_bytes")
+    fitted = {key: [point[key]["median"] for point in measured] for key in medians}
+    fitted["seconds_a_row"] = [1 / point["samples_per_second"]["median"] for point in measured]
+    if axis == "rows":
+        fitted["epoch_seconds"] = [point["epoch_seconds"] for point in measured]
     grown = [point["size"] for point in measured]
-    fitted = {key: column for key, column in columns.items() if len(column) == len(grown)}
     return {
         "points": points,
         "exponents": {key: fitted_exponent(grown, column) for key, column in fitted.items()},
         "last_exponents": {key: fitted_exponent(grown[-2:], column[-2:]) for key, column in fitted.items()},
     }
-
-
-def _epoch_seconds(axis: str, point: dict[str, Any]) -> float | None:
-    """Setup and one whole epoch at the measured speed: computed, not waited for."""
-    if axis != "rows" or not point["samples_per_second"]:
-        return None
-    return point["setup_seconds"]["median"] + point["size"] / point["samples_per_second"]["median"]
 
 
 def _many_rows(options: argparse.Namespace, count: int, folder: Path) -> str:

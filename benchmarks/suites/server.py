@@ -26,7 +26,9 @@ from harness.http_load import LOST, REFUSED, Load, Server, closed_loop, open_loo
 from harness.recording import new_record, save, spread
 from suites.hostile import hostile_requests
 
+from featherweight.data.sources import read_rows
 from featherweight.errors import UserError
+from featherweight.files import read_object
 from featherweight.recipe import Recipe
 
 CLIENTS = 32
@@ -40,18 +42,20 @@ def main(options: argparse.Namespace) -> None:
         raise UserError("server needs a finished run or an export: --run runs/newsbriefs")
     settings = {"clients": CLIENTS, "seconds": options.seconds, "minutes": options.minutes, "hostile": options.hostile}
     data = {"name": "newsbriefs", "words": WORDS}
-    kind = target(options.run)
+    described = options.run / "export.json"  # what an export was made for
+    kind = str(read_object(described)["target"]) if described.is_file() else "run"
     name = f"server-{options.name}" + (f"-{kind}" if kind != "run" else "")
     record = new_record("serving-server", name, settings={**settings, "model": kind}, data=data, seeds=[0])
     path = options.results / options.machine / f"{record['name']}.json"
     if options.only and path.is_file():
         record |= {key: value for key, value in json.loads(path.read_text()).items() if key in ("runs", "summary")}
-    requests = [post("/v1/classify", {"texts": [text]}) for text in short_texts()]
+    rows = read_rows("newsbriefs", Recipe.load("newsbriefs").data, split="test")
+    requests = [post("/v1/classify", {"texts": [" ".join(str(text).split()[:WORDS])]}) for text in rows.texts]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "throughput": lambda: throughput(options, folder, requests),
-            "endurance": lambda: endurance(options, folder, requests, half(record)),
+            "endurance": lambda: endurance(options, folder, requests, record["summary"]),
             "end": lambda: end_under_load(options, folder, requests),
             "hostile": lambda: hostile_requests(options.run, folder, options.hostile),
         }
@@ -67,29 +71,10 @@ def main(options: argparse.Namespace) -> None:
     say(f"written: {save(record, options.results / options.machine).name}")
 
 
-def target(folder: Path) -> str:
-    """What is served: ``run``, or what an export was made for."""
-    path = folder / "export.json"
-    return str(json.loads(path.read_text("utf-8"))["target"]) if path.is_file() else "run"
-
-
 def priority() -> int:
     """The priority of the benchmark's processes over other programs, -20 (first) to 19 (last); 0 is the usual one."""
     path = Path("/proc/self/autogroup")
     return int(path.read_text().rsplit(" ", 1)[1]) if path.is_file() else 0
-
-
-def half(record: dict[str, Any]) -> float:
-    """Half of the texts a second that the server came to."""
-    return record["summary"]["throughput"]["batched"]["texts_per_second"]["median"] / 2
-
-
-def short_texts() -> list[str]:
-    """The first words of the built-in test rows."""
-    from featherweight.data.sources import read_rows
-
-    rows = read_rows("newsbriefs", Recipe.load("newsbriefs").data, split="test")
-    return [" ".join(str(text).split()[:WORDS]) for text in rows.texts]
 
 
 def throughput(options: argparse.Namespace, folder: Path, requests: list[bytes]) -> dict[str, Any]:
@@ -115,9 +100,9 @@ def throughput(options: argparse.Namespace, folder: Path, requests: list[bytes])
     return summary
 
 
-def endurance(options: argparse.Namespace, folder: Path, requests: list[bytes], rate: float) -> dict[str, Any]:
+def endurance(options: argparse.Namespace, folder: Path, requests: list[bytes], done: dict[str, Any]) -> dict[str, Any]:
     """Half of the load for some minutes: waiting times, and the memory at the end of each twentieth of the time."""
-    slices, memory = [], []
+    slices, memory, rate = [], [], done["throughput"]["batched"]["texts_per_second"]["median"] / 2
     with served(options.run, folder) as server:
         asyncio.run(closed_loop(server.port, requests, CLIENTS, 5))
         memory.append(server.memory_bytes)
