@@ -99,8 +99,8 @@ def _to_python(item: Any) -> Any:
 def list_of(values: Iterable[Any], call: str, what: str, item_types: type | tuple[type, ...] = ()) -> list[Any]:
     """``values`` as a list. Raises UserError if it is a single item, not iterable, or unordered (a set).
 
-    ``call`` is the call or argument for the message, with "..." for its value; ``what`` describes the items in words.
-    Texts, bytes and paths count as single items, and so do instances of ``item_types``.
+    ``call`` names the argument in the message, such as ``labels=...`` or ``predict(...)``; ``what`` describes the items
+    in words. Texts, bytes and paths count as single items, and so do instances of ``item_types``.
     """
     types = item_types if isinstance(item_types, tuple) else (item_types,)
     single = isinstance(values, (str, *_BYTES, os.PathLike, *types))

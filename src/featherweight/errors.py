@@ -47,6 +47,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def damaged(file: object, what: str, remedy: str = "restore the file from a copy, or train again") -> UserError:
+    """The error for a ``file`` that Featherweight wrote, and that was changed or is incomplete."""
+    return UserError(f"{file}: damaged: {what}; {remedy}")
+
+
 def _shortened(line: str) -> str:
     # Cut in the middle: a message starts with the file and ends with the remedy.
     if len(line) <= LONGEST_LINE:

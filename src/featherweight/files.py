@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged
+
+_RESTORE = "restore the file from a copy, or make it again"
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -25,11 +27,11 @@ def read_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except RecursionError:
-        raise UserError(f"{path}: damaged: its lists or objects are nested too deeply") from None
+        raise damaged(path, "its lists or objects are nested too deeply", _RESTORE) from None
     except ValueError as error:
-        raise UserError(f"{path}: damaged: {error}") from None
+        raise damaged(path, f"it is not valid JSON: {error}", _RESTORE) from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: damaged: it contains no JSON object")
+        raise damaged(path, "it contains no JSON object", _RESTORE)
     return values
 
 

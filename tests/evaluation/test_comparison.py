@@ -66,13 +66,13 @@ def test_runs_on_other_rows_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"b: its test rows differ from those of .*a: 50 rows, not 60"):
         compare_runs([first, fewer])
     other = fabricate_run(tmp_path / "c", recipe.with_values(seed=1), 0.9, test=TestSet(60, seed=4))
-    with pytest.raises(UserError, match=r"c: its test rows differ from those of .*a: row 1 has another text"):
+    with pytest.raises(UserError, match=r"c: its test rows differ from those of .*a: the text of row 1 differs; only"):
         compare_runs([first, other])
     relabelled = TestSet(60)
     relabelled.labels = relabelled.labels.copy()
     relabelled.labels[5] = (relabelled.labels[5] + 1) % 4
     changed = fabricate_run(tmp_path / "d", recipe.with_values(seed=1), 0.9, test=relabelled)
-    with pytest.raises(UserError, match="row 6 has another label"):
+    with pytest.raises(UserError, match="the label of row 6 differs; only"):
         compare_runs([first, changed])
 
 

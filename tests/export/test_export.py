@@ -161,7 +161,7 @@ def test_damaged_exports_are_refused(run: Path, exports: Exports, tmp_path: Path
         (spoilt("newer", format=2), "exported by a newer Featherweight"),
         (spoilt("labels", labels=["one"]), "export.json: damaged"),
         (spoilt("target", target="pickle"), "export.json: damaged"),
-        (spoilt("files", files={}), "files does not list model.onnx"),
+        (spoilt("files", files={}), "model.onnx is missing from its key 'files'"),
     ]
     for folder, words in table:
         with pytest.raises(UserError, match=words):

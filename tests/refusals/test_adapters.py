@@ -91,7 +91,7 @@ CUT = "adapter_model.safetensors: damaged or truncated"
 NUMBERS = "a number of more than 4,000 digits"
 OTHER = 'lora = "auto"'
 BAD_ADAPTERS = [
-    (written(WEIGHTS, None), "run/adapter: the saved adapter lacks"),
+    (written(WEIGHTS, None), "run/adapter: damaged: the adapter lacks its weights"),
     (written(WEIGHTS, "cut"), CUT),
     (written(WEIGHTS, ""), CUT),
     (written(WEIGHTS, b"\0" * 5000), CUT),
@@ -118,7 +118,7 @@ BAD_ADAPTERS = [
     (written(DESCRIPTION, "[" * 100_000), "featherweight.json: damaged: its lists or objects are nested"),
     (written(DESCRIPTION, b'{"a": "\xe9"}'), "featherweight.json: damaged"),
     (described(format=2), "run/adapter: written by a newer Featherweight (layout 2, this one reads 1)"),
-    (described(format="1"), "featherweight.json: damaged: format is '1', not a number"),
+    (described(format="1"), "featherweight.json: damaged: its key 'format' is '1', not a number"),
     (described(labels=[]), "featherweight.json: damaged: labels: must have at least 2"),
     (described(labels=["bird"]), "featherweight.json: damaged: labels: must have at least 2"),
     (described(labels=["bird", "bird", "metal"]), "featherweight.json: damaged: labels: 'bird' is listed twice"),

@@ -158,9 +158,9 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     "train a file that is not there": (lambda: train("nothing.csv"), "nothing.csv: no such file"),
     "train a recipe with a label": (
         lambda: train(RECIPE, label="stars"),
-        "for data; a recipe has such keys itself\nChange it by recipe.with_values(...)",
+        "can be given with data, not with a Recipe\nChange the recipe by recipe.with_values(...)",
     ),
-    "train a recipe with test rows": (lambda: train(RECIPE, test=FRAME), "are for data; a recipe has such keys itself"),
+    "train a recipe with test rows": (lambda: train(RECIPE, test=FRAME), "can be given with data, not with a Recipe"),
     "train with one override": (
         lambda: train("rows.csv", overrides="seed=1"),
         "overrides takes a list of texts such as 'training.epochs=2', not the text 'seed=1'; write overrides=[...]",

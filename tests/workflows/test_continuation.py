@@ -136,7 +136,7 @@ def test_an_interrupted_training_resumes_exactly(linear_run: Run, tmp_path: Path
     [
         (["adapter.lora.rank=4"], "its recipe has another adapter.lora"),
         (["adapter.pooling=first"], "its recipe has another adapter.pooling (mean, here first)"),
-        (['data.labels=["2", "7"]'], "data.labels: lacks '5', a class of"),
+        (['data.labels=["2", "7"]'], "data.labels: the class '5' is missing; add it, because it is a class of"),
     ],
 )
 def test_what_does_not_fit_is_refused(linear_run: Run, overrides: list[str], said: str) -> None:

@@ -14,7 +14,7 @@ from featherweight.backbone.describe import architecture_of
 from featherweight.backbone.folder import TensorHeader, read_header
 from featherweight.backbone.resolve import Backbone
 from featherweight.budget.weigh import weigh
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged
 from featherweight.files import sync_folder
 from featherweight.recipe import Recipe
 from featherweight.run.folder import read_json
@@ -116,7 +116,7 @@ def check_adapter(folder: Path, recipe: Recipe, backbone: Backbone, labels: Sequ
         )
     if (folder / "adapter_config.json").exists() and not (folder / WEIGHTS[0]).exists():
         # PEFT would look for a pickle instead.
-        raise UserError(f"{folder}: the saved adapter lacks {WEIGHTS[0]}, which adapter_config.json refers to")
+        raise damaged(folder, f"the adapter lacks its weights, {WEIGHTS[0]}")
     headers = saved_tensors(folder)
     if other := next((name for name, header in headers.items() if header.dtype != "F32"), None):
         raise UserError(f"{folder}: {other} has the type {headers[other].dtype}; a saved adapter must have F32")
@@ -156,9 +156,9 @@ def set_tensors(network: Network, tensors: Mapping[str, Tensor], folder: Path) -
     for name, parameter in live.items():
         if parameter.shape != tensors[name].shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
-            raise UserError(f"{folder}: {name} has shape {shapes}; it belongs to another recipe")
+            raise UserError(f"{folder}: {name} has shape {shapes}; the adapter was trained with another recipe")
         if not tensors[name].isfinite().all():
-            raise UserError(f"{folder}: {name} contains NaN or infinity; the adapter is damaged")
+            raise damaged(folder, f"{name} contains NaN or infinity")
         parameter.data.copy_(tensors[name])
 
 

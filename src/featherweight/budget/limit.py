@@ -41,7 +41,7 @@ def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
 def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -> str:
     """One line with the nearest adapter within the budget, as ``--set`` options for the command line.
 
-    It is the recipe with lower ranks if that fits, else the best row of the plan.
+    These are lower ranks for the same layers if they fit, else the first row that ``featherweight plan`` prints.
     """
     smaller = _lower_ranks(recipe, architecture, labels)
     if smaller is not None:

@@ -86,7 +86,7 @@ def adapted_linears(adapter: AdapterRecipe, architecture: Architecture) -> dict[
     Raises UserError for a role or layer that the backbone lacks, and if two tables adapt the same layer.
     """
     if adapter.lora == "auto":
-        raise ValueError("lora = 'auto' must be resolved before it is weighed")
+        raise ValueError("adapter.lora is 'auto': call resolve_recipe first, which chooses layers and ranks")
     chosen: dict[str, LoraLayers] = {}
     for index, table in enumerate(adapter.lora):
         for linear in _linears_of(table, architecture, f"adapter.lora.{index}"):

@@ -88,7 +88,7 @@ def refuse_recipe_options(folder: str, **options: Any) -> None:
     from featherweight.errors import UserError
 
     if option := next((name for name, value in options.items() if value), None):
-        raise UserError(f"{folder}: was trained already; --{option} is for recipes and data")
+        raise UserError(f"{folder}: --{option} cannot change an adapter that PEFT saved; leave the option out")
 
 
 def tell(notes: Iterable[str]) -> None:

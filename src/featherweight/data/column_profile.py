@@ -119,7 +119,10 @@ def _are_written_lists(values: Sequence[Any]) -> bool:
 
 
 def _read(value: Any) -> Any:
-    """The labels of a list that is written as text, or of an object with 0 or 1 for each; else as ``single``."""
+    """The labels of a cell: of a list that is written as text, or of an object with 0 or 1 for each label.
+
+    Any other value is one label, see ``single``.
+    """
     if isinstance(value, Mapping) and (found := labels_of_object(value)) is not None:
         return single(found)
     if isinstance(value, str) and is_written_list(text := value.strip()):

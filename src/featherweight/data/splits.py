@@ -137,7 +137,10 @@ def lacking_test(data: DataRecipe) -> str | None:
 
 
 def test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str | None]:
-    """The labelled test rows or None, and a clause if there are test rows, but they have no labels."""
+    """The labelled test rows, or None; and, if there are test rows without labels, the reason as a part of a sentence.
+
+    ``names`` are the classes.
+    """
     source = source_of_test(data)
     if source is None:
         return None, None

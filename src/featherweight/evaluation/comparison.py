@@ -112,7 +112,7 @@ class Comparison:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics of the rounds."""
+        """The metrics that are compared: those of texts with one label, or with several."""
         return SEVERAL_LABELS if self.several else METRICS
 
     @property
@@ -147,7 +147,7 @@ class Comparison:
 
     @property
     def shift_sets(self) -> list[str]:
-        """Names of the shift sets that any round was evaluated on."""
+        """Names of the shift sets (test sets from another distribution) that at least one round was evaluated on."""
         names = (key.removeprefix(SHIFT) for round_ in self.rounds for key in round_.figures if key.startswith(SHIFT))
         return list(dict.fromkeys(names))
 

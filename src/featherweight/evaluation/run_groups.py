@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged, first_line
 from featherweight.recipe import Recipe
 from featherweight.run.figures import metrics_of
 from featherweight.run.folder import Run
@@ -110,17 +110,16 @@ def _predictions(run: Run, split: str) -> dict[str, list[Any]]:
         columns = ["row", "text_key", "label", "predicted"]
         table = pq.read_table(path, columns=columns, filters=[("split", "=", split)])
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path}: damaged: {first}") from None
+        raise damaged(path, first_line(error)) from None
     if not table.num_rows:
-        raise UserError(f"{path}: damaged: it has no {split} rows")
+        raise damaged(path, f"it has no {split} rows")
     for name in columns:
         kind = table.schema.field(name).type
         lists = run.recipe.task == "multi-label" and name in ("label", "predicted") and pa.types.is_list(kind)
         kind_of_text = kind.value_type if lists else kind
         text = pa.types.is_string(kind_of_text) or pa.types.is_large_string(kind_of_text)
         if not (pa.types.is_integer(kind) if name == "row" else text):
-            raise UserError(f"{path}: damaged: column {name!r} has the type {kind}")
+            raise damaged(path, f"column {name!r} has the type {kind}")
     return table.sort_by("row").to_pydict()
 
 
@@ -134,7 +133,7 @@ def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[
     for key, what in (("text_key", "text"), ("label", "label")):
         pairs = enumerate(zip(ours[key], theirs[key], strict=True), 1)
         if number := next((number for number, (our, their) in pairs if our != their), 0):
-            raise UserError(f"{where}: row {number} has another {what}; {hint}")
+            raise UserError(f"{where}: the {what} of row {number} differs; {hint}")
 
 
 def groups_of(runs: Sequence[Run]) -> list[list[Run]]:

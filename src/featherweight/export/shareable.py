@@ -8,11 +8,11 @@ from typing import Any
 
 from featherweight.adapter.storage import read_description
 from featherweight.backbone.wheels import HUB_NAMES
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged
 from featherweight.export.contents import without_mistakes, write_description
 from featherweight.files import read_object, write_json
 from featherweight.formatting import without_paths
-from featherweight.inference.exported import FILE, is_export, read_export
+from featherweight.inference.exported import AGAIN, FILE, is_export, read_export
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data_file
 
@@ -71,7 +71,7 @@ def write_shareable(folder: Path, target: Path, card: str) -> list[Path]:
     source = folder if exported else folder / "adapter"
     names = list(read_export(folder).files) if exported else [path.name for path in source.iterdir()]
     if outside := next((name for name in names if not _is_inside(name)), None):
-        raise UserError(f"{folder / FILE}: damaged: files lists {outside}, which is not in the folder")
+        raise damaged(folder / FILE, f"its key 'files' names {outside}, a path outside the folder", AGAIN)
     for name in sorted(names):
         # No folder, no link: the adapter of a native head has links to the backbone's weights beside it.
         path = source / name

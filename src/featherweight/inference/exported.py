@@ -9,13 +9,14 @@ from pydantic import AfterValidator, Field
 
 from featherweight.adapter.storage import read_description
 from featherweight.data.long_texts import LongTexts
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged
 from featherweight.files import read_object, sha256_of
 from featherweight.recipe.fields import unique
 from featherweight.run.schema import Checked, Count, Label, LabelColumn, Number, require
 
 FILE = "export.json"
 FORMAT = 1
+AGAIN = "export the run again"
 """Version of the layout of an export; a newer one is refused."""
 MODEL = {"merged": "model.safetensors", "onnx": "model.onnx", "onnx-int8": "model.onnx"}
 """The file with the weights, by target."""
@@ -70,10 +71,10 @@ def read_export(folder: Path) -> Description:
     require(values, Description, where)
     described = Description.model_validate(values)
     if described.thresholds and len(described.thresholds) != len(described.labels):
-        raise UserError(f"{where}: damaged: thresholds and labels have different numbers")
+        raise damaged(where, "it has not one threshold for each label", AGAIN)
     for name in (MODEL[described.target], "tokenizer.json", "recipe.toml"):
         if name not in described.files:
-            raise UserError(f"{where}: damaged: files does not list {name}")
+            raise damaged(where, f"{name} is missing from its key 'files'", AGAIN)
         _require_size(folder / name, described.files[name].bytes)
     for name, file in described.files.items():
         # Weights are too large to be read twice; the logits of the stored probe texts show whether they changed.

@@ -46,7 +46,7 @@ def whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Write
 
 
 def _cell(value: Any, names: Sequence[str]) -> Any:
-    """A value as a cell of a CSV; a list of labels becomes one text."""
+    """A value as a cell of a CSV. A list of labels is joined to one text, such as a|b; ``names`` are all classes."""
     from featherweight.data.label_lists import cell_of
 
     return cell_of(value, names) if isinstance(value, list) else value

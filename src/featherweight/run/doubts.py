@@ -54,9 +54,9 @@ def _no_better_than_constant(figures: Mapping[str, Any]) -> list[str]:
 
 
 def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """What to try against such problems, as a sentence.
+    """What to try if ``doubts`` finds something in the metrics ``figures``, as a sentence.
 
-    Settings that ``recipe`` (its sections) already has are left out.
+    Settings that the ``recipe`` (its sections) already has are left out.
     """
     counts = [row["support"] for row in figures["per_class"] if row["support"]]
     tried = ["more epochs (training.epochs)"]

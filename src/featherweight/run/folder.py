@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.argument_checks import require_path
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged
 from featherweight.files import read_object
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import ROWS
@@ -63,7 +63,7 @@ class Run:
         metrics = read_json(self.folder / "evaluation.json")
         if "validation" not in metrics:
             path = self.folder / "evaluation.json"
-            raise UserError(f"{path}: damaged: the metrics of the validation set are missing")
+            raise damaged(path, "the metrics of the validation set are missing")
         return metrics
 
     @property
@@ -114,7 +114,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         except (RecursionError, ValueError):
             # A run that was killed while writing leaves an incomplete last line; any other invalid line is damage.
             if number < len(lines):
-                raise UserError(f"{path}: line {number} is damaged (not valid JSON)") from None
+                raise damaged(path, f"line {number} is not valid JSON") from None
         else:
             layout.require(record, layout.Record, f"{path}: line {number}")
             records.append(record)
@@ -140,7 +140,7 @@ def _require_version(values: dict[str, Any], path: Path, newest: int) -> None:
     # This is checked first, because a newer file may have a different content.
     version = values.get("format", newest)
     if type(version) is not int:
-        raise UserError(f"{path}: damaged: format is {version!r}, not a number")
+        raise damaged(path, f"its key 'format' is {version!r}, not a number")
     if version > newest:
         newer = f"layout {version}, this one reads {newest}"
         raise UserError(f"{path.parent}: written by a newer Featherweight ({newer}); update it")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged
 from featherweight.files import sha256_of, write_json
 from featherweight.run.folder import read_json
 
@@ -84,7 +84,7 @@ def _names(folder: Path) -> list[str]:
 def _read(folder: Path) -> dict[str, str]:
     files = read_json(folder / FILE).get("files")
     if not isinstance(files, dict) or not all(isinstance(value, str) for value in files.values()):
-        raise UserError(f"{folder / FILE}: damaged: it contains no list of files")
+        raise damaged(folder / FILE, "its key 'files' is not an object of names and checksums")
     return files
 
 

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged
 from featherweight.recipe.fields import unique
 from featherweight.recipe.messages import refuse
 from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric
@@ -286,8 +286,9 @@ FILES: dict[str, type[Checked]] = {
 def require(values: Any, schema: type[Checked], where: str | Path) -> None:
     """Raise UserError, naming ``where`` and the key, if ``values`` do not match the ``schema``."""
     if not isinstance(values, dict):
-        raise UserError(f"{where}: damaged: it contains no JSON object")
+        raise damaged(where, "it contains no JSON object")
     try:
         schema.model_validate(values)
     except ValidationError as error:
-        raise refuse(error, schema, f"{where}: damaged") from None
+        problems = refuse(error, schema, f"{where}: damaged")
+        raise UserError(f"{problems}; restore the file from a copy, or make it again") from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featherweight.environment import PACKAGES, describe_machine, quick_imports, versions
-from featherweight.errors import UserError
+from featherweight.errors import UserError, damaged, first_line
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Evidence:
         own: dict[str, Any] = {name: evaluation[name] for name in ("validation", "test") if name in evaluation}
         shift = evaluation.get("shift") or {}
         if not isinstance(shift, dict) or not all(isinstance(each, dict) for each in (*own.values(), *shift.values())):
-            raise UserError("evaluation.json: damaged: a set has no table of metrics")
+            raise damaged("evaluation.json", "the metrics of a set are no JSON object")
         return own | shift
 
     @cached_property
@@ -65,7 +65,7 @@ class Evidence:
             table = pd.read_parquet(path)
             _ = table[["split", "row", "text_key", "label", "predicted"]]
         except Exception as error:  # the Parquet library raises many different exceptions for a damaged file
-            raise UserError(f"{path}: damaged: {str(error).strip().partition(chr(10))[0][:200]}") from None
+            raise damaged(path, first_line(error)[:200]) from None
         return table
 
     def predictions_of(self, name: str) -> pd.DataFrame:

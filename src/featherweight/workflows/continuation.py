@@ -72,8 +72,8 @@ def with_classes_of_the_start(recipe: Recipe) -> Recipe:
     names = label_names_of(recipe.data)
     key = "labels" if recipe.data.labels else "label" if len(recipe.data.label_columns) > 1 else None
     if key and (lost := [name for name in known if name not in names]):
-        class_of = f"{lost[0]!r}, a class of {run.folder}"
-        raise UserError(f"data.{key}: lacks {class_of}, from which this training starts; add it")
+        start_of = f"{run.folder}, whose adapter this training starts from"
+        raise UserError(f"data.{key}: the class {lost[0]!r} is missing; add it, because it is a class of {start_of}")
     start = {"start_from": str(run.folder.resolve())}
     if key == "label":  # the columns are the classes, and the rows of the head are assigned by name
         return recipe.with_values(adapter=start)

@@ -88,8 +88,8 @@ def requested(
     if isinstance(given, Recipe):
         if options or overrides or test is not None:
             raise UserError(
-                "train: test, text, label, budget, backbone and overrides are for data; a recipe has such keys itself\n"
-                "Change it by recipe.with_values(...), such as recipe.with_values(budget='300k')"
+                "train: test, text, label, budget, backbone and overrides can be given with data, not with a Recipe\n"
+                "Change the recipe by recipe.with_values(...), such as recipe.with_values(budget='300k')"
             )
         return Request(given.name, given)
     source = os.fspath(given) if isinstance(given, str | os.PathLike) else None

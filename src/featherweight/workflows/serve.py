@@ -97,7 +97,7 @@ def require_extra() -> None:
 
 
 def access_for(host: str, port: int, path: str | Path, *, token_file: str | Path | None, no_auth: bool) -> Access:
-    """The rule of access for the address.
+    """Who may use a server at ``host``: clients with the token, or everyone. ``path`` is the run, for the message.
 
     Raises UserError if a token is needed and missing, or if both a token and ``no_auth`` are given.
     """

@@ -110,7 +110,7 @@ def _display_module() -> Any:
 
 
 def _width(png: bytes) -> int:
-    """Displayed width in pixels; bytes 16 to 19 of a PNG file are its width."""
+    """Width in pixels at which a PNG is displayed; bytes 16 to 19 of the file are the width of the image."""
     from featherweight.report.style import DPI
 
     return min(WIDEST, round(int.from_bytes(png[16:20], "big") * PIXELS / DPI))

@@ -184,7 +184,10 @@ def finish(
 def _save_and_check(
     prepared: Prepared, folder: Path, temperature: float, task: Task, phases: Phases, listeners: Sequence[Listener]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Save the adapter and check it in a new process; return the check's result, and meanwhile ``_other_logits``."""
+    """Save the adapter and check it in a new process. Returns the check's result, and ``_other_logits``.
+
+    These logits are computed while the new process starts.
+    """
     from featherweight.adapter.storage import save_adapter
     from featherweight.model.probes import write_probes
     from featherweight.verification.reload import reload_check

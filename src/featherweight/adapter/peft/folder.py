@@ -179,7 +179,7 @@ def _trained(path: Path) -> tuple[dict[str, TensorHeader], int]:
         if not name.startswith(_OUTER) or not name.isprintable() or len(name) > 500:
             raise UserError(f"{path}: {name[:100]!r} was not written by PEFT, whose tensor names begin with {_OUTER}")
         if not header.parameters:
-            raise UserError(f"{path}: {plain_name(name)} has the empty shape {header.shape}; the file is damaged")
+            raise UserError(f"{path}: {plain_name(name)} has the empty shape {header.shape}; save the adapter again")
         if header.dtype not in _TYPES:
             raise UserError(f"{path}: {plain_name(name)} has type {header.dtype}; only F32, F16 and BF16 are supported")
         plain = plain_name(name)
@@ -189,7 +189,7 @@ def _trained(path: Path) -> tuple[dict[str, TensorHeader], int]:
             continue
         if trained.setdefault(plain, header).shape != header.shape:
             shapes = f"{trained[plain].shape} and {header.shape}"
-            raise UserError(f"{path}: contains {plain} twice, with the shapes {shapes}; the file is damaged")
+            raise UserError(f"{path}: contains {plain} twice, with the shapes {shapes}; save the adapter again")
     return trained, repeated
 
 
@@ -202,7 +202,7 @@ def _require_pairs(path: Path, tensors: dict[str, TensorHeader]) -> None:
         other = "B" if factor[1] == "A" else "A"
         partner = tensors.get(f"{name[: factor.start(1)]}{other}{name[factor.end(1) :]}")
         if partner is None or len(header.shape) != 2 or len(partner.shape) != 2:
-            raise UserError(f"{path}: {name} has no matching {other} matrix; the file is damaged")
+            raise UserError(f"{path}: {name} has no matching {other} matrix; save the adapter again")
         ranks = (header.shape[0], partner.shape[1]) if other == "B" else (header.shape[1], partner.shape[0])
         if ranks[0] != ranks[1]:
             raise UserError(f"{path}: {name} has rank {ranks[0]}, but its {other} matrix has rank {ranks[1]}")

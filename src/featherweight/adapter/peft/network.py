@@ -85,7 +85,8 @@ def _require_fit(found: PeftFolder, config: Any) -> None:
             remedy = "Use the base model that this adapter was trained on, or save the adapter again"
             raise UserError(f"{path}: contains {name}, which exists {place}\n{remedy}")
         if shape != header.shape:
-            raise UserError(f"{path}: {name} has shape {header.shape}, but its base model needs {shape}")
+            problem = f"{name} has shape {header.shape}, but the base model needs {shape}"
+            raise UserError(f"{path}: {problem}\nUse the base model that this adapter was trained on")
 
 
 def _trained(model: PeftModel) -> dict[str, torch.Tensor]:
@@ -125,7 +126,7 @@ def _require_loaded(found: PeftFolder, model: PeftModel) -> None:
         if not torch.isfinite(tensor).all():
             raise UserError(f"{path}: {plain_name(name)} contains NaN or infinity; the training diverged")
         if not torch.equal(live[plain_name(name)], tensor.float()):
-            raise UserError(f"{path}: contains {plain_name(name)} twice, with different values; the file is damaged")
+            raise UserError(f"{path}: contains {plain_name(name)} twice, with different values; save the adapter again")
     if missing := sorted({plain_name(name) for name in _trained(model)} - found.tensors.keys()):
         raise UserError(f"{path}: lacks {missing[0]}, which PEFT initialised at random")
 

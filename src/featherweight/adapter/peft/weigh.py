@@ -70,9 +70,10 @@ def _ranks(adapted: str, tensors: dict[str, TensorHeader]) -> Iterator[int]:
 
 
 def _role(module: str, found: PeftFolder | None) -> str:
-    """The roles of an adapted layer; if it has none, its module name inside the encoder layer.
+    """What an adapted linear layer is for, such as ``query``; joined by + if it has several roles.
 
-    If the base is unknown, it is the last part of the module's name.
+    For a layer without a role, its path inside the encoder layer. If the base model is unknown, the last part of the
+    module's name.
     """
     if found is None:
         return module.rpartition(".")[2]

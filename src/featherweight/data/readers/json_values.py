@@ -38,9 +38,10 @@ def json_values(text: TextIO, origin: str, *, in_lines: bool) -> Iterator[Any]:
 
 
 def _several_lines(before: str, text: TextIO, origin: str, broken: UserError, in_lines: bool) -> list[Any]:
-    """The values of a text whose first line is not a complete value.
+    """The JSON values of a text of which ``before`` was read already: a value that goes over several lines.
 
-    Raises ``broken``, the error of the first line, if the line after it is a complete value.
+    Raises ``broken``, the error of the first line, if the next line is a complete value: then the text has a value a
+    line, and the first line is wrong. With ``in_lines`` it is also raised if the text has no such value.
     """
     rest = text.read()
     following = next((line for line in rest.split("\n") if line.strip()), "")

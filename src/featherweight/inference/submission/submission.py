@@ -73,7 +73,10 @@ class Submission:
             raise _unknown_id(self.sample.origin, index + 1, missing, origin, known)
 
     def add(self, piece: Rows, before: int, probabilities: np.ndarray, write: Write) -> None:
-        """Write the rows of ``piece``, after ``before`` earlier rows; with a sample, keep them for ``finish``."""
+        """Write the predictions for ``piece``; ``before`` is the number of rows before it.
+
+        If there is a sample submission, they are stored instead, and ``finish`` writes them in its order.
+        """
         ids, records = self.ids(piece, before), self.layout.record(probabilities)
         if self.sample is None:
             write(self.layout.table(ids, records))

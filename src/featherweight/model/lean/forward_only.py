@@ -29,7 +29,7 @@ class ForwardBlock(AdaptedBlock):
         self._bias = block.bias().detach()
 
     def bias(self) -> Tensor:
-        """All biases as one tensor [out], in the compute type."""
+        """The biases of these linear layers, joined to one tensor [out], in the type in which products are computed."""
         return self._bias
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -61,11 +61,12 @@ class _Stopped(Exception):
 
 
 def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
-    """The cache to use for the remaining ``epochs``, and notes for the user that tell the reason.
+    """The cache of hidden states to use for the remaining ``epochs``, and notes for the user that tell the reason.
 
-    The cache is None if the recipe switches it off, it would save no time, or the disk has no room. ``batches`` returns
-    the batches of one epoch as they go through the network; some of them are used to test whether a text's states
-    depend on its batch. Nothing is written yet. Several processes reach the same decision.
+    It holds what the frozen lower layers compute for each text. It is None if the recipe switches it off, it would save
+    no time, or the disk has no room. ``batches`` returns the batches of one epoch, padded as in training. Some of them
+    are computed, to test whether a text's hidden states depend on the other texts of its batch. Nothing is written yet.
+    If one of several processes cannot use a cache, none of them does.
     """
     prefix, notes = _plan(job, epochs, batches)
     if job.accelerator.num_processes > 1 and not all(gather_object([prefix is not None])):
