@@ -88,7 +88,7 @@ def one_step(
     """The record and the gradients of one step."""
     job.accelerator, optimizer = process or Process(), NoUpdate(job)
     objective = loop._objective(job)
-    return loop._one_step(job, job.network, optimizer, objective, batches, step), optimizer.gradients
+    return loop._one_step(job, job.network, optimizer, objective, batches, step).record, optimizer.gradients
 
 
 def test_a_step_learns_the_weighted_mean_over_all_its_rows(tiny_recipe: Any, tmp_path: Path) -> None:

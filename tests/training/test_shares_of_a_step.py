@@ -48,7 +48,7 @@ def share_of(job: Job, process: int, processes: int, batches: list[np.ndarray]) 
     job.accelerator = OneOf(process, processes)  # type: ignore[assignment]
     job.network.zero_grad()
     objective = Objective(CrossEntropy(torch.tensor([1.0, 2.0, 0.5])))
-    record = _one_step(job, job.network, Still(), objective, batches, 0)
+    record = _one_step(job, job.network, Still(), objective, batches, 0).record
     gradient = torch.cat([tensor.grad.flatten() for tensor in job.network.trainable().values()])
     rows = sum(map(len, batches))
     return np.array([record["loss"], record["accuracy"] * rows]), gradient

@@ -156,7 +156,7 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
     assert input_ids is not None and mask is not None
     labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])
     states = encoded.states.padded(windows) if encoded.states else None
-    means = _means(encoded.windows[rows]) if encoded.windows is not None else None
+    means = window_means(encoded.windows[rows]) if encoded.windows is not None else None
     return Batch(rows, input_ids, mask, labels, states, types, means)
 
 
@@ -186,7 +186,7 @@ def _tensor(array: NDArray[np.int64] | None) -> torch.Tensor | None:
     return None if array is None else torch.from_numpy(array)
 
 
-def _means(windows: NDArray[np.int64]) -> torch.Tensor | None:
+def window_means(windows: NDArray[np.int64]) -> torch.Tensor | None:
     """The matrix that averages the windows of each text; None if each text has one window."""
     import torch
 

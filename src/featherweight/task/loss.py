@@ -31,8 +31,8 @@ class Loss(Protocol):
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss summed over a batch; ``logits`` are [rows, classes]."""
 
-    def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
-        """Counts from which the score of a step is computed; the counts of its batches can be added."""
+    def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Counts from which the score of a step is computed, int64 [k]; the counts of its batches can be added."""
 
     def score(self, counts: Sequence[float], rows: int) -> float:
         """The task's score of a step, from the ``counts`` of all its ``rows``."""
@@ -68,9 +68,9 @@ class CrossEntropy:
         """Sum of the weighted cross-entropy."""
         return summed_loss(logits, labels, self.weights, self.smoothing)
 
-    def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
+    def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The number of rows that are predicted correctly."""
-        return [int((logits.argmax(-1) == labels).sum())]
+        return (logits.argmax(-1) == labels).sum()[None]
 
     def score(self, counts: Sequence[float], rows: int) -> float:
         """The accuracy."""
@@ -98,7 +98,7 @@ class BinaryCrossEntropy:
 
     def divisor(self, labels: Tensor) -> Tensor:
         """The number of rows times the number of labels, without weights."""
-        return torch.tensor(float(labels.numel()), device=labels.device)
+        return torch.full((), float(labels.numel()), device=labels.device)
 
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Sum of the binary cross-entropy over rows and labels."""
@@ -108,10 +108,10 @@ class BinaryCrossEntropy:
         )
         return of_each.sum()
 
-    def counts(self, logits: Tensor, labels: Tensor) -> list[int]:
+    def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Counts for micro-F1 over all rows at a threshold of 0.5: correct labels, and predicted plus true labels."""
         predicted = logits > 0
-        return [int((predicted & labels.bool()).sum()), int(predicted.sum()) + int(labels.sum())]
+        return torch.stack([(predicted & labels.bool()).sum(), predicted.sum() + labels.sum()])
 
     def score(self, counts: Sequence[float], rows: int) -> float:
         """Micro-F1; 1 if there are no labels and none is predicted."""

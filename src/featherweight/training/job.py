@@ -19,6 +19,7 @@ from featherweight.model.network import Network
 from featherweight.recipe import Recipe
 from featherweight.training.averaging import Average
 from featherweight.training.listeners import Listener
+from featherweight.training.row_source import RowSource
 
 
 @dataclass
@@ -83,3 +84,5 @@ class Job:
     """Choices and warnings to show when the training starts."""
     rows: Rows | None = None
     """The training rows with their texts, for diverged.json; if None, that file is not written."""
+    source: RowSource | None = None
+    """Where batches come from on a GPU; None if they are used as ``collate`` makes them."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,12 @@ from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, Over
 from featherweight.training.evaluation_steps import evaluation_steps, without_effect
 from featherweight.training.history import History
 from featherweight.training.job import LATER, Job, LoopState
-from featherweight.training.listeners import Record
 from featherweight.training.objective import Objective, objective_of
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
 from featherweight.training.prefix_cache.planning import Prefix, attach_states, plan_prefix
+from featherweight.training.row_source import row_source
 from featherweight.training.signals import Interrupted
+from featherweight.training.step_records import Measured, StepRecords, most_unread
 from featherweight.training.windows import forward_passes, text_logits
 
 _STEPS_TO_RETURN_MEMORY = 50  # often enough to limit memory; more often would slow the training down
@@ -46,7 +48,7 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     gradient is not finite.
     """
     order = StepOrder(job.train.lengths, job.recipe, job.train.windows)
-    optimizer = build_optimizer(job.network.trainable(), job.recipe.training)
+    optimizer = build_optimizer(job.network.trainable(), job.recipe.training, fused=most_unread(job) > 1)
     state, decay = LoopState(), job.recipe.training.average
     average = job.average = Average(decay, job.network.trainable()) if decay else None
     notes: list[str] = []
@@ -103,31 +105,32 @@ def _run_steps(
     if prefix is not None:
         attach_states(job, prefix)
         _raise_if_stopped(job, _agreed(job.accelerator, job.should_stop()), state)
+    job.source = row_source(job.train, job.engine.device, job.pad_id, collate)
+    records = _step_records(job, optimizer, history, clock)
     job.network.train()
     for step, epoch, batches in order.from_step(state.step):
         if _is_patience_over(state, training):
             break
         rate = training.learning_rate * rate_factor(step, order.total_steps, warmup, training)
         set_rate(optimizer, rate)
-        record = _one_step(job, model, optimizer, objective, batches, step)
+        measured = _one_step(job, model, optimizer, objective, batches, step, records.before_update)
         if overflows.limit_reached(optimizer.step_was_skipped):
-            what = f"the gradient overflowed fp16 in {MOST_SKIPPED} steps in a row"
-            raise _diverged(job, what, step, record["loss"], record["grad_norm"], batches)
+            raise _diverged(job, f"the gradient overflowed fp16 in {MOST_SKIPPED} steps in a row", measured)
         state.step, state.seconds = step + 1, clock.seconds()
         if job.average is not None:
             job.average.update(state.step)
-        record |= {"step": state.step, "epoch": epoch, "learning_rate": rate, "seconds": state.seconds}
-        history.write(record)
-        for listener in job.listeners:
-            listener.stepped(record)
+        measured.record |= {"epoch": epoch, "learning_rate": rate, "seconds": state.seconds}
+        records.add(measured)
         last = state.step == order.total_steps
         if state.step in evaluations:
+            records.read()
             with job.average.in_place() if job.average is not None else nullcontext():
                 _evaluate(job, objective.loss, state, history)
             last = last or _is_patience_over(state, training)
         stop = _agreed(job.accelerator, job.should_stop())
         # The last step has a checkpoint too: if saving fails, for instance on a full disk, the training is not lost.
         if stop or last or clock.checkpoint_due(state.step, training):
+            records.read()
             _checkpoint(job, optimizer, state, history)
         _raise_if_stopped(job, stop, state)
     job.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
@@ -143,22 +146,44 @@ def _is_patience_over(state: LoopState, training: TrainingRecipe) -> bool:
     return training.early_stopping > 0 and state.stale >= training.early_stopping
 
 
+def _step_records(job: Job, optimizer: Any, history: History, clock: _Clock) -> StepRecords:
+    def passed_on(record: dict[str, Any]) -> None:
+        history.write(record)
+        for listener in job.listeners:
+            listener.stepped(record)
+
+    failed = partial(_diverged, job, "the loss or its gradient is not finite")
+    return StepRecords(most_unread(job), optimizer, passed_on, failed, clock.seconds, job.engine.device)
+
+
 def _one_step(
-    job: Job, model: Any, optimizer: Any, objective: Objective, batches: list[np.ndarray], step: int
-) -> Record:
-    """Run one optimizer step over its ``batches``, and return its record; the loss is the mean over their rows."""
+    job: Job,
+    model: Any,
+    optimizer: Any,
+    objective: Objective,
+    batches: list[np.ndarray],
+    step: int,
+    before_update: Callable[[Measured], Any] = Measured.read,
+) -> Measured:
+    """Run one optimizer step over its ``batches``, and return what was measured; the loss is the mean over its rows.
+
+    ``before_update`` is called between the gradient and the update.
+    """
     # Dropout's random numbers depend only on seed, step and process, so that a resumed run draws the same ones.
     torch.manual_seed((job.recipe.seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
     accelerator, training = job.accelerator, job.recipe.training
     assert job.train.labels is not None
-    labels = torch.from_numpy(job.train.labels[np.concatenate(batches)]).to(job.engine.device)
-    loss_function, count = objective.loss, len(labels)
+    all_rows = np.concatenate(batches)
+    labels = job.source.labels(all_rows) if job.source else torch.from_numpy(job.train.labels[all_rows])
+    labels = labels.to(job.engine.device)
+    loss_function, count = objective.loss, len(all_rows)
     divisor = loss_function.divisor(labels)
     loss_sum = torch.zeros((), device=job.engine.device)
-    found: list[np.ndarray] = []
+    found: list[Tensor] = []
     micro_batches = _micro_batches(job, objective, batches)
     for number, (rows, counts) in enumerate(micro_batches):
-        batch = collate(job.train, objective.repeated(rows), job.pad_id)
+        repeated = objective.repeated(rows)
+        batch = job.source.batch(repeated) if job.source else collate(job.train, repeated, job.pad_id)
         assert batch.labels is not None
         target = batch.labels.to(job.engine.device)
         with accelerator.no_sync(model) if number + 1 < len(micro_batches) else nullcontext():
@@ -169,24 +194,25 @@ def _one_step(
             accelerator.backward(loss * accelerator.num_processes * counts)
         loss_sum += loss.detach() * counts
         first_pass = slice(len(rows))  # a row counts once, even if it goes through the network twice
-        found.append(np.array(loss_function.counts(logits[first_pass], target[first_pass])) * counts)
-    loss_value, counted = _over_processes(accelerator, loss_sum, np.sum(found, axis=0))
+        found.append(loss_function.counts(logits[first_pass], target[first_pass]) * counts)
+    loss_value, counted = _over_processes(accelerator, loss_sum, torch.stack(found).sum(0))
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
-    if not np.isfinite(loss_value) or (job.engine.precision != "fp16" and not torch.isfinite(norm)):
-        raise _diverged(job, "the loss or its gradient is not finite", step, loss_value, float(norm), batches)
+    tokens, score = int(job.train.lengths[all_rows].sum()), task_of(job.recipe).score
+    record = {"kind": "step", "step": step + 1, "epoch": 0.0, "loss": None, score: None,
+              "learning_rate": 0.0, "grad_norm": None, "rows": count, "tokens": tokens}  # fmt: skip
+    numbers = torch.cat([torch.stack([loss_value, norm]).double(), counted.double()])
+    measured = Measured(record, score, lambda counted: loss_function.score(counted, count), numbers, all_rows)
+    before_update(measured)
     optimizer.step()
     optimizer.zero_grad()
     if step % _STEPS_TO_RETURN_MEMORY == 0:
         return_memory()
-    tokens = int(job.train.lengths[np.concatenate(batches)].sum())
-    score = {task_of(job.recipe).score: loss_function.score(counted.tolist(), count)}
-    return {"kind": "step", "step": 0, "epoch": 0.0, "loss": loss_value, **score,
-            "learning_rate": 0.0, "grad_norm": float(norm), "rows": count, "tokens": tokens}  # fmt: skip
+    return measured
 
 
-def _diverged(job: Job, what: str, step: int, loss: float, norm: float, batches: list[np.ndarray]) -> Diverged:
-    folder = job.folder if job.accelerator.is_main_process else None
-    return diverged(folder, what, step + 1, loss, norm, np.concatenate(batches), job.rows)
+def _diverged(job: Job, what: str, measured: Measured) -> Diverged:
+    folder, record = job.folder if job.accelerator.is_main_process else None, measured.record
+    return diverged(folder, what, record["step"], record["loss"], record["grad_norm"], measured.rows, job.rows)
 
 
 def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
@@ -212,11 +238,11 @@ def _agreed(accelerator: Accelerator, signal_number: int) -> int:
     return max(gather_object([signal_number]))
 
 
-def _over_processes(accelerator: Accelerator, loss: Tensor, counted: np.ndarray) -> tuple[float, np.ndarray]:
+def _over_processes(accelerator: Accelerator, loss: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     if accelerator.num_processes == 1:
-        return float(loss), counted
-    together = accelerator.reduce(torch.tensor([float(loss), *counted.tolist()], device=loss.device), "sum")
-    return float(together[0]), np.array(together[1:].tolist())
+        return loss, counted
+    together = accelerator.reduce(torch.cat([loss[None], counted.to(loss.dtype)]), "sum")
+    return together[0], together[1:]
 
 
 def _evaluate(job: Job, loss_function: Loss, state: LoopState, history: History) -> None:

@@ -11,11 +11,13 @@ from torch import nn
 from featherweight.recipe import TrainingRecipe
 
 
-def build_optimizer(trainable: Mapping[str, nn.Parameter], training: TrainingRecipe) -> torch.optim.AdamW:
+def build_optimizer(
+    trainable: Mapping[str, nn.Parameter], training: TrainingRecipe, *, fused: bool = False
+) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) for ``trainable``.
 
     Vectors (biases, norms) have no weight decay. The B matrices of LoRA have a learning rate of their own, as in LoRA+
-    (Hayou et al. 2024).
+    (Hayou et al. 2024). With ``fused``, one kernel updates all parameters, and can skip an update on the device.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trainable.items():
@@ -26,7 +28,7 @@ def build_optimizer(trainable: Mapping[str, nn.Parameter], training: TrainingRec
         {"params": parameters, "lr": training.learning_rate * ratio, "ratio": ratio, "weight_decay": decay}
         for (ratio, decay), parameters in groups.items()
     ]
-    return torch.optim.AdamW(settings, lr=training.learning_rate)
+    return torch.optim.AdamW(settings, lr=training.learning_rate, fused=True if fused else None)
 
 
 def warmup_steps(warmup: float, total_steps: int) -> int:

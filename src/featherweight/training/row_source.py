@@ -1,0 +1,113 @@
+"""The training rows as batches on a GPU: gathered there, or copied while the step before is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featherweight.data.batches import Batch, Encoded, window_means
+
+Collate = Callable[[Encoded, NDArray[np.int64], int], Batch]
+_SHARE_OF_FREE_MEMORY = 0.05
+
+
+class RowSource(Protocol):
+    """Gives the batches of a training on its device."""
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """What ``data.batches.collate`` gives for ``rows``, on the device."""
+
+    def labels(self, rows: NDArray[np.int64]) -> Tensor:
+        """The labels of ``rows``."""
+
+
+def row_source(encoded: Encoded, device: str, pad_id: int, collate: Collate) -> RowSource | None:
+    """The source for ``encoded`` rows on ``device``; None on a processor, where batches are used as they are made.
+
+    The rows are on the device if they take at most a twentieth of its free memory and have no cached states.
+    """
+    if device == "cpu":
+        return None
+    free = torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else 0
+    if encoded.states is None and device_bytes(encoded) <= free * _SHARE_OF_FREE_MEMORY:
+        return DeviceRows(encoded, device, pad_id)
+    return CopiedRows(encoded, device, pad_id, collate)
+
+
+def device_bytes(encoded: Encoded) -> int:
+    """Bytes that the tokens and labels of ``encoded`` take on a device."""
+    assert encoded.labels is not None
+    return 4 * int(encoded.offsets[-1]) + encoded.labels.nbytes
+
+
+class CopiedRows:
+    """Batches that are made by ``collate`` and copied without waiting.
+
+    The program is ahead of the device, so it makes the next batch while the device computes.
+    """
+
+    def __init__(self, encoded: Encoded, device: str, pad_id: int, collate: Collate) -> None:
+        self._encoded, self._device, self._pad_id, self._collate = encoded, device, pad_id, collate
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The batch of ``rows``."""
+        batch = self._collate(self._encoded, rows, self._pad_id)
+        tensors: dict[str, Any] = {key: value for key, value in vars(batch).items() if isinstance(value, Tensor)}
+        return replace(batch, **{key: copied(value, self._device) for key, value in tensors.items()})
+
+    def labels(self, rows: NDArray[np.int64]) -> Tensor:
+        """The labels of ``rows``."""
+        assert self._encoded.labels is not None
+        return copied(self._encoded.labels[rows], self._device)
+
+
+class DeviceRows:
+    """All rows on the device; a batch is gathered there from the indices of its rows, which alone are copied."""
+
+    def __init__(self, encoded: Encoded, device: str, pad_id: int) -> None:
+        assert encoded.labels is not None
+        self._encoded, self._device, self._pad_id = encoded, device, pad_id
+        self._tokens = torch.from_numpy(np.array(encoded.tokens[: int(encoded.offsets[-1])], np.int32)).to(device)
+        self._labels = torch.from_numpy(np.asarray(encoded.labels)).to(device)
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The batch of ``rows``."""
+        encoded, rows = self._encoded, np.asarray(rows, np.int64)
+        windows = encoded.places_apart(rows)
+        starts = encoded.offsets[windows]
+        sizes = encoded.offsets[windows + 1] - starts
+        pairs = encoded.seconds is not None
+        given = [starts, sizes, *([encoded.seconds[windows]] if encoded.seconds is not None else [])]
+        on_device = copied(np.concatenate([*given, rows]), self._device)
+        first, size, *second = on_device[: len(given) * len(windows)].view(len(given), -1, 1)
+        places = torch.arange(int(sizes.max()), device=self._device)
+        inside = places < size
+        tokens = self._tokens[torch.where(inside, first + places, 0)]
+        means = window_means(encoded.windows[rows]) if encoded.windows is not None else None
+        return Batch(
+            rows,
+            torch.where(inside, tokens.long(), self._pad_id),
+            inside.long(),
+            self._labels[on_device[len(given) * len(windows) :]],
+            token_types=(inside & (places >= second[0])).long() if pairs else None,
+            means=None if means is None else copied(means, self._device),
+        )
+
+    def labels(self, rows: NDArray[np.int64]) -> Tensor:
+        """The labels of ``rows``."""
+        return self._labels[copied(np.asarray(rows, np.int64), self._device)]
+
+
+def copied(values: NDArray[Any] | Tensor, device: str) -> Tensor:
+    """``values`` on ``device``; to a GPU they are copied from pinned memory, without waiting for it."""
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.startswith("cuda"):
+        # Memory of torch's pool of pinned memory is not used again before the copy has ended.
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -1,0 +1,121 @@
+"""The numbers of the steps: on a GPU they are read in blocks, so that the program does not wait for every step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featherweight.training.job import Job
+from featherweight.training.listeners import Record
+
+MOST_UNREAD = 64
+"""Number of steps after which their numbers are read at the latest."""
+_SECONDS_UNREAD = 1.0  # so that slow steps are still reported one by one
+
+
+def most_unread(job: Job) -> int:
+    """Number of steps whose numbers may wait on the device; 1 if each step is read before its update.
+
+    It is 1 on a processor, where nothing is gained; in fp16, where the loss scaler reads each step anyway; and with
+    several processes, which have to raise an error after the same step.
+    """
+    alone = job.accelerator.num_processes == 1
+    return MOST_UNREAD if alone and job.engine.device != "cpu" and job.engine.precision != "fp16" else 1
+
+
+@dataclass
+class Measured:
+    """One step: its record, without the numbers that are still on the device."""
+
+    record: Record
+    score: str
+    """Name of the task's score in the record."""
+    score_of: Callable[[list[float]], float]
+    """The score from the counts of the step."""
+    numbers: Tensor
+    """Loss, norm of the gradient, and the counts for the score: float64 [2 + counts]."""
+    rows: NDArray[np.int64]
+    """Indices of the step's rows in the training split."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and norm are finite; True until the numbers are read."""
+        return all(value is None or math.isfinite(value) for value in (self.record["loss"], self.record["grad_norm"]))
+
+    def read(self, numbers: list[float] | None = None) -> Record:
+        """The record with loss, score and norm, from ``numbers`` if they were copied from the device before."""
+        loss, norm, *counts = self.numbers.tolist() if numbers is None else numbers
+        self.record |= {"loss": loss, self.score: self.score_of(counts), "grad_norm": norm}
+        return self.record
+
+
+@dataclass
+class StepRecords:
+    """Passes the record of each step on, in order, once its numbers are read.
+
+    With ``most`` above 1 the optimizer must be a fused one. A step whose loss or gradient is not finite then changes no
+    weight, no moment and no step count, and neither does any step after it; ``failed`` is called when the numbers are
+    read. So weights and optimizer are as they were before that step.
+    """
+
+    most: int
+    optimizer: Any
+    passed_on: Callable[[Record], None]
+    failed: Callable[[Measured], Exception]
+    """Returns the error to raise for a step that is not finite."""
+    seconds: Callable[[], float]
+    """Duration of the training so far."""
+    device: str = "cpu"
+    _unread: list[Measured] = field(default_factory=list)
+    _read_at: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._stop = torch.zeros((), device=self.device)
+        if self.most > 1:
+            # AdamW's fused kernel reads this flag on the device; torch's loss scaler skips steps in the same way.
+            getattr(self.optimizer, "optimizer", self.optimizer).found_inf = self._stop
+
+    def before_update(self, step: Measured) -> None:
+        """See that a step that is not finite updates nothing: by an error, or on the device by the optimizer's flag."""
+        if self.most == 1:
+            step.read()
+            if not step.finite:
+                raise self.failed(step)
+        else:
+            is_finite = torch.isfinite(step.numbers[:2]).all()
+            torch.maximum(self._stop, (~is_finite).float(), out=self._stop)
+
+    def add(self, step: Measured) -> None:
+        """Note a step after its update, and read all unread ones if it is time."""
+        self._unread.append(step)
+        if len(self._unread) >= self.most or time.perf_counter() - self._read_at > _SECONDS_UNREAD:
+            self.read()
+
+    def read(self) -> None:
+        """Pass on the records of all unread steps. Raises what ``failed`` returns if one of them is not finite."""
+        steps, self._unread = self._unread, []
+        numbers_of_each = self._numbers(steps)
+        if self.most > 1 and steps:
+            # A step's time is that of its launch. The last one has that of its end, so that rates are not too high.
+            steps[-1].record["seconds"] = self.seconds()
+        for step, numbers in zip(steps, numbers_of_each, strict=True):
+            if self.most > 1:
+                step.read(numbers)
+                if not step.finite:
+                    raise self.failed(step)
+            self.passed_on(step.record)
+        self._read_at = time.perf_counter()
+
+    def _numbers(self, steps: list[Measured]) -> list[list[float]]:
+        """The numbers of ``steps``, in one copy from the device."""
+        if self.most == 1 or not steps:
+            return [[] for _ in steps]
+        return torch.stack([step.numbers for step in steps]).tolist()
