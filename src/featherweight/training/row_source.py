@@ -58,8 +58,11 @@ class CopiedRows:
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of ``rows``."""
         batch = self._collate(self._encoded, rows, self._pad_id)
-        tensors: dict[str, Any] = {key: value for key, value in vars(batch).items() if isinstance(value, Tensor)}
-        return replace(batch, **{key: copied(value, self._device) for key, value in tensors.items()})
+        on_device = replace(batch)
+        for name, value in vars(batch).items():
+            if isinstance(value, Tensor):
+                setattr(on_device, name, copied(value, self._device))
+        return on_device
 
     def labels(self, rows: NDArray[np.int64]) -> Tensor:
         """The labels of ``rows``."""
