@@ -81,7 +81,7 @@ def test_a_lean_layer_drops_where_transformers_layer_does(
     drawn: list[float] = []
     attention = encoder_pass.Attention.apply
     monkeypatch.setattr(encoder_pass.Attention, "apply", lambda *a: drawn.append(a[-1]) or attention(*a))
-    monkeypatch.setattr(encoder_pass, "_dropped", lambda x, p: drawn.append(p) or x)
+    monkeypatch.setattr(encoder_pass, "dropped", lambda x, p: drawn.append(p) or x)
     network.train()(IDS, MASK)
     assert drawn == layer * 2
 

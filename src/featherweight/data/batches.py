@@ -59,7 +59,15 @@ class Batch:
     def inputs(self, device: str) -> tuple[torch.Tensor | None, ...]:
         """The arguments for the network, on ``device``."""
         tensors = (self.input_ids, self.attention_mask, self.states, self.token_types)
-        return tuple(None if tensor is None else tensor.to(device) for tensor in tensors)
+        return tuple(None if tensor is None else copied(tensor, device) for tensor in tensors)
+
+
+def copied(tensor: torch.Tensor, device: str) -> torch.Tensor:
+    """``tensor`` on ``device``; to a GPU it is copied from pinned memory, without waiting for what the GPU computes."""
+    if device.startswith("cuda") and tensor.device.type == "cpu":
+        # torch uses pinned memory of its pool again only after the copy from it has ended.
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def epoch_batches(

@@ -11,12 +11,17 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from featherweight.errors import UserError
 from featherweight.model.lean.encoder import lean_encoder
 from featherweight.model.lean.frozen_matrix import FrozenMatrix
+from featherweight.model.lean.portable import portable_encoder
 from featherweight.model.network import Network
+from featherweight.model.position_bias import store_position_bias
 
+GPU_LEAN = "FEATHERWEIGHT_GPU_LEAN"
+"""Name of the environment variable that switches the lean pass on on a GPU, where it has not been measured yet."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -29,6 +34,8 @@ class Engine:
     reason: str
     lean: bool = True
     """Whether the lean pass may be used. If False, transformers' own forward pass runs (for comparison)."""
+    portable: bool = False
+    """Whether the lean pass is the one of plain PyTorch operations. On a GPU there is no other."""
 
     @property
     def attention(self) -> str | None:
@@ -81,12 +88,13 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
     if precision == "fp16" and kind == "cpu":
         raise UserError("training.precision = 'fp16' needs a GPU; use 'auto', 'bf16' or 'fp32' on a processor")
     if precision != "auto":
-        return Engine(device, precision, "as the recipe says")
+        return Engine(device, precision, "as the recipe says", portable=kind == "cuda" and _gpu_lean())
     if kind == "cuda":
         name = torch.cuda.get_device_name(device)
         if torch.cuda.get_device_capability(device)[0] >= 8:
-            return Engine(device, "bf16", f"{name} computes bf16 natively")
-        return Engine(device, "fp16", f"{name} has fp16 but no bf16 units; loss scaling is on")
+            return Engine(device, "bf16", f"{name} computes bf16 natively", portable=_gpu_lean())
+        reason = f"{name} has fp16 but no bf16 units; loss scaling is on"
+        return Engine(device, "fp16", reason, portable=_gpu_lean())
     native = sorted(processor_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
     if not native:
         return Engine(device, "fp32", "the processor has no bf16 matrix instructions")
@@ -95,6 +103,13 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
         slower = f"bf16 products took {1 / gain:.1f} times as long as fp32 ones when tried"
         return Engine(device, "fp32", f"the processor has {', '.join(native)}, but {slower}")
     return Engine(device, "bf16", f"the processor has {', '.join(native)}; {gain:.1f} times as fast as fp32 when tried")
+
+
+def _gpu_lean() -> bool:
+    value = os.environ.get(GPU_LEAN, "")
+    if value not in ("", "0", "1"):
+        raise UserError(f"{GPU_LEAN} = {value!r}: must be 0 or 1")
+    return value == "1"
 
 
 @cache
@@ -155,17 +170,29 @@ def processor_flags() -> set[str]:
 def move_to_engine(network: Network, engine: Engine) -> None:
     """Move ``network`` to the engine's device, convert its frozen matrices to the compute type, and set its lean pass.
 
-    Trained tensors stay in fp32. On a processor, post-norm encoders get the lean pass; other encoders run transformers'
-    own forward pass.
+    Trained tensors stay in fp32. Post-norm encoders get the lean pass: on a processor always, on a GPU if the engine
+    says so. All others run transformers' own forward pass.
     """
     network.to(engine.device)
     for parameter in network.parameters():
         if not parameter.requires_grad:
             # Small tensors are copied as well: a single view would keep the whole weight file mapped into memory.
             parameter.data = parameter.data.to(engine.dtype if parameter.ndim > 1 else parameter.dtype, copy=True)
+    if engine.device != "cpu":
+        store_biases(network, engine.dtype)
+        store_position_bias(network)
     network.lean = None
-    if engine.device == "cpu" and engine.lean:
+    if engine.lean and engine.portable:
+        network.lean = portable_encoder(network, engine.dtype)
+    elif engine.lean and engine.device == "cpu":
         network.lean = lean_encoder(network, engine.dtype, pad_shapes=engine.pad_shapes)
+
+
+def store_biases(network: Network, dtype: torch.dtype) -> None:
+    """Convert the frozen biases of the encoder's linear layers to ``dtype``, as autocast does anew in each pass."""
+    for module in network.encoder.modules():
+        if isinstance(module, nn.Linear) and module.bias is not None and not module.bias.requires_grad:
+            module.bias.data = module.bias.data.to(dtype)
 
 
 def autocast(engine: Engine) -> torch.autocast:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from featherweight.data.batches import Encoded, collate, sorted_batches
 from featherweight.model.engine import Engine, autocast
@@ -14,6 +16,7 @@ from featherweight.model.network import Network
 from featherweight.model.threads import workers_for
 
 _BATCH_TOKENS = 8192  # large enough for full speed on a GPU, small enough for any memory
+_UNREAD = 32  # batches; their logits are read from a GPU together
 
 
 def predict_logits(
@@ -36,16 +39,17 @@ def predict_logits(
     if training:  # eval() visits every module, which takes as long as predicting a short text
         network.eval()
 
-    def predicted(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def predicted(rows: NDArray[np.int64]) -> Tensor:
         # Both contexts apply only to the thread that enters them.
         with torch.inference_mode(), autocast(engine):
-            output = network(*collate(apart, rows, pad_id).inputs(engine.device))
-            return output.double().cpu().numpy()
+            return network(*collate(apart, rows, pad_id).inputs(engine.device)).double()
 
     batches = prediction_batches(apart, engine)[part[0] :: part[1]]
     # Only the lean pass, which runs on processors, is thread-safe; transformers' own forward pass is not.
-    workers = workers_for(len(batches)) if network.lean is not None and batches else None
-    results = workers.each(predicted, batches) if workers else map(predicted, batches)
+    on_processor = engine.device == "cpu"
+    workers = workers_for(len(batches)) if network.lean is not None and batches and on_processor else None
+    outputs = workers.each(predicted, batches) if workers else map(predicted, batches)
+    results = read(outputs, 1 if on_processor else _UNREAD)
     for rows, batch_logits in zip(batches, results, strict=True):
         logits[rows] = batch_logits
         if advance:
@@ -53,6 +57,14 @@ def predict_logits(
     if training:
         network.train()
     return encoded.averaged(logits)
+
+
+def read(outputs: Iterable[Tensor], at_once: int) -> Iterator[NDArray[np.float64]]:
+    """Each of ``outputs`` as an array; ``at_once`` of them are copied together, so that the device seldom waits."""
+    outputs = iter(outputs)
+    while block := list(islice(outputs, at_once)):
+        whole = block[0].numpy(force=True) if len(block) == 1 else torch.cat(block).numpy(force=True)
+        yield from np.split(whole, np.cumsum([len(output) for output in block[:-1]]))
 
 
 def prediction_batches(encoded: Encoded, engine: Engine) -> list[NDArray[np.int64]]:

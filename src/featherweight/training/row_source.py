@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from featherweight.data.batches import Batch, Encoded, window_means
+from featherweight.data.batches import Batch, Encoded, copied, window_means
 
 Collate = Callable[[Encoded, NDArray[np.int64], int], Batch]
 _SHARE_OF_FREE_MEMORY = 0.05
@@ -67,7 +67,7 @@ class CopiedRows:
     def labels(self, rows: NDArray[np.int64]) -> Tensor:
         """The labels of ``rows``."""
         assert self._encoded.labels is not None
-        return copied(self._encoded.labels[rows], self._device)
+        return copied(torch.from_numpy(self._encoded.labels[rows]), self._device)
 
 
 class DeviceRows:
@@ -87,7 +87,7 @@ class DeviceRows:
         sizes = encoded.offsets[windows + 1] - starts
         pairs = encoded.seconds is not None
         given = [starts, sizes, *([encoded.seconds[windows]] if encoded.seconds is not None else [])]
-        on_device = copied(np.concatenate([*given, rows]), self._device)
+        on_device = copied(torch.from_numpy(np.concatenate([*given, rows])), self._device)
         first, size, *second = on_device[: len(given) * len(windows)].view(len(given), -1, 1)
         places = torch.arange(int(sizes.max()), device=self._device)
         inside = places < size
@@ -104,13 +104,4 @@ class DeviceRows:
 
     def labels(self, rows: NDArray[np.int64]) -> Tensor:
         """The labels of ``rows``."""
-        return self._labels[copied(np.asarray(rows, np.int64), self._device)]
-
-
-def copied(values: NDArray[Any] | Tensor, device: str) -> Tensor:
-    """``values`` on ``device``; to a GPU they are copied from pinned memory, without waiting for it."""
-    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
-    if device.startswith("cuda"):
-        # Memory of torch's pool of pinned memory is not used again before the copy has ended.
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+        return self._labels[copied(torch.from_numpy(np.asarray(rows, np.int64)), self._device)]

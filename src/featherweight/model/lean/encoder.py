@@ -87,7 +87,7 @@ class AdaptedBlock:
         """
         result = FrozenLinear.apply(x, self.matrix, self.bias())
         for down, up, scale, start in self._adapters:
-            small = functional.linear(_dropped(x, p), down.to(self._dtype))
+            small = functional.linear(dropped(x, p), down.to(self._dtype))
             result[:, start : start + up.shape[0]] += functional.linear(small, (scale * up).to(self._dtype))
         return result
 
@@ -128,7 +128,7 @@ class LeanLayer:
         query = split[0][:, :, :1].flatten(0, 1)
         key, value = by_head(split[1:], self.padded_length_of(length)).flatten(1, 2)
         share = probabilities(query, key, None if added is None else added[:, :1], length)
-        share = _dropped(share, self._dropouts()[0])
+        share = dropped(share, self._dropouts()[0])
         first, context = x.view(batch, length, -1)[:, 0], merge_heads(torch.bmm(share, value), (batch, 1))
         if self.pad_shapes:
             first, context = pad_rows(first), pad_rows(context)
@@ -140,8 +140,8 @@ class LeanLayer:
 
     def _rest(self, x: Tensor, context: Tensor) -> Tensor:
         _, after_attention, after_mlp = self._dropouts()
-        x = _norm(_dropped(self.output(context), after_attention) + x, self.norms[0])
-        return _norm(_dropped(self.down(functional.gelu(self.up(x))), after_mlp) + x, self.norms[1])
+        x = _norm(dropped(self.output(context), after_attention) + x, self.norms[0])
+        return _norm(dropped(self.down(functional.gelu(self.up(x))), after_mlp) + x, self.norms[1])
 
     def _dropouts(self) -> tuple[float, float, float]:
         return self.dropouts if self.norms[0].training else (0.0, 0.0, 0.0)
@@ -282,7 +282,8 @@ def _dropout_of(module: Any) -> float:
     return float(getattr(module.lora_dropout["default"], "p", 0.0)) if hasattr(module, "lora_A") else 0.0
 
 
-def _dropped(x: Tensor, p: float) -> Tensor:
+def dropped(x: Tensor, p: float) -> Tensor:
+    """``x`` after dropout with probability ``p``."""
     return Dropout.apply(x, p) if p else x
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from featherweight.model.lean.encoder import AdaptedBlock, LeanLayer
 from featherweight.model.lean.functions import SCORES, by_head, merge_heads, parts_of_attention, probabilities
+from featherweight.model.lean.portable import PortableLayer
 from featherweight.model.network import Network
 
 
@@ -80,6 +81,8 @@ class ForwardLayer(LeanLayer):
         return self.norms[1](self.down(self.up.gelu(x)).add_(x))
 
 
-def _forward_only(layer: LeanLayer) -> ForwardLayer:
+def _forward_only(layer: LeanLayer) -> LeanLayer:
+    if isinstance(layer, PortableLayer):  # stores nothing by itself where no gradient is asked for
+        return layer
     joined, output, up, down = (ForwardBlock(block) for block in (layer.joined, layer.output, layer.up, layer.down))
     return ForwardLayer(joined, output, up, down, layer.norms, layer.heads, pad_shapes=layer.pad_shapes)

@@ -166,6 +166,8 @@ def dropout_mask(like: Tensor, p: float) -> Tensor:
     count, threshold = like.numel(), round(p * 65536)
     if threshold == 65536:  # no number of sixteen bits reaches it: every element is dropped
         return like.new_zeros(like.shape)
+    if like.device.type != "cpu":
+        return torch.empty_like(like).bernoulli_(1 - p)
     words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int16)[:count]
     return torch.ge(bits, threshold - 32768, out=like.new_empty(count)).view(like.shape)

@@ -125,7 +125,7 @@ def _why_not_cached(job: Job) -> str | None:
     """The reason why the states cannot be cached; None if they can."""
     if job.recipe.training.encoder_dropout:
         return "with encoder dropout the states of the frozen layers are random"
-    if job.network.lean is None:
+    if job.network.lean is None or job.engine.device != "cpu":
         return "this backbone, adapter or device does not use the lean pass"
     if not job.network.lean.frozen:
         return "the lowest layer, or something below it, is trained"

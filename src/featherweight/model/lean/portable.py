@@ -1,0 +1,93 @@
+"""The lean pass in plain PyTorch operations, for a GPU: it never waits for the device, and no shape depends on values.
+
+The parameters and the formulas are those of ``LeanEncoder``. Attention is ``scaled_dot_product_attention``, and the
+residual stream has the compute type, but layer norms are computed in fp32, as under autocast.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from featherweight.model.lean.encoder import AdaptedBlock, LeanEncoder, LeanLayer, dropped, why_not_lean
+from featherweight.model.lean.functions import MASKED
+from featherweight.model.network import Network
+
+
+class PortableBlock(AdaptedBlock):
+    """An ``AdaptedBlock`` that joins its biases once, if none of them is trained."""
+
+    def __init__(self, block: AdaptedBlock) -> None:
+        vars(self).update(vars(block))
+        self._joined = None if any(bias.requires_grad for bias in self._biases) else super().bias()
+
+    def bias(self) -> Tensor:
+        """All biases as one tensor [out], in the compute type."""
+        return super().bias() if self._joined is None else self._joined
+
+
+class PortableLayer(LeanLayer):
+    """An encoder layer with PyTorch's own attention; ``added`` is [batch, 1 or heads, 1 or t, t]."""
+
+    def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
+        """Hidden states [batch * t, hidden] after this layer."""
+        query, key, value = self._split(x, shape)
+        context = self._attention(query, key, value, added)
+        return self._rest(x, context.transpose(1, 2).reshape(len(x), -1))
+
+    def first_tokens(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
+        """Hidden states [batch, hidden] after this layer, computed only for the first token of each text."""
+        query, key, value = self._split(x, shape)
+        context = self._attention(query[:, :, :1], key, value, None if added is None else added[:, :, :1])
+        return self._rest(x.view(*shape, -1)[:, 0], context.reshape(shape[0], -1))
+
+    def _split(self, x: Tensor, shape: tuple[int, int]) -> tuple[Tensor, ...]:
+        return self.joined(x).view(*shape, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+
+    def _attention(self, query: Tensor, key: Tensor, value: Tensor, added: Tensor | None) -> Tensor:
+        rate = self._dropouts()[0]
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=added, dropout_p=rate)
+
+    def _rest(self, x: Tensor, context: Tensor) -> Tensor:
+        _, after_attention, after_mlp = self._dropouts()
+        x = _norm(dropped(self.output(context), after_attention) + x, self.norms[0])
+        return _norm(dropped(self.down(functional.gelu(self.up(x))), after_mlp) + x, self.norms[1])
+
+
+class PortableEncoder(LeanEncoder):
+    """``LeanEncoder`` with layers of plain operations."""
+
+    def __init__(self, network: Network, dtype: torch.dtype) -> None:
+        super().__init__(network.plain_encoder(), network.architecture, dtype)
+        self.replace_layers(_portable)
+
+    def _embedded(self, input_ids: Tensor, token_types: Tensor | None) -> Tensor:
+        # CUDA has no layer norm of 16-bit states with weights in fp32; autocast makes the states fp32 for it.
+        with torch.autocast(input_ids.device.type, self._dtype, enabled=self._dtype != torch.float32):
+            states = self._encoder.embeddings(
+                input_ids, **({} if token_types is None else {"token_type_ids": token_types})
+            )
+        x = states.flatten(0, 1).to(self._dtype)
+        return self._project(x) if self._project else x
+
+    def _added(self, attention_mask: Tensor) -> Tensor:
+        """Tensor [batch, 1 or heads, 1 or t, t] to add to the attention scores, also if there is no padding."""
+        mask = (1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None]
+        if hasattr(self._encoder, "encoder") and hasattr(self._encoder.encoder, "compute_position_bias"):
+            return self._encoder.encoder.compute_position_bias(attention_mask[:1]).to(self._dtype) + mask
+        return mask
+
+
+def portable_encoder(network: Network, dtype: torch.dtype) -> PortableEncoder | None:
+    """The portable lean pass for ``network``; None if it needs transformers' own forward pass."""
+    return None if why_not_lean(network) else PortableEncoder(network, dtype)
+
+
+def _portable(layer: LeanLayer) -> PortableLayer:
+    joined, output, up, down = (PortableBlock(block) for block in (layer.joined, layer.output, layer.up, layer.down))
+    return PortableLayer(joined, output, up, down, layer.norms, layer.heads, layer.dropouts)
+
+
+def _norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    return functional.layer_norm(x.float(), norm.normalized_shape, norm.weight, norm.bias, norm.eps).to(x.dtype)
