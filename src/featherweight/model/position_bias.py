@@ -38,6 +38,6 @@ class StoredPositionBias:
 
 def store_position_bias(network: Network) -> None:
     """Let ``network`` compute its position bias once, if it has one that is not trained."""
-    encoder = getattr(network.plain_encoder(), "encoder", None)
+    encoder: Any = getattr(network.plain_encoder(), "encoder", None)
     if hasattr(encoder, "compute_position_bias") and not encoder.relative_attention_bias.weight.requires_grad:
         encoder.compute_position_bias = StoredPositionBias(encoder)

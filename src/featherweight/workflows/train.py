@@ -294,7 +294,7 @@ def _engine_in_words(prepared: Prepared) -> str:
     engine, network = prepared.model.engine, prepared.model.network
     words = f"{engine.precision} on {engine.device}: {engine.reason}"
     if engine.device != "cpu":
-        return words
+        return f"{words}; lean forward and backward pass" if network.lean is not None else words
     if network.lean is not None:
         padded = ", matrix shapes padded to a few sizes" if engine.pad_shapes else ""
         return f"{words}; lean forward and backward pass{padded}, attention from stored probabilities"
