@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import competition
-from harness.competition import Plan, interleaved, say
+from harness.competition import BENCHMARKS, GROUPS, OPTIONS, SUITES, Plan, interleaved, say
 from harness.recording import RESULTS, machine_folder, new_record, save
-from harness.suites import TABLE as SUITES
-from harness.suites import add_options
 
 from featherweight.errors import FeatherweightError
+
+_TYPES = {"int": int, "float": float, "path": Path}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,6 +39,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for plan in suite.plans(chosen, Path(temporary)):
             path = carry_out(plan, chosen, Path(temporary))
             say(f"written: {path.parent.name}/{path.name}; python benchmarks/run.py pages makes the pages")
+
+
+def add_options(parser: argparse.ArgumentParser, suite: str) -> None:
+    """Give ``parser`` the options of a suite: what the table says of all suites, and of this one."""
+    for name in _ungrouped(SUITES[suite]["options"]):
+        values = OPTIONS.get(name, {}) | SUITES[suite].get("option", {}).get(name, {})
+        default = values.get("default")
+        if values.get("type") == "path" and default:
+            values["default"] = BENCHMARKS.parent / default
+        if kind := _TYPES.get(values.pop("type", type(default).__name__)):
+            values["type"] = kind
+        if isinstance(values.get("metavar"), list):
+            values["metavar"] = tuple(values["metavar"])
+        if values.pop("hidden", False):
+            values["help"] = argparse.SUPPRESS
+        elif default not in (None, []) and "(default" not in values["help"]:
+            values["help"] += " (default: %(default)s)"
+        parser.add_argument(name if values.pop("positional", False) else f"--{name}", **values)
+
+
+def _ungrouped(names: list[str]) -> list[str]:
+    return [one for name in names for one in (_ungrouped(GROUPS[name]) if name in GROUPS else [name])]
 
 
 def carry_out(plan: Plan, options: argparse.Namespace, folder: Path) -> Path:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from harness.recording import presentable
 from featherweight.errors import UserError
 
 BENCHMARKS = Path(__file__).parents[1]
+SUITES: dict[str, dict[str, Any]] = tomllib.loads((BENCHMARKS / "suites.toml").read_text("utf-8"))
+OPTIONS, GROUPS = SUITES.pop("options"), SUITES.pop("groups")
 PEERS_PYTHON = BENCHMARKS / ".venv-peers" / "bin" / "python"
 Result = dict[str, Any]
 
@@ -87,17 +90,25 @@ def interleaved(competitors: Sequence[Competitor], repeats: int) -> Iterator[tup
             yield repeat, competitor
 
 
-def select(competitors: Sequence[Competitor], only: str | None) -> list[Competitor]:
-    """Those that ``only`` names (all where it is None), without those that are not installed. Raises UserError."""
-    wanted = [name.strip() for name in only.split(",")] if only else [competitor.name for competitor in competitors]
-    if unknown := set(wanted) - {competitor.name for competitor in competitors}:
-        known = ", ".join(competitor.name for competitor in competitors)
-        raise UserError(f"--only {', '.join(sorted(unknown))}: no such competitor; there are {known}")
-    for competitor in competitors:
-        if competitor.name in wanted and not Path(competitor.python).is_file():
-            say(f"{competitor.name}: left out; run competitors/peers.sh first, or name its python by --peers")
-            wanted.remove(competitor.name)
-    return [competitor for competitor in competitors if competitor.name in wanted]
+def competitors(suite: str, only: str | None = None, job: dict[str, Any] | None = None) -> list[Competitor]:
+    """The competitors of a suite that ``only`` names (all where it is None), without those that are not installed.
+
+    Settings of the ``job`` stand in their notes. Raises UserError where ``only`` names another.
+    """
+    table = {values["name"]: values for values in SUITES[suite]["competitor"]}
+    wanted = [name.strip() for name in only.split(",")] if only else list(table)
+    if unknown := set(wanted) - table.keys():
+        raise UserError(f"--only {', '.join(sorted(unknown))}: no such competitor; there are {', '.join(table)}")
+    chosen = []
+    for name in (name for name in table if name in wanted):
+        values = table[name] | {"note": table[name].get("note", "").format(**(job or {}))}
+        if values.pop("peer", False):
+            values["python"] = (job or {})["peers"]
+        if Path(values.get("python", sys.executable)).is_file():
+            chosen.append(Competitor(**values))
+        else:
+            say(f"{name}: left out; run competitors/peers.sh first, or name its python by --peers")
+    return chosen
 
 
 def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> Result:

@@ -13,11 +13,10 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,18 +28,6 @@ from featherweight.environment import describe_machine, versions
 from featherweight.files import write_json
 
 ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def checkout(commit: str) -> Iterator[Path]:
-    """The sources of ``commit`` in a folder of their own, for the time of the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "sources"
-        git("worktree", "add", "--quiet", "--detach", str(place), commit)
-        try:
-            yield place
-        finally:
-            git("worktree", "remove", "--force", str(place))
 
 
 def sha256(content: bytes) -> str:
@@ -81,13 +68,14 @@ def main(options: argparse.Namespace) -> None:
         for commit in (git("rev-parse", "--short", name) for name in options.commits):
             today = {"date": datetime.now(UTC).date().isoformat(), "runs": {}}
             runs = record["commits"].setdefault(commit, today)["runs"]
-            with checkout(commit) as sources:
-                for job in [*families, "newsbriefs"]:
-                    recipe = f"{job}.toml" if job in families else job
-                    if job not in runs:
-                        runs[job] = train_and_hash(sources, recipe, inputs / commit / job, inputs)
-                        print(f"{commit} {job}: {runs[job]}", flush=True)
-                        write_json(path, record)
+            sources = inputs / f"{commit}.tar"
+            git("-C", str(ROOT), "archive", "--output", str(sources), commit, "src")
+            shutil.unpack_archive(sources, inputs / commit)
+            for job in (job for job in [*families, "newsbriefs"] if job not in runs):
+                recipe = f"{job}.toml" if job in families else job
+                runs[job] = train_and_hash(inputs / commit, recipe, inputs / commit / job, inputs)
+                print(f"{commit} {job}: {runs[job]}", flush=True)
+                write_json(path, record)
     sys.exit(compare(record["commits"]))
 
 

@@ -9,6 +9,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from featherweight.recipe import Recipe
 
 CLASSES = {"fruit": "apple pear plum cherry", "metal": "iron copper zinc silver", "bird": "robin crow heron owl"}
@@ -84,7 +86,7 @@ def write_recipe(folder: Path, name: str, family: str, adapter: dict[str, Any], 
         "training": {"learning_rate": 5e-3, "precision": "fp32", **training},
     }
     path = folder / f"{name}.toml"
-    path.write_text(Recipe.parse(values, name).to_toml(), "utf-8")
+    path.write_text(tomli_w.dumps(values), "utf-8")  # without default values: an older version may not have them all
     return path
 
 

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Competitor, Plan
+from harness.competition import Competitor, Plan, competitors
 from harness.jobs import BATCH, long_files, training_job
 from harness.recording import by_repeat, ratio_spread, summary_of
-from harness.suites import competitors
 
 SHIPPED = Competitor("shipped", "as shipped", "changed_run")
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from harness.competition import Competitor, Plan
+from harness.competition import Competitor, Plan, competitors
 from harness.recording import spread
-from harness.suites import competitors
 from suites.startup import FIRST_STEP, seconds_of
 
 from featherweight.errors import UserError

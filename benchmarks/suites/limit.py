@@ -18,10 +18,9 @@ from statistics import median
 from typing import Any
 
 from harness import competition
-from harness.competition import Competitor, Plan
+from harness.competition import Competitor, Plan, competitors
 from harness.jobs import BATCH, training_job
 from harness.recording import spread
-from harness.suites import competitors
 
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_of

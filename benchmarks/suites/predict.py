@@ -15,10 +15,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from harness.competition import Plan
+from harness.competition import Plan, competitors
 from harness.jobs import recombined, train_run, write_rows
 from harness.recording import summary_of
-from harness.suites import competitors
 from suites.train import add_lead
 
 from featherweight.data.sources import Rows

@@ -17,11 +17,10 @@ from statistics import fmean
 from typing import Any
 
 from harness import competition
-from harness.competition import Competitor, Plan
+from harness.competition import Competitor, Plan, competitors
 from harness.jobs import BATCH, training_job
 from harness.measuring import without_evaluations
 from harness.recording import by_repeat, ratio_spread, spread, summary_of
-from harness.suites import competitors
 
 from featherweight.errors import UserError
 

@@ -17,9 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Competitor, Plan
+from harness.competition import Competitor, Plan, competitors
 from harness.recording import presentable, summary_of
-from harness.suites import competitors
 
 FIRST_STEP = """
 import os, signal, sys, time

@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import PEERS_PYTHON, Plan
+from harness.competition import PEERS_PYTHON, Plan, competitors
 from harness.jobs import BATCH, training_job
 from harness.measuring import read_rows
 from harness.recording import by_repeat, ratio_spread, summary_of
-from harness.suites import competitors
 
 US = "featherweight"
 TARGET = 0.92

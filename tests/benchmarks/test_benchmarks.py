@@ -54,12 +54,12 @@ def test_an_unknown_data_file_is_bad_input(load: Load, tmp_path: Path, capsys: p
 
 def test_an_unknown_competitor_is_named(load: Load) -> None:
     with pytest.raises(UserError, match="--only trainers: no such competitor; there are pipeline, pipeline-64"):
-        load("harness.suites").competitors("predict", "trainers")
+        load("harness.competition").competitors("predict", "trainers")
 
 
 def test_a_note_says_what_the_job_sets(load: Load) -> None:
     job = {"half": "bf16", "tuned_batch": 16, "setfit_rows": 99, "peers": sys.executable}
-    tuned, setfit = load("harness.suites").competitors("train", "tuned,setfit", job)
+    tuned, setfit = load("harness.competition").competitors("train", "tuned,setfit", job)
     assert tuned.note == "bf16, grouped by length as in a long run, batches of 16"
     assert setfit.note == "pairs from 99 rows, each in two" and setfit.python == sys.executable
 

@@ -48,7 +48,7 @@ class TestWholeBenchmarks:
         assert (lean.pad_rows, loop.collate) == before
 
     def test_every_change_changes_something_that_there_is(self, load: Load) -> None:
-        changes, changed = load("harness.suites").competitors("changes"), load("competitors.changed_run").CHANGES
+        changes, changed = load("harness.competition").competitors("changes"), load("competitors.changed_run").CHANGES
         assert {change.settings["change"] for change in changes if "change" in change.settings} == changed.keys()
         for name, attributes in changed.items():
             assert all(hasattr(target, attribute) for target, attribute, _ in attributes), name
