@@ -49,6 +49,12 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     return in_a_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
 
 
+def counted(number: float, thing: str, things: str | None = None) -> str:
+    """A number of things, such as ``1 row``, ``2,000 rows`` or ``3 classes``; ``things`` is an irregular plural."""
+    several = things or (f"{thing}es" if thing.endswith("s") else f"{thing}s")
+    return f"{number:{'g' if isinstance(number, float) else ','}} {thing if number == 1 else several}"
+
+
 def numbered(numbers: Sequence[int], most: int = 8, thing: str = "row") -> str:
     """Numbers of rows, or of another ``thing``, in a sentence, such as ``row 5`` or ``rows 5, 8, ...``."""
     return f"{thing}{'' if len(numbers) == 1 else 's'} {listed([f'{number}' for number in numbers[: most + 1]], most)}"

@@ -85,11 +85,11 @@ def test_check_tells_what_is_wrong_with_the_data(cli: Cli) -> None:
     out = said(cli, "check", "train.csv", "--test", "test.csv", "--max-length", 16)
     for part in (
         "train  train.csv: 6 rows, columns text, label",
-        "1 empty texts: rows 3",
+        "1 empty text: row 3",
         "2 rows repeat an earlier text",
-        "1 texts occur with more than one label",
-        "1 rows are also training rows",
-        "max_length = 16 truncates 1 rows",
+        "1 text occurs with more than one label",
+        "1 row is a training row, too",
+        "max_length = 16 truncates 1 row,",
     ):
         assert part in out
 

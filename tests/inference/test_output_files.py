@@ -16,8 +16,10 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from featherweight.errors import UserError
+from featherweight.formatting import QUOTED
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
+from featherweight.inference.writers import whole_file
 from featherweight.run.folder import Run
 from featherweight.workflows.evaluate import evaluate_run
 
@@ -41,6 +43,19 @@ def numbered(tmp_path: Path) -> Path:
     ]
     pd.DataFrame(rows).to_csv(path, index=False)
     return path
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_csv_is_written_as_by_pandas_and_without_it(
+    safe: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {"id": [7, 8, 9], "label": ['a, "b"', None, "é\n2"], "p_a": [0.1, 1e-12, 1.0]}
+    expected = pd.DataFrame(columns).to_csv(index=False, quoting=QUOTED if safe else csv.QUOTE_MINIMAL)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with whole_file(tmp_path / "out.csv", ["a"], safe=safe) as write:
+        write({name: values[:2] for name, values in columns.items()})
+        write({name: values[2:] for name, values in columns.items()})
+    assert (tmp_path / "out.csv").read_bytes() == expected.encode()
 
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {

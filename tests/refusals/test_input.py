@@ -110,7 +110,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.json", b'{"a": [{"b": 1}], "c": [{"b": 1}]}', ("may hold the rows: a, c", 'sys.argv[1]))["a"]')),
     ("rows.json", b'{"train": [{"text": "a"}]', "rows.json: line 1: broken JSON"),
     ("rows.json", b'{"test": [], "dev": []}', "rows.json: no part 'train'; it has validation, test"),
-    ("rows.json", b'[["a", "x"], ["b"]]', ("rows.json: row 2: has 1 values", "the first row has 2")),
+    ("rows.json", b'[["a", "x"], ["b"]]', ("rows.json: row 2: has 1 value", "the first row has 2")),
     ("rows.json", b'[["a b c d.", 1, 2], ["e f", 1, 2], ["g h", 3, 2]]', ("seems to be a row", "data.columns=")),
     ("rows.json", b'[{"text": "a", "label": %s}]' % (b"9" * 5000), "holds a number with thousands of digits"),
     ("rows.parquet", b"PAR1 and no more", "rows.parquet: not a readable Parquet file"),

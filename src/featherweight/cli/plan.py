@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featherweight.cli.arguments import LabelColumnsOption, TextOption, tell
+from featherweight.formatting import counted
 
 if TYPE_CHECKING:
     from featherweight.recipe import Recipe
@@ -55,7 +56,7 @@ def command(
         _print(rows, recipe.backbone.name, classes, recipe.budget)
         return
     if row > len(rows):
-        raise UserError(f"--row {row}: the table has {len(rows)} rows")
+        raise UserError(f"--row {row}: the table has {counted(len(rows), 'row')}")
     if out.exists():
         raise UserError(f"--out {out}: exists; choose a new file")
     if not out.parent.is_dir():

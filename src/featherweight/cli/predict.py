@@ -18,6 +18,7 @@ from featherweight.cli.arguments import (
     tell,
 )
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 from featherweight.inference.pipes import PIPE
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def command(
         choices |= {"text": text or (), "follow": follow, "note": lambda line: tell([line])}
         rows = predict_file(run, file, out, **vars(given), **choices)
     if str(out) != PIPE:
-        print(f"{out}: {rows:,} predictions")
+        print(f"{out}: {counted(rows, 'prediction')}")
 
 
 def _pipe(run: str, given: PeftOptions, **of_files: Any) -> None:

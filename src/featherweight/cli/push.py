@@ -24,11 +24,11 @@ def command(
     done = push(run, repo, private=private, license_name=license_name, dry_run=dry_run)
 
     from featherweight.errors import printable
-    from featherweight.formatting import size_in_words
+    from featherweight.formatting import counted, size_in_words
 
     for name, size in done.files.items():
         print(f"{size_in_words(size):>10}  {printable(name)}")
     if done.url is None:
         print(f"\nREADME.md:\n\n{printable(done.card)}\n{repo}: nothing was uploaded (--dry-run)")
     else:
-        print(f"{done.url}: uploaded, {len(done.files)} files")
+        print(f"{done.url}: uploaded, {counted(len(done.files), 'file')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from featherweight.formatting import counted
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import metrics_of
 
@@ -41,7 +42,7 @@ def figures_line(figures: dict[str, Any]) -> str:
     """The metrics of one set in one line; the first metric has its confidence interval."""
     metrics = metrics_of(figures)
     low, high = map(metrics[0].words, figures[f"{metrics[0].key}_interval"])
-    beside = {metrics[0]: f" (95% interval {low} to {high}, {figures['rows']:,} rows)"}
+    beside = {metrics[0]: f" (95% interval {low} to {high}, {counted(figures['rows'], 'row')})"}
     values = {metric: metric.value(figures) for metric in metrics}
     return ", ".join(
         f"{metric.name} {metric.words(value)}{beside.get(metric, '')}"

@@ -17,7 +17,7 @@ from featherweight.data.labels import is_missing, single_labels
 from featherweight.data.pairs import Text, joined
 from featherweight.data.readers.table import Table, is_blank
 from featherweight.errors import UserError
-from featherweight.formatting import numbered
+from featherweight.formatting import counted, numbered
 from featherweight.recipe import DataRecipe
 
 _MINUS_ONE = re.compile(r"-1(?:\.0+)?")
@@ -41,7 +41,7 @@ class LeftOut:
         kinds = {"text": self.without_text, "label": self.without_label}
         parts = [f"{len(rows):,} without a {kind} ({numbered(rows)})" for kind, rows in kinds.items() if rows]
         count = len(self.without_text) + len(self.without_label)
-        return f"{self.origin}: {count:,} of {self.rows:,} rows left out (data.empty): {', '.join(parts)}"
+        return f"{self.origin}: {count:,} of {counted(self.rows, 'row')} left out (data.empty): {', '.join(parts)}"
 
     def as_dict(self) -> dict[str, Any]:
         """The counts and the first rows, in the form of environment.json."""

@@ -10,6 +10,7 @@ from featherweight.data.label_lists import separator_note
 from featherweight.data.pairs import stripped
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.sources import Rows
+from featherweight.formatting import counted
 from featherweight.recipe import DataRecipe
 
 ENOUGH_VALIDATION_ROWS = 5_000
@@ -43,8 +44,8 @@ def _validation_warnings(rows: Rows) -> list[str]:
     if len(rows) < ENOUGH_VALIDATION_ROWS:
         width, enough = (100 * half_width(count) for count in (len(rows), ENOUGH_VALIDATION_ROWS))
         warnings.append(
-            f"{len(rows):,} validation rows: at an accuracy of 90% its 95% confidence interval is ±{width:.1f} points; "
-            f"{ENOUGH_VALIDATION_ROWS:,} rows would give ±{enough:.1f}"
+            f"{counted(len(rows), 'validation row')}: at an accuracy of 90% its 95% confidence interval is "
+            f"±{width:.1f} points; {ENOUGH_VALIDATION_ROWS:,} rows would give ±{enough:.1f}"
         )
     return warnings
 
@@ -52,7 +53,8 @@ def _validation_warnings(rows: Rows) -> list[str]:
 def _repetition_warnings(train: Rows, parts: Mapping[str, Rows]) -> list[str]:
     counts = {name: repeated_rows(rows, train) for name, rows in parts.items()}
     return [
-        f"{count:,} of {len(parts[name]):,} {name} rows repeat a training text: the metrics may be too good"
+        f"{count:,} of {counted(len(parts[name]), f'{name} row')} repeat{'s' if count == 1 else ''} a training text: "
+        "the metrics may be too good"
         for name, count in counts.items()
         if count
     ]

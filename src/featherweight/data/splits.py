@@ -24,6 +24,7 @@ from featherweight.data.sources import Rows, read_rows, rows_of
 from featherweight.data.split_warnings import reading_notes, split_warnings
 from featherweight.data.unlabelled import NO_TEST, left_out, read_labelled, require_all_labelled, unlabelled_test
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe
 from featherweight.recipe.schema import require_recipe
 
@@ -119,8 +120,9 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
     classes = _least_rows(rows)
     if not classes <= wanted <= len(rows) - classes:
         raise UserError(
-            f"{rows.origin}: {len(rows):,} rows of {len(rows.label_names)} classes cannot give {wanted:,} validation "
-            "rows\nChange data.validation_size (both sides need a row of each class), or name a data.validation file"
+            f"{rows.origin}: {counted(len(rows), 'row')} of {len(rows.label_names)} classes cannot give "
+            f"{counted(wanted, 'validation row')}\n"
+            "Change data.validation_size (both sides need a row of each class), or name a data.validation file"
         )
     kept, held_out = _stratified_sample(rows, wanted, seed)
     train = rows.take(kept)
@@ -196,7 +198,11 @@ def sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
     if wanted is None:
         return rows, []
     if wanted >= len(rows):
-        short = [f"data.train_rows asks for {wanted:,} rows; there are {len(rows):,}"] if wanted > len(rows) else []
+        short = (
+            [f"data.train_rows asks for {counted(wanted, 'row')}; there are {len(rows):,}"]
+            if wanted > len(rows)
+            else []
+        )
         return rows, short
     if wanted < _least_rows(rows):
         raise UserError(f"data.train_rows = {wanted}: there are {len(rows.label_names)} classes; ask for more rows")

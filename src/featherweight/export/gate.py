@@ -16,6 +16,7 @@ import numpy as np
 
 from featherweight.data.pairs import Text
 from featherweight.errors import FeatherweightError
+from featherweight.formatting import counted
 
 LARGEST = {"merged": 1e-3, "onnx": 1e-3}
 """Largest difference of a logit in fp32; int8 has none of its own."""
@@ -76,7 +77,7 @@ def loss_of_accuracy(comparison: dict[str, Any]) -> str:
     if lost <= NOTABLE_LOSS:
         return ""
     rows = comparison["rows"]
-    return f"the export is {100 * lost:.1f} points less accurate than the run on {rows:,} validation rows"
+    return f"the export is {100 * lost:.1f} points less accurate than the run on {counted(rows, 'validation row')}"
 
 
 def verdict(target: str, comparison: dict[str, Any]) -> str:
@@ -85,7 +86,7 @@ def verdict(target: str, comparison: dict[str, Any]) -> str:
     others, difference = comparison["other_labels"], comparison["largest_difference"]
     if comparison["agreement"] < least:
         wanted = "all" if least == 1 else f"at least {least:.1%}"
-        return f"{others:,} of {rows:,} rows have another label than in the run; {wanted} must agree"
+        return f"{others:,} of {counted(rows, 'row')} have another label than in the run; {wanted} must agree"
     if target in LARGEST and not difference < LARGEST[target]:
         return f"logits differ from those of the run by up to {difference:.2g}, not under {LARGEST[target]:g}"
     return "" if np.isfinite(difference) else "its logits are not finite"

@@ -14,6 +14,7 @@ from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import counted
 from featherweight.inference.pipes import PIPE
 from featherweight.inference.submission.choices import Choices
 from featherweight.inference.writers import FORMATS, Write, whole_file
@@ -109,12 +110,12 @@ def predict_file(
             rows = _classify(read(), classifier, submission, write, follow, total, finished)
     except KeyboardInterrupt:
         if finished and finished.rows:
-            kept = f"{finished.rows:,} of {total:,} rows are kept in {finished.folder}"
+            kept = f"{finished.rows:,} of {counted(total, 'row')} are kept in {finished.folder}"
             (note or _print_note)(f"interrupted: {kept}; to continue, run the same command again")
         raise
     if finished:
         if finished.found:
-            (note or _print_note)(f"{finished.found:,} rows had been classified by an interrupted prediction")
+            (note or _print_note)(f"{counted(finished.found, 'row')} had been classified by an interrupted prediction")
         finished.remove()
     return rows
 

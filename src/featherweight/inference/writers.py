@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -54,12 +55,16 @@ def _cell(value: Any, names: Sequence[str]) -> Any:
 
 @contextmanager
 def _csv_writer(path: Path, quoted: bool) -> Iterator[Write]:
-    import pandas as pd
-
-    quoting = QUOTED if quoted else csv.QUOTE_MINIMAL
-
+    # Not by pandas, which an installation for an ONNX export lacks.
     with path.open("w", encoding="utf-8", newline="") as file:
-        yield lambda columns: pd.DataFrame(columns).to_csv(file, index=False, header=not file.tell(), quoting=quoting)
+        writer = csv.writer(file, quoting=QUOTED if quoted else csv.QUOTE_MINIMAL, lineterminator=os.linesep)
+
+        def write(columns: dict[str, list]) -> None:
+            if not file.tell():
+                writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+        yield write
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.files import read_object
-from featherweight.formatting import percent, without_paths
+from featherweight.formatting import counted, percent, without_paths
 from featherweight.inference.exported import FILE as EXPORT
 from featherweight.inference.exported import is_export
 from featherweight.recipe.loading import read_recipe
@@ -131,7 +131,7 @@ def _of_export(folder: Path, evaluated: bool) -> list[str]:
     if isinstance(compared, dict) and isinstance(compared.get("agreement"), float):
         rows = int(compared.get("rows", 0))
         same = percent(compared["agreement"], rows)
-        known.append(f"This export gave the label of its run on {same} of {rows:,} rows.")
+        known.append(f"This export gave the label of its run on {same} of {counted(rows, 'row')}.")
     return known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
+from featherweight.formatting import counted
 from featherweight.recipe import TrainingRecipe
 
 DISTANCE = 500
@@ -29,13 +30,13 @@ def without_effect(training: TrainingRecipe, evaluations: int, steps: int) -> li
     asked += [f"early_stopping = {patience}"] if patience else []
     if evaluations == 1 < steps and asked:
         return [
-            f"the validation rows are evaluated once, at the end of {steps:,} steps, which leaves "
+            f"the validation rows are evaluated once, at the end of {counted(steps, 'step')}, which leaves "
             f"{' and '.join(asked)} without effect; set training.evaluate_every to fewer steps"
         ]
     # The first evaluation is the best so far, and after the last one there is nothing left to stop.
     if patience and evaluations < (needed := patience + 2):
         return [
-            f"training.early_stopping = {patience} cannot end this training: that takes at least {needed} evaluations, "
-            f"and there are {evaluations}"
+            f"training.early_stopping = {patience} cannot end this training: that takes at least "
+            f"{counted(needed, 'evaluation')}, and there are {evaluations}"
         ]
     return []

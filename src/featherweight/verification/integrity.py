@@ -11,6 +11,7 @@ from featherweight.backbone.resolve import config_of
 from featherweight.budget.weigh import weigh
 from featherweight.data.fingerprints import resumed_elsewhere
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.run.best import rank
 from featherweight.run.folder import Run
@@ -156,7 +157,9 @@ def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
     if abs(round((chosen["accuracy"] - figures["accuracy"]) * figures["rows"])) > allowed:
         differ = f"had {chosen['accuracy']:.4f} on the validation rows; evaluation.json has {figures['accuracy']:.4f}"
         return Check("history", "fail", f"history.jsonl: step {chosen['step']}, whose adapter was saved, {differ}")
-    return Check("history", "pass", f"{steps:,} steps, each once; the saved step has the accuracy in evaluation.json")
+    return Check(
+        "history", "pass", f"{counted(steps, 'step')}, each once; the saved step has the accuracy in evaluation.json"
+    )
 
 
 def undecided_rows(evidence: Evidence, name: str) -> int:

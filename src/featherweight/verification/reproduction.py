@@ -19,6 +19,7 @@ from featherweight.data.source_tables import BUILT_IN
 from featherweight.data.sources import Rows
 from featherweight.data.splits import load_part
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 from featherweight.run.folder import Run
 from featherweight.task.interface import Task
 from featherweight.verification import several_labels
@@ -164,7 +165,7 @@ def _changed_row(rows: Rows, then: pd.DataFrame, task: Task) -> str:
 
     now = prediction_columns("", rows, np.zeros((len(rows), len(rows.label_names))), 1.0, task)
     if len(now["row"]) != len(then):
-        return f"has changed: {len(now['row']):,} rows, not {len(then):,}"
+        return f"has changed: {counted(len(now['row']), 'row')}, not {len(then):,}"
     for key, what in (("text_key", "text"), ("label", "label")):
         differ = _differing(now[key], then[key])
         if differ:
@@ -188,7 +189,8 @@ def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, the
     now = np.column_stack([columns[f"p_{label}"] for label in classifier.labels]).astype(np.float64)
     largest = float(np.abs(now - probabilities_in(then, classifier.labels)).max(initial=0.0))
     relabelled = len(_differing(columns["predicted"], then["predicted"]))
-    seen = f"{len(rows):,} rows: {relabelled:,} other labels, probabilities differ by at most {largest:.2g}"
+    others = f"{counted(len(rows), 'row')}: {counted(relabelled, 'other label')}"
+    seen = f"{others}, probabilities differ by at most {largest:.2g}"
     if not largest <= tolerance:
         return Check(name, "fail", f"{seen}, more than {tolerance:g}")
     again = evaluate_rows(rows, logits, fit[0], evidence.run.recipe.evaluation, fit[1])
@@ -200,7 +202,7 @@ def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, the
         return Check(name, "differs", f"{seen} (the tolerance is {tolerance:g}); {change}")
     if key := _first_difference(again, written):
         return Check(name, "fail", f"evaluation.json: {key} of {name} is not what the adapter gives on these rows")
-    return Check(name, "pass", f"{len(rows):,} rows: the same labels, probabilities and metrics")
+    return Check(name, "pass", f"{counted(len(rows), 'row')}: the same labels, probabilities and metrics")
 
 
 def _first_difference(now: Any, then: Any, key: str = "") -> str:

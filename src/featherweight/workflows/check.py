@@ -8,7 +8,7 @@ from dataclasses import replace
 from featherweight.data.inspection import Inspection, PartInspection, TokenLengths, inspect_data
 from featherweight.data.refusals import refusals
 from featherweight.errors import UserError
-from featherweight.formatting import listed
+from featherweight.formatting import counted, listed, numbered
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.workflows.prepare import require_dropout, require_length
@@ -50,7 +50,7 @@ def inspection_lines(inspection: Inspection) -> list[str]:
     lines = []
     for name, part in inspection.parts.items():
         lines += [
-            f"{name}  {part.origin}: {part.rows:,} rows, columns {', '.join(part.columns)}",
+            f"{name}  {part.origin}: {counted(part.rows, 'row')}, columns {', '.join(part.columns)}",
             f"  {_source_of_texts(part)}; labels from {part.label_column or 'no column'}",
             *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}" for label, rows in _counts(part).items()),
             *(f"  {problem}" for problem in _problems(name, part, inspection.shared.get(name, 0))),
@@ -81,7 +81,7 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
         consequence = "training is not possible" if name == "train" else "metrics on it say nothing about other classes"
         found.append(f"only one label: {consequence}")
     if part.strange:
-        labels = listed([f"{label!r} ({rows:,} rows)" for label, rows in part.strange.items()])
+        labels = listed([f"{label!r} ({counted(rows, 'row')})" for label, rows in part.strange.items()])
         found.append(f"labels that no training row has: {labels}")
     single = [label for label, rows in part.labels.items() if rows == 1] if name == "train" else []
     if single:
@@ -89,17 +89,22 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     if name == "train" and (alike := _differ_in_case(part.labels)):
         found.append(f"labels that differ only in case: {listed(alike)}; they count as different classes")
     if part.unlabelled and not part.without_labels:
-        found.append(f"{part.unlabelled:,} rows without a label")
+        found.append(f"{counted(part.unlabelled, 'row')} without a label")
     if part.empty:
-        rows = ", ".join(str(row) for row in part.empty[:8])
-        found.append(f"{len(part.empty):,} empty texts: rows {rows}{', ...' if len(part.empty) > 8 else ''}")
+        found.append(f"{counted(len(part.empty), 'empty text')}: {numbered(part.empty)}")
     if part.repeated:
-        found.append(f"{part.repeated:,} rows repeat an earlier text")
+        found.append(f"{counted(part.repeated, 'row')} repeat{_s(part.repeated)} an earlier text")
     if part.contradicting:
-        found.append(f"{part.contradicting:,} texts occur with more than one label")
+        found.append(f"{counted(part.contradicting, 'text')} occur{_s(part.contradicting)} with more than one label")
     if shared:
-        found.append(f"{shared:,} rows are also training rows: the metrics would be too good")
+        are = "is a training row" if shared == 1 else "are training rows"
+        found.append(f"{counted(shared, 'row')} {are}, too: the metrics would be too good")
     return [*notes, *(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
+
+
+def _s(number: int) -> str:
+    """The ending of a verb whose subject is so many things."""
+    return "s" if number == 1 else ""
 
 
 def _differ_in_case(labels: Iterable[str]) -> list[str]:
@@ -127,9 +132,10 @@ def _token_lines(tokens: TokenLengths | None) -> list[str]:
 
 
 def _long_texts_line(tokens: TokenLengths) -> str:
-    limit, rows = f"max_length = {tokens.max_length}", f"{tokens.cut_rows:,}"
+    limit, rows = f"max_length = {tokens.max_length}", counted(tokens.cut_rows, "row")
     if tokens.long == "windows":
-        return f"{limit} is exceeded by {rows} rows, which have {tokens.windows:,} windows"
+        have = "has" if tokens.cut_rows == 1 else "have"
+        return f"{limit} is exceeded by {rows}, which {have} {counted(tokens.windows, 'window')}"
     how = "" if tokens.long == "head" else f' (long = "{tokens.long}")'
-    line = f"{limit}{how} truncates {rows} rows, {tokens.cut_share:.2%} of tokens"
+    line = f"{limit}{how} truncates {rows}, {tokens.cut_share:.2%} of tokens"
     return f"{line}; {tokens.other_ways}" if tokens.cut_rows else line

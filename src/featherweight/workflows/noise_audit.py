@@ -26,6 +26,7 @@ from featherweight.data.splits import require_classes
 from featherweight.errors import UserError
 from featherweight.evaluation.label_noise import label_noise
 from featherweight.files import read_object, write_json, written_whole
+from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.report.noise.contents import Audit
@@ -60,7 +61,9 @@ def audit_labels(
     plan = {"recipe": recipe.to_toml(), "folds": folds, "rows": len(rows)}
     with end_on_signals(lambda: f"stopped; to resume the audit in {out}, run the same command again"):
         _require_same_audit(out, plan)
-        announce(f"{len(rows):,} rows, {folds} trainings of {len(rows) * (folds - 1) // folds:,} rows each")
+        announce(
+            f"{counted(len(rows), 'row')}, {folds} trainings of {counted(len(rows) * (folds - 1) // folds, 'row')} each"
+        )
         probabilities = _out_of_sample(recipe, rows, parts, out, announce)
         announce("comparing the texts")
         audit = _audit(recipe, rows, probabilities, folds)
@@ -121,7 +124,7 @@ def _out_of_sample(
         held_out = np.flatnonzero(parts == number)
         fold = fold_recipe(recipe, rows, np.flatnonzero(parts != number), held_out, folder)
         right = train_in_a_process(fold, folder / "training", lambda *_: True, logits=True)
-        announce(f"fold {number + 1} of {folds}: {right:.2%} of {len(held_out):,} rows that it had not seen")
+        announce(f"fold {number + 1} of {folds}: {right:.2%} of {counted(len(held_out), 'row')} that it had not seen")
         logits[held_out] = np.load(folder / "training" / LOGITS, allow_pickle=False)
     return softmax(logits, axis=1)
 

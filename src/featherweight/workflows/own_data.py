@@ -22,7 +22,7 @@ from featherweight.data.readers.table import Table, joined_texts
 from featherweight.data.source_tables import has_split, open_table
 from featherweight.data.sources import rows_of
 from featherweight.errors import UserError, in_a_line
-from featherweight.formatting import listed
+from featherweight.formatting import counted, listed
 from featherweight.recipe import Recipe
 from featherweight.recipe.commented import commented_toml
 from featherweight.recipe.data_files import name_after
@@ -102,11 +102,12 @@ def draft_recipe(
     several = guess.several
     names, rows = _labels(given, table, guess)
     backbone, why = (given.backbone.name, "as given") if "backbone" in values else best_at_hand()
-    counted = f"{len(names)} {'labels' if several else 'classes'}"
+    classes = counted(len(names), "label" if several else "class")
+    of_texts = f"{counted(rows, 'text')} of {called} {'with' if several else 'in'} {classes}"
     chosen = {
         "name": name_after(given.data.train, "texts"),
         "budget": given.budget,
-        "description": f"{rows:,} texts of {called} {'with' if several else 'in'} {counted}: {listed(names, 6)}.",
+        "description": f"{of_texts}: {listed(names, 6)}.",
         "data": _data(given, guess, table, rows, len(names)),
         "backbone": {"name": backbone},
         "adapter": {"lora": "auto"},
@@ -118,9 +119,9 @@ def draft_recipe(
     recipe = Recipe.parse(whole, source)
     training = recipe.training
     notes = (
-        f"{called}: {rows:,} rows, {counted}; {columns_in_words(guess, table)}",
-        f"backbone {recipe.backbone.name} ({why}), at most {recipe.budget:,} trainable parameters, {training.epochs:g} "
-        f"epochs, an evaluation every {training.evaluate_every} steps{of_length}",
+        f"{called}: {counted(rows, 'row')}, {classes}; {columns_in_words(guess, table)}",
+        f"backbone {recipe.backbone.name} ({why}), at most {recipe.budget:,} trainable parameters, "
+        f"{counted(training.epochs, 'epoch')}, an evaluation every {training.evaluate_every} steps{of_length}",
     )
     return Draft(recipe, whole, notes)
 

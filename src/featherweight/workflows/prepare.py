@@ -19,6 +19,7 @@ from featherweight.data.splits import Splits, load_splits
 from featherweight.data.unknown_tokens import unknown_note
 from featherweight.environment import quick_imports
 from featherweight.errors import FeatherweightError, UserError
+from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.workflows.continuation import begin_with_the_start, with_classes_of_the_start
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
@@ -102,7 +103,9 @@ def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[
     """A warning if a notable share of all tokens of the training texts is cut; else empty."""
     if train.cut_share < NOTABLE_CUT:
         return []
-    longer = f"{train.cut_rows:,} of {len(train):,} training texts are longer than {long_texts.max_length} tokens"
+    longer = (
+        f"{train.cut_rows:,} of {counted(len(train), 'training text')} are longer than {long_texts.max_length} tokens"
+    )
     return [f"{longer}, and {train.cut_share:.0%} of all tokens are cut; {long_texts.other_ways(pairs=pairs)}"]
 
 

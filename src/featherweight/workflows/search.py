@@ -22,6 +22,7 @@ from featherweight.budget.weigh import weigh
 from featherweight.data.splits import load_splits
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.files import write_whole
+from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.recipe.search_space import SearchSpace
@@ -100,7 +101,7 @@ def run_search(
 def _validation_in_words(search: Search) -> str:
     """A description of the rows on which the results were computed."""
     rows = len(load_splits(search.searched.recipe).validation)
-    return f"All results are of {rows:,} validation rows; test rows were not read."
+    return f"All results are of {counted(rows, 'validation row')}; test rows were not read."
 
 
 def _published(search: Search, study: Study) -> Recipe:

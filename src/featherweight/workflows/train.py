@@ -18,6 +18,7 @@ from featherweight.data.kept_tables import tables_kept
 from featherweight.data.sources import Rows
 from featherweight.environment import is_first_process
 from featherweight.files import write_json, write_whole
+from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
@@ -162,7 +163,7 @@ def finish(
     assert validation.labels is not None
     phases.begin(EVALUATION)
     if logits is None:
-        notify(listeners, f"evaluating {len(validation):,} validation rows")
+        notify(listeners, f"evaluating {counted(len(validation), 'validation row')}")
         logits = model.logits(validation, cache=cache_folder())
     task = task_of(prepared.recipe)
     temperature = fit_temperature(logits, validation.labels, task)
@@ -230,7 +231,7 @@ def _other_logits(prepared: Prepared, listeners: Sequence[Listener]) -> dict[str
 
     logits = {}
     for name, rows in other_sets(prepared.splits).items():
-        notify(listeners, f"evaluating {len(rows):,} rows: {name}")
+        notify(listeners, f"evaluating {counted(len(rows), 'row')}: {name}")
         logits[name] = prepared.model.logits(rows, cache=cache_folder())
     return logits
 

@@ -20,6 +20,7 @@ from featherweight.data.readers.table import Table, pieces_of, plain_text, table
 from featherweight.data.readers.text_encoding import head_text, open_text
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 
 _PART = re.compile(
     r'"[^"]{{0,40}}\b(?:{})"\s*:\s*[\[{{]'.format("|".join(name for names in PARTS.values() for name in names)),
@@ -113,5 +114,5 @@ def _lists(found: Iterable[Any], origin: str) -> Iterator[Sequence[Any]]:
             raise UserError(f"{origin}: row {number}: not a list, but the rows before it are lists")
         width = len(row) if width is None else width
         if len(row) != width:
-            raise UserError(f"{origin}: row {number}: has {len(row)} values, but the first row has {width}")
+            raise UserError(f"{origin}: row {number}: has {counted(len(row), 'value')}, but the first row has {width}")
         yield row

@@ -9,7 +9,7 @@ from functools import partial
 from featherweight.evaluation.comparison import Comparison, Round
 from featherweight.evaluation.metrics import wilson_interval
 from featherweight.evaluation.run_groups import SHIFT
-from featherweight.formatting import decimals, duration, rounded_size
+from featherweight.formatting import counted, decimals, duration, rounded_size
 from featherweight.recipe import ROLES, Recipe
 from featherweight.run.figures import ACCURACY
 
@@ -79,7 +79,7 @@ def _shift(comparison: Comparison) -> Table:
     figures: dict[str, Cell] = {f"{comparison.split} %": lambda round_: accuracy(comparison, round_)}
     for name in comparison.shift_sets:
         rows = comparison.shift_rows(name)
-        figures[f"{name} % (95% interval, {rows:,} rows)"] = partial(_on_shift, name=name, rows=rows)
+        figures[f"{name} % (95% interval, {counted(rows, 'row')})"] = partial(_on_shift, name=name, rows=rows)
     return _table(
         f"{comparison.metric.title} on shift sets", comparison, {"round": lambda round_: round_.name}, figures
     )

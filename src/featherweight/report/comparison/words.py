@@ -11,7 +11,7 @@ from typing import Any
 
 from featherweight.evaluation.comparison import Comparison, Round, not_better
 from featherweight.evaluation.differences import Difference
-from featherweight.formatting import QUOTED, duration, in_sentence, safe_cell
+from featherweight.formatting import QUOTED, counted, duration, in_sentence, safe_cell
 from featherweight.report.comparison.tables import (
     Table,
     lora_in_words,
@@ -50,7 +50,7 @@ def method(comparison: Comparison) -> str:
 
 def headline(comparison: Comparison) -> str:
     """The result in one sentence: which round is the best, and whether the difference is significant."""
-    texts = f"{comparison.rows:,} {comparison.split} texts"
+    texts = counted(comparison.rows, f"{comparison.split} text")
     right = "exactly right" if comparison.several else "correct"
     ranked = sorted(comparison.own or comparison.rounds, key=lambda round_: -(round_.mean("accuracy") or 0.0))
     best, figure = ranked[0].name, f"{percent(comparison, ranked[0].mean('accuracy') or 0.0)}%"

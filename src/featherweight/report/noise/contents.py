@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.near_duplicates import Pair
 from featherweight.evaluation.label_noise import LabelNoise
+from featherweight.formatting import counted
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,6 @@ class Audit:
         """The result in one sentence."""
         count = len(self.noise.suspects)
         if not count:
-            return f"No label of {len(self.texts):,} rows looks wrong"
+            return f"No label of {counted(len(self.texts), 'row')} looks wrong"
         labels = "label looks" if count == 1 else "labels look"
         return f"{count:,} of {len(self.texts):,} {labels} wrong ({count / len(self.texts):.1%})"

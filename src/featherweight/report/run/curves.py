@@ -111,7 +111,7 @@ def _finish(axes: Axes, run: Contents, legend: bool = True) -> None:
     from matplotlib.ticker import MaxNLocator
 
     _, epochs = _finite(run, "epoch")
-    axes.set_xlabel(f"step ({epochs[-1]:.3g} epochs)" if len(epochs) else "step")
+    axes.set_xlabel(f"step ({epochs[-1]:.3g} epoch{'' if epochs[-1] == 1 else 's'})" if len(epochs) else "step")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     axes.margins(x=0.02)

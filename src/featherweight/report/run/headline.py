@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from featherweight.formatting import duration, percent
+from featherweight.formatting import counted, duration, percent
 from featherweight.report.run.contents import Contents
 from featherweight.run.doubts import doubts
 from featherweight.run.figures import ACCURACY, metrics_of
@@ -34,7 +34,7 @@ def result(run: Contents) -> str:
     if run.evaluated is None:
         return "This run has not been evaluated yet."
     split, figures = run.evaluated
-    metric, texts = metrics_of(figures)[0], f"{figures['rows']:,} {split} texts"
+    metric, texts = metrics_of(figures)[0], counted(figures["rows"], f"{split} text")
     if metric is not ACCURACY:
         exact = percent(figures["accuracy"], figures["rows"])
         value = percent(figures[metric.key], figures["rows"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.files import write_whole
-from featherweight.formatting import duration, rounded_size
+from featherweight.formatting import counted, duration, rounded_size
 from featherweight.report.fonts import key_of
 from featherweight.report.pages import page_templates
 from featherweight.report.run import headline
@@ -132,11 +132,12 @@ def _verification(run: Contents) -> list[str]:
     for key, subject in subjects.items():
         compared = run.verification.get(key)
         if compared and not compared["largest_difference"]:
-            said.append(f"{subject}: the same logits for {compared['rows']:,} rows, bit for bit.")
+            said.append(f"{subject}: the same logits for {counted(compared['rows'], 'row')}, bit for bit.")
         elif compared:
             largest = compared["largest_difference"]
             rounding = f", which is rounding (up to {compared['allowed']:.2g})" if compared.get("allowed") else ""
             said.append(
-                f"{subject}: the logits of {compared['rows']:,} rows differ by at most {largest:.2g}{rounding}."
+                f"{subject}: the logits of {counted(compared['rows'], 'row')} differ by at most "
+                f"{largest:.2g}{rounding}."
             )
     return said

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featherweight.cache import CLEAR_STATES, STATES, cache_folder
 from featherweight.data.batches import sorted_batches
 from featherweight.errors import UserError
-from featherweight.formatting import size_in_words
+from featherweight.formatting import counted, size_in_words
 from featherweight.model.predict import prediction_batches
 from featherweight.training.job import Job
 from featherweight.training.listeners import notify
@@ -114,7 +114,7 @@ def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[
             f"{prefix.layers}: states are not cached: {why}; to cache them anyway, set training.prefix_cache = 'on'"
         ]
     inexact = f"; in another batch they would differ by up to {largest:.1g}" if largest else ""
-    texts = f"states of {len(prefix.pool):,} texts, {size_in_words(size)}"
+    texts = f"states of {counted(len(prefix.pool), 'text')}, {size_in_words(size)}"
     if prefix.cached:
         return prefix, [f"{prefix.layers}: {texts}, found in {prefix.path.parent}{inexact}"]
     where = f"computed once and cached in {prefix.path.parent}; `{CLEAR_STATES}` removes them"
@@ -242,5 +242,5 @@ def _chunks(job: Job, prefix: Prefix) -> Iterator[NDArray]:
             raise _Stopped
         if time.monotonic() - noted > _SECONDS_BETWEEN_NOTES:
             noted = time.monotonic()
-            notify(job.listeners, f"{prefix.layers}: states of {rows[0]:,} of {len(prefix.pool):,} texts")
+            notify(job.listeners, f"{prefix.layers}: states of {rows[0]:,} of {counted(len(prefix.pool), 'text')}")
         yield states_of(job.network, prefix.pool, rows, job.pad_id)
