@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 
 def bare_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> Network | None:
-    """The network of ``build_network`` for the lean pass only, before its adapter is loaded; None if impossible.
+    """The network of ``build_network``, built without PEFT and transformers, before its adapter is loaded.
 
-    Then PEFT and transformers are needed: another family, DoRA, PiSSA (which changes the frozen weights), weights under
-    other names, or of other shapes than config.json says.
+    Only the lean pass (``model/lean``) can compute it. None if PEFT and transformers are needed: for a family without
+    a lean pass, for DoRA and PiSSA (which changes the frozen weights), and if names or shapes of the weights are not
+    those that config.json implies.
     """
     family = FAMILIES.get(backbone.config["model_type"])
     if family is None or family.lean is None or recipe.backbone.roles or recipe.adapter.dora:
@@ -116,7 +117,10 @@ def _adapt(encoder: nn.Module, name: str, table: LoraLayers, *, rslora: bool) ->
 
 
 def _reader(backbone: Backbone, files: ExitStack, prefix: str) -> Read:
-    """A function that reads tensors by their names in the encoder; in a file they may have a prefix."""
+    """A function that reads a tensor of the backbone's files by its name in the encoder.
+
+    In a file, the name may begin with ``prefix``.
+    """
     assert backbone.folder is not None
     opened = [files.enter_context(safe_open(path, framework="pt")) for path in weight_files(Path(backbone.folder))]
     homes = {name: file for file in opened for name in file.keys()}  # noqa: SIM118 (no mapping)

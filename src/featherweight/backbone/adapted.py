@@ -71,5 +71,5 @@ def adapted_by_name(name: str) -> Adapted | None:
 
 
 def entry(adapted: Adapted | None, key: str = "adapted") -> dict[str, Any]:
-    """The entry for metadata; empty if the backbone was not adapted."""
+    """``adapted`` as a dict under ``key``, to be merged into a JSON file; empty if the backbone was not adapted."""
     return {key: adapted.model_dump(mode="json")} if adapted else {}

@@ -262,6 +262,9 @@ FAMILIES: dict[str, Family] = {
 
 
 def head_dropouts(model_type: str) -> set[str]:
-    """Config keys of the native head's own dropout; of a family that is not built in, all keys that any family has."""
+    """The keys in config.json that set the dropout of the native head.
+
+    For a family that is not built in, they are the keys of all built-in families.
+    """
     families = [FAMILIES[model_type]] if model_type in FAMILIES else FAMILIES.values()
     return {key for family in families for key in family.head_dropouts}

@@ -23,7 +23,7 @@ UNKNOWN = "\ue000 \ue001"
 
 @dataclass(eq=False)
 class SavedTokenizer:
-    """What a prediction needs of a tokenizer: the file tokenizer.json, which contains all that decides the tokens."""
+    """The tokenizer of a saved tokenizer.json, read without transformers; it gives the same tokens."""
 
     folder: Path
     backend_tokenizer: Any
@@ -39,7 +39,10 @@ class SavedTokenizer:
 
 
 def saved_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
-    """As ``load_tokenizer``, for a folder to which transformers saved a tokenizer; without that library if possible."""
+    """The tokenizer that transformers saved in ``folder``, if possible without importing transformers.
+
+    Otherwise, and for errors, see ``load_tokenizer``.
+    """
     from tokenizers import Tokenizer
 
     if vocabulary is not None:

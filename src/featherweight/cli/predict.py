@@ -128,7 +128,10 @@ def command(
 
 
 def _pipe(run: str, given: PeftOptions, **of_files: Any) -> None:
-    """From standard input to standard output. Raises UserError if an option for files (``of_files``) is set."""
+    """Classify the lines of standard input, and print a JSON object for each on standard output.
+
+    Raises UserError if an option that only applies to files (``of_files``) is set.
+    """
     if name := _first_set(of_files):
         raise UserError(
             f"{name}: cannot be used with -, which reads one text per line and prints JSON Lines; leave it out"
@@ -147,7 +150,7 @@ def _pipe(run: str, given: PeftOptions, **of_files: Any) -> None:
 
 
 def _first_set(of_files: dict[str, Any]) -> str | None:
-    """The option of the first argument for files that is set; None if there is none."""
+    """The first option in ``of_files`` that is set, such as ``--kaggle``; None if none is set."""
     of_files["as_names"] = of_files["as_numbers"] is False
     name = next((name for name, value in of_files.items() if value), None)
     return name and _SPELLED.get(name, f"--{name.replace('_', '-')}")
@@ -158,7 +161,10 @@ _SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
 
 
 def _show(run: str, texts: list[str], given: PeftOptions, **of_files: Any) -> None:
-    """Print the predictions for ``texts``. Raises UserError if an option for files (``of_files``) is set."""
+    """Print the predictions for ``texts`` as a table.
+
+    Raises UserError if an option that only applies to files (``of_files``) is set.
+    """
     if option := _first_set(of_files):
         raise UserError(f"{option} and --text exclude each other: --text prints its predictions and writes no file")
 

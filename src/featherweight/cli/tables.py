@@ -23,7 +23,8 @@ _MOST_CLASSES = 6  # with more classes, only the three most probable ones are sh
 def evaluation_lines(evaluation: dict[str, Any], recipe: Mapping[str, Any] | None = None) -> list[str]:
     """One line for each evaluated set, with all its metrics; and reasons to doubt the result of the main set.
 
-    ``recipe`` has the sections of the run's recipe, which decide what can be tried against them.
+    The main set is the test set, or the validation set if there is no test set. ``recipe`` has the sections of the
+    run's recipe; the advice for a better result depends on them.
     """
     sets: dict[str, Any] = {name: evaluation[name] for name in ("validation", "test") if name in evaluation}
     first = next(reversed(sets.items()), None)

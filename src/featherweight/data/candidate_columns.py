@@ -61,9 +61,10 @@ class Columns:
 
 
 def best_named(names: Iterable[str], words: Sequence[Sequence[str]]) -> list[str]:
-    """The ``names`` that match best, an equal name before one that ends with the word; empty if none matches.
+    """The column ``names`` that match ``words`` best; empty if none matches.
 
-    ``words`` are groups of words, the most certain group first.
+    A name that is one of the words is better than a name whose last word is one. ``words`` are groups of words, and
+    names that match an earlier group are better.
     """
     names = list(names)
     called: list[Callable[[str], str]] = [str.casefold, last_word]

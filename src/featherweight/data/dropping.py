@@ -17,7 +17,7 @@ TEXT, LABEL = "text", "label"
 
 
 def key_of(text: Text, label: str) -> tuple[str, str]:
-    """The text and the label of a row as the cells of the file, which identify the row."""
+    """The text and the label of a row as ``data.drop`` files write them; together they identify the row."""
     return str(safe_cell(joined(text))), str(safe_cell(label))
 
 

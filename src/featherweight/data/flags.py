@@ -32,9 +32,10 @@ _NOTATION_OF = {
 
 
 def notation_of(values: Collection[str], *, gaps: bool) -> str | None:
-    """The notation of a column with these different ``values`` and maybe ``gaps``; None if it does not say yes or no.
+    """How a column writes yes and no, as the value for yes: ``1``, ``true``, ``yes``, and so on.
 
-    The name of a notation is its yes: ``1``, ``true``, ``yes``, and so on. One of the two values may not occur.
+    ``values`` are its different values; ``gaps`` tells whether it has blank cells. None if the values are not yes and
+    no. It is enough if one of the two occurs.
     """
     found = {_NOTATION_OF.get(value.strip().casefold()) for value in values}
     notation = found.pop() if len(found) == 1 else None

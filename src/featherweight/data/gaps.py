@@ -112,9 +112,10 @@ def _is_gap(value: Any, classes: Sequence[str]) -> bool:
 def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:
     """The values of the label columns, one per row.
 
-    If a text may have several labels, the value of several columns is the first cell that is no label, or the first
-    cell if all are labels. In a single column of lists, an empty list or text becomes None. With ``of_rows`` an empty
-    list stays and every text becomes an empty list, because a row without labels is then not an error.
+    They are only meant for finding missing labels. If each label has a column of its own, the value of a row is its
+    first cell with a missing label, or its first cell if none is missing. In a single column of lists, an empty list
+    or text becomes None. With ``of_rows`` an empty list stays and every text becomes an empty list, because a row
+    without labels is then not an error.
     """
     if not data.several:
         return single_labels(label_values(table, columns[0]))
@@ -131,5 +132,5 @@ def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_ro
 
 
 def _least(cells: Sequence[Any]) -> Any:
-    """The first of a row's cells that is no label; if all are labels, the first cell."""
+    """The first cell of a row with a missing label; if no label is missing, the first cell."""
     return next((cell for cell in cells if no_label(cell, ())), cells[0])

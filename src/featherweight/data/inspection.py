@@ -161,7 +161,7 @@ def _classes(train: Table, part: PartInspection, data: DataRecipe) -> tuple[str,
 
 
 def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """The message of a training if a test or validation part has no labels; else None."""
+    """The message that a training would show because the part ``name`` has no labels; None if it has labels."""
     try:
         if name != "test":
             return without_labels(table, data, classes)

@@ -34,7 +34,8 @@ def release_tables() -> None:
 def kept_table(data: DataRecipe, open_it: Callable[[], Table]) -> Table:
     """The training table of ``data``, opened by ``open_it`` unless it is kept.
 
-    The names of the columns of texts and labels are no part of the key: they were found in the table that is kept.
+    A kept table is found by the settings that decide how the data is read. The names of the text and label columns are
+    not among them: they are often only known after a look at the table.
     """
     kept = _KEPT.get()
     if kept is None:

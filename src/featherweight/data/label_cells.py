@@ -24,7 +24,10 @@ def label_values(table: Table, column: str) -> Sequence[Any]:
 
 
 def require_named(table: Table, column: str, cells: Sequence[Any]) -> None:
-    """Raise UserError if the ``cells`` of a label column still hold lists of objects: no key is surely the name."""
+    """Raise UserError if ``cells``, the result of ``plain_labels``, still contain lists of objects.
+
+    Then it is unclear which key of the objects has the name of the label; the message says how to set it.
+    """
     for row, cell in enumerate(cells, 1):
         if isinstance(cell, list | tuple) and cell and isinstance(cell[0], Mapping):
             keys = list(map(str, cell[0]))
@@ -35,9 +38,10 @@ def require_named(table: Table, column: str, cells: Sequence[Any]) -> None:
 
 
 def plain_labels(cells: Sequence[Any]) -> Sequence[Any]:
-    """``cells`` with lists of names in place of lists of objects and of ``{"choices": [...]}``, also written as text.
+    """``cells``, in which lists of objects and ``{"choices": [...]}`` are replaced by lists of label names.
 
-    Other cells stay as they are. If no cell is of this kind, it is the same sequence.
+    They may also be written as text, in JSON or in Python's notation. Other cells do not change; if there are only
+    others, ``cells`` itself is returned.
     """
     if not any(map(_may_wrap, cells)):
         return cells
@@ -50,7 +54,10 @@ def plain_labels(cells: Sequence[Any]) -> Sequence[Any]:
 
 
 def label_notes(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
-    """Notes for the user on what was read as the labels in the label ``columns`` of ``table``, where it is a choice."""
+    """Notes for the user on how the label ``columns`` of ``table`` are read, if they could also be read differently.
+
+    The notes say that a blank cell means no, or which key of the objects has the name of the label.
+    """
     values = {column: table.read(column) for column in columns}
     if len(columns) > 1:
         note = "a blank cell of a label column means no, because no cell says no"

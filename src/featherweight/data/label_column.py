@@ -33,8 +33,8 @@ def describe_label_column(
 ) -> LabelColumn:
     """The column ``name`` with the value of each class; ``numbers`` are the class numbers of its ``values``.
 
-    The value of a class without a row is its number if the column contains class numbers, otherwise its name. If a
-    class is written in several ways, such as 1 and 1.0, this applies to all classes.
+    The value of a class is that of its rows. A class without rows has its number if the column contains class numbers,
+    otherwise its name. If any class is written in several ways, such as 1 and 1.0, all classes get number or name.
     """
     spelled: dict[int, set[str]] = {}
     # With the types, because 1 equals 1.0.

@@ -56,7 +56,10 @@ def is_class(label: str, names: Sequence[str]) -> bool:
 
 
 def numbers_for_booleans(names: Sequence[str]) -> dict[str, int]:
-    """The class numbers of "0" and "1" if the classes are false and true, and the other way round; else empty."""
+    """The class numbers of the other spellings, if the classes are false and true, or 0 and 1; else empty.
+
+    The other spellings are "0" and "1" for the classes false and true, and "false" and "true" for the classes 0 and 1.
+    """
     commons, numbers = [alike(name) for name in names], ("0", "1")
     for own, other in ((_BOOLEANS, numbers), (numbers, _BOOLEANS)):
         if sorted(commons) == sorted(own):

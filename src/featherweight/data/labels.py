@@ -125,7 +125,10 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
 
 
 def _require_classes(plain: Sequence[Any], origin: str) -> None:
-    """Raise UserError if undeclared label texts look like amounts, missing values or damaged text."""
+    """Raise UserError if a label looks like an amount, a missing value or a damaged text.
+
+    Only called if neither the recipe nor the data lists the classes.
+    """
     found = [text for text in dict.fromkeys(plain) if isinstance(text, str)]
     fraction = next((text for text in found if "." in text and not WHOLE.fullmatch(text)), None)
     if fraction and all(_NUMBER.fullmatch(text) for text in found):

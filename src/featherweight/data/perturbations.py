@@ -144,6 +144,6 @@ def _other_entities(text: str, common: set[str], names: Sequence[str], draw: Cal
 
 
 def _replacement_name(name: str, names: Sequence[str], draw: Callable[[str], float]) -> str:
-    """A random other name of the set than ``name``."""
+    """A random one of ``names``, the names in the set, but not ``name`` itself."""
     place = int(draw(name) * len(names))
     return names[place] if names[place] != name else names[(place + 1) % len(names)]

@@ -69,7 +69,7 @@ class Rows:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Rows of each class, [classes]."""
+        """Number of rows of each class, [classes]."""
         assert self.labels is not None
         if self.several:
             return self.labels.sum(axis=0, dtype=np.int64)

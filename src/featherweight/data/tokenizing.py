@@ -160,7 +160,10 @@ def _encoded(texts: Sequence[str], own: OwnTokenizer, long_texts: LongTexts) -> 
 def _encoded_pairs(
     pairs: Sequence[tuple[str, str]], own: OwnTokenizer, long_texts: LongTexts, sizes: Sizes, row: int
 ) -> Iterator[tuple[list[list[int]], int]]:
-    """The same for pairs, which the tokenizer truncates; the token types from index ``row`` on go to ``sizes``."""
+    """Yield what ``_encoded`` yields, for pairs; here the tokenizer truncates.
+
+    Each pair's number of tokens before the second text is stored in ``sizes``; ``row`` is the index of the first pair.
+    """
     try:
         direction = "left" if long_texts.how == "tail" else "right"
         own.backend.enable_truncation(long_texts.max_length, direction=direction)

@@ -197,7 +197,8 @@ def _has_seed_variance(rounds: Sequence[Round]) -> bool:
 def _against(rounds: Sequence[Round], right: Correct, found: Found) -> list[Difference]:
     """The difference of every round and every baseline.
 
-    If a round is not significantly better than a TF-IDF baseline, the words of the difference say so first.
+    If a round is not significantly better than a TF-IDF baseline, the description of the difference
+    (``Difference.words``) begins with that.
     """
     own = [round_.name for round_ in rounds if round_.baseline is None]
     pairs = compare_pairs(

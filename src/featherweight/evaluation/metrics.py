@@ -130,11 +130,12 @@ def per_class(labels: Labels, predicted: Labels, label_names: Sequence[str]) -> 
 
 
 def class_intervals(right: int, support: int, predicted: int) -> dict[str, list[float] | None]:
-    """95% intervals of the precision, recall and F1 of a class with ``support`` rows, ``predicted`` as often.
+    """95% intervals of the precision, recall and F1 of a class; None if undefined.
 
-    Precision and recall are proportions and have Wilson's interval. So has ``right`` of all rows that are of the class
-    or predicted as it, j; F1 is 2j / (1 + j), which rises with j, so the ends of j's interval give those of F1. None if
-    the proportion has no rows.
+    ``support`` rows have the class, ``predicted`` rows are predicted as it, and ``right`` rows are both. Precision and
+    recall are proportions and have Wilson's interval. F1 is 2j / (1 + j), where j is ``right`` as a proportion of the
+    rows that have the class or are predicted as it (the Jaccard index). F1 rises with j, so its interval is calculated
+    from the ends of Wilson's interval for j.
     """
     either = support + predicted - right
     f1 = [2 * j / (1 + j) for j in wilson_interval(right, either)] if either else None

@@ -83,7 +83,10 @@ def judged_rows(runs: Sequence[Run], split: str) -> dict[Path, Judged]:
 
 
 def correct_rows(runs: Sequence[Run], split: str) -> dict[Path, NDArray[np.bool_]]:
-    """Whether each prediction of each run for the rows of ``split`` is correct, by folder; UserError likewise."""
+    """Whether each prediction of each run for the rows of ``split`` is correct, by folder.
+
+    Raises UserError unless all runs have the same rows.
+    """
     return {folder: judged.correct for folder, judged in judged_rows(runs, split).items()}
 
 

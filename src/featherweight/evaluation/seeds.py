@@ -100,8 +100,9 @@ def errors_of_difference(
 def over_rows_and_seeds(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread) -> float:
     """Two-sided p-value of a t-test that two rounds are equally good, on other rows and with other seeds.
 
-    The error is the sum of the variances over rows and over seeds. Its degrees of freedom are Satterthwaite's (1946).
-    With few seeds that approximation is too optimistic, so the degrees of freedom are those of the seeds.
+    The squared standard error is the sum of the variances over rows and over seeds. Its degrees of freedom follow
+    Satterthwaite's approximation (1946) if there are many seeds. With few seeds the approximation is too optimistic;
+    then the degrees of freedom of the variance over seeds are used.
     """
     rows = correct_a.shape[1]
     over_rows, over_seeds = errors_of_difference(correct_a, correct_b, pooled)

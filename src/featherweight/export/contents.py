@@ -23,9 +23,9 @@ def copy_text_files(adapter: Path, folder: Path) -> None:
 
 
 def copy_results(run: Path, folder: Path) -> None:
-    """Copy the metrics of the run and its count of parameters, for whoever uses the export without the run.
+    """Copy the metrics and the parameter count of ``run`` to the export ``folder``, which may be used without the run.
 
-    The texts that it got wrong stay behind: an export may go to others.
+    The texts that the run classified wrongly are left out, because an export may be given to others.
     """
     for name in ("evaluation.json", "weigh.json"):
         if (run / name).is_file():
@@ -33,7 +33,7 @@ def copy_results(run: Path, folder: Path) -> None:
 
 
 def without_mistakes(values: Any) -> Any:
-    """``values`` without the rows below ``mistakes``, at any depth."""
+    """``values`` with an empty list for the key ``mistakes``, which has the wrongly classified texts, at any depth."""
     if not isinstance(values, dict):
         return values
     return {key: [] if key == "mistakes" else without_mistakes(value) for key, value in values.items()}

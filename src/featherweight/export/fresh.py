@@ -11,7 +11,10 @@ import numpy as np
 
 
 def main(folder: str, request: str, result: str) -> None:
-    """Write the logits of the texts in the JSON file ``request`` to ``result``, and print the seconds."""
+    """Load the export in ``folder``, and write the logits of the texts in the JSON file ``request`` to ``result``.
+
+    Prints JSON with the seconds for loading and for computing the logits. ``result`` is a .npy file.
+    """
     from featherweight.inference.exported import read_export
 
     merged = read_export(Path(folder)).target == "merged"

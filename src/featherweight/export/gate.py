@@ -30,7 +30,7 @@ UNDECIDED = 1e-5
 
 @dataclass(frozen=True)
 class Answer:
-    """What the fresh process computed."""
+    """The logits that an export gave in a new process, and the seconds for computing them and for loading it."""
 
     logits: np.ndarray
     """float64 [rows, labels]"""
@@ -56,9 +56,10 @@ def in_fresh_process(folder: Path, texts: Sequence[Text]) -> Answer:
 
 
 def compare(run: np.ndarray, answer: np.ndarray, task: Any, temperature: float) -> dict[str, Any]:
-    """Rows, largest difference of a logit, and share of rows with the same label, of two arrays of logits.
+    """Compare the logits of a ``run`` and the ``answer`` of its export: number of rows, largest difference, agreement.
 
-    A row counts as the same if its decision is undecided within rounding (``UNDECIDED``).
+    Agreement is the share of rows with the same label. A row whose label could be changed by rounding alone
+    (``UNDECIDED``) counts as agreement.
     """
     probabilities = task.probabilities(run, temperature)
     same = task.right(task.predict(answer, temperature), task.decide(probabilities))

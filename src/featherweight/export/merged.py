@@ -40,7 +40,10 @@ def write_merged(model: Any, recipe: Recipe, labels: tuple[str, ...], temperatur
 
 
 def _bound_length(folder: Path, most: int) -> None:
-    """The tokenizer's own limit becomes the recipe's, so that a pipeline truncates as the training did."""
+    """Set the maximum length of the tokenizer saved in ``folder`` to ``most`` tokens, that of the recipe.
+
+    A pipeline of transformers then truncates texts as the training did.
+    """
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text("utf-8"))
     settings["model_max_length"] = most

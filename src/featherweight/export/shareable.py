@@ -23,7 +23,10 @@ _OF_ADAPTER = re.compile(
 
 
 def public_name(source: str) -> str:
-    """The name of a data source or backbone without its folder, or the address of a database or web server."""
+    """The last part of the path of a data source or backbone, without its folders.
+
+    Of an address, the host, user and query are left out too.
+    """
     if "://" in source:
         kind, _, rest = source.partition("://")
         return (

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class FinishedPieces:
-    """A folder beside the output, with a file for each piece that is classified.
+    """A folder next to the output file with the probabilities that are finished, so that a prediction can be resumed.
 
-    A file is named by the sha256 of its texts and of what computes them. So a changed input, another model or another
-    precision never finds the probabilities of an earlier one.
+    The rows are classified in pieces, and each piece has a file. Its name is a sha256 of the texts, the model and the
+    precision. So probabilities are never reused for other texts, another model or another precision.
     """
 
     def __init__(self, out: Path, classifier: Classifier) -> None:

@@ -24,7 +24,9 @@ def write_lines(columns: Mapping[str, list], output: TextIO) -> None:
 
 
 def predict_lines(classifier: Classifier, read: Callable[[], bytes], output: TextIO) -> int:
-    """Classify each line that ``read`` gives (whatever is there; nothing at the end), and write JSON Lines.
+    """Classify each line of the input, and write the predictions to ``output`` as JSON Lines.
+
+    ``read`` returns the bytes that are available, and empty bytes at the end of the input.
 
     Returns the number of lines. An empty line gets the label of an empty text. Raises UserError for a classifier of
     pairs, and for a line that is not UTF-8.

@@ -22,7 +22,7 @@ from featherweight.task.interface import Task
 
 
 class Runner(Protocol):
-    """From texts to logits."""
+    """A loaded model with its tokenizer, which computes the logits of texts."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -58,7 +58,10 @@ def _layers(value: Any) -> list[int] | int | None:
 
 
 def _initialisation(value: Any) -> bool | str:
-    """The initialisation to request from PEFT: the default one, unless it changes the base model's weights as well."""
+    """The value of init_lora_weights for PEFT: that of the file if it also changes the base model's weights, else True.
+
+    Raises ValueError if that change cannot be repeated.
+    """
     if isinstance(value, bool) or value in ("gaussian", "orthogonal", "eva"):
         return True
     if value not in ("pissa", "olora"):

@@ -34,7 +34,10 @@ def as_dict(found: PeftFolder, budget: int | None = None) -> dict[str, Any]:
 
 
 def components_of(tensors: dict[str, TensorHeader], found: PeftFolder | None = None) -> list[Component]:
-    """The count by component, in order. Without ``found``, the base is unknown: modules count under their own names."""
+    """The number of parameters of each component, sorted by kind and name.
+
+    Without ``found`` the base model is unknown, and a component is named after its module instead of its role.
+    """
     groups: dict[tuple[str, str], list[tuple[str, TensorHeader]]] = {}
     for name, header in tensors.items():
         groups.setdefault(_group(name, tensors, found), []).append((name, header))
@@ -43,7 +46,10 @@ def components_of(tensors: dict[str, TensorHeader], found: PeftFolder | None = N
 
 
 def repetition(found: PeftFolder) -> list[str]:
-    """A note for the user if the file contains copies or originals of trained tensors, which are not counted."""
+    """A note for the user if the file stores trained tensors twice, or also their values from before the training.
+
+    These parameters are not counted. The list is empty if there are none.
+    """
     if not found.repeated:
         return []
     return [f"the file also contains {found.repeated:,} copies or original values of these parameters; not counted"]

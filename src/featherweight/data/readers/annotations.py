@@ -72,7 +72,10 @@ class Annotations:
 
 
 def annotations_of(first: Any, reading: Reading) -> Annotations | None:
-    """How to change rows like ``first``; None if it has no such layout, or if ``reading`` names values inside of it."""
+    """How to change the rows of a file whose first row is ``first``.
+
+    None if it is not a row of Label Studio or Prodigy, or if ``reading`` has paths into the row, such as data.text.
+    """
     if not isinstance(first, Mapping):
         return None
     if isinstance(first.get("data"), Mapping) and {*first} <= _TASK and not _names_inside(reading):
@@ -89,7 +92,11 @@ def _names_inside(reading: Reading) -> bool:
 
 
 def _of_label_studio(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """The texts under ``data``, and the choices of the first annotation that was not skipped, by its tag."""
+    """The row as columns: the texts under its key ``data``, and the choices of its first annotation.
+
+    Annotations that were skipped do not count. The column of a choice is named after its control in Label Studio
+    (``from_name``).
+    """
     inner = row.get("data")
     found: dict[str, Any] = dict(inner) if isinstance(inner, Mapping) else {}
     if "id" in row:

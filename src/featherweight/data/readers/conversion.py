@@ -49,7 +49,8 @@ _MAGIC = {
 def foreign_ending(ending: str, start: bytes) -> str | None:
     """The extension that says how to convert a file; None if no conversion is known.
 
-    It is told by the first bytes of the file (``start``) or, if these say nothing, is its own ``ending``.
+    The first bytes of the file (``start``) determine it. If they are those of no known format, it is ``ending``, the
+    file's own extension.
     """
     inside = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     if inside is None and start[257:262] == b"ustar":

@@ -38,10 +38,11 @@ def json_values(text: TextIO, origin: str, *, in_lines: bool) -> Iterator[Any]:
 
 
 def _several_lines(before: str, text: TextIO, origin: str, broken: UserError, in_lines: bool) -> list[Any]:
-    """The JSON values of a text of which ``before`` was read already: a value that goes over several lines.
+    """The JSON values of a text whose first line is not a complete value: they may take several lines.
 
-    Raises ``broken``, the error of the first line, if the next line is a complete value: then the text has a value a
-    line, and the first line is wrong. With ``in_lines`` it is also raised if the text has no such value.
+    ``before`` is the part that was already read, and ``broken`` is the error of its line. ``broken`` is raised if no
+    line follows, or if the next line is a complete object: then each line has a value, and this line is wrong. With
+    ``in_lines`` it is also raised if the whole text is not valid JSON.
     """
     rest = text.read()
     following = next((line for line in rest.split("\n") if line.strip()), "")

@@ -12,7 +12,7 @@ USUAL_TEXTS = ("text", "title", "description")
 
 @dataclass(frozen=True)
 class Reading:
-    """Settings for reading a file. They decide what its file extension and its content leave open."""
+    """Settings for reading a file, for what cannot be told from its file extension or its content."""
 
     columns: tuple[str, ...] = ()
     """Names of the columns of a table without a header."""

@@ -19,9 +19,10 @@ from featherweight.inference.submission.trained_labels import TrainedLabels
 def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool = False) -> tuple[Layout, list[str]]:
     """The layout of ``sample`` for the classes of a classifier, and notes about ambiguous parts.
 
-    If there is one column besides the ids, it contains labels, or fractions: then it gets the probability of the
-    positive one of two classes, which ``as_probabilities`` requests for any column. Several columns get the
-    probabilities of the classes after which they are named. Raises UserError, naming row or column, for anything else.
+    If the sample has one column besides the ids, that column gets labels. If it contains fractions, or with
+    ``as_probabilities``, it gets the probability of the positive one of two classes. If the sample has several
+    columns, each gets the probability of the class after which it is named. Raises UserError, naming row or column,
+    for anything else.
     """
     if len(sample.other_columns) > 1:
         shares, notes = classes_of_columns(sample, trained)
