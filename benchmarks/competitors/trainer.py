@@ -193,6 +193,7 @@ def arguments(job: Job, rows: int) -> TrainingArguments:
         use_cpu=job["device"] == "cpu",
         **evaluated,
         **tuned,
+        torch_compile=bool(job.get("compiled")),
     )
 
 

@@ -59,7 +59,7 @@ def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str)
         benchmark,
         job.said | {key: settings[key] for key in _SAID} | {"target_accuracy": TARGET},
         job.data,
-        [one for one in chosen if device == "cpu" or one.name != "setfit"],
+        [one for one in chosen if one.name != ("compiled" if device == "cpu" else "setfit")],
         settings,
         finish,
         variant="-speed" if options.steps and benchmark == "train" else "",

@@ -94,3 +94,13 @@ class TestWholeBenchmarks:
         assert [len(run["epoch_seconds"]) for run in record["runs"]] == [2, 2]
         assert record["summary"]["kept"]["states_bytes"] > 0
         assert record["summary"]["kept"]["largest_difference"]["probabilities"] < 1e-3
+
+
+@pytest.mark.slow
+def test_the_script_for_a_gpu_runs_on_a_processor(load: Load, tmp_path: Path) -> None:
+    """Its parts on a GPU cannot be tried without one; what they call can."""
+    out = tmp_path / "smoke.json"
+    options = ["--device", "cpu", "--tiny", "--steps", "2", "--only", "curves", "--out", str(out)]
+    assert load("run").cli(["gpu-smoke", *options]) == 0
+    found = json.loads(out.read_text("utf-8"))["parts"]["curves"]
+    assert found["steps"] == 2 and found["largest"] < 0.01
