@@ -10,7 +10,14 @@ from pathlib import Path
 from featherweight.data.kept_tables import kept_table
 from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.files import file_parts, file_tables
-from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
+from featherweight.data.readers.folders import (
+    data_files,
+    folder_parts,
+    folder_tables,
+    is_sharded,
+    is_text_folder,
+    joining,
+)
 from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_saved, saved_splits
 from featherweight.data.readers.kinds import looks_like_file
 from featherweight.data.readers.parquet import Wanted
@@ -69,6 +76,10 @@ def _open_folder(folder: Path, origin: str, data: DataRecipe, split: str, rows: 
         return open_saved(folder, origin, split, rows)
     if is_text_folder(folder):
         return folder_tables(folder, origin, reading_of(data, split), rows)
+    if is_sharded(folder):
+        raise UserError(
+            f"{origin}: is a folder of Parquet files; join them, and name the new folder:\n  {joining(folder)}"
+        )
     files = data_files(folder)
     name_one = f"name one of its files: {files}" if files else "name a data file"
     raise UserError(f"{origin}: this folder was not saved by `datasets`, and holds no .txt files; {name_one}")

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from featherweight.data.readers.parquet import require_pyarrow
 from featherweight.files import disk_refusal, written_whole
 from featherweight.formatting import QUOTED, safe_columns
 from featherweight.inference.pipes import PIPE, write_lines
@@ -79,6 +80,7 @@ def _jsonl_writer(path: Path, quoted: bool) -> Iterator[Write]:
 
 @contextmanager
 def _parquet_writer(path: Path, quoted: bool) -> Iterator[Write]:
+    require_pyarrow("-o")
     import pyarrow.parquet as pq
 
     from featherweight.data.label_lists import arrow_table

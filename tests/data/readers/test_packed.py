@@ -143,3 +143,46 @@ def test_an_address_says_how_to_download_it(address: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
         read_rows(address, DataRecipe())
     assert "address" in str(caught.value) and words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("above", "left_out"),
+    [
+        ([["Tickets of May"], []], "Tickets of May"),
+        ([["Tickets"], [None, "by the help desk"]], "Tickets, by the help desk"),
+        ([], None),
+    ],
+)
+def test_a_title_above_the_header_of_a_sheet_is_left_out(
+    above: list[list[Any]], left_out: str | None, tmp_path: Path
+) -> None:
+    sheet = [*above, ["Nr", "Text", "Label"], [1, "one", "a"], [2, "two", "b"]]
+    (tmp_path / "titled.xlsx").write_bytes(workbook(sheet))
+    rows = read_rows(str(tmp_path / "titled.xlsx"), DataRecipe())
+    assert (list(rows.texts), rows.label_names) == (["one", "two"], ("a", "b"))
+    assert [note.rpartition("left out: ")[2] for note in rows.notes] == ([left_out] if left_out else [])
+
+
+def test_a_column_alone_and_rows_without_a_header_are_no_titles(tmp_path: Path) -> None:
+    (tmp_path / "alone.xlsx").write_bytes(workbook([["text"], ["one"], ["two"]]))
+    assert list(read_rows(str(tmp_path / "alone.xlsx"), DataRecipe(), labelled=False).texts) == ["one", "two"]
+
+
+def test_titles_in_a_csv_and_folders_of_parquet_files_are_refused_with_the_line_to_type(tmp_path: Path) -> None:
+    (tmp_path / "titled.csv").write_text("Tickets of May\n\ntext,label\none,a\n", "utf-8")
+    with pytest.raises(UserError, match=r"line 3: 2 fields, but the first line has 1\n.*tail -n \+3 FILE > NEW"):
+        read_rows(str(tmp_path / "titled.csv"), DataRecipe())
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    for part in ("train-00000-of-00002", "train-00001-of-00002"):
+        (tmp_path / "set" / "data" / f"{part}.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"is a folder of Parquet files; .*\n  python -c '.*' .*set set-joined$"):
+        read_rows(str(tmp_path / "set"), DataRecipe())
+
+
+def test_without_pyarrow_parquet_is_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(UserError, match=r"rows\.parquet: Parquet files need pyarrow: pip install pyarrow; or use CSV"):
+        read_rows(str(tmp_path / "rows.parquet"), DataRecipe())

@@ -102,10 +102,10 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
             ) from None
         width = width or len(fields)
         if fields and len(fields) != width:
-            raise UserError(
-                f"{origin}: line {line}: {_count(len(fields))}, but the first line has {width}\n"
-                f"Put fields that contain {dialect.separator!r} in double quotes"
-            )
+            remedy = f"Put fields that contain {dialect.separator!r} in double quotes"
+            if width == 1:
+                remedy += f"; or, if the lines above it are a title, remove them: tail -n +{line} FILE > NEW"
+            raise UserError(f"{origin}: line {line}: {_count(len(fields))}, but the first line has {width}\n{remedy}")
         if fields:
             yield fields
         line = reader.line_num + 1 + dialect.skipped

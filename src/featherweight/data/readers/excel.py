@@ -16,6 +16,7 @@ from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
+_MOST_TITLES = 4  # maximum number of rows above the header
 _SPREAD = 1_000
 """Number of rows of a sheet that are read to find the number of its columns."""
 
@@ -31,7 +32,11 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
             raise UserError(f"{origin}: the file has no rows")
         chosen, others = sheets[0], [sheet.title for sheet in sheets[1:]]
         notes = [f"only its sheet {in_a_line(chosen.title)!r} was read, not {listed(others)}"] if others else []
-        yield from record_tables(_of_one_width(chosen, origin), origin, reading, rows, notes)
+        titles = [] if reading.columns else _titles(chosen, origin, reading)
+        if titles:
+            notes.append(f"what stands above its header was left out: {listed(titles)}")
+        records = islice(_of_one_width(chosen, origin), len(titles), None)
+        yield from record_tables(records, origin, reading, rows, notes)
 
 
 @contextmanager
@@ -69,6 +74,18 @@ def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
             row.pop()
         if row:
             yield row
+
+
+def _titles(sheet: Any, origin: str, reading: Reading) -> list[str]:
+    """The rows above the header of a sheet, of which each has a single cell; empty if the header is the first row."""
+    first = list(islice(_filled(sheet, origin), _MOST_TITLES + 2))
+    cells = [[cell for cell in row if cell is not None] for row in first]
+    count = next((place for place, row in enumerate(cells) if len(row) > 1), 0)
+    titles = [str(row[0]) for row in cells[:count]]
+    known = any(title.strip().casefold() in reading.known for title in titles)
+    # A header has texts only, and a row below it.
+    header = count <= _MOST_TITLES and len(cells) > count + 1 and all(isinstance(cell, str) for cell in cells[count])
+    return titles if header and not known else []
 
 
 def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
         for before, piece in pieces_of(files, rows or _PIECE)
     )
     yield from pieces if rows else [whole_table(pieces)]
+
+
+def is_sharded(folder: Path) -> bool:
+    """Whether ``folder``, or its folder ``data``, has several Parquet files, as data sets on the hub have them."""
+    return any(len(list(path.glob("*.parquet"))) > 1 for path in (folder, folder / "data"))
+
+
+def joining(folder: Path) -> str:
+    """The command that saves such a folder as one data set."""
+    code = "import datasets, sys; datasets.load_dataset(sys.argv[1]).save_to_disk(sys.argv[2])"
+    return shlex.join(["python", "-c", code, str(folder), f"{folder.name or 'data'}-joined"])
 
 
 def data_files(folder: Path) -> str:

@@ -27,6 +27,7 @@ def parquet_tables(
     With ``rows`` it comes in pieces of at most so many rows, and only the ``wanted`` columns are read. Raises UserError
     if the file is damaged or not a Parquet file.
     """
+    require_pyarrow(origin)
     import pyarrow
 
     file = _opened(source, origin)
@@ -50,6 +51,16 @@ def parquet_tables(
         ) from None
     if not before:
         yield whole
+
+
+def require_pyarrow(origin: str) -> None:
+    """Raise UserError if pyarrow is not installed, as in an environment that only has what an ONNX export needs."""
+    try:
+        import pyarrow.parquet  # noqa: F401 (only to see whether it is there)
+    except ImportError:
+        raise UserError(
+            f"{origin}: Parquet files need pyarrow: pip install pyarrow; or use CSV or JSON Lines"
+        ) from None
 
 
 def _opened(source: str | BinaryIO, origin: str) -> Any:

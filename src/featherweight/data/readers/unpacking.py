@@ -87,7 +87,10 @@ class Content:
 
 def _unpacked(file: IO[bytes], start: bytes, stack: ExitStack) -> BinaryIO:
     if start.startswith(_ZSTD):
-        import pyarrow
+        try:
+            import pyarrow
+        except ImportError:
+            raise UserError("a .zst file needs pyarrow: pip install pyarrow; or unpack it: zstd -d FILE") from None
 
         return cast(BinaryIO, stack.enter_context(pyarrow.input_stream(file, compression="zstd")))
     for magic, opened in ((_GZIP, gzip.open), (_BZIP2, bz2.open), (_XZ, lzma.open)):
