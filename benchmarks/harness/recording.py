@@ -124,8 +124,8 @@ def machine_folder() -> str:
 
 
 def presentable(text: str) -> str:
-    """``text`` (an error's last line, say) with paths cut down to their last parts, and of bearable length."""
-    return re.sub(r"(?:/[\w.@+-]+)+/([\w.@+-]+)", r"\1", text).replace("://", ":")[: _LONGEST_TEXT // 2]
+    """``text`` (an error's last line, say) with paths from the root cut down to their last parts, and not too long."""
+    return re.sub(r"(?<![\w.@+-])(?:/[\w.@+-]+)+/([\w.@+-]+)", r"\1", text).replace("://", ":")[: _LONGEST_TEXT // 2]
 
 
 def spread(values: Iterable[float | None]) -> dict[str, Any] | None:

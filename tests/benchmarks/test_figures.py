@@ -57,6 +57,7 @@ class TestRecording:
             load("harness.recording").presentable("OSError: /tmp/a/b/model.safetensors: gone")
             == "OSError: model.safetensors: gone"
         )
+        assert load("harness.recording").presentable("tests/a/test_b.py::test_c") == "tests/a/test_b.py::test_c"
 
     def test_spread_and_ratios_go_run_by_run(self, load: Load) -> None:
         recording = load("harness.recording")
