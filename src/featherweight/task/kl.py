@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergences between predictions, on tensors, summed over the rows.
+"""Kullback-Leibler divergences of predictions, on tensors, summed over the rows: between two, or from targets.
 
 With one label per text a prediction is a distribution over the classes. With several labels it is a Bernoulli
 distribution for each label, and a row's divergence is the mean over its labels, as its loss is.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def symmetric_kl(first: Tensor, second: Tensor, *, several: bool) -> Tensor:
@@ -20,6 +21,16 @@ def symmetric_kl(first: Tensor, second: Tensor, *, several: bool) -> Tensor:
     first, second = first.float(), second.float()
     of_each = (probabilities(first, several=several) - probabilities(second, several=several)) * (first - second) / 2
     return of_each.mean(-1).sum() if several else of_each.sum()
+
+
+def kl_from(targets: Tensor, logits: Tensor, *, several: bool) -> Tensor:
+    """Sum over the rows of KL(t || p), in nats, for target probabilities t and logits of p, both [rows, classes]."""
+    logits = logits.float()
+    if not several:
+        return functional.kl_div(torch.log_softmax(logits, -1), targets, reduction="sum")
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    negative_entropy = torch.xlogy(targets, targets) + torch.xlogy(1 - targets, 1 - targets)
+    return (cross_entropy + negative_entropy).mean(-1).sum()
 
 
 def probabilities(logits: Tensor, *, several: bool) -> Tensor:

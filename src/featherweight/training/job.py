@@ -80,6 +80,8 @@ class Job:
     """Logits of the validation rows [rows, classes] with the adapter that is saved; None if a prediction may differ."""
     average: Average | None = None
     """The moving average of the trained weights, if the recipe uses one."""
+    teacher: NDArray[np.float32] | None = None
+    """The teachers' probabilities for the training rows, [rows, classes]; None without a teacher."""
     notes: Sequence[str] = ()
     """Choices and warnings to show when the training starts."""
     rows: Rows | None = None

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from featherweight.data.batches import collate, even_batches
+from featherweight.data.batches import Batch, collate, even_batches
 from featherweight.environment import peak_memory_bytes
 from featherweight.model.engine import return_memory
 from featherweight.model.predict import predict_logits
@@ -188,7 +188,7 @@ def _one_step(
         target = batch.labels.to(job.engine.device)
         with accelerator.no_sync(model) if number + 1 < len(micro_batches) else nullcontext():
             logits = text_logits(job, model, batch)
-            loss = objective.share(logits, target, divisor, count)
+            loss = objective.share(logits, target, divisor, count, _teacher_of(job, batch))
             # Data-parallel training averages the gradients of the processes. Their rows form one batch, so the
             # gradients have to be summed: multiply by the number of processes.
             accelerator.backward(loss * accelerator.num_processes * counts)
@@ -208,6 +208,10 @@ def _one_step(
     if step % _STEPS_TO_RETURN_MEMORY == 0:
         return_memory()
     return measured
+
+
+def _teacher_of(job: Job, batch: Batch) -> Tensor | None:
+    return None if job.teacher is None else torch.from_numpy(job.teacher[batch.rows]).to(job.engine.device)
 
 
 def _diverged(job: Job, what: str, measured: Measured) -> Diverged:

@@ -9,23 +9,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from featherweight.recipe import Recipe
-from featherweight.task.kl import symmetric_kl
+from featherweight.task.kl import kl_from, symmetric_kl
 from featherweight.task.loss import Loss, loss_of
 from featherweight.task.single_label import Labels
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of the task, with R-Drop (Liang et al. 2021) if the recipe uses it.
+    """The loss of the task, with R-Drop (Liang et al. 2021) and teachers (Hinton et al. 2015) if the recipe uses them.
 
     With R-Drop each row goes through the network twice, with two dropout masks. The objective is the mean of both
     cross-entropies plus ``r_drop`` times (KL(p1 || p2) + KL(p2 || p1)) / 2, as in the authors' code. Their paper adds
     the cross-entropies up, so its weight of the divergence is twice ``r_drop``. With the mean, the loss has the same
     size as without R-Drop, and learning rates carry over. Class weights weigh labels, so the divergence has none.
+
+    With teachers the loss of the labels has the weight 1 - w, and T^2 KL(teacher || network) the weight w, for
+    probabilities of logits divided by T. The factor T^2 keeps the size of the gradient for any T.
     """
 
     loss: Loss
     r_drop: float = 0.0
+    teacher_weight: float = 0.0
+    teacher_temperature: float = 1.0
     several: bool = False
     """Whether a text may have several labels."""
 
@@ -38,12 +43,18 @@ class Objective:
         """``rows`` for a forward pass: all of them once for each pass, one pass after the other."""
         return np.tile(rows, self.passes)
 
-    def share(self, logits: Tensor, labels: Tensor, divisor: Tensor, rows: int) -> Tensor:
+    def share(
+        self, logits: Tensor, labels: Tensor, divisor: Tensor, rows: int, teacher: Tensor | None = None
+    ) -> Tensor:
         """The part of a step's objective that comes from a micro-batch of ``repeated`` rows.
 
-        ``divisor`` is ``Loss.divisor`` of all ``rows`` of the step.
+        ``divisor`` is ``Loss.divisor`` of all ``rows`` of the step. ``teacher`` are the teachers' probabilities,
+        [rows, classes], of logits divided by their temperature.
         """
         loss = self.loss.summed(logits, labels) / divisor
+        if teacher is not None:
+            divergence = kl_from(teacher, logits / self.teacher_temperature, several=self.several) / rows
+            loss = (1 - self.teacher_weight) * loss + self.teacher_weight * self.teacher_temperature**2 * divergence
         if not self.r_drop:
             return loss
         first, second = logits.chunk(2)
@@ -53,4 +64,7 @@ class Objective:
 def objective_of(recipe: Recipe, labels: Labels, classes: int, device: str) -> Objective:
     """The objective of a recipe for training rows with these ``labels``, on ``device``."""
     loss = loss_of(recipe, labels, classes).to(device)
-    return Objective(loss, recipe.training.r_drop, recipe.task == "multi-label")
+    training = recipe.training
+    return Objective(
+        loss, training.r_drop, training.teacher_weight, training.teacher_temperature, recipe.task == "multi-label"
+    )

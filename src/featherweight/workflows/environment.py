@@ -33,6 +33,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "seed": prepared.recipe.seed,
         "started": started.isoformat(timespec="seconds"),
         **_start(prepared),
+        **_teachers(prepared),
         "backbone": {
             "name": backbone.name,
             "source": backbone.source,
@@ -54,6 +55,11 @@ def _start(prepared: Prepared) -> dict[str, Any]:
 
     run = prepared.recipe.adapter.start_from
     return {"started_from": described(Run(run))} if run else {}
+
+
+def _teachers(prepared: Prepared) -> dict[str, Any]:
+    """The entry about the runs that the training learns from; empty if there are none."""
+    return {"teachers": [teacher.described() for teacher in prepared.teachers]} if prepared.teachers else {}
 
 
 def _left_out(splits: Splits) -> dict[str, Any]:

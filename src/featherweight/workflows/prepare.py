@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.workflows.continuation import begin_with_the_start, with_classes_of_the_start
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
+from featherweight.workflows.teachers import Teacher, teacher_notes, teachers_of, with_full_paths
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -42,6 +44,7 @@ class Prepared:
     validation: Encoded
     model: TextModel
     accelerator: Accelerator
+    teachers: Sequence[Teacher] = ()
 
 
 def prepare(recipe: Recipe) -> Prepared:
@@ -49,7 +52,7 @@ def prepare(recipe: Recipe) -> Prepared:
 
     The budget is checked before any weights are loaded, and the number of trained parameters again on the built model.
     """
-    recipe = with_classes_of_the_start(recipe)
+    recipe = with_full_paths(with_classes_of_the_start(recipe))
     architecture = backbone_architecture(recipe.backbone)
     # If the recipe does not name the classes, the rows are read first, because the adapter's size depends on them.
     names = known_label_names(recipe.data)
@@ -59,6 +62,8 @@ def prepare(recipe: Recipe) -> Prepared:
     recipe, weight = resolved.recipe, resolved.weight
     _require_trackers(recipe)
     splits = splits or load_splits(recipe)
+    teachers = teachers_of(recipe, splits.train.label_names)
+    splits.warnings.extend(teacher_notes(teachers, recipe, splits))
     backbone = resolve_backbone(recipe.backbone)
     require_length(recipe, backbone)
     require_dropout(recipe, backbone)
@@ -89,7 +94,7 @@ def prepare(recipe: Recipe) -> Prepared:
         live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
         raise FeatherweightError(f"the built model trains {live}; please report this bug")
     move_to_engine(network, engine)
-    return Prepared(recipe, weight, backbone, splits, train_rows, validation, model, accelerator)
+    return Prepared(recipe, weight, backbone, splits, train_rows, validation, model, accelerator, teachers)
 
 
 def _require_trackers(recipe: Recipe) -> None:

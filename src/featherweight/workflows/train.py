@@ -32,6 +32,7 @@ from featherweight.workflows.environment import describe_run, gpu_peak, most_mem
 from featherweight.workflows.phases import CHECK, EVALUATION, LOADING, REPORT, TRAINING, Phases
 from featherweight.workflows.prepare import Prepared, prepare
 from featherweight.workflows.request import Request, requested
+from featherweight.workflows.teachers import soft_labels
 
 if TYPE_CHECKING:
     from featherweight.training.job import LoopState
@@ -264,14 +265,16 @@ def fit_prepared(
     from featherweight.training.loop import fit
     from featherweight.training.trackers import TrackerListener
 
-    if prepared.recipe.training.trackers and prepared.accelerator.is_main_process:
-        listeners = [*listeners, TrackerListener(prepared.accelerator, prepared.recipe)]
+    train, accelerator = prepared.splits.train, prepared.accelerator
+    teacher = soft_labels(prepared.teachers, prepared.recipe, train, accelerator, listeners)
+    if prepared.recipe.training.trackers and accelerator.is_main_process:
+        listeners = [*listeners, TrackerListener(accelerator, prepared.recipe)]
     with stop_on_signals() as signalled:
         job = Job(
             prepared.recipe,
             prepared.model.network,
             prepared.model.engine,
-            prepared.accelerator,
+            accelerator,
             prepared.train,
             prepared.validation,
             prepared.model.tokenizer.pad_token_id,
@@ -279,10 +282,11 @@ def fit_prepared(
             listeners,
             signalled,
             notes=[_engine_in_words(prepared), *prepared.splits.warnings],
-            rows=prepared.splits.train,
+            teacher=teacher,
+            rows=train,
         )
         state = fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
-    for tracker in prepared.accelerator.trackers:
+    for tracker in accelerator.trackers:
         # Each run is a separate record in a tracker. Only the tracker ends here, not the other processes.
         tracker.finish()
     return state, job.best_logits

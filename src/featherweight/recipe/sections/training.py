@@ -13,6 +13,7 @@ from featherweight.recipe.fields import (
     Number,
     Section,
     Switch,
+    Text,
     Unique,
     Whole,
     word_or_list,
@@ -94,6 +95,22 @@ class TrainingRecipe(Section):
         description="R-Drop: each row goes through the network twice, with two dropout masks, and this is the weight "
         "of the divergence between both predictions in the loss. 0 turns it off; it needs dropout, such as "
         "`adapter.dropout`.",
+    )
+    teacher: Annotated[tuple[Text, ...], Listed, Unique] = Field(
+        (),
+        description="Finished runs or exports with the same classes: what they predict for the training rows is learnt "
+        "beside the labels (distillation); of several, the mean of their probabilities. A relative path is relative to "
+        "the working directory.",
+    )
+    teacher_weight: Number = Field(
+        0.5, ge=0, le=1, description="Share of the teachers' predictions in the loss; the labels have the rest."
+    )
+    teacher_temperature: Number = Field(
+        2.0,
+        gt=0,
+        le=1000,
+        description="The logits of the teachers and of the network are divided by it where they are compared; a higher "
+        "one shows more of the less probable classes.",
     )
     class_weights: ClassWeights = Field(
         "none",

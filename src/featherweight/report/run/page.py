@@ -89,6 +89,8 @@ def _training(run: Contents) -> dict[str, str]:
         rows[f"Best validation {metric.name}"] = metric.words(best)
     if start := run.recipe.get("adapter", {}).get("start_from"):
         rows["Started from"] = start
+    if teachers := run.recipe.get("training", {}).get("teacher"):
+        rows["Teachers"] = ", ".join(teachers)
     if "seconds" in run.environment:
         rows["Total time"] = duration(run.environment["seconds"])
     if "peak_memory_bytes" in run.environment:

@@ -1,0 +1,175 @@
+"""Teachers: trained classifiers whose predictions for the training rows a training learns beside the labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.adapter.storage import adapter_files, read_description
+from featherweight.cache import TEACHERS, cache_folder
+from featherweight.data.fingerprints import rows_fingerprint
+from featherweight.data.pairs import stripped
+from featherweight.data.sources import Rows
+from featherweight.data.splits import Splits, load_part
+from featherweight.environment import quick_imports
+from featherweight.errors import UserError, first_line
+from featherweight.files import sha256_of, written_whole
+from featherweight.inference.exported import is_export, read_export
+from featherweight.recipe import Recipe
+from featherweight.task.interface import task_of
+from featherweight.training.listeners import Listener, notify
+from featherweight.workflows.continuation import finished
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A finished run, or an export, that a training learns from."""
+
+    folder: Path
+    recipe: Recipe
+    labels: tuple[str, ...]
+    """The names of its classes, in the order of its logits."""
+    sha256: dict[str, str]
+    """SHA-256 of each file with its weights."""
+
+    def described(self) -> dict[str, Any]:
+        """The entry in environment.json."""
+        return {"run": str(self.folder), "sha256": self.sha256}
+
+
+def with_full_paths(recipe: Recipe) -> Recipe:
+    """``recipe`` with the absolute paths of its teachers, so that a resume in another folder finds them."""
+    if not recipe.training.teacher:
+        return recipe
+    paths = [str(Path(name).expanduser().resolve()) for name in recipe.training.teacher]
+    return recipe.with_values(training={"teacher": paths}, description=recipe.description)
+
+
+def teachers_of(recipe: Recipe, labels: Sequence[str]) -> list[Teacher]:
+    """The teachers of ``recipe``. Raises UserError if one is unfinished, or of another task or other classes."""
+    teachers = []
+    for name in recipe.training.teacher:
+        try:
+            teacher = _read(Path(name))
+            _require_fitting(teacher, recipe, labels)
+        except UserError as error:
+            raise UserError(f"training.teacher: {error}") from None
+        teachers.append(teacher)
+    return teachers
+
+
+def _read(folder: Path) -> Teacher:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; name finished runs or exports")
+    if is_export(folder):
+        exported = read_export(folder)
+        weights = {name: file.sha256 for name, file in exported.files.items()}
+        return Teacher(folder, Recipe.load(folder / "recipe.toml"), exported.labels, weights)
+    run = finished(folder)
+    weights = {file.name: sha256_of(file) for file in adapter_files(run.adapter)}
+    return Teacher(folder, run.recipe, tuple(read_description(run.adapter)["labels"]), weights)
+
+
+def _require_fitting(teacher: Teacher, recipe: Recipe, labels: Sequence[str]) -> None:
+    theirs, ours = teacher.recipe, recipe
+    settings = {"task": (theirs.task, ours.task), "data.join": (theirs.data.join, ours.data.join)}
+    for key, (then, now) in settings.items():
+        if then != now:
+            raise UserError(f"{teacher.folder}: was trained with {key} = {then!r}, but this recipe has {now!r}")
+    if lacking := [name for name in labels if name not in teacher.labels]:
+        raise UserError(f"{teacher.folder}: lacks the class {lacking[0]!r}; a teacher must have the same classes")
+    if more := [name for name in teacher.labels if name not in labels]:
+        raise UserError(
+            f"{teacher.folder}: has the class {more[0]!r}, which this training lacks; both must be the same"
+        )
+
+
+def teacher_notes(teachers: Sequence[Teacher], recipe: Recipe, splits: Splits) -> list[str]:
+    """Notes for the user: who the teachers are, and which evaluated rows they were trained on."""
+    share = f"{recipe.training.teacher_weight:.0%} of the loss"
+    names = ", ".join(str(teacher.folder) for teacher in teachers)
+    notes = [f"learns from the predictions of {names} ({share})"] if teachers else []
+    return [*notes, *(note for teacher in teachers for note in _leaks(teacher, recipe, splits))]
+
+
+def _leaks(teacher: Teacher, recipe: Recipe, splits: Splits) -> list[str]:
+    """Notes on validation and test rows that ``teacher`` was trained on, apart from repeated training texts."""
+    theirs = teacher.recipe
+    if (theirs.data, theirs.seed, theirs.adapter.start_from) == (recipe.data, recipe.seed, None):
+        return []  # the same split
+    try:
+        known = set(map(stripped, load_part(theirs, "train", teacher.labels).texts))
+    except UserError as error:
+        unknown = f"{teacher.folder}, a teacher: whether it was trained on validation or test rows cannot be checked"
+        return [f"{unknown}: {first_line(error)}"]
+    known -= set(map(stripped, splits.train.texts))
+    parts = {"validation": splits.validation, "test": splits.test}
+    counts = {name: sum(stripped(text) in known for text in rows.texts) for name, rows in parts.items() if rows}
+    return [
+        f"{teacher.folder}, a teacher, was trained on {count:,} of {len(parts[name] or ()):,} {name} rows: the metrics "
+        "may be too good; a teacher with the same data and seed has the same split"
+        for name, count in counts.items()
+        if count
+    ]
+
+
+def soft_labels(
+    teachers: Sequence[Teacher], recipe: Recipe, train: Rows, accelerator: Accelerator, listeners: Sequence[Listener]
+) -> NDArray[np.float32] | None:
+    """Mean of the teachers' probabilities for the training rows, [rows, classes]; None if there is no teacher.
+
+    Logits are divided by ``training.teacher_temperature`` before. The classes are in the order of ``train``. Of
+    several processes the first one computes the logits, and the others find them in the cache.
+    """
+    if not teachers:
+        return None
+    task, temperature = task_of(recipe), recipe.training.teacher_temperature
+    found = np.zeros((len(train), len(train.label_names)))
+    with accelerator.main_process_first():
+        for teacher in teachers:
+            order = [teacher.labels.index(name) for name in train.label_names]
+            found += task.probabilities(_logits(teacher, train, listeners)[:, order], temperature)
+    return (found / len(teachers)).astype(np.float32)
+
+
+def _logits(teacher: Teacher, rows: Rows, listeners: Sequence[Listener]) -> NDArray[np.float64]:
+    """The teacher's logits of ``rows`` in the order of its own classes, from the cache if they are there.
+
+    They are kept for a resume, and for other seeds and recipes with the same rows.
+    """
+    key = json.dumps([teacher.sha256, teacher.recipe.to_toml(), rows_fingerprint(rows)["texts"]])
+    path = cache_folder() / TEACHERS / f"{hashlib.sha256(key.encode()).hexdigest()}.logits.npz"
+    shape = (len(rows), len(teacher.labels))
+    if (cached := _cached(path)) is not None and cached.shape == shape and cached.dtype == np.float64:
+        return cached
+    notify(listeners, f"predicting {len(rows):,} training rows with the teacher {teacher.folder}")
+    with quick_imports():
+        from featherweight.inference.classifier import Classifier
+    logits = Classifier.load(teacher.folder).model.logits(rows, cache=cache_folder())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as part, part.open("wb") as file:
+            np.savez(file, logits=logits)
+    except OSError as error:
+        notify(listeners, f"{path.parent}: the teacher's predictions are not cached: {error.strerror}")
+    return logits
+
+
+def _cached(path: Path) -> NDArray[Any] | None:
+    """The logits in a file of the cache; None if it does not exist or is damaged (zip files have checksums)."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return np.asarray(stored["logits"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
