@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -122,6 +123,17 @@ def test_a_head_that_the_backbone_has_is_used_from_the_first_step(tiny_recipe: A
     assert not marker["new_head"]
     assert marker["losses"][0][0] == 0
     assert not any("no head" in line for line in heard.lines)
+
+
+def test_a_new_head_begins_with_the_frequencies_of_the_tokens(tiny_recipe: Any, tmp_path: Path) -> None:
+    from featherweight.backbone.resolve import resolve_backbone
+    from featherweight.training.masked_language.model import load_masked_model
+
+    model = load_masked_model(resolve_backbone(tiny_recipe().backbone), seed=0, attention="eager")
+    model.begin_with_frequencies(np.array([7, 7, 7, 9], np.int32))
+    bias = model.network.get_output_embeddings().bias
+    assert float(bias[7] - bias[9]) == pytest.approx(np.log(3.1 / 1.1), abs=1e-5)
+    assert float(bias.exp().sum()) == pytest.approx(1, abs=1e-4)
 
 
 def test_an_interrupted_adaptation_resumes_with_the_same_bits(

@@ -152,6 +152,8 @@ def _job(
     model = load_masked_model(backbone, seed=recipe.seed, attention=engine.attention)
     model.network.to(engine.device)
     of_train, of_held_out = (_encoded(rows, tokenizer, recipe) for rows in (train, held_out))
+    if model.new_head:
+        model.begin_with_frequencies(np.asarray(of_train.tokens[: int(of_train.offsets[-1])]))
     hidden = int(model.network.config.hidden_size)
     return MaskedJob(schedule, model, masking, engine, hidden, of_train, of_held_out, work, listeners)
 

@@ -29,7 +29,7 @@ from featherweight.training.signals import Interrupted
 
 HEAD_SHARE = 0.2
 """Share of the steps in which a new head is trained alone: until it can predict, its gradients harm the encoder."""
-HEAD_RATE = 10.0
+HEAD_RATE = 20.0
 """Learning rate of a new head as a multiple of the encoder's."""
 CHECKPOINT_SECONDS = 300.0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutput
@@ -39,6 +41,17 @@ class MaskedModel:
         """Train the head alone, or everything."""
         for parameter in self.encoder.parameters():
             parameter.requires_grad_(not frozen)
+
+    @torch.no_grad()
+    def begin_with_frequencies(self, tokens: NDArray[np.int32]) -> None:
+        """Set the biases of a new head to the logarithm of the tokens' frequencies in ``tokens``.
+
+        Otherwise its first steps would only learn which tokens are frequent. Tokens that do not occur count a tenth.
+        """
+        bias = self.network.get_output_embeddings().bias
+        if bias is not None:
+            counts = torch.from_numpy(np.bincount(tokens, minlength=len(bias)) + 0.1)
+            bias.copy_(torch.log(counts / counts.sum()))
 
     def logits(self, batch: MaskedBatch) -> Tensor:
         """Logits [n, tokens of the vocabulary] at the n chosen positions of a batch.
