@@ -156,6 +156,15 @@ def test_fingerprints_differ_and_the_heads_is_as_ever(tokenizer: Any) -> None:
     assert LongTexts(LONGEST, "head", 0.5).identity == LONGEST.to_bytes(8)
 
 
+@pytest.mark.parametrize(("content", "starts"), [(90, [0]), (150, [0, 50]), (1000, [0, 450, 900])])
+def test_at_most_so_many_windows_from_the_start_to_the_end(content: int, starts: list[int]) -> None:
+    long_texts = LongTexts(102, "windows", 0.25, 3)
+    assert long_texts.windows_of(content, 100) == len(starts)
+    if content > 100:
+        assert [window[0] for window in long_texts.sequences(range(content), 100)] == starts
+    assert long_texts.identity != LongTexts(102, "windows", 0.25).identity
+
+
 def test_long_texts_are_tokenized_a_few_at_a_time(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"{n} " * (n % 50) + "end" for n in range(300)]
     pairs = [(text, text[:20]) for text in texts]

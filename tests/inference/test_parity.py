@@ -43,8 +43,8 @@ def test_every_runner_gives_the_logits_of_transformers(family: str, tiny_recipe:
 
 
 def test_windows_and_the_mean_over_the_tokens(tiny_recipe: Any, exports: Exports) -> None:
-    data = {"long": "windows", "max_length": 16}
-    run = exports.add("windows", tiny_recipe("mpnet", data=data, adapter={"head": "linear", "pooling": "mean"}))
+    sections = {"data": {"max_length": 16}, "evaluation": {"windows": 2}}
+    run = exports.add("windows", tiny_recipe("mpnet", adapter={"head": "linear", "pooling": "mean"}, **sections))
     expected = Classifier.load(run, precision="fp32", lean=False).logits(TEXTS)
     classifier = Classifier.load(exports["windows", "onnx"])
     assert close(classifier.logits(TEXTS), expected, EXACT)

@@ -8,7 +8,6 @@ import numpy as np
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.data.fingerprints import fingerprints_without_tokens
-from featherweight.data.long_texts import LongTexts
 from featherweight.data.splits import load_splits
 from featherweight.evaluation.metrics import evaluate
 from featherweight.evaluation.results import prediction_columns, write_predictions
@@ -117,7 +116,7 @@ def fabricate_rounds(folder: Path, *, seeds=3, rows=600, baselines=True, noise=0
 def claim_rows(folder: Path, recipe: Recipe) -> Path:
     """Let a made-up run say that it was trained and judged on the rows of its recipe, as a real one does."""
     backbone = resolve_backbone(recipe.backbone)
-    marks = fingerprints_without_tokens(load_splits(recipe), load_tokenizer(backbone.folder), LongTexts.of(recipe.data))
+    marks = fingerprints_without_tokens(load_splits(recipe), load_tokenizer(backbone.folder), recipe)
     environment = json.loads((folder / "environment.json").read_text("utf-8"))
     (folder / "environment.json").write_text(json.dumps(environment | marks), "utf-8")
     return folder

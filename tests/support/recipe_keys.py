@@ -86,6 +86,7 @@ KEYS = {
     "training.checkpoint_seconds": "training/test_training_keys.py::test_a_checkpoint_is_due_after_its_seconds",
     "training.trackers": "training/test_training_keys.py::test_a_tracker_receives_the_recipe_and_the_history",
     "evaluation.shift": "data/test_data_keys.py::test_each_part_is_read_from_its_own_source",
+    "evaluation.windows": "workflows/test_windows_at_test_time.py::test_a_run_reads_the_windows_of_its_recipe",
     "evaluation.bins": "data/test_data_keys.py::test_figures_have_the_bins_and_mistakes_of_the_recipe",
     "evaluation.mistakes": "data/test_data_keys.py::test_figures_have_the_bins_and_mistakes_of_the_recipe",
 }

@@ -43,10 +43,13 @@ def fingerprints_of(train: Encoded, validation: Encoded, splits: Splits) -> dict
     }
 
 
-def fingerprints_without_tokens(splits: Splits, tokenizer: Any, long_texts: LongTexts) -> dict[str, Any]:
+def fingerprints_without_tokens(splits: Splits, tokenizer: Any, recipe: Recipe) -> dict[str, Any]:
     """Fingerprints without the number of truncated rows, so that nothing has to be tokenized."""
-    parts = {"train": splits.train, "validation": splits.validation}
-    data = {name: training_fingerprint(rows, tokenizer, long_texts) for name, rows in parts.items()}
+    parts = {
+        "train": (splits.train, LongTexts.of(recipe.data)),
+        "validation": (splits.validation, LongTexts.for_evaluation(recipe)),
+    }
+    data = {name: training_fingerprint(rows, tokenizer, long_texts) for name, (rows, long_texts) in parts.items()}
     return {"data": data, "judged": evaluation_fingerprints(splits)}
 
 

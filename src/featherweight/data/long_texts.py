@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featherweight.errors import UserError
-from featherweight.recipe import DataRecipe
+from featherweight.recipe import DataRecipe, Recipe
 
 NOTABLE_CUT = 0.05
 """Share of cut tokens from which a training warns."""
@@ -23,11 +23,20 @@ class LongTexts:
     """``data.long``: head, tail, head-tail or windows."""
     overlap: float = 0.25
     """``data.window_overlap``: the minimum share of a window that the next one repeats."""
+    most: int | None = None
+    """Maximum number of windows of a text, evenly spaced from its start to its end; None if there is no limit."""
 
     @classmethod
     def of(cls, data: DataRecipe) -> LongTexts:
-        """The settings of a recipe's section."""
+        """The settings of a recipe's section, as they apply to training texts."""
         return cls(data.max_length, data.long, data.window_overlap)
+
+    @classmethod
+    def for_evaluation(cls, recipe: Recipe) -> LongTexts:
+        """The settings for evaluation and prediction: those of the training, or ``evaluation.windows`` windows."""
+        if recipe.evaluation.windows == 1:
+            return cls.of(recipe.data)
+        return cls(recipe.data.max_length, "windows", recipe.data.window_overlap, recipe.evaluation.windows)
 
     @property
     def windows(self) -> bool:
@@ -45,6 +54,7 @@ class LongTexts:
     def identity(self) -> bytes:
         """Bytes that differ for different settings, for a fingerprint."""
         overlap = f" {self.overlap!r}" if self.windows else ""
+        overlap += f" {self.most}" if self.most is not None else ""
         return self.max_length.to_bytes(8) + (f"{self.how}{overlap}".encode() if self.how != "head" else b"")
 
     def sequences(self, content: Sequence[int], room: int) -> list[list[int]]:
@@ -75,9 +85,13 @@ class LongTexts:
             )
 
     def _starts(self, content: int, room: int) -> list[int]:
-        """Start of each window: as few windows as overlap enough, evenly spaced, each of ``room`` tokens."""
+        """Start of each window: as few windows as overlap enough, evenly spaced, each of ``room`` tokens.
+
+        If that is more than ``most``, the windows are farther apart, and tokens between them are not read.
+        """
         step = max(1, room - round(self.overlap * room))
         gaps = -(-(content - room) // step)
+        gaps = gaps if self.most is None else min(gaps, self.most - 1)
         return [place * (content - room) // gaps for place in range(gaps + 1)]
 
 

@@ -182,6 +182,8 @@ def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[
         if not evaluation.get("shift"):
             found.append("It was tested only on texts like those of its training; expect less on others.")
     longer = "they are read in overlapping windows" if recipe.data.long == "windows" else "the rest is not read"
+    if (most := recipe.evaluation.windows) > 1:
+        longer = f"at most {most} windows from the start to the end are read, and their logits are averaged"
     found.append(f"Of texts longer than {recipe.data.max_length} tokens: {longer}.")
     found.append("Texts of a few words, or of another language or topic than the training data, get a label, too.")
     return found

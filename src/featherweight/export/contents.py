@@ -50,7 +50,7 @@ def gives_token_types(loaded: Loaded) -> bool:
 
 def describe_export(loaded: Loaded, target: str, token_types: bool, label_column: Any, **more: Any) -> dict[str, Any]:
     """The content of export.json, without the list of files and the comparison with the run."""
-    data = loaded.recipe.data
+    data, long_texts = loaded.recipe.data, loaded.model.long_texts
     return {
         "format": FORMAT,
         "target": target,
@@ -60,8 +60,9 @@ def describe_export(loaded: Loaded, target: str, token_types: bool, label_column
         "temperature": loaded.temperature,
         "thresholds": list(loaded.task.thresholds),
         "max_length": data.max_length,
-        "long": data.long,
-        "window_overlap": data.window_overlap,
+        "long": long_texts.how,
+        "window_overlap": long_texts.overlap,
+        "most_windows": long_texts.most,
         "pair": list(data.text) if data.join == "pair" else None,
         "pad_token_id": int(loaded.model.tokenizer.pad_token_id),
         "token_types": token_types,

@@ -41,6 +41,7 @@ class Description(Checked):
     max_length: Annotated[Count, Field(ge=1)]
     long: Literal["head", "tail", "head-tail", "windows"]
     window_overlap: Annotated[Number, Field(ge=0, lt=1)]
+    most_windows: Annotated[Count, Field(ge=2)] | None = None
     pad_token_id: Count
     token_types: bool
     files: dict[str, ExportedFile]
@@ -50,7 +51,7 @@ class Description(Checked):
     @property
     def long_texts(self) -> LongTexts:
         """The maximum length, and what happens to longer texts."""
-        return LongTexts(self.max_length, self.long, self.window_overlap)
+        return LongTexts(self.max_length, self.long, self.window_overlap, self.most_windows)
 
 
 def is_export(path: str | Path) -> bool:

@@ -52,7 +52,7 @@ def load_run(path: str | Path, *, precision: str, device: str | None, lean: bool
     if merge and lean:
         drop_gradients(network)
     tokenizer = saved_tokenizer(folder, backbone.config.get("vocab_size"))
-    model = TextModel(network.eval(), tokenizer, engine, LongTexts.of(recipe.data))
+    model = TextModel(network.eval(), tokenizer, engine, LongTexts.for_evaluation(recipe))
     task = task_of(recipe).with_thresholds(description.get("thresholds") or ())
     model_id = f"{recipe.name}-{_fingerprint(adapter_files(folder))}"
     return Loaded(model, recipe, float(description["temperature"]), task, model_id)

@@ -87,6 +87,14 @@ class Recipe(Section):
         self.__dict__["evaluation"] = self.evaluation.for_task(self.task)
         return self
 
+    @model_validator(mode="after")
+    def _windows_are_those_of_texts_that_are_cut(self) -> Self:
+        if self.evaluation.windows > 1 and self.data.join == "pair":
+            raise ValueError("evaluation.windows: pairs are not read in windows; remove the key")
+        if self.evaluation.windows > 1 and self.data.long == "windows":
+            raise ValueError('evaluation.windows: data.long = "windows" already reads all windows; remove one of them')
+        return self
+
     @model_validator(mode="wrap")
     @classmethod
     def _refuse_in_words(cls, values: Any, validated: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:

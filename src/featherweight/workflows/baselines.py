@@ -19,6 +19,7 @@ import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import cache_folder
+from featherweight.data.batches import encode
 from featherweight.data.fingerprints import changed_part, evaluation_fingerprints, rows_fingerprint
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import joined
@@ -195,7 +196,7 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     engine = choose_engine(recipe.training.precision)
     move_to_engine(network, engine)
     assert backbone.folder is not None
-    model = TextModel(network, load_tokenizer(backbone.folder), engine, LongTexts.of(recipe.data))
+    model = TextModel(network, load_tokenizer(backbone.folder), engine, LongTexts.for_evaluation(recipe))
     return partial(model.logits, cache=cache_folder())
 
 
@@ -267,8 +268,9 @@ def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequenc
     network = build_network(recipe, backbone, splits.train.label_names)
     unfreeze(network)
     move_to_engine(network, engine)
-    model = TextModel(network, tokenizer, engine, LongTexts.of(recipe.data))
-    train, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
+    model = TextModel(network, tokenizer, engine, LongTexts.for_evaluation(recipe))
+    train = encode(splits.train, tokenizer, LongTexts.of(recipe.data), cache_folder())
+    validation = model.encode(splits.validation, cache_folder())
     with stop_on_signals() as stop:
         parts = (recipe, network, engine, accelerator, train, validation)
         job = Job(*parts, tokenizer.pad_token_id, folder, listeners, stop, rows=splits.train)

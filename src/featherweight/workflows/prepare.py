@@ -12,7 +12,7 @@ from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbo
 from featherweight.budget.limit import require_within_budget
 from featherweight.budget.weigh import Weight
 from featherweight.cache import cache_folder
-from featherweight.data.batches import Encoded
+from featherweight.data.batches import Encoded, encode
 from featherweight.data.class_names import known_label_names
 from featherweight.data.fingerprints import rows_fingerprint
 from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
@@ -83,9 +83,10 @@ def prepare(recipe: Recipe) -> Prepared:
     tokenizer = load_tokenizer(backbone.folder, backbone.config.get("vocab_size"))
     accelerator, engine = build_accelerator(recipe, choose_engine(recipe.training.precision))
     network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)
-    model = TextModel(network, tokenizer, engine, LongTexts.of(recipe.data))
-    train_rows, validation = (model.encode(rows, cache_folder()) for rows in (splits.train, splits.validation))
-    splits.warnings.extend(_cut_warning(train_rows, model.long_texts, pairs=recipe.data.join == "pair"))
+    model = TextModel(network, tokenizer, engine, LongTexts.for_evaluation(recipe))
+    train_rows = encode(splits.train, tokenizer, LongTexts.of(recipe.data), cache_folder())
+    validation = model.encode(splits.validation, cache_folder())
+    splits.warnings.extend(_cut_warning(train_rows, LongTexts.of(recipe.data), pairs=recipe.data.join == "pair"))
     splits.warnings.extend(unknown_note(train_rows, splits.train.texts, tokenizer, recipe.backbone.name))
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if recipe.adapter.start_from is not None:

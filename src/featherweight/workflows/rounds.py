@@ -12,7 +12,6 @@ from featherweight.argument_checks import list_of, require_path, require_whole
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.fingerprints import changed_part, fingerprints_without_tokens, rows_fingerprint
-from featherweight.data.long_texts import LongTexts
 from featherweight.data.splits import lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
@@ -211,7 +210,7 @@ def _backbone_and_rows(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
     backbone = resolve_backbone(recipe.backbone)
     assert backbone.folder is not None
     tokenizer = load_tokenizer(backbone.folder)
-    return backbone.sha256, fingerprints_without_tokens(load_splits(recipe), tokenizer, LongTexts.of(recipe.data))
+    return backbone.sha256, fingerprints_without_tokens(load_splits(recipe), tokenizer, recipe)
 
 
 def train_planned(run: Planned, listeners: Sequence[Listener] = ()) -> None:

@@ -31,6 +31,14 @@ class EvaluationRecipe(Section):
     mistakes: Whole = Field(
         20, ge=0, le=10_000, description="Number of the most confident errors that the report shows."
     )
+    windows: Whole = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="Maximum number of windows in which a text longer than `data.max_length` is read in evaluation and "
+        "prediction; their logits are averaged. The training is not changed: it reads what `data.long` says. 1 means "
+        'that evaluation and prediction do so, too. For windows in training as well, set `data.long = "windows"`.',
+    )
     best_by: Literal["accuracy", "macro_f1", "micro_f1", "log_loss"] = Field(
         "accuracy",
         description="Metric on the validation rows that decides which adapter is the best, and when to stop early. "
