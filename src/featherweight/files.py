@@ -23,9 +23,9 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: missing; the run is not finished, or the file was removed") from None
+        raise UserError(f"{path}: missing; finish the run with --resume, or restore the file") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     except RecursionError:
         raise damaged(path, "its lists or objects are nested too deeply", _RESTORE) from None
     except ValueError as error:

@@ -180,5 +180,5 @@ def test_a_backbone_with_other_types_is_refused(tokenizer: Any, monkeypatch: pyt
             return [Strange(whole) for whole in own.backend.encode_batch_fast(texts)]
 
     monkeypatch.setitem(tokenizing._OWN, tokenizer, replace(own, backend=Backend()))
-    with pytest.raises(UserError, match=r"token types are not 0, then 1; use data\.join = 'text'"):
+    with pytest.raises(UserError, match=r"and the second by 1; use data\.join = 'text'"):
         encode(rows(), tokenizer, LongTexts(LONGEST))

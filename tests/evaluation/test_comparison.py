@@ -119,5 +119,5 @@ def test_without_test_sets_the_same_validation_rows_serve_and_others_do_not(tmp_
     with pytest.raises(UserError, match=r"validation rows differ from.*each seed has different validation rows"):
         compare_runs([*same, other])
     tested = fabricate_run(tmp_path / "tested", Recipe.load("r2"), 0.9)
-    with pytest.raises(UserError, match=r"r3: has no test set, while .*tested has one"):
+    with pytest.raises(UserError, match=r"r3: has no test set, but .*tested has one"):
         compare_runs([*same, tested])

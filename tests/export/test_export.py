@@ -166,7 +166,7 @@ def test_damaged_exports_are_refused(run: Path, exports: Exports, tmp_path: Path
     for folder, words in table:
         with pytest.raises(UserError, match=words):
             Classifier.load(folder)
-    with pytest.raises(UserError, match="is an ONNX export, computed as it was exported; leave out precision"):
+    with pytest.raises(UserError, match="is an ONNX export, whose precision cannot be changed; leave out precision"):
         Classifier.load(exports["bert", "onnx"], precision="bf16")
 
 

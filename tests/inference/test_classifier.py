@@ -103,7 +103,7 @@ BAD = [
     ("classes.csv", "1,a,b\n2,c,d\n4,e,f\n3,e,f\n7,g,h\n", "its first line seems to be a row"),
     ("line.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n{"text"\n', "line 4: broken JSON"),
     ("list.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n["d"]\n', "row 4: not a JSON object"),
-    ("half.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "\\ud800"}\n', "row 3: 'text' holds half a character"),
+    ("half.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "\\ud800"}\n', "row 3: 'text' holds a lone surrogate"),
     ("kind.jsonl", '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n{"text": [1]}\n', "row 4: 'text' holds a list"),
     (
         "late.jsonl",

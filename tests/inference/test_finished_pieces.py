@@ -107,5 +107,5 @@ def test_files_of_other_owners_stay(finished_run: Run, texts: Path, tmp_path: Pa
     (folder / "mine.npy").unlink()
     folder.rmdir()
     folder.write_text("a file", "utf-8")
-    with pytest.raises(UserError, match=r"out\.csv\.pieces: is a file, but finished pieces are kept there"):
+    with pytest.raises(UserError, match=r"out\.csv\.pieces: is a file, but a folder of this name"):
         predict_file(finished_run.folder, str(texts), tmp_path / "out.csv", replace=True)

@@ -179,7 +179,7 @@ def test_a_huge_foreign_adapter_is_refused_by_its_header(cli: Cli, run: Path) ->
     answer = cli(*VERBS["predict"])
     path.unlink()
     assert answer.code == 2
-    assert "run/adapter: the saved adapter has 9,99" in answer.err
+    assert "run/adapter: damaged: the saved adapter has 9,99" in answer.err
 
 
 def both(file: str, content: Any) -> Callable[[Path], None]:

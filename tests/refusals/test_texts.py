@@ -66,7 +66,7 @@ from featherweight.inference.output_files import predict_texts
     (ROWS, 'text 1 is a dict; write predict([row["text"] for row in rows])'),
     (pa.array(ROWS), "text 1 is a dict"),
     ({"a": "crow"}.items(), "text 1 is not a text, but a tuple"),
-    (["crow", "half\ud800"], "text 2 holds half a character (a lone surrogate)"),
+    (["crow", "half\ud800"], "text 2 holds a lone surrogate, which is no valid Unicode"),
 ])  # fmt: skip
 def test_what_holds_no_texts_is_refused(given: Any, words: str) -> None:
     with pytest.raises(UserError) as refused:

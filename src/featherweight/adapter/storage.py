@@ -111,21 +111,22 @@ def check_adapter(folder: Path, recipe: Recipe, backbone: Backbone, labels: Sequ
     if the recipe comes from an untrusted source.
     """
     if recipe.adapter.lora == "auto":
-        raise UserError(
-            f"{folder / 'recipe.toml'}: adapter.lora is 'auto'; the recipe of a saved adapter must list its LoRA tables"
+        raise damaged(
+            folder / "recipe.toml",
+            "adapter.lora is 'auto', but the recipe of a saved adapter must list its LoRA tables",
         )
     if (folder / "adapter_config.json").exists() and not (folder / WEIGHTS[0]).exists():
         # PEFT would look for a pickle instead.
         raise damaged(folder, f"the adapter lacks its weights, {WEIGHTS[0]}")
     headers = saved_tensors(folder)
     if other := next((name for name, header in headers.items() if header.dtype != "F32"), None):
-        raise UserError(f"{folder}: {other} has the type {headers[other].dtype}; a saved adapter must have F32")
+        raise damaged(folder, f"{other} has the type {headers[other].dtype}; a saved adapter must have F32")
     architecture = architecture_of(backbone.config, recipe.backbone.roles)
     wanted, saved = weigh(recipe, architecture, len(labels)).total, sum(x.parameters for x in headers.values())
     if wanted != saved:
         lack, more = f"lacks {wanted - saved:,} of the {wanted:,}", f"has {saved - wanted:,} more than the {wanted:,}"
         problem = f"{lack if saved < wanted else more} parameters that its recipe trains"
-        raise UserError(f"{folder}: the saved adapter {problem}; it belongs to another recipe or is incomplete")
+        raise damaged(folder, f"the saved adapter {problem}")
 
 
 def load_adapter(network: Network, folder: Path) -> None:
@@ -152,11 +153,11 @@ def set_tensors(network: Network, tensors: Mapping[str, Tensor], folder: Path) -
     missing, unknown = sorted(live.keys() - tensors.keys()), sorted(tensors.keys() - live.keys())
     if missing or unknown:
         problem = f"lacks {missing[0]}" if missing else f"contains {unknown[0]}, which this recipe does not train"
-        raise UserError(f"{folder}: the saved adapter {problem}; it belongs to another recipe or is incomplete")
+        raise damaged(folder, f"the saved adapter {problem}")
     for name, parameter in live.items():
         if parameter.shape != tensors[name].shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
-            raise UserError(f"{folder}: {name} has shape {shapes}; the adapter was trained with another recipe")
+            raise damaged(folder, f"{name} has shape {shapes}, so the adapter was trained with another recipe")
         if not tensors[name].isfinite().all():
             raise damaged(folder, f"{name} contains NaN or infinity")
         parameter.data.copy_(tensors[name])
@@ -203,7 +204,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as a safetensors file: {error}") from None
+        raise damaged(path, f"cannot be read as a safetensors file: {error}") from None
 
 
 def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -41,11 +41,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8; get the file again") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     except ValueError:
         raise UserError(f"{path}: contains a number with thousands of digits; get the file again") from None
     if not isinstance(config, dict):
-        raise UserError(f"{path}: must contain a JSON object with the model's settings")
+        raise UserError(f"{path}: must contain a JSON object with the model's settings; get the file again")
     return config
 
 
@@ -94,7 +94,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise UserError(f"{index}: not a weight index; get the file again") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (folder / name).is_file():
-            raise UserError(f"{index}: lists {name!r}, which is not a file in this folder")
+            raise UserError(f"{index}: lists {name!r}, which is not a file in this folder; get the files again")
     return [folder / name for name in names]
 
 

@@ -18,7 +18,7 @@ def architecture_from_config(config: Config) -> Architecture:
     try:
         return _built_in(model_type, family, _completed(family, config))
     except (TypeError, AttributeError, KeyError) as error:
-        raise UserError(f"config.json: not a valid {model_type} configuration: {error}") from None
+        raise UserError(f"config.json: not a valid {model_type} configuration: {error}; get the file again") from None
 
 
 def _completed(family: Family, config: Config) -> Config:

@@ -72,16 +72,22 @@ def _hub_answers(name: str, revision: str | None, config_only: bool) -> bool:
     try:
         info = HfApi().model_info(name, revision=revision, timeout=TIMEOUT)
     except HFValidationError:
-        raise UserError(f"backbone.name = {name}: no such folder, and not a valid name on the hub") from None
+        raise UserError(
+            f"backbone.name = {name}: no such folder, and not a valid name on the hub; correct backbone.name"
+        ) from None
     except RevisionNotFoundError:
-        raise UserError(f"backbone.revision = {revision}: {name} has no such revision on the hub") from None
+        raise UserError(
+            f"backbone.revision = {revision}: {name} has no such revision on the hub; "
+            "name one of its branches, tags or commits"
+        ) from None
     except GatedRepoError:
         raise UserError(
             f"backbone.name = {name}: access is restricted; request it on the hub, then run `hf auth login`"
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
-            f"backbone.name = {name}: no such model on the hub, no such folder, and no built-in short name"
+            f"backbone.name = {name}: no such model on the hub, no such folder, and no built-in short name; "
+            "correct backbone.name"
         ) from None
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
         return False

@@ -87,7 +87,9 @@ def _config_object(config: dict[str, Any]) -> Any:
         built = AutoConfig.for_model(**{**plain, "num_labels": _LABELS})
     except Exception as error:
         # Wrong values raise many different exceptions.
-        raise UserError(f"config.json: not a valid {model_type} configuration: {first_line(error)[:200]}") from None
+        raise UserError(
+            f"config.json: not a valid {model_type} configuration: {first_line(error)[:200]}; get the file again"
+        ) from None
     only_causal = (
         model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     )

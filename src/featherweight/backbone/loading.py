@@ -20,7 +20,9 @@ def unreadable(backbone: Backbone, error: Exception) -> UserError:
         first = "config.json and the weights do not match"
     elif not isinstance(error, (OSError, ValueError)):
         first = f"{type(error).__name__}: {first}"
-    return UserError(f"{backbone.folder}: {backbone.name} cannot be loaded: {first}")
+    return UserError(
+        f"{backbone.folder}: {backbone.name} cannot be loaded: {first}; get its files again, or choose another backbone"
+    )
 
 
 @contextmanager

@@ -149,7 +149,9 @@ def _source(name: str) -> Source:
         folder, file = path.is_dir(), path.is_file()
     except (OSError, RuntimeError) as error:  # a name too long for a file, or a ~user that does not exist
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"backbone.name = {name}: cannot be used as a path: {reason}") from None
+        raise UserError(
+            f"backbone.name = {name}: cannot be used as a path: {reason}; name an existing folder or a hub model"
+        ) from None
     if folder:
         return "folder"
     if file:

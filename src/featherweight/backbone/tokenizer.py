@@ -74,9 +74,11 @@ def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
     except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
         raise UserError(f"{folder}: the tokenizer cannot be loaded: {first_line(error)}\nGet its files again") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise UserError(f"{folder}: the tokenizer has an empty vocabulary; tokenizer.json or vocab.txt is missing")
+        raise UserError(
+            f"{folder}: the tokenizer has an empty vocabulary; add the backbone's tokenizer.json or vocab.txt"
+        )
     if tokenizer.pad_token_id is None:
-        raise UserError(f"{folder}: the tokenizer has no padding token, which an encoder needs")
+        raise UserError(f"{folder}: the tokenizer has no padding token; set pad_token in tokenizer_config.json")
     return tokenizer
 
 
@@ -108,4 +110,7 @@ def _require_ids_below(path: Path, vocabulary: int) -> None:
         return  # the library also reads other formats, and reports what is wrong with the file
     if token is not None and not ids[token] < vocabulary:
         what = f"{token!r} has the id {ids[token]:,}, but the backbone has {vocabulary:,} tokens"
-        raise UserError(f"{path}: {what}; the tokenizer is damaged or belongs to another backbone")
+        raise UserError(
+            f"{path}: {what}; the tokenizer is damaged or belongs to another backbone: "
+            "get the tokenizer of this backbone again"
+        )

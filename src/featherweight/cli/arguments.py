@@ -80,7 +80,7 @@ def refuse_peft_options(run: str, **options: Any) -> None:
         from featherweight.inference.exported import is_export
 
         kind = "an export" if is_export(run) else "a run"
-        raise UserError(f"{run}: is {kind}; --{option} is for folders that PEFT saved")
+        raise UserError(f"{run}: is {kind}; --{option} is for folders that PEFT saved: leave it out")
 
 
 def refuse_recipe_options(folder: str, **options: Any) -> None:

@@ -42,7 +42,7 @@ def command(
         if out.exists():
             raise UserError(f"-o {out}: exists; choose a new file")
         if not out.parent.is_dir():
-            raise UserError(f"-o {out}: the folder {out.parent} does not exist")
+            raise UserError(f"-o {out}: the folder {out.parent} does not exist; create it first")
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
     draft = draft_recipe(data, [*options, *overrides])
     tell(draft.notes)

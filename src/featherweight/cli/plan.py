@@ -48,7 +48,7 @@ def command(
         values = {"name": "plan", "budget": budget, "backbone": {"name": backbone or _BACKBONE}}
         recipe, classes = Recipe.parse({**values, "adapter": {"bias": bias}}, "plan"), labels or _LABELS
     elif labels is not None:
-        raise UserError(f"{data} and --labels exclude each other: the classes of the data are counted")
+        raise UserError(f"{data} already gives the number of classes; leave --labels out")
     else:
         recipe, classes = _of_data(data, bias, budget=budget, backbone=backbone, text=text, label=label)
     rows = plan(architecture_of(config_of(recipe.backbone)), classes, recipe.budget, recipe.adapter.bias)
@@ -56,11 +56,11 @@ def command(
         _print(rows, recipe.backbone.name, classes, recipe.budget)
         return
     if row > len(rows):
-        raise UserError(f"--row {row}: the table has {counted(len(rows), 'row')}")
+        raise UserError(f"--row {row}: the table has {counted(len(rows), 'row')}; choose one of them")
     if out.exists():
         raise UserError(f"--out {out}: exists; choose a new file")
     if not out.parent.is_dir():
-        raise UserError(f"--out {out}: the folder {out.parent} does not exist")
+        raise UserError(f"--out {out}: the folder {out.parent} does not exist; create it first")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).strip("-._") or "plan"
     write_whole(out, recipe.with_values(name=name, adapter=rows[row - 1].adapter()).to_toml())
     next_step = "set [data] in it, then train it with" if data is None else "train it with"

@@ -43,7 +43,7 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
     if len(kept) == len(rows):
         raise UserError(
             f"data.drop: none of the {len(listed):,} rows in {drop} is a training row\n"
-            "The file is for other data, or its texts or labels were changed"
+            "It is for other data, or texts or labels were changed; write it again with `featherweight noise`"
         )
     left = rows.take(np.array(kept, np.int64))
     if missing := next((name for name, count in zip(names, left.counts, strict=True) if not count), None):
@@ -61,4 +61,6 @@ def _listed(path: Path, drop: str) -> set[tuple[str, str]]:
     except FileNotFoundError:
         raise UserError(f"data.drop: {drop}: no such file; the command `featherweight noise` writes one") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"data.drop: {drop}: cannot be read as a CSV file: {error}") from None
+        raise UserError(
+            f"data.drop: {drop}: cannot be read as a CSV file: {error}; write it again with `featherweight noise`"
+        ) from None

@@ -99,7 +99,10 @@ def split_gaps(
         return np.arange(len(texts)), None
     kept = [row - 1 for row in range(1, len(texts) + 1) if row not in blank and row not in bare]
     if not kept:
-        raise UserError(f"{origin}: no row has both a text and a label, so data.empty = 'drop' would leave no row")
+        raise UserError(
+            f"{origin}: no row has both a text and a label, so data.empty = 'drop' would leave no row; "
+            "check data.text and data.label"
+        )
     return np.array(kept, np.int64), LeftOut(origin, len(texts), tuple(sorted(blank)), tuple(sorted(bare)))
 
 
@@ -112,7 +115,7 @@ def _is_gap(value: Any, classes: Sequence[str]) -> bool:
 def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:
     """The values of the label columns, one per row.
 
-    They are only meant for finding missing labels. If each label has a column of its own, the value of a row is its
+    They show in which rows the labels are missing. If each label has a column of its own, the value of a row is its
     first cell with a missing label, or its first cell if none is missing. In a single column of lists, an empty list
     or text becomes None. With ``of_rows`` an empty list stays and every text becomes an empty list, because a row
     without labels is then not an error.

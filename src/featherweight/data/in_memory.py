@@ -93,7 +93,7 @@ def _of_columns(columns: Mapping[str, Any]) -> pa.Table:
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         told = ", ".join(f"{in_a_line(name)} {len(values):,}" for name, values in list(columns.items())[:4])
-        raise UserError(f"the columns have different numbers of rows: {told}")
+        raise UserError(f"the columns have different numbers of rows: {told}; give every column one value per row")
     arrays = {}
     for name, values in columns.items():
         try:

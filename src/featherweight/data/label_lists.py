@@ -43,7 +43,7 @@ def code_label_lists(
     places = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     flat = [item for row in rows for item in row]
     if not flat:
-        raise UserError(f"{origin}: no row has a label; there is nothing to learn")
+        raise UserError(f"{origin}: no row has a label, so there is nothing to learn; check data.label")
     try:
         numbers, classes = code_labels(flat, origin, names=names, **more)
     except UserError as error:

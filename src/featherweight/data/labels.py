@@ -108,7 +108,8 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
     if isinstance(value, float) and value == value:
         if not value.is_integer():
             raise UserError(
-                f"{origin}: row {row}: label {value} is not a whole number; labels are classes, not amounts"
+                f"{origin}: row {row}: label {value} is not a whole number; labels are classes, not amounts: "
+                "replace the amounts by classes, such as low and high"
             )
         return int(value)
     if isinstance(value, int):
@@ -173,7 +174,10 @@ def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> Non
 def _require_in_range(numbers: Sequence[int], classes: int, origin: str) -> None:
     for row, number in enumerate(numbers, 1):
         if not 0 <= number < classes:
-            raise UserError(f"{origin}: row {row}: unknown label {number}; the classes are numbered 0 to {classes - 1}")
+            raise UserError(
+                f"{origin}: row {row}: unknown label {number}; the classes are numbered 0 to {classes - 1}: "
+                "correct the label, or the list of classes"
+            )
 
 
 def _are_names(numbers: Sequence[int], wanted: Sequence[str], numbered: bool) -> bool:

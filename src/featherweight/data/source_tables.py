@@ -59,7 +59,8 @@ def open_tables(
         path = Path(source).expanduser()
         folder, exists = path.is_dir(), path.exists()
     except (OSError, RuntimeError) as error:  # a name that is too long, or an unknown ~user
-        raise UserError(f"{origin}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{origin}: cannot be read: {reason}; name a data file, a folder or a data set") from None
     if is_address(source):
         raise UserError(download(source))
     if folder:

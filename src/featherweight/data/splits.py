@@ -205,7 +205,10 @@ def sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
         )
         return rows, short
     if wanted < _least_rows(rows):
-        raise UserError(f"data.train_rows = {wanted}: there are {len(rows.label_names)} classes; ask for more rows")
+        raise UserError(
+            f"data.train_rows = {wanted}: there are {len(rows.label_names)} classes; "
+            f"set it to {_least_rows(rows)} or more"
+        )
     _require_two_of_each(rows, "a sample by class")
     drawn = rows.take(_stratified_sample(rows, wanted, seed, for_training=True)[1])
     _require_all_left(drawn, rows, "data.train_rows")

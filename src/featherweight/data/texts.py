@@ -122,7 +122,7 @@ def _text(item: Any, number: int, call: str) -> str:
     try:
         item.isascii() or item.encode()
     except UnicodeEncodeError:
-        raise UserError(f"text {number} holds half a character (a lone surrogate)") from None
+        raise UserError(f"text {number} holds a lone surrogate, which is no valid Unicode; correct it") from None
     return str.__str__(item)  # turns a subclass, such as NumPy's, into a plain string
 
 

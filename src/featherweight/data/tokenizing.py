@@ -182,5 +182,8 @@ def _of_type_one(types: list[int]) -> int:
     """The number of tokens of type 1. Raises UserError unless they are the last ones and all others have type 0."""
     ones = sum(types)
     if types != [0] * (len(types) - ones) + [1] * ones:
-        raise UserError("data.join = 'pair': this backbone's token types are not 0, then 1; use data.join = 'text'")
+        raise UserError(
+            "data.join = 'pair': this backbone does not mark the first text by token type 0 and the second by 1; "
+            "use data.join = 'text'"
+        )
     return ones

@@ -50,7 +50,9 @@ def common_split(runs: Sequence[Run]) -> str:
     without = [run for run in runs if not run.evaluation.get("test")]
     if without and len(without) < len(runs):
         other = next(run for run in runs if run not in without)
-        raise UserError(f"{without[0].folder}: has no test set, while {other.folder} has one; they cannot be compared")
+        raise UserError(
+            f"{without[0].folder}: has no test set, but {other.folder} has one; compare only runs with a test set"
+        )
     return "validation" if without else "test"
 
 
@@ -108,7 +110,7 @@ def _predictions(run: Run, split: str) -> dict[str, list[Any]]:
 
     path = run.folder / "predictions.parquet"
     if not path.is_file():
-        raise UserError(f"{path}: missing; the run is not finished, or the file was removed")
+        raise UserError(f"{path}: missing; finish the run with --resume, or restore the file")
     try:
         columns = ["row", "text_key", "label", "predicted"]
         table = pq.read_table(path, columns=columns, filters=[("split", "=", split)])

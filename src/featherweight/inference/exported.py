@@ -68,7 +68,7 @@ def read_export(folder: Path) -> Description:
     version = values.get("format")
     if isinstance(version, int) and version > FORMAT:
         newer = f"layout {version}, this one reads {FORMAT}"
-        raise UserError(f"{folder}: exported by a newer Featherweight ({newer}); update it")
+        raise UserError(f"{folder}: exported by a newer Featherweight ({newer}); update Featherweight")
     require(values, Description, where)
     described = Description.model_validate(values)
     if described.thresholds and len(described.thresholds) != len(described.labels):

@@ -29,7 +29,9 @@ class FinishedPieces:
     def __init__(self, out: Path, classifier: Classifier) -> None:
         self.folder = out.with_name(out.name + ".pieces")
         if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(f"{self.folder}: is a file, but finished pieces are kept there; rename it")
+            raise UserError(
+                f"{self.folder}: is a file, but a folder of this name must hold the finished pieces; rename the file"
+            )
         self.rows = 0
         """Number of rows in the folder, as far as this prediction has come."""
         self.found = 0

@@ -20,7 +20,7 @@ def load(path: str | Path, given: PeftOptions, **options: Any) -> Loaded:
     """The classifier in ``path``: a run, its adapter, an export, or what PEFT saved."""
     if not is_peft_folder(path) and given != NOTHING_GIVEN:
         kind, names = "an export" if is_export(path) else "a run", "labels, base, task and join"
-        raise UserError(f"{path}: is {kind}, which records its classes; {names} are for folders that PEFT saved")
+        raise UserError(f"{path}: is {kind}; leave out {names}, which are only for folders that PEFT saved")
     if is_export(path):
         return _checked(Path(path), _load_export(path, **options))
     with quick_imports():
@@ -54,7 +54,7 @@ def _load_export(path: str | Path, **options: Any) -> Loaded:
 
         for name, default in (("precision", "auto"), ("device", None)):
             if options.get(name, default) not in (default, "cpu"):
-                raise UserError(f"{folder}: is an ONNX export, computed as it was exported; leave out {name}=...")
+                raise UserError(f"{folder}: is an ONNX export, whose {name} cannot be changed; leave out {name}=...")
         model = load_onnx(folder, described)
     task: Task = task_of(recipe).with_thresholds(described.thresholds)
     return Loaded(model, recipe, described.temperature, task, described.model_id)

@@ -252,7 +252,7 @@ def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
     if out.exists() and not replace:
         raise UserError(f"-o {out}: exists; choose a new file, or replace it with --force")
     if not out.parent.is_dir():
-        raise UserError(f"-o {out}: the folder {out.parent} does not exist")
+        raise UserError(f"-o {out}: the folder {out.parent} does not exist; create it first")
 
 
 def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:

@@ -38,7 +38,9 @@ def load_run(path: str | Path, *, precision: str, device: str | None, lean: bool
     for name in ("recipe.toml", "tokenizer.json"):
         # If the file is missing, transformers would create an empty tokenizer.
         if not (folder / name).is_file():
-            raise UserError(f"{folder / name}: missing; the saved adapter is incomplete")
+            raise UserError(
+                f"{folder / name}: missing; the saved adapter is incomplete: restore it from a copy, or train again"
+            )
     recipe = Recipe.load(folder / "recipe.toml")
     backbone = resolve_backbone(recipe.backbone)
     _require_same_weights(folder, description, backbone)

@@ -200,7 +200,7 @@ BAD = [
     ("gap.csv", "text,label\na,x\nb,\n", ["row 2", "label is missing"]),
     ("half.jsonl", '{"text": "a", "label": 0}\n{"text": "b", "label": 0.5}\n', ["row 2", "0.5"]),
     ("nested.jsonl", '{"text": ["a"], "label": 0}\n', ["row 1", "list"]),
-    ("surrogate.jsonl", '{"text": "\\ud800", "label": 0}\n', ["row 1", "half a character"]),
+    ("surrogate.jsonl", '{"text": "\\ud800", "label": 0}\n', ["row 1", "a lone surrogate"]),
     ("ag.csv", "1,A,b\n2,C,d\n3,E,f\n4,G,h\n" * 3000 + "5,C,d\n", ["row 12001", "'5'", "1 to 4", "data.columns"]),
     ("notes.txt", "hello", ["no column 'label'", "__label__x before each text"]),
     ("empty.txt", "\n \n", ["not a kind of data file"]),

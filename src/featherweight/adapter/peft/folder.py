@@ -150,7 +150,7 @@ def _require_safetensors(folder: Path) -> None:
     if (folder / WEIGHTS).is_file():
         return
     if not (folder / _PICKLED).exists():
-        raise UserError(f"{folder / WEIGHTS}: missing; PEFT's save_pretrained writes it next to {FILE}")
+        raise UserError(f"{folder / WEIGHTS}: missing; save the adapter again with PEFT's save_pretrained")
     convert = "m.load_adapter(d, 'default'); m.save_pretrained('converted')"
     raise UserError(
         f"{folder / _PICKLED}: a pickle can run any code when it is opened; only safetensors are read\n"
@@ -177,7 +177,10 @@ def _trained(path: Path) -> tuple[dict[str, TensorHeader], int]:
     repeated = 0
     for name, header in read_header(path).items():
         if not name.startswith(_OUTER) or not name.isprintable() or len(name) > 500:
-            raise UserError(f"{path}: {name[:100]!r} was not written by PEFT, whose tensor names begin with {_OUTER}")
+            raise UserError(
+                f"{path}: {name[:100]!r} was not written by PEFT, whose tensor names begin with {_OUTER}; "
+                "save the adapter again with PEFT's save_pretrained"
+            )
         if not header.parameters:
             raise UserError(f"{path}: {plain_name(name)} has the empty shape {header.shape}; save the adapter again")
         if header.dtype not in _TYPES:
@@ -205,7 +208,10 @@ def _require_pairs(path: Path, tensors: dict[str, TensorHeader]) -> None:
             raise UserError(f"{path}: {name} has no matching {other} matrix; save the adapter again")
         ranks = (header.shape[0], partner.shape[1]) if other == "B" else (header.shape[1], partner.shape[0])
         if ranks[0] != ranks[1]:
-            raise UserError(f"{path}: {name} has rank {ranks[0]}, but its {other} matrix has rank {ranks[1]}")
+            raise UserError(
+                f"{path}: {name} has rank {ranks[0]}, but its {other} matrix has rank {ranks[1]}; "
+                "save the adapter again"
+            )
 
 
 def _require_size(path: Path, tensors: dict[str, TensorHeader], architecture: Architecture) -> None:
@@ -238,10 +244,14 @@ def _classes(
     weight = next((name for name in outputs if name.endswith(".weight")), None)
     header = weight and (tensors.get(weight) or _in_base(weight, base, architecture))
     if not header:
-        raise UserError(f"{folder}: transformers has no classification head for {architecture.model_type}")
+        raise UserError(
+            f"{folder}: transformers has no classification head for {architecture.model_type}; "
+            "use an adapter for another kind of base model"
+        )
     if len(header.shape) != 2 or header.shape[0] < 2:
         raise UserError(
-            f"{folder / WEIGHTS}: {weight} has shape {header.shape}; a classifier has one row per class, at least two"
+            f"{folder / WEIGHTS}: {weight} has shape {header.shape}, but a classifier has one row per class, at least "
+            "two; save the adapter of a classifier"
         )
     return header.shape[0]
 

@@ -103,7 +103,7 @@ def _named(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _checked(names: tuple[str, ...], classes: int, where: str) -> tuple[str, ...]:
     if len(names) != classes:
-        raise UserError(f"{where}: {len(names)} names, but the head has {classes} classes")
+        raise UserError(f"{where}: {len(names)} names, but the head has {classes} classes; give one name per class")
     if len(set(names)) < classes or not all(name.strip() for name in names):
         raise UserError(f"{where}: a class name is empty or used twice; each class needs a different name")
     return names

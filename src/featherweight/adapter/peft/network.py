@@ -55,7 +55,10 @@ def _lora(found: PeftFolder, **changes: Any) -> LoraConfig:
     try:
         return LoraConfig(**found.settings.for_peft() | changes)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{found.folder}: PEFT rejects the settings: {first_line(error)[:200]}") from None
+        raise UserError(
+            f"{found.folder}: PEFT rejects the settings in adapter_config.json: {first_line(error)[:200]}\n"
+            "Save the adapter again with PEFT's save_pretrained"
+        ) from None
 
 
 def _require_fit(found: PeftFolder, config: Any) -> None:
@@ -70,13 +73,16 @@ def _require_fit(found: PeftFolder, config: Any) -> None:
     except Exception as error:
         # PEFT raises many different exceptions if its settings do not fit a model.
         raise UserError(
-            f"{found.folder}: PEFT cannot apply these settings to the base model: {first_line(error)[:200]}"
+            f"{found.folder}: PEFT cannot apply these settings to the base model: {first_line(error)[:200]}\n"
+            "Use the base model that this adapter was trained on"
         ) from None
     expected = {plain_name(name): tuple(tensor.shape) for name, tensor in _trained(model).items()}
     path = found.folder / WEIGHTS
     if missing := sorted(expected.keys() - found.tensors.keys()):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"{path}: lacks {missing[0]}{more}, which the settings in adapter_config.json train")
+        raise UserError(
+            f"{path}: lacks {missing[0]}{more}, which the settings in adapter_config.json train; save the adapter again"
+        )
     all_shapes = {plain_name(name): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name, header in found.tensors.items():
         shape = expected.get(name) or all_shapes.get(name)
@@ -124,11 +130,14 @@ def _require_loaded(found: PeftFolder, model: PeftModel) -> None:
         if is_original(name):
             continue
         if not torch.isfinite(tensor).all():
-            raise UserError(f"{path}: {plain_name(name)} contains NaN or infinity; the training diverged")
+            raise UserError(
+                f"{path}: {plain_name(name)} contains NaN or infinity; the training diverged: "
+                "use an earlier checkpoint, or train again with a lower learning rate"
+            )
         if not torch.equal(live[plain_name(name)], tensor.float()):
             raise UserError(f"{path}: contains {plain_name(name)} twice, with different values; save the adapter again")
     if missing := sorted({plain_name(name) for name in _trained(model)} - found.tensors.keys()):
-        raise UserError(f"{path}: lacks {missing[0]}, which PEFT initialised at random")
+        raise UserError(f"{path}: lacks the trained values of {missing[0]}; save the adapter again")
 
 
 def _parameters(model: PeftModel) -> dict[str, torch.Tensor]:

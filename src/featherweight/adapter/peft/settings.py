@@ -130,9 +130,9 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: missing; PEFT's save_pretrained writes it next to the weights") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     if size > _MOST_BYTES:
-        raise UserError(f"{path}: has {size:,} bytes, too many for an adapter_config.json")
+        raise UserError(f"{path}: has {size:,} bytes, too many for an adapter_config.json; save the adapter again")
     return read_object(path)
 
 

@@ -114,7 +114,7 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
 def _without_nul(text: TextIO, origin: str) -> Iterator[str]:
     for number, line in enumerate(text, 1):
         if "\0" in line:
-            raise UserError(f"{origin}: line {number} holds a NUL byte; the file is damaged, or not saved as UTF-8")
+            raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
         yield line
 
 

@@ -107,4 +107,4 @@ def _plain(value: Any) -> Any:
 
 def _unreadable(origin: str, error: Exception) -> UserError:
     reason = str(error).split("\n")[0] or type(error).__name__
-    return UserError(f"{origin}: not a readable Excel file: {reason}")
+    return UserError(f"{origin}: not a readable Excel file: {reason}; save it again as .xlsx, or as CSV")

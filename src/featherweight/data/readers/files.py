@@ -74,4 +74,4 @@ def _seekable(content: Content, kind: str) -> str | BinaryIO:
         with content.open() as file:
             return io.BytesIO(file.read())
     except DAMAGED as error:
-        raise UserError(f"{content.origin}: not a readable {kind} file: {error}") from None
+        raise UserError(f"{content.origin}: not a readable {kind} file: {error}; get the file again") from None

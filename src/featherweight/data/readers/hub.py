@@ -90,7 +90,9 @@ def _load_saved(folder: Path, origin: str) -> Any:
     try:
         return datasets.load_from_disk(str(folder))
     except Exception as error:  # a damaged folder can raise many kinds of errors: JSON, Arrow, missing parts
-        raise UserError(f"{origin}: the saved data set cannot be read: {first_line(error)}") from None
+        raise UserError(
+            f"{origin}: the saved data set cannot be read: {first_line(error)}; save it again with save_to_disk"
+        ) from None
 
 
 def _require_inside(folder: Path, origin: str) -> None:
@@ -101,7 +103,10 @@ def _require_inside(folder: Path, origin: str) -> None:
              if isinstance(file, dict)]  # fmt: skip
     for name in (*splits, *files):
         if not isinstance(name, str) or Path(name).name != name:
-            raise UserError(f"{origin}: the saved data set names {name!r}, which is not in this folder")
+            raise UserError(
+                f"{origin}: the saved data set names {name!r}, which is not in this folder; "
+                "save it again with save_to_disk"
+            )
 
 
 def _named(path: Path, key: str) -> list[Any]:

@@ -56,7 +56,7 @@ def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
     if start.startswith(ZIP) and ending not in (".xlsx", ".xlsm"):
         return _of_archive(content, reading)
     if ending == ARCHIVE:
-        raise UserError(f"{content.origin}: not a readable zip archive; it is damaged, empty or of another kind")
+        raise UserError(f"{content.origin}: not a readable zip archive; get the file again, or unpack it yourself")
     if foreign := foreign_ending(ending, start):
         raise UserError(conversion(content.path, content.origin, foreign))
     kind = "parquet" if start.startswith(b"PAR1") else KINDS.get(ending)

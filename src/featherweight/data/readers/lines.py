@@ -61,7 +61,7 @@ def _lines(text: TextIO, origin: str) -> Iterator[str]:
     # Not splitlines(): texts may contain other characters that it treats as ends of lines.
     for number, line in enumerate(text, 1):
         if "\0" in line:
-            raise UserError(f"{origin}: line {number} holds a NUL byte; the file is damaged, or not saved as UTF-8")
+            raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
         if line.strip():
             yield line.rstrip("\r\n")
 

@@ -71,7 +71,7 @@ def _opened(source: str | BinaryIO, origin: str) -> Any:
         # Without these settings, pyarrow would load all bytes of a row group at once.
         return pyarrow.parquet.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
     except pyarrow.ArrowException as error:
-        raise UserError(f"{origin}: not a readable Parquet file: {first_line(error)}") from None
+        raise UserError(f"{origin}: not a readable Parquet file: {first_line(error)}; write it again") from None
 
 
 def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
@@ -82,14 +82,18 @@ def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
             value for batch in file.iter_batches(CHUNK, columns=[name]) for value in batch.column(name).to_pylist()
         )
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{origin}: column {name!r} cannot be read: {first_line(error)}") from None
+        raise UserError(
+            f"{origin}: column {name!r} cannot be read: {first_line(error)}; write the file again"
+        ) from None
 
 
 def _values(batch: Any, origin: str, name: str) -> list[Any]:
     try:
         return cast(list[Any], batch.column(name).to_pylist())
     except UnicodeDecodeError as error:
-        raise UserError(f"{origin}: column {name!r} cannot be read: {first_line(error)}") from None
+        raise UserError(
+            f"{origin}: column {name!r} cannot be read: {first_line(error)}; write the file again"
+        ) from None
 
 
 def _classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:

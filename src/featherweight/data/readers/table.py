@@ -223,7 +223,9 @@ def require_unicode(values: Sequence[str], table: Table, column: str) -> None:
             "".join(values[start : start + CHUNK]).encode()
     except UnicodeEncodeError:
         row = next(row for row, value in enumerate(values, table.before + 1) if not is_unicode(value))
-        raise UserError(f"{table.origin}: row {row}: {column!r} holds half a character (a lone surrogate)") from None
+        raise UserError(
+            f"{table.origin}: row {row}: {column!r} holds a lone surrogate, which is no valid Unicode; correct the file"
+        ) from None
 
 
 def _as_text(value: Any, origin: str, row: int, column: str) -> str:

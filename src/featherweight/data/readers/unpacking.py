@@ -66,7 +66,7 @@ class Content:
         """The error for a file that cannot be unpacked."""
         with self.path.open("rb") as file:
             kind = "gzip file" if file.read(2) == _GZIP else "file"
-        return UserError(f"{self.origin}: damaged {kind}: {error or 'it ends too soon'}")
+        return UserError(f"{self.origin}: damaged {kind}: {error or 'it ends too soon'}; get the file again")
 
     @contextmanager
     def _raw(self) -> Iterator[IO[bytes]]:

@@ -52,7 +52,7 @@ def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels,
         if not 0 < float(text) < 1:
             raise UserError(
                 f"{sample.origin}: row {filled[text]}: {column!r} is {_shown(text)}, which is neither a class nor "
-                f"a probability; the classes are {listed(trained.written)}"
+                f"a probability; the classes are {listed(trained.written)}: correct the sample"
             )
     if not fractions:
         return ""

@@ -90,6 +90,9 @@ def _add_ids(sample: Sample, table: Table) -> None:
     for row, value in enumerate(table.read(sample.id_column), table.before + 1):
         name = id_text(value)
         if not name:
-            raise UserError(f"{sample.origin}: row {row}: the id is missing")
+            raise UserError(f"{sample.origin}: row {row}: the id is missing; correct the sample")
         if (first := sample.places.setdefault(name, row - 1)) != row - 1:
-            raise UserError(f"{sample.origin}: row {row}: has the same id {in_a_line(name)!r} as row {first + 1}")
+            raise UserError(
+                f"{sample.origin}: row {row}: has the same id {in_a_line(name)!r} as row {first + 1}; "
+                "correct the sample"
+            )
