@@ -102,7 +102,7 @@ def test_an_export_is_shared_without_texts_and_loads(finished_run: Run, tmp_path
     assert [found.label for found in Classifier.load(shared).predict(["goal"])] == ["Sports"]
     described["files"]["../secret.json"] = {"bytes": 1, "sha256": ""}
     (export / "export.json").write_text(json.dumps(described))
-    with pytest.raises(UserError, match=r"files lists \.\./secret\.json"):
+    with pytest.raises(UserError, match=r"names \.\./secret\.json, a path outside"):
         write_shareable(export, shared, text)
 
 

@@ -159,6 +159,7 @@ class Stub:
 
     labels = ("short", "long")
     task = SINGLE_LABEL
+    model, model_id, temperature = None, "stub", 1.0
 
     def probabilities(
         self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None, warn: bool = True

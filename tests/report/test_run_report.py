@@ -224,7 +224,7 @@ def test_a_run_that_was_cut_off_while_writing_still_reports(tmp_path):
     history.write_text(history.read_text()[:-40])
     assert write_report(folder).is_file()
     history.write_text("{broken\n" + history.read_text())
-    with pytest.raises(UserError, match=r"history.jsonl: line 1 is damaged"):
+    with pytest.raises(UserError, match=r"history.jsonl: damaged: line 1 is not valid JSON"):
         write_report(folder)
 
 

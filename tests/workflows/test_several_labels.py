@@ -87,7 +87,7 @@ def test_a_training_can_start_from_such_a_run(toxic_run: Run) -> None:
     for name, tensor in network.trainable().items():
         assert torch.equal(tensor, saved[peft_name(name)])
     fewer = recipe_from(toxic_run.folder, None, [f"data.label={json.dumps(TOXIC[1:])}"])
-    with pytest.raises(UserError, match=r"data\.label: lacks 'toxic', a class of "):
+    with pytest.raises(UserError, match=r"data\.label: the class 'toxic' is missing; add it"):
         prepare(fewer)
 
 

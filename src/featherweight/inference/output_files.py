@@ -108,10 +108,12 @@ def predict_file(
     try:
         with whole_file(out, classifier.labels, safe=safe) as write:
             rows = _classify(read(), classifier, submission, write, follow, total, finished)
-    except KeyboardInterrupt:
-        if finished and finished.rows:
-            kept = f"{finished.rows:,} of {counted(total, 'row')} are kept in {finished.folder}"
-            (note or _print_note)(f"interrupted: {kept}; to continue, run the same command again")
+    except BaseException as error:
+        if finished and finished.rows and isinstance(error, KeyboardInterrupt | UserError):  # UserError: a full disk
+            kept = f"{finished.rows:,} of {total:,} rows are kept in {finished.folder}"
+            (note or _print_note)(f"{kept}; to continue, run the same command again")
+        elif finished:
+            finished.remove()
         raise
     if finished:
         if finished.found:
