@@ -83,7 +83,8 @@ def check_probes(folder: Path, model: Probed, *, pairs: bool) -> None:
     if not _close(probes.logits, now):
         raise UserError(
             f"{folder}: the model gives other logits here than when it was saved; "
-            "its weights are damaged, or a library computes them differently"
+            "its weights are damaged, or a library computes them differently\n"
+            "Restore the weights, or install the versions of torch and transformers that it was saved with"
         )
 
 

@@ -111,7 +111,7 @@ def _labelled(
     if rows.left_out and note:
         note(rows.left_out.in_words())
     if not rows.texts:
-        raise UserError(f"{data}: no rows to evaluate")
+        raise UserError(f"{data}: has no rows to evaluate; name a file that has some")
     return rows
 
 

@@ -176,7 +176,7 @@ class DataRecipe(Section):
         if task == "single-label" and not isinstance(self.label, str):
             raise ValueError('data.label is a list of columns; name a single column, or set task = "multi-label"')
         if task == "single-label" and self.label_separator is not None:
-            raise ValueError('data.label_separator is for task = "multi-label"')
+            raise ValueError('data.label_separator needs task = "multi-label"; set it, or leave the key out')
         if task == self._task:
             return self
         section = self.model_copy()

@@ -50,7 +50,9 @@ class EvaluationRecipe(Section):
     def for_task(self, task: TaskName) -> Self:
         """The section with the default of ``best_by`` for a recipe's ``task``."""
         if task == "single-label" and self.best_by == "micro_f1":
-            raise ValueError('evaluation.best_by: micro_f1 is for task = "multi-label"; with one label it is accuracy')
+            raise ValueError(
+                'evaluation.best_by: micro_f1 needs task = "multi-label"; else use accuracy, which is equal'
+            )
         if task == "single-label" or "best_by" in self.model_fields_set:
             return self
         return self.model_copy(update={"best_by": "micro_f1"})

@@ -80,7 +80,8 @@ def load_masked_model(backbone: Backbone, *, seed: int, attention: str | None) -
         raise unreadable(backbone, error) from None
     if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
         kind = backbone.config["model_type"]
-        raise UserError(f"{backbone.name}: transformers has no masked language model for the family {kind}")
+        lacking = f"transformers has no masked language model for the family {kind}"
+        raise UserError(f"{backbone.name}: {lacking}; use another backbone")
     options: dict[str, Any] = {"config": config, "attn_implementation": attention, "dtype": torch.float32}
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
