@@ -214,7 +214,7 @@ def test_texts_of_one_window_each_are_batched_as_texts(found: list[int], size: i
 
 @pytest.mark.parametrize("how", ["head-tail", "windows"])
 def test_pairs_have_no_middle_and_no_windows(how: str) -> None:
-    with pytest.raises(UserError, match=r"data\.long: pairs are cut at the end \(head\) or at the start \(tail\)"):
+    with pytest.raises(UserError, match=r'data\.long: must be "head" or "tail" with join = "pair"'):
         Recipe.parse({"data": {"text": ["a", "b"], "join": "pair", "long": how}})
 
 

@@ -75,7 +75,7 @@ from support.commands import Cli, refused
     (["serve", "r", "--token-file", "nowhere"], "--token-file nowhere: cannot be read: No such file"),
     (["serve", "r", "--token-file", "job.toml"], "--token-file job.toml: a token has at least 16"),
     (["serve", "r", "--examples", "nowhere"], "--examples nowhere: cannot be read"),
-    (["serve", "r", "--queue", "100"], "--queue 100: less than one request may have"),
+    (["serve", "r", "--queue", "100"], "--queue 100: one request may have"),
 ])  # fmt: skip
 def test_bad_arguments(cli: Cli, job: Path, arguments: list[str], naming: Any) -> None:
     refused(cli, *arguments, naming=naming)

@@ -123,11 +123,11 @@ TAMPERED: dict[str, tuple[Spoil, str, tuple[str, ...]]] = {
     "temperature": (
         rewrite("adapter/featherweight.json", lambda v: v.update(temperature=9.0)), "test", ("probabilities differ",),
     ),
-    "weight": (rewrite("weigh.json", lambda v: v.update(total=7)), "weight", ("total is 7", "the recipe gives")),
+    "weight": (rewrite("weigh.json", lambda v: v.update(total=7)), "weight", ("'total' is 7", "the recipe gives")),
     "share of the weight": (
         rewrite("weigh.json", lambda v: v["components"][0].update(parameters=1)), "weight", ("components",),
     ),
-    "budget": (rewrite("weigh.json", lambda v: v.update(budget=5)), "weight", ("budget is 5",)),
+    "budget": (rewrite("weigh.json", lambda v: v.update(budget=5)), "weight", ("'budget' is 5",)),
     "backbone": (
         rewrite("environment.json", lambda v: v["backbone"].update(sha256="0" * 64)), "backbone", ("another sha256",),
     ),

@@ -156,7 +156,7 @@ def test_an_interrupted_adaptation_resumes_with_the_same_bits(
     assert not (tmp_path / "halves").exists()
     with pytest.raises(UserError, match=r"has an unfinished adaptation; resume it with --resume"):
         adapt_backbone(recipe, tmp_path / "halves", QUICK)
-    with pytest.raises(UserError, match=r"--resume, but learning_rate differs"):
+    with pytest.raises(UserError, match=r"cannot be resumed: this adaptation was started with another learning_rate"):
         adapt_backbone(recipe, tmp_path / "halves", AdaptationSettings(2, 1e-3, 16), resume=True)
     halves = adapt_backbone(recipe, tmp_path / "halves", QUICK, resume=True)
     assert not (tmp_path / "halves.part").exists()

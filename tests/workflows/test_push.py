@@ -86,7 +86,11 @@ class TransportError(Exception):
         (http_error(500), FeatherweightError, r"refused the upload \(HTTP status 500\)"),
         (OfflineModeIsEnabled("offline"), HubUnreachable, "the hub does not answer"),
         (TransportError(), HubUnreachable, "the hub does not answer"),
-        (ValueError("license is wrong\nmore"), UserError, "the hub refuses the card: license is wrong$"),
+        (
+            ValueError("license is wrong\nmore"),
+            UserError,
+            "model card: license is wrong; check --license$",
+        ),
     ],
 )
 def test_an_error_of_the_hub_is_one_line(

@@ -198,5 +198,5 @@ def test_bad_rows_leave_nothing_behind(quick: Quick, tmp_path: Path) -> None:
 
 def test_several_processes_are_refused(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="several processes read their rows from a file"):
+    with pytest.raises(UserError, match="with several processes the rows must be in a file"):
         quick(FRAME)

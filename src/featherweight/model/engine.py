@@ -168,10 +168,10 @@ def processor_flags() -> set[str]:
 
 
 def move_to_engine(network: Network, engine: Engine) -> None:
-    """Move ``network`` to the engine's device, convert its frozen matrices to the compute type, and set its lean pass.
+    """Move ``network`` to the engine's device, convert its frozen matrices to the compute type, choose a forward pass.
 
-    Trained tensors stay in fp32. Post-norm encoders get the lean pass: on a processor always, on a GPU if the engine
-    says so. All others run transformers' own forward pass.
+    Trained tensors stay in fp32. If ``engine.lean`` is set, post-norm encoders get the faster forward pass of
+    ``model/lean``; on a GPU ``engine.portable`` must be set, too. Otherwise transformers' own forward pass runs.
     """
     network.to(engine.device)
     for parameter in network.parameters():

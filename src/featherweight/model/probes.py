@@ -29,7 +29,7 @@ ALLOWED = 0.1
 
 
 class Probed(Protocol):
-    """From texts to logits."""
+    """A classifier that encodes texts to token ids and computes logits from them."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -43,19 +43,19 @@ class Probed(Protocol):
 
 
 class Probes(Checked):
-    """probes.json"""
+    """The schema of probes.json: the token ids and logits of each probe text when the model was saved."""
 
     ids: tuple[tuple[Count, ...], ...] = Field(min_length=1)
     logits: tuple[tuple[Number, ...], ...]
 
 
 def probe_texts(*, pairs: bool) -> list[Text]:
-    """The fixed texts, or pairs of them."""
+    """The texts in ``TEXTS``; with ``pairs``, each of them paired with the first one."""
     return [(text, TEXTS[0]) for text in TEXTS] if pairs else [*TEXTS]
 
 
 def write_probes(folder: Path, model: Probed, *, pairs: bool) -> None:
-    """Write the ids and logits that ``model`` gives to probes.json in ``folder``."""
+    """Compute token ids and logits of the probe texts by ``model``, and write them into ``folder``/probes.json."""
     encoded = _encoded(model, pairs)
     logits = [[round(value, 6) for value in row] for row in model.logits_of(encoded).tolist()]
     write_json(folder / FILE, {"texts": probe_texts(pairs=pairs), "ids": _ids(encoded), "logits": logits})

@@ -56,6 +56,6 @@ def _comment(section: str, key: str) -> list[str]:
 
 
 def _in_a_line(found: re.Match[str]) -> str:
-    """A list as TOML on one line if it is short, instead of the library's one line per item."""
+    """The TOML list ``found``, which has one line per item, on a single line if it is short enough."""
     inside = ", ".join(item.strip().removesuffix(",") for item in found[1].splitlines())
     return f"[{inside}]" if len(inside) <= _WIDEST else found[0]

@@ -45,7 +45,7 @@ def is_data_file(path: str | os.PathLike[str]) -> bool:
 
 
 def is_data(name: str | os.PathLike[str]) -> bool:
-    """Whether ``name``, given instead of a recipe, is data: a file with such an ending, a folder of data, a hub name.
+    """Whether ``name`` is data and not a recipe: the name of a data file, a folder of data, a URL, or a hub name.
 
     Any other name is read as the name of a recipe, even if it does not exist. No file is opened.
     """
@@ -62,7 +62,7 @@ def is_data(name: str | os.PathLike[str]) -> bool:
 
 
 def _is_data_folder(folder: Path) -> bool:
-    """Whether a folder has something in it, but no recipe and no adapter; what it has, its reader says."""
+    """Whether ``folder`` is not empty and contains no recipe and no adapter; its files are not checked here."""
     names = {path.name for path in folder.iterdir()}
     return bool(names) and "adapter_config.json" not in names and not any(name.endswith(".toml") for name in names)
 

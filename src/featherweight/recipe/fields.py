@@ -94,7 +94,10 @@ def known_encoding(name: str | None) -> str | None:
 
 
 def one_character(separator: str | None) -> str | None:
-    """``separator``; raises ValueError unless it is one character, and none that a field may not be separated by."""
+    """``separator``; raises ValueError unless it is a single character.
+
+    A double quote, a space, a line break and NUL are refused, too.
+    """
     if separator is not None and (len(separator) != 1 or separator in '"\n\r\0 '):
         raise ValueError(f'{separator!r} cannot separate fields; write one character, such as ";", "|" or "\\t"')
     return separator
@@ -103,7 +106,9 @@ def one_character(separator: str | None) -> str | None:
 def several_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     """``names``; raises ValueError unless there are two at least."""
     if len(names) < 2:
-        raise ValueError("must have two columns at least, one a label; a single column is written as a text in quotes")
+        raise ValueError(
+            "must be a list of at least two columns, one per label; write a single column as a text: label = 'NAME'"
+        )
     return names
 
 
@@ -113,12 +118,15 @@ def list_of_tables(value: Any) -> Any:
 
 
 def word_or_list(value: Any) -> str:
-    """Tag for a union of a word and a list, so that pydantic validates, and reports, only the branch that was meant."""
+    """The pydantic tag of ``value`` in a union of text and list: any value but a text belongs to the list branch.
+
+    With a tag, pydantic validates, and reports errors of, a single branch of the union.
+    """
     return "union:word" if isinstance(value, str) else "union:list"
 
 
 def list_or_word(value: Any) -> str:
-    """The same tag, where anything but a list was meant as a word."""
+    """As ``word_or_list``, but any value except a list or tuple belongs to the text branch."""
     return "union:list" if isinstance(value, list | tuple) else "union:word"
 
 

@@ -30,7 +30,7 @@ def built_in_recipes() -> dict[str, str]:
 
 
 def is_recipe(name: str) -> bool:
-    """Whether ``name``, where a recipe or data may be named, is a recipe: a built-in one, or not the name of data."""
+    """Whether ``name`` means a recipe: it is the name of a built-in recipe, or ``is_data`` is false for it."""
     return name in built_in_recipes() or not is_data(name)
 
 
@@ -83,7 +83,9 @@ def _read_text(path: Path, built_in: dict[str, str]) -> str:
         raise UserError(f"{path}: line {line} is not UTF-8; save the recipe as a UTF-8 text file") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"{str(path)[:200]!r}: cannot be read as a recipe file: {reason}") from None
+        raise UserError(
+            f"{str(path)[:200]!r}: cannot be read as a recipe file: {reason}; check its path and permissions"
+        ) from None
 
 
 def _similar_name(path: Path, built_in: dict[str, str]) -> str:
@@ -105,7 +107,9 @@ def _parse_toml(text: str, origin: str) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{origin}: not valid TOML: {error}") from None
     except RecursionError:
-        raise UserError(f"{origin}: lists or tables are nested too deeply for a recipe") from None
+        raise UserError(
+            f"{origin}: lists or tables are nested too deeply for a recipe; remove the inner ones"
+        ) from None
 
 
 def _toml_problem(message: str, text: str, origin: str) -> str:

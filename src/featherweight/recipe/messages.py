@@ -134,7 +134,8 @@ def _nearest_choice(issue: Any) -> str:
 def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
     """A hint for an unknown key.
 
-    The same key in another section, else what other tools call so, else the most similar one in this section.
+    It names the first of these that exists: the section that has the key, the key that other tools call by this name,
+    the most similar key of this section. Otherwise it lists the keys of this section.
     """
     key, section = path[-1], section_at(schema, path[:-1])
     if places := _paths_of(schema, key):

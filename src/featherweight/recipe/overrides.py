@@ -84,7 +84,7 @@ def option_overrides(
 
 
 def _field_at(schema: type[BaseModel], path: list[str]) -> FieldInfo | None:
-    """The pydantic field of the key ``path``; None for an unknown key, and inside a table with free keys."""
+    """The pydantic field of the key ``path``; None for an unknown key, and in a table that accepts any key."""
     section = section_at(schema, path[:-1])
     return section.model_fields.get(path[-1]) if section else None
 

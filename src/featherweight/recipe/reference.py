@@ -39,7 +39,7 @@ _LIMITS = {Gt: ("gt", "above"), Ge: ("ge", "at least"), Lt: ("lt", "below"), Le:
 
 
 def recipe_reference() -> str:
-    """The page as Markdown: the built-in recipes, then each section with its keys."""
+    """docs/recipe-reference.md as Markdown: the built-in recipes, then each section with its keys."""
     pages = [_INTRODUCTION, _built_in(), "## Top of the file\n", _table(Recipe)]
     for path, section in _sections(Recipe):
         pages += [f"## `{path}`\n\n{section.__doc__}\n", _table(section)]

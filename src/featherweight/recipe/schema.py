@@ -31,7 +31,7 @@ from featherweight.recipe.values import TaskName, parse_count
 
 
 class Recipe(Section):
-    """Every choice of a run."""
+    """All settings of a run: budget, seed, task, and the sections for data, backbone, adapter, training, evaluation."""
 
     name: str = Field(
         "recipe",
@@ -66,7 +66,7 @@ class Recipe(Section):
     if not TYPE_CHECKING:  # type checkers derive the keyword arguments from the fields
 
         def __new__(cls, *given: Any, **values: Any) -> Self:
-            """A recipe to be filled from ``values``. Raises UserError where something is given without its name."""
+            """An empty instance, which pydantic fills from ``values``. Raises UserError for a positional argument."""
             if given:
                 raise not_a_recipe(given[0], "Recipe", "its sections by name, such as data={'train': 'rows.csv'}")
             return super().__new__(cls)
@@ -82,7 +82,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_know_the_task(self) -> Self:
-        """Copy the task into the sections that depend on it, because they are also passed on alone."""
+        """Copy the task into the sections that depend on it: some functions get only a section, not the recipe."""
         self.__dict__["data"] = self.data.for_task(self.task)
         self.__dict__["evaluation"] = self.evaluation.for_task(self.task)
         return self
@@ -109,7 +109,7 @@ class Recipe(Section):
         """Read a built-in recipe by its name, or a TOML file, and apply ``section.key=value`` overrides.
 
         The value of an override is TOML or bare text. An empty value removes an optional key, and ``data.test=`` means
-        no test. With other data or another backbone the recipe has no description: it speaks of those in the file.
+        no test. If an override changes data or backbone, the description is dropped: it is about those in the file.
         Raises UserError, with file or override and key, for everything that the recipe reference does not allow.
         """
         from featherweight.recipe.loading import read_recipe
@@ -123,7 +123,7 @@ class Recipe(Section):
     def parse(cls, values: dict[str, Any], origin: str = "recipe", overrides: Sequence[str] = ()) -> Self:
         """Validate a nested dictionary with ``section.key=value`` overrides; ``origin`` names its source in messages.
 
-        Overrides change a copy, as ``load`` says. Raises UserError.
+        ``values`` does not change. Overrides work as in ``load``. Raises UserError for wrong values or overrides.
         """
         from featherweight.recipe.overrides import overridden
 

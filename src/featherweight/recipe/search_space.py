@@ -54,7 +54,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Range:
-    """A number from ``low`` to ``high``, both included; ``whole`` numbers, or any."""
+    """Numbers from ``low`` to ``high``, both included; with ``whole`` only integers, with ``log`` on a log scale."""
 
     low: float
     high: float

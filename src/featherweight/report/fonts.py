@@ -64,6 +64,9 @@ REMEDY = "to draw the names, install a font such as Noto Sans CJK, then run `fea
 
 
 def key_of(*numbers: Mapping[str, str]) -> str:
-    """A sentence with the name behind each number of ``class_numbers`` and ``set_numbers``, and how to get it drawn."""
+    """A sentence that lists which name each number in the plots stands for, and says how to get the names drawn.
+
+    ``numbers`` are results of ``class_numbers`` and ``set_numbers``.
+    """
     key = ", ".join(f"{number} is {name}" for table in numbers for name, number in table.items())
     return f"no installed font can draw these names, so the plots show numbers: {key}; {REMEDY}"

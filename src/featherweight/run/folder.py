@@ -25,7 +25,7 @@ class Run:
         require_path(folder, "Run", "the path of a run folder")
         self.folder = Path(folder)
         if not (self.folder / "recipe.toml").is_file():
-            raise UserError(f"{folder}: not a run folder (it contains no recipe.toml)")
+            raise UserError(f"{folder}: not a run folder (it contains no recipe.toml); name a folder that train wrote")
         environment = self.folder / "environment.json"
         if os.path.lexists(environment):
             _require_version(read_object(environment), environment, FORMAT)
@@ -37,7 +37,7 @@ class Run:
     def recipe(self) -> Recipe:
         """The resolved recipe, with all default values.
 
-        If the folder has the rows and was moved, the recipe has their new paths.
+        If rows are stored in the run folder and the folder was moved, ``data`` has their new paths.
         """
         recipe = Recipe.load(self.folder / "recipe.toml")
         moved = {}
@@ -103,7 +103,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text("utf-8", errors="replace") if os.path.lexists(path) else ""
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     from featherweight.run import schema as layout  # imported late: it is slow, and many commands do not need it
 
     records: list[dict[str, Any]] = []

@@ -131,7 +131,7 @@ class SetMetrics(_Metrics):
     def _sizes_agree(self) -> Self:
         classes = {len(self.per_class), len(self.confusion_matrix), *map(len, self.confusion_matrix)}
         if len(classes) > 1 or not self.per_class:
-            raise ValueError("per_class and confusion_matrix have different numbers of classes")
+            raise ValueError("its keys 'per_class' and 'confusion_matrix' have different numbers of classes")
         return self
 
 
@@ -147,7 +147,7 @@ Evaluated = Annotated[
 
 
 class Evaluation(Checked):
-    """evaluation.json"""
+    """The schema of evaluation.json: the metrics of each evaluated set, and the best step of the training."""
 
     validation: Evaluated | None = None
     test: Evaluated | None = None
@@ -169,7 +169,7 @@ class Component(Checked):
 
 
 class Weigh(Checked):
-    """weigh.json; for a baseline it has only the total."""
+    """The schema of weigh.json: trained parameters by component; a baseline has only the total."""
 
     total: Count
     budget: Count | None = None
@@ -194,7 +194,7 @@ class LabelColumn(Checked):
 
 
 class Environment(Checked):
-    """environment.json"""
+    """The schema of environment.json: time, memory, data and warnings of a run; further keys are not checked."""
 
     seconds: Number | None = None
     training_seconds: Number | None = None
@@ -219,7 +219,7 @@ class Compared(Checked):
 
 
 class Verification(Checked):
-    """verification.json"""
+    """The schema of verification.json: how far the saved adapter agrees with the trained model."""
 
     reloaded: Compared | None = None
     peft: Compared | None = None
@@ -259,7 +259,7 @@ class ShownRecipe(Checked):
 
 
 class Description(Checked):
-    """adapter/featherweight.json"""
+    """The schema of adapter/featherweight.json: what an adapter needs for predictions beside its tensors."""
 
     labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(unique)]
     temperature: Annotated[Number, Field(gt=0)]
@@ -269,7 +269,7 @@ class Description(Checked):
     @model_validator(mode="after")
     def _a_threshold_a_label(self) -> Self:
         if self.thresholds and len(self.thresholds) != len(self.labels):
-            raise ValueError("thresholds and labels have different numbers")
+            raise ValueError("its keys 'thresholds' and 'labels' have different lengths")
         return self
 
 

@@ -112,7 +112,7 @@ class Service:
 
 
 class ClientLeft(Exception):
-    """Nobody waits for the answer."""
+    """The client closed its connection before the answer was ready."""
 
 
 async def _gone(receive: Callable[[], Awaitable[Any]]) -> None:

@@ -19,7 +19,7 @@ OPEN = ("/healthz", "/readyz")
 
 @dataclass(frozen=True)
 class Access:
-    """The rule for all requests of one server."""
+    """Which requests a server accepts: it can require a token, and a name of this machine as the host."""
 
     token: str | None = None
     """The bearer token; None if none is needed."""

@@ -39,7 +39,7 @@ _PADDING_FOR_A_BATCH = 64
 
 
 class Job:
-    """The texts of one request, on their way to probabilities."""
+    """One request in the queue: its texts, their tokens, and the probabilities computed so far."""
 
     def __init__(self, texts: Sequence[Text], classes: int) -> None:
         self.texts = texts
@@ -68,7 +68,10 @@ Turn = list[tuple[Job, int]]
 
 
 def batches_of(turn: Turn) -> list[Turn]:
-    """The texts of a turn in batches of similar width, the widest first; hardly more batches than are worth it."""
+    """The texts of a turn in batches of similar width, the widest first.
+
+    Two widths share a batch if computing the added padding takes less time than a further batch would.
+    """
 
     def width(entry: tuple[Job, int]) -> int:
         job, place = entry
@@ -103,7 +106,7 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether texts are computed."""
+        """Whether the queue accepts texts: the thread that computes them runs, and ``stop`` was not called."""
         return self._worker.is_alive() and not self._closed
 
     async def probabilities(self, texts: Sequence[Text]) -> tuple[NDArray[np.float64], list[int]]:
@@ -167,7 +170,10 @@ class Batcher:
             self._changed.notify()
 
     def _admit(self, job: Job) -> bool:
-        """Whether the tokens of ``job`` may wait; else it fails with a Refusal. Called under ``_changed``."""
+        """Whether ``job`` was added to the queue. If its tokens are too many, it fails with a Refusal.
+
+        The caller holds the lock ``_changed``.
+        """
         size, most = sum(text.size for text in job.tokens), self._limits.queue_tokens
         if size > most:
             job.fail(Refusal(422, f"the texts have {size:,} tokens, at most {most:,}; send fewer or shorter texts"))

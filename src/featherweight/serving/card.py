@@ -68,7 +68,7 @@ def _recipe(folder: Path) -> dict[str, Any]:
 
 
 def _facts(recipe: Mapping[str, Any], weigh: Mapping[str, Any], environment: Mapping[str, Any]) -> list[list[str]]:
-    """Name and value of what describes the training."""
+    """Rows of name and value that describe the training, such as backbone and number of trained parameters."""
     facts = []
     if backbone := recipe.get("backbone", {}).get("name"):
         size = weigh.get("backbone_parameters")
@@ -123,7 +123,7 @@ def _result(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_export(folder: Path, evaluated: bool) -> list[str]:
-    """Of an export: how far it agrees with its run, and whose results the card has."""
+    """For an export, sentences on the origin of the results and on its agreement with its run; empty for a run."""
     if not is_export(folder):
         return []
     known = ["The results are those of the run that was exported."] if evaluated else []

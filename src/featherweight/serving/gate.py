@@ -63,7 +63,10 @@ class Gate:
             await as_response(failed)(scope, receive, send)
 
     def _checked(self, scope: Scope, receive: Receive) -> Receive:
-        """Raise Refusal for what the head of the request shows; else ``receive`` with the limit of the body."""
+        """``receive`` that raises Refusal as soon as the body is larger than allowed.
+
+        Raises Refusal at once if path, token, host, type or length in the head of the request are not allowed.
+        """
         headers, most = Headers(scope=scope), self._limits.body_bytes
         self._access.check(scope["path"], headers, page=scope["path"] in PAGE)
         too_large = Refusal(413, f"the body is larger than {most:,} bytes; send fewer texts at once")
@@ -84,7 +87,10 @@ class Gate:
         return limited
 
     def _route(self, scope: Scope) -> str:
-        """The path, if there is a route; clients choose the others, and neither measurements nor log repeat them."""
+        """The path of the request, for measurements and log; ``other`` if no route has this path.
+
+        Clients can send any path, so an unknown one is not repeated.
+        """
         return scope["path"] if scope["path"] in self._routes else "other"
 
     def _watched(self, scope: Scope, send: Send, begun: list[int]) -> Send:

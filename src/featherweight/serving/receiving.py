@@ -24,7 +24,7 @@ _LAST_REQUESTS = 0.05
 
 
 def protocol_class(limits: Limits, metrics: Metrics) -> type[asyncio.Protocol]:
-    """The protocol with these limits; refusals and open connections are counted in ``metrics``."""
+    """A protocol class for uvicorn with these limits; it counts refusals and open connections in ``metrics``."""
     return type("Receiving", (_Receiving,), {"limits": limits, "metrics": metrics})
 
 
@@ -129,7 +129,7 @@ class _Receiving(H11Protocol):
             self._close_soon()
 
     def _close_soon(self) -> None:
-        """Close after what was written is sent, or without it after the deadline."""
+        """Close the connection as soon as all written bytes are sent, at the latest after ``send_seconds``."""
         self.transport.close()
         self.loop.call_later(self.limits.send_seconds, self.transport.abort)
 
@@ -141,7 +141,7 @@ class _Receiving(H11Protocol):
             self._close_after_answer()
 
     def shutdown(self) -> None:
-        """Close when what was accepted is answered; a request that has begun to arrive counts as accepted."""
+        """Close the connection after the current request is answered, even if it has only begun to arrive."""
         self._stopping = True
         self._close_after_answer()
         self.loop.call_later(_LAST_REQUESTS, self._close_if_idle)

@@ -29,7 +29,7 @@ CODES = {
 
 
 class Refusal(HTTPException):
-    """A request that is not answered as asked: an HTTP status, and one sentence for whoever sent it."""
+    """The exception for a request that the server refuses: an HTTP status, and one sentence for the client."""
 
     def __init__(self, status: int, message: str, *, retry_after: int | None = None) -> None:
         headers = {"Retry-After": str(max(1, retry_after))} if retry_after is not None else {}
@@ -42,13 +42,16 @@ def error_content(status: int, message: str) -> dict[str, Any]:
 
 
 def as_response(refusal: HTTPException) -> JSONResponse:
-    """The answer for a request that was understood."""
+    """The refusal as a response of the application, for a request that is valid HTTP."""
     content = error_content(refusal.status_code, str(refusal.detail))
     return JSONResponse(content, refusal.status_code, dict(refusal.headers or {}))
 
 
 def raw_answer(refusal: Refusal, headers: Mapping[str, str]) -> bytes:
-    """A whole HTTP/1.1 answer with ``headers``; for a connection without an understood request, closed afterwards."""
+    """The refusal as the bytes of an HTTP/1.1 response with ``headers``, which also closes the connection.
+
+    It is for a client whose request did not reach the application, such as an invalid or incomplete one.
+    """
     response = as_response(refusal)
     lines = [f"HTTP/1.1 {refusal.status_code} {HTTPStatus(refusal.status_code).phrase}"]
     lines += [f"{name}: {value}" for name, value in {**response.headers, **headers}.items()]

@@ -17,7 +17,7 @@ _MOST_ERRORS = 3
 
 
 class Request(BaseModel):
-    """Base of what is asked: unknown keys are refused, because they are typing errors."""
+    """Base class of the request bodies. Unknown keys are refused, because they are probably typing errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -83,7 +83,10 @@ class Error(BaseModel):
 
 
 def request_models(model: Model, limits: Limits) -> tuple[type[BaseModel], type[BaseModel]]:
-    """The models of what /v1/classify and /v1/explain take: pairs if the classifier was trained on pairs."""
+    """Pydantic models of the request bodies of /v1/classify and /v1/explain.
+
+    Each text is a pair if the classifier was trained on pairs.
+    """
     text: Any = Annotated[str, StringConstraints(max_length=limits.characters)]
     examples: list[Any] = list(_EXAMPLES)
     if model.pair:

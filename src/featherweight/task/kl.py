@@ -14,9 +14,10 @@ from torch.nn import functional
 def symmetric_kl(first: Tensor, second: Tensor, *, several: bool) -> Tensor:
     """Sum over the rows of (KL(p || q) + KL(q || p)) / 2, in nats, for two logits [rows, classes] of the same rows.
 
-    It is the sum of (p - q)(log p - log q) / 2 over the classes. Logits stand for the logarithms: with one label they
-    differ from them by a constant for each row, which p - q cancels because p and q add up to 1; with several labels
-    the same follows from the two outcomes of each label.
+    With one label per text it is the sum of (p - q)(log p - log q) / 2 over the classes. Logits are used in place of
+    log p and log q: they differ from these by one constant per row, and p - q adds up to 0, so the sum is the same.
+    With several labels per text it is the mean over the labels. For one label with its two outcomes, the divergence is
+    (p - q)(logit p - logit q) / 2.
     """
     first, second = first.float(), second.float()
     of_each = (probabilities(first, several=several) - probabilities(second, several=several)) * (first - second) / 2

@@ -140,7 +140,7 @@ def class_weights(recipe: Recipe, labels: Labels, classes: int) -> Tensor:
 def positive_weights(recipe: Recipe, labels: Labels) -> Tensor:
     """Weights of the rows that have a label, float32 [labels]; ``balanced`` is rows without it / rows with it.
 
-    Raises UserError likewise.
+    Raises UserError if the number of weights in the recipe is not the number of labels.
     """
     chosen = recipe.training.class_weights
     rows, counts = len(labels), labels.sum(axis=0, dtype=np.int64)
@@ -153,7 +153,8 @@ def positive_weights(recipe: Recipe, labels: Labels) -> Tensor:
 
 def _weights_given(chosen: Sequence[float], counts: np.ndarray, classes: str) -> Tensor:
     if len(chosen) != len(counts):
-        raise UserError(f"training.class_weights has {len(chosen)} numbers; the data has {len(counts)} {classes}")
+        difference = f"has {len(chosen)} numbers; the data has {len(counts)} {classes}"
+        raise UserError(f"training.class_weights {difference}; write one number for each")
     if not all(chosen[label] > 0 for label in np.flatnonzero(counts).tolist()):
         raise UserError("training.class_weights: the weight of a class that has training rows must be above 0")
     return torch.tensor(chosen, dtype=torch.float32)

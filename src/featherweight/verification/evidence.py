@@ -86,7 +86,10 @@ class Evidence:
 
     @cached_property
     def tolerance(self) -> float:
-        """Largest allowed difference of a probability: only rounding with the same processor and versions."""
+        """Largest allowed difference of a probability.
+
+        On the processor and versions of the training it is ``ROUNDING``, else the ``TOLERANCE`` of the precision.
+        """
         then, now = self.run.environment, self.classifier.engine
         if not self.environment_changes and now.device == "cpu" == then.get("device"):
             return ROUNDING
@@ -105,5 +108,5 @@ def probabilities_in(table: pd.DataFrame, labels: tuple[str, ...] | list[str]) -
     """
     columns = [f"p_{label}" for label in labels]
     if missing := next((column for column in columns if column not in table), None):
-        raise UserError(f"predictions.parquet: has no column {missing}")
+        raise damaged("predictions.parquet", f"it has no column {missing!r}")
     return table[columns].to_numpy(np.float64)

@@ -56,7 +56,7 @@ def readable(evidence: Evidence) -> Check | list[Check]:
 
 
 def environment(evidence: Evidence) -> Check:
-    """Compare versions and machine with those of the training: others may change the last digits of a result."""
+    """Compare versions and machine with those of the training; a change may alter the last digits of a result."""
     if evidence.environment_changes:
         return Check("environment", "differs", "; ".join(evidence.environment_changes))
     return Check("environment", "pass", "the versions and the machine of the training")
@@ -69,13 +69,13 @@ def recipe(evidence: Evidence) -> Check:
         return Check("recipe", "fail", "recipe.toml and adapter/recipe.toml differ")
     if run.environment.get("seed") != run.recipe.seed:
         return Check(
-            "recipe", "fail", f"seed {run.recipe.seed}, but environment.json has {run.environment.get('seed')}"
+            "recipe", "fail", f"its seed is {run.recipe.seed}, but environment.json has {run.environment.get('seed')}"
         )
     return Check("recipe", "pass", "the same for the run and its adapter")
 
 
 def weight(evidence: Evidence) -> Check:
-    """Check that weigh.json, the weight of the recipe, and the number of saved parameters are equal."""
+    """Check that weigh.json, a new count from the recipe, and the saved tensors have the same number of parameters."""
     run = evidence.run
     labels = len(read_description(run.adapter)["labels"])
     try:
@@ -86,7 +86,9 @@ def weight(evidence: Evidence) -> Check:
     for key in ("total", "budget", "margin", "labels", "backbone_parameters"):
         if run.weight.get(key) != again[key]:
             return Check(
-                "weight", "fail", f"weigh.json: {key} is {run.weight.get(key)!r}; the recipe gives {again[key]:,}"
+                "weight",
+                "fail",
+                f"weigh.json: its key {key!r} is {run.weight.get(key)!r}; the recipe gives {again[key]:,}",
             )
     written, computed = ([part["parameters"] for part in each["components"]] for each in (run.weight, again))
     if written != computed:
@@ -155,7 +157,7 @@ def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
     steps = sum(record["kind"] == "step" for record in run.history)
     allowed = 0 if _evaluated_alike(run) else undecided_rows(evidence, "validation")
     if abs(round((chosen["accuracy"] - figures["accuracy"]) * figures["rows"])) > allowed:
-        differ = f"had {chosen['accuracy']:.4f} on the validation rows; evaluation.json has {figures['accuracy']:.4f}"
+        differ = f"had the validation accuracy {chosen['accuracy']:.4f}; evaluation.json has {figures['accuracy']:.4f}"
         return Check("history", "fail", f"history.jsonl: step {chosen['step']}, whose adapter was saved, {differ}")
     return Check(
         "history", "pass", f"{counted(steps, 'step')}, each once; the saved step has the accuracy in evaluation.json"

@@ -40,8 +40,8 @@ def reload_check(
 ) -> Iterator[Callable[[], dict[str, Any]]]:
     """Within the context, a new Python process reloads the run and compares with the live ``logits`` [texts, labels].
 
-    The value waits for the result: the largest difference and the allowed difference of each check. It raises
-    FeatherweightError, naming check and difference, if a difference is larger than allowed.
+    The context yields a function that waits for the result: the largest difference and the allowed difference of each
+    check. The function raises FeatherweightError, naming check and difference, if a difference is larger than allowed.
     """
     with tempfile.TemporaryDirectory() as temporary:
         request = Path(temporary) / "request.json"

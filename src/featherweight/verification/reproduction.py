@@ -78,7 +78,9 @@ def adapter(evidence: Evidence) -> Check | list[Check]:
 
     Otherwise the later checks are impossible.
     """
-    skipped = Check("predictions", "skipped", "without the classifier they cannot be recomputed", ends=True)
+    skipped = Check(
+        "predictions", "skipped", "not computed again: the classifier is not usable (see the check above)", ends=True
+    )
     try:
         backbone = resolve_backbone(evidence.run.recipe.backbone)
     except UserError as error:
@@ -201,7 +203,7 @@ def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, the
         change = f"accuracy changed by {accuracy:+.4f}, log loss by {loss:+.2g}"
         return Check(name, "differs", f"{seen} (the tolerance is {tolerance:g}); {change}")
     if key := _first_difference(again, written):
-        return Check(name, "fail", f"evaluation.json: {key} of {name} is not what the adapter gives on these rows")
+        return Check(name, "fail", f"evaluation.json: {name}: the adapter gives another value of {key!r} on these rows")
     return Check(name, "pass", f"{counted(len(rows), 'row')}: the same labels, probabilities and metrics")
 
 

@@ -68,7 +68,11 @@ def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
 
 
 def _logits(probabilities: Floats, predicted: Labels, other: Labels, task: MultiLabel) -> Floats:
-    """Logits that give the ``probabilities``; cells in ``other`` (moved by rounding) give the ``predicted`` labels."""
+    """Logits [rows, labels] that give the stored ``probabilities`` and the ``predicted`` labels.
+
+    Where ``other`` is true, the rounding of the stored probability has moved it across the threshold. There the logit
+    is that of the threshold if the label was predicted, else a little less.
+    """
     from scipy.special import logit
 
     given = np.where(predicted > 0, task.thresholds, np.nextafter(task.thresholds, 0))

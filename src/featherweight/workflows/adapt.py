@@ -120,7 +120,8 @@ def _texts(splits: Splits, seed: int) -> tuple[Rows, Rows, int]:
     places = np.array([n for n, text in enumerate(splits.train.texts) if stripped(text) not in unseen], np.int64)
     count = max(1, round(HELD_OUT * len(places)))
     if len(places) <= count:
-        raise UserError(f"{splits.train.origin}: {len(places)} training texts are left; an adaptation needs at least 2")
+        left = f"{len(places)} training texts are in no other set (validation, test, shift)"
+        raise UserError(f"{splits.train.origin}: {left}; an adaptation needs at least 2, so add texts")
     order = np.random.default_rng([seed, 24]).permutation(places)
     train, held_out = (splits.train.take(np.sort(part)) for part in (order[count:], order[:count]))
     return train, held_out, len(splits.train) - len(places)
@@ -166,7 +167,7 @@ def _encoded(rows: Rows, tokenizer: Any, recipe: Recipe) -> Encoded:
 
 
 def _plan(recipe: Recipe, schedule: Recipe, backbone: Backbone, splits: Splits) -> dict[str, Any]:
-    """What decides the result, as JSON: a resumed adaptation must have the same."""
+    """All settings and inputs that determine the result, as JSON; they must not change when a run is resumed."""
     return {
         "backbone": {"name": backbone.name, "sha256": backbone.sha256, **entry(read_adapted(backbone.folder))},
         "fingerprint": rows_fingerprint(splits.train)["texts"],
@@ -185,9 +186,10 @@ def _begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
     if resume and (work / _SETTINGS).is_file():
         begun = read_object(work / _SETTINGS)
         if key := next((key for key, value in plan.items() if begun.get(key) != value), None):
-            what = "the training texts differ" if key == "fingerprint" else f"{key} differs"
+            what = "other training texts" if key == "fingerprint" else f"another {key}"
             raise UserError(
-                f"{work}: --resume, but {what} from what it was started with\nUse the same options and data"
+                f"{work}: cannot be resumed: this adaptation was started with {what}\n"
+                "Use the same options and data, or choose another folder with -o"
             )
         require_undamaged(work / "checkpoint")
     write_json(work / _SETTINGS, plan)

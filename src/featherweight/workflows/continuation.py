@@ -41,7 +41,9 @@ def finished(run: str | Path) -> Run:
     refuse_export(run)
     parent = Run(run)
     if not parent.complete:
-        raise UserError(f"{run}: is not complete; to resume it, train {run}/recipe.toml --out {run} --resume")
+        raise UserError(
+            f"{run}: is not complete; to resume it, type\nfeatherweight train {run}/recipe.toml --out {run} --resume"
+        )
     return parent
 
 

@@ -77,7 +77,7 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
     except ModuleNotFoundError:
         raise UserError("the audit needs cleanlab: pip install 'featherweight[noise]'") from None
     if folds < 2:
-        raise UserError("the audit needs at least two folds")
+        raise UserError("the audit needs at least two folds; set --folds to 2 or more")
     if recipe.task == "multi-label":
         raise UserError('the audit cannot check several labels per text; it needs a recipe with task = "single-label"')
     resolved = resolve(recipe)
@@ -101,7 +101,8 @@ def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
     smallest = int(rows.counts.min())
     if smallest < 2:
         name = rows.label_names[int(rows.counts.argmin())]
-        raise UserError(f"{rows.origin}: class {name!r} has {smallest} row; cross-validation needs two of each class")
+        need = "cross-validation needs two of each class; add rows, or remove the class"
+        raise UserError(f"{rows.origin}: class {name!r} has {smallest} row; {need}")
     numbers = np.zeros(len(rows), np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds is in some of them only

@@ -189,7 +189,10 @@ def _data(given: Recipe, guess: Guess, table: Table, rows: int, classes: int) ->
 
 
 def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dict[str, Any]:
-    """``data.empty = "drop"`` if rows without a label belong to the format of the data, and there are some."""
+    """``data.empty = "drop"`` as a key of a recipe if ``table`` has rows without a label and its format allows them.
+
+    Exports of annotation tools do: they also have rows that nobody has annotated yet. The result is empty otherwise.
+    """
     if not table.gaps:
         return {}
     cells = [cell for name in labels for cell in table.read(name)]

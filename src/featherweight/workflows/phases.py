@@ -44,7 +44,7 @@ class Phases:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """No effect: the phase began when its preparations did."""
+        """No effect: ``begin`` started this phase before the preparations of the training."""
 
     def noted(self, message: str) -> None:
         """No effect."""

@@ -116,7 +116,10 @@ def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[
 
 
 def _adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
-    """Notes if the backbone was adapted (see ``workflows.adapt``), and if not to the training texts of this run."""
+    """A note if the backbone was adapted (see ``workflows.adapt``); else empty.
+
+    If it was adapted to other texts than the training texts of this run, a second note warns of it.
+    """
     adapted = read_adapted(backbone.folder)
     if adapted is None:
         return []

@@ -78,7 +78,8 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
     except HfHubHTTPError as error:
         raise _refusal(repo, error.response.status_code) from None
     except ValueError as error:  # the hub checks the metadata of the card, such as the license
-        raise UserError(f"{repo}: the hub refuses the card: {str(error).partition(chr(10))[0]}") from None
+        reason = str(error).partition(chr(10))[0]
+        raise UserError(f"{repo}: the hub refuses the model card: {reason}; check --license") from None
     except Exception as error:
         if not isinstance(error, ConnectionError | TimeoutError) and not is_connection_error(error):
             raise

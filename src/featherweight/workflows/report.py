@@ -41,7 +41,7 @@ def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: 
 
 
 def _write_card(run: Run) -> list[Path]:
-    """Write the model card of a run with a saved adapter and results; return its path, in a list."""
+    """Write the model card, and return a list with its path; an empty list if the run has no adapter or no results."""
     if not (run.adapter / "featherweight.json").is_file() or not (run.folder / "evaluation.json").is_file():
         return []
     write_whole(run.folder / CARD, render_card(run.folder))

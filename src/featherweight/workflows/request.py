@@ -43,7 +43,7 @@ class Request:
     overrides: tuple[str, ...] = ()
 
     def settled(self, folder: Path) -> Request:
-        """The request with its recipe; rows are written into the run ``folder``, which this process holds.
+        """The request with its recipe; rows are written into the run ``folder``, which this process has locked.
 
         Raises UserError if the columns cannot be guessed, or if ``folder`` has a run with other rows.
         """
@@ -103,7 +103,7 @@ def requested(
         draft = Request("", source=source, overrides=changes)._draft({}, changes)
         return Request(draft.recipe.name, draft.recipe, draft.notes)
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("train: several processes read their rows from a file; save these, and name the file")
+        raise UserError("train: with several processes the rows must be in a file; save them to one, and pass its name")
     default = name_after(source, "texts") if source is not None else "rows"
     name = Recipe.parse({"name": default}, "train", changes).name
     return Request(name, source=source, rows=rows, called=described(given), overrides=changes)

@@ -104,7 +104,7 @@ def _opened(url: str) -> BaseStorage:
         ) from None
     except Exception as error:  # SQLAlchemy has an error for each database and driver
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"--storage: cannot be opened: {reason}") from None
+        raise UserError(f"--storage: cannot be opened: {reason}; check the URL and the database") from None
 
 
 def open_study(search: Search, worker: int = 0) -> Study:

@@ -52,7 +52,8 @@ def serve(
     access = access_for(host, port, path, token_file=token_file, no_auth=no_auth)
     chosen = replace(Limits(), **(limits or {}))
     if chosen.texts > chosen.queue:
-        raise UserError(f"--queue {chosen.queue}: less than one request may have (--texts {chosen.texts}); raise it")
+        problem = f"one request may have {chosen.texts} texts (--texts); raise --queue to at least that"
+        raise UserError(f"--queue {chosen.queue}: {problem}")
     texts = _examples(examples) if examples else None
     if not is_export(path):
         Run(path)  # refuses what is no run
@@ -163,7 +164,7 @@ def _examples(file: str | Path) -> list[str]:
     try:
         lines = Path(file).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--examples {file}: cannot be read: {_reason(error)}") from None
+        raise UserError(f"--examples {file}: cannot be read: {_reason(error)}; name a UTF-8 text file") from None
     return [line.strip()[:_LONGEST_EXAMPLE] for line in lines if line.strip()][:_MOST_EXAMPLES]
 
 
@@ -177,7 +178,7 @@ def _token(token_file: str | Path | None) -> str | None:
         try:
             token = Path(token_file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{where}: cannot be read: {_reason(error)}") from None
+            raise UserError(f"{where}: cannot be read: {_reason(error)}; name a UTF-8 text file") from None
     if token is None:
         return None
     if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:

@@ -50,10 +50,11 @@ def train_in_a_process(
 ) -> float:
     """Train ``recipe`` in a new process, with its files in ``folder``, and return the figure ``evaluation.best_by``.
 
-    The figure is that of the adapter that the recipe keeps, on the validation rows. ``goes_on`` gets each evaluation
-    (the tenth of the training, and the figure) and returns whether to continue; if not, Stopped is raised. With
-    ``logits`` those of the validation rows are written into ``folder``, float64 [rows, classes]. An interrupted
-    training in ``folder`` is resumed. Raises NotANumber, Ended, and the errors of a training.
+    The figure is that of the adapter that the recipe keeps, on the validation rows. After each evaluation ``goes_on``
+    is called with the progress in tenths of the training (0 to 10) and the figure, and returns whether to continue; if
+    not, Stopped is raised. With ``logits`` the logits of the validation rows are written into ``folder``, float64
+    [rows, classes]. An interrupted training in ``folder`` is resumed. Raises NotANumber, Ended, and the errors of a
+    training.
     """
     if (folder / DONE).is_file():
         return float(read_object(folder / DONE)["value"])

@@ -29,7 +29,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu
 
 
 def bare_encoder(config: Config, architecture: Architecture, read: Read) -> nn.Module:
-    """An encoder for prediction by the lean forward pass: it has modules with weights, but no ``forward`` of its own.
+    """An encoder whose modules hold the weights but have no ``forward``: ``LeanEncoder`` computes the predictions.
 
     Raises LookupError if a tensor or a setting is missing, and ValueError if a tensor does not fit the config.
     """
@@ -78,7 +78,10 @@ def bare_classifier(encoder: nn.Module, architecture: Architecture, labels: int)
 
 
 class Embeddings(nn.Module):
-    """Word, position and, in some families, token type embeddings; the tables are put in by name."""
+    """Word, position and, in some families, token type embeddings.
+
+    ``bare_encoder`` sets the tables as attributes after the module is created.
+    """
 
     word_embeddings: nn.Embedding
     token_type_embeddings: nn.Embedding

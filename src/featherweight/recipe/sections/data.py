@@ -160,7 +160,9 @@ class DataRecipe(Section):
     @classmethod
     def _pairs_are_cut_by_the_tokenizer(cls, long: str, info: ValidationInfo) -> str:
         if info.data.get("join") == "pair" and long not in ("head", "tail"):
-            raise ValueError("pairs are cut at the end (head) or at the start (tail) of their longer text alone")
+            raise ValueError(
+                'must be "head" or "tail" with join = "pair": a pair is cut at the end or the start of its longer text'
+            )
         return long
 
     @model_validator(mode="after")

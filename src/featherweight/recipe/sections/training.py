@@ -29,7 +29,7 @@ ClassWeights = Annotated[
 
 
 class TrainingRecipe(Section):
-    """How it is trained."""
+    """How the adapter is trained."""
 
     epochs: Number = Field(
         3.0, gt=0, le=10_000, description="Number of passes over the training rows; it may be a fraction."

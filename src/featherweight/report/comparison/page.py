@@ -105,8 +105,8 @@ def title_of(comparison: Comparison, name: str) -> str:
 def available(comparison: Comparison, *, fonts_of_reader: bool = False) -> dict[str, Callable[[], Figure]]:
     """One function per plot that there is data for, by name; call it inside ``drawing()`` to get the figure.
 
-    Shift sets whose names no installed font can draw have numbers, unless the plot is drawn with the
-    ``fonts_of_reader``, in a browser.
+    A shift set whose name no installed font can draw is shown as a number. With ``fonts_of_reader`` all names stay:
+    the plot becomes an SVG, which a browser draws with the fonts of the reader.
     """
     numbers = {} if fonts_of_reader else set_numbers(comparison.shift_sets)
     names = [round_.name for round_ in comparison.rounds]

@@ -140,7 +140,7 @@ def draw_shift(axes: Axes, comparison: Comparison, numbers: Mapping[str, str] | 
 
 
 def _staircase(axes: Axes, points: Sequence[Round]) -> None:
-    """Draw the best accuracy that a round with at most so many parameters reaches, as a step line."""
+    """Draw a step line: for each number of parameters, the best accuracy of all rounds with at most that many."""
     ordered = sorted(points, key=lambda round_: (round_.parameters or 0, -(round_.mean("accuracy") or 0.0)))
     best = np.maximum.accumulate([round_.mean("accuracy") or 0.0 for round_ in ordered])
     axes.step([round_.parameters for round_ in ordered], best, where="post", color=MUTED, lw=1.2, alpha=0.7, zorder=0)

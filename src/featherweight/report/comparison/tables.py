@@ -133,7 +133,7 @@ def schedule_in_words(recipe: Recipe) -> str:
 
 
 def _own(round_: Round, words: Callable[[Recipe], str]) -> str:
-    """``words`` of the recipe of a round; a dash for a baseline, which does not use these settings."""
+    """The text that ``words`` returns for the recipe of the round; a dash for a baseline, which ignores the setting."""
     return NONE if round_.baseline is not None else words(round_.recipe)
 
 

@@ -123,7 +123,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def sections(comparison: Comparison) -> dict[str, Sequence[Difference]]:
-    """The non-empty lists of pairs, by heading."""
+    """The compared pairs of rounds, and of rounds and baselines, by heading; a heading without pairs is left out."""
     lists = {"Round against round": comparison.differences, "Rounds against baselines": comparison.against_baselines}
     return {title: pairs for title, pairs in lists.items() if pairs}
 

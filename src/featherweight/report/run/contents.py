@@ -61,7 +61,7 @@ class Contents:
 
     @property
     def score(self) -> Metric:
-        """The metric by which the training was followed."""
+        """The headline metric of the run: micro-F1 if a text may have several labels, else accuracy."""
         return score_of(self.validations[0] if self.validations else {})
 
     @property
@@ -129,7 +129,10 @@ class Contents:
         return warnings
 
     def _reloads_otherwise(self) -> bool:
-        """Whether the logits of the reloaded adapter differ by more than rounding; early runs required equality."""
+        """Whether the logits of the reloaded adapter differ from those of the trained one by more than rounding.
+
+        Early versions stored only whether the logits were identical; then any difference counts.
+        """
         compared = self.verification.get("reloaded") or {}
         if (allowed := compared.get("allowed")) is not None:
             return compared["largest_difference"] > allowed

@@ -55,7 +55,10 @@ def draw_importance(axes: Axes, importance: Mapping[str, float]) -> None:
 
 
 def draw_frontier(axes: Axes, rows: Sequence[TrialRow], metric: Metric) -> None:
-    """Draw the result of each trial over its trained parameters; a line joins those that no smaller one beats."""
+    """Draw the result of each trial over its number of trained parameters, and the Pareto front as a step line.
+
+    The front has each trial that is better than all trials with fewer parameters.
+    """
     complete = [row for row in rows if row.value is not None and row.parameters]
     axes.plot([row.parameters for row in complete], [row.value for row in complete], "o", color=BLUE, ms=5, mew=0)
     frontier: list[TrialRow] = []

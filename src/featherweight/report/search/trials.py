@@ -39,7 +39,7 @@ class TrialRow:
 
 
 def origin(trial: FrozenTrial | Trial) -> int:
-    """Optuna's number of the trial that this one is, or that it resumes."""
+    """Optuna's number of the trial that ``trial`` resumes; its own number if it resumes none."""
     return int(trial.user_attrs.get(ORIGIN, trial.number))
 
 
@@ -61,7 +61,10 @@ def trial_rows(trials: Sequence[FrozenTrial]) -> list[TrialRow]:
 
 
 def in_order(rows: Sequence[TrialRow], *, higher_is_better: bool) -> list[TrialRow]:
-    """The rows from the best to the worst, of equal ones the lightest first; those without a result are last."""
+    """The trials from the best to the worst; those without a result are last.
+
+    Of trials with equal results, the one with the fewest trained parameters is first.
+    """
     sign = -1 if higher_is_better else 1
     return sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0), row.parameters or 0, row.number))
 

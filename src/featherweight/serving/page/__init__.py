@@ -16,7 +16,7 @@ FILES = {"/": "index.html"} | {f"/{name}": name for name in _NAMES}
 
 
 def page_routes() -> list[Route]:
-    """A route for each file; the files are read now."""
+    """A route for each file in ``FILES``; the files are read by this call and then served from memory."""
     return [_route(path, Path(__file__).parent / name) for path, name in FILES.items()]
 
 

@@ -169,7 +169,10 @@ def _one_step(job: MaskedJob, optimizer: torch.optim.Optimizer, step: int, rows:
 
 
 def _build_optimizer(job: MaskedJob) -> torch.optim.AdamW:
-    """AdamW with a group for each of encoder and head, without and with weight decay (on matrices alone)."""
+    """AdamW with up to four parameter groups: matrices and vectors of the encoder, matrices and vectors of the head.
+
+    Only matrices have weight decay.
+    """
     training, head = job.recipe.training, job.model.head_names
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in job.model.network.named_parameters():
