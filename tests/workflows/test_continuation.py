@@ -156,7 +156,7 @@ def test_another_backbone_is_refused(linear_run: Run, tiny_backbones: Any, tmp_p
 def test_an_unfinished_run_is_no_start(linear_run: Run, tmp_path: Path) -> None:
     copy = shutil.copytree(linear_run.folder, tmp_path / "copy", symlinks=True)
     (copy / "verification.json").unlink()
-    with pytest.raises(UserError, match="is not complete; to resume it"):
+    with pytest.raises(UserError, match="is not complete; to resume it: featherweight train"):
         recipe_from(copy)
     with pytest.raises(UserError, match="not a run folder"):
         recipe_from(tmp_path)

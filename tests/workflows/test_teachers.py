@@ -103,7 +103,7 @@ def test_a_run_records_its_teachers_and_an_interrupted_one_resumes_exactly(
 
 @pytest.mark.parametrize(("sections", "said"), [
     ({"training": {"teacher": "nowhere"}}, "nowhere: no such folder; name finished runs or exports"),
-    ({"training": {"teacher": "unfinished"}}, "is not complete; to resume it, type"),
+    ({"training": {"teacher": "unfinished"}}, "is not complete; to resume it: featherweight train"),
     ({"training": {"teacher": "empty"}}, "not a run folder"),
     ({"task": "multi-label"}, "was trained with task = 'single-label', but this recipe has 'multi-label'"),
     ({"data": {"text": ["text", "label"], "join": "pair"}}, "was trained with data.join = 'text', but this recipe"),

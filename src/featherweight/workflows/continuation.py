@@ -42,7 +42,7 @@ def finished(run: str | Path) -> Run:
     parent = Run(run)
     if not parent.complete:
         raise UserError(
-            f"{run}: is not complete; to resume it, type\nfeatherweight train {run}/recipe.toml --out {run} --resume"
+            f"{run}: is not complete; to resume it: featherweight train {run}/recipe.toml --out {run} --resume"
         )
     return parent
 
