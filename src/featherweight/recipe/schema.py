@@ -103,6 +103,9 @@ class Recipe(Section):
             return validated(values)
         except ValidationError as error:
             raise refuse(error, cls, *(info.context or ("Recipe", ()))) from None
+        except UnicodeEncodeError:  # bytes of a command line that are no text, where pydantic writes them in an error
+            origin = (info.context or ("Recipe", ()))[0]
+            raise UserError(f"{origin}: a value is not valid Unicode text; write it in UTF-8") from None
 
     @classmethod
     def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:

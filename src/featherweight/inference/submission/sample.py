@@ -56,6 +56,8 @@ def read_sample(path: str | Path, find_id_column: Callable[[Sequence[str]], str]
     found: Sample | None = None
     for table in file_tables(Path(path), origin, _ROWS):
         table.require_once(*table.repeated)
+        if not table.names:
+            raise UserError(f"{origin}: its columns have no names; pass the sample submission of the contest")
         found = found or _begin(table, origin, find_id_column(table.names))
         _require_columns(found, table)
         _add_ids(found, table)
