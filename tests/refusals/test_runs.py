@@ -84,11 +84,9 @@ def test_no_space_for_the_adapter_loses_no_training(cli: Cli, job: Path, monkeyp
 
 
 def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pandas as pd
-
     full_for("report.html", monkeypatch)
     full_for("plan.toml", monkeypatch)
-    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    monkeypatch.setattr("featherweight.inference.writers.csv.writer", full)
     refused(
         cli, "predict", run, "texts.csv", "-o", "out.csv", naming="out.csv: cannot be written: No space left on device"
     )
