@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,25 @@ def test_a_step_that_is_not_finite_changes_nothing_and_neither_do_the_steps_afte
     assert_same(left[0][0], left[1][0])
     assert left[0][1] == left[1][1]
     assert (left[0][2], left[1][2]) == (4, 10)  # steps after the third one were launched, without effect
+
+
+@pytest.mark.parametrize(("precision", "step"), [("fp32", 3), ("fp16", 4)])
+def test_an_overflowed_gradient_is_an_error_unless_a_loss_scaler_skips_it(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, step: int
+) -> None:
+    """There is no loss scaler on a processor, so in fp16 the weights overflow, and the next loss is not finite."""
+    from featherweight.training.windows import text_logits
+
+    calls = iter(range(1, 100))
+
+    def overflowing(*given: Any) -> Tensor:
+        logits = text_logits(*given)
+        if next(calls) == 3:
+            logits.register_hook(lambda gradient: gradient * torch.inf)
+        return logits
+
+    monkeypatch.setattr(loop, "text_logits", overflowing)
+    job = job_for(tiny_recipe(training=KEYS), tmp_path / "run")
+    job.engine = replace(job.engine, precision=precision)
+    with pytest.raises(Diverged, match=f"step {step}: the loss or its gradient is not finite"):
+        fit(job)

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from featherweight.data.batches import Batch, collate, even_batches
+from featherweight.data.batches import Batch, collate, copied, even_batches
 from featherweight.environment import peak_memory_bytes
 from featherweight.model.engine import return_memory
 from featherweight.model.predict import predict_logits
@@ -201,7 +201,8 @@ def _one_step(
     record = {"kind": "step", "step": step + 1, "epoch": 0.0, "loss": None, score: None,
               "learning_rate": 0.0, "grad_norm": None, "rows": count, "tokens": tokens}  # fmt: skip
     numbers = torch.cat([torch.stack([loss_value, norm]).double(), counted.double()])
-    measured = Measured(record, score, lambda counted: loss_function.score(counted, count), numbers, all_rows)
+    scaled = job.engine.precision == "fp16"
+    measured = Measured(record, score, lambda counted: loss_function.score(counted, count), numbers, all_rows, scaled)
     before_update(measured)
     optimizer.step()
     optimizer.zero_grad()
@@ -211,7 +212,7 @@ def _one_step(
 
 
 def _teacher_of(job: Job, batch: Batch) -> Tensor | None:
-    return None if job.teacher is None else torch.from_numpy(job.teacher[batch.rows]).to(job.engine.device)
+    return None if job.teacher is None else copied(torch.from_numpy(job.teacher[batch.rows]), job.engine.device)
 
 
 def _diverged(job: Job, what: str, measured: Measured) -> Diverged:

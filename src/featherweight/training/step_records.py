@@ -44,11 +44,13 @@ class Measured:
     """Loss, norm of the gradient, and the counts for the score: float64 [2 + counts]."""
     rows: NDArray[np.int64]
     """Indices of the step's rows in the training split."""
+    scaled: bool = False
+    """Whether a loss scaler (fp16) skips the update if the gradient overflows, which is no error then."""
 
     @property
     def finite(self) -> bool:
-        """Whether loss and norm are finite; True until the numbers are read."""
-        return all(value is None or math.isfinite(value) for value in (self.record["loss"], self.record["grad_norm"]))
+        """Whether the loss is finite and, without a loss scaler, the norm too; only after ``read``."""
+        return all(math.isfinite(self.record[key]) for key in ("loss", *([] if self.scaled else ["grad_norm"])))
 
     def read(self, numbers: list[float] | None = None) -> Record:
         """The record with loss, score and norm, from ``numbers`` if they were copied from the device before."""
@@ -86,15 +88,16 @@ class StepRecords:
     def before_update(self, step: Measured) -> None:
         """See that a step that is not finite updates nothing: by an error, or on the device by the optimizer's flag."""
         if self.most == 1:
-            step.read()
-            if not step.finite:
-                raise self.failed(step)
+            self._check(step, step.numbers.tolist())
         else:
             is_finite = torch.isfinite(step.numbers[:2]).all()
             torch.maximum(self._stop, (~is_finite).float(), out=self._stop)
 
     def add(self, step: Measured) -> None:
         """Note a step after its update, and read all unread ones if it is time."""
+        if self.most == 1:
+            self.passed_on(step.record)
+            return
         self._unread.append(step)
         if len(self._unread) >= self.most or time.perf_counter() - self._read_at > _SECONDS_UNREAD:
             self.read()
@@ -102,20 +105,16 @@ class StepRecords:
     def read(self) -> None:
         """Pass on the records of all unread steps. Raises what ``failed`` returns if one of them is not finite."""
         steps, self._unread = self._unread, []
-        numbers_of_each = self._numbers(steps)
-        if self.most > 1 and steps:
+        if steps:
             # A step's time is that of its launch. The last one has that of its end, so that rates are not too high.
             steps[-1].record["seconds"] = self.seconds()
-        for step, numbers in zip(steps, numbers_of_each, strict=True):
-            if self.most > 1:
-                step.read(numbers)
-                if not step.finite:
-                    raise self.failed(step)
-            self.passed_on(step.record)
+            in_one_copy = torch.stack([step.numbers for step in steps]).tolist()
+            for step, numbers in zip(steps, in_one_copy, strict=True):
+                self._check(step, numbers)
+                self.passed_on(step.record)
         self._read_at = time.perf_counter()
 
-    def _numbers(self, steps: list[Measured]) -> list[list[float]]:
-        """The numbers of ``steps``, in one copy from the device."""
-        if self.most == 1 or not steps:
-            return [[] for _ in steps]
-        return torch.stack([step.numbers for step in steps]).tolist()
+    def _check(self, step: Measured, numbers: list[float]) -> None:
+        step.read(numbers)
+        if not step.finite:
+            raise self.failed(step)
