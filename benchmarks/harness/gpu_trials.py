@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import torch
 
 from featherweight.model.engine import autocast, move_to_engine
 from featherweight.recipe import Recipe
+from featherweight.run.folder import read_history
 from featherweight.training import loop
 from featherweight.training.listeners import Listener
 from featherweight.training.optimizer import build_optimizer
@@ -131,8 +131,7 @@ def apart(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def steps_of(job: loop.Job) -> list[dict[str, Any]]:
     """The records of a job's steps."""
-    lines = (job.folder / "history.jsonl").read_text("utf-8").splitlines()
-    return [record for record in map(json.loads, lines) if record["kind"] == "step"]
+    return [record for record in read_history(job.folder / "history.jsonl") if record["kind"] == "step"]
 
 
 def losses_of(job: loop.Job) -> torch.Tensor:

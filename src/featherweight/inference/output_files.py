@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
-from featherweight.formatting import counted
 from featherweight.inference.pipes import PIPE
 from featherweight.inference.submission.choices import Choices
 from featherweight.inference.writers import FORMATS, Write, whole_file
@@ -104,22 +104,11 @@ def predict_file(
         (note or _print_note)(line)
 
     classifier = _classifier(run, peft)
-    finished = _finished_pieces(out, classifier) if total > PIECE and str(out) != PIPE else None
-    try:
-        with whole_file(out, classifier.labels, safe=safe) as write:
-            rows = _classify(read(), classifier, submission, write, follow, total, finished)
-    except BaseException as error:
-        if finished and finished.rows and isinstance(error, KeyboardInterrupt | UserError):  # UserError: a full disk
-            kept = f"{finished.rows:,} of {total:,} rows are kept in {finished.folder}"
-            (note or _print_note)(f"{kept}; to continue, run the same command again")
-        elif finished:
-            finished.remove()
-        raise
-    if finished:
-        if finished.found:
-            (note or _print_note)(f"{counted(finished.found, 'row')} had been classified by an interrupted prediction")
-        finished.remove()
-    return rows
+    with (
+        _kept(out, classifier, total, note or _print_note) as finished,
+        whole_file(out, classifier.labels, safe=safe) as write,
+    ):
+        return _classify(read(), classifier, submission, write, follow, total, finished)
 
 
 def _classify(
@@ -134,14 +123,14 @@ def _classify(
     """Write the predictions for all ``pieces``, which have ``total`` rows together; returns the number of rows."""
     done = 0
     for piece in pieces:
-        counted = _counted(follow, done, total) if follow else None
+        advance = _counted(follow, done, total) if follow else None
         probabilities = finished.read(piece.texts) if finished else None
         if probabilities is None:
-            probabilities = classifier.probabilities(piece.texts, advance=counted, warn=False)
+            probabilities = classifier.probabilities(piece.texts, advance=advance, warn=False)
             if finished:
                 finished.keep(piece.texts, probabilities)
-        elif counted:
-            counted(len(piece))
+        elif advance:
+            advance(len(piece))
         if submission:
             submission.add(piece, done, probabilities, write)
         else:
@@ -152,10 +141,15 @@ def _classify(
     return done
 
 
-def _finished_pieces(out: Path, classifier: Classifier) -> FinishedPieces:
-    from featherweight.inference.finished_pieces import FinishedPieces
+def _kept(
+    out: Path, classifier: Classifier, total: int, note: Callable[[str], None]
+) -> AbstractContextManager[FinishedPieces | None]:
+    """``finished_pieces`` of a file; None for few rows, and for standard output."""
+    if total <= PIECE or str(out) == PIPE:
+        return nullcontext()
+    from featherweight.inference.finished_pieces import finished_pieces
 
-    return FinishedPieces(out, classifier)
+    return finished_pieces(out, classifier, total, note)
 
 
 def _reader(

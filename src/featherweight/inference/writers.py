@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -70,12 +69,8 @@ def _csv_writer(path: Path, quoted: bool) -> Iterator[Write]:
 
 @contextmanager
 def _jsonl_writer(path: Path, quoted: bool) -> Iterator[Write]:
-    def write(columns: dict[str, list]) -> None:
-        for values in zip(*columns.values(), strict=True):
-            file.write(json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False) + "\n")
-
     with path.open("w", encoding="utf-8") as file:
-        yield write
+        yield lambda columns: write_lines(columns, file)
 
 
 @contextmanager

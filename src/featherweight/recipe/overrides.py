@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from featherweight.argument_checks import described
 from featherweight.errors import UserError
 from featherweight.recipe.messages import section_at
+from featherweight.recipe.values import one_or_all
 
 _DESCRIBED = ("data", "backbone")
 _MAX_KEY_PARTS = 8
@@ -75,7 +76,7 @@ def option_overrides(
         "data.test": None if test is None else os.fspath(test),
         "data.validation": validation,
         "data.text": [text] if isinstance(text, str) else list(text or ()) or None,
-        "data.label": label if isinstance(label, str) or not label else label[0] if len(label) == 1 else list(label),
+        "data.label": label if isinstance(label, str) or not label else one_or_all(label),
         "budget": budget,
         "backbone.name": backbone,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -19,6 +20,12 @@ _COUNT = re.compile(r"(?P<digits>\d{1,3}(?:[,_]\d{3})+|\d+(?:\.\d+)?(?:[eE]\+?\d
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 _RANGE = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", re.ASCII)
 _SIDE = re.compile(r"(top|bottom)-(\d{1,6})", re.ASCII)
+
+
+def one_or_all(names: Iterable[str]) -> str | list[str]:
+    """A single name as a text, any other number as a list: so a recipe names columns, and a cell its labels."""
+    names = list(names)
+    return names[0] if len(names) == 1 else names
 
 
 def parse_count(value: Any) -> Any:

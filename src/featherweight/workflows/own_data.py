@@ -27,6 +27,7 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.commented import commented_toml
 from featherweight.recipe.data_files import name_after
 from featherweight.recipe.overrides import option_overrides
+from featherweight.recipe.values import one_or_all
 from featherweight.workflows.schedule import schedule_for, validation_size_for
 
 _SAMPLED = 1_000  # number of texts whose tokens are counted
@@ -145,7 +146,7 @@ def with_guessed_columns(recipe: Recipe) -> Recipe:
     elif several is None and len(named) == 1 and (column := table.find(named[0])):
         found = Labels((column,), "as given", bool(columns.profile(column).longer))
     if found:
-        changes["label"] = _one_or_all(found.columns)
+        changes["label"] = one_or_all(found.columns)
         if "empty" not in data.model_fields_set:
             changes |= _gaps_left_out(table, found.columns, several=found.several)
     task = {"task": "multi-label"} if found and found.several else {}
@@ -157,14 +158,10 @@ def _named_labels(recipe: Recipe) -> tuple[str, ...]:
     return recipe.data.label_columns if "label" in recipe.data.model_fields_set else ()
 
 
-def _one_or_all(names: Sequence[str]) -> str | list[str]:
-    return names[0] if len(names) == 1 else list(names)
-
-
 def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], int]:
     """The names of the classes, and the number of labelled rows."""
     if recipe.data.several:
-        changes = {"text": list(guess.text), "label": _one_or_all(guess.label_columns)}
+        changes = {"text": list(guess.text), "label": one_or_all(guess.label_columns)}
         changes = {**_gaps_left_out(table, guess.label_columns, several=guess.several), **changes}
         rows = rows_of(table, recipe.data.train, recipe.with_values(data=changes).data)
         return rows.label_names, len(rows)

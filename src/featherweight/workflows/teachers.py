@@ -21,7 +21,7 @@ from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_part
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, first_line
-from featherweight.files import sha256_of, written_whole
+from featherweight.files import replace_file, sha256_of
 from featherweight.inference.exported import is_export, read_export
 from featherweight.recipe import Recipe
 from featherweight.task.interface import task_of
@@ -158,9 +158,7 @@ def _logits(teacher: Teacher, rows: Rows, listeners: Sequence[Listener]) -> NDAr
         from featherweight.inference.classifier import Classifier
     logits = Classifier.load(teacher.folder).model.logits(rows, cache=cache_folder())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as part, part.open("wb") as file:
-            np.savez(file, logits=logits)
+        replace_file(path, lambda file: np.savez(file, logits=logits))
     except OSError as error:
         notify(listeners, f"{path.parent}: the teacher's predictions are not cached: {error.strerror}")
     return logits

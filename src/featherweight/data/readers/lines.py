@@ -11,6 +11,7 @@ from featherweight.data.readers.table import Table, pieces_of
 from featherweight.data.readers.text_encoding import open_text
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
+from featherweight.recipe.values import one_or_all
 
 LINES = ("fasttext", "text@label", "lines")
 """Kinds of such files."""
@@ -68,15 +69,14 @@ def _lines(text: TextIO, origin: str) -> Iterator[str]:
 
 def _fasttext(line: str) -> tuple[str, Any]:
     if match := _FIRST.match(line):
-        return line[match.end() :].strip(), _one_or_all(match[1].replace(",", " ").split())
+        return line[match.end() :].strip(), _labels(match[1].replace(",", " ").split())
     if match := _LAST.search(line):
-        return line[: match.start()].strip(), _one_or_all(match[1].split())
+        return line[: match.start()].strip(), _labels(match[1].split())
     return line.strip(), None
 
 
-def _one_or_all(words: Iterable[str]) -> str | list[str]:
-    labels = [word.removeprefix(PREFIX) for word in words]
-    return labels[0] if len(labels) == 1 else labels
+def _labels(words: Iterable[str]) -> str | list[str]:
+    return one_or_all(word.removeprefix(PREFIX) for word in words)
 
 
 def _at(line: str) -> tuple[str, Any]:

@@ -58,7 +58,7 @@ class AdaptedBlock:
             start += layer.weight.shape[0]
 
     def bias(self) -> Tensor:
-        """All biases as one tensor [out], in the compute type."""
+        """The biases of these linear layers, joined to one tensor [out], in the type in which products are computed."""
         return torch.cat(self._biases).to(self._dtype)
 
     def matrices(self) -> tuple[Tensor, Tensor]:
@@ -140,8 +140,12 @@ class LeanLayer:
 
     def _rest(self, x: Tensor, context: Tensor) -> Tensor:
         _, after_attention, after_mlp = self._dropouts()
-        x = _norm(dropped(self.output(context), after_attention) + x, self.norms[0])
-        return _norm(dropped(self.down(functional.gelu(self.up(x))), after_mlp) + x, self.norms[1])
+        x = self._normed(dropped(self.output(context), after_attention) + x, self.norms[0])
+        return self._normed(dropped(self.down(functional.gelu(self.up(x))), after_mlp) + x, self.norms[1])
+
+    @staticmethod
+    def _normed(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+        return functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
     def _dropouts(self) -> tuple[float, float, float]:
         return self.dropouts if self.norms[0].training else (0.0, 0.0, 0.0)
@@ -285,7 +289,3 @@ def _dropout_of(module: Any) -> float:
 def dropped(x: Tensor, p: float) -> Tensor:
     """``x`` after dropout with probability ``p``."""
     return Dropout.apply(x, p) if p else x
-
-
-def _norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
-    return functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featherweight.model.lean.encoder import AdaptedBlock, LeanEncoder, LeanLayer, dropped, why_not_lean
+from featherweight.model.lean.encoder import AdaptedBlock, LeanEncoder, LeanLayer, why_not_lean
 from featherweight.model.lean.functions import MASKED
 from featherweight.model.network import Network
 
@@ -23,7 +23,7 @@ class PortableBlock(AdaptedBlock):
         self._joined = None if any(bias.requires_grad for bias in self._biases) else super().bias()
 
     def bias(self) -> Tensor:
-        """All biases as one tensor [out], in the compute type."""
+        """The biases of these linear layers, joined to one tensor [out], in the type in which products are computed."""
         return super().bias() if self._joined is None else self._joined
 
 
@@ -49,10 +49,9 @@ class PortableLayer(LeanLayer):
         rate = self._dropouts()[0]
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=added, dropout_p=rate)
 
-    def _rest(self, x: Tensor, context: Tensor) -> Tensor:
-        _, after_attention, after_mlp = self._dropouts()
-        x = _norm(dropped(self.output(context), after_attention) + x, self.norms[0])
-        return _norm(dropped(self.down(functional.gelu(self.up(x))), after_mlp) + x, self.norms[1])
+    @staticmethod
+    def _normed(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+        return LeanLayer._normed(x.float(), norm).to(x.dtype)
 
 
 class PortableEncoder(LeanEncoder):
@@ -87,7 +86,3 @@ def portable_encoder(network: Network, dtype: torch.dtype) -> PortableEncoder | 
 def _portable(layer: LeanLayer) -> PortableLayer:
     joined, output, up, down = (PortableBlock(block) for block in (layer.joined, layer.output, layer.up, layer.down))
     return PortableLayer(joined, output, up, down, layer.norms, layer.heads, layer.dropouts)
-
-
-def _norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
-    return functional.layer_norm(x.float(), norm.normalized_shape, norm.weight, norm.bias, norm.eps).to(x.dtype)

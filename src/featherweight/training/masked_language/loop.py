@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from featherweight.data.batches import Encoded, even_batches, sorted_batches
+from featherweight.data.batches import Encoded, even_batches
 from featherweight.errors import FeatherweightError
 from featherweight.model.engine import Engine, autocast
+from featherweight.model.predict import prediction_batches
 from featherweight.recipe import Recipe
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
@@ -119,10 +120,9 @@ def held_out_loss(job: MaskedJob) -> tuple[float, float]:
     """Mean loss and accuracy on the masked tokens of the held-out texts; the same tokens are masked every time."""
     network = job.model.network.eval()
     loss, right, count = 0.0, 0, 0
-    most = job.engine.training_micro_batch_tokens(job.hidden)
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(job.recipe.seed)
-        for rows in sorted_batches(job.held_out.lengths, batch_tokens=min(most, 8192)):
+        for rows in prediction_batches(job.held_out, job.engine):
             batch = job.masking.batch(job.held_out, rows)
             found, hits = _loss(job, batch)
             loss, right, count = loss + float(found), right + hits, count + len(batch.targets)
