@@ -91,9 +91,9 @@ def interleaved(competitors: Sequence[Competitor], repeats: int) -> Iterator[tup
 
 
 def competitors(suite: str, only: str | None = None, job: dict[str, Any] | None = None) -> list[Competitor]:
-    """The competitors of a suite that ``only`` names (all where it is None), without those that are not installed.
+    """The installed competitors of a suite; ``only`` names some of them, separated by commas, and None means all.
 
-    Settings of the ``job`` stand in their notes. Raises UserError where ``only`` names another.
+    Settings of the ``job`` are filled into their notes. Raises UserError if ``only`` names one that does not exist.
     """
     table = {values["name"]: values for values in SUITES[suite]["competitor"]}
     wanted = [name.strip() for name in only.split(",")] if only else list(table)

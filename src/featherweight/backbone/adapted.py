@@ -10,6 +10,7 @@ from pydantic import Field
 
 from featherweight.backbone.wheels import WHEELS
 from featherweight.files import read_object
+from featherweight.formatting import counted
 from featherweight.run.schema import Checked, Count, Label, Number, require
 
 FILE = "adapted.json"
@@ -46,10 +47,10 @@ class Adapted(Checked):
 
     def in_words(self) -> str:
         """One clause for logs, reports and model cards."""
-        texts = f"{self.texts.rows:,} training texts"
+        texts = counted(self.texts.rows, "training text")
         return (
             f"the backbone was adapted: {self.source.name} was trained further as a masked language model on {texts} "
-            f"({self.epochs:g} epochs), all of its parameters; some contests forbid this"
+            f"({counted(self.epochs, 'epoch')}), all of its parameters; some contests forbid this"
         )
 
 

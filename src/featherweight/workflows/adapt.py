@@ -22,6 +22,7 @@ from featherweight.data.splits import Splits, load_splits
 from featherweight.environment import quick_imports, versions
 from featherweight.errors import UserError
 from featherweight.files import read_object, sha256_of, sync_folder, write_json
+from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.run.lock import locked, require_writable
 from featherweight.training.listeners import Listener, notify
@@ -199,15 +200,18 @@ def _notes(job: MaskedJob, backbone: Backbone, left_out: int) -> list[str]:
     from featherweight.training.masked_language.loop import HEAD_RATE, head_steps
 
     count = sum(parameter.numel() for parameter in job.model.encoder.parameters())
-    notes = [f"{job.engine.precision} on {job.engine.device}: {job.engine.reason}",
-             f"masked language modelling on {len(job.train):,} texts, all {count:,} parameters of {backbone.name}; "
-             f"{len(job.held_out):,} training texts are held out to measure the loss"]  # fmt: skip
+    texts, held_out = counted(len(job.train), "text"), counted(len(job.held_out), "training text")
+    notes = [
+        f"{job.engine.precision} on {job.engine.device}: {job.engine.reason}",
+        f"masked language modelling on {texts}, all {count:,} parameters of {backbone.name}",
+        f"the loss is also measured on {held_out}, which the training leaves out",
+    ]
     if left_out:
         notes.append(f"{left_out:,} training texts are left out: they are also validation or test texts")
     if first := head_steps(job.model, job.order.total_steps):
         notes.append(
-            f"{backbone.name} has no head for masked tokens: a new one is trained alone for {first:,} steps, then "
-            f"together with the encoder, at {HEAD_RATE:g} times its learning rate"
+            f"{backbone.name} has no head for masked tokens: a new one is trained alone for {counted(first, 'step')}, "
+            f"then together with the encoder, at {HEAD_RATE:g} times its learning rate"
         )
     return notes
 

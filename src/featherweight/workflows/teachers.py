@@ -22,6 +22,7 @@ from featherweight.data.splits import Splits, load_part
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, first_line
 from featherweight.files import replace_file, sha256_of
+from featherweight.formatting import counted
 from featherweight.inference.exported import is_export, read_export
 from featherweight.recipe import Recipe
 from featherweight.task.interface import task_of
@@ -153,7 +154,7 @@ def _logits(teacher: Teacher, rows: Rows, listeners: Sequence[Listener]) -> NDAr
     shape = (len(rows), len(teacher.labels))
     if (cached := _cached(path)) is not None and cached.shape == shape and cached.dtype == np.float64:
         return cached
-    notify(listeners, f"predicting {len(rows):,} training rows with the teacher {teacher.folder}")
+    notify(listeners, f"predicting {counted(len(rows), 'training row')} with the teacher {teacher.folder}")
     with quick_imports():
         from featherweight.inference.classifier import Classifier
     logits = Classifier.load(teacher.folder).model.logits(rows, cache=cache_folder())
