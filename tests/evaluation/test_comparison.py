@@ -38,6 +38,21 @@ def test_the_order_in_which_folders_are_named_changes_no_figure(fabricated_folde
         assert other.seeds == one.seeds and other.figures == one.figures and other.interval == one.interval
 
 
+def test_a_run_with_another_order_of_rows_is_a_repetition(tmp_path):
+    test, recipe = TestSet(200), Recipe.load("r3")
+    orders = [{}, {"order_seed": 2}, {"order_seed": 1}]
+    runs = [
+        fabricate_run(tmp_path / f"{place}", recipe.with_values(training=training), 0.9, test=test)
+        for place, training in enumerate(orders)
+    ]
+    (round_,) = compare_runs(runs).rounds
+    assert round_.name == "r3" and round_.seeds_in_words == ("0", "0/1", "0/2")
+    assert any("differ only in training.order_seed" in note for note in compare_runs(runs).notes)
+    runs.append(fabricate_run(tmp_path / "3", recipe.with_values(training={"order_seed": 0}), 0.9, test=test))
+    with pytest.raises(UserError, match="the same recipe and seed"):
+        compare_runs(runs)
+
+
 def test_a_changed_recipe_of_the_same_name_is_another_round_and_says_what_changed(tmp_path):
     test, recipe = TestSet(200), Recipe.load("r3")
     runs = [fabricate_run(tmp_path / "a", recipe, 0.9, test=test)]

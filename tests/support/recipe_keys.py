@@ -79,6 +79,7 @@ KEYS = {
     "evaluation.best_by": "training/test_parts.py::"
     "test_by_macro_f1_the_best_is_not_the_one_that_gives_up_a_small_class[macro_f1]",
     "training.keep": "training/test_training_keys.py::test_the_saved_adapter_is_the_one_to_keep[last]",
+    "training.order_seed": f"{_KEYS}::test_the_order_seed_decides_order_and_dropout_alone",
     "training.precision": "training/test_training_keys.py::test_the_encoder_computes_in_the_precision_of_the_recipe",
     "training.encoder_dropout": "adapter/test_adapter.py::test_encoder_dropout_is_off_unless_asked_for",
     "training.prefix_cache": "training/test_prefix_cache.py::test_where_nothing_is_gained_nothing_is_kept",

@@ -184,20 +184,35 @@ def test_a_tracker_receives_the_recipe_and_the_history(
     assert [step for step, values in figures if "validation/accuracy" in values] == [3]
 
 
+def _parts_by_seed(recipe: Any, folder: Path) -> tuple[Any, ...]:
+    """Validation rows, order of the training rows, first weights, and a loss that only dropout's masks change."""
+    job = job_for(recipe, folder)
+    order = np.concatenate(StepOrder(np.full(EPOCH, 9), job.recipe).batches(0)).tolist()
+    first = tensors(job)["head.out.weight"].tolist()
+    # All rows are made alike, and all weights: what is left to differ in the loss is the draw of dropout's masks.
+    alike = {"tokens": np.full(9 * EPOCH, 2000, np.int32), "offsets": 9 * np.arange(EPOCH + 1)}
+    job.train = replace(job.train, labels=np.zeros(EPOCH, np.int64), **alike)
+    for place, tensor in enumerate(job.network.trainable().values()):
+        tensor.data.normal_(generator=torch.Generator().manual_seed(place))
+    fit(job)
+    return job.validation.fingerprint, order, first, read_history(folder / "history.jsonl")[0]["loss"]
+
+
 def test_the_seed_decides_split_order_first_weights_and_dropout(tiny_recipe: Any, tmp_path: Path) -> None:
-    parts = []
-    for seed in (0, 1):
-        training = {"max_steps": 1, "evaluate_every": 1}
-        job = job_for(tiny_recipe(seed=seed, adapter={"dropout": 0.5}, training=training), tmp_path / f"{seed}")
-        order = np.concatenate(StepOrder(np.full(EPOCH, 9), job.recipe).batches(0)).tolist()
-        first = tensors(job)["head.out.weight"].tolist()
-        # All rows are made alike, and all weights: what is left to differ in the loss is the draw of dropout's masks.
-        alike = {"tokens": np.full(9 * EPOCH, 2000, np.int32), "offsets": 9 * np.arange(EPOCH + 1)}
-        job.train = replace(job.train, labels=np.zeros(EPOCH, np.int64), **alike)
-        for place, tensor in enumerate(job.network.trainable().values()):
-            tensor.data.normal_(generator=torch.Generator().manual_seed(place))
-        fit(job)
-        parts.append(
-            (job.validation.fingerprint, order, first, read_history(tmp_path / f"{seed}" / "history.jsonl")[0]["loss"])
-        )
+    changes = {"adapter": {"dropout": 0.5}, "training": {"max_steps": 1, "evaluate_every": 1}}
+    parts = [_parts_by_seed(tiny_recipe(seed=seed, **changes), tmp_path / f"{seed}") for seed in (0, 1)]
     assert not any(one == other for one, other in zip(*parts, strict=True))
+
+
+def test_the_order_seed_decides_order_and_dropout_alone(tiny_recipe: Any, tmp_path: Path) -> None:
+    def parts(**seeds: int) -> tuple[Any, ...]:
+        training = {"max_steps": 1, "evaluate_every": 1, **seeds}
+        recipe = tiny_recipe(seed=3, adapter={"dropout": 0.5}, training=training)
+        return _parts_by_seed(recipe, tmp_path / "-".join(map(str, seeds.values())))
+
+    validation, order, first, loss = parts()
+    again = parts(order_seed=3)
+    assert again == (validation, order, first, loss)
+    validation_1, order_1, first_1, loss_1 = parts(order_seed=1)
+    assert (validation_1, first_1) == (validation, first)
+    assert order_1 != order and loss_1 != loss

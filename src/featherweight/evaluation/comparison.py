@@ -22,7 +22,9 @@ from featherweight.evaluation.run_groups import (
     groups_of,
     judged_rows,
     names_of,
+    repeated_seeds,
     require_each_once,
+    seeds_in_words,
     uneven_shift_sets,
 )
 from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
@@ -57,6 +59,11 @@ class Round:
     def seeds(self) -> tuple[int, ...]:
         """The seeds of the runs."""
         return tuple(run.recipe.seed for run in self.runs)
+
+    @property
+    def seeds_in_words(self) -> tuple[str, ...]:
+        """The seeds of the runs as text, such as "0"; "0/1" is seed 0 with ``training.order_seed = 1``."""
+        return tuple(map(seeds_in_words, self.runs))
 
     @cached_property
     def baseline(self) -> str | None:
@@ -158,7 +165,7 @@ class Comparison:
 
 
 def compare_runs(folders: Sequence[str | Path]) -> Comparison:
-    """Compare finished runs; runs whose recipes differ only in the seed form one round.
+    """Compare finished runs; runs whose recipes differ only in ``seed`` and ``training.order_seed`` form one round.
 
     Raises UserError if a folder is not a finished run or is given twice, or if the runs were evaluated on different
     rows.
@@ -243,6 +250,7 @@ def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -
     own = [round_ for round_ in rounds if round_.baseline is None]
     uneven = [note for round_ in own for note in differing(f"The seeds of {round_.name}", round_.runs)]
     notes += uneven or differing("The rounds", [round_.runs[0] for round_ in own])
+    notes += [note for round_ in own for note in repeated_seeds(round_.name, round_.runs)]
     notes += uneven_shift_sets([run for round_ in rounds for run in round_.runs])
     if split == "validation":
         notes.append(

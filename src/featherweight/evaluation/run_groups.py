@@ -141,21 +141,36 @@ def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[
             raise UserError(f"{where}: the {what} of row {number} differs; {hint}")
 
 
+def _without_seeds(recipe: Recipe) -> Recipe:
+    """``recipe`` without what may differ between the runs of a group."""
+    return recipe.with_values(seed=0, description="", training={"order_seed": None})
+
+
+def _seeds_of(run: Run) -> tuple[int, int]:
+    return run.recipe.seed, run.recipe.order_seed
+
+
+def seeds_in_words(run: Run) -> str:
+    """The seed of a run, such as "0"; if the order of its rows has another seed, both, such as "0/1"."""
+    seed, order = _seeds_of(run)
+    return f"{seed}" if seed == order else f"{seed}/{order}"
+
+
 def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs in groups; the recipes of a group differ only in seed and description.
+    """The runs in groups; the recipes of a group differ only in ``seed``, ``training.order_seed`` and description.
 
     Groups have the order of their first runs; within a group, seeds ascend. Raises UserError if two runs have the same
-    recipe and seed.
+    recipe and the same seeds.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        plain = run.recipe.with_values(seed=0, description="")
+        plain = _without_seeds(run.recipe)
         group = groups.setdefault(f"{run.environment.get('baseline')} {plain.model_dump_json()}", [])
-        double = next((other for other in group if other.recipe.seed == run.recipe.seed), None)
+        double = next((other for other in group if _seeds_of(other) == _seeds_of(run)), None)
         if double:
             raise UserError(f"{run.folder}: has the same recipe and seed as {double.folder}; pass only one of them")
         group.append(run)
-    return [sorted(group, key=lambda run: run.recipe.seed) for group in groups.values()]
+    return [sorted(group, key=_seeds_of) for group in groups.values()]
 
 
 def names_of(groups: Sequence[list[Run]]) -> list[str]:
@@ -163,7 +178,7 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
 
     If two groups have the same name, the keys in which they differ are appended, or else the folder.
     """
-    recipes = [group[0].recipe.with_values(seed=0, description="") for group in groups]
+    recipes = [_without_seeds(group[0].recipe) for group in groups]
     kinds = [(recipe.name, group[0].environment.get("baseline")) for recipe, group in zip(recipes, groups, strict=True)]
     names = []
     for recipe, group, kind in zip(recipes, groups, kinds, strict=True):
@@ -177,7 +192,7 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
 
 
 def differing(who: str, runs: Sequence[Run]) -> list[str]:
-    """One sentence for each difference between ``runs`` apart from recipe and seed.
+    """One sentence for each difference between ``runs`` apart from recipe and seeds.
 
     Compared are the number of training rows, the package versions and the precision.
     """
@@ -192,6 +207,16 @@ def differing(who: str, runs: Sequence[Run]) -> list[str]:
         f"{who} had different {what}: {', '.join(map(str, dict.fromkeys(values)))}."
         for what, values in facts.items()
         if len(set(values)) > 1
+    ]
+
+
+def repeated_seeds(who: str, runs: Sequence[Run]) -> list[str]:
+    """One sentence if some of the ``runs`` differ in ``training.order_seed`` alone: they vary less than runs can."""
+    if len({run.recipe.seed for run in runs}) == len(runs):
+        return []
+    return [
+        f"Runs of {who} have the same seed, and differ only in training.order_seed: other first weights and other "
+        "validation rows would add to their variance."
     ]
 
 

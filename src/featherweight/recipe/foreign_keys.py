@@ -42,12 +42,13 @@ FOREIGN_KEYS = {
     "training.early_stopping": ("patience", "early_stopping_patience", "early_stop"),
     "training.evaluate_every": ("eval_steps", "evaluation_steps", "eval_every", "eval_strategy", "evaluation_strategy"),
     "training.keep": ("load_best_model_at_end", "save_best", "save_best_only"),
+    "training.order_seed": ("data_seed",),
     "training.precision": ("fp16", "bf16", "fp32", "dtype", "torch_dtype", "mixed_precision"),
     "training.checkpoint_steps": ("save_steps", "save_every", "save_strategy"),
     "training.trackers": ("report_to", "logger", "loggers", "tracker"),
     "evaluation.best_by": ("metric_for_best_model", "best_metric", "monitor", "metric"),
     "evaluation.shift": ("ood", "out_of_domain"),
-    "seed": ("random_state", "random_seed", "data_seed"),
+    "seed": ("random_state", "random_seed"),
 }  # fmt: skip
 """For each recipe key, its names in other tools."""
 

@@ -50,7 +50,8 @@ class Recipe(Section):
         0,
         ge=0,
         le=2**31 - 1,
-        description="Seed of the adapter's first weights, the split, the order of batches and dropout.",
+        description="Seed of the adapter's first weights, the split, the order of batches and dropout; "
+        "`training.order_seed` gives the last two another one.",
     )
     task: TaskName = Field(
         "single-label",
@@ -149,6 +150,11 @@ class Recipe(Section):
             section = values.get(key)
             values[key] = {**section, **change} if isinstance(section, dict) and isinstance(change, dict) else change
         return self.parse(values, self.name)
+
+    @property
+    def order_seed(self) -> int:
+        """The seed of the order of the rows and of dropout: ``training.order_seed``, or ``seed`` if that is not set."""
+        return self.seed if self.training.order_seed is None else self.training.order_seed
 
     def to_toml(self) -> str:
         """The recipe as TOML with every default written out; optional keys that are not set are left out."""

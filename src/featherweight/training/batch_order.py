@@ -55,7 +55,7 @@ class StepOrder:
     def _draw(self, epoch: int) -> list[np.ndarray]:
         training = self._recipe.training
         limits = {"batch_size": training.batch_size, "batch_tokens": training.batch_tokens}
-        return epoch_batches(self._lengths, seed=self._recipe.seed, epoch=epoch, **limits, windows=self._windows)
+        return epoch_batches(self._lengths, seed=self._recipe.order_seed, epoch=epoch, **limits, windows=self._windows)
 
     def _count_steps(self) -> list[int]:
         training = self._recipe.training

@@ -170,7 +170,7 @@ def _one_step(
     ``before_update`` is called between the gradient and the update.
     """
     # Dropout's random numbers depend only on seed, step and process, so that a resumed run draws the same ones.
-    torch.manual_seed((job.recipe.seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
+    torch.manual_seed((job.recipe.order_seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
     accelerator, training = job.accelerator, job.recipe.training
     assert job.train.labels is not None
     all_rows = np.concatenate(batches)

@@ -134,6 +134,13 @@ class TrainingRecipe(Section):
         "best",
         description="Which adapter is saved: the best one on the validation rows by `evaluation.best_by`, or the last.",
     )
+    order_seed: Whole | None = Field(
+        None,
+        ge=0,
+        le=2**31 - 1,
+        description="Seed of the order of the rows and of dropout alone; by default `seed`. Runs that differ only in "
+        "it start from the same weights and have the same validation rows.",
+    )
     precision: Precision = Field(
         "auto",
         description="Number format of the encoder; auto uses bf16 if that is faster (see the guide on precision and "
