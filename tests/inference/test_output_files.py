@@ -145,8 +145,8 @@ def test_a_pickle_is_refused_with_the_line_that_converts_it(
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["a", "b", "a"], r"rows\.csv: row 3: has the same id 'a' as row 1; a submission needs unique ids"),
-        (["a", "", "c"], r"rows\.csv: row 2: the id is missing; a submission needs an id for every row"),
+        (["a", "b", "a"], r"rows\.csv: row 3: has the same id 'a' as row 1; correct it, or name another"),
+        (["a", "", "c"], r"rows\.csv: row 2: the id is missing; fill it in, or name another column"),
     ],
 )
 def test_kaggle_refuses_ids_that_no_contest_takes(

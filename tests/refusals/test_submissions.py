@@ -25,7 +25,7 @@ def made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("arguments", "naming"), [
     (["--id", "tweet"], ("test.csv: no column 'tweet'; did you mean 'tweetid'?", "by --id COLUMN")),
-    (["--id", "user_id"], "test.csv: row 2: has the same id '1' as row 1; a submission needs unique ids"),
+    (["--id", "user_id"], "test.csv: row 2: has the same id '1' as row 1; correct it, or name another column"),
     (["--label-name", "tweetid"], "both columns of the submission would be called 'tweetid'"),
     (["--label-name", " "], "--label-name is empty"),
     (["--safe-csv"], "--safe-csv and --kaggle exclude each other"),
@@ -92,12 +92,12 @@ SAMPLES = [
     (
         "tweetid;mood\n90;0\n7;0\n08;0\n",
         (
-            "test.csv: row 3: the id '8' is not in sample.csv, which writes the same number as '08'",
+            "test.csv: row 3: the id '8' is not in sample.csv, which has the same number in another form: '08'",
             "Write the ids alike in both files",
         ),
     ),
-    ("tweetid,mood\n90.0,0\n7.0,0\n8.0,0\n", "row 1: the id '90' is not in sample.csv, which writes the same number"),
-    ("tweetid,mood\n90,0\n7,0\n8,0\n08,0\n", "sample.csv: row 4: the id '08' is not in test.csv, which writes"),
+    ("tweetid,mood\n90.0,0\n7.0,0\n8.0,0\n", "row 1: the id '90' is not in sample.csv, which has the same number"),
+    ("tweetid,mood\n90,0\n7,0\n8,0\n08,0\n", "sample.csv: row 4: the id '08' is not in test.csv, which has"),
     ("tweetid,mood\n90,0\n7,2\n8,0\n", ("sample.csv: row 2: '2' in 'mood' is not a class", "the classes are -1, 0, 1")),
     ("tweetid,mood\n90,0\n7,3.5\n8,0\n", "row 2: 'mood' is '3.5', which is neither a class nor a probability"),
     (
@@ -144,7 +144,7 @@ def test_samples_of_other_kinds(cli: Cli, made: Path, content: str, naming: str)
 def test_fractions_for_two_classes_of_which_none_is_the_positive_one(cli: Cli, made: Path) -> None:
     run = make_run(Path("two"), ("fake", "real"), ("fake", "real"), "kind")
     Path("sample.csv").write_text("tweetid,target\n90,0.5\n7,0.5\n8,0.5\n", "utf-8")
-    naming = ("sample.csv: row 1: 'target' is '0.5', a probability, but the positive", "each of fake, real")
+    naming = ("sample.csv: row 1: 'target' is '0.5', a probability, but it is unclear of", "each class: fake, real")
     refused(cli, "predict", run, "test.csv", "--like", "sample.csv", naming=naming)
     Path("sample.csv").write_text("tweetid,real\n90,0.5\n7,many\n8,0.5\n", "utf-8")
     naming = ("sample.csv: row 2: 'real' is 'many', which is not a probability", "its other values are fractions")
@@ -170,7 +170,7 @@ def test_values_that_nearly_fit(cli: Cli, made: Path, classes: tuple[str, ...], 
 def test_a_sample_for_rows_without_ids(cli: Cli, made: Path) -> None:
     Path("test.csv").write_text("text\nclass 2\nclass 0\n", "utf-8")
     Path("sample.csv").write_text("key,mood\na,0\nb,0\n", "utf-8")
-    naming = ("test.csv: no id column found, and the ids of sample.csv are not the numbers of its rows", "--id COLUMN")
+    naming = ("test.csv: no id column found, and the ids of sample.csv are not consecutive row numbers", "--id COLUMN")
     refused(cli, "predict", made, "test.csv", "--like", "sample.csv", naming=naming)
     Path("sample.csv").write_text("key,mood\n1,0\n2,0\n3,0\n", "utf-8")
     naming = ("sample.csv: row 3: the id '3' is not in test.csv",)

@@ -1,8 +1,7 @@
-"""The seam of inference: what a classifier, a server and an evaluation need of whatever computes the logits.
+"""The interface of a loaded model: it encodes texts to token ids, and computes logits from them.
 
-PyTorch with the lean pass or with transformers' classes (``model/text_model.py``) and ONNX Runtime
-(``onnx_model.py``) are behind it. Encoding is apart from inference, so that a server can time both and form batches
-by their tokens.
+Two classes implement it: ``TextModel`` (PyTorch, ``model/text_model.py``) and ``OnnxModel`` (ONNX Runtime). Encoding is
+a step of its own, so that a server can form batches by number of tokens and measure the time of both steps.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Runner(Protocol):
         """The maximum number of tokens, special tokens included, and what happens to longer texts."""
 
     def encode(self, rows: Rows, cache: Path | None = None) -> Encoded:
-        """Token ids and lengths of the texts of ``rows``; if ``cache`` is a folder, they are stored there."""
+        """Token ids and lengths of the texts of ``rows``; if ``cache`` is a folder, they are stored there and reused."""
 
     def logits_of(self, encoded: Encoded, *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Logits, float64 [texts, classes], of texts that ``encode`` encoded, in their order.
@@ -48,12 +47,12 @@ class Runner(Protocol):
     def logits(
         self, rows: Rows, *, cache: Path | None = None, advance: Callable[[int], None] | None = None
     ) -> np.ndarray:
-        """``encode``, then ``logits_of``."""
+        """Logits, float64 [texts, classes], of ``rows``; it calls ``encode`` and then ``logits_of``."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a folder contains: a runner, and how its logits become labels and probabilities."""
+    """A classifier loaded from a folder: the model, and what turns its logits into probabilities and labels."""
 
     model: Runner
     recipe: Recipe

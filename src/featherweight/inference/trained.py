@@ -30,7 +30,7 @@ from featherweight.task.interface import task_of
 
 
 def load_run(path: str | Path, *, precision: str, device: str | None, lean: bool, merge: bool) -> Loaded:
-    """The classifier of a run folder, or of its adapter folder; the options are those of ``Classifier.load``."""
+    """The classifier in a run folder or in its subfolder ``adapter``; options are those of ``Classifier.load``."""
     bound_memory()
     folder = Path(path)
     folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
@@ -61,7 +61,7 @@ def load_run(path: str | Path, *, precision: str, device: str | None, lean: bool
 
 
 def _network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], engine: Engine) -> Network:
-    """The network of ``recipe``, before its adapter is loaded; PEFT's classes are used only if they are needed."""
+    """A network for ``recipe`` into which the adapter can be loaded; PEFT is imported only if the network needs it."""
     if engine.lean and engine.device == "cpu" and (network := bare_network(recipe, backbone, labels)):
         return network
     from featherweight.adapter.build import build_network
@@ -71,7 +71,10 @@ def _network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], engine: 
 
 
 def load_peft_folder(path: str | Path, given: PeftOptions, precision: str, device: str | None) -> Loaded:
-    """The classifier of a folder that PEFT saved. Its temperature is 1, because PEFT saves none."""
+    """The classifier in a folder that PEFT saved; ``given`` has what the user adds, such as class names.
+
+    Its temperature is 1, because PEFT saves none.
+    """
     from featherweight.adapter.peft.network import build_peft_network
 
     bound_memory()
@@ -106,5 +109,5 @@ def _require_same_weights(folder: Path, description: dict[str, Any], backbone: B
 
 
 def _fingerprint(files: Sequence[Path]) -> str:
-    """The first digits of a sha256 of all ``files``."""
+    """The first 12 hexadecimal digits of a sha256 over the contents of all ``files``."""
     return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Writes predictions as CSV, JSON Lines or Parquet: the complete file, or none."""
+"""Writes predictions as CSV, JSON Lines or Parquet; after an error there is no incomplete file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ Write = Callable[[dict[str, list]], None]
 
 @contextmanager
 def whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Write]:
-    """A function that writes columns to a temporary file, which is renamed to ``out`` at the end.
+    """Yield a function that writes rows, given as {column name: cells}, to the file ``out``.
 
-    After an error there is no file ``out``. For ``-`` it writes JSON Lines on standard output.
+    The rows go to a temporary file, which is renamed to ``out`` when the context ends without an error. If ``out`` is
+    ``-``, JSON Lines go to standard output. ``names`` are all class names. With ``safe`` a spreadsheet does not run
+    cells of a CSV as formulas.
     """
     if str(out) == PIPE:
         yield lambda columns: write_lines(columns, sys.stdout)
@@ -47,7 +49,7 @@ def whole_file(out: Path, names: Sequence[str], *, safe: bool) -> Iterator[Write
 
 
 def _cell(value: Any, names: Sequence[str]) -> Any:
-    """A value as a cell of a CSV. A list of labels is joined to one text, such as a|b; ``names`` are all classes."""
+    """``value`` as a cell of a CSV: a list of labels becomes one text, such as a|b; ``names`` are all class names."""
     from featherweight.data.label_lists import cell_of
 
     return cell_of(value, names) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Where and in which arithmetic the network runs: device, precision, storage of the frozen weights."""
+"""The device and the number format in which the network runs, and the memory that it may use."""
 
 from __future__ import annotations
 
@@ -77,9 +77,10 @@ class Engine:
 
 
 def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
-    """Choose device and precision; ``auto`` chooses 16 bits if the processor computes them natively.
+    """The engine for a device and a precision; None and ``auto`` choose the fastest ones of this machine.
 
-    Raises UserError if the device does not support the requested precision.
+    The device is a GPU if there is one. ``auto`` is bf16 if the device has fast instructions for it; otherwise fp16 on
+    a GPU, and fp32 on a processor. Raises UserError for a GPU that does not exist, and for fp16 on a processor.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kind = device.partition(":")[0]
@@ -114,11 +115,11 @@ def _gpu_lean() -> bool:
 
 @cache
 def bf16_gain() -> float:
-    """How many times faster a matrix product is in bf16 than in fp32 on this machine, as a ratio of the best times.
+    """How many times faster a matrix product is in bf16 than in fp32 on this machine: a ratio of times.
 
     It is measured once per process, in about 20 ms, because a virtual machine may list instructions that it emulates.
-    With real instructions the ratio is nearly two, and more with tiles (AMX). That is far enough from one that other
-    load on the machine cannot change the choice of precision, and with it the bits of a result.
+    With real instructions the ratio is nearly 2, and more with tiles (AMX). This is so far above 1 that other load on
+    the machine cannot change the choice of precision. So repeated runs give the same result.
     """
     seconds = {}
     for kind in (torch.float32, torch.bfloat16):
@@ -133,7 +134,7 @@ def bf16_gain() -> float:
 
 
 def bound_memory() -> None:
-    """Limit the caches of compiled products, so that memory does not grow with every new batch shape.
+    """Limit the caches of compiled matrix products, so that memory does not grow with every new batch shape.
 
     Call it before the first matrix product. By default oneDNN caches compiled code for 1,024 shapes, up to a megabyte
     each, and PyTorch has a second cache of that size for each kind of product. Smaller caches are as fast. With tiles
@@ -145,7 +146,7 @@ def bound_memory() -> None:
 
 
 def return_memory() -> None:
-    """Give memory that glibc holds but does not use back to the system; without glibc this does nothing.
+    """Return unused heap memory from glibc to the operating system; without glibc this does nothing.
 
     Tensors of changing sizes leave gaps in the heap. Fixed thresholds (``mallopt``) would prevent the gaps, but then
     the system maps new pages for every tensor, which takes longer than the arithmetic on them.
@@ -189,12 +190,15 @@ def move_to_engine(network: Network, engine: Engine) -> None:
 
 
 def store_biases(network: Network, dtype: torch.dtype) -> None:
-    """Convert the frozen biases of the encoder's linear layers to ``dtype``, as autocast does anew in each pass."""
+    """Convert the frozen biases of the encoder's linear layers to ``dtype`` once.
+
+    Otherwise autocast would convert them in each forward pass.
+    """
     for module in network.encoder.modules():
         if isinstance(module, nn.Linear) and module.bias is not None and not module.bias.requires_grad:
             module.bias.data = module.bias.data.to(dtype)
 
 
 def autocast(engine: Engine) -> torch.autocast:
-    """The context in which the network's forward pass runs."""
+    """An autocast context for the network's forward pass in the engine's precision; for fp32 it changes nothing."""
     return torch.autocast(engine.device.partition(":")[0], dtype=engine.dtype, enabled=engine.precision != "fp32")

@@ -39,7 +39,7 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
 
 
 class ForwardPass(Protocol):
-    """Another implementation of an encoder's forward pass than transformers' own, with the same parameters."""
+    """A forward pass of an encoder that replaces transformers' own one and uses the same parameters."""
 
     frozen: int
     """Number of lowest layers whose outputs do not change during training."""
@@ -90,7 +90,7 @@ class Network(nn.Module):
         """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens].
 
         ``states`` [batch, tokens, hidden] are cached outputs of the frozen layers; these layers are not computed again.
-        ``token_types`` [batch, tokens] tell the texts of a pair apart; an encoder without token types gets none.
+        ``token_types`` [batch, tokens] tell the texts of a pair apart; an encoder without token types ignores them.
         """
         types = self.types_read(token_types)
         if self.lean is not None:
@@ -102,7 +102,7 @@ class Network(nn.Module):
         return self.head(output.last_hidden_state, attention_mask)
 
     def types_read(self, token_types: Tensor | None) -> dict[str, Tensor]:
-        """``token_types`` as the argument of transformers' model; empty if there are none, or the model accepts none.
+        """{"token_type_ids": ``token_types``}; empty if ``token_types`` is None or the model has no such argument.
 
         BERT, ELECTRA and some DeBERTa models accept them; RoBERTa has only one type; DistilBERT, MPNet and ModernBERT
         have no types.

@@ -14,9 +14,9 @@ _LENGTHS = 64  # tokens; the stored bias grows in such steps
 
 
 class StoredPositionBias:
-    """``compute_position_bias`` of an MPNet encoder, from the bias of the longest text so far.
+    """Replaces ``compute_position_bias`` of an MPNet encoder: it stores the bias for the longest text so far.
 
-    The bias of a shorter text is a part of it, bit for bit.
+    The bias for a shorter text is cut out of the stored one; it is the same, bit for bit.
     """
 
     def __init__(self, encoder: Any) -> None:
@@ -24,7 +24,7 @@ class StoredPositionBias:
         self._stored: Tensor | None = None
 
     def __call__(self, x: Tensor, position_ids: Tensor | None = None, num_buckets: int = 32) -> Tensor:
-        """Bias [batch, heads, t, t] for texts x [batch, t, ...]; the batch is expanded, not copied."""
+        """Bias [batch, heads, t, t] for texts x [batch, t, ...]; it is a view, so it takes no memory per text."""
         if position_ids is not None:
             return self._compute(x, position_ids, num_buckets)
         length = x.shape[1]
@@ -37,7 +37,7 @@ class StoredPositionBias:
 
 
 def store_position_bias(network: Network) -> None:
-    """Let ``network`` compute its position bias once, if it has one that is not trained."""
+    """Make ``network`` compute its position bias only once; no effect if it has none or the bias is trained."""
     encoder: Any = getattr(network.plain_encoder(), "encoder", None)
     if hasattr(encoder, "compute_position_bias") and not encoder.relative_attention_bias.weight.requires_grad:
         encoder.compute_position_bias = StoredPositionBias(encoder)

@@ -60,7 +60,7 @@ def predict_logits(
 
 
 def read(outputs: Iterable[Tensor], at_once: int) -> Iterator[NDArray[np.float64]]:
-    """Each of ``outputs`` as an array; ``at_once`` of them are copied together, so that the device seldom waits."""
+    """Each of ``outputs`` as an array; ``at_once`` of them are copied from the device together, which saves time."""
     outputs = iter(outputs)
     while block := list(islice(outputs, at_once)):
         whole = block[0].numpy(force=True) if len(block) == 1 else torch.cat(block).numpy(force=True)

@@ -50,7 +50,7 @@ class Probes(Checked):
 
 
 def probe_texts(*, pairs: bool) -> list[Text]:
-    """The texts in ``TEXTS``; with ``pairs``, each of them paired with the first one."""
+    """The texts in ``TEXTS``; with ``pairs``, a list of pairs: each text with the first one."""
     return [(text, TEXTS[0]) for text in TEXTS] if pairs else [*TEXTS]
 
 
@@ -62,7 +62,7 @@ def write_probes(folder: Path, model: Probed, *, pairs: bool) -> None:
 
 
 def check_probes(folder: Path, model: Probed, *, pairs: bool) -> None:
-    """Raise UserError if ``model``, loaded from ``folder``, gives other ids or logits than were stored with it.
+    """Raise UserError if ``model`` gives other token ids or logits than are stored in ``folder``/probes.json.
 
     Without probes.json, as in runs of earlier versions, nothing is checked.
     """
@@ -76,8 +76,8 @@ def check_probes(folder: Path, model: Probed, *, pairs: bool) -> None:
         return  # texts of another version
     if _ids(encoded) != [list(ids) for ids in probes.ids]:
         raise UserError(
-            f"{folder}: its tokenizer gives other tokens here than when the model was saved; "
-            "restore tokenizer.json, or the version of the library tokenizers that was used"
+            f"{folder}: its tokenizer gives other tokens here than when the model was saved; restore "
+            "tokenizer.json, or install the version of the library tokenizers that the model was saved with"
         )
     now = model.logits_of(encoded)
     if not _close(probes.logits, now):

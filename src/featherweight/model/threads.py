@@ -51,7 +51,7 @@ def workers_for(items: int) -> Workers | None:
 def shares(cores: int, items: int) -> tuple[int, int]:
     """Number of threads for ``items`` items, and number of cores per thread.
 
-    It is the largest number of threads that divides the cores evenly, at most ``_MOST`` and at most ``items``.
+    It is the largest number of threads that divides the cores evenly and is at most ``_MOST`` and at most ``items``.
     """
     count = max((count for count in range(2, min(cores, items, _MOST) + 1) if cores % count == 0), default=1)
     return count, cores // count

@@ -127,7 +127,7 @@ def test_a_sample_of_single_labels_or_placeholders_leaves_the_separator_to_the_d
     ("options", "words"),
     [
         ({"as_numbers": True}, "--as-numbers: a text may have several labels"),
-        ({"label": list(TAGS), "label_name": "x"}, "--label-name: each label has a column of its own"),
+        ({"label": list(TAGS), "label_name": "x"}, "--label-name: there is one column per label"),
         ({"label": "Id"}, "would be called 'Id'"),
         ({"sample": LIKE_TAGS, "as_probabilities": True}, "is one column, but there are 3 labels"),
         ({"sample": "Id,c,java\n1,0,0\n2,0,0\n3,0,0\n"}, "there is no column for the class 'sql'"),

@@ -23,12 +23,18 @@ class Choices:
     """Write the probability of the positive one of two classes."""
 
     def check(self, kaggle: bool) -> None:
-        """Raise UserError if an option would have no effect, or contradicts another option."""
+        """Raise UserError if an option would have no effect or contradicts another one.
+
+        ``kaggle`` is whether the user passed --kaggle, which the other options need.
+        """
         spelled = "--as-numbers" if self.as_numbers else "--as-names"
         given = [("--label-name", self.label_name is not None), (spelled, self.as_numbers is not None)]
         option = next((name for name, is_given in given if is_given), None)
         if option and self.like is not None:
-            raise UserError(f"--like and {option} exclude each other: the sample determines header and kind of values")
+            raise UserError(
+                f"--like and {option} exclude each other: the sample submission already determines the header and how "
+                f"labels are written; leave out {option}"
+            )
         if self.as_probabilities and self.as_numbers is not None:
             raise UserError(f"{spelled} and --as-probabilities exclude each other: use only one of them")
         option = option or ("--as-probabilities" if self.as_probabilities else None)

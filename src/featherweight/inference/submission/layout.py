@@ -31,11 +31,15 @@ class Layout:
     """For each column of probabilities, the number of its class; empty if labels are written."""
 
     def record(self, probabilities: np.ndarray) -> np.ndarray:
-        """The part of ``probabilities`` [rows, classes] that is written: class numbers [rows], or [rows, columns]."""
+        """What is written for each row, computed from ``probabilities`` [rows, classes].
+
+        It is the number of the predicted class, [rows], or the probability for each column of ``shares``,
+        [rows, columns].
+        """
         return probabilities[:, list(self.shares.values())] if self.shares else SINGLE_LABEL.decide(probabilities)
 
     def table(self, ids: Sequence[str], records: np.ndarray) -> dict[str, list]:
-        """The columns of the submission for some rows; ``records`` are the results of ``record`` for these rows."""
+        """Some rows of the submission as {column name: cells}; ``records`` is the result of ``record`` for these rows."""
         if self.shares:
             cells = {name: records[:, index].tolist() for index, name in enumerate(self.shares)}
         else:
@@ -52,12 +56,12 @@ def usual_layout(
     as_numbers: bool | None,
     as_probabilities: bool = False,
 ) -> Layout:
-    """The layout without a sample submission: id column, label column and labels as in the data.
+    """The layout if there is no sample submission: an id column, and a label column as in the training data.
 
-    The id column is called ``ID`` if the test data has none. If the training data has no label column of its own, the
-    layout is that of the AG News contest: ``Label`` with class numbers; labels that are already numbers do not change.
-    With ``as_probabilities`` the label column has the probability of the positive one of two classes. Raises UserError
-    if both columns have the same name, or it is unclear which class is the positive one.
+    The id column is called ``ID`` if ``id_column`` is None. If no label column is known (AG News, folders of PEFT), it
+    is called ``Label`` and gets class numbers, unless the labels are whole numbers already. ``label_name`` and
+    ``as_numbers`` replace these defaults. With ``as_probabilities`` the label column gets the probability of the
+    positive class. Raises UserError if both columns have the same name, or the positive class is unclear.
     """
     label = label_name or trained.column or "Label"
     identity = id_column or "ID"
@@ -74,7 +78,10 @@ def usual_layout(
 
 
 def notes_on_values(trained: TrainedLabels, layout: Layout, remedy: str = "") -> list[str]:
-    """Notes for the user if labels are written differently from the training data; each ends with ``remedy``."""
+    """Notes for the user if ``layout`` writes the labels differently from the training data; else an empty list.
+
+    ``remedy`` is a text to append to the note that labels are written as class numbers.
+    """
     if trained.classes == AG_NEWS or layout.shares:
         return []
     pointed = not trained.are_whole and layout.values == with_points(trained.numbers)

@@ -1,4 +1,4 @@
-"""Finds the layout that a sample submission needs: labels in one of their spellings, or class probabilities."""
+"""Finds out what a sample submission asks for: class labels (and how they are spelled) or class probabilities."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from featherweight.inference.submission.trained_labels import TrainedLabels
 
 
 def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool = False) -> tuple[Layout, list[str]]:
-    """The layout of ``sample`` for the classes of a classifier, and notes about ambiguous parts.
+    """The layout of the submission that ``sample`` asks for, and notes for the user about ambiguous parts.
 
-    If the sample has one column besides the ids, that column gets labels. If it contains fractions, or with
-    ``as_probabilities``, it gets the probability of the positive one of two classes. If the sample has several
-    columns, each gets the probability of the class after which it is named. Raises UserError, naming row or column,
-    for anything else.
+    - One column besides the ids: it gets labels; or the probability of the positive class of two, if the sample has
+      fractions in it or ``as_probabilities`` is set.
+    - Several columns besides the ids: each is named after a class and gets its probability.
+
+    Raises UserError, naming row or column, if the sample fits neither case.
     """
     if len(sample.other_columns) > 1:
         shares, notes = classes_of_columns(sample, trained)
-        return probabilities_like(sample, shares, "one column per class means probabilities"), notes
+        return probabilities_like(sample, shares, "one column per class means probabilities: correct the sample"), notes
     column = sample.other_columns[0]
     if problem := _asks_for_probabilities(sample, column, trained, as_probabilities):
         number = require_positive_class(column, trained, problem)
-        means, why = "contains fractions, so it gets", "its other values are fractions, so they cannot be classes"
+        means = "contains fractions, so it gets"
+        why = "its other values are fractions, so they cannot be classes: correct the sample"
         if as_probabilities:
             means, why = "gets", "leave out --as-probabilities for a sample of labels"
         note = f"{sample.origin}: {column!r} {means} the probability of {trained.written[number]!r}"
@@ -41,7 +43,11 @@ def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool =
 
 
 def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels, asked: bool) -> str:
-    """A text that tells why ``column`` needs probabilities, for the start of an error; empty if it needs labels."""
+    """The reason why ``column`` gets probabilities, as the start of an error message; empty if it gets labels.
+
+    ``asked`` is whether the user passed --as-probabilities. Raises UserError for a number that is neither a class nor
+    a probability.
+    """
     if asked:
         return f"{sample.origin}: --as-probabilities: {column!r} is for the probability of one class"
     filled = {text: row for text, row in sample.values[column].items() if text}
@@ -60,7 +66,7 @@ def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels,
 
 
 def _note_on_probabilities(sample: Sample, column: str, trained: TrainedLabels) -> list[str]:
-    """A note that tells how to get probabilities, if the column has the same value everywhere and may mean either."""
+    """One note on how to get probabilities, if all cells are the same and may be a label or a probability; else none."""
     only = next(iter(sample.values[column]))
     number = _number(only or "0")
     if len(trained.classes) != 2 or len(sample.values[column]) > 1 or number is None or not 0 <= number <= 1:
@@ -73,7 +79,10 @@ def _note_on_probabilities(sample: Sample, column: str, trained: TrainedLabels) 
 
 
 def probabilities_like(sample: Sample, shares: Mapping[str, int], why: str) -> Layout:
-    """The layout with probabilities; ``why`` tells in an error why probabilities are expected."""
+    """A layout in which each column of ``shares`` (column name: class number) gets the probability of its class.
+
+    Raises UserError, which ends with ``why``, if such a column of ``sample`` has a value that is no probability.
+    """
     for name in shares:
         for text, row in sample.values[name].items():
             if text and not (_number(text) is not None and 0 <= float(text) <= 1):
@@ -84,12 +93,15 @@ def probabilities_like(sample: Sample, shares: Mapping[str, int], why: str) -> L
 
 
 def fractions_in(sample: Sample, columns: Iterable[str]) -> bool:
-    """Whether any of the ``columns`` of ``sample`` has a value that is not a whole number."""
+    """Whether any of these ``columns`` of ``sample`` contains a number with a fraction, such as 0.5."""
     return any(_is_fraction(text) for name in columns for text in sample.values[name])
 
 
 def classes_of_columns(sample: Sample, trained: TrainedLabels) -> tuple[dict[str, int], list[str]]:
-    """The class after which each further column is named, and notes about the choice."""
+    """{column name: class number} for all columns of ``sample`` except the ids, and notes for the user.
+
+    Columns are named after the classes. Raises UserError if a column or a class has no counterpart.
+    """
     columns = sample.other_columns
     spellings = [trained.written, trained.classes]
     if not are_whole(trained.written) and not are_whole(trained.classes):
@@ -109,9 +121,9 @@ def classes_of_columns(sample: Sample, trained: TrainedLabels) -> tuple[dict[str
 
 
 def _counted_columns(columns: Sequence[str], trained: TrainedLabels) -> dict[str, int] | None:
-    """The class of each column, if the columns are numbered from 0 and the classes are other whole numbers.
+    """{column name: class number} for columns that are numbered from 0 although the classes are other whole numbers.
 
-    None if they are not. Columns are matched with the classes in ascending order.
+    Columns 0, 1, 2 are then the classes 1, 2, 3, for example. None for all other columns.
     """
     ascending = trained.are_whole and sorted(trained.written, key=float) == [*trained.written]
     for called in (_folded_all(columns), _without_common_start(columns)):
@@ -139,7 +151,7 @@ def _what_differs(columns: Sequence[str], trained: TrainedLabels) -> str:
 
 
 def _without_common_start(names: Sequence[str]) -> list[str]:
-    """The names without their common first words, such as ``p_``."""
+    """The names in lower case without the first words that all of them share: p_cat, p_dog give cat, dog."""
     parts = [name.split("_") for name in _folded_all(names)]
     alike = itertools.takewhile(lambda words: len({*words}) == 1, zip(*parts, strict=False))
     common = len([*alike])

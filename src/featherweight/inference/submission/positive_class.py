@@ -1,4 +1,4 @@
-"""Finds the positive one of two classes, whose probability is written in a single column."""
+"""Finds which of two classes is the positive one: a single column of probabilities contains its probability."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _POSITIVE = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("neg", "
 
 
 def positive_class(column: str, trained: TrainedLabels) -> int | None:
-    """The number of the class whose probability ``column`` needs; None if it is unclear.
+    """The number of the positive class of two, whose probability ``column`` gets; None if it is unclear.
 
-    It is the class after which the column is named, else the larger one of two numbers, else the positive class of a
-    pair such as no and yes.
+    It is the class after which the column is named. Else it is the larger number, if both classes are numbers, or the
+    positive name in a pair such as no and yes.
     """
     if len(trained.classes) != 2:
         return None
@@ -36,19 +36,19 @@ def positive_class(column: str, trained: TrainedLabels) -> int | None:
 
 
 def require_positive_class(column: str, trained: TrainedLabels, problem: str) -> int:
-    """The result of ``positive_class``. Raises UserError, with ``problem`` at its start, if it is unclear."""
+    """The number of the positive class. Raises UserError, which starts with ``problem``, if the class is unclear."""
     if len(trained.classes) != 2:
         classes = len(trained.classes)
-        raise UserError(f"{problem}, but there are {classes} classes; use a sample with one column for each")
+        raise UserError(f"{problem}, but there are {classes} classes; use a sample with one column per class")
     number = positive_class(column, trained)
     if number is None:
         raise UserError(
-            f"{problem}, but the positive class is unclear\nPass --like with a sample whose column is named after the "
-            f"class, or with one column for each of {listed(trained.written)}"
+            f"{problem}, but it is unclear of which class\nPass --like with a sample whose column is named after the "
+            f"class, or which has a column for each class: {listed(trained.written)}"
         )
     return number
 
 
 def folded_name(name: str) -> str:
-    """``name`` in the form in which names are compared: ignoring case, kind of separator and form of Unicode."""
+    """``name`` in a form for comparisons: lower case, NFC, and _ for each separator (New York gives new_york)."""
     return normalize("NFC", re.sub(r"[\s_/.]+", "_", name.strip()).casefold())

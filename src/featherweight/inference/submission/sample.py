@@ -52,7 +52,7 @@ def read_sample(path: str | Path, find_id_column: Callable[[Sequence[str]], str]
     if not Path(path).exists():
         raise UserError(f"--like {origin}: no such file; pass the sample submission of the contest")
     if Path(path).is_dir():
-        raise UserError(f"--like {origin}: is a folder; pass the sample submission in it")
+        raise UserError(f"--like {origin}: is a folder; pass the file of the sample submission")
     found: Sample | None = None
     for table in file_tables(Path(path), origin, _ROWS):
         table.require_once(*table.repeated)
@@ -66,7 +66,7 @@ def read_sample(path: str | Path, find_id_column: Callable[[Sequence[str]], str]
                 seen.setdefault(written(value), row)
     assert found is not None  # an empty file gives one table without rows
     if not found.places:
-        raise UserError(f"{origin}: has a header but no rows; a sample submission has one row per id")
+        raise UserError(f"{origin}: has a header but no rows; pass a sample submission with one row per id")
     return found
 
 
@@ -76,7 +76,7 @@ def _begin(table: Table, origin: str, identity: str) -> Sample:
         raise UserError(f"{origin}: the name of a column is not valid Unicode (a lone surrogate); fix the file")
     if not others:
         raise UserError(
-            f"{origin}: has only the column {in_a_line(identity)!r}; a sample submission has ids and labels"
+            f"{origin}: has only the column {in_a_line(identity)!r}; pass a sample submission with ids and labels"
         )
     return Sample(origin, table.names, identity, {}, {name: {} for name in others})
 

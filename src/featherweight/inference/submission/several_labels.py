@@ -1,4 +1,4 @@
-"""The layout of a submission with several labels per text: a column per label, or one column of labels."""
+"""The layout of a submission with several labels per text: one column per label, or one column with all labels."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ class LayoutOfSeveral(Layout):
     """What is written between the labels in one column."""
 
     def record(self, probabilities: np.ndarray) -> np.ndarray:
-        """The part of ``probabilities`` [rows, labels] that is written: probabilities, or 0 and 1 [rows, columns]."""
+        """What is written for each row, computed from ``probabilities`` [rows, labels].
+
+        For columns of probabilities these are the probabilities, [rows, columns]; else 0 or 1 for each label.
+        """
         if self.shares:
             return probabilities[:, list(self.shares.values())]
         decided = self.trained.task.decide(probabilities)
         return decided[:, list(self.flags.values())] if self.flags else decided
 
     def table(self, ids: Sequence[str], records: np.ndarray) -> dict[str, list]:
-        """The columns of the submission for some rows; ``records`` are the results of ``record`` for these rows."""
+        """Some rows of the submission as {column name: cells}; ``records`` is the result of ``record`` for these rows."""
         if named := self.shares or self.flags:
             cells = {name: records[:, index].tolist() for index, name in enumerate(named)}
         else:
@@ -56,11 +59,11 @@ def usual_layout_of_several(
     as_numbers: bool | None,
     as_probabilities: bool = False,
 ) -> tuple[Layout, list[str]]:
-    """The layout without a sample submission, and notes about it: labels as in the training data.
+    """The layout if there is no sample submission, and notes for the user: columns as in the training data.
 
-    These are columns of 0 and 1, or one column of labels. That column has the separator of the training data, or a
-    space if the training data has lists. With ``as_probabilities`` each label has a column of probabilities. Raises
-    UserError for options that do not apply.
+    The training data has either a column of 0 and 1 per label, or one column with all labels of a text. Labels in one
+    column are separated as in the training data; if it has lists, by a space. With ``as_probabilities`` each label
+    gets a column of probabilities. Raises UserError for options that do not apply.
     """
     identity = id_column or "ID"
     if as_numbers:
@@ -68,7 +71,7 @@ def usual_layout_of_several(
     columns = trained.label_columns or (trained.classes if as_probabilities else ())
     if columns:
         if label_name is not None:
-            raise UserError("--label-name: each label has a column of its own here; leave the option out")
+            raise UserError("--label-name: there is one column per label, named after it; leave the option out")
         _require_other_names(identity, columns)
         named = {name: number for number, name in enumerate(columns)}
         shares, flags = (named, {}) if as_probabilities else ({}, named)
@@ -77,7 +80,7 @@ def usual_layout_of_several(
         return layout, [f"one column per label: {kind}"]
     label = label_name or trained.column or "Label"
     _require_other_names(identity, [label])
-    separator = trained.separator or _blank_or_other(trained.written)
+    separator = trained.separator or _separator_in_no_name(trained.written)
     layout = LayoutOfSeveral((identity, label), identity, trained.written, trained=trained, separator=separator)
     return layout, [f"{in_a_line(label)!r} is the labels of a text, separated by {separator!r}"]
 
@@ -85,15 +88,18 @@ def usual_layout_of_several(
 def layout_like_several(
     sample: Sample, trained: TrainedLabels, as_probabilities: bool = False
 ) -> tuple[Layout, list[str]]:
-    """The layout of ``sample``, and notes about ambiguous parts.
+    """The layout of the submission that ``sample`` asks for, and notes for the user about ambiguous parts.
 
-    Several columns are named after the labels and get their probabilities, or 0 and 1 if the sample has nothing else.
-    One column gets the labels with the separator of its values. Raises UserError, naming row or column, for anything
-    else.
+    - One column besides the ids: it gets all labels of a text, separated as in the sample.
+    - Several columns besides the ids: each is named after a label. If the sample has only 0 and 1 and
+      ``as_probabilities`` is not set, they get 0 and 1; otherwise they get probabilities.
+
+    Raises UserError, naming row or column, if the sample fits neither case.
     """
     if len(sample.other_columns) > 1:
         named, notes = classes_of_columns(sample, trained)
-        like = probabilities_like(sample, named, "one column per label means probabilities, or 0 and 1")
+        why = "one column per label means probabilities, or 0 and 1: correct the sample"
+        like = probabilities_like(sample, named, why)
         if as_probabilities or fractions_in(sample, named):
             return like, notes
         note = (
@@ -104,7 +110,7 @@ def layout_like_several(
     if as_probabilities:
         raise UserError(
             f"{sample.origin}: --as-probabilities: {column!r} is one column, but there are {len(trained.classes)} "
-            "labels; name a sample with a column for each"
+            "labels; pass a sample with one column per label"
         )
     separator, notes = _separator_of(sample, column, trained)
     return LayoutOfSeveral(
@@ -113,10 +119,13 @@ def layout_like_several(
 
 
 def _separator_of(sample: Sample, column: str, trained: TrainedLabels) -> tuple[str, list[str]]:
-    """The separator between the labels in the cells of ``column``, and a note if it is uncertain."""
+    """The separator between the labels in a cell of ``column``, and a list with a note if the cells do not show it.
+
+    Raises UserError, naming the row, if a cell contains something else than labels.
+    """
     filled = {text: row for text, row in sample.values[column].items() if text}
     known = {*trained.written}
-    usual = trained.separator or _blank_or_other(trained.written)
+    usual = trained.separator or _separator_in_no_name(trained.written)
     tried = dict.fromkeys((*_SEPARATORS, *(f"{mark} " for mark in _SEPARATORS[1:]), usual))
     fitting = [mark for mark in tried if all({*text.split(mark)} <= known for text in filled)]
     several = [mark for mark in fitting if any(mark in text for text in filled)]
@@ -128,12 +137,12 @@ def _separator_of(sample: Sample, column: str, trained: TrainedLabels) -> tuple[
     unknown = next(part for part in text.split(usual) if part not in known)
     raise UserError(
         f"{sample.origin}: row {filled[text]}: {in_a_line(repr(unknown[:80]))} in {column!r} is not a label; "
-        f"the labels are {listed(trained.written)}"
+        f"the labels are {listed(trained.written)}: correct the sample"
     )
 
 
-def _blank_or_other(names: Collection[str]) -> str:
-    """A blank as separator; another separator if the name of a label has a blank."""
+def _separator_in_no_name(names: Collection[str]) -> str:
+    """The first of space, comma, | and ; that is in none of the ``names``; | if each of them is in some name."""
     return next((mark for mark in _SEPARATORS if not any(mark in name for name in names)), "|")
 
 

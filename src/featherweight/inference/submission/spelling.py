@@ -19,9 +19,9 @@ Spelling = tuple[tuple[str, ...], list[str]]
 
 
 def spelling_of(sample: Sample, column: str, trained: TrainedLabels) -> Spelling:
-    """The value to write for each class, in the spelling of the values in ``column``.
+    """The text to write for each class, spelled as in ``column`` of the sample, and notes for the user.
 
-    Raises UserError, naming the first such row, if a value is not a class.
+    Raises UserError, naming the first row in question, if a value in ``column`` is not a class.
     """
     filled = {text: row for text, row in sample.values[column].items() if text}
     place, as_trained = f"{sample.origin}: {column!r}", f"labels are written as {listed(trained.written)}"
@@ -47,7 +47,10 @@ def close_name(text: str, trained: TrainedLabels) -> str | None:
 
 
 def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str, ...]]:
-    """All exact spellings of the classes that the ``filled`` cells may have."""
+    """The ways in which a sample may write the classes; each is a tuple with one text per class.
+
+    They are names and, if possible, numbers; the numbers end in ``.0`` if a cell in ``filled`` contains a point.
+    """
     found = [trained.written, trained.classes]
     # Files from macOS often have accents as separate characters (decomposed Unicode).
     found += [tuple(normalize(form, name) for name in names) for form in ("NFC", "NFD") for names in found[:2]]
@@ -61,7 +64,10 @@ def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str,
 
 
 def _in_style(place: str, filled: Mapping[str, int], names: Sequence[str]) -> Spelling | None:
-    """The ``names`` in the case of the ``filled`` cells, with notes; None if the cells differ by more than case."""
+    """The ``names`` in upper or lower case like the ``filled`` cells, and notes; None if a cell matches no name.
+
+    ``place`` (file and column) is the start of each note.
+    """
     numbers = {name.casefold(): number for number, name in enumerate(names)}
     called = [numbers.get(text.casefold()) for text in filled]
     if None in called or len(numbers) < len(names):
@@ -76,7 +82,7 @@ def _in_style(place: str, filled: Mapping[str, int], names: Sequence[str]) -> Sp
 
 
 def _placeholder(values: Mapping[str, int], trained: TrainedLabels) -> str | None:
-    """The value of all rows if it is the same in all and not similar to a class; else None."""
+    """The value of the column if it is the same in all rows and does not resemble a class name; else None."""
     only = next(iter(values))
     if len(values) > 1 or (close_name(only, trained) is not None and not are_whole([only])):
         return None

@@ -1,4 +1,4 @@
-"""A submission: checks the ids of the data, also against a sample submission, and writes the rows in order."""
+"""Checks the ids of a submission, and writes its rows in the order of the sample submission, if there is one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Write = Callable[[dict[str, list]], None]
 
 @dataclass
 class Submission:
-    """The layout of a submission, and the predictions that must be kept until they can be written."""
+    """The layout of a submission. With a sample submission it also stores the predictions until all are computed."""
 
     layout: Layout
     find_ids: Find
@@ -46,16 +46,19 @@ class Submission:
     _records: np.ndarray | None = field(default=None, repr=False)
 
     def ids(self, piece: Rows, before: int) -> list[str]:
-        """The ids of the rows in ``piece``, which follow ``before`` rows; row numbers if there is no id column."""
+        """The ids of the rows in ``piece``; row numbers as texts if there is no id column.
+
+        ``before`` is the number of rows in all earlier pieces.
+        """
         if piece.ids is not None:
             return list(piece.ids)
         first = self.first_row_number + before
         return [str(number) for number in range(first, first + len(piece))]
 
     def checked(self, pieces: Iterator[Rows]) -> Iterator[Rows]:
-        """Yield the pieces unchanged while checking their ids.
+        """Yield each of ``pieces`` (blocks of rows, in order) unchanged after its ids are checked.
 
-        Raises UserError if an id is missing or repeated, or is only in the data or only in the sample.
+        Raises UserError if an id is missing or repeated, or occurs only in the data or only in the sample submission.
         """
         rows: dict[str, int] = {}
         origin, before = "", 0
@@ -75,7 +78,7 @@ class Submission:
     def add(self, piece: Rows, before: int, probabilities: np.ndarray, write: Write) -> None:
         """Write the predictions for ``piece``; ``before`` is the number of rows before it.
 
-        If there is a sample submission, they are stored instead, and ``finish`` writes them in its order.
+        If there is a sample submission, they are only stored; ``finish`` then writes them in the order of the sample.
         """
         ids, records = self.ids(piece, before), self.layout.record(probabilities)
         if self.sample is None:
@@ -86,7 +89,10 @@ class Submission:
         self._records[[self.sample.places[name] for name in ids]] = records
 
     def finish(self, rows: int, write: Write) -> None:
-        """Write the kept rows in the order of the sample, ``rows`` rows at a time."""
+        """Write the predictions that ``add`` stored, in the order of the sample and ``rows`` rows at a time.
+
+        Without a sample submission nothing is left to write.
+        """
         if self.sample is None or self._records is None:
             return
         ids = [*self.sample.places]
@@ -97,9 +103,10 @@ class Submission:
 def plan_submission(
     run: str | Path, source: str, data: DataRecipe, choices: Choices, trained: TrainedLabels, rows: int
 ) -> Submission:
-    """The submission for the ids and texts in ``source``, which is read ``rows`` rows at a time.
+    """Choose the id column and the layout of a submission for the test data ``source``, before anything is predicted.
 
-    Raises UserError if the id column does not exist or is unclear, or a sample does not fit the classes.
+    ``rows`` is the number of rows to read at a time. Raises UserError if the id column does not exist or is unclear,
+    or the sample submission does not match the classes.
     """
     if choices.like is not None:
         return _like(choices.like, choices, trained, source, data, rows)
@@ -135,7 +142,7 @@ def _like(
     number = sample.first_row_number
     if number is None:
         raise UserError(
-            f"{first.origin}: no id column found, and the ids of {sample.origin} are not the numbers of its rows\n"
+            f"{first.origin}: no id column found, and the ids of {sample.origin} are not consecutive row numbers\n"
             "Name the column with these ids: --id COLUMN"
         )
     note = f"{first.origin}: no id column found; its rows are read as those of {sample.origin}, in the same order"
@@ -143,10 +150,10 @@ def _like(
 
 
 def _sample_ids(names: Sequence[str], *, table: Table, data: DataRecipe, wanted: str | None) -> str:
-    """The id column of a sample submission.
+    """The name of the id column among the column ``names`` of a sample submission.
 
-    It is ``wanted``; else the first column that the test data has too and that is not a label or text column; else a
-    column with the name of an id; else the first column.
+    It is the first that exists of these: the column ``wanted``; a column that is also in the test data (``table``) and
+    is neither text nor label; a column with a usual name such as ``id``; the first column.
     """
     if wanted in names:
         return str(wanted)
@@ -180,10 +187,13 @@ def _notes_on_ids(source: str, chosen: IdColumn, wanted: str | None) -> list[str
 def _require_sound_ids(piece: Rows, rows: dict[str, int]) -> None:
     for row, name in enumerate(piece.ids or (), len(rows) + 1):
         if not name:
-            raise UserError(f"{piece.origin}: row {row}: the id is missing; a submission needs an id for every row")
+            raise UserError(
+                f"{piece.origin}: row {row}: the id is missing; fill it in, or name another column with --id COLUMN"
+            )
         if (first := rows.setdefault(name, row)) != row:
             raise UserError(
-                f"{piece.origin}: row {row}: has the same id {name!r} as row {first}; a submission needs unique ids"
+                f"{piece.origin}: row {row}: has the same id {name!r} as row {first}; "
+                "correct it, or name another column with --id COLUMN"
             )
 
 
@@ -194,18 +204,18 @@ def _require_ids_of_sample(origin: str, ids: Sequence[str], before: int, sample:
 
 
 def _unknown_id(origin: str, row: int, name: str, other: str, known: Iterable[str]) -> UserError:
-    """The error for an id ``name`` that is not among the ``known`` ids of the file ``other``, with a likely reason."""
+    """The error for an id ``name`` of the file ``origin`` that is not among the ``known`` ids of the file ``other``."""
     problem, number = f"{origin}: row {row}: the id {in_a_line(name)!r} is not in {other}", _as_number(name)
     twin = next((text for text in known if number is not None and _as_number(text) == number), None)
     if twin is None:
         return UserError(f"{problem}; predict the file that belongs to the sample")
     return UserError(
-        f"{problem}, which writes the same number as {in_a_line(twin)!r}\n"
-        "Write the ids alike in both files: reading them as numbers may have removed zeros or added a decimal point"
+        f"{problem}, which has the same number in another form: {in_a_line(twin)!r}\n"
+        "Write the ids alike in both files: a program may have removed zeros or added a decimal point"
     )
 
 
 def _as_number(name: str) -> str | None:
-    """An id without leading zeros and without zeros after a decimal point; None if it is not a number."""
+    """The id ``name`` as a whole number in its shortest form (007 and 7.0 give 7); None if it is no whole number."""
     match = re.fullmatch(r"0*(\d+)(?:\.0*)?", name, re.ASCII)
     return match[1] if match else None

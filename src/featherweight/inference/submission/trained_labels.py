@@ -55,14 +55,14 @@ class TrainedLabels:
 
 
 def with_points(numbers: Sequence[str]) -> tuple[str, ...]:
-    """Whole ``numbers`` in the notation of floating-point numbers: 1.0 for 1."""
+    """Whole ``numbers`` written with a decimal point: ("0", "1") gives ("0.0", "1.0")."""
     return tuple(f"{number}.0" for number in numbers)
 
 
 def trained_labels(run: str | Path, peft: PeftOptions = NOTHING_GIVEN) -> TrainedLabels:
-    """The labels of a run's training data, or of a folder that PEFT saved (with what ``peft`` adds to it).
+    """The classes of a run and how its training data writes them. ``run`` may be an export or a folder of PEFT, too.
 
-    Raises UserError if the run is unfinished or damaged.
+    ``peft`` has the options for a folder of PEFT. Raises UserError if the run is unfinished or damaged.
     """
     if is_peft_folder(run):
         saved = read_peft_folder(run, peft)

@@ -1,7 +1,7 @@
-"""The modules of an encoder that the lean pass reads, made of the saved tensors alone: no model class is needed.
+"""Builds an encoder for the lean pass from the saved tensors, without importing transformers' model classes.
 
-The names are those of transformers' classes, and so is the arithmetic, bit for bit. Importing those classes takes
-longer than all else that a prediction does.
+Importing these classes takes longer than all other steps of a prediction. The modules have the same names as in
+transformers, and the results are the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def bare_encoder(config: Config, architecture: Architecture, read: Read) -> nn.M
 
 
 def bare_classifier(encoder: nn.Module, architecture: Architecture, labels: int) -> nn.Module:
-    """``encoder`` in the classification class of its family, with an empty head of ``labels`` classes."""
+    """A classification model as in transformers: ``encoder`` with an untrained head for ``labels`` classes."""
     family = FAMILIES[architecture.model_type]
     assert family.lean is not None
     model = nn.Module()
@@ -94,7 +94,7 @@ class Embeddings(nn.Module):
         """Token id of padding, from which positions are counted; None if positions of all tokens start at 0."""
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """States [batch, t, width] of token numbers [batch, t]; without ``token_type_ids`` all types are 0."""
+        """Embeddings [batch, t, width] of token ids [batch, t]; without ``token_type_ids`` all token types are 0."""
         states = self.word_embeddings(input_ids)
         if hasattr(self, "token_type_embeddings"):
             table = self.token_type_embeddings
@@ -112,16 +112,16 @@ class Embeddings(nn.Module):
 class RelativePositions(nn.Module):
     """MPNet's bias of attention scores, which depends on the distance of two tokens.
 
-    It is that of Raffel et al. 2019, section 2.1.
+    It is computed as in T5 (Raffel et al. 2019, section 2.1).
     """
 
     relative_attention_bias: nn.Embedding
 
     def compute_position_bias(self, x: Tensor, buckets: int = 32, most: int = 128) -> Tensor:
-        """Bias [batch, heads, t, t] for texts x [batch, t].
+        """Bias [batch, heads, t, t] for token ids ``x`` [batch, t], of which only the shape is used.
 
-        Near tokens have one bias per distance; far tokens share a bias if the logarithms of their distances are
-        similar.
+        Distances are grouped into ``buckets``, and each bucket has a bias per head. Short distances have a bucket each;
+        longer ones share buckets that grow logarithmically. From ``most`` tokens on all share the last bucket.
         """
         places = torch.arange(x.shape[1], device=x.device)
         behind = places[:, None] - places[None, :]
@@ -144,7 +144,7 @@ class Head(nn.Module):
         self._activation = activation
 
     def forward(self, states: Tensor) -> Tensor:
-        """[batch, hidden or labels] from states [batch, t, hidden]."""
+        """Logits [batch, labels] from states [batch, t, hidden]; without the second layer its input [batch, hidden]."""
         pooled = self._activation(self.dense(states[:, 0]))
         return self.out_proj(pooled) if hasattr(self, "out_proj") else pooled
 

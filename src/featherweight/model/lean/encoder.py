@@ -62,7 +62,10 @@ class AdaptedBlock:
         return torch.cat(self._biases).to(self._dtype)
 
     def matrices(self) -> tuple[Tensor, Tensor]:
-        """The A of all adapters as one matrix [rank, in], and their scaled B as one block matrix [out, rank]."""
+        """The A of all adapters as one matrix [rank, in], and their scaled B as one block matrix [out, rank].
+
+        ``rank`` is the sum of the ranks of the adapters.
+        """
         down = torch.cat([adapter[0] for adapter in self._adapters])
         up = down.new_zeros(self.matrix.weight.shape[0], down.shape[0])
         column = 0
@@ -94,7 +97,7 @@ class AdaptedBlock:
 
 @dataclass
 class LeanLayer:
-    """The parts of one encoder layer."""
+    """One encoder layer: attention and MLP, computed from the blocks and norms below."""
 
     joined: AdaptedBlock
     output: AdaptedBlock
@@ -152,7 +155,7 @@ class LeanLayer:
 
 
 class LeanEncoder:
-    """The encoder of a network; it uses the parameters of transformers' modules, including the trained ones."""
+    """An encoder with the lean forward pass; it uses the parameters of transformers' modules, also the trained ones."""
 
     def __init__(
         self, encoder: Any, architecture: Architecture, dtype: torch.dtype, *, pad_shapes: bool = False

@@ -32,7 +32,7 @@ class FrozenMatrix:
         self._layouts: dict[bool, Tensor] = {}
 
     def times(self, x: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
-        """``x W' + bias`` [tokens, out] for x [tokens, in]; GELU is applied to it if ``activation`` is ``gelu``."""
+        """``x @ W.T + bias`` [tokens, out] for x [tokens, in]; with ``activation`` "gelu" the GELU of this sum."""
         if self._can_pack:
             return torch.ops.mkldnn._linear_pointwise(x, self._layout(backward=False), bias, activation, [], "none")
         y = functional.linear(x, self.weight, bias)
@@ -56,8 +56,8 @@ def pad_rows(x: Tensor) -> Tensor:
     """``x`` [tokens, width] with rows of zeros appended, so that many batches have the same number of rows.
 
     oneDNN compiles a product again for every new number of rows. On a processor with tiles (AMX) this takes several
-    times as long as the product itself. The result has one of eight numbers of rows between two powers of two; small
-    numbers are multiples of sixteen. In a full micro-batch the added zeros are a few percent of all rows.
+    times as long as the product itself. The number of rows is rounded up: there are eight possible numbers between two
+    powers of two, and small ones are multiples of 16. In a full micro-batch a few percent of all rows are added.
     """
     step = max(_FEWEST_ROWS, 1 << max(0, len(x).bit_length() - 4))
     return functional.pad(x, (0, 0, 0, -len(x) % step))

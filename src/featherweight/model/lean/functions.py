@@ -49,9 +49,9 @@ class AdaptedLinear(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, matrix: FrozenMatrix, bias: Tensor, down: Tensor, up: Tensor, keep: Tensor | None, p: float
     ) -> Tensor:
-        """Output [tokens, out].
+        """Output [tokens, out] for ``x`` [tokens, in].
 
-        x [tokens, in], matrix (W) [out, in], bias [out], down (A) [rank, in], up (scaled B) [out, rank]. ``keep``
+        The shapes are: matrix (W) [out, in], bias [out], down (A) [rank, in], up (scaled B) [out, rank]. ``keep``
         [tokens, in] is the dropout mask for the adapter's input; ``p`` is its dropout probability.
         """
         seen = x if keep is None else apply_dropout_mask(x, keep, p)
@@ -147,7 +147,7 @@ class Attention(torch.autograd.Function):
 
 
 def by_head(states: Tensor, wide: int) -> Tensor:
-    """``states`` [..., t, size] as a contiguous tensor [..., wide, size]; the tokens from t to ``wide`` are zeros."""
+    """``states`` [..., t, size], padded with zeros from t to ``wide`` tokens: a contiguous tensor [..., wide, size]."""
     length = states.shape[-2]
     if wide == length:
         return states.contiguous()
@@ -179,7 +179,7 @@ def apply_dropout_mask(x: Tensor, keep: Tensor, p: float) -> Tensor:
 
 
 def parts_of_attention(matrices: int, length: int, at_once: int | None = None) -> Iterator[slice]:
-    """Slices of the attention scores [matrices, length, length], each small enough for the CPU cache.
+    """Slices of range(matrices); the attention scores [slice, length, length] of each are small enough for the cache.
 
     If there are at most ``at_once`` scores in total (default ``AT_ONCE``), there is one slice: for short texts,
     splitting saves little and adds shapes that have to be compiled.

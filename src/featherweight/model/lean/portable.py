@@ -28,7 +28,10 @@ class PortableBlock(AdaptedBlock):
 
 
 class PortableLayer(LeanLayer):
-    """An encoder layer with PyTorch's own attention; ``added`` is [batch, 1 or heads, 1 or t, t]."""
+    """An encoder layer with PyTorch's own attention.
+
+    ``added`` [batch, 1 or heads, 1 or t, t] (padding mask and position bias) is added to the attention scores.
+    """
 
     def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
         """Hidden states [batch * t, hidden] after this layer."""
@@ -55,7 +58,7 @@ class PortableLayer(LeanLayer):
 
 
 class PortableEncoder(LeanEncoder):
-    """``LeanEncoder`` with layers of plain operations."""
+    """A ``LeanEncoder`` whose layers are ``PortableLayer``s, for a GPU."""
 
     def __init__(self, network: Network, dtype: torch.dtype) -> None:
         super().__init__(network.plain_encoder(), network.architecture, dtype)
@@ -71,7 +74,10 @@ class PortableEncoder(LeanEncoder):
         return self._project(x) if self._project else x
 
     def _added(self, attention_mask: Tensor) -> Tensor:
-        """Tensor [batch, 1 or heads, 1 or t, t] to add to the attention scores, also if there is no padding."""
+        """Padding mask plus position bias [batch, 1 or heads, 1 or t, t], to be added to the attention scores.
+
+        It is never None, because looking for padding would mean to wait for the GPU.
+        """
         mask = (1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None]
         if hasattr(self._encoder, "encoder") and hasattr(self._encoder.encoder, "compute_position_bias"):
             return self._encoder.encoder.compute_position_bias(attention_mask[:1]).to(self._dtype) + mask
@@ -79,7 +85,7 @@ class PortableEncoder(LeanEncoder):
 
 
 def portable_encoder(network: Network, dtype: torch.dtype) -> PortableEncoder | None:
-    """The portable lean pass for ``network``; None if it needs transformers' own forward pass."""
+    """The portable lean pass for ``network``; None if the network needs transformers' own forward pass."""
     return None if why_not_lean(network) else PortableEncoder(network, dtype)
 
 
