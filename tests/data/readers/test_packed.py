@@ -168,8 +168,46 @@ def test_a_column_alone_and_rows_without_a_header_are_no_titles(tmp_path: Path) 
     assert list(read_rows(str(tmp_path / "alone.xlsx"), DataRecipe(), labelled=False).texts) == ["one", "two"]
 
 
+ROWS = [f"{n},text {'abcdefghijkl'[n]},{'xy'[n % 2]}" for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("above", "separator", "left_out"),
+    [
+        (["Tickets of May,,", ",,"], ",", "Tickets of May"),  # as spreadsheets write it
+        (["Tickets of May"], ",", "Tickets of May"),  # as people and programs write it
+        (["Tickets, all of May", "", "by the help desk"], ";", "Tickets, all of May, by the help desk"),
+        (['"Tickets', 'of May",,'], ",", r"Tickets\nof May"),
+    ],
+)
+def test_a_title_above_the_header_of_a_table_is_left_out(
+    tmp_path: Path, above: list[str], separator: str, left_out: str
+) -> None:
+    path = tmp_path / "titled.csv"
+    path.write_text("\n".join([*above, *(row.replace(",", separator) for row in ["Nr,Text,Label", *ROWS])]), "utf-8")
+    read = read_rows(str(path), DataRecipe())
+    assert (len(read), read.texts[0], read.label_names) == (12, "text a", ("x", "y"))
+    assert read.notes[-1] == f"{path}: what stands above its header was left out: {left_out}"
+
+
+@pytest.mark.parametrize(
+    ("content", "data", "rows"),
+    [
+        ("\n".join(["Text,,", *ROWS]), {}, 12),  # a column alone has a name, and its rows are rows
+        ("\n".join(["remark,,", *ROWS]), {"text": ("remark",)}, 12),
+        ("text\n" + "so, it is\n" * 8, {"separator": "|"}, 8),
+        ("utterance\none\ntwo\nthree", {"text": ("utterance",)}, 3),
+        ('text,label\n"one\ntwo, three",a\n"x\ny",b\n', {}, 2),
+    ],
+)
+def test_a_first_row_of_one_field_is_no_title(tmp_path: Path, content: str, data: dict[str, Any], rows: int) -> None:
+    (tmp_path / "alone.csv").write_text(content, "utf-8")
+    read = read_rows(str(tmp_path / "alone.csv"), DataRecipe(**data), labelled=False)
+    assert len(read) == rows and not any("above" in note for note in read.notes)
+
+
 def test_titles_in_a_csv_and_folders_of_parquet_files_are_refused_with_the_line_to_type(tmp_path: Path) -> None:
-    (tmp_path / "titled.csv").write_text("Tickets of May\n\ntext,label\none,a\n", "utf-8")
+    (tmp_path / "titled.csv").write_text("Tickets of May\n\nwords,kind\none,a\n", "utf-8")  # perhaps a row, too
     with pytest.raises(UserError, match=r"line 3: 2 fields, but the first line has 1\n.*tail -n \+3 FILE > NEW"):
         read_rows(str(tmp_path / "titled.csv"), DataRecipe())
     (tmp_path / "set" / "data").mkdir(parents=True)

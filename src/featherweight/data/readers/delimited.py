@@ -18,8 +18,10 @@ from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import column_table
 from featherweight.data.readers.table import Table, pieces_of
 from featherweight.data.readers.text_encoding import FileText, head_text, open_text
+from featherweight.data.readers.titles import below_titles, titles_above
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
+from featherweight.formatting import listed
 
 _AG_HEADER = ("class index", "title", "description")
 _AG_COLUMNS = ("class", "title", "description")
@@ -32,7 +34,7 @@ def delimited_tables(content: Content, reading: Reading, rows: int, *, tabs: boo
     columns have no names.
     """
     head, cut = head_text(content, reading.encoding)
-    dialect = dialect_of(head, cut, reading, tabs=tabs)
+    dialect = below_titles(dialect_of(head, cut, reading, tabs=tabs), head, cut, reading, tabs=tabs)
     with open_text(content, reading.encoding, guess=True) as text:
         quoted = dialect.separator != "\t" or is_quoted(text.lines, content.origin, dialect)
     with open_text(content, reading.encoding, guess=True) as text:
@@ -46,12 +48,19 @@ def _tables(
     first = next(records, None)
     if first is None:
         raise UserError(f"{origin}: the file is empty")
-    header, make = _header(first, dialect.sample[1:], reading, origin)
+    sample, titles = dialect.sample, titles_above(dialect.sample, reading)
+    while titles and sum(map(bool, map(str.strip, first))) < 2:
+        first, sample = next(records, first), sample[1:]
+        if not sample:  # the lines are quoted in another way than those of the sample
+            raise UserError(f"{origin}: its header cannot be found; remove the lines above it: {listed(titles)}")
+    header, make = _header(first, sample[1:], reading, origin)
     if not header.in_first_row:
         records = chain([first], records)
-    notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [header.note])]
+    above = (*dialect.titles, *titles)
+    note = f"what stands above its header was left out: {listed(above)}" if above else None
+    notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [note, header.note])]
     for before, piece in pieces_of(records, rows):
-        yield make(origin, header.names, piece, before, tuple(f"{origin}: {note}" for note in (*text.notes, *notes)))
+        yield make(origin, header.names, piece, before, tuple(f"{origin}: {told}" for told in (*text.notes, *notes)))
 
 
 def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> tuple[Header, Any]:

@@ -33,11 +33,15 @@ class Dialect:
     """Share of the first records that have as many fields as the first one; 0 if the first one has only one field."""
     sample: tuple[Sequence[str], ...] = field(default=(), compare=False)
     """The first records, the header included."""
+    titles: tuple[str, ...] = ()
+    """The lines above the header that are titles, such as ``Tickets of May``."""
+    above: int = 0
+    """Number of lines that the titles take, blank ones included."""
 
     @property
     def skipped(self) -> int:
         """Lines before the first record."""
-        return self.comments + self.sep_line
+        return self.comments + self.sep_line + self.above
 
     def notes(self, usual: str) -> tuple[str, ...]:
         """Notes for the user: a separator other than the ``usual`` one, and comment lines that were skipped."""

@@ -44,7 +44,7 @@ def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Re
     known = reading.any_header or any(name.casefold() in reading.known for name in names)
     if reading.columns and not known:
         _require_width(len(first), reading, origin)
-        if _says_header(first, rows) and not _says_row(first, rows):
+        if is_header(first, rows):
             instead = (
                 f"its first line ({listed(_short(names), 4)}) seems to be a header; it was replaced by data.columns"
             )
@@ -56,6 +56,11 @@ def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Re
         f"{origin}: its first line seems to be a row, not the names of the columns ({listed(_short(names), 4)})\n"
         f"{_remedy(first, rows)}"
     )
+
+
+def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether ``first`` is surely a header: it has a name above a column of numbers or of repeated values."""
+    return _says_header(first, rows) and not _says_row(first, rows)
 
 
 def _require_width(width: int, reading: Reading, origin: str) -> None:

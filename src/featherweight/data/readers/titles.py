@@ -1,0 +1,61 @@
+"""Finds the titles above the header of a text table, such as ``Tickets of May``, which are left out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+from featherweight.data.readers.dialect import Dialect, dialect_of
+from featherweight.data.readers.header import is_header
+from featherweight.data.readers.reading import Reading
+
+_MOST_TITLES = 4  # maximum number of records or lines above the header
+_AGREEING = 0.9  # minimum share of the rows below titles that have one width
+
+
+def titles_above(records: Sequence[Sequence[str]], reading: Reading) -> list[str]:
+    """The titles in the first ``records``, which stand above the header; empty if the first record is the header.
+
+    A title is alone in its record: ``Tickets of May,,``. The record after the titles must look like a header.
+    """
+    filled = [[field.strip() for field in record if field.strip()] for record in records[: _MOST_TITLES + 1]]
+    count = next((place for place, fields in enumerate(filled) if len(fields) > 1), 0)
+    titles = [fields[0] for fields in filled[:count] if fields]
+    if reading.columns or reading.any_header or not titles or not records[0][0].strip():
+        return []
+    if any(title.casefold() in reading.known for title in titles):
+        return []
+    return titles if _is_header(records[count:], reading) else []
+
+
+def below_titles(dialect: Dialect, head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect:
+    """The dialect of the table below titles; ``dialect`` itself, which is that of all lines, if there are none.
+
+    Titles are lines that do not have the fields of a row, above a table of which ``head`` is the beginning. They are
+    only looked for if most rows are not as wide as the first line, so that the file could not be read otherwise.
+    """
+    if dialect.agreement >= 0.5 or dialect.skipped or reading.columns or reading.any_header:
+        return dialect
+    lines = list(io.StringIO(head, newline=""))
+    for count in range(1, min(_MOST_TITLES + 1, len(lines))):
+        titles = [line.strip() for line in lines[:count]]
+        if not titles[0] or any('"' in title or title.casefold() in reading.known for title in titles):
+            return dialect
+        found = dialect_of("".join(lines[count:]), cut, reading, tabs=tabs)
+        if lines[count].strip() and _is_table(found, reading):
+            return replace(found, titles=tuple(filter(None, titles)), above=count)
+    return dialect
+
+
+def _is_table(dialect: Dialect, reading: Reading) -> bool:
+    """Whether a dialect is that of rows of one width below a header."""
+    return dialect.agreement >= _AGREEING and _is_header(dialect.sample, reading)
+
+
+def _is_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:
+    """Whether the first of ``records`` is a header, by a known name or by the rows below it, of which it needs one."""
+    first, *others = records
+    rows = [row for row in others if len(row) == len(first)]
+    known = any(name.strip().casefold() in reading.known for name in first)
+    return bool(rows) and (known or is_header(first, rows))
