@@ -36,7 +36,7 @@ class Runner(Protocol):
         """The maximum number of tokens, special tokens included, and what happens to longer texts."""
 
     def encode(self, rows: Rows, cache: Path | None = None) -> Encoded:
-        """Token ids and lengths of the texts of ``rows``; if ``cache`` is a folder, they are stored there and reused."""
+        """Token ids and lengths of the texts of ``rows``; a folder ``cache`` stores them for later calls."""
 
     def logits_of(self, encoded: Encoded, *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Logits, float64 [texts, classes], of texts that ``encode`` encoded, in their order.

@@ -39,7 +39,7 @@ class Layout:
         return probabilities[:, list(self.shares.values())] if self.shares else SINGLE_LABEL.decide(probabilities)
 
     def table(self, ids: Sequence[str], records: np.ndarray) -> dict[str, list]:
-        """Some rows of the submission as {column name: cells}; ``records`` is the result of ``record`` for these rows."""
+        """Some rows of the submission as {column name: cells}; ``records`` is what ``record`` returned for them."""
         if self.shares:
             cells = {name: records[:, index].tolist() for index, name in enumerate(self.shares)}
         else:

@@ -66,7 +66,10 @@ def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels,
 
 
 def _note_on_probabilities(sample: Sample, column: str, trained: TrainedLabels) -> list[str]:
-    """One note on how to get probabilities, if all cells are the same and may be a label or a probability; else none."""
+    """A note on how to get probabilities, if all cells have the same value and it may be a label or a probability.
+
+    In all other cases the list is empty.
+    """
     only = next(iter(sample.values[column]))
     number = _number(only or "0")
     if len(trained.classes) != 2 or len(sample.values[column]) > 1 or number is None or not 0 <= number <= 1:

@@ -41,7 +41,7 @@ class LayoutOfSeveral(Layout):
         return decided[:, list(self.flags.values())] if self.flags else decided
 
     def table(self, ids: Sequence[str], records: np.ndarray) -> dict[str, list]:
-        """Some rows of the submission as {column name: cells}; ``records`` is the result of ``record`` for these rows."""
+        """Some rows of the submission as {column name: cells}; ``records`` is what ``record`` returned for them."""
         if named := self.shares or self.flags:
             cells = {name: records[:, index].tolist() for index, name in enumerate(named)}
         else:
