@@ -85,6 +85,24 @@ def read_folder(data: bytes) -> None:
     "".join(rows.texts).encode()
 
 
+def read_shards(data: bytes) -> None:
+    """A folder of two files of one table, the second of which is foreign; the first byte says of which kind."""
+    from featherweight.data.sources import read_rows
+    from featherweight.recipe import DataRecipe
+
+    folder = workplace() / "shards"
+    ending = ".csv" if data[:1] > b"\x80" else ".jsonl"
+    for path in (folder / "part-1.csv", folder / "part-1.jsonl", folder / "part-2.csv", folder / "part-2.jsonl"):
+        path.unlink(missing_ok=True)
+    folder.mkdir(exist_ok=True)
+    first = "text,label\none,a\n" if ending == ".csv" else '{"text": "one", "label": "a"}\n'
+    (folder / f"part-1{ending}").write_text(first)
+    (folder / f"part-2{ending}").write_bytes(data[1:])
+    rows = read_rows(str(folder), DataRecipe(train=str(folder)))
+    assert len(rows) > 1 and rows.texts[0] == "one"
+    "".join([*rows.texts, *rows.label_names, *rows.notes]).encode()
+
+
 def read_json(data: bytes) -> None:
     """JSON and JSON Lines."""
     _read_rows(".json" if data[:1] > b"\x80" else ".jsonl", data)

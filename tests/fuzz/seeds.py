@@ -114,6 +114,8 @@ SEEDS: dict[str, list[bytes]] = {
     "zip": [b"\x00" + zipped("rows.csv", CSV)[4:], b"\x80" + CSV, b"\x81" + text_of({"text": "a", "label": "b"})],
     "excel": [b"\0" + SHEET, b"\x01" + STRINGS],
     "folder": [b"one", "größe".encode(), "größe".encode("latin-1"), "größe".encode("utf-16")],
+    "shards": [b"\xfe" + CSV, b"\xfetext,label\ntwo,b\n", b"\0" + text_of({"text": "two", "label": "b"}),
+               b"\0" + text_of({"label": "b", "note": 1})],
     "json": [b"\xfe" + text_of({"data": ROWS}), b"\xfe" + text_of({"val": PAIRS, "train": PAIRS, "test": []}),
              b"\xfe" + text_of({"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 2}}),
              b"\xfe" + text_of({"columns": ["text", "label"], "index": [3], "data": PAIRS}),

@@ -22,6 +22,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "zip": data_targets.read_zip,
     "excel": data_targets.read_excel,
     "folder": data_targets.read_folder,
+    "shards": data_targets.read_shards,
     "json": data_targets.read_json,
     "nested": data_targets.read_nested,
     "annotations": data_targets.read_annotations,

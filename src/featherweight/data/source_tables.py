@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 from featherweight.data.kept_tables import kept_table
 from featherweight.data.readers.addresses import download, is_address
 from featherweight.data.readers.files import file_parts, file_tables
-from featherweight.data.readers.folders import (
-    data_files,
-    folder_parts,
-    folder_tables,
-    is_sharded,
-    is_text_folder,
-    joining,
-)
+from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
 from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_saved, saved_splits
 from featherweight.data.readers.kinds import looks_like_file
 from featherweight.data.readers.parquet import Wanted
 from featherweight.data.readers.reading import reading_of
+from featherweight.data.readers.shards import files_like, shard_tables, shards_of
 from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
@@ -64,26 +58,38 @@ def open_tables(
     if is_address(source):
         raise UserError(download(source))
     if folder:
-        return _open_folder(path, origin, data, split, rows)
+        return _open_folder(path, origin, data, split, rows, wanted)
     if exists:
         return file_tables(path, origin, rows, wanted, reading_of(data, split))
+    if files := files_like(str(path)):
+        return shard_tables(files, origin, reading_of(data, split), rows, wanted)
     if looks_like_file(source):
         raise UserError(f"{origin}: no such file{_near_file(path)}")
     return open_hub(source, split, *_hub_choice(source, data), rows=rows)
 
 
-def _open_folder(folder: Path, origin: str, data: DataRecipe, split: str, rows: int | None) -> Iterator[Table]:
+def _open_folder(
+    folder: Path, origin: str, data: DataRecipe, split: str, rows: int | None, wanted: Wanted | None
+) -> Iterator[Table]:
     if is_saved(folder):
         return open_saved(folder, origin, split, rows)
+    if shards := _shards(folder):
+        if split not in shards and len(shards) > 1:
+            raise UserError(f"{origin}: no part {split!r}; it has {', '.join(shards)}")
+        called = f"{origin} ({split})" if len(shards) > 1 else origin
+        chosen = shards.get(split) or next(iter(shards.values()))
+        return shard_tables(chosen, called, reading_of(data, split), rows, wanted)
     if is_text_folder(folder):
         return folder_tables(folder, origin, reading_of(data, split), rows)
-    if is_sharded(folder):
-        raise UserError(
-            f"{origin}: is a folder of Parquet files; join them, and name the new folder:\n  {joining(folder)}"
-        )
     files = data_files(folder)
     name_one = f"name one of its files: {files}" if files else "name a data file"
     raise UserError(f"{origin}: this folder was not saved by `datasets`, and holds no .txt files; {name_one}")
+
+
+def _shards(folder: Path) -> Mapping[str, Sequence[Path]]:
+    """The data files of a folder by part; empty if it is a folder of texts, or if it has none."""
+    found = shards_of(folder)
+    return {} if is_text_folder(folder, sum(map(len, found.values()))) else found
 
 
 def from_hub(source: str) -> bool:
@@ -97,7 +103,7 @@ def has_split(data: DataRecipe, split: str) -> bool:
     if data.train in BUILT_IN:
         return split in BUILT_IN[data.train]
     if path.is_dir():
-        return split in (saved_splits(path, data.train) if is_saved(path) else folder_parts(path))
+        return split in (saved_splits(path, data.train) if is_saved(path) else _shards(path) or folder_parts(path))
     if path.exists():
         return split in file_parts(path, in_a_line(data.train), reading_of(data, split))
     if looks_like_file(data.train):

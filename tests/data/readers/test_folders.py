@@ -80,8 +80,8 @@ def test_texts_in_one_folder_are_to_predict(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_files_names_them(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"holds no \.txt files; name one of its files: test\.csv, train\.csv"):
-        read(written(tmp_path, {"train.csv": "text,label\n", "test.csv": "text\n", "picture.png": "x"}))
+    with pytest.raises(UserError, match=r"holds no \.txt files; name one of its files: bad\.csv, good\.csv"):
+        read(written(tmp_path, {"good.csv": "text,label\n", "bad.csv": "text\n", "picture.png": "x"}))
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:

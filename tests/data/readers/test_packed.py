@@ -206,15 +206,10 @@ def test_a_first_row_of_one_field_is_no_title(tmp_path: Path, content: str, data
     assert len(read) == rows and not any("above" in note for note in read.notes)
 
 
-def test_titles_in_a_csv_and_folders_of_parquet_files_are_refused_with_the_line_to_type(tmp_path: Path) -> None:
+def test_a_title_above_what_may_be_rows_is_refused_with_the_line_to_type(tmp_path: Path) -> None:
     (tmp_path / "titled.csv").write_text("Tickets of May\n\nwords,kind\none,a\n", "utf-8")  # perhaps a row, too
     with pytest.raises(UserError, match=r"line 3: 2 fields, but the first line has 1\n.*tail -n \+3 FILE > NEW"):
         read_rows(str(tmp_path / "titled.csv"), DataRecipe())
-    (tmp_path / "set" / "data").mkdir(parents=True)
-    for part in ("train-00000-of-00002", "train-00001-of-00002"):
-        (tmp_path / "set" / "data" / f"{part}.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"is a folder of Parquet files; .*\n  python -c '.*' .*set set-joined$"):
-        read_rows(str(tmp_path / "set"), DataRecipe())
 
 
 def test_without_pyarrow_parquet_is_refused_with_what_to_install(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -35,11 +34,15 @@ def folder_parts(folder: Path) -> Mapping[str, Path]:
     return {part: folders[name] for part, name in parts_named(folders).items() if any(_folders(folders[name]))}
 
 
-def is_text_folder(folder: Path) -> bool:
-    """Whether ``folder`` holds text files: directly, in one folder per class, or in parts such as ``train``."""
+def is_text_folder(folder: Path, data_files: int = 0) -> bool:
+    """Whether ``folder`` holds text files: directly, in one folder per class, or in parts such as ``train``.
+
+    Beside ``data_files`` files of rows, such as CSV files, a few texts are only notes: it takes classes, or more texts.
+    """
     if folder_parts(folder):
         return True
-    return any(any(_texts(path)) for path in (*_folders(folder), folder))
+    classes, texts = sum(any(_texts(path)) for path in _folders(folder)), sum(1 for _ in _texts(folder))
+    return classes > 1 or texts > data_files if data_files else classes + texts > 0
 
 
 def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None) -> Iterator[Table]:
@@ -67,23 +70,13 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
     yield from pieces if rows else [whole_table(pieces)]
 
 
-def is_sharded(folder: Path) -> bool:
-    """Whether ``folder``, or its folder ``data``, has several Parquet files, as data sets on the hub have them."""
-    return any(len(list(path.glob("*.parquet"))) > 1 for path in (folder, folder / "data"))
-
-
-def joining(folder: Path) -> str:
-    """The command that saves such a folder as one data set."""
-    code = "import datasets, sys; datasets.load_dataset(sys.argv[1]).save_to_disk(sys.argv[2])"
-    return shlex.join(["python", "-c", code, str(folder), f"{folder.name or 'data'}-joined"])
-
-
 def data_files(folder: Path) -> str:
-    """The names of the data files in a folder, for a message; empty if it has none."""
+    """The names of the data files in a folder and its folders, for a message; empty if there are none."""
     from featherweight.recipe.data_files import is_data_file
 
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and is_data_file(path))
-    return listed(names)
+    names = [file.relative_to(folder).as_posix() for path in (folder, *_folders(folder)) for file in path.iterdir()
+             if file.is_file() and is_data_file(file) and not _HIDDEN.fullmatch(file.name)]  # fmt: skip
+    return listed(sorted(names, key=lambda name: (name.count("/"), name)))
 
 
 def _table(

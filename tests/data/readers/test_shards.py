@@ -1,0 +1,151 @@
+"""Several files of one table, and folders of them: as Spark, pandas and the hub write them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featherweight.data.source_tables import has_split, open_table, open_tables
+from featherweight.data.sources import read_rows, text_pieces
+from featherweight.data.splits import load_splits
+from featherweight.errors import UserError
+from featherweight.recipe import DataRecipe, Recipe
+
+
+def written(folder: Path, files: dict[str, str]) -> str:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, "utf-8")
+    return str(folder)
+
+
+def parquet(folder: Path, name: str, rows: Sequence[tuple[str, str]]) -> None:
+    pyarrow, writer = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {"idx": range(len(rows)), "text": [text for text, _ in rows], "label": [label for _, label in rows]}
+    writer.write_table(pyarrow.table(columns), path)
+
+
+def read(source: str, split: str = "train", **values: Any) -> Any:
+    return read_rows(source, DataRecipe(train=source, **values), split=split)
+
+
+def test_a_folder_in_the_layout_of_the_hub_is_a_data_set_with_its_test(tmp_path: Path) -> None:
+    rows = [(f"text {number}", "ab"[number % 2]) for number in range(24)]
+    parquet(tmp_path, "data/train-00001-of-00002.parquet", rows[10:20])
+    parquet(tmp_path, "data/train-00000-of-00002.parquet", rows[:10])
+    parquet(tmp_path, "data/test-00000-of-00001.parquet", rows[20:])
+    source = written(tmp_path, {"README.md": "about", "dataset_infos.json": "{}", ".gitattributes": ""})
+    splits = load_splits(Recipe.parse({"data": {"train": source, "validation_size": 4}}))
+    assert (len(splits.train), len(splits.validation)) == (16, 4)
+    assert splits.test is not None and splits.test.texts == [text for text, _ in rows[20:]]
+    assert read(source).texts == [text for text, _ in rows[:20]]
+    told = "2 files were read as one table: train-00000-of-00002.parquet, train-00001-of-00002.parquet"
+    assert read(source).notes == (f"{source} (train): {told}",)
+    assert not has_split(DataRecipe(train=source), "validation")
+    with pytest.raises(UserError, match=r"no part 'validation'; it has train, test"):
+        read(source, "validation")
+
+
+@pytest.mark.parametrize("size", [None, 2, 3])
+def test_pieces_of_several_files_count_the_rows_of_all(tmp_path: Path, size: int | None) -> None:
+    for number in (2, 10, 1):
+        parquet(tmp_path, f"part-{number}.parquet", [(f"{number} {place}", "a") for place in range(3)])
+    data = DataRecipe(train=str(tmp_path))
+    pieces = list(open_tables(str(tmp_path), data, "test", size, lambda table: ["text"]))
+    texts = [text for piece in pieces for text in piece.read("text")]
+    assert texts == [f"{number} {place}" for number in (1, 2, 10) for place in range(3)]
+    lengths = [len(piece.read("text")) for piece in pieces]
+    assert [piece.before for piece in pieces] == [sum(lengths[:place]) for place in range(len(pieces))]
+    assert {piece.origin for piece in pieces} == {str(tmp_path)}
+
+
+ONE, TWO = "text,label\none,a\ntwo,b\n", "text,label\nthree,a\n"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("part-1.csv", "part-2.csv"),
+        ("part-00000-2f9b-c000.csv", "part-00001-2f9b-c000.csv"),  # Spark
+        ("part.0.csv", "part.1.csv"),  # Dask
+        ("tickets_2023.csv", "tickets_2024.csv"),
+        ("0000.csv", "0001.csv"),
+        ("train/a1.csv", "train/a2.csv"),
+    ],
+)
+def test_files_whose_names_differ_in_a_number_are_one_table(tmp_path: Path, names: tuple[str, str]) -> None:
+    source = written(tmp_path, {names[0]: ONE, names[1]: TWO, "_SUCCESS": "", ".part.csv.crc": "x", "notes.txt": "x"})
+    rows = read(source)
+    assert (list(rows.texts), list(rows.labels)) == (["one", "two", "three"], [0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"pos/1.txt": "one", "neg/1.txt": "two", "part-1.csv": ONE, "part-2.csv": TWO},  # a folder a class
+        {"train/pos/1.txt": "one", "train/neg/1.txt": "two", "train.csv": ONE},
+    ],
+)
+def test_a_folder_a_class_is_one_whatever_lies_beside_it(tmp_path: Path, files: dict[str, str]) -> None:
+    rows = read(written(tmp_path, files))
+    assert sorted(rows.texts) == ["one", "two"] and rows.label_names == ("neg", "pos")
+
+
+def test_parts_may_be_single_files_or_folders(tmp_path: Path) -> None:
+    kaggle = written(
+        tmp_path / "a", {"train.csv": ONE, "test.csv": "text\nnew\n", "sample_submission.csv": "id,label\n"}
+    )
+    pieces = text_pieces(kaggle, DataRecipe(train=kaggle), split="test", rows=5)
+    assert (read(kaggle).texts, [piece.texts for piece in pieces]) == (["one", "two"], [["new"]])
+    folders = written(tmp_path / "b", {"train/part-0.csv": ONE, "train/part-1.csv": TWO, "dev/part-0.csv": TWO})
+    assert (len(read(folders)), len(read(folders, "validation"))) == (3, 1)
+    assert read(written(tmp_path / "c", {"reviews.csv": ONE})).texts == ["one", "two"]
+
+
+def test_rows_of_json_may_lack_columns_in_some_files(tmp_path: Path) -> None:
+    lines = [{"text": "one", "label": "a", "note": "x"}, {"text": "two", "label": "b"}]
+    source = written(tmp_path, {f"r-{n}.jsonl": json.dumps(line) for n, line in enumerate(lines)})
+    assert read(source).texts == ["one", "two"]
+    assert open_table(source, DataRecipe(train=source), "train").read("note") == ["x", None]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"part-1.csv": ONE, "part-2.csv": "review,label\nx,a\n"},
+            "its files are not one table: part-2.csv has the columns review, label, but part-1.csv has text, label\n",
+        ),
+        (
+            {"part-1.jsonl": '{"text": "a", "label": "b"}', "part-2.jsonl": '{"body": "a", "label": "b"}'},
+            "its files are not one table: part-2.jsonl has the columns body, label, but part-1.jsonl has text, label\n",
+        ),
+        ({"part-1.csv": ONE, "part-2.csv": 'text,label\n"three,a\n'}, r"part-2\.csv: line 2: broken quoting"),
+        ({"reviews.csv": ONE, "tickets.csv": TWO}, "name one of its files: reviews.csv, tickets.csv"),
+        ({"rows.csv": ONE, "rows.json": "[]"}, "name one of its files: rows.csv, rows.json"),
+        ({"rows.csv": ONE, "rows.csv.gz": ""}, "name one of its files: rows.csv, rows.csv.gz"),
+        ({"rows.csv": ONE, "rows2.csv": TWO}, "name one of its files: rows.csv, rows2.csv"),
+        ({"data/mnli_a.csv": ONE, "data/mnli_b.csv": ONE}, "name one of its files: data/mnli_a.csv, data/mnli_b.csv"),
+    ],
+)
+@pytest.mark.parametrize("rows", [None, 1])
+def test_files_that_are_not_one_table_are_named(
+    tmp_path: Path, files: dict[str, str], message: str, rows: int | None
+) -> None:
+    source = written(tmp_path, files)
+    with pytest.raises(UserError, match=message):
+        list(open_tables(source, DataRecipe(train=source), "train", rows))
+
+
+def test_a_pattern_names_several_files(tmp_path: Path) -> None:
+    written(tmp_path, {"a-2.csv": TWO, "a-1.csv": ONE, "b-1.csv": "other\n"})
+    assert read(str(tmp_path / "a-*.csv")).texts == ["one", "two", "three"]
+    with pytest.raises(UserError, match=r"c-\*\.csv: no such file"):
+        read(str(tmp_path / "c-*.csv"))
