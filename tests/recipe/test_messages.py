@@ -39,7 +39,7 @@ MESSAGES = {
     "[adapter.lora]\nroles = []": "adapter.lora.0.roles: must not be empty; name at least one",
     "[adapter.lora]\nroles = ['key', 'key']": "adapter.lora.0.roles: 'key' is listed twice; remove one",
     "[[adapter.lora]]\n[[adapter.lora]]\nroles = ['value']": "adapter.lora: tables 0 and 1 both adapt value in layers "
-    "'all'; name it in one of them only",
+    "'all'; remove 'value' from the roles of one of them",
     "[adapter]\ndropout = 1": "adapter.dropout: must be less than 1 (it is 1)",
     "[adapter]\ndora = 'yes'": "adapter.dora: must be true or false (it is 'yes')",
     "[adapter]\nrank = 4": "unknown key 'adapter.rank'; did you mean 'adapter.lora.rank'?",
@@ -119,7 +119,7 @@ def test_recipe_that_does_not_exist_suggests_the_nearest(tmp_path: Path) -> None
     lines = refused("nothing-like-it")
     assert lines == [
         "nothing-like-it: no such recipe file and no built-in recipe",
-        f"Built in: {', '.join(built_in_recipes())}",
+        f"The built-in recipes are: {', '.join(built_in_recipes())}",
     ]
 
 

@@ -44,8 +44,8 @@ def test_targets_are_names_or_lists_of_roles() -> None:
 @pytest.mark.parametrize(("text", "message"), [
     ("", "my.toml: search: must be a table of keys to vary"),
     ("training.learning_rte = [1, 2]", "did you mean training.learning_rate?"),
-    ("data.max_length = [64, 128]", "can vary keys of \\[training\\] and \\[adapter\\]"),
-    ("training.trackers = ['wandb', 'mlflow']", "can vary keys of"),
+    ("data.max_length = [64, 128]", "can only vary keys of \\[training\\] and \\[adapter\\]"),
+    ("training.trackers = ['wandb', 'mlflow']", "can only vary keys of"),
     ("training.learning_rate = 3e-4", "must be a list of at least two different values"),
     ("training.learning_rate = [3e-4]", "must be a list of at least two different values"),
     ("training.learning_rate = [3e-4, 3e-4]", "must be a list of at least two different values"),
@@ -57,7 +57,7 @@ def test_targets_are_names_or_lists_of_roles() -> None:
     ("training.schedule = ['linear', 'cosin']", "training.schedule"),
     ("adapter.targets = ['all', 'queries']", "'queries' is no role"),
     ("adapter.rank = [4, 8]", "must be a range"),
-    ("adapter.rank = {low = 0, high = 8}", "whole numbers from 1 on"),
+    ("adapter.rank = {low = 0, high = 8}", "whole numbers, at least 1"),
     ("adapter.upper_share = {low = 0.5, high = 2.0}", "between 0 and 1"),
 ])  # fmt: skip
 def test_wrong_entries_name_file_and_key(text: str, message: str) -> None:

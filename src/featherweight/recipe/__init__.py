@@ -1,4 +1,4 @@
-"""Recipes: every choice of a run as validated data, read from TOML and written to it."""
+"""Recipes: all settings of a run as validated objects, which are read from TOML files and written to them."""
 
 from featherweight.recipe.loading import built_in_recipes
 from featherweight.recipe.schema import Recipe

@@ -1,4 +1,4 @@
-"""A recipe as TOML to be edited: each key with a comment."""
+"""Writes a recipe as TOML for a user to edit, with a comment above each key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WIDEST = 100  # characters of a list on one line, and of a comment
 
 
 def commented_toml(values: Mapping[str, Any], head: str) -> str:
-    """``values`` as TOML below the lines of ``head``, with a comment above each key."""
+    """``values`` as TOML text. It starts with the lines of ``head`` as comments, and has a comment above each key."""
     lines, section = [*(f"# {line}" for line in head.splitlines()), ""], ""
     for line in _LIST.sub(_in_a_line, tomli_w.dumps(values)).splitlines():
         if table := _SECTION.fullmatch(line):

@@ -1,4 +1,4 @@
-"""Recognises the name of data that is given instead of a recipe, and derives the name of its recipe."""
+"""Tells whether an argument names data or a recipe, and derives the name of a recipe from that of a data file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def is_data_file(path: str | os.PathLike[str]) -> bool:
 
 
 def is_data(name: str | os.PathLike[str]) -> bool:
-    """Whether ``name`` is data and not a recipe: the name of a data file, a folder of data, a URL, or a hub name.
+    """Whether ``name`` means data, not a recipe: it names a data file, a folder of data, a URL or a hub data set.
 
     Any other name is read as the name of a recipe, even if it does not exist. No file is opened.
     """
@@ -68,9 +68,9 @@ def _is_data_folder(folder: Path) -> bool:
 
 
 def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str:
-    """The name of a recipe for a data file: the file name without endings and without forbidden characters.
+    """A name for the recipe of the data ``source``: "my data.csv.gz" gives "my-data".
 
-    ``otherwise`` is the result if nothing remains.
+    ``otherwise`` is the result if no allowed character remains.
     """
     path = PurePath(str(source).rstrip("/"))
     stem = path.stem
@@ -80,5 +80,5 @@ def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str
 
 
 def recipe_code(data_file: str) -> str:
-    """Python code for a recipe that trains on ``data_file``."""
+    """Python code that makes a recipe for ``data_file``, for a message: ``recipe_for('rows.csv')``."""
     return f"recipe_for({data_file!r})"

@@ -1,4 +1,4 @@
-"""Types of recipe keys: strict, with the checks that a type cannot express."""
+"""Types of recipe keys, and the functions that check or convert a value where a type is not enough."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAX_COUNT = 1_000_000_000
 
 
 def not_blank(text: str) -> str:
-    """``text``; raises ValueError where it is nothing but blanks."""
+    """Return ``text``; raises ValueError if it consists of blanks only."""
     if text.isspace():
         raise ValueError("must not be blank; name a file or a data set")
     return text
 
 
 def blank_as_empty(text: str | None) -> str | None:
-    """``text``; the empty text where it is nothing but blanks."""
+    """Return ``text``, or an empty text if it consists of blanks only; None stays None."""
     return text if text is None or text.strip() else ""
 
 
@@ -32,7 +32,7 @@ Source = Annotated[Text, AfterValidator(not_blank)]
 
 
 def fraction_or_whole(size: float) -> float:
-    """``size``, which is a fraction below 1 or a whole number; raises ValueError for anything else, such as 1.5."""
+    """Return ``size``; raises ValueError for a number above 1 that is not whole, such as 1.5."""
     if size > 1 and not float(size).is_integer():
         raise ValueError("must be a fraction below 1 or a whole number")
     return size
@@ -42,7 +42,10 @@ FractionOrCount = Annotated[Number, AfterValidator(fraction_or_whole)]
 
 
 def names(value: Any) -> Any:
-    """``value``; a single name becomes a list with one item. Raises ValueError if a text contains several names."""
+    """Return ``value``, but a text with a single name as a list of one item.
+
+    Raises ValueError for a text with several names, such as "a, b".
+    """
     if not isinstance(value, str):
         return value
     if not value.startswith("[") and "," not in value:
@@ -57,7 +60,7 @@ Listed = BeforeValidator(names)
 
 
 def not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
-    """``values``; raises ValueError if there is none."""
+    """Return ``values``; raises ValueError if they are empty."""
     # Not Field(min_length=1): for a list whose only entry is misspelt, pydantic would report an empty list as well.
     if not values:
         raise ValueError("must not be empty; name at least one")
@@ -65,7 +68,7 @@ def not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def unique(values: tuple[str, ...]) -> tuple[str, ...]:
-    """``values``; raises ValueError if one of them is listed twice."""
+    """Return ``values``; raises ValueError if one of them is listed twice."""
     seen: set[str] = set()
     for value in values:
         if value in seen:
@@ -78,25 +81,27 @@ Unique = AfterValidator(unique)
 
 
 def at_least_two_classes(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """``labels``; raises ValueError if there is exactly one. The list may be empty: the data then names them."""
+    """Return ``labels``; raises ValueError for a single one. If there are none, the data names the classes."""
     if len(labels) == 1:
         raise ValueError(f"{labels[0]!r} is the only class; name at least two, or leave the key out")
     return labels
 
 
 def known_encoding(name: str | None) -> str | None:
-    """``name``; raises ValueError where Python has no such encoding of texts."""
+    """Return ``name``; raises ValueError if Python has no text encoding of this name. None is allowed."""
     try:
         b"".decode(name or "utf-8")
     except (LookupError, ValueError):
-        raise ValueError(f"{name!r} is not an encoding; write one such as cp1252, utf-16, gb18030, shift_jis") from None
+        raise ValueError(
+            f"{name!r} is not an encoding that Python knows; write one such as cp1252, utf-16, gb18030 or shift_jis"
+        ) from None
     return name
 
 
 def one_character(separator: str | None) -> str | None:
-    """``separator``; raises ValueError unless it is a single character.
+    """Return ``separator``; raises ValueError unless it is None or one character that can separate fields.
 
-    A double quote, a space, a line break and NUL are refused, too.
+    A double quote, a space, a line break and NUL cannot.
     """
     if separator is not None and (len(separator) != 1 or separator in '"\n\r\0 '):
         raise ValueError(f'{separator!r} cannot separate fields; write one character, such as ";", "|" or "\\t"')
@@ -104,7 +109,7 @@ def one_character(separator: str | None) -> str | None:
 
 
 def several_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """``names``; raises ValueError unless there are two at least."""
+    """Return ``names``; raises ValueError if there are fewer than two."""
     if len(names) < 2:
         raise ValueError(
             "must be a list of at least two columns, one per label; write a single column as a text: label = 'NAME'"
@@ -113,20 +118,21 @@ def several_columns(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def list_of_tables(value: Any) -> Any:
-    """``value``; a single table ``[adapter.lora]`` becomes a list of one, as if written ``[[adapter.lora]]``."""
+    """Return ``value``, but a single table ``[adapter.lora]`` as a list of one, as if written ``[[adapter.lora]]``."""
     return [value] if isinstance(value, dict) else value
 
 
 def word_or_list(value: Any) -> str:
-    """The pydantic tag of ``value`` in a union of text and list: any value but a text belongs to the list branch.
+    """``union:word`` for a text, ``union:list`` for any other value.
 
-    With a tag, pydantic validates, and reports errors of, a single branch of the union.
+    Pydantic uses this tag for a key that takes a text or a list: only the type with this tag is validated, and only
+    its errors are reported.
     """
     return "union:word" if isinstance(value, str) else "union:list"
 
 
 def list_or_word(value: Any) -> str:
-    """As ``word_or_list``, but any value except a list or tuple belongs to the text branch."""
+    """``union:list`` for a list or tuple, ``union:word`` for any other value; a tag as in ``word_or_list``."""
     return "union:list" if isinstance(value, list | tuple) else "union:word"
 
 

@@ -69,6 +69,6 @@ WITHOUT_A_KEY = {
 
 
 def key_for(foreign: str) -> str | None:
-    """The recipe key, with its section, that other tools call ``foreign``; None if the name is unknown."""
+    """The recipe key, such as ``training.epochs``, that other tools call ``foreign``; None if the name is unknown."""
     name = foreign.lower().replace("-", "_")
     return next((key for key, names in FOREIGN_KEYS.items() if name in names), None)

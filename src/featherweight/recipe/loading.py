@@ -30,12 +30,12 @@ def built_in_recipes() -> dict[str, str]:
 
 
 def is_recipe(name: str) -> bool:
-    """Whether ``name`` means a recipe: it is the name of a built-in recipe, or ``is_data`` is false for it."""
+    """Whether ``name`` means a recipe: it is the name of a built-in recipe, or it does not name data (``is_data``)."""
     return name in built_in_recipes() or not is_data(name)
 
 
 def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
-    """Origin (for messages) and unvalidated values of a built-in recipe or a TOML file.
+    """The name or path of a recipe, for messages, and its unvalidated values as a nested dictionary.
 
     A recipe without ``name`` is named after its file. A section [search] is left out: it is for ``read_search_space``.
     Raises UserError if there is no such recipe, or it is not TOML.
@@ -46,8 +46,8 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
     path = Path(name_or_path)
     if is_data_file(path) and path.is_file():
         raise UserError(
-            f"{origin}: is a data file, not a recipe\nTrain it by: featherweight train {origin}; its recipe is written "
-            f"by: featherweight new {origin} -o {name_after(path)}.toml"
+            f"{origin}: is a data file, not a recipe\nTo train on it: featherweight train {origin}; to write a recipe "
+            f"for it: featherweight new {origin} -o {name_after(path)}.toml"
         )
     values = _parse_toml(_read_text(path, built_in), origin)
     values.pop(SEARCH, None)
@@ -58,7 +58,7 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
 
 
 def read_search_space(path: str) -> Any:
-    """The unvalidated section [search] of the recipe file ``path``; None for a built-in recipe, or without it."""
+    """The unvalidated section [search] of the recipe file ``path``; None if the recipe has no such section."""
     if path in built_in_recipes() or not Path(path).is_file():
         return None
     return _parse_toml(_read_text(Path(path), {}), path).get(SEARCH)
@@ -73,7 +73,7 @@ def _read_text(path: Path, built_in: dict[str, str]) -> str:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError):
         message = f"{path}: no such recipe file and no built-in recipe{_similar_name(path, built_in)}"
-        raise UserError(f"{message}\nBuilt in: {', '.join(built_in)}") from None
+        raise UserError(f"{message}\nThe built-in recipes are: {', '.join(built_in)}") from None
     except IsADirectoryError:
         inside = path / "recipe.toml"
         hint = f"did you mean {str(inside)!r}?" if inside.is_file() else "name a TOML file or a built-in recipe"
@@ -89,7 +89,10 @@ def _read_text(path: Path, built_in: dict[str, str]) -> str:
 
 
 def _similar_name(path: Path, built_in: dict[str, str]) -> str:
-    """A hint for a path that does not exist: a built-in recipe, or a TOML file in that folder, with a similar name."""
+    """A hint such as "; did you mean 'agnews'?" for a ``path`` that does not exist; empty if no name is similar.
+
+    It names a built-in recipe or a TOML file in the same folder.
+    """
     near = difflib.get_close_matches(path.stem, built_in, n=1)
     if not near and path.parent.is_dir():
         beside = {file.name: str(file) for file in path.parent.glob("*.toml")}
@@ -105,7 +108,7 @@ def _parse_toml(text: str, origin: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise UserError(_toml_problem(str(error), text, origin)) from None
     except ValueError as error:
-        raise UserError(f"{origin}: not valid TOML: {error}") from None
+        raise UserError(f"{origin}: not valid TOML: {error}; correct this value") from None
     except RecursionError:
         raise UserError(
             f"{origin}: lists or tables are nested too deeply for a recipe; remove the inner ones"

@@ -1,4 +1,4 @@
-"""Validation errors as messages: a line each, with file or override, key, what is wrong and what is allowed."""
+"""Turns validation errors into messages: one line names the file or override, the key, the fault, what is allowed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def refuse(error: ValidationError, schema: type[BaseModel], origin: str, overrid
 
 
 def section_at(schema: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | None:
-    """The section at ``path`` of a recipe, None if there is none. Numbers of tables in the path are skipped."""
+    """The pydantic model of the section at ``path``, such as ("adapter", "lora"); None if there is none.
+
+    Numbers in the path, such as 0 in adapter.lora.0, are skipped.
+    """
     section: type[BaseModel] | None = schema
     for part in path:
         if section is not None and not part.isdecimal():
@@ -63,7 +66,7 @@ def section_at(schema: type[BaseModel], path: Sequence[str]) -> type[BaseModel] 
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section inside a field's type, at any depth of unions and lists; None for a plain value."""
+    """The pydantic model of a section inside the type of a field, such as a list of tables; None if it has none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = (section_in(argument) for argument in get_args(annotation))
@@ -106,7 +109,10 @@ def _problem(issue: Any) -> str:
 
 
 def _python_value(value: Any) -> str:
-    """Description of a value that can only come from Python, such as a DataFrame; empty for what TOML can express."""
+    """The end of a message about a value that no TOML file can contain, such as " (it is a DataFrame; save it by ...)".
+
+    It is empty for values that TOML has, too.
+    """
     if is_table(value):
         how, file = code_to_save(value)
         return f" (it is {described(value)}; save it by {how} and write {file!r})"
@@ -132,10 +138,10 @@ def _nearest_choice(issue: Any) -> str:
 
 
 def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
-    """A hint for an unknown key.
+    """A hint for the unknown key ``path``, such as "; did you mean 'training.epochs'?".
 
-    It names the first of these that exists: the section that has the key, the key that other tools call by this name,
-    the most similar key of this section. Otherwise it lists the keys of this section.
+    It names the first of these that exists: the same key in another section, the key for which other tools use this
+    name, the most similar key of this section. Otherwise it lists the keys of this section.
     """
     key, section = path[-1], section_at(schema, path[:-1])
     if places := _paths_of(schema, key):

@@ -39,11 +39,12 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str], schema: type
 
 
 def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel]) -> None:
-    """Set the key that ``override`` (``section.key=value``) names in ``values``, in place.
+    """Set one key in ``values``, in place, as ``override`` says: a text ``section.key=value``.
 
     ``adapter.lora.rank=4`` sets the key in every table, ``adapter.lora.0.rank=4`` only in the first. An empty value
-    removes an optional key; where a key accepts an empty text (``data.test``), it sets that. Raises UserError if the
-    text is not an override, or its path does not exist. Key and value themselves are checked by the validation.
+    removes an optional key; ``data.test=`` sets the empty text, because this key accepts it. Raises UserError if the
+    text has another form, or the key is inside something that is no table. Whether the recipe knows the key and
+    accepts the value is checked later, by the validation.
     """
     if not isinstance(override, str):
         raise UserError(f"overrides must be texts such as 'training.epochs=2', not {described(override)}")
@@ -71,7 +72,7 @@ def option_overrides(
     budget: int | str | None = None,
     backbone: str | None = None,
 ) -> list[str]:
-    """The options of ``train`` as overrides, such as ``data.label="stars"``; those that are not given are left out."""
+    """Overrides for the given options of ``train``: label="stars" becomes the text ``data.label="stars"``."""
     given: dict[str, Any] = {
         "data.test": None if test is None else os.fspath(test),
         "data.validation": validation,
@@ -85,13 +86,16 @@ def option_overrides(
 
 
 def _field_at(schema: type[BaseModel], path: list[str]) -> FieldInfo | None:
-    """The pydantic field of the key ``path``; None for an unknown key, and in a table that accepts any key."""
+    """The pydantic field of the key ``path``; None if no section has this key."""
     section = section_at(schema, path[:-1])
     return section.model_fields.get(path[-1]) if section else None
 
 
 def _value(text: str, *, keep_text: bool) -> Any:
-    """The value of ``text`` as TOML, or the text itself if it is not TOML; None if it is empty."""
+    """``text`` read as a TOML value; if it is not valid TOML, the text itself; None if it is empty.
+
+    With ``keep_text`` a text that looks like a number, such as 1234567, is not converted.
+    """
     if not text:
         return None
     try:
@@ -117,7 +121,8 @@ def _assign(place: Any, path: list[str], value: Any, override: str) -> None:
     elif not isinstance(place, dict):
         inside = place if isinstance(place, str) else type(place).__name__
         raise UserError(
-            f"--set {override}: {head!r} cannot be set inside {inside!r}, which is no table; set the whole key"
+            f"--set {override}: {head!r} cannot be set inside {inside!r}, which has no keys; "
+            f"leave out {'.'.join(['', *path])!r}"
         )
     elif rest:
         if head == "lora" and (place.get(head) in (None, []) or isinstance(place[head], str)):
@@ -135,7 +140,7 @@ def _assign_in_list(tables: list[Any], path: list[str], value: Any, override: st
         for table in tables:
             _assign(table, path, value, override)
     elif int(path[0]) >= len(tables) or len(path) == 1:
-        known = f"tables 0 to {len(tables) - 1}" if len(tables) > 1 else "one table, 0"
+        known = f"the tables 0 to {len(tables) - 1}" if len(tables) > 1 else "only table 0"
         raise UserError(f"--set {override}: write lora.NUMBER.KEY, such as lora.0.rank; the recipe has {known}")
     else:
         _assign(tables[int(path[0])], path[1:], value, override)

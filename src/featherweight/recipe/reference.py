@@ -1,4 +1,4 @@
-"""Writes the recipe reference as Markdown from the sections: ``python -m featherweight.recipe.reference FILE``."""
+"""Writes the reference of all recipe keys as Markdown: ``python -m featherweight.recipe.reference FILE``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LIMITS = {Gt: ("gt", "above"), Ge: ("ge", "at least"), Lt: ("lt", "below"), Le:
 
 
 def recipe_reference() -> str:
-    """docs/recipe-reference.md as Markdown: the built-in recipes, then each section with its keys."""
+    """The text of docs/recipe-reference.md: the built-in recipes, then each section with a table of its keys."""
     pages = [_INTRODUCTION, _built_in(), "## Top of the file\n", _table(Recipe)]
     for path, section in _sections(Recipe):
         pages += [f"## `{path}`\n\n{section.__doc__}\n", _table(section)]
@@ -55,7 +55,7 @@ def _built_in() -> str:
 
 
 def _sections(model: type[BaseModel], above: str = "") -> list[tuple[str, type[BaseModel]]]:
-    """Heading and model of every section below ``model``, in order."""
+    """All sections inside ``model``, in order: the heading, such as ``[data]``, and the pydantic model of each."""
     found: list[tuple[str, type[BaseModel]]] = []
     for name, field in model.model_fields.items():
         if section := section_in(field.annotation):
@@ -90,7 +90,7 @@ def _type(field: FieldInfo) -> str:
 
 
 def _words(annotation: Any) -> str:
-    """A type in words, such as "list of text"."""
+    """The type ``annotation`` of a key in words, such as "list of text"."""
     kind, arguments = get_origin(annotation), get_args(annotation)
     if kind is Annotated:
         return _words(arguments[0])

@@ -1,4 +1,4 @@
-"""Recipe: all sections together, read from TOML and written to it."""
+"""The class Recipe: all settings of a run, validated, with methods to read and write TOML."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Recipe(Section):
     if not TYPE_CHECKING:  # type checkers derive the keyword arguments from the fields
 
         def __new__(cls, *given: Any, **values: Any) -> Self:
-            """An empty instance, which pydantic fills from ``values``. Raises UserError for a positional argument."""
+            """A new instance, which pydantic then fills from ``values``. Raises UserError for a positional argument."""
             if given:
                 raise not_a_recipe(given[0], "Recipe", "its sections by name, such as data={'train': 'rows.csv'}")
             return super().__new__(cls)
@@ -75,7 +75,7 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def _several_label_columns_tell_the_task(cls, values: Any) -> Any:
-        """``values`` with the task that a list of label columns implies, if they name no task."""
+        """``values``; ``task`` is set to "multi-label" if ``data.label`` is a list of columns and no task is named."""
         data = values.get("data") if isinstance(values, Mapping) else None
         if isinstance(data, Mapping) and isinstance(data.get("label"), list | tuple) and "task" not in values:
             return {**values, "task": "multi-label"}
@@ -99,7 +99,10 @@ class Recipe(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _refuse_in_words(cls, values: Any, validated: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        """The recipe of ``values``. Raises UserError in place of pydantic's own error; ``info`` has their source."""
+        """The recipe of ``values``. Raises UserError instead of pydantic's error.
+
+        ``info.context`` is the origin of the values, for messages, and the overrides.
+        """
         try:
             return validated(values)
         except ValidationError as error:
@@ -112,9 +115,10 @@ class Recipe(Section):
     def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a built-in recipe by its name, or a TOML file, and apply ``section.key=value`` overrides.
 
-        The value of an override is TOML or bare text. An empty value removes an optional key, and ``data.test=`` means
-        no test. If an override changes data or backbone, the description is dropped: it is about those in the file.
-        Raises UserError, with file or override and key, for everything that the recipe reference does not allow.
+        The value of an override is TOML, or text without quotes. An empty value removes an optional key, and
+        ``data.test=`` means no test. If an override changes the data or the backbone, the recipe's description is
+        removed, because it no longer applies. Raises UserError, with file or override and key, for everything that the
+        recipe reference does not allow.
         """
         from featherweight.recipe.loading import read_recipe
 
@@ -162,13 +166,16 @@ class Recipe(Section):
 
 
 def require_recipe(given: Any, name: str) -> None:
-    """Raise UserError, with what to write instead, if the argument of the function ``name`` is not a recipe."""
+    """Raise UserError, with what to write instead, if ``given``, the argument of function ``name``, is no recipe."""
     if not isinstance(given, Recipe):
         raise not_a_recipe(given, name, "a Recipe", f"{name}(...)")
 
 
 def not_a_recipe(given: Any, name: str, takes: str, call: str = "...") -> UserError:
-    """The UserError for a wrong argument of ``name``; ``call`` is the right call, with "..." in place of the recipe."""
+    """The UserError for the argument ``given`` of the function ``name``, which takes ``takes``, such as "a Recipe".
+
+    ``call`` is a correct call with "..." in place of the recipe; the message says what to write there.
+    """
     return UserError(f"{name} takes {takes}, not {described(given)}; {_remedy(given, call)}")
 
 

@@ -1,8 +1,8 @@
 """The section [search] of a recipe file: which keys a search varies, and within which limits.
 
-A value is a list of choices, or a table with ``low`` and ``high`` (and ``log = true`` for a logarithmic scale). Besides
-keys of a recipe there are four that describe the LoRA matrices (``LORA_KEYS``): from them the search makes tables that
-fit the budget.
+A value is a list of choices, or a table with ``low`` and ``high`` (and ``log = true`` for a logarithmic scale). A
+search can vary keys of the recipe, and four further keys that describe the LoRA matrices (``LORA_KEYS``). From these
+four it makes tables ``[[adapter.lora]]`` that fit the budget.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Choices:
-    """One of several values."""
+    """The values of a key from which a search chooses one."""
 
     values: tuple[Value, ...]
 
@@ -54,7 +54,10 @@ class Choices:
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both included; with ``whole`` only integers, with ``log`` on a log scale."""
+    """The numbers from ``low`` to ``high``, both included, from which a search chooses one.
+
+    With ``whole`` only integers are chosen; with ``log`` numbers are sampled on a logarithmic scale.
+    """
 
     low: float
     high: float
@@ -77,7 +80,7 @@ class SearchSpace:
 
     @classmethod
     def default(cls, recipe: Recipe) -> SearchSpace:
-        """What a search of ``recipe`` varies if the recipe has no section [search]."""
+        """The keys that a search varies if ``recipe`` has no section [search]."""
         keys: dict[str, Open] = {
             "training.learning_rate": Range(1e-4, 3e-3, log=True),
             "training.lora_plus_ratio": Choices((1.0, 4.0, 16.0)),
@@ -92,7 +95,7 @@ class SearchSpace:
 
     @classmethod
     def parse(cls, section: object, origin: str, recipe: Recipe) -> SearchSpace:
-        """The space of the table ``section``, which ``origin`` (a file) contains.
+        """The search space that ``section``, the table [search] of the file ``origin``, describes.
 
         Raises UserError, with file and key, for a key that ``recipe`` cannot have, and for values that are not allowed.
         """
@@ -108,12 +111,15 @@ class SearchSpace:
 
 
 def lora_roles(target: str) -> tuple[str, ...]:
-    """The roles of a choice of ``adapter.targets``: a name of NAMED_TARGETS, or roles joined by +."""
+    """The roles that ``target``, a value of ``adapter.targets``, names: "mlp" gives ("mlp_up", "mlp_down").
+
+    It is a name in NAMED_TARGETS or one or more roles joined by +.
+    """
     return NAMED_TARGETS.get(target) or tuple(target.split("+"))
 
 
 def _flattened(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of nested tables with dots between their parts: ``[search.training]`` and dotted keys are the same."""
+    """Pairs of a dotted key and its value: {"training": {"epochs": [1, 2]}} gives ("training.epochs", [1, 2])."""
     for name, value in section.items():
         if isinstance(value, Mapping) and not {"low", "high"} & value.keys():
             yield from _flattened(value, f"{prefix}{name}.")
@@ -138,11 +144,11 @@ def _open(key: str, value: object, origin: str) -> Open:
 
 def _range(where: str, value: Mapping[str, Any]) -> Range:
     if unknown := set(value) - {"low", "high", "log"}:
-        raise UserError(f"{where}: unknown key {min(unknown)!r}; a range has low, high and log")
+        raise UserError(f"{where}: unknown key {min(unknown)!r}; a range has only the keys low, high and log")
     low, high, log = value.get("low"), value.get("high"), value.get("log", False)
     for name, limit in (("low", low), ("high", high)):
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
-            raise UserError(f"{where}: {name} must be a number")
+            raise UserError(f"{where}: {name} must be a number; write a range such as {{low = 1e-4, high = 2e-3}}")
     assert isinstance(low, int | float) and isinstance(high, int | float)
     if not isinstance(log, bool):
         raise UserError(f"{where}: log must be true or false")
@@ -161,8 +167,8 @@ def _require_allowed(key: str, values: Open, origin: str, recipe: Recipe) -> Non
         return
     if key not in VARIABLE:
         near = difflib.get_close_matches(key, [*VARIABLE, *LORA_KEYS], n=1)
-        hint = f"did you mean {near[0]}?" if near else f"besides, {', '.join(LORA_KEYS)}"
-        raise UserError(f"{where}: a search can vary keys of [training] and [adapter]; {hint}")
+        hint = f"did you mean {near[0]}?" if near else f"also {', '.join(LORA_KEYS)}"
+        raise UserError(f"{where}: a search can only vary keys of [training] and [adapter]; {hint}")
     for value in tried:
         with_value(recipe, {key: value}, where)
 
@@ -170,23 +176,27 @@ def _require_allowed(key: str, values: Open, origin: str, recipe: Recipe) -> Non
 def _require_allowed_lora(where: str, key: str, values: Open) -> None:
     if key in (TARGETS, LAYERS):
         if not isinstance(values, Choices) or not all(isinstance(value, str) for value in values.values):
-            raise UserError(f"{where}: must be a list of names")
+            example = ["all", "query+value"] if key == TARGETS else ["all", "upper-half"]
+            raise UserError(f"{where}: must be a list of names, such as {example}")
         for value in values.values if key == TARGETS else ():
             if unknown := [role for role in lora_roles(str(value)) if role not in ROLES]:
                 raise UserError(
-                    f"{where}: {unknown[0]!r} is no role; name one of {', '.join(NAMED_TARGETS)}, "
+                    f"{where}: {unknown[0]!r} is no role of a linear layer; name one of {', '.join(NAMED_TARGETS)}, "
                     f"or roles joined by + ({', '.join(ROLES)})"
                 )
     elif not isinstance(values, Range):
         raise UserError(f"{where}: must be a range, such as {'{low = 1, high = 64, log = true}'}")
     elif key == UPPER_SHARE and not (0 <= values.low < values.high <= 1):
-        raise UserError(f"{where}: must be between 0 and 1")
+        raise UserError(f"{where}: low and high must be between 0 and 1")
     elif key == RANK and not (values.whole and values.low >= 1):
-        raise UserError(f"{where}: low and high must be whole numbers from 1 on")
+        raise UserError(f"{where}: low and high must be whole numbers, at least 1")
 
 
 def with_value(recipe: Recipe, changes: Mapping[str, Value], origin: str) -> Recipe:
-    """``recipe`` with the values of ``changes``, by their dotted keys. Raises UserError that begins with ``origin``."""
+    """A copy of ``recipe`` with ``changes``, such as {"training.epochs": 2}.
+
+    Raises UserError, which begins with ``origin``, if the recipe does not allow a value.
+    """
     values = recipe.model_dump(mode="json", exclude_none=True)
     for key, value in changes.items():
         *path, name = key.split(".")

@@ -23,15 +23,15 @@ _SIDE = re.compile(r"(top|bottom)-(\d{1,6})", re.ASCII)
 
 
 def one_or_all(names: Iterable[str]) -> str | list[str]:
-    """A single name as a text, any other number as a list: so a recipe names columns, and a cell its labels."""
+    """``names`` as a recipe or a cell of data writes them: a single name as a text, several (or none) as a list."""
     names = list(names)
     return names[0] if len(names) == 1 else names
 
 
 def parse_count(value: Any) -> Any:
-    """Turn ``"100k"``, ``"1M"``, ``"1_000_000"`` or ``1e6`` into an integer; other types are returned as they are.
+    """Turn ``"100k"``, ``"1M"``, ``"1_000_000"`` or ``1e6`` into an integer; return other types unchanged.
 
-    Raises ValueError if a text is not a whole count.
+    Raises ValueError if a text does not stand for a whole number.
     """
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -49,8 +49,8 @@ def parse_count(value: Any) -> Any:
 def layer_numbers(spec: str, layers: int) -> tuple[int, ...]:
     """Layer numbers (0 is the lowest) that ``spec`` names in an encoder of ``layers`` layers, in ascending order.
 
-    ``all``, ``lower-half``, ``upper-half``, ``top-K``, ``bottom-K``, or numbers and ranges such as ``0-5`` or
-    ``0,2,8-11``. Raises ValueError for a layer that the encoder does not have, and for any other text.
+    ``spec`` is ``all``, ``lower-half``, ``upper-half``, ``top-K``, ``bottom-K``, or numbers and ranges such as ``0-5``
+    or ``0,2,8-11``. Raises ValueError for a layer that the encoder does not have, and for any other text.
     """
     named = {"all": range(layers), "lower-half": range(layers // 2), "upper-half": range(layers // 2, layers)}
     if spec in named:
@@ -60,13 +60,13 @@ def layer_numbers(spec: str, layers: int) -> tuple[int, ...]:
     numbers: set[int] = set()
     for first, last in _ranges(spec):
         if last >= layers:
-            raise ValueError(f"layers = {spec!r}: the backbone has layers 0 to {layers - 1}")
+            raise ValueError(f"layers = {spec!r}: the backbone has layers 0 to {layers - 1}; name only these")
         numbers.update(range(first, last + 1))
     return tuple(sorted(numbers))
 
 
 def check_layers(spec: str) -> str:
-    """Return ``spec`` unchanged; raises ValueError if it is not valid for an encoder of any size."""
+    """Return ``spec`` unchanged; raises ValueError if ``layer_numbers`` would refuse it for every encoder."""
     if spec in ("all", "lower-half", "upper-half"):
         return spec
     if side := _SIDE.fullmatch(spec):
@@ -78,22 +78,23 @@ def check_layers(spec: str) -> str:
 
 
 def check_shift(source: str) -> str:
-    """Return ``source`` unchanged; raises ValueError if it names an unknown perturbation."""
+    """Return ``source`` unchanged; raises ValueError for an unknown perturbation, such as ``perturbed:colours``."""
     if source.startswith(PERTURBED) and source.removeprefix(PERTURBED) not in PERTURBATIONS:
         raise ValueError(
-            f"{source!r} is not a known perturbation; known: {', '.join(PERTURBED + name for name in PERTURBATIONS)}"
+            f"{source!r} is not a known perturbation; use one of "
+            f"{', '.join(PERTURBED + name for name in PERTURBATIONS)}"
         )
     return source
 
 
 def _layers_at_one_end(spec: str, side: str, wanted: int, layers: int) -> tuple[int, ...]:
     if not 1 <= wanted <= layers:
-        raise ValueError(f"layers = {spec!r}: the backbone has {layers} layers, so {side}-1 to {side}-{layers} exist")
+        raise ValueError(f"layers = {spec!r}: the backbone has {layers} layers; write {side}-1 to {side}-{layers}")
     return tuple(range(layers - wanted, layers) if side == "top" else range(wanted))
 
 
 def _ranges(spec: str) -> list[tuple[int, int]]:
-    """First and last layer of each part of ``0,2,8-11``. Raises ValueError."""
+    """First and last layer of each range: ``0,2,8-11`` gives [(0, 0), (2, 2), (8, 11)]. Raises ValueError."""
     ranges = []
     for part in spec.split(","):
         match = _RANGE.fullmatch(part)

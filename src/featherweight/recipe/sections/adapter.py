@@ -23,7 +23,7 @@ from featherweight.recipe.values import Role, check_layers
 
 
 class LoraLayers(Section):
-    """LoRA of one rank on some roles in some layers."""
+    """LoRA matrices of one rank: which linear layers (by role) they adapt, and in which encoder layers."""
 
     roles: Annotated[tuple[Role, ...], Listed, AfterValidator(not_empty), Unique] = Field(
         ("query", "value"), description="Linear layers to adapt, by their role."
@@ -100,5 +100,5 @@ class AdapterRecipe(Section):
                 shared = [role for role in table.roles if role in other.roles]
                 if shared and table.layers == other.layers:
                     where = f"tables {earlier} and {place} both adapt {shared[0]} in layers {table.layers!r}"
-                    raise ValueError(f"{where}; name it in one of them only")
+                    raise ValueError(f"{where}; remove {shared[0]!r} from the roles of one of them")
         return lora

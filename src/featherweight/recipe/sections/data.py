@@ -174,11 +174,14 @@ class DataRecipe(Section):
         return self
 
     def for_task(self, task: TaskName) -> Self:
-        """The section for a recipe's ``task``, which decides how labels are read."""
+        """This section for a recipe with this ``task``, which decides how labels are read.
+
+        Raises ValueError if a key of the section contradicts the task.
+        """
         if task == "single-label" and not isinstance(self.label, str):
             raise ValueError('data.label is a list of columns; name a single column, or set task = "multi-label"')
         if task == "single-label" and self.label_separator is not None:
-            raise ValueError('data.label_separator needs task = "multi-label"; set it, or leave the key out')
+            raise ValueError('data.label_separator needs task = "multi-label"; set this task, or remove the key')
         if task == self._task:
             return self
         section = self.model_copy()
@@ -197,5 +200,5 @@ class DataRecipe(Section):
 
     @property
     def label_name(self) -> str:
-        """Name of the label column; empty where each label has a column of its own."""
+        """Name of the label column; an empty text if there is one column per label."""
         return self.label if isinstance(self.label, str) else ""

@@ -48,10 +48,14 @@ class EvaluationRecipe(Section):
     )
 
     def for_task(self, task: TaskName) -> Self:
-        """The section with the default of ``best_by`` for a recipe's ``task``."""
+        """This section for a recipe with this ``task``; the task decides the default of ``best_by``.
+
+        Raises ValueError for micro-F1 with one label per text.
+        """
         if task == "single-label" and self.best_by == "micro_f1":
             raise ValueError(
-                'evaluation.best_by: micro_f1 needs task = "multi-label"; else use accuracy, which is equal'
+                'evaluation.best_by: micro_f1 needs task = "multi-label"; with one label per text it is equal to '
+                'accuracy, so write best_by = "accuracy"'
             )
         if task == "single-label" or "best_by" in self.model_fields_set:
             return self

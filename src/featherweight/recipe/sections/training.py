@@ -1,4 +1,4 @@
-"""The section [training]: how it is trained."""
+"""The section [training]: how the adapter is trained."""
 
 from __future__ import annotations
 
