@@ -70,7 +70,7 @@ def test_a_folder_that_peft_saved_takes_the_options_too(cli: Cli, tiny_backbones
 @pytest.mark.usefixtures("files")
 def test_columns_are_found_and_where_none_is_obvious_all_are_listed() -> None:
     assert with_new_columns(DataRecipe(), "own.csv") == DataRecipe()
-    named = with_new_columns(DataRecipe(text=("v2",), label="v1"), "other.csv", ["BODY"], "Kind", labelled=True)
+    named = with_new_columns(DataRecipe(text=("v2",), label="v1"), "other.csv", ["BODY"], ["Kind"], labelled=True)
     assert (named.text, named.label) == (("body",), "kind")
     frame = pd.DataFrame({"premise": BODIES, "hypothesis": BODIES[::-1], "a": [1, 1, 2], "b": [2, 1, 1]})
     pd.concat([frame] * 3).to_csv("pairs.csv", index=False)
@@ -81,3 +81,5 @@ def test_columns_are_found_and_where_none_is_obvious_all_are_listed() -> None:
     with pytest.raises(UserError, match=r"no column 'v1', which held the labels[^\n]*\n.*--label COLUMN$"):
         with_new_columns(DataRecipe(text=("premise",), label="v1"), "pairs.csv", labelled=True)
     with_new_columns(DataRecipe(text=("premise",), label="v1"), "pairs.csv")  # labels are not needed
+    with pytest.raises(UserError, match=r"each text has one label in this run, so name one column: --label COLUMN$"):
+        with_new_columns(DataRecipe(text=("premise",)), "pairs.csv", label=("a", "b"), classes=("a", "b"))

@@ -124,8 +124,13 @@ def test_several_labels_a_text_are_asked_for_and_guessed(reviews: str) -> None:
     assert (one := recipe_for("notes.csv", label="rude")).data.label == "rude" and one.task == "single-label"
     two = [row.rpartition(",")[0] for row in rows]
     Path("two.csv").write_text("\n".join(["body,toxic,rude", *two]) + "\n", "utf-8")
-    with pytest.raises(UserError, match=r'hold only 0 and 1, .*\nTo train these, add overrides=\["task=multi-label"\]'):
+    told = r'toxic, rude hold only 0 and 1, .*\nTo train these: label=\["toxic", "rude"\]; to train one: label="toxic"$'
+    with pytest.raises(UserError, match=told):
         recipe_for("two.csv")
+    with pytest.raises(UserError, match="\nTo train these: --label toxic --label rude; to train one: --label toxic$"):
+        draft_recipe("two.csv")
+    both, one = (recipe_for("two.csv", label=names) for names in (["toxic", "rude"], "toxic"))
+    assert (both.task, both.data.label, one.task) == ("multi-label", ("toxic", "rude"), "single-label")
     lists = [json.dumps({"text": f"number {n}", "tags": ["a", "b"][: n % 3]}) for n in range(20)]
     Path("lists.jsonl").write_text("\n".join(lists) + "\n", "utf-8")
     assert recipe_for("lists.jsonl").description.endswith("with 2 labels: a, b.")

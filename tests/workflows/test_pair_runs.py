@@ -116,7 +116,7 @@ def test_anything_else_is_refused_with_what_to_write(pair_run: Run, given: Any, 
     assert words in str(refused.value)
 
 
-def test_files_are_predicted_by_their_two_columns(pair_run: Run, tmp_path: Path) -> None:
+def test_files_are_predicted_by_their_two_columns(cli: Cli, pair_run: Run, tmp_path: Path) -> None:
     source = write_nli(tmp_path / "new.csv", 7, 300, labelled=False)
     assert predict_file(pair_run.folder, source, tmp_path / "out.csv") == 7
     with (tmp_path / "out.csv").open(encoding="utf-8") as file:
@@ -133,6 +133,11 @@ def test_files_are_predicted_by_their_two_columns(pair_run: Run, tmp_path: Path)
     renamed.write_text(source.read_text("utf-8").replace("premise,hypothesis", "a,b"), "utf-8")
     predict_file(pair_run.folder, renamed, tmp_path / "renamed_out.csv", text=["a", "b"])
     assert (tmp_path / "renamed_out.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
+    evaluated = tmp_path / "test.csv"
+    own = Path(str(pair_run.recipe.data.test)).read_text("utf-8")
+    evaluated.write_text(own.replace("premise,hypothesis", "a,b"), "utf-8")
+    judged = cli("evaluate", pair_run.folder, "--data", evaluated, "--text", "a", "--text", "b", "--json")
+    assert json.loads(judged.out)["accuracy"] == pair_run.evaluation["test"]["accuracy"]
     assert evaluate_run(pair_run, pair_run.recipe.data.test)["accuracy"] == pair_run.evaluation["test"]["accuracy"]
 
 

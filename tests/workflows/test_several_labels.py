@@ -203,6 +203,36 @@ def test_evaluate_shows_each_label_and_judges_another_set(toxic_run: Run, cli: A
     assert figures["per_class"][0]["threshold"] == toxic_run.evaluation["test"]["per_class"][0]["threshold"]
 
 
+def test_evaluate_takes_a_column_for_each_label_by_its_name_or_in_order(
+    toxic_run: Run, cli: Any, tmp_path: Path
+) -> None:
+    test = pd.read_csv(toxic_run.recipe.data.test)
+    expected = pytest.approx(toxic_run.evaluation["test"]["macro_f1"])
+    other = {name: f"is_{place}" for place, name in enumerate(TOXIC)}
+    test.rename(columns=str.upper)[["COMMENT_TEXT", *map(str.upper, TOXIC[::-1])]].to_csv(tmp_path / "upper.csv")
+    test.rename(columns={**other, "comment_text": "body"}).to_csv(tmp_path / "other.csv", index=False)
+    for file, text, columns in (("upper", "COMMENT_TEXT", TOXIC[::-1]), ("other", "body", tuple(other.values()))):
+        options = [word for name in columns for word in ("--label", name)]
+        answer = cli(
+            "evaluate", toxic_run.folder, "--data", tmp_path / f"{file}.csv", "--text", text, *options, "--json"
+        )
+        assert answer.code == 0, answer.err
+        figures = json.loads(answer.out)
+        assert (figures["macro_f1"], figures["per_class"][0]["label"]) == (expected, "toxic")
+        assert ("by their order: toxic = is_0, severe_toxic = is_1" in answer.err) is (file == "other")
+
+    def refused(*columns: str) -> str:
+        options = [word for name in columns for word in ("--label", name)]
+        answer = cli("evaluate", toxic_run.folder, "--data", tmp_path / "other.csv", "--text", "body", *options)
+        assert answer.code == 2
+        return str(answer.err)
+
+    lacking = refused()
+    assert "no column 'toxic', which held the labels in training" in lacking
+    assert "--label is_0 --label is_1" in lacking and "in this order: toxic, severe_toxic, obscene, threat" in lacking
+    assert "names is_0, is_1, but the labels of the run are toxic, severe_toxic" in refused("is_0", "is_1")
+
+
 def test_a_run_holds_what_it_says(toxic_run: Run) -> None:
     checks = verify_run(toxic_run.folder)
     assert {check.name: check.result for check in checks if check.result != "pass"} == {}

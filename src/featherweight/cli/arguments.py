@@ -20,7 +20,6 @@ LabelColumnsOption = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="COLUMN", help="The column of the labels; repeat it for a column for each label."),
 ]
-LabelOption = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="The column of the labels.")]
 BackboneOption = Annotated[
     str | None, typer.Option("--backbone", help="Hub name, local folder, or an installed minilm or mpnet.")
 ]

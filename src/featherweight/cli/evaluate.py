@@ -10,7 +10,7 @@ from featherweight.cli.arguments import (
     BaseOption,
     ClassifierArgument,
     JoinOption,
-    LabelOption,
+    LabelColumnsOption,
     LabelsOption,
     TaskOption,
     TextOption,
@@ -32,7 +32,7 @@ def command(
         str | None, typer.Option(help="A labelled file or data set; by default the run's own test set.")
     ] = None,
     text: TextOption = None,
-    label: LabelOption = None,
+    label: LabelColumnsOption = None,
     drop_empty: Annotated[
         bool, typer.Option("--drop-empty", help="Leave out rows of --data without a text or a label, and count them.")
     ] = False,
@@ -47,7 +47,7 @@ def command(
         raise UserError("--drop-empty needs --data; for the run's own rows, data.empty of its recipe decides")
     gaps: dict[str, Any] = {"drop_empty": drop_empty, "note": lambda line: tell([line])}
     given = peft_options(labels, base, task, join)
-    evaluation = _evaluation(run, data, given, {"text": text or [], "label": label, **gaps})
+    evaluation = _evaluation(run, data, given, {"text": text or [], "label": label or [], **gaps})
     if json_output:
         import json
 

@@ -23,6 +23,7 @@ LABEL_WORDS = (
 
 
 _LONGEST_NAME = 80  # maximum number of characters of a label in a list
+_MOST_FLAGS = 6  # maximum number of columns of yes and no that a message gives as options
 _ENOUGH_FLAGS = 3
 """Number of columns of yes and no from which on they are the labels, if no other column may be: two may be chance."""
 
@@ -182,9 +183,11 @@ def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
     flags = [name for name in names if columns.profile(name).notation]
     if len(flags) > 1 and len(flags) == len(names):
         words = _flags_in_words(columns, flags)
+        more = "" if len(flags) <= _MOST_FLAGS else f", and so on (all: {columns.set('task=multi-label')})"
         return UserError(
             f"{table.origin}: {listed(flags, 12)} hold only {words}, so a text may have several labels\n"
-            f"To train these, add {columns.set('task=multi-label')}; to train one: {columns.named('label', flags[:1])}"
+            f"To train these: {columns.named('label', flags[:_MOST_FLAGS])}{more}; "
+            f"to train one: {columns.named('label', flags[:1])}"
         )
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the labels; its columns are: {listed_columns(table)}\n"

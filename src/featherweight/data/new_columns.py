@@ -16,20 +16,29 @@ from featherweight.data.readers.table import (
 )
 from featherweight.data.source_tables import column_pieces
 from featherweight.errors import UserError
+from featherweight.formatting import listed
 from featherweight.recipe import DataRecipe
 
+_MOST_NAMED = 12  # maximum number of labels that a message lists
 _LOOKED_AT = 1_000  # rows whose values say what a column holds
 
 _TEXT = "Name the text column with --text COLUMN; without a file, --text is a text to classify"
 
 
 def with_new_columns(
-    data: DataRecipe, source: str, text: Sequence[str] = (), label: str | None = None, *, labelled: bool = False
+    data: DataRecipe,
+    source: str,
+    text: Sequence[str] = (),
+    label: Sequence[str] = (),
+    *,
+    labelled: bool = False,
+    classes: Sequence[str] = (),
 ) -> DataRecipe:
     """The run's ``data`` section with the column names of ``source``.
 
-    The columns are ``text`` and ``label`` if they are given, otherwise those of ``data``. With ``labelled`` a label
-    column is needed, too. Raises UserError if a column is missing; the message says which option to use.
+    The columns are ``text`` and ``label`` if they are given, otherwise those of ``data``. Several columns ``label`` are
+    put into the order of ``classes``, those of the run. With ``labelled`` label columns are needed, too. Raises
+    UserError if a column is missing; the message says which option to use.
     """
     table = next(column_pieces(source, data, split="test", rows=_LOOKED_AT))
     if text:
@@ -37,15 +46,35 @@ def with_new_columns(
             option = Columns(table).named("text", ("COLUMN", "COLUMN"))
             raise UserError(f"{source}: this run takes pairs, so name two columns: {option}")
         data = data.model_copy(update={"text": tuple(require_column(table, name, _TEXT) for name in text)})
-    if label is not None:
-        label = require_column(table, label, "Name the label column with --label COLUMN")
-        data = data.model_copy(update={"label": label})
+    if label:
+        named = tuple(require_column(table, name, "Name the label column with --label COLUMN") for name in label)
+        ordered = named if len(named) == 1 else columns_of_classes(named, data, source, classes)
+        labels = data.labels if len(named) == 1 else ()
+        data = data.model_copy(update={"label": ordered if len(ordered) > 1 else ordered[0], "labels": labels})
     _require_texts(table, data)
-    if labelled and label is None and data.label_name and not find_label_columns(table, data):
+    if labelled and not label and not find_label_columns(table, data):
         if data.several and data.labels and all(table.find(name) for name in data.labels):
             return _with_columns_of_labels(data)
         _require_no_other_labels(table, data)
     return data
+
+
+def columns_of_classes(named: Sequence[str], data: DataRecipe, source: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """The columns ``named`` of yes and no, one for each of ``classes``, in the order of these.
+
+    A column belongs to the class that has its name; if none has the name of a class, to the one in its place. Raises
+    UserError if a text of the run has one label only, and if columns are missing, too many, or some of other names.
+    """
+    if not data.several:
+        raise UserError(f"{source}: each text has one label in this run, so name one column: --label COLUMN")
+    by_name = {name.casefold(): name for name in named}
+    found = [by_name.get(name.casefold()) for name in classes]
+    if len(by_name) != len(classes) or (any(found) and None in found):
+        raise UserError(
+            f"{source}: --label names {listed(named)}, but the labels of the run are {listed(classes, _MOST_NAMED)}\n"
+            "Name one column for each of them, by the same names or all in this order"
+        )
+    return tuple(name or named[place] for place, name in enumerate(found))
 
 
 def _with_columns_of_labels(data: DataRecipe) -> DataRecipe:
@@ -72,8 +101,11 @@ def _option_of_texts(columns: Columns, data: DataRecipe) -> str:
 
 
 def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
-    """Raise UserError where another column than the run's seems to hold the labels."""
+    """Raise UserError where other columns than the run's seem to hold the labels."""
     columns = Columns(table)
+    if not data.label_name:
+        _require_no_other_flags(columns, data)
+        return
     try:
         found = find_label(columns, text_columns(table, data))
         option = columns.named("label", [found[0]]) if found else ""
@@ -81,6 +113,16 @@ def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
         option = columns.named("label")
     if option:
         raise _misnamed(table, data.label_name, "labels", option)
+
+
+def _require_no_other_flags(columns: Columns, data: DataRecipe) -> None:
+    """Raise UserError where there are as many columns of yes and no as the run has labels, but with other names."""
+    free = columns.free(text_columns(columns.table, data))
+    flags = [name for name in free if columns.profile(name).notation]
+    if len(flags) == len(data.label_columns):
+        lacking = next(name for name in data.label_columns if columns.table.find(name) is None)
+        of_labels = f"{columns.named('label', flags)} (in this order: {listed(data.label_columns, _MOST_NAMED)})"
+        raise _misnamed(columns.table, lacking, "labels", of_labels)
 
 
 def _misnamed(table: Table, wanted: str, what: str, option: str) -> UserError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
+from featherweight.formatting import listed
 from featherweight.inference.exported import classes_and_thresholds, is_export
 from featherweight.recipe import EvaluationRecipe, Recipe
 from featherweight.run.folder import Run
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from featherweight.data.sources import Rows
     from featherweight.data.splits import Splits
     from featherweight.inference.classifier import Classifier
+
+Names = str | Sequence[str] | None
+"""A column, or several."""
 
 
 def other_sets(splits: Splits) -> dict[str, Rows]:
@@ -52,7 +57,7 @@ def evaluate_splits(
 
 
 def evaluate_run(
-    run: Run, data: str | None = None, *, text: Sequence[str] = (), label: str | None = None, **gaps: Any
+    run: Run, data: str | None = None, *, text: Sequence[str] = (), label: Names = (), **gaps: Any
 ) -> dict[str, Any]:
     """The metrics of a finished run: as stored in the run, or computed on the labelled set ``data``.
 
@@ -76,13 +81,14 @@ def evaluate_on(
     data: str,
     *,
     text: Sequence[str] = (),
-    label: str | None = None,
+    label: Names = (),
     drop_empty: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """The metrics of a loaded classifier on the labelled set ``data``.
 
-    ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the recipe. With
+    ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the recipe: one column of
+    labels, or one of yes and no for each label. With
     ``drop_empty``, rows without a text or a label are left out, and ``note`` is called with their number. Raises
     UserError if the set cannot be read or its labels are not those of the classifier.
     """
@@ -95,7 +101,7 @@ def _labelled(
     labels: Sequence[str],
     data: str,
     text: Sequence[str],
-    label: str | None,
+    label: Names,
     *,
     drop_empty: bool = False,
     note: Callable[[str], None] | None = None,
@@ -104,12 +110,18 @@ def _labelled(
     from featherweight.data.unlabelled import read_labelled
 
     remedy = "there are no labels to compare with; to classify the texts, use featherweight predict"
-    columns = with_new_columns(recipe.data, data, text, label, labelled=True)
+    named = (label,) if isinstance(label, str) else tuple(label or ())
+    columns = with_new_columns(recipe.data, data, text, named, labelled=True, classes=labels)
     if drop_empty:
         columns = columns.model_copy(update={"empty": "drop"})
     rows = read_labelled(data, columns, "test", tuple(labels), remedy, "leave such rows out: --drop-empty")
     if rows.left_out and note:
         note(rows.left_out.in_words())
+    if rows.label_names != tuple(labels):  # one column for each label, in the order of the labels
+        if note and set(map(str.casefold, rows.label_names)) != set(map(str.casefold, labels)):
+            pairs = [f"{name} = {column}" for name, column in zip(labels, rows.label_names, strict=True)]
+            note(f"{data}: labels and their columns, by their order: {listed(pairs, 12)}")
+        rows = replace(rows, label_names=tuple(labels))
     if not rows.texts:
         raise UserError(f"{data}: has no rows to evaluate; name a file that has some")
     return rows
