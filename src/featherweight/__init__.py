@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from featherweight.workflows.rounds import run_rounds
     from featherweight.workflows.search import run_search
     from featherweight.workflows.show import show
+    from featherweight.workflows.soup import make_soup
     from featherweight.workflows.train import train
     from featherweight.workflows.weigh import weigh
 
@@ -43,6 +44,7 @@ __all__ = [
     "compare_runs",
     "follow",
     "load_splits",
+    "make_soup",
     "plan",
     "predict_file",
     "recipe_for",
@@ -62,6 +64,7 @@ _HOME = {
     "compare_runs": "featherweight.evaluation.comparison",
     "follow": "featherweight.console",
     "load_splits": "featherweight.data.splits",
+    "make_soup": "featherweight.workflows.soup",
     "plan": "featherweight.budget.plan",
     "predict_file": "featherweight.inference.output_files",
     "recipe_for": "featherweight.workflows.own_data",

@@ -73,6 +73,8 @@ KEYS = {
     "test_a_step_learns_labels_and_teachers_in_their_shares[lean]",
     "training.teacher_temperature": "training/test_distillation.py::"
     "test_a_step_learns_labels_and_teachers_in_their_shares[lean]",
+    "training.soup": "workflows/test_soup.py::test_the_recipe_makes_the_same_soup_again",
+    "training.soup_choice": "workflows/test_soup.py::test_a_greedy_soup_leaves_out_what_makes_it_worse",
     "training.class_weights": f"{_BY_HAND}[class_weights]",
     "training.early_stopping": "training/test_loop.py::test_early_stopping_ends_after_its_patience",
     "training.evaluate_every": "training/test_loop.py::test_every_step_and_evaluation_is_a_line_and_the_loss_falls",

@@ -78,7 +78,7 @@ def test_on_the_command_line_a_file_replaces_the_training_rows(
 
     asked: list[Recipe] = []
     monkeypatch.setattr("featherweight.workflows.train.train", lambda recipe, *_, **__: asked.append(recipe))
-    monkeypatch.setattr(verb, "_summarise", lambda run: None)
+    monkeypatch.setattr(verb, "summarise", lambda run: None)
     monkeypatch.chdir(finished_run.folder.parent)
     Path("more.csv").write_text("text,label\nplum,fruit\n", "utf-8")
     verb.command("more.csv", start="finished", overrides=["training.epochs=1"])

@@ -311,6 +311,6 @@ def test_a_training_reads_its_file_once(reviews: str, name: str, monkeypatch: py
     monkeypatch.setattr("featherweight.workflows.train._train", begun)
     train(name)
     assert opened == [name]
-    monkeypatch.setattr("featherweight.cli.train._summarise", lambda run: None)
+    monkeypatch.setattr("featherweight.cli.train.summarise", lambda run: None)
     command(name)
     assert opened == [name] * 2

@@ -19,6 +19,7 @@ from featherweight.cli.arguments import (
 
 if TYPE_CHECKING:
     from featherweight.recipe import Recipe
+    from featherweight.run.folder import Run
 
 NAME = "train"
 WhatArgument = Annotated[
@@ -78,7 +79,7 @@ def _train(chosen: Recipe, out: str | None, resume: bool) -> None:
         return
     with follow() as listener:
         run = train(chosen, out, listeners=[listener], resume=resume)
-    _summarise(run)
+    summarise(run)
 
 
 def _recipe_from(start: str, recipe: str, overrides: list[str], options: dict[str, Any]) -> Recipe:
@@ -92,7 +93,8 @@ def _recipe_from(start: str, recipe: str, overrides: list[str], options: dict[st
     return recipe_from(start, data=recipe or None, overrides=[*option_overrides(**options), *overrides])
 
 
-def _summarise(run) -> None:  # type: ignore[no-untyped-def]
+def summarise(run: Run) -> None:
+    """Print the results of a finished run, its weight, and where its report is."""
     from featherweight.cli.tables import evaluation_lines
     from featherweight.console import plain_console
 

@@ -142,17 +142,19 @@ def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[
 
 
 def _without_seeds(recipe: Recipe) -> Recipe:
-    """``recipe`` without what may differ between the runs of a group."""
-    return recipe.with_values(seed=0, description="", training={"order_seed": None})
+    """``recipe`` without what may differ between the runs of a group; of the runs of a soup, their number counts."""
+    soup = [f"run {number}" for number in range(len(recipe.training.soup))]
+    return recipe.with_values(seed=0, description="", training={"order_seed": None, "soup": soup})
 
 
-def _seeds_of(run: Run) -> tuple[int, int]:
-    return run.recipe.seed, run.recipe.order_seed
+def _seeds_of(run: Run) -> tuple[int, int, tuple[str, ...]]:
+    """What tells the runs of a group apart: the seeds, and the runs of a soup."""
+    return run.recipe.seed, run.recipe.order_seed, tuple(sorted(run.recipe.training.soup))
 
 
 def seeds_in_words(run: Run) -> str:
     """The seed of a run, such as "0"; if the order of its rows has another seed, both, such as "0/1"."""
-    seed, order = _seeds_of(run)
+    seed, order, _ = _seeds_of(run)
     return f"{seed}" if seed == order else f"{seed}/{order}"
 
 
@@ -215,8 +217,8 @@ def repeated_seeds(who: str, runs: Sequence[Run]) -> list[str]:
     if len({run.recipe.seed for run in runs}) == len(runs):
         return []
     return [
-        f"Runs of {who} have the same seed, and differ only in training.order_seed: other first weights and other "
-        "validation rows would add to their variance."
+        f"Runs of {who} have the same seed, and differ only in training.order_seed or in the runs of a soup: other "
+        "first weights and other validation rows would add to their variance."
     ]
 
 

@@ -114,14 +114,14 @@ def _name(recipe: Recipe) -> str:
 
 
 def _shareable_recipe(recipe: Recipe) -> Recipe:
-    """``recipe`` with names instead of paths; the run that it started from, and its teachers, are left out."""
+    """``recipe`` with names instead of paths; the run that it started from, its teachers and its soup are left out."""
     data = {part: getattr(recipe.data, part) for part in ("train", "validation", "test", "drop")}
     return recipe.with_values(
         description=without_paths(recipe.description),
         data={part: public_name(name) for part, name in data.items() if name},
         backbone={"name": _name(recipe)},
         adapter={"start_from": None} if recipe.adapter.start_from else {},
-        training={"teacher": []},
+        training={"teacher": [], "soup": []},
         evaluation={"shift": list(dict.fromkeys(map(public_name, recipe.evaluation.shift)))},
     )
 

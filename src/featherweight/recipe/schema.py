@@ -96,6 +96,12 @@ class Recipe(Section):
             raise ValueError('evaluation.windows: data.long = "windows" already reads all windows; remove one of them')
         return self
 
+    @model_validator(mode="after")
+    def _a_soup_has_no_teacher(self) -> Self:
+        if self.training.soup and self.training.teacher:
+            raise ValueError("training.teacher: a soup is not trained; remove training.teacher or training.soup")
+        return self
+
     @model_validator(mode="wrap")
     @classmethod
     def _refuse_in_words(cls, values: Any, validated: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:

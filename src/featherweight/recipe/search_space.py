@@ -33,7 +33,11 @@ NAMED_TARGETS: dict[str, tuple[str, ...]] = {
 }
 
 VARIABLE = (
-    *(f"training.{key}" for key in TrainingRecipe.model_fields if key not in ("teacher", "trackers")),
+    *(
+        f"training.{key}"
+        for key in TrainingRecipe.model_fields
+        if key not in ("teacher", "soup", "soup_choice", "trackers")
+    ),
     *(f"adapter.{key}" for key in AdapterRecipe.model_fields if key not in ("lora", "start_from")),
 )
 """The recipe keys that a search can vary."""

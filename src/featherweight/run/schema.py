@@ -193,6 +193,24 @@ class LabelColumn(Checked):
     separator: Label | None = None
 
 
+class SoupRun(Checked):
+    """A run whose weights went into a soup, or were tried for it."""
+
+    run: Label
+    sha256: dict[str, Label]
+    validation: Number
+    taken: Annotated[bool, Strict()]
+    differs: dict[str, Any] = {}
+
+
+class Soup(Checked):
+    """How a soup was made: which runs were taken, and their metric on the validation rows."""
+
+    choice: Literal["all", "greedy"]
+    metric: Literal["accuracy", "macro_f1", "micro_f1", "log_loss"]
+    runs: Annotated[tuple[SoupRun, ...], Field(min_length=1)]
+
+
 class Environment(Checked):
     """The schema of environment.json: time, memory, data and warnings of a run; further keys are not checked."""
 
@@ -205,6 +223,7 @@ class Environment(Checked):
     baseline_title: Label | None = None
     data: dict[str, DataPart] | None = None
     label_column: LabelColumn | None = None
+    soup: Soup | None = None
     warnings: tuple[Label, ...] | None = None
     notes: tuple[Label, ...] | None = None
 

@@ -106,8 +106,10 @@ def history(evidence: Evidence) -> Check:
     """Check that history.jsonl has every step once and in order, and agrees with the best step in evaluation.json."""
     run = evidence.run
     steps = [record["step"] for record in run.history if record["kind"] == "step"]
-    if steps != list(range(1, len(steps) + 1)) or not steps:
-        return Check("history", "fail", "history.jsonl: its steps are not 1, 2, 3 and so on, each once")
+    soup = bool(run.recipe.training.soup)
+    if steps != list(range(1, len(steps) + 1)) or bool(steps) == soup:
+        should = "it has steps, but a soup is not trained" if soup else "its steps are not 1, 2, 3 and so on, each once"
+        return Check("history", "fail", f"history.jsonl: {should}")
     validations = [record for record in run.history if record["kind"] == "evaluation"]
     if any(record["step"] > len(steps) for record in validations):
         return Check("history", "fail", "history.jsonl: an evaluation has a later step than the last step")
@@ -159,9 +161,10 @@ def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
     if abs(round((chosen["accuracy"] - figures["accuracy"]) * figures["rows"])) > allowed:
         differ = f"had the validation accuracy {chosen['accuracy']:.4f}; evaluation.json has {figures['accuracy']:.4f}"
         return Check("history", "fail", f"history.jsonl: step {chosen['step']}, whose adapter was saved, {differ}")
-    return Check(
-        "history", "pass", f"{counted(steps, 'step')}, each once; the saved step has the accuracy in evaluation.json"
+    found = (
+        f"{counted(steps, 'step')}, each once; the saved step has" if steps else "no steps, as a soup has none; it has"
     )
+    return Check("history", "pass", f"{found} the accuracy in evaluation.json")
 
 
 def undecided_rows(evidence: Evidence, name: str) -> int:

@@ -13,6 +13,7 @@ from featherweight.run.manifest import FILE
 from featherweight.verification import integrity, reproduction
 from featherweight.verification.checks import Check, guarded
 from featherweight.verification.evidence import Evidence
+from featherweight.verification.soup import soup
 
 CHECKS: tuple[tuple[str, Callable[[Evidence], Check | list[Check]]], ...] = (
     ("files", integrity.files),
@@ -21,6 +22,7 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], Check | list[Check]]], ...] = (
     ("recipe", integrity.recipe),
     ("weight", integrity.weight),
     ("history", integrity.history),
+    ("soup", soup),
     ("metrics", reproduction.metrics),
     ("adapter", reproduction.adapter),
     ("training rows", reproduction.training_rows),

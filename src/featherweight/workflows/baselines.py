@@ -135,7 +135,7 @@ def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
     """The recipe to store with a baseline: the data of ``recipe``, and the settings of full fine-tuning."""
     changes: dict[str, Any] = {"name": kind, "description": f"Baseline: {TITLES[kind]}; not to be trained by itself."}
     changes["adapter"] = {"lora": [], "bias": "none", "dora": False, "initialisation": "default"}
-    changes["training"] = {"teacher": []}
+    changes["training"] = {"teacher": [], "soup": []}
     if kind == "full-fine-tuning":
         rate = float(f"{recipe.training.learning_rate * RATE_SHARE:.3g}")
         changes["training"] |= {"learning_rate": rate, "schedule": "linear", "warmup": 0.06, "encoder_dropout": True}

@@ -29,7 +29,9 @@ def recipe_from(
     parent = finished(run)
     if data is not None:
         overrides = [f"data.train={json.dumps(data, ensure_ascii=False)}", *overrides]
-    chosen = recipe or Recipe.load(parent.folder / "recipe.toml", overrides)
+    # The recipe of a soup becomes that of a training.
+    plain = ["training.soup=[]", "training.soup_choice=all", "description="] if parent.recipe.training.soup else []
+    chosen = recipe or Recipe.load(parent.folder / "recipe.toml", [*plain, *overrides])
     adapter: dict[str, object] = {"start_from": str(parent.folder.resolve())}
     if chosen.adapter.lora == "auto":
         adapter["lora"] = parent.recipe.adapter.model_dump(mode="json", exclude_none=True)["lora"]

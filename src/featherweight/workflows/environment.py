@@ -34,6 +34,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         "started": started.isoformat(timespec="seconds"),
         **_start(prepared),
         **_teachers(prepared),
+        **_soup(prepared),
         "backbone": {
             "name": backbone.name,
             "source": backbone.source,
@@ -60,6 +61,15 @@ def _start(prepared: Prepared) -> dict[str, Any]:
 def _teachers(prepared: Prepared) -> dict[str, Any]:
     """The entry about the runs that the training learns from; empty if there are none."""
     return {"teachers": [teacher.described() for teacher in prepared.teachers]} if prepared.teachers else {}
+
+
+def _soup(prepared: Prepared) -> dict[str, Any]:
+    """The entry about the runs of the soup, the best first; empty for a training."""
+    if not prepared.ingredients:
+        return {}
+    best_by = prepared.recipe.evaluation.best_by
+    runs = [ingredient.described(best_by) for ingredient in prepared.ingredients]
+    return {"soup": {"choice": prepared.recipe.training.soup_choice, "metric": best_by, "runs": runs}}
 
 
 def _left_out(splits: Splits) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def fold_recipe(
         "labels": list(rows.label_names),
     }
     # A teacher may know the labels of the held-out rows.
-    training: dict[str, Any] = {"keep": "last", "early_stopping": 0, "trackers": [], "teacher": []}
+    training: dict[str, Any] = {"keep": "last", "early_stopping": 0, "trackers": [], "teacher": [], "soup": []}
     training |= {"evaluate_every": None if recipe.training.max_steps is None else recipe.training.max_steps}
     values = recipe.model_dump(mode="json", exclude_none=True) | {"data": data}
     fold = Recipe.parse(values, recipe.name)

@@ -9,8 +9,9 @@ from featherweight.formatting import duration
 from featherweight.training.listeners import Record
 
 LOADING, TRAINING, EVALUATION = "loading", "training", "evaluation"
+SOUP = "soup"
 CHECK, REPORT = "saving and reload check", "report"
-"""The phases of a training."""
+"""The phases of a training; a soup has the phase ``SOUP`` in place of ``TRAINING``."""
 
 
 class Phases:

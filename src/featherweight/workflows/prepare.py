@@ -14,7 +14,7 @@ from featherweight.budget.weigh import Weight
 from featherweight.cache import cache_folder
 from featherweight.data.batches import Encoded, encode
 from featherweight.data.class_names import known_label_names
-from featherweight.data.fingerprints import rows_fingerprint
+from featherweight.data.fingerprints import fingerprints_of, rows_fingerprint
 from featherweight.data.long_texts import NOTABLE_CUT, LongTexts
 from featherweight.data.splits import Splits, load_splits
 from featherweight.data.unknown_tokens import unknown_note
@@ -23,6 +23,7 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.workflows.continuation import begin_with_the_start, with_classes_of_the_start
+from featherweight.workflows.ingredients import Ingredient, ingredients_of, require_same_rows
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
 from featherweight.workflows.teachers import Teacher, teacher_notes, teachers_of, with_full_paths
 
@@ -45,6 +46,8 @@ class Prepared:
     model: TextModel
     accelerator: Accelerator
     teachers: Sequence[Teacher] = ()
+    ingredients: Sequence[Ingredient] = ()
+    """The runs of the soup, if the recipe makes one in place of a training."""
 
 
 def prepare(recipe: Recipe) -> Prepared:
@@ -61,6 +64,7 @@ def prepare(recipe: Recipe) -> Prepared:
     require_within_budget(resolved.weight, resolved.recipe, architecture)
     recipe, weight = resolved.recipe, resolved.weight
     _require_trackers(recipe)
+    ingredients = ingredients_of(recipe)
     splits = splits or load_splits(recipe)
     teachers = teachers_of(recipe, splits.train.label_names)
     splits.warnings.extend(teacher_notes(teachers, recipe, splits))
@@ -86,6 +90,7 @@ def prepare(recipe: Recipe) -> Prepared:
     model = TextModel(network, tokenizer, engine, LongTexts.for_evaluation(recipe))
     train_rows = encode(splits.train, tokenizer, LongTexts.of(recipe.data), cache_folder())
     validation = model.encode(splits.validation, cache_folder())
+    require_same_rows(ingredients, fingerprints_of(train_rows, validation, splits), backbone.sha256)
     splits.warnings.extend(_cut_warning(train_rows, LongTexts.of(recipe.data), pairs=recipe.data.join == "pair"))
     splits.warnings.extend(unknown_note(train_rows, splits.train.texts, tokenizer, recipe.backbone.name))
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
@@ -95,7 +100,7 @@ def prepare(recipe: Recipe) -> Prepared:
         live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
         raise FeatherweightError(f"the built model trains {live}; please report this bug")
     move_to_engine(network, engine)
-    return Prepared(recipe, weight, backbone, splits, train_rows, validation, model, accelerator, teachers)
+    return Prepared(recipe, weight, backbone, splits, train_rows, validation, model, accelerator, teachers, ingredients)
 
 
 def _require_trackers(recipe: Recipe) -> None:

@@ -79,6 +79,8 @@ def run_search(
     trials, workers = require_whole(trials, "trials", "20"), require_whole(workers, "workers", "2")
     if trials < 1 or workers < 1:
         raise UserError("a search needs at least one trial and one worker")
+    if recipe.training.soup:
+        raise UserError("training.soup: a soup trains nothing; search around the recipe of one of its runs")
     require_optuna()
     from featherweight.training.signals import end_on_signals
 

@@ -50,11 +50,10 @@ class Teacher:
 
 
 def with_full_paths(recipe: Recipe) -> Recipe:
-    """``recipe`` with the absolute paths of its teachers, so that a resume in another folder finds them."""
-    if not recipe.training.teacher:
-        return recipe
-    paths = [str(Path(name).expanduser().resolve()) for name in recipe.training.teacher]
-    return recipe.with_values(training={"teacher": paths}, description=recipe.description)
+    """``recipe`` with absolute paths of its teachers and of the runs of its soup: a resume elsewhere finds them."""
+    named = {"teacher": recipe.training.teacher, "soup": recipe.training.soup}
+    paths = {key: [str(Path(name).expanduser().resolve()) for name in names] for key, names in named.items() if names}
+    return recipe.with_values(training=paths, description=recipe.description) if paths else recipe
 
 
 def teachers_of(recipe: Recipe, labels: Sequence[str]) -> list[Teacher]:

@@ -27,12 +27,12 @@ from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.run.manifest import remake_manifest, write_manifest
 from featherweight.task.interface import Task, task_of
 from featherweight.training.listeners import Listener, notify
-from featherweight.training.signals import end_on_signals, stop_on_signals
+from featherweight.training.signals import end_on_signals
 from featherweight.workflows.environment import describe_run, gpu_peak, most_memory
-from featherweight.workflows.phases import CHECK, EVALUATION, LOADING, REPORT, TRAINING, Phases
+from featherweight.workflows.fitting import fit_prepared
+from featherweight.workflows.phases import CHECK, EVALUATION, LOADING, REPORT, SOUP, TRAINING, Phases
 from featherweight.workflows.prepare import Prepared, prepare
 from featherweight.workflows.request import Request, requested
-from featherweight.workflows.teachers import soft_labels
 
 if TYPE_CHECKING:
     from featherweight.training.job import LoopState
@@ -74,7 +74,7 @@ def _train_request(request: Request, out: str | Path | None, listeners: Sequence
     first, folder = is_first_process(), choose_folder(request.name, out, resume=resume)
     # During the steps a signal waits for a checkpoint; before and after them the process can end at once.
     held = chosen_and_reserved(request.name, out, resume=resume) if first else nullcontext(folder)
-    with end_on_signals(lambda: _how_to_resume(folder)), held as folder:
+    with end_on_signals(lambda: _how_to_resume(folder, request.recipe)), held as folder:
         request = request.settled(folder)
         assert request.recipe is not None
         if first:
@@ -113,7 +113,7 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
             prepared.splits.warnings.extend(what_has_changed(folder, describe_run(prepared, started)))
         _write_beginnings(prepared, folder, started)
     accelerator.wait_for_everyone()
-    phases.begin(TRAINING)
+    phases.begin(SOUP if prepared.ingredients else TRAINING)
     state, validation = fit_prepared(prepared, folder, [*listeners, phases], resume)
     if accelerator.is_main_process:
         finish(prepared, folder, state, validation, started, phases, listeners)
@@ -121,8 +121,10 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
     return Run(folder)
 
 
-def _how_to_resume(folder: Path) -> str:
+def _how_to_resume(folder: Path, recipe: Recipe | None) -> str:
     if (folder / "recipe.toml").is_file():
+        if recipe is not None and recipe.training.soup:
+            return f"stopped; to finish it: featherweight train {folder / 'recipe.toml'} --out {folder} --resume"
         return f"stopped; to resume, run the same command with --resume --out {folder}"
     return "stopped before the training began; run the same command again"
 
@@ -251,59 +253,6 @@ def _evaluate(
     settings = prepared.recipe.evaluation
     best = state.found(settings.best_by)
     evaluate_splits(folder, prepared.splits, validation, others, temperature, settings, task, **best)
-
-
-def fit_prepared(
-    prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool
-) -> tuple[LoopState, np.ndarray | None]:
-    """Run the steps; return the state at the end, and the logits of the validation rows, as ``finish`` needs them.
-
-    With ``resume`` the training continues from the checkpoint in ``folder``, if there is one.
-    """
-    from featherweight.training.checkpoint import has_checkpoint
-    from featherweight.training.job import Job
-    from featherweight.training.loop import fit
-    from featherweight.training.trackers import TrackerListener
-
-    train, accelerator = prepared.splits.train, prepared.accelerator
-    teacher = soft_labels(prepared.teachers, prepared.recipe, train, accelerator, listeners)
-    if prepared.recipe.training.trackers and accelerator.is_main_process:
-        listeners = [*listeners, TrackerListener(accelerator, prepared.recipe)]
-    with stop_on_signals() as signalled:
-        job = Job(
-            prepared.recipe,
-            prepared.model.network,
-            prepared.model.engine,
-            accelerator,
-            prepared.train,
-            prepared.validation,
-            prepared.model.tokenizer.pad_token_id,
-            folder,
-            listeners,
-            signalled,
-            notes=[_engine_in_words(prepared), *prepared.splits.warnings],
-            teacher=teacher,
-            rows=train,
-        )
-        state = fit(job, resume=resume and has_checkpoint(folder / "checkpoint"))
-    for tracker in accelerator.trackers:
-        # Each run is a separate record in a tracker. Only the tracker ends here, not the other processes.
-        tracker.finish()
-    return state, job.best_logits
-
-
-def _engine_in_words(prepared: Prepared) -> str:
-    """A note with precision, device, the reason for them, and the forward pass; on a GPU it is transformers' own."""
-    from featherweight.model.lean.encoder import why_not_lean
-
-    engine, network = prepared.model.engine, prepared.model.network
-    words = f"{engine.precision} on {engine.device}: {engine.reason}"
-    if engine.device != "cpu":
-        return f"{words}; lean forward and backward pass" if network.lean is not None else words
-    if network.lean is not None:
-        padded = ", matrix shapes padded to a few sizes" if engine.pad_shapes else ""
-        return f"{words}; lean forward and backward pass{padded}, attention from stored probabilities"
-    return f"{words}; transformers' own forward pass (the lean pass is {why_not_lean(network) or 'switched off'})"
 
 
 def _write_beginnings(prepared: Prepared, folder: Path, started: datetime) -> None:

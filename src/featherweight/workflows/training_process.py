@@ -117,8 +117,8 @@ def train_for_validation(
     result, and with ``logits`` also the logits of the validation rows.
     """
     from featherweight.cache import cache_folder
+    from featherweight.workflows.fitting import fit_prepared
     from featherweight.workflows.prepare import prepare
-    from featherweight.workflows.train import fit_prepared
 
     with locked(folder):
         prepared = prepare(recipe)

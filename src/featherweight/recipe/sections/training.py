@@ -112,6 +112,16 @@ class TrainingRecipe(Section):
         description="The logits of the teachers and of the network are divided by it where they are compared; a higher "
         "one shows more of the less probable classes.",
     )
+    soup: Annotated[tuple[Text, ...], Listed, Unique] = Field(
+        (),
+        description="Finished runs from a common start: instead of a training, the mean of their weights is taken; "
+        "`featherweight soup` writes such a recipe. A relative path is relative to the working directory.",
+    )
+    soup_choice: Literal["all", "greedy"] = Field(
+        "all",
+        description="Which runs of `soup` are taken: all, or the best one and each further one with which the result "
+        "on the validation rows does not fall.",
+    )
     class_weights: ClassWeights = Field(
         "none",
         description="Weights of the classes in the loss: none, balanced (inverse frequency), or one number per class.",

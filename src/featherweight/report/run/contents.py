@@ -43,8 +43,13 @@ class Contents:
 
     @property
     def has_curves(self) -> bool:
-        """Whether any step or evaluation was recorded."""
-        return bool(len(self.steps["step"]) or self.validations)
+        """Whether any step, or any evaluation during a training, was recorded; a soup has neither."""
+        return bool(len(self.steps["step"]) or self.validations) and not self.soup
+
+    @property
+    def soup(self) -> dict[str, Any]:
+        """How a soup was made, as in environment.json; empty for a training."""
+        return self.environment.get("soup") or {}
 
     @property
     def evaluated(self) -> tuple[str, dict[str, Any]] | None:
@@ -108,7 +113,7 @@ class Contents:
                 "No test set: the headline is about the validation rows, with which the adapter was chosen. Expect "
                 "slightly worse results on new texts."
             )
-        if not self.has_curves and self.recipe_text:
+        if not self.has_curves and self.recipe_text and not self.soup:
             notes.append("No training history: there are no curves.")
         notes += [f"{name}.json is missing." for name in ("weigh", "environment") if not getattr(self, name)]
         return notes

@@ -14,6 +14,7 @@ from featherweight.report.run.bars import MOST_CLASSES
 from featherweight.report.run.confusion import MOST_NUMBERED, most_confused
 from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import available, title_of
+from featherweight.report.run.soup import soup_table
 from featherweight.report.style import drawing, to_svg
 from featherweight.run.best import metric_of
 from featherweight.run.figures import SCALED
@@ -54,6 +55,7 @@ def render(run: Contents) -> str:
         missing=run.missing(),
         warnings=run.warnings(),
         training=_training(run),
+        soup=soup_table(run),
         environment=_environment(run),
         verification=_verification(run),
         several=run.several,
@@ -80,12 +82,12 @@ def _training(run: Contents) -> dict[str, str]:
     rows = {}
     if len(steps):
         rows["Steps"] = f"{int(steps[-1]):,}"
-    if run.validations:
+    if run.validations and run.has_curves:
         rows["Evaluations"] = f"{len(run.validations):,}"
-    if run.evaluation.get("best_step") is not None:
+    if run.evaluation.get("best_step"):
         rows["Best step"] = f"{run.evaluation['best_step']:,}"
     metric = metric_of(run.best_by, several=run.several)
-    if (best := run.evaluation.get(f"best_validation_{run.best_by}")) is not None:
+    if run.has_curves and (best := run.evaluation.get(f"best_validation_{run.best_by}")) is not None:
         rows[f"Best validation {metric.name}"] = metric.words(best)
     if start := run.recipe.get("adapter", {}).get("start_from"):
         rows["Started from"] = start
@@ -102,7 +104,7 @@ def _environment(run: Contents) -> dict[str, str]:
     """The rows of the table about the environment; each key of a nested table is one row."""
     rows: dict[str, str] = {}
     for key, value in run.environment.items():
-        if key == "warnings" or value is None:
+        if key in ("warnings", "soup") or value is None:  # they have a place of their own
             continue
         name = key.replace("_", " ")
         if isinstance(value, dict):

@@ -1,0 +1,33 @@
+"""`featherweight soup RUN RUN ...`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+NAME = "soup"
+
+
+def command(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Finished runs from a common start.")],
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", help="Run folder; by default the next free runs/<recipe name>-soup.")
+    ] = None,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Take a run only if the result on validation rows does not fall.")
+    ] = False,
+) -> None:
+    """Average the weights of runs from a common start: a new run with as many parameters."""
+    import os
+
+    from featherweight.errors import UserError
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("soup: runs in one process; start it without torchrun")
+
+    from featherweight.cli.train import summarise
+    from featherweight.console import LineFollower
+    from featherweight.workflows.soup import make_soup
+
+    summarise(make_soup(runs, out, greedy=greedy, listeners=[LineFollower()]))

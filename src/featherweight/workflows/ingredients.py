@@ -1,0 +1,210 @@
+"""The runs of a soup: they are read, and refused unless all of them started from the same weights and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featherweight.adapter.soup import mean_of
+from featherweight.adapter.storage import adapter_files, read_description
+from featherweight.errors import UserError
+from featherweight.evaluation.run_groups import changed_keys
+from featherweight.files import sha256_of
+from featherweight.recipe import Recipe
+from featherweight.run.best import Rank, metric_of, rank
+from featherweight.run.folder import Run
+from featherweight.workflows.continuation import finished
+
+_FREE = ("train", "validation", "test", "drop")
+"""Keys of [data] that may differ, since the rows themselves are compared."""
+_FREE_OF_ADAPTER = ("lora", "dropout", "start_from")
+"""Keys of [adapter] that are compared otherwise, or do not change the first weights."""
+_DRAWING = ("torch", "transformers", "peft")
+"""Packages that draw the first weights: another version may draw others from the same seed."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that decides the start of a training: its value, and the value as a message shows it (or nothing)."""
+
+    value: Any
+    shown: str = ""
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A finished run whose weights go into a soup, or were tried for it."""
+
+    run: Run
+    labels: tuple[str, ...]
+    sha256: dict[str, str]
+    """SHA-256 of each file with its weights."""
+    differs: dict[str, Any] = field(default_factory=dict)
+    """The settings of its training in which the runs of the soup differ, such as ``training.order_seed``."""
+    taken: bool = True
+    """False if a greedy soup left it out."""
+
+    def figure(self, best_by: str) -> float:
+        """Its value of the metric ``best_by`` on the validation rows."""
+        return float(self.run.evaluation["validation"][best_by])
+
+    def rank(self, best_by: str) -> Rank:
+        """Its rank among runs on the same validation rows, higher for the better one."""
+        figures = self.run.evaluation["validation"]
+        return rank({**figures, "loss": figures["log_loss"]}, best_by)
+
+    def described(self, best_by: str) -> dict[str, Any]:
+        """The entry in environment.json."""
+        return {
+            "run": str(self.run.folder),
+            "sha256": self.sha256,
+            "validation": self.figure(best_by),
+            "taken": self.taken,
+            "differs": self.differs,
+        }
+
+
+def read_ingredients(folders: Sequence[Path]) -> list[Ingredient]:
+    """The runs in ``folders``, the best on the validation rows first, whatever the order of ``folders``.
+
+    Raises UserError if one is not finished or damaged, or two are the same or have not started from the same weights,
+    with the same classes and rows.
+    """
+    found = [_read(folder) for folder in folders]
+    order_seed = 1 + max((ingredient.run.recipe.order_seed for ingredient in found), default=0)
+    for place, other in enumerate(found):
+        for earlier in found[:place]:
+            if earlier.sha256 == other.sha256:
+                raise UserError(f"{other.run.folder}: has the same weights as {earlier.run.folder}; name it once")
+        if difference := _difference(_facts(found[0]), _facts(other), found[0].run.folder):
+            again = f"featherweight train {found[0].run.folder}/recipe.toml --set training.order_seed={order_seed}"
+            start = "the runs of a soup must start from the same weights and rows; to train one"
+            raise UserError(f"{other.run.folder}: has {difference}: {start}: {again}")
+    mean_of([ingredient.run.adapter for ingredient in found])  # refuses damaged files
+    best_by = found[0].run.recipe.evaluation.best_by
+    found.sort(key=lambda ingredient: sorted(ingredient.sha256.values()))
+    found.sort(key=lambda ingredient: ingredient.rank(best_by), reverse=True)
+    return [
+        Ingredient(one.run, one.labels, one.sha256, differs)
+        for one, differs in zip(found, _own_settings([one.run.recipe for one in found]), strict=True)
+    ]
+
+
+def _read(folder: Path) -> Ingredient:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; name finished runs")
+    run = finished(folder)
+    labels = tuple(read_description(run.adapter)["labels"])
+    files = adapter_files(run.adapter)
+    if not files:
+        raise UserError(f"{run.adapter}: damaged: its weights are missing; restore them from a copy, or train again")
+    return Ingredient(run, labels, {file.name: sha256_of(file) for file in files})
+
+
+def _own_settings(recipes: Sequence[Recipe]) -> Iterator[dict[str, Any]]:
+    """The settings of [training] and [adapter] that are not the same in all ``recipes``, for each recipe."""
+    changed = {
+        key: values for key, values in changed_keys(recipes).items() if key.startswith(("training.", "adapter."))
+    }
+    if "training.order_seed" in changed:
+        changed["training.order_seed"] = [recipe.order_seed for recipe in recipes]
+    for place in range(len(recipes)):
+        yield {key: values[place] for key, values in changed.items() if values[place] is not None}
+
+
+def _facts_of_recipe(recipe: Recipe) -> dict[str, Fact]:
+    """What a recipe says about the start of its training, by name."""
+    adapter = recipe.adapter.model_dump(mode="json", exclude=set(_FREE_OF_ADAPTER))
+    data = recipe.data.model_dump(mode="json", exclude=set(_FREE))
+    lora = recipe.adapter.lora if isinstance(recipe.adapter.lora, tuple) else ()
+    tables = {f"adapter.lora[{number}]": table.model_dump(mode="json") for number, table in enumerate(lora)}
+    nested = {"adapter": adapter, **tables, "data": data}
+    flat = {f"{section}.{key}": value for section, values in nested.items() for key, value in values.items()}
+    return {
+        key: Fact(value, str(value)) for key, value in ({"task": recipe.task} | flat | {"seed": recipe.seed}).items()
+    }
+
+
+def _facts(ingredient: Ingredient) -> dict[str, Fact]:
+    """Everything that decides the first weights and the rows of a run, by name; it is compared in this order."""
+    recipe, environment = ingredient.run.recipe, ingredient.run.environment
+    backbone, start = environment.get("backbone") or {}, environment.get("started_from") or {}
+    rows = {part: Fact(values) for part, values in _rows(environment).items()}
+    versions = {f"version of {name}": Fact(environment.get(name), str(environment.get(name))) for name in _DRAWING}
+    if recipe.adapter.initialisation in ("pissa", "eva"):  # their decompositions may differ between processors
+        versions["processor"] = Fact(environment.get("processor"))
+    return {
+        "task": Fact(recipe.task, recipe.task),
+        "classes": Fact(ingredient.labels),
+        "backbone": Fact(backbone.get("sha256") or recipe.backbone.name, recipe.backbone.name),
+        **_facts_of_recipe(recipe),
+        **rows,
+        "adapter.start_from": Fact(start.get("sha256"), str(recipe.adapter.start_from)),
+        **versions,
+    }
+
+
+def _rows(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The fingerprints in environment.json of the training, validation and test rows."""
+    data, evaluated = environment.get("data") or {}, environment.get("judged") or {}
+    parts = {
+        "training rows": data.get("train"),
+        "validation rows": data.get("validation"),
+        "test rows": evaluated.get("test"),
+    }
+    return {part: {k: v for k, v in (values or {}).items() if k != "cut_rows"} for part, values in parts.items()}
+
+
+def _difference(ours: Mapping[str, Fact], theirs: Mapping[str, Fact], whose: object) -> str:
+    """The first fact that differs, in words, such as "another seed than runs/a (1, not 0)"; empty if none does."""
+    nothing = Fact(None, "nothing")
+    for key in {**ours, **theirs}:
+        our, their = ours.get(key, nothing), theirs.get(key, nothing)
+        if our.value != their.value:
+            values = f" ({_cut(their.shown)}, not {_cut(our.shown)})" if our.shown != their.shown else ""
+            return f"{'other' if key.endswith(('rows', 'classes')) else 'another'} {key} than {whose}{values}"
+    return ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def ingredients_of(recipe: Recipe) -> list[Ingredient]:
+    """The runs of the soup that ``recipe`` makes; empty for a training.
+
+    Raises UserError as ``read_ingredients`` does, or if the start of ``recipe`` is not theirs.
+    """
+    if not recipe.training.soup:
+        return []
+    try:
+        found = read_ingredients([Path(name) for name in recipe.training.soup])
+    except UserError as error:
+        raise UserError(f"training.soup: {error}") from None
+    first = found[0].run
+    if difference := _difference(_facts_of_recipe(first.recipe), _facts_of_recipe(recipe), first.folder):
+        raise UserError(f"training.soup: this recipe has {difference}; make the soup's recipe by featherweight soup")
+    return found
+
+
+def require_same_rows(ingredients: Sequence[Ingredient], now: Mapping[str, Any], backbone: str | None) -> None:
+    """Raise UserError unless rows and backbone are still those of the runs; ``now`` has the fingerprints of the rows.
+
+    Otherwise the soup would be evaluated on rows that its runs may have been trained on.
+    """
+    for ingredient in ingredients[:1]:  # the others have the same
+        folder, environment = ingredient.run.folder, ingredient.run.environment
+        then, current = _rows(environment), _rows(now)
+        if part := next((part for part in ("training rows", "validation rows") if then[part] != current[part]), None):
+            raise UserError(f"{folder}: the {part} have changed since its training; restore the original data")
+        trained_on = (environment.get("backbone") or {}).get("sha256")
+        if trained_on and backbone and trained_on != backbone:
+            raise UserError(f"{folder}: was trained on other weights of the backbone; restore the original backbone")
+
+
+def metric_in_words(best_by: str, value: float, *, several: bool) -> str:
+    """A metric with its value, such as "accuracy 94.20%"."""
+    metric = metric_of(best_by, several=several)
+    return f"{metric.name} {metric.words(value)}"

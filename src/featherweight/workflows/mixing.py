@@ -1,0 +1,104 @@
+"""Makes a soup in place of a training: sets the network to the mean of the weights of its runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from featherweight.adapter.soup import mean_of
+from featherweight.adapter.storage import set_tensors
+from featherweight.cache import cache_folder
+from featherweight.environment import peak_memory_bytes
+from featherweight.run.best import rank
+from featherweight.task.interface import task_of
+from featherweight.task.loss import loss_of
+from featherweight.training.history import History
+from featherweight.training.job import LoopState
+from featherweight.training.listeners import Listener, Record, notify
+from featherweight.workflows.ingredients import Ingredient, metric_in_words
+from featherweight.workflows.prepare import Prepared
+
+
+def mix(prepared: Prepared, folder: Path, listeners: Sequence[Listener]) -> tuple[LoopState, np.ndarray]:
+    """Set the network to the soup of ``prepared.ingredients``; return the state and the logits of the validation rows.
+
+    With ``training.soup_choice = "greedy"`` the choice is made on the validation rows, and ``prepared.ingredients``
+    then tell which runs were taken. history.jsonl gets one evaluation, at step 0.
+    """
+    started, best_by = time.perf_counter(), prepared.recipe.evaluation.best_by
+    chosen = _greedy(prepared, listeners) if prepared.recipe.training.soup_choice == "greedy" else prepared.ingredients
+    prepared.ingredients = chosen
+    taken = [ingredient for ingredient in chosen if ingredient.taken]
+    record, logits = _evaluated(prepared, taken, started)
+    several = prepared.recipe.task == "multi-label"
+    for ingredient in chosen:
+        value = metric_in_words(best_by, ingredient.figure(best_by), several=several)
+        notify(
+            listeners, f"{_shown(ingredient.run.folder)}: validation {value}{'' if ingredient.taken else ' (left out)'}"
+        )
+    result = metric_in_words(best_by, record["loss" if best_by == "log_loss" else best_by], several=several)
+    who = _in_words(len(taken), len(chosen))
+    notify(listeners, f"{who}: validation {result}")
+    prepared.splits.warnings.append(f"a soup: nothing was trained here; the weights are the {who}")
+    if prepared.accelerator.is_main_process:
+        _write(folder, record)
+    state = LoopState()
+    state.best = record
+    return state, logits
+
+
+def _shown(folder: Path) -> Path:
+    """``folder``, without the path of the working directory if it is inside of it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _in_words(taken: int, tried: int) -> str:
+    if taken == 1:
+        return f"weights of one run, since the mean with any of the other {tried - 1} was worse on the validation rows"
+    return f"mean of the weights of {taken}{f' of {tried}' if taken < tried else ''} runs"
+
+
+def _greedy(prepared: Prepared, listeners: Sequence[Listener]) -> list[Ingredient]:
+    """The ingredients, with ``taken`` as the greedy soup of Wortsman et al. 2022 (recipe 1) chooses them.
+
+    They come best first; each is taken if the mean with it is not worse on the validation rows than without it.
+    """
+    best_by, chosen, taken = prepared.recipe.evaluation.best_by, list[Ingredient](), list[Ingredient]()
+    best = -float("inf")
+    for number, ingredient in enumerate(prepared.ingredients, 1):
+        notify(listeners, f"evaluating the soup with run {number} of {len(prepared.ingredients)}")
+        record, _ = _evaluated(prepared, [*taken, ingredient], time.perf_counter())
+        value = rank(record, best_by)[0]
+        good = value >= best
+        if good:
+            best = value
+            taken.append(ingredient)
+        chosen.append(replace(ingredient, taken=good))
+    return chosen
+
+
+def _evaluated(prepared: Prepared, taken: Sequence[Ingredient], started: float) -> tuple[Record, np.ndarray]:
+    """The line of history.jsonl for the mean of ``taken``, and its logits of the validation rows, [rows, classes].
+
+    The network has the mean afterwards.
+    """
+    adapters, model, rows = [one.run.adapter for one in taken], prepared.model, prepared.splits.validation
+    set_tensors(model.network, mean_of(adapters), adapters[0])
+    logits, labels = model.logits(rows, cache=cache_folder()), rows.labels
+    assert labels is not None and prepared.splits.train.labels is not None
+    loss = loss_of(prepared.recipe, prepared.splits.train.labels, len(rows.label_names))
+    figures = {"loss": loss.of_all(logits, labels), **task_of(prepared.recipe).scores(logits, labels)}
+    end = {"seconds": time.perf_counter() - started, "peak_memory_bytes": peak_memory_bytes()}
+    return {"kind": "evaluation", "step": 0, "split": "validation", **figures, "rows": len(labels), **end}, logits
+
+
+def _write(folder: Path, record: Record) -> None:
+    path = folder / "history.jsonl"
+    path.unlink(missing_ok=True)  # from an attempt that was interrupted
+    history = History(path)
+    history.write(record)
+    history.close()

@@ -1,0 +1,313 @@
+"""Soups: the mean of runs from a common start is a whole run; other runs are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from safetensors.numpy import load_file, save_file
+from support.commands import Cli, refused
+from support.made_once import MadeOnce
+from workflows.test_continuation import saved
+
+from featherweight import make_soup
+from featherweight.errors import UserError
+from featherweight.evaluation.comparison import compare_runs
+from featherweight.export.shareable import _shareable_recipe
+from featherweight.inference.classifier import Classifier
+from featherweight.run.folder import Run
+from featherweight.verification import reload
+from featherweight.verification.verify import verify_run
+from featherweight.workflows.continuation import recipe_from
+from featherweight.workflows.ingredients import read_ingredients
+from featherweight.workflows.soup import soup_recipe
+from featherweight.workflows.train import train
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "first": {},
+    "second": {"order_seed": 1},
+    "third": {"order_seed": 2, "learning_rate": 0.01, "label_smoothing": 0.1},
+}
+"""What the ingredients have of their own in [training]."""
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[None]:
+    """Runs end without a new process and without real pictures."""
+
+    def empty_picture(figure: Any, file: Any, *, format: str, **_: Any) -> None:
+        file.write(b"\x89PNG\r\n" if format == "png" else '<svg width="9pt" height="9pt"></svg>')
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reload, "reload_check", reload.check_in_this_process)
+        patch.setattr(Figure, "savefig", empty_picture)
+        yield
+
+
+@pytest.fixture(scope="module")
+def ingredients(tiny_recipe: Any, made_once: MadeOnce, quick: None) -> dict[str, Path]:
+    """Three runs from the same start; the third has another learning rate and label smoothing."""
+
+    def make(folder: Path) -> None:
+        for name, training in SETTINGS.items():
+            train(tiny_recipe(training={"max_steps": 6, **training}), folder / name)
+
+    folder = made_once("ingredients", make)
+    return {name: folder / name for name in SETTINGS}
+
+
+@pytest.fixture(scope="module")
+def soup(ingredients: dict[str, Path], made_once: MadeOnce, quick: None) -> Run:
+    """The soup of the three runs."""
+    return Run(made_once("soup", lambda folder: make_soup(list(ingredients.values()), folder)))
+
+
+def spoilt(folder: Path, copy: Path, factor: float, accuracy: float) -> Path:
+    """A copy of a run whose weights are multiplied by ``factor``, and whose validation accuracy is ``accuracy``."""
+    shutil.copytree(folder, copy, symlinks=True)
+    for file in (copy / "adapter").glob("*.safetensors"):
+        save_file({name: (factor * tensor).astype(np.float32) for name, tensor in load_file(file).items()}, file)
+    evaluation = json.loads((copy / "evaluation.json").read_text("utf-8"))
+    evaluation["validation"]["accuracy"] = accuracy
+    (copy / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")
+    return copy
+
+
+# What a soup is
+
+
+def test_the_weights_are_the_mean_of_those_of_all_runs(ingredients: dict[str, Path], soup: Run) -> None:
+    runs = [saved(Run(folder)) for folder in ingredients.values()]
+    found = saved(soup)
+    assert found.keys() == runs[0].keys()
+    for name, tensor in found.items():
+        mean = np.mean([run[name].astype(np.float64) for run in runs], axis=0)
+        np.testing.assert_array_equal(tensor, mean.astype(np.float32))
+        assert name.endswith("bias") or not np.array_equal(runs[0][name], runs[1][name])
+    assert soup.weight == Run(ingredients["first"]).weight
+
+
+def test_a_soup_is_a_whole_run(ingredients: dict[str, Path], soup: Run) -> None:
+    checks = {check.name: check for check in verify_run(soup.folder)}
+    assert {name: check.result for name, check in checks.items() if check.result != "pass"} == {}
+    assert checks["soup"].found == "the mean of 3 runs"
+    assert soup.complete and {"validation", "test"} <= soup.evaluation.keys()
+    (record,) = soup.history
+    assert record["kind"] == "evaluation" and record["step"] == 0
+    assert record["accuracy"] == pytest.approx(soup.evaluation["validation"]["accuracy"])
+    assert Classifier.load(soup.folder).predict(["apple pear", "iron zinc"])
+    comparison = compare_runs([*ingredients.values(), soup.folder])
+    assert [round_.name for round_ in comparison.rounds][-1] == "tiny-soup"
+
+
+def test_environment_and_report_name_the_runs_with_their_results(ingredients: dict[str, Path], soup: Run) -> None:
+    entry = soup.environment["soup"]
+    assert (entry["choice"], entry["metric"]) == ("all", "accuracy")
+    assert {one["run"] for one in entry["runs"]} == set(map(str, ingredients.values()))
+    by_run = {Path(one["run"]).name: one for one in entry["runs"]}
+    for name, folder in ingredients.items():
+        assert by_run[name]["validation"] == Run(folder).evaluation["validation"]["accuracy"]
+        assert by_run[name]["taken"] and set(by_run[name]["sha256"]) == {
+            file.name for file in (folder / "adapter").glob("*.safetensors")
+        }
+    assert by_run["first"]["differs"] == {
+        "training.order_seed": 0, "training.learning_rate": 0.005, "training.label_smoothing": 0.0,
+    }  # fmt: skip
+    page = soup.report.read_text("utf-8")
+    assert "<h2>Soup</h2>" in page and "<h2>Training</h2>" not in page and "No training history" not in page
+    assert all(f"<td>{folder}</td>" in page for folder in ingredients.values())
+    assert "training.order_seed = 2" in page
+    assert "nothing was trained here; the weights are the mean of the weights of 3 runs" in page
+
+
+def test_the_recipe_makes_the_same_soup_again(soup: Run, tmp_path: Path) -> None:
+    again = train(soup.recipe, tmp_path / "again")
+    for name, tensor in saved(again).items():
+        np.testing.assert_array_equal(tensor, saved(soup)[name])
+    assert [record["kind"] for record in again.history] == ["evaluation"]
+
+
+def test_the_recipe_keeps_what_all_runs_share(ingredients: dict[str, Path]) -> None:
+    found = read_ingredients(list(ingredients.values()))
+    recipe = soup_recipe(found, greedy=False)
+    assert recipe == soup_recipe(read_ingredients(list(ingredients.values())[::-1]), greedy=False)
+    first = Run(ingredients["first"]).recipe
+    assert (recipe.data, recipe.backbone, recipe.adapter) == (first.data, first.backbone, first.adapter)
+    assert recipe.training.max_steps == 6 and recipe.training.learning_rate == 5e-4  # its default
+    assert recipe.training.order_seed is None and recipe.name == "tiny-soup"
+    assert _shareable_recipe(recipe).training.soup == ()
+
+
+def test_what_continues_from_a_soup_is_a_training(soup: Run) -> None:
+    recipe = recipe_from(soup.folder)
+    assert recipe.training.soup == () and recipe.adapter.start_from == str(soup.folder.resolve())
+
+
+def test_soups_of_other_seeds_are_repetitions_of_a_soup(tmp_path: Path, soup: Run, tiny_recipe: Any) -> None:
+    from support.made_up_rounds import fabricate_run
+
+    recipe = tiny_recipe().with_values(training={"soup": ["a", "b"]})
+    other = recipe.with_values(training={"soup": ["c", "d"]})
+    runs = [fabricate_run(tmp_path / "one", recipe, 0.9), fabricate_run(tmp_path / "two", other, 0.9)]
+    runs.append(fabricate_run(tmp_path / "three", recipe.with_values(training={"soup": ["a", "b", "c"]}), 0.9))
+    assert [len(round_.runs) for round_ in compare_runs(runs).rounds] == [2, 1]
+
+
+# The greedy choice
+
+
+def test_a_greedy_soup_leaves_out_what_makes_it_worse(ingredients: dict[str, Path], tmp_path: Path) -> None:
+    bad = spoilt(ingredients["second"], tmp_path / "bad", -60.0, 0.1)
+    best = spoilt(ingredients["first"], tmp_path / "best", 1.0, 1.0)
+    soup = make_soup([bad, best, ingredients["third"]], tmp_path / "soup", greedy=True)
+    taken = {Path(one["run"]).name: one["taken"] for one in soup.environment["soup"]["runs"]}
+    assert list(taken) == ["best", "third", "bad"] and taken["best"] and not taken["bad"]
+    kept = [saved(Run(Path(one["run"]))) for one in soup.environment["soup"]["runs"] if one["taken"]]
+    for name, tensor in saved(soup).items():
+        mean = np.mean([run[name].astype(np.float64) for run in kept], axis=0)
+        np.testing.assert_array_equal(tensor, mean.astype(np.float32))
+    assert all(check.result == "pass" for check in verify_run(soup.folder) if check.name in ("history", "soup"))
+    assert '<td data-name="taken">no</td>' in soup.report.read_text("utf-8")
+
+
+def test_a_greedy_soup_may_be_one_run(ingredients: dict[str, Path], tmp_path: Path) -> None:
+    best = spoilt(ingredients["first"], tmp_path / "best", 1.0, 1.0)
+    bad = spoilt(ingredients["second"], tmp_path / "bad", -60.0, 0.1)
+    soup = make_soup([best, bad], tmp_path / "soup", greedy=True)
+    for name, tensor in saved(soup).items():
+        np.testing.assert_array_equal(tensor, saved(Run(best))[name])
+    assert any("weights of one run, since" in warning for warning in soup.environment["warnings"])
+
+
+# What verify notices
+
+
+def test_verify_compares_a_soup_with_its_runs(soup: Run, tmp_path: Path) -> None:
+    from featherweight.verification.evidence import Evidence
+    from featherweight.verification.soup import soup as check
+
+    copy = tmp_path / "copy"
+    shutil.copytree(soup.folder, copy, symlinks=True)
+    file = copy / "adapter" / "head.safetensors"
+    save_file({name: tensor + np.float32(1e-3) for name, tensor in load_file(file).items()}, file)
+    found = check(Evidence(copy))
+    assert not isinstance(found, list) and found.result == "fail" and "head.out" in found.found
+    environment = json.loads((copy / "environment.json").read_text("utf-8"))
+    environment["soup"]["runs"][0]["run"] = str(tmp_path / "moved")
+    (copy / "environment.json").write_text(json.dumps(environment), "utf-8")
+    found = check(Evidence(copy))
+    assert not isinstance(found, list) and found.result == "skipped" and str(tmp_path / "moved") in found.found
+
+
+# What is refused
+
+
+def edited(file: str, before: str, after: str) -> Callable[[Path], None]:
+    def edit(run: Path) -> None:
+        text = (run / file).read_text("utf-8")
+        assert before in text, f"{before} is not in {file}"
+        (run / file).write_text(text.replace(before, after), "utf-8")
+
+    return edit
+
+
+def changed_rows(part: str) -> Callable[[Path], None]:
+    def change(run: Path) -> None:
+        environment = json.loads((run / "environment.json").read_text("utf-8"))
+        kind = "judged" if part == "test" else "data"
+        environment[kind][part]["labels"] = "other"
+        (run / "environment.json").write_text(json.dumps(environment), "utf-8")
+
+    return change
+
+
+def unfinished(run: Path) -> None:
+    (run / "verification.json").unlink()
+
+
+def without_weights(run: Path) -> None:
+    for file in (run / "adapter").glob("*.safetensors"):
+        file.unlink()
+
+
+def cut_short(run: Path) -> None:
+    file = run / "adapter" / "head.safetensors"
+    file.write_bytes(file.read_bytes()[:-8])
+
+
+def other_backbone(run: Path) -> None:
+    environment = json.loads((run / "environment.json").read_text("utf-8"))
+    environment["backbone"]["sha256"] = "0" * 64
+    (run / "environment.json").write_text(json.dumps(environment), "utf-8")
+
+
+REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+    "seed": (
+        edited("recipe.toml", "seed = 0", "seed = 1"),
+        ("other: has another seed than first (1, not 0)", "featherweight train first/recipe.toml --set training.order"),
+    ),
+    "rank": (edited("recipe.toml", "rank = 2", "rank = 4"), ("another adapter.lora[0].rank than first (4, not 2)",)),
+    "head": (edited("recipe.toml", 'pooling = "mean"', 'pooling = "first"'), ("another adapter.pooling than first",)),
+    "length": (edited("recipe.toml", "max_length = 32", "max_length = 24"), ("another data.max_length than first",)),
+    "text": (edited("recipe.toml", "text = []", 'text = ["label"]'), ("another data.text than first",)),
+    "labels": (edited("adapter/featherweight.json", '"bird"', '"birds"'), ("other: has other classes than first:",)),
+    "training": (changed_rows("train"), ("other: has other training rows than first:",)),
+    "validation": (changed_rows("validation"), ("other validation rows than first",)),
+    "test": (changed_rows("test"), ("other test rows than first",)),
+    "backbone": (other_backbone, ("other: has another backbone than first:",)),
+    "torch": (edited("environment.json", '"torch": "', '"torch": "1.'), ("another version of torch than first (1.",)),
+    "unfinished": (unfinished, ("other: is not complete",)),
+    "no weights": (without_weights, ("other/adapter: damaged: its weights are missing",)),
+    "cut short": (cut_short, ("other/adapter/head.safetensors: damaged",)),
+    "export": (lambda run: (run / "export.json").touch(), ("other: is an export, not a run",)),
+    "same weights": (lambda run: None, ("other: has the same weights as first; name it once",)),
+}
+
+
+@pytest.fixture
+def first(cli: Cli, ingredients: dict[str, Path]) -> Path:
+    """A copy of the first run in the working directory."""
+    shutil.copytree(ingredients["first"], "first", symlinks=True)
+    return Path("first")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_runs_from_other_starts_are_refused(cli: Cli, first: Path, ingredients: dict[str, Path], case: str) -> None:
+    spoil, naming = REFUSED[case]
+    shutil.copytree(ingredients["first" if case == "same weights" else "second"], "other", symlinks=True)
+    spoil(Path("other"))
+    message = refused(cli, "soup", "first", "other", "--out", "soup", naming=naming)
+    assert len(message.splitlines()) == 1
+
+
+def test_too_few_runs_and_taken_folders_are_refused(cli: Cli, first: Path, ingredients: dict[str, Path]) -> None:
+    refused(cli, "soup", "first", naming="a soup needs at least two runs")
+    refused(cli, "soup", "first", "first/", naming="first: is named twice; name each run once")
+    refused(cli, "soup", "first", "nowhere", naming="nowhere: no such folder; name finished runs")
+    taken = "--out first: contains another run; choose a new folder"
+    refused(cli, "soup", "first", ingredients["second"], "--out", "first", naming=taken)
+
+
+def test_rows_that_have_changed_since_are_refused(ingredients: dict[str, Path], tmp_path: Path) -> None:
+    copies = []
+    for name in ("first", "second"):
+        copies.append(tmp_path / name)
+        shutil.copytree(ingredients[name], copies[-1], symlinks=True)
+        changed_rows("train")(copies[-1])
+    with pytest.raises(UserError, match="the training rows have changed since its training"):
+        make_soup(copies, tmp_path / "soup")
+    assert not (tmp_path / "soup").exists()
+
+
+def test_a_recipe_of_another_start_cannot_name_a_soup(ingredients: dict[str, Path], tiny_recipe: Any) -> None:
+    recipe = tiny_recipe(seed=7, training={"soup": [str(ingredients["first"])]})
+    with pytest.raises(UserError, match=r"training\.soup: this recipe has another seed than .*first \(7, not 0\)"):
+        train(recipe)
+    with pytest.raises(UserError, match="a soup is not trained; remove"):
+        recipe.with_values(training={"teacher": ["runs/large"]})
