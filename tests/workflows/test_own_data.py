@@ -127,7 +127,7 @@ def test_several_labels_a_text_are_asked_for_and_guessed(reviews: str) -> None:
     told = r'toxic, rude hold only 0 and 1, .*\nTo train these: label=\["toxic", "rude"\]; to train one: label="toxic"$'
     with pytest.raises(UserError, match=told):
         recipe_for("two.csv")
-    with pytest.raises(UserError, match="\nTo train these: --label toxic --label rude; to train one: --label toxic$"):
+    with pytest.raises(UserError, match=r"\nTo train these: --label toxic --label rude; to train one: --label toxic$"):
         draft_recipe("two.csv")
     both, one = (recipe_for("two.csv", label=names) for names in (["toxic", "rude"], "toxic"))
     assert (both.task, both.data.label, one.task) == ("multi-label", ("toxic", "rude"), "single-label")

@@ -1,6 +1,6 @@
 """The card of a model: what it was trained for, on what and with how much, how good it is, and what to doubt.
 
-Everything is read from the files beside the weights; whatever is missing there is missing in the card.
+Everything is read from the files beside the weights. If a file is missing, its entries in the card are empty.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _SHOWN_CLASSES = 40
 
 
 def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], note: str = "") -> dict[str, Any]:
-    """The card of the model in ``folder``, as JSON values: the answer of /v1/model."""
+    """The answer of /v1/model as a dict: labels, limits, training, results and doubts of the model in ``folder``.
+
+    ``examples`` are texts to try, and ``note`` is a sentence about them.
+    """
     evaluation, weigh, environment = (_read(folder, name) for name in ("evaluation", "weigh", "environment"))
     recipe = _recipe(folder)
     name = str(recipe.get("name") or folder.resolve().name)
@@ -68,7 +71,7 @@ def _recipe(folder: Path) -> dict[str, Any]:
 
 
 def _facts(recipe: Mapping[str, Any], weigh: Mapping[str, Any], environment: Mapping[str, Any]) -> list[list[str]]:
-    """Rows of name and value that describe the training, such as backbone and number of trained parameters."""
+    """Facts about the training as pairs of name and value, such as ``["Training rows", "4,000"]``."""
     facts = []
     if backbone := recipe.get("backbone", {}).get("name"):
         size = weigh.get("backbone_parameters")
@@ -95,7 +98,10 @@ def _adapter(lora: Any) -> str:
 
 
 def _results(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The metrics of each evaluated set, the test set first; with a confusion matrix for the first one."""
+    """One dict of metrics for each evaluated set; only the first has a confusion matrix.
+
+    The order is: test, validation, shift sets.
+    """
     sets = [(name, evaluation[name]) for name in ("test", "validation") if evaluation.get(name)]
     sets += [(f"shift: {without_paths(name)}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
     results = [_result(name, figures) for name, figures in sets]
@@ -123,7 +129,7 @@ def _result(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_export(folder: Path, evaluated: bool) -> list[str]:
-    """For an export, sentences on the origin of the results and on its agreement with its run; empty for a run."""
+    """For an export: where its results come from, and how often it agrees with its run; an empty list for a run."""
     if not is_export(folder):
         return []
     known = ["The results are those of the run that was exported."] if evaluated else []
@@ -136,7 +142,7 @@ def _of_export(folder: Path, evaluated: bool) -> list[str]:
 
 
 def _doubts(evaluation: Mapping[str, Any], recipe: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
-    """What a reader should know before trusting the results."""
+    """Sentences that a reader should know before trusting the results, such as that there was no test set."""
     known = [str(warning) for warning in environment.get("warnings") or ()]
     split = next((name for name in ("test", "validation") if evaluation.get(name)), None)
     if split is None:

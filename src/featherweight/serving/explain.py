@@ -1,4 +1,4 @@
-"""The words that spoke for and against a label, by occlusion: each word is left out, and the text classified again.
+"""Finds the words that spoke for and against a label: the text is classified again without each word (occlusion).
 
 Occlusion (Zeiler and Fergus 2014) shows how this classifier reacts to the text without a word. It is no proof of a
 cause: words can replace each other, and only together change the answer.
@@ -23,7 +23,7 @@ _LEAST = 1e-9
 
 
 class Span(NamedTuple):
-    """Characters of a text."""
+    """The characters ``start`` to ``end`` (exclusive) of a text; ``side`` 1 is the second text of a pair, else 0."""
 
     side: int
     start: int
@@ -31,9 +31,9 @@ class Span(NamedTuple):
 
 
 def spans_of(text: Text, limits: Limits) -> list[Span]:
-    """The parts of ``text`` that are left out: words, or of a long text neighbouring words together.
+    """The parts of ``text`` to leave out in turn: each word, or in a long text groups of neighbouring words.
 
-    Raises Refusal (422) if the text has too many words, or none.
+    Raises Refusal (422) if the text has no words, or more than ``limits.explained_words``.
     """
     sides = (text,) if isinstance(text, str) else text
     words = [Span(side, *found.span()) for side, part in enumerate(sides) for found in _WORD.finditer(part)]
@@ -59,7 +59,10 @@ def without(text: Text, span: Span) -> Text:
 
 
 def effects(whole: float, left_out: Sequence[float]) -> NDArray[np.float64]:
-    """Log-odds of the whole text minus log-odds without each part."""
+    """Effect of each part: log-odds of the label for the whole text minus log-odds without the part, [parts].
+
+    ``whole`` and ``left_out`` are probabilities of the label.
+    """
     return _log_odds(np.array([whole])) - _log_odds(np.asarray(left_out))
 
 

@@ -1,4 +1,4 @@
-"""What every request passes on its way to a route: access, size and type of the body, and headers of every response."""
+"""Checks every request before its route: access, size and type of the body. Adds headers to every response."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ log = logging.getLogger("featherweight.serving")
 
 
 class Gate:
-    """ASGI middleware around all routes."""
+    """ASGI middleware that checks each request, counts each response, and adds the security headers."""
 
     def __init__(self, app: ASGIApp, *, access: Access, limits: Limits, metrics: Metrics, routes: frozenset[str]):
         self._app, self._access, self._limits, self._metrics = app, access, limits, metrics
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it; what fails on the way is answered with 500."""
+        """Pass a request on, or answer with its refusal; any other exception is logged and answered with 500."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -63,7 +63,7 @@ class Gate:
             await as_response(failed)(scope, receive, send)
 
     def _checked(self, scope: Scope, receive: Receive) -> Receive:
-        """``receive`` that raises Refusal as soon as the body is larger than allowed.
+        """A wrapper of ``receive`` that raises Refusal as soon as more bytes than allowed have arrived.
 
         Raises Refusal at once if path, token, host, type or length in the head of the request are not allowed.
         """
@@ -87,14 +87,14 @@ class Gate:
         return limited
 
     def _route(self, scope: Scope) -> str:
-        """The path of the request, for measurements and log; ``other`` if no route has this path.
+        """The path of the request, for measurements and log; ``"other"`` if no route has this path.
 
-        Clients can send any path, so an unknown one is not repeated.
+        A client can send any text as a path, so an unknown path is not written to the log.
         """
         return scope["path"] if scope["path"] in self._routes else "other"
 
     def _watched(self, scope: Scope, send: Send, begun: list[int]) -> Send:
-        """``send`` that adds the headers, counts the response, and notes its status in ``begun``."""
+        """A wrapper of ``send`` that adds the headers, counts the response, and appends its status to ``begun``."""
         route = self._route(scope)
 
         async def watched(message: Message) -> None:

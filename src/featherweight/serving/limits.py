@@ -1,4 +1,4 @@
-"""The limits of the server: sizes, numbers, waiting times. Nothing that a client sends can use more."""
+"""The limits of the server: sizes, numbers and waiting times. No request can exceed them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for, how much may wait, and how long everything may take."""
+    """Limits of one request, of all waiting requests together, and of the time for each stage."""
 
     body_bytes: int = 1_048_576
     """Largest body of a request."""

@@ -10,7 +10,7 @@ _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
 
 class Metrics:
-    """All measurements of one server."""
+    """The Prometheus counters, gauges and histograms of one server."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The classifier as the server uses it: one text at a time to tokens, texts of several requests at once to logits."""
+"""The classifier for the server: tokenises each text alone, and classifies texts of several requests in one batch."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Tokens:
 
     @property
     def width(self) -> int:
-        """The length of each window after padding, as ``OnnxModel`` pads; what PyTorch pads is never longer."""
+        """Length of each window in tokens after the padding of ``OnnxModel``; PyTorch never pads to more."""
         return padded_length(max(map(len, self.windows)))
 
     @property
     def size(self) -> int:
-        """Number of tokens after padding."""
+        """Number of tokens of all windows together, after padding."""
         return self.width * len(self.windows)
 
 
 class Model(Protocol):
-    """What the server needs of a classifier."""
+    """The interface of a classifier for the server."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -50,11 +50,11 @@ class Model(Protocol):
 
     @property
     def id(self) -> str:
-        """Name and fingerprint."""
+        """Name of the model, and the start of the SHA-256 of its adapter."""
 
     @property
     def pair(self) -> tuple[str, str] | None:
-        """The names of the two texts of a pair; None if a text is one text."""
+        """The column names of the two texts if the classifier reads pairs; None if it reads single texts."""
 
     @property
     def several(self) -> bool:
@@ -62,7 +62,7 @@ class Model(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """The number of tokens that are read of a text, or of each of its windows."""
+        """The largest number of tokens that the model reads of a text, or of each window of a long text."""
 
     def tokenise(self, texts: Sequence[Text]) -> list[Tokens]:
         """The tokens of each text."""
@@ -71,11 +71,11 @@ class Model(Protocol):
         """The calibrated probability of each class, [texts, classes]."""
 
     def decide(self, probabilities: NDArray[np.float64]) -> list[list[str]]:
-        """The labels of each text, by its probabilities."""
+        """The labels of each text, from ``probabilities`` [texts, classes]: one, or any number with several labels."""
 
 
 class ServedClassifier:
-    """A ``Classifier`` as a ``Model``."""
+    """Gives a ``Classifier`` the interface ``Model``."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
@@ -106,7 +106,7 @@ class ServedClassifier:
         return self._classifier.task.probabilities(logits, self._classifier.temperature)
 
     def decide(self, probabilities: NDArray[np.float64]) -> list[list[str]]:
-        """The labels of each text, by its probabilities."""
+        """The labels of each text, from ``probabilities`` [texts, classes]: one, or any number with several labels."""
         task = self._classifier.task
         return task.label_lists(task.decide(probabilities), self.labels)
 

@@ -1,8 +1,8 @@
-"""uvicorn's HTTP protocol, with what it lacks: deadlines for receiving and sending, a limit of connections.
+"""Adds to uvicorn's HTTP protocol: deadlines for receiving and sending, and a maximum number of connections.
 
 uvicorn waits without end for a request that has begun and for a client that does not read its answer. Here each of them
 has a deadline (slow senders get 408), connections above the limit get 503 at once, and errors of the protocol are JSON.
-At shutdown a connection on which a request is arriving is not closed before that request is answered.
+At shutdown, a request that is still arriving is answered before its connection is closed.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _Receiving(H11Protocol):
 
     @property
     def _is_receiving(self) -> bool:
-        """Whether a request is incomplete; a new connection counts, because it is opened to send one."""
+        """Whether the connection still waits for the rest of a request; also true before the first byte."""
         if self.conn.their_state is h11.IDLE:
             return self._begun or self.cycle is None
         return self.conn.their_state is h11.SEND_BODY
@@ -100,11 +100,11 @@ class _Receiving(H11Protocol):
         self._refuse(Refusal(408, f"the request was not complete after {seconds:g} seconds"), "slow")
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP request."""
+        """Answer bytes that are no valid HTTP request with status 400."""
         self._refuse(Refusal(400, "this is no valid HTTP/1.1 request, or its head is too large"), "protocol")
 
     def _refuse(self, refusal: Refusal, reason: str) -> None:
-        """Answer in place of the application, if it has not begun to answer, and close the connection."""
+        """Send ``refusal`` and close the connection; if the application has begun to answer, only close it."""
         self.metrics.refusals.labels(reason).inc()
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(raw_answer(refusal, HEADERS))

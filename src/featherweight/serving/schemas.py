@@ -1,4 +1,7 @@
-"""What the server takes and answers, as pydantic models with examples; the limits and the kind of text are in them."""
+"""Pydantic models, with examples, of the requests and answers of the server.
+
+Request models are built for the limits of a server, and for single texts or pairs.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class Classified(BaseModel):
 
 
 class Part(BaseModel):
-    """A word of the text, or some words together, and what leaving it out changes."""
+    """A word or some neighbouring words of the text, and how the probability changes without them."""
 
     start: int = Field(description="Index of its first character in the text, in Unicode code points.")
     end: int = Field(description="Index behind its last character.")
@@ -73,7 +76,7 @@ class Explained(BaseModel):
 
 
 class Error(BaseModel):
-    """A refused request."""
+    """The answer to a refused request."""
 
     error: dict[str, Any] = Field(
         examples=[
@@ -101,7 +104,7 @@ def request_models(model: Model, limits: Limits) -> tuple[type[BaseModel], type[
 
 
 def read(schema: type[Asked], body: bytes) -> Asked:
-    """The request in ``body``. Raises Refusal: 400 if it is no JSON, 422 if it has another form."""
+    """The request in ``body``. Raises Refusal: 400 if ``body`` is no JSON, 422 if it does not fit ``schema``."""
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
@@ -114,12 +117,12 @@ def read(schema: type[Asked], body: bytes) -> Asked:
 
 
 def body_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """The request body for OpenAPI."""
+    """The entry ``requestBody`` for OpenAPI, as a dict with this one key."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema.model_json_schema()}}}}
 
 
 def _in_words(error: Any, known: str) -> str:
-    """Where the request is wrong, and why; what was sent is not repeated."""
+    """Where the request is wrong, and why, without the value that was sent; ``known`` lists the allowed keys."""
     where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).lstrip(".")
     if error["type"] == "extra_forbidden":
         return f"unknown key '{where[:100]}'; known: {known}"

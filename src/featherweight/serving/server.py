@@ -1,4 +1,4 @@
-"""Runs the application with uvicorn on one socket, until SIGTERM or Ctrl-C; what was accepted is answered."""
+"""Runs the application with uvicorn on one socket until SIGTERM or Ctrl-C; accepted requests are still answered."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def configure(app: Any, limits: Limits, metrics: Metrics) -> uvicorn.Config:
-    """The settings of uvicorn."""
+    """The settings of uvicorn for ``app``, from ``limits``."""
     return uvicorn.Config(
         app,
         http=protocol_class(limits, metrics),
@@ -51,7 +51,7 @@ def configure(app: Any, limits: Limits, metrics: Metrics) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which says when it is ready."""
+    """uvicorn's server, which calls ``started`` when it is ready for requests."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -76,4 +76,4 @@ def run(server: uvicorn.Server, opened: socket.socket) -> None:
 
 
 def _stopped(*_: Any) -> None:
-    """Do nothing: the server has stopped by then."""
+    """Handle a signal by doing nothing: uvicorn raises it once more when the server has already stopped."""

@@ -25,7 +25,7 @@ class Task(Protocol):
 
     @property
     def score(self) -> str:
-        """Key of the metric that is shown during a training."""
+        """Key of the metric that is shown during a training, such as ``accuracy``."""
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -35,16 +35,16 @@ class Task(Protocol):
         """Probability of each class, [rows, classes], from logits divided by ``temperature``."""
 
     def predict(self, logits: Floats, temperature: float = 1.0) -> Labels:
-        """The decision from logits [rows, classes]."""
+        """The predicted labels, in the form described above, from ``logits`` [rows, classes]."""
 
     def decide(self, probabilities: Floats) -> Labels:
-        """The decision from probabilities [rows, classes]."""
+        """The predicted labels, in the form described above, from ``probabilities`` [rows, classes]."""
 
     def log_losses(self, logits: Floats, labels: Labels) -> Floats:
         """Log loss of each row in nats, [rows]."""
 
     def margins(self, probabilities: Floats) -> Floats:
-        """Distance of each row's probabilities from another decision, [rows]."""
+        """How clear each decision is, [rows]: 0 means that the smallest change of a probability would change it."""
 
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
         """Whether the prediction for each row is correct, [rows]."""
@@ -56,13 +56,13 @@ class Task(Protocol):
         """The class names of labels or decisions, always one list of texts per row."""
 
     def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:
-        """The metrics of validation rows during a training; the first one is ``score``."""
+        """Metrics of validation rows during a training, by key; the first key is ``score``."""
 
     def fitted(self, logits: Floats, labels: Labels, temperature: float) -> Task:
-        """The task with thresholds that are fitted on validation rows, if it uses thresholds."""
+        """A task with thresholds fitted on these validation rows; the same task if it uses no thresholds."""
 
     def with_thresholds(self, thresholds: Sequence[float]) -> Task:
-        """The task with thresholds from an earlier fit."""
+        """A task that uses ``thresholds``, one per label, from an earlier ``fitted``."""
 
 
 SINGLE_LABEL = SingleLabel()

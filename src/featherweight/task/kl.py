@@ -1,7 +1,7 @@
-"""Kullback-Leibler divergences of predictions, on tensors, summed over the rows: between two, or from targets.
+"""Kullback-Leibler divergences, summed over the rows: between two predictions, or of a prediction from targets.
 
 With one label per text a prediction is a distribution over the classes. With several labels it is a Bernoulli
-distribution for each label, and a row's divergence is the mean over its labels, as its loss is.
+distribution for each label, and the divergence of a row is the mean over its labels, as for the loss.
 """
 
 from __future__ import annotations

@@ -26,19 +26,19 @@ class Loss(Protocol):
         """The same loss with its weights on ``device``."""
 
     def divisor(self, labels: Tensor) -> Tensor:
-        """The number by which the loss, summed over a step with these labels, is divided."""
+        """The number by which ``summed`` of a step is divided; ``labels`` are the labels of all rows of the step."""
 
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss summed over a batch; ``logits`` are [rows, classes]."""
 
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Counts from which the score of a step is computed, int64 [k]; the counts of its batches can be added."""
+        """Counts for ``score``, int64 [k], such as the number of correct rows. Counts of batches can be added."""
 
     def score(self, counts: Sequence[float], rows: int) -> float:
         """The task's score of a step, from the ``counts`` of all its ``rows``."""
 
     def of_all(self, logits: np.ndarray, labels: Labels) -> float:
-        """Mean loss over all rows, in float64, without weights and smoothing."""
+        """Mean loss over all rows, in float64, without class weights and label smoothing."""
 
 
 def loss_of(recipe: Recipe, labels: Labels, classes: int) -> Loss:
@@ -65,7 +65,7 @@ class CrossEntropy:
         return self.weights[labels].sum()
 
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Sum of the weighted cross-entropy."""
+        """Weighted cross-entropy, summed over the rows."""
         return summed_loss(logits, labels, self.weights, self.smoothing)
 
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class CrossEntropy:
         return counts[0] / rows
 
     def of_all(self, logits: np.ndarray, labels: Labels) -> float:
-        """Mean loss over all rows, in float64, without weights and smoothing."""
+        """Mean loss over all rows, in float64, without class weights and label smoothing."""
         return float(functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
 
 
@@ -109,22 +109,24 @@ class BinaryCrossEntropy:
         return of_each.sum()
 
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Counts for micro-F1 over all rows at a threshold of 0.5: correct labels, and predicted plus true labels."""
+        """Two counts for micro-F1 at a threshold of 0.5: correctly predicted labels; predicted plus true labels."""
         predicted = logits > 0
         return torch.stack([(predicted & labels.bool()).sum(), predicted.sum() + labels.sum()])
 
     def score(self, counts: Sequence[float], rows: int) -> float:
-        """Micro-F1; 1 if there are no labels and none is predicted."""
+        """Micro-F1; 1 if no row has a label and no label is predicted."""
         return 2 * counts[0] / counts[1] if counts[1] else 1.0
 
     def of_all(self, logits: np.ndarray, labels: Labels) -> float:
-        """Mean loss over all rows, in float64, without weights and smoothing."""
+        """Mean loss over all rows, in float64, without class weights and label smoothing."""
         target = torch.from_numpy(labels.astype(np.float64))
         return float(functional.binary_cross_entropy_with_logits(torch.from_numpy(logits), target))
 
 
 def class_weights(recipe: Recipe, labels: Labels, classes: int) -> Tensor:
-    """Weights of the classes, float32 [classes]; ``balanced`` as scikit-learn's: rows / (classes * rows of the class).
+    """Weights of the classes, float32 [classes].
+
+    ``balanced`` gives rows / (classes * rows of the class), as in scikit-learn.
 
     Raises UserError if the number of weights in the recipe is not the number of classes.
     """
@@ -138,7 +140,9 @@ def class_weights(recipe: Recipe, labels: Labels, classes: int) -> Tensor:
 
 
 def positive_weights(recipe: Recipe, labels: Labels) -> Tensor:
-    """Weights of the rows that have a label, float32 [labels]; ``balanced`` is rows without it / rows with it.
+    """For each label, the weight of the rows that have it, float32 [labels].
+
+    ``balanced`` gives (rows without the label) / (rows with the label).
 
     Raises UserError if the number of weights in the recipe is not the number of labels.
     """
@@ -154,12 +158,12 @@ def positive_weights(recipe: Recipe, labels: Labels) -> Tensor:
 def _weights_given(chosen: Sequence[float], counts: np.ndarray, classes: str) -> Tensor:
     if len(chosen) != len(counts):
         difference = f"has {len(chosen)} numbers; the data has {len(counts)} {classes}"
-        raise UserError(f"training.class_weights {difference}; write one number for each")
+        raise UserError(f"training.class_weights {difference}; write {len(counts)} numbers")
     if not all(chosen[label] > 0 for label in np.flatnonzero(counts).tolist()):
         raise UserError("training.class_weights: the weight of a class that has training rows must be above 0")
     return torch.tensor(chosen, dtype=torch.float32)
 
 
 def summed_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Tensor:
-    """Sum over the batch of the weighted cross-entropy, to be divided by the sum of the rows' weights."""
+    """Weighted cross-entropy, summed over the batch. The caller divides it by the sum of the rows' weights."""
     return functional.cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")

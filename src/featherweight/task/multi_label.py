@@ -55,30 +55,33 @@ class MultiLabel:
         return [[names[place] for place in np.flatnonzero(row).tolist()] for row in labels]
 
     def label_lists(self, labels: Labels, names: Sequence[str]) -> list[list[str]]:
-        """The same as ``named``."""
+        """The names of each row's labels, in the order of the classes."""
         return self.named(labels, names)
 
     def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:
-        """Micro-F1, macro-F1 and subset accuracy, each label with the threshold that suits it best on these rows."""
+        """Micro-F1, macro-F1 and subset accuracy; each label has the threshold with its highest F1 on these rows."""
         predicted = self.fitted(logits, labels, 1.0).predict(logits)
         f1 = {"micro_f1": micro_f1(predicted, labels), "macro_f1": macro_f1(labels, predicted)}
         return {**f1, "accuracy": float(self.right(predicted, labels).mean())}
 
     def fitted(self, logits: Floats, labels: Labels, temperature: float) -> MultiLabel:
-        """The task with the thresholds of the highest F1 of each label on these rows, for scaled probabilities."""
+        """A task with, for each label, the threshold of its highest F1 on these rows.
+
+        The thresholds apply to probabilities of logits divided by ``temperature``.
+        """
         cuts = np.array([best_cut(logits[:, place], labels[:, place]) for place in range(labels.shape[1])])
         return replace(self, thresholds=tuple(self.probabilities(cuts, temperature).tolist()))
 
     def with_thresholds(self, thresholds: Sequence[float]) -> MultiLabel:
-        """The task with these thresholds."""
+        """A task with these thresholds, one per label."""
         return replace(self, thresholds=tuple(thresholds))
 
 
 def best_cut(logits: Floats, labels: Labels) -> float:
-    """The logit that a label has to reach for the highest F1 on these rows; ``logits`` and ``labels`` are [rows].
+    """The threshold, as a logit, with the highest F1 of one label; ``logits`` and ``labels`` are [rows].
 
-    It is halfway between two logits that occur; or 0 (a probability of one half) if 0 is between them. Of equally good
-    values, the one nearest to 0 is chosen. If no row has the label, the result is 0.
+    It is halfway between two neighbouring logits, or 0 (a probability of 0.5) if 0 lies between these. Of equally good
+    thresholds the nearest to 0 is returned. If no row has the label, the result is 0.
     """
     positives = int(labels.sum())
     if not positives:

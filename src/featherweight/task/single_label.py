@@ -15,7 +15,8 @@ Labels = NDArray[np.integer[Any]]
 def macro_f1(labels: Labels, predicted: Labels) -> float:
     """Mean F1 over the classes that occur among ``labels`` or ``predicted``, as in scikit-learn.
 
-    Both are [rows], or 0 and 1 [rows, classes] if a text may have several labels: then all classes count.
+    Both are class numbers [rows]; or 0 and 1 [rows, classes] with several labels per text, and then classes that never
+    occur are averaged too.
     """
     from sklearn.metrics import f1_score
 
@@ -71,7 +72,7 @@ class SingleLabel:
         return [names[label] for label in labels.tolist()]
 
     def label_lists(self, labels: Labels, names: Sequence[str]) -> list[list[str]]:
-        """The name of each row's class, in a list of its own."""
+        """For each row, a list with the name of its class."""
         return [[name] for name in self.named(labels, names)]
 
     def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:

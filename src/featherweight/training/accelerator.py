@@ -14,7 +14,7 @@ from featherweight.recipe import Recipe
 
 
 def build_accelerator(recipe: Recipe, engine: Engine) -> tuple[Accelerator, Engine]:
-    """An accelerator in the engine's precision, and the engine with the device that is assigned to this process."""
+    """The accelerator with the precision of ``engine``, and ``engine`` with the device of this process."""
     # Accelerate stores one precision per process; a second training in the same process may need another one.
     AcceleratorState._reset_state()
     precision = {"fp32": "no"}.get(engine.precision, engine.precision)

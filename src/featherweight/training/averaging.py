@@ -13,7 +13,7 @@ class Average:
     """The moving average of the trained parameters (Polyak & Juditsky 1992), in their own precision.
 
     After step t, counted from 1, it is ``d`` times the old average plus ``1 - d`` times the weights, where ``d`` is the
-    smaller of ``decay`` and (1 + t) / (10 + t). So the first steps, with weights far from the end, are soon forgotten.
+    smaller of ``decay`` and (1 + t) / (10 + t). So the weights of the first steps soon lose their influence.
     """
 
     def __init__(self, decay: float, trainable: Mapping[str, nn.Parameter]) -> None:
@@ -23,14 +23,14 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Add the weights after optimizer step ``step`` (1 is the first)."""
+        """Update the average with the current weights, after optimizer step ``step`` (1 is the first)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, parameter in self._trainable.items():
             self.tensors[name].lerp_(parameter, 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within the context, the network has the averaged weights; afterwards the trained ones again."""
+        """Within the context, the network has the averaged weights; afterwards it has the trained weights again."""
         trained = {name: parameter.detach().clone() for name, parameter in self._trainable.items()}
         set_weights(self._trainable, self.tensors)
         try:

@@ -49,7 +49,7 @@ class StepOrder:
         return self._batches(epoch)
 
     def epochs_after(self, first: int) -> int:
-        """Number of epochs that still have steps to train when ``first`` steps are done."""
+        """Number of epochs that are not yet complete after ``first`` steps."""
         return int((np.cumsum(self.steps_of_epochs) > first).sum())
 
     def _draw(self, epoch: int) -> list[np.ndarray]:

@@ -56,7 +56,10 @@ def save_checkpoint(
 
 
 def _remove_others(folder: Path, newest: Path) -> None:
-    """Remove all checkpoints except ``newest`` and the one before it. Checkpoints of later steps are damaged ones."""
+    """Remove all checkpoints except ``newest`` and the one before it.
+
+    A checkpoint of a later step than ``newest`` is damaged: the training was resumed from before it.
+    """
     checkpoints = _checkpoints(folder)
     index = checkpoints.index(newest)
     for other in checkpoints[:index] + checkpoints[index + _KEPT :]:
@@ -72,9 +75,9 @@ def load_checkpoint(
 ) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
     """Load the newest undamaged checkpoint into ``trainable``, ``optimizer`` and ``average``.
 
-    Returns its state, the best adapter so far, and a warning for each damaged checkpoint. ``expected`` is a state with
-    the keys and types that the stored state must have. A checkpoint is checked completely, including the shapes of its
-    tensors, before anything is changed. Raises UserError if all checkpoints are damaged.
+    Returns the state of the loop, the tensors of the best adapter so far, and a warning for each damaged checkpoint.
+    ``expected`` is a state with the keys and types that the stored state must have. A checkpoint is checked completely,
+    including the shapes of its tensors, before anything is changed. Raises UserError if all checkpoints are damaged.
     """
     warnings: list[str] = []
     for candidate in _checkpoints(folder):
@@ -134,7 +137,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """State and tensors of a checkpoint. Raises OSError or ValueError if they are not as they were written."""
+    """State and tensors of a checkpoint. Raises OSError or ValueError if it is damaged."""
     state = json.loads((folder / _STATE).read_text("utf-8"))
     if not isinstance(state, dict) or "sha256" not in state:
         raise ValueError(f"{_STATE} has no checksum")
@@ -151,9 +154,9 @@ def _require_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Non
 
 
 def _require_tensors(tensors: Mapping[str, Tensor], trainable: Mapping[str, nn.Parameter], *, averaged: bool) -> None:
-    """Raise ValueError unless ``tensors`` has every trained parameter in its shape, and nothing unknown.
+    """Raise ValueError unless ``tensors`` has each trained parameter with the right shape, and no unknown tensor.
 
-    The moments of a parameter, and the best adapter, must be either complete or absent.
+    AdamW's moments, and the best adapter, must be either complete or absent.
     """
     shapes = {f"adapter/{name}": parameter.shape for name, parameter in trainable.items()}
     if any(key.startswith("best/") for key in tensors):

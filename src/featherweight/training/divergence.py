@@ -1,4 +1,4 @@
-"""A diverged training: one line for the user, and a file that lists all rows of the failed step."""
+"""Reports a diverged training: one line for the user, and a file that lists all rows of the failed step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_NAMED = 12
 
 
 class Diverged(FeatherweightError):
-    """The loss or the gradient is not finite."""
+    """The exception for a loss or gradient that is not finite."""
 
 
 class OverflowCounter:

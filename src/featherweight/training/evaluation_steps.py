@@ -1,4 +1,4 @@
-"""After which steps of a training the validation rows are evaluated."""
+"""Chooses the steps of a training after which the validation rows are evaluated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ DISTANCE = 500
 
 
 def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -> frozenset[int]:
-    """The steps, from 1: every ``evaluate_every`` steps and the last; without that key also each epoch's last step.
+    """The steps, counted from 1, after which to evaluate: every ``evaluate_every`` steps, and the last step.
+
+    Without ``evaluate_every``: every ``DISTANCE`` steps, and the last step of each epoch.
 
     They depend on recipe and data alone, so that a resumed run evaluates after the same steps.
     """

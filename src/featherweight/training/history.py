@@ -35,7 +35,7 @@ class History:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Write what is pending and close the file."""
+        """Write all lines that are still in memory, and close the file."""
         self.flush()
         if self._file:
             self._file.close()

@@ -24,7 +24,7 @@ from featherweight.training.row_source import RowSource
 
 @dataclass
 class LoopState:
-    """What changes from step to step, apart from the tensors; a checkpoint stores it."""
+    """The numbers that change from step to step; a checkpoint stores them beside the tensors."""
 
     step: int = 0
     best_step: int = 0
@@ -39,7 +39,7 @@ class LoopState:
 
     @property
     def best(self) -> dict[str, float]:
-        """The figures of the best evaluation so far, as ``run.best`` ranks them."""
+        """Metrics of the best evaluation so far, by key, as ``run.best.rank`` reads them."""
         of_each = {"accuracy": self.best_accuracy, "macro_f1": self.best_macro_f1, "micro_f1": self.best_micro_f1}
         return {**of_each, "loss": self.best_loss}
 
@@ -49,7 +49,7 @@ class LoopState:
         self.best_macro_f1, self.best_micro_f1 = figures["macro_f1"], figures.get("micro_f1", -1.0)
 
     def found(self, best_by: str) -> dict[str, Any]:
-        """The best evaluation in the form of evaluation.json."""
+        """Keys for evaluation.json: step and metrics of the best evaluation, and ``best_by``, the deciding metric."""
         f1 = {"macro_f1": self.best_macro_f1, "micro_f1": self.best_micro_f1}
         known = {key: value for key, value in f1.items() if value >= 0}
         figures = {"accuracy": self.best_accuracy, **known, "log_loss": self.best_loss}

@@ -1,4 +1,4 @@
-"""The page at ``/``: HTML, CSS and JavaScript, served from memory, without anything from elsewhere."""
+"""The page at ``/``: HTML, CSS and JavaScript, served from memory; it loads nothing from other servers."""
 
 from __future__ import annotations
 
