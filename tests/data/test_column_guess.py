@@ -140,7 +140,7 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"text": "prose", "kind": "three", "place": "two"}, ("kind, place could each be the labels", "as --label kind")),
     ({"text": "prose", "category": "three", "topic": "two"}, ("category, topic could each", "--label category")),
     ({"text": "prose", "toxic": "flags", "rude": "more flags"},
-     ("toxic, rude hold only 0 and 1, so a text may have several labels", "--set task=multi-label", "--label toxic")),
+     ("toxic, rude hold only 0 and 1, so a text may have", "--label toxic --label rude;", "one: --label toxic")),
     ({"text": "prose", "when": "few dates"},
      ("no column seems to hold the labels", "--label COLUMN", "predict RUN FILE")),
     ({"label": "two", "amount": "amounts"}, ("no column seems to hold texts", "label, amount", "--text COLUMN")),

@@ -314,3 +314,25 @@ def test_a_training_reads_its_file_once(reviews: str, name: str, monkeypatch: py
     monkeypatch.setattr("featherweight.cli.train.summarise", lambda run: None)
     command(name)
     assert opened == [name] * 2
+
+
+def test_what_the_values_show_is_said(reviews: str) -> None:
+    rows = [
+        {"title": f"film {n} is here", "plot": f"the long story of number {n}", "genres": ["a", "a|b", "b"][n % 3]}
+        for n in range(12)
+    ]
+    Path("films.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    draft = draft_recipe("films.jsonl")
+    assert draft.recipe.data.text == ("title", "plot")  # a title and the only other running text
+    assert draft.notes[2] == "films.jsonl: labels such as 'a|b' may be several; to train these: --set task=multi-label"
+    names = ["Home/Pots", "Home/Pans", "Car, used"]
+    paths = [json.dumps({"text": f"number {n}", "label": names[n % 3]}) for n in range(12)]
+    Path("paths.jsonl").write_text("\n".join(paths), "utf-8")
+    assert len(draft_recipe("paths.jsonl").notes) == 2
+    stars = [json.dumps({"text": f"number {n}", "stars": n % 3 + 1.0}) for n in range(12)]
+    Path("stars.jsonl").write_text("\n".join(stars), "utf-8")
+    assert recipe_for("stars.jsonl").description == "12 texts of stars.jsonl in 3 classes: 1, 2, 3."
+    for header in ("text,label", "a,b"):
+        Path("header.csv").write_text(f"{header}\n", "utf-8")
+        with pytest.raises(UserError, match=r"header\.csv: has only a header \(.*\), but no rows; add some$"):
+            recipe_for("header.csv")

@@ -78,8 +78,10 @@ def guess_texts(columns: Columns, labels: Sequence[str] = ()) -> tuple[tuple[str
     if len(running) == 1:
         return (running[0],), "the only column of running text"
     named = best_named(running, TEXT_WORDS)
+    titles = [name for name in running if last_word(name) in _TITLES]
+    if len(running) == 2 and len(titles) == 1 and not named:
+        named = [name for name in running if name not in titles]
     if len(named) == 1:
-        titles = [name for name in running if last_word(name) in _TITLES]
         if len(running) == 2 and titles and titles != named:
             return (titles[0], named[0]), "a title and its text, joined by a space"
         return (named[0],), "by its name"

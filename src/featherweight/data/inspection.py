@@ -14,7 +14,7 @@ from featherweight.data.flags import code_label_columns
 from featherweight.data.gaps import label_cells
 from featherweight.data.label_cells import label_notes, label_values
 from featherweight.data.label_lists import code_label_lists
-from featherweight.data.label_spelling import alike, class_names, is_class
+from featherweight.data.label_spelling import alike, is_class, names_in_training
 from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text, joined, stripped
@@ -184,7 +184,7 @@ def _labels(table: Table, columns: Sequence[str], data: DataRecipe) -> list[_Lab
     names = data.labels or table.classes.get(columns[0], ())
     texts = [None if is_missing(cell) else _text_of(cell) for cell in cells]
     texts = [names[int(text)] if text and text.isdecimal() and int(text) < len(names) else text for text in texts]
-    spelled = {alike(name): name for name in names or class_names(text for text in texts if text is not None)}
+    spelled = {alike(name): name for name in names or names_in_training(text for text in texts if text is not None)}
     return [None if text is None else spelled.get(alike(text), text) for text in texts]
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from featherweight.data.flags import blank_is_no
 from featherweight.data.readers.table import Table
+from featherweight.data.written_lists import labels_of_object
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
 _NAMES = ("name", "label", "title", "value", "tag", "text")
 """Usual keys of the name of a label in an object such as ``{"id": 18, "name": "Drama"}``; the most certain first."""
+_OF_SPACY = "cats"
 _CHOICES = "choices"
 """The only key of a cell of several labels in the tables that Label Studio exports."""
 
@@ -40,6 +42,7 @@ def require_named(table: Table, column: str, cells: Sequence[Any]) -> None:
 def plain_labels(cells: Sequence[Any]) -> Sequence[Any]:
     """``cells``, in which lists of objects and ``{"choices": [...]}`` are replaced by lists of label names.
 
+    So are objects with 0 or 1 for each label, such as spaCy's ``{"cats": {"spam": 1, "ham": 0}}``.
     They may also be written as text, in JSON or in Python's notation. Other cells do not change; if there are only
     others, ``cells`` itself is returned.
     """
@@ -74,7 +77,7 @@ def _may_wrap(cell: Any) -> bool:
     if isinstance(cell, str):
         return cell.lstrip()[:1] in ("[", "{") and "{" in cell
     if isinstance(cell, Mapping):
-        return cell.keys() == {_CHOICES}
+        return cell.keys() == {_CHOICES} or _flagged(cell) is not None
     return isinstance(cell, list | tuple) and bool(cell) and isinstance(cell[0], Mapping)
 
 
@@ -101,7 +104,14 @@ def _name_key(cells: Sequence[Any]) -> str | None:
     return usual or (common[0] if len(common) == 1 else None)
 
 
+def _flagged(cell: Mapping[str, Any]) -> list[str] | None:
+    inner = cell.get(_OF_SPACY)
+    return labels_of_object(inner if isinstance(inner, Mapping) and len(cell) == 1 else cell)
+
+
 def _names(cell: Any, key: str | None) -> Any:
+    if isinstance(cell, Mapping) and (flagged := _flagged(cell)) is not None:
+        return flagged
     if isinstance(cell, Mapping) and cell.keys() == {_CHOICES} and isinstance(cell[_CHOICES], list):
         return cell[_CHOICES]
     if key is None or not _may_wrap(cell) or not all(isinstance(item, Mapping) for item in cell):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from featherweight.data.candidate_columns import Columns, best_named
 from featherweight.data.label_cells import plain_labels
 from featherweight.data.readers.table import Table, listed_columns
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
 LABEL_WORDS = (
@@ -23,6 +24,7 @@ LABEL_WORDS = (
 
 
 _LONGEST_NAME = 80  # maximum number of characters of a label in a list
+_SEPARATED = 0.1  # minimum share of cells with a separator from which on they may hold several labels
 _MOST_FLAGS = 6  # maximum number of columns of yes and no that a message gives as options
 _ENOUGH_FLAGS = 3
 """Number of columns of yes and no from which on they are the labels, if no other column may be: two may be chance."""
@@ -164,6 +166,19 @@ def _same_classes(table: Table, names: Sequence[str]) -> str | None:
     if any(len(set(column)) != ways for column in columns):
         return None
     return next((name for name, column in zip(names, columns, strict=True) if not _numbered(column)), names[0])
+
+
+def separated_labels(values: Sequence[Any], columns: Columns) -> str | None:
+    """A note that the labels seem to be several in one text, such as ``Drama|Comedy``; None if they do not."""
+    cells = [value.strip() for value in values if isinstance(value, str) and value.strip()]
+    for separator in ("|", ";", ","):
+        several = {cell for cell in cells if separator in cell}
+        parts = {part.strip() for cell in {*cells} for part in cell.split(separator)}
+        often = sum(cell in several for cell in cells) >= _SEPARATED * len(cells) > 0
+        if often and len(parts) < len({*cells}) and "" not in parts:
+            example = in_a_line(repr(min(several)))
+            return f"labels such as {example} may be several; to train these: {columns.set('task=multi-label')}"
+    return None
 
 
 def _numbered(values: Iterable[str]) -> bool:

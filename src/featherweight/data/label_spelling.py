@@ -41,6 +41,13 @@ def class_names(labels: Iterable[int | str]) -> tuple[str, ...]:
     return tuple(sorted(texts[0] if len(texts) == 1 else common for common, texts in spelled.items()))
 
 
+def names_in_training(texts: Iterable[str]) -> tuple[str, ...]:
+    """The names that the classes get in a training whose labels are written as ``texts``: ``1`` for ``1.0``."""
+    found = {text.lower() if text in ("True", "False") else text for text in texts}
+    whole = [WHOLE.fullmatch(text) for text in found]
+    return class_names([int(match[1]) for match in whole if match] if all(whole) else found)
+
+
 def by_spelling(names: Sequence[str]) -> dict[str, int]:
     """The class number of each known spelling: the ``names``, and their normal forms unless two names share one."""
     commons = [alike(name) for name in names]

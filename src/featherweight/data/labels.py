@@ -120,9 +120,20 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
         keys = f"; name a part of it, such as data.label = 'label.{next(iter(value))}'" if value else ""
         raise UserError(f"{origin}: row {row}: the label is a dict ({listed(list(map(str, value)))}){keys}")
     if not isinstance(value, str):
+        if _is_span(value) or (isinstance(value, list | tuple) and any(map(_is_span, value))):
+            raise UserError(
+                f"{origin}: row {row}: the label marks a part of the text, but a classifier has labels of whole texts\n"
+                "Export one label a text, or name another column with --label COLUMN"
+            )
         kind = type(value).__name__
         raise UserError(f"{origin}: row {row}: the label is a {kind}; it must be a text or a whole number")
     return value.strip()
+
+
+def _is_span(value: Any) -> bool:
+    """Whether a value marks a part of a text: its start, its end and a label, as doccano exports it."""
+    start_end_label = (int, int, str)
+    return isinstance(value, list | tuple) and tuple(map(type, value)) == start_end_label
 
 
 def _require_classes(plain: Sequence[Any], origin: str) -> None:

@@ -15,8 +15,8 @@ from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import Guess, columns_in_words, guess_columns, guess_texts
 from featherweight.data.column_profile import single
 from featherweight.data.label_cells import label_values
-from featherweight.data.label_guess import Labels, find_labels
-from featherweight.data.label_spelling import class_names
+from featherweight.data.label_guess import Labels, find_labels, separated_labels
+from featherweight.data.label_spelling import names_in_training
 from featherweight.data.labels import is_missing, single_labels
 from featherweight.data.readers.table import Table, joined_texts
 from featherweight.data.source_tables import has_split, open_table
@@ -96,7 +96,11 @@ def draft_recipe(
     table = table or open_table(given.data.train, given.data, "train")
     columns = Columns(table, in_python=in_python)
     several = given.data.several if "task" in values else None
-    guess = guess_columns(columns, given.data.text, _named_labels(given), several=several)
+    try:
+        guess = guess_columns(columns, given.data.text, _named_labels(given), several=several)
+    except UserError:
+        _require_rows(table)
+        raise
     if guess.several and several is None:
         values = {"task": "multi-label", **values}
         given = Recipe.parse(values, source)
@@ -119,11 +123,13 @@ def draft_recipe(
     whole = _in_order(_merged(chosen, values))
     recipe = Recipe.parse(whole, source)
     training = recipe.training
-    notes = (
+    notes: tuple[str, ...] = (
         f"{called}: {counted(rows, 'row')}, {classes}; {columns_in_words(guess, table)}",
         f"backbone {recipe.backbone.name} ({why}), at most {recipe.budget:,} trainable parameters, "
         f"{counted(training.epochs, 'epoch')}, an evaluation every {training.evaluate_every} steps{of_length}",
     )
+    if not several and (note := separated_labels(table.read(guess.label_columns[0]), columns)):
+        notes = (*notes, f"{called}: {note}")
     return Draft(recipe, whole, notes)
 
 
@@ -169,9 +175,18 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
     cells = map(single, label_values(table, guess.label))
     counts = Counter(str(value).strip() for value in cells if not is_missing(value))
     if not counts:
+        _require_rows(table)
         raise UserError(f"{table.origin}: no row has a label in the column {guess.label!r}; name another one")
-    names = recipe.data.labels or table.classes.get(guess.label) or class_names(counts)
+    names = recipe.data.labels or table.classes.get(guess.label) or names_in_training(counts)
     return names, counts.total()
+
+
+def _require_rows(table: Table) -> None:
+    """Raise UserError if a table has a header and nothing else: then its columns cannot be told."""
+    if not table.names:
+        raise UserError(f"{table.origin}: the file has no rows")
+    if not len(table.read(table.names[0])):
+        raise UserError(f"{table.origin}: has only a header ({listed(table.names)}), but no rows; add some")
 
 
 def _data(given: Recipe, guess: Guess, table: Table, rows: int, classes: int) -> dict[str, Any]:

@@ -121,3 +121,40 @@ def test_prodigys_binary_answers(tmp_path: Path) -> None:
     source = saved(tmp_path, [{**row, "label": "urgent"} for row in rows], "one.jsonl")
     assert draft_recipe(source).recipe.data.label == "answer"
     assert labels_of(source) == ["accept", "reject", "accept", "accept", "accept"] * 2
+
+
+def test_records_of_argilla_are_read_with_their_first_submitted_response(tmp_path: Path) -> None:
+    def record(number: int, *given: tuple[str, str]) -> dict[str, Any]:
+        answers = [{"value": value, "user_id": "u", "status": status} for value, status in given]
+        return {
+            "id": str(number), "status": "completed", "fields": {"text": TEXTS[number]}, "metadata": {}, "vectors": {},
+            "suggestions": {"mood": {"value": "bad", "score": 0.3}}, "responses": {"mood": answers} if given else {},
+        }  # fmt: skip
+
+    rows = [record(n, ("none", "discarded"), (["good", "bad"][n % 2], "submitted")) for n in range(11)]
+    source = saved(tmp_path, [*rows, record(11)])
+    assert labels_of(source) == ["good", "bad"] * 5 + ["good"]
+    earlier = [
+        {
+            "fields": row["fields"],
+            "responses": [{"status": "submitted", "values": {"mood": {"value": ["good", "bad"][n % 2]}}}],
+        }
+        for n, row in enumerate(rows)
+    ]
+    assert labels_of(saved(tmp_path, earlier, "earlier.jsonl")) == labels_of(source)
+
+
+@pytest.mark.parametrize("openai", [True, False])
+def test_chats_are_texts_with_the_answers_as_labels(tmp_path: Path, openai: bool) -> None:
+    names = (
+        ("messages", "role", "content", "user", "assistant")
+        if openai
+        else ("conversations", "from", "value", "human", "gpt")
+    )
+    key, role, content, user, assistant = names
+    rows = [
+        {key: [{role: "system", content: "Classify."}, {role: user, content: "hello"}, {role: assistant, content: "x"},
+               {role: user, content: text}, {role: assistant, content: ["good", "bad"][n % 2]}]}
+        for n, text in enumerate(TEXTS)
+    ]  # fmt: skip
+    assert labels_of(saved(tmp_path, rows, "chats.jsonl")) == ["good", "bad"] * 6

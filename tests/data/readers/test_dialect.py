@@ -77,7 +77,7 @@ def test_the_separator_of_the_recipe_is_taken_whatever_the_content(tmp_path: Pat
 
 def test_lines_are_counted_from_the_start_of_the_file(tmp_path: Path) -> None:
     source = written(tmp_path, "sep=;\n# note\ntext;label\na;x\nb\n")
-    with pytest.raises(UserError, match=r"line 5: 1 field, but the first line has 2\nPut fields that contain ';'"):
+    with pytest.raises(UserError, match=r"line 5: 1 field, but the first line has 2\nIf the line is no row"):
         read(source)
 
 
@@ -154,3 +154,30 @@ def test_names_are_proposed_by_what_the_columns_hold() -> None:
         "text",
     ]
     assert proposed_names([("a text alone",)]) == ["text"]
+
+
+def test_a_quotation_mark_inside_a_field_may_have_a_backslash_before_it(tmp_path: Path) -> None:
+    rows = "".join(f'{n},"He said \\"no\\", then ""left""",{"xy"[n % 2]}\n' for n in range(6))
+    source = written(tmp_path, "id,text,label\n" + rows)
+    read_all = read(source)
+    assert set(read_all.texts) == {'He said "no", then "left"'} and read_all.label_names == ("x", "y")
+    assert read_all.notes == (f"{source}: a quotation mark inside a field has a backslash before it",)
+    # elsewhere a backslash is a letter like others
+    assert read(written(tmp_path, 'text,label\n"C:\\new, and",a\n"end\\",b\n')).texts == ["C:\\new, and", "end\\"]
+
+
+def test_nul_bytes_at_the_end_and_the_rule_of_a_markdown_table_are_no_rows(tmp_path: Path) -> None:
+    rows = "".join(f"text {n},{'ab'[n % 2]}\r\n" for n in range(6))
+    assert len(read(written(tmp_path, "\ufefftext,label\r\n" + rows + "\0" * 40))) == 6
+    with pytest.raises(UserError, match=r"line 3 holds a NUL byte"):
+        read(written(tmp_path, "text,label\none,a\ntw\0o,b\n"))
+    table = "| text | label |\n|------|:-----:|\n" + "".join(f"| text {n} | {'ab'[n % 2]} |\n" for n in range(6))
+    marked = read(written(tmp_path, table, "rows.md"))
+    assert (len(marked), marked.label_names) == (6, ("a", "b"))
+
+
+def test_a_line_of_a_total_is_named_as_one(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"line 5: 1 field, but the first line has 2\nIf the line is no row, such as a total"
+    ):
+        read(written(tmp_path, "text,label\none,a\ntwo,b\n\nTotal: 2\n"))

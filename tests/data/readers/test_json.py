@@ -160,3 +160,43 @@ def test_a_name_with_points_is_a_column_first(tmp_path: Path) -> None:
     assert labels_of(read(source, label="meta.topic")) == ["0", "1", "2"]
     with pytest.raises(UserError, match="row 2: the label is missing"):
         read(written(tmp_path, [{"meta": {"topic": 1}, "text": "t"}, {"meta": [], "text": "t"}]), label="meta.topic")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        dict(PAIRS) | {f"{text} now": label for text, label in PAIRS},
+        {"ask": ["How is the weather", "What is up there", "How is the weather now", "What is up there now"],
+         "stop": ["Stop it now", "Please stop", "Stop it now now", "Please stop now", "And stop"]},
+    ],
+)  # fmt: skip
+def test_keys_may_be_the_texts_or_the_labels(tmp_path: Path, content: dict[str, Any]) -> None:
+    rows = read(written(tmp_path, content))
+    found = dict(zip(rows.texts, labels_of(rows), strict=True))
+    assert {found[text] == label for text, label in PAIRS} == {True} and len(found) >= 8
+    assert "its keys are read as the " in rows.notes[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [
+            {"text": text, "cats": {"ASK": float(label == "ask"), "STOP": float(label == "stop")}}
+            for text, label in PAIRS
+        ],
+        [[text, {"cats": {"ASK": label == "ask", "STOP": label == "stop"}}] for text, label in PAIRS],
+    ],
+)
+def test_an_object_with_0_or_1_for_each_label_is_the_label(tmp_path: Path, content: list[Any]) -> None:
+    rows = read(written(tmp_path, content), label="cats" if isinstance(content[0], dict) else "label")
+    assert labels_of(rows) == ["ASK", "STOP", "ASK", "STOP"] or labels_of(rows) == [n.upper() for _, n in PAIRS]
+
+
+def test_parts_of_a_text_are_no_labels_of_it(tmp_path: Path) -> None:
+    source = written(tmp_path, [{"text": "Anna is in Rome", "label": [[0, 4, "PER"], [11, 15, "LOC"]]}] * 2)
+    with pytest.raises(UserError, match=r"row 1: has 2 labels|row 1: the label marks a part of the text"):
+        read(source)
+    with pytest.raises(UserError, match=r"row 1: the label marks a part of the text, but .* whole texts\nExport one"):
+        read_rows(source, Recipe.parse({"task": "multi-label", "data": {"train": source}}).data)
+    with pytest.raises(UserError, match=r"rows\.json: the file has no rows"):
+        read(written(tmp_path, {}))

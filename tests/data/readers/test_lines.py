@@ -85,3 +85,47 @@ def test_the_format_of_the_recipe_is_taken_for_text_files_alone(tmp_path: Path) 
     assert read(source, format="csv").texts == ["__label__x a", "c"]
     source = written(tmp_path, '{"text": "a", "label": "b"}\n', "rows.jsonl")
     assert read(source, format="fasttext").texts == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [("TREC.label", ["DESC:manner", "HUM:ind"]), ("sst.train.txt", ["0", "1"]), ("polarity.txt", ["-1", "0"])],
+)
+def test_a_number_or_a_subclass_before_each_text_is_its_label(tmp_path: Path, name: str, labels: list[str]) -> None:
+    lines = [f"{labels[n % 2]} how is the weather number {n} ?" for n in range(12)]
+    rows = read(written(tmp_path, "\n".join(lines), name))
+    assert (rows.texts[3], labels_of(rows)[:2]) == ("how is the weather number 3 ?", labels)
+    assert rows.notes[-1].endswith("the part before its first blank was read as its label")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{n} bottles of beer on the wall" for n in range(12)],  # a list with numbers
+        [f"{n % 3 * 5} cups of sugar" for n in range(12)],  # amounts
+        ["I came here", "The room was bad", "Never again"] * 4,
+        [f"{n % 2} of them came" for n in range(11)] + ["Nobody came"],
+    ],
+)
+def test_other_numbers_and_words_before_a_text_are_part_of_it(tmp_path: Path, lines: list[str]) -> None:
+    source = written(tmp_path, "\n".join(lines), "texts.txt")
+    assert open_table(source, DataRecipe(), "test").read("text") == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("eng.train.txt", "-DOCSTART- -X- -X- O\n\n" + "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n. . O O\n\n" * 3),
+        ("ner.conll", "EU\tB-ORG\nrejects\tO\ncalls\tO\n\n" * 3),
+        (
+            "en.conllu",
+            "# sent_id = 1\n1\tThey\tthey\tPRON\tPRP\t_\t2\tnsubj\n2\tbuy\tbuy\tVERB\tVBP\t_\t0\troot\n\n" * 3,
+        ),
+    ],
+)
+def test_tokens_with_tags_are_no_texts(tmp_path: Path, name: str, content: str) -> None:
+    told = (
+        r"has a token and its tag a line \(CoNLL\), but a classifier has labels of whole texts\nWrite one text and its"
+    )
+    with pytest.raises(UserError, match=told):
+        read(written(tmp_path, content, name))

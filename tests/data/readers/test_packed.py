@@ -105,6 +105,7 @@ REFUSED = [
     ("a.csv", b"\xd0\xcf\x11\xe0" + bytes(600), [".xls files cannot be read"]),
     ("a.feather", b"ARROW1", ["pandas.read_feather(sys.argv[1]).to_csv"]),
     ("a.sqlite", b"SQLite format 3\0", ["select * from TABLE", "import sys, sqlite3, pandas"]),
+    ("a.doc", b"\xd0\xcf\x11\xe0" + bytes(600), ["is a document"]),
     ("a.dta", b"x", ["pandas.read_stata"]),
     ("a.tar.gz", gzip.compress(b"x" * 600, mtime=0), ["is an archive", "tar -xf"]),
     ("a.csv.gz", gzip.compress(bytes(257) + b"ustar" + bytes(300), mtime=0), ["is an archive", "tar -xf"]),
@@ -166,6 +167,18 @@ def test_a_title_above_the_header_of_a_sheet_is_left_out(
 def test_a_column_alone_and_rows_without_a_header_are_no_titles(tmp_path: Path) -> None:
     (tmp_path / "alone.xlsx").write_bytes(workbook([["text"], ["one"], ["two"]]))
     assert list(read_rows(str(tmp_path / "alone.xlsx"), DataRecipe(), labelled=False).texts) == ["one", "two"]
+
+
+def test_the_sheet_with_the_table_is_read_and_a_row_above_its_names_is_left_out(tmp_path: Path) -> None:
+    rows = [[n, f"text {n}", "ab"[n % 2]] for n in range(6)]
+    path = tmp_path / "sheets.xlsx"
+    path.write_bytes(workbook([["Export of May"], ["by the help desk"]], [["Id", "Text", "Label"], *rows]))
+    read_all = read_rows(str(path), DataRecipe())
+    assert len(read_all) == 6 and read_all.notes == (f"{path}: only its sheet 'Sheet 2' was read, not Sheet 1",)
+    path.write_bytes(workbook([["Ticket", None, "Result"], ["Id", "Text", "Label"], *rows]))
+    read_all = read_rows(str(path), DataRecipe())
+    assert (len(read_all), read_all.label_names) == (6, ("a", "b"))
+    assert read_all.notes == (f"{path}: what stands above its header was left out: Ticket, Result",)
 
 
 ROWS = [f"{n},text {'abcdefghijkl'[n]},{'xy'[n % 2]}" for n in range(12)]

@@ -1,4 +1,4 @@
-"""Rows in the layout of an annotation tool, such as Label Studio or Prodigy, as rows of texts and labels."""
+"""Rows of an annotation tool (Label Studio, Prodigy, Argilla), and chats, as rows of texts and labels."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ _TASK = frozenset(
 """Keys of a task in Label Studio's JSON."""
 _GIVEN = ("annotations", "completions")
 """Keys of what was annotated; the second one is that of early versions."""
+_OF_CHAT = frozenset({"messages", "conversations", "id", "tools", "functions"})
+"""Keys of a row that is a chat, as it is written to train language models."""
+_ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
 _ANSWERS = ("accept", "reject", "ignore")
 _OF_PRODIGY = frozenset(
     {"_input_hash", "_task_hash", "_session_id", "_view_id", "_timestamp", "options", "accept", "config"}
@@ -74,7 +77,7 @@ class Annotations:
 def annotations_of(first: Any, reading: Reading) -> Annotations | None:
     """How to change the rows of a file whose first row is ``first``.
 
-    None if it is not a row of Label Studio or Prodigy, or if ``reading`` has paths into the row, such as data.text.
+    None if it is not a row of one of these tools, or if ``reading`` has paths into the row, such as data.text.
     """
     if not isinstance(first, Mapping):
         return None
@@ -84,11 +87,19 @@ def annotations_of(first: Any, reading: Reading) -> Annotations | None:
         return Annotations(
             _of_prodigy, 'is read as an export of Prodigy: a row has a label where its answer is "accept"'
         )
+
+    of_argilla = isinstance(first.get("fields"), Mapping) and isinstance(first.get("responses"), Mapping | list)
+    if of_argilla and not _names_inside(reading):
+        return Annotations(_of_argilla, "is read as records of Argilla: the first response to each question")
+    if _turns(first) and {*first} <= _OF_CHAT:
+        return Annotations(
+            _of_chat, "is read as chats: the text is what the user wrote last, the label the answer to it"
+        )
     return None
 
 
 def _names_inside(reading: Reading) -> bool:
-    return any(name.split(".")[0] in ("data", *_GIVEN) for name in reading.known if "." in name)
+    return any(name.split(".")[0] in ("data", "fields", "responses", *_GIVEN) for name in reading.known if "." in name)
 
 
 def _of_label_studio(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
@@ -135,3 +146,47 @@ def _of_prodigy(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, An
 def _options(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     options = row.get("options")
     return [one for one in options if isinstance(one, Mapping)] if isinstance(options, list) else []
+
+
+def _of_argilla(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
+    """The row as columns: its fields, and the first response to each question that was submitted."""
+    fields, responses = row.get("fields"), row.get("responses")
+    found: dict[str, Any] = dict(fields) if isinstance(fields, Mapping) else {}
+    if "id" in row:
+        found.setdefault("id", row["id"])
+    given: dict[str, Any] = {}
+    if isinstance(responses, Mapping):  # by question, each with a list of responses
+        given = {str(name): _first_submitted(answers) for name, answers in responses.items()}
+    elif isinstance(responses, list):  # by annotator, each with the values of all questions
+        values = _first_submitted(responses, "values")
+        for name, one in values.items() if isinstance(values, Mapping) else ():
+            given[str(name)] = one.get("value") if isinstance(one, Mapping) else None
+    for name in given:
+        labels.setdefault(name)
+    return {**found, **dict.fromkeys(labels), **given}
+
+
+def _first_submitted(answers: Any, key: str = "value") -> Any:
+    given = [one for one in answers if isinstance(one, Mapping)] if isinstance(answers, list) else []
+    return next((one.get(key) for one in given if one.get("status", "submitted") in ("submitted", None)), None)
+
+
+def _of_chat(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
+    """The row as a text (what the user wrote last) and a label (the answer to it)."""
+    labels.setdefault(LABEL)
+    said: dict[str, Any] = {}
+    for role, content in _turns(row):
+        said[role] = content
+        if role == "user":
+            said.pop("assistant", None)
+    beside = {key: value for key, value in row.items() if key == "id"}
+    return {**beside, "text": said.get("user"), LABEL: said.get("assistant")}
+
+
+def _turns(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Who said what in a chat, in the layouts of OpenAI and of ShareGPT; empty if it is none."""
+    turns = row.get("messages", row.get("conversations"))
+    if not isinstance(turns, list) or not all(isinstance(one, Mapping) for one in turns):
+        return []
+    named = [(one.get("role", one.get("from")), one.get("content", one.get("value"))) for one in turns]
+    return [(_ROLES[who], content) for who, content in named if isinstance(who, str) and who in _ROLES]

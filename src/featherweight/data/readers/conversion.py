@@ -53,6 +53,8 @@ def foreign_ending(ending: str, start: bytes) -> str | None:
     file's own extension.
     """
     inside = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+    if inside == ".xls" and ending in _DOCUMENTS:  # Word and Excel had the same container
+        inside = ending
     if inside is None and start[257:262] == b"ustar":
         inside = ".tar"
     return inside or (ending if ending in FOREIGN else None)

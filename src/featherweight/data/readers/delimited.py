@@ -6,6 +6,7 @@ Files of AG News have the columns class, title and description.
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -17,13 +18,14 @@ from featherweight.data.readers.header import Header, header_of
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import column_table
 from featherweight.data.readers.table import Table, pieces_of
-from featherweight.data.readers.text_encoding import FileText, head_text, open_text
+from featherweight.data.readers.text_encoding import PADDING, FileText, head_text, open_text
 from featherweight.data.readers.titles import below_titles, titles_above
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
 from featherweight.formatting import listed
 
 _AG_HEADER = ("class index", "title", "description")
+_RULE = re.compile(r"\s*:?-{2,}:?\s*|\s*")
 _AG_COLUMNS = ("class", "title", "description")
 
 
@@ -44,23 +46,38 @@ def delimited_tables(content: Content, reading: Reading, rows: int, *, tabs: boo
 def _tables(
     text: FileText, origin: str, dialect: Dialect, quoted: bool, reading: Reading, rows: int, tabs: bool
 ) -> Iterator[Table]:
-    records = _records(text.lines, origin, dialect, quoted)
+    first, records, sample, titles = _below_titles(
+        _records(text.lines, origin, dialect, quoted), dialect, reading, origin
+    )
+    header, make = _header(first, sample, reading, origin)
+    if not header.in_first_row:
+        records = chain([first], records)
+    above = (*dialect.titles, *titles)
+    left_out = f"what stands above its header was left out: {listed(above)}" if above else None
+    notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [left_out, header.note])]
+    for before, piece in pieces_of(records, rows):
+        yield make(origin, header.names, piece, before, tuple(f"{origin}: {note}" for note in (*text.notes, *notes)))
+
+
+def _below_titles(
+    records: Iterator[list[str]], dialect: Dialect, reading: Reading, origin: str
+) -> tuple[list[str], Iterator[list[str]], Sequence[Sequence[str]], list[str]]:
+    """The first record below the titles, the records after it, a sample of these, and the titles.
+
+    The line of dashes below the header of a table in Markdown is left out, too. Raises UserError without any record.
+    """
     first = next(records, None)
     if first is None:
         raise UserError(f"{origin}: the file is empty")
-    sample, titles = dialect.sample, titles_above(dialect.sample, reading)
+    sample, titles = list(dialect.sample), titles_above(dialect.sample, reading)
     while titles and sum(map(bool, map(str.strip, first))) < 2:
         first, sample = next(records, first), sample[1:]
         if not sample:  # the lines are quoted in another way than those of the sample
             raise UserError(f"{origin}: its header cannot be found; remove the lines above it: {listed(titles)}")
-    header, make = _header(first, sample[1:], reading, origin)
-    if not header.in_first_row:
-        records = chain([first], records)
-    above = (*dialect.titles, *titles)
-    note = f"what stands above its header was left out: {listed(above)}" if above else None
-    notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [note, header.note])]
-    for before, piece in pieces_of(records, rows):
-        yield make(origin, header.names, piece, before, tuple(f"{origin}: {told}" for told in (*text.notes, *notes)))
+    if dialect.separator == "|" and sample[1:] and all(map(_RULE.fullmatch, sample[1])):
+        next(records, None)
+        del sample[1]
+    return first, records, sample[1:], titles
 
 
 def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> tuple[Header, Any]:
@@ -112,6 +129,8 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
         width = width or len(fields)
         if fields and len(fields) != width:
             remedy = f"Put fields that contain {dialect.separator!r} in double quotes"
+            if len(fields) == 1 < width:
+                remedy = "If the line is no row, such as a total, delete it; else it lacks fields, or they are cut"
             if width == 1:
                 remedy += f"; or, if the lines above it are a title, remove them: tail -n +{line} FILE > NEW"
             raise UserError(f"{origin}: line {line}: {_count(len(fields))}, but the first line has {width}\n{remedy}")
@@ -122,9 +141,9 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
 
 def _without_nul(text: TextIO, origin: str) -> Iterator[str]:
     for number, line in enumerate(text, 1):
-        if "\0" in line:
+        if "\0" in line and line.strip(PADDING):
             raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
-        yield line
+        yield "\n" if "\0" in line else line
 
 
 def _count(fields: int) -> str:

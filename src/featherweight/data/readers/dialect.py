@@ -25,6 +25,8 @@ class Dialect:
     separator: str = ","
     blanks: bool = False
     """Whether spaces after a separator are skipped, so that a quotation mark may follow them."""
+    backslashes: bool = False
+    """Whether a quotation mark inside a quoted field has a backslash before it; usually it is written twice."""
     comments: int = 0
     """Comment lines at the beginning."""
     sep_line: bool = False
@@ -49,6 +51,8 @@ class Dialect:
         if self.separator != usual:
             name = "a tab" if self.separator == "\t" else repr(self.separator)
             found.append(f"its fields are separated by {name}")
+        if self.backslashes:
+            found.append("a quotation mark inside a field has a backslash before it")
         if self.comments:
             lines = "a line" if self.comments == 1 else f"{self.comments} lines"
             found.append(f"{lines} of comment (#) at its beginning {'was' if self.comments == 1 else 'were'} skipped")
@@ -76,14 +80,26 @@ def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect
         rest = [comments.pop(), *rest]
     body = body[len(comments) :]
     blanks = _quotes_after_blanks(body, cut, separator)
-    sample = _parsed(body, cut, separator, blanks)[0]
-    return Dialect(separator, blanks, len(comments), bool(mark), _agreement(body, cut, separator), tuple(sample))
+    sample, broken = _parsed(body, cut, separator, blanks)
+    agreement, backslashes = _agreement(body, cut, separator), False
+    if broken and '\\"' in head:
+        others, broken = _parsed(body, cut, separator, blanks, backslashes=True)
+        if backslashes := not broken and _of_one_width(others, broken) > agreement:
+            sample, agreement = others, _of_one_width(others, broken) if len(others[0]) > 1 else 0.0
+    return Dialect(separator, blanks, backslashes, len(comments), bool(mark), agreement, tuple(sample))
 
 
 def settings(dialect: Dialect, quoted: bool) -> dict[str, Any]:
     """The arguments of `csv.reader` for a dialect; ``quoted`` says whether quotation marks may enclose a field."""
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    return {"delimiter": dialect.separator, "skipinitialspace": dialect.blanks, "quoting": quoting, "strict": True}
+    escape = {"escapechar": "\\"} if dialect.backslashes else {}
+    return {
+        "delimiter": dialect.separator,
+        "skipinitialspace": dialect.blanks,
+        "quoting": quoting,
+        "strict": True,
+        **escape,
+    }
 
 
 def _agreement(lines: Sequence[str], cut: bool, separator: str) -> float:
@@ -112,11 +128,11 @@ def _of_one_width(records: Sequence[Sequence[str]], broken: bool) -> float:
 
 
 def _parsed(
-    lines: Sequence[str], cut: bool, separator: str, blanks: bool, quoted: bool = True
+    lines: Sequence[str], cut: bool, separator: str, blanks: bool, quoted: bool = True, *, backslashes: bool = False
 ) -> tuple[list[list[str]], bool]:
     """The records in ``lines``, and whether one of them is broken. If the text is ``cut``, the last one is left out."""
     csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(lines, **settings(Dialect(separator, blanks), quoted))
+    reader = csv.reader(lines, **settings(Dialect(separator, blanks, backslashes), quoted))
     records: list[list[str]] = []
     try:
         for record in reader:

@@ -1,9 +1,9 @@
-"""Excel workbooks (.xlsx): reads the first sheet that has rows, with openpyxl."""
+"""Excel workbooks (.xlsx): reads the first sheet that has a table, with openpyxl."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from itertools import islice
@@ -30,7 +30,8 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
         sheets = [sheet for sheet in book.worksheets if next(_filled(sheet, origin), None)]
         if not sheets:
             raise UserError(f"{origin}: the file has no rows")
-        chosen, others = sheets[0], [sheet.title for sheet in sheets[1:]]
+        chosen = next((sheet for sheet in sheets if _is_table(sheet, origin)), sheets[0])
+        others = [sheet.title for sheet in sheets if sheet is not chosen]
         notes = [f"only its sheet {in_a_line(chosen.title)!r} was read, not {listed(others)}"] if others else []
         titles = [] if reading.columns else _titles(chosen, origin, reading)
         if titles:
@@ -76,16 +77,37 @@ def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
             yield row
 
 
+def _is_table(sheet: Any, origin: str) -> bool:
+    """Whether a sheet has a row of several cells below another; a sheet that only explains the others has none."""
+    return (
+        sum(sum(cell is not None for cell in row) > 1 for row in islice(_filled(sheet, origin), _MOST_TITLES + 3)) > 1
+    )
+
+
 def _titles(sheet: Any, origin: str, reading: Reading) -> list[str]:
     """The rows above the header of a sheet, of which each has a single cell; empty if the header is the first row."""
     first = list(islice(_filled(sheet, origin), _MOST_TITLES + 2))
     cells = [[cell for cell in row if cell is not None] for row in first]
     count = next((place for place, row in enumerate(cells) if len(row) > 1), 0)
+    if count == 0 and _is_group_row(first, cells, reading):
+        return [", ".join(map(str, cells[0]))]
     titles = [str(row[0]) for row in cells[:count]]
     known = any(title.strip().casefold() in reading.known for title in titles)
     # A header has texts only, and a row below it.
     header = count <= _MOST_TITLES and len(cells) > count + 1 and all(isinstance(cell, str) for cell in cells[count])
     return titles if header and not known else []
+
+
+def _is_group_row(rows: Sequence[Sequence[Any]], cells: Sequence[Sequence[Any]], reading: Reading) -> bool:
+    """Whether the first row has the names of groups of columns, in merged cells above the names of the columns."""
+    if (
+        len(rows) < 3
+        or len(cells[0]) >= len(cells[1])
+        or not all(isinstance(cell, str) for row in cells[:2] for cell in row)
+    ):
+        return False
+    groups, names = ({cell.strip().casefold() for cell in row} for row in cells[:2])
+    return bool(names & {*reading.known}) and not groups & {*reading.known}
 
 
 def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:

@@ -40,6 +40,8 @@ def rows_in(value: Mapping[str, Any], reading: Reading, content: Content) -> Fou
         return Found([value])
     if parts := json_parts(value):
         return _of_part(value, parts, reading, content)
+    if found := _by_text_or_label(value, reading):
+        return found
     if (rows := _by_column_or_row(value, reading)) is not None:
         return Found(rows)
     return _under_a_key(value, reading, content) or Found([value])
@@ -85,6 +87,24 @@ def _by_column_or_row(value: Mapping[str, Any], reading: Reading) -> list[Any] |
         if any(isinstance(one, dict) for column in inner for one in column[:1]):
             return None
         return [dict(zip(value, row, strict=True)) for row in zip(*inner, strict=True)]
+    return None
+
+
+def _by_text_or_label(value: Mapping[str, Any], reading: Reading) -> Found | None:
+    """The rows of an object whose keys are texts with their labels, or labels with lists of their texts; else None."""
+    inner = list(value.values())
+    if any(key.casefold() in reading.known for key in value) or len(inner) < 2:
+        return None
+    if all(isinstance(one, list) and one and all(isinstance(text, str) for text in one) for one in inner):
+        if len(set(map(len, inner))) == 1:  # these may be columns
+            return None
+        rows = [{"text": text, "label": label} for label, texts in value.items() for text in texts]
+        return Found(rows, "its keys are read as the labels of the texts in their lists")
+    are_labels = all(isinstance(one, str | int) for one in inner) and 1 < len(set(inner)) <= len(inner) / 3
+    are_texts = sum(" " in key.strip() for key in value) > len(inner) / 2
+    if are_labels and are_texts:
+        rows = [{"text": text, "label": label} for text, label in value.items()]
+        return Found(rows, "its keys are read as the texts, and their values as the labels")
     return None
 
 

@@ -82,6 +82,8 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
             if not isinstance(row, dict):
                 raise UserError(f'{origin}: row {number}: not a JSON object such as {{"text": ..., "label": ...}}')
             names.update(dict.fromkeys(row))
+        if not names:
+            raise UserError(f"{origin}: the file has no rows")
         columns = {name: [row.get(name) for row in piece] for name in names}
         more = {"label": annotations.label, "gaps": True} if annotations else {}
         yield table_of(origin, columns, before=before, notes=told, paths=_paths(columns), **more)
@@ -99,7 +101,8 @@ def _as_pairs(sample: Sequence[Any], reading: Reading) -> tuple[Reading, list[st
     rows = [[plain_text(value) for value in row] for row in sample if isinstance(row, list) and len(row) == 2]
     if reading.columns or len(rows) < len(sample) or any(name.casefold() in reading.known for name in rows[0]):
         return reading, []
-    names = proposed_names(rows)
+    objects = all(isinstance(text, str) and isinstance(label, Mapping) for text, label in sample)
+    names = ["text", "label"] if objects else proposed_names(rows)
     if "label" not in names and is_text_beside_name(rows, names.index("text")):
         names = ["text" if name == "text" else "label" for name in names]  # there are few rows, all of other classes
     if {*names} != {"text", "label"}:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from featherweight.data.readers import pickles
 from featherweight.data.readers.conversion import FOREIGN, conversion, foreign_ending
 from featherweight.data.readers.dialect import Dialect, dialect_of
-from featherweight.data.readers.lines import PREFIX, line_kind
+from featherweight.data.readers.lines import PREFIX, is_tagged, line_kind
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.text_encoding import head_text
 from featherweight.data.readers.unpacking import COMPRESSED, ZIP, Content
@@ -114,6 +114,11 @@ def _is_beside(name: str) -> bool:
 def _of_content(content: Content, ending: str, reading: Reading) -> str:
     """The kind of a text file, detected from its content."""
     head, cut = head_text(content, reading.encoding)
+    if is_tagged(head):
+        raise UserError(
+            f"{content.origin}: has a token and its tag a line (CoNLL), but a classifier has labels of whole texts\n"
+            "Write one text and its label a row: a CSV with the header text,label"
+        )
     if kind := line_kind(head, cut):
         return kind
     if _JSON.match(head):

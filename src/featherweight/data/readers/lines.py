@@ -1,24 +1,29 @@
-"""Files with one text per line: fastText's ``__label__x text``, ``text@label``, or texts without labels."""
+"""Files with one text per line: ``__label__x text``, ``text@label``, ``1 text``, or texts without labels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of
-from featherweight.data.readers.text_encoding import open_text
+from featherweight.data.readers.text_encoding import PADDING, open_text
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
 from featherweight.recipe.values import one_or_all
 
-LINES = ("fasttext", "text@label", "lines")
+LINES = ("fasttext", "text@label", "label text", "lines")
 """Kinds of such files."""
 PREFIX = "__label__"
 _FIRST = re.compile(rf"\s*((?:{PREFIX}\S+[\s,]*)+)")
 _LAST = re.compile(rf"((?:\s*{PREFIX}\S+)+)\s*$")
 _AT = re.compile(r"(.*\S)\s*@\s*(\w[\w &/+-]{0,39})\s*", re.DOTALL)
+_NUMBERED = re.compile(r"(-?\d{1,2}|[A-Z]+:\w+)\s+(\S.*)", re.DOTALL)
+"""A label before a text: a small number as in SST, or a class and its subclass as in TREC (``DESC:manner``)."""
+_TAG = re.compile(r"O|[BIESLU]-\S+")
+"""The tag of a token that is part of a name, or of none, as in CoNLL 2003."""
+_CONLLU = 8  # minimum number of fields of a line of CoNLL-U, of which the first is a number
 _FEW = 0.3
 """Up to this number of different words per line, the words after the last @ are taken for labels."""
 
@@ -29,8 +34,8 @@ Split = Callable[[str], tuple[str, Any]]
 def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Iterator[Table]:
     """The lines of a file as a table of ``text`` and ``label``, ``rows`` rows at a time; empty lines are skipped.
 
-    ``kind`` is ``fasttext``, ``text@label``, or ``lines`` (without labels). Several labels of a line become a list.
-    Raises UserError if the file is empty or contains a NUL byte.
+    ``kind`` is one of ``LINES``; ``lines`` have no labels. Several labels of a line become a list. Raises UserError if
+    the file is empty or contains a NUL byte within a line.
     """
     split = _SPLITS[kind]
     with open_text(content, reading.encoding, guess=True) as text:
@@ -47,7 +52,7 @@ def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Ite
 
 
 def line_kind(head: str, cut: bool) -> str | None:
-    """``fasttext`` or ``text@label`` if the first lines of a file are of that kind, otherwise None."""
+    """``fasttext``, ``text@label`` or ``label text`` if the first lines of a file are of that kind, otherwise None."""
     lines = [line for line in (head.splitlines()[:-1] if cut else head.splitlines()) if line.strip()]
     if not lines:
         return None
@@ -55,15 +60,38 @@ def line_kind(head: str, cut: bool) -> str | None:
         return "fasttext"
     found = [match[2] for line in lines if (match := _AT.fullmatch(line))]
     few = len(set(found)) <= max(3, _FEW * len(lines))
-    return "text@label" if len(found) >= 0.95 * len(lines) and len(lines) > 1 and few else None
+    if len(found) >= 0.95 * len(lines) and len(lines) > 1 and few:
+        return "text@label"
+    return "label text" if _have_labels_before(lines) else None
+
+
+def _have_labels_before(lines: Sequence[str]) -> bool:
+    """Whether each line begins with a label; numbers must be those of a few classes, and not amounts."""
+    matches = [_NUMBERED.fullmatch(line.strip()) for line in lines]
+    labels = {match[1] for match in matches if match}
+    numbers = sorted(int(label) for label in labels if ":" not in label)
+    of_classes = numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) < 7 if numbers else True
+    return None not in matches and 1 < len(labels) <= _FEW * len(lines) and of_classes
+
+
+def is_tagged(head: str) -> bool:
+    """Whether nearly all lines of a file that begins with ``head`` are a token and its tag, as in the CoNLL formats."""
+    lines = [line for line in head.splitlines()[:200] if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
+    return len(lines) > 4 and sum(map(_is_token, lines)) >= 0.9 * len(lines)
+
+
+def _is_token(line: str) -> bool:
+    words, fields = line.split(), line.split("\t")
+    of_conllu = len(fields) >= _CONLLU and fields[0].partition("-")[0].isdecimal() and fields[3].isupper()
+    return of_conllu or (len(words) > 1 and bool(_TAG.fullmatch(words[-1])))
 
 
 def _lines(text: TextIO, origin: str) -> Iterator[str]:
     # Not splitlines(): texts may contain other characters that it treats as ends of lines.
     for number, line in enumerate(text, 1):
-        if "\0" in line:
+        if "\0" in line and line.strip(PADDING):
             raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
-        if line.strip():
+        if line.strip(PADDING):
             yield line.rstrip("\r\n")
 
 
@@ -84,12 +112,24 @@ def _at(line: str) -> tuple[str, Any]:
     return (text.strip(), label.strip()) if at else (line.strip(), None)
 
 
-_SPLITS: dict[str, Split] = {"fasttext": _fasttext, "text@label": _at, "lines": lambda line: (line.strip(), None)}
+def _before(line: str) -> tuple[str, Any]:
+    label, _, text = line.strip().partition(" ")
+    match = _NUMBERED.fullmatch(line.strip())
+    return (match[2], match[1]) if match else (text.strip(), label)
+
+
+_SPLITS: dict[str, Split] = {
+    "fasttext": _fasttext,
+    "text@label": _at,
+    "label text": _before,
+    "lines": lambda line: (line.strip(), None),
+}
 """The function that splits a line, for each kind of file."""
 _REMEDY = (
     "Write a label as __label__x before each text, after a tab, or after an @; or save the file as CSV with a header"
 )
 _NOTES = {
+    "label text": ("one text per line; the part before its first blank was read as its label",),
     "lines": ("one text per line, without labels",),
     "text@label": ("one text per line; the part after the last @ was read as its label",),
 }

@@ -13,6 +13,8 @@ from featherweight.data.readers.unpacking import DAMAGED, HEAD, Content
 from featherweight.errors import UserError
 
 WESTERN = "cp1252"
+PADDING = "\0 \t\r\n"
+"""What a line without content consists of; some programs fill the end of a file with NUL bytes."""
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark has the same first bytes

@@ -55,7 +55,7 @@ def _is_table(dialect: Dialect, reading: Reading) -> bool:
 
 def _is_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:
     """Whether the first of ``records`` is a header, by a known name or by the rows below it, of which it needs one."""
-    first, *others = records
+    first, others = (records[0], records[1:]) if records else ((), ())
     rows = [row for row in others if len(row) == len(first)]
     known = any(name.strip().casefold() in reading.known for name in first)
     return bool(rows) and (known or is_header(first, rows))
