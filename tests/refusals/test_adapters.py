@@ -117,7 +117,7 @@ BAD_ADAPTERS = [
     (written(DESCRIPTION, "[]"), "featherweight.json: damaged: it contains no JSON object"),
     (written(DESCRIPTION, "[" * 100_000), "featherweight.json: damaged: its lists or objects are nested"),
     (written(DESCRIPTION, b'{"a": "\xe9"}'), "featherweight.json: damaged"),
-    (described(format=2), "run/adapter: written by a newer Featherweight (layout 2, this one reads 1)"),
+    (described(format=2), "run/adapter: written by a newer Featherweight (layout 2, this version reads layout 1)"),
     (described(format="1"), "featherweight.json: damaged: its key 'format' is '1', not a number"),
     (described(labels=[]), "featherweight.json: damaged: labels: must have at least 2"),
     (described(labels=["bird"]), "featherweight.json: damaged: labels: must have at least 2"),

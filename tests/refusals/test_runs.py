@@ -154,7 +154,7 @@ def test_no_run_and_runs_of_a_newer_version(cli: Cli, run: Path, verb: str) -> N
     environment = json.loads((run / "environment.json").read_text())
     (run / "environment.json").write_text(json.dumps({**environment, "format": 2}))
     (run / "recipe.toml").write_text("[of_tomorrow]\n")
-    refused(cli, *command, naming="run: written by a newer Featherweight (layout 2, this one reads 1); update it")
+    refused(cli, *command, naming="run: written by a newer Featherweight (layout 2, this version reads layout 1)")
     shutil.rmtree(run)
     refused(cli, *command, naming="run: not a run folder")
 

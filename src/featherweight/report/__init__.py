@@ -1,1 +1,1 @@
-"""Plots of a run as PNG files, and the HTML report as one self-contained file. Reads only the run folder."""
+"""Plots as PNG files and reports as self-contained HTML files, made from stored results without loading a model."""

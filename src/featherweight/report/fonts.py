@@ -51,12 +51,12 @@ def can_draw(text: str) -> bool:
 
 
 def class_numbers(labels: Sequence[str]) -> dict[str, str]:
-    """The text that plots show for each label that cannot be drawn: ``class 3``, with its number from 0."""
+    """{label: "class 3"} for each label that no installed font can draw; classes are numbered from 0."""
     return {label: f"class {number}" for number, label in enumerate(labels) if not can_draw(label)}
 
 
 def set_numbers(names: Sequence[str]) -> dict[str, str]:
-    """The text that plots show for each shift set whose name cannot be drawn: ``shift set 1``, numbered from 1."""
+    """{name: "shift set 1"} for each shift set whose name no installed font can draw; sets are numbered from 1."""
     return {name: f"shift set {number}" for number, name in enumerate(names, 1) if not can_draw(name)}
 
 
@@ -64,7 +64,7 @@ REMEDY = "to draw the names, install a font such as Noto Sans CJK, then run `fea
 
 
 def key_of(*numbers: Mapping[str, str]) -> str:
-    """A sentence that lists which name each number in the plots stands for, and says how to get the names drawn.
+    """A sentence that lists the names behind the numbers in the plots, and says which font to install for the names.
 
     ``numbers`` are results of ``class_numbers`` and ``set_numbers``.
     """

@@ -1,4 +1,4 @@
-"""The environment of the templates of all pages."""
+"""The Jinja environment with the HTML templates of all reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def page_templates() -> Environment:
-    """The templates in ``report/templates``; all values are escaped."""
+    """A Jinja environment with the templates in ``report/templates``; values are escaped for HTML."""
     from jinja2 import Environment, PackageLoader
 
     loader = PackageLoader("featherweight.report")

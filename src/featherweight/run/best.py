@@ -1,4 +1,4 @@
-"""Which evaluation of a training is the best one, by the recipe's ``evaluation.best_by``."""
+"""Ranks the evaluations of a training by the metric that the recipe names in ``evaluation.best_by``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Rank = tuple[float, float]
 
 
 def rank(record: Mapping[str, Any], best_by: str) -> Rank:
-    """The rank of an evaluation with ``accuracy``, ``macro_f1`` and ``loss`` (log loss in nats).
+    """A pair of numbers to compare evaluations by: the better evaluation has the greater pair.
 
-    If a text may have several labels, it also has ``micro_f1``. If accuracies or F1s are equal, the lower loss is
-    better; if losses are equal, the higher accuracy is better.
+    ``record`` has the keys ``accuracy``, ``macro_f1``, ``loss`` (log loss in nats), and ``micro_f1`` if a text may have
+    several labels. If accuracies or F1s are equal, the lower loss is better; if losses are equal, the higher accuracy.
     """
     loss = -float(record["loss"])
     return (loss, float(record["accuracy"])) if best_by == "log_loss" else (float(record[best_by]), loss)
 
 
 def figure(record: Mapping[str, Any], best_by: str) -> float:
-    """The value in an evaluation of the metric that ``evaluation.best_by`` names."""
+    """The value of the metric ``best_by`` in the evaluation ``record``."""
     return float(record["loss" if best_by == "log_loss" else best_by])
 
 

@@ -42,9 +42,9 @@ DRAWN = (PAGE, CARD, *(f"plots/{name}.png" for name in PICTURES))
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Incomplete files of a process that was killed or had no disk space; files of the user are never listed.
+    """Incomplete files that a killed process or a full disk left in ``folder``; files of the user are never listed.
 
-    A folder without a recipe is not a run; only an incomplete recipe in it can be a file of a run.
+    A folder without recipe.toml is not a run: of such a folder only an incomplete recipe is listed.
     """
     if not (folder / RECIPE).is_file():
         return _files(folder, [f"{RECIPE}.part"])

@@ -17,7 +17,10 @@ _UNEVEN = 2
 
 
 def doubts(figures: Mapping[str, Any]) -> list[str]:
-    """Reasons to doubt the metrics of one set (from evaluation.json), as clauses; empty if there are none."""
+    """Reasons to doubt the metrics of one set (from evaluation.json), such as "'sport' is never predicted".
+
+    The list is empty if there are none.
+    """
     rows = [row for row in figures["per_class"] if row["support"]]
     never = [row["label"] for row, count in zip(figures["per_class"], _predicted(figures), strict=True) if not count]
     occurring = {row["label"] for row in rows}
@@ -40,7 +43,7 @@ def doubts(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _no_better_than_constant(figures: Mapping[str, Any]) -> list[str]:
-    """A clause if giving the same labels to every text would have at least the same micro-F1."""
+    """One clause if giving the same labels to every text would have at least the same micro-F1; else none."""
     ranked = sorted(figures["per_class"], key=lambda row: -row["support"])
     total, hits, best = sum(row["support"] for row in ranked), 0, (0.0, 0)
     for count, row in enumerate(ranked, 1):
@@ -54,9 +57,9 @@ def _no_better_than_constant(figures: Mapping[str, Any]) -> list[str]:
 
 
 def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """What to try if ``doubts`` finds something in the metrics ``figures``, as a sentence.
+    """A sentence on what to try if ``doubts`` finds something: "Try more epochs (training.epochs) or ...".
 
-    Settings that the ``recipe`` (its sections) already has are left out.
+    ``figures`` are the metrics of the set. Settings that ``recipe`` (nested, as in TOML) already has are left out.
     """
     counts = [row["support"] for row in figures["per_class"] if row["support"]]
     tried = ["more epochs (training.epochs)"]
@@ -70,7 +73,7 @@ def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 
 
 def _predicted(figures: Mapping[str, Any]) -> list[int]:
-    """How often each class is predicted."""
+    """Number of rows for which each class is predicted, in the order of the classes."""
     if "confusion_matrix" in figures:
         return [sum(column) for column in zip(*figures["confusion_matrix"], strict=True)]
     return [row.get("predicted", 1) for row in figures["per_class"]]

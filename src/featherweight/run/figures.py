@@ -1,4 +1,4 @@
-"""The metrics of an evaluated set: each is declared here once, with its key, name, format and better direction.
+"""The metrics of an evaluated set, declared once: key, name, format, and whether higher or lower is better.
 
 ``evaluation/metrics.py`` computes them. The schema of the run folder, the terminal, the report and the comparison read
 this list. To add a metric, add an entry here and a function there.
@@ -88,7 +88,10 @@ SEVERAL_LABELS = (
 
 
 def score_of(record: Mapping[str, Any]) -> Metric:
-    """The headline metric of a run: micro-F1 if a key of ``record`` (of its history or evaluation) ends in it."""
+    """The headline metric of a run: micro-F1 if ``record`` has a key that ends in ``micro_f1``, else accuracy.
+
+    ``record`` is a record of the run's history or a set in its evaluation.
+    """
     return MICRO_F1 if any(key.endswith(MICRO_F1.key) for key in record) else ACCURACY
 
 

@@ -1,4 +1,4 @@
-"""A run: the folder of one training, from which all later commands read."""
+"""Reads the folder of a run, which one training wrote; all later commands use it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The resolved recipe, with all default values.
+        """The recipe of the run, with all default values.
 
-        If rows are stored in the run folder and the folder was moved, ``data`` has their new paths.
+        If the run folder itself contains the rows and was moved, the paths in ``data`` are the new ones.
         """
         recipe = Recipe.load(self.folder / "recipe.toml")
         moved = {}
@@ -49,7 +49,7 @@ class Run:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """Versions, processor, threads, seeds, data fingerprints."""
+        """The content of environment.json: versions, processor, threads, seeds, fingerprints of the data."""
         return read_json(self.folder / "environment.json")
 
     @cached_property
@@ -99,7 +99,10 @@ def refuse_export(folder: str | Path) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """All records of a history file, in order; empty if there is no file. Raises UserError if a line is damaged."""
+    """All records of a history file, in order; empty if there is no file. Raises UserError if a line is damaged.
+
+    An incomplete last line is ignored: a killed training leaves one.
+    """
     try:
         text = path.read_text("utf-8", errors="replace") if os.path.lexists(path) else ""
     except OSError as error:
@@ -124,7 +127,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
     """The JSON object in a file of a run. Raises UserError if it is missing, damaged or does not match its schema.
 
-    If ``newest`` is given, UserError is also raised if the file's ``format`` is a higher number.
+    ``newest`` is the highest allowed value of the key ``format``: a higher one, of a newer version, is an error, too.
     """
     values = read_object(path)
     if newest is not None:
@@ -142,5 +145,5 @@ def _require_version(values: dict[str, Any], path: Path, newest: int) -> None:
     if type(version) is not int:
         raise damaged(path, f"its key 'format' is {version!r}, not a number")
     if version > newest:
-        newer = f"layout {version}, this one reads {newest}"
-        raise UserError(f"{path.parent}: written by a newer Featherweight ({newer}); update it")
+        newer = f"layout {version}, this version reads layout {newest}"
+        raise UserError(f"{path.parent}: written by a newer Featherweight ({newer}); update Featherweight")

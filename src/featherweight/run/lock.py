@@ -55,7 +55,7 @@ def chosen_and_reserved(name: str, out: str | Path | None, *, resume: bool) -> I
 
 @contextmanager
 def reserved(folder: Path, *, resume: bool) -> Iterator[None]:
-    """Within the context, ``folder`` is locked for a new run, or with ``resume`` for the run that it contains.
+    """Lock ``folder`` for a new run during the context; with ``resume``, for the run that the folder contains.
 
     A folder with a complete run is not locked, because nothing is written into it. Raises UserError if the folder
     contains another run or other files, is not writable, or is locked by another process.
@@ -105,10 +105,10 @@ def require_writable(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Within the context, the run folder is locked for this process.
+    """Lock the run folder for this process during the context.
 
-    The folder is created if necessary, and removed at the end if nothing was written into it. Raises UserError if
-    another process has locked it.
+    A missing folder is created, and is removed at the end if nothing was written into it. Raises UserError if another
+    process has locked the folder.
     """
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     with _lock(folder):

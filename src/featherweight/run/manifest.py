@@ -35,7 +35,7 @@ def write_manifest(folder: Path) -> None:
 def remake_manifest(folder: Path) -> None:
     """Write a manifest for a complete run that has none, from its current files.
 
-    Raises UserError if a file that every run has is missing or damaged, because a manifest would confirm that state.
+    Raises UserError if a file that every run has is missing or damaged, because the manifest would hide this.
     """
     for name in ("weigh.json", "environment.json", "evaluation.json", "verification.json"):
         read_json(folder / name)

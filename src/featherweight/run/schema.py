@@ -79,7 +79,7 @@ class Mistake(Checked):
 
 
 class MultiLabelMistake(Checked):
-    """A row with a wrongly predicted label, if a text may have several labels."""
+    """A wrong decision about one label (``wrong``) of a row, if a text may have several labels."""
 
     row: Count
     text: Label
@@ -136,7 +136,10 @@ class SetMetrics(_Metrics):
 
 
 def _task_of(figures: Any) -> str:
-    """The tag that selects a member of the union below; metrics of early versions have no key ``task``."""
+    """The pydantic tag of a set's metrics: ``union:several`` if a text may have several labels, else ``union:one``.
+
+    Only metrics of several labels have the key ``task``.
+    """
     return "union:several" if isinstance(figures, dict) and "task" in figures else "union:one"
 
 
@@ -310,4 +313,4 @@ def require(values: Any, schema: type[Checked], where: str | Path) -> None:
         schema.model_validate(values)
     except ValidationError as error:
         problems = refuse(error, schema, f"{where}: damaged")
-        raise UserError(f"{problems}; restore the file from a copy, or make it again") from None
+        raise UserError(f"{problems}; restore the file from a copy, or repeat the command that wrote it") from None

@@ -1,4 +1,4 @@
-"""The routes of the server."""
+"""The web application of the server: its routes, and how they answer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Service:
         self._explaining = 0
 
     async def classify(self, request: Request) -> BaseModel:
-        """The answer of /v1/classify."""
+        """Classify the texts of a request to /v1/classify; the answer has labels and probabilities of each text."""
         asked: Any = schemas.read(self.classify_schema, await request.body())
         texts = [tuple(text) for text in asked.texts] if self.model.pair else asked.texts
         probabilities, tokens = await self._answer(request, self.batcher.probabilities(texts))
@@ -70,7 +70,7 @@ class Service:
         return schemas.Classified(model=self.id, results=results)
 
     async def explain(self, request: Request) -> BaseModel:
-        """The answer of /v1/explain."""
+        """Explain the text of a request to /v1/explain; the answer has the effect of each word on one probability."""
         asked: Any = schemas.read(self.explain_schema, await request.body())
         if asked.label is not None and asked.label not in self.model.labels:
             raise Refusal(422, "label: is no class of this model")
@@ -93,7 +93,10 @@ class Service:
         return schemas.Explained(model=self.id, label=self.model.labels[place], probability=whole, parts=parts)
 
     async def _answer(self, request: Request, work: Coroutine[Any, Any, Value]) -> Value:
-        """The result of ``work``, which is cancelled if the client leaves or it takes too long."""
+        """The result of ``work``. Raises ClientLeft if the client leaves, and Refusal (503) after the time limit.
+
+        In both cases ``work`` is cancelled.
+        """
         started = time.perf_counter()
         task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request.receive))
         try:

@@ -1,4 +1,4 @@
-"""Who may ask: a bearer token, compared in constant time, or without one only requests that name this machine."""
+"""Decides which requests are answered: a server can require a bearer token, or localhost as the host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPEN = ("/healthz", "/readyz")
 
 @dataclass(frozen=True)
 class Access:
-    """Which requests a server accepts: it can require a token, and a name of this machine as the host."""
+    """Which requests a server accepts: it can require a bearer token, and localhost as the host."""
 
     token: str | None = None
     """The bearer token; None if none is needed."""
@@ -27,7 +27,10 @@ class Access:
     """Refuse requests whose Host is no name of this machine, so that no web page elsewhere can use the server."""
 
     def check(self, path: str, headers: Mapping[str, str], *, page: bool) -> None:
-        """Raise Refusal (401 or 403) for a request that may not have ``path``; ``page``: it is a file of the page."""
+        """Raise Refusal if the request for ``path`` is not allowed: 401 for a wrong token, 403 for another host.
+
+        ``page`` is True for the files of the web page, which need no token.
+        """
         if self.only_local_names and not _is_local(headers.get("host", "")):
             raise Refusal(403, "this server answers only requests to localhost; start it with --token-file for others")
         if self.token is None or page or path in OPEN:

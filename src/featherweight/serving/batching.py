@@ -1,9 +1,9 @@
-"""Computes the texts of all requests in common batches, in turn and without an artificial pause.
+"""Classifies the texts of concurrent requests in shared batches.
 
-One thread tokenises all that has come since it last looked, another one computes batches.
+One thread tokenises the texts of new requests; another thread computes batches as soon as it is free.
 
-A batch takes one text of each waiting request after the other until it has as many tokens as one computation should
-have. So a single text never waits for all texts of a large request, and batches grow when much is waiting.
+A batch is filled with one text of each waiting request in turn, up to a limit of tokens. So a single text never waits
+for all texts of a large request, and batches become larger when many texts are waiting.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Job:
 
     @property
     def left(self) -> bool:
-        """Whether nobody waits for the result any more."""
+        """Whether nobody waits for the result: the client has left, or the request has failed or is answered."""
         return self.future.done()
 
     def fail(self, error: Exception) -> None:
-        """Give the error to whoever waits."""
+        """Raise ``error`` in the request that waits for the result; no effect if none is waiting."""
         with suppress(InvalidStateError):
             self.future.set_exception(error)
 
@@ -68,9 +68,9 @@ Turn = list[tuple[Job, int]]
 
 
 def batches_of(turn: Turn) -> list[Turn]:
-    """The texts of a turn in batches of similar width, the widest first.
+    """The texts of ``turn``, divided into batches of texts with similar numbers of tokens, the longest texts first.
 
-    Two widths share a batch if computing the added padding takes less time than a further batch would.
+    Shorter texts join a batch if computing their padding takes less time than a further batch would.
     """
 
     def width(entry: tuple[Job, int]) -> int:
@@ -89,7 +89,7 @@ def batches_of(turn: Turn) -> list[Turn]:
 
 
 class Batcher:
-    """The queue in front of a model."""
+    """The queue of texts in front of a model, with the threads that tokenise and compute them."""
 
     def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
         self._model, self._limits, self._metrics = model, limits, metrics
@@ -113,7 +113,7 @@ class Batcher:
         """The probabilities [texts, classes] and the number of tokens of each text.
 
         Raises Refusal: 429 if too many texts or tokens are waiting, 422 if these texts alone have more tokens than may
-        wait, 503 after ``stop``. If the caller is cancelled, those of its texts that are not yet computed are dropped.
+        wait, 503 after ``stop``. If the caller is cancelled, its remaining texts are not computed.
         """
         if not self.alive:
             raise Refusal(503, "the server stops", retry_after=5)
@@ -136,7 +136,7 @@ class Batcher:
             self._metrics.waiting.set(self._waiting)
 
     def stop(self) -> None:
-        """Compute what is waiting, then end the threads."""
+        """Refuse new texts, compute the texts that are waiting, and end the threads."""
         self._closed = True
         self._tokeniser.shutdown()
         with self._changed:
@@ -145,7 +145,7 @@ class Batcher:
         self._worker.join()
 
     def _tokenise_new(self) -> None:
-        """Tokenise the texts of the requests that came since the last call: together, which takes less time."""
+        """Tokenise the texts of all new requests in one call, which takes less time than one call per request."""
         jobs: list[Job] = []
         while self._new and (not jobs or sum(len(job.texts) for job in jobs) < _TOKENISED_AT_ONCE):
             jobs.append(self._new.popleft())
@@ -170,9 +170,9 @@ class Batcher:
             self._changed.notify()
 
     def _admit(self, job: Job) -> bool:
-        """Whether ``job`` was added to the queue. If its tokens are too many, it fails with a Refusal.
+        """Reserve room in the queue for the tokens of ``job``; returns False if it fails or its client has left.
 
-        The caller holds the lock ``_changed``.
+        It fails with a Refusal if it has too many tokens. The caller must hold the lock ``_changed``.
         """
         size, most = sum(text.size for text in job.tokens), self._limits.queue_tokens
         if size > most:
@@ -202,7 +202,10 @@ class Batcher:
                 self._compute(turn)
 
     def _next_turn(self) -> Turn:
-        """Take the next texts: one of each request in turn, up to the token budget, at least one."""
+        """Take the next texts from the queue: one of each request in turn, up to ``batch_tokens`` tokens in total.
+
+        A text with more tokens is taken alone. The result is empty if all clients have left.
+        """
         turn: Turn = []
         tokens = 0
         while self._jobs:
@@ -231,7 +234,7 @@ class Batcher:
         self._speed += 0.1 * (speed - self._speed)
 
     def _compute_batch(self, batch: Turn) -> None:
-        """Compute texts of similar width, and give the results to the requests that are complete."""
+        """Compute the texts of one batch, and finish the requests whose texts are all computed."""
         tokens = [job.tokens[place] for job, place in batch]
         self._metrics.batch_texts.observe(len(batch))
         self._metrics.batch_tokens.observe(sum(text.size for text in tokens))

@@ -1,4 +1,4 @@
-"""The card of a model: what it was trained for, on what and with how much, how good it is, and what to doubt.
+"""The model card that a server shows: task, classes, training, metrics, and reasons to doubt them.
 
 Everything is read from the files beside the weights. If a file is missing, its entries in the card are empty.
 """

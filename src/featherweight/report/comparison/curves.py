@@ -23,10 +23,10 @@ MOST_POINTS = 300
 
 
 def curves(comparison: Comparison) -> dict[str, dict[Round, list[Curve]]]:
-    """The curves of all rounds with a history, one per seed, over the epochs.
+    """{kind: {round: its curves, one per seed}}, for all rounds with a training history.
 
-    The first key is ``loss`` (smoothed training loss) or ``accuracy`` (validation accuracy; with several labels per
-    text micro-F1).
+    The kind is ``loss`` (smoothed training loss) or ``accuracy`` (validation accuracy; micro-F1 if a text may have
+    several labels).
     """
     by_kind: dict[str, dict[Round, list[Curve]]] = {"loss": {}, "accuracy": {}}
     for round_ in comparison.rounds:
@@ -80,7 +80,7 @@ def _validation(run: Contents) -> Curve:
 
 
 def _mean(seeds: list[Curve]) -> Curve:
-    """The mean over the seeds at the epochs of the first seed, as far as all seeds have values."""
+    """The mean of the curves of all ``seeds``, at the epochs of the first one, up to the end of the shortest one."""
     end = min(epochs[-1] for epochs, _ in seeds if len(epochs))
     at = seeds[0][0][seeds[0][0] <= end * (1 + 1e-9)]
     return at, np.mean([np.interp(at, *seed) for seed in seeds], axis=0)

@@ -95,7 +95,7 @@ def render(comparison: Comparison) -> str:
 
 
 def title_of(comparison: Comparison, name: str) -> str:
-    """The title of a picture."""
+    """The title of the plot ``name``, such as "Accuracy on shift sets" for ``shift``."""
     title = TITLES[name]
     if name == "accuracy":
         return "Validation micro-F1" if comparison.several else title
@@ -103,7 +103,7 @@ def title_of(comparison: Comparison, name: str) -> str:
 
 
 def available(comparison: Comparison, *, fonts_of_reader: bool = False) -> dict[str, Callable[[], Figure]]:
-    """One function per plot that there is data for, by name; call it inside ``drawing()`` to get the figure.
+    """{plot name: function} for each plot that has data; inside ``drawing()`` the function returns the figure.
 
     A shift set whose name no installed font can draw is shown as a number. With ``fonts_of_reader`` all names stay:
     the plot becomes an SVG, which a browser draws with the fonts of the reader.
@@ -133,6 +133,6 @@ def available(comparison: Comparison, *, fonts_of_reader: bool = False) -> dict[
 
 
 def _rows(names: list[str], draw: Callable[[Axes], None]) -> Figure:
-    """A figure of horizontal rows that is as wide as its names need."""
+    """A figure with one row per name, which ``draw`` draws; its width depends on the longest name."""
     letters = min(54, max(map(len, names)))
     return single_plot(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + 0.28 * len(names), draw)

@@ -43,7 +43,7 @@ def colour_of(comparison: Comparison, round_: Round) -> str:
 
 
 def draw_rounds(axes: Axes, comparison: Comparison) -> None:
-    """Draw the mean accuracy of each round, its 95% interval over rows as a line, and its seeds as rings."""
+    """Draw the mean accuracy of each round, its 95% confidence interval as a line, and each seed as a ring."""
     for row, round_ in enumerate(comparison.rounds):
         colour = colour_of(comparison, round_)
         axes.plot(round_.interval, [row, row], color=colour, lw=3.2, alpha=0.4)
@@ -114,7 +114,7 @@ def draw_frontier(axes: Axes, comparison: Comparison) -> None:
 def draw_shift(axes: Axes, comparison: Comparison, numbers: Mapping[str, str] | None = None) -> None:
     """Draw the accuracy of each round on the test set and on every shift set; lines show the range over the seeds.
 
-    ``numbers`` has the text for each set whose name cannot be drawn.
+    ``numbers`` maps each name that no installed font can draw to the text that is drawn instead.
     """
     keys = {comparison.split: "accuracy"} | {name: f"shift: {name}" for name in comparison.shift_sets}
     for place, (name, key) in enumerate(keys.items()):

@@ -44,7 +44,7 @@ METHOD_OF_SEVERAL = (
 
 
 def method(comparison: Comparison) -> str:
-    """What the figures of a comparison mean."""
+    """A paragraph that explains how the numbers, intervals and tests of a comparison are computed."""
     return f"{METHOD} {METHOD_OF_SEVERAL}" if comparison.several else METHOD
 
 
@@ -79,7 +79,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def provenance(comparison: Comparison) -> dict[str, str]:
-    """The conditions of the comparison as rows of a table: data, backbone, seeds, machine, versions and dates."""
+    """The conditions of the comparison as {name: text}: data, backbone, seeds, machine, versions and dates."""
     runs = [run for round_ in comparison.rounds for run in round_.runs]
     environments = [run.environment for run in runs]
     rows = [environment.get("data", {}).get("train", {}).get("rows") for environment in environments]
@@ -123,7 +123,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def sections(comparison: Comparison) -> dict[str, Sequence[Difference]]:
-    """The compared pairs of rounds, and of rounds and baselines, by heading; a heading without pairs is left out."""
+    """{heading: differences}, for pairs of rounds and for pairs of a round and a baseline; empty lists are left out."""
     lists = {"Round against round": comparison.differences, "Rounds against baselines": comparison.against_baselines}
     return {title: pairs for title, pairs in lists.items() if pairs}
 
@@ -134,7 +134,7 @@ def rounds_csv(comparison: Comparison) -> str:
 
 
 def pairs_csv(comparison: Comparison) -> str:
-    """A CSV file with one line per pair: difference, interval, tests, verdict and words."""
+    """A CSV file with one line per compared pair: difference, interval, p-values, verdict, and a sentence on them."""
     pairs = [*comparison.differences, *comparison.against_baselines]
     return _csv([_csv_pair(pair) for pair in pairs])
 

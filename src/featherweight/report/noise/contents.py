@@ -37,12 +37,12 @@ class Audit:
     test_texts: list[str]
 
     def label_of(self, row: int) -> str:
-        """The given label of a training row."""
+        """The name of the label that the training data gives to ``row``."""
         return self.label_names[int(self.labels[row])]
 
     @property
     def headline(self) -> str:
-        """The result in one sentence."""
+        """The result in one sentence, such as "12 of 900 labels look wrong (1.3%)"."""
         count = len(self.noise.suspects)
         if not count:
             return f"No label of {counted(len(self.texts), 'row')} looks wrong"

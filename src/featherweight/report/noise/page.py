@@ -29,7 +29,10 @@ def write_audit(audit: Audit, folder: Path) -> list[Path]:
 
 
 def suspects_csv(audit: Audit) -> str:
-    """The suspects as CSV, the most doubtful first; ``data.drop`` takes this file, with or without lines removed."""
+    """The suspects as CSV, the most doubtful first.
+
+    The recipe key ``data.drop`` takes this file and leaves its rows out; a user may remove lines from it before.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", "label", "suggested", "probability_of_label", "probability_of_suggested", "text"])

@@ -18,10 +18,9 @@ KIND_COLOURS = {"lora": BLUE, "head": ORANGE, "bias": GREEN, "dora": PURPLE}
 
 
 def shown_classes(figures: dict[str, Any], most: int = MOST_CLASSES) -> list[dict[str, Any]]:
-    """The classes to show as bars: at most ``most`` of them.
+    """The entries of ``figures["per_class"]`` to show as bars.
 
-    If there are more classes, those with the lowest F1 are shown; otherwise all classes are shown, in their given
-    order.
+    Up to ``most`` classes are all shown, in their order. If there are more, only those with the lowest F1 are shown.
     """
     rows = figures["per_class"]
     return rows if len(rows) <= most else sorted(rows, key=lambda row: row["f1"])[:most]
@@ -94,9 +93,9 @@ def component_names(weigh: dict[str, Any]) -> list[str]:
 
 
 def draw_shift(axes: Axes, sets: dict[str, dict[str, Any]]) -> None:
-    """Accuracy with its 95% interval of each set; the first is the in-domain one, the others are shift sets.
+    """Draw the accuracy of each set with its 95% interval; the first set is in-domain, the others are shift sets.
 
-    Where a text may have several labels it is micro-F1.
+    If a text may have several labels, micro-F1 is drawn instead.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -76,12 +76,12 @@ class Contents:
 
     @property
     def numbered_labels(self) -> dict[str, str]:
-        """The text that plots show for each label that no installed font can draw (see ``class_numbers``)."""
+        """{label: text to show instead} for each label that no installed font can draw (see ``class_numbers``)."""
         return class_numbers([row["label"] for row in self.evaluated[1]["per_class"]]) if self.evaluated else {}
 
     @property
     def numbered_sets(self) -> dict[str, str]:
-        """The text that plots show for each shift set whose name no installed font can draw (see ``set_numbers``)."""
+        """{name: text to show instead} for each shift set whose name no installed font can draw (``set_numbers``)."""
         return set_numbers([*self.shift])
 
     def with_drawable_names(self) -> Contents:
@@ -97,7 +97,10 @@ class Contents:
 
     @property
     def best_by(self) -> str:
-        """Key of the metric that decided which adapter is the best; the ``score`` in runs of earlier versions."""
+        """Key of the metric that decided which adapter is the best.
+
+        Runs of earlier versions do not store it: then it is the key of ``score``.
+        """
         named = self.evaluation.get("best_by")
         known = {metric.key for metric in (SEVERAL_LABELS if self.several else METRICS)}
         return named if named in known else self.score.key

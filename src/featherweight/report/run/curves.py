@@ -30,9 +30,9 @@ def draw_loss(axes: Axes, run: Contents) -> None:
 
 
 def draw_accuracy(axes: Axes, run: Contents) -> None:
-    """Draw the smoothed training accuracy over that of single batches, and the validation accuracy with its best step.
+    """Draw the training accuracy (points for single batches, a smoothed line) and the validation accuracy.
 
-    If a text may have several labels, micro-F1 is drawn instead of accuracy.
+    The best step is marked. If a text may have several labels, micro-F1 is drawn instead of accuracy.
     """
     _training(axes, run, run.score.key)
     steps, accuracies = _validation(run, run.score.key)

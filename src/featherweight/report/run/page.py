@@ -36,7 +36,7 @@ def write_report(run_folder: str | Path) -> Path:
 
 
 def write_page(contents: Contents, path: Path) -> None:
-    """Write the report for ``contents`` (which need not be a run) to ``path``, atomically."""
+    """Write the report for ``contents``, of a run or of a classifier that PEFT saved, to ``path``, atomically."""
     write_whole(path, render(contents))
 
 
@@ -77,7 +77,7 @@ def _pictures(run: Contents) -> dict[str, Any]:
 
 
 def _training(run: Contents) -> dict[str, str]:
-    """The rows of the table about the training: steps, evaluations, best step, time and memory."""
+    """The table about the training as {name: value}: steps, evaluations, best step, time and memory."""
     steps = run.steps["step"]
     rows = {}
     if len(steps):
@@ -101,7 +101,7 @@ def _training(run: Contents) -> dict[str, str]:
 
 
 def _environment(run: Contents) -> dict[str, str]:
-    """The rows of the table about the environment; each key of a nested table is one row."""
+    """The content of environment.json as {name: text}; each key of a nested table has its own entry."""
     rows: dict[str, str] = {}
     for key, value in run.environment.items():
         if key in ("warnings", "soup") or value is None:  # they have a place of their own

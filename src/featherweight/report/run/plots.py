@@ -52,7 +52,7 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
 
 
 def available(run: Contents) -> dict[str, Callable[[], Figure]]:
-    """One function per plot that this run has data for, by name; call it inside ``drawing()`` to get the figure."""
+    """{plot name: function} for each plot that has data; inside ``drawing()`` the function returns the figure."""
     makers: dict[str, Callable[[], Figure]] = {}
     if run.has_curves:
         makers["loss"] = lambda: single_plot(4.9, 3.1, lambda axes: draw_loss(axes, run))
@@ -78,13 +78,13 @@ def available(run: Contents) -> dict[str, Callable[[], Figure]]:
 
 
 def title_of(run: Contents, name: str) -> str:
-    """The title of a picture of ``run``."""
+    """The title of the plot ``name`` of this run, such as "Weigh-in" for ``weigh_in``."""
     own = {"accuracy": run.score.title, "per_class": "Per label" if run.several else TITLES["per_class"]}
     return own.get(name, TITLES[name])
 
 
 def _rows(names: list[str], draw: Callable[[Axes], None], row_height: float = 0.26) -> Figure:
-    """A figure of horizontal rows that is only as wide as its names need, so that it fits on phones."""
+    """A figure with one row per name, which ``draw`` draws; short names make it narrow, so that it fits on phones."""
     letters = min(30, max((len(line) for name in names for line in name.split("\n")), default=0))
     return single_plot(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + row_height * len(names), draw)
 

@@ -46,7 +46,7 @@ def draw_history(axes: Axes, rows: Sequence[TrialRow], metric: Metric) -> None:
 
 
 def draw_importance(axes: Axes, importance: Mapping[str, float]) -> None:
-    """Draw the share of the variance of the results that each key explains, as bars."""
+    """Draw one bar per key: the share of the variance of the results that the key explains."""
     names = sorted(importance, key=lambda key: -importance[key])
     axes.barh(range(len(names)), [importance[name] for name in names], color=BLUE, height=0.62)
     rows_down(axes, [shorten(name, 34) for name in names])
@@ -80,7 +80,7 @@ def draw_frontier(axes: Axes, rows: Sequence[TrialRow], metric: Metric) -> None:
 
 
 def draw_parallel(axes: Axes, rows: Sequence[TrialRow], metric: Metric) -> None:
-    """Draw each completed trial as a line over all keys, the best ones on top and in colour."""
+    """Draw parallel coordinates: one axis per key, and one line per completed trial; the best trials are coloured."""
     complete = in_order([row for row in rows if row.complete], higher_is_better=metric.higher_is_better)
     keys = list(dict.fromkeys(key for row in complete for key in row.values))
     scales = [_scale([row.values.get(key) for row in complete]) for key in keys]
@@ -115,9 +115,10 @@ def _ends(axes: Axes, place: int, values: Sequence[Any], scale: Mapping[str, flo
 
 
 def _scale(values: Sequence[Any]) -> dict[str, float]:
-    """A height from 0 to 1 for each value.
+    """{repr of a value: its height on the axis, from 0 to 1}.
 
-    Numbers are on a linear scale, or on a logarithmic one if their range is wide. Other values are in sorted order.
+    Numbers are on a linear scale, or on a logarithmic one if their range is wide. Other values are sorted as texts and
+    have equal distances.
     """
     distinct = {_text(value): value for value in values}
     numbers = [value for value in distinct.values() if isinstance(value, int | float) and not isinstance(value, bool)]

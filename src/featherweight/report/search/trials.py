@@ -88,7 +88,7 @@ def _cell(value: float | None) -> object:
 
 
 def shown_value(value: Any) -> str:
-    """A proposed value as text: numbers with three digits."""
+    """The ``value`` that a trial tried, as text; fractions have three significant digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
