@@ -30,6 +30,7 @@ def test_the_command_lists_its_suites(load: Load, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("name", [
     "train", "predict", "limit", "scale", "changes", "prefix", "startup", "gpu", "gpu-smoke", "server", "kills",
     "checkpoint-cost", "bad-inputs", "same-bits", "planted-faults", "publish", "publish-rounds", "pages",
+    "shift-trials",
 ])  # fmt: skip
 def test_every_suite_says_what_it_does(load: Load, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert name in load("run").SUITES
@@ -37,6 +38,16 @@ def test_every_suite_says_what_it_does(load: Load, name: str, capsys: pytest.Cap
         load("run").cli([name, "--help"])
     said = capsys.readouterr().out
     assert ended.value.code == 0 and f"usage: run.py {name}" in said and f"benchmarks/run.py {name}" in said
+
+
+def test_gains_under_the_simulated_shift_are_paired_by_part_and_seed(load: Load) -> None:
+    def run(setting: str, part: int, accuracy: float) -> dict[str, Any]:
+        return {"setting": setting, "part": part, "seed": 0, "accuracy": accuracy, "log_loss": 0.5, "seconds": 1.0}
+
+    runs = [run("recipe", 0, 0.5), run("recipe", 1, 0.9), run("smoothing", 1, 0.8)]
+    found = load("accuracy.shift_trials").summary(runs)
+    assert found["smoothing"]["accuracy_gain"] == pytest.approx(-0.1) and found["smoothing"]["runs"] == 1
+    assert found["recipe"]["accuracy"] == pytest.approx(0.7) and found["recipe"]["accuracy_gain"] == 0
 
 
 def test_a_machine_without_a_gpu_is_told_so_in_one_line(load: Load, capsys: pytest.CaptureFixture[str]) -> None:

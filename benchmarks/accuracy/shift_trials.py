@@ -1,0 +1,120 @@
+"""Settings of the recipe newsbriefs under a simulated shift: `python benchmarks/run.py shift-trials`.
+
+The 960 training rows are divided into parts. `clusters`: k-means within each class on the states of the frozen
+backbone, so that the topics held out differ from those trained on. `folds`: at random. Each setting trains on all parts
+but one and is judged on that one; gains over the recipe as it is are paired by part and seed. No other data is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import mean, stdev
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from harness.recording import RESULTS, new_record, save
+from scipy.special import log_softmax
+from sklearn.cluster import KMeans
+
+from featherweight.data.sources import Rows, read_rows
+from featherweight.recipe import Recipe
+from featherweight.workflows.noise_audit import fold_numbers, fold_recipe
+from featherweight.workflows.prepare import prepare
+from featherweight.workflows.train import fit_prepared
+
+RECIPE = "newsbriefs"
+SETTINGS: dict[str, list[str]] = {
+    "recipe": [],
+    "upper half": ["adapter.lora.0.layers=upper-half"],
+    "head alone": ["adapter.lora=[]", "training.epochs=30", "training.learning_rate=0.01"],
+    "half the rate": ["training.learning_rate=5e-4"],
+    "twice the rate": ["training.learning_rate=2e-3"],
+    "smoothing": ["training.label_smoothing=0.1"],
+    "dropout": ["training.encoder_dropout=true", "adapter.dropout=0.1"],
+    "top 2 layers": ["adapter.lora.0.layers=top-2"],
+    "one epoch": ["training.epochs=1"],
+    "four epochs": ["training.epochs=4"],
+    "r-drop": ["training.r_drop=0.5", "adapter.dropout=0.1"],
+    "average": ["training.average=0.97"],
+    "query and value": ['adapter.lora.0.roles=["query", "value"]'],
+}
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Train what the result does not have yet, setting by setting, and save after each training."""
+    rows, count, division = read_rows(RECIPE, Recipe.load(RECIPE).data), arguments.parts, arguments.division
+    parts = clusters(rows, count) if division == "clusters" else fold_numbers(rows, count, 0)
+    said = {"recipe": RECIPE, "division": division, "parts": count, "changes": SETTINGS}
+    data = {"train": RECIPE, "rows_of_parts": np.bincount(parts).tolist()}
+    record = new_record("shift-trials", f"shift-trials-{division}", settings=said, data=data, seeds=arguments.seeds)
+    file = RESULTS / arguments.machine / f"{record['name']}.json"
+    if file.is_file():
+        record["runs"] = json.loads(file.read_text("utf-8"))["runs"]
+    done = [(run["setting"], run["part"], run["seed"]) for run in record["runs"]]
+    names = arguments.only.split(",") if arguments.only else list(SETTINGS)
+    wanted = [(name, part, seed) for seed in arguments.seeds for name in names for part in range(count)]
+    for name, part, seed in wanted:
+        if (name, part, seed) not in done:
+            run = trial(rows, parts, part, [*SETTINGS[name], f"seed={seed}"])
+            record["runs"].append({"setting": name, "part": part, "seed": seed} | run)
+            record["seeds"] = sorted({run["seed"] for run in record["runs"]})
+            record["summary"] = summary(record["runs"])
+            save(record, file.parent)
+            print(name, part, seed, run, flush=True)
+
+
+def clusters(rows: Rows, count: int) -> np.ndarray:
+    """The part of each row, [rows]: its cluster among the rows of its class, the clusters sorted by their size."""
+    assert rows.labels is not None
+    states, parts = embeddings(rows), np.zeros(len(rows), np.int64)
+    for label in range(len(rows.label_names)):
+        own = np.flatnonzero(rows.labels == label)
+        found = KMeans(count, n_init=10, random_state=0).fit_predict(states[own])
+        parts[own] = np.argsort(np.argsort(-np.bincount(found)))[found]
+    return parts
+
+
+def embeddings(rows: Rows) -> np.ndarray:
+    """The mean token states of the frozen backbone, float64 [rows, hidden]."""
+    import torch
+
+    model = prepare(Recipe.load(RECIPE, ["adapter.lora=[]", "training.precision=fp32"])).model
+    network, hidden = model.network, model.network.architecture.hidden
+    # This head passes the mean state on as it is.
+    network.head.out.weight, network.head.out.bias = torch.nn.Parameter(torch.eye(hidden)), None
+    network.labels = tuple(map(str, range(hidden)))
+    return model.logits(rows)
+
+
+def trial(rows: Rows, parts: np.ndarray, part: int, changes: list[str]) -> dict[str, Any]:
+    """Train on all parts but ``part``; accuracy, log loss and size of that part, and seconds of the training."""
+    recipe, held_out = Recipe.load(RECIPE, changes), np.flatnonzero(parts == part)
+    with TemporaryDirectory() as temporary:
+        fold = fold_recipe(recipe, rows, np.flatnonzero(parts != part), held_out, Path(temporary))
+        started, prepared = time.perf_counter(), prepare(fold)
+        fit_prepared(prepared, Path(temporary), [], False)
+        logits, labels = prepared.model.logits(prepared.splits.validation), prepared.splits.validation.labels
+    assert labels is not None
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    figures = {"accuracy": float(np.mean(logits.argmax(1) == labels)), "log_loss": float(losses.mean())}
+    return figures | {"rows": len(labels), "seconds": time.perf_counter() - started}
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """For each setting the means, and its mean difference from the recipe over the same parts and seeds."""
+    of = {(run["setting"], run["part"], run["seed"]): run for run in runs}
+    result: dict[str, Any] = {}
+    for name in dict.fromkeys(run["setting"] for run in runs):
+        own = [run for run in runs if run["setting"] == name]
+        result[name] = {key: mean(run[key] for run in own) for key in ("accuracy", "log_loss", "seconds")}
+        result[name]["runs"] = len(own)
+        for key in ("accuracy", "log_loss"):
+            pairs = [(run[key], of.get(("recipe", run["part"], run["seed"]))) for run in own]
+            gains = [value - base[key] for value, base in pairs if base]
+            result[name][f"{key}_gain"] = mean(gains) if gains else None
+            result[name][f"{key}_gain_error"] = stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else None
+    return result
