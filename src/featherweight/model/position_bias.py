@@ -1,4 +1,4 @@
-"""MPNet's position bias on a GPU: computed once, because it depends on nothing but two positions."""
+"""MPNet's position bias on a GPU: it is computed once and stored, because it depends only on two positions."""
 
 from __future__ import annotations
 

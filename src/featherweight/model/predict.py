@@ -28,7 +28,7 @@ def predict_logits(
     advance: Callable[[int], None] | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
-    """Logits [rows, labels], float64, in the order of the rows; those of a text's windows are averaged.
+    """Logits [rows, labels], float64, in the order of the rows; for a text with windows, the mean over its windows.
 
     ``advance`` is called after each batch with its number of rows. ``part = (k, n)`` computes only every n-th batch,
     starting at batch k, and leaves the other rows zero: the sum over n processes is the full result.

@@ -111,7 +111,7 @@ def _problem(issue: Any) -> str:
 def _python_value(value: Any) -> str:
     """The end of a message about a value that no TOML file can contain, such as " (it is a DataFrame; save it by ...)".
 
-    It is empty for values that TOML has, too.
+    It is empty for values that TOML can express.
     """
     if is_table(value):
         how, file = code_to_save(value)

@@ -151,7 +151,7 @@ class Recipe(Section):
         """A validated copy with some keys replaced: ``with_values(seed=1, training={"epochs": 2})``.
 
         Keys that are not named keep their values; None resets an optional key to its default. With another
-        ``data.train`` the copy has no description, unless one is given. Raises UserError.
+        ``data.train`` the copy has no description, unless ``changes`` has one. Raises UserError if a value is wrong.
         """
         values = self.model_dump(mode="json", exclude_none=True)
         if isinstance(data := changes.get("data"), dict) and data.get("train", self.data.train) != self.data.train:
@@ -163,7 +163,7 @@ class Recipe(Section):
 
     @property
     def order_seed(self) -> int:
-        """The seed of the order of the rows and of dropout: ``training.order_seed``, or ``seed`` if that is not set."""
+        """Seed of the order of rows and of dropout: ``training.order_seed``, or ``seed`` if this key is not set."""
         return self.seed if self.training.order_seed is None else self.training.order_seed
 
     def to_toml(self) -> str:

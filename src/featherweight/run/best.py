@@ -27,5 +27,5 @@ def figure(record: Mapping[str, Any], best_by: str) -> float:
 
 
 def metric_of(best_by: str, *, several: bool = False) -> Metric:
-    """The metric that ``best_by`` names, with its title and format; ``several`` if a text may have several labels."""
+    """The metric that ``best_by`` names. ``several`` is whether a text may have several labels."""
     return next(metric for metric in (SEVERAL_LABELS if several else METRICS) if metric.key == best_by)

@@ -43,7 +43,7 @@ def doubts(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _no_better_than_constant(figures: Mapping[str, Any]) -> list[str]:
-    """One clause if giving the same labels to every text would have at least the same micro-F1; else none."""
+    """A list with one reason, if giving the same labels to every text has at least the same micro-F1; else empty."""
     ranked = sorted(figures["per_class"], key=lambda row: -row["support"])
     total, hits, best = sum(row["support"] for row in ranked), 0, (0.0, 0)
     for count, row in enumerate(ranked, 1):

@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 class Run:
-    """Read access to a run folder. Raises UserError if the folder is not a run or has a newer version."""
+    """Read access to a run folder. Raises UserError if it is not a run or was written by a newer Featherweight."""
 
     def __init__(self, folder: str | Path) -> None:
         require_path(folder, "Run", "the path of a run folder")

@@ -197,7 +197,7 @@ class LabelColumn(Checked):
 
 
 class SoupRun(Checked):
-    """A run whose weights went into a soup, or were tried for it."""
+    """A run of a soup: its result on the validation rows, and whether its weights were taken (key ``taken``)."""
 
     run: Label
     sha256: dict[str, Label]
@@ -207,7 +207,7 @@ class SoupRun(Checked):
 
 
 class Soup(Checked):
-    """How a soup was made: which runs were taken, and their metric on the validation rows."""
+    """How a soup (averaged weights of several runs) was made: its runs and the metric by which they were chosen."""
 
     choice: Literal["all", "greedy"]
     metric: Literal["accuracy", "macro_f1", "micro_f1", "log_loss"]
@@ -281,7 +281,7 @@ class ShownRecipe(Checked):
 
 
 class Description(Checked):
-    """The schema of adapter/featherweight.json: what an adapter needs for predictions beside its tensors."""
+    """The schema of adapter/featherweight.json: what predictions need besides the tensors of the adapter."""
 
     labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(unique)]
     temperature: Annotated[Number, Field(gt=0)]

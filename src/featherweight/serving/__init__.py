@@ -1,1 +1,1 @@
-"""An HTTP server and a page for a trained classifier, with the extra ``serve``."""
+"""An HTTP server with a web page for a trained classifier; it needs the optional packages ``serve``."""

@@ -145,7 +145,7 @@ class Batcher:
         self._worker.join()
 
     def _tokenise_new(self) -> None:
-        """Tokenise the texts of all new requests in one call, which takes less time than one call per request."""
+        """Tokenise the texts of several new requests in one call, which is faster than one call per request."""
         jobs: list[Job] = []
         while self._new and (not jobs or sum(len(job.texts) for job in jobs) < _TOKENISED_AT_ONCE):
             jobs.append(self._new.popleft())
@@ -170,9 +170,9 @@ class Batcher:
             self._changed.notify()
 
     def _admit(self, job: Job) -> bool:
-        """Reserve room in the queue for the tokens of ``job``; returns False if it fails or its client has left.
+        """Reserve room in the queue for the tokens of ``job``; returns False if there is none or the client has left.
 
-        It fails with a Refusal if it has too many tokens. The caller must hold the lock ``_changed``.
+        Without room the job fails with a Refusal. The caller must hold the lock ``_changed``.
         """
         size, most = sum(text.size for text in job.tokens), self._limits.queue_tokens
         if size > most:

@@ -1,7 +1,7 @@
-"""Finds the words that spoke for and against a label: the text is classified again without each word (occlusion).
+"""Finds the words that raise or lower the probability of a label: the text is classified again without each word.
 
-Occlusion (Zeiler and Fergus 2014) shows how this classifier reacts to the text without a word. It is no proof of a
-cause: words can replace each other, and only together change the answer.
+This is occlusion (Zeiler and Fergus 2014). It does not prove a cause: if two words say the same, leaving out only one
+of them changes little.
 """
 
 from __future__ import annotations

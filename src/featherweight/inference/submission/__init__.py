@@ -1,1 +1,1 @@
-"""A submission for a contest: its columns, the value written for each class, and the order of the ids."""
+"""Submissions to a contest (``predict --kaggle``): columns, spelling of the classes, ids and their order."""

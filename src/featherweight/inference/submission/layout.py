@@ -33,8 +33,8 @@ class Layout:
     def record(self, probabilities: np.ndarray) -> np.ndarray:
         """What is written for each row, computed from ``probabilities`` [rows, classes].
 
-        It is the number of the predicted class, [rows], or the probability for each column of ``shares``,
-        [rows, columns].
+        If the submission has a column of labels, it is the number of the predicted class, [rows]; if it has columns of
+        probabilities, these probabilities, [rows, columns].
         """
         return probabilities[:, list(self.shares.values())] if self.shares else SINGLE_LABEL.decide(probabilities)
 

@@ -19,9 +19,9 @@ from featherweight.inference.submission.trained_labels import TrainedLabels
 def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool = False) -> tuple[Layout, list[str]]:
     """The layout of the submission that ``sample`` asks for, and notes for the user about ambiguous parts.
 
-    - One column besides the ids: it gets labels; or the probability of the positive class of two, if the sample has
-      fractions in it or ``as_probabilities`` is set.
-    - Several columns besides the ids: each is named after a class and gets its probability.
+    - One column besides the ids gets labels. If it contains fractions in the sample, or ``as_probabilities`` is set, it
+      gets the probability of the positive class; then there must be two classes.
+    - Several columns besides the ids are named after the classes. Each gets the probability of its class.
 
     Raises UserError, naming row or column, if the sample fits neither case.
     """

@@ -14,10 +14,10 @@ _POSITIVE = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("neg", "
 
 
 def positive_class(column: str, trained: TrainedLabels) -> int | None:
-    """The number of the positive class of two, whose probability ``column`` gets; None if it is unclear.
+    """The number of the class whose probability ``column`` gets; None if it is unclear, or there are not two classes.
 
-    It is the class after which the column is named. Else it is the larger number, if both classes are numbers, or the
-    positive name in a pair such as no and yes.
+    It is the class after which the column is named. Otherwise it is the larger of two numbers, or the positive name in
+    a pair such as no and yes.
     """
     if len(trained.classes) != 2:
         return None

@@ -149,5 +149,6 @@ def _separator_in_no_name(names: Collection[str]) -> str:
 def _require_other_names(identity: str, columns: Sequence[str]) -> None:
     if identity in columns:
         raise UserError(
-            f"two columns of the submission would be called {in_a_line(identity)!r}; name another column with --id"
+            f"two columns of the submission would be called {in_a_line(identity)!r}; "
+            "name another id column: --id COLUMN"
         )

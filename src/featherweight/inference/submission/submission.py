@@ -76,7 +76,7 @@ class Submission:
             raise _unknown_id(self.sample.origin, index + 1, missing, origin, known)
 
     def add(self, piece: Rows, before: int, probabilities: np.ndarray, write: Write) -> None:
-        """Write the predictions for ``piece``; ``before`` is the number of rows before it.
+        """Write the predictions for the rows in ``piece``; ``before`` is the number of rows in all earlier pieces.
 
         If there is a sample submission, they are only stored; ``finish`` then writes them in the order of the sample.
         """

@@ -134,7 +134,10 @@ class RelativePositions(nn.Module):
 
 
 class Head(nn.Module):
-    """The layers of a native head on the first token: one layer with an activation (BERT's pooler), or two layers."""
+    """The layers that a classification model of transformers applies to the first token.
+
+    It is one layer with an activation (BERT's pooler), or the same and an output layer.
+    """
 
     dense: nn.Linear
     out_proj: nn.Linear
@@ -144,7 +147,7 @@ class Head(nn.Module):
         self._activation = activation
 
     def forward(self, states: Tensor) -> Tensor:
-        """Logits [batch, labels] from states [batch, t, hidden]; without the second layer its input [batch, hidden]."""
+        """Logits [batch, labels] from states [batch, t, hidden]; without an output layer, vectors [batch, hidden]."""
         pooled = self._activation(self.dense(states[:, 0]))
         return self.out_proj(pooled) if hasattr(self, "out_proj") else pooled
 

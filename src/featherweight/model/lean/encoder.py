@@ -84,7 +84,7 @@ class AdaptedBlock:
         return AdaptedLinear.apply(x, self.matrix, self.bias(), *self.matrices(), dropout_mask(x, p) if p else None, p)
 
     def _forward_with_separate_dropout(self, x: Tensor, p: float) -> Tensor:
-        """Forward pass with a separate dropout mask for each adapter, as in PEFT.
+        """Output [tokens, out] for ``x`` [tokens, in], with a separate dropout mask for each adapter, as in PEFT.
 
         The adapters of query and value then drop different elements of ``x``.
         """
@@ -114,7 +114,8 @@ class LeanLayer:
     def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
         """Hidden states [rows, hidden] after this layer.
 
-        ``shape`` is (texts, tokens per text); rows of ``x`` beyond their product are padding.
+        ``shape`` is (texts, tokens per text); rows of ``x`` beyond their product are padding. ``added`` is added to the
+        attention scores.
         """
         wide = self.padded_length_of(shape[1])
         context = Attention.apply(self.joined(x), self.heads, shape, wide, added, self._dropouts()[0])

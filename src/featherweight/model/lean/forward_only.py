@@ -38,7 +38,7 @@ class ForwardBlock(AdaptedBlock):
         return self.matrix.times(x, self._bias)
 
     def gelu(self, x: Tensor) -> Tensor:
-        """GELU of the layers' output, [tokens, out], for ``x`` [tokens, in], in one pass over the result."""
+        """GELU of the layers' output, [tokens, out], for ``x`` [tokens, in]; one operation computes both."""
         return self.matrix.times(x, self._bias, "gelu")
 
 
@@ -51,7 +51,8 @@ class ForwardLayer(LeanLayer):
     def __call__(self, x: Tensor, shape: tuple[int, int], added: Tensor | None) -> Tensor:
         """Hidden states [rows, hidden] after this layer.
 
-        ``shape`` is (texts, tokens per text); rows of ``x`` beyond their product are padding.
+        ``shape`` is (texts, tokens per text); rows of ``x`` beyond their product are padding. ``added`` is added to the
+        attention scores.
         """
         joined = self.joined(x)
         context = torch.empty_like(x)

@@ -39,7 +39,7 @@ class FrozenMatrix:
         return functional.gelu(y) if activation == "gelu" else y
 
     def gradient(self, grad: Tensor) -> Tensor:
-        """``grad W`` [tokens, in]: the gradient of x, from the gradient ``grad`` [tokens, out] of the product."""
+        """Gradient of x, ``grad @ W`` [tokens, in], from the gradient ``grad`` [tokens, out] of the product."""
         if self._can_pack:
             return torch.ops.mkldnn._linear_pointwise(grad, self._layout(backward=True), None, "none", [], "none")
         return grad @ self.weight

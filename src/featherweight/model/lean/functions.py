@@ -27,7 +27,7 @@ With twelve heads this is a full micro-batch of texts of 170 tokens (227 tokens 
 
 
 class FrozenLinear(torch.autograd.Function):
-    """``y = x W' + b`` with frozen W; it has gradients for x and b."""
+    """``y = x @ W.T + b`` with frozen W; it has gradients for x and b."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: FrozenMatrix, bias: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class FrozenLinear(torch.autograd.Function):
 
 
 class AdaptedLinear(torch.autograd.Function):
-    """``y = x W' + b + (x A') B'`` with frozen W (Hu et al. 2021); it has gradients for x, b, A and B, none for W."""
+    """``y = x @ W.T + b + x @ A.T @ B.T`` with frozen W (Hu et al. 2021); it has gradients for x, b, A and B."""
 
     @staticmethod
     def forward(

@@ -76,7 +76,7 @@ class PortableEncoder(LeanEncoder):
     def _added(self, attention_mask: Tensor) -> Tensor:
         """Padding mask plus position bias [batch, 1 or heads, 1 or t, t], to be added to the attention scores.
 
-        It is never None, because looking for padding would mean to wait for the GPU.
+        Without padding the mask is zero: a test for padding would have to wait for the GPU.
         """
         mask = (1 - attention_mask).to(self._dtype).mul_(MASKED)[:, None, None]
         if hasattr(self._encoder, "encoder") and hasattr(self._encoder.encoder, "compute_position_bias"):

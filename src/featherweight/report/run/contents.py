@@ -43,12 +43,12 @@ class Contents:
 
     @property
     def has_curves(self) -> bool:
-        """Whether any step, or any evaluation during a training, was recorded; a soup has neither."""
+        """Whether any training step or evaluation was recorded; a soup (averaged weights of runs) has none."""
         return bool(len(self.steps["step"]) or self.validations) and not self.soup
 
     @property
     def soup(self) -> dict[str, Any]:
-        """How a soup was made, as in environment.json; empty for a training."""
+        """The key ``soup`` of environment.json: the runs whose weights were averaged; empty for a trained run."""
         return self.environment.get("soup") or {}
 
     @property

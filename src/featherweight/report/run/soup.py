@@ -1,4 +1,4 @@
-"""The table of a soup: its runs, with their results on the validation rows beside that of the soup."""
+"""The table of a soup (averaged weights of several runs): the validation results of its runs and of the soup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featherweight.run.best import metric_of
 
 @dataclass(frozen=True)
 class SoupTable:
-    """The rows of the table, all as text."""
+    """The table of a soup: one row per run, all cells as text, and the result of the soup."""
 
     metric: str
     """Name of the metric in which the runs are compared."""
@@ -23,7 +23,7 @@ class SoupTable:
 
 
 def soup_table(run: Contents) -> SoupTable | None:
-    """The table of the soup ``run``; None if it was trained."""
+    """The table for ``run`` if it is a soup (averaged weights of several runs); None if it was trained."""
     if not run.soup:
         return None
     key = run.soup["metric"]

@@ -1,1 +1,1 @@
-"""The page of a search: its trials, what mattered, and accuracy against trained parameters."""
+"""The page of a search: its trials, the importance of each key, and accuracy against trained parameters."""

@@ -44,7 +44,7 @@ def origin(trial: FrozenTrial | Trial) -> int:
 
 
 def trial_rows(trials: Sequence[FrozenTrial]) -> list[TrialRow]:
-    """The trials that have ended, by number; of a trial that was interrupted and resumed, the last attempt."""
+    """The trials that have ended, in the order of their numbers; for a resumed trial only its last attempt."""
     rows = {}
     for trial in sorted(trials, key=lambda one: one.number):
         if trial.state.is_finished():
