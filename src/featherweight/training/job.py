@@ -1,4 +1,4 @@
-"""The inputs of one training, and the state of its loop."""
+"""The inputs of one training, and the numbers that change from step to step."""
 
 from __future__ import annotations
 

@@ -10,19 +10,19 @@ Record = dict[str, Any]
 
 
 class Listener(Protocol):
-    """Something that is informed about the progress of a training: a progress bar, a log, a tracker."""
+    """The interface of a progress bar, a log or a tracker: its methods are called as a training proceeds."""
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """The training loop starts; ``notes`` tell what was chosen and why."""
+        """Called when the training loop starts; ``notes`` are sentences about choices that were made, with reasons."""
 
     def noted(self, message: str) -> None:
-        """A message about the run: what happens next, or a warning."""
+        """Called with a message about the run: what happens next, or a warning."""
 
     def stepped(self, record: Record) -> None:
-        """An optimizer step is done; ``record`` is its line in history.jsonl."""
+        """Called after each optimizer step; ``record`` is its line in history.jsonl."""
 
     def evaluated(self, record: Record, best: bool) -> None:
-        """An evaluation is done; ``best`` tells whether it is the best so far."""
+        """Called after each evaluation; ``record`` is its line in history.jsonl, ``best`` is true if none was better."""
 
 
 def notify(listeners: Sequence[Listener], message: str) -> None:

@@ -42,7 +42,9 @@ _STEPS_TO_RETURN_MEMORY = 50  # often enough to limit memory; more often would s
 
 
 def fit(job: Job, *, resume: bool = False) -> LoopState:
-    """Train ``job.network`` in place; afterwards it has the adapter that the recipe keeps (the best, or the last).
+    """Train ``job.network`` in place, and return the state of the loop at the end.
+
+    Afterwards the network has the adapter of the best or the last step, as the key ``training.keep`` says.
 
     Raises Interrupted, after writing a checkpoint, if ``should_stop`` returns a signal; Diverged if the loss or its
     gradient is not finite.
@@ -165,9 +167,9 @@ def _one_step(
     step: int,
     before_update: Callable[[Measured], Any] = Measured.read,
 ) -> Measured:
-    """Run one optimizer step over its ``batches``, and return what was measured; the loss is the mean over its rows.
+    """Run one optimizer step over its ``batches``, and return its record; the loss is the mean over the step's rows.
 
-    ``before_update`` is called between the gradient and the update.
+    ``before_update`` is called with the record when the gradient is computed, before the weights change.
     """
     # Dropout's random numbers depend only on seed, step and process, so that a resumed run draws the same ones.
     torch.manual_seed((job.recipe.order_seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
@@ -221,9 +223,10 @@ def _diverged(job: Job, what: str, measured: Measured) -> Diverged:
 
 
 def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
-    """The micro-batches of this process in one step: the row indices of each, and whether its gradient counts.
+    """The micro-batches of this process in one step, each as (row indices, whether its gradient is used).
 
-    A batch is split if its activations would need too much memory; the sum of the gradients is the same.
+    A batch is split if its activations would need too much memory; the sum of the gradients is the same. A process
+    without rows of its own computes one row, whose gradient is not used.
     """
     micro_batches: list[tuple[np.ndarray, bool]] = []
     most = job.engine.training_micro_batch_tokens(job.network.architecture.hidden) // objective.passes
@@ -237,7 +240,7 @@ def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) ->
 
 
 def _agreed(accelerator: Accelerator, signal_number: int) -> int:
-    """The signal that any of the processes has received, or 0, so that all of them stop after the same step."""
+    """The number of a signal that any process has received, or 0. All processes get the same number."""
     if accelerator.num_processes == 1:
         return signal_number
     return max(gather_object([signal_number]))

@@ -1,4 +1,4 @@
-"""What a training step minimises: the loss of the task, and what the recipe adds to it."""
+"""The objective of a training step: the loss of the task, with the R-Drop and teacher terms of the recipe."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Objective:
     With R-Drop each row goes through the network twice, with two dropout masks. The objective is the mean of both
     cross-entropies plus ``r_drop`` times (KL(p1 || p2) + KL(p2 || p1)) / 2, as in the authors' code. Their paper adds
     the cross-entropies up, so its weight of the divergence is twice ``r_drop``. With the mean, the loss has the same
-    size as without R-Drop, and learning rates carry over. Class weights weigh labels, so the divergence has none.
+    size as without R-Drop, and the same learning rate fits. Class weights do not apply to the divergence.
 
-    With teachers the loss of the labels has the weight 1 - w, and T^2 KL(teacher || network) the weight w, for
-    probabilities of logits divided by T. The factor T^2 keeps the size of the gradient for any T.
+    With teachers the objective is (1 - w) times the loss of the labels plus w times T^2 KL(teacher || network). The
+    divergence is that of probabilities from logits divided by T; the factor T^2 keeps its gradient equally large.
     """
 
     loss: Loss
@@ -40,7 +40,7 @@ class Objective:
         return 2 if self.r_drop else 1
 
     def repeated(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """``rows`` for a forward pass: all of them once for each pass, one pass after the other."""
+        """``rows`` repeated once for each pass, such as [3, 5] -> [3, 5, 3, 5] for two passes."""
         return np.tile(rows, self.passes)
 
     def share(

@@ -17,7 +17,7 @@ def build_optimizer(
     """AdamW (Loshchilov & Hutter 2019) for ``trainable``.
 
     Vectors (biases, norms) have no weight decay. The B matrices of LoRA have a learning rate of their own, as in LoRA+
-    (Hayou et al. 2024). With ``fused``, one kernel updates all parameters, and can skip an update on the device.
+    (Hayou et al. 2024). With ``fused``, one GPU kernel updates all parameters.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trainable.items():
@@ -32,7 +32,7 @@ def build_optimizer(
 
 
 def warmup_steps(warmup: float, total_steps: int) -> int:
-    """Number of warm-up steps: ``warmup`` below 1 is a fraction of all steps, from 1 on it is a number of steps."""
+    """Number of warm-up steps. ``warmup`` is a fraction of all steps if it is below 1, else a number of steps."""
     return math.ceil(warmup * total_steps) if warmup < 1 else int(warmup)
 
 

@@ -1,4 +1,4 @@
-"""The training rows as batches on a GPU: gathered there, or copied while the step before is computed."""
+"""Training batches on a GPU: made there from rows in its memory, or copied to it during the previous step."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class RowSource(Protocol):
     """Gives the batches of a training on its device."""
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """What ``data.batches.collate`` gives for ``rows``, on the device."""
+        """The batch that ``data.batches.collate`` makes of ``rows``, on the device."""
 
     def labels(self, rows: NDArray[np.int64]) -> Tensor:
         """The labels of ``rows``."""
 
 
 def row_source(encoded: Encoded, device: str, pad_id: int, collate: Collate) -> RowSource | None:
-    """The source for ``encoded`` rows on ``device``; None on a processor, where batches are used as they are made.
+    """The source of batches of ``encoded`` on ``device``; None on a CPU, where no batch has to be copied.
 
-    The rows are on the device if they take at most a twentieth of its free memory and have no cached states.
+    All rows are put on the device if they take at most a twentieth of its free memory and have no cached states.
     """
     if device == "cpu":
         return None
@@ -47,9 +47,9 @@ def device_bytes(encoded: Encoded) -> int:
 
 
 class CopiedRows:
-    """Batches that are made by ``collate`` and copied without waiting.
+    """Batches that ``collate`` makes in main memory, and that are copied to the device asynchronously.
 
-    The program is ahead of the device, so it makes the next batch while the device computes.
+    So the next batch is made while the device still computes a step.
     """
 
     def __init__(self, encoded: Encoded, device: str, pad_id: int, collate: Collate) -> None:
@@ -71,7 +71,7 @@ class CopiedRows:
 
 
 class DeviceRows:
-    """All rows on the device; a batch is gathered there from the indices of its rows, which alone are copied."""
+    """All rows are on the device. For each batch, only the row indices are copied, and the batch is made there."""
 
     def __init__(self, encoded: Encoded, device: str, pad_id: int) -> None:
         assert encoded.labels is not None

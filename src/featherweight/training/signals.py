@@ -1,6 +1,7 @@
 """Handling of Ctrl-C and SIGTERM.
 
-During the steps of a training they end it between two steps, with a checkpoint; before and after the steps, at once.
+During the training loop, a signal ends the training after the current step, with a checkpoint. Before and after the
+loop, it ends the program at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from featherweight.errors import FeatherweightError
 
 
 class Interrupted(FeatherweightError):
-    """A signal stopped the run. Its state is saved, and it can be resumed."""
+    """The exception for a run that a signal has stopped. Its state is saved, and it can be resumed."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -35,8 +36,8 @@ class _Signalled(KeyboardInterrupt):
 def stop_on_signals() -> Iterator[Callable[[], int]]:
     """Within the context, SIGINT and SIGTERM are only recorded; the callable returns the signal's number, or 0.
 
-    A second signal has its normal effect at once. A signal that was never polled with the callable has its normal
-    effect at the end of the context. Outside the main thread signals are not changed.
+    A second signal has its normal effect at once. If the callable was not called after a signal, the signal has its
+    normal effect at the end of the context. Outside the main thread signals are not changed.
     """
     received: list[int] = []
     polled: list[int] = []
@@ -86,7 +87,7 @@ def _handlers() -> dict[int, Any]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None], before: Mapping[int, Any]) -> Iterator[None]:
-    """Within the context, ``handler`` handles the signals of ``before``; afterwards the handlers in ``before`` do."""
+    """Within the context, ``handler`` handles the signals that are keys of ``before``; afterwards its values do."""
     try:
         for number in before:
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The numbers of the steps: on a GPU they are read in blocks, so that the program does not wait for every step."""
+"""Loss and score of each step. On a GPU they are read for many steps at once: reading waits for the GPU."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SECONDS_UNREAD = 1.0  # so that slow steps are still reported one by one
 
 
 def most_unread(job: Job) -> int:
-    """Number of steps whose numbers may wait on the device; 1 if each step is read before its update.
+    """For how many steps loss and score may stay on the device; 1 if they are read in each step, before its update.
 
-    It is 1 on a processor, where nothing is gained; in fp16, where the loss scaler reads each step anyway; and with
+    It is 1 on a CPU, where nothing is gained; in fp16, where the loss scaler reads each step anyway; and with
     several processes, which have to raise an error after the same step.
     """
     alone = job.accelerator.num_processes == 1
@@ -33,7 +33,7 @@ def most_unread(job: Job) -> int:
 
 @dataclass
 class Measured:
-    """One step: its record, without the numbers that are still on the device."""
+    """One step: its record for history.jsonl, and loss, norm and counts, which may still be on the device."""
 
     record: Record
     score: str
@@ -49,11 +49,11 @@ class Measured:
 
     @property
     def finite(self) -> bool:
-        """Whether the loss is finite and, without a loss scaler, the norm too; only after ``read``."""
+        """Whether the loss is finite, and the norm too unless there is a loss scaler. Call ``read`` before."""
         return all(math.isfinite(self.record[key]) for key in ("loss", *([] if self.scaled else ["grad_norm"])))
 
     def read(self, numbers: list[float] | None = None) -> Record:
-        """The record with loss, score and norm, from ``numbers`` if they were copied from the device before."""
+        """Add loss, score and norm to the record, and return it; ``numbers`` are their values if already copied."""
         loss, norm, *counts = self.numbers.tolist() if numbers is None else numbers
         self.record |= {"loss": loss, self.score: self.score_of(counts), "grad_norm": norm}
         return self.record
@@ -61,11 +61,11 @@ class Measured:
 
 @dataclass
 class StepRecords:
-    """Passes the record of each step on, in order, once its numbers are read.
+    """Calls ``passed_on`` with the record of each step, in order, when its loss and score are read.
 
-    With ``most`` above 1 the optimizer must be a fused one. A step whose loss or gradient is not finite then changes no
-    weight, no moment and no step count, and neither does any step after it; ``failed`` is called when the numbers are
-    read. So weights and optimizer are as they were before that step.
+    With ``most`` above 1, ``optimizer`` must be fused. A step whose loss or gradient is not finite then changes no
+    weight, no moment and no step count, nor does any later step, so weights and optimizer stay as before that step. Its
+    error is raised when its loss is read.
     """
 
     most: int
@@ -86,7 +86,10 @@ class StepRecords:
             getattr(self.optimizer, "optimizer", self.optimizer).found_inf = self._stop
 
     def before_update(self, step: Measured) -> None:
-        """See that a step that is not finite updates nothing: by an error, or on the device by the optimizer's flag."""
+        """Prevent the update of a step that is not finite.
+
+        With ``most`` = 1 its error is raised; else a flag on the device makes the optimizer skip the update.
+        """
         if self.most == 1:
             self._check(step, step.numbers.tolist())
         else:
@@ -94,7 +97,7 @@ class StepRecords:
             torch.maximum(self._stop, (~is_finite).float(), out=self._stop)
 
     def add(self, step: Measured) -> None:
-        """Note a step after its update, and read all unread ones if it is time."""
+        """Take ``step`` after its update; read all unread steps if there are ``most``, or some time has passed."""
         if self.most == 1:
             self.passed_on(step.record)
             return

@@ -24,11 +24,11 @@ class TrackerListener:
         """Do nothing: trackers accept only numbers."""
 
     def stepped(self, record: dict[str, Any]) -> None:
-        """Send the numbers of a step under ``train/``."""
+        """Send the metrics of a step, with names such as ``train/loss``."""
         self._send("train", record)
 
     def evaluated(self, record: dict[str, Any], best: bool) -> None:
-        """Send the numbers of an evaluation under the name of its split."""
+        """Send the metrics of an evaluation, with names such as ``validation/loss``."""
         self._send(record["split"], record)
 
     def _send(self, prefix: str, record: dict[str, Any]) -> None:

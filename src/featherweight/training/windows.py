@@ -1,4 +1,4 @@
-"""Logits of texts that are read in windows, within the memory of a micro-batch."""
+"""Computes the logits of texts that are read in windows, with at most the memory of a micro-batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featherweight.training.job import Job
 
 
 def text_logits(job: Job, model: Any, batch: Batch) -> Tensor:
-    """Logits [texts, classes] of a batch; those of a text's windows are averaged.
+    """Logits [texts, classes] of a batch; the logits of a text are the mean over its windows.
 
     If a single text has more windows than the memory allows at once, they go through ``model`` one part after the
     other. Each part is computed again for its gradient (Chen et al. 2016), with the same dropout, so that the states of
@@ -47,7 +47,7 @@ def forward_passes(job: Job, micro_batches: list[NDArray[np.int64]]) -> list[NDA
 
 
 def _most_tokens(job: Job) -> int:
-    """Most tokens in a forward pass. A GPU's limit is that of a batch, which a single text may exceed."""
+    """The largest number of tokens in a forward pass: the limit of the memory, or ``batch_tokens`` if it is smaller."""
     return min(
         job.engine.training_micro_batch_tokens(job.network.architecture.hidden), job.recipe.training.batch_tokens
     )

@@ -1,4 +1,4 @@
-"""The result of a check of a finished run, and the verdict over all checks."""
+"""The result of one check of a finished run, and the summary of all checks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Result = Literal["pass", "differs", "skipped", "fail"]
 class Check:
     """One check: its name, its result, and what was found, in one line.
 
-    The result is ``pass``; ``differs``, a difference within the tolerance for changed versions or another machine;
-    ``skipped``, if the check is impossible here; or ``fail``.
+    The result is ``pass``, ``fail``, ``differs`` or ``skipped``. ``differs`` is a difference that changed versions or
+    another machine explain. ``skipped`` is a check that is impossible here.
     """
 
     name: str
@@ -50,7 +50,7 @@ def verdict(checks: Sequence[Check]) -> str:
 
 
 def passed(checks: Sequence[Check]) -> bool:
-    """Whether no check failed, and at least one set of rows was predicted again."""
+    """Whether no check failed, and the predictions of at least one set were computed again."""
     return _predicted(checks) and not any(check.result == "fail" for check in checks)
 
 

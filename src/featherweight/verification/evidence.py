@@ -1,4 +1,4 @@
-"""The objects that the checks use: a finished run, its predictions and its classifier; each is loaded once."""
+"""Loads what the checks use, each once: a finished run, its predictions and its classifier."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Evidence:
 
     @cached_property
     def run(self) -> Run:
-        """The run; its recipe, environment, weight and metrics may still be unreadable."""
+        """The run. Its files are read later, when they are used, and may be damaged."""
         return Run(self.folder)
 
     @cached_property
     def environment_changes(self) -> list[str]:
-        """The versions, machine properties and threads that are not those of the training, as text."""
+        """One text for each version, machine property or number of threads that differs from the training."""
         import torch
 
         then, now = self.run.environment, {**versions(), **describe_machine(), "threads": int(torch.get_num_threads())}
@@ -86,9 +86,9 @@ class Evidence:
 
     @cached_property
     def tolerance(self) -> float:
-        """Largest allowed difference of a probability.
+        """Largest allowed difference between a probability in predictions.parquet and the same one computed now.
 
-        On the processor and versions of the training it is ``ROUNDING``, else the ``TOLERANCE`` of the precision.
+        On a CPU, with machine and versions of the training, it is ``ROUNDING``; else ``tolerance_of`` the precision.
         """
         then, now = self.run.environment, self.classifier.engine
         if not self.environment_changes and now.device == "cpu" == then.get("device"):
@@ -97,7 +97,7 @@ class Evidence:
 
 
 def tolerance_of(precision: str) -> float:
-    """The ``TOLERANCE`` of ``precision``; for an unknown precision, the largest one."""
+    """Largest difference of a probability between machines, for ``precision``; for an unknown one, the maximum."""
     return TOLERANCE.get(precision, max(TOLERANCE.values()))
 
 

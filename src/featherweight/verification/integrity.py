@@ -24,7 +24,7 @@ _ROUNDED = 1e-6  # the history has nine significant digits
 
 
 def files(evidence: Evidence) -> Check:
-    """Check that every file is unchanged since the manifest was written, and that the adapter has no further files."""
+    """Check that no file in the manifest has changed, and that the adapter has no file that it does not list."""
     compared = compare_with_manifest(evidence.folder)
     if compared is None:
         return Check("files", "skipped", f"{FILE} is missing: early versions did not write it, or it was removed")
@@ -46,7 +46,7 @@ def _first_of(names: Sequence[str], most: int = 5) -> str:
 
 
 def readable(evidence: Evidence) -> Check | list[Check]:
-    """No check if the run's files can be read; else a failed check, which ends the verification."""
+    """An empty list if the files of the run can be read; else a failed check, after which no other check runs."""
     try:
         run = evidence.run
         _ = run.recipe, run.environment, run.weight, run.evaluation
@@ -59,7 +59,7 @@ def environment(evidence: Evidence) -> Check:
     """Compare versions and machine with those of the training; a change may alter the last digits of a result."""
     if evidence.environment_changes:
         return Check("environment", "differs", "; ".join(evidence.environment_changes))
-    return Check("environment", "pass", "the versions and the machine of the training")
+    return Check("environment", "pass", "versions and machine are the same as in the training")
 
 
 def recipe(evidence: Evidence) -> Check:
@@ -69,9 +69,9 @@ def recipe(evidence: Evidence) -> Check:
         return Check("recipe", "fail", "recipe.toml and adapter/recipe.toml differ")
     if run.environment.get("seed") != run.recipe.seed:
         return Check(
-            "recipe", "fail", f"its seed is {run.recipe.seed}, but environment.json has {run.environment.get('seed')}"
+            "recipe", "fail", f"recipe.toml: seed = {run.recipe.seed}; environment.json: {run.environment.get('seed')}"
         )
-    return Check("recipe", "pass", "the same for the run and its adapter")
+    return Check("recipe", "pass", "recipe.toml and adapter/recipe.toml are equal")
 
 
 def weight(evidence: Evidence) -> Check:
@@ -95,7 +95,7 @@ def weight(evidence: Evidence) -> Check:
         return Check("weight", "fail", f"weigh.json: the components are {written}; the recipe gives {computed}")
     saved = sum(header.parameters for header in saved_tensors(run.adapter).values())
     if saved != again["total"]:
-        return Check("weight", "fail", f"the adapter has {saved:,} parameters, but weigh.json {again['total']:,}")
+        return Check("weight", "fail", f"adapter/ holds {saved:,} parameters; weigh.json says {again['total']:,}")
     over = again["total"] > again["budget"]
     return Check(
         "weight", "fail" if over else "pass", f"{saved:,} saved parameters, of a budget of {again['budget']:,}"
@@ -112,7 +112,7 @@ def history(evidence: Evidence) -> Check:
         return Check("history", "fail", f"history.jsonl: {should}")
     validations = [record for record in run.history if record["kind"] == "evaluation"]
     if any(record["step"] > len(steps) for record in validations):
-        return Check("history", "fail", "history.jsonl: an evaluation has a later step than the last step")
+        return Check("history", "fail", f"history.jsonl: an evaluation is of a step after the last step, {len(steps)}")
     best = next((record for record in validations if record["step"] == run.evaluation.get("best_step")), None)
     claimed = run.evaluation.get("best_validation_accuracy")
     if best is None or abs(best["accuracy"] - claimed) > _ROUNDED:
@@ -133,9 +133,9 @@ def _is_better(record: dict[str, Any], best: dict[str, Any], best_by: str) -> bo
 
 
 def _evaluated_alike(run: Run) -> bool:
-    """Whether training and final evaluation ran the same operations in the same order, so that all labels must agree.
+    """Whether the final evaluation must predict the same labels as the evaluation during the training.
 
-    They may differ if several processes shared the rows, if cached states came from other batches, if a GPU chose
+    Labels may differ if several processes shared the rows, if cached states came from other batches, if a GPU chose
     other kernels, or if the run was resumed on another machine.
     """
     one_process = run.environment.get("processes", 1) == 1 and run.environment.get("device") == "cpu"
@@ -143,7 +143,10 @@ def _evaluated_alike(run: Run) -> bool:
 
 
 def _may_have_cached_states(run: Run) -> bool:
-    """Whether the prefix cache may have been used; a run does not record it. It needs a frozen lowest layer."""
+    """Whether the training may have used the prefix cache: it is not off, and the lowest layer is frozen.
+
+    A run does not record whether it did.
+    """
     training = run.recipe.training
     if training.prefix_cache == "off" or training.encoder_dropout:
         return False
@@ -168,10 +171,10 @@ def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
 
 
 def undecided_rows(evidence: Evidence, name: str) -> int:
-    """Number of rows of the set ``name`` whose decision may be changed by rounding (twice ``TOLERANCE``).
+    """Number of rows of the set ``name`` whose predicted labels may change by rounding.
 
-    With one label per text, this is possible if the probabilities of the two most probable labels are that close; with
-    several labels per text, if a probability is that close to the threshold of its label.
+    With one label per text, this is possible if the two largest probabilities differ by at most twice the tolerance;
+    with several labels, if a probability is within the same distance of the threshold of its label.
     """
     table = evidence.predictions_of(name)
     labels = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]

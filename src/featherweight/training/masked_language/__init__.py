@@ -1,1 +1,1 @@
-"""Masked language modelling on the training texts (task-adaptive pretraining), which gives another frozen backbone."""
+"""Task-adaptive pretraining: trains a backbone further on the training texts, by masked language modelling."""

@@ -1,4 +1,4 @@
-"""The steps of an adaptation: all parameters of the backbone are trained as a masked language model."""
+"""The training loop of an adaptation: all parameters of the backbone are trained as a masked language model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHECKPOINT_SECONDS = 300.0
 
 @dataclass
 class MaskedState:
-    """What changes from step to step, apart from the tensors; a checkpoint stores it."""
+    """The numbers that change from step to step; a checkpoint stores them beside the tensors."""
 
     step: int = 0
     seconds: float = 0.0
@@ -72,14 +72,15 @@ class MaskedJob:
 
 
 def head_steps(model: MaskedModel, total_steps: int) -> int:
-    """Number of first steps in which only the head is trained: none if the backbone has a head."""
+    """Number of steps at the start in which only a new head is trained; 0 if the backbone came with a head."""
     return math.ceil(HEAD_SHARE * total_steps) if model.new_head else 0
 
 
 def fit_masked(job: MaskedJob, *, resume: bool = False, notes: Sequence[str] = ()) -> MaskedState:
-    """Train ``job.model`` in place. Raises Interrupted, after writing a checkpoint, if ``should_stop`` says so.
+    """Train ``job.model`` in place, and return the state of the loop at the end.
 
-    Raises FeatherweightError if the loss is not finite.
+    Raises Interrupted, after writing a checkpoint, if ``should_stop`` returns a signal; FeatherweightError if the loss
+    is not finite.
     """
     order, state = job.order, MaskedState()
     optimizer = _build_optimizer(job)
@@ -138,7 +139,7 @@ def _evaluate(job: MaskedJob, state: MaskedState, when: str) -> float:
 
 
 def _loss(job: MaskedJob, batch: MaskedBatch) -> tuple[torch.Tensor, int]:
-    """Sum of the cross-entropy over the chosen tokens of a batch, and the number of tokens predicted correctly."""
+    """Cross-entropy summed over the tokens to predict in a batch, and the number of them predicted correctly."""
     with autocast(job.engine):
         logits = job.model.logits(batch)
     loss = functional.cross_entropy(logits.float(), batch.targets, reduction="sum")
@@ -146,7 +147,7 @@ def _loss(job: MaskedJob, batch: MaskedBatch) -> tuple[torch.Tensor, int]:
 
 
 def _one_step(job: MaskedJob, optimizer: torch.optim.Optimizer, step: int, rows: NDArray[np.int64]) -> Record:
-    """Run one optimizer step, and return its record; the loss is the mean over the chosen tokens."""
+    """Run one optimizer step, and return its record; the loss is the mean over the tokens to predict."""
     # Masks and dropout depend only on seed and step, so that a resumed adaptation draws the same ones.
     torch.manual_seed(job.recipe.seed * 1_000_003 + step)
     most = job.engine.training_micro_batch_tokens(job.hidden)
@@ -185,7 +186,7 @@ def _build_optimizer(job: MaskedJob) -> torch.optim.AdamW:
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, step: int, first: int, total: int, training: Any) -> None:
-    """Set the rates of a step: those of the encoder begin at step ``first``, with a warm-up of their own."""
+    """Set the learning rates of ``step``; the encoder is trained from step ``first`` on, with a warm-up from there."""
     for group in optimizer.param_groups:
         begun = 0 if group["head"] else first
         ratio = HEAD_RATE if group["head"] and first else 1.0

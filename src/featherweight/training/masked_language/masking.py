@@ -20,7 +20,7 @@ SHARE = 0.15
 
 @dataclass(frozen=True, eq=False)
 class MaskedBatch:
-    """A batch of b texts of at most t tokens, with n chosen tokens."""
+    """A batch of b texts of at most t tokens, of which n tokens are to be predicted."""
 
     input_ids: Tensor
     """int64 [b, t]; of the chosen tokens, 80% are replaced by the mask token and 10% by random ones."""
@@ -33,7 +33,7 @@ class MaskedBatch:
 
 
 class Masking:
-    """Makes masked batches; which tokens are chosen depends on torch's random state alone."""
+    """Makes masked batches. The tokens to predict are drawn with torch's global random generator."""
 
     def __init__(self, tokenizer: Any, device: str) -> None:
         if tokenizer.mask_token_id is None:
@@ -44,7 +44,7 @@ class Masking:
         self._device = device
 
     def batch(self, encoded: Encoded, rows: NDArray[np.int64]) -> MaskedBatch:
-        """The texts of ``encoded`` at ``rows``, masked."""
+        """A batch of the texts of ``encoded`` with the indices ``rows``, in which some tokens are masked."""
         plain = collate(encoded, rows, self._pad_id)
         special = torch.isin(plain.input_ids, self._special)
         masked, labels = self._collator.torch_mask_tokens(plain.input_ids, special_tokens_mask=special)

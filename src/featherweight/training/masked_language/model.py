@@ -28,17 +28,20 @@ class MaskedModel:
 
     @property
     def encoder(self) -> nn.Module:
-        """transformers' encoder, without pooler."""
+        """The encoder of the model, as transformers builds it, without a pooler."""
         return self.network.base_model
 
     @property
     def head_names(self) -> frozenset[str]:
-        """Names of the parameters of the head alone; the output matrix is often the embedding table."""
+        """Names of the parameters that only the head has.
+
+        Its output matrix is often the embedding table of the encoder, and then not among them.
+        """
         own = set(map(id, self.encoder.parameters()))
         return frozenset(name for name, tensor in self.network.named_parameters() if id(tensor) not in own)
 
     def freeze_encoder(self, frozen: bool) -> None:
-        """Train the head alone, or everything."""
+        """With ``frozen`` only the head is trained from now on, else all parameters."""
         for parameter in self.encoder.parameters():
             parameter.requires_grad_(not frozen)
 
@@ -46,7 +49,7 @@ class MaskedModel:
     def begin_with_frequencies(self, tokens: NDArray[np.int32]) -> None:
         """Set the biases of a new head to the logarithm of the tokens' frequencies in ``tokens``.
 
-        Otherwise its first steps would only learn which tokens are frequent. Tokens that do not occur count a tenth.
+        Otherwise the first steps would only learn which tokens are frequent. A token that does not occur counts as 0.1.
         """
         bias = self.network.get_output_embeddings().bias
         if bias is not None:
@@ -54,7 +57,7 @@ class MaskedModel:
             bias.copy_(torch.log(counts / counts.sum()))
 
     def logits(self, batch: MaskedBatch) -> Tensor:
-        """Logits [n, tokens of the vocabulary] at the n chosen positions of a batch.
+        """Logits [n, size of the vocabulary] of the n tokens to predict in a batch.
 
         The head computes nothing for other positions: on a small encoder it takes as long as all layers together.
         """

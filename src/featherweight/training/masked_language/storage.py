@@ -1,4 +1,4 @@
-"""Writes an adapted backbone: a folder that transformers, and a recipe, can load."""
+"""Writes an adapted backbone to a folder. transformers can load it, and a recipe can name it as its backbone."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _MOST_DIFFERENCE = 1e-4
 def save_encoder(model: MaskedModel, backbone: Backbone, folder: Path) -> None:
     """Write config, weights (fp32, safetensors) and tokenizer to the new ``folder``.
 
-    Tensors of the backbone that a masked language model lacks, such as BERT's pooler, stay as they were. The head is
-    not saved.
+    The head is not saved. Tensors that a masked language model does not have, such as BERT's pooler, are copied from
+    the original backbone.
     """
     assert backbone.folder is not None
     with torch.random.fork_rng(devices=[]), quiet():
@@ -46,7 +46,7 @@ def save_encoder(model: MaskedModel, backbone: Backbone, folder: Path) -> None:
 def require_same_states(model: MaskedModel, folder: Path, texts: Encoded, *, most: int = 8) -> None:
     """Raise FeatherweightError unless the encoder in ``folder`` gives the hidden states of ``model``.
 
-    They are compared on a CPU, on the first texts.
+    They are compared on a CPU, on the first ``most`` texts.
     """
     options: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
     with quiet():

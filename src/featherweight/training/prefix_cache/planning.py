@@ -44,7 +44,7 @@ Batches = Callable[[], Sequence[NDArray[np.int64]]]
 
 @dataclass(frozen=True)
 class Prefix:
-    """The cache file for the states of one run's texts, and whether they still have to be computed."""
+    """The distinct texts of one run, and the cache file for their hidden states."""
 
     pool: Pool
     path: Path
@@ -57,7 +57,7 @@ class Prefix:
 
 
 class _Stopped(Exception):
-    """The run was asked to stop."""
+    """The exception that ends the computing of the states when the run is asked to stop."""
 
 
 def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
@@ -143,11 +143,11 @@ def _prefix(job: Job) -> Prefix:
 
 
 def _checked(job: Job, prefix: Prefix, batches: Sequence[NDArray[np.int64]]) -> tuple[Prefix, float]:
-    """The plan, and by how much a text's states differ between two batches (0 if they are the same bits).
+    """``prefix``, and the largest difference between a text's states in ``batches`` and in the cache.
 
-    States that are computed in ``batches`` (of indices in the pool) are compared with the cached ones, or with those
-    that would be cached. They may differ because matrix kernels sum in another order for another number of tokens.
-    The returned plan has no cached file if that file is out of date.
+    ``batches`` are indices in the pool. The difference is 0 if all bits are equal. It can be above 0, because matrix
+    kernels sum in another order for another number of tokens. If nothing is cached, the states that would be cached
+    are computed and compared. If the cached file is out of date, the returned ``Prefix`` has ``cached=None``.
     """
     pool, rows = prefix.pool, np.unique(np.concatenate(batches))
     computed = [states_by_text(job.network, pool, batch, job.pad_id, sys.maxsize) for batch in batches]
@@ -178,9 +178,10 @@ def _is_reproduced(job: Job, pool: Pool, file: StatesFile) -> bool:
 
 
 def _extremes(job: Job, pool: Pool, batches: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """The training batches with the fewest and most tokens and the shortest and longest texts, as indices in the pool.
+    """Batches of extreme sizes, as indices in the pool, to test whether a text's states depend on its batch.
 
-    The smallest batch of an evaluation is added.
+    They are the training batches with the fewest and the most tokens, those with the shortest and the longest texts,
+    and the smallest batch of an evaluation.
     """
     lengths, validation = job.train.apart.lengths, job.validation.apart
     longest = np.array([lengths[rows].max() for rows in batches])
@@ -235,7 +236,7 @@ def _compute(job: Job, prefix: Prefix) -> None:
 
 
 def _chunks(job: Job, prefix: Prefix) -> Iterator[NDArray]:
-    """Yield the states [tokens, hidden] of the pool's texts, batch by batch, and report progress once a minute."""
+    """Yield the states [tokens, hidden] of all texts in the pool, batch by batch; report progress once a minute."""
     noted = time.monotonic()
     for rows in _batches(prefix.pool):
         if job.should_stop():

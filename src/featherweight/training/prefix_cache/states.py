@@ -17,7 +17,7 @@ _SETTINGS = ("model_type", "num_attention_heads", "layer_norm_eps", "pad_token_i
 
 
 def prefix_key(network: Network, pool: Pool, precision: str) -> str:
-    """Cache key of the states of ``pool`` after the frozen layers: different states have different keys.
+    """Cache key of the hidden states of ``pool`` after the frozen layers; other states get another key.
 
     It is the SHA-256 of the tokens, the number of frozen layers, their weights in the compute type, and the precision.
     """

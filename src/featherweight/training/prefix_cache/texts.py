@@ -15,9 +15,9 @@ from featherweight.data.encoding import Encoded
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """n distinct texts, the shortest first; their order depends only on their tokens.
+    """n distinct texts, the shortest first. Their order depends only on their tokens.
 
-    So two seeds that split the same rows differently have the same pool.
+    So the pool is the same for two seeds that split the same rows differently.
     """
 
     encoded: Encoded
@@ -73,7 +73,7 @@ def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _digests(encoded: Encoded) -> NDArray[np.uint64]:
-    """A hash of 128 bits per text, as two columns [n, 2]: long enough that two different texts never share it."""
+    """A hash of 128 bits for each text, as two columns [n, 2]; two different texts practically never share it."""
     bounds = encoded.offsets.tolist()
     # Two pairs with the same tokens are different texts if their second texts begin at different tokens.
     keys = [b""] * len(encoded) if encoded.seconds is None else [b"%d" % second for second in encoded.seconds.tolist()]
