@@ -22,7 +22,7 @@ class Listener(Protocol):
         """Called after each optimizer step; ``record`` is its line in history.jsonl."""
 
     def evaluated(self, record: Record, best: bool) -> None:
-        """Called after each evaluation; ``record`` is its line in history.jsonl, ``best`` is true if none was better."""
+        """Called after each evaluation; ``record`` is its line in history.jsonl, ``best``: whether none was better."""
 
 
 def notify(listeners: Sequence[Listener], message: str) -> None:

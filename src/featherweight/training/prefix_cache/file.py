@@ -108,7 +108,7 @@ def write_states(path: Path, tokens: int, hidden: int, precision: str, chunks: I
 
 
 def open_states(path: Path, tokens: int, hidden: int, precision: str) -> StatesFile | None:
-    """The file at ``path`` with a verified checksum; None if it is missing, damaged, or of another size or precision."""
+    """The file at ``path`` with a verified checksum; None if missing, damaged, or of another size or precision."""
     expected = {"format": _FORMAT, "tokens": tokens, "hidden": hidden, "precision": precision}
     try:
         if path.stat().st_size != states_bytes(tokens, hidden, precision):
