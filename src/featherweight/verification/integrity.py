@@ -69,7 +69,9 @@ def recipe(evidence: Evidence) -> Check:
         return Check("recipe", "fail", "recipe.toml and adapter/recipe.toml differ")
     if run.environment.get("seed") != run.recipe.seed:
         return Check(
-            "recipe", "fail", f"recipe.toml: seed = {run.recipe.seed}; environment.json has {run.environment.get('seed')}"
+            "recipe",
+            "fail",
+            f"recipe.toml: seed = {run.recipe.seed}; environment.json has {run.environment.get('seed')}",
         )
     return Check("recipe", "pass", "recipe.toml and adapter/recipe.toml are equal")
 
