@@ -106,7 +106,8 @@ def _name_key(cells: Sequence[Any]) -> str | None:
 
 def _flagged(cell: Mapping[str, Any]) -> list[str] | None:
     inner = cell.get(_OF_SPACY)
-    return labels_of_object(inner if isinstance(inner, Mapping) and len(cell) == 1 else cell)
+    flags = inner if isinstance(inner, Mapping) and len(cell) == 1 else cell
+    return labels_of_object(flags) if len(flags) > 1 else None
 
 
 def _names(cell: Any, key: str | None) -> Any:

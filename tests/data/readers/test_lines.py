@@ -104,7 +104,7 @@ def test_a_number_or_a_subclass_before_each_text_is_its_label(tmp_path: Path, na
         [f"{n} bottles of beer on the wall" for n in range(12)],  # a list with numbers
         [f"{n % 3 * 5} cups of sugar" for n in range(12)],  # amounts
         ["I came here", "The room was bad", "Never again"] * 4,
-        [f"{n % 2} of them came" for n in range(11)] + ["Nobody came"],
+        [*(f"{n % 2} of them came" for n in range(11)), "Nobody came"],
     ],
 )
 def test_other_numbers_and_words_before_a_text_are_part_of_it(tmp_path: Path, lines: list[str]) -> None:

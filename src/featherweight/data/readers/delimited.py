@@ -141,7 +141,7 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
 
 def _without_nul(text: TextIO, origin: str) -> Iterator[str]:
     for number, line in enumerate(text, 1):
-        if "\0" in line and line.strip(PADDING):
+        if "\0" in line and (number == 1 or line.strip(PADDING)):
             raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
         yield "\n" if "\0" in line else line
 

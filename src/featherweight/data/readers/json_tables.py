@@ -82,7 +82,7 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
             if not isinstance(row, dict):
                 raise UserError(f'{origin}: row {number}: not a JSON object such as {{"text": ..., "label": ...}}')
             names.update(dict.fromkeys(row))
-        if not names:
+        if not names and len(piece) == 1:
             raise UserError(f"{origin}: the file has no rows")
         columns = {name: [row.get(name) for row in piece] for name in names}
         more = {"label": annotations.label, "gaps": True} if annotations else {}

@@ -19,7 +19,7 @@ PREFIX = "__label__"
 _FIRST = re.compile(rf"\s*((?:{PREFIX}\S+[\s,]*)+)")
 _LAST = re.compile(rf"((?:\s*{PREFIX}\S+)+)\s*$")
 _AT = re.compile(r"(.*\S)\s*@\s*(\w[\w &/+-]{0,39})\s*", re.DOTALL)
-_NUMBERED = re.compile(r"(-?\d{1,2}|[A-Z]+:\w+)\s+(\S.*)", re.DOTALL)
+_NUMBERED = re.compile(r"(-?\d{1,2}|[A-Z]+:\w+) +(\S[^\t]*)")
 """A label before a text: a small number as in SST, or a class and its subclass as in TREC (``DESC:manner``)."""
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 """The tag of a token that is part of a name, or of none, as in CoNLL 2003."""
@@ -77,7 +77,8 @@ def _have_labels_before(lines: Sequence[str]) -> bool:
 def is_tagged(head: str) -> bool:
     """Whether nearly all lines of a file that begins with ``head`` are a token and its tag, as in the CoNLL formats."""
     lines = [line for line in head.splitlines()[:200] if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
-    return len(lines) > 4 and sum(map(_is_token, lines)) >= 0.9 * len(lines)
+    of_names = any("-" in line.split()[-1] or "\t" in line for line in lines)
+    return len(lines) > 4 and of_names and sum(map(_is_token, lines)) >= 0.9 * len(lines)
 
 
 def _is_token(line: str) -> bool:
@@ -89,7 +90,7 @@ def _is_token(line: str) -> bool:
 def _lines(text: TextIO, origin: str) -> Iterator[str]:
     # Not splitlines(): texts may contain other characters that it treats as ends of lines.
     for number, line in enumerate(text, 1):
-        if "\0" in line and line.strip(PADDING):
+        if "\0" in line and (number == 1 or line.strip(PADDING)):
             raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
         if line.strip(PADDING):
             yield line.rstrip("\r\n")
