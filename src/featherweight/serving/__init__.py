@@ -1,1 +1,1 @@
-"""An HTTP server with a web page for a trained classifier; it needs the optional packages ``serve``."""
+"""An HTTP server with a web page for a trained classifier; it needs ``pip install "featherweight[serve]"``."""

@@ -73,7 +73,7 @@ class Service:
         """Explain the text of a request to /v1/explain; the answer has the effect of each word on one probability."""
         asked: Any = schemas.read(self.explain_schema, await request.body())
         if asked.label is not None and asked.label not in self.model.labels:
-            raise Refusal(422, "label: is no class of this model")
+            raise Refusal(422, "label: is no class of this model; /v1/model lists the classes")
         text = tuple(asked.text) if self.model.pair else asked.text
         spans = spans_of(text, self.limits)
         if self._explaining >= self.limits.explanations:

@@ -32,7 +32,9 @@ class Access:
         ``page`` is True for the files of the web page, which need no token.
         """
         if self.only_local_names and not _is_local(headers.get("host", "")):
-            raise Refusal(403, "this server answers only requests to localhost; start it with --token-file for others")
+            raise Refusal(
+                403, "the server answers only requests to localhost; to allow others, start it with --token-file"
+            )
         if self.token is None or page or path in OPEN:
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")

@@ -116,7 +116,7 @@ class Batcher:
         wait, 503 after ``stop``. If the caller is cancelled, its remaining texts are not computed.
         """
         if not self.alive:
-            raise Refusal(503, "the server stops", retry_after=5)
+            raise Refusal(503, "the server is stopping; try again later", retry_after=5)
         full = self._waiting_tokens >= self._limits.queue_tokens  # then no text needs to be tokenised
         if full or self._waiting + len(texts) > self._limits.queue:
             raise self._too_much()
