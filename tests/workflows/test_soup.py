@@ -123,6 +123,8 @@ def test_environment_and_report_name_the_runs_with_their_results(ingredients: di
     assert "<h2>Soup</h2>" in page and "<h2>Training</h2>" not in page and "No training history" not in page
     assert all(f"<td>{folder}</td>" in page for folder in ingredients.values())
     assert "training.order_seed = 2" in page
+    costs = [Run(folder).environment["training_seconds"] for folder in ingredients.values()]
+    assert soup.environment["training_seconds"] == pytest.approx(sum(costs), abs=0.1)
     assert "nothing was trained here; the weights are the mean of the weights of 3 runs" in page
 
 

@@ -46,7 +46,8 @@ def mix(prepared: Prepared, folder: Path, listeners: Sequence[Listener]) -> tupl
     prepared.splits.warnings.append(f"a soup: nothing was trained here; the weights are the {who}")
     if prepared.accelerator.is_main_process:
         _write(folder, record)
-    state = LoopState()
+    # A soup costs what the trainings of its runs cost, those that it leaves out included.
+    state = LoopState(seconds=sum(ingredient.run.environment.get("training_seconds", 0.0) for ingredient in chosen))
     state.best = record
     return state, logits
 
