@@ -268,6 +268,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "no weights": (without_weights, ("other/adapter: damaged: its weights are missing",)),
     "cut short": (cut_short, ("other/adapter/head.safetensors: damaged",)),
     "export": (lambda run: (run / "export.json").touch(), ("other: is an export, not a run",)),
+    "soup": (
+        edited("recipe.toml", "soup = []", 'soup = ["runs/a"]'),
+        ("other: is a soup itself; name its runs instead",),
+    ),
     "same weights": (lambda run: None, ("other: has the same weights as first; name it once",)),
 }
 

@@ -96,6 +96,8 @@ def _read(folder: Path) -> Ingredient:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name finished runs")
     run = finished(folder)
+    if run.recipe.training.soup:
+        raise UserError(f"{folder}: is a soup itself; name its runs instead, which its recipe.toml lists")
     labels = tuple(read_description(run.adapter)["labels"])
     files = adapter_files(run.adapter)
     if not files:
