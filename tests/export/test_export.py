@@ -177,7 +177,7 @@ def test_what_cannot_be_exported_is_refused(cli: Cli, exports: Exports, tiny_rec
     table = [
         ([linear, "--to", "merged"], "one linear layer on the mean over the tokens, and transformers has no class"),
         ([run, "--to", "pickle"], "--to pickle: use one of merged, onnx, onnx-int8"),
-        ([merged, "--to", "onnx"], "is an export already"),
+        ([merged, "--to", "onnx"], "is an export; name the run folder"),
         (["nowhere", "--to", "onnx"], "nowhere: not a run folder"),
         ([run, "--to", "merged", "--out", "taken"], "--out taken: exists; name a new folder"),
         ([run, "--to", "merged", "--out", "taken", "--force"], "--out taken: exists; name a new folder"),
@@ -185,8 +185,8 @@ def test_what_cannot_be_exported_is_refused(cli: Cli, exports: Exports, tiny_rec
     for words, naming in table:
         refused(cli, "export", *words, naming=naming)
     for words, naming in (
-        (["evaluate", merged], "an export has no test set of its own; add --data"),
-        (["verify", merged], "is an export, which was compared with its run"),
+        (["evaluate", merged], "is an export, and stores no test rows; add --data FILE"),
+        (["verify", merged], "is an export, which cannot be verified"),
         (["report", merged], "an export has no report"),
         (["compare", merged, run], "is an export, not a run; pass the run that it came from"),
         (["train", "--from", merged], "is an export, not a run; pass the run that it came from"),

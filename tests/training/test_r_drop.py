@@ -128,5 +128,5 @@ def test_r_drop_needs_something_that_drops_out(tiny_recipe: Any, sections: dict[
     if taken:
         require_dropout(recipe, backbone)
     if not taken or "dropout" not in sections.get("adapter", {}):
-        with pytest.raises(UserError, match="nothing drops out"):
+        with pytest.raises(UserError, match="the recipe has no dropout"):
             require_dropout(recipe, calm)

@@ -30,7 +30,7 @@ def test_changed_data_are_named_and_lost_ones_skipped(run: Path, cli: Cli) -> No
     Path("test.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
     train = Path("train.jsonl").read_text("utf-8")
     Path("train.jsonl").write_text(train.replace(" train", " training"), "utf-8")
-    failed(cli, "training rows", "train.jsonl: has changed: its texts")
+    failed(cli, "training rows", "train.jsonl: has changed since the training: its texts differ")
     Path("train.jsonl").unlink()
     Path("shift.jsonl").unlink()
     answer = cli("verify", "run", "--json")

@@ -62,7 +62,7 @@ def test_refusals(finished_run: Run, cli: Cli, hub: list[Any], monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     folder = finished_run.folder
     refused(cli, "push", folder, "fruit", naming="write the repository as user/name")
-    refused(cli, "push", folder, "me/a/b", naming="me/a/b: not a name of a repository")
+    refused(cli, "push", folder, "me/a/b", naming="me/a/b: is no name of a repository")
     refused(cli, "push", "nowhere", "me/fruit", naming="nowhere: neither a run nor an export")
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     refused(cli, "push", folder, "me/fruit", naming="no token for the hub; run `hf auth login`")
@@ -82,7 +82,7 @@ class TransportError(Exception):
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (http_error(403), UserError, r"the token may not write there \(403\)"),
+        (http_error(403), UserError, r"the token has no right to write there \(HTTP 403\)"),
         (http_error(500), FeatherweightError, r"refused the upload \(HTTP status 500\)"),
         (OfflineModeIsEnabled("offline"), HubUnreachable, "the hub does not answer"),
         (TransportError(), HubUnreachable, "the hub does not answer"),

@@ -157,7 +157,7 @@ def test_a_stopped_training_is_resumed_with_the_same_rows_alone(quick: Quick, mo
         with pytest.raises(Interrupted):
             quick(FRAME, "stopped", **steps)
     with pytest.raises(
-        UserError, match=r"stopped: --resume, but the rows are not those that this run was started with"
+        UserError, match=r"stopped: cannot be resumed with these rows: this run was started with other rows"
     ):
         quick(FRAME[::-1], "stopped", resume=True, **steps)
     with pytest.raises(UserError, match=r"the recipe differs[^\n]*training.epochs"):

@@ -38,10 +38,11 @@ _PEFT_TEXTS = 8  # enough to detect a missing tensor; PEFT computes in fp32, whi
 def reload_check(
     folder: Path, texts: list[Text], logits: np.ndarray, precision: str
 ) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Within the context, a new Python process reloads the run and compares with the live ``logits`` [texts, labels].
+    """Within the context, a new Python process loads the saved run, and compares its logits of ``texts``.
 
-    The context yields a function that waits for the result: the largest difference and the allowed difference of each
-    check. The function raises FeatherweightError, naming check and difference, if a difference is larger than allowed.
+    They are compared with ``logits`` [texts, labels], those of the model in memory. The context yields a function that
+    waits for the process, and returns the largest and the allowed difference of each check. The function raises
+    FeatherweightError, naming check and difference, if a difference is larger than allowed.
     """
     with tempfile.TemporaryDirectory() as temporary:
         request = Path(temporary) / "request.json"
@@ -70,7 +71,7 @@ def _result_of(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
 def check_in_this_process(
     folder: Path, texts: list[Text], logits: np.ndarray, precision: str
 ) -> Iterator[Callable[[], dict[str, Any]]]:
-    """As ``reload_check``, but without a new process; for tests and benchmarks of the other steps."""
+    """The same as ``reload_check`` without a new process, for tests and benchmarks, which it would slow down."""
 
     def result() -> dict[str, Any]:
         answer = _answer(folder, json.loads(json.dumps(request_for(texts, logits, precision))))
@@ -81,7 +82,7 @@ def check_in_this_process(
 
 
 def request_for(texts: list[Text], logits: np.ndarray, precision: str) -> dict[str, Any]:
-    """The request to the new process: texts, logits, and the settings that determine the order of sums."""
+    """What the new process needs, as JSON values: texts, logits, and settings such as the number of threads."""
     import torch
 
     return {
@@ -94,7 +95,7 @@ def request_for(texts: list[Text], logits: np.ndarray, precision: str) -> dict[s
 
 
 def require_passed(folder: Path, result: dict[str, Any]) -> None:
-    """Raise FeatherweightError, naming check and difference, unless every check of ``result`` is within its limit."""
+    """Raise FeatherweightError, naming check and difference, if a difference in ``result`` is larger than allowed."""
     subjects = {"reloaded": "reloaded in a fresh process, it", "peft": "loaded by PEFT alone, it"}
     for name, subject in subjects.items():
         check = result.get(name)
@@ -115,7 +116,7 @@ def _refusal(folder: Path, problem: str) -> FeatherweightError:
 
 
 def _other_tensors_in_words(check: dict[str, Any]) -> str:
-    """A clause with the number of tensors that PEFT loads with wrong values, the first one, and the difference."""
+    """Words about the tensors that PEFT loads with wrong values: first name, number, largest difference."""
     first, *more = check["other_tensors"]
     largest = check.get("largest_tensor_difference")
     names = f"{first} and {len(more)} more saved tensors" if more else f"the saved tensor {first}"
@@ -184,7 +185,7 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[n
 
 
 def _other_tensors(adapter: Path, network: Any) -> _Differences:
-    """The saved tensors that ``network`` lacks or has with other values."""
+    """Saved tensors that differ in ``network``: largest difference by name, None if missing or of another shape."""
     import torch
     from safetensors.torch import load_file
 
@@ -234,7 +235,7 @@ def _linear(adapter: Path) -> tuple[Any, Callable[[dict[str, Tensor]], Tensor]]:
 
 
 def _compared(one: np.ndarray, other: np.ndarray, allowed: float) -> dict[str, Any]:
-    """Number of rows, largest difference between two arrays of logits, and the allowed difference."""
+    """Dict with ``rows``, ``largest_difference`` of the two arrays of logits, and ``allowed``, as it was given."""
     largest = float(np.abs(one - other).max(initial=0.0))
     return {"rows": len(one), "largest_difference": largest, "allowed": allowed}
 

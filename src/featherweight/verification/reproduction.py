@@ -74,9 +74,9 @@ def _first_contradiction(name: str, written: dict[str, Any], rows: pd.DataFrame)
 
 
 def adapter(evidence: Evidence) -> Check | list[Check]:
-    """Check that the adapter can be loaded, and that the backbone's weights are those of the training.
+    """Check that the adapter can be loaded, and that the backbone has the weights of the training.
 
-    Otherwise the later checks are impossible.
+    If it fails, a skipped check follows, after which no other check runs.
     """
     skipped = Check(
         "predictions", "skipped", "not computed again: the classifier is not usable (see the check above)", ends=True
@@ -97,7 +97,7 @@ def adapter(evidence: Evidence) -> Check | list[Check]:
 
 
 def training_rows(evidence: Evidence) -> Check:
-    """Check by a fingerprint that the training rows have not changed; with other rows the recipe gives another run."""
+    """Check by their fingerprint that the training rows have not changed: other rows would train another model."""
     run, classifier, name = evidence.run, evidence.classifier, "training rows"
     then = run.environment["data"]["train"]
     rows = _rows(evidence, "train", name)
@@ -106,8 +106,8 @@ def training_rows(evidence: Evidence) -> Check:
     now = training_fingerprint(rows, classifier.model.tokenizer, LongTexts.of(run.recipe.data))
     if changed := [key for key, value in now.items() if then.get(key, value) != value]:
         what = {"rows": "rows", "fingerprint": "texts", "labels": "labels"}[changed[0]]
-        return Check(name, "fail", f"{rows.origin}: has changed: its {what} differ from those of the training")
-    return Check(name, "pass", f"{len(rows):,}, with the same fingerprint")
+        return Check(name, "fail", f"{rows.origin}: has changed since the training: its {what} differ")
+    return Check(name, "pass", f"{len(rows):,} rows, with the same fingerprint as in the training")
 
 
 def evaluated_sets(evidence: Evidence) -> list[Check]:
@@ -133,7 +133,7 @@ def _evaluated_set(evidence: Evidence, name: str) -> Check:
 
 
 def _rows(evidence: Evidence, part: str, name: str) -> Rows | Check:
-    """The current rows of ``part``, or a check: failed if the data exists but is unusable, skipped if it is missing."""
+    """The current rows of ``part``; a failed check if the data is unusable, a skipped check if it is missing."""
     run = evidence.run
     source = _source(run, part)
     try:
@@ -147,7 +147,7 @@ def _rows(evidence: Evidence, part: str, name: str) -> Rows | Check:
 
 @contextmanager
 def _in_original_folder(run: Run, source: str) -> Iterator[None]:
-    """Within the context, the working directory is that of the run's training, if ``source`` exists only there."""
+    """Within the context, the working directory is that of the training, if the file ``source`` exists only there."""
     original = Path(run.environment.get("working_folder", "."))
     if source not in BUILT_IN and not Path(source).expanduser().exists() and (original / source).exists():
         with chdir(original):
@@ -182,7 +182,7 @@ def _differing(now: Iterable[Any], then: Iterable[Any]) -> list[int]:
 
 
 def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, then: pd.DataFrame) -> Check:
-    """Compare the labels, probabilities and metrics of a set with those that the run wrote."""
+    """Compare labels, probabilities and metrics from ``logits`` with ``then``, the run's own predictions."""
     from featherweight.evaluation.results import evaluate_rows, prediction_columns
 
     classifier, tolerance = evidence.classifier, evidence.tolerance
@@ -208,7 +208,7 @@ def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, the
 
 
 def _first_difference(now: Any, then: Any, key: str = "") -> str:
-    """The first key in the run's metrics ``then`` with another value in ``now``, beyond rounding; empty if none.
+    """The first key of ``then`` whose value in ``now`` differs by more than rounding; "" if all values agree.
 
     Keys that only ``now`` has are ignored: a newer version may compute more metrics than the run has.
     """

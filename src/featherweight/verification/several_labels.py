@@ -1,4 +1,4 @@
-"""Figures of texts with several labels made again from the rows in predictions.parquet."""
+"""Recomputes metrics from predictions.parquet, for runs with several labels per text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _MOST_LOSS = 40.0
 
 
 def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) -> str:
-    """A message about the first metric of the set ``name`` that does not follow from its ``rows``; else empty."""
+    """A message about the first metric in ``claimed`` that ``rows`` do not reproduce; "" if they reproduce all.
+
+    ``claimed`` are the metrics of the set ``name`` in evaluation.json, ``rows`` its rows in predictions.parquet.
+    """
     from featherweight.evaluation.multi_label import evaluate_several
 
     names = [entry["label"] for entry in claimed["per_class"]]
@@ -50,12 +53,12 @@ def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) 
 
 
 def as_tuples(values: Iterable[Any]) -> list[Any]:
-    """The labels of rows in a form that can be compared: texts stay texts, lists and arrays become tuples."""
+    """The labels of each row in a form that ``==`` can compare: texts are unchanged, lists and arrays become tuples."""
     return [value if isinstance(value, str) else tuple(value) for value in values]
 
 
 def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
-    """0 or 1 for each label of each row, [rows, labels]. Raises ValueError for an unknown label."""
+    """A table of 0 and 1 [rows, labels]: 1 if the row has the label. Raises ValueError for an unknown label."""
     numbers = {name: number for number, name in enumerate(names)}
     rows = list(lists)
     table = np.zeros((len(rows), len(names)), np.int8)
@@ -70,8 +73,8 @@ def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
 def _logits(probabilities: Floats, predicted: Labels, other: Labels, task: MultiLabel) -> Floats:
     """Logits [rows, labels] that give the stored ``probabilities`` and the ``predicted`` labels.
 
-    Where ``other`` is true, the rounding of the stored probability has moved it across the threshold. There the logit
-    is that of the threshold if the label was predicted, else a little less.
+    ``other`` [rows, labels] is true where the stored probability was rounded across its threshold. The logit there is
+    that of the threshold if the label was predicted, else a little less.
     """
     from scipy.special import logit
 

@@ -1,4 +1,4 @@
-"""Verifies a finished run with an ordered list of checks: its files, weight, history, metrics and predictions."""
+"""Verifies a finished run by checks in a fixed order: of its files, weight, history, metrics and predictions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def verify_run(folder: str | Path) -> list[Check]:
 
 def _require_finished(folder: Path) -> None:
     if is_export(folder):
-        raise UserError(f"{folder}: is an export, which was compared with its run; verify that run instead")
+        raise UserError(f"{folder}: is an export, which cannot be verified; verify the run that it was made from")
     if (folder / FILE).is_file():
         return  # the run was finished, even if files are missing now
     run = Run(folder)

@@ -1,1 +1,1 @@
-"""What a user asks for: one function per task, which calls the code in the other folders."""
+"""The functions behind the commands, such as ``train`` and ``evaluate``; they combine the code in other folders."""

@@ -40,7 +40,7 @@ _SETTINGS = "settings.json"
 
 @dataclass(frozen=True)
 class AdaptationSettings:
-    """How a backbone is adapted; None takes the value of the recipe."""
+    """The settings of an adaptation; a setting that is None is taken from the recipe."""
 
     epochs: float = 3.0
     learning_rate: float = 5e-5
@@ -48,7 +48,7 @@ class AdaptationSettings:
     max_length: int | None = None
 
     def schedule(self, recipe: Recipe) -> Recipe:
-        """A recipe whose section [training] has these settings; ``recipe`` gives the seed."""
+        """A recipe with these settings in its section [training], and the seed of ``recipe``."""
         length = self.max_length or recipe.data.max_length
         training = {
             "epochs": self.epochs,
@@ -105,16 +105,18 @@ def _require_free(out: Path, work: Path, *, resume: bool) -> None:
     if out.exists():
         raise UserError(f"-o {out}: exists already; choose a new folder")
     if file := next((path for path in out.parents if path.exists() and not path.is_dir()), None):
-        raise UserError(f"-o {out}: {file} is not a folder; choose another folder")
+        raise UserError(f"-o {out}: cannot be created, because {file} is a file; choose another folder")
     if not resume and any(work.glob("checkpoint/step-*")):
-        raise UserError(f"-o {out}: {work} has an unfinished adaptation; resume it with --resume, or remove it")
+        raise UserError(
+            f"-o {out}: {work} has an unfinished adaptation; resume it with --resume, or remove that folder"
+        )
     require_writable(work)
 
 
 def _texts(splits: Splits, seed: int) -> tuple[Rows, Rows, int]:
-    """The texts to train on, the held-out training texts, and the number of training texts that are left out.
+    """The rows to train on, held-out training rows to measure the loss on, and the number of rows left out of both.
 
-    A training text that is also a validation, test or shift text is left out.
+    A training row is left out if its text is also a validation, test or shift text.
     """
     others = [splits.validation, *splits.shift.values(), *([splits.test] if splits.test else [])]
     unseen = {stripped(text) for rows in others for text in rows.texts}
@@ -161,7 +163,7 @@ def _job(
 
 
 def _encoded(rows: Rows, tokenizer: Any, recipe: Recipe) -> Encoded:
-    """The token ids of ``rows``. A text longer than the maximum length is split into parts, each a text of its own."""
+    """The token ids of ``rows``. A text above the maximum length is split into parts that count as separate texts."""
     if recipe.data.join == "pair":
         return encode(rows, tokenizer, LongTexts.of(recipe.data), cache_folder())
     return encode(rows, tokenizer, LongTexts(recipe.data.max_length, "windows", 0.0), cache_folder()).apart
@@ -181,7 +183,7 @@ def _plan(recipe: Recipe, schedule: Recipe, backbone: Backbone, splits: Splits) 
 
 
 def _begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
-    """Write the settings; with ``resume`` raise UserError unless they are those of the unfinished adaptation."""
+    """Write ``plan`` into ``work``; with ``resume`` raise UserError if ``work`` has another plan."""
     from featherweight.training.checkpoint import require_undamaged
 
     if resume and (work / _SETTINGS).is_file():
@@ -226,7 +228,7 @@ def _fit(job: MaskedJob, notes: Sequence[str], *, resume: bool) -> MaskedState:
 
 
 def _finish(job: MaskedJob, state: MaskedState, backbone: Backbone, plan: dict[str, Any], out: Path) -> None:
-    """Write the backbone to a temporary folder, compare it with the trained one, and rename it to ``out``."""
+    """Write the backbone to a temporary folder, check the saved backbone, and rename the folder to ``out``."""
     from featherweight.training.masked_language.storage import require_same_states, save_encoder
 
     notify(job.listeners, "saving the backbone, and comparing it with the trained one")

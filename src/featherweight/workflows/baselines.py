@@ -59,7 +59,7 @@ Logits = Callable[[Rows], np.ndarray]
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained baseline."""
+    """The result of training one baseline: a function from rows to logits, its size, and further results."""
 
     logits: Logits
     parameters: int
@@ -107,7 +107,10 @@ def is_complete(folder: Path) -> bool:
 
 
 def require_same_baselines(folders: Mapping[str, Path], recipe: Recipe) -> None:
-    """Raise UserError if one of the ``folders`` (by kind) has a baseline of another recipe, or of changed rows."""
+    """Raise UserError if one of ``folders`` has a baseline that was trained by another recipe or on other rows.
+
+    The keys of ``folders`` are kinds of baselines, as in ``TITLES``.
+    """
     begun = {kind: folder for kind, folder in folders.items() if (folder / "recipe.toml").is_file()}
     for kind, folder in begun.items():
         if Run(folder).recipe != baseline_recipe(kind, recipe):
@@ -132,7 +135,7 @@ def _fingerprints(splits: Splits) -> dict[str, Any]:
 
 
 def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
-    """The recipe to store with a baseline: the data of ``recipe``, and the settings of full fine-tuning."""
+    """The recipe to store with the baseline ``kind``: ``recipe`` with the settings of full fine-tuning."""
     changes: dict[str, Any] = {"name": kind, "description": f"Baseline: {TITLES[kind]}; not to be trained by itself."}
     changes["adapter"] = {"lora": [], "bias": "none", "dora": False, "initialisation": "default"}
     changes["training"] = {"teacher": [], "soup": []}
@@ -174,9 +177,9 @@ def _probe(recipe: Recipe, splits: Splits) -> Fitted:
 
 
 def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
-    """A function that computes the pooled states [rows, hidden] of texts.
+    """A function from rows to the pooled hidden states of their texts, [rows, hidden].
 
-    They are the logits of a network whose head is the identity.
+    The states are computed as the logits of a network whose head is the identity.
     """
     import torch
 
@@ -203,7 +206,9 @@ def _frozen_features(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
 def _best_linear(
     kind: str, recipe: Recipe, splits: Splits, features: Callable[[Rows], Any], make: Callable[[float], Any]
 ) -> Fitted:
-    """The linear classifier with the best C by ``evaluation.best_by``; of equally good ones, the more regularised.
+    """The linear classifier with the best inverse regularisation C, as measured by ``evaluation.best_by``.
+
+    Of several equally good values the smallest C is chosen.
 
     With several labels per text there is one classifier per label.
     """
@@ -244,13 +249,13 @@ def _parameters(model: Any) -> int:
 
 
 def _margins(model: Any, features: Any) -> np.ndarray:
-    """Margins [rows, classes]; for two classes scikit-learn returns only those of the second class."""
+    """Margins [rows, classes] of a linear classifier; with two classes, scikit-learn returns only one column."""
     margins = np.asarray(model.decision_function(features), dtype=np.float64)
     return margins if margins.ndim == 2 else np.column_stack([-margins / 2, margins / 2])
 
 
 def _fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence[Listener]) -> Fitted:
-    """Full fine-tuning: the training loop with all parameters trainable and transformers' own forward pass."""
+    """Fine-tune all parameters with the usual training loop and the forward pass of transformers."""
     from featherweight.adapter.build import build_network, unfreeze
     from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, move_to_engine

@@ -16,9 +16,9 @@ from featherweight.workflows.schedule import validation_size_for
 
 
 def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
-    """Inspect the data of ``recipe``: columns, labels, gaps, repeated and shared texts, tokens, and what is refused.
+    """Inspect the data of ``recipe``: columns, labels, missing values, repeated texts, tokens, reasons for refusal.
 
-    With ``own_split`` validation rows are split off as ``recipe_for`` does for data without a recipe.
+    With ``own_split`` as many validation rows are split off as ``recipe_for`` chooses for data without a recipe.
     Raises UserError if a part of the data cannot be read, or the tokenizer of the backbone is not available.
     """
     require_recipe(recipe, "check")
@@ -43,9 +43,9 @@ def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
 
 
 def inspection_lines(inspection: Inspection) -> list[str]:
-    """The results as lines, one part of the data after the other; lines about a part are indented.
+    """The results as lines of text, one part of the data after the other; lines about a part are indented.
 
-    The last lines list what a training would refuse, if anything.
+    The last lines list the reasons for which a training would refuse the data, if there are any.
     """
     lines = []
     for name, part in inspection.parts.items():
@@ -103,12 +103,12 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
 
 
 def _s(number: int) -> str:
-    """The ending of a verb whose subject is so many things."""
+    """The ending of a verb for ``number`` things: "s" for one ("1 text occurs"), else empty."""
     return "s" if number == 1 else ""
 
 
 def _differ_in_case(labels: Iterable[str]) -> list[str]:
-    """Labels that are equal but for case, such as ``'Spam' and 'SPAM'``."""
+    """One text for each group of labels that differ only in case, such as ``'Spam' and 'SPAM'``."""
     spellings: dict[str, list[str]] = {}
     for label in labels:
         spellings.setdefault(label.casefold(), []).append(label)

@@ -39,7 +39,7 @@ def recipe_from(
 
 
 def finished(run: str | Path) -> Run:
-    """The run in the folder ``run``. Raises UserError if it is not a run or not complete."""
+    """The run in the folder ``run``. Raises UserError if the folder has no run, or an incomplete one."""
     refuse_export(run)
     parent = Run(run)
     if not parent.complete:

@@ -1,4 +1,4 @@
-"""The content of environment.json: versions, machine, device, data and memory of a run."""
+"""Describes a run for environment.json: versions, machine, device, data and memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
 
 
 def _start(prepared: Prepared) -> dict[str, Any]:
-    """The entry about the run from which the training starts; empty if there is none."""
+    """The entry ``started_from`` of environment.json, about the run that the training starts from; else {}."""
     from featherweight.adapter.start import described
     from featherweight.run.folder import Run
 
@@ -59,7 +59,7 @@ def _start(prepared: Prepared) -> dict[str, Any]:
 
 
 def _teachers(prepared: Prepared) -> dict[str, Any]:
-    """The entry about the runs that the training learns from; empty if there are none."""
+    """The entry ``teachers`` of environment.json, about the runs that the training learns from; else {}."""
     return {"teachers": [teacher.described() for teacher in prepared.teachers]} if prepared.teachers else {}
 
 
@@ -73,7 +73,7 @@ def _soup(prepared: Prepared) -> dict[str, Any]:
 
 
 def _left_out(splits: Splits) -> dict[str, Any]:
-    """The entry with the number of rows that ``data.empty`` left out, by part; empty if there are none."""
+    """The entry ``left_out`` of environment.json: rows that ``data.empty`` left out, by part; else {}."""
     return {"left_out": {part: gaps.as_dict() for part, gaps in splits.left_out.items()}} if splits.left_out else {}
 
 
@@ -87,13 +87,13 @@ def _gpu(device: str) -> dict[str, Any]:
 
 
 def most_memory(folder: Path) -> int:
-    """Peak memory in bytes over all processes of the run in ``folder``; the history has the peaks before a resume."""
+    """Peak memory in bytes of the run in ``folder``, including the processes before a resume."""
     earlier = [record.get("peak_memory_bytes", 0) for record in read_history(folder / "history.jsonl")]
     return max([peak_memory_bytes(), *earlier])
 
 
 def gpu_peak(device: str) -> dict[str, int]:
-    """The entry with the peak memory of this process on the GPU ``device``; empty on a processor."""
+    """The entry of environment.json with the peak memory in bytes of this process on a GPU; empty on a CPU."""
     import torch
 
     return {"gpu_peak_memory_bytes": torch.cuda.max_memory_allocated(device)} if device.startswith("cuda") else {}

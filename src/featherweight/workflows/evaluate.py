@@ -1,4 +1,4 @@
-"""The evaluation of a trained classifier: as stored in its run, or computed on other labelled rows."""
+"""Evaluates a classifier at the end of its run, and later on other labelled rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Names = str | Sequence[str] | None
 
 
 def other_sets(splits: Splits) -> dict[str, Rows]:
-    """The rows that are evaluated beside the validation rows: ``test``, and ``shift NAME`` for each shift set."""
+    """The test rows, with the key ``test``, and the rows of each shift set, with the key ``shift NAME``."""
     test = {"test": splits.test} if splits.test is not None else {}
     return test | {f"shift {name}": rows for name, rows in splits.shift.items()}
 
@@ -62,12 +62,12 @@ def evaluate_run(
     """The metrics of a finished run: as stored in the run, or computed on the labelled set ``data``.
 
     ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the training data; ``gaps``
-    are the arguments ``drop_empty`` and ``note`` of ``evaluate_on``. Raises UserError if the run is unfinished or the
-    labels of the set are not those of the run.
+    are the arguments ``drop_empty`` and ``note`` of ``evaluate_on``. Raises UserError if the run is unfinished, or the
+    set has a label that is not a class of the run.
     """
     if data is None:
         if is_export(run.folder):
-            raise UserError(f"{run.folder}: an export has no test set of its own; add --data with labelled rows")
+            raise UserError(f"{run.folder}: is an export, and stores no test rows; add --data FILE with labelled rows")
         return run.evaluation
     # The rows come first: what is wrong with them is said before a model is loaded.
     rows = _labelled(run.recipe, classes_and_thresholds(run.folder)["labels"], data, text, label, **gaps)
@@ -120,7 +120,7 @@ def _labelled(
     if rows.label_names != tuple(labels):  # one column for each label, in the order of the labels
         if note and set(map(str.casefold, rows.label_names)) != set(map(str.casefold, labels)):
             pairs = [f"{name} = {column}" for name, column in zip(labels, rows.label_names, strict=True)]
-            note(f"{data}: labels and their columns, by their order: {listed(pairs, 12)}")
+            note(f"{data}: columns are assigned to labels by their order: {listed(pairs, 12)}")
         rows = replace(rows, label_names=tuple(labels))
     if not rows.texts:
         raise UserError(f"{data}: has no rows to evaluate; name a file that has some")

@@ -1,4 +1,4 @@
-"""Exports a finished run, and compares the export with the run before it gets its name."""
+"""Exports a finished run, and compares the export with the run before the folder gets its final name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def export_run(
     force: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Export the run to ``out`` (by default ``RUN/exports/TARGET``); returns export.json, with the folder as ``out``.
+    """Export the run to ``out`` (by default ``RUN/exports/TARGET``).
+
+    Returns the content of export.json, with the folder under the key ``out``.
 
     ``to`` is merged, onnx or onnx-int8. The export is loaded in a fresh process and compared with the run on its own
     validation rows; if it differs by more than ``gate`` allows, FeatherweightError is raised and the export is removed.
@@ -75,7 +77,7 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
     if to not in TARGETS:
         raise UserError(f"--to {to}: use one of {', '.join(TARGETS)}")
     if is_export(folder):
-        raise UserError(f"{run}: is an export already; pass the run that it came from")
+        raise UserError(f"{run}: is an export; name the run folder that it was made from")
     recipe = Run(folder).recipe
     read_description(folder / "adapter")
     if to == "merged":
@@ -99,7 +101,7 @@ def _require_packages(to: str) -> None:
 
 
 def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Write everything but the comparison; returns the content of export.json."""
+    """Write all files of the export except export.json, and return the content of export.json."""
     from featherweight.export.contents import (
         copy_results,
         copy_text_files,
@@ -137,12 +139,18 @@ def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> di
 
 
 def _label_column(folder: Path) -> Any:
-    """How the training data writes its labels, from environment.json; None for a run of an early version."""
+    """The entry ``label_column`` of environment.json, which says how the labels are written in the training data.
+
+    None if the run is of an early version.
+    """
     return Run(folder).environment.get("label_column") if (folder / "environment.json").is_file() else None
 
 
 def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Compare the export in ``part``, in a new process, with the run in this process, both in fp32."""
+    """Compare the logits of the export in ``part`` (from a new process) and of the run, both in fp32.
+
+    Returns the entry ``comparison`` of export.json: agreement, differences, accuracies and speed.
+    """
     from featherweight.evaluation.results import evaluate_rows
     from featherweight.inference.classifier import Classifier
 
@@ -165,7 +173,7 @@ def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) ->
 
 
 def _store_probes(part: Path) -> None:
-    """Store the token ids and logits of the export for a few texts; they are compared whenever it is loaded."""
+    """Store token ids and logits of the export for a few texts; each loading computes them again and compares."""
     from featherweight.inference.classifier import Classifier
     from featherweight.model.probes import write_probes
 
@@ -174,7 +182,7 @@ def _store_probes(part: Path) -> None:
 
 
 def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, str]:
-    """The validation rows of the run; if its data is not available, some texts without labels."""
+    """The validation rows of the run and their name for messages; if not available, some texts without labels."""
     run, labels = Run(folder), tuple(read_description(folder / "adapter")["labels"])
     environment = run.environment if (folder / "environment.json").is_file() else {}
     original = Path(environment.get("working_folder", "."))
@@ -194,7 +202,7 @@ def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, s
 
 
 def _finish(part: Path, target: Path, description: dict[str, Any]) -> None:
-    """Give the export its final name after its files are on the disk; an export with that name is replaced."""
+    """Rename the finished export ``part`` to ``target``; an export that is there already is replaced."""
     from featherweight.export.contents import write_description
 
     write_description(part, description)

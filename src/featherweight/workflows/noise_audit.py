@@ -1,7 +1,7 @@
-"""An audit of the training labels: rows that are probably labelled wrongly, near-duplicates, and leaks into the test.
+"""Audits training labels: finds rows with probably wrong labels, near-duplicates, and training texts in the test set.
 
-Each row gets probabilities from a model that was trained without it (cross-validation with the recipe's own adapter).
-Where such a model is confident in another label than the given one, the row is a suspect.
+Each row gets probabilities from a model that was trained without this row (cross-validation with the recipe). If the
+model is confident of another label than the given one, the row is a suspect.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def audit_labels(
 ) -> Audit:
     """Audit the rows of ``data.train`` with ``folds`` trainings by ``recipe``, and write the results into ``out``.
 
-    ``out`` gets noise.html and suspects.csv, which ``data.drop`` of a recipe takes. The same call again resumes the
-    audit. Of test rows only the texts are read. Raises UserError for wrong input, Interrupted at a signal.
+    The result is written into noise.html and suspects.csv; the key ``data.drop`` of a recipe takes suspects.csv. The
+    same call again resumes the audit. Labels of test rows are not read. Raises UserError for wrong input, and
+    Interrupted at a signal.
     """
     require_recipe(recipe, "audit_labels")
     require_path(out, "out", "the path of a folder for the audit")
@@ -94,7 +95,10 @@ def _require_same_audit(out: Path, plan: dict[str, Any]) -> None:
 
 
 def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
-    """The fold of each row, [rows], stratified by class. Raises UserError if a class has fewer than two rows."""
+    """The number of the fold that each row is in, from 0, [rows]; each fold has about the same share of every class.
+
+    Raises UserError if a class has fewer than two rows.
+    """
     from sklearn.model_selection import StratifiedKFold
 
     assert rows.labels is not None
@@ -115,7 +119,7 @@ def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
 def _out_of_sample(
     recipe: Recipe, rows: Rows, parts: NDArray[np.int64], out: Path, announce: Callable[[str], None]
 ) -> NDArray[np.float64]:
-    """The probabilities of each row by the training that did not see it, [rows, classes]."""
+    """Probabilities [rows, classes]; those of a row are from the model that was trained without its fold."""
     from scipy.special import softmax
 
     logits = np.zeros((len(rows), len(rows.label_names)))
@@ -135,7 +139,7 @@ def fold_recipe(
 ) -> Recipe:
     """The recipe of one fold; its rows are written into ``folder``.
 
-    The last adapter is kept, so that the held-out rows have no influence on the choice of the adapter.
+    The fold keeps the adapter of the last step: choosing the best one on the held-out rows would use their labels.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, places in (("train", train), ("held-out", held_out)):

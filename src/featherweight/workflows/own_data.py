@@ -45,7 +45,7 @@ class Draft:
     notes: tuple[str, ...]
 
     def to_toml(self) -> str:
-        """The recipe as TOML to be edited: these keys with comments, and none of the defaults."""
+        """The recipe as TOML for the user to edit: only the keys that were chosen, each with a comment."""
         test = (
             "" if "test" in self.values["data"] else '\nTest rows, evaluated at the end: test = "test.csv" in [data].'
         )
@@ -87,8 +87,8 @@ def draft_recipe(
 ) -> Draft:
     """The recipe for the data ``source``; keys in ``overrides`` keep their values, all others are chosen.
 
-    ``table`` has the training rows if they are still in memory; its origin is their name in messages. Raises UserError
-    as ``recipe_for`` does; with ``in_python`` the message names Python arguments instead of options.
+    ``table`` are the training rows, if they are in memory. Raises UserError as ``recipe_for`` does; with ``in_python``
+    the message names Python arguments instead of options of the command line.
     """
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
@@ -136,8 +136,8 @@ def draft_recipe(
 def with_guessed_columns(recipe: Recipe) -> Recipe:
     """``recipe`` with its text and label columns; those that it does not name are guessed from its training data.
 
-    So is its task, if it names none. If no column seems to have labels, the label column is not set: data can be
-    inspected without labels. Raises UserError if several columns are possible.
+    The task is guessed too if the recipe does not name it. If no column seems to have labels, the label column is not
+    set, because data can be inspected without labels. Raises UserError if several columns are possible.
     """
     data = recipe.data
     columns = Columns(open_table(data.train, data, "train"))
@@ -176,7 +176,9 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
     counts = Counter(str(value).strip() for value in cells if not is_missing(value))
     if not counts:
         _require_rows(table)
-        raise UserError(f"{table.origin}: no row has a label in the column {guess.label!r}; name another one")
+        raise UserError(
+            f"{table.origin}: no row has a label in the column {guess.label!r}; name another column with --label"
+        )
     names = recipe.data.labels or table.classes.get(guess.label) or names_in_training(counts)
     return names, counts.total()
 
@@ -201,9 +203,9 @@ def _data(given: Recipe, guess: Guess, table: Table, rows: int, classes: int) ->
 
 
 def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dict[str, Any]:
-    """``data.empty = "drop"`` as a key of a recipe if ``table`` has rows without a label and its format allows them.
+    """``{"empty": "drop"}`` if ``table`` has rows without a label and its format allows them, else an empty dict.
 
-    Exports of annotation tools do: they also have rows that nobody has annotated yet. The result is empty otherwise.
+    Exports of annotation tools allow them: they also have rows that nobody has annotated yet.
     """
     if not table.gaps:
         return {}
@@ -212,7 +214,7 @@ def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dic
 
 
 def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
-    """The maximum length of a text in tokens, and a note if it is more than the default because texts are long."""
+    """The maximum length of a text in tokens, and a note for the user if long texts need more than the default."""
     most = most_tokens(config_of(recipe.backbone)) or _LONGER
     default = min(_LONG, most)
     texts = joined_texts(table, recipe.data.text)

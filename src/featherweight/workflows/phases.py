@@ -1,4 +1,4 @@
-"""How long the phases of a run took."""
+"""Measures how long the phases of a run take."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Phases:
         return self._clock() - self._began
 
     def in_words(self) -> str:
-        """All phases in one line, the current one included."""
+        """All phases with their durations in one line, including the current phase."""
         self.begin(self._name)
         parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in self.seconds.items())
         return f"took {duration(self.total())}: {parts}"
@@ -45,15 +45,15 @@ class Phases:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """No effect: ``begin`` started this phase before the preparations of the training."""
+        """Do nothing: ``begin`` was called before."""
 
     def noted(self, message: str) -> None:
-        """No effect."""
+        """Do nothing: messages take no time."""
 
     def stepped(self, record: Record) -> None:
-        """No effect: the time of a step belongs to the current phase."""
+        """Do nothing: a step belongs to the current phase."""
 
     def evaluated(self, record: Record, best: bool) -> None:
-        """Count the seconds of an evaluation for evaluation, not for the current phase."""
+        """Add the seconds of this evaluation to the phase of evaluations, not to the current phase."""
         self._add(self._name, -record["seconds"])
         self._add(EVALUATION, record["seconds"])

@@ -53,7 +53,7 @@ class Prepared:
 def prepare(recipe: Recipe) -> Prepared:
     """Prepare the training of ``recipe``.
 
-    The budget is checked before any weights are loaded, and the number of trained parameters again on the built model.
+    The budget is checked twice: from shapes before any weights are loaded, and by the parameters of the built model.
     """
     recipe = with_full_paths(with_classes_of_the_start(recipe))
     architecture = backbone_architecture(recipe.backbone)
@@ -111,7 +111,7 @@ def _require_trackers(recipe: Recipe) -> None:
 
 
 def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[str]:
-    """A warning if a notable share of all tokens of the training texts is cut; else empty."""
+    """A list with a warning if at least ``NOTABLE_CUT`` of all training tokens are cut; else an empty list."""
     if train.cut_share < NOTABLE_CUT:
         return []
     longer = (
@@ -121,9 +121,9 @@ def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[
 
 
 def _adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
-    """A note if the backbone was adapted (see ``workflows.adapt``); else empty.
+    """Notes if the backbone was adapted (see ``workflows.adapt``); else an empty list.
 
-    If it was adapted to other texts than the training texts of this run, a second note warns of it.
+    A second note warns if it was adapted to other texts than the training texts of this run.
     """
     adapted = read_adapted(backbone.folder)
     if adapted is None:
@@ -143,7 +143,7 @@ def require_length(recipe: Recipe, backbone: Backbone) -> None:
 
 
 def require_dropout(recipe: Recipe, backbone: Backbone) -> None:
-    """Raise UserError if the recipe uses R-Drop and nothing in its network drops out: both passes would be equal."""
+    """Raise UserError if the recipe uses R-Drop without dropout: both passes would be equal."""
     if not recipe.training.r_drop or (recipe.adapter.lora and recipe.adapter.dropout):
         return
     if recipe.training.encoder_dropout or recipe.adapter.head == "native":
@@ -151,4 +151,4 @@ def require_dropout(recipe: Recipe, backbone: Backbone) -> None:
         if any(rates) or not rates:  # transformers' default, for a config without them, is a rate above 0
             return
     value = f"training.r_drop = {recipe.training.r_drop:g}"
-    raise UserError(f"{value} compares two dropout masks, but nothing drops out: set adapter.dropout, such as to 0.1")
+    raise UserError(f"{value} compares two dropout masks, but the recipe has no dropout; set adapter.dropout = 0.1")

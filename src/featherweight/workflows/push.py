@@ -15,7 +15,7 @@ from featherweight.export.shareable import require_shareable, write_shareable
 
 @dataclass(frozen=True)
 class Pushed:
-    """What was uploaded, or with ``dry_run`` would be."""
+    """What was uploaded. After a dry run: what an upload would contain."""
 
     card: str
     files: dict[str, int]
@@ -57,13 +57,15 @@ def _require_repo(repo: str) -> None:
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise UserError(f"{repo}: not a name of a repository: {str(error).partition('. ')[0]}") from None
+        raise UserError(
+            f"{repo}: is no name of a repository: {str(error).partition('. ')[0]}; write user/name"
+        ) from None
     if "/" not in repo:
         raise UserError(f"{repo}: write the repository as user/name, such as my-name/{repo}")
 
 
 def _upload(folder: Path, repo: str, private: bool) -> str:
-    """Create the repository if necessary, upload ``folder`` in one commit, and return the address."""
+    """Create the repository if necessary, upload ``folder`` in one commit, and return the URL of the repository."""
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
@@ -90,5 +92,7 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
 def _refusal(repo: str, status: int) -> FeatherweightError:
     """The error for the hub's answer with this HTTP ``status``."""
     if status in (401, 403):
-        return UserError(f"{repo}: the token may not write there ({status}); check the name, and run `hf auth login`")
+        return UserError(
+            f"{repo}: the token has no right to write there (HTTP {status}); check the name, and run `hf auth login`"
+        )
     return FeatherweightError(f"{repo}: the hub refused the upload (HTTP status {status}); try again later")

@@ -41,7 +41,7 @@ def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: 
 
 
 def _write_card(run: Run) -> list[Path]:
-    """Write the model card, and return a list with its path; an empty list if the run has no adapter or no results."""
+    """Write the model card, and return [its path]; return [] if the run has no adapter or no results."""
     if not (run.adapter / "featherweight.json").is_file() or not (run.folder / "evaluation.json").is_file():
         return []
     write_whole(run.folder / CARD, render_card(run.folder))
@@ -57,7 +57,7 @@ def is_reported(folder: Path) -> bool:
 
 
 def run_pictures(run: Run) -> list[Path]:
-    """The PNG files of a run; they are made if there are none. Raises UserError if a file of the run is damaged."""
+    """Paths of the plots of a run (PNG); missing plots are drawn. Raises UserError if a file of the run is damaged."""
     if pictures := sorted((run.folder / "plots").glob("*.png")):
         return pictures
     pictures = plots.draw_plots(run.folder)
@@ -75,7 +75,7 @@ def report_peft_folder(
     if out.suffix != ".html" or not out.parent.is_dir():
         raise UserError(f"--out {out}: must be an .html file in a folder that exists")
     if out.exists():
-        raise UserError(f"--out {out}: exists; choose a new file, or remove that one")
+        raise UserError(f"--out {out}: exists; choose another file, or remove this file")
     peft = read_peft_folder(path, given)
 
     from featherweight.inference.classifier import Classifier

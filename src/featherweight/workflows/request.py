@@ -43,9 +43,10 @@ class Request:
     overrides: tuple[str, ...] = ()
 
     def settled(self, folder: Path) -> Request:
-        """The request with its recipe; rows are written into the run ``folder``, which this process has locked.
+        """The same request with its recipe, after rows in memory are written into the run ``folder``.
 
-        Raises UserError if the columns cannot be guessed, or if ``folder`` has a run with other rows.
+        The caller must hold the lock of ``folder``. Raises UserError if the columns cannot be guessed, or if ``folder``
+        has a run with other rows.
         """
         if self.recipe is not None:
             return self
@@ -103,14 +104,14 @@ def requested(
         draft = Request("", source=source, overrides=changes)._draft({}, changes)
         return Request(draft.recipe.name, draft.recipe, draft.notes)
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("train: with several processes the rows must be in a file; save them to one, and pass its name")
+        raise UserError("train: with several processes the rows must be in a file; save them, and pass the file name")
     default = name_after(source, "texts") if source is not None else "rows"
     name = Recipe.parse({"name": default}, "train", changes).name
     return Request(name, source=source, rows=rows, called=described(given), overrides=changes)
 
 
 def _recorded(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """The paths of the rows in the recipe of a started run; its folder may have been moved since."""
+    """For each part, the path of its rows as the recipe of the started run names it, even if the run was moved."""
     data = Run(folder).recipe.data
     named = {part: getattr(data, part) or "" for part in files}
     return {part: named[part] if named[part].endswith(ROWS[part]) else str(path) for part, path in files.items()}
@@ -124,13 +125,13 @@ def _write_rows(path: Path, rows: bytes, folder: Path) -> None:
             part.write_bytes(rows)
     elif path.read_bytes() != rows and not _same_rows(path, rows):
         raise UserError(
-            f"{folder}: --resume, but the rows are not those that this run was started with: {path.name} differs\n"
+            f"{folder}: cannot be resumed with these rows: this run was started with other rows ({path.name} differs)\n"
             "Give the same rows, or train in another folder"
         )
 
 
 def _same_rows(path: Path, rows: bytes) -> bool:
-    """Whether a file contains the same rows, possibly written by another version of the library."""
+    """Whether ``path`` has the rows in ``rows``, even if another version of pyarrow wrote other bytes."""
     import pyarrow.parquet as pq
 
     return bool(pq.read_table(path).equals(pq.read_table(io.BytesIO(rows))))

@@ -27,7 +27,7 @@ class Resolved:
 def resolve_recipe(recipe: Recipe, architecture: Architecture, label_names: Sequence[str]) -> Resolved:
     """Replace the "auto" values of a recipe and count its trainable parameters; no weights are loaded.
 
-    The recipe may exceed its budget. Raises UserError if ``lora = "auto"`` finds nothing that fits.
+    The recipe may exceed its budget. Raises UserError if no LoRA ranks for ``lora = "auto"`` fit the budget.
     """
     recipe = resolve_auto(recipe, architecture, len(label_names))
     weight = weigh(recipe, architecture, len(label_names))

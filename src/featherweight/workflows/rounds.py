@@ -42,7 +42,7 @@ class Planned:
 
     @property
     def complete(self) -> bool:
-        """Whether this run is complete, including its report."""
+        """Whether this run has all its files, including the report."""
         listed = (self.folder / MANIFEST).is_file()
         return listed and is_complete_run(self.folder) and is_reported(self.folder)
 
@@ -119,7 +119,9 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
     if double := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise UserError(f"two of the recipes are called {double!r}; give one of them another name")
     if "baselines" in names:
-        raise UserError("a recipe called 'baselines' would take the baselines' folder; give it another name")
+        raise UserError(
+            "a recipe cannot be called 'baselines', because that folder is for the baselines; give it another name"
+        )
     _require_common_rows(recipes, seeds)
     resolved = [_resolved(recipe) for recipe in recipes]
     _require_the_same_rows(resolved, seeds[0])
@@ -135,9 +137,9 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
 
 
 def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
-    """Raise UserError if there are several seeds but no test rows.
+    """Raise UserError if there are several seeds, and no rows on which all of them are evaluated.
 
-    Each seed splits off different validation rows, so their accuracies cannot be compared.
+    Without test rows, each seed splits off different validation rows, so accuracies cannot be compared.
     """
     for recipe in recipes if len(seeds) > 1 else ():
         if recipe.data.validation is None and (why := lacking_test(recipe.data)):
@@ -183,7 +185,7 @@ def _require_same_recipe(run: Planned) -> None:
 
 
 def _require_unchanged(runs: Sequence[Planned]) -> None:
-    """Raise UserError if data or backbone of a complete run have changed."""
+    """Raise UserError if the data or the backbone of a complete run has changed since its training."""
     read: dict[tuple[Any, ...], tuple[str | None, dict[str, Any]]] = {}
     for run in runs:
         recipe, began = run.recipe, Run(run.folder).environment
@@ -198,13 +200,13 @@ def _require_unchanged(runs: Sequence[Planned]) -> None:
             changed = f"other {part} rows"
         if changed:
             raise UserError(
-                f"{run.folder}: this finished run used {changed} than the recipe names now\n"
+                f"{run.folder}: this finished run used {changed} than the recipe has now\n"
                 "Choose another --out, or move that folder away; `featherweight compare` compares runs as they are"
             )
 
 
 def _backbone_and_rows(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
-    """The current SHA-256 of the recipe's backbone, and the current fingerprints of its rows."""
+    """The SHA-256 of the recipe's backbone (None if unknown), and fingerprints of its rows, as they are now."""
     from featherweight.backbone.tokenizer import load_tokenizer
 
     backbone = resolve_backbone(recipe.backbone)

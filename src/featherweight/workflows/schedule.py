@@ -19,9 +19,10 @@ _MOST_STEPS = 500  # between two evaluations
 
 
 def schedule_for(recipe: Recipe, rows: int, classes: int) -> dict[str, Any]:
-    """Keys of ``[training]`` for ``rows`` labelled rows in ``classes`` classes; at least one evaluation per epoch.
+    """Values for the keys ``epochs``, ``batch_size`` and ``evaluate_every`` of ``[training]``.
 
-    If the recipe sets ``batch_size``, it is kept, and the number of steps follows from it.
+    They suit ``rows`` labelled rows in ``classes`` classes, with at least one evaluation per epoch. A ``batch_size`` in
+    the recipe is kept.
     """
     training, data = recipe.training, recipe.data
     if data.validation is None:
@@ -43,7 +44,7 @@ def epochs_for(rows: int, classes: int) -> int:
 
 
 def validation_size_for(rows: int, classes: int) -> float:
-    """Size of the validation set: a fraction of ``rows``, or a number of rows if every class needs one."""
+    """Size of the validation set: 0.1 or 0.2 of ``rows``; if that is fewer rows than classes, ``classes`` rows."""
     size = 0.2 if rows < FEW_ROWS else 0.1
     return size if round(size * rows) >= classes else classes
 

@@ -101,7 +101,7 @@ def run_search(
 
 
 def _validation_in_words(search: Search) -> str:
-    """A description of the rows on which the results were computed."""
+    """A sentence for the page of the search, with the number of validation rows."""
     rows = len(load_splits(search.searched.recipe).validation)
     return f"All results are of {counted(rows, 'validation row')}; test rows were not read."
 
@@ -130,7 +130,7 @@ def work(search: Search, worker: int) -> None:
 
 
 def _is_open(trials: list[FrozenTrial], wanted: int) -> bool:
-    """Whether trials are missing, or one that was interrupted waits to be resumed."""
+    """Whether fewer than ``wanted`` trials have begun, or an interrupted trial waits to be resumed."""
     begun = {origin(trial) for trial in trials if trial.state.name != "WAITING"}
     return len(begun) < wanted or any(trial.state.name == "WAITING" and ORIGIN in trial.user_attrs for trial in trials)
 
@@ -168,7 +168,7 @@ def _objective(trial: Trial, search: Search) -> float:
 
 
 def _tell(search: Search, study: Study) -> None:
-    """Announce the last trial. Raises FeatherweightError if trials fail and none has succeeded."""
+    """Announce the result of the last trial. Raises FeatherweightError if several trials failed and none succeeded."""
     trials = study.get_trials(deepcopy=False)
     ended = [trial for trial in trials if trial.state.is_finished()]
     complete = [trial for trial in ended if trial.state.name == "COMPLETE"]
@@ -210,7 +210,7 @@ def _work_together(search: Search, workers: int) -> None:
 
 
 def _follow(workers: list[Connection], announce: Callable[[str], None]) -> None:
-    """Announce the lines of the workers until all workers have ended. Raises the error that a worker reports."""
+    """Pass each line from a worker to ``announce`` until all workers have ended. Raises the error of a worker."""
     while workers:
         for one in wait(workers):
             assert isinstance(one, Connection)
@@ -226,7 +226,7 @@ def _follow(workers: list[Connection], announce: Callable[[str], None]) -> None:
 
 @contextmanager
 def _cores_for_each(workers: int) -> Iterator[None]:
-    """Within the context, new processes use an equal part of the cores, unless the user has set a number."""
+    """Within the context, each new process uses its share of the cores, unless the user has set a number of threads."""
     with ExitStack() as restored:
         if "OMP_NUM_THREADS" not in os.environ:
             os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
@@ -235,7 +235,7 @@ def _cores_for_each(workers: int) -> Iterator[None]:
 
 
 def _worker(search: Search, number: int, parent: Connection) -> None:
-    """A worker process: its lines and its error are sent to ``parent``."""
+    """The function of a worker process: train trials, and send lines to announce, or an error, to ``parent``."""
     from featherweight.training.signals import Interrupted, end_on_signals
 
     search = replace(search, announce=lambda line: parent.send(("line", line)))

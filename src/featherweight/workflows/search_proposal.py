@@ -1,4 +1,4 @@
-"""From a proposal of the optimizer to a recipe that fits the budget."""
+"""Makes a recipe that fits the budget from values that Optuna proposes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Searched:
-    """What is searched: the recipe, its space, and the shapes that the budget is counted with."""
+    """A recipe and its search space, with the shapes from which trained parameters are counted."""
 
     recipe: Recipe
     space: SearchSpace
@@ -71,9 +71,9 @@ class Searched:
         return recipe.with_values(adapter={"lora": tables}) if tables else None
 
     def _roles(self, lora: Mapping[str, Value]) -> tuple[str, ...]:
-        """The roles to adapt: the proposed ones, or else those of the recipe.
+        """The roles of layers to adapt: the proposed roles, or else those of the recipe.
 
-        If these are all roles, only those that the backbone has.
+        Of all roles together ("all"), only those that the backbone has are returned.
         """
         if TARGETS in lora:
             roles = lora_roles(str(lora[TARGETS]))
@@ -86,7 +86,7 @@ class Searched:
         return present if roles == ROLES else roles
 
     def first_values(self) -> dict[str, Value]:
-        """The values for the first trial: those of the recipe for the keys of the space, if the space contains them."""
+        """The values for the first trial: for each key of the space the recipe's value, if the space contains it."""
         written = self.recipe.model_dump(mode="json")
         found: dict[str, Value] = {}
         for key, values in self.space.keys.items():
@@ -116,7 +116,7 @@ def suggested(trial: Trial, space: SearchSpace) -> dict[str, Value]:
 
 
 def winner(searched: Searched, original: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """``original`` (with its test rows) with the values of the best trial."""
+    """``original``, which has test rows, with the values of the best trial."""
     best = searched.fitted(values)
     assert best is not None
     changes = {"adapter": best.adapter.model_dump(mode="json", exclude_none=True)}

@@ -1,4 +1,4 @@
-"""The study of a search: its database, its sampler, and how it is opened, resumed and shared."""
+"""Opens, resumes and shares the Optuna study of a search: its database and its sampler."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HEARTBEAT = 30
 
 @dataclass(frozen=True)
 class Search:
-    """One search: what is searched, the places of its files and trials, and the number of trials."""
+    """One search: its recipe and space, the folder of its files, the database of its trials, and their number."""
 
     searched: Searched
     original: Recipe
@@ -36,7 +36,7 @@ class Search:
 
     @property
     def local(self) -> bool:
-        """Whether the trials are in the folder of the search, so that no other search can share them."""
+        """Whether the trials are in a file in the folder of the search, which no other machine or search uses."""
         return self.storage == storage_url(None, self.out)
 
     def folder_of(self, number: int) -> Path:
@@ -104,7 +104,7 @@ def _opened(url: str) -> BaseStorage:
         ) from None
     except Exception as error:  # SQLAlchemy has an error for each database and driver
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"--storage: cannot be opened: {reason}; check the URL and the database") from None
+        raise UserError(f"--storage: cannot be opened: {reason}; check the URL, and that the database runs") from None
 
 
 def open_study(search: Search, worker: int = 0) -> Study:
@@ -144,7 +144,7 @@ def _require_same_search(search: Search, study: Study) -> None:
 
 
 def resume_interrupted(study: Study) -> None:
-    """Queue trials that were running when the process was killed. Only for a database that no other process uses."""
+    """Queue again the trials that ran when an earlier process was killed. No other process may use the database."""
     import optuna
 
     for trial in study.get_trials(deepcopy=False):

@@ -1,4 +1,4 @@
-"""serve: a trained classifier as an HTTP server with a page."""
+"""``serve``: answers requests over HTTP with a trained classifier, and has a page to try it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def require_extra() -> None:
 
 
 def access_for(host: str, port: int, path: str | Path, *, token_file: str | Path | None, no_auth: bool) -> Access:
-    """Who may use a server at ``host``: clients with the token, or everyone. ``path`` is the run, for the message.
+    """The access rule of a server at ``host``: clients with the token, or everyone. ``path`` is used in a message.
 
     Raises UserError if a token is needed and missing, or if both a token and ``no_auth`` are given.
     """
@@ -117,7 +117,7 @@ def access_for(host: str, port: int, path: str | Path, *, token_file: str | Path
 
 
 def load_model(path: Path, threads: int | None = None) -> Any:
-    """The classifier as the server uses it, after a first batch, which takes longer than all later batches."""
+    """The classifier for the server. One batch is computed here, because the first takes longer than all later ones."""
     from featherweight.inference.classifier import Classifier
     from featherweight.serving.model import ServedClassifier
 
@@ -130,10 +130,10 @@ def load_model(path: Path, threads: int | None = None) -> Any:
 
 
 def example_texts(path: Path, *, own: bool) -> tuple[list[str], str]:
-    """Texts for the page, and a sentence about them.
+    """Texts to try on the page, and a sentence about them ("" if there is none).
 
-    The texts are from the built-in data. With ``own`` they are texts that the run classified wrongly; texts of a user's
-    own data are shown only if no one else can open the page.
+    For a run on the built-in data they are some of its test rows. For a run on other data they are texts that it
+    classified wrongly, but only with ``own``, which says that no one else can open the page.
     """
     from featherweight.recipe import Recipe
     from featherweight.run.folder import read_json

@@ -92,7 +92,9 @@ def weight_markdown(weight: Weight) -> str:
 
 def _named(found: Mapping[str, Any], name: str, thing: Shown) -> Any:
     if not isinstance(name, str):
-        raise UserError(f"show takes names of plots one by one, such as show(run, 'curves'), not {described(name)}")
+        raise UserError(
+            f"show takes each name of a plot as an argument, such as show(run, 'curves'), not {described(name)}"
+        )
     if name not in found:
         what = type(thing).__name__.lower()
         raise UserError(f"the {what} has no plot {name!r}; it has {', '.join(sorted(found))}")
@@ -104,7 +106,7 @@ def _display_module() -> Any:
         from IPython import display
     except ImportError:
         raise UserError(
-            "show works only in notebooks, and IPython is not installed; the plots are in the run's folder plots/"
+            "show works only in notebooks, and IPython is not installed; open the plots in plots/ of the run folder"
         ) from None
     return display
 

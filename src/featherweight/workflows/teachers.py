@@ -1,4 +1,4 @@
-"""Teachers: trained classifiers whose predictions for the training rows a training learns beside the labels."""
+"""Teachers: trained classifiers. A training learns their predictions for the training rows as well as the labels."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Teacher:
     """SHA-256 of each file with its weights."""
 
     def described(self) -> dict[str, Any]:
-        """The entry in environment.json."""
+        """A dict that describes the teacher in environment.json."""
         return {"run": str(self.folder), "sha256": self.sha256}
 
 
@@ -57,7 +57,7 @@ def with_full_paths(recipe: Recipe) -> Recipe:
 
 
 def teachers_of(recipe: Recipe, labels: Sequence[str]) -> list[Teacher]:
-    """The teachers of ``recipe``. Raises UserError if one is unfinished, or of another task or other classes."""
+    """The teachers of ``recipe``. Raises UserError if a teacher is unfinished, or has another task or other classes."""
     teachers = []
     for name in recipe.training.teacher:
         try:
@@ -91,12 +91,12 @@ def _require_fitting(teacher: Teacher, recipe: Recipe, labels: Sequence[str]) ->
         raise UserError(f"{teacher.folder}: lacks the class {lacking[0]!r}; a teacher must have the same classes")
     if more := [name for name in teacher.labels if name not in labels]:
         raise UserError(
-            f"{teacher.folder}: has the class {more[0]!r}, which this training lacks; both must be the same"
+            f"{teacher.folder}: has the class {more[0]!r}, which this training lacks; both need the same classes"
         )
 
 
 def teacher_notes(teachers: Sequence[Teacher], recipe: Recipe, splits: Splits) -> list[str]:
-    """Notes for the user: who the teachers are, and which evaluated rows they were trained on."""
+    """Notes for the user: names of the teachers, and validation or test rows that a teacher was trained on."""
     share = f"{recipe.training.teacher_weight:.0%} of the loss"
     names = ", ".join(str(teacher.folder) for teacher in teachers)
     notes = [f"learns from the predictions of {names} ({share})"] if teachers else []
@@ -129,8 +129,8 @@ def soft_labels(
 ) -> NDArray[np.float32] | None:
     """Mean of the teachers' probabilities for the training rows, [rows, classes]; None if there is no teacher.
 
-    Logits are divided by ``training.teacher_temperature`` before. The classes are in the order of ``train``. Of
-    several processes the first one computes the logits, and the others find them in the cache.
+    Logits are divided by ``training.teacher_temperature`` before the softmax or sigmoid. Classes are in the order of
+    ``train``. Of several processes the first one computes the logits, and the others find them in the cache.
     """
     if not teachers:
         return None
@@ -144,9 +144,9 @@ def soft_labels(
 
 
 def _logits(teacher: Teacher, rows: Rows, listeners: Sequence[Listener]) -> NDArray[np.float64]:
-    """The teacher's logits of ``rows`` in the order of its own classes, from the cache if they are there.
+    """The teacher's logits of ``rows`` [rows, classes], with the classes in the order of the teacher.
 
-    They are kept for a resume, and for other seeds and recipes with the same rows.
+    They are cached, so that a resume, or another seed or recipe with the same rows, need not compute them again.
     """
     key = json.dumps([teacher.sha256, teacher.recipe.to_toml(), rows_fingerprint(rows)["texts"]])
     path = cache_folder() / TEACHERS / f"{hashlib.sha256(key.encode()).hexdigest()}.logits.npz"

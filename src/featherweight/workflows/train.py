@@ -1,4 +1,4 @@
-"""Training: from a recipe to a finished run folder."""
+"""Trains by a recipe and writes a finished run folder."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _train_request(request: Request, out: str | Path | None, listeners: Sequence
 
 
 def _tell(listeners: Sequence[Listener], notes: Sequence[str]) -> None:
-    """Report what was chosen for the data: to the listeners, or on standard error if there are no listeners."""
+    """Send ``notes`` to the listeners; print them on standard error if there are no listeners."""
     for note in notes:
         if listeners:
             notify(listeners, note)
@@ -130,9 +130,9 @@ def _how_to_resume(folder: Path, recipe: Recipe | None) -> str:
 
 
 def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
-    """A complete run, after its report is written if it was not finished.
+    """The complete run in ``folder``. If its report or manifest is missing, it is written first.
 
-    If the manifest is missing, a new one is written, and a note tells the user.
+    The user is told about a new manifest.
     """
     from featherweight.workflows.report import is_reported, report_run
 
@@ -188,9 +188,9 @@ def finish(
 def _save_and_check(
     prepared: Prepared, folder: Path, temperature: float, task: Task, phases: Phases, listeners: Sequence[Listener]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Save the adapter and check it in a new process. Returns the check's result, and ``_other_logits``.
+    """Save the adapter and check it in a new process; returns the result of the check, and ``_other_logits``.
 
-    These logits are computed while the new process starts.
+    ``_other_logits`` are computed while the new process starts.
     """
     from featherweight.adapter.storage import save_adapter
     from featherweight.model.probes import write_probes
@@ -214,7 +214,7 @@ def _save_and_check(
 def _complete(
     folder: Path, environment: dict[str, Any], checked: dict[str, Any], listeners: Sequence[Listener]
 ) -> None:
-    """Write the last files of a run, and its report."""
+    """Write environment.json, verification.json, the manifest and the report, which complete a run."""
     from featherweight.workflows.report import report_run
 
     notify(listeners, "writing the report")

@@ -1,4 +1,4 @@
-"""A training in a process of its own, which leaves no memory behind when it ends: a trial of a search, or a fold.
+"""Trains in a new process, whose memory is free again at its end: a trial of a search, or a fold of an audit.
 
 The process trains and evaluates on validation rows only. It sends each evaluation to the caller, which answers whether
 to go on. It saves no adapter and no report; its folder has recipe, history and, until it ends, a checkpoint.
@@ -34,15 +34,15 @@ DONE, LOGITS = "trial.json", "logits.npy"
 
 
 class Stopped(Exception):
-    """The caller stopped the training, for instance because other trials were better at the same time."""
+    """The exception for a training that the caller stopped, for instance because other trials were better."""
 
 
 class NotANumber(FeatherweightError):
-    """The loss of the training is not finite."""
+    """The exception for a training whose loss is not finite."""
 
 
 class Ended(FeatherweightError):
-    """The process ended without a result, for instance because the memory was full."""
+    """The exception for a process that ended without a result, for instance because the memory was full."""
 
 
 def train_in_a_process(
@@ -88,7 +88,7 @@ def _follow(connection: Connection, goes_on: Callable[[int, float], bool]) -> fl
 
 
 def _train(recipe: str, folder: Path, connection: Connection, logits: bool) -> None:
-    """The process: train, and send evaluations, and at the end the result or the error."""
+    """The function of the new process: train, and send each evaluation, and the result or the error, to the caller."""
     from featherweight.training.loop import Diverged
     from featherweight.training.signals import Interrupted
 
@@ -152,10 +152,10 @@ class _Reporter:
         """Do nothing: the caller has many trainings, and reports only their results."""
 
     def stepped(self, record: Record) -> None:
-        """Do nothing: only evaluations are compared."""
+        """Do nothing: only evaluations are sent."""
 
     def evaluated(self, record: Record, best: bool) -> None:
-        """Send the figure; the answer tells whether to go on."""
+        """Send the figure to the caller, and raise Stopped if it answers that the training should end."""
         part = PARTS * int(record["step"]) // self._steps
         self._connection.send(("evaluated", part, figure(record, self._best_by)))
         if not self._connection.recv():

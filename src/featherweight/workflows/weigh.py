@@ -20,6 +20,6 @@ def weigh(recipe: Recipe) -> Weight:
 
 
 def resolve(recipe: Recipe) -> Resolved:
-    """The recipe, resolved for the classes of its training data; at most the label column of the data is read."""
+    """The recipe without "auto" values, for the classes of its training data, of which only the labels are read."""
     architecture = backbone_architecture(recipe.backbone)
     return resolve_recipe(recipe, architecture, label_names_of(recipe.data))
