@@ -81,5 +81,10 @@ def test_columns_are_found_and_where_none_is_obvious_all_are_listed() -> None:
     with pytest.raises(UserError, match=r"no column 'v1', which held the labels[^\n]*\n.*--label COLUMN$"):
         with_new_columns(DataRecipe(text=("premise",), label="v1"), "pairs.csv", labelled=True)
     with_new_columns(DataRecipe(text=("premise",), label="v1"), "pairs.csv")  # labels are not needed
+    pd.read_csv("other.csv").to_parquet("other.parquet")  # of which only columns that are asked for are read
+    with pytest.raises(UserError, match=r"no column 'text', which held the texts[^\n]*\n.*--text body$"):
+        with_new_columns(DataRecipe(), "other.parquet")
+    with pytest.raises(UserError, match=r"no column 'label', which held the labels[^\n]*\n.*--label kind$"):
+        with_new_columns(DataRecipe(), "other.parquet", ["body"], labelled=True)
     with pytest.raises(UserError, match=r"each text has one label in this run, so name one column: --label COLUMN$"):
         with_new_columns(DataRecipe(text=("premise",)), "pairs.csv", label=("a", "b"), classes=("a", "b"))

@@ -27,8 +27,8 @@ BUILT_IN = {"newsbriefs": ("train", "test")}
 def column_pieces(
     source: str, data: DataRecipe, *, split: str, rows: int, columns: Sequence[str] = ()
 ) -> Iterator[Table]:
-    """The raw columns of ``source``, ``rows`` rows at a time. Of a Parquet file only ``columns`` are read."""
-    return open_tables(source, data, split, rows, lambda table: columns)
+    """The raw columns of ``source``, ``rows`` rows at a time. Of a Parquet file only ``columns``, if any, are read."""
+    return open_tables(source, data, split, rows, (lambda table: columns) if columns else None)
 
 
 def open_table(source: str, data: DataRecipe, split: str) -> Table:
