@@ -112,7 +112,7 @@ def test_perturbations_need_a_test_set_and_a_known_name(tmp_path: Path) -> None:
     train = write_news(tmp_path / "train.csv", 40)
     with pytest.raises(UserError, match=r"perturbed:typos changes the test rows, and there are none; set data\.test"):
         load_splits(recipe(names_of("typos"), train=train))
-    with pytest.raises(UserError, match=r"evaluation\.shift.*perturbed:typo.*known: perturbed:casing"):
+    with pytest.raises(UserError, match=r"evaluation\.shift.*perturbed:typo.*use one of perturbed:casing"):
         recipe(["perturbed:typo"])
 
 

@@ -129,6 +129,7 @@ def test_rows_of_json_may_lack_columns_in_some_files(tmp_path: Path) -> None:
         ),
         ({"part-1.csv": ONE, "part-2.csv": 'text,label\n"three,a\n'}, r"part-2\.csv: line 2: broken quoting"),
         ({"reviews.csv": ONE, "tickets.csv": TWO}, "name one of its files: reviews.csv, tickets.csv"),
+        ({"rows.csv": ONE, "job.toml": ""}, "name one of its files: rows.csv"),  # a folder to work in
         ({"rows.csv": ONE, "rows.json": "[]"}, "name one of its files: rows.csv, rows.json"),
         ({"rows.csv": ONE, "rows.csv.gz": ""}, "name one of its files: rows.csv, rows.csv.gz"),
         ({"rows.csv": ONE, "rows2.csv": TWO}, "name one of its files: rows.csv, rows2.csv"),

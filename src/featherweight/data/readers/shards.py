@@ -164,7 +164,8 @@ def _by_part(files: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
     if not all(map(_are_shards, groups.values())):
         return {}
     if len(groups) == 1:
-        return {_part_of(next(iter(groups))) or "": tuple(files)}
+        part = _part_of(next(iter(groups)))
+        return {part or "": tuple(files)} if part or len(files) > 1 or _is_alone(files[0]) else {}
     parts = {stem: _part_of(stem) for stem in groups}
     if None in parts.values() or len(set(parts.values())) < len(parts):
         return {}
@@ -173,6 +174,12 @@ def _by_part(files: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
 
 def _in_parts(files: Mapping[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
     return {part: files[part] for part in PARTS if part in files}
+
+
+def _is_alone(file: Path) -> bool:
+    """Whether a file has a number in its name, or lies in its folder with at most a README and the like."""
+    others = [path for path in file.parent.iterdir() if path != file and not _BESIDE.fullmatch(path.name)]
+    return _stem(file) != _base(file) or all(path.suffix == ".md" or not path.suffix for path in others)
 
 
 def _are_shards(files: Sequence[Path]) -> bool:
