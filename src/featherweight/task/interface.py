@@ -35,16 +35,16 @@ class Task(Protocol):
         """Probability of each class, [rows, classes], from logits divided by ``temperature``."""
 
     def predict(self, logits: Floats, temperature: float = 1.0) -> Labels:
-        """The predicted labels, in the form described above, from ``logits`` [rows, classes]."""
+        """The predicted labels from ``logits`` [rows, classes]: class numbers [rows], or 0 and 1 [rows, classes]."""
 
     def decide(self, probabilities: Floats) -> Labels:
-        """The predicted labels, in the form described above, from ``probabilities`` [rows, classes]."""
+        """The predicted labels from ``probabilities`` [rows, classes], in the form that ``predict`` returns."""
 
     def log_losses(self, logits: Floats, labels: Labels) -> Floats:
         """Log loss of each row in nats, [rows]."""
 
     def margins(self, probabilities: Floats) -> Floats:
-        """How clear each decision is, [rows]: 0 means that the smallest change of a probability would change it."""
+        """How clear the decision of each row is, [rows]; 0 if the slightest change of a probability changes it."""
 
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
         """Whether the prediction for each row is correct, [rows]."""

@@ -15,9 +15,8 @@ DISTANCE = 500
 def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -> frozenset[int]:
     """The steps, counted from 1, after which to evaluate: every ``evaluate_every`` steps, and the last step.
 
-    Without ``evaluate_every``: every ``DISTANCE`` steps, and the last step of each epoch.
-
-    They depend on recipe and data alone, so that a resumed run evaluates after the same steps.
+    If the recipe does not set it: every ``DISTANCE`` steps, and the last step of each epoch. The steps depend on
+    recipe and data alone, so that a resumed run evaluates after the same steps.
     """
     ends = list(accumulate(steps_of_epochs))
     distance = training.evaluate_every or DISTANCE

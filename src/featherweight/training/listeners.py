@@ -22,7 +22,7 @@ class Listener(Protocol):
         """Called after each optimizer step; ``record`` is its line in history.jsonl."""
 
     def evaluated(self, record: Record, best: bool) -> None:
-        """Called after each evaluation; ``record`` is its line in history.jsonl, ``best``: whether none was better."""
+        """Called after each evaluation, with its line in history.jsonl; ``best`` is true for the best so far."""
 
 
 def notify(listeners: Sequence[Listener], message: str) -> None:

@@ -24,7 +24,7 @@ class RowSource(Protocol):
         """The batch that ``data.batches.collate`` makes of ``rows``, on the device."""
 
     def labels(self, rows: NDArray[np.int64]) -> Tensor:
-        """The labels of ``rows``."""
+        """The labels of ``rows``, on the device."""
 
 
 def row_source(encoded: Encoded, device: str, pad_id: int, collate: Collate) -> RowSource | None:
@@ -56,7 +56,7 @@ class CopiedRows:
         self._encoded, self._device, self._pad_id, self._collate = encoded, device, pad_id, collate
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """The batch of ``rows``."""
+        """The batch of ``rows``, on the device."""
         batch = self._collate(self._encoded, rows, self._pad_id)
         on_device = replace(batch)
         for name, value in vars(batch).items():
@@ -65,7 +65,7 @@ class CopiedRows:
         return on_device
 
     def labels(self, rows: NDArray[np.int64]) -> Tensor:
-        """The labels of ``rows``."""
+        """The labels of ``rows``, on the device."""
         assert self._encoded.labels is not None
         return copied(torch.from_numpy(self._encoded.labels[rows]), self._device)
 
@@ -80,7 +80,7 @@ class DeviceRows:
         self._labels = torch.from_numpy(np.asarray(encoded.labels)).to(device)
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """The batch of ``rows``."""
+        """The batch of ``rows``, on the device."""
         encoded, rows = self._encoded, np.asarray(rows, np.int64)
         windows = encoded.places_apart(rows)
         starts = encoded.offsets[windows]
@@ -103,5 +103,5 @@ class DeviceRows:
         )
 
     def labels(self, rows: NDArray[np.int64]) -> Tensor:
-        """The labels of ``rows``."""
+        """The labels of ``rows``, on the device."""
         return self._labels[copied(torch.from_numpy(np.asarray(rows, np.int64)), self._device)]

@@ -87,7 +87,7 @@ def _handlers() -> dict[int, Any]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None], before: Mapping[int, Any]) -> Iterator[None]:
-    """Within the context, ``handler`` handles the signals that are keys of ``before``; afterwards its values do."""
+    """Within the context, ``handler`` handles all signals in ``before``; afterwards their handlers in ``before`` do."""
     try:
         for number in before:
             signal.signal(number, handler)

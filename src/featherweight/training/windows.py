@@ -16,9 +16,9 @@ from featherweight.training.job import Job
 def text_logits(job: Job, model: Any, batch: Batch) -> Tensor:
     """Logits [texts, classes] of a batch; the logits of a text are the mean over its windows.
 
-    If a single text has more windows than the memory allows at once, they go through ``model`` one part after the
-    other. Each part is computed again for its gradient (Chen et al. 2016), with the same dropout, so that the states of
-    one part alone are in memory.
+    If a single text has more windows than the memory allows at once, its windows go through ``model`` in parts.
+    Each part is computed again for its gradient (Chen et al. 2016), with the same dropout, so that only the states of
+    one part are in memory.
     """
     inputs = batch.inputs(job.engine.device)
     windows, length = batch.input_ids.shape

@@ -24,7 +24,7 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 
 
 class Evidence:
-    """The run in ``folder``. A property raises UserError if its file cannot be read."""
+    """The run in ``folder``, whose files are read when they are first used; raises UserError if one is damaged."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -97,7 +97,7 @@ class Evidence:
 
 
 def tolerance_of(precision: str) -> float:
-    """Largest difference of a probability between machines, for ``precision``; for an unknown one, the maximum."""
+    """Largest allowed difference of a probability between machines; for an unknown ``precision``, the maximum."""
     return TOLERANCE.get(precision, max(TOLERANCE.values()))
 
 

@@ -24,7 +24,7 @@ _ROUNDED = 1e-6  # the history has nine significant digits
 
 
 def files(evidence: Evidence) -> Check:
-    """Check that no file in the manifest has changed, and that the adapter has no file that it does not list."""
+    """Check that no file in the manifest has changed, and that the folder adapter/ has no other files."""
     compared = compare_with_manifest(evidence.folder)
     if compared is None:
         return Check("files", "skipped", f"{FILE} is missing: early versions did not write it, or it was removed")

@@ -76,7 +76,7 @@ def _first_contradiction(name: str, written: dict[str, Any], rows: pd.DataFrame)
 def adapter(evidence: Evidence) -> Check | list[Check]:
     """Check that the adapter can be loaded, and that the backbone has the weights of the training.
 
-    If it fails, a skipped check follows, after which no other check runs.
+    If not, the failed check and a skipped check are returned, and no later check runs.
     """
     skipped = Check(
         "predictions", "skipped", "not computed again: the classifier is not usable (see the check above)", ends=True

@@ -1,4 +1,4 @@
-"""The check of a soup: its weights are the mean of those of its runs."""
+"""Checks that the weights of a soup are the mean of the weights of its runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def soup(evidence: Evidence) -> Check | list[Check]:
     """Compare the weights of a soup with the mean of those of its runs, as far as these still exist.
 
-    No check for a run that was trained.
+    Returns an empty list for a run that is no soup.
     """
     run = evidence.run
     if not run.recipe.training.soup:
@@ -28,7 +28,7 @@ def soup(evidence: Evidence) -> Check | list[Check]:
     if not taken:
         return Check("soup", "fail", "environment.json: its key 'soup' names no run, but the recipe is that of a soup")
     if changed := next((one["run"] for one in taken if _changed(one)), None):
-        return Check("soup", "skipped", f"{changed}: is not here, or has other weights than those that were averaged")
+        return Check("soup", "skipped", f"{changed}: is missing, or its weights have changed since the soup was made")
     mean, saved = mean_of([Path(one["run"]) / "adapter" for one in taken]), saved_values(run.adapter)
     if other := next((name for name in sorted(mean.keys() | saved.keys()) if not _equal(name, mean, saved)), None):
         return Check("soup", "fail", f"{other} is not the mean over the runs that environment.json names")

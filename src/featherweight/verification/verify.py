@@ -55,4 +55,7 @@ def _require_finished(folder: Path) -> None:
     if "baseline" in (run.environment if (folder / "environment.json").is_file() else {}):
         raise UserError(f"{folder}: is a baseline; baselines save no model, so they cannot be verified")
     if not run.complete:
-        raise UserError(f"{folder}: the run is not finished; finish it with train --resume, then verify it")
+        raise UserError(
+            f"{folder}: the run is not finished; finish it with: "
+            f"featherweight train {folder}/recipe.toml --out {folder} --resume"
+        )

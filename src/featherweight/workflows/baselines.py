@@ -1,6 +1,6 @@
 """Baselines for the rounds: TF-IDF models, a linear probe on the frozen backbone, and full fine-tuning.
 
-They are trained and evaluated on the rows of a recipe, and write a run folder that a comparison can read.
+Each baseline is trained and evaluated on the rows of a recipe, and gets a run folder that a comparison can read.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def _parameters(model: Any) -> int:
 
 
 def _margins(model: Any, features: Any) -> np.ndarray:
-    """Margins [rows, classes] of a linear classifier; with two classes, scikit-learn returns only one column."""
+    """Margins [rows, classes] of a linear classifier, also with two classes, for which scikit-learn returns [rows]."""
     margins = np.asarray(model.decision_function(features), dtype=np.float64)
     return margins if margins.ndim == 2 else np.column_stack([-margins / 2, margins / 2])
 

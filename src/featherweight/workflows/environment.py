@@ -64,7 +64,7 @@ def _teachers(prepared: Prepared) -> dict[str, Any]:
 
 
 def _soup(prepared: Prepared) -> dict[str, Any]:
-    """The entry about the runs of the soup, the best first; empty for a training."""
+    """The entry ``soup`` of environment.json: its runs, the best first; {} for a run that is no soup."""
     if not prepared.ingredients:
         return {}
     best_by = prepared.recipe.evaluation.best_by

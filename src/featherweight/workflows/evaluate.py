@@ -88,9 +88,9 @@ def evaluate_on(
     """The metrics of a loaded classifier on the labelled set ``data``.
 
     ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the recipe: one column of
-    labels, or one of yes and no for each label. With
-    ``drop_empty``, rows without a text or a label are left out, and ``note`` is called with their number. Raises
-    UserError if the set cannot be read or its labels are not those of the classifier.
+    labels, or a column of yes and no for each label. With ``drop_empty``, rows without a text or a label are left out,
+    and ``note`` is called with their number. Raises UserError if the set cannot be read, or has a label that is not a
+    class of the classifier.
     """
     rows = _labelled(classifier.recipe, classifier.labels, data, text, label, drop_empty=drop_empty, note=note)
     return _figures(classifier, rows)
@@ -123,7 +123,7 @@ def _labelled(
             note(f"{data}: columns are assigned to labels by their order: {listed(pairs, 12)}")
         rows = replace(rows, label_names=tuple(labels))
     if not rows.texts:
-        raise UserError(f"{data}: has no rows to evaluate; name a file that has some")
+        raise UserError(f"{data}: has no rows to evaluate; name a file with rows")
     return rows
 
 

@@ -202,7 +202,7 @@ def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, s
 
 
 def _finish(part: Path, target: Path, description: dict[str, Any]) -> None:
-    """Rename the finished export ``part`` to ``target``; an export that is there already is replaced."""
+    """Write export.json into ``part``, and rename the folder to ``target``, in place of an earlier export."""
     from featherweight.export.contents import write_description
 
     write_description(part, description)

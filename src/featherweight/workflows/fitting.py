@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 def fit_prepared(
     prepared: Prepared, folder: Path, listeners: Sequence[Listener], resume: bool
 ) -> tuple[LoopState, np.ndarray | None]:
-    """Run the steps; return the state at the end, and the logits of the validation rows, as ``finish`` needs them.
+    """Run all training steps, or make the soup; return the last state, and the logits of the validation rows.
 
-    With ``resume`` the training continues from the checkpoint in ``folder``, if there is one. A soup has no steps.
+    The logits are [rows, classes]; None if they have to be computed again. With ``resume`` the training continues from
+    the checkpoint in ``folder``, if there is one.
     """
     if prepared.ingredients:
         from featherweight.workflows.mixing import mix
@@ -61,7 +62,7 @@ def fit_prepared(
 
 
 def _engine_in_words(prepared: Prepared) -> str:
-    """A note with precision, device, the reason for them, and the forward pass; on a GPU it is transformers' own."""
+    """A note for the user: precision and device, the reason for them, and which forward pass is used."""
     from featherweight.model.lean.encoder import why_not_lean
 
     engine, network = prepared.model.engine, prepared.model.network

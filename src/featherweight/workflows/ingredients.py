@@ -27,7 +27,7 @@ _DRAWING = ("torch", "transformers", "peft")
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that decides the start of a training: its value, and the value as a message shows it (or nothing)."""
+    """A value that determines how a training starts, and its text for messages (empty if it is not shown)."""
 
     value: Any
     shown: str = ""
@@ -47,16 +47,16 @@ class Ingredient:
     """False if a greedy soup left it out."""
 
     def figure(self, best_by: str) -> float:
-        """Its value of the metric ``best_by`` on the validation rows."""
+        """The value of the metric ``best_by`` of this run, on the validation rows."""
         return float(self.run.evaluation["validation"][best_by])
 
     def rank(self, best_by: str) -> Rank:
-        """Its rank among runs on the same validation rows, higher for the better one."""
+        """The rank of this run among runs on the same validation rows; a better run has a higher rank."""
         figures = self.run.evaluation["validation"]
         return rank({**figures, "loss": figures["log_loss"]}, best_by)
 
     def described(self, best_by: str) -> dict[str, Any]:
-        """The entry in environment.json."""
+        """A dict that describes this run in environment.json."""
         return {
             "run": str(self.run.folder),
             "sha256": self.sha256,
@@ -117,7 +117,7 @@ def _own_settings(recipes: Sequence[Recipe]) -> Iterator[dict[str, Any]]:
 
 
 def _facts_of_recipe(recipe: Recipe) -> dict[str, Fact]:
-    """What a recipe says about the start of its training, by name."""
+    """The facts in a recipe that determine how its training starts, by name."""
     adapter = recipe.adapter.model_dump(mode="json", exclude=set(_FREE_OF_ADAPTER))
     data = recipe.data.model_dump(mode="json", exclude=set(_FREE))
     lora = recipe.adapter.lora if isinstance(recipe.adapter.lora, tuple) else ()
@@ -177,7 +177,7 @@ def _cut(text: str) -> str:
 def ingredients_of(recipe: Recipe) -> list[Ingredient]:
     """The runs of the soup that ``recipe`` makes; empty for a training.
 
-    Raises UserError as ``read_ingredients`` does, or if the start of ``recipe`` is not theirs.
+    Raises UserError as ``read_ingredients`` does, or if these runs did not start as ``recipe`` does.
     """
     if not recipe.training.soup:
         return []

@@ -184,7 +184,7 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
 
 
 def _require_rows(table: Table) -> None:
-    """Raise UserError if a table has a header and nothing else: then its columns cannot be told."""
+    """Raise UserError if ``table`` has no rows: its columns could not be guessed."""
     if not table.names:
         raise UserError(f"{table.origin}: the file has no rows")
     if not len(table.read(table.names[0])):

@@ -114,7 +114,7 @@ def _trained_and_compared(
 def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> list[Planned]:
     """All runs in their order: for each recipe, one run per seed. Raises UserError as described in ``run_rounds``."""
     if not recipes or not seeds:
-        raise UserError("rounds need at least one recipe and one seed")
+        raise UserError("rounds need at least one recipe and one seed; name both")
     names = [recipe.name for recipe in recipes]
     if double := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise UserError(f"two of the recipes are called {double!r}; give one of them another name")

@@ -78,7 +78,7 @@ def run_search(
     require_path(out, "out", "the path of a folder for the search")
     trials, workers = require_whole(trials, "trials", "20"), require_whole(workers, "workers", "2")
     if trials < 1 or workers < 1:
-        raise UserError("a search needs at least one trial and one worker")
+        raise UserError("a search needs at least one trial and one worker; set --trials and --workers to 1 or more")
     if recipe.training.soup:
         raise UserError("training.soup: a soup trains nothing; search around the recipe of one of its runs")
     require_optuna()

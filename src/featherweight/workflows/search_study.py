@@ -76,7 +76,7 @@ def quiet() -> Iterator[None]:
 
 
 def storage_url(storage: str | None, out: Path) -> str:
-    """The SQLAlchemy URL of the trials; ``postgresql://`` means the driver psycopg. The folder ``out`` is created."""
+    """The SQLAlchemy URL of the trials; ``postgresql://`` selects the driver psycopg. The folder ``out`` is created."""
     if storage is None:
         out.mkdir(parents=True, exist_ok=True)
         return f"sqlite:///{out / 'search.db'}"

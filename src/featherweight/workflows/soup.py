@@ -43,7 +43,7 @@ def make_soup(
 
 
 def soup_recipe(ingredients: Sequence[Ingredient], *, greedy: bool) -> Recipe:
-    """The recipe of the soup: that of its runs, without the keys that differ between them or only train a run."""
+    """The recipe of the soup: the recipe of its runs without keys that differ between them or only affect training."""
     recipes = [ingredient.run.recipe for ingredient in ingredients]
     tables = [recipe.model_dump(mode="json", exclude_none=True) for recipe in recipes]
     values: dict[str, Any] = {**tables[0], "budget": min(recipe.budget for recipe in recipes)}

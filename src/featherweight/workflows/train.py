@@ -229,7 +229,7 @@ def _complete(
 
 
 def _other_logits(prepared: Prepared, listeners: Sequence[Listener]) -> dict[str, np.ndarray]:
-    """Logits [rows, classes] of the rows that are evaluated beside the validation rows, by name."""
+    """Logits [rows, classes] of the test set and of each shift set, by name of the set."""
     from featherweight.workflows.evaluate import other_sets
 
     logits = {}

@@ -48,13 +48,13 @@ class Ended(FeatherweightError):
 def train_in_a_process(
     recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], *, logits: bool = False
 ) -> float:
-    """Train ``recipe`` in a new process, with its files in ``folder``, and return the figure ``evaluation.best_by``.
+    """Train ``recipe`` in a new process, with its files in ``folder``, and return its metric ``evaluation.best_by``.
 
-    The figure is that of the adapter that the recipe keeps, on the validation rows. After each evaluation ``goes_on``
-    is called with the progress in tenths of the training (0 to 10) and the figure, and returns whether to continue; if
-    not, Stopped is raised. With ``logits`` the logits of the validation rows are written into ``folder``, float64
-    [rows, classes]. An interrupted training in ``folder`` is resumed. Raises NotANumber, Ended, and the errors of a
-    training.
+    It is measured on the validation rows, for the adapter that ``training.keep`` selects. After each evaluation
+    ``goes_on`` is called with the progress in tenths of the training (0 to 10) and the metric, and returns whether to
+    continue; if not, Stopped is raised. With ``logits`` the logits of the validation rows are written into ``folder``,
+    float64 [rows, classes]. An interrupted training in ``folder`` is resumed. Raises NotANumber, Ended, and the errors
+    of a training.
     """
     if (folder / DONE).is_file():
         return float(read_object(folder / DONE)["value"])
@@ -111,7 +111,7 @@ def _train(recipe: str, folder: Path, connection: Connection, logits: bool) -> N
 def train_for_validation(
     recipe: Recipe, folder: Path, listeners: Sequence[Listener] = (), *, logits: bool = False
 ) -> float:
-    """Train ``recipe`` in ``folder``, and return the figure ``evaluation.best_by`` of the adapter that it keeps.
+    """Train ``recipe`` in ``folder``, and return the metric ``evaluation.best_by`` of the adapter that it keeps.
 
     An interrupted training is resumed. After a finished training, the folder keeps the recipe, the history and the
     result, and with ``logits`` also the logits of the validation rows.
@@ -155,7 +155,7 @@ class _Reporter:
         """Do nothing: only evaluations are sent."""
 
     def evaluated(self, record: Record, best: bool) -> None:
-        """Send the figure to the caller, and raise Stopped if it answers that the training should end."""
+        """Send the metric to the caller, and raise Stopped if it answers that the training should end."""
         part = PARTS * int(record["step"]) // self._steps
         self._connection.send(("evaluated", part, figure(record, self._best_by)))
         if not self._connection.recv():

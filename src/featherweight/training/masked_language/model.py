@@ -35,7 +35,7 @@ class MaskedModel:
     def head_names(self) -> frozenset[str]:
         """Names of the parameters that only the head has.
 
-        Its output matrix is often the embedding table of the encoder, and then not among them.
+        If the output matrix of the head is the embedding table of the encoder, it is not listed.
         """
         own = set(map(id, self.encoder.parameters()))
         return frozenset(name for name, tensor in self.network.named_parameters() if id(tensor) not in own)

@@ -45,7 +45,7 @@ def states_of(network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int
 def states_by_text(
     network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int, batch_tokens: int
 ) -> dict[int, NDArray]:
-    """States [tokens, hidden] of each text with an index in ``rows``, computed in batches of similar length."""
+    """For each index in ``rows``, the states [tokens, hidden] of the text; computed in batches of similar length."""
     states_of_row: dict[int, NDArray] = {}
     for batch in sorted_batches(pool.lengths[rows], batch_tokens=batch_tokens):
         ends = np.cumsum(pool.lengths[rows[batch]])[:-1]
