@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    """The versions, read only once: reading takes 20 ms, and a run needs them three times."""
+    """The package versions, cached: reading them takes 20 ms, and a run needs them three times."""
     found = {"python": platform.python_version()}
     for package in (*PACKAGES, "numpy", "scipy", "scikit-learn"):
         try:

@@ -43,12 +43,12 @@ def in_a_line(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what ``error`` says; its type if it says nothing."""
+    """The first line of the error's message; the name of its type if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def damaged(file: object, what: str, remedy: str = "restore the file from a copy, or train again") -> UserError:
-    """The error for a ``file`` that Featherweight wrote, and that was changed or is incomplete."""
+    """The error "FILE: damaged: WHAT; REMEDY" for a file of a run or export that was changed or is incomplete."""
     return UserError(f"{file}: damaged: {what}; {remedy}")
 
 

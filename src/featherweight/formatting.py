@@ -17,7 +17,7 @@ QUOTED: Final = csv.QUOTE_NONNUMERIC
 
 
 def safe_cell(value: Any) -> Any:
-    """``value``, with an apostrophe before a text that starts like a formula; spreadsheets do not show it."""
+    """``value``; a text that starts like a formula gets an apostrophe in front, which spreadsheets do not show."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 

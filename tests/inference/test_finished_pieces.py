@@ -55,12 +55,14 @@ def test_only_what_is_missing_is_classified_and_the_file_is_the_same(
     finished_run: Run, texts: Path, tmp_path: Path, computed: list[list[str]]
 ) -> None:
     out, steps, notes = tmp_path / "out.csv", [], interrupt(finished_run, texts, tmp_path / "out.csv")
-    assert notes[1:] == [f"4 of 6 rows are kept in {out}.pieces; to continue, run the same command again"]
+    assert notes[1:] == [
+        f"4 of 6 rows are classified and saved in {out}.pieces; to continue, run the same command again"
+    ]
 
     predict_file(finished_run.folder, str(texts), out, note=notes.append, follow=lambda done, _: steps.append(done))
     assert computed[3:] == [TEXTS[4:]]
     assert steps[:2] == [2, 4] and steps[-1] == 6
-    assert notes[3:] == ["4 rows had been classified by an interrupted prediction"]
+    assert notes[3:] == ["4 rows had been classified by an interrupted prediction and were reused"]
     assert not out.with_name("out.csv.pieces").exists()
 
     predict_file(finished_run.folder, str(texts), tmp_path / "whole.csv", note=notes.append)

@@ -1,4 +1,4 @@
-"""The columns of data that a finished run is used on, where they are called otherwise than in its training data."""
+"""Finds the columns of new data for a finished run, if they have other names than in its training data."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def with_new_columns(
 ) -> DataRecipe:
     """The run's ``data`` section with the column names of ``source``.
 
-    The columns are ``text`` and ``label`` if they are given, otherwise those of ``data``. Several columns ``label`` are
-    put into the order of ``classes``, those of the run. With ``labelled`` label columns are needed, too. Raises
-    UserError if a column is missing; the message says which option to use.
+    The text columns are ``text`` and the label columns ``label``; if these are empty, the names in ``data`` are used.
+    Several label columns are put into the order of ``classes``, the classes of the run. With ``labelled``, label
+    columns must exist. Raises UserError if a column is missing; the message says which option to use.
     """
     table = next(column_pieces(source, data, split="test", rows=_LOOKED_AT))
     if text:
@@ -60,10 +60,10 @@ def with_new_columns(
 
 
 def columns_of_classes(named: Sequence[str], data: DataRecipe, source: str, classes: Sequence[str]) -> tuple[str, ...]:
-    """The columns ``named`` of yes and no, one for each of ``classes``, in the order of these.
+    """The binary columns ``named`` (such as 0 and 1), one per class, in the order of ``classes``.
 
-    A column belongs to the class that has its name; if none has the name of a class, to the one in its place. Raises
-    UserError if a text of the run has one label only, and if columns are missing, too many, or some of other names.
+    Columns and classes are matched by name (upper and lower case do not matter), or by position if no name matches.
+    Raises UserError if the run has one label per text, if the number of columns is wrong, or if only some names match.
     """
     if not data.several:
         raise UserError(f"{source}: each text has one label in this run, so name one column: --label COLUMN")
@@ -72,13 +72,13 @@ def columns_of_classes(named: Sequence[str], data: DataRecipe, source: str, clas
     if len(by_name) != len(classes) or (any(found) and None in found):
         raise UserError(
             f"{source}: --label names {listed(named)}, but the labels of the run are {listed(classes, _MOST_NAMED)}\n"
-            "Name one column for each of them, by the same names or all in this order"
+            "Name one column per label with --label: columns with the labels' names, or all in the order of the labels"
         )
     return tuple(name or named[place] for place, name in enumerate(found))
 
 
 def _with_columns_of_labels(data: DataRecipe) -> DataRecipe:
-    """``data`` with one column of 0 and 1 per label, which has the label's name."""
+    """``data`` with one binary column per label as its label columns; each column is named like its label."""
     return data.model_copy(update={"label": data.labels, "labels": ()})
 
 
@@ -101,7 +101,7 @@ def _option_of_texts(columns: Columns, data: DataRecipe) -> str:
 
 
 def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
-    """Raise UserError where other columns than the run's seem to hold the labels."""
+    """Raise UserError if columns with other names than in the run seem to hold the labels."""
     columns = Columns(table)
     if not data.label_name:
         _require_no_other_flags(columns, data)
@@ -116,7 +116,7 @@ def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
 
 
 def _require_no_other_flags(columns: Columns, data: DataRecipe) -> None:
-    """Raise UserError where there are as many columns of yes and no as the run has labels, but with other names."""
+    """Raise UserError if the table has as many binary columns as the run has labels, but with other names."""
     free = columns.free(text_columns(columns.table, data))
     flags = [name for name in free if columns.profile(name).notation]
     if len(flags) == len(data.label_columns):

@@ -40,7 +40,7 @@ class PairColumn(Column):
 
 
 def sides_of(texts: Sequence[Text]) -> tuple[Sequence[str], ...]:
-    """``texts`` as columns: one column, or for pairs two, the first texts and the second texts."""
+    """``texts`` as a tuple of columns: one column of texts, or for pairs two (all first texts, all second texts)."""
     if isinstance(texts, PairColumn):
         return texts.firsts, texts.seconds
     if len(texts) and not isinstance(texts[0], str):
@@ -59,7 +59,7 @@ def joined(text: Text) -> str:
 
 
 def stripped(text: Text) -> Text:
-    """``text`` without outer blanks, for comparisons; both texts of a pair."""
+    """``text`` without leading and trailing spaces, for comparisons; both texts of a pair are stripped."""
     return text.strip() if isinstance(text, str) else (text[0].strip(), text[1].strip())
 
 

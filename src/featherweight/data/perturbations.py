@@ -1,4 +1,4 @@
-"""Built-in shift sets: the texts of the test set with typing errors, other case, shortened, or with other names.
+"""Built-in shift sets: changed test texts, with typing errors, in another case, shortened, or with other names.
 
 The random changes of a text depend only on the text and the name of the perturbation. So every run, seed and machine
 has the same perturbed set, in any order of the rows.
@@ -97,10 +97,10 @@ def _first_words(text: str) -> str:
 
 
 def _names(text: str, common: set[str]) -> Iterator[tuple[str, str]]:
-    """Split the text into pairs of the text before a name and the name; the last name is empty.
+    """Yield (text before a name, name) for each name in ``text``; the last pair is (text after all names, "").
 
-    A name is a sequence of capitalised words that never occur in lower case in this set: "Drivers" in a headline is not
-    a name.
+    A name is a sequence of capitalised words that are not in ``common``, the words that also occur in lower case in the
+    set. So "Drivers" in a headline is not a name.
     """
     start = 0
     for run in _CAPITALISED.finditer(text):
@@ -111,13 +111,13 @@ def _names(text: str, common: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def _without_common_words(run: str, common: set[str]) -> str:
-    """A sequence of capitalised words with its common words replaced by spaces."""
+    """The capitalised words ``run``; each word that is in ``common`` is replaced by tabs, one per letter."""
     words = run.split(" ")
     return " ".join("\t" * len(word) if word.lower() in common else word for word in words)
 
 
 def _with_other_entities(sides: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The texts of each side (column) with other names and numbers."""
+    """The texts of each column in ``sides``, with names and numbers replaced by others."""
     common = {word for side in sides for text in side for word in _SMALL.findall(text)}
     names = sorted({name for side in sides for text in side for _, name in _names(text, common) if name})
     changed: list[list[str]] = [[] for _ in sides]
@@ -144,6 +144,6 @@ def _other_entities(text: str, common: set[str], names: Sequence[str], draw: Cal
 
 
 def _replacement_name(name: str, names: Sequence[str], draw: Callable[[str], float]) -> str:
-    """A random one of ``names``, the names in the set, but not ``name`` itself."""
+    """A random name from ``names`` (all names in the set) that replaces ``name``; never ``name`` itself."""
     place = int(draw(name) * len(names))
     return names[place] if names[place] != name else names[(place + 1) % len(names)]

@@ -15,7 +15,7 @@ Read = TypeVar("Read")
 
 
 def refusals(recipe: Recipe) -> list[str]:
-    """The messages with which a training would refuse the data of ``recipe``: one for each part and cause."""
+    """The error messages of a training for the data of ``recipe``: one per part of the data and cause."""
     found: list[str] = []
     data = recipe.data
 
@@ -28,7 +28,7 @@ def refusals(recipe: Recipe) -> list[str]:
             return None
 
     def without_gaps(read: Callable[[DataRecipe], Read]) -> Read | None:
-        """The result of ``read``; if it refuses the data, it is tried again without the rows that have gaps."""
+        """The result of ``read``; after a UserError, it is called again without the rows that lack a text or label."""
         rest = tried(lambda: read(data))
         if rest is None and data.empty == "error":
             rest = tried(lambda: read(data.model_copy(update={"empty": "drop"})))

@@ -87,13 +87,13 @@ def _open_folder(
 
 
 def _shards(folder: Path) -> Mapping[str, Sequence[Path]]:
-    """The data files of a folder by part; empty if it is a folder of texts, or if it has none."""
+    """The data files of a folder by part; empty if it is a folder of texts, or if it has no data files."""
     found = shards_of(folder)
     return {} if is_text_folder(folder, sum(map(len, found.values()))) else found
 
 
 def from_hub(source: str) -> bool:
-    """Whether ``source`` is the name of a data set on the hub, which the user cannot edit."""
+    """Whether ``source`` names a data set on the hub, not a built-in data set, a file or a folder."""
     return source not in BUILT_IN and not Path(source).expanduser().exists() and not looks_like_file(source)
 
 
@@ -112,7 +112,7 @@ def has_split(data: DataRecipe, split: str) -> bool:
 
 
 def source_of_test(data: DataRecipe) -> str | None:
-    """The source of the test rows: that of the recipe, by default the training data set; None if there is no test."""
+    """Where test rows come from: ``data.test``, or the training data set if it has a test split; None: no test rows."""
     if data.test is not None:
         return data.test or None
     return data.train if has_split(data, "test") else None

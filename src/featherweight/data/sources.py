@@ -76,7 +76,7 @@ class Rows:
         return np.bincount(self.labels, minlength=len(self.label_names))
 
     def names_of(self, labels: NDArray[np.integer[Any]]) -> list[Any]:
-        """Some labels by the names of their classes: a text per row, or a list of texts."""
+        """The class names for ``labels``: a string per row, or a list of strings if a text may have several labels."""
         if labels.ndim > 1:
             return [[self.label_names[label] for label in np.flatnonzero(row).tolist()] for row in labels]
         return [self.label_names[label] for label in labels.tolist()]
@@ -140,7 +140,7 @@ def rows_of(
 def _without_gaps(
     table: Table, texts: Sequence[Text], source: str, data: DataRecipe, label_names: Sequence[str] | None
 ) -> Rows:
-    """The rows that have a text and a label, with a description of those that were left out."""
+    """The rows that have a text and a label; the result also describes the rows that were left out."""
     columns = label_columns(table, data)
     known = label_names or _known_names(source, data) or table.classes.get(columns[0]) or ()
     cells = list(label_cells(table, columns, data, of_rows=True))
@@ -192,7 +192,7 @@ def _read_for_prediction(table: Table, data: DataRecipe, find_ids: Find) -> list
 
 
 def training_columns(data: DataRecipe) -> list[str]:
-    """Names of the training data's columns beside its labels, from its first rows."""
+    """Names of all columns of the training data except the label columns; only its first rows are read."""
     table = next(open_tables(data.train, data, "train", 1_000))
     labels = find_label_columns(table, data)
     return [name for name in table.names if name not in labels]

@@ -1,4 +1,4 @@
-"""What a reader of the metrics should know of the rows: how they were read, how few they are, which ones repeat."""
+"""Notes and warnings on the rows of a run: how they were read, if they are few, and if texts are repeated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reading_notes(parts: Sequence[Rows | None], data: DataRecipe) -> list[str]:
 
 
 def split_warnings(train: Rows, validation: Rows, test: Rows | None, shift: Mapping[str, Rows]) -> list[str]:
-    """What makes the metrics of these rows uncertain or too good, one line each."""
+    """Warnings, one line each, on what makes the metrics of these rows uncertain or too optimistic."""
     parts = {"validation": validation, "test": test, **shift}
     return [
         *_validation_warnings(validation),

@@ -57,8 +57,8 @@ def load_splits(recipe: Recipe) -> Splits:
 
     Validation rows are split off with stratification by class, unless the recipe names validation data; then
     ``train_rows`` are sampled in the same way. Test rows without labels are left out, with a warning; rows with gaps
-    are left out with ``data.empty = "drop"``. Raises UserError if a part cannot be read, another part has no labels, a
-    class has too few rows, or there is only one class.
+    are left out with ``data.empty = "drop"``. Raises UserError if a part cannot be read, if a part other than the test
+    rows has no labels, if a class has too few rows, or if there is only one class.
     """
     require_recipe(recipe, "load_splits")
     data = recipe.data
@@ -121,8 +121,8 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
     if not classes <= wanted <= len(rows) - classes:
         raise UserError(
             f"{rows.origin}: {counted(len(rows), 'row')} of {len(rows.label_names)} classes cannot give "
-            f"{counted(wanted, 'validation row')}\n"
-            "Change data.validation_size (both sides need a row of each class), or name a data.validation file"
+            f"{counted(wanted, 'validation row')}: training and validation need a row of each class\n"
+            "Change data.validation_size, or name a data.validation file"
         )
     kept, held_out = _stratified_sample(rows, wanted, seed)
     train = rows.take(kept)
@@ -131,7 +131,7 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
 
 
 def lacking_test(data: DataRecipe) -> str | None:
-    """The reason why a run on ``data`` has no test rows, as a clause; None if it has some. Raises UserError."""
+    """Why a run on ``data`` has no test rows, as a clause; None if it has some. UserError if they cannot be read."""
     source = source_of_test(data)
     if source is None:
         return "there are none"
@@ -139,9 +139,9 @@ def lacking_test(data: DataRecipe) -> str | None:
 
 
 def test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str | None]:
-    """The labelled test rows, or None; and, if there are test rows without labels, the reason as a part of a sentence.
+    """(test rows, None); or (None, clause) if the test rows have no labels; or (None, None) if there are none.
 
-    ``names`` are the classes.
+    The clause says why the rows count as unlabelled. ``names`` are the classes.
     """
     source = source_of_test(data)
     if source is None:
@@ -162,7 +162,7 @@ def validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows
 def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: Sequence[str]) -> Rows:
     """The labelled set ``source``, or the test rows with the perturbation ``source``.
 
-    ``test`` are the test rows, or the clause that says that they have no labels.
+    ``test`` are the test rows, a clause that says that they have no labels, or None if there are no test rows.
     """
     if source in ("validation", "test"):
         # Predictions and metrics are stored under the name of the set.
@@ -183,7 +183,7 @@ def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: S
 
 
 def _headlines(data: DataRecipe, test: Rows) -> Sequence[Text]:
-    """The first text column if texts are joined from several columns; else the first words of each text."""
+    """A headline per test row: its first text column if there are several, otherwise the first words of its text."""
     table = open_table(data.test or data.train, data, "test")
     columns = text_columns(table, data)
     if len(columns) == 1 or data.join == "pair":
@@ -194,7 +194,10 @@ def _headlines(data: DataRecipe, test: Rows) -> Sequence[Text]:
 
 
 def sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
-    """``wanted`` of the training rows (``data.train_rows``), and a note if there are fewer; all rows if it is None."""
+    """A stratified sample of ``wanted`` rows (all rows if it is None), and a list of notes.
+
+    There is one note if ``wanted`` is more than the number of rows; then all rows are returned.
+    """
     if wanted is None:
         return rows, []
     if wanted >= len(rows):
@@ -223,7 +226,7 @@ def _least_rows(rows: Rows) -> int:
 def _stratified_sample(
     rows: Rows, wanted: int, seed: int, *, for_training: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sorted indices of the remaining rows and of ``wanted`` sampled rows, stratified by class."""
+    """Sorted row indices (rest, sample) of a stratified split; the sample has ``wanted`` rows."""
     from sklearn.model_selection import train_test_split
 
     assert rows.labels is not None
@@ -256,7 +259,7 @@ def _require_two_of_each(rows: Rows, purpose: str) -> None:
     if counts.min() < 2:
         name = rows.label_names[int(counts.argmin())]
         raise UserError(
-            f"{rows.origin}: class {name!r} has {counts.min()} row; {purpose} needs two of each class\n"
+            f"{rows.origin}: class {name!r} has {counts.min()} row; {purpose} needs two rows of each class\n"
             "Add rows, leave the class out, or name a data.validation file"
         )
 

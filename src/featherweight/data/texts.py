@@ -65,8 +65,8 @@ def _pair(item: Any, columns: Sequence[str], number: int, call: str, takes: str)
 def texts_of(given: Iterable[str], call: str) -> list[str]:
     """The texts as a list, one for each item of ``given``, in the same order.
 
-    ``given`` may be anything that has an order: a list, a tuple, a pandas Series, a one-dimensional array, an Arrow
-    array, a column of a Dataset, an iterator, a view of a dict. ``call`` is the code of the caller, such as
+    ``given`` may be any ordered collection: a list, a tuple, a pandas Series, a one-dimensional array, an Arrow array,
+    a column of a Dataset, an iterator, a view of a dict. ``call`` is the user's code for the message, such as
     ``predict(...)``. A missing (None, NaN) or blank text becomes an empty text. Raises UserError, with what to write
     instead, for other objects, and for the first item that is not a text or contains a lone surrogate.
     """
@@ -75,7 +75,10 @@ def texts_of(given: Iterable[str], call: str) -> list[str]:
 
 
 def require_source(given: Any, name: str) -> str:
-    """The path or name of data as text. Raises UserError, with what to write instead, for data in memory."""
+    """``given``, the path or name of data, as a string.
+
+    Raises UserError for data in memory; the message says what to write instead.
+    """
     if isinstance(given, str):
         return given
     if isinstance(given, PathLike) and isinstance(path := fspath(given), str):

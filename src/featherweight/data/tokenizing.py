@@ -25,7 +25,7 @@ _CHUNK_CHARACTERS = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class OwnTokenizer:
-    """A copy of the caller's tokenizer, so that its settings for truncation and padding do not change."""
+    """A copy of a tokenizer without truncation and padding; the settings of the original do not change."""
 
     backend: Any
     identity: bytes
@@ -37,7 +37,7 @@ _OWN: WeakKeyDictionary[Any, OwnTokenizer] = WeakKeyDictionary()  # building one
 
 
 def own_tokenizer(tokenizer: Any) -> OwnTokenizer:
-    """The copy of a fast tokenizer of transformers, made once. Raises UserError if it is not a fast one."""
+    """The copy of a tokenizer, made once and then reused. Raises UserError if it is not a fast tokenizer."""
     if not getattr(tokenizer, "is_fast", False):
         raise UserError("the backbone has no fast tokenizer (tokenizer.json); choose a backbone that has one")
     if tokenizer not in _OWN:
@@ -57,7 +57,7 @@ def own_tokenizer(tokenizer: Any) -> OwnTokenizer:
 
 
 class Sizes:
-    """The lengths of n texts or pairs, and how much of them was cut off."""
+    """The numbers of tokens of n texts or pairs, and the numbers of tokens that were cut off."""
 
     def __init__(self, rows: int, *, pairs: bool, windows: bool) -> None:
         self._rows, self._pairs, self._windows = rows, pairs, windows
@@ -75,11 +75,11 @@ class Sizes:
 
     @property
     def offsets(self) -> NDArray[np.int64]:
-        """Number of tokens before each sequence, and of all sequences."""
+        """Number of tokens before each sequence, then the total: int64 [sequences + 1]."""
         return np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
 
     def add(self, row: int, sequences: Sequence[Sequence[int]], cut: int) -> None:
-        """Add the text with the index ``row``, in order; ``cut`` of its tokens are in none of its sequences."""
+        """Add the lengths of ``sequences``, the windows of text ``row``; ``cut`` of its tokens are in no window."""
         self._lengths.extend(map(len, sequences))
         if self._windows:
             self.windows[row] = len(sequences)
@@ -144,7 +144,7 @@ def _chunks(texts: Sequence[Text]) -> Iterator[list[Any]]:
 
 
 def _encoded(texts: Sequence[str], own: OwnTokenizer, long_texts: LongTexts) -> Iterator[tuple[list[list[int]], int]]:
-    """Yield the sequences of each text, and the number of its tokens that are in none of them."""
+    """Yield for each text its sequences of token ids, and how many of its tokens were cut off."""
     special = len(own.frame.before) + len(own.frame.after)
     for encoding in own.backend.encode_batch_fast(texts):
         tokens = encoding.ids
@@ -160,7 +160,7 @@ def _encoded(texts: Sequence[str], own: OwnTokenizer, long_texts: LongTexts) -> 
 def _encoded_pairs(
     pairs: Sequence[tuple[str, str]], own: OwnTokenizer, long_texts: LongTexts, sizes: Sizes, row: int
 ) -> Iterator[tuple[list[list[int]], int]]:
-    """Yield what ``_encoded`` yields, for pairs; here the tokenizer truncates.
+    """Yield for each pair its sequence of token ids, and how many tokens the tokenizer cut off.
 
     Each pair's number of tokens before the second text is stored in ``sizes``; ``row`` is the index of the first pair.
     """
@@ -179,7 +179,7 @@ def _encoded_pairs(
 
 
 def _of_type_one(types: list[int]) -> int:
-    """The number of tokens of type 1. Raises UserError unless they are the last ones and all others have type 0."""
+    """The number of tokens of type 1. Raises UserError unless ``types`` has the form 0, ..., 0, 1, ..., 1."""
     ones = sum(types)
     if types != [0] * (len(types) - ones) + [1] * ones:
         raise UserError(

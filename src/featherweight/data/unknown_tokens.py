@@ -103,7 +103,10 @@ def unknown_note(encoded: Encoded, texts: Sequence[Text], tokenizer: Any, backbo
 
 
 def kind_of(text: str) -> str:
-    """The kind of the first character that is not Latin, a digit or punctuation; else of the first character."""
+    """The kind of a token, such as its script, by its first character that is not Latin, a digit or punctuation.
+
+    If all characters are of these three kinds, the first character decides.
+    """
     kinds = [_kind(character) for character in text]
     telling = (kind for kind in kinds if kind not in ("Latin", "digits", "punctuation"))
     return next(telling, kinds[0] if kinds else "other")

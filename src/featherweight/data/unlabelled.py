@@ -52,7 +52,7 @@ def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> st
 
 
 def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """The clause that test rows have no labels, so that they are left out; None if they have labels.
+    """A clause such as "test.csv has no labels (...)" if test rows have no labels; None if they have labels.
 
     Raises UserError if a column with another name is likely to be the labels. A column that may be the labels, but is
     not likely to, is mentioned in the clause.
@@ -79,8 +79,8 @@ def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> s
 def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: Sequence[str], *remedies: str) -> None:
     """Raise UserError if some rows of ``table``, read from ``source``, have a label and others have none.
 
-    The message names the first row without a label and the number of such rows. It says to remove them (unless they are
-    on the hub), or what else to do: the ``remedies``. There is no error if the recipe leaves such rows out.
+    The message names the first row without a label and the number of such rows. It says to remove them (unless the data
+    is on the hub), or to do what ``remedies`` say. With ``data.empty = "drop"`` there is no error.
     """
     columns = find_label_columns(table, data) if data.empty == "error" else ()
     kinds = [no_label(value, classes) for value in label_cells(table, columns, data, of_rows=True)] if columns else []
@@ -117,14 +117,14 @@ def read_labelled(
 
 
 def _lacking(table: Table, data: DataRecipe) -> str:
-    """The first label column that is missing in ``table``, for a message."""
+    """The name of the first label column that ``table`` lacks, quoted for a message."""
     return in_a_line(repr(next(name for name in data.label_columns if table.find(name) is None)))
 
 
 def _columns_like_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> dict[str, bool]:
-    """Columns that may hold the labels under another name.
+    """Columns that may be the labels under another name, as a dictionary from column name to bool.
 
-    The value is True if the name or the values make that likely, and False if the values only do not rule it out.
+    True means likely, by its name or its values; False means only possible: every value is a class such as 0 or 1.
     """
     # Another column of the training data cannot be the labels under another name.
     known = set(map(str.casefold, training_columns(data)))
@@ -151,7 +151,7 @@ def _is_called_like_labels(name: str, wanted: str) -> bool:
 
 
 def _without_any(values: Iterable[Any], classes: Sequence[str]) -> str | None:
-    """The reason why none of ``values`` is a label, as a clause; None if one is, or there are no values."""
+    """A clause that says why no value is a label; None if at least one value is a label, or if there are no values."""
     found = set()
     for value in values:
         kind = no_label(value, classes)

@@ -1,4 +1,4 @@
-"""Lists of labels that are written as text: JSON, Python's notation, NumPy's without commas, ``<a><b>``."""
+"""Parses lists of labels that are stored as text, such as ``["a", "b"]``, ``['a' 'b']`` (NumPy) or ``<a><b>``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TAGS = re.compile(r"(?:<[^<>\s]+>)+")
 
 
 def is_written_list(text: str) -> bool:
-    """Whether ``text``, without outer blanks, looks like a list; it may still be an invalid one."""
+    """Whether ``text``, without outer spaces, looks like a list by its brackets; the list may be invalid."""
     return (text.startswith("[") and text.endswith("]")) or _TAGS.fullmatch(text) is not None
 
 
@@ -42,7 +42,7 @@ def written_list(text: str) -> list[Any] | None:
 
 
 def labels_of_object(cell: Mapping[str, Any]) -> list[str] | None:
-    """The labels of an object with 0 or 1 (or false or true) for each, such as spaCy's ``cats``; else None."""
+    """The labels with the value 1 or true in an object such as {"a": 1, "b": 0} (spaCy's ``cats``); else None."""
     if not cell or not all(isinstance(value, int | float) and value in (0, 1) for value in cell.values()):
         return None
     return [name for name, value in cell.items() if value]

@@ -124,7 +124,7 @@ class Comparison:
 
     @property
     def metric(self) -> Metric:
-        """The metric that rounds are ranked and tested by: the share of rows that are right."""
+        """The metric by which rounds are ranked and tested: the share of rows that are predicted correctly."""
         return next(metric for metric in self.metrics if metric.key == ACCURACY.key)
 
     @property
@@ -139,7 +139,7 @@ class Comparison:
 
     @property
     def baseline_notes(self) -> list[str]:
-        """How each baseline was trained."""
+        """Sentences on how the baselines were trained."""
         return [note for round_ in self.baselines for note in round_.runs[0].environment.get("notes", [])]
 
     @property
@@ -204,8 +204,8 @@ def _has_seed_variance(rounds: Sequence[Round]) -> bool:
 def _against(rounds: Sequence[Round], right: Correct, found: Found) -> list[Difference]:
     """The difference of every round and every baseline.
 
-    If a round is not significantly better than a TF-IDF baseline, the description of the difference
-    (``Difference.words``) begins with that.
+    If a round is not significantly better than a TF-IDF baseline, ``Difference.words`` begins with a sentence that says
+    so.
     """
     own = [round_.name for round_ in rounds if round_.baseline is None]
     pairs = compare_pairs(

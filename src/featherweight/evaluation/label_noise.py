@@ -1,4 +1,4 @@
-"""Labels that are probably wrong, by confident learning (Northcutt et al. 2021), as cleanlab computes it."""
+"""Finds labels that are probably wrong, by confident learning (Northcutt et al. 2021) in the library cleanlab."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row whose label is probably wrong: its place, its label, and the label that the other rows suggest."""
+    """A row whose label is probably wrong: its index, its label, and the label that a model of other rows predicts."""
 
     row: int
     label: int

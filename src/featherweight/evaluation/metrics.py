@@ -92,7 +92,7 @@ def checked(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) ->
 def checked_logits(logits: Floats, classes: int | None = None) -> Floats:
     """``logits`` [rows, classes] unchanged.
 
-    Raises an error if there are no rows, the number of classes does not fit, or a logit is not finite.
+    Raises ValueError if there are no rows or not ``classes`` columns, and UserError if a logit is not finite.
     """
     if classes is not None and logits.shape[1] != classes:
         raise ValueError(f"logits have {logits.shape[1]} classes, but there are {classes} label names")

@@ -1,4 +1,4 @@
-"""Figures of texts that may have several labels: those of scikit-learn, a row of them a label, calibration, errors."""
+"""Evaluates texts that may have several labels: metrics as in scikit-learn, per label too, calibration and errors."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def evaluate_several(
 
 
 def checked_several(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) -> tuple[Floats, Labels]:
-    """``logits`` as float64 and ``labels`` as int8, both [rows, labels], or an error that tells what does not fit."""
+    """``logits`` as float64 and ``labels`` as int8, both [rows, labels]. Raises an error if they do not fit."""
     logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int8)
     if logits.ndim != 2 or labels.shape != logits.shape:
         raise ValueError(f"logits {logits.shape} and labels {labels.shape} must both be [rows, labels]")
@@ -194,8 +194,8 @@ def most_confident_errors_of_several(
 ) -> list[dict[str, Any]]:
     """The ``count`` rows with the most confident wrong answer on a label, the most confident first.
 
-    ``row`` is the index in ``texts``, from 0; ``label`` and ``predicted`` are all labels of the row, ``wrong`` is the
-    label in question, and ``probability`` is that of the wrong answer.
+    Each is a dictionary: ``row`` is the index in ``texts``, from 0; ``label`` and ``predicted`` are all true and all
+    predicted labels of the row; ``wrong`` is the wrongly answered label, ``probability`` that of the wrong answer.
     """
     predicted = task.decide(probabilities)
     sure = np.where(predicted > 0, probabilities, 1 - probabilities)

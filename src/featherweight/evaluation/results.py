@@ -72,7 +72,7 @@ def _objects(values: list[Any]) -> np.ndarray:
 
 
 def _places(rows: Rows) -> np.ndarray:
-    """Index of each row in its data, from 0; for rows that were split off, the index in that part."""
+    """Index of each row in its data source, from 0; for a part that was split off, the index within that part."""
     return np.arange(len(rows.texts)) if rows.places is None else rows.places
 
 
@@ -87,8 +87,8 @@ def write_evaluation(
 ) -> None:
     """Write predictions.parquet and then evaluation.json of a run.
 
-    ``own`` are its validation and test set by split, ``shifted`` its shift sets by name. ``more`` are further keys for
-    evaluation.json, such as ``best_step``.
+    ``own`` has the predictions for validation and test set, by split; ``shifted`` those for shift sets, by name.
+    ``more`` are further keys for evaluation.json, such as ``best_step``.
     """
     parts = [prediction_columns(name, *pair, temperature, task) for name, pair in {**own, **shifted}.items()]
     write_predictions(folder / "predictions.parquet", parts)

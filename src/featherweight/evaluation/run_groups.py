@@ -142,13 +142,13 @@ def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[
 
 
 def _without_seeds(recipe: Recipe) -> Recipe:
-    """``recipe`` without what may differ between the runs of a group; of the runs of a soup, their number counts."""
+    """``recipe`` without seeds and description, for grouping; the runs of a soup are replaced by their number."""
     soup = [f"run {number}" for number in range(len(recipe.training.soup))]
     return recipe.with_values(seed=0, description="", training={"order_seed": None, "soup": soup})
 
 
 def _seeds_of(run: Run) -> tuple[int, int, tuple[str, ...]]:
-    """What tells the runs of a group apart: the seeds, and the runs of a soup."""
+    """The values that differ between the runs of a group: seed, order seed, and the sorted runs of a soup."""
     return run.recipe.seed, run.recipe.order_seed, tuple(sorted(run.recipe.training.soup))
 
 
@@ -176,9 +176,9 @@ def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def names_of(groups: Sequence[list[Run]]) -> list[str]:
-    """A different name for each group: the name of its recipe.
+    """A unique name for each group, by default the name of its recipe.
 
-    If two groups have the same name, the keys in which they differ are appended, or else the folder.
+    If several groups have the same name, the values that differ are appended; if these are many, a folder of the group.
     """
     recipes = [_without_seeds(group[0].recipe) for group in groups]
     kinds = [(recipe.name, group[0].environment.get("baseline")) for recipe, group in zip(recipes, groups, strict=True)]
@@ -213,7 +213,7 @@ def differing(who: str, runs: Sequence[Run]) -> list[str]:
 
 
 def repeated_seeds(who: str, runs: Sequence[Run]) -> list[str]:
-    """One sentence if some of the ``runs`` differ in ``training.order_seed`` alone: they vary less than runs can."""
+    """A list with one sentence if some ``runs`` have the same ``seed``, so that they vary too little; else empty."""
     if len({run.recipe.seed for run in runs}) == len(runs):
         return []
     return [

@@ -108,7 +108,7 @@ def _needed(rows: int | None, seeds: float | None = None) -> str:
 
 
 def _rows_for_mcnemar(mcnemar: Mapping[str, Any], level: float, power: float) -> int:
-    """``rows_needed``, or more if an exact test needs more differing rows to reach the level at all."""
+    """The number of test rows by ``rows_needed``, or more if the exact test could not reach ``level`` with so few."""
     shares = mcnemar["b"] / mcnemar["rows"], mcnemar["c"] / mcnemar["rows"]
     differing = 1 + math.ceil(math.log2(1 / level))
     return max(rows_needed(*shares, power=power, alpha=level), math.ceil(differing / sum(shares)))

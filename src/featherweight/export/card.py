@@ -46,7 +46,7 @@ def render_card(folder: Path, repo: str | None = None, license_name: str | None 
 
 
 def plain(text: Any) -> str:
-    """``text`` on one line, without a meaning in Markdown or HTML."""
+    """``text`` on one line, with special characters of Markdown and HTML escaped."""
     return _SPECIAL.sub(r"\\\1", in_a_line(str(text)))
 
 
@@ -86,7 +86,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, name: str, license_name: str | None) -> str:
-    """The YAML metadata of the hub, without its delimiters."""
+    """The YAML metadata of the model card, without the lines ``---`` around it."""
     from huggingface_hub import EvalResult, ModelCardData
 
     several = recipe.task == "multi-label"
@@ -121,7 +121,7 @@ def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, name:
 
 
 def _metric_type(key: str) -> str:
-    """The name of a metric on the hub, which calls every average of F1 ``f1``."""
+    """The hub's name for a metric: ``f1`` for macro-F1 and micro-F1, otherwise ``key``."""
     return "f1" if key.endswith("f1") else key
 
 
@@ -134,7 +134,7 @@ def _sets(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _values(figures: Mapping[str, Any]) -> list[str]:
-    """The metrics of a set as text; the first one with its interval."""
+    """The metrics of a set as text, with the confidence interval where there is one: ``90.1% (88.2% to 91.8%)``."""
     shown = []
     for metric in metrics_of(figures):
         value = metric.value(figures)
@@ -147,7 +147,10 @@ def _values(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _calibration(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Calibration errors of the test set, else of the validation set, without and with the temperature."""
+    """Calibration errors without and with the temperature, of the test set or else the validation set.
+
+    None if there is neither set, or if it has no calibration errors.
+    """
     name = next((name for name in ("test", "validation") if evaluation.get(name)), None)
     if name is None or evaluation[name].get("calibration_error_scaled") is None:
         return None
@@ -157,7 +160,7 @@ def _calibration(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _data(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    """Part, name and number of rows of the data, as far as the folder has them; an export lacks the training rows."""
+    """(part, name, number of rows) for each known part of the data; 0 rows if unknown, as in an export."""
     counts = {part: values.get("rows") for part, values in (environment.get("data") or {}).items()}
     counts |= {part: evaluation[part]["rows"] for part in ("validation", "test") if evaluation.get(part)}
     train = public_name(recipe.data.train)
@@ -168,7 +171,7 @@ def _data(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[st
 
 
 def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
-    """What a reader should know before trusting the results, as sentences."""
+    """Sentences on the limits of the model and of its results, for the card."""
     found = [
         f"{warning[:1].upper()}{warning[1:]}." for warning in map(without_paths, environment.get("warnings") or ())
     ]
@@ -190,7 +193,7 @@ def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[
 
 
 def _comparison(folder: Path) -> dict[str, Any] | None:
-    """How far an export agrees with its run."""
+    """Number of rows, their source and the share with the same label in export and run; None if not recorded."""
     compared = read_object(folder / FILE).get("comparison")
     if not isinstance(compared, dict) or not isinstance(compared.get("agreement"), float):
         return None

@@ -33,14 +33,14 @@ def copy_results(run: Path, folder: Path) -> None:
 
 
 def without_mistakes(values: Any) -> Any:
-    """``values`` with an empty list for the key ``mistakes``, which has the wrongly classified texts, at any depth."""
+    """``values`` with an empty list under each key ``mistakes`` (the wrongly classified texts), at any depth."""
     if not isinstance(values, dict):
         return values
     return {key: [] if key == "mistakes" else without_mistakes(value) for key, value in values.items()}
 
 
 def gives_token_types(loaded: Loaded) -> bool:
-    """Whether the tokenizer tells the texts of a pair apart by token types and the encoder reads them."""
+    """Whether the model takes pairs, its tokenizer returns token types for them, and its encoder uses these."""
     import torch
 
     network: Any = loaded.model.network  # type: ignore[attr-defined]

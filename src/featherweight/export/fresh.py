@@ -1,4 +1,4 @@
-"""The fresh process of the gate: loads an export, and computes logits. An ONNX export gets no torch to lean on."""
+"""Runs in a new process: loads an export and computes logits. For an ONNX export, importing torch is blocked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares an export, loaded in a fresh process, with the run that it came from; refuses it where they differ."""
+"""Compares an export, loaded in a new process, with its run, and refuses the export if they differ too much."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def in_fresh_process(folder: Path, texts: Sequence[Text]) -> Answer:
 
 
 def compare(run: np.ndarray, answer: np.ndarray, task: Any, temperature: float) -> dict[str, Any]:
-    """Compare the logits of a ``run`` and the ``answer`` of its export: number of rows, largest difference, agreement.
+    """Compare the logits of a ``run`` with the logits ``answer`` of its export, both [rows, labels].
 
-    Agreement is the share of rows with the same label. A row whose label could be changed by rounding alone
-    (``UNDECIDED``) counts as agreement.
+    Returns ``rows``, ``largest_difference`` (of logits), ``other_labels`` (number of rows with another label) and
+    ``agreement`` (share of rows with the same label). Rows that rounding alone could change (``UNDECIDED``) agree.
     """
     probabilities = task.probabilities(run, temperature)
     same = task.right(task.predict(answer, temperature), task.decide(probabilities))
@@ -82,7 +82,7 @@ def loss_of_accuracy(comparison: dict[str, Any]) -> str:
 
 
 def verdict(target: str, comparison: dict[str, Any]) -> str:
-    """Why the export is refused, as a clause; empty if it is not."""
+    """A clause that says why the export is refused; an empty string if it is accepted."""
     rows, least = comparison["rows"], LEAST_AGREEMENT[target]
     others, difference = comparison["other_labels"], comparison["largest_difference"]
     if comparison["agreement"] < least:

@@ -1,4 +1,4 @@
-"""The network that is exported: of transformers' own classes, in fp32, with the adapter merged."""
+"""Loads the network for an export: in transformers' classes and fp32, with the adapter merged into its weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featherweight.inference.trained import load_run
 
 
 def merged_for_export(run: Path) -> Loaded:
-    """The run's classifier on the CPU in fp32; its network is merged and computed by transformers' classes."""
+    """The classifier of ``run`` in transformers' classes, on the CPU in fp32, with the adapter merged."""
     with quiet():
         loaded = load_run(run, precision="fp32", device="cpu", lean=False, merge=False)
         network = loaded.model.network  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX graph whose batch and length are free."""
+"""Writes a network as an ONNX graph for any batch size and any number of tokens."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def write_onnx(network: Network, path: Path, *, token_types: bool) -> None:
     """Write ``network`` (merged, fp32, in transformers' classes) to ``path``.
 
     Inputs are ``input_ids`` and ``attention_mask``, int64 [batch, tokens], and ``token_type_ids`` if ``token_types``;
-    the output is ``logits``, float32 [batch, labels]. The graph comes from ``torch.export``, which follows the
-    computation with free sizes: MPNet's bias by the distance of two tokens is computed, not a constant of one length.
+    the output is ``logits``, float32 [batch, labels]. ``torch.export`` makes the graph, with batch size and length as
+    variables: so MPNet's relative position bias is computed for each length, and not stored for a single length.
     """
     if sum(parameter.numel() * 4 for parameter in network.parameters()) >= _LARGEST:
         raise UserError("the model is larger than 2 GB, the limit of an ONNX file; use --to merged")
@@ -65,7 +65,7 @@ class _WithTypes(_WithoutTypes):
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Within the context, torch.onnx reports no progress and no packages that it could use besides."""
+    """Within the context, torch.onnx prints no progress and no hints on optional packages."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

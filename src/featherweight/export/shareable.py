@@ -1,4 +1,4 @@
-"""The files of a run or an export that may go to others: only what is needed to load it, without paths and texts."""
+"""Collects the files of a run or export for an upload: what is needed to load it, without local paths and texts."""
 
 from __future__ import annotations
 

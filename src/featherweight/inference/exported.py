@@ -72,7 +72,7 @@ def read_export(folder: Path) -> Description:
     require(values, Description, where)
     described = Description.model_validate(values)
     if described.thresholds and len(described.thresholds) != len(described.labels):
-        raise damaged(where, "it has not one threshold for each label", AGAIN)
+        raise damaged(where, "the number of its thresholds is not the number of its labels", AGAIN)
     for name in (MODEL[described.target], "tokenizer.json", "recipe.toml"):
         if name not in described.files:
             raise damaged(where, f"{name} is missing from its key 'files'", AGAIN)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class FinishedPieces:
-    """A folder next to the output file with the probabilities that are finished, so that a prediction can be resumed.
+    """A folder next to the output file that stores finished probabilities, so that a prediction can be resumed.
 
     The rows are classified in pieces, and each piece has a file. Its name is a sha256 of the texts, the model and the
     precision. So probabilities are never reused for other texts, another model or another precision.
@@ -55,7 +55,7 @@ class FinishedPieces:
         self.rows += len(texts)
 
     def remove(self) -> None:
-        """Remove the pieces when the output is written, and the folder if it contains nothing else."""
+        """Remove all pieces, and the folder if it contains nothing else."""
         for path in self.folder.glob(f"{'[0-9a-f]' * 64}.npy"):
             path.unlink()
         with suppress(OSError):  # someone else's files stay
@@ -72,27 +72,28 @@ class FinishedPieces:
 def finished_pieces(
     out: Path, classifier: Classifier, total: int, note: Callable[[str], None]
 ) -> Iterator[FinishedPieces]:
-    """Yield the pieces of the output ``out`` with ``total`` rows; they are removed at the end of the block.
+    """Yield the ``FinishedPieces`` of the output ``out``; its files are removed at the end of the block.
 
-    After an interruption or on a full disk (UserError) they are kept, and ``note`` is called with a line on it.
+    After an interruption or a UserError (such as a full disk) the files stay, and ``note`` is called with a line that
+    says how to continue. ``total`` is the number of rows, for this note.
     """
     pieces = FinishedPieces(out, classifier)
     try:
         yield pieces
     except BaseException as error:
         if pieces.rows and isinstance(error, KeyboardInterrupt | UserError):
-            kept = f"{pieces.rows:,} of {total:,} rows are kept in {pieces.folder}"
+            kept = f"{pieces.rows:,} of {total:,} rows are classified and saved in {pieces.folder}"
             note(f"{kept}; to continue, run the same command again")
         else:
             pieces.remove()
         raise
     if pieces.found:
-        note(f"{counted(pieces.found, 'row')} had been classified by an interrupted prediction")
+        note(f"{counted(pieces.found, 'row')} had been classified by an interrupted prediction and were reused")
     pieces.remove()
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
-    """The array in ``path``; None if there is none, or if it is damaged, as after a power failure."""
+    """The array in the file ``path``; None if the file is missing or damaged, as after a power failure."""
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

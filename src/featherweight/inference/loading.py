@@ -1,4 +1,4 @@
-"""Loads whatever contains a classifier, with the library that it needs and no other."""
+"""Loads a classifier from a run, adapter, export or PEFT folder, and imports only the libraries that it needs."""
 
 from __future__ import annotations
 

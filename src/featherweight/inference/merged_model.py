@@ -1,4 +1,4 @@
-"""Loads a merged export with PyTorch: transformers' own classification class, computed by the lean pass if it can."""
+"""Loads a merged export with PyTorch, in transformers' class, with the faster forward pass if it is supported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions for a whole file, in pieces, written as CSV, JSONL, Parquet or the submission of a contest."""
+"""Classifies a file in pieces, and writes CSV, JSON Lines, Parquet or a submission to a contest."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _classify(
 def _kept(
     out: Path, classifier: Classifier, total: int, note: Callable[[str], None]
 ) -> AbstractContextManager[FinishedPieces | None]:
-    """``finished_pieces`` of a file; None for few rows, and for standard output."""
+    """A context that yields the ``finished_pieces`` of ``out``; it yields None for few rows or standard output."""
     if total <= PIECE or str(out) == PIPE:
         return nullcontext()
     from featherweight.inference.finished_pieces import finished_pieces
@@ -155,7 +155,7 @@ def _kept(
 def _reader(
     source: str, data: DataRecipe, submission: Submission | None, id_column: str | None
 ) -> Callable[[], Iterator[Rows]]:
-    """A function that reads the texts and ids from the start, in pieces."""
+    """A function without arguments that reads texts and ids in pieces; each call starts at the first row."""
     from featherweight.data.id_column import named_ids
     from featherweight.data.sources import text_pieces
 

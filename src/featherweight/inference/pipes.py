@@ -1,4 +1,4 @@
-"""Predictions between programs: a text a line in, a JSON object a line out, as soon as lines come."""
+"""Predictions in a pipe: one text per input line, one JSON object per output line, written as lines arrive."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def prediction_lines(classifier: Classifier, texts: list[str], before: int) -> d
 
 
 def _lines(read: Callable[[], bytes]) -> Iterator[list[bytes]]:
-    """The complete lines of what ``read`` gives, in lists as they come."""
+    """Yield the complete lines from ``read`` in lists, as soon as they are available."""
     rest = b""
     while piece := read():
         *lines, rest = (rest + piece).split(b"\n")

@@ -124,8 +124,6 @@ def test_other_numbers_and_words_before_a_text_are_part_of_it(tmp_path: Path, li
     ],
 )
 def test_tokens_with_tags_are_no_texts(tmp_path: Path, name: str, content: str) -> None:
-    told = (
-        r"has a token and its tag a line \(CoNLL\), but a classifier has labels of whole texts\nWrite one text and its"
-    )
+    told = r"each line is a token and its tag \(CoNLL\), but a classifier needs one label per text\nConvert it to a CSV"
     with pytest.raises(UserError, match=told):
         read(written(tmp_path, content, name))

@@ -1,4 +1,4 @@
-"""Addresses on the network that were named as data: how to download them."""
+"""Makes the message for a web address that was given as data: it names the command for the download."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_address(source: str) -> bool:
 
 
 def download(source: str) -> str:
-    """The message for an address ``source``: it is not a file, and this command downloads it."""
+    """The message that the web address ``source`` is not a file, with the command that downloads it."""
     origin = in_a_line(source)
     try:
         parts = urlsplit(source)

@@ -1,4 +1,4 @@
-"""Rows of an annotation tool (Label Studio, Prodigy, Argilla), and chats, as rows of texts and labels."""
+"""Converts rows of annotation tools (Label Studio, Prodigy, Argilla) and chats to rows of texts and labels."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ LABEL = "label"
 
 @dataclass
 class Annotations:
-    """Changes the rows of one file, one after the other."""
+    """Converts the rows of a file from an annotation tool to rows of texts and labels, and collects label columns."""
 
     change: Callable[[Mapping[str, Any], dict[str, None]], dict[str, Any]]
     """Returns the row of texts and labels, and adds the names of its label columns."""
@@ -62,7 +62,7 @@ class Annotations:
     """The label columns so far, in their order."""
 
     def rows(self, rows: Sequence[Any]) -> list[Any]:
-        """The changed rows; a row that is not an object stays as it is."""
+        """The converted rows; a row that is not an object is returned unchanged."""
         for row in rows:  # all label columns must be known before the first row is made
             if isinstance(row, Mapping):
                 self.change(row, self.labels)
@@ -70,14 +70,15 @@ class Annotations:
 
     @property
     def label(self) -> str | None:
-        """The label column, if there is only one."""
+        """The name of the label column; None if there is no label column, or more than one."""
         return next(iter(self.labels)) if len(self.labels) == 1 else None
 
 
 def annotations_of(first: Any, reading: Reading) -> Annotations | None:
-    """How to change the rows of a file whose first row is ``first``.
+    """The converter for a file whose first row is ``first``; None if its rows need no conversion.
 
-    None if it is not a row of one of these tools, or if ``reading`` has paths into the row, such as data.text.
+    No conversion is needed if ``first`` has the format of no annotation tool, or if the recipe names values inside the
+    rows, such as ``data.text``.
     """
     if not isinstance(first, Mapping):
         return None
@@ -132,7 +133,7 @@ def _results(row: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _of_prodigy(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """The row with the accepted options, or with its label if that was accepted; else without a label."""
+    """The row of Prodigy with the accepted options, or the accepted label, as its label; None if not accepted."""
     labels.setdefault(LABEL)
     accepted = row.get("accept", row.get(LABEL))
     if isinstance(accepted, list):
@@ -149,7 +150,7 @@ def _options(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _of_argilla(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """The row as columns: its fields, and the first response to each question that was submitted."""
+    """The record of Argilla as columns: its fields, and for each question the first submitted response."""
     fields, responses = row.get("fields"), row.get("responses")
     found: dict[str, Any] = dict(fields) if isinstance(fields, Mapping) else {}
     if "id" in row:
@@ -184,7 +185,7 @@ def _of_chat(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
 
 
 def _turns(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Who said what in a chat, in the layouts of OpenAI and of ShareGPT; empty if it is none."""
+    """The messages of a chat as (role, content), in the format of OpenAI or ShareGPT; empty if ``row`` is no chat."""
     turns = row.get("messages", row.get("conversations"))
     if not isinstance(turns, list) or not all(isinstance(one, Mapping) for one in turns):
         return []

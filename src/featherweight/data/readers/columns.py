@@ -83,7 +83,7 @@ class StoredColumn(Column):
 
 
 class ColumnBuilder:
-    """Collects the values of a column piece by piece: in memory at first, and in a file once they are large."""
+    """Collects the values of a column: in memory at first, and in a temporary file when they become large."""
 
     def __init__(self) -> None:
         self._waiting: list[Any] = []
@@ -113,7 +113,7 @@ class ColumnBuilder:
         return [*stored, *self._waiting] if self._waiting else stored
 
     def _shared_text(self, value: Any) -> Any:
-        """The same object for equal short texts, to save memory; any other value unchanged."""
+        """``value``; equal short texts share one object, to save memory."""
         if type(value) is not str or len(value) > _SHORT:
             return value
         return self._shared.setdefault(value, value) if len(self._shared) < _SHARED else self._shared.get(value, value)
@@ -122,7 +122,7 @@ class ColumnBuilder:
         return isinstance(value, str) and (len(value) > _SHORT or value not in self._shared)
 
     def _store(self) -> None:
-        """Move the waiting values to the file; if it cannot be written, they stay in memory."""
+        """Move the values in memory to the file; if the file cannot be written, they stay in memory."""
         if self._refused:
             return
         texts = [value.encode("utf-8", "surrogatepass") if type(value) is str else b"" for value in self._waiting]

@@ -62,9 +62,9 @@ def _tables(
 def _below_titles(
     records: Iterator[list[str]], dialect: Dialect, reading: Reading, origin: str
 ) -> tuple[list[str], Iterator[list[str]], Sequence[Sequence[str]], list[str]]:
-    """The first record below the titles, the records after it, a sample of these, and the titles.
+    """Skip the titles; returns (first record, iterator over later records, some of the later records, titles).
 
-    The line of dashes below the header of a table in Markdown is left out, too. Raises UserError without any record.
+    In a Markdown table, the line of dashes below the header is skipped, too. Raises UserError if there are no records.
     """
     first = next(records, None)
     if first is None:
@@ -81,7 +81,7 @@ def _below_titles(
 
 
 def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> tuple[Header, Any]:
-    """The header, and the function that makes a table of the rows."""
+    """The header of the table, and the function (``_ag_news`` or ``column_table``) that makes a table from its rows."""
     names = tuple(field.strip() for field in first)
     if tuple(name.casefold() for name in names) == _AG_HEADER:
         return Header(names, True), _ag_news
@@ -151,7 +151,7 @@ def _count(fields: int) -> str:
 
 
 def _ag_news(origin: str, names: Sequence[str], rows: list[Any], before: int, notes: tuple[str, ...]) -> Table:
-    """A table of AG News with class numbers from 0; the published files count from 1."""
+    """The rows of AG News as a table, with classes numbered from 0; in the published files they start at 1."""
     numbers = {str(number): number - 1 for number in range(1, len(AG_NEWS) + 1)}
     for place, row in enumerate(rows, before + 1):
         if row[0].strip() not in numbers:

@@ -46,7 +46,7 @@ class Dialect:
         return self.comments + self.sep_line + self.above
 
     def notes(self, usual: str) -> tuple[str, ...]:
-        """Notes for the user: a separator other than the ``usual`` one, and comment lines that were skipped."""
+        """Notes for the user on a separator other than the ``usual`` separator, and on skipped comment lines."""
         found = []
         if self.separator != usual:
             name = "a tab" if self.separator == "\t" else repr(self.separator)
@@ -62,8 +62,8 @@ class Dialect:
 def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect:
     """The dialect of a table that begins with ``head``; ``cut`` says whether the file goes on after it.
 
-    With the right separator, most records have as many fields as the first one. (`csv.Sniffer` only compares
-    frequencies of characters, which goes wrong with texts.) With ``tabs`` a tab is the expected separator.
+    With the right separator, most records have as many fields as the first record. (`csv.Sniffer` only counts
+    characters, which often fails with texts.) With ``tabs`` a tab is the expected separator.
     """
     lines = list(io.StringIO(head, newline=""))
     mark = _SEP_LINE.fullmatch(lines[0]) if lines else None
@@ -130,7 +130,7 @@ def _of_one_width(records: Sequence[Sequence[str]], broken: bool) -> float:
 def _parsed(
     lines: Sequence[str], cut: bool, separator: str, blanks: bool, quoted: bool = True, *, backslashes: bool = False
 ) -> tuple[list[list[str]], bool]:
-    """The records in ``lines``, and whether one of them is broken. If the text is ``cut``, the last one is left out."""
+    """The records in ``lines``, and whether one is broken. With ``cut``, the last (incomplete) record is left out."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(lines, **settings(Dialect(separator, blanks, backslashes), quoted))
     records: list[list[str]] = []

@@ -78,14 +78,14 @@ def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
 
 
 def _is_table(sheet: Any, origin: str) -> bool:
-    """Whether a sheet has a row of several cells below another; a sheet that only explains the others has none."""
+    """Whether at least two of the first rows of a sheet have several filled cells; a sheet of explanations has none."""
     return (
         sum(sum(cell is not None for cell in row) > 1 for row in islice(_filled(sheet, origin), _MOST_TITLES + 3)) > 1
     )
 
 
 def _titles(sheet: Any, origin: str, reading: Reading) -> list[str]:
-    """The rows above the header of a sheet, of which each has a single cell; empty if the header is the first row."""
+    """The title rows above the header of a sheet, each as one text; empty if the header is the first row."""
     first = list(islice(_filled(sheet, origin), _MOST_TITLES + 2))
     cells = [[cell for cell in row if cell is not None] for row in first]
     count = next((place for place, row in enumerate(cells) if len(row) > 1), 0)
@@ -99,7 +99,7 @@ def _titles(sheet: Any, origin: str, reading: Reading) -> list[str]:
 
 
 def _is_group_row(rows: Sequence[Sequence[Any]], cells: Sequence[Sequence[Any]], reading: Reading) -> bool:
-    """Whether the first row has the names of groups of columns, in merged cells above the names of the columns."""
+    """Whether the first row names groups of columns (in merged cells), and the second row names the columns."""
     if (
         len(rows) < 3
         or len(cells[0]) >= len(cells[1])
@@ -111,7 +111,7 @@ def _is_group_row(rows: Sequence[Sequence[Any]], cells: Sequence[Sequence[Any]],
 
 
 def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:
-    """The rows of a sheet that are not empty, all of the same length: that of the longest of the first rows.
+    """The non-empty rows of a sheet, padded or cut to the same length: that of the longest of the first rows.
 
     Cells beyond that length belong to no column and are dropped.
     """

@@ -37,7 +37,8 @@ def folder_parts(folder: Path) -> Mapping[str, Path]:
 def is_text_folder(folder: Path, data_files: int = 0) -> bool:
     """Whether ``folder`` holds text files: directly, in one folder per class, or in parts such as ``train``.
 
-    Beside ``data_files`` files of rows, such as CSV files, a few texts are only notes: it takes classes, or more texts.
+    ``data_files`` is the number of its data files, such as CSV files. If there are some, the folder only counts if it
+    has several class folders, or more text files than data files: a few texts beside the data are notes.
     """
     if folder_parts(folder):
         return True
@@ -46,7 +47,7 @@ def is_text_folder(folder: Path, data_files: int = 0) -> bool:
 
 
 def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None) -> Iterator[Table]:
-    """The text files of a folder as one table, or ``rows`` rows at a time: the path, the text and the class of each.
+    """The text files of a folder as tables of at most ``rows`` rows (one table for None): path, text and class.
 
     The class of a file is the name of its folder. If the folder has parts, the part ``reading.split`` is read.
     Folders of unlabelled texts, and files that are not texts, are left out. Raises UserError if there is no such part,
@@ -71,7 +72,7 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
 
 
 def data_files(folder: Path) -> str:
-    """The names of the data files in a folder and its folders, for a message; empty if there are none."""
+    """The names of the data files in a folder and its subfolders, as a text for a message; empty if there are none."""
     from featherweight.recipe.data_files import is_data_file
 
     names = [file.relative_to(folder).as_posix() for path in (folder, *_folders(folder)) for file in path.iterdir()

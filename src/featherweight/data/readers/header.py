@@ -102,16 +102,16 @@ def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def is_text_beside_name(rows: Sequence[Sequence[str]], text: int) -> bool:
-    """Whether column ``text`` of a table of two columns holds prose (in the first row, too), and the other does not."""
+    """For a table of two columns: whether the column with the index ``text`` holds prose and the other does not."""
     columns = list(zip(*rows, strict=True))
     words = len(rows[0][text].split())
     return words >= _FEW_WORDS and _is_prose(columns[text]) and not _is_prose(columns[1 - text])
 
 
 def _label_place(columns: Sequence[Sequence[str]], besides: int) -> int | None:
-    """The column that most likely holds the labels: the one with the fewest different values.
+    """The index of the column that most likely holds the labels: the column with the fewest different values.
 
-    A column with a single value is only chosen if there is no better one.
+    A column whose values are all equal is only chosen if no other column has few values.
     """
     few = {}
     for place, column in enumerate(columns):
@@ -132,7 +132,7 @@ def _is_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _says_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row looks like data: one of its values occurs again in its column, or is a number like them."""
+    """Whether the first row looks like data: a value occurs again in its column, or is a number in a numeric column."""
     for value, *others in zip(first, *rows, strict=True):
         if value.strip() and (value in others or (_NUMBER.fullmatch(value.strip()) and _are_numbers(others))):
             return True

@@ -1,4 +1,4 @@
-"""Data sets of the library `datasets`: folders that it saved, and data sets on the hub."""
+"""Reads data sets with the library `datasets`: from folders that it saved, and from the hub."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _require_inside(folder: Path, origin: str) -> None:
 
 
 def _named(path: Path, key: str) -> list[Any]:
-    """The list under ``key`` in a JSON file; empty if there is none, because the library has the better message."""
+    """The list under ``key`` in a JSON file; empty if it cannot be read: `datasets` then reports the error better."""
     try:
         found = json.loads(path.read_text("utf-8"))[key]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):

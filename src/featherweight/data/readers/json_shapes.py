@@ -48,13 +48,13 @@ def rows_in(value: Mapping[str, Any], reading: Reading, content: Content) -> Fou
 
 
 def json_parts(value: Mapping[str, Any]) -> dict[str, str]:
-    """The parts of a data set in an object, each with its key; empty if the object has no parts."""
+    """The key of each part in an object, such as {"validation": "dev"}; empty if the object has no parts."""
     found = parts_named(value)
     return found if all(isinstance(value[key], list | dict) for key in found.values()) else {}
 
 
 def _is_row(value: Mapping[str, Any], reading: Reading) -> bool:
-    """Whether an object is a row: the name of a column has a single value, not a list of all values of the column."""
+    """Whether an object is a single row: a known column name (such as "text") has a value that is no list or object."""
     named = [inner for key, inner in value.items() if key.casefold() in reading.known]
     return any(not isinstance(inner, list | dict) for inner in named)
 
@@ -91,7 +91,7 @@ def _by_column_or_row(value: Mapping[str, Any], reading: Reading) -> list[Any] |
 
 
 def _by_text_or_label(value: Mapping[str, Any], reading: Reading) -> Found | None:
-    """The rows of an object whose keys are texts with their labels, or labels with lists of their texts; else None."""
+    """The rows of an object such as {text: label, ...} or {label: [texts], ...}; None for any other object."""
     inner = list(value.values())
     if any(key.casefold() in reading.known for key in value) or len(inner) < 2:
         return None
@@ -109,7 +109,7 @@ def _by_text_or_label(value: Mapping[str, Any], reading: Reading) -> Found | Non
 
 
 def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Reading) -> bool | None:
-    """Whether the outer keys (True) or the inner keys (False) of an object of objects are columns; None: neither."""
+    """Where an object of objects has its column names: True: outer keys; False: inner keys; None: in neither."""
     inside = dict.fromkeys(key for one in value.values() for key in one)
     for keys, answer in ((value, True), (inside, False)):
         if any(key.casefold() in reading.known for key in keys):
@@ -123,7 +123,10 @@ def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Readin
 
 
 def _under_a_key(value: Mapping[str, Any], reading: Reading, content: Content) -> Found | None:
-    """The list of rows somewhere inside an object that also has other values; None if there is no such list."""
+    """The list of rows at any depth inside an object; None if there is none.
+
+    Raises UserError if several lists could be the rows.
+    """
     found = dict(_lists(value, ()))
     chosen = next(iter(found), None)
     if len(found) > 1:

@@ -97,7 +97,10 @@ def _paths(columns: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
 
 
 def _as_pairs(sample: Sequence[Any], reading: Reading) -> tuple[Reading, list[str]]:
-    """``reading`` with column names, if the rows are lists of a text and a label, and a note about it."""
+    """``reading`` and a list of notes on it.
+
+    If each row is a list of a text and a label, ``reading`` gets column names, and there is one note.
+    """
     rows = [[plain_text(value) for value in row] for row in sample if isinstance(row, list) and len(row) == 2]
     if reading.columns or len(rows) < len(sample) or any(name.casefold() in reading.known for name in rows[0]):
         return reading, []
@@ -114,7 +117,7 @@ def _lists(found: Iterable[Any], origin: str) -> Iterator[Sequence[Any]]:
     width = None
     for number, row in enumerate(found, 1):
         if not isinstance(row, list):
-            raise UserError(f"{origin}: row {number}: not a list, but the rows before it are lists")
+            raise UserError(f"{origin}: row {number}: not a list, but the rows before it are lists; make it a list")
         width = len(row) if width is None else width
         if len(row) != width:
             raise UserError(f"{origin}: row {number}: has {counted(len(row), 'value')}, but the first row has {width}")

@@ -1,4 +1,4 @@
-"""The values in a JSON text: one per line, several in a row, or a single one."""
+"""Parses the values in a JSON text: one value per line, several values one after the other, or a single value."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def json_values(text: TextIO, origin: str, *, in_lines: bool) -> Iterator[Any]:
 
 
 def _several_lines(before: str, text: TextIO, origin: str, broken: UserError, in_lines: bool) -> list[Any]:
-    """The JSON values of a text whose first line is not a complete value: they may take several lines.
+    """The JSON values of a text whose first line is not a complete value, because a value may span several lines.
 
     ``before`` is the part that was already read, and ``broken`` is the error of its line. ``broken`` is raised if no
     line follows, or if the next line is a complete object: then each line has a value, and this line is wrong. With
@@ -60,7 +60,7 @@ def _several_lines(before: str, text: TextIO, origin: str, broken: UserError, in
 
 
 def _parsed(content: str, origin: str, line: int | None = None) -> list[Any]:
-    """The JSON values in ``content``: one, or several objects in a row, with or without commas between them.
+    """The JSON values in ``content``: one value, or several objects, with or without commas between them.
 
     ``line`` is the line number of ``content`` in the file, for messages.
     """

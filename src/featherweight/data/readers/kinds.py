@@ -77,7 +77,7 @@ def looks_like_file(source: str) -> bool:
 
 
 def _ending(name: str) -> str:
-    """The file extension, in lower case, without that of a compression (``.csv`` for ``a.csv.gz``)."""
+    """The file extension in lower case; an extension for compression is ignored (``.csv`` for ``a.csv.gz``)."""
     endings = [ending.lower() for ending in PurePosixPath(name).suffixes]
     while endings and endings[-1] in COMPRESSED:
         packed = endings.pop()
@@ -116,8 +116,8 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
     head, cut = head_text(content, reading.encoding)
     if is_tagged(head):
         raise UserError(
-            f"{content.origin}: has a token and its tag a line (CoNLL), but a classifier has labels of whole texts\n"
-            "Write one text and its label a row: a CSV with the header text,label"
+            f"{content.origin}: each line is a token and its tag (CoNLL), but a classifier needs one label per text\n"
+            "Convert it to a CSV with the header text,label and one text with its label per row"
         )
     if kind := line_kind(head, cut):
         return kind
@@ -137,7 +137,7 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
 def _is_table(dialect: Dialect, reading: Reading) -> bool:
     """Whether the lines of a file are rows of a table.
 
-    Lines of prose may contain commas or semicolons, too; with these a table also needs a known header or labels.
+    Prose may contain commas or semicolons, too. With these separators, a known column name or labels are required.
     """
     if len(dialect.sample) < 2 or dialect.agreement < 0.9:
         return False

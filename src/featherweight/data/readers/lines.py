@@ -52,7 +52,7 @@ def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Ite
 
 
 def line_kind(head: str, cut: bool) -> str | None:
-    """``fasttext``, ``text@label`` or ``label text`` if the first lines of a file are of that kind, otherwise None."""
+    """The format of the first lines of a file: ``fasttext``, ``text@label`` or ``label text``; None for other files."""
     lines = [line for line in (head.splitlines()[:-1] if cut else head.splitlines()) if line.strip()]
     if not lines:
         return None
@@ -66,7 +66,7 @@ def line_kind(head: str, cut: bool) -> str | None:
 
 
 def _have_labels_before(lines: Sequence[str]) -> bool:
-    """Whether each line begins with a label; numbers must be those of a few classes, and not amounts."""
+    """Whether each line begins with a label; numbers count as labels only if they are few and consecutive."""
     matches = [_NUMBERED.fullmatch(line.strip()) for line in lines]
     labels = {match[1] for match in matches if match}
     numbers = sorted(int(label) for label in labels if ":" not in label)

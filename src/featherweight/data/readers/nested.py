@@ -11,7 +11,7 @@ _DEEPEST = 6
 
 
 def column_of(path: str, names: Collection[str]) -> str | None:
-    """The column that ``path`` leads into: the longest of ``names`` that it begins with; None if there is none."""
+    """The longest of the column ``names`` that ``path`` begins with, such as ``data`` for ``data.text``; or None."""
     parts = path.split(".")
     begins = (".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
     for begin in begins:
@@ -24,21 +24,21 @@ def column_of(path: str, names: Collection[str]) -> str | None:
 
 
 def values_at(path: str, column: str, values: Sequence[Any]) -> Sequence[Any]:
-    """The parts at ``path`` of the ``values`` of a ``column``; None for values that have no such part.
+    """The part of each value at ``path``, which begins with the name of the ``column``; None if a value lacks it.
 
-    A step that is no number goes into every item of a list: ``genres.name`` are the names of all its objects.
+    In a list, a number selects an item, and a key applies to every item: ``genres.name`` gives the names of all genres.
     """
     steps = path[len(column) + 1 :].split(".")
     return stored(_inside(value, steps) for value in values)
 
 
 def paths_in(column: str, value: Any) -> list[str]:
-    """Paths to all parts of a ``value`` of a ``column``; only the column's name if the value has no parts."""
+    """The paths to all parts of ``value``, such as ``data.text``; only the name of the column if it has no parts."""
     return list(_paths(column, value, _DEEPEST))
 
 
 def paths_of(name: str, kind: Any, deepest: int = _DEEPEST) -> list[str]:
-    """Paths to all parts of a column of an Arrow type; only the column's name if it has no parts."""
+    """The paths to all parts of a column of the Arrow type ``kind``; only the column's ``name`` if it has no parts."""
     from pyarrow import types
 
     if deepest and types.is_struct(kind):

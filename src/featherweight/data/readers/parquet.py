@@ -54,7 +54,7 @@ def parquet_tables(
 
 
 def require_pyarrow(origin: str) -> None:
-    """Raise UserError if pyarrow is not installed, as in an environment that only has what an ONNX export needs."""
+    """Raise UserError if pyarrow is not installed. An installation for ONNX exports alone lacks it."""
     try:
         import pyarrow.parquet  # noqa: F401 (only to see whether it is there)
     except ImportError:

@@ -14,7 +14,7 @@ PARTS = {
 
 
 def part_named(part: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that means ``part``: ``dev`` for validation, ``20news-bydate-train`` for train."""
+    """The name in ``names`` that stands for ``part``, such as ``dev`` for validation; None if there is none."""
     given = list(names)
     for pattern in ("{}", r".*[-_. ]{}"):
         for usual in PARTS.get(part, (part,)):
@@ -25,7 +25,7 @@ def part_named(part: str, names: Iterable[str]) -> str | None:
 
 
 def parts_named(names: Iterable[str]) -> dict[str, str]:
-    """The parts that occur in ``names``, each with its name there."""
+    """A dictionary from part to its name in ``names``, such as {"validation": "dev"}; missing parts are left out."""
     given = list(names)
     found = {part: part_named(part, given) for part in PARTS}
     return {part: name for part, name in found.items() if name is not None}

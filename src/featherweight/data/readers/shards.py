@@ -38,8 +38,9 @@ _SHOWN = 4  # number of files that a note lists
 def shards_of(folder: Path) -> Mapping[str, tuple[Path, ...]]:
     """The data files of a folder by part (``train``, ``validation``, ``test``), or all of them under ``""``.
 
-    They lie in the folder itself, in its folder ``data``, or in one folder for each part. Files whose names differ only
-    in numbers are one part. Empty if there are no data files, or if they are several tables that are no parts.
+    The files are in the folder itself, in its only subfolder (such as ``data``), or in one subfolder per part. Files
+    whose names differ only in numbers form one part. The result is empty if there are no data files, or if they form
+    several tables whose names are not those of parts.
     """
     if files := _data_files(folder):
         return _by_part(files)
@@ -130,7 +131,7 @@ def _length(table: Table, columns: Sequence[str]) -> int:
 def _require_alike(first: Table, other: Table, origin: str) -> None:
     """Raise UserError if two files of one table differ in their columns.
 
-    A file of JSON may lack columns that no row of it has, but then it has none that the first one lacks.
+    There is one exception: of two JSON files, either may lack columns of the other, but not both.
     """
     if other.origin == first.origin:
         return
@@ -142,11 +143,12 @@ def _require_alike(first: Table, other: Table, origin: str) -> None:
         raise UserError(
             f"{origin}: its files are not one table: {here} has the columns {listed(other.names, 6)}, "
             f"but {there} has {listed(first.names, 6)}\n"
-            "Name a single file, or move those that do not belong to it to another folder"
+            "Name a single file, or move the files of other tables to another folder"
         )
     if differing := [name for name, classes in first.classes.items() if other.classes.get(name) != classes]:
         raise UserError(
-            f"{origin}: {here} has other class names in {differing[0]!r} than {there}; write both again with the same"
+            f"{origin}: {here} has other class names in {differing[0]!r} than {there}; "
+            "write both files again with the same class names"
         )
 
 
@@ -183,7 +185,7 @@ def _is_alone(file: Path) -> bool:
 
 
 def _are_shards(files: Sequence[Path]) -> bool:
-    """Whether files are shards, each with a number; the same rows as ``.csv`` and as ``.json`` are no shards."""
+    """Whether files are shards: a single file, or numbered files that all have the same extension."""
     names = {_base(path) for path in files}
     numbered = all(_SPARK.fullmatch(path.name) or _stem(path) != _base(path) for path in files)
     return len(files) == 1 or (len(names) == len(files) and numbered and len(set(map(_ending, files))) == 1)
@@ -199,7 +201,7 @@ def _stem(path: Path) -> str:
 
 
 def _base(path: Path) -> str:
-    """The name of a file without its endings, in lower case."""
+    """The name of a file in lower case without its extensions: ``train-1`` for ``Train-1.csv.gz``."""
     name = PurePosixPath(path.name.casefold())
     while name.suffix in (*COMPRESSED, *KINDS, *_FURTHER):
         name = name.with_suffix("")
@@ -214,5 +216,5 @@ def _ending(path: Path) -> str:
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:
-    """A key that sorts ``part-2`` before ``part-10``."""
+    """A sort key for file names that orders by numbers: ``part-2`` comes before ``part-10``."""
     return [(int(piece) if piece.isdecimal() else 0, piece) for piece in re.split(r"(\d+)", name)]

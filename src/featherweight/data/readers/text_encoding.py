@@ -105,7 +105,7 @@ def decoded(content: bytes, encoding: str | None, origin: str) -> tuple[str, boo
 
 
 def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
-    """The encoding from a byte order mark, the recipe or the pattern of NUL bytes, or None; and a note for the user."""
+    """The encoding by byte order mark, recipe or NUL bytes, and a note for the user; each may be None."""
     for mark, name in _MARKS.items():
         if head.startswith(mark):
             return name, None

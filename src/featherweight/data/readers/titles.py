@@ -30,10 +30,10 @@ def titles_above(records: Sequence[Sequence[str]], reading: Reading) -> list[str
 
 
 def below_titles(dialect: Dialect, head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect:
-    """The dialect of the table below titles; ``dialect`` itself, which is that of all lines, if there are none.
+    """The dialect of the table below the title lines; ``dialect`` unchanged if there are no titles.
 
-    Titles are lines that do not have the fields of a row, above a table of which ``head`` is the beginning. They are
-    only looked for if most rows are not as wide as the first line, so that the file could not be read otherwise.
+    ``dialect`` was detected from all lines of ``head``, the beginning of the file. Titles are only searched for if most
+    records have another number of fields than the first line; the file could not be read otherwise.
     """
     if dialect.agreement >= 0.5 or dialect.skipped or reading.columns or reading.any_header:
         return dialect
@@ -49,12 +49,12 @@ def below_titles(dialect: Dialect, head: str, cut: bool, reading: Reading, *, ta
 
 
 def _is_table(dialect: Dialect, reading: Reading) -> bool:
-    """Whether a dialect is that of rows of one width below a header."""
+    """Whether the lines are a table in this dialect: a header, and rows with the same number of fields."""
     return dialect.agreement >= _AGREEING and _is_header(dialect.sample, reading)
 
 
 def _is_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:
-    """Whether the first of ``records`` is a header, by a known name or by the rows below it, of which it needs one."""
+    """Whether the first record is a header: it has a known name or the later records show it; one must follow."""
     first, others = (records[0], records[1:]) if records else ((), ())
     rows = [row for row in others if len(row) == len(first)]
     known = any(name.strip().casefold() in reading.known for name in first)

@@ -79,7 +79,7 @@ class Content:
                 opened = archive.open(self.member)
             except (RuntimeError, NotImplementedError) as error:  # encrypted, or of an unsupported compression method
                 raise UserError(
-                    f"{self.origin}: cannot be unpacked ({error}); unpack it yourself, and name the file in it"
+                    f"{self.origin}: cannot be unpacked ({error}); unpack it yourself, and name the unpacked file"
                 ) from None
             with opened:
                 yield opened
