@@ -11,7 +11,7 @@ from featherweight.recipe import BackboneRecipe
 from support.made_once import MadeOnce
 
 WORDS = """apple pear plum cherry iron copper zinc silver robin crow heron owl
-    quark boson lepton meson protein genome enzyme tissue court statute appeal judge"""
+    quark boson lepton meson protein genome enzyme tissue court statute appeal judge holds"""
 """The words of the tests' made-up texts."""
 
 FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "electra", "modernbert")
