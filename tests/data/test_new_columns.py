@@ -60,10 +60,10 @@ def test_a_folder_that_peft_saved_takes_the_options_too(cli: Cli, tiny_backbones
     labels, other = ("--labels", "bird,fruit,metal"), tmp_path / "other.csv"
     answer = cli("predict", tmp_path / "peft", other, "-o", "labels.csv", *labels)
     assert answer.code == 2
-    assert "Name the one that holds them: --text body" in answer.err
+    assert "Name the column with the texts: --text body" in answer.err
     assert cli("predict", tmp_path / "peft", other, "-o", "labels.csv", "--text", "body", *labels).code == 0
     judged = ("evaluate", tmp_path / "peft", "--data", other, "--text", "body", *labels)
-    assert "Name the one that holds them: --label kind" in cli(*judged).err
+    assert "Name the column with the labels: --label kind" in cli(*judged).err
     assert cli(*judged, "--label", "kind").code == 0
 
 

@@ -116,7 +116,7 @@ def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.Mon
      ("words.csv: no column 'wrods'; did you mean 'words'?", "--text COLUMN")),
     (["notes.csv", "-o", "out.csv"],
      ("notes.csv: no column 'text', which held the texts in training; its columns are: tweetid, message",
-      "Name the one that holds them: --text message")),
+      "Name the column with the texts: --text message")),
     ([], "FILE is missing"),
 ])  # fmt: skip
 def test_bad_predict_arguments(cli: Cli, run: Path, arguments: list[str], naming: Any) -> None:
@@ -138,7 +138,7 @@ def test_evaluating_on_data_that_does_not_fit(cli: Cli, run: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "naming"), [
     ([], ("other.csv: no column 'label', which held the labels in training; its columns are: text, kind, n",
-          "Name the one that holds them: --label kind")),
+          "Name the column with the labels: --label kind")),
     (["--label", "sort"], ("other.csv: no column 'sort'", "--label COLUMN")),
     (["--text", "body", "--label", "kind"], ("other.csv: no column 'body'", "--text COLUMN")),
 ])  # fmt: skip

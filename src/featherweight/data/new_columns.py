@@ -128,5 +128,5 @@ def _require_no_other_flags(columns: Columns, data: DataRecipe) -> None:
 def _misnamed(table: Table, wanted: str, what: str, option: str) -> UserError:
     return UserError(
         f"{table.origin}: no column {wanted!r}, which held the {what} in training; its columns are: "
-        f"{listed_columns(table)}\nName the one that holds them: {option}"
+        f"{listed_columns(table)}\nName the column with the {what}: {option}"
     )

@@ -1,4 +1,4 @@
-"""Pairs of texts, such as a premise and its hypothesis: how they are stored, compared and shown."""
+"""Functions for pairs of texts, such as a premise and its hypothesis: to store, compare and show them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def sides_of(texts: Sequence[Text]) -> tuple[Sequence[str], ...]:
 
 
 def same_kind(sides: Sequence[Sequence[str]]) -> Sequence[Text]:
-    """The texts or pairs in the one or two columns ``sides``; the inverse of ``sides_of``."""
+    """The texts in ``sides`` if it has one column, the pairs if it has two; the inverse of ``sides_of``."""
     return PairColumn(*sides) if len(sides) == 2 else sides[0]
 
 

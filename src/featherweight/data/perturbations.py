@@ -129,7 +129,7 @@ def _with_other_entities(sides: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _draws_of_entities(row: Sequence[str]) -> Callable[[str], float]:
-    """A function that returns a random number for a name or digit of the text or pair ``row``."""
+    """A function that takes a name or digit of the text or pair ``row``, and returns a random number from 0 to 1."""
     if len(row) == 1:
         draw = _draws("entities", row[0])
         return lambda entity: draw()

@@ -166,7 +166,7 @@ def _without_gaps(
 
 
 def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_ids: Find = id_column) -> Iterator[Rows]:
-    """The texts of ``source`` with their ids, but without labels, in pieces of ``rows`` rows.
+    """Yield the texts of ``source`` with their ids, but without labels; each ``Rows`` has at most ``rows`` rows.
 
     The data may be larger than memory. Blank texts become empty ones. ``find_ids`` returns the id column. Raises
     UserError as ``read_rows`` does, when the iteration reaches the row; messages count rows from the start of the data.

@@ -162,5 +162,5 @@ def _without_any(values: Iterable[Any], classes: Sequence[str]) -> str | None:
 
 
 def _written(value: Any) -> str:
-    """``value`` in the notation of class names."""
+    """``value`` as text, written like a class name."""
     return plain_text(value).strip()

@@ -119,7 +119,7 @@ class Comparison:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that are compared: those of texts with one label, or with several."""
+        """The metrics that are compared; they depend on whether a text may have several labels."""
         return SEVERAL_LABELS if self.several else METRICS
 
     @property

@@ -99,7 +99,7 @@ def _found(labels: Sequence[str], predicted: Sequence[str]) -> tuple[int, int]:
 def _require_same_task(run: Run, other: Run) -> None:
     if run.recipe.task != other.recipe.task:
         raise UserError(
-            f"{run.folder}: its task is {run.recipe.task}, that of {other.folder} is {other.recipe.task}; runs "
+            f"{run.folder}: its task is {run.recipe.task}, but the task of {other.folder} is {other.recipe.task}; runs "
             "are compared on the same task only"
         )
 

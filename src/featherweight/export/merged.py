@@ -40,7 +40,7 @@ def write_merged(model: Any, recipe: Recipe, labels: tuple[str, ...], temperatur
 
 
 def _bound_length(folder: Path, most: int) -> None:
-    """Set the maximum length of the tokenizer saved in ``folder`` to ``most`` tokens, that of the recipe.
+    """Set the maximum length of the tokenizer in ``folder`` to ``most`` tokens, the maximum length of the recipe.
 
     A pipeline of transformers then truncates texts as the training did.
     """

@@ -85,7 +85,7 @@ def read_export(folder: Path) -> Description:
 
 
 def holds_only_an_export(path: Path) -> bool:
-    """Whether ``path`` is the folder of an export and contains no files but those that its export.json lists."""
+    """Whether ``path`` is the folder of an export that contains only export.json and the files listed in it."""
     try:
         described = read_export(path)
     except (UserError, OSError):

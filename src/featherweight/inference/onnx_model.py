@@ -46,7 +46,7 @@ class OnnxModel:
         return self.logits_of(self.encode(rows, cache), advance=advance)
 
     def logits_of(self, encoded: Encoded, *, advance: Callable[[int], None] | None = None) -> np.ndarray:
-        """Logits, float64 [rows, classes], of encoded texts; those of a text's windows are averaged."""
+        """Logits, float64 [rows, classes], of encoded texts; the logits of the windows of a text are averaged."""
         apart = encoded.apart
         logits = np.zeros((len(apart), len(self.labels)))
         for rows in sorted_batches(apart.lengths, batch_tokens=_BATCH_TOKENS):

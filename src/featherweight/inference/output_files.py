@@ -214,7 +214,7 @@ def _data_of(run: str | Path, peft: PeftOptions) -> DataRecipe:
 
 
 def _counted(follow: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
-    """A function that adds its argument to ``done``, the rows before this piece, and passes the sum to ``follow``."""
+    """A function that adds its argument (rows) to ``done``, and calls ``follow`` with the sum and ``total``."""
 
     def advance(rows: int) -> None:
         nonlocal done

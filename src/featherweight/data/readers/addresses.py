@@ -47,7 +47,7 @@ def download(source: str) -> str:
 
 
 def _hub_name(scheme: str, host: str, path: PurePosixPath) -> str | None:
-    """The name of a data set on the hub if the address is that of its page; None for other addresses."""
+    """The name of a data set on the hub if the address is the page of this data set; None for other addresses."""
     parts = path.parts[1:]
     if scheme == "hf":
         parts = (host, *parts)

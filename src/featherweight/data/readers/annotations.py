@@ -125,7 +125,7 @@ def _of_label_studio(row: Mapping[str, Any], labels: dict[str, None]) -> dict[st
 
 
 def _results(row: Mapping[str, Any]) -> list[Any] | None:
-    """The results of the first annotation that was not skipped; None if there is none."""
+    """The results of the first annotation that was not skipped; None if there is no such annotation."""
     given: list[Any] = next((row[key] for key in _GIVEN if isinstance(row.get(key), list)), [])
     done = (one for one in given if isinstance(one, Mapping) and not one.get("was_cancelled"))
     results = next(done, {}).get("result")
@@ -173,7 +173,7 @@ def _first_submitted(answers: Any, key: str = "value") -> Any:
 
 
 def _of_chat(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """The row as a text (what the user wrote last) and a label (the answer to it)."""
+    """The chat as a row: ``text`` is the last message of the user, and ``label`` is the answer to it."""
     labels.setdefault(LABEL)
     said: dict[str, Any] = {}
     for role, content in _turns(row):

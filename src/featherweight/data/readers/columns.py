@@ -59,7 +59,7 @@ class StoredColumn(Column):
             yield from self[start : start + CHUNK]
 
     def take(self, places: Iterable[int]) -> StoredColumn:
-        """The values at ``places``, in that order, of the same file."""
+        """The values at the row indices ``places``, in that order; they stay in the same file."""
         wanted = array("q", places)
         starts, ends = (array("q", (bounds[place] for place in wanted)) for bounds in (self._starts, self._ends))
         chosen = ((new, old) for new, old in enumerate(wanted) if old in self._others) if self._others else ()

@@ -91,7 +91,7 @@ def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Read
 
 
 def _is_ag_news(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading) -> bool:
-    """Whether rows without a header are those of AG News.
+    """Whether rows without a header come from a file of AG News.
 
     All four classes must occur, because many other data sets have numbered classes and two columns of text, too.
     """

@@ -42,7 +42,7 @@ class Dialect:
 
     @property
     def skipped(self) -> int:
-        """Lines before the first record."""
+        """Number of lines before the first record."""
         return self.comments + self.sep_line + self.above
 
     def notes(self, usual: str) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def _parsed(
 
 
 def _is_record(comment: str, line: str, separator: str, reading: Reading) -> bool:
-    """Whether a line that begins with # is not a comment but a header or a row, like the ``line`` after it."""
+    """Whether ``comment``, a line that begins with #, is a header or a row: it has as many fields as ``line``."""
     fields, after = (next(csv.reader([text], delimiter=separator), []) for text in (comment, line))
     if any(field.strip().casefold() in reading.known for field in after):
         return False

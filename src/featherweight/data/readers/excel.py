@@ -121,7 +121,7 @@ def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as a plain value: dates and times as texts, and None for an empty text."""
+    """The value of a cell; dates and times are converted to texts, and an empty text to None."""
     if isinstance(value, datetime | date | time):
         return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
     return None if isinstance(value, str) and not value.strip() else value

@@ -28,7 +28,7 @@ def file_tables(
 ) -> Iterator[Table]:
     """The table in a data file; ``origin`` is the name of the file in messages.
 
-    By default it is one table. With ``rows`` it comes in pieces of at most so many rows, so that the file can be
+    By default it is one table. With ``rows`` it is yielded in tables of at most ``rows`` rows, so that the file can be
     larger than memory; then only the ``wanted`` columns of a Parquet file are read. A JSON array and a compressed
     Parquet file are always loaded as a whole. Raises UserError for an unknown kind of file, for bytes that cannot be
     read as text and for anything malformed; the message names the line or the row.

@@ -26,7 +26,7 @@ _TEXT_ENDING = re.compile(r"(?:|\.txt|\.text|\.\d+)", re.IGNORECASE)
 
 
 def folder_parts(folder: Path) -> Mapping[str, Path]:
-    """The subfolders for ``train``, ``validation`` and ``test``, by these names; empty if there are none.
+    """A dictionary from ``train``, ``validation`` and ``test`` to their subfolders; empty if there are none.
 
     A subfolder counts as a part if its name says so (``dev`` is ``validation``) and it has folders in it.
     """

@@ -34,7 +34,7 @@ class Header:
 
 
 def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> Header:
-    """The header of a table. ``first`` is its first row, and ``sample`` holds some of the rows after it.
+    """The header of a table. ``first`` is its first row, and ``sample`` holds some of the later rows.
 
     Raises UserError if the first row seems to be data and the columns have no names. The message contains the option
     that names them.

@@ -96,7 +96,7 @@ def _load_saved(folder: Path, origin: str) -> Any:
 
 
 def _require_inside(folder: Path, origin: str) -> None:
-    """Raise UserError if a saved folder refers to a file outside of it, which the library would open."""
+    """Raise UserError if a saved data set names a file outside its folder; `datasets` would open this file."""
     splits = [name for name in _named(folder / "dataset_dict.json", "splits") if isinstance(name, str)]
     parts = [folder, *(folder / name for name in splits)]
     files = [file.get("filename") for part in parts for file in _named(part / "state.json", "_data_files")
@@ -172,7 +172,7 @@ def _tables(split: Any, origin: str, rows: int | None) -> Iterator[Table]:
 
 
 def _class_names(kind: Any) -> tuple[str, ...]:
-    """The class names of a column of class labels, or of lists of them; empty for other columns."""
+    """The class names of a column with the type ClassLabel or a list of ClassLabel; empty for other columns."""
     return tuple(getattr(getattr(kind, "feature", kind), "names", None) or ())
 
 

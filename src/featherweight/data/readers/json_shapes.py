@@ -109,7 +109,7 @@ def _by_text_or_label(value: Mapping[str, Any], reading: Reading) -> Found | Non
 
 
 def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Reading) -> bool | None:
-    """Where an object of objects has its column names: True: outer keys; False: inner keys; None: in neither."""
+    """Whether the outer keys of an object of objects are column names; False: the inner keys are; None: neither."""
     inside = dict.fromkeys(key for one in value.values() for key in one)
     for keys, answer in ((value, True), (inside, False)):
         if any(key.casefold() in reading.known for key in keys):
@@ -152,7 +152,7 @@ def _saving(path: Sequence[str], content: Content) -> str:
 
 
 def _lists(value: Mapping[str, Any], path: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[Any]]]:
-    """Lists of objects or of lists inside an object, each with the keys that lead to it."""
+    """All lists of objects or of lists inside an object, as (keys that lead to the list, list)."""
     found: list[tuple[tuple[str, ...], list[Any]]] = []
     for key, inner in value.items():
         if isinstance(inner, list) and inner and all(isinstance(one, dict | list) for one in inner):

@@ -102,7 +102,7 @@ def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
     wanted = [name for name in names if not _is_beside(name)]
     if len(wanted) != 1:
         holds = f"{len(wanted)} files ({listed(wanted, 4)})" if wanted else "no data file"
-        raise UserError(f"{content.origin}: is an archive of {holds}; unpack it, and name the one to read")
+        raise UserError(f"{content.origin}: is an archive of {holds}; unpack it, and name the file to read")
     return kind_of(replace(content, member=wanted[0]), reading)
 
 

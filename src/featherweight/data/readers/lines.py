@@ -34,8 +34,8 @@ Split = Callable[[str], tuple[str, Any]]
 def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Iterator[Table]:
     """The lines of a file as a table of ``text`` and ``label``, ``rows`` rows at a time; empty lines are skipped.
 
-    ``kind`` is one of ``LINES``; ``lines`` have no labels. Several labels of a line become a list. Raises UserError if
-    the file is empty or contains a NUL byte within a line.
+    ``kind`` is one of ``LINES``; the kind ``lines`` has no labels. Several labels in a line become a list. Raises
+    UserError if the file is empty or contains a NUL byte within a line.
     """
     split = _SPLITS[kind]
     with open_text(content, reading.encoding, guess=True) as text:

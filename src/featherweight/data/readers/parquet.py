@@ -24,8 +24,8 @@ def parquet_tables(
 ) -> Iterator[Table]:
     """The table in a Parquet file (a path or bytes). By default it is one table, which reads each column on access.
 
-    With ``rows`` it comes in pieces of at most so many rows, and only the ``wanted`` columns are read. Raises UserError
-    if the file is damaged or not a Parquet file.
+    With ``rows`` it is yielded in tables of at most ``rows`` rows, and only the ``wanted`` columns are read. Raises
+    UserError if the file is damaged or not a Parquet file.
     """
     require_pyarrow(origin)
     import pyarrow

@@ -59,7 +59,7 @@ class Table:
             raise UserError(f"{self.origin}: two columns are called {twice!r}; rename one")
 
     def find(self, wanted: str) -> str | None:
-        """The column called ``wanted``; if there is none, the only one that differs just in upper and lower case.
+        """The column called ``wanted``, or else the only column that differs just in upper and lower case; or None.
 
         ``wanted`` may be a path into a column. Raises UserError if several columns have that name.
         """
@@ -110,7 +110,7 @@ def whole_table(pieces: Iterable[Table]) -> Table:
 
 
 def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
-    """``rows`` in lists of ``size``, each with the number of rows before it; one empty list if there are no rows."""
+    """Yield (number of earlier rows, list of at most ``size`` rows); (0, []) if there are no rows."""
     left, before = iter(rows), 0
     while (piece := list(islice(left, size))) or not before:
         yield before, piece
@@ -120,7 +120,7 @@ def pieces_of(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]
 
 
 def text_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
-    """The text columns: those of the recipe, by default ``text``, or ``title`` and ``description``.
+    """The text columns of the recipe; by default ``text``, or else ``title`` and ``description``.
 
     Raises UserError if one is missing; the message suggests the column with the most similar name.
     """

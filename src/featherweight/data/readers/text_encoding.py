@@ -122,9 +122,9 @@ def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
 
 
 class _Western(io.RawIOBase):
-    """A stream that is always UTF-8: it converts cp1252 to UTF-8.
+    """A stream that returns UTF-8; if the file is cp1252, it is converted to UTF-8.
 
-    The first block with bytes above ASCII decides which of the two the file is, so the file is read only once.
+    The first block with bytes above ASCII decides whether the file is cp1252, so the file is read only once.
     """
 
     def __init__(self, file: BinaryIO, origin: str) -> None:
