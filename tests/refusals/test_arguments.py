@@ -59,7 +59,7 @@ from support.commands import Cli, refused
     (["predict", "nowhere", "data.csv", "-o", "out.csv"], "nowhere: not a run folder"),
     (["adapt"], "Missing argument"),
     (["adapt", "job.toml", "-o", "data.csv"], "-o data.csv: exists already; choose a new folder"),
-    (["adapt", "job.toml", "-o", "data.csv/x"], "-o data.csv/x: data.csv is not a folder"),
+    (["adapt", "job.toml", "-o", "data.csv/x"], "-o data.csv/x: cannot be created, because data.csv is a file"),
     (["adapt", "job.toml", "--lr", "0"], "--lr"),
     (["adapt", "job.toml", "--epochs", "nan"], "--epochs"),
     (["adapt", "job.toml", "--max-length", "100000", "-o", "a"], "data.max_length = 100000"),
