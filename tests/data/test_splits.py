@@ -125,7 +125,7 @@ def test_half_width_is_that_of_the_normal_approximation() -> None:
     ("counts", "data", "words"),
     [
         ({"a": 9}, {}, ["'a'", "two classes"]),
-        ({"a": 9, "b": 1}, {}, ["class 'b' has 1 row", "two of each class"]),
+        ({"a": 9, "b": 1}, {}, ["class 'b' has 1 row", "two rows of each class"]),
         ({"a": 9, "b": 9}, {"labels": ["a", "b", "c"]}, ["no training row has the label 'c'"]),
         ({"a": 9, "b": 9}, {"validation_size": 17}, ["17 validation rows"]),
         ({"a": 9, "b": 9}, {"validation_size": 0.01}, ["0 validation rows"]),
