@@ -47,7 +47,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 types: $(READY)
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 contracts: $(READY)
 	$(BIN)/lint-imports

@@ -287,7 +287,7 @@ def test_a_run_is_named_by_its_folder(finished_run: Run) -> None:
         compare_runs(finished_run)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=re.escape("write train(run.recipe)")):
         train(finished_run)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="names of plots one by one"):
+    with pytest.raises(UserError, match="each name of a plot as an argument"):
         show(finished_run, ["curves"])  # type: ignore[arg-type]
     with pytest.raises(UserError, match="precision takes one of auto, fp32, bf16, fp16, not the text 'int8'"):
         Classifier.load(finished_run.folder, precision="int8")

@@ -59,7 +59,7 @@ def pair_run(tiny_recipe: Any, files: dict[str, str], tmp_path_factory: pytest.T
 
     adapter = {"head": "linear", "bias": "all"}
     shift = {"shift": ["perturbed:typos", "perturbed:headline"]}
-    training = {"epochs": 6, "learning_rate": 0.1, "evaluate_every": 20}
+    training = {"epochs": 16, "learning_rate": 0.03, "evaluate_every": 20}
     recipe = nli_recipes(tiny_recipe, files)(adapter=adapter, training=training, evaluation=shift)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reload, "reload_check", reload.check_in_this_process)

@@ -131,7 +131,7 @@ def test_bad_requests_are_refused_before_any_training(trained: Any, recipes: lis
     for wanted, seeds, message in (
         ([recipes[0], heavy], [0], "budget"),
         ([recipes[0], recipes[0]], [0], "called 'narrow'"),
-        ([recipes[0].with_values(name="baselines")], [0], "baselines' folder"),
+        ([recipes[0].with_values(name="baselines")], [0], "that folder is for the baselines"),
         ([], [0], "at least one recipe"),
         (recipes, [], "one seed"),
         ([recipes[0].with_values(data={"test": None})], [0, 1], "narrow: without test rows"),

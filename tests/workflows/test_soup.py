@@ -56,7 +56,7 @@ def ingredients(tiny_recipe: Any, made_once: MadeOnce, quick: None) -> dict[str,
 
     def make(folder: Path) -> None:
         for name, training in SETTINGS.items():
-            train(tiny_recipe(training={"max_steps": 6, **training}), folder / name)
+            train(tiny_recipe(training={"max_steps": 16, **training}), folder / name)
 
     folder = made_once("ingredients", make)
     return {name: folder / name for name in SETTINGS}
@@ -141,7 +141,7 @@ def test_the_recipe_keeps_what_all_runs_share(ingredients: dict[str, Path]) -> N
     assert recipe == soup_recipe(read_ingredients(list(ingredients.values())[::-1]), greedy=False)
     first = Run(ingredients["first"]).recipe
     assert (recipe.data, recipe.backbone, recipe.adapter) == (first.data, first.backbone, first.adapter)
-    assert recipe.training.max_steps == 6 and recipe.training.learning_rate == 5e-4  # its default
+    assert recipe.training.max_steps == 16 and recipe.training.learning_rate == 5e-4  # its default
     assert recipe.training.order_seed is None and recipe.name == "tiny-soup"
     assert _shareable_recipe(recipe).training.soup == ()
 
