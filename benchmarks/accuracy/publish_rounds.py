@@ -27,7 +27,8 @@ from featherweight.report.comparison.page import write_comparison
 from featherweight.report.comparison.tables import lora_in_words, schedule_in_words, tables
 from featherweight.report.comparison.words import headline
 from featherweight.run.folder import Run, read_json
-from featherweight.workflows.baselines import TITLES, is_complete
+from featherweight.workflows.baseline_models import TITLES
+from featherweight.workflows.baselines import is_complete
 
 _KEPT = ("accuracy", "accuracy_interval", "macro_f1", "log_loss_scaled", "calibration_error_scaled", "rows")
 

@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 from harness.recording import RESULTS, new_record, save
-from scipy.special import log_softmax
 from sklearn.cluster import KMeans
 
 from featherweight.data.sources import Rows, read_rows
 from featherweight.recipe import Recipe
+from featherweight.task.interface import task_of
+from featherweight.workflows.baseline_models import frozen_features
+from featherweight.workflows.fitting import fit_prepared
 from featherweight.workflows.noise_audit import fold_numbers, fold_recipe
 from featherweight.workflows.prepare import prepare
-from featherweight.workflows.train import fit_prepared
 
 RECIPE = "newsbriefs"
 SETTINGS: dict[str, list[str]] = {
@@ -70,24 +71,15 @@ def main(arguments: argparse.Namespace) -> None:
 def clusters(rows: Rows, count: int) -> np.ndarray:
     """The part of each row, [rows]: its cluster among the rows of its class, the clusters sorted by their size."""
     assert rows.labels is not None
-    states, parts = embeddings(rows), np.zeros(len(rows), np.int64)
+    states, parts = (
+        frozen_features(Recipe.load(RECIPE, ["training.precision=fp32"]))(rows),
+        np.zeros(len(rows), np.int64),
+    )
     for label in range(len(rows.label_names)):
         own = np.flatnonzero(rows.labels == label)
         found = KMeans(count, n_init=10, random_state=0).fit_predict(states[own])
         parts[own] = np.argsort(np.argsort(-np.bincount(found)))[found]
     return parts
-
-
-def embeddings(rows: Rows) -> np.ndarray:
-    """The mean token states of the frozen backbone, float64 [rows, hidden]."""
-    import torch
-
-    model = prepare(Recipe.load(RECIPE, ["adapter.lora=[]", "training.precision=fp32"])).model
-    network, hidden = model.network, model.network.architecture.hidden
-    # This head passes the mean state on as it is.
-    network.head.out.weight, network.head.out.bias = torch.nn.Parameter(torch.eye(hidden)), None
-    network.labels = tuple(map(str, range(hidden)))
-    return model.logits(rows)
 
 
 def trial(rows: Rows, parts: np.ndarray, part: int, changes: list[str]) -> dict[str, Any]:
@@ -99,7 +91,7 @@ def trial(rows: Rows, parts: np.ndarray, part: int, changes: list[str]) -> dict[
         fit_prepared(prepared, Path(temporary), [], False)
         logits, labels = prepared.model.logits(prepared.splits.validation), prepared.splits.validation.labels
     assert labels is not None
-    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    losses = task_of(recipe).log_losses(logits, labels)
     figures = {"accuracy": float(np.mean(logits.argmax(1) == labels)), "log_loss": float(losses.mean())}
     return figures | {"rows": len(labels), "seconds": time.perf_counter() - started}
 

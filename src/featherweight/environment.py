@@ -66,6 +66,11 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def has_several_processes() -> bool:
+    """Whether torchrun started this process together with others."""
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
 @contextmanager
 def quick_imports() -> Iterator[None]:
     """Within the context, garbage collection is off: imports leave no garbage, and it takes a tenth of their time."""

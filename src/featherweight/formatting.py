@@ -26,6 +26,11 @@ def safe_columns(columns: Mapping[str, list]) -> dict[str, list]:
     return {safe_cell(name): list(map(safe_cell, values)) for name, values in columns.items()}
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """``text`` if it has at most ``most`` characters; otherwise its beginning and an ellipsis, ``most`` in all."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def size_in_words(size: int) -> str:
     """A number of bytes as text, such as ``1.9 GB``, ``14.2 MB`` or ``3 kB``."""
     for unit, name in ((10**9, "GB"), (10**6, "MB")):

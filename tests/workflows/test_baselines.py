@@ -12,7 +12,8 @@ from support.made_up_rounds import TestSet
 from support.several_labels import jigsaw_sections
 
 from featherweight.errors import UserError
-from featherweight.workflows.baselines import STRENGTHS, baseline_recipe, run_baseline
+from featherweight.workflows.baseline_models import STRENGTHS
+from featherweight.workflows.baselines import baseline_recipe, run_baseline
 from featherweight.workflows.rounds import run_rounds
 
 TEST = TestSet(80)
@@ -87,11 +88,11 @@ def test_the_probe_sees_the_frozen_backbones_mean_state(tiny_recipe: Any, tmp_pa
     from transformers import AutoModel, AutoTokenizer
 
     from featherweight.data.sources import Rows
-    from featherweight.workflows.baselines import _frozen_features
+    from featherweight.workflows.baseline_models import frozen_features
 
     recipe = tiny_recipe("mpnet")
     texts = ["apple pear number 3", "crow", "iron and copper and zinc"]
-    features = _frozen_features(recipe)(Rows(texts, None, (), "texts"))
+    features = frozen_features(recipe)(Rows(texts, None, (), "texts"))
     model, tokenizer = (kind.from_pretrained(recipe.backbone.name) for kind in (AutoModel, AutoTokenizer))
     batch = tokenizer(texts, padding=True, return_tensors="pt")
     mask = batch["attention_mask"].unsqueeze(-1)

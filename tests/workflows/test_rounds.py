@@ -15,7 +15,7 @@ from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
-from featherweight.workflows.baselines import TITLES
+from featherweight.workflows.baseline_models import TITLES
 from featherweight.workflows.rounds import run_rounds
 
 TEST = TestSet(80)
@@ -219,8 +219,8 @@ def test_rounds_with_baselines_from_end_to_end(
     assert all(title in page for title in TITLES.values())
 
     monkeypatch.setattr("featherweight.workflows.train.train", None)  # whatever trains again fails
-    monkeypatch.setattr("featherweight.workflows.baselines._bag_of_words", None)
-    monkeypatch.setattr("featherweight.workflows.baselines._fine_tuned", None)
+    monkeypatch.setattr("featherweight.workflows.baselines.bag_of_words", None)
+    monkeypatch.setattr("featherweight.workflows.baselines.fine_tuned", None)
     again = run_rounds([recipe], [0], tmp_path / "out", baselines=True)
     assert [one.figures for one in again.rounds] == [one.figures for one in comparison.rounds]
     everything = [run.folder for one in comparison.rounds for run in one.runs]

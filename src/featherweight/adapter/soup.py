@@ -17,18 +17,27 @@ def mean_of(folders: Sequence[Path]) -> dict[str, Tensor]:
     """The mean of each saved tensor over the adapters in ``folders``, in fp32, by PEFT's name of the tensor.
 
     This is the uniform soup of Wortsman et al. 2022 (arXiv 2203.05482). Sums are in fp64, and their terms are sorted,
-    so that the order of ``folders`` changes no bit. The mean of one adapter is that adapter. Raises UserError if a
-    tensor is missing, of another shape or not finite.
+    so that the order of ``folders`` changes no bit. The mean of one adapter is that adapter. Raises UserError as
+    ``same_tensors_of`` does.
     """
     import torch
 
-    adapters = [saved_values(folder) for folder in folders]
-    for folder, tensors in zip(folders, adapters, strict=True):
-        _require_alike(folder, tensors, folders[0], adapters[0])
+    adapters = same_tensors_of(folders)
     return {
         name: torch.stack([tensors[name].double() for tensors in adapters]).sort(dim=0).values.mean(dim=0).float()
         for name in adapters[0]
     }
+
+
+def same_tensors_of(folders: Sequence[Path]) -> list[dict[str, Tensor]]:
+    """The saved tensors of each adapter in ``folders``, by PEFT's name of the tensor; all have the same names.
+
+    Raises UserError if a tensor is missing, of another shape than in the first adapter, or not finite.
+    """
+    adapters = [saved_values(folder) for folder in folders]
+    for folder, tensors in zip(folders, adapters, strict=True):
+        _require_alike(folder, tensors, folders[0], adapters[0])
+    return adapters
 
 
 def _require_alike(folder: Path, tensors: dict[str, Tensor], first_folder: Path, first: dict[str, Tensor]) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from featherweight.adapter.storage import adapter_files, read_description, saved_values, set_tensors
+from featherweight.adapter.storage import read_description, saved_values, set_tensors, weights_sha256
 from featherweight.adapter.trained import peft_name
 from featherweight.backbone.resolve import Backbone
 from featherweight.errors import UserError
-from featherweight.files import sha256_of
+from featherweight.formatting import shortened
 from featherweight.model.network import Network
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
@@ -52,7 +52,7 @@ def start_from(network: Network, run: Run) -> tuple[str, ...]:
 
 def described(run: Run) -> dict[str, Any]:
     """The entry in environment.json about the run from which a training starts: its folder, and sha256 of its files."""
-    return {"run": str(run.folder), "sha256": {file.name: sha256_of(file) for file in adapter_files(run.adapter)}}
+    return {"run": str(run.folder), "sha256": weights_sha256(run.adapter)}
 
 
 def _per_class(network: Network) -> set[str]:
@@ -75,5 +75,4 @@ def _by_class(fresh: Tensor, saved: Tensor, then: Sequence[str], now: Sequence[s
 
 
 def _shown(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shortened(str(value))

@@ -15,7 +15,7 @@ from featherweight.backbone.folder import TensorHeader, read_header
 from featherweight.backbone.resolve import Backbone
 from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError, damaged
-from featherweight.files import sync_folder
+from featherweight.files import sha256_of, sync_folder
 from featherweight.recipe import Recipe
 from featherweight.run.folder import read_json
 
@@ -137,6 +137,11 @@ def load_adapter(network: Network, folder: Path) -> None:
 def adapter_files(folder: Path) -> list[Path]:
     """The files with the tensors of a saved adapter: those that exist of the two."""
     return [folder / name for name in WEIGHTS if (folder / name).is_file()]
+
+
+def weights_sha256(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file with the tensors of a saved adapter, by the name of the file."""
+    return {file.name: sha256_of(file) for file in adapter_files(folder)}
 
 
 def saved_values(folder: Path) -> dict[str, Tensor]:

@@ -38,11 +38,10 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted adaptation.")] = False,
 ) -> None:
     """Train the backbone further on the training texts, without labels, and write it as another backbone."""
-    import os
-
+    from featherweight.environment import has_several_processes
     from featherweight.errors import UserError
 
-    if os.environ.get("WORLD_SIZE", "1") != "1":
+    if has_several_processes():
         raise UserError("adapt: runs in one process; start it without torchrun")
     recipe = load_recipe(data, overrides, test=test, text=text, label=label, backbone=backbone)
 

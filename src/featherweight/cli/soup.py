@@ -19,11 +19,10 @@ def command(
     ] = False,
 ) -> None:
     """Average the weights of runs from a common start: a new run with as many parameters."""
-    import os
-
+    from featherweight.environment import has_several_processes
     from featherweight.errors import UserError
 
-    if os.environ.get("WORLD_SIZE", "1") != "1":
+    if has_several_processes():
         raise UserError("soup: runs in one process; start it without torchrun")
 
     from featherweight.cli.train import summarise

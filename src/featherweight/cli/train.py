@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -68,11 +67,11 @@ def command(
 
 def _train(chosen: Recipe, out: str | None, resume: bool) -> None:
     from featherweight.console import follow
-    from featherweight.environment import is_first_process
+    from featherweight.environment import has_several_processes, is_first_process
     from featherweight.errors import UserError
     from featherweight.workflows.train import train
 
-    if out is None and os.environ.get("WORLD_SIZE", "1") != "1":
+    if out is None and has_several_processes():
         raise UserError("several processes need a common run folder: set it with --out")
     if not is_first_process():
         train(chosen, out, resume=resume)

@@ -14,6 +14,7 @@ from featherweight.data.pairs import sides_of
 from featherweight.data.readers.columns import CHUNK
 from featherweight.environment import PACKAGES
 from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import shortened
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 
@@ -141,7 +142,7 @@ def _by_key(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     text = "not set" if value is None else json.dumps(value, ensure_ascii=False)
-    return in_a_line(text if len(text) <= 60 else f"{text[:59]}…")
+    return in_a_line(shortened(text))
 
 
 def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:

@@ -120,9 +120,9 @@ def _require_no_other_flags(columns: Columns, data: DataRecipe) -> None:
     free = columns.free(text_columns(columns.table, data))
     flags = [name for name in free if columns.profile(name).notation]
     if len(flags) == len(data.label_columns):
-        lacking = next(name for name in data.label_columns if columns.table.find(name) is None)
+        missing = next(name for name in data.label_columns if columns.table.find(name) is None)
         of_labels = f"{columns.named('label', flags)} (in this order: {listed(data.label_columns, _MOST_NAMED)})"
-        raise _misnamed(columns.table, lacking, "labels", of_labels)
+        raise _misnamed(columns.table, missing, "labels", of_labels)
 
 
 def _misnamed(table: Table, wanted: str, what: str, option: str) -> UserError:

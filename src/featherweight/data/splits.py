@@ -194,7 +194,7 @@ def _headlines(data: DataRecipe, test: Rows) -> Sequence[Text]:
 
 
 def sample(rows: Rows, wanted: int | None, seed: int) -> tuple[Rows, list[str]]:
-    """A stratified sample of ``wanted`` rows (all rows if it is None), and a list of notes.
+    """A stratified sample of ``wanted`` rows, and a list of notes; without ``wanted`` (None), all rows.
 
     There is one note if ``wanted`` is more than the number of rows; then all rows are returned.
     """

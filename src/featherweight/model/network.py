@@ -102,7 +102,7 @@ class Network(nn.Module):
         return self.head(output.last_hidden_state, attention_mask)
 
     def types_read(self, token_types: Tensor | None) -> dict[str, Tensor]:
-        """{"token_type_ids": ``token_types``}; empty if ``token_types`` is None or the model has no such argument.
+        """The argument {"token_type_ids": ``token_types``}; empty without token types, or if the model takes none.
 
         BERT, ELECTRA and some DeBERTa models accept them; RoBERTa has only one type; DistilBERT, MPNet and ModernBERT
         have no types.

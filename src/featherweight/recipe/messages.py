@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from featherweight.argument_checks import code_to_save, described, is_table
 from featherweight.errors import UserError
+from featherweight.formatting import shortened
 from featherweight.recipe.foreign_keys import WITHOUT_A_KEY, key_for
 
 # Wording by pydantic's error type; the {names} are filled from the error's context, such as its limit.
@@ -76,7 +77,7 @@ def section_in(annotation: Any) -> type[BaseModel] | None:
 def _explain(issue: Any, schema: type[BaseModel], origin: str, overrides: Sequence[str]) -> str:
     path = [str(part) for part in issue["loc"] if not str(part).startswith(("union:", "[key]"))]
     source = _source(path, origin, overrides)
-    key = _shortened(repr(".".join(path))[1:-1])  # repr, because a quoted key may contain line breaks
+    key = shortened(repr(".".join(path))[1:-1])  # repr, because a quoted key may contain line breaks
     if issue["type"] == "extra_forbidden":
         return f"{source}: unknown key '{key}'{_suggested_key(path, schema)}"
     return f"{source}: {key or 'recipe'}: {_problem(issue)}"
@@ -104,7 +105,7 @@ def _problem(issue: Any) -> str:
         text = issue["msg"][:1].lower() + issue["msg"][1:]
     if not isinstance(value, (str, int, float)):
         return f"{text}{_python_value(value)}"
-    shown = str(value).lower() if isinstance(value, bool) else _shortened(_digits_or_repr(value))
+    shown = str(value).lower() if isinstance(value, bool) else shortened(_digits_or_repr(value))
     return f"{text} (it is {shown}{_nearest_choice(issue)})"
 
 
@@ -176,7 +177,3 @@ def _digits_or_repr(value: Any) -> str:
         return repr(value)
     except ValueError:  # Python refuses to convert integers of more than 4,300 digits
         return "a number of more than 4,000 digits"
-
-
-def _shortened(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

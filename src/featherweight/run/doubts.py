@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from featherweight.errors import in_a_line
-from featherweight.formatting import in_sentence, percent
+from featherweight.formatting import in_sentence, percent, shortened
 
 _NAMED = 3
 """Classes that are named; of more, their number is said."""
@@ -81,4 +81,4 @@ def _predicted(figures: Mapping[str, Any]) -> list[int]:
 
 def _quoted(name: Any) -> str:
     text = in_a_line(str(name))
-    return repr(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
+    return repr(shortened(text, _LONGEST))

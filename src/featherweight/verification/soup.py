@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featherweight.adapter.soup import mean_of
-from featherweight.adapter.storage import WEIGHTS, saved_values
-from featherweight.files import sha256_of
+from featherweight.adapter.storage import saved_values, weights_sha256
 from featherweight.formatting import counted
 from featherweight.verification.checks import Check
 from featherweight.verification.evidence import Evidence
@@ -27,18 +26,14 @@ def soup(evidence: Evidence) -> Check | list[Check]:
     taken = [one for one in (run.environment.get("soup") or {}).get("runs", ()) if one["taken"]]
     if not taken:
         return Check("soup", "fail", "environment.json: its key 'soup' names no run, but the recipe is that of a soup")
-    if changed := next((one["run"] for one in taken if _changed(one)), None):
+    adapters = [Path(one["run"]) / "adapter" for one in taken]
+    now = map(weights_sha256, adapters)
+    if changed := next((one["run"] for one, sha256 in zip(taken, now, strict=True) if sha256 != one["sha256"]), None):
         return Check("soup", "skipped", f"{changed}: is missing, or its weights have changed since the soup was made")
-    mean, saved = mean_of([Path(one["run"]) / "adapter" for one in taken]), saved_values(run.adapter)
+    mean, saved = mean_of(adapters), saved_values(run.adapter)
     if other := next((name for name in sorted(mean.keys() | saved.keys()) if not _equal(name, mean, saved)), None):
         return Check("soup", "fail", f"{other} is not the mean over the runs that environment.json names")
     return Check("soup", "pass", f"the mean of {counted(len(taken), 'run')}")
-
-
-def _changed(described: dict[str, Any]) -> bool:
-    adapter = Path(described["run"]) / "adapter"
-    now = {name: sha256_of(adapter / name) for name in WEIGHTS if (adapter / name).is_file()}
-    return now != described["sha256"]
 
 
 def _equal(name: str, mean: dict[str, Tensor], saved: dict[str, Tensor]) -> bool:

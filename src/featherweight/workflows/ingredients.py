@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featherweight.adapter.soup import mean_of
-from featherweight.adapter.storage import adapter_files, read_description
+from featherweight.adapter.soup import same_tensors_of
+from featherweight.adapter.storage import read_description, weights_sha256
 from featherweight.errors import UserError
 from featherweight.evaluation.run_groups import changed_keys
-from featherweight.files import sha256_of
+from featherweight.formatting import shortened
 from featherweight.recipe import Recipe
 from featherweight.run.best import Rank, metric_of, rank
 from featherweight.run.folder import Run
@@ -82,7 +82,7 @@ def read_ingredients(folders: Sequence[Path]) -> list[Ingredient]:
             again = f"featherweight train {found[0].run.folder}/recipe.toml --set training.order_seed={order_seed}"
             start = "the runs of a soup must start from the same weights and rows; to train one"
             raise UserError(f"{other.run.folder}: has {difference}: {start}: {again}")
-    mean_of([ingredient.run.adapter for ingredient in found])  # refuses damaged files
+    same_tensors_of([ingredient.run.adapter for ingredient in found])  # refuses damaged files
     best_by = found[0].run.recipe.evaluation.best_by
     found.sort(key=lambda ingredient: sorted(ingredient.sha256.values()))
     found.sort(key=lambda ingredient: ingredient.rank(best_by), reverse=True)
@@ -99,10 +99,10 @@ def _read(folder: Path) -> Ingredient:
     if run.recipe.training.soup:
         raise UserError(f"{folder}: is a soup itself; name its runs instead, which its recipe.toml lists")
     labels = tuple(read_description(run.adapter)["labels"])
-    files = adapter_files(run.adapter)
-    if not files:
+    sha256 = weights_sha256(run.adapter)
+    if not sha256:
         raise UserError(f"{run.adapter}: damaged: its weights are missing; restore them from a copy, or train again")
-    return Ingredient(run, labels, {file.name: sha256_of(file) for file in files})
+    return Ingredient(run, labels, sha256)
 
 
 def _own_settings(recipes: Sequence[Recipe]) -> Iterator[dict[str, Any]]:
@@ -165,13 +165,9 @@ def _difference(ours: Mapping[str, Fact], theirs: Mapping[str, Fact], whose: obj
     for key in {**ours, **theirs}:
         our, their = ours.get(key, nothing), theirs.get(key, nothing)
         if our.value != their.value:
-            values = f" ({_cut(their.shown)}, not {_cut(our.shown)})" if our.shown != their.shown else ""
+            values = f" ({shortened(their.shown)}, not {shortened(our.shown)})" if our.shown != their.shown else ""
             return f"{'other' if key.endswith(('rows', 'classes')) else 'another'} {key} than {whose}{values}"
     return ""
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def ingredients_of(recipe: Recipe) -> list[Ingredient]:

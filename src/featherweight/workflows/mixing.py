@@ -13,7 +13,7 @@ from featherweight.adapter.soup import mean_of
 from featherweight.adapter.storage import set_tensors
 from featherweight.cache import cache_folder
 from featherweight.environment import peak_memory_bytes
-from featherweight.run.best import rank
+from featherweight.run.best import figure, rank
 from featherweight.task.interface import task_of
 from featherweight.task.loss import loss_of
 from featherweight.training.history import History
@@ -37,10 +37,10 @@ def mix(prepared: Prepared, folder: Path, listeners: Sequence[Listener]) -> tupl
     several = prepared.recipe.task == "multi-label"
     for ingredient in chosen:
         value = metric_in_words(best_by, ingredient.figure(best_by), several=several)
-        notify(
-            listeners, f"{_shown(ingredient.run.folder)}: validation {value}{'' if ingredient.taken else ' (left out)'}"
-        )
-    result = metric_in_words(best_by, record["loss" if best_by == "log_loss" else best_by], several=several)
+        source = ingredient.run.folder
+        shown = source.relative_to(Path.cwd()) if source.is_relative_to(Path.cwd()) else source
+        notify(listeners, f"{shown}: validation {value}{'' if ingredient.taken else ' (left out)'}")
+    result = metric_in_words(best_by, figure(record, best_by), several=several)
     who = _in_words(len(taken), len(chosen))
     notify(listeners, f"{who}: validation {result}")
     prepared.splits.warnings.append(f"a soup: nothing was trained here; the weights are the {who}")
@@ -50,11 +50,6 @@ def mix(prepared: Prepared, folder: Path, listeners: Sequence[Listener]) -> tupl
     state = LoopState(seconds=sum(ingredient.run.environment.get("training_seconds", 0.0) for ingredient in chosen))
     state.best = record
     return state, logits
-
-
-def _shown(folder: Path) -> Path:
-    """``folder``, without the path of the working directory if it is inside of it."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _in_words(taken: int, tried: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from featherweight.argument_checks import described, list_of
 from featherweight.data.in_memory import is_rows, parquet_bytes, parquet_parts
 from featherweight.data.readers.parquet import parquet_tables
+from featherweight.environment import has_several_processes
 from featherweight.errors import UserError
 from featherweight.files import written_whole
 from featherweight.recipe import Recipe
@@ -103,7 +104,7 @@ def requested(
     if source is not None and not rows:
         draft = Request("", source=source, overrides=changes)._draft({}, changes)
         return Request(draft.recipe.name, draft.recipe, draft.notes)
-    if os.environ.get("WORLD_SIZE", "1") != "1":
+    if has_several_processes():
         raise UserError("train: with several processes the rows must be in a file; save them, and pass the file name")
     default = name_after(source, "texts") if source is not None else "rows"
     name = Recipe.parse({"name": default}, "train", changes).name

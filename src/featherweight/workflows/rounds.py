@@ -23,7 +23,8 @@ from featherweight.report.comparison.page import write_comparison
 from featherweight.run.folder import Run
 from featherweight.run.lock import is_complete_run, require_writable
 from featherweight.run.manifest import FILE as MANIFEST
-from featherweight.workflows.baselines import TITLES, is_complete, require_same_baselines, run_baseline
+from featherweight.workflows.baseline_models import TITLES
+from featherweight.workflows.baselines import is_complete, require_same_baselines, run_baseline
 from featherweight.workflows.report import is_reported
 from featherweight.workflows.weigh import resolve
 

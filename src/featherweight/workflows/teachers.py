@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.adapter.storage import adapter_files, read_description
+from featherweight.adapter.storage import read_description, weights_sha256
 from featherweight.cache import TEACHERS, cache_folder
 from featherweight.data.fingerprints import rows_fingerprint
 from featherweight.data.pairs import stripped
@@ -21,7 +21,7 @@ from featherweight.data.sources import Rows
 from featherweight.data.splits import Splits, load_part
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, first_line
-from featherweight.files import replace_file, sha256_of
+from featherweight.files import replace_file
 from featherweight.formatting import counted
 from featherweight.inference.exported import is_export, read_export
 from featherweight.recipe import Recipe
@@ -77,7 +77,7 @@ def _read(folder: Path) -> Teacher:
         weights = {name: file.sha256 for name, file in exported.files.items()}
         return Teacher(folder, Recipe.load(folder / "recipe.toml"), exported.labels, weights)
     run = finished(folder)
-    weights = {file.name: sha256_of(file) for file in adapter_files(run.adapter)}
+    weights = weights_sha256(run.adapter)
     return Teacher(folder, run.recipe, tuple(read_description(run.adapter)["labels"]), weights)
 
 

@@ -18,8 +18,8 @@ from featherweight.data.readers.header import Header, header_of
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import column_table
 from featherweight.data.readers.table import Table, pieces_of
-from featherweight.data.readers.text_encoding import PADDING, FileText, head_text, open_text
-from featherweight.data.readers.titles import below_titles, titles_above
+from featherweight.data.readers.text_encoding import FileText, head_text, open_text, without_nul
+from featherweight.data.readers.titles import below_titles, note_on, titles_above
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -53,7 +53,7 @@ def _tables(
     if not header.in_first_row:
         records = chain([first], records)
     above = (*dialect.titles, *titles)
-    left_out = f"what stands above its header was left out: {listed(above)}" if above else None
+    left_out = note_on(above) if above else None
     notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [left_out, header.note])]
     for before, piece in pieces_of(records, rows):
         yield make(origin, header.names, piece, before, tuple(f"{origin}: {note}" for note in (*text.notes, *notes)))
@@ -114,7 +114,7 @@ def is_quoted(lines: TextIO, origin: str, dialect: Dialect) -> bool:
 
 def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Iterator[list[str]]:
     csv.field_size_limit(sys.maxsize)  # by default the csv module refuses long texts
-    lines = islice(_without_nul(text, origin), dialect.skipped, None)
+    lines = islice(without_nul(text, origin), dialect.skipped, None)
     reader = csv.reader(lines, **settings(dialect, quoted))
     width, line = 0, 1 + dialect.skipped
     while True:
@@ -137,13 +137,6 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
         if fields:
             yield fields
         line = reader.line_num + 1 + dialect.skipped
-
-
-def _without_nul(text: TextIO, origin: str) -> Iterator[str]:
-    for number, line in enumerate(text, 1):
-        if "\0" in line and (number == 1 or line.strip(PADDING)):
-            raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
-        yield "\n" if "\0" in line else line
 
 
 def _count(fields: int) -> str:

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import record_tables
 from featherweight.data.readers.table import Table
+from featherweight.data.readers.titles import MOST_TITLES, note_on
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
-_MOST_TITLES = 4  # maximum number of rows above the header
 _SPREAD = 1_000
 """Number of rows of a sheet that are read to find the number of its columns."""
 
@@ -35,7 +35,7 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
         notes = [f"only its sheet {in_a_line(chosen.title)!r} was read, not {listed(others)}"] if others else []
         titles = [] if reading.columns else _titles(chosen, origin, reading)
         if titles:
-            notes.append(f"what stands above its header was left out: {listed(titles)}")
+            notes.append(note_on(titles))
         records = islice(_of_one_width(chosen, origin), len(titles), None)
         yield from record_tables(records, origin, reading, rows, notes)
 
@@ -79,14 +79,12 @@ def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
 
 def _is_table(sheet: Any, origin: str) -> bool:
     """Whether at least two of the first rows of a sheet have several filled cells; a sheet of explanations has none."""
-    return (
-        sum(sum(cell is not None for cell in row) > 1 for row in islice(_filled(sheet, origin), _MOST_TITLES + 3)) > 1
-    )
+    return sum(sum(cell is not None for cell in row) > 1 for row in islice(_filled(sheet, origin), MOST_TITLES + 3)) > 1
 
 
 def _titles(sheet: Any, origin: str, reading: Reading) -> list[str]:
     """The title rows above the header of a sheet, each as one text; empty if the header is the first row."""
-    first = list(islice(_filled(sheet, origin), _MOST_TITLES + 2))
+    first = list(islice(_filled(sheet, origin), MOST_TITLES + 2))
     cells = [[cell for cell in row if cell is not None] for row in first]
     count = next((place for place, row in enumerate(cells) if len(row) > 1), 0)
     if count == 0 and _is_group_row(first, cells, reading):
@@ -94,7 +92,7 @@ def _titles(sheet: Any, origin: str, reading: Reading) -> list[str]:
     titles = [str(row[0]) for row in cells[:count]]
     known = any(title.strip().casefold() in reading.known for title in titles)
     # A header has texts only, and a row below it.
-    header = count <= _MOST_TITLES and len(cells) > count + 1 and all(isinstance(cell, str) for cell in cells[count])
+    header = count <= MOST_TITLES and len(cells) > count + 1 and all(isinstance(cell, str) for cell in cells[count])
     return titles if header and not known else []
 
 

@@ -123,7 +123,7 @@ def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Readin
 
 
 def _under_a_key(value: Mapping[str, Any], reading: Reading, content: Content) -> Found | None:
-    """The list of rows at any depth inside an object; None if there is none.
+    """The list of rows, at whatever depth of an object it is; None if the object has no list of rows.
 
     Raises UserError if several lists could be the rows.
     """

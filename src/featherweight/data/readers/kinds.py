@@ -48,7 +48,7 @@ def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
     Raises UserError for other kinds, if possible with the command that converts the file. Files that can run code when
     they are opened (pickles) are refused, too.
     """
-    ending, start = _ending(content.name), content.head(512)
+    ending, start = ending_of(content.name), content.head(512)
     if ending in pickles.ENDINGS:
         raise UserError(pickles.refusal(content.path, content.origin, ending))
     if hidden := pickles.content_ending(start):
@@ -76,7 +76,7 @@ def looks_like_file(source: str) -> bool:
     return known or source.startswith((".", "/", "~")) or source.count("/") > 1
 
 
-def _ending(name: str) -> str:
+def ending_of(name: str) -> str:
     """The file extension in lower case; an extension for compression is ignored (``.csv`` for ``a.csv.gz``)."""
     endings = [ending.lower() for ending in PurePosixPath(name).suffixes]
     while endings and endings[-1] in COMPRESSED:

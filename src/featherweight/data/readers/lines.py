@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of
-from featherweight.data.readers.text_encoding import PADDING, open_text
+from featherweight.data.readers.text_encoding import PADDING, open_text, without_nul
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
 from featherweight.recipe.values import one_or_all
@@ -89,9 +89,7 @@ def _is_token(line: str) -> bool:
 
 def _lines(text: TextIO, origin: str) -> Iterator[str]:
     # Not splitlines(): texts may contain other characters that it treats as ends of lines.
-    for number, line in enumerate(text, 1):
-        if "\0" in line and (number == 1 or line.strip(PADDING)):
-            raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
+    for line in without_nul(text, origin):
         if line.strip(PADDING):
             yield line.rstrip("\r\n")
 

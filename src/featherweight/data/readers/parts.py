@@ -14,7 +14,7 @@ PARTS = {
 
 
 def part_named(part: str, names: Iterable[str]) -> str | None:
-    """The name in ``names`` that stands for ``part``, such as ``dev`` for validation; None if there is none."""
+    """The name in ``names`` that stands for ``part``, such as ``dev`` for validation; None if no name does."""
     given = list(names)
     for pattern in ("{}", r".*[-_. ]{}"):
         for usual in PARTS.get(part, (part,)):

@@ -14,7 +14,7 @@ from typing import Any
 
 from featherweight.data.readers.columns import stored
 from featherweight.data.readers.files import file_tables
-from featherweight.data.readers.kinds import KINDS
+from featherweight.data.readers.kinds import KINDS, ending_of
 from featherweight.data.readers.parquet import Wanted
 from featherweight.data.readers.parts import PARTS, part_named
 from featherweight.data.readers.reading import Reading
@@ -138,7 +138,7 @@ def _require_alike(first: Table, other: Table, origin: str) -> None:
     here, there = Path(other.origin).name, Path(first.origin).name
     lacking = [name for name in first.names if name not in other.names]
     more = [name for name in other.names if name not in first.names]
-    in_json = all("json" in KINDS.get(_ending(Path(table.origin)), "") for table in (first, other))
+    in_json = all("json" in KINDS.get(ending_of(table.origin), "") for table in (first, other))
     if (lacking or more) and not (in_json and not (lacking and more)):
         raise UserError(
             f"{origin}: its files are not one table: {here} has the columns {listed(other.names, 6)}, "
@@ -156,7 +156,7 @@ def _data_files(folder: Path) -> tuple[Path, ...]:
     """The data files directly in a folder, those with lower numbers first."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_file() and not _BESIDE.fullmatch(entry.name)]
-    return tuple(folder / name for name in sorted(names, key=_in_order) if _ending(Path(name)) in KINDS)
+    return tuple(folder / name for name in sorted(names, key=_in_order) if ending_of(name) in KINDS)
 
 
 def _by_part(files: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
@@ -188,7 +188,9 @@ def _are_shards(files: Sequence[Path]) -> bool:
     """Whether files are shards: a single file, or numbered files that all have the same extension."""
     names = {_base(path) for path in files}
     numbered = all(_SPARK.fullmatch(path.name) or _stem(path) != _base(path) for path in files)
-    return len(files) == 1 or (len(names) == len(files) and numbered and len(set(map(_ending, files))) == 1)
+    return len(files) == 1 or (
+        len(names) == len(files) and numbered and len({ending_of(path.name) for path in files}) == 1
+    )
 
 
 def _part_of(name: str) -> str | None:
@@ -206,13 +208,6 @@ def _base(path: Path) -> str:
     while name.suffix in (*COMPRESSED, *KINDS, *_FURTHER):
         name = name.with_suffix("")
     return name.name
-
-
-def _ending(path: Path) -> str:
-    endings = [ending.lower() for ending in path.suffixes]
-    while endings and endings[-1] in COMPRESSED:
-        endings.pop()
-    return endings[-1] if endings else ""
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from featherweight.data.readers.dialect import Dialect, dialect_of
 from featherweight.data.readers.header import is_header
 from featherweight.data.readers.reading import Reading
+from featherweight.formatting import listed
 
-_MOST_TITLES = 4  # maximum number of records or lines above the header
+MOST_TITLES = 4  # maximum number of rows or lines above the header
 _AGREEING = 0.9  # minimum share of the rows below titles that have one width
 
 
@@ -19,7 +20,7 @@ def titles_above(records: Sequence[Sequence[str]], reading: Reading) -> list[str
 
     A title is alone in its record: ``Tickets of May,,``. The record after the titles must look like a header.
     """
-    filled = [[field.strip() for field in record if field.strip()] for record in records[: _MOST_TITLES + 1]]
+    filled = [[field.strip() for field in record if field.strip()] for record in records[: MOST_TITLES + 1]]
     count = next((place for place, fields in enumerate(filled) if len(fields) > 1), 0)
     titles = [fields[0] for fields in filled[:count] if fields]
     if reading.columns or reading.any_header or not titles or not records[0][0].strip():
@@ -27,6 +28,11 @@ def titles_above(records: Sequence[Sequence[str]], reading: Reading) -> list[str
     if any(title.casefold() in reading.known for title in titles):
         return []
     return titles if _is_header(records[count:], reading) else []
+
+
+def note_on(titles: Sequence[str]) -> str:
+    """A note for the user that ``titles`` were left out."""
+    return f"what stands above its header was left out: {listed(titles)}"
 
 
 def below_titles(dialect: Dialect, head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect:
@@ -38,19 +44,14 @@ def below_titles(dialect: Dialect, head: str, cut: bool, reading: Reading, *, ta
     if dialect.agreement >= 0.5 or dialect.skipped or reading.columns or reading.any_header:
         return dialect
     lines = list(io.StringIO(head, newline=""))
-    for count in range(1, min(_MOST_TITLES + 1, len(lines))):
+    for count in range(1, min(MOST_TITLES + 1, len(lines))):
         titles = [line.strip() for line in lines[:count]]
         if not titles[0] or any('"' in title or title.casefold() in reading.known for title in titles):
             return dialect
         found = dialect_of("".join(lines[count:]), cut, reading, tabs=tabs)
-        if lines[count].strip() and _is_table(found, reading):
+        if lines[count].strip() and found.agreement >= _AGREEING and _is_header(found.sample, reading):
             return replace(found, titles=tuple(filter(None, titles)), above=count)
     return dialect
-
-
-def _is_table(dialect: Dialect, reading: Reading) -> bool:
-    """Whether the lines are a table in this dialect: a header, and rows with the same number of fields."""
-    return dialect.agreement >= _AGREEING and _is_header(dialect.sample, reading)
 
 
 def _is_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:

@@ -58,9 +58,9 @@ def usual_layout(
 ) -> Layout:
     """The layout if there is no sample submission: an id column, and a label column as in the training data.
 
-    The id column is called ``ID`` if ``id_column`` is None. If no label column is known (AG News, folders of PEFT), it
-    is called ``Label`` and gets class numbers, unless the labels are whole numbers already. ``label_name`` and
-    ``as_numbers`` replace these defaults. With ``as_probabilities`` the label column gets the probability of the
+    The id column is called ``id_column``, or ``ID`` by default. If no label column is known (AG News, folders of
+    PEFT), it is called ``Label`` and gets class numbers, unless the labels are whole numbers already. ``label_name``
+    and ``as_numbers`` replace these defaults. With ``as_probabilities`` the label column gets the probability of the
     positive class. Raises UserError if both columns have the same name, or the positive class is unclear.
     """
     label = label_name or trained.column or "Label"

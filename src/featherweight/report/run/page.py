@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.files import write_whole
-from featherweight.formatting import counted, duration, rounded_size
+from featherweight.formatting import counted, duration, rounded_size, shortened
 from featherweight.report.fonts import key_of
 from featherweight.report.pages import page_templates
 from featherweight.report.run import headline
@@ -45,7 +45,7 @@ def render(run: Contents) -> str:
     pages = page_templates()
     pages.filters |= {"percent": lambda share: f"{share:.1%}", "count": lambda n: f"{n:,}"}
     pages.filters["join_percent"] = lambda interval: " to ".join(f"{share:.1%}" for share in interval)
-    pages.filters["cut"] = lambda text: text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    pages.filters["cut"] = lambda text: shortened(text, LONGEST_TEXT)
     pages.filters["labels"] = lambda found: found if isinstance(found, str) else ", ".join(found) or "none"
     return pages.get_template("report.html.j2").render(
         run=run,
