@@ -16,6 +16,9 @@ from support.commands import Cli, refused
 from support.exports import Exports, in_this_process
 
 import featherweight
+from featherweight.data.fingerprints import training_fingerprint
+from featherweight.data.long_texts import LongTexts
+from featherweight.data.splits import load_part
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.inference.classifier import Classifier
@@ -101,6 +104,16 @@ def test_the_verdict_of_the_gate() -> None:
     assert "2 of 3 rows have another label" in gate.verdict("merged", other)
     assert "at least 99.3% must agree" in gate.verdict("onnx-int8", other)
     assert gate.verdict("onnx-int8", gate.compare(run, run * np.nan, SINGLE_LABEL, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("others", "rows", "refused"),
+    [(1, 4, False), (2, 4, True), (4, 144, False), (5, 144, True), (53, 7600, False), (75, 7600, True)],
+)
+def test_in_8_bits_few_rows_refuse_only_what_is_not_chance(others: int, rows: int, refused: bool) -> None:
+    found = {"rows": rows, "other_labels": others, "agreement": 1 - others / rows, "largest_difference": 0.1}
+    assert bool(gate.verdict("onnx-int8", found)) is refused
+    assert gate.verdict("onnx", found)  # in fp32 every row must agree
 
 
 BLOCKED = """
@@ -247,14 +260,20 @@ def test_a_loss_of_accuracy_is_told() -> None:
     assert gate.loss_of_accuracy({"rows": 4}) == ""
 
 
-def test_other_validation_rows_than_those_of_the_training_are_not_compared(
-    exports: Exports, tiny_recipe: Any, in_process: None, tmp_path: Path
+@pytest.mark.parametrize("changed", ["", "fingerprint", "labels", "rows"])
+def test_only_the_validation_rows_of_the_training_are_compared(
+    changed: str, exports: Exports, tiny_recipe: Any, in_process: None, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(exports.add("bert", tiny_recipe("bert", adapter={"head": "native"})), run)
+    run, recipe = tmp_path / "run", tiny_recipe("bert", adapter={"head": "native"})
+    shutil.copytree(exports.add("bert", recipe), run)
     file = run / "environment.json"
     environment = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    environment.setdefault("data", {})["validation"] = {"rows": 12, "texts": "0" * 64, "labels": "0" * 64}
+    classifier = Classifier.load(run)
+    rows = load_part(recipe, "validation", classifier.labels)
+    stored = training_fingerprint(rows, classifier.model.tokenizer, LongTexts.of(recipe.data))
+    if changed:
+        stored[changed] = 13 if changed == "rows" else "0" * 64
+    environment["data"] = {"train": {"rows": 48}, "validation": stored}  # as the training writes it
     file.write_text(json.dumps(environment), "utf-8")
     done = export_run(run, "merged", tmp_path / "out")
-    assert done["comparison"]["source"] == "short texts"
+    assert done["comparison"]["source"] == ("short texts" if changed else "validation rows")

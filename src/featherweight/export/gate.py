@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 
 from featherweight.data.pairs import Text
 from featherweight.errors import FeatherweightError
@@ -22,6 +23,10 @@ LARGEST = {"merged": 1e-3, "onnx": 1e-3}
 """Largest difference of a logit in fp32; int8 has none of its own."""
 LEAST_AGREEMENT = {"merged": 1.0, "onnx": 1.0, "onnx-int8": 0.993}
 """Share of rows with the label of the run, at least."""
+CHANCE = 0.01
+"""Few rows cannot show a share of 99.3%. An export is refused if so many other labels, or more, have at most this
+probability in an export with exactly the least agreement (binomial test).
+"""
 NOTABLE_LOSS = 0.002
 """Loss of accuracy that the user is told. With few rows it may be chance, so it does not refuse an export."""
 UNDECIDED = 1e-5
@@ -85,9 +90,14 @@ def verdict(target: str, comparison: dict[str, Any]) -> str:
     """A clause that says why the export is refused; an empty string if it is accepted."""
     rows, least = comparison["rows"], LEAST_AGREEMENT[target]
     others, difference = comparison["other_labels"], comparison["largest_difference"]
-    if comparison["agreement"] < least:
+    if comparison["agreement"] < least and _too_many(others, rows, 1 - least):
         wanted = "all" if least == 1 else f"at least {least:.1%}"
         return f"{others:,} of {counted(rows, 'row')} have another label than in the run; {wanted} must agree"
     if target in LARGEST and not difference < LARGEST[target]:
         return f"logits differ from those of the run by up to {difference:.2g}, not under {LARGEST[target]:g}"
     return "" if np.isfinite(difference) else "its logits are not finite"
+
+
+def _too_many(others: int, rows: int, share: float) -> bool:
+    """Whether ``others`` of ``rows`` are more than chance explains, if the true share is ``share``."""
+    return float(binom.sf(others - 1, rows, share)) <= CHANCE

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import chdir, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.storage import read_description
 from featherweight.argument_checks import require_path
-from featherweight.data.fingerprints import changed_part, rows_fingerprint
+from featherweight.data.fingerprints import training_fingerprint
+from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.data.splits import load_part
 from featherweight.errors import FeatherweightError, UserError
@@ -20,6 +21,9 @@ from featherweight.export import gate
 from featherweight.files import sync_folder
 from featherweight.inference.exported import MODEL, holds_only_an_export, is_export
 from featherweight.run.folder import Run
+
+if TYPE_CHECKING:
+    from featherweight.inference.classifier import Classifier
 
 TARGETS = tuple(MODEL)
 PROBE_TEXTS = ("Stocks fell after the bank cut its forecast.", "The striker scored twice.", "!", "Größe 東京")
@@ -154,10 +158,10 @@ def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) ->
     from featherweight.evaluation.results import evaluate_rows
     from featherweight.inference.classifier import Classifier
 
-    rows, source = _rows_to_compare(folder, tell)
+    classifier = Classifier.load(folder, precision="fp32", device="cpu")
+    rows, source = _rows_to_compare(folder, classifier, tell)
     tell(f"comparing {len(rows):,} {source} with the run, in a fresh process")
     answer = gate.in_fresh_process(part, list(rows.texts))
-    classifier = Classifier.load(folder, precision="fp32", device="cpu")
     began = time.perf_counter()
     logits = classifier.model.logits(rows)
     seconds = time.perf_counter() - began
@@ -181,16 +185,18 @@ def _store_probes(part: Path) -> None:
     write_probes(part, exported.model, pairs=exported.recipe.data.join == "pair")
 
 
-def _rows_to_compare(folder: Path, tell: Callable[[str], None]) -> tuple[Rows, str]:
+def _rows_to_compare(folder: Path, classifier: Classifier, tell: Callable[[str], None]) -> tuple[Rows, str]:
     """The validation rows of the run and their name for messages; if not available, some texts without labels."""
-    run, labels = Run(folder), tuple(read_description(folder / "adapter")["labels"])
+    run, labels, tokenizer = Run(folder), classifier.labels, classifier.model.tokenizer
     environment = run.environment if (folder / "environment.json").is_file() else {}
+    then = environment.get("data", {}).get("validation", {})
     original = Path(environment.get("working_folder", "."))
     for place in (original, Path()):
         try:
             with chdir(place):
                 rows = load_part(run.recipe, "validation", labels)
-            if changed_part(environment, {"data": {"validation": rows_fingerprint(rows)}}):
+            now = training_fingerprint(rows, tokenizer, LongTexts.for_evaluation(run.recipe))
+            if any(then.get(key, value) != value for key, value in now.items()):
                 raise UserError(f"{rows.origin}: has changed since the training")
             return rows, "validation rows"
         except (UserError, OSError) as error:
