@@ -1,4 +1,5 @@
-"""Make docs/results/speed.md, a page for each machine, reliability.md, and the tables of docs/design/speed.md.
+"""Make the pages of docs/results that hold results alone (speed, reliability, serving, budget), and the tables of
+docs/design/speed.md.
 
 python benchmarks/run.py pages
 """
@@ -12,10 +13,12 @@ from typing import Any
 
 from harness.recording import load_all
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pages import charts
+from pages import budget, charts
 
 from featherweight.errors import UserError
 from featherweight.files import write_whole
+from featherweight.recipe import Recipe
+from featherweight.workflows.weigh import weigh
 
 Record = dict[str, Any]
 DOCS = Path(__file__).parents[2] / "docs"
@@ -61,6 +64,9 @@ def write_pages(records: Sequence[Record], docs: Path) -> list[Path]:
         written[results / "reliability.md"] = text
     if text := serving(records):
         written[results / "serving.md"] = text
+    if text := budget_page(results):
+        budget.draw(budget.points(results), docs / "images")
+        written[results / budget.PAGE] = text
     design = docs / "design" / "speed.md"
     if design.is_file():
         written[design] = with_design_tables(design.read_text("utf-8"), records)
@@ -114,6 +120,22 @@ def serving(records: Sequence[Record]) -> str:
     if servers:
         found["server"] = servers.get("run", found["server"])
     return rendered("serving.md", **found, servers=servers) if found else ""
+
+
+def budget_page(results: Path) -> str:
+    """Accuracy against trainable parameters, from the result files in ``results``; empty without any."""
+    shown = budget.points(results)
+    published = next(point for point in shown if point.published)
+    if shown == [published]:
+        return ""
+    return rendered(
+        "budget.md",
+        picture=budget.PICTURE,
+        test_rows=budget.TEST_ROWS,
+        published=published,
+        counted=weigh(Recipe.load(budget.PUBLISHED_ROUND)).total,
+        points=shown,
+    )
 
 
 def newest(records: Sequence[Record], prefix: str) -> dict[str, Record]:

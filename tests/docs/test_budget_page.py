@@ -1,0 +1,83 @@
+"""The page on accuracy within the budget says what the committed result files say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "results"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from pages import budget, write  # noqa: E402
+
+POINTS = budget.points(RESULTS)
+
+
+def copied(folder: Path, *names: str) -> Path:
+    for name in names:
+        shutil.copy(RESULTS / f"{name}.json", folder)
+    return folder
+
+
+def test_the_page_is_made_from_the_files() -> None:
+    assert (RESULTS / budget.PAGE).read_text("utf-8") == write.budget_page(RESULTS)
+    assert (RESULTS.parent / "images" / budget.PICTURE).is_file()
+
+
+def test_every_run_and_round_on_ag_news_is_a_point_and_nothing_else() -> None:
+    assert [point.parameters for point in POINTS] == sorted(point.parameters for point in POINTS)
+    names = {point.name for point in POINTS}
+    assert {"agnews-minilm", "r1-mpnet-two-epochs", "rounds-minilm, r4", "rounds-minilm, linear probe"} <= names
+    assert not any("newsbriefs" in name or "TF-IDF" in name or "250-steps" in name for name in names)
+    assert all((RESULTS / point.file).is_file() for point in POINTS)
+
+
+def test_the_published_result_is_named_as_such() -> None:
+    (published,) = (point for point in POINTS if point.published)
+    assert (published.parameters, published.accuracy, published.time) == (992_268, 0.946, "–, one T4")
+    line = next(line for line in write.budget_page(RESULTS).splitlines() if "| 992,268 |" in line)
+    assert "94.60 (94.07 to 95.09)" in line
+    assert line.endswith("| published: [the project this one reproduces](four-rounds.md) |")
+
+
+def test_a_run_that_is_also_a_round_of_one_seed_counts_once(tmp_path: Path) -> None:
+    found = budget.points(copied(tmp_path, "rounds-mpnet-two-epochs", "r1-mpnet-two-epochs"))
+    assert [point.name for point in found if point.parameters == 962_308] == ["r1-mpnet-two-epochs"]
+    assert "rounds-mpnet-two-epochs, r2" in {point.name for point in found}
+
+
+def test_a_run_that_is_one_seed_of_a_round_is_in_its_mean_alone(tmp_path: Path) -> None:
+    copied(tmp_path, "rounds-mpnet-two-epochs", "r1-mpnet-two-epochs")
+    path = tmp_path / "rounds-mpnet-two-epochs.json"
+    record = json.loads(path.read_text("utf-8"))
+    record["runs"].append({**record["runs"][0], "seed": 1, "training_seconds": 1.0})
+    record["rounds"][0] |= {"seeds": [0, 1]}
+    path.write_text(json.dumps(record), "utf-8")
+    (first,) = (point for point in budget.points(tmp_path) if point.parameters == 962_308)
+    assert (first.name, first.seeds) == ("rounds-mpnet-two-epochs, r1", 2)
+
+
+@pytest.mark.parametrize("change", [
+    {"test": "newsbriefs"}, {"train": "newsbriefs"}, {"test_rows": 760},
+])  # fmt: skip
+def test_other_data_make_no_point(change: dict[str, Any], tmp_path: Path) -> None:
+    path = copied(tmp_path, "rounds-mpnet") / "rounds-mpnet.json"
+    record = json.loads(path.read_text("utf-8"))
+    record["data"] |= change
+    path.write_text(json.dumps(record), "utf-8")
+    assert [point.published for point in budget.points(tmp_path)] == [True]
+    assert write.budget_page(tmp_path) == ""
+
+
+def test_points_of_the_same_weight_stand_beside_each_other_in_the_picture(tmp_path: Path) -> None:
+    same = [point for point in POINTS if point.parameters == 888_580]
+    places = list(budget._side_by_side(same))
+    assert len(set(places)) == len(same) > 2
+    assert sum(places) / len(places) == pytest.approx(888_580)
+    assert budget.draw(POINTS, tmp_path).stat().st_size < 150_000
