@@ -31,17 +31,13 @@ WARM_UP_STEPS = 3
 
 
 class Stopwatch(TrainerCallback):
-    """Seconds of training, evaluations left out, and the memory at its end."""
+    """Seconds of training without evaluations, its memory at the end, and the accuracy of each evaluation."""
 
     def __init__(self, device: str) -> None:
         self.device = device
         self.begun = self.seconds = self.evaluating = 0.0
         self.memory: dict[str, int] = {}
         self.evaluations: list[dict[str, float]] = []
-
-    def now(self) -> float:
-        """Seconds of training so far."""
-        return time.perf_counter() - self.begun - self.evaluating
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Start."""
@@ -50,7 +46,7 @@ class Stopwatch(TrainerCallback):
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Stop; a GPU may still be at work when the last step returns."""
         self.memory = memory(self.device)
-        self.seconds = self.now()
+        self.seconds = time.perf_counter() - self.begun - self.evaluating
 
 
 class TimedTrainer(Trainer):
@@ -60,13 +56,13 @@ class TimedTrainer(Trainer):
 
     def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
         """Evaluate, and note when; the collator's counts stay those of the training batches."""
-        trained, began = self.stopwatch.now(), time.perf_counter()
-        counts = self.data_collator.tokens, self.data_collator.padded
+        watch, counts, began = self.stopwatch, vars(self.data_collator).copy(), time.perf_counter()
         metrics = super().evaluate(*arguments, **keywords)
-        self.data_collator.tokens, self.data_collator.padded = counts
-        self.stopwatch.evaluating += time.perf_counter() - began
+        vars(self.data_collator).update(counts)
+        trained = watch.seconds or began - watch.begun - watch.evaluating
+        watch.evaluating += time.perf_counter() - began
         point = {"step": self.state.global_step, "seconds": trained, "accuracy": metrics["eval_accuracy"]}
-        self.stopwatch.evaluations.append(point)
+        watch.evaluations.append(point)
         return metrics
 
 
@@ -95,21 +91,19 @@ def solve(job: Job) -> dict[str, Any]:
     train({**job, "max_steps": WARM_UP_STEPS}, {**parts, "train": few}, tokenizer)
     forget_warm_up(job["device"])
     trainer = train(job, parts, tokenizer)
-    stopwatch, rows = trainer.stopwatch, round(len(parts["train"]) * job["epochs"])
-    padding_share = 1 - trainer.data_collator.tokens / trainer.data_collator.padded
-    predicted = predictions(trainer, parts.get("test", parts["validation"]))
+    watch, rows = trainer.stopwatch, round(len(parts["train"]) * job["epochs"])
     return {
-        "samples_per_second": rows / stopwatch.seconds,
-        "training_seconds": stopwatch.seconds,
+        "samples_per_second": rows / watch.seconds,
+        "training_seconds": watch.seconds,
         "rows_seen": rows,
         "steps": trainer.state.global_step,
-        "padding_share": padding_share,
-        "trainable": sum(tensor.numel() for tensor in trainer.model.parameters() if tensor.requires_grad),
-        "evaluations": stopwatch.evaluations,
-        "predicted": predicted,
+        "padding_share": 1 - trainer.data_collator.tokens / trainer.data_collator.padded,
+        "trainable": trainer.get_num_trainable_parameters(),
+        "evaluations": watch.evaluations,
+        "predicted": predictions(trainer, parts.get("test", parts["validation"])),
         "threads": torch.get_num_threads(),
         "versions": versions(),
-        **stopwatch.memory,
+        **watch.memory,
     }
 
 
@@ -130,15 +124,15 @@ def train(job: Job, parts: dict[str, Dataset], tokenizer: Any) -> TimedTrainer:
     set_seed(job["seed"])
     trainer = TimedTrainer(
         model=build_model(job),
-        args=arguments(job, len(parts["train"])),
+        args=arguments(job),
         train_dataset=parts["train"],
         eval_dataset=parts["validation"],
         data_collator=CountingCollator(tokenizer),
         processing_class=tokenizer,
         compute_metrics=lambda output: {"accuracy": float((output.predictions.argmax(-1) == output.label_ids).mean())},
-        callbacks=[Stopwatch(job["device"])],
     )
-    trainer.stopwatch = next(call for call in trainer.callback_handler.callbacks if isinstance(call, Stopwatch))
+    trainer.stopwatch = Stopwatch(job["device"])
+    trainer.add_callback(trainer.stopwatch)
     # Trainer sorts by length within 50 batches by itself from 200 batches on. With fewer rows its lots are smaller and
     # hold more padding than those of the training that a benchmark stands for.
     as_in_a_long_run = partial(trainer_pt_utils.get_length_grouped_indices, mega_batch_mult=50)
@@ -147,7 +141,6 @@ def train(job: Job, parts: dict[str, Dataset], tokenizer: Any) -> TimedTrainer:
     steps = [point["step"] for point in trainer.stopwatch.evaluations]
     if "max_steps" not in job and trainer.state.global_step not in steps:
         trainer.evaluate()
-        trainer.evaluations[-1]["seconds"] = trainer.stopwatch.seconds
     return trainer
 
 
@@ -156,18 +149,12 @@ def build_model(job: Job) -> Any:
     model = AutoModelForSequenceClassification.from_pretrained(job["backbone_folder"], num_labels=len(job["labels"]))
     if job.get("full"):
         return model
-    lora = LoraConfig(
-        task_type="SEQ_CLS",
-        r=job["rank"],
-        lora_alpha=2 * job["rank"],
-        lora_dropout=0.0,
-        target_modules=job["target_modules"],
-        modules_to_save=job["head_modules"],
-    )
-    return get_peft_model(model, lora)
+    sizes = {"r": job["rank"], "lora_alpha": 2 * job["rank"], "lora_dropout": 0.0}
+    places = {"target_modules": job["target_modules"], "modules_to_save": job["head_modules"]}
+    return get_peft_model(model, LoraConfig(task_type="SEQ_CLS", **sizes, **places))
 
 
-def arguments(job: Job, rows: int) -> TrainingArguments:
+def arguments(job: Job) -> TrainingArguments:
     """Trainer's own defaults but for what the job says, and no files."""
     tuned = {"train_sampling_strategy": "group_by_length"} if job.get("tuned") else {}
     if tuned and job["half"] != "fp32":

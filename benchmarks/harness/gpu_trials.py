@@ -45,28 +45,27 @@ class Smoke:
 
     def recipe(self, backbone: Path, **training: Any) -> Recipe:
         """A recipe for newsbriefs; its keys of the section training are ``training``."""
-        lora = [{"roles": ["query", "value"], "rank": 8}]
+        adapter = {"head": "linear", "lora": [{"roles": ["query", "value"], "rank": 8}]}
         keys = {"epochs": 1000, "max_steps": self.steps, "keep": "last", "evaluate_every": 10**6, **training}
-        data = {"train": "newsbriefs", "test": None, "max_length": 128, "train_rows": 256 if self.tiny else None}
-        data = {key: value for key, value in data.items() if value is not None or key == "test"}
+        data = {"train": "newsbriefs", "test": None, "max_length": 128} | ({"train_rows": 256} if self.tiny else {})
         values = {"name": "smoke", "budget": 10**9, "backbone": {"name": str(backbone)}, "data": data}
-        return Recipe.parse({**values, "adapter": {"head": "linear", "lora": lora}, "training": keys}, "smoke")
+        return Recipe.parse({**values, "adapter": adapter, "training": keys}, "smoke")
 
-    def job(self, recipe: Recipe, name: str, **engine: Any) -> loop.Job:
-        """A job on the device; ``engine`` replaces fields of the chosen engine."""
+    def job(self, recipe: Recipe, *, lean: bool | None = None) -> loop.Job:
+        """A job on the device, with the lean pass or transformers' own; None leaves that to the chosen engine."""
         from featherweight.workflows.prepare import prepare
 
         ready = prepare(recipe)
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
-        chosen = replace(ready.model.engine, **engine)
+        chosen = ready.model.engine if lean is None else replace(ready.model.engine, lean=lean, portable=lean)
         move_to_engine(ready.model.network, chosen)
         parts = (ready.recipe, ready.model.network, chosen, ready.accelerator, ready.train, ready.validation)
-        return loop.Job(*parts, ready.model.tokenizer.pad_token_id, folder)
+        return loop.Job(*parts, ready.model.tokenizer.pad_token_id, Path(tempfile.mkdtemp(dir=self.folder)))
 
-    @property
-    def precisions(self) -> list[str]:
-        """What the device computes."""
-        return ["bf16", "fp16", "fp32"] if self.device.startswith("cuda") else ["bf16", "fp32"]
+    def both(self, recipe: Recipe) -> Iterator[tuple[str, loop.Job]]:
+        """A job with transformers' own pass, and one with the lean pass; before each the GPU's memory counts anew."""
+        for name, lean in (("own", False), ("lean", True)):
+            reset_memory()
+            yield name, self.job(recipe, lean=lean)
 
 
 class CrashAfter(Listener):
@@ -140,13 +139,13 @@ def losses_of(job: loop.Job) -> torch.Tensor:
     return torch.tensor([record["loss"] for record in steps_of(job)])
 
 
-def reset_memory(smoke: Smoke) -> None:
-    """Measure the memory of a GPU anew."""
-    if smoke.device == "cuda":
+def reset_memory() -> None:
+    """Measure the memory of a GPU anew, where there is one."""
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
 
-def peak_memory(smoke: Smoke) -> int:
-    """The most bytes of a GPU in use at once; 0 on a processor."""
-    return torch.cuda.max_memory_allocated() if smoke.device == "cuda" else 0
+def peak_memory() -> int:
+    """The most bytes of a GPU in use at once; 0 without one."""
+    return torch.cuda.max_memory_allocated()

@@ -19,10 +19,11 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawArray, RawValue
 from pathlib import Path
 from typing import Any
+
+from featherweight.training.listeners import Listener
 
 STARTED, STEPPED, EVALUATED = "the loop begins", "a step is done", "an evaluation is done"
 LINE = "a line of the history"
@@ -71,27 +72,20 @@ class Ended:
 
 
 class Child:
-    """A forked process that calls ``command`` with a listener in ``folder``, and dies where ``kill`` says."""
+    """A forked process that calls ``command`` with a listener in ``folder``, and dies where ``kill`` says.
+
+    It leads a group of its own, reads nothing, and its errors are kept.
+    """
 
     def __init__(self, command: Callable[..., None], folder: Path, kill: Kill = NEVER) -> None:
         # Shared memory, in which the process leaves its place and step.
-        self._place, self._step = RawArray("c", 80), RawValue("i", 0)
-        watch = Watch(self, kill, folder)
-        # Not a file, which a small disk would not take.
-        self._said, errors = os.pipe()
-        with os.fdopen(errors, "wb") as pipe, Path(os.devnull).open("w") as nowhere:
-            work = partial(_run, command, folder, watch, kill)
-            self._process = fork(work, folder, nowhere.fileno(), pipe.fileno())
+        self.place, self.step = RawArray("c", 80), RawValue("i", 0)
+        self._said, errors = os.pipe()  # not a file, which a small disk would not take
+        work = partial(_run, command, folder, Watch(self, kill, folder), kill, errors)
+        self._process = get_context("fork").Process(target=work)
+        self._process.start()
+        os.close(errors)
         self.number = self._process.pid or 0
-
-    def tell(self, place: str, step: int) -> None:
-        """For the process itself: it is at ``place``, and has done ``step`` steps."""
-        self._place.value, self._step.value = place.encode(), step
-
-    @property
-    def step(self) -> int:
-        """Steps that it has done."""
-        return int(self._step.value)
 
     def end(self, seconds: float = 0.0) -> Ended:
         """Wait for it, and kill it after ``seconds`` if any are given."""
@@ -99,32 +93,31 @@ class Child:
         if seconds:
             self._process.kill()
         self._process.join()
-        kill_group(self._process)  # the process of the reload check would live on alone
+        with suppress(ProcessLookupError):
+            os.killpg(self.number, signal.SIGKILL)  # the process of the reload check would live on alone
         with os.fdopen(self._said, encoding="utf-8", errors="replace") as said:
             message = said.read().strip()
-        return Ended(self._process.exitcode or 0, self._place.value.decode() or "before all", self.step, message)
+        place = self.place.value.decode() or "before all"
+        return Ended(self._process.exitcode or 0, place, self.step.value, message)
 
 
-class Watch:
+class Watch(Listener):
     """Follows the process from inside: a listener of its training, and a hook on what it does to its files."""
 
     def __init__(self, child: Child, kill: Kill, folder: Path) -> None:
         self.seen: Counter[str] = Counter()
         self._child, self._kill, self._folder = child, kill, folder
-        self._step, self._kind, self._renamed = 0, "", ""
+        self._kind = self._renamed = ""
         self._dying = False
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
         """A loop begins."""
-        self._step = first_step
+        self._child.step.value = first_step
         self.at(STARTED)
-
-    def noted(self, message: str) -> None:
-        """Nothing of interest."""
 
     def stepped(self, record: dict[str, Any]) -> None:
         """A step is done, and its line written, though hardly to the disk."""
-        self._step = record["step"]
+        self._child.step.value = record["step"]
         self.at(STEPPED)
         self.at(LINE, self._tear_line)
 
@@ -140,12 +133,13 @@ class Watch:
             return
         path = str(arguments[0])
         kind = self._kind_of(path, inside=arguments[-1] != -1)
-        if kind is None:
+        if not kind:
             return
         if event == "open":
-            writing = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
-            if writing or kind == "checkpoint":
-                self.at(_place("writing", kind) if writing else TAKEN_UP)
+            if arguments[2] & (os.O_WRONLY | os.O_RDWR):
+                self.at(_place("writing", kind))
+            elif kind == "checkpoint":
+                self.at(TAKEN_UP)
             return
         if self._renamed:
             renamed, self._renamed = self._renamed, ""
@@ -158,8 +152,7 @@ class Watch:
         if self._dying:
             return
         self.seen[place] += 1
-        self._child.tell(place, self._step)
-        kill = self._kill
+        self._child.place.value, kill = place.encode(), self._kill
         if place != kill.place or self.seen[place] < kill.number or (kill.tear and not tear):
             return
         if kill.seconds:
@@ -171,20 +164,20 @@ class Watch:
             tear()
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def _kind_of(self, path: str, *, inside: bool) -> str | None:
-        """Which of the run's files it is; None of any other. Files of a folder that is removed have names alone."""
+    def _kind_of(self, path: str, *, inside: bool) -> str:
+        """Which of the run's files it is; empty for any other. Files of a folder that is removed have names alone."""
         if os.sep not in path:
-            return self._kind if inside and self._kind else None
+            return self._kind if inside else ""
         if path.startswith(str(self._folder / "cache") + os.sep):
             self._kind = "cache"
             return self._kind
-        whole = path.removeprefix(str(self._folder) + os.sep)
-        if not whole.startswith("run" + os.sep):
-            return None
-        names = [name.removesuffix(".part") for name in Path(whole).parts[1:]]
+        parts = Path(path.removeprefix(str(self._folder) + os.sep)).parts
+        if parts[0] != "run" or len(parts) == 1:
+            return ""
+        names = [name.removesuffix(".part") for name in parts[1:]]
         name = next((name for name in names if name in _FOLDERS), names[-1])
         self._kind = _KINDS.get(name, "other files")
-        return self._kind or None
+        return self._kind
 
     def _tear_line(self) -> None:
         """Leave half a line behind those on the disk, as a buffer does that is full in mid-line."""
@@ -193,58 +186,32 @@ class Watch:
             file.write('{"kind": "step", "st')
 
 
-def fork(work: Callable[[], int], folder: Path, out: int, errors: int) -> BaseProcess:
-    """A started process that works in ``folder`` and ends with the exit code of ``work``.
-
-    It leads a group of its own, reads nothing, and writes to the files ``out`` and ``errors``.
-    """
-
-    def child() -> None:
-        gc.freeze()  # to look through all that was loaded for what might be freed would be most of a short run
-        os.setsid()
-        os.chdir(folder)
-        for target, source in enumerate((os.open(os.devnull, os.O_RDONLY), out, errors)):
-            os.dup2(source, target)
-        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
-        sys.exit(work())
-
-    process = get_context("fork").Process(target=child)
-    process.start()
-    return process
-
-
-def kill_group(process: BaseProcess) -> None:
-    """Kill what is left of a forked process and of those that it has started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid or 0, signal.SIGKILL)
-
-
-def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill) -> int:
-    """Carry out the command as the command line does: an error for people is one line and an exit code."""
+def _run(command: Callable[..., None], folder: Path, watch: Watch, kill: Kill, errors: int) -> None:
+    """The forked process: it carries out the command as the command line does, so an error is a line and a code."""
     import warnings
 
-    from featherweight.errors import FeatherweightError
-    from featherweight.files import disk_refusal
+    from featherweight.cli import main
 
+    def carry_out(*_: Any, **__: Any) -> None:
+        command(watch)
+        if kill == NEVER:
+            (folder / "places.json").write_text(json.dumps(watch.seen), "utf-8")
+
+    gc.freeze()  # to look through all that was loaded for what might be freed would be most of a short run
+    os.setsid()
+    os.chdir(folder)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for target, source in enumerate((nowhere, nowhere, errors)):
+        os.dup2(source, target)
+    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
     warnings.simplefilter("ignore")
     os.environ["FEATHERWEIGHT_CACHE"] = str(folder / "cache")
     _shorten(watch, kill)
     sys.addaudithook(watch.audit)
     if kill.most_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kill.most_bytes, kill.most_bytes))
-    try:
-        command(watch)
-    except FeatherweightError as error:
-        print(f"featherweight: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        if refusal := disk_refusal(error, folder):
-            print(f"featherweight: {refusal}", file=sys.stderr)
-            return refusal.exit_code
-        raise
-    if kill == NEVER:
-        (folder / "places.json").write_text(json.dumps(watch.seen), "utf-8")
-    return 0
+    main.app = carry_out
+    main.main()
 
 
 def _place(verb: str, kind: str) -> str:

@@ -93,14 +93,18 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     """The campaign, in this process: it forks, so there must be one thread, and nothing heavy may be loaded yet."""
     os.environ.update(ONE_THREAD)
     data = {"name": "made-up texts", **{f"{split}_rows": rows for split, rows in ROWS.items()}}
-    finish = lambda record: result_of(campaign(options.kills, options.seed, folder))  # noqa: E731
+
+    def finish(record: dict[str, Any]) -> dict[str, Any]:
+        tally = campaign(options.kills, options.seed, folder)
+        return {"runs": tally.kills, "summary": summary_of(tally)}
+
     yield Plan("reliability-kills", {}, data, finish=finish, said=("kills",))
 
 
-def result_of(tally: Any) -> dict[str, Any]:
-    """Runs and summary of the result: every kill, how they were spread, and what was lost."""
+def summary_of(tally: Tally) -> dict[str, Any]:
+    """How the kills were spread, and what was lost."""
     spreads = {f"by_{key}": dict(Counter(kill[key] for kill in tally.kills)) for key in ("place", "way", "run")}
-    summary = {
+    return {
         "kills": len(tally.kills),
         **spreads,
         "mid_epoch": sum(kill["mid_epoch"] for kill in tally.kills),
@@ -110,7 +114,6 @@ def result_of(tally: Any) -> dict[str, Any]:
         "places_without_a_kill": sorted(tally.places - spreads["by_place"].keys()),
         "failures": [presentable(failure) for failure in tally.failures],
     }
-    return {"runs": tally.kills, "summary": summary}
 
 
 def campaign(kills: int, seed: int, folder: Path) -> Tally:
@@ -172,8 +175,7 @@ class _Trial:
     """One run from its beginning to its end, with up to IN_A_TRIAL kills on the way."""
 
     def __init__(self, reference: Reference, folder: Path, tally: Tally, chance: random.Random) -> None:
-        self.reference, self.run, self.folder = reference, reference.run, folder
-        self.tally, self.chance = tally, chance
+        self.reference, self.folder, self.tally, self.chance = reference, folder, tally, chance
         self.ahead = list(reference.places)
         """Places behind that of the last kill."""
         _clear(folder)
@@ -187,46 +189,47 @@ class _Trial:
             counts["resumes"] += hits > 0
             if hits == 1 and len(tally.kills) > 6 * counts["full_disks"]:
                 self._try_full_disk()
-            ended = self._killed(kill)
+            child = self._child(kill)
+            if kill != NEVER and len(tally.kills) > 12 * (1 + counts["second_processes"]):
+                self._knock(child)
+            ended = child.end(0.0 if kill.place else kill.seconds)
             if ended.code >= 0:
                 break
             hits += 1
             self._note(kill, ended)
         tally.missed.add(kill.place)
         if ended.code:
-            self._failed(f"exit code {ended.code} at {ended.place}: {ended.message[-300:]}")
+            self._failed(f"at {ended.place}", ended)
         tally.unlike.update(unlike(outcome(self.folder / "run"), self.reference.outcome))
 
-    def _failed(self, how: str) -> None:
-        self.tally.failures.append(f"{self.run.name}: {how}")
+    def _child(self, kill: Kill = NEVER) -> Child:
+        return Child(self.reference.run.carry_out, self.folder, kill)
+
+    def _failed(self, where: str, ended: Ended) -> None:
+        how = f"{self.reference.run.name}: {where}: exit code {ended.code}: {ended.message[-300:]}"
+        self.tally.failures.append(how)
 
     def _next_kill(self, hits: int) -> Kill:
         # A checkpoint is taken up where there is one run to resume.
-        taken_up = {TAKEN_UP: 1} if self._checkpoints() and len(self.run.recipes) == 1 else {}
+        taken_up = {TAKEN_UP: 1} if self._checkpoints() and len(self.reference.run.recipes) == 1 else {}
         places = taken_up | {place: self.reference.places[place] for place in self.ahead}
         kill = next_kill(places, hits, self.reference.seconds, self.tally, self.chance)
         if kill.place in self.ahead[:-1]:
             self.ahead = self.ahead[self.ahead.index(kill.place) + 1 :]
         return kill
 
-    def _killed(self, kill: Kill) -> Ended:
-        child = Child(self.run.carry_out, self.folder, kill)
-        if kill != NEVER and len(self.tally.kills) > 12 * (1 + self.tally.counts["second_processes"]):
-            self._knock(child)
-        return child.end(0.0 if kill.place else kill.seconds)
-
     def _knock(self, child: Child) -> None:
         """While ``child`` holds the run folder (it is stopped meanwhile), a second process must be refused."""
         while os.waitid(os.P_PID, child.number, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            if child.step > 0:  # a step is done: the folder is claimed
+            if child.step.value > 0:  # a step is done: the folder is claimed
                 break
             time.sleep(0.001)
         os.kill(child.number, signal.SIGSTOP)
         if os.waitid(os.P_PID, child.number, os.WEXITED | os.WSTOPPED | os.WNOWAIT).si_code == os.CLD_STOPPED:
-            second = Child(self.run.carry_out, self.folder).end()
+            second = self._child().end()
             self.tally.counts["second_processes"] += 1
             if second.code != 2 or KNOCKED not in second.message:
-                self._failed(f"a second process got code {second.code}: {second.message[-300:]}")
+                self._failed("a second process", second)
         with suppress(ProcessLookupError):
             os.kill(child.number, signal.SIGCONT)
 
@@ -235,12 +238,12 @@ class _Trial:
         sizes, counts = self.reference.sizes, self.tally.counts
         most = max(1, sizes[counts["full_disks"] * 7 % len(sizes)] - 1)
         left_by_kill = self._parts()
-        ended = Child(self.run.carry_out, self.folder, Kill(most_bytes=most)).end()
+        ended = self._child(Kill(most_bytes=most)).end()
         counts.update(full_disks=1, resumes=1)
         parts = self._parts() - left_by_kill
         said = ended.message.partition("featherweight: ")[2]
         if ended.code not in (0, 2) or len(said.splitlines()) > 2 or (ended.code and parts):
-            self._failed(f"disk of {most} bytes: exit code {ended.code}, {parts}: {ended.message[-300:]}")
+            self._failed(f"disk of {most} bytes, {parts}", ended)
 
     def _note(self, kill: Kill, ended: Ended) -> None:
         # While the reload check runs in its own process, this one evaluates, and comes by other places.
@@ -249,7 +252,7 @@ class _Trial:
         way = "half-written" if kill.tear else "moment" if kill.seconds else "place"
         of_epoch = self.reference.outcome.epoch_after(ended.step)
         self.tally.kills.append({
-            "run": self.run.name, "place": place, "way": way, "step": ended.step,
+            "run": self.reference.run.name, "place": place, "way": way, "step": ended.step,
             "mid_epoch": of_epoch is not None and of_epoch % 1 > 0,
             "steps_again": max(0, ended.step - max(self._checkpoints(), default=0)),
         })  # fmt: skip

@@ -29,9 +29,10 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -72,10 +73,9 @@ class Fault:
 class Ended:
     """How one run of pytest ended."""
 
-    code: int
-    """pytest's exit status; the negative number of the signal that killed it."""
+    code: int | None
+    """pytest's exit status, the negative number of the signal that killed it, or None at the time limit."""
     seconds: float
-    timed_out: bool
     first: str | None
     """The test that failed first, or what could not be collected."""
     last_lines: str
@@ -125,16 +125,20 @@ def record_of(fault: Fault, ended: Ended, unchanged: float, limit: float) -> dic
     Raises UserError where the run says nothing, because pytest itself did not work.
     """
     by = ended.first
-    if ended.timed_out:
+    if ended.code is None:
         by = "time limit" if unchanged < limit / _HUNG else None
     elif ended.code < 0:
         by = by or f"signal {-ended.code}"
     elif ended.code not in (0, _FAILED, _NOT_COLLECTED) or (ended.code and not by):
         raise UserError(f"{fault.id}: pytest ended with {ended.code}: {ended.last_lines}")
-    said = {"noticed": by is not None, "by": by and presentable(by), "seconds": ended.seconds}
-    said |= {"timed_out": True} if ended.timed_out else {}
-    more = {"mark": fault.mark, "commit": commit()}
-    return {"id": fault.id, "file": fault.file, "means": fault.means, **said, **more}
+    return {
+        **{key: getattr(fault, key) for key in ("id", "file", "means", "mark")},
+        "noticed": by is not None,
+        "by": by and presentable(by),
+        "seconds": ended.seconds,
+        **({"timed_out": True} if ended.code is None else {}),
+        "commit": commit(),
+    }
 
 
 def summary_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -158,24 +162,25 @@ def main(options: argparse.Namespace) -> None:
     known = {fault.id: fault for fault in faults}
     if unknown := [name for name in options.only or () if name not in known]:
         raise UserError(f"{options.table.name}: has no fault {unknown[0]}")
-    done = {} if options.again and not options.only else _kept(out, known)
-    left = [known[name] for name in options.only or known if options.only or name not in done]
+    places = (out.with_name(f"{out.stem}.partial.json"), out)
+    earlier = next((json.loads(path.read_text("utf-8"))["runs"] for path in places if path.is_file()), [])
+    done = {run["id"]: run for run in earlier if run["id"] in known and run["mark"] == known[run["id"]].mark}
     settings = {"limit_seconds": options.limit, "jobs": options.jobs}
     data = {"name": options.table.name, "faults": len(faults)}
     record = new_record("planted-faults", out.stem, settings=settings, data=data, seeds=[0])
 
-    def write(*, whole: bool) -> Path:
+    def write() -> Path:
         record["runs"] = [done[fault.id] for fault in faults if fault.id in done]
         record["summary"] = summary_of(record["runs"])
-        return save(record, out.parent, whole=whole and len(done) == len(faults))
+        return save(record, out.parent, whole=len(done) == len(faults))
 
-    for run in plant(left, options):
+    for run in plant([known[name] for name in options.only or known if options.only or name not in done], options):
         done[run["id"]] = run
         say(f"{len(done)}/{len(faults)} {run['id']}: {run['by'] or 'NOT NOTICED'} ({run['seconds']:.0f} s)")
-        write(whole=False)
-    path, summary = write(whole=True), record["summary"]
-    say(f"{summary['noticed']} of {summary['count']} noticed; not noticed: {', '.join(summary['missed']) or 'none'}")
-    say(f"written: {path.name}")
+        write()
+    written, summary = write().name, record["summary"]
+    missed = ", ".join(summary["missed"]) or "none"
+    say(f"{summary['noticed']} of {summary['count']} noticed; not noticed: {missed}; written: {written}")
 
 
 def plant(faults: Sequence[Fault], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -183,32 +188,27 @@ def plant(faults: Sequence[Fault], options: argparse.Namespace) -> Iterator[dict
 
     Raises UserError where tests do not pass without a fault.
     """
-    jobs = max(1, options.jobs)
-    pool, free = ThreadPoolExecutor(jobs), SimpleQueue[Path]()
-
-    def ends(chosen: Sequence[Fault], *, planted: bool) -> Iterator[tuple[Fault, Ended]]:
-        started = {pool.submit(run_tests, fault, free, options.limit, planted=planted): fault for fault in chosen}
-        for future in as_completed(started):
-            yield started[future], future.result()
-
+    jobs, free = max(1, options.jobs), SimpleQueue[Path]()
+    pool, unchanged = ThreadPoolExecutor(jobs), dict[tuple[str, ...], float]()
     with tempfile.TemporaryDirectory() as temporary:
         for job in range(jobs):
             free.put(copy_checkout(options.root, Path(temporary) / f"checkout-{job}"))
-        unchanged: dict[tuple[str, ...], float] = {}
+        run = partial(run_tests, free=free, limit=options.limit)
         try:
-            for fault, ended in ends(list({fault.tests: fault for fault in faults}.values()), planted=False):
-                if ended.code or ended.timed_out:
-                    what = "took too long" if ended.timed_out else ended.first or ended.last_lines
+            one_each = list({fault.tests: fault for fault in faults}.values())
+            for fault, ended in zip(one_each, pool.map(partial(run, planted=False), one_each), strict=True):
+                if ended.code != 0:
+                    what = "took too long" if ended.code is None else ended.first or ended.last_lines
                     raise UserError(f"{fault.id}: its tests do not pass without it: {what}")
                 unchanged[fault.tests] = ended.seconds
                 say(f"unchanged: {' '.join(fault.tests)[:100]}: {ended.seconds:.0f} s")
-            for fault, ended in ends(faults, planted=True):
+            for fault, ended in zip(faults, pool.map(partial(run, planted=True), faults), strict=True):
                 yield record_of(fault, ended, unchanged[fault.tests], options.limit)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def run_tests(fault: Fault, free: SimpleQueue[Path], limit: float, *, planted: bool) -> Ended:
+def run_tests(fault: Fault, *, free: SimpleQueue[Path], limit: float, planted: bool) -> Ended:
     """Run the fault's tests in one of the ``free`` checkouts, killed after ``limit`` seconds; the checkout is put back.
 
     Each run is a process that leads a group of its own.
@@ -218,26 +218,23 @@ def run_tests(fault: Fault, free: SimpleQueue[Path], limit: float, *, planted: b
     unchanged = path.read_text("utf-8")
     path.write_text(_planted(fault, checkout) if planted else unchanged, "utf-8")
     variables = {**os.environ, "PYTHONPATH": str(checkout / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    began, timed_out = time.monotonic(), False
-    with log.open("w") as out, Path(os.devnull).open() as nothing:
+    began, code = time.monotonic(), None
+    with log.open("w") as out:
         command = [sys.executable, "-m", "pytest", *OPTIONS, *fault.tests]
-        process = subprocess.Popen(
-            command, cwd=checkout, env=variables, stdin=nothing, stdout=out, stderr=out, process_group=0
-        )
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
-            timed_out = True
+        streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+        process = subprocess.Popen(command, cwd=checkout, env=variables, process_group=0, **streams)
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(limit)
     seconds = time.monotonic() - began
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # with processes that the tests have left behind
-    code = process.wait()
+    process.wait()
     path.write_text(unchanged, "utf-8")
     shutil.rmtree(checkout / ".hypothesis", ignore_errors=True)  # no fault profits from another's
     free.put(checkout)
     said = log.read_text("utf-8", "replace")
     named = _NAMED.search(said)
-    return Ended(code, round(seconds, 2), timed_out, named[1] if named else None, said[-1500:])
+    return Ended(code, round(seconds, 2), named[1] if named else None, said[-1500:])
 
 
 def copy_checkout(root: Path, folder: Path) -> Path:
@@ -248,10 +245,3 @@ def copy_checkout(root: Path, folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, folder / name)
     return folder
-
-
-def _kept(out: Path, known: dict[str, Fault]) -> dict[str, dict[str, Any]]:
-    """Runs of an earlier call, whole or not, of faults that are still the same."""
-    partial = out.with_name(f"{out.stem}.partial.json")
-    found = next((json.loads(path.read_text("utf-8")) for path in (partial, out) if path.is_file()), {"runs": []})
-    return {run["id"]: run for run in found["runs"] if run["id"] in known and run["mark"] == known[run["id"]].mark}

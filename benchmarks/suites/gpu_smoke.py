@@ -14,27 +14,19 @@ import argparse
 import json
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from harness import gpu_trials
 from harness.competition import say
-from harness.gpu_trials import (
-    Crash,
-    CrashAfter,
-    Smoke,
-    apart,
-    logits_and_gradients,
-    losses_of,
-    peak_memory,
-    reading_after,
-    reset_memory,
-    steps_of,
-)
+from harness.gpu_trials import Smoke, apart, losses_of, peak_memory, reading_after, steps_of
 
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.model.engine import move_to_engine
@@ -78,22 +70,12 @@ def _outcome(part: Callable[[Smoke], dict[str, Any]], smoke: Smoke, began: float
 def parity(smoke: Smoke) -> dict[str, Any]:
     """Largest differences between the lean pass and transformers' own, as shares of the largest value."""
     found: dict[str, Any] = {}
-    for family in FAMILIES:
-        for precision in ("fp32", "bf16"):
-            both = []
-            for lean in (False, True):
-                job = smoke.job(
-                    smoke.recipe(smoke.backbone(family, small=True), precision=precision),
-                    "parity",
-                    lean=lean,
-                    portable=lean,
-                )
-                both.append(logits_and_gradients(job))
-            differences = {name: apart(both[0][name], both[1][name]) for name in both[0]}
-            found[f"{family} {precision}"] = {
-                "logits": differences.pop("logits"),
-                "gradients": max(differences.values()),
-            }
+    for family, precision in product(FAMILIES, _TOLERANCE):
+        recipe = smoke.recipe(smoke.backbone(family, small=True), precision=precision)
+        own, lean = (gpu_trials.logits_and_gradients(job) for _, job in smoke.both(recipe))
+        differences = {name: apart(own[name], lean[name]) for name in own}
+        logits = differences.pop("logits")
+        found[f"{family} {precision}"] = {"logits": logits, "gradients": max(differences.values())}
     worst = {key: max(values.values()) for key, values in found.items()}
     return {**found, "passed": all(most <= _TOLERANCE[key.split()[1]] for key, most in worst.items())}
 
@@ -107,12 +89,12 @@ def works(smoke: Smoke) -> dict[str, Any]:
     from featherweight.workflows.train import train
 
     found = {}
-    for precision in smoke.precisions:
+    for precision in ("bf16", "fp32", *(["fp16"] if smoke.device == "cuda" else [])):
         recipe = smoke.recipe(smoke.backbone("mpnet"), precision=precision, max_steps=8, checkpoint_steps=3)
         whole, halves = (smoke.folder / f"{name}-{precision}" for name in ("whole", "halves"))
         run = train(recipe, whole)
-        with suppress(Crash):
-            train(recipe, halves, listeners=[CrashAfter(5)])
+        with suppress(gpu_trials.Crash):
+            train(recipe, halves, listeners=[gpu_trials.CrashAfter(5)])
         train(recipe, halves, resume=True)
         one, other = (load_file(next((folder / "adapter").glob("*.safetensors"))) for folder in (whole, halves))
         labels = Classifier.load(whole).predict(["Stocks fell.", "The match was won."])
@@ -131,17 +113,16 @@ def blocks(smoke: Smoke) -> dict[str, Any]:
     losses = []
     for most in (1, 64, 64):
         with reading_after(most):
-            losses.append(losses_of(smoke.job(recipe, "blocks")))
+            losses.append(losses_of(smoke.job(recipe)))
     return {"waiting": apart(losses[0], losses[1]), "same_run_twice": apart(losses[1], losses[2])}
 
 
 def curves(smoke: Smoke) -> dict[str, Any]:
     """Losses of transformers' own pass and of the lean pass, step by step, with the memory of each."""
-    recipe, losses, memory = smoke.recipe(smoke.backbone("mpnet")), [], []
-    for lean in (False, True):
-        reset_memory(smoke)
-        losses.append(losses_of(smoke.job(recipe, "curves", lean=lean, portable=lean)))
-        memory.append(peak_memory(smoke))
+    losses, memory = [], []
+    for _, job in smoke.both(smoke.recipe(smoke.backbone("mpnet"))):
+        losses.append(losses_of(job))
+        memory.append(peak_memory())
     differences = (losses[0] - losses[1]).abs()
     return {
         "steps": len(differences),
@@ -156,56 +137,51 @@ def speed(smoke: Smoke) -> dict[str, Any]:
     """Milliseconds a step and rows a second: waiting for each step, not waiting, and with the lean pass."""
     found: dict[str, Any] = {}
     first, more = (2, 3) if smoke.tiny else (20, 80)
-    for family in ("mpnet", "roberta"):
-        for batch in (32, 64):
-            for way, most, lean in (("waiting", 1, False), ("ahead", 64, False), ("lean", 64, True)):
-                seconds, rows, tokens, weights = [], 0, 0, 0
-                reset_memory(smoke)
-                for steps in (first, first + more):
-                    recipe = smoke.recipe(smoke.backbone(family), max_steps=steps, batch_size=batch)
-                    job = smoke.job(recipe, "speed", lean=lean, portable=lean)
-                    with reading_after(most):
-                        began = time.perf_counter()
-                        loop.fit(job)
-                        seconds.append(time.perf_counter() - began)
-                    records = steps_of(job)[first:]
-                    rows, tokens = (sum(record[key] for record in records) for key in ("rows", "tokens"))
-                    weights = sum(linear.inputs * linear.outputs for linear in job.network.architecture.linears)
-                trained = max(seconds[1] - seconds[0], 1e-9)
-                found[f"{family} {batch} {way}"] = {
-                    "milliseconds_a_step": 1000 * trained / more,
-                    "rows_a_second": rows / trained,
-                    "share_of_peak": _FLOP_A_WEIGHT * weights * tokens / trained / (smoke.peak * 1e12),
-                    "memory_bytes": peak_memory(smoke),
-                }
+    ways = (("waiting", 1, False), ("ahead", 64, False), ("lean", 64, True))
+    for family, batch, (way, most, lean) in product(("mpnet", "roberta"), (32, 64), ways):
+        seconds = []
+        gpu_trials.reset_memory()
+        for steps in (first, first + more):
+            recipe = smoke.recipe(smoke.backbone(family), max_steps=steps, batch_size=batch)
+            job = smoke.job(recipe, lean=lean)
+            with reading_after(most):
+                began = time.perf_counter()
+                loop.fit(job)
+                seconds.append(time.perf_counter() - began)
+        trained = max(seconds[1] - seconds[0], 1e-9)
+        rows, tokens = (sum(record[key] for record in steps_of(job)[first:]) for key in ("rows", "tokens"))
+        weights = sum(linear.inputs * linear.outputs for linear in job.network.architecture.linears)
+        found[f"{family} {batch} {way}"] = {
+            "milliseconds_a_step": 1000 * trained / more,
+            "rows_a_second": rows / trained,
+            "share_of_peak": _FLOP_A_WEIGHT * weights * tokens / trained / (smoke.peak * 1e12),
+            "memory_bytes": peak_memory(),
+        }
     return found
 
 
 def profile(smoke: Smoke) -> dict[str, Any]:
     """Where the time of ten steps goes: the largest operations, launches, and seconds with a kernel."""
-    found = {}
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    activities += [torch.profiler.ProfilerActivity.CUDA] if smoke.device == "cuda" else []
-    for lean in (False, True):
-        recipe = smoke.recipe(smoke.backbone("mpnet"), max_steps=3 if smoke.tiny else 10, batch_size=64)
-        loop.fit(smoke.job(recipe, "warm", lean=lean, portable=lean))
-        job = smoke.job(recipe, "profile", lean=lean, portable=lean)
-        with torch.profiler.profile(activities=activities) as profiler:
+    found, on_gpu = {}, smoke.device == "cuda"
+    activity, key = torch.profiler.ProfilerActivity, "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    recipe = smoke.recipe(smoke.backbone("mpnet"), max_steps=3 if smoke.tiny else 10, batch_size=64)
+    for name, job in smoke.both(recipe):
+        loop.fit(smoke.job(recipe, lean=job.engine.lean))  # to warm up
+        with torch.profiler.profile(activities=[activity.CPU, *([activity.CUDA] if on_gpu else [])]) as profiler:
             began = time.perf_counter()
             loop.fit(job)
             seconds = time.perf_counter() - began
-        averages = profiler.key_averages()
-        key = "self_device_time_total" if smoke.device == "cuda" else "self_cpu_time_total"
-        busy = sum(getattr(one, key) for one in averages) / 1e6
-        largest = sorted(averages, key=lambda one, key=key: -getattr(one, key))[:12]
-        found["lean" if lean else "own"] = {
+        operations = [(one.key, getattr(one, key) / 1e6, one.count) for one in profiler.key_averages()]
+        calls: Counter[str] = Counter()
+        for operation, _, count in operations:
+            calls[operation] += count
+        largest = sorted(operations, key=lambda one: -one[1])[:12]
+        found[name] = {
             "seconds": seconds,
-            "busy_seconds": busy,
-            "launches": sum(one.count for one in averages if one.key == "cudaLaunchKernel"),
-            "waits": sum(
-                one.count for one in averages if one.key in ("cudaStreamSynchronize", "cudaDeviceSynchronize")
-            ),
-            "largest": {one.key[:80]: [getattr(one, key) / 1e6, one.count] for one in largest},
+            "busy_seconds": sum(own for _, own, _ in operations),
+            "launches": calls["cudaLaunchKernel"],
+            "waits": calls["cudaStreamSynchronize"] + calls["cudaDeviceSynchronize"],
+            "largest": {operation[:80]: [own, count] for operation, own, count in largest},
         }
     return found
 
@@ -217,10 +193,9 @@ def prediction(smoke: Smoke) -> dict[str, Any]:
     from featherweight.model.predict import predict_logits
 
     found, chosen = {}, []
-    for lean in (False, True):
-        job = smoke.job(smoke.recipe(smoke.backbone("mpnet")), "prediction", lean=lean, portable=lean)
-        if lean:
-            job = smoke.job(job.recipe, "prediction", lean=False)
+    for name in ("own", "lean"):
+        job = smoke.job(smoke.recipe(smoke.backbone("mpnet")), lean=False)
+        if name == "lean":
             merge_adapter(job.network)
             job.engine = replace(job.engine, lean=True, portable=True)
             move_to_engine(job.network, job.engine)
@@ -231,27 +206,23 @@ def prediction(smoke: Smoke) -> dict[str, Any]:
             logits = predict_logits(job.network, job.train, job.engine, job.pad_id)
             times.append(time.perf_counter() - began)
         chosen.append(logits.argmax(-1))
-        found["lean" if lean else "own"] = {"rows_a_second": len(job.train) / min(times)}
+        found[name] = {"rows_a_second": len(job.train) / min(times)}
     return {**found, "labels_that_differ": int((chosen[0] != chosen[1]).sum()), "rows": len(chosen[0])}
 
 
 def memory(smoke: Smoke) -> dict[str, Any]:
     """Bytes at rest and for each token of a batch, by least squares, for both passes (for the arithmetic of a T4)."""
-    found = {}
-    for lean in (False, True):
-        points = []
-        for rows in (8, 32, 64):
-            reset_memory(smoke)
-            recipe = smoke.recipe(smoke.backbone("roberta"), max_steps=3, batch_size=rows)
-            job = smoke.job(recipe, "memory", lean=lean, portable=lean)
+    points: dict[str, list[tuple[int, int]]] = {"own": [], "lean": []}
+    for rows in (8, 32, 64):
+        for name, job in smoke.both(smoke.recipe(smoke.backbone("roberta"), max_steps=3, batch_size=rows)):
             loop.fit(job)
-            points.append((max(record["tokens"] for record in steps_of(job)), peak_memory(smoke)))
-        each, rest = np.polyfit(*np.array(points, float).T, 1)
-        found["lean" if lean else "own"] = {"points": points, "bytes_a_token": each, "bytes_at_rest": rest}
-    return found
+            points[name].append((max(record["tokens"] for record in steps_of(job)), peak_memory()))
+    lines = {name: np.polyfit(*np.array(own, float).T, 1) for name, own in points.items()}
+    return {
+        name: {"points": points[name], "bytes_a_token": each, "bytes_at_rest": rest}
+        for name, (each, rest) in lines.items()
+    }
 
 
-PARTS: dict[str, Callable[[Smoke], dict[str, Any]]] = {
-    "parity": parity, "works": works, "blocks": blocks, "curves": curves, "speed": speed, "profile": profile,
-    "prediction": prediction, "memory": memory,
-}  # fmt: skip
+_ALL = (parity, works, blocks, curves, speed, profile, prediction, memory)
+PARTS: dict[str, Callable[[Smoke], dict[str, Any]]] = {part.__name__: part for part in _ALL}

@@ -127,7 +127,7 @@ def test_a_campaign_goes_on_until_every_place_had_its_kill_or_too_many_runs_have
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_dies_where_its_files_are_written_and_at_its_events(load: Load, tmp_path: Path) -> None:
     killed = load("reliability.killed")
-    for name in ("workflows.rounds", "report.run.plots", "report.run.page", "verification.reload"):
+    for name in ("cli.main", "workflows.rounds", "report.run.plots", "report.run.page", "verification.reload"):
         load(f"featherweight.{name}")  # once, and not in each process
     places = ["writing results", "renaming results", "writing checkpoint", "renaming checkpoint",
               "after renaming checkpoint", "reading checkpoint", killed.STEPPED, killed.LINE]  # fmt: skip

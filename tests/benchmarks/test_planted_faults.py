@@ -120,7 +120,7 @@ def test_tests_that_fail_without_a_fault_prove_nothing(command: Any, small: Path
 def test_a_run_that_hangs_is_noticed_by_the_limit_alone_where_the_tests_are_quick(load: Load) -> None:
     planted = load("reliability.planted_faults")
     fault = planted.Fault("a", "b.py", "x", "y", ("t.py",), "hangs")
-    killed = planted.Ended(-9, 300.0, True, None, "")
+    killed = planted.Ended(None, 300.0, None, "")
     assert planted.record_of(fault, killed, 20.0, 300.0)["by"] == "time limit"
     assert not planted.record_of(fault, killed, 40.0, 300.0)["noticed"]
 
