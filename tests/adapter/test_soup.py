@@ -53,7 +53,7 @@ def test_the_mean_of_one_adapter_is_that_adapter(tmp_path: Path) -> None:
     ("tensors", "wrong"),
     [
         ({"lora": np.ones((2, 2), np.float32)}, "lora has shape (2, 2), not (40, 50)"),
-        ({}, "do not both have lora"),
+        ({}, "only one has the tensor lora"),
         ({"lora": np.full((40, 50), np.nan, np.float32)}, "lora contains NaN or infinity"),
     ],
 )

@@ -167,7 +167,7 @@ def test_pickle_on_the_hub_is_refused_before_any_download(fake_hub: FakeHub) -> 
 @pytest.mark.parametrize(
     ("name", "revision", "part"),
     [
-        ("some/absent", None, "no such model on the hub, no such folder, and no built-in short name"),
+        ("some/absent", None, "is neither a model on the hub, nor a folder, nor a built-in short name"),
         ("some/model", "v9", "backbone.revision = v9: some/model has no such revision"),
         ("not a name", None, "no such folder, and not a valid name on the hub"),
     ],

@@ -217,7 +217,7 @@ def test_weights_in_several_files_are_taken(folder: Path) -> None:
     ):
         resolve_backbone(named(folder))
     index.write_text("[]")
-    with pytest.raises(UserError, match=r"index.json: not a weight index"):
+    with pytest.raises(UserError, match=r"index.json: not a valid index of weight files"):
         resolve_backbone(named(folder))
 
 

@@ -134,8 +134,8 @@ def test_an_interrupted_training_resumes_exactly(linear_run: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["adapter.lora.rank=4"], "its recipe has another adapter.lora"),
-        (["adapter.pooling=first"], "its recipe has another adapter.pooling (mean, here first)"),
+        (["adapter.lora.rank=4"], "the recipe of that run has adapter.lora = "),
+        (["adapter.pooling=first"], "that run has adapter.pooling = mean, but this recipe has first"),
         (['data.labels=["2", "7"]'], "data.labels: the class '5' is missing; add it, because it is a class of"),
     ],
 )
@@ -149,7 +149,7 @@ def test_another_backbone_is_refused(linear_run: Run, tiny_backbones: Any, tmp_p
     other = shutil.copytree(tiny_backbones["bert"], tmp_path / "other")
     weights = (other / "model.safetensors").read_bytes()
     (other / "model.safetensors").write_bytes(weights[:-4] + b"\0\0\0\0")
-    with pytest.raises(UserError, match="it was trained on other weights"):
+    with pytest.raises(UserError, match="that run was trained on other backbone weights"):
         prepare(recipe_from(linear_run.folder, None, [f"backbone.name={other}"]))
 
 

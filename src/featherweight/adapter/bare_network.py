@@ -1,6 +1,7 @@
-"""The network of a saved adapter without PEFT and transformers, whose import takes longer than the prediction.
+"""Builds the network of a saved adapter without PEFT and transformers: importing them takes longer than a prediction.
 
-For the usual case: LoRA on a family with a lean pass, on a processor. Whatever else there is, ``build`` builds.
+This works for LoRA on an encoder family that has a lean pass (``model/lean``), on a CPU. ``build.py`` builds all other
+networks.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 
 
 def bare_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> Network | None:
-    """The network of ``build_network``, built without PEFT and transformers, before its adapter is loaded.
+    """The same network as from ``build_network``, built without PEFT and transformers; the adapter is not loaded yet.
 
-    Only the lean pass (``model/lean``) can compute it. None if PEFT and transformers are needed: for a family without
-    a lean pass, for DoRA and PiSSA (which changes the frozen weights), and if names or shapes of the weights are not
-    those that config.json implies.
+    Only the lean pass, Featherweight's own forward pass in ``model/lean``, can compute this network. The result is None
+    if PEFT and transformers are needed: for a family without a lean pass, for DoRA, for PiSSA (which changes the frozen
+    weights), and if names or shapes of the weights are not those that config.json implies.
     """
     family = FAMILIES.get(backbone.config["model_type"])
     if family is None or family.lean is None or recipe.backbone.roles or recipe.adapter.dora:
@@ -48,7 +49,7 @@ def bare_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> N
         with ExitStack() as files, torch.random.fork_rng(devices=[]):
             network = _network(recipe, backbone, tuple(labels), architecture, _reader(backbone, files, family.prefix))
     except (LookupError, ValueError, TypeError):
-        return None  # transformers supports more names, or reports the error
+        return None  # transformers supports more tensor names, or reports the error
     return None if why_not_lean(network) else network
 
 
@@ -68,7 +69,7 @@ def _network(
 
 
 class BareAdapter(nn.Module):
-    """A wrapper in the place of PEFT's wrapper, so that the tensors have the same names."""
+    """A wrapper around the encoder that replaces PEFT's wrapper, and gives the tensors the same names as PEFT does."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -80,7 +81,7 @@ class BareAdapter(nn.Module):
         return self.base_model.get_submodule("model")
 
     def merge_and_unload(self) -> nn.Module:
-        """The wrapped model, after each adapter is added to its matrix."""
+        """Merge the LoRA matrices of each adapted layer into its weight, and return the model without wrapper."""
         model = self.get_base_model()
         for name, module in list(model.named_modules()):
             if isinstance(module, LoraLinear):

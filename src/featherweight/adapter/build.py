@@ -30,7 +30,8 @@ def build_network(
     """The network of ``recipe`` on ``backbone``, in fp32 on the CPU; exactly the adapter's parameters are trainable.
 
     New weights are sampled with the recipe's seed, so the same seed gives the same adapter; the random state of the
-    caller does not change. Raises UserError if the weights of the backbone cannot be read.
+    caller does not change. ``attention`` is transformers' ``attn_implementation``. Raises UserError if the weights of
+    the backbone cannot be read.
     """
     architecture = architecture_of(backbone.config, recipe.backbone.roles)
     with torch.random.fork_rng(devices=[]), quiet():
@@ -119,10 +120,11 @@ def _attach_lora(base: nn.Module, recipe: Recipe, architecture: Architecture, ba
 
 
 def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_id: int, *, rows: int = 256) -> None:
-    """Initialise the A matrices from data if the recipe asks for EVA (Paischer et al. 2024); else do nothing.
+    """Initialise LoRA's A matrices from data if the recipe asks for EVA (Paischer et al. 2024); else do nothing.
 
-    A is set to the main directions of each layer's inputs for ``rows`` training rows. The ranks of the recipe do not
-    change, so the number of trainable parameters does not change either.
+    The rows of A become the principal directions of the layer's inputs on ``rows`` training rows. The ranks of the
+    recipe do not change, so the number of trainable parameters does not change either. Raises UserError for an encoder
+    family with which EVA does not work.
     """
     if recipe.adapter.initialisation != "eva" or not hasattr(network.encoder, "peft_config"):
         return
@@ -131,7 +133,7 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
         raise UserError(f"adapter.initialisation = 'eva' does not work with {model_type}; use 'default' or 'pissa'")
     from peft import initialize_lora_eva_weights
 
-    train = train.apart  # the layers see windows, not texts
+    train = train.apart  # each window of a long text is one input of the layers
     chosen = np.random.default_rng(recipe.seed).permutation(len(train))[:rows]
     batches = [collate(train, chosen[start : start + 32], pad_id) for start in range(0, len(chosen), 32)]
     loader = [

@@ -1,4 +1,4 @@
-"""The mean of several adapters that were trained from a common start: a model soup."""
+"""Averages adapters that were trained from the same initial weights (a model soup)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def mean_of(folders: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of each saved tensor over the adapters in ``folders``, in fp32, by PEFT's name of the tensor.
+    """The mean of each saved tensor over the adapters in ``folders``, as fp32 tensors by PEFT's tensor names.
 
-    This is the uniform soup of Wortsman et al. 2022 (arXiv 2203.05482). Sums are in fp64, and their terms are sorted,
-    so that the order of ``folders`` changes no bit. The mean of one adapter is that adapter. Raises UserError as
-    ``same_tensors_of`` does.
+    This is the uniform soup of Wortsman et al. 2022 (arXiv 2203.05482). Sums are computed in fp64 with sorted terms, so
+    the result is the same bit for bit in any order of ``folders``. The mean of one adapter is that adapter. Raises
+    UserError as ``same_tensors_of`` does.
     """
     import torch
 
@@ -30,9 +30,10 @@ def mean_of(folders: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def same_tensors_of(folders: Sequence[Path]) -> list[dict[str, Tensor]]:
-    """The saved tensors of each adapter in ``folders``, by PEFT's name of the tensor; all have the same names.
+    """For each adapter in ``folders``, its saved tensors by PEFT's tensor names; all adapters have the same names.
 
-    Raises UserError if a tensor is missing, of another shape than in the first adapter, or not finite.
+    Raises UserError if a tensor exists in only some of the adapters, has another shape than in the first adapter, or
+    contains NaN or infinity.
     """
     adapters = [saved_values(folder) for folder in folders]
     for folder, tensors in zip(folders, adapters, strict=True):
@@ -42,7 +43,7 @@ def same_tensors_of(folders: Sequence[Path]) -> list[dict[str, Tensor]]:
 
 def _require_alike(folder: Path, tensors: dict[str, Tensor], first_folder: Path, first: dict[str, Tensor]) -> None:
     if other := sorted(tensors.keys() ^ first.keys()):
-        raise damaged(folder, f"the saved adapter and that of {first_folder} do not both have {other[0]}")
+        raise damaged(folder, f"of this adapter and the adapter in {first_folder}, only one has the tensor {other[0]}")
     for name, tensor in tensors.items():
         if tensor.shape != first[name].shape:
             shapes = f"{tuple(tensor.shape)}, not {tuple(first[name].shape)} as in {first_folder}"

@@ -17,7 +17,7 @@ from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 
 _FREE = ("dropout", "start_from")
-"""Keys of [adapter] that may differ, because they do not change the tensors."""
+"""Keys of [adapter] that may differ from the finished run: names and shapes of tensors do not depend on them."""
 
 
 def require_same_adapter(recipe: Recipe, run: Run, backbone: Backbone) -> None:
@@ -25,21 +25,21 @@ def require_same_adapter(recipe: Recipe, run: Run, backbone: Backbone) -> None:
     ours, theirs = (r.adapter.model_dump(exclude=set(_FREE)) for r in (recipe, run.recipe))
     if key := next((key for key in ours if ours[key] != theirs[key]), None):
         raise UserError(
-            f"adapter.start_from = {run.folder}: its recipe has another adapter.{key} ({_shown(theirs[key])}, here "
-            f"{_shown(ours[key])}); train with the same [adapter] and [backbone], or without start_from"
+            f"adapter.start_from = {run.folder}: the recipe of that run has adapter.{key} = {_shown(theirs[key])}, but "
+            f"this recipe has {_shown(ours[key])}; use the same [adapter] and [backbone], or leave start_from out"
         )
     trained_on = read_description(run.adapter).get("backbone_sha256")
     if (trained_on or backbone.sha256) != backbone.sha256:
         raise UserError(
-            f"adapter.start_from = {run.folder}: it was trained on other weights than those of {backbone.name} here; "
-            f"set backbone.name to the backbone of that run ({run.recipe.backbone.name})"
+            f"adapter.start_from = {run.folder}: that run was trained on other backbone weights than {backbone.name} "
+            f"has now; set backbone.name to the backbone of that run ({run.recipe.backbone.name})"
         )
 
 
 def start_from(network: Network, run: Run) -> tuple[str, ...]:
-    """Load the saved adapter of ``run`` into a newly built ``network``, and return the new classes.
+    """Load the saved adapter of ``run`` into a newly built ``network``, and return the classes that ``run`` lacks.
 
-    The rows of the head are assigned by class name; rows of new classes keep their random initial values. Raises
+    The rows of the head are matched by class name; rows of new classes keep their random initial values. Raises
     UserError as ``set_tensors`` does.
     """
     labels, saved = tuple(read_description(run.adapter)["labels"]), saved_values(run.adapter)
@@ -51,7 +51,7 @@ def start_from(network: Network, run: Run) -> tuple[str, ...]:
 
 
 def described(run: Run) -> dict[str, Any]:
-    """The entry in environment.json about the run from which a training starts: its folder, and sha256 of its files."""
+    """The entry of environment.json for ``run``, from whose adapter a training starts: its folder and its sha256."""
     return {"run": str(run.folder), "sha256": weights_sha256(run.adapter)}
 
 
@@ -64,10 +64,13 @@ def _per_class(network: Network) -> set[str]:
 
 
 def _by_class(fresh: Tensor, saved: Tensor, then: Sequence[str], now: Sequence[str]) -> Tensor:
-    """``fresh`` [classes now, ...] with the rows of ``saved`` [classes then, ...] at the classes of the same names."""
+    """A copy of ``fresh`` [len(now), ...] in which the rows of known classes are those of ``saved`` [len(then), ...].
+
+    ``now`` and ``then`` are the names of the classes for the rows of ``fresh`` and of ``saved``.
+    """
     rows = fresh.detach().clone()
     if saved.shape != (len(then), *fresh.shape[1:]):
-        return saved  # set_tensors raises an error for its shape
+        return saved  # set_tensors raises the error for the wrong shape
     for number, label in enumerate(now):
         if label in then:
             rows[number] = saved[then.index(label)]

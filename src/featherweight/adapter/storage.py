@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from featherweight.model.network import Network
 
 FORMAT = 1
-"""Version of the adapter folder's layout; a newer one is refused."""
+"""Version of the adapter folder's layout; an adapter with a newer version raises an error."""
 DESCRIPTION = "featherweight.json"
 WEIGHTS = ("adapter_model.safetensors", "head.safetensors")
-"""The file of PEFT's format, and the file for all other trained tensors."""
+"""The file that PEFT itself can load, and the file with all other trained tensors."""
 
 
 def save_adapter(
@@ -135,7 +135,7 @@ def load_adapter(network: Network, folder: Path) -> None:
 
 
 def adapter_files(folder: Path) -> list[Path]:
-    """The files with the tensors of a saved adapter: those that exist of the two."""
+    """The files with the tensors of a saved adapter: one or both of ``WEIGHTS``."""
     return [folder / name for name in WEIGHTS if (folder / name).is_file()]
 
 
@@ -145,7 +145,7 @@ def weights_sha256(folder: Path) -> dict[str, str]:
 
 
 def saved_values(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a saved adapter, by the names under which PEFT saves them. Raises UserError if one is damaged."""
+    """All tensors of a saved adapter by PEFT's tensor names. Raises UserError if a file is damaged."""
     return {name: tensor for file in adapter_files(folder) for name, tensor in _read_tensors(file).items()}
 
 

@@ -16,9 +16,9 @@ ADAPTER_NAME = "default"
 
 
 def mark_trainable(network: Network, adapter: AdapterRecipe, architecture: Architecture) -> None:
-    """Make exactly the parameters trainable that the recipe names.
+    """Set ``requires_grad`` for exactly the parameters that the recipe trains, and freeze all others.
 
-    PEFT's own choice misses some heads, and takes some parameters for biases that are none.
+    PEFT's own selection misses some heads, and treats some parameters as biases although they are not biases.
     """
     prefix = f"{architecture.prefix}." if adapter.head == "native" else ""
     adapted = adapted_linears(adapter, architecture)

@@ -1,4 +1,4 @@
-"""adapted.json: what a backbone folder says about its adaptation to training texts by `featherweight adapt`."""
+"""Reads adapted.json, the file in a backbone folder that describes how `featherweight adapt` made this backbone."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Texts(Checked):
     rows: Count
     """Number of texts that were trained on."""
     held_out: Count
-    """Number of training texts that only the loss was measured on."""
+    """Number of texts that were not trained on, but used to measure the loss before and after."""
     fingerprint: Label
-    """SHA-256 of all training texts of the split, from which both were taken."""
+    """SHA-256 of all texts of the training split, of which ``rows`` and ``held_out`` count two parts."""
 
 
 class Adapted(Checked):
@@ -46,11 +46,11 @@ class Adapted(Checked):
     loss_after: Number
 
     def in_words(self) -> str:
-        """One clause for logs, reports and model cards."""
+        """The adaptation as a clause for logs, reports and model cards."""
         texts = counted(self.texts.rows, "training text")
         return (
-            f"the backbone was adapted: {self.source.name} was trained further as a masked language model on {texts} "
-            f"({counted(self.epochs, 'epoch')}), all of its parameters; some contests forbid this"
+            f"the backbone was adapted: all parameters of {self.source.name} were trained further as a masked language "
+            f"model on {texts} ({counted(self.epochs, 'epoch')}); some contests forbid this"
         )
 
 
@@ -67,7 +67,7 @@ def read_adapted(folder: Path | None) -> Adapted | None:
 
 
 def adapted_by_name(name: str) -> Adapted | None:
-    """The content of adapted.json of the backbone that a recipe names; None if it is not an adapted folder."""
+    """The content of adapted.json of the backbone ``name``, as in a recipe; None if that is not an adapted folder."""
     return None if name in WHEELS else read_adapted(Path(name).expanduser())
 
 

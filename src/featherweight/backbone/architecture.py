@@ -26,7 +26,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class HeadTensor:
-    """A parameter of the native head with ``fixed + per_label * labels`` elements."""
+    """A parameter tensor of transformers' own classification head, with ``fixed + per_label * labels`` elements."""
 
     name: str
     fixed: int
@@ -53,7 +53,7 @@ class Architecture:
     """Number of parameters of the encoder, without pooler and head."""
 
     def head_parameters(self, labels: int) -> tuple[tuple[str, int, bool], ...]:
-        """Name, number of elements for ``labels`` classes, and is-a-bias of each tensor of the native head."""
+        """For each tensor of the native head: name, number of elements for ``labels`` classes, whether it is a bias."""
         return tuple((t.name, t.fixed + t.per_label * labels, t.is_bias) for t in self.head_tensors)
 
     @property

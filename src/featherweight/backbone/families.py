@@ -24,7 +24,7 @@ def _dense_and_out(dense: str, out: str) -> tuple[HeadLayer, ...]:
 
 
 def _deberta_parts(config: Config) -> list[OtherModule]:
-    """DeBERTa's modules for relative positions (He et al. 2021), and the convolution of the v2 models."""
+    """DeBERTa's embedding tables, its modules for relative positions (He et al. 2021), and the convolution of v2."""
     hidden, layers = config["hidden_size"], range(config["num_hidden_layers"])
     embedding = config.get("embedding_size", hidden)
     tables = [("word", config["vocab_size"]), ("token_type", config["type_vocab_size"])]
@@ -110,7 +110,7 @@ _ROBERTA = replace(
     prefix="roberta",
     head=_dense_and_out("classifier.dense", "classifier.out_proj"),
     defaults=_BASE_SIZES | {"vocab_size": 50265, "type_vocab_size": 2},
-    # Positions are counted from the padding token's number, 1, onwards.
+    # Position numbers start after the id of the padding token, 1.
     position_offset=2,
     tokenizer="RobertaTokenizer",
     lean=LeanPass(),
@@ -220,7 +220,7 @@ FAMILIES: dict[str, Family] = {
         head_dropouts=("pooler_dropout", "cls_dropout"),
         limits_length=False,  # positions are relative
         pooler_option=False,
-        # Its layers also get the table of relative positions, which has no batch dimension; PEFT's EVA fails on that.
+        # A DeBERTa layer also takes the table of relative positions as input. It has no batch dimension, so EVA fails.
         eva=False,
         tokenizer="",
         lean=None,
@@ -258,7 +258,7 @@ FAMILIES: dict[str, Family] = {
         limits_length=False,  # rotary positions
     ),
 }
-"""By the ``model_type`` of config.json."""
+"""The built-in families, by the ``model_type`` in config.json."""
 
 
 def head_dropouts(model_type: str) -> set[str]:

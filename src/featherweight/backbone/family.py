@@ -18,7 +18,7 @@ class LinearSpec:
     module: str
     roles: tuple[Role, ...]
     inputs: str
-    """``hidden``, ``mlp``, or a multiple such as ``3*hidden``."""
+    """Width of the inputs: ``hidden``, ``mlp``, or a multiple such as ``3*hidden``."""
     outputs: str
     bias: str = ""
     """Config key that switches the bias on; if empty, there is always a bias."""
@@ -47,9 +47,9 @@ class HeadLayer:
 
 @dataclass(frozen=True)
 class LeanPass:
-    """Settings of the lean pass (``model/lean``) for a family.
+    """Settings of the lean pass, Featherweight's own forward pass (``model/lean``), for a family.
 
-    The lean pass works for post-norm encoders with six linear layers and two norms per layer, GELU, and biases in all
+    It works for post-norm encoders with six linear layers and two norms per layer, GELU, and biases in all
     linear layers.
     """
 
@@ -68,11 +68,11 @@ class LeanPass:
     activation: str = "hidden_act"
     """Config key of the activation."""
     norm_epsilon: str = "layer_norm_eps"
-    """Config key of what the layer norms add to the variance; empty: it is 1e-12."""
+    """Config key of the epsilon of the layer norms; if empty, the epsilon is 1e-12."""
     relative_positions: bool = False
     """Whether attention scores have a bias that depends on the distance of two tokens (MPNet)."""
     padding: str = "pad_token_id"
-    """Config key of the padding token's number, after which positions begin if they have an offset; empty: it is 1."""
+    """Config key of the padding token's id, after which positions with an offset start; if empty, the id is 1."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class Family:
     norm_bias: str = ""
     """Config key that switches the biases of all norms on; if empty, norms always have a bias."""
     missing_norms: tuple[str, ...] = ()
-    """Norms that the class lacks in some layer although ``layer_norms`` lists them for every layer."""
+    """Full names of norms that do not exist, although ``layer_norms`` lists them for every layer."""
     extra: Callable[[Config], list[OtherModule]] = field(default=lambda config: [])
-    """Returns further modules, which depend on the config."""
+    """Returns the modules whose existence or size depends on the config."""
     head_dropouts: tuple[str, ...] = ("classifier_dropout",)
     """Config keys of the native head's own dropout."""
     position_offset: int = 0
@@ -109,7 +109,7 @@ class Family:
     limits_length: bool = True
     """Whether texts can be at most ``max_position_embeddings`` tokens long."""
     pooler_option: bool = False
-    """Whether the encoder class takes ``add_pooling_layer``."""
+    """Whether the encoder class has the argument ``add_pooling_layer``."""
     tokenizer: str = ""
     """The class of transformers that AutoTokenizer chooses for the family; empty if AutoTokenizer itself is used."""
     eva: bool = True

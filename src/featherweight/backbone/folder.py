@@ -50,14 +50,14 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_folder(folder: Path, name: str) -> None:
-    """Raise UserError unless ``folder`` has complete safetensors weights and a tokenizer; ``name`` is for messages."""
+    """Raise UserError unless ``folder`` has complete safetensors weights and a tokenizer; messages use ``name``."""
     check_weights(folder, name)
     if not has_tokenizer(folder):
         raise UserError(f"{folder}: no tokenizer; add tokenizer.json, or vocab.txt, or vocab.json with merges.txt")
 
 
 def check_weights(folder: Path, name: str) -> None:
-    """Raise UserError unless ``folder`` has complete safetensors weights; ``name`` is for messages."""
+    """Raise UserError unless ``folder`` has complete safetensors weights; messages call the backbone ``name``."""
     files = weight_files(folder)
     if not files:
         if any((folder / file).is_file() for file in _PICKLED):
@@ -91,7 +91,7 @@ def weight_files(folder: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{index}: not a weight index; get the file again") from None
+        raise UserError(f"{index}: not a valid index of weight files; get the file again") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (folder / name).is_file():
             raise UserError(f"{index}: lists {name!r}, which is not a file in this folder; get the files again")
@@ -104,7 +104,7 @@ class TensorHeader:
 
     shape: tuple[int, ...]
     dtype: str
-    """In the format's notation: F32, BF16, ..."""
+    """Type of the elements in the notation of safetensors: F32, BF16, ..."""
 
     @property
     def parameters(self) -> int:
@@ -132,7 +132,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
 
 
 def pickle_refused(place: str, name: str) -> str:
-    """The message for a backbone whose weights exist only as a pickle; it has a command that converts them."""
+    """The error message for a backbone whose weights exist only as a pickle, with a command that converts them."""
     convert = (
         f"from transformers import AutoModel as M, AutoTokenizer as T; n, d = {name!r}, 'converted'; "
         "M.from_pretrained(n).save_pretrained(d); T.from_pretrained(n).save_pretrained(d)"

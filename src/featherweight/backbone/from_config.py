@@ -80,7 +80,7 @@ def _parts(family: Family, config: Config) -> list[OtherModule]:
 
 
 def _modules_of(family: Family) -> tuple[str, ...]:
-    """Head modules for PEFT's ``modules_to_save``: ``classifier`` stands for ``classifier.dense`` and ``.out_proj``."""
+    """Head modules for PEFT's ``modules_to_save``: ``classifier`` includes ``classifier.dense`` and ``.out_proj``."""
     owners = (
         layer.module.removesuffix(".dense").removesuffix(".out_proj").removesuffix(".norm") for layer in family.head
     )

@@ -1,6 +1,6 @@
 """Downloads backbones from the Hugging Face hub: only configuration, tokenizer and safetensors files.
 
-If the hub does not answer, this is reported after a short timeout.
+If the hub does not answer within a few seconds, a cached copy is used, or an error is raised.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def download(name: str, revision: str | None, *, config_only: bool = False) -> P
 
 
 def cached_folder(name: str) -> Path | None:
-    """The folder of a hub model in the local cache; None unless config and weights are there. No network is used."""
+    """The folder of a hub model in the local cache; None if config or weights are not cached. No network is used."""
     from huggingface_hub import try_to_load_from_cache
 
     files = [try_to_load_from_cache(name, file) for file in ("config.json", "model.safetensors")]
@@ -55,9 +55,9 @@ def cached_folder(name: str) -> Path | None:
 
 
 def _hub_answers(name: str, revision: str | None, config_only: bool) -> bool:
-    """Whether the hub answers. Raises UserError if the answer is that ``name`` cannot be used.
+    """Whether the hub answers. Raises UserError if it answers that the model does not exist or cannot be used.
 
-    This is one request with a short timeout; the library's own download function would retry for half a minute.
+    Only one request with a short timeout is made; the library's own download function would retry for half a minute.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -86,7 +86,7 @@ def _hub_answers(name: str, revision: str | None, config_only: bool) -> bool:
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
-            f"backbone.name = {name}: no such model on the hub, no such folder, and no built-in short name; "
+            f"backbone.name = {name}: is neither a model on the hub, nor a folder, nor a built-in short name; "
             "correct backbone.name"
         ) from None
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError):

@@ -81,7 +81,7 @@ def _config_object(config: dict[str, Any]) -> Any:
             f"backbone.name: transformers does not know models of type {model_type!r}, and code that ships with a "
             "model is never run; choose an encoder of another family"
         )
-    # Without auto_map nothing points to code outside transformers.
+    # auto_map refers to code outside transformers, so it is left out.
     plain = {key: value for key, value in config.items() if key not in ("auto_map", "id2label", "label2id")}
     try:
         built = AutoConfig.for_model(**{**plain, "num_labels": _LABELS})

@@ -89,4 +89,4 @@ KNOWN: dict[str, dict[str, Any]] = {
     "answerdotai/ModernBERT-base": _MODERNBERT_BASE,
     "answerdotai/ModernBERT-large": _MODERNBERT_LARGE,
 }
-"""The keys of config.json that determine shapes, by name on the hub or short name of an installable wheel."""
+"""The config.json of each backbone, reduced to keys that determine shapes, by its hub name or built-in short name."""

@@ -1,4 +1,4 @@
-"""Around the calls by which transformers loads a backbone: no output, and errors in one line."""
+"""Suppresses the output of transformers while it loads a backbone, and turns its errors into one line."""
 
 from __future__ import annotations
 

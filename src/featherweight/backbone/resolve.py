@@ -47,7 +47,7 @@ class KnownBackbone:
 
 
 def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
-    """The parsed config.json of a backbone. It needs no weights, and no network for a name in ``KNOWN``.
+    """The parsed config.json of a backbone. Weights are never loaded, and a name in ``KNOWN`` needs no network.
 
     Raises UserError for a folder without a valid config.json, HubUnreachable if the hub does not answer.
     """
@@ -83,7 +83,7 @@ def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Bac
 
 
 def lasting_name(name: str) -> str:
-    """The backbone name that a run stores; a folder becomes its absolute path, which is valid everywhere."""
+    """The backbone name that a run stores: for a folder its absolute path, valid in any working directory."""
     return str(Path(name).expanduser().resolve()) if _source(name) == "folder" else name
 
 
@@ -108,10 +108,10 @@ def local_folder(backbone: BackboneRecipe) -> Path | None:
 
 
 def best_at_hand() -> tuple[str, str]:
-    """The backbone if the user names none, and the reason: an installed one, else a known one in the hub's cache.
+    """Name of the default backbone, for users who name none, and where it is available, in words.
 
-    minilm is preferred, because it trains in minutes on any machine. If no backbone is available, it is minilm too, and
-    the training reports how to install it.
+    It is an installed wheel, else a known model in the hub's cache. minilm is preferred, because it trains in minutes
+    on any machine. If no backbone is available, the result is minilm too, and the training says how to install it.
     """
     if name := next((name for name in WHEELS if is_installed(name)), None):
         return name, "installed"

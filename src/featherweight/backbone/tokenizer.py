@@ -12,36 +12,36 @@ from featherweight.backbone.families import FAMILIES
 from featherweight.errors import UserError, first_line
 
 _CLASSES = {name: family.tokenizer for name, family in FAMILIES.items() if family.tokenizer}
-"""The class of transformers that belongs to a family, by the ``model_type`` of its config.json."""
+"""Names of transformers' tokenizer classes, by the ``model_type`` in config.json."""
 _INPUTS: dict[str, tuple[str, ...]] = dict.fromkeys(_CLASSES.values(), ("input_ids", "attention_mask"))
 _INPUTS["DistilBertTokenizer"] = ("input_ids", "attention_mask")
 _INPUTS["BertTokenizer"] = _INPUTS["TokenizersBackend"] = ("input_ids", "token_type_ids", "attention_mask")
-"""What a tokenizer of a class gives to the model."""
+"""The model inputs that a tokenizer creates, by the name of its class."""
 UNKNOWN = "\ue000 \ue001"
 """A text that no vocabulary contains: tokenizing it fails if the vocabulary lacks its own token for unknown words."""
 
 
 @dataclass(eq=False)
 class SavedTokenizer:
-    """The tokenizer of a saved tokenizer.json, read without transformers; it gives the same tokens."""
+    """The tokenizer in a tokenizer.json, read without transformers; it gives the same tokens as with transformers."""
 
     folder: Path
     backend_tokenizer: Any
-    """Of the library tokenizers."""
+    """A ``Tokenizer`` of the library tokenizers."""
     pad_token_id: int
     model_input_names: tuple[str, ...]
     is_fast = True
 
     @cached_property
     def whole(self) -> Any:
-        """The tokenizer of transformers in the same folder."""
+        """The same tokenizer as an object of transformers, loaded from the folder."""
         return load_tokenizer(self.folder)
 
 
 def saved_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
     """The tokenizer that transformers saved in ``folder``, if possible without importing transformers.
 
-    Otherwise, and for errors, see ``load_tokenizer``.
+    If that is not possible, ``load_tokenizer`` loads it. Raises UserError as ``load_tokenizer`` does.
     """
     from tokenizers import Tokenizer
 
@@ -54,7 +54,7 @@ def saved_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
         padding = backend.token_to_id(token["content"] if isinstance(token, dict) else token)
         backend.encode(UNKNOWN)
         special = sum(token.special for token in backend.get_added_tokens_decoder().values())
-    except Exception:  # of any kind, from a damaged file; transformers also reads other formats
+    except Exception:  # a damaged file can raise any exception; transformers also reads other formats
         return load_tokenizer(folder, vocabulary)
     if padding is None or backend.get_vocab_size() <= special:
         return load_tokenizer(folder, vocabulary)
@@ -83,7 +83,7 @@ def load_tokenizer(folder: Path, vocabulary: int | None = None) -> Any:
 
 
 def _class_for(folder: Path) -> Any:
-    """The class that AutoTokenizer would choose, or AutoTokenizer itself, which imports torch."""
+    """The tokenizer class that AutoTokenizer would choose; if unknown, AutoTokenizer itself, which imports torch."""
     import transformers
 
     kinds = []

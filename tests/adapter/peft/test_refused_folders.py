@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str | tuple[str, ...]]] = {
     "whole numbers": (changed("LayerNorm.bias", lambda t: t.astype(np.int64)), "has type I64"),
     "an empty tensor": (changed("LayerNorm.bias", lambda t: t[:0]), "has the empty shape (0,)"),
     "no numbers": (changed("query.lora_B", lambda t: t * np.nan), "contains NaN or infinity"),
-    "a tensor of nobody": (more("base_model.model.evil.weight", (3,)), "contains evil.weight, which exists neither"),
+    "a tensor of nobody": (more("base_model.model.evil.weight", (3,)), "contains evil.weight, but neither the base"),
     "a tensor of another library": (more("lora.evil", (3,)), "'lora.evil' was not written by PEFT"),
     "a name that rings": (more("base_model.model.\x1b[2J", (3,)), "was not written by PEFT"),
     "two heads that differ": (changed("modules_to_save.default.out_proj.bias", lambda t: t + 1), "twice"),
@@ -184,7 +184,7 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
 def test_a_base_out_of_reach_is_named_by_an_option(spoilt: Path, cli: Cli, tiny_backbones: dict[str, Path]) -> None:
     values = read_json(spoilt / "adapter_config.json")
     (spoilt / "adapter_config.json").write_text(json.dumps(values | {"base_model_name_or_path": "acme/tuned-roberta"}))
-    said = "saved: its base model acme/tuned-roberta: it is not on this machine, and the hub cannot be reached"
+    said = "saved: its base model acme/tuned-roberta is not on this machine, and the hub cannot be reached"
     refused(cli, "predict", "saved", "--text", "plum", naming=(said, "Add --base FOLDER"))
     refused(cli, "predict", "saved", "--text", "plum", "--base", "nowhere", naming="--base nowhere: no such folder")
     refused(cli, "weigh", "newsbriefs", "--base", "x", naming="--base is for folders that PEFT saved")

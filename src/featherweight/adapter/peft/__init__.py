@@ -1,1 +1,1 @@
-"""Adapters that were saved by PEFT or by transformers' Trainer."""
+"""Reads classifiers that were saved by PEFT or by transformers' Trainer, without Featherweight."""

@@ -41,7 +41,7 @@ class PeftFolder:
     tensors: dict[str, TensorHeader]
     """All trained tensors, each listed once, by their names in transformers' classification class."""
     repeated: int
-    """Number of further elements in the file: second copies of trained tensors, and originals of replaced modules."""
+    """Number of elements in the file that do not count: repeated tensors, and tensors from before the training."""
     base: BackboneRecipe
     config: dict[str, Any]
     """The config.json of the base model."""
@@ -49,7 +49,7 @@ class PeftFolder:
     labels: tuple[str, ...]
     task: TaskName
     pairs: bool
-    """Whether its texts are pairs."""
+    """Whether each input is a pair of texts."""
     notes: tuple[str, ...]
     """Notes for the user, one line each."""
 
@@ -73,7 +73,7 @@ def is_peft_folder(path: str | Path) -> bool:
 
 
 def read_peft_folder(path: str | Path, given: PeftOptions = NOTHING_GIVEN) -> PeftFolder:
-    """Read and check the folder ``path``; ``given`` is what the user adds to it.
+    """Read and check the folder ``path``; ``given`` are the user's options, such as the names of the classes.
 
     Raises UserError, before anything large is allocated, if the folder is not a LoRA classifier, its weights are a
     pickle or too large for the base model, its head is missing, or its number of classes is unknown.
@@ -107,9 +107,10 @@ def resolve_base(saved: PeftFolder) -> Backbone:
 
 
 def tensors_of(path: str | Path) -> tuple[dict[str, TensorHeader], str]:
-    """The trained tensors, each once, from the header of the weight file alone; and the name of the base model.
+    """The trained tensors, each listed once, and the name of the base model.
 
-    The base model itself is not needed. Raises UserError if the folder is not a LoRA classifier or is damaged.
+    Only the header of the weight file is read; the base model itself is not needed. Raises UserError if the folder is
+    not a LoRA classifier or is damaged.
     """
     folder = Path(path)
     _require_safetensors(folder)
@@ -119,12 +120,12 @@ def tensors_of(path: str | Path) -> tuple[dict[str, TensorHeader], str]:
 
 
 def _base_refused(folder: Path, error: UserError, base: str) -> UserError:
-    """``error`` about the base model, with the adapter folder that refers to this base model."""
+    """The error to raise instead of ``error`` about the base model; it also names the adapter folder."""
     moved = "no such folder" in str(error)
     if moved or isinstance(error, HubUnreachable):
-        problem = "no such folder" if moved else "it is not on this machine, and the hub cannot be reached"
+        problem = "was not found: no such folder" if moved else "is not on this machine, and the hub cannot be reached"
         return BaseUnreachable(
-            f"{folder}: its base model {base}: {problem}\n"
+            f"{folder}: its base model {base} {problem}\n"
             "Add --base FOLDER: a folder with that model's config.json, model.safetensors and tokenizer"
         )
     hint = " (set as base_model_name_or_path in adapter_config.json)" if "\n" not in str(error) else ""
@@ -140,7 +141,7 @@ def plain_name(name: str) -> str:
 
 
 def is_original(name: str) -> bool:
-    """Whether ``name`` in PEFT's file is a head tensor from before the training, which PEFT stores but does not use."""
+    """Whether tensor ``name`` in PEFT's file has values from before the training, which PEFT saves but does not use."""
     return ".original_module." in name
 
 
@@ -154,7 +155,7 @@ def _require_safetensors(folder: Path) -> None:
     convert = "m.load_adapter(d, 'default'); m.save_pretrained('converted')"
     raise UserError(
         f"{folder / _PICKLED}: a pickle can run any code when it is opened; only safetensors are read\n"
-        f"If you trust it, load it once with PEFT and save it again: {convert}"
+        f"If you trust it, load this folder d into a PeftModel m and save it again: {convert}"
     )
 
 
@@ -172,7 +173,7 @@ def _base(folder: Path, settings: LoraSettings, given: str | Path | None) -> Bac
 
 
 def _trained(path: Path) -> tuple[dict[str, TensorHeader], int]:
-    """The trained tensors in the file, each once, and the number of elements of all other tensors in it."""
+    """The trained tensors in the file, each listed once, and the number of elements of all other tensors in it."""
     trained: dict[str, TensorHeader] = {}
     repeated = 0
     for name, header in read_header(path).items():

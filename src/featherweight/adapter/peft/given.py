@@ -1,4 +1,4 @@
-"""What PEFT does not save with a classifier: names of the classes, task, and whether its texts are pairs."""
+"""Determines what PEFT does not save with a classifier: class names, task, and whether inputs are pairs of texts."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from featherweight.errors import UserError
 from featherweight.recipe.values import TaskName
 
 PAIR_COLUMNS = ("text", "text_pair")
-"""The columns of a pair if none are named; transformers' pipelines use the same names."""
+"""The columns of the two texts of a pair if the user names none; transformers' pipelines use the same names."""
 _GENERIC = re.compile(r"LABEL_\d+")
 _OF_PROBLEMS: dict[str, TaskName] = {
     "multi_label_classification": "multi-label",
     "single_label_classification": "single-label",
 }
-"""The task that belongs to a ``problem_type`` of transformers."""
+"""The task for each ``problem_type`` in a config of transformers."""
 _JOINS = ("text", "pair")
 
 
 @dataclass(frozen=True)
 class PeftOptions:
-    """What PEFT does not save, as the user gives it; what is left out is taken from the configs if possible."""
+    """The user's options for a folder that PEFT saved, because PEFT does not save this information.
+
+    An option that is not set is read from the config of the folder or of its base model, if possible.
+    """
 
     labels: Sequence[str] = ()
     """Names of the classes, in the order of their numbers."""
     base: str | Path | None = None
-    """Folder of the base model, if it is not where the settings in the folder say."""
+    """Folder of the base model; None if adapter_config.json refers to it correctly."""
     task: str | None = None
     """single-label or multi-label."""
     join: str | None = None
@@ -39,7 +42,8 @@ class PeftOptions:
     def checked(self, dashes: str = "") -> PeftOptions:
         """These options, with ``labels`` as a tuple.
 
-        Raises UserError if a value is wrong; ``dashes`` are before its name.
+        Raises UserError if a value is wrong. The message puts ``dashes`` before the option's name: ``--`` for the
+        command line, nothing for Python.
         """
         for name, value, known in (("task", self.task, get_args(TaskName)), ("join", self.join, _JOINS)):
             if value is not None and value not in known:
@@ -54,9 +58,10 @@ NOTHING_GIVEN = PeftOptions()
 def task_of_folder(
     folder: Path, own: Mapping[str, Any], base: Mapping[str, Any], given: str | None
 ) -> tuple[TaskName, tuple[str, ...]]:
-    """The task, and notes for the user: ``given``, or by ``problem_type`` in the ``own`` config or in the ``base``'s.
+    """The task of the classifier, and notes for the user.
 
-    Without any of these a text has one label. Raises UserError for regression.
+    The task is ``given``, or follows from ``problem_type`` in the config of the folder (``own``) or of its base model
+    (``base``); otherwise it is single-label. Raises UserError for a regression model.
     """
     problem = next(filter(None, (config.get("problem_type") for config in (own, base))), None)
     if problem == "regression":
@@ -64,7 +69,7 @@ def task_of_folder(
     task = next((name for name in get_args(TaskName) if name == given), None) or _OF_PROBLEMS.get(str(problem))
     if task != "multi-label":
         return "single-label", ()
-    return task, ("a text may have several labels: each with a probability of at least 0.5; PEFT saves no thresholds",)
+    return task, ("a text gets every label with a probability of at least 0.5, because PEFT saves no thresholds",)
 
 
 def class_names(
@@ -72,8 +77,9 @@ def class_names(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the ``classes``, and notes for the user.
 
-    The names are ``given``, or taken from the ``own`` config of the folder, or from the ``base`` model's; if there are
-    none, they are LABEL_0, LABEL_1 and so on, and a note says so. Raises UserError if they do not fit.
+    The names are ``given``, or taken from the config of the folder (``own``) or of its base model (``base``). If these
+    have none, the names are LABEL_0, LABEL_1 and so on, and a note says so. Raises UserError if the number of names is
+    wrong, or a name is empty or repeated.
     """
     if given:
         return _checked(given, classes, f"--labels for {folder}"), ()
@@ -92,7 +98,7 @@ def class_names(
 
 
 def _named(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names in ``id2label`` in the order of their numbers; empty if numbers from 0 to n - 1 are not all there."""
+    """The names in ``id2label`` in the order of their numbers; empty unless the numbers are 0 to n - 1."""
     table = config.get("id2label")
     if not isinstance(table, dict):
         return ()

@@ -29,8 +29,8 @@ from featherweight.model.network import Network
 def build_peft_network(found: PeftFolder, backbone: Backbone) -> Network:
     """The network of ``found`` on its base model, in fp32 on the CPU, as PEFT loads it; only the adapter is trainable.
 
-    Raises UserError, before the weights of the base model are read, if a tensor is missing or does not fit the base
-    model; and later if a tensor is neither in the base model nor in the file, or the file has NaN or infinity.
+    Raises UserError if a trained tensor is missing or does not fit the base model (checked before the weights of the
+    base model are read), if a tensor is neither in the base model nor in the file, or if the file has NaN or infinity.
     """
     with torch.random.fork_rng(devices=[]), quiet():
         config = _config(found, backbone)
@@ -87,9 +87,9 @@ def _require_fit(found: PeftFolder, config: Any) -> None:
     for name, header in found.tensors.items():
         shape = expected.get(name) or all_shapes.get(name)
         if shape is None:
-            place = "neither in the base model nor in the modules that the settings train"
+            place = "neither the base model nor a module that adapter_config.json trains has a tensor of this name"
             remedy = "Use the base model that this adapter was trained on, or save the adapter again"
-            raise UserError(f"{path}: contains {name}, which exists {place}\n{remedy}")
+            raise UserError(f"{path}: contains {name}, but {place}\n{remedy}")
         if shape != header.shape:
             problem = f"{name} has shape {header.shape}, but the base model needs {shape}"
             raise UserError(f"{path}: {problem}\nUse the base model that this adapter was trained on")

@@ -58,9 +58,10 @@ def _layers(value: Any) -> list[int] | int | None:
 
 
 def _initialisation(value: Any) -> bool | str:
-    """The value of init_lora_weights for PEFT: that of the file if it also changes the base model's weights, else True.
+    """The value of init_lora_weights to pass to PEFT; ``value`` is that of the file.
 
-    Raises ValueError if that change cannot be repeated.
+    It is ``value`` if this initialisation also changes the base model's weights, and otherwise True. Raises ValueError
+    if the change of the weights cannot be repeated.
     """
     if isinstance(value, bool) or value in ("gaussian", "orthogonal", "eva"):
         return True

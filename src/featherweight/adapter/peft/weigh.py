@@ -19,7 +19,7 @@ _KINDS = ("lora", "dora", "bias", "other", "head")
 def weigh_peft_folder(found: PeftFolder, budget: int | None = None) -> Weight:
     """Count the trained parameters of ``found`` by component; without a ``budget``, the budget is the count itself.
 
-    The total is what PEFT's own ``get_nb_trainable_parameters`` gave during training.
+    The total equals the result of PEFT's own ``get_nb_trainable_parameters`` during the training.
     """
     size, labels = found.architecture.encoder_parameters, len(found.labels)
     return Weight(
@@ -46,17 +46,20 @@ def components_of(tensors: dict[str, TensorHeader], found: PeftFolder | None = N
 
 
 def repetition(found: PeftFolder) -> list[str]:
-    """A note for the user if the file stores trained tensors twice, or also their values from before the training.
+    """A note for the user if the file also has copies of trained tensors, or their values from before the training.
 
-    These parameters are not counted. The list is empty if there are none.
+    These values are not counted as trained parameters. The list is empty if there are none.
     """
     if not found.repeated:
         return []
-    return [f"the file also contains {found.repeated:,} copies or original values of these parameters; not counted"]
+    return [
+        f"not counted: {found.repeated:,} values in the file that are copies of trained parameters, or their values "
+        "from before the training"
+    ]
 
 
 def _group(name: str, tensors: dict[str, TensorHeader], found: PeftFolder | None) -> tuple[str, str]:
-    """Kind of component of a tensor, and the title of the component that it is counted in."""
+    """The kind and the title of the component in which the tensor ``name`` is counted."""
     module = name.rpartition(".")[0]
     if _LORA.search(name):
         adapted = name[: name.index(".lora_")]
@@ -76,10 +79,10 @@ def _ranks(adapted: str, tensors: dict[str, TensorHeader]) -> Iterator[int]:
 
 
 def _role(module: str, found: PeftFolder | None) -> str:
-    """What an adapted linear layer is for, such as ``query``; joined by + if it has several roles.
+    """The role of an adapted linear layer, such as ``query``; several roles are joined by +.
 
-    For a layer without a role, its path inside the encoder layer. If the base model is unknown, the last part of the
-    module's name.
+    A layer without a role is named by its path inside the encoder layer. If the base model is unknown, the result is
+    the last part of the module's name.
     """
     if found is None:
         return module.rpartition(".")[2]
