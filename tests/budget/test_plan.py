@@ -101,7 +101,7 @@ def test_every_proposal_can_be_pasted_and_fits(name: str, backbone: str, budget:
     if "no adapter fits" in line:
         assert budget < int(line.partition("the smallest has ")[2].partition(" ")[0].replace(",", ""))
         return
-    announced, _, options = line.removeprefix("Nearest that fits, ").partition(": ")
+    announced, _, options = line.removeprefix("Nearest adapter that fits, ").partition(" parameters: ")
     words = shlex.split(options)
     assert words[::2] == ["--set"] * (len(words) // 2)
     pasted = Recipe.load(name, [*given_options, *words[1::2]])
@@ -113,7 +113,10 @@ def test_every_proposal_can_be_pasted_and_fits(name: str, backbone: str, budget:
 def test_lower_ranks_keep_their_proportion() -> None:
     r1 = Recipe.load("r1", ["budget=900k"])
     line = nearest_that_fits(r1, ROBERTA, 4)
-    assert line == "Nearest that fits, 888,580: --set adapter.lora.0.rank=6 --set adapter.lora.1.rank=13"
+    assert (
+        line
+        == "Nearest adapter that fits, 888,580 parameters: --set adapter.lora.0.rank=6 --set adapter.lora.1.rank=13"
+    )
 
 
 def test_a_head_that_is_too_heavy_is_replaced_by_the_planned_row() -> None:
@@ -150,7 +153,7 @@ def test_auto_keeps_head_bias_and_dora_of_the_recipe() -> None:
 
 def test_auto_under_a_head_that_leaves_no_room_says_what_would_fit() -> None:
     recipe = Recipe.parse({"budget": "500k", "adapter": {"lora": "auto", "head": "native"}})
-    with pytest.raises(UserError, match=r"adapter.head: with the native head, .* head = linear leaves room for rank 2"):
+    with pytest.raises(UserError, match=r"adapter.head: with the native head, .* head = linear allows rank 2"):
         resolve_auto(recipe, ROBERTA, 4)
 
 

@@ -170,9 +170,9 @@ def test_over_budget_the_refusal_counts_and_proposes() -> None:
     with pytest.raises(UserError) as error:
         require_within_budget(weigh(r4, ROBERTA, 4), r4, ROBERTA)
     first, second = str(error.value).splitlines()
-    assert first.startswith("budget = 990,723 exceeded by 1: 990,724 trainable (")
+    assert first.startswith("budget = 990,723 exceeded by 1: 990,724 trainable parameters (")
     assert "encoder biases: 102,144" in first
-    assert second == "Nearest that fits, 953,860: --set adapter.lora.rank=7"
+    assert second == "Nearest adapter that fits, 953,860 parameters: --set adapter.lora.rank=7"
 
 
 @pytest.mark.parametrize(("rank", "fits"), [(768, True), (769, False)])

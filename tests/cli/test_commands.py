@@ -151,7 +151,7 @@ def test_a_diverged_training_is_a_failure_and_names_the_rows(cli: Cli, tiny_reci
     (["weigh"], "Missing argument"),
     (["train", "r1", "--budgets", "1M"], "No such option: --budgets"),
     (["plan", "--labels", "1"], "Invalid value for '--labels'"),
-    (["plan", "--row", "1"], "--row and --out need each other"),
+    (["plan", "--row", "1"], "--row and --out must be used together"),
 ])  # fmt: skip
 def test_wrong_usage_is_one_line_and_where_to_look(cli: Cli, arguments: list[str], message: str) -> None:
     answer = cli(*arguments)

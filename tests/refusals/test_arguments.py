@@ -24,7 +24,7 @@ from support.commands import Cli, refused
     (["plan", "--budget", "1,5M"], "budget: must be a count such as 1000000, 100k or 1M"),
     (["plan", "--budget", "1"], "budget = 1: no adapter fits"),
     (["plan", "--bias", "some"], "adapter.bias: must be none, lora or all"),
-    (["plan", "--row", "1"], "--row and --out need each other"),
+    (["plan", "--row", "1"], "--row and --out must be used together"),
     (["plan", "--row", "99", "--out", "plan.toml"], "--row 99"),
     (["plan", "--row", "1", "--out", "job.toml"], "--out job.toml"),
     (["plan", "--row", "1", "--out", "nowhere/plan.toml"], "nowhere/plan.toml"),

@@ -230,7 +230,7 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "plan of a recipe": (
         lambda: plan(RECIPE, 4, 1000),
-        "plan takes the architecture of a backbone, not a Recipe; weigh(recipe) counts",
+        "plan takes the architecture of a backbone, not a Recipe; for the parameters of a recipe",
     ),
     "show a frame": (
         lambda: show(FRAME),

@@ -145,7 +145,7 @@ def test_evaluating_on_data_that_does_not_fit(cli: Cli, run: Path) -> None:
 def test_evaluating_on_columns_of_other_names(cli: Cli, run: Path, arguments: list[str], naming: Any) -> None:
     Path("other.csv").write_text("text,kind,n\n" + "apple,fruit,1\nowl,bird,2\n" * 2, "utf-8")
     refused(cli, "evaluate", run, "--data", "other.csv", *arguments, naming=naming)
-    refused(cli, "evaluate", run, "--label", "kind", naming="--label is a column of the rows in --data")
+    refused(cli, "evaluate", run, "--label", "kind", naming="--label names a column of the data in --data")
 
 
 @pytest.mark.parametrize("verb", VERBS)

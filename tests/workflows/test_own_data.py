@@ -266,7 +266,7 @@ def test_a_plan_is_made_for_the_classes_of_data(cli: Cli) -> None:
     assert (Recipe.load("notes.toml").data.label, Recipe.load("notes.toml").budget) == ("sort", 100_000)
     total = answer.out.split(": ")[1].split()[0]
     assert f"trainable {total}" in " ".join(cli("weigh", "notes.toml").out.split())
-    refused(cli, "plan", "notes.csv", "--labels", 3, naming="notes.csv already gives the number of classes")
+    refused(cli, "plan", "notes.csv", "--labels", 3, naming="notes.csv determines the number of classes")
     weighed = cli("weigh", "notes.csv", "--label", "sort", "--backbone", "mpnet")
     assert weighed.out.startswith("notes on mpnet, 3 labels")
 

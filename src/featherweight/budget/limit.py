@@ -14,14 +14,14 @@ from featherweight.recipe import LoraLayers, Recipe
 def require_within_budget(weight: Weight, recipe: Recipe, architecture: Architecture) -> None:
     """Raise UserError if ``weight`` exceeds its budget; the message suggests the nearest adapter that fits.
 
-    UserError is also raised for a rank above the smaller dimension of a layer: it costs parameters and gains nothing.
+    Raises UserError too for a rank above the smaller dimension of a layer, which costs parameters and gains nothing.
     """
     if weight.margin >= 0:
         _require_useful_ranks(recipe, architecture)
         return
     parts = "; ".join(f"{component.name}: {component.parameters:,}" for component in weight.components)
     raise UserError(
-        f"budget = {weight.budget:,} exceeded by {-weight.margin:,}: {weight.total:,} trainable ({parts})\n"
+        f"budget = {weight.budget:,} exceeded by {-weight.margin:,}: {weight.total:,} trainable parameters ({parts})\n"
         f"{nearest_that_fits(recipe, architecture, weight.labels)}"
     )
 
@@ -41,16 +41,16 @@ def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
 def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -> str:
     """One line with the nearest adapter within the budget, as ``--set`` options for the command line.
 
-    These are lower ranks for the same layers if they fit, else the first row that ``featherweight plan`` prints.
+    It has lower ranks for the same layers if that fits, else it is the first row that ``featherweight plan`` prints.
     """
     smaller = _lower_ranks(recipe, architecture, labels)
     if smaller is not None:
         total = weigh(smaller, architecture, labels).total
-        return f"Nearest that fits, {total:,}: {_rank_overrides(smaller)}"
+        return f"Nearest adapter that fits, {total:,} parameters: {_rank_overrides(smaller)}"
     adapter = recipe.adapter
     try:
         row = plan(architecture, labels, recipe.budget, adapter.bias, dora=adapter.dora)[0]
-        return f"Nearest that fits, {row.total:,}: {row.overrides()}"
+        return f"Nearest adapter that fits, {row.total:,} parameters: {row.overrides()}"
     except UserError:
         pass
     try:
@@ -58,7 +58,7 @@ def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -
     except UserError as error:
         return str(error)
     plain = " --set adapter.dora=false" if adapter.dora else ""
-    return f"Nearest that fits, {row.total:,}: {row.overrides()}{plain}"
+    return f"Nearest adapter that fits, {row.total:,} parameters: {row.overrides()}{plain}"
 
 
 def within_budget(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe | None:

@@ -1,4 +1,4 @@
-"""The planner: the largest adapters that fit a budget on a backbone."""
+"""Finds the largest adapters on a backbone that fit a budget of trainable parameters."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TARGETS: tuple[tuple[Role, ...], ...] = (
     ("query", "value"),
     ("value",),
 )
-"""The sets of roles that a plan tries. The first is recommended: a low rank on all linear layers is better than a high
-rank on a few."""
+"""The sets of roles that ``plan`` tries. The first is recommended: a low rank on all linear layers is better than a
+high rank on a few."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Candidate:
 def plan(
     architecture: Architecture, labels: int, budget: int, bias: Bias = "none", *, dora: bool = False
 ) -> list[PlanRow]:
-    """For each head and set of roles, the largest rank with a total within ``budget``; the recommended row comes first.
+    """For each head and set of roles, the largest LoRA rank within ``budget``; the recommended row comes first.
 
     The recommended row spends as much as possible on the encoder: a linear head, and as many kinds of linear layers as
     fit at rank 1. A rank is never larger than the smallest dimension of an adapted layer: at that rank LoRA is already
@@ -67,7 +67,7 @@ def plan(
     """
     if not isinstance(architecture, Architecture):
         takes = "plan takes the architecture of a backbone"
-        raise UserError(f"{takes}, not {described(architecture)}; weigh(recipe) counts what a recipe trains")
+        raise UserError(f"{takes}, not {described(architecture)}; for the parameters of a recipe, write weigh(recipe)")
     labels, budget = require_whole(labels, "labels", "4"), require_whole(budget, "budget", "1_000_000")
     candidates = list(_candidates(architecture, labels, bias, dora))
     rows: list[PlanRow] = []
@@ -87,7 +87,7 @@ def plan(
 
 
 def resolve_auto(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe:
-    """``recipe`` with ``adapter.lora = "auto"`` replaced by the largest LoRA that fits its budget, head and bias.
+    """``recipe`` with ``adapter.lora = "auto"`` replaced by the first row of ``plan`` for its head and bias.
 
     A recipe without ``"auto"`` is returned unchanged. Raises UserError if nothing fits.
     """
@@ -98,8 +98,8 @@ def resolve_auto(recipe: Recipe, architecture: Architecture, labels: int) -> Rec
     if not fitting:
         row = rows[0]
         raise UserError(
-            f"adapter.head: with the {recipe.adapter.head} head, budget = {recipe.budget:,} leaves nothing for LoRA; "
-            f"head = {row.head} leaves room for rank {row.rank} on {', '.join(row.roles)} (total {row.total:,})"
+            f"adapter.head: with the {recipe.adapter.head} head, budget = {recipe.budget:,} leaves no parameters for "
+            f"LoRA; head = {row.head} allows rank {row.rank} on {', '.join(row.roles)} ({row.total:,} in total)"
         )
     return recipe.with_values(adapter=fitting[0].adapter())
 

@@ -1,6 +1,7 @@
-"""LoRA tables that fit a budget: the largest rank for given roles and layers, also split between halves of the layers.
+"""Finds the largest LoRA ranks that fit a budget, for given roles and layers, or for each half of the layers.
 
-A total is linear in the rank (``budget/weigh.py``), so the largest rank follows from the totals at ranks 1 and 2.
+The number of parameters is linear in the rank (``budget/weigh.py``), so the largest rank follows from the numbers for
+ranks 1 and 2.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ def lora_within_budget(
     rank: int | None = None,
     upper_share: float | None = None,
 ) -> list[dict[str, Any]]:
-    """LoRA tables on ``roles`` in ``layers`` that use as much of the budget of ``recipe`` as its head and biases leave.
+    """LoRA tables for ``roles`` in ``layers``, with the largest ranks that keep ``recipe`` within its budget.
 
-    With ``rank`` the rank is at most that. With ``upper_share``, the upper half of the layers gets this share of the
+    No rank is above ``rank``, if it is given. With ``upper_share``, the upper half of the layers gets this share of the
     LoRA parameters and the lower half the rest. The list is empty if not even rank 1 fits. Raises UserError for roles
     or layers that the backbone lacks.
     """
@@ -41,7 +42,7 @@ def lora_within_budget(
 def _largest_ranks(
     recipe: Recipe, architecture: Architecture, labels: int, roles: Sequence[str], shares: dict[str, float]
 ) -> dict[str, int]:
-    """The largest rank in each group of layers, within its share of what the budget leaves for LoRA; 0 if none fits.
+    """The largest rank for each group of layers; ``shares`` are their shares of the LoRA parameters. 0 if none fits.
 
     A rank above the smaller side of a layer costs parameters and gains nothing, so no rank is larger than that.
     """
@@ -50,7 +51,7 @@ def _largest_ranks(
         return weigh(_with_tables(recipe, roles, ranks), architecture, labels).total
 
     per_rank = {part: total({part: 2}) - total({part: 1}) for part in shares}
-    # Biases and DoRA's magnitudes of the adapted layers are part of what does not depend on the rank.
+    # The biases and DoRA magnitudes of the adapted layers do not depend on the rank.
     fixed = total(dict.fromkeys(shares, 1)) - sum(per_rank.values())
     left = max(0, recipe.budget - fixed)
     return {
@@ -73,5 +74,5 @@ def _tables(roles: Sequence[str], ranks: dict[str, int]) -> list[dict[str, Any]]
 
 
 def _listed(layers: Sequence[int]) -> str:
-    """Layer numbers as a recipe writes them, such as 0,1,2."""
+    """Layer numbers in the notation of recipes, such as ``0,1,2``."""
     return ",".join(map(str, layers))

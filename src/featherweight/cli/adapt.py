@@ -1,4 +1,4 @@
-"""`featherweight adapt DATA`, or a recipe."""
+"""The command `featherweight adapt DATA`, where DATA is a data file or a recipe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def command(
     rate: Annotated[float, typer.Option("--lr", min=1e-9, max=1.0, help="Peak learning rate of the encoder.")] = 5e-5,
     batch_size: Annotated[int, typer.Option(min=1, max=100_000, help="Number of texts in a step.")] = 32,
     max_length: Annotated[
-        int | None, typer.Option(min=8, max=1_000_000, help="Maximum number of tokens; by default data.max_length.")
+        int | None,
+        typer.Option(min=8, max=1_000_000, help="Maximum number of tokens of a text; by default data.max_length."),
     ] = None,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     out: Annotated[

@@ -12,20 +12,26 @@ if TYPE_CHECKING:
     from featherweight.adapter.peft.given import PeftOptions
     from featherweight.recipe import Recipe
 
-TestOption = Annotated[str | None, typer.Option("--test", help="Test rows, evaluated once, at the end.")]
+TestOption = Annotated[
+    str | None, typer.Option("--test", help="File or data set of test rows; evaluated once, at the end.")
+]
 TextOption = Annotated[
-    list[str] | None, typer.Option("--text", metavar="COLUMN", help="The column of the texts; several are joined.")
+    list[str] | None,
+    typer.Option("--text", metavar="COLUMN", help="The text column; repeat the option to join several columns."),
 ]
 LabelColumnsOption = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="COLUMN", help="The column of the labels; repeat it for a column for each label."),
+    typer.Option(
+        "--label", metavar="COLUMN", help="The label column; repeat the option if each label has its own column."
+    ),
 ]
 BackboneOption = Annotated[
-    str | None, typer.Option("--backbone", help="Hub name, local folder, or an installed minilm or mpnet.")
+    str | None,
+    typer.Option("--backbone", help="The encoder: a hub name, a local folder, or minilm or mpnet, if installed."),
 ]
 SetOption = Annotated[
     list[str],
-    typer.Option("--set", help="Change a key: section.key=value, such as training.learning_rate=3e-4; repeatable."),
+    typer.Option("--set", help="Change a recipe key, such as training.learning_rate=3e-4; repeatable."),
 ]
 BudgetOption = Annotated[
     str | None, typer.Option("--budget", help="Maximum number of trainable parameters: 1000000, 100k or 1M.")
@@ -36,25 +42,28 @@ ClassifierArgument = Annotated[
 ]
 LabelsOption = Annotated[
     str | None,
-    typer.Option("--labels", help="Class names in the order of their numbers, A,B,...: for a folder that PEFT saved."),
+    typer.Option("--labels", help="For a folder that PEFT saved: class names A,B,... in the order of their numbers."),
 ]
 
 BaseOption = Annotated[
-    str | None, typer.Option("--base", metavar="FOLDER", help="Folder of the base model: for a folder that PEFT saved.")
+    str | None, typer.Option("--base", metavar="FOLDER", help="For a folder that PEFT saved: folder of the base model.")
 ]
 TaskOption = Annotated[
     str | None,
     typer.Option(
-        "--task", help="multi-label if a text may have several labels (or single-label): for a folder that PEFT saved."
+        "--task", help="For a folder that PEFT saved: single-label, or multi-label if a text may have several labels."
     ),
 ]
 JoinOption = Annotated[
-    str | None, typer.Option("--join", help="pair if the texts are pairs: for a folder that PEFT saved.")
+    str | None, typer.Option("--join", help="For a folder that PEFT saved: pair if its inputs are pairs of texts.")
 ]
 
 
 def peft_options(labels: str | None, base: str | None, task: str | None, join: str | None) -> PeftOptions:
-    """The options for a folder that PEFT saved; the class names are a text ``A,B,...``. Raises UserError."""
+    """The checked options for a folder that PEFT saved; ``labels`` is a text such as ``A,B,C``.
+
+    Raises UserError if an option has a wrong value.
+    """
     from featherweight.adapter.peft.given import PeftOptions
 
     names = tuple(name.strip() for name in labels.split(",")) if labels else ()
@@ -62,7 +71,10 @@ def peft_options(labels: str | None, base: str | None, task: str | None, join: s
 
 
 def notes_on(run: str, given: PeftOptions) -> tuple[str, ...]:
-    """Notes about a folder that PEFT saved; empty for a run. Raises UserError if the folder cannot be read."""
+    """Notes about the folder ``run`` if PEFT saved it; empty for a run or an export.
+
+    Raises UserError if the folder cannot be read, or if ``given`` has options and PEFT did not save the folder.
+    """
     from featherweight.adapter.peft.folder import is_peft_folder, read_peft_folder
 
     if is_peft_folder(run):
@@ -79,7 +91,7 @@ def refuse_peft_options(run: str, **options: Any) -> None:
         from featherweight.inference.exported import is_export
 
         kind = "an export" if is_export(run) else "a run"
-        raise UserError(f"{run}: is {kind}; --{option} is for folders that PEFT saved: leave it out")
+        raise UserError(f"{run}: is {kind}; --{option} is for folders that PEFT saved; leave the option out")
 
 
 def refuse_recipe_options(folder: str, **options: Any) -> None:
@@ -108,9 +120,10 @@ def load_recipe(
     label: list[str] | None = None,
     backbone: str | None = None,
 ) -> Recipe:
-    """The recipe that the arguments name, or a new recipe for the data that they name, with all options applied.
+    """The recipe ``recipe``, or a new recipe if this is the name of a data file, with all options applied.
 
-    For data, the choices are printed on standard error. Raises UserError.
+    For a data file, the choices that were made automatically are printed on standard error. Raises UserError if the
+    recipe, the data file or an option is wrong.
     """
     from featherweight.recipe import Recipe
     from featherweight.recipe.loading import is_recipe

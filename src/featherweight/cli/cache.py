@@ -1,4 +1,4 @@
-"""`featherweight cache [KIND] [--clear]`."""
+"""The command `featherweight cache [KIND] [--clear]`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ NAME = "cache"
 def command(
     kind: Annotated[
         str | None,
-        typer.Argument(help="states, encoded, teachers, backbones, or all; by default --clear removes the states."),
+        typer.Argument(help="states, encoded, teachers, backbones, or all. Default: all, but --clear removes states."),
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove that kind; it can always be computed again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the entries; they can be made again.")] = False,
 ) -> None:
-    """Show what is cached between runs, and remove it."""
+    """Show what is cached between runs, or remove it."""
     from featherweight.cache import KINDS, STATES, clear_cache
     from featherweight.errors import UserError
     from featherweight.formatting import size_in_words

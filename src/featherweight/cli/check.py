@@ -1,4 +1,4 @@
-"""`featherweight check DATA`."""
+"""The command `featherweight check DATA`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ def command(
     data: Annotated[
         str, typer.Argument(help="A built-in name, a file, a folder saved by `datasets`, or a hub data set.")
     ],
-    test: Annotated[str | None, typer.Option(help="Test rows, to find rows that are also training rows.")] = None,
+    test: Annotated[str | None, typer.Option(help="Test rows; check counts those that are also training rows.")] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
-    clean: Annotated[str, typer.Option(help="Text repair before the check: none or ag_news.")] = "none",
-    max_length: Annotated[int, typer.Option(min=4, help="Number of tokens to which texts are truncated.")] = 256,
-    backbone: Annotated[str, typer.Option(help="Whose tokenizer counts the tokens.")] = "minilm",
+    clean: Annotated[str, typer.Option(help="How texts are repaired before the check: none or ag_news.")] = "none",
+    max_length: Annotated[
+        int, typer.Option(min=4, help="Maximum number of tokens of a text; longer texts are truncated.")
+    ] = 256,
+    backbone: Annotated[str, typer.Option(help="The encoder whose tokenizer counts the tokens.")] = "minilm",
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
-    """Check data before training: what would be refused, columns, labels, gaps, repeated texts, tokens."""
+    """Check data before training: errors that training would raise, columns, labels, gaps, repeated texts, tokens."""
     from featherweight.console import plain_console
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import apply_override

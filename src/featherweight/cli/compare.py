@@ -1,4 +1,4 @@
-"""`featherweight compare RUN RUN ...`."""
+"""The command `featherweight compare RUN RUN ...`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def command(
         Path | None, typer.Option("-o", "--out", help="Folder for the comparison as HTML, Markdown, CSV and plots.")
     ] = None,
 ) -> None:
-    """Compare finished runs on their test rows: which differences are significant."""
+    """Compare finished runs on their test rows, and test which differences are significant."""
     from featherweight.run.folder import Run
 
     for run in runs:
@@ -30,7 +30,7 @@ def command(
     comparison = compare_runs(runs)
     print_comparison(comparison)
     if out is None:
-        print("-o DIR writes this as HTML, Markdown, CSV and plots.")
+        print("-o DIR writes this comparison as HTML, Markdown, CSV and plots.")
         return
 
     from featherweight.report.comparison.page import write_comparison
@@ -39,7 +39,7 @@ def command(
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Print the result, the tables, and the difference of every pair."""
+    """Print the result, the tables, and the difference between each pair of runs or recipes."""
     from rich.table import Table
 
     from featherweight.console import plain_console
@@ -48,7 +48,7 @@ def print_comparison(comparison: Comparison) -> None:
 
     console = plain_console()
     if not console.is_terminal:
-        console.width = 160  # a file has no edge at which to break the tables
+        console.width = 160  # in a file, tables need not fit the width of a terminal
     console.print(headline(comparison), style="bold", soft_wrap=True)
     for note in comparison.notes:
         console.print(note, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`featherweight doctor`."""
+"""The command `featherweight doctor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command() -> None:
         table.add_row(key, str(value))
     interesting = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "bf16")
     table.add_row(
-        "instructions", " ".join(sorted(processor_flags() & set(interesting))) or "no matrix extensions known"
+        "instructions", " ".join(sorted(processor_flags() & set(interesting))) or "none that speed up matrix products"
     )
     engine = choose_engine()
     table.add_row("arithmetic", f"{engine.precision} on {engine.device}: {engine.reason}")

@@ -1,4 +1,4 @@
-"""`featherweight evaluate RUN`, or a folder that PEFT saved."""
+"""The command `featherweight evaluate RUN`, where RUN is a run or a folder that PEFT saved."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ NAME = "evaluate"
 def command(
     run: ClassifierArgument,
     data: Annotated[
-        str | None, typer.Option(help="A labelled file or data set; by default the run's own test set.")
+        str | None, typer.Option(help="File or data set with labels; by default the run's own test set.")
     ] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
     drop_empty: Annotated[
-        bool, typer.Option("--drop-empty", help="Leave out rows of --data without a text or a label, and count them.")
+        bool,
+        typer.Option("--drop-empty", help="Leave out rows of --data that lack a text or a label, and say how many."),
     ] = False,
     labels: LabelsOption = None,
     base: BaseOption = None,
@@ -69,7 +70,7 @@ def command(
 
 
 def _sections(run: str) -> dict[str, Any]:
-    """The recipe of a run; empty for a folder that PEFT saved."""
+    """The recipe of a run as a dict of its sections; empty for a folder that PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.run.folder import Run
 
@@ -84,7 +85,7 @@ def _evaluation(run: str, data: str | None, given: PeftOptions, reading: dict[st
     if data is None and is_peft_folder(run):
         raise UserError(f"{run}: PEFT saves no metrics and no test set; add --data with labelled rows")
     if data is None and (named := next((key for key in ("text", "label") if reading[key]), None)):
-        raise UserError(f"--{named} is a column of the rows in --data; add --data as well")
+        raise UserError(f"--{named} names a column of the data in --data; add --data as well")
     tell(notes_on(run, given))
     if data is None or not is_peft_folder(run):
         return evaluate_run(Run(run), data, **reading)

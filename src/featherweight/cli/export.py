@@ -1,4 +1,4 @@
-"""`featherweight export RUN --to merged|onnx|onnx-int8`."""
+"""The command `featherweight export RUN --to merged|onnx|onnx-int8`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def command(
     to: Annotated[str, typer.Option("--to", metavar="TARGET", help="merged (transformers), onnx, or onnx-int8.")],
     out: Annotated[Path | None, typer.Option("--out", help="The folder to write; default: RUN/exports/TARGET.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace an earlier export; keep one that differs from the run.")
+        bool,
+        typer.Option("--force", help="Replace an earlier export; keep the new one even if it differs from the run."),
     ] = False,
 ) -> None:
     """Export a run as a transformers folder or as ONNX, and compare the export with the run."""
@@ -51,7 +52,7 @@ def comparison_table(done: dict[str, Any]) -> Any:
     table.add_row(
         "same label",
         "",
-        f"{percent(found['agreement'], rows)} (not for {found['other_labels']:,})",
+        f"{percent(found['agreement'], rows)} (differs for {found['other_labels']:,})",
     )
     table.add_row("largest difference of a logit", "", f"{found['largest_difference']:.2g}")
     table.add_row("weights", "", size_in_words(found["bytes"]))

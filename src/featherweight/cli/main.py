@@ -39,11 +39,11 @@ from featherweight.cli import (
 )
 from featherweight.errors import FeatherweightError, UserError
 
-# The base of all mistakes in arguments, for which typer exports no name of its own.
+# The base class of all errors in arguments; typer does not export it by name.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 SECONDS_FOR_THE_FIRST = 15.0
-"""How long other processes wait with an error message, so that the first process can print it."""
+"""Seconds that the other processes wait before they print an error, so that the first process can print it instead."""
 _NO_WAY = (errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 app = typer.Typer(
@@ -100,10 +100,10 @@ def options(
 
 def main() -> None:
     """Run the command line. An error is one or two lines; the exit code is 2 for wrong input and 1 for a failure."""
-    # Python searches for garbage when it ends, too; among the objects of torch that takes half a second or more.
+    # Python collects garbage once more when it exits; with torch's objects that takes half a second or more.
     atexit.register(gc.freeze)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # The name of a file need not be text that can be encoded again.
+        # A file name can contain bytes that are not valid text and cannot be encoded.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="featherweight", standalone_mode=False)
@@ -113,7 +113,7 @@ def main() -> None:
     except UsageError as error:
         _fail(_usage(error), 2)
     except (BrokenPipeError, SystemExit) as error:
-        # The reader (such as head) has closed the pipe and needs no more. Rich makes a SystemExit(1) of it.
+        # The program that reads the output (such as head) has closed the pipe. Rich turns the error into SystemExit(1).
         if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

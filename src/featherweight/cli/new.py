@@ -1,4 +1,4 @@
-"""`featherweight new FILE -o RECIPE`."""
+"""The command `featherweight new FILE -o RECIPE`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "new"
 
 
 def command(
-    data: Annotated[str, typer.Argument(help="A file of texts and labels, or another data source.")],
+    data: Annotated[str, typer.Argument(help="A file of texts and labels, a folder, or a data set on the hub.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="The recipe to write, such as reviews.toml.")] = None,
     test: TestOption = None,
     text: TextOption = None,
@@ -38,7 +38,7 @@ def command(
 
     if out is not None:
         if out.suffix != ".toml":
-            raise UserError(f"-o {out}: a recipe is a TOML file; name it .toml")
+            raise UserError(f"-o {out}: a recipe is a TOML file; choose a name that ends in .toml")
         if out.exists():
             raise UserError(f"-o {out}: exists; choose a new file")
         if not out.parent.is_dir():
@@ -51,4 +51,4 @@ def command(
         print(recipe, end="")
         return
     write_whole(out, recipe)
-    print(f"{out}: edit it, then train it with: featherweight train {out}")
+    print(f"{out}: edit this recipe, then train it with: featherweight train {out}")

@@ -1,4 +1,4 @@
-"""`featherweight noise DATA`, or a recipe or a run."""
+"""The command `featherweight noise DATA`, where DATA is a data file, a recipe or a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def command(
     label: LabelColumnsOption = None,
     budget: BudgetOption = None,
     backbone: BackboneOption = None,
-    folds: Annotated[int, typer.Option(min=2, max=100, help="Number of trainings; each leaves out a part.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, max=100, help="Number of trainings; each leaves out another part of the rows.")
+    ] = 5,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder of the audit; to resume, run the command again.")
     ] = None,

@@ -1,4 +1,4 @@
-"""`featherweight plan`, for data or for a number of classes."""
+"""The command `featherweight plan`, for a data file or for a number of classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _BACKBONE, _LABELS = "roberta-base", 4
 
 
 def command(
-    data: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Texts and labels; gives the classes.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Texts and labels, to count the classes.")
+    ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -31,8 +33,8 @@ def command(
     label: LabelColumnsOption = None,
     budget: Annotated[str, typer.Option(help="Maximum number of trainable parameters: 1000000, 100k or 1M.")] = "1M",
     bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora or all.")] = "none",
-    row: Annotated[int | None, typer.Option(min=1, help="Write this row's adapter as a recipe (with --out).")] = None,
-    out: Annotated[Path | None, typer.Option(help="Recipe file to write.")] = None,
+    row: Annotated[int | None, typer.Option(min=1, help="Row of the table to write as a recipe; needs --out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Recipe file to write; needs --row.")] = None,
 ) -> None:
     """Show the largest LoRA rank that fits a budget, for each head and set of target roles."""
     from featherweight.backbone.describe import architecture_of
@@ -43,12 +45,12 @@ def command(
     from featherweight.recipe import Recipe
 
     if (row is None) != (out is None):
-        raise UserError("--row and --out need each other: --row 1 --out my-recipe.toml")
+        raise UserError("--row and --out must be used together, such as --row 1 --out my-recipe.toml")
     if data is None:
         values = {"name": "plan", "budget": budget, "backbone": {"name": backbone or _BACKBONE}}
         recipe, classes = Recipe.parse({**values, "adapter": {"bias": bias}}, "plan"), labels or _LABELS
     elif labels is not None:
-        raise UserError(f"{data} already gives the number of classes; leave --labels out")
+        raise UserError(f"{data} determines the number of classes; leave --labels out")
     else:
         recipe, classes = _of_data(data, bias, budget=budget, backbone=backbone, text=text, label=label)
     rows = plan(architecture_of(config_of(recipe.backbone)), classes, recipe.budget, recipe.adapter.bias)
@@ -56,7 +58,7 @@ def command(
         _print(rows, recipe.backbone.name, classes, recipe.budget)
         return
     if row > len(rows):
-        raise UserError(f"--row {row}: the table has {counted(len(rows), 'row')}; choose one of them")
+        raise UserError(f"--row {row}: the table has only {counted(len(rows), 'row')}; choose one of these")
     if out.exists():
         raise UserError(f"--out {out}: exists; choose a new file")
     if not out.parent.is_dir():
@@ -94,6 +96,6 @@ def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: igno
         table.add_row(str(number), row.head, " ".join(row.roles), *figures, mark)
     console.print(table)
     console.print(
-        'To write a row as a recipe: --row N --out FILE. In a recipe, adapter.lora = "auto" is the recommended row.',
+        'To write a row as a recipe: --row N --out FILE. In a recipe, adapter.lora = "auto" means the recommended row.',
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""`featherweight predict RUN FILE -o OUT`, or with a folder that PEFT saved."""
+"""The command `featherweight predict RUN FILE -o OUT`, where RUN is a run, an export or a folder that PEFT saved."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAME = "predict"
 FileArgument = Annotated[
     str | None,
     typer.Argument(
-        help="Texts to classify, without labels: a file, a folder saved by `datasets`, or -, a text a line."
+        help="Texts to classify, without labels: a file, a folder saved by `datasets`, or - to read a text per line."
     ),
 ]
 TextOption = Annotated[
@@ -52,10 +52,10 @@ KaggleOption = Annotated[
 ]
 LikeOption = Annotated[
     Path | None,
-    typer.Option("--like", help="Use header, order of ids and kind of values of this sample submission."),
+    typer.Option("--like", help="A sample submission; its header, its order of ids and its kind of values are used."),
 ]
 IdOption = Annotated[
-    str | None, typer.Option("--id", metavar="COLUMN", help="The id column; row: use row numbers, from 0.")
+    str | None, typer.Option("--id", metavar="COLUMN", help="The id column; `row` means row numbers from 0.")
 ]
 LabelNameOption = Annotated[
     str | None, typer.Option("--label-name", metavar="NAME", help="With --kaggle: name of the label column.")
@@ -150,14 +150,14 @@ def _pipe(run: str, given: PeftOptions, **of_files: Any) -> None:
 
 
 def _first_set(of_files: dict[str, Any]) -> str | None:
-    """The first option in ``of_files`` that is set, such as ``--kaggle``; None if none is set."""
+    """The first option in ``of_files`` that the user has set, such as ``--kaggle``; None if there is none."""
     of_files["as_names"] = of_files["as_numbers"] is False
     name = next((name for name, value in of_files.items() if value), None)
     return name and _SPELLED.get(name, f"--{name.replace('_', '-')}")
 
 
 _SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
-"""The options whose names differ from the names of their arguments here."""
+"""Names of the options that are not spelled like their arguments in this file."""
 
 
 def _show(run: str, texts: list[str], given: PeftOptions, **of_files: Any) -> None:

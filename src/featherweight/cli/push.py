@@ -1,4 +1,4 @@
-"""`featherweight push RUN|EXPORT REPO`."""
+"""The command `featherweight push RUN|EXPORT REPO`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`featherweight recipes`."""
+"""The command `featherweight recipes [NAME]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = "recipes"
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe with all default values.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Recipe to print, with all default values.")] = None,
 ) -> None:
     """List the built-in recipes, or print one."""
     from featherweight.recipe import Recipe, built_in_recipes

@@ -1,4 +1,4 @@
-"""`featherweight report RUN`, or a folder that PEFT saved."""
+"""The command `featherweight report RUN`, where RUN is a run or a folder that PEFT saved."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NAME = "report"
 
 def command(
     run: ClassifierArgument,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="HTML file, for a folder that PEFT saved.")] = None,
-    data: Annotated[str | None, typer.Option(help="Labelled rows, for a folder that PEFT saved.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="For a folder that PEFT saved: HTML file.")] = None,
+    data: Annotated[str | None, typer.Option(help="For a folder that PEFT saved: labelled rows.")] = None,
     labels: LabelsOption = None,
     base: BaseOption = None,
     task: TaskOption = None,
     join: JoinOption = None,
 ) -> None:
-    """Write the plots and the report.html of a run again; or a report for a folder that PEFT saved."""
+    """Write the plots and report.html of a run again, or write a report for a folder that PEFT saved."""
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.errors import UserError
     from featherweight.inference.exported import is_export
@@ -42,7 +42,7 @@ def command(
         _report_peft(run, out, data, peft_options(labels, base, task, join))
         return
     if is_export(run):
-        raise UserError(f"{run}: an export has no report; pass the run that it came from")
+        raise UserError(f"{run}: an export has no report; pass the run that was exported")
     refuse_peft_options(run, out=out, data=data, labels=labels, base=base, task=task, join=join)
     from featherweight.run.folder import Run
     from featherweight.workflows.report import report_run
@@ -56,6 +56,6 @@ def _report_peft(folder: str, out: Path | None, data: str | None, given: PeftOpt
     from featherweight.workflows.report import report_peft_folder
 
     if out is None:
-        raise UserError(f"{folder}: is not a run, so nothing is written into it; add --out PAGE.html")
+        raise UserError(f"{folder}: is not a run, so the report is not written into it; add --out PAGE.html")
     tell(report_peft_folder(folder, out, data, given).notes)
     print(f"Report: {out}")

@@ -1,4 +1,4 @@
-"""`featherweight rounds RECIPE RECIPE ...`."""
+"""The command `featherweight rounds RECIPE RECIPE ...`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def command(
 
 
 class EachRun:
-    """A listener for several trainings, one after the other; each has its own progress bar or lines."""
+    """Shows the progress of several trainings, one after the other; each gets its own progress bar or lines."""
 
     def __init__(self, bars: ExitStack) -> None:
         self._bars = bars
@@ -68,7 +68,7 @@ class EachRun:
         self._follower.started(total_steps, first_step, notes)
 
     def noted(self, message: str) -> None:
-        """Pass the message on to the current bar, or print it if a run needs no training and so has no bar."""
+        """Pass the message on to the current bar, or print it if no training has started, so that there is no bar."""
         if self._follower is None:
             print(message, flush=True)
         else:

@@ -1,4 +1,4 @@
-"""`featherweight search RECIPE`."""
+"""The command `featherweight search RECIPE`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NAME = "search"
 
 def command(
     recipe: Annotated[
-        str, typer.Argument(help="A TOML file, whose [search] names the keys to vary; or a built-in recipe.")
+        str, typer.Argument(help="A TOML file whose section [search] names the keys to vary, or a built-in recipe.")
     ],
     trials: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Number of trials, those of earlier calls included.")
+        int, typer.Option(min=1, max=100_000, help="Number of trials, including trials of earlier calls.")
     ] = 20,
     budget: BudgetOption = None,
     out: Annotated[
@@ -26,10 +26,12 @@ def command(
     storage: Annotated[
         str | None,
         typer.Option(
-            help="Database that several machines share, such as postgresql://host/database; else OUT/search.db."
+            help="Database that several machines share, such as postgresql://host/database. Default: OUT/search.db."
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=1000, help="Trials at the same time on this machine.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1000, help="Number of trials at the same time on this machine.")
+    ] = 1,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Search for a better recipe within the same budget, on validation rows only."""

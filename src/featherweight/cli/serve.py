@@ -1,4 +1,4 @@
-"""`featherweight serve RUN|EXPORT`"""
+"""The command `featherweight serve RUN|EXPORT`."""
 
 from __future__ import annotations
 
@@ -12,30 +12,35 @@ NAME = "serve"
 
 def command(
     run: Annotated[str, typer.Argument(help="A run folder, such as runs/newsbriefs, or an export.")],
-    host: Annotated[str, typer.Option(help="Address to listen on; others than 127.0.0.1 need a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address; any except 127.0.0.1 needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free port.")] = 8000,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="The token; or in $FEATHERWEIGHT_TOKEN.")
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="File with the token; or set $FEATHERWEIGHT_TOKEN."),
     ] = None,
-    no_auth: Annotated[bool, typer.Option("--no-auth", help="Let everyone who reaches the address use it.")] = False,
-    examples: Annotated[Path | None, typer.Option(metavar="FILE", help="Texts to try on the page, one a line.")] = None,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Need no token: everyone can use the server.")] = False,
+    examples: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Example texts for the page, one per line.")
+    ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Cores to compute with (default: all; an ONNX export: 8 at most)."),
+        typer.Option(min=1, max=256, help="Number of cores to use; by default all, for an ONNX export at most 8."),
     ] = None,
     batch_tokens: Annotated[
-        int, typer.Option("--batch-tokens", min=1, max=1_000_000, help="Tokens that are computed at once.")
+        int, typer.Option("--batch-tokens", min=1, max=1_000_000, help="Maximum number of tokens in a batch.")
     ] = 2048,
     queue: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Texts that may wait before 429 is answered.")
+        int,
+        typer.Option(min=1, max=1_000_000, help="Maximum number of waiting texts; if more arrive, the answer is 429."),
     ] = 1024,
     queue_tokens: Annotated[
-        int, typer.Option("--queue-tokens", min=1, max=100_000_000, help="Tokens of the texts that may wait.")
+        int,
+        typer.Option("--queue-tokens", min=1, max=100_000_000, help="Maximum number of tokens of all waiting texts."),
     ] = 131_072,
-    texts: Annotated[int, typer.Option(min=1, max=100_000, help="Texts of a request.")] = 256,
-    connections: Annotated[int, typer.Option(min=1, max=10_000, help="Open connections.")] = 256,
+    texts: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of texts in a request.")] = 256,
+    connections: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of open connections.")] = 256,
     receive_seconds: Annotated[
-        float, typer.Option("--receive-seconds", min=0.1, max=3600, help="Time in which a request must arrive.")
+        float, typer.Option("--receive-seconds", min=0.1, max=3600, help="Seconds within which a request must arrive.")
     ] = 10.0,
 ) -> None:
     """Serve a trained classifier over HTTP, with a page to try it."""

@@ -1,4 +1,4 @@
-"""`featherweight soup RUN RUN ...`."""
+"""The command `featherweight soup RUN RUN ...`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ NAME = "soup"
 
 
 def command(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Finished runs from a common start.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN ...", help="Finished runs with the same initial weights.")
+    ],
     out: Annotated[
         str | None, typer.Option("-o", "--out", help="Run folder; by default the next free runs/<recipe name>-soup.")
     ] = None,
     greedy: Annotated[
-        bool, typer.Option("--greedy", help="Take a run only if the result on validation rows does not fall.")
+        bool, typer.Option("--greedy", help="Include a run only if the validation result does not get worse.")
     ] = False,
 ) -> None:
-    """Average the weights of runs from a common start: a new run with as many parameters."""
+    """Average the adapters of runs with the same initial weights into a new run with as many parameters as each."""
     from featherweight.environment import has_several_processes
     from featherweight.errors import UserError
 

@@ -1,4 +1,4 @@
-"""Metrics and predictions as lines and tables for a terminal."""
+"""Formats metrics and predictions as lines and tables for a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_CLASSES = 6  # with more classes, only the three most probable ones are sh
 
 
 def evaluation_lines(evaluation: dict[str, Any], recipe: Mapping[str, Any] | None = None) -> list[str]:
-    """One line for each evaluated set, with all its metrics; and reasons to doubt the result of the main set.
+    """One line with all metrics for each evaluated set, then the reasons to doubt the result of the main set.
 
     The main set is the test set, or the validation set if there is no test set. ``recipe`` has the sections of the
     run's recipe; the advice for a better result depends on them.
@@ -40,7 +40,7 @@ def doubt_lines(name: str, figures: dict[str, Any], recipe: Mapping[str, Any]) -
 
 
 def figures_line(figures: dict[str, Any]) -> str:
-    """The metrics of one set in one line; the first metric has its confidence interval."""
+    """The metrics of one set in one line; the first metric is followed by its confidence interval."""
     metrics = metrics_of(figures)
     low, high = map(metrics[0].words, figures[f"{metrics[0].key}_interval"])
     beside = {metrics[0]: f" (95% interval {low} to {high}, {counted(figures['rows'], 'row')})"}
@@ -53,7 +53,7 @@ def figures_line(figures: dict[str, Any]) -> str:
 
 
 def prediction_table(texts: Sequence[Text], predictions: Sequence[Prediction]) -> Table:
-    """A table with one row per text: its beginning, the label and the probabilities.
+    """A table with one row per text: the start of the text, its label, and the probabilities of the classes.
 
     With many classes only the most probable ones are shown. A dash stands for a text without labels.
     """

@@ -1,4 +1,4 @@
-"""`featherweight train FILE`, or a recipe."""
+"""The command `featherweight train FILE`, where FILE is a data file or a recipe."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WhatArgument = Annotated[
         metavar="FILE", help="Texts and labels; or a built-in recipe (see `featherweight recipes`), or a TOML file."
     ),
 ]
-_WHAT_TO_TYPE = """name what to train on: a file of texts and labels, or a recipe
+_WHAT_TO_TYPE = """FILE is missing: pass a file of texts and labels, or a recipe
   featherweight train reviews.csv     your own texts: CSV, TSV, JSON, JSON Lines, Parquet
   featherweight train newsbriefs      a built-in recipe; featherweight recipes lists them
   featherweight train --from runs/x   a finished run, trained further
@@ -46,10 +46,10 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --out.")] = False,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="RUN", help="Start from the adapter of a finished run; a new run is made."),
+        typer.Option("--from", metavar="RUN", help="Start a new run from the adapter of a finished run."),
     ] = None,
 ) -> None:
-    """Train on a file of texts and labels, or by a recipe; evaluate, verify and report."""
+    """Train on a file of texts and labels, or by a recipe; then evaluate, verify and write a report."""
     from featherweight.errors import UserError
 
     if recipe is None and start is None:
@@ -82,7 +82,11 @@ def _train(chosen: Recipe, out: str | None, resume: bool) -> None:
 
 
 def _recipe_from(start: str, recipe: str, overrides: list[str], options: dict[str, Any]) -> Recipe:
-    """The recipe ``recipe``, or that of the run ``start``, changed to start from the adapter of this run."""
+    """The recipe of a training that starts from the adapter of the finished run ``start``.
+
+    It is the recipe ``recipe``, if this names a recipe. Otherwise it is the recipe of ``start``, and ``recipe`` names
+    new data, or is empty.
+    """
     from featherweight.recipe.loading import is_recipe
     from featherweight.recipe.overrides import option_overrides
     from featherweight.workflows.continuation import recipe_from
@@ -93,7 +97,7 @@ def _recipe_from(start: str, recipe: str, overrides: list[str], options: dict[st
 
 
 def summarise(run: Run) -> None:
-    """Print the results of a finished run, its weight, and where its report is."""
+    """Print the metrics of a finished run, its number of trainable parameters, and the path of its report."""
     from featherweight.cli.tables import evaluation_lines
     from featherweight.console import plain_console
 

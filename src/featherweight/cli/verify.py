@@ -1,4 +1,4 @@
-"""`featherweight verify RUN`."""
+"""The command `featherweight verify RUN`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _print(run: str, checks: list[Check], verdict: str) -> None:
 
     console = plain_console()
     if not console.is_terminal:
-        console.width = 200  # a file has no edge at which to break the lines
+        console.width = 200  # in a file, lines need not fit the width of a terminal
     table = Table("check", "result", "found", box=None, pad_edge=False)
     for check in checks:
         table.add_row(check.name, check.result, check.found)

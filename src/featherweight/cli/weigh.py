@@ -1,4 +1,4 @@
-"""`featherweight weigh RECIPE`, a file of texts and labels, or a folder that PEFT saved."""
+"""The command `featherweight weigh RECIPE`, where RECIPE is a recipe, a data file, or a folder that PEFT saved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAME = "weigh"
 def command(
     recipe: Annotated[
         str,
-        typer.Argument(help="A built-in recipe's name, a TOML file, texts and labels, or a folder that PEFT saved."),
+        typer.Argument(help="A built-in recipe, a TOML file, a data file, or a folder that PEFT saved."),
     ],
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
     budget: BudgetOption = None,
@@ -74,7 +74,7 @@ def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_outp
     from featherweight.recipe import Recipe
 
     if overrides:
-        raise UserError(f"{folder}: is already trained; --set can only change recipes")
+        raise UserError(f"{folder}: is already trained; --set can only change recipes, so leave it out")
     limit = Recipe.parse({"budget": budget}, "--budget").budget if budget else None
     try:
         found = read_peft_folder(folder, PeftOptions(base=base))
@@ -98,7 +98,7 @@ def _weigh_peft(folder: str, overrides: list[str], budget: str | None, json_outp
 def _weigh_header(folder: str, limit: int | None, json_output: bool, error: Exception) -> None:
     """Count the trained parameters of a PEFT folder from the header of its weight file alone.
 
-    ``error`` tells why its base model cannot be read.
+    ``error`` says why the base model cannot be read; its first line is printed as a note.
     """
     from featherweight.adapter.peft.folder import tensors_of
     from featherweight.adapter.peft.weigh import components_of
@@ -113,7 +113,7 @@ def _weigh_header(folder: str, limit: int | None, json_output: bool, error: Exce
         print(json.dumps({"total": total, "components": [asdict(component) for component in components]}, indent=2))
     else:
         _print_count(f"{folder} on {base}", components, total, limit)
-    tell([f"counted from the header of the weights alone: {str(error).splitlines()[0]}"])
+    tell([f"only the header of the weight file was read: {str(error).splitlines()[0]}"])
     if limit is not None and total > limit:
         raise UserError(f"{folder}: {total:,} trained parameters, {total - limit:,} over budget = {limit:,}")
 

@@ -167,7 +167,7 @@ def test_a_page_without_rows_says_what_it_lacks(saved: Any, cli: Cli) -> None:
     page = Path("page.html").read_text("utf-8")
     assert "Not evaluated yet: --data adds accuracy" in page
     assert "DoRA magnitudes" in page
-    refused(cli, "report", folder, naming="is not a run, so nothing is written into it; add --out PAGE.html")
+    refused(cli, "report", folder, naming="is not a run, so the report is not written into it; add --out PAGE.html")
     refused(cli, "report", folder, "--out", "page.html", naming="--out page.html: exists; choose another file")
     refused(cli, "report", folder, "--out", "page.pdf", naming="--out page.pdf: must be an .html file")
 
