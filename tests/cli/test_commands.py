@@ -150,6 +150,10 @@ def test_a_diverged_training_is_a_failure_and_names_the_rows(cli: Cli, tiny_reci
     (["fly"], "No such command 'fly'.\nSee: featherweight --help"),
     (["weigh"], "Missing argument"),
     (["train", "r1", "--budgets", "1M"], "No such option: --budgets"),
+    (["train", "a.csv", "--lr", "1e-4"], "No such option: --lr; here it is a key of the recipe: --set training.learn"),
+    (["train", "a.csv", "--epochs", "3"], "No such option: --epochs; here it is a key of the recipe: --set training"),
+    (["new", "a.csv", "--text_column", "a"], "No such option: --text_column; here it is --text ..."),
+    (["new", "a.csv", "--device", "cuda"], "No such option: --device; the device is chosen by itself"),
     (["plan", "--labels", "1"], "Invalid value for '--labels'"),
     (["plan", "--row", "1"], "--row and --out must be used together"),
 ])  # fmt: skip

@@ -143,6 +143,12 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
      ("toxic, rude hold only 0 and 1, so a text may have", "--label toxic --label rude;", "one: --label toxic")),
     ({"text": "prose", "when": "few dates"},
      ("no column seems to hold the labels", "--label COLUMN", "predict RUN FILE")),
+    ({"text": "prose", "target": "amounts", "rating": "two"},
+     ("'target' holds amounts, but labels are classes", "To train another column: --label rating")),
+    ({"sentence1": "prose", "sentence2": "prose", "sentence1_parse": "prose", "label": "three"},
+     ("As a pair: --text sentence1 --text sentence2 --set data.join=pair; to read one",)),
+    ({"text": "prose", "very_unclear": "yes and no", "joy": "flags", "fear": "more flags", "gaps": "gaps"},
+     ("joy, fear hold only 0 and 1", "one: --label joy")),
     ({"label": "two", "amount": "amounts"}, ("no column seems to hold texts", "label, amount", "--text COLUMN")),
 ]  # fmt: skip
 
@@ -155,6 +161,18 @@ def test_what_is_not_decided_is_refused_with_what_to_type(names: dict[str, str],
     assert len(str(refused.value).splitlines()) <= 2
     for part in parts:
         assert part in str(refused.value)
+
+
+def test_labels_inside_objects_are_named_by_their_path() -> None:
+    rows = Columns(table_of("rows.csv", {"text": COLUMNS["prose"]}, paths=("text", "annotations.0.label")))
+    with pytest.raises(UserError, match=r"Name it with --label annotations\.0\.label"):
+        guess_columns(rows)
+
+
+def test_values_that_are_too_many_to_be_counted_are_no_classes() -> None:
+    users = profile_of([f"user {n % 6_000}" for n in range(14_000)])
+    assert not users.may_be_labels
+    assert profile_of([f"class {n % 3_000}" for n in range(14_000)]).may_be_labels
 
 
 def test_a_column_that_is_not_there_is_refused_by_its_option() -> None:

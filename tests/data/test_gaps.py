@@ -76,6 +76,8 @@ def test_a_bad_label_is_named_by_its_row_in_the_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("part", "rows", "words"), [
     ("train", [*TRAIN, GAPS[0], GAPS[0]], ("row 21: the text is empty (and in 1 more rows)", "data.empty=drop")),
     ("train", [*TRAIN, GAPS[1]], ("row 21: the label is missing", "data.empty=drop")),
+    ("train", [*TRAIN, {"text": "t", "label": "-"}],
+     ("row 21: the label is missing (-)", "data.empty=drop", "--set 'data.labels=[\"-\", ")),
     ("train", [*TRAIN, {"text": "t", "label": "NaN"}], ("row 21: the label is missing (NaN)", "data.empty=drop")),
     ("test", [TRAIN[0], GAPS[1]], ("row 2: the label is missing (1 of 2", "data.empty=drop", "data.test=")),
     ("validation", [TRAIN[0], GAPS[1]], ("row 2: the label is missing (1 of 2", "data.empty=drop")),

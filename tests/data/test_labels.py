@@ -77,6 +77,9 @@ def test_labels_of_every_sort(values: list[Any], options: dict[str, Any], codes:
         ([0, 1], {"carried": ("a", "b"), "names": AG}, ["row 1", "'a'"]),
         ([0, 1], {"names": ("a", "b")}, ["numbers", "data.labels"]),
         ([0, 2], {"names": ("False", "True")}, ["numbers", "data.labels"]),
+        (["1", "2"], {"names": ("01", "02")}, ["without the leading zeros of the classes (01, 02)", "dtype=str"]),
+        (["0.5", "1.0"], {}, ["row 1", '--set \'data.labels=["0.5", "1.0"]\'']),
+        (["a", "-", "b"], {}, ["row 2", "missing (-)", '--set \'data.labels=["-", "a", "b"]\'']),
         (["a", None], {}, ["row 2", "missing"]),
         ([1.0, float("nan")], {}, ["row 2", "missing"]),
         ([0.5], {}, ["row 1", "0.5"]),
@@ -116,6 +119,10 @@ def test_texts_that_look_like_gaps_and_amounts_are_classes_where_somebody_says_s
             code_labels(list(names), "f")
         assert code_labels(list(names), "f", names=names)[1] == names
     assert code_labels(["007", "-1", "1.0"], "f")[1] == ("-1", "007", "1.0")
+
+
+def test_a_minus_is_a_class_beside_a_plus() -> None:
+    assert code_labels(["+", "-", "+"], "f")[1] == ("+", "-")
 
 
 def test_names_of_a_recipe_touch_no_data() -> None:

@@ -111,7 +111,9 @@ def main() -> None:
     except FeatherweightError as error:
         _fail(str(error), error.exit_code)
     except UsageError as error:
-        _fail(_usage(error), 2)
+        from featherweight.cli.usage import usage_message
+
+        _fail(usage_message(error), 2)
     except (BrokenPipeError, SystemExit) as error:
         # The program that reads the output (such as head) has closed the pipe. Rich turns the error into SystemExit(1).
         if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
@@ -137,11 +139,6 @@ def _path_refusal(error: Exception) -> UserError | None:
     if not isinstance(error, OSError) or error.errno not in _NO_WAY or error.filename is None:
         return None
     return UserError(f"{error.filename}: {os.strerror(error.errno)}; check the path")
-
-
-def _usage(error: Exception) -> str:
-    verb = getattr(getattr(error, "ctx", None), "command_path", "featherweight")
-    return f"{' '.join(error.format_message().split())}\nSee: {verb} --help"  # type: ignore[attr-defined]
 
 
 def _fail(message: str, code: int) -> NoReturn:

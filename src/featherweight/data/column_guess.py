@@ -18,6 +18,7 @@ TEXT_WORDS = (
 )
 """Usual names of text columns, or the last words of such names; the most certain ones come first."""
 _TITLES = frozenset({"title", "headline", "subject", "heading"})
+_PAIRS = (("premise", "hypothesis"), ("question", "passage"), ("question", "context"), ("query", "document"))
 _MOST_NAMED = 8  # maximum number of label columns that a message lists
 
 
@@ -113,12 +114,26 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
 
 def _undecided_texts(columns: Columns, names: Sequence[str]) -> UserError:
     table = columns.table
+    if len(names) > 2 and (two := _pair_among(names)):
+        options = f"{columns.named('text', two)} {columns.set('data.join=pair')}"
+        return UserError(
+            f"{table.origin}: {listed(names, 12)} could each be the texts; its columns are: {listed_columns(table)}\n"
+            f"As a pair: {options}; to read one of them: {columns.named('text', two[:1])}"
+        )
     pair = f"; to use them as a pair, add {columns.set('data.join=pair')}" if len(names) == 2 else ""
     both = f"; to join them: {columns.named('text', names)}{pair}" if len(names) == 2 else ""
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the texts; its columns are: {listed_columns(table)}\n"
         f"Name the right one, such as {columns.named('text', names[:1])}{both}"
     )
+
+
+def _pair_among(names: Sequence[str]) -> list[str]:
+    """The two of several columns whose names say that they are a pair, such as ``sentence1`` and ``sentence2``."""
+    called = {name.casefold(): name for name in names}
+    numbered = [(f"{name[:-1]}1", f"{name[:-1]}2") for name in called if name.endswith("1")]
+    known = [pair for pair in (*numbered, *_PAIRS) if called.keys() >= {*pair}]
+    return [called[name] for name in known[0]] if len(known) == 1 else []
 
 
 def columns_in_words(guess: Guess, table: Table) -> str:

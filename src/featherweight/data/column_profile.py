@@ -64,11 +64,14 @@ class ColumnProfile:
 
     @property
     def may_be_labels(self) -> bool:
-        """Whether the values may be classes: at least two rows per value on average, and half of the rows filled."""
+        """Whether the values may be classes: at least two rows per value on average, and half of the rows filled.
+
+        5,000 values or more, of which not all are counted, are no classes.
+        """
         if (
             self.lists
             or self.objects
-            or self.values < 2
+            or not 2 <= self.values < _MOST_VALUES
             or 2 * self.values > self.filled
             or 2 * self.filled < self.rows
         ):

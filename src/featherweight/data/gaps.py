@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featherweight.data.flags import blank_is_no
 from featherweight.data.label_cells import label_values
 from featherweight.data.label_lists import is_empty_cell
-from featherweight.data.labels import is_missing, single_labels
+from featherweight.data.labels import NO_NAMES, is_missing, single_labels, unlikely_names
 from featherweight.data.pairs import Text, joined
 from featherweight.data.readers.table import Table, is_blank
 from featherweight.errors import UserError
@@ -21,7 +21,7 @@ from featherweight.formatting import counted, numbered
 from featherweight.recipe import DataRecipe
 
 _MINUS_ONE = re.compile(r"-1(?:\.0+)?")
-_GAPS = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "?"})
+_GAPS = frozenset({*NO_NAMES, "none", "na"})
 """Texts that often mean a missing value; a class with such a name is not missing."""
 
 
@@ -90,11 +90,12 @@ def split_gaps(
 ) -> tuple[NDArray[np.int64], LeftOut | None]:
     """Indices (from 0) of the rows that have a text and a label, and the other rows (None if there are no others).
 
-    Without ``classes``, only None, NaN, empty texts and the text ``nan`` count as missing labels. Raises UserError if
-    no row is left.
+    Without ``classes``, None, NaN, empty texts and texts such as ``nan`` (``labels.unlikely_names``) count as missing
+    labels. Raises UserError if no row is left.
     """
     blank = {row for row, text in enumerate(texts, 1) if is_blank(joined(text))}
-    bare = {row for row, value in enumerate(labels, 1) if _is_gap(value, classes)} - blank
+    unlikely = unlikely_names(value.strip() for value in labels if isinstance(value, str))
+    bare = {row for row, value in enumerate(labels, 1) if _is_gap(value, classes, unlikely)} - blank
     if not blank and not bare:
         return np.arange(len(texts)), None
     kept = [row - 1 for row in range(1, len(texts) + 1) if row not in blank and row not in bare]
@@ -106,10 +107,10 @@ def split_gaps(
     return np.array(kept, np.int64), LeftOut(origin, len(texts), tuple(sorted(blank)), tuple(sorted(bare)))
 
 
-def _is_gap(value: Any, classes: Sequence[str]) -> bool:
+def _is_gap(value: Any, classes: Sequence[str], unlikely: Collection[str]) -> bool:
     if classes:
         return no_label(value, classes) is not None
-    return is_missing(value) or (isinstance(value, str) and value.strip().casefold() == "nan")
+    return is_missing(value) or (isinstance(value, str) and value.strip() in unlikely)
 
 
 def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from featherweight.data.candidate_columns import Columns, best_named
+from featherweight.data.candidate_columns import Columns, best_named, last_word
 from featherweight.data.label_cells import plain_labels
 from featherweight.data.readers.table import Table, listed_columns
 from featherweight.errors import UserError, in_a_line
@@ -124,6 +124,7 @@ def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None
     free = columns.free(texts)
     possible = [name for name in free if columns.profile(name).may_be_labels]
     named = best_named(possible, LABEL_WORDS)
+    _refuse_amounts(columns, free, named or possible)
     if len(named) == 1:
         return named[0], "by its name"
     if len(possible) == 1:
@@ -137,6 +138,20 @@ def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None
         return lists[0], "the only column of lists"
     other = best_named(free, LABEL_WORDS)  # training will refuse its rows, with the reason
     return (other[0], "by its name") if len(other) == 1 else None
+
+
+def _refuse_amounts(columns: Columns, free: Sequence[str], possible: Sequence[str]) -> None:
+    """Raise UserError if a column that is called ``target``, ``class`` or the like has amounts, such as 0.166.
+
+    Another of the ``possible`` columns must not be chosen in silence then.
+    """
+    amounts = [name for name in free if name.casefold() in LABEL_WORDS[1] and not columns.profile(name).whole]
+    amounts = [name for name in amounts if columns.profile(name).numbers and name not in possible]
+    if amounts and possible:
+        raise UserError(
+            f"{columns.table.origin}: {amounts[0]!r} holds amounts, but labels are classes: replace them by classes, "
+            f"such as low and high\nTo train another column: {columns.named('label', possible[:1])}"
+        )
 
 
 def _answers(columns: Columns, label: str) -> tuple[str, str] | None:
@@ -171,7 +186,7 @@ def _same_classes(table: Table, names: Sequence[str]) -> str | None:
 def separated_labels(values: Sequence[Any], columns: Columns) -> str | None:
     """A note that the labels seem to be several in one text, such as ``Drama|Comedy``; None if they do not."""
     cells = [value.strip() for value in values if isinstance(value, str) and value.strip()]
-    for separator in ("|", ";", ","):
+    for separator in ("|", ";", ",", "#"):
         several = {cell for cell in cells if separator in cell}
         parts = {part.strip() for cell in {*cells} for part in cell.split(separator)}
         often = sum(cell in several for cell in cells) >= _SEPARATED * len(cells) > 0
@@ -187,9 +202,11 @@ def _numbered(values: Iterable[str]) -> bool:
 
 def _no_labels(columns: Columns) -> UserError:
     table = columns.table
+    inside = [path for path in table.paths if last_word(path) in LABEL_WORDS[0]]
+    remedy = table.remedy or f"Name it with {columns.named('label', inside[:1] or ['COLUMN'])}"
     return UserError(
         f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}\n"
-        f"Name it with {columns.named('label')}; to classify texts without labels: `featherweight predict RUN FILE`"
+        f"{remedy}; to classify texts without labels: `featherweight predict RUN FILE`"
     )
 
 
@@ -197,6 +214,7 @@ def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
     table = columns.table
     flags = [name for name in names if columns.profile(name).notation]
     if len(flags) > 1 and len(flags) == len(names):
+        flags = _of_one_notation(flags, columns)
         words = _flags_in_words(columns, flags)
         more = "" if len(flags) <= _MOST_FLAGS else f", and so on (all: {columns.set('task=multi-label')})"
         return UserError(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.label_spelling import WHOLE, alike, by_spelling, class_names, numbers_for_booleans
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _ROW = re.compile(r"(?<=: row )\d+")
 _HARMFUL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+NO_NAMES = frozenset({"nan", "null", "<na>", "n/a", "#n/a", "?", "-"})
+"""Texts that mean a missing label rather than a class, in lower case."""
+_FEW = 12  # maximum number of classes that a message lists to be typed
 DROP = "leave such rows out: --set data.empty=drop"
 """The end of a message on a row without a text or a label."""
 
@@ -71,6 +75,15 @@ def renumbered(message: str, places: NDArray[np.int64]) -> str:
 def is_missing(value: Any) -> bool:
     """Whether ``value`` is a missing label: None, NaN or an empty text."""
     return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def unlikely_names(labels: Iterable[str]) -> frozenset[str]:
+    """The texts among ``labels`` that mean a missing label rather than a class, such as ``nan`` and ``-``.
+
+    A minus is a class if a plus is one, too.
+    """
+    found = set(labels)
+    return frozenset(text for text in found if text.casefold() in NO_NAMES and not (text == "-" and "+" in found))
 
 
 def single_labels(values: Sequence[Any]) -> Sequence[Any]:
@@ -146,13 +159,14 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
     if fraction and all(_NUMBER.fullmatch(text) for text in found):
         raise UserError(
             f"{origin}: row {plain.index(fraction) + 1}: label {fraction} is not a whole number; labels are classes, "
-            "not amounts\nIf these are names, such as version numbers, list them as the recipe's data.labels"
+            f"not amounts\nIf these are names, such as versions or half stars, {_listing(found)}"
         )
+    unlikely = unlikely_names(found)
     for text in found:
-        if text.casefold() == "nan":  # how a missing value is often written
+        if text in unlikely:
             raise UserError(
                 f"{origin}: row {plain.index(text) + 1}: the label is missing ({text})\n"
-                f"Fill it in, or {DROP}; if it is a class, list all of them as the recipe's data.labels"
+                f"Fill it in, or {DROP}; if it is a class, {_listing(found)}"
             )
         if is_blank(text) or _HARMFUL.search(text):
             row = plain.index(text) + 1
@@ -160,6 +174,13 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
                 f"{origin}: row {row}: label {text!r} contains an invisible, control or damaged character\n"
                 "Correct the file"
             )
+
+
+def _listing(found: Sequence[str]) -> str:
+    """How to name the labels ``found`` as the classes: the option to type, if they are few."""
+    if len(found) > _FEW or any("'" in text for text in found):
+        return "list all of them as the recipe's data.labels"
+    return f"list all of them: --set 'data.labels={json.dumps(sorted(found), ensure_ascii=False)}'"
 
 
 def _require_distinct(carried: Sequence[str], origin: str) -> None:
@@ -174,6 +195,11 @@ def _renames(carried: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> None:
+    if all(map(str.isdecimal, wanted)):
+        raise UserError(
+            f"{origin}: its labels are numbers without the leading zeros of the classes ({listed(wanted)})\n"
+            "Write them alike in all files; pandas keeps the zeros with read_csv(..., dtype=str)"
+        )
     # Sorted names were probably collected from label texts, so the number of each class is not known.
     if not numbered and len(wanted) > 1 and list(wanted) == sorted(wanted):
         raise UserError(

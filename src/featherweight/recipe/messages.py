@@ -145,10 +145,10 @@ def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
     name, the most similar key of this section. Otherwise it lists the keys of this section.
     """
     key, section = path[-1], section_at(schema, path[:-1])
-    if places := _paths_of(schema, key):
+    if places := paths_of(schema, key):
         place = min(places, key=len)
         return f"; did you mean {'.'.join(place)!r}?" if len(place) > 1 else "; it belongs above the first [section]"
-    if (ours := key_for(key)) and _paths_of(schema, ours.rpartition(".")[2]):
+    if (ours := key_for(key)) and paths_of(schema, ours.rpartition(".")[2]):
         return f"; here it is called {ours!r}"
     if key.lower() in WITHOUT_A_KEY:
         return f"; there is no such key: {WITHOUT_A_KEY[key.lower()]}"
@@ -157,13 +157,13 @@ def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
     return f"; did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else f"; known here: {', '.join(known)}"
 
 
-def _paths_of(schema: type[BaseModel], key: str, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+def paths_of(schema: type[BaseModel], key: str, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Paths of all keys of a recipe that are called ``key``."""
     found = []
     for name, field in schema.model_fields.items():
         found += [(*above, name)] if name == key else []
         if section := section_in(field.annotation):
-            found += _paths_of(section, key, (*above, name))
+            found += paths_of(section, key, (*above, name))
     return found
 
 

@@ -86,8 +86,9 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
     single = [label for label, rows in part.labels.items() if rows == 1] if name == "train" else []
     if single:
         found.append(f"labels with only one row: {listed([repr(label) for label in single])}")
-    if name == "train" and (alike := _differ_in_case(part.labels)):
-        found.append(f"labels that differ only in case: {listed(alike)}; they count as different classes")
+    if name == "train" and (alike := _nearly_alike(part.labels)):
+        zeros = " or leading zeros" if any(label.startswith("0") for label in part.labels) else ""
+        found.append(f"labels that differ only in case{zeros}: {listed(alike)}; they count as different classes")
     if part.unlabelled and not part.without_labels:
         found.append(f"{counted(part.unlabelled, 'row')} without a label")
     if part.empty:
@@ -107,11 +108,11 @@ def _s(number: int) -> str:
     return "s" if number == 1 else ""
 
 
-def _differ_in_case(labels: Iterable[str]) -> list[str]:
-    """One text for each group of labels that differ only in case, such as ``'Spam' and 'SPAM'``."""
+def _nearly_alike(labels: Iterable[str]) -> list[str]:
+    """One text for each group of labels that differ only in case or leading zeros, such as ``'Spam' and 'SPAM'``."""
     spellings: dict[str, list[str]] = {}
     for label in labels:
-        spellings.setdefault(label.casefold(), []).append(label)
+        spellings.setdefault(label.casefold().lstrip("0") or "0", []).append(label)
     return [" and ".join(map(repr, same)) for same in spellings.values() if len(same) > 1]
 
 

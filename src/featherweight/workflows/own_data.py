@@ -17,7 +17,7 @@ from featherweight.data.column_profile import single
 from featherweight.data.label_cells import label_values
 from featherweight.data.label_guess import Labels, find_labels, separated_labels
 from featherweight.data.label_spelling import names_in_training
-from featherweight.data.labels import is_missing, single_labels
+from featherweight.data.labels import is_missing, single_labels, unlikely_names
 from featherweight.data.readers.table import Table, joined_texts
 from featherweight.data.source_tables import has_split, open_table
 from featherweight.data.sources import rows_of
@@ -174,6 +174,8 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
     assert isinstance(guess.label, str)
     cells = map(single, label_values(table, guess.label))
     counts = Counter(str(value).strip() for value in cells if not is_missing(value))
+    for text in () if recipe.data.labels else unlikely_names(counts):  # a training refuses these, or leaves them out
+        del counts[text]
     if not counts:
         _require_rows(table)
         raise UserError(

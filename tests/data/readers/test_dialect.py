@@ -99,6 +99,10 @@ HEADERLESS = [
     ("0;A lot of rain, again.\n1;The sun is out today.\n1;Fog in the valley.\n", '["label", "text"]'),
     ("2,A great book,I read it twice.\n1,A bad one,It fell apart.\n2,Fine,It is good.\n",
      '["label", "title", "description"]'),
+    ("1\tA red car stops.\tA car stops.\n0\tIt rains a lot.\tIt snows.\n1\tHe eats.\tHe is eating.\n",
+     '["label", "title", "description"]'),
+    ("".join(f"0,{n},Mon 22:{n}:01,none,Text number {n} is here.\n" * 4 for n in range(30)),
+     '["column1", "column2", "column3", "column4", "text"]'),
     ('"I would like to know what is left on my card, please!"\nwhere is my money\n"How do I block it?"\n', '["text"]'),
 ]  # fmt: skip
 
@@ -110,6 +114,30 @@ def test_a_file_without_a_header_is_refused_with_the_names_to_type(tmp_path: Pat
     message = str(caught.value)
     assert "first line seems to be a row" in message and f"--set 'data.columns={names}'" in message
     assert "its columns are" not in message and message.count("\n") == 1
+
+
+DOUBTS = [
+    ("5,Is it on?,,Yes it is on.\n7,How far is it?,I walk.,Two miles or so.\n5,Why so?,We ask.,Because they say so.\n",
+     "add --text column2 --text column3 --text text"),
+    ("world,usa,The king is here.\nsport,nfl,They won.\nworld,usa,It rained all day.\nsport,nfl,He ran a mile.\n",
+     "Which column holds the labels is a guess; other columns of few values: "),
+    ("球队进球了好多次\t股市今天大幅上涨\t1\n电影导演获得大奖\t新手机电池耐用\t0\n专家建议多喝水\t城市新建地铁\t1\n",
+     "If title and description are a pair, such as premise and hypothesis, add --set data.join=pair"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "words"), DOUBTS, ids=[words[:30] for _, words in DOUBTS])
+def test_what_the_proposed_names_may_have_got_wrong_is_said(tmp_path: Path, content: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(written(tmp_path, content))
+    assert words in str(caught.value) and str(caught.value).count("\n") == 1
+
+
+def test_quotation_marks_in_a_file_of_tabs_may_open_every_text(tmp_path: Path) -> None:
+    content = "label\ttext\n" + 'x\t"He said so.\ny\t"She said so, too.\n' * 4
+    (tmp_path / "a.txt").write_text(content, "utf-8")
+    rows = read_rows(str(tmp_path / "a.txt"), DataRecipe())
+    assert (rows.texts[:2], rows.label_names) == (['"He said so.', '"She said so, too.'], ("x", "y"))
 
 
 def test_a_file_without_a_header_takes_the_names_of_the_recipe(tmp_path: Path) -> None:

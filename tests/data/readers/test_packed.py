@@ -6,8 +6,10 @@ import bz2
 import gzip
 import io
 import lzma
+import sqlite3
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,11 @@ REFUSED = [
     ("a.7z", b"7z\xbc\xaf", ["7z x"]),
     ("a.pdf", b"%PDF-1.7", ["is a document", "in one folder for each class"]),
     ("a.docx", zipped({"word/document.xml": b"x"}), ["is a document"]),
+    ("a.zip", zipped({"b/1.txt": b"x", "b/2.txt": b"y"}), ["python -m zipfile -e", "a-converted"]),
+    ("a.ods", zipped({"mimetype": b"x", "content.xml": b"x"}), [".ods files cannot be read", "pip install odfpy"]),
+    ("a.arrow", b"\xff\xff\xff\xff", ["Arrow streams cannot be read", "pyarrow.ipc.open_stream"]),
+    ("a.yml", b"nlu: []", ["pip install pyyaml first", "yaml.safe_load", "a-converted.json"]),
+    ("a.sql", b"INSERT INTO t VALUES (1);", ["dump of a database"]),
     ("a.conf", b"hello", [".conf: not a kind of data file", "data.format"]),
 ]  # fmt: skip
 
@@ -126,6 +133,15 @@ def test_what_is_not_read_says_what_to_do(tmp_path: Path, name: str, content: by
     assert message.startswith(str(tmp_path / name)) and message.count("\n") <= 1
     for word in words:
         assert word in message
+
+
+def test_the_line_that_converts_a_database_names_its_tables(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        database.execute("create table reviews(body text, stars int)")
+        database.execute('create table "$(odd)"(x int)')
+        database.commit()
+    with pytest.raises(UserError, match=r"\.sqlite files cannot be read; convert .*\n.*'select \* from reviews'"):
+        read(tmp_path, "a.db", (tmp_path / "a.db").read_bytes())
 
 
 @pytest.mark.parametrize(("address", "words"), [

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from contextlib import closing
 from pathlib import Path
+
+from featherweight.formatting import listed
 
 _PANDAS = {
     ".xls": ("pandas.read_excel(sys.argv[1])", "xlrd"),
@@ -11,6 +15,7 @@ _PANDAS = {
     ".ods": ("pandas.read_excel(sys.argv[1])", "odfpy"),
     ".feather": ("pandas.read_feather(sys.argv[1])", None),
     ".arrow": ("pandas.read_feather(sys.argv[1])", None),
+    ".arrows": ("pyarrow.ipc.open_stream(open(sys.argv[1], 'rb')).read_pandas()", None),
     ".orc": ("pandas.read_orc(sys.argv[1])", None),
     ".sav": ("pandas.read_spss(sys.argv[1])", "pyreadstat"),
     ".dta": ("pandas.read_stata(sys.argv[1])", None),
@@ -18,8 +23,6 @@ _PANDAS = {
     ".xml": ("pandas.read_xml(sys.argv[1])", "lxml"),
     ".html": ("pandas.read_html(sys.argv[1])[0]", "lxml"),
     ".htm": ("pandas.read_html(sys.argv[1])[0]", "lxml"),
-    ".yaml": ("pandas.DataFrame(yaml.safe_load(open(sys.argv[1])))", "pyyaml"),
-    ".yml": ("pandas.DataFrame(yaml.safe_load(open(sys.argv[1])))", "pyyaml"),
     ".sqlite": ("pandas.read_sql('select * from TABLE', sqlite3.connect(sys.argv[1]))", None),
     ".db": ("pandas.read_sql('select * from TABLE', sqlite3.connect(sys.argv[1]))", None),
 }
@@ -33,8 +36,10 @@ _UNPACKED = {
     ".7z": "7z x",
 }
 """File extensions of archives, each with the command that unpacks them."""
+_YAML = frozenset({".yaml", ".yml"})
+_DUMP = ".sql"
 _DOCUMENTS = frozenset({".pdf", ".doc", ".docx", ".rtf", ".odt"})
-FOREIGN = frozenset({*_PANDAS, *_UNPACKED, *_DOCUMENTS})
+FOREIGN = frozenset({*_PANDAS, *_UNPACKED, *_DOCUMENTS, *_YAML, _DUMP})
 """Extensions of files that cannot be read directly, but can be converted or unpacked."""
 _MAGIC = {
     b"\xd0\xcf\x11\xe0": ".xls",
@@ -55,6 +60,12 @@ def foreign_ending(ending: str, start: bytes) -> str | None:
     inside = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     if inside == ".xls" and ending in _DOCUMENTS:  # Word and Excel had the same container
         inside = ending
+    if inside == ".arrow" and ending == ".feather":
+        inside = ending
+    if (
+        inside is None and ending == ".arrow"
+    ):  # without the magic of a file, it is a stream, such as those of `datasets`
+        inside = ".arrows"
     if inside is None and start[257:262] == b"ustar":
         inside = ".tar"
     return inside or (ending if ending in FOREIGN else None)
@@ -66,14 +77,41 @@ def conversion(path: Path, origin: str, ending: str) -> str:
         return f"{origin}: is an archive; unpack it, and name the data file in it: {_UNPACKED[ending]} {_quoted(path)}"
     if ending in _DOCUMENTS:
         return f"{origin}: is a document, not a table; save its texts as .txt files, in one folder for each class"
+    if ending == _DUMP:
+        return f"{origin}: is a dump of a database; load it into the database, and save its table as CSV"
+    if ending in _YAML:
+        load = "json.dump(yaml.safe_load(open(sys.argv[1], encoding='utf-8')), open(sys.argv[2], 'w'), default=str)"
+        files = shlex.join([str(path), str(free_name(path, ".json"))])
+        line = f'python -c "import json, sys, yaml; {load}" {files}'
+        return f"{origin}: {ending} files cannot be read; convert it to JSON (pip install pyyaml first):\n  {line}"
     load, package = _PANDAS[ending]
-    first = f" (pip install {package} first)" if package else ""
-    return f"{origin}: {ending} files cannot be read; convert it to CSV{first}:\n  {conversion_line(load, path)}"
+    first, tables = f" (pip install {package} first)" if package else "", ""
+    if "TABLE" in load:
+        names = _tables_of(path)
+        load = load.replace("TABLE", names[0] if names else "TABLE")
+        tables = f"; its tables are {listed(names, 6)}" if len(names) > 1 else ""
+        first = first if names else " (with the name of its table for TABLE)"
+    what = "Arrow streams" if ending == ".arrows" else f"{ending} files"
+    return f"{origin}: {what} cannot be read{tables}; convert it to CSV{first}:\n  {conversion_line(load, path)}"
+
+
+def _tables_of(path: Path) -> list[str]:
+    """The tables of an SQLite database, without those whose names need quoting; empty if it cannot be read."""
+    import sqlite3
+
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            found = database.execute("select name from sqlite_master where type = 'table'").fetchall()
+    except sqlite3.Error:
+        return []
+    return [
+        name for (name,) in found if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and not name.startswith("sqlite_")
+    ]
 
 
 def conversion_line(load: str, path: Path) -> str:
     """The command that converts a file to CSV in the same folder; ``load`` is the Python expression that reads it."""
-    others = [name for name in ("joblib", "torch", "sqlite3", "yaml") if f"{name}." in load]
+    others = [name for name in ("joblib", "torch", "sqlite3", "pyarrow.ipc") if f"{name}." in load]
     needed = ", ".join([*others, *(["pandas"] if "pandas." in load else [])])
     return (
         f'python -c "import sys, {needed}; {load}.to_csv(sys.argv[2], index=False)" '

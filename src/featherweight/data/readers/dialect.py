@@ -82,6 +82,8 @@ def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect
     blanks = _quotes_after_blanks(body, cut, separator)
     sample, broken = _parsed(body, cut, separator, blanks)
     agreement, backslashes = _agreement(body, cut, separator), False
+    if separator == "\t" and _of_one_width(sample, broken) < agreement:  # its quotation marks enclose no fields
+        sample, broken = _parsed(body, cut, separator, blanks, quoted=False)
     if broken and '\\"' in head:
         others, broken = _parsed(body, cut, separator, blanks, backslashes=True)
         if backslashes := not broken and _of_one_width(others, broken) > agreement:

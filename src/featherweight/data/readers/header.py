@@ -20,6 +20,10 @@ _SENTENCE = 60
 _SHOWN = 40
 _FEW_WORDS = 3
 """Number of words from which a value is probably a text, not the name of a column."""
+_MOST_CLASSES = 20
+"""Number of different values above which a column probably holds no labels if another one always has the same value."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
+"""Letters of scripts without spaces between words: Thai and Lao, kana, Chinese characters."""
 _FEW_ROWS = 5
 """Minimum number of rows for a conclusion from the values of a column."""
 
@@ -76,14 +80,36 @@ def _remedy(first: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     typed = json.dumps(names, ensure_ascii=False)
     ag_news = len(first) == 3 and {row[0].strip() for row in (first, *rows)} < {"1", "2", "3", "4"}
     other = " (if it is AG News: --set data.format=ag_news)" if ag_news else ""
-    return f"Name them: --set 'data.columns={typed}'{other}; or write {','.join(names)} as the first line of the file"
+    doubts = "".join(f". {doubt}" for doubt in _doubts(names, [first, *rows]))
+    line = f"or write {','.join(names)} as the first line of the file"
+    return f"Name them: --set 'data.columns={typed}'{other}; {line}{doubts}"
+
+
+def _doubts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Sentences on what the proposed ``names`` may have got wrong: the label column, or texts that are not named."""
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    found = []
+    others = [name for name in names if name.startswith("column")]
+    few = [name for name in others if 1 < len(set(columns[name])) <= max(2, len(rows) // 3)]
+    if "label" in names and few:
+        found.append(f"Which column holds the labels is a guess; other columns of few values: {listed(few, 4)}")
+    texts = [name for name in others if _is_prose(columns[name])]
+    if "text" in names and texts:
+        options = " ".join(f"--text {name}" for name in names if name in (*texts, "text"))
+        found.append(f"To read all of its texts, add {options}")
+    sizes = sorted(sum(map(len, columns[name])) for name in names if name in ("title", "description"))
+    if sizes and 2 * sizes[0] >= sizes[1]:
+        found.append("If title and description are a pair, such as premise and hypothesis, add --set data.join=pair")
+    return found
 
 
 def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
     """Proposed names for the columns of a table without a header.
 
     The column with the longest values is ``text``, and one with few different values is ``label``. If two of three
-    columns hold texts, they are ``title`` and ``description``, which are joined by default.
+    columns hold texts, they are ``title`` and ``description``, which are joined by default. There is no ``label`` if
+    the only column with several values may be dates or names, and another has the same value in all ``rows``: the
+    rows may be sorted by their label, and the whole table will tell.
     """
     columns = list(zip(*rows, strict=True))
     length = [sum(map(len, column)) / len(column) for column in columns]
@@ -119,12 +145,16 @@ def _label_place(columns: Sequence[Sequence[str]], besides: int) -> int | None:
         if place != besides and different <= max(2, len(column) // 3):
             few[place] = different
     several = [place for place in few if few[place] > 1]
+    if len(several) < len(few) and several and min(map(few.__getitem__, several)) > _MOST_CLASSES:
+        return None
     return next(iter(sorted(several, key=few.__getitem__) or few), None)
 
 
 def _is_prose(column: Sequence[str]) -> bool:
-    several = sum(len(value.split()) > 1 for value in column)
-    return several > len(column) / 2 and len(set(column)) > len(column) / 2
+    """Whether most filled values differ and have several words, or, in a script without spaces, several letters."""
+    filled = [value for value in column if value.strip()]
+    several = sum(len(value.split()) > 1 or len(_UNSPACED.findall(value)) > _FEW_WORDS for value in filled)
+    return several > len(filled) / 2 and len(set(filled)) > len(filled) / 2
 
 
 def _is_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import zipfile
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from featherweight.data.readers import pickles
-from featherweight.data.readers.conversion import FOREIGN, conversion, foreign_ending
+from featherweight.data.readers.conversion import FOREIGN, conversion, foreign_ending, free_name
 from featherweight.data.readers.dialect import Dialect, dialect_of
 from featherweight.data.readers.lines import PREFIX, is_tagged, line_kind
 from featherweight.data.readers.reading import Reading
@@ -99,10 +100,13 @@ def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
         return "xlsx", content
     if any(name.startswith("word/") for name in names):
         raise UserError(conversion(content.path, content.origin, ".docx"))
+    if {"mimetype", "content.xml"} <= {*names}:
+        raise UserError(conversion(content.path, content.origin, ".odt" if content.name.endswith(".odt") else ".ods"))
     wanted = [name for name in names if not _is_beside(name)]
     if len(wanted) != 1:
         holds = f"{len(wanted)} files ({listed(wanted, 4)})" if wanted else "no data file"
-        raise UserError(f"{content.origin}: is an archive of {holds}; unpack it, and name the file to read")
+        line = shlex.join(["python", "-m", "zipfile", "-e", str(content.path), str(free_name(content.path, ""))])
+        raise UserError(f"{content.origin}: is an archive of {holds}; unpack it, and name the data in it:\n  {line}")
     return kind_of(replace(content, member=wanted[0]), reading)
 
 
