@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import t as student
+
 from featherweight.evaluation.metrics import wilson_interval
 from featherweight.formatting import duration
 from featherweight.recipe import Recipe
@@ -22,6 +24,7 @@ TRAINED_ON, TEST, TEST_ROWS = "AG News", "AG News (test)", 7600
 """How the names of the training data begin, and the official test rows: the name in the results, and their number."""
 PUBLISHED = Path(__file__).parents[1] / "accuracy" / "published_rounds.json"
 PUBLISHED_ROUND = "r4"
+CHANGES = PUBLISHED.with_name("ablation.toml")
 CLOSE_UP = (8.6e5, 1.025e6)
 """The parameters that the right half of the picture shows."""
 _LOOKS = (("o", style.BLUE), ("s", style.ORANGE), ("^", style.GREEN), ("D", style.PURPLE), ("v", style.MUTED))
@@ -69,6 +72,17 @@ def points(results: Path) -> list[Point]:
             single = {key: point for key, point in single.items() if key not in keys}
             found.append(_round(path, record, one))
     return sorted([*found, *single.values(), _published()], key=lambda point: (point.parameters, point.accuracy))
+
+
+def ablations(results: Path) -> list[Record]:
+    """The finished results of `run.py ablation` in ``results``, by name."""
+    paths = [path for path in sorted(results.glob("ablation-*.json")) if not path.name.endswith(".partial.json")]
+    return [json.loads(path.read_text("utf-8")) for path in paths]
+
+
+def t95(seeds: int) -> float:
+    """How many standard errors a 95% interval of a mean over so many seeds reaches to either side (Student's t)."""
+    return float(student.ppf(0.975, seeds - 1))
 
 
 def _is_run(record: Record) -> bool:

@@ -7,6 +7,7 @@ python benchmarks/run.py pages
 from __future__ import annotations
 
 import argparse
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,9 @@ def budget_page(results: Path) -> str:
         published=published,
         counted=weigh(Recipe.load(budget.PUBLISHED_ROUND)).total,
         points=shown,
+        ablations=budget.ablations(results),
+        planned=tomllib.loads(budget.CHANGES.read_text("utf-8"))["changes"],
+        t95=budget.t95,
     )
 
 

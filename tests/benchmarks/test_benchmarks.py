@@ -30,7 +30,7 @@ def test_the_command_lists_its_suites(load: Load, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("name", [
     "train", "predict", "limit", "scale", "changes", "prefix", "startup", "gpu", "gpu-smoke", "server", "kills",
     "checkpoint-cost", "bad-inputs", "same-bits", "planted-faults", "publish", "publish-rounds", "pages",
-    "shift-trials",
+    "shift-trials", "ablation",
 ])  # fmt: skip
 def test_every_suite_says_what_it_does(load: Load, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert name in load("run").SUITES

@@ -75,6 +75,38 @@ def test_other_data_make_no_point(change: dict[str, Any], tmp_path: Path) -> Non
     assert write.budget_page(tmp_path) == ""
 
 
+def test_without_a_result_the_page_says_that_changes_have_not_been_measured(tmp_path: Path) -> None:
+    copied(tmp_path, "agnews-minilm")
+    (tmp_path / "ablation-minilm.partial.json").write_text("{}", "utf-8")
+    page = write.budget_page(tmp_path)
+    assert "**Not measured yet.** There is no result of single changes" in page and "\n- cosine schedule\n" in page
+
+
+def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path: Path) -> None:
+    copied(tmp_path, "agnews-minilm")
+    figures = {"learning_rate": 7e-4, "edge": None, "parameters": 996_868, "diverged": 0, "runs": 3, "accuracy": 0.9372}
+    figures |= {"accuracy_gain": 0.0, "accuracy_gain_error": 0.0, "times_as_long": {"median": 1.0}}
+    gain = {"diverged": 1, "accuracy_gain": 0.0012, "accuracy_gain_error": 0.0007, "times_as_long": {"median": 2.04}}
+    titles = {"recipe": "the recipe as it is", "r-drop": "R-Drop", "lora-plus": "LoRA+"}
+    record = {
+        "benchmark": "ablation", "name": "ablation-minilm", "data": {
+            "train": "AG News (training file)", "train_rows": 57_362, "validation_rows": 5000},
+        "settings": {"backbone": "minilm", "recipe": "agnews-minilm", "set": ["training.epochs=10"], "choosing_seed": 0,
+                     "seeds": [1, 2, 3], "changes": {name: {"title": title} for name, title in titles.items()}},
+        "summary": {"recipe": figures, "r-drop": {**figures, **gain, "edge": "highest", "accuracy": 0.9384}},
+    }  # fmt: skip
+    (tmp_path / "ablation-minilm.json").write_text(json.dumps(record), "utf-8")
+    page = write.budget_page(tmp_path)
+    assert "| the recipe as it is | 0.0007 | 996,868 | 93.72 | – | 1.00× |" in page
+    assert "| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | +0.12 ± 0.07 | 2.04× |" in page
+    assert (
+        "| LoRA+ | – | – | diverged | – | – |" in page
+        and "95% interval is ±4.3 standard errors" in page
+        and "of 2 changes without" in page
+    )
+    assert "The recipe agnews-minilm with training.epochs=10, on 57,362 rows" in page and "Not measured" not in page
+
+
 def test_points_of_the_same_weight_stand_beside_each_other_in_the_picture(tmp_path: Path) -> None:
     same = [point for point in POINTS if point.parameters == 888_580]
     places = list(budget._side_by_side(same))
