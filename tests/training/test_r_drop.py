@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from support.jobs import assert_resumes_exactly, job_for
 from torch.nn import functional
 from training.test_parts import one_step
 
-from featherweight.backbone.resolve import resolve_backbone
+from featherweight.backbone.resolve import config_of
 from featherweight.data.batches import collate
 from featherweight.errors import UserError
 from featherweight.model.engine import Engine
@@ -123,10 +122,10 @@ def test_a_resumed_training_has_the_same_bits(tiny_recipe: Any, tmp_path: Path) 
 ])  # fmt: skip
 def test_r_drop_needs_something_that_drops_out(tiny_recipe: Any, sections: dict[str, Any], taken: bool) -> None:
     recipe = tiny_recipe(**{**sections, "training": {**sections.get("training", {}), "r_drop": 0.5}})
-    backbone = resolve_backbone(recipe.backbone)
-    calm = replace(backbone, config={**backbone.config, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0})
+    config = config_of(recipe.backbone)
+    calm = {**config, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0}
     if taken:
-        require_dropout(recipe, backbone)
+        require_dropout(recipe, config)
     if not taken or "dropout" not in sections.get("adapter", {}):
         with pytest.raises(UserError, match="the recipe has no dropout"):
             require_dropout(recipe, calm)

@@ -101,6 +101,13 @@ def test_each_row_is_held_out_once_and_no_test_label_is_read(
     assert [(pair.first, pair.second) for pair in audit.leaks] == [(0, 5)]
 
 
+def test_a_fold_starts_from_no_run_that_may_know_its_labels(recipe: Recipe, tmp_path: Path) -> None:
+    known = recipe.with_values(training={"teacher": ["runs/large"]}, adapter={"start_from": "runs/before"})
+    rows = read_rows(str(recipe.data.train), recipe.data)
+    fold = noise_audit.fold_recipe(known, rows, np.arange(40), np.arange(40, len(rows)), tmp_path)
+    assert fold.training.teacher == () and fold.adapter.start_from is None
+
+
 def test_the_page_shows_suspects_and_escapes_texts(
     recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe]
 ) -> None:

@@ -242,3 +242,14 @@ def test_workers_on_several_machines_share_a_search_by_postgresql(
     assert {folder.parent.parent.name for _, folder in trained} == {"a", "b"}
     best = run_search(tiny_recipe(), tmp_path / "a", space=SPACE, trials=6, storage=postgresql, announce=lambda _: None)
     assert accuracy(best) == max(accuracy(recipe) for recipe, _ in trained)
+
+
+def test_values_that_exclude_each_other_end_the_trial_and_not_the_search(
+    tiny_recipe: Any, tmp_path: Path, trained: list
+) -> None:
+    space = SearchSpace({"training.r_drop": Choices((0.0, 0.5)), "adapter.dropout": Choices((0.0, 0.1))})
+    run_search(tiny_recipe(), tmp_path / "out", space=space, trials=12, announce=lambda _: None)
+    rows = list(csv.DictReader((tmp_path / "out" / "trials.csv").open(encoding="utf-8")))
+    refused = [row for row in rows if "the recipe has no dropout" in row["note"]]
+    assert refused and len(trained) == 12 - len(refused)
+    assert all(recipe.adapter.dropout or not recipe.training.r_drop for recipe, _ in trained)

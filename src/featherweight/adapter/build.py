@@ -128,9 +128,6 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
     """
     if recipe.adapter.initialisation != "eva" or not hasattr(network.encoder, "peft_config"):
         return
-    model_type = network.architecture.model_type
-    if model_type in FAMILIES and not FAMILIES[model_type].eva:
-        raise UserError(f"adapter.initialisation = 'eva' does not work with {model_type}; use 'default' or 'pissa'")
     from peft import initialize_lora_eva_weights
 
     train = train.apart  # each window of a long text is one input of the layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -87,7 +88,7 @@ def lasting_name(name: str) -> str:
     return str(Path(name).expanduser().resolve()) if _source(name) == "folder" else name
 
 
-def most_tokens(config: dict[str, Any]) -> int | None:
+def most_tokens(config: Mapping[str, Any]) -> int | None:
     """Maximum length of a text in tokens, from the config.json of a backbone; None if there is no limit."""
     positions, family = config.get("max_position_embeddings"), FAMILIES.get(config["model_type"])
     if not positions or (family and not family.limits_length):

@@ -63,9 +63,18 @@ def open_tables(
         return file_tables(path, origin, rows, wanted, reading_of(data, split))
     if files := files_like(str(path)):
         return shard_tables(files, origin, reading_of(data, split), rows, wanted)
-    if looks_like_file(source):
-        raise UserError(f"{origin}: no such file{_near_file(path)}")
+    require_found(source)
     return open_hub(source, split, *_hub_choice(source, data), rows=rows)
+
+
+def require_found(source: str) -> None:
+    """Raise UserError if ``source`` names a file or a folder that does not exist; nothing is read.
+
+    Whether a data set exists on the hub is not checked.
+    """
+    path = Path(source).expanduser()
+    if source not in BUILT_IN and not path.exists() and not files_like(str(path)) and looks_like_file(source):
+        raise UserError(f"{in_a_line(source)}: no such file{_near_file(path)}")
 
 
 def _open_folder(

@@ -74,6 +74,11 @@ def is_complete_run(folder: Path) -> bool:
     return (folder / "recipe.toml").is_file() and Run(folder).complete
 
 
+def require_usable(folder: Path) -> None:
+    """Raise UserError unless ``folder`` may be used for a run: it is new or empty, or has a run to be resumed."""
+    _require_free(folder, resume=True)
+
+
 def _require_free(folder: Path, *, resume: bool) -> None:
     if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
         raise UserError(f"--out {folder}: {file} is not a folder; choose another folder")

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from featherweight.errors import UserError
 from featherweight.recipe import Recipe
+from featherweight.task.class_weights import require_class_weights
 from featherweight.task.single_label import Labels
 
 
@@ -136,7 +136,8 @@ def class_weights(recipe: Recipe, labels: Labels, classes: int) -> Tensor:
     if chosen == "balanced":
         counts = np.bincount(labels, minlength=classes).clip(min=1)
         return torch.from_numpy(len(labels) / (classes * counts)).float()
-    return _weights_given(chosen, np.bincount(labels, minlength=classes), "classes")
+    require_class_weights(recipe, np.bincount(labels, minlength=classes))
+    return torch.tensor(chosen, dtype=torch.float32)
 
 
 def positive_weights(recipe: Recipe, labels: Labels) -> Tensor:
@@ -152,15 +153,7 @@ def positive_weights(recipe: Recipe, labels: Labels) -> Tensor:
         return torch.ones(len(counts))
     if chosen == "balanced":
         return torch.from_numpy((rows - counts).clip(min=1) / counts.clip(min=1)).float()
-    return _weights_given(chosen, counts, "labels")
-
-
-def _weights_given(chosen: Sequence[float], counts: np.ndarray, classes: str) -> Tensor:
-    if len(chosen) != len(counts):
-        difference = f"has {len(chosen)} numbers; the data has {len(counts)} {classes}"
-        raise UserError(f"training.class_weights {difference}; write {len(counts)} numbers")
-    if not all(chosen[label] > 0 for label in np.flatnonzero(counts).tolist()):
-        raise UserError("training.class_weights: the weight of a class that has training rows must be above 0")
+    require_class_weights(recipe, counts)
     return torch.tensor(chosen, dtype=torch.float32)
 
 

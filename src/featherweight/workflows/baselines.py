@@ -70,9 +70,10 @@ def require_same_baselines(folders: Mapping[str, Path], recipe: Recipe) -> None:
 
     The keys of ``folders`` are kinds of baselines, as in ``TITLES``.
     """
+    recipes = {kind: baseline_recipe(kind, recipe) for kind in folders}
     begun = {kind: folder for kind, folder in folders.items() if (folder / "recipe.toml").is_file()}
     for kind, folder in begun.items():
-        if Run(folder).recipe != baseline_recipe(kind, recipe):
+        if Run(folder).recipe != recipes[kind]:
             raise _taken(folder, "another recipe (baselines take the first recipe and the first seed)")
     finished = [folder for folder in begun.values() if is_complete(folder)]
     fingerprints = _fingerprints(load_splits(recipe)) if finished else {}

@@ -11,7 +11,7 @@ from featherweight.errors import UserError
 from featherweight.formatting import counted, listed, numbered
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
-from featherweight.workflows.prepare import require_dropout, require_length
+from featherweight.workflows.prepare import OF_BACKBONE
 from featherweight.workflows.schedule import validation_size_for
 
 
@@ -34,9 +34,9 @@ def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
         size = validation_size_for(found.parts["train"].rows, len(labels))
         recipe = recipe.with_values(data={"validation_size": size})
     refused = refusals(recipe)
-    for require in (require_length, require_dropout):
+    for require in OF_BACKBONE:
         try:
-            require(recipe, backbone)
+            require(recipe, backbone.config)
         except UserError as error:
             refused.append(str(error))
     return replace(found, refusals=tuple(refused), backbone=recipe.backbone.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featherweight.data.class_names import label_names_of
+from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import listed
 from featherweight.recipe import Recipe
@@ -49,13 +50,24 @@ def finished(run: str | Path) -> Run:
     return parent
 
 
-def begin_with_the_start(network: Network, recipe: Recipe, backbone: Backbone) -> str:
-    """Load the adapter of the run that ``recipe`` starts from into ``network``, and return a note for the user."""
-    from featherweight.adapter.start import require_same_adapter, start_from
+def require_same_start(recipe: Recipe, backbone: Backbone) -> None:
+    """Raise UserError unless the adapter of the run that ``recipe`` starts from, if any, fits its network."""
+    if recipe.adapter.start_from is not None:
+        with quick_imports():
+            from featherweight.adapter.start import require_same_adapter
+
+        require_same_adapter(recipe, finished(recipe.adapter.start_from), backbone)
+
+
+def begin_with_the_start(network: Network, recipe: Recipe) -> str:
+    """Load the adapter of the run that ``recipe`` starts from into ``network``, and return a note for the user.
+
+    ``require_same_start`` has compared the two.
+    """
+    from featherweight.adapter.start import start_from
 
     assert recipe.adapter.start_from is not None
     run = finished(recipe.adapter.start_from)
-    require_same_adapter(recipe, run, backbone)
     new = start_from(network, run)
     added = f"; new classes, whose rows of the head are trained from scratch: {listed(new)}" if new else ""
     return f"starts from the adapter of {run.folder}{added}"

@@ -6,8 +6,10 @@ model is confident of another label than the given one, the row is a suspect.
 
 from __future__ import annotations
 
+import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.argument_checks import require_path, require_whole
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.dropping import without_dropped
 from featherweight.data.in_memory import parquet_bytes
@@ -32,7 +35,8 @@ from featherweight.recipe.schema import require_recipe
 from featherweight.report.noise.contents import Audit
 from featherweight.report.noise.page import write_audit
 from featherweight.run.lock import require_writable
-from featherweight.workflows.training_process import LOGITS, train_in_a_process
+from featherweight.workflows.prepare import require_settings
+from featherweight.workflows.training_process import DONE, LOGITS, train_in_a_process
 from featherweight.workflows.weigh import resolve
 
 PLAN = "audit.json"
@@ -58,16 +62,18 @@ def audit_labels(
     require_writable(out)
     rows, _ = without_dropped(read_rows(recipe.data.train, recipe.data), recipe.data.drop)
     require_classes(rows)
+    require_settings(recipe, resolve_backbone(recipe.backbone), rows.counts)
     parts = fold_numbers(rows, folds, recipe.seed)
+    test = test_texts(recipe)  # not only after the trainings: the file may be missing
     plan = {"recipe": recipe.to_toml(), "folds": folds, "rows": len(rows)}
     with end_on_signals(lambda: f"stopped; to resume the audit in {out}, run the same command again"):
-        _require_same_audit(out, plan)
         announce(
             f"{counted(len(rows), 'row')}, {folds} trainings of {counted(len(rows) * (folds - 1) // folds, 'row')} each"
         )
-        probabilities = _out_of_sample(recipe, rows, parts, out, announce)
+        with _same_audit(out, plan):
+            probabilities = _out_of_sample(recipe, rows, parts, out, announce)
         announce("comparing the texts")
-        audit = _audit(recipe, rows, probabilities, folds)
+        audit = _audit(recipe, rows, probabilities, folds, test)
         write_audit(audit, out)
     return audit
 
@@ -85,19 +91,36 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
     require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
 
 
-def _require_same_audit(out: Path, plan: dict[str, Any]) -> None:
-    file = out / PLAN
-    if not file.is_file():
+@contextmanager
+def _same_audit(out: Path, plan: dict[str, Any]) -> Iterator[None]:
+    """Write ``plan`` into ``out``, or raise UserError if another audit is there.
+
+    If a training of a new audit is refused before any fold is done, its files are removed: the corrected call must not
+    count as another audit.
+    """
+    file, new = out / PLAN, [path for path in (out, *out.parents) if not path.exists()]
+    if begun := file.is_file():
+        if changed := next((key for key, value in plan.items() if read_object(file).get(key) != value), None):
+            raise UserError(f"{out}: holds an audit with another value of {changed}; name another --out")
+    else:
         out.mkdir(parents=True, exist_ok=True)
         write_json(file, plan)
-    elif changed := next((key for key, value in plan.items() if read_object(file).get(key) != value), None):
-        raise UserError(f"{out}: holds an audit with another value of {changed}; name another --out")
+    try:
+        yield
+    except UserError:
+        if not begun and not any(out.glob(f"folds/*/training/{DONE}")):
+            file.unlink(missing_ok=True)
+            shutil.rmtree(out / "folds" / "1", ignore_errors=True)
+            for path in (out / "folds", *new):
+                with suppress(OSError):  # missing, or with other files of the user
+                    path.rmdir()
+        raise
 
 
 def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
     """The number of the fold that each row is in, from 0, [rows]; each fold has about the same share of every class.
 
-    Raises UserError if a class has fewer than two rows.
+    Raises UserError if a class has fewer than two rows, or if there are more folds than rows of any class.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -107,6 +130,8 @@ def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
         name = rows.label_names[int(rows.counts.argmin())]
         need = "cross-validation needs two of each class; add rows, or remove the class"
         raise UserError(f"{rows.origin}: class {name!r} has {smallest} row; {need}")
+    if folds > (most := int(rows.counts.max())):
+        raise UserError(f"{rows.origin}: no class has more than {most} rows; set --folds to {most} or less")
     numbers = np.zeros(len(rows), np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds is in some of them only
@@ -155,12 +180,13 @@ def fold_recipe(
         "label": "label",
         "labels": list(rows.label_names),
     }
-    # A teacher may know the labels of the held-out rows.
+    # A teacher, or a run to start from, may know the labels of the held-out rows.
     training: dict[str, Any] = {"keep": "last", "early_stopping": 0, "trackers": [], "teacher": [], "soup": []}
     training |= {"evaluate_every": None if recipe.training.max_steps is None else recipe.training.max_steps}
     values = recipe.model_dump(mode="json", exclude_none=True) | {"data": data}
     fold = Recipe.parse(values, recipe.name)
-    return fold.with_values(training=training, evaluation={"shift": [], "best_by": "accuracy"})
+    evaluation = {"shift": [], "best_by": "accuracy"}
+    return fold.with_values(adapter={"start_from": None}, training=training, evaluation=evaluation)
 
 
 def _columns(rows: Rows) -> dict[str, list[str]]:
@@ -172,12 +198,11 @@ def _columns(rows: Rows) -> dict[str, list[str]]:
     return {"text": [str(text) for text in texts]} | columns
 
 
-def _audit(recipe: Recipe, rows: Rows, probabilities: NDArray[np.float64], folds: int) -> Audit:
+def _audit(recipe: Recipe, rows: Rows, probabilities: NDArray[np.float64], folds: int, test: list[str] | None) -> Audit:
     assert rows.labels is not None
     texts = [joined(text) for text in rows.texts]
     pairs = similar_pairs(texts)
     labels = rows.labels
-    test = test_texts(recipe)
     return Audit(
         name=recipe.name,
         origin=rows.origin,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from featherweight.backbone.adapted import read_adapted
+from featherweight.backbone.families import FAMILIES
 from featherweight.backbone.resolve import Backbone, most_tokens, resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.budget.weigh import Weight
@@ -22,13 +23,16 @@ from featherweight.environment import quick_imports
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.formatting import counted
 from featherweight.recipe import Recipe
-from featherweight.workflows.continuation import begin_with_the_start, with_classes_of_the_start
+from featherweight.task.class_weights import require_class_weights
+from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
 from featherweight.workflows.ingredients import Ingredient, ingredients_of, require_same_rows
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
 from featherweight.workflows.teachers import Teacher, teacher_notes, teachers_of, with_full_paths
 
 if TYPE_CHECKING:
+    import numpy as np
     from accelerate import Accelerator
+    from numpy.typing import NDArray
 
     from featherweight.model.text_model import TextModel
 
@@ -50,27 +54,66 @@ class Prepared:
     """The runs of the soup, if the recipe makes one in place of a training."""
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a training reads before it builds a network: resolved recipe, weight, rows, and what the recipe names."""
+
+    recipe: Recipe
+    weight: Weight
+    backbone: Backbone
+    splits: Splits
+    teachers: Sequence[Teacher]
+    ingredients: Sequence[Ingredient]
+
+
+def read_inputs(recipe: Recipe, splits: Splits | None = None) -> Inputs:
+    """Read and check everything that ``recipe`` names; no network is built.
+
+    A command with several trainings calls it for each of them before the first one begins. ``splits`` are the rows of
+    the recipe if they have been read already. Raises UserError if one thing is missing or does not fit, or the recipe
+    exceeds its budget.
+    """
+    recipe = with_full_paths(with_classes_of_the_start(recipe))
+    architecture = backbone_architecture(recipe.backbone)
+    # If the recipe does not name the classes, the rows are read first, because the adapter's size depends on them.
+    names = splits.train.label_names if splits else known_label_names(recipe.data)
+    splits = splits or (None if names else load_splits(recipe))
+    resolved = resolve_recipe(recipe, architecture, splits.train.label_names if splits else names)
+    require_within_budget(resolved.weight, resolved.recipe, architecture)
+    recipe = resolved.recipe
+    _require_trackers(recipe)
+    ingredients = ingredients_of(recipe)
+    splits = splits or load_splits(recipe)
+    teachers = teachers_of(recipe, splits.train.label_names)
+    backbone = resolve_backbone(recipe.backbone)
+    require_settings(recipe, backbone, splits.train.counts)
+    require_same_start(recipe, backbone)
+    return Inputs(recipe, resolved.weight, backbone, splits, teachers, ingredients)
+
+
+def require_settings(recipe: Recipe, backbone: Backbone, counts: NDArray[np.int64]) -> None:
+    """Raise UserError for a setting that does not work with the backbone, the classes or this machine.
+
+    ``counts`` are the numbers of training rows of the classes, [classes].
+    """
+    for require in OF_BACKBONE:
+        require(recipe, backbone.config)
+    require_class_weights(recipe, counts)
+    if recipe.training.precision == "fp16":
+        with quick_imports():
+            from featherweight.model.engine import choose_engine
+        choose_engine("fp16")
+
+
 def prepare(recipe: Recipe) -> Prepared:
     """Prepare the training of ``recipe``.
 
     The budget is checked twice: from shapes before any weights are loaded, and by the parameters of the built model.
     """
-    recipe = with_full_paths(with_classes_of_the_start(recipe))
-    architecture = backbone_architecture(recipe.backbone)
-    # If the recipe does not name the classes, the rows are read first, because the adapter's size depends on them.
-    names = known_label_names(recipe.data)
-    splits = None if names else load_splits(recipe)
-    resolved = resolve_recipe(recipe, architecture, splits.train.label_names if splits else names)
-    require_within_budget(resolved.weight, resolved.recipe, architecture)
-    recipe, weight = resolved.recipe, resolved.weight
-    _require_trackers(recipe)
-    ingredients = ingredients_of(recipe)
-    splits = splits or load_splits(recipe)
-    teachers = teachers_of(recipe, splits.train.label_names)
+    inputs = read_inputs(recipe)
+    recipe, weight, backbone, splits = inputs.recipe, inputs.weight, inputs.backbone, inputs.splits
+    teachers, ingredients = inputs.teachers, inputs.ingredients
     splits.warnings.extend(teacher_notes(teachers, recipe, splits))
-    backbone = resolve_backbone(recipe.backbone)
-    require_length(recipe, backbone)
-    require_dropout(recipe, backbone)
     splits.warnings.extend(_adaptation_notes(backbone, splits))
 
     with quick_imports():  # not before everything else is checked: it takes ten seconds on a slow machine
@@ -78,12 +121,10 @@ def prepare(recipe: Recipe) -> Prepared:
         from featherweight.backbone.tokenizer import load_tokenizer
         from featherweight.model.engine import bound_memory, choose_engine, move_to_engine
         from featherweight.model.text_model import TextModel
-        from featherweight.task.loss import loss_of
         from featherweight.training.accelerator import build_accelerator
 
     bound_memory()
-    assert backbone.folder is not None and splits.train.labels is not None
-    loss_of(recipe, splits.train.labels, len(splits.train.label_names))
+    assert backbone.folder is not None
     tokenizer = load_tokenizer(backbone.folder, backbone.config.get("vocab_size"))
     accelerator, engine = build_accelerator(recipe, choose_engine(recipe.training.precision))
     network = build_network(recipe, backbone, splits.train.label_names, attention=engine.attention)
@@ -95,7 +136,7 @@ def prepare(recipe: Recipe) -> Prepared:
     splits.warnings.extend(unknown_note(train_rows, splits.train.texts, tokenizer, recipe.backbone.name))
     initialise_from_data(network, recipe, train_rows, tokenizer.pad_token_id)
     if recipe.adapter.start_from is not None:
-        splits.warnings.append(begin_with_the_start(network, recipe, backbone))
+        splits.warnings.append(begin_with_the_start(network, recipe))
     if network.trainable_count() != weight.total:
         live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
         raise FeatherweightError(f"the built model trains {live}; please report this bug")
@@ -134,21 +175,36 @@ def _adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
     return [adapted.in_words(), f"{others} them, and then the metrics are too good"]
 
 
-def require_length(recipe: Recipe, backbone: Backbone) -> None:
-    """Raise UserError if ``data.max_length`` is more than the backbone can read."""
-    most = most_tokens(backbone.config)
+def require_length(recipe: Recipe, config: Mapping[str, Any]) -> None:
+    """Raise UserError if ``data.max_length`` is more than the backbone can read; ``config`` is its config.json."""
+    most = most_tokens(config)
     if most is not None and recipe.data.max_length > most:
-        reads = f"{backbone.name} can read at most {most} tokens"
+        reads = f"{recipe.backbone.name} can read at most {most} tokens"
         raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; set it to at most {most}")
 
 
-def require_dropout(recipe: Recipe, backbone: Backbone) -> None:
-    """Raise UserError if the recipe uses R-Drop without dropout: both passes would be equal."""
+def require_initialisation(recipe: Recipe, config: Mapping[str, Any]) -> None:
+    """Raise UserError if ``adapter.initialisation`` does not work with the backbone; ``config`` is its config.json."""
+    family = FAMILIES.get(config["model_type"])
+    if recipe.adapter.initialisation == "eva" and family and not family.eva:
+        name = config["model_type"]
+        raise UserError(f"adapter.initialisation = 'eva' does not work with {name}; use 'default' or 'pissa'")
+
+
+def require_dropout(recipe: Recipe, config: Mapping[str, Any]) -> None:
+    """Raise UserError if the recipe uses R-Drop without dropout: both passes would be equal.
+
+    ``config`` is the config.json of the backbone.
+    """
     if not recipe.training.r_drop or (recipe.adapter.lora and recipe.adapter.dropout):
         return
     if recipe.training.encoder_dropout or recipe.adapter.head == "native":
-        rates = [value for key, value in backbone.config.items() if "dropout" in key and isinstance(value, int | float)]
+        rates = [value for key, value in config.items() if "dropout" in key and isinstance(value, int | float)]
         if any(rates) or not rates:  # transformers' default, for a config without them, is a rate above 0
             return
     value = f"training.r_drop = {recipe.training.r_drop:g}"
     raise UserError(f"{value} compares two dropout masks, but the recipe has no dropout; set adapter.dropout = 0.1")
+
+
+OF_BACKBONE = (require_length, require_dropout, require_initialisation)
+"""The checks of a recipe that need only the config.json of its backbone."""

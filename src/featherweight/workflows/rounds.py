@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from featherweight.argument_checks import list_of, require_path, require_whole
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.fingerprints import changed_part, fingerprints_without_tokens, rows_fingerprint
-from featherweight.data.splits import lacking_test, load_splits
+from featherweight.data.splits import Splits, lacking_test, load_splits
 from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, compare_runs
@@ -21,10 +21,11 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.schema import not_a_recipe
 from featherweight.report.comparison.page import write_comparison
 from featherweight.run.folder import Run
-from featherweight.run.lock import is_complete_run, require_writable
+from featherweight.run.lock import is_complete_run, require_usable, require_writable
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.workflows.baseline_models import TITLES
 from featherweight.workflows.baselines import is_complete, require_same_baselines, run_baseline
+from featherweight.workflows.prepare import read_inputs
 from featherweight.workflows.report import is_reported
 from featherweight.workflows.weigh import resolve
 
@@ -95,6 +96,7 @@ def _trained_and_compared(
     first = planned[0].recipe
     beside = {kind: out / "baselines" / kind for kind in TITLES} if baselines else {}
     require_same_baselines(beside, first)
+    _require_trainable([run for run in planned if not run.complete], {run.folder.resolve() for run in planned})
     for number, run in enumerate(planned, 1):
         where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
         announce(f"{where}: {'complete' if run.complete else f'training in {run.folder}'}")
@@ -137,6 +139,37 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
     return planned
 
 
+def _require_trainable(runs: Sequence[Planned], made: Set[Path]) -> None:
+    """Raise UserError if something is missing or wrong that one of ``runs`` needs, before the first one is trained.
+
+    ``made`` are the folders of all runs of these rounds: a recipe may name one of them, such as its teacher.
+    """
+    read: dict[str, Splits] = {}
+    for run in runs:
+        require_usable(run.folder)
+        recipe = _without_runs(run.recipe, made)
+        # Most rounds differ only in their adapters, so the same rows are read only once.
+        parts = (recipe.task, recipe.data, recipe.evaluation, recipe.adapter.start_from, recipe.seed)
+        read[repr(parts)] = read_inputs(recipe, read.get(repr(parts))).splits
+
+
+def _without_runs(recipe: Recipe, folders: Set[Path]) -> Recipe:
+    """``recipe`` without the runs in ``folders`` that it names."""
+
+    def others(names: Iterable[str]) -> list[str]:
+        return [name for name in names if Path(name).expanduser().resolve() not in folders]
+
+    training, start = recipe.training, recipe.adapter.start_from
+    soup = list(training.soup) if others(training.soup) == list(training.soup) else []
+    if start is not None and not others([start]):
+        start = None
+    return recipe.with_values(
+        description=recipe.description,
+        training={"teacher": others(training.teacher), "soup": soup},
+        adapter={"start_from": start},
+    )
+
+
 def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
     """Raise UserError if there are several seeds, and no rows on which all of them are evaluated.
 
@@ -158,7 +191,8 @@ def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
     judged = []
     for recipe in recipes:
         splits = load_splits(recipe.with_values(seed=seed, evaluation={"shift": []}))
-        judged.append(rows_fingerprint(splits.validation if splits.test is None else splits.test))
+        split, rows = ("validation", splits.validation) if splits.test is None else ("test", splits.test)
+        judged.append((split, rows_fingerprint(rows)))
     for recipe, marks in zip(recipes, judged, strict=True):
         if marks != judged[0]:
             raise UserError(

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from featherweight.argument_checks import require_path, require_whole
 from featherweight.budget.weigh import weigh
-from featherweight.data.splits import load_splits
-from featherweight.errors import FeatherweightError, UserError
+from featherweight.errors import FeatherweightError, UserError, first_line
 from featherweight.files import write_whole
 from featherweight.formatting import counted
 from featherweight.recipe import Recipe
@@ -38,11 +37,12 @@ from featherweight.report.search.trials import (
     trial_rows,
 )
 from featherweight.run.lock import require_writable
-from featherweight.workflows.search_proposal import Searched, suggested, winner, without_test_rows
+from featherweight.workflows.search_proposal import Searched, require_searchable, suggested, winner, without_test_rows
 from featherweight.workflows.search_study import (
     Search,
     open_study,
     quiet,
+    removed_if_refused,
     require_optuna,
     resume_interrupted,
     storage_url,
@@ -87,9 +87,14 @@ def run_search(
     out = Path(out)
     require_writable(out)
     searched = Searched.of(without_test_rows(recipe), space or SearchSpace.default(recipe))
+    validation_rows = require_searchable(recipe, searched.recipe)
     url = storage_url(storage, out)
     search = Search(searched, recipe, out, url, trials, announce)
-    with end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"), quiet():
+    with (
+        end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"),
+        quiet(),
+        removed_if_refused(search),
+    ):
         study = open_study(search)
         if search.local:
             resume_interrupted(study)
@@ -97,16 +102,10 @@ def run_search(
             work(search, 0)
         else:
             _work_together(search, min(workers, trials))
-        return _published(search, study)
+        return _published(search, study, validation_rows)
 
 
-def _validation_in_words(search: Search) -> str:
-    """A sentence for the page of the search, with the number of validation rows."""
-    rows = len(load_splits(search.searched.recipe).validation)
-    return f"All results are of {counted(rows, 'validation row')}; test rows were not read."
-
-
-def _published(search: Search, study: Study) -> Recipe:
+def _published(search: Search, study: Study, validation_rows: int) -> Recipe:
     """Write the best recipe, the table of trials and the page, and return the recipe."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
     if not complete:
@@ -114,7 +113,8 @@ def _published(search: Search, study: Study) -> Recipe:
     best = in_order(trial_rows(complete), higher_is_better=search.best_by != "log_loss")[0]
     recipe = winner(search.searched, search.original, best.values)
     write_whole(search.out / "best.toml", recipe.to_toml())
-    write_search(study, search.original, search.out, _validation_in_words(search))
+    read = f"All results are of {counted(validation_rows, 'validation row')}; test rows were not read."
+    write_search(study, search.original, search.out, read)
     return recipe
 
 
@@ -140,7 +140,11 @@ def _objective(trial: Trial, search: Search) -> float:
 
     trial.set_user_attr(ORIGIN, origin(trial))
     values = suggested(trial, search.searched.space)
-    recipe = search.searched.fitted(values)
+    try:
+        recipe = search.searched.fitted(values)
+    except UserError as error:  # values that exclude each other
+        trial.set_user_attr(NOTE, first_line(error))
+        raise optuna.TrialPruned from None
     if recipe is None:
         trial.set_user_attr(NOTE, "does not fit the budget, not even with rank 1")
         raise optuna.TrialPruned

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from featherweight.backbone.architecture import Architecture
+from featherweight.backbone.resolve import config_of, resolve_backbone
 from featherweight.budget.limit import within_budget
 from featherweight.budget.proposals import lora_within_budget
+from featherweight.data.perturbations import is_perturbed
+from featherweight.data.source_tables import require_found
+from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import ROLES, LoraLayers, Recipe
 from featherweight.recipe.search_space import (
@@ -23,6 +27,10 @@ from featherweight.recipe.search_space import (
     lora_roles,
     with_value,
 )
+from featherweight.task.class_weights import require_class_weights
+from featherweight.workflows.continuation import with_classes_of_the_start
+from featherweight.workflows.prepare import OF_BACKBONE, require_length
+from featherweight.workflows.teachers import teachers_of, with_full_paths
 from featherweight.workflows.weigh import resolve
 
 if TYPE_CHECKING:
@@ -37,12 +45,15 @@ class Searched:
     space: SearchSpace
     architecture: Architecture
     labels: int
+    config: Mapping[str, Any]
+    """The config.json of the backbone."""
 
     @classmethod
     def of(cls, recipe: Recipe, space: SearchSpace) -> Searched:
         """Resolve ``recipe`` and check each choice of ``space``. Raises UserError if a choice can never fit."""
         resolved = resolve(recipe)
-        searched = cls(recipe, space, resolved.architecture, resolved.weight.labels)
+        config = config_of(recipe.backbone)
+        searched = cls(recipe, space, resolved.architecture, resolved.weight.labels, config)
         targets = space.keys.get(TARGETS)
         for target in targets.values if isinstance(targets, Choices) else ():
             if searched.fitted({TARGETS: target}) is None:
@@ -53,7 +64,17 @@ class Searched:
         return searched
 
     def fitted(self, values: Mapping[str, Value]) -> Recipe | None:
-        """The recipe with ``values``, and with LoRA ranks that fit the budget; None if not even rank 1 fits."""
+        """The recipe with ``values``, and with LoRA ranks that fit the budget; None if not even rank 1 fits.
+
+        Raises UserError for values that exclude each other, or do not work with the backbone.
+        """
+        recipe = self._within_budget(values)
+        if recipe is not None:
+            for require in OF_BACKBONE:
+                require(recipe, self.config)
+        return recipe
+
+    def _within_budget(self, values: Mapping[str, Value]) -> Recipe | None:
         plain = {key: value for key, value in values.items() if key not in LORA_KEYS}
         recipe = with_value(self.recipe, plain, "search")
         lora = {key: value for key, value in values.items() if key in LORA_KEYS}
@@ -95,6 +116,23 @@ class Searched:
             if key not in LORA_KEYS and isinstance(own, str | int | float) and values.contains(own):
                 found[key] = own
         return found
+
+
+def require_searchable(original: Recipe, searched: Recipe) -> int:
+    """The number of validation rows of a search; ``searched`` is ``original`` without test rows.
+
+    Raises UserError, before any trial, if something is missing that the trials, or the recipe of the winner, need. Of
+    test and shift rows only the names are looked up.
+    """
+    for source in filter(None, (original.data.test, *original.evaluation.shift)):
+        if not is_perturbed(source):
+            require_found(source)
+    recipe = with_full_paths(with_classes_of_the_start(searched))
+    splits = load_splits(recipe)
+    teachers_of(recipe, splits.train.label_names)
+    require_length(recipe, resolve_backbone(recipe.backbone).config)
+    require_class_weights(recipe, splits.train.counts)
+    return len(splits.validation)
 
 
 def without_test_rows(recipe: Recipe) -> Recipe:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.adapter.storage import read_description, weights_sha256
+from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import TEACHERS, cache_folder
 from featherweight.data.fingerprints import rows_fingerprint
 from featherweight.data.pairs import stripped
@@ -78,6 +79,7 @@ def _read(folder: Path) -> Teacher:
         return Teacher(folder, Recipe.load(folder / "recipe.toml"), exported.labels, weights)
     run = finished(folder)
     weights = weights_sha256(run.adapter)
+    resolve_backbone(run.recipe.backbone)  # refuses a backbone that is missing, before other teachers predict
     return Teacher(folder, run.recipe, tuple(read_description(run.adapter)["labels"]), weights)
 
 
