@@ -231,7 +231,11 @@ def test_workers_on_several_machines_share_a_search_by_postgresql(
     first = module.Search(Searched.of(without_test_rows(tiny_recipe()), SPACE), tiny_recipe(), tmp_path / "a", url, 6)
     machines = [replace(first, announce=lambda _: None), replace(first, out=tmp_path / "b", announce=lambda _: None)]
     module.open_study(first)
-    threads = [threading.Thread(target=module.work, args=(one, number)) for number, one in enumerate(machines)]
+
+    def work(one: module.Search, number: int) -> None:
+        module.work(one, module.open_study(one, number))
+
+    threads = [threading.Thread(target=work, args=(one, number)) for number, one in enumerate(machines)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -253,3 +257,20 @@ def test_values_that_exclude_each_other_end_the_trial_and_not_the_search(
     refused = [row for row in rows if "the recipe has no dropout" in row["note"]]
     assert refused and len(trained) == 12 - len(refused)
     assert all(recipe.adapter.dropout or not recipe.training.r_drop for recipe, _ in trained)
+
+
+def test_a_search_alone_opens_its_database_once(
+    tiny_recipe: Any, tmp_path: Path, trained: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optuna
+
+    opened: list[str] = []
+    create = optuna.create_study
+
+    def create_study(**options: Any) -> optuna.Study:
+        opened.append(options["study_name"])
+        return create(**options)
+
+    monkeypatch.setattr(optuna, "create_study", create_study)
+    run_search(tiny_recipe(), tmp_path / "out", space=SPACE, trials=2, announce=lambda _: None)
+    assert opened == ["tiny"]

@@ -99,7 +99,7 @@ def run_search(
         if search.local:
             resume_interrupted(study)
         if workers == 1:
-            work(search, 0)
+            work(search, study)
         else:
             _work_together(search, min(workers, trials))
         return _published(search, study, validation_rows)
@@ -118,11 +118,10 @@ def _published(search: Search, study: Study, validation_rows: int) -> Recipe:
     return recipe
 
 
-def work(search: Search, worker: int) -> None:
+def work(search: Search, study: Study) -> None:
     """Train trials until the search has all of its trials. Raises the errors of a training, and Interrupted."""
     import optuna
 
-    study = open_study(search, worker)
     while _is_open(study.get_trials(deepcopy=False), search.trials):
         study.optimize(lambda trial: _objective(trial, search), n_trials=1, catch=(Ended,))
         optuna.storages.fail_stale_trials(study)
@@ -245,7 +244,7 @@ def _worker(search: Search, number: int, parent: Connection) -> None:
     search = replace(search, announce=lambda line: parent.send(("line", line)))
     try:
         with end_on_signals(lambda: "stopped"), quiet():
-            work(search, number)
+            work(search, open_study(search, number))
     except Interrupted:
         return
     except FeatherweightError as error:
