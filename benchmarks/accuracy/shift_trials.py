@@ -11,11 +11,11 @@ import argparse
 import json
 import time
 from pathlib import Path
-from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from harness.recording import RESULTS, new_record, save
 from sklearn.cluster import KMeans
 
@@ -71,10 +71,8 @@ def main(arguments: argparse.Namespace) -> None:
 def clusters(rows: Rows, count: int) -> np.ndarray:
     """The part of each row, [rows]: its cluster among the rows of its class, the clusters sorted by their size."""
     assert rows.labels is not None
-    states, parts = (
-        frozen_features(Recipe.load(RECIPE, ["training.precision=fp32"]))(rows),
-        np.zeros(len(rows), np.int64),
-    )
+    states = frozen_features(Recipe.load(RECIPE, ["training.precision=fp32"]))(rows)
+    parts = np.zeros(len(rows), np.int64)
     for label in range(len(rows.label_names)):
         own = np.flatnonzero(rows.labels == label)
         found = KMeans(count, n_init=10, random_state=0).fit_predict(states[own])
@@ -98,15 +96,11 @@ def trial(rows: Rows, parts: np.ndarray, part: int, changes: list[str]) -> dict[
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """For each setting the means, and its mean difference from the recipe over the same parts and seeds."""
-    of = {(run["setting"], run["part"], run["seed"]): run for run in runs}
-    result: dict[str, Any] = {}
-    for name in dict.fromkeys(run["setting"] for run in runs):
-        own = [run for run in runs if run["setting"] == name]
-        result[name] = {key: mean(run[key] for run in own) for key in ("accuracy", "log_loss", "seconds")}
-        result[name]["runs"] = len(own)
-        for key in ("accuracy", "log_loss"):
-            pairs = [(run[key], of.get(("recipe", run["part"], run["seed"]))) for run in own]
-            gains = [value - base[key] for value, base in pairs if base]
-            result[name][f"{key}_gain"] = mean(gains) if gains else None
-            result[name][f"{key}_gain_error"] = stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else None
-    return result
+    table = pd.DataFrame(runs)
+    by_setting = table.groupby("setting", sort=False)
+    means = by_setting[["accuracy", "log_loss", "seconds"]].mean().assign(runs=by_setting.size())
+    for key in ("accuracy", "log_loss"):
+        figures = table.pivot(index=["part", "seed"], columns="setting", values=key)
+        gains = figures.sub(figures.get("recipe", np.nan), axis=0)
+        means[f"{key}_gain"], means[f"{key}_gain_error"] = gains.mean(), gains.sem()
+    return json.loads(means.to_json(orient="index", double_precision=15))

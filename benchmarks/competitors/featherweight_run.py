@@ -16,17 +16,9 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from harness import measuring
 from harness.jobs import recipe_of
-from harness.measuring import (
-    Job,
-    answer,
-    forget_warm_up,
-    memory,
-    peak_memory_bytes,
-    top_operations,
-    versions,
-    without_evaluations,
-)
+from harness.measuring import Job
 
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
@@ -74,6 +66,10 @@ class Watcher(Listener):
             "collate_milliseconds": 1000 * self.collate_seconds / max(1, self.total),
         }
 
+    def profile(self) -> dict[str, Any]:
+        """The operations of the steps that were looked into, if any were."""
+        return {"profile": measuring.top_operations(self.profiler, self.profiled_seconds)} if self.profiler else {}
+
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
         """The loop begins."""
         self.total, self.setup_seconds = total_steps, time.perf_counter() - self.began
@@ -91,7 +87,7 @@ class Watcher(Listener):
             self.profiled_seconds = time.perf_counter() - self.profiled_seconds
             self.profiler.stop()
         if step == self.total:
-            self.memory = memory(self._device)
+            self.memory = measuring.memory(self._device)
 
 
 def solve(job: Job) -> dict[str, Any]:
@@ -101,12 +97,12 @@ def solve(job: Job) -> dict[str, Any]:
     if job.get("warm_up"):
         with suppress(Enough):
             train(recipe(job), scratch / f"warm-up-{attempt}", listeners=[Watcher(job, stop_after=job["warm_up"])])
-        forget_warm_up(job["device"])
+        measuring.forget_warm_up(job["device"])
     watcher = Watcher(job)
     with patch.object(loop, "collate", watcher.collate):
         run = train(recipe(job), job.get("keep_run") or scratch / f"run-{attempt}", listeners=[watcher])
     if os.environ.get("RANK", "0") != "0":
-        return {"peak_memory_bytes": peak_memory_bytes()}
+        return {"peak_memory_bytes": measuring.peak_memory_bytes()}
     return {
         **pace(run.history, job.get("skip_steps", 0)),
         "setup_seconds": watcher.setup_seconds,
@@ -116,9 +112,9 @@ def solve(job: Job) -> dict[str, Any]:
         "predicted": predictions(run, job),
         "threads": torch.get_num_threads(),
         **watcher.batches(),
-        "versions": versions(),
-        **({"profile": top_operations(watcher.profiler, watcher.profiled_seconds)} if watcher.profiler else {}),
-        **(watcher.memory or memory()),
+        "versions": measuring.versions(),
+        **watcher.profile(),
+        **(watcher.memory or measuring.memory()),
     }
 
 
@@ -138,7 +134,7 @@ def pace(history: list[dict[str, Any]], skip: int = 0) -> dict[str, Any]:
 
     Evaluations do not count.
     """
-    records = without_evaluations(history)
+    records = measuring.without_evaluations(history)
     steps = [record for record in records if record["kind"] == "step"]
     before = max((step["trained"] for step in steps if step["step"] <= skip), default=0.0)
     counted = [step for step in steps if step["step"] > skip]
@@ -169,4 +165,4 @@ def predictions(run: Run, job: Job) -> list[int]:
 
 
 if __name__ == "__main__":
-    answer(solve)
+    measuring.answer(solve)

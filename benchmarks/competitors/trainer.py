@@ -13,24 +13,16 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+import transformers
 from datasets import Dataset
 from harness.measuring import Job, answer, forget_warm_up, memory, read_rows, versions
 from peft import LoraConfig, get_peft_model
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-    trainer_pt_utils,
-)
+from transformers import AutoTokenizer, Trainer, TrainingArguments, trainer_pt_utils
 
 WARM_UP_STEPS = 3
 
 
-class Stopwatch(TrainerCallback):
+class Stopwatch(transformers.TrainerCallback):
     """Seconds of training without evaluations, its memory at the end, and the accuracy of each evaluation."""
 
     def __init__(self, device: str) -> None:
@@ -66,7 +58,7 @@ class TimedTrainer(Trainer):
         return metrics
 
 
-class CountingCollator(DataCollatorWithPadding):
+class CountingCollator(transformers.DataCollatorWithPadding):
     """The usual padding collator; it counts tokens with and without padding."""
 
     tokens = padded = 0
@@ -121,7 +113,7 @@ def predictions(trainer: TimedTrainer, rows: Dataset) -> list[int]:
 
 def train(job: Job, parts: dict[str, Dataset], tokenizer: Any) -> TimedTrainer:
     """One training with Trainer."""
-    set_seed(job["seed"])
+    transformers.set_seed(job["seed"])
     trainer = TimedTrainer(
         model=build_model(job),
         args=arguments(job),
@@ -146,7 +138,8 @@ def train(job: Job, parts: dict[str, Dataset], tokenizer: Any) -> TimedTrainer:
 
 def build_model(job: Job) -> Any:
     """The classification model, with the job's LoRA on it unless all of it is trained."""
-    model = AutoModelForSequenceClassification.from_pretrained(job["backbone_folder"], num_labels=len(job["labels"]))
+    kind, labels = transformers.AutoModelForSequenceClassification, len(job["labels"])
+    model = kind.from_pretrained(job["backbone_folder"], num_labels=labels)
     if job.get("full"):
         return model
     sizes = {"r": job["rank"], "lora_alpha": 2 * job["rank"], "lora_dropout": 0.0}

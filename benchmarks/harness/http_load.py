@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -51,9 +52,8 @@ def served(run: Path, folder: Path, *options: str) -> Iterator[Server]:
 
 def _port(process: subprocess.Popen, log: Path) -> int:
     for _ in range(1200):
-        for line in log.read_text().splitlines():
-            if "http://127.0.0.1:" in line:
-                return int(line.split("http://127.0.0.1:")[1].split(":")[0].split("/")[0])
+        if found := re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text()):
+            return int(found[1])
         if process.poll() is not None:
             break
         time.sleep(0.1)

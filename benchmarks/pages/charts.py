@@ -8,22 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from featherweight.report.style import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PURPLE,
-    column,
-    drawing,
-    legend_above,
-    new_figure,  # fmt: skip
-    percent_tick,
-    rows_down,
-    save_png,
-    title_above,
-)
+from featherweight.report import style
+from featherweight.report.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, column, new_figure, title_above
 
 Record = dict[str, Any]
 US = "featherweight"
@@ -33,12 +19,12 @@ _AXES = {"rows": "training rows", "length": "tokens of a text", "prediction": "r
 
 def draw(record: Record, folder: Path) -> list[Path]:
     """All pictures of one result; returns their paths, none where nothing was measured."""
-    with drawing():
+    with style.drawing():
         kind = record["benchmark"].removeprefix("gpu-")
         figures = {"": _PICTURES[kind](record) if kind in _PICTURES else None}
         figures["-accuracy"] = _accuracies(record) if kind == "train" else None
         name = f"speed-{record['machine_folder']}-{record['name']}"
-        return [save_png(figure, folder / f"{name}{more}.png") for more, figure in figures.items() if figure]
+        return [style.save_png(figure, folder / f"{name}{more}.png") for more, figure in figures.items() if figure]
 
 
 def _bars(axes: Any, names: Sequence[str], spreads: Sequence[Any], hue: Any) -> None:
@@ -46,7 +32,7 @@ def _bars(axes: Any, names: Sequence[str], spreads: Sequence[Any], hue: Any) -> 
     places = range(len(names))
     axes.barh(places, [one["median"] for one in spreads], height=0.56, color=hue, lw=0)
     axes.hlines(places, [one["low"] for one in spreads], [one["high"] for one in spreads], color=INK, lw=1)
-    rows_down(axes, list(names))
+    style.rows_down(axes, list(names))
 
 
 def _competitors(record: Record, figure: str, unit: str, title: str, row_inches: float = 0.36, digits: int = 1) -> Any:
@@ -91,9 +77,9 @@ def _accuracies(record: Record) -> Any:
         axes.plot(xs, ys, color=HUES.get(name, INK), label=labels.pop(name, None), alpha=0.85, lw=1.4)
     axes.axhline(record["settings"]["target_accuracy"], color=MUTED, lw=0.8, ls=(0, (4, 3)))
     _logarithmic(axes, "x")
-    axes.yaxis.set_major_formatter(percent_tick)
+    axes.yaxis.set_major_formatter(style.percent_tick)
     axes.set_xlabel("seconds of training, evaluations left out")
-    legend_above(axes, columns=3)
+    style.legend_above(axes, columns=3)
     title_above(axes, f"Validation accuracy, {record['settings']['backbone']}")
     return figure
 
@@ -113,7 +99,7 @@ def _shares(record: Record) -> Any:
     parts = figure.subplots(len(blocks), 1, height_ratios=[len(rows) for _, rows, _ in blocks], squeeze=False)[:, 0]
     for axes, (title, rows, hue) in zip(parts, blocks, strict=True):
         _bars(axes, list(rows), list(rows.values()), hue)
-        axes.xaxis.set_major_formatter(percent_tick)
+        axes.xaxis.set_major_formatter(style.percent_tick)
         column(axes, 0.5, "", [f"{one['median']:.0%}" for one in rows.values()], strong=True)
         title_above(axes, title)
     parts[0].set_xlim(0, 1)
@@ -145,7 +131,7 @@ def _growth(record: Record) -> Any:
         below.set_xlabel(_AXES.get(axis, axis))
     panels[0][0].set_ylabel("seconds")
     panels[1][0].set_ylabel("peak memory, GB")
-    legend_above(panels[0][0], columns=1)
+    style.legend_above(panels[0][0], columns=1)
     return figure
 
 

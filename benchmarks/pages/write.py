@@ -7,6 +7,7 @@ python benchmarks/run.py pages
 from __future__ import annotations
 
 import argparse
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,6 @@ from featherweight.recipe import Recipe
 from featherweight.workflows.weigh import weigh
 
 Record = dict[str, Any]
-DOCS = Path(__file__).parents[2] / "docs"
 KINDS = {
     "train": "Training", "predict": "Prediction", "limit": "Share of the processor's peak", "scale": "Growth",
     "startup": "Start", "prefix": "Stored states of frozen layers", "gpu-train": "Training on a GPU",
@@ -61,13 +61,8 @@ def write_pages(records: Sequence[Record], docs: Path) -> list[Path]:
     written = {results / f"speed-{machine}.md": machine_page(machine, own, docs) for machine, own in machines.items()}
     if machines:
         written[results / "speed.md"] = overview(machines)
-    if text := reliability(records):
-        written[results / "reliability.md"] = text
-    if text := serving(records):
-        written[results / "serving.md"] = text
-    if text := budget_page(results):
-        budget.draw(budget.points(results), docs / "images")
-        written[results / budget.PAGE] = text
+    more = {"reliability.md": reliability(records), "serving.md": serving(records)}
+    written |= {results / name: text for name, text in more.items() if text}
     design = docs / "design" / "speed.md"
     if design.is_file():
         written[design] = with_design_tables(design.read_text("utf-8"), records)
@@ -89,12 +84,8 @@ def overview(machines: dict[str, list[Record]]) -> str:
     """The page with one row a question and one column a machine."""
     named = {machine: MACHINES.get(machine, machine) for machine in machines}
     found = {(machine, record["name"]): record for machine, own in machines.items() for record in own}
-    return rendered(
-        "speed.md",
-        machines=named,
-        records=found,
-        titles={machine: list(map(title, own)) for machine, own in machines.items()},
-    )
+    titles = {machine: list(map(title, own)) for machine, own in machines.items()}
+    return rendered("speed.md", machines=named, records=found, titles=titles)
 
 
 def machine_page(machine: str, records: Sequence[Record], docs: Path) -> str:
@@ -172,11 +163,7 @@ def title(record: Record) -> str:
 def rendered(template: str, **values: Any) -> str:
     """A template of Markdown with the values in it; no more than one empty line stands in a row."""
     text = _TEMPLATES.get_template(template).render(**values)
-    lines: list[str] = []
-    for line in text.splitlines():
-        if line.strip() or (lines and lines[-1]):
-            lines.append(line.rstrip())
-    return "\n".join(lines).strip() + "\n"
+    return re.sub(r"\n\s*\n", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)).strip() + "\n"
 
 
 def filled(page: str, **parts: str) -> str:

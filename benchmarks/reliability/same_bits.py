@@ -25,14 +25,11 @@ from harness.recording import RESULTS, command, git, machine_folder
 from reliability.small_runs import write_inputs, write_recipe
 
 from featherweight.environment import describe_machine, versions
-from featherweight.files import write_json
+from featherweight.files import sha256_of, write_json
 
 ROOT = Path(__file__).parents[2]
-
-
-def sha256(content: bytes) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of ``content``."""
-    return hashlib.sha256(content).hexdigest()[:16]
+DIGITS = 16
+"""Of a SHA-256, hexadecimal, that are kept."""
 
 
 def train_and_hash(sources: Path, recipe: str, folder: Path, inputs: Path) -> dict[str, Any]:
@@ -46,9 +43,9 @@ def train_and_hash(sources: Path, recipe: str, folder: Path, inputs: Path) -> di
     evaluation = json.loads((folder / "evaluation.json").read_text("utf-8"))
     tensors = sorted((folder / "adapter").glob("*.safetensors"))
     return {
-        "adapter": {path.name: sha256(path.read_bytes()) for path in tensors},
-        "evaluation": sha256(json.dumps(evaluation, sort_keys=True).encode()),
-        "predict": sha256((folder / "predict.csv").read_bytes()),
+        "adapter": {path.name: sha256_of(path)[:DIGITS] for path in tensors},
+        "evaluation": hashlib.sha256(json.dumps(evaluation, sort_keys=True).encode()).hexdigest()[:DIGITS],
+        "predict": sha256_of(folder / "predict.csv")[:DIGITS],
     }
 
 

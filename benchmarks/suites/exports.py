@@ -27,7 +27,7 @@ from featherweight.inference.classifier import Classifier
 from featherweight.inference.exported import MODEL
 
 AT_ONCE = 400
-"""Rows of a turn, and between two lines of progress."""
+"""Rows of a turn."""
 RATE = "rows_per_second"
 
 
@@ -39,10 +39,11 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     columns = with_new_columns(runners["run"].recipe.data, options.data, (), None, labelled=True)
     labels = runners["run"].labels
     rows = read_labelled(options.data, columns, "test", labels, "labels are needed", "leave such rows out")
-    rows = _part(rows, 0, options.rows or len(rows))
+    places = np.arange(len(rows))[: options.rows]
+    parts = [rows.take(part) for part in np.split(places, range(AT_ONCE, len(places), AT_ONCE))]
 
     def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
-        part = _part(rows, job["seed"] * AT_ONCE % len(rows), AT_ONCE)  # the seed is the turn's number
+        part = parts[job["seed"] % len(parts)]  # the seed is the turn's number
         began = time.perf_counter()
         runners[competitor.name].model.logits(part)
         return {RATE: len(part) / (time.perf_counter() - began)}
@@ -51,9 +52,9 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     yield Plan(
         "serving-exports",
         {"rows_of_a_turn": AT_ONCE, "reduce_range": _reduced(options.run)},
-        {"name": dict(options.call).get(options.data, Path(options.data).name), "rows": len(rows)},
+        {"name": dict(options.call).get(options.data, Path(options.data).name), "rows": len(places)},
         [Competitor(runner, runner) for runner in runners],
-        finish=lambda record: {"summary": summarise(record["runs"], runners, rows, options.run)},
+        finish=lambda record: {"summary": summarise(record["runs"], runners, parts, options.run)},
         name=name,
         seed_each_turn=True,
         warm_ups=1,
@@ -62,16 +63,21 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     )
 
 
-def summarise(runs: list[dict[str, Any]], runners: dict[str, Classifier], rows: Rows, run: Path) -> dict[str, Any]:
+def summarise(
+    runs: list[dict[str, Any]], runners: dict[str, Classifier], parts: list[Rows], run: Path
+) -> dict[str, Any]:
     """What each runner gives on all rows, its size, and its throughput beside the run's and that of ONNX."""
-    logits = {name: _logits(name, runner, rows) for name, runner in runners.items()}
+    labels, logits = np.concatenate([part.labels for part in parts]), {}
+    for name, runner in runners.items():
+        say(f"{name}: all rows")
+        logits[name] = np.concatenate([runner.model.logits(part) for part in parts])
     rates = {name: by_repeat(runs, name, RATE) for name in runners}
     summary = summary_of(runs, runners, {RATE: RATE})
     for name, found in logits.items():
-        right = int((found.argmax(1) == rows.labels).sum())
+        right = int((found.argmax(1) == labels).sum())
         summary[name] |= {
-            "accuracy": right / len(rows),
-            "interval": wilson_interval(right, len(rows)),
+            "accuracy": right / len(labels),
+            "interval": wilson_interval(right, len(labels)),
             "other_labels": int((found.argmax(1) != logits["run"].argmax(1)).sum()),
             "largest_difference": float(np.abs(found - logits["run"]).max()),
             "bytes": None if name == "run" else (run / "exports" / name / MODEL[name]).stat().st_size,
@@ -104,16 +110,3 @@ def _runners(run: Path) -> dict[str, Classifier]:
         merged = {"precision": "fp32", "device": "cpu"} if target == "merged" else {}
         found[target] = Classifier.load(folder, **merged)
     return found
-
-
-def _part(rows: Rows, start: int, count: int) -> Rows:
-    labels = None if rows.labels is None else rows.labels[start : start + count]
-    return Rows(list(rows.texts[start : start + count]), labels, rows.label_names, rows.origin)
-
-
-def _logits(name: str, runner: Classifier, rows: Rows) -> np.ndarray:
-    parts = []
-    for start in range(0, len(rows), AT_ONCE):
-        parts.append(runner.model.logits(_part(rows, start, AT_ONCE)))
-        say(f"{name}: {min(start + AT_ONCE, len(rows)):,} rows")
-    return np.concatenate(parts)

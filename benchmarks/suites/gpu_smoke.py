@@ -5,7 +5,8 @@
     python benchmarks/run.py gpu-smoke --only parity,curves                  some parts alone
 
 Weights are random, of real size, so nothing is downloaded. The file is written after each part; a part that fails is
-noted, and the others go on. No part begins after nine minutes. Speed beside competitors: the suite gpu.
+noted, and the others go on. No part begins after nine minutes. Predictions, memory, and speed beside competitors are
+measured by the suite gpu.
 """
 
 from __future__ import annotations
@@ -17,19 +18,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from harness import gpu_trials
 from harness.competition import say
 from harness.gpu_trials import Smoke, apart, losses_of, peak_memory, reading_after, steps_of
 
 from featherweight.errors import FeatherweightError, UserError
-from featherweight.model.engine import move_to_engine
 from featherweight.training import loop
 
 FAMILIES = ("bert", "roberta", "distilbert", "mpnet", "electra")
@@ -186,43 +184,5 @@ def profile(smoke: Smoke) -> dict[str, Any]:
     return found
 
 
-def prediction(smoke: Smoke) -> dict[str, Any]:
-    """Rows a second of transformers' own pass and of the merged lean pass, and how many labels differ."""
-    from featherweight.adapter.merge import merge_adapter
-    from featherweight.model.lean.forward_only import drop_gradients
-    from featherweight.model.predict import predict_logits
-
-    found, chosen = {}, []
-    for name in ("own", "lean"):
-        job = smoke.job(smoke.recipe(smoke.backbone("mpnet")), lean=False)
-        if name == "lean":
-            merge_adapter(job.network)
-            job.engine = replace(job.engine, lean=True, portable=True)
-            move_to_engine(job.network, job.engine)
-            drop_gradients(job.network)
-        times = []
-        for _ in range(3):
-            began = time.perf_counter()
-            logits = predict_logits(job.network, job.train, job.engine, job.pad_id)
-            times.append(time.perf_counter() - began)
-        chosen.append(logits.argmax(-1))
-        found[name] = {"rows_a_second": len(job.train) / min(times)}
-    return {**found, "labels_that_differ": int((chosen[0] != chosen[1]).sum()), "rows": len(chosen[0])}
-
-
-def memory(smoke: Smoke) -> dict[str, Any]:
-    """Bytes at rest and for each token of a batch, by least squares, for both passes (for the arithmetic of a T4)."""
-    points: dict[str, list[tuple[int, int]]] = {"own": [], "lean": []}
-    for rows in (8, 32, 64):
-        for name, job in smoke.both(smoke.recipe(smoke.backbone("roberta"), max_steps=3, batch_size=rows)):
-            loop.fit(job)
-            points[name].append((max(record["tokens"] for record in steps_of(job)), peak_memory()))
-    lines = {name: np.polyfit(*np.array(own, float).T, 1) for name, own in points.items()}
-    return {
-        name: {"points": points[name], "bytes_a_token": each, "bytes_at_rest": rest}
-        for name, (each, rest) in lines.items()
-    }
-
-
-_ALL = (parity, works, blocks, curves, speed, profile, prediction, memory)
+_ALL = (parity, works, blocks, curves, speed, profile)
 PARTS: dict[str, Callable[[Smoke], dict[str, Any]]] = {part.__name__: part for part in _ALL}

@@ -145,13 +145,11 @@ def _responses(server: Server) -> Counter[str]:
     """Responses so far by status, from the server's own measurements."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    request = urllib.request.Request(  # this machine's own server
-        f"http://127.0.0.1:{server.port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
-    )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
-        text = answer.read().decode()
+    url, header = f"http://127.0.0.1:{server.port}/metrics", {"Authorization": f"Bearer {TOKEN}"}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=header)) as answer:  # our own server
+        families = text_string_to_metric_families(answer.read().decode())
     counts: Counter[str] = Counter()
-    for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
+    for sample in (sample for family in families for sample in family.samples):
         if sample.name == "featherweight_responses_total":
             counts[sample.labels["status"]] += int(sample.value)
     return counts

@@ -40,11 +40,6 @@ class Product:
     outputs: int
     count: int
 
-    @property
-    def weights(self) -> int:
-        """Frozen weights of all of them; biases multiply nothing."""
-        return self.inputs * self.outputs * self.count
-
 
 def products(architecture: Architecture, *, joined: bool = False) -> list[Product]:
     """The encoder's linear layers by shape; ``joined`` takes query, key and value of a layer as one product."""
@@ -57,8 +52,8 @@ def products(architecture: Architecture, *, joined: bool = False) -> list[Produc
 
 
 def linear_weights(architecture: Architecture) -> int:
-    """Frozen weights in linear layers: what every token is multiplied with."""
-    return sum(product.weights for product in products(architecture))
+    """Frozen weights in linear layers: what every token is multiplied with; biases multiply nothing."""
+    return sum(linear.inputs * linear.outputs for linear in architecture.linears)
 
 
 def flops_a_token(architecture: Architecture) -> dict[str, int]:
@@ -68,8 +63,7 @@ def flops_a_token(architecture: Architecture) -> dict[str, int]:
     Attention's own products, the adapters and the head are left out: the share of the peak is of what the frozen
     weights ask for.
     """
-    weights = linear_weights(architecture)
-    return {"training": 4 * weights, "prediction": 2 * weights}
+    return {"training": 4 * linear_weights(architecture), "prediction": 2 * linear_weights(architecture)}
 
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
@@ -89,20 +83,14 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
         looked_into = profiles(settings, options.profile_steps, folder) if options.profile_steps else {}
         return {**looked_into, "summary": summarise(record["runs"])}
 
+    def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+        return one_turn(job, architecture, options.seconds, folder)
+
     settings = {**job.settings, "texts": str(texts)}
     flops = {f"{kind}_flops_a_token": count for kind, count in flops_a_token(architecture).items()}
-    yield Plan(
-        "limit",
-        job.said,
-        job.data,
-        competitors("limit"),
-        settings,
-        finish,
-        said=("steps", "predict_rows"),
-        play=lambda competitor, job, folder: one_turn(job, architecture, options.seconds, folder),
-        told=_in_short,
-        more={"arithmetic": {"linear_weights": linear_weights(architecture), **flops}},
-    )
+    more = {"arithmetic": {"linear_weights": linear_weights(architecture), **flops}}
+    said, turn = ("steps", "predict_rows"), competitors("limit")
+    yield Plan("limit", job.said, job.data, turn, settings, finish, said, play=play, told=_in_short, more=more)
 
 
 def one_turn(settings: dict[str, Any], architecture: Architecture, seconds: float, folder: Path) -> dict[str, Any]:
@@ -110,27 +98,25 @@ def one_turn(settings: dict[str, Any], architecture: Architecture, seconds: floa
     from featherweight.model.engine import choose_engine
 
     run = str(folder / f"run-{time.time_ns()}")
-    trained = competition.play(TRAIN, {**settings, "keep_run": run}, folder)
-    if "failed" in trained:
-        return trained
-    tokens = round(trained["tokens_seen"] / trained["steps"])
-    kinds = ("bf16", "fp32")
-    peaks = {"training": {kind: peak(architecture, tokens, kind, seconds, backward=True) for kind in kinds}}
-    predicted = competition.play(PREDICT, {**settings, "run": run}, folder)
-    if "failed" in predicted:
-        return predicted
-    most = choose_engine("auto", "cpu").micro_batch_tokens
-    peaks["prediction"] = {kind: peak(architecture, most, kind, seconds, backward=False) for kind in kinds}
-    result = {"precision": trained["precision"], "batch_tokens": tokens}
-    for job, found in {"training": trained, "prediction": predicted}.items():
+    result: dict[str, Any] = {}
+    for job, competitor in {"training": TRAIN, "prediction": PREDICT}.items():
+        found = competition.play(competitor, {**settings, "keep_run": run, "run": run}, folder)
+        if "failed" in found:
+            return found
+        if job == "training":
+            tokens = round(found["tokens_seen"] / found["steps"])
+            result |= {"precision": found["precision"], "batch_tokens": tokens}
+        else:
+            tokens = choose_engine("auto", "cpu").micro_batch_tokens
+        peaks = {kind: peak(architecture, tokens, kind, seconds, job == "training") for kind in ("bf16", "fp32")}
         rate = found[JOBS[job]] * flops_a_token(architecture)[job]
-        share = rate / peaks[job][_counted(trained["precision"])]["flops_per_second"]
+        share = rate / peaks[_counted(result["precision"])]["flops_per_second"]
         kept = {key: value for key, value in found.items() if key not in ("predicted", "scores")}
-        result |= {job: {**kept, "flops_per_second": rate, "share": share}, f"{job}_peak": peaks[job]}
+        result |= {job: {**kept, "flops_per_second": rate, "share": share}, f"{job}_peak": peaks}
     return result
 
 
-def peak(architecture: Architecture, tokens: int, precision: str, seconds: float, *, backward: bool) -> dict[str, Any]:
+def peak(architecture: Architecture, tokens: int, precision: str, seconds: float, backward: bool) -> dict[str, Any]:
     """FLOP/s of the model's own matrix products on ``tokens`` tokens, each shape weighted by its FLOPs.
 
     Query, key and value are taken one by one or joined, whichever is faster here. With ``backward`` half of the work is
@@ -139,9 +125,8 @@ def peak(architecture: Architecture, tokens: int, precision: str, seconds: float
     measured = []
     for joined in (False, True):
         rows = [timed(shape, tokens, precision, seconds, backward) for shape in products(architecture, joined=joined)]
-        work, spent, typically = (
-            sum(row[key] * row["count"] for row in rows) for key in ("flops", "seconds", "typical_seconds")
-        )
+        keys = ("flops", "seconds", "typical_seconds")
+        work, spent, typically = (sum(row[key] * row["count"] for row in rows) for key in keys)
         rates = {"flops_per_second": work / spent, "typical_flops_per_second": work / typically}
         measured.append({**rates, "joined": joined, "tokens": tokens, "shapes": rows})
     return max(measured, key=lambda one: one["flops_per_second"])
@@ -188,13 +173,13 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Spread over the turns of peak, rate and share."""
     runs = [run for run in runs if "failed" not in run]
     summary: dict[str, Any] = {"precision": runs[0]["precision"] if runs else None}
-    names = {"peak": "flops_per_second", "typical": "typical_flops_per_second"}
+    figures = ("share", "flops_per_second", "samples_per_second")
     for job in JOBS:
-        figures = ("share", "flops_per_second", "samples_per_second")
         summary[job] = {key: spread(run[job][key] for run in runs) for key in figures}
         for kind in ("bf16", "fp32"):
-            for name, key in names.items():
-                summary[job][f"{name}_{kind}"] = spread(run[f"{job}_peak"][kind][key] for run in runs)
+            peaks = [run[f"{job}_peak"][kind] for run in runs]
+            summary[job][f"peak_{kind}"] = spread(one["flops_per_second"] for one in peaks)
+            summary[job][f"typical_{kind}"] = spread(one["typical_flops_per_second"] for one in peaks)
     return summary
 
 

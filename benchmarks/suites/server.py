@@ -14,9 +14,9 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,25 +102,32 @@ def throughput(options: argparse.Namespace, folder: Path, requests: list[bytes])
 
 def endurance(options: argparse.Namespace, folder: Path, requests: list[bytes], done: dict[str, Any]) -> dict[str, Any]:
     """Half of the load for some minutes: waiting times, and the memory at the end of each twentieth of the time."""
-    slices, memory, rate = [], [], done["throughput"]["batched"]["texts_per_second"]["median"] / 2
+    whole, memory, rate = Load(), [], done["throughput"]["batched"]["texts_per_second"]["median"] / 2
     with served(options.run, folder) as server:
         asyncio.run(closed_loop(server.port, requests, CLIENTS, 5))
         memory.append(server.memory_bytes)
         for _ in range(20):
-            slices.append(asyncio.run(open_loop(server.port, requests, rate, 3 * options.minutes)))
+            part = asyncio.run(open_loop(server.port, requests, rate, 3 * options.minutes))
+            whole.seconds += part.seconds
+            whole.statuses += part.statuses
+            whole.elapsed += part.elapsed
             memory.append(server.memory_bytes)
-    whole = Load(
-        [seconds for load in slices for seconds in load.seconds],
-        statuses=sum((load.statuses for load in slices), Counter()),
-        elapsed=sum(load.elapsed for load in slices),
-    )
     return {"rate": rate, **whole.figures(), "memory_bytes": memory}
 
 
 def end_under_load(options: argparse.Namespace, folder: Path, requests: list[bytes]) -> dict[str, Any]:
     """SIGTERM while all clients are sending: requests that were sent and not answered are lost."""
+
+    async def stop(process: subprocess.Popen) -> float:
+        await asyncio.sleep(3)
+        process.send_signal(signal.SIGTERM)
+        return time.perf_counter()
+
+    async def both(server: Server) -> tuple[Load, float]:
+        return await asyncio.gather(closed_loop(server.port, requests, CLIENTS, 60), stop(server.process))
+
     with served(options.run, folder) as server:
-        load, signalled = asyncio.run(_until_the_end(server, requests))
+        load, signalled = asyncio.run(both(server))
         code = server.process.wait(40)
     return {
         "answered": len(load.seconds),
@@ -129,13 +136,3 @@ def end_under_load(options: argparse.Namespace, folder: Path, requests: list[byt
         "clients_refused_a_connection": load.statuses[REFUSED],
         "exit_code": code,
     }
-
-
-async def _until_the_end(server: Server, requests: list[bytes]) -> tuple[Load, float]:
-    async def stop() -> float:
-        await asyncio.sleep(3)
-        server.process.send_signal(signal.SIGTERM)
-        return time.perf_counter()
-
-    load, signalled = await asyncio.gather(closed_loop(server.port, requests, CLIENTS, 60), stop())
-    return load, signalled

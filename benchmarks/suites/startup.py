@@ -23,11 +23,9 @@ from harness.recording import presentable, summary_of
 FIRST_STEP = """
 import os, signal, sys, time
 from featherweight import Recipe, train
+from featherweight.training.listeners import Listener
 class Stop(Exception): pass
-class Watch:
-    def started(self, *_): pass
-    def noted(self, *_): pass
-    def evaluated(self, *_): pass
+class Watch(Listener):
     def stepped(self, record):
         if sys.argv[2] != "interrupt":
             print("first step at", time.time())
