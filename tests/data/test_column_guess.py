@@ -33,6 +33,7 @@ COLUMNS: dict[str, Sequence[Any]] = {
     "ages": list(range(20, 20 + ROWS)),
     "gaps": [None, None, "lost", None, "late", None] * 2,
     "lists": [["a", "b"], ["a"]] * 6,
+    "lists of texts": [[f"parcel {n} is late", f"where is parcel {n}"] for n in range(ROWS)],
     "lists of one": [["a"], ["b"]] * 6,
     "yes and no": ["yes", "No", "YES"] * 4,
     "crosses": ["x", None, "X", ""] * 3,
@@ -149,6 +150,7 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
      ("As a pair: --text sentence1 --text sentence2 --set data.join=pair; to read one",)),
     ({"text": "prose", "very_unclear": "yes and no", "joy": "flags", "fear": "more flags", "gaps": "gaps"},
      ("joy, fear hold only 0 and 1", "one: --label joy")),
+    ({"tag": "two", "patterns": "lists of texts"}, ("'patterns' holds lists of texts", "frame.explode('patterns')")),
     ({"label": "two", "amount": "amounts"}, ("no column seems to hold texts", "label, amount", "--text COLUMN")),
 ]  # fmt: skip
 

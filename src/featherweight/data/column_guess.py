@@ -99,6 +99,11 @@ def _all_of(table: Table, *wanted: str) -> tuple[str, ...]:
 def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...], str]:
     """The text column if no column has running text: by its name, or the only one with many different values."""
     table = columns.table
+    if lists := next((name for name in free if columns.profile(name).longer and _are_texts(table, name)), None):
+        raise UserError(
+            f"{table.origin}: {lists!r} holds lists of texts, but a row has one text; its columns are: "
+            f"{listed_columns(table)}\nWrite a row for each text, in pandas: frame.explode({lists!r})"
+        )
     texts = [name for name in free if columns.profile(name).holds_texts]
     many = [name for name in texts if not columns.profile(name).may_be_labels]
     named = best_named(texts, TEXT_WORDS)
@@ -110,6 +115,14 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
         f"{table.origin}: no column seems to hold texts; its columns are: {listed_columns(table)}\n"
         f"Name it with {columns.named('text')}"
     )
+
+
+def _are_texts(table: Table, name: str) -> bool:
+    """Whether the lists in a column are lists of running texts: different ones, of two words or more on average."""
+    items = [item for cell in table.read(name) if isinstance(cell, list) for item in cell]
+    texts = [item for item in items if isinstance(item, str)]
+    words = sum(len(item.split()) for item in texts)
+    return len(texts) == len(items) > 0 and words >= 2 * len(items) and 2 * len(set(texts)) > len(items)
 
 
 def _undecided_texts(columns: Columns, names: Sequence[str]) -> UserError:

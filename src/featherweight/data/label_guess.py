@@ -203,11 +203,11 @@ def _numbered(values: Iterable[str]) -> bool:
 def _no_labels(columns: Columns) -> UserError:
     table = columns.table
     inside = [path for path in table.paths if last_word(path) in LABEL_WORDS[0]]
-    remedy = table.remedy or f"Name it with {columns.named('label', inside[:1] or ['COLUMN'])}"
-    return UserError(
-        f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}\n"
-        f"{remedy}; to classify texts without labels: `featherweight predict RUN FILE`"
-    )
+    missing = f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}"
+    classify = "to classify texts without labels: `featherweight predict RUN FILE`"
+    if table.remedy:
+        return UserError(f"{missing}; {classify}\n{table.remedy}")
+    return UserError(f"{missing}\nName it with {columns.named('label', inside[:1] or ['COLUMN'])}; {classify}")
 
 
 def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:

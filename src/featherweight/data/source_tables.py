@@ -9,6 +9,7 @@ from pathlib import Path
 
 from featherweight.data.kept_tables import kept_table
 from featherweight.data.readers.addresses import download, is_address
+from featherweight.data.readers.beside import one_file_of
 from featherweight.data.readers.files import file_parts, file_tables
 from featherweight.data.readers.folders import data_files, folder_parts, folder_tables, is_text_folder
 from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_saved, saved_splits
@@ -92,7 +93,9 @@ def _open_folder(
         return folder_tables(folder, origin, reading_of(data, split), rows)
     files = data_files(folder)
     name_one = f"name one of its files: {files}" if files else "name a data file"
-    raise UserError(f"{origin}: this folder was not saved by `datasets`, and holds no .txt files; {name_one}")
+    line = one_file_of(folder)
+    one_file = f"\nIf each of its files is a class: {line}" if line else ""
+    raise UserError(f"{origin}: this folder was not saved by `datasets`, and holds no .txt files; {name_one}{one_file}")
 
 
 def _shards(folder: Path) -> Mapping[str, Sequence[Path]]:

@@ -133,6 +133,28 @@ def test_what_the_proposed_names_may_have_got_wrong_is_said(tmp_path: Path, cont
     assert words in str(caught.value) and str(caught.value).count("\n") == 1
 
 
+def test_single_quotation_marks_enclose_fields_where_double_ones_do_not(tmp_path: Path) -> None:
+    content = "Web;'A car; it is red.'\nEtat;'Rain; snow; fog.'\nWeb;It is warm.\n"
+    rows = read(written(tmp_path, content), columns=["label", "text"])
+    assert rows.texts == ["A car; it is red.", "Rain; snow; fog.", "It is warm."]
+    rows = read(written(tmp_path, "text,label\n'tis late,x\n'twas me,y\n"))
+    assert rows.texts == ["'tis late", "'twas me"]
+
+
+SURVEYS = [
+    'Status,Q1,Q2\nStatus,Recommend?,Why?\n"{""ImportId"":""status""}","{""ImportId"":""QID1""}",x\n',
+    "Respondent,Q1,Q2\n,Response,Open-Ended Response\n",
+]
+
+
+@pytest.mark.parametrize("head", SURVEYS)
+def test_rows_that_explain_the_columns_of_a_survey_are_left_out(tmp_path: Path, head: str) -> None:
+    path = written(tmp_path, head + "1,yes,It is good.\n2,no,It broke.\n" * 4)
+    table = open_table(path, DataRecipe(), "train")
+    assert table.read("Q1") == ["yes", "no"] * 4
+    assert any("which explain" in note for note in table.notes)
+
+
 def test_quotation_marks_in_a_file_of_tabs_may_open_every_text(tmp_path: Path) -> None:
     content = "label\ttext\n" + 'x\t"He said so.\ny\t"She said so, too.\n' * 4
     (tmp_path / "a.txt").write_text(content, "utf-8")

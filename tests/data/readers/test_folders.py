@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,35 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a/1.txt: its bytes are not UTF-8; they may be cp1251"):
         read(written(tmp_path, {"a/1.txt": "привет".encode("cp1251")}))
     assert read(tmp_path, encoding="cp1251").texts[0] == "привет"
+
+
+LINES = "One text.\nAnother.\nA third.\n\nA fourth.\nA fifth.\n"
+NUMBERS = "0\n1\n0\n1\n1\n1\n"
+
+
+@pytest.mark.parametrize(("files", "words"), [
+    ({"test_text.txt": LINES, "test_labels.txt": NUMBERS, "train_text.txt": LINES, "train_labels.txt": NUMBERS},
+     ("train_labels.txt seems to hold the labels of train_text.txt: paste ", "train_text-converted.tsv && feather")),
+    ({"X.txt": LINES, "Y.txt": NUMBERS}, ("Y.txt seems to hold the labels of X.txt",)),
+    ({"good.txt": LINES, "bad.txt": LINES}, ("Each file counts as one text", "if each file is a class: (for f in")),
+    ({"train.txt": LINES, "test.txt": LINES}, ("if a file has a text a line: featherweight train", "train.txt")),
+    ({f"{n}.txt": "One text." for n in range(9)}, ("Each file counts as one text", "with the name of its class")),
+    ({"rt.pos": LINES, "rt.neg": LINES}, ("holds no .txt files", "If each of its files is a class: (for f in")),
+    ({"Fake.csv": "text,date\na,b\n", "True.csv": "text,date\nc,d\n"},
+     ("name one of its files", "If each of its files is a class: python -c", "classes-converted.csv")),
+])  # fmt: skip
+def test_a_folder_without_labels_says_how_to_make_one_file(
+    tmp_path: Path, files: dict[str, str | bytes], words: tuple[str, ...]
+) -> None:
+    with pytest.raises(UserError) as caught:
+        read(written(tmp_path, files))
+    assert all(word in str(caught.value) for word in words) and str(caught.value).count("\n") == 1
+
+
+def test_the_command_for_a_file_per_class_makes_a_file_that_is_read(tmp_path: Path) -> None:
+    folder = written(tmp_path / "it's", {"rt.pos": LINES.encode() + b"caf\xe9\n", "rt a.neg": LINES})
+    with pytest.raises(UserError) as caught:
+        read(folder)
+    subprocess.run(str(caught.value).rpartition("is a class: ")[2], shell=True, check=True)
+    rows = read(folder / "classes-converted.txt")
+    assert (len(rows.texts), rows.label_names) == (11, ("rt.pos", "rt_a.neg"))

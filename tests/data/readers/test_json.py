@@ -200,3 +200,11 @@ def test_parts_of_a_text_are_no_labels_of_it(tmp_path: Path) -> None:
         read_rows(source, Recipe.parse({"task": "multi-label", "data": {"train": source}}).data)
     with pytest.raises(UserError, match=r"rows\.json: the file has no rows"):
         read(written(tmp_path, {}))
+
+
+def test_objects_with_lists_in_them_may_be_rows_each_under_its_id(tmp_path: Path) -> None:
+    rows = {f"post{n}": {"id": n, "votes": [{"label": "ok"}, {"label": "bad"}], "words": ["a", "b"]} for n in range(6)}
+    table = open_table(written(tmp_path, rows), DataRecipe(), "train")
+    assert table.read("id") == list(range(6))
+    with pytest.raises(UserError, match=r"'words' holds a list, not a text; join its words first, in pandas: "):
+        read(written(tmp_path, rows), text=["words"], label="votes.0.label")

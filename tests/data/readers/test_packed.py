@@ -114,11 +114,14 @@ REFUSED = [
     ("a.7z", b"7z\xbc\xaf", ["7z x"]),
     ("a.pdf", b"%PDF-1.7", ["is a document", "in one folder for each class"]),
     ("a.docx", zipped({"word/document.xml": b"x"}), ["is a document"]),
-    ("a.zip", zipped({"b/1.txt": b"x", "b/2.txt": b"y"}), ["python -m zipfile -e", "a-converted"]),
+    ("a.zip", zipped({"b/1.txt": b"x", "b/2.txt": b"y"}), ["python -m zipfile -e", "train", "a-converted/b"]),
     ("a.ods", zipped({"mimetype": b"x", "content.xml": b"x"}), [".ods files cannot be read", "pip install odfpy"]),
     ("a.arrow", b"\xff\xff\xff\xff", ["Arrow streams cannot be read", "pyarrow.ipc.open_stream"]),
     ("a.yml", b"nlu: []", ["pip install pyyaml first", "yaml.safe_load", "a-converted.json"]),
     ("a.sql", b"INSERT INTO t VALUES (1);", ["dump of a database"]),
+    ("a.json", b"{'text': 'a', 'label': 1}\n", ["written as Python", "ast.literal_eval", "a-converted.jsonl"]),
+    ("a.txt", b"(3 (2 It) (4 works))\n" * 3, ["a tree of labels", "sed -E", "a-converted.txt"]),
+    ("a.txt", b"###1\nAIM\tTo see.\nEND\tSeen.\n\n###2\nAIM\tTo go.\n", ["most of its lines", "grep", "headings"]),
     ("a.conf", b"hello", [".conf: not a kind of data file", "data.format"]),
 ]  # fmt: skip
 

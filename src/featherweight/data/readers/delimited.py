@@ -19,7 +19,13 @@ from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import column_table
 from featherweight.data.readers.table import Table, pieces_of
 from featherweight.data.readers.text_encoding import FileText, head_text, open_text, without_nul
-from featherweight.data.readers.titles import below_titles, note_on, titles_above
+from featherweight.data.readers.titles import (
+    below_titles,
+    explanations_below,
+    note_on,
+    note_on_explanations,
+    titles_above,
+)
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -49,12 +55,15 @@ def _tables(
     first, records, sample, titles = _below_titles(
         _records(text.lines, origin, dialect, quoted), dialect, reading, origin
     )
+    explained = 0 if reading.columns or reading.any_header else explanations_below(sample)
+    records, sample = islice(records, explained, None), sample[explained:]
     header, make = _header(first, sample, reading, origin)
     if not header.in_first_row:
         records = chain([first], records)
     above = (*dialect.titles, *titles)
     left_out = note_on(above) if above else None
-    notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [left_out, header.note])]
+    below = note_on_explanations(explained) if explained else None
+    notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [left_out, below, header.note])]
     for before, piece in pieces_of(records, rows):
         yield make(origin, header.names, piece, before, tuple(f"{origin}: {note}" for note in (*text.notes, *notes)))
 

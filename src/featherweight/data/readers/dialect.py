@@ -27,6 +27,8 @@ class Dialect:
     """Whether spaces after a separator are skipped, so that a quotation mark may follow them."""
     backslashes: bool = False
     """Whether a quotation mark inside a quoted field has a backslash before it; usually it is written twice."""
+    quote: str = '"'
+    """The quotation mark around fields."""
     comments: int = 0
     """Comment lines at the beginning."""
     sep_line: bool = False
@@ -53,6 +55,8 @@ class Dialect:
             found.append(f"its fields are separated by {name}")
         if self.backslashes:
             found.append("a quotation mark inside a field has a backslash before it")
+        if self.quote != '"':
+            found.append(f"its fields are quoted by {self.quote}")
         if self.comments:
             lines = "a line" if self.comments == 1 else f"{self.comments} lines"
             found.append(f"{lines} of comment (#) at its beginning {'was' if self.comments == 1 else 'were'} skipped")
@@ -88,7 +92,12 @@ def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect
         others, broken = _parsed(body, cut, separator, blanks, backslashes=True)
         if backslashes := not broken and _of_one_width(others, broken) > agreement:
             sample, agreement = others, _of_one_width(others, broken) if len(others[0]) > 1 else 0.0
-    return Dialect(separator, blanks, backslashes, len(comments), bool(mark), agreement, tuple(sample))
+    quote = '"'
+    if f"{separator}'" in head and (of_double := _of_one_width(sample, broken)) < 1:
+        others, broken = _parsed(body, cut, separator, blanks, quote="'")
+        if _of_one_width(others, broken) > of_double:
+            sample, quote, backslashes = others, "'", False
+    return Dialect(separator, blanks, backslashes, quote, len(comments), bool(mark), agreement, tuple(sample))
 
 
 def settings(dialect: Dialect, quoted: bool) -> dict[str, Any]:
@@ -97,6 +106,7 @@ def settings(dialect: Dialect, quoted: bool) -> dict[str, Any]:
     escape = {"escapechar": "\\"} if dialect.backslashes else {}
     return {
         "delimiter": dialect.separator,
+        "quotechar": dialect.quote,
         "skipinitialspace": dialect.blanks,
         "quoting": quoting,
         "strict": True,
@@ -113,7 +123,10 @@ def _agreement(lines: Sequence[str], cut: bool, separator: str) -> float:
         if records and len(records[0]) > 1:
             best = max(best, sum(len(record) == len(records[0]) for record in records) / (len(records) + broken))
         if best == 1:
-            break
+            return best
+    if separator != "\t" and any(f"{separator}'" in line for line in lines):
+        records, broken = _parsed(lines, cut, separator, False, quote="'")
+        best = max(best, _of_one_width(records, broken) if records and len(records[0]) > 1 else 0.0)
     return best
 
 
@@ -130,11 +143,18 @@ def _of_one_width(records: Sequence[Sequence[str]], broken: bool) -> float:
 
 
 def _parsed(
-    lines: Sequence[str], cut: bool, separator: str, blanks: bool, quoted: bool = True, *, backslashes: bool = False
+    lines: Sequence[str],
+    cut: bool,
+    separator: str,
+    blanks: bool,
+    quoted: bool = True,
+    *,
+    backslashes: bool = False,
+    quote: str = '"',
 ) -> tuple[list[list[str]], bool]:
     """The records in ``lines``, and whether one is broken. With ``cut``, the last (incomplete) record is left out."""
     csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(lines, **settings(Dialect(separator, blanks, backslashes), quoted))
+    reader = csv.reader(lines, **settings(Dialect(separator, blanks, backslashes, quote), quoted))
     records: list[list[str]] = []
     try:
         for record in reader:

@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import record_tables
 from featherweight.data.readers.table import Table
-from featherweight.data.readers.titles import MOST_TITLES, note_on
+from featherweight.data.readers.titles import MOST_TITLES, explanations_below, note_on, note_on_explanations
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
@@ -36,7 +36,11 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
         titles = [] if reading.columns else _titles(chosen, origin, reading)
         if titles:
             notes.append(note_on(titles))
-        records = islice(_of_one_width(chosen, origin), len(titles), None)
+        records: Iterator[list[Any]] = islice(_of_one_width(chosen, origin), len(titles), None)
+        header, *first = islice(_of_one_width(chosen, origin), len(titles), len(titles) + 3)
+        if explained := 0 if reading.columns else explanations_below(first):
+            notes.append(note_on_explanations(explained))
+            records = chain([header], islice(records, explained + 1, None))
         yield from record_tables(records, origin, reading, rows, notes)
 
 

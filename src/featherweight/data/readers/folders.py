@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from featherweight.data.readers.parts import parts_named
+from featherweight.data.readers.beside import joined_by_paste, labels_beside, with_labels_before
+from featherweight.data.readers.parts import part_named, parts_named
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of, whole_table
 from featherweight.data.readers.text_encoding import decoded
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
+_MOST_FILES, _FEW_LINES = 30, 5  # maximum number of files, minimum number of lines, of files with a text a line
 _PIECE = 10_000  # files that are read at a time
 _UNLABELLED = frozenset({"unsup", "unlabeled", "unlabelled"})
 _HIDDEN = re.compile(r"\..*|__macosx", re.IGNORECASE)
@@ -64,8 +67,9 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
     files = [(path, group.name) for group in classes for path in sorted(_texts(group))]
     labelled = bool(files)
     files = files or [(path, "") for path in sorted(_texts(folder))]
+    remedy = None if labelled else _remedy([path for path, _ in files])
     pieces = (
-        _table(folder, origin, piece, before, labelled, reading, notes)
+        _table(folder, origin, piece, before, labelled, reading, notes, remedy)
         for before, piece in pieces_of(files, rows or _PIECE)
     )
     yield from pieces if rows else [whole_table(pieces)]
@@ -82,7 +86,7 @@ def data_files(folder: Path) -> str:
 
 def _table(
     folder: Path, origin: str, files: Sequence[tuple[Path, str]], before: int, labelled: bool, reading: Reading,
-    notes: list[str],
+    notes: list[str], remedy: str | None,
 ) -> Table:  # fmt: skip
     texts, western = [], False
     for path, _ in files:
@@ -94,7 +98,23 @@ def _table(
     names = tuple(columns) if labelled else ("id", "text")
     told = (*notes, f"{origin}: some files are not UTF-8, and were read as cp1252") if western else tuple(notes)
     label = "label" if labelled else None
-    return Table(origin, names, columns.__getitem__, label=label, before=before, notes=told)
+    return Table(origin, names, columns.__getitem__, label=label, before=before, notes=told, remedy=remedy)
+
+
+def _remedy(files: Sequence[Path]) -> str:
+    """What to do with text files that need labels: each counts as one text, which may not be what they are."""
+    each = "Each file counts as one text, and needs a folder with the name of its class"
+    if len(files) > _MOST_FILES:
+        return each
+    train = part_named("train", [path.stem for path in files])
+    first = sorted(files, key=lambda path: "train" not in path.stem.casefold())
+    if pair := next(((path, labels) for path in first if (labels := labels_beside(path))), None):
+        text, label = (in_a_line(path.name) for path in pair)
+        return f"{label} seems to hold the labels of {text}: {joined_by_paste(*pair)}"
+    if train is not None:
+        return f"{each}; if a file has a text a line: featherweight train {shlex.quote(str(first[0]))}"
+    lines = [len(path.read_bytes().splitlines()) for path in files]
+    return f"{each}; or, if each file is a class: {with_labels_before(files)}" if min(lines) >= _FEW_LINES else each
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -18,6 +18,8 @@ from featherweight.formatting import listed
 _ROWS = ("data", "rows", "records", "items", "examples", "documents", "results", "instances", "samples")
 """Usual keys of the rows, which decide if an object has several lists."""
 _DEEPEST = 4
+_FEW_ROWS = 5
+"""Minimum number of objects with the same keys that are rows, each under its id, although lists are in them."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,10 @@ def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Readin
     for keys, answer in ((value, True), (inside, False)):
         if any(key.casefold() in reading.known for key in keys):
             return answer
+    same_keys = len(inside) > 1 and all(one.keys() == inside.keys() for one in value.values())
+    lists = any(isinstance(cell, list) for one in value.values() for cell in one.values())
+    if same_keys and lists and len(value) >= _FEW_ROWS:
+        return False  # rows with lists in them, each under its id
     if _lists(value, ()):
         return None  # the rows are lists deeper inside
     for keys, answer in ((inside, True), (value, False)):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
 from featherweight.data.readers.annotations import annotations_of
+from featherweight.data.readers.conversion import free_name
 from featherweight.data.readers.header import is_text_beside_name, proposed_names
 from featherweight.data.readers.json_shapes import json_parts, rows_in
 from featherweight.data.readers.json_values import json_values
@@ -26,6 +28,8 @@ _PART = re.compile(
     r'"[^"]{{0,40}}\b(?:{})"\s*:\s*[\[{{]'.format("|".join(name for names in PARTS.values() for name in names)),
     re.IGNORECASE,
 )
+_PYTHON = re.compile(r"\s*(\[?)\s*\{\s*'")
+"""The start of a dict of Python, whose keys are in single quotation marks."""
 _SAMPLED = 2_000  # number of rows that are examined to name the columns of lists
 
 
@@ -36,6 +40,7 @@ def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool
     UserError for broken JSON (with the line), and for a value that is neither an object nor a list (with the row).
     """
     origin = content.origin
+    _refuse_python(content, reading)
     with open_text(content, reading.encoding, guess=False) as text:
         values = json_values(text.lines, origin, in_lines=in_lines)
         first = list(islice(values, 2))
@@ -48,6 +53,22 @@ def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool
             origin = f"{origin} ({inside.part})" if inside.part else origin
             found, notes = inside.rows, [*notes, *filter(None, [inside.note])]
         yield from _tables(iter(found), origin, reading, rows, notes)
+
+
+def _refuse_python(content: Content, reading: Reading) -> None:
+    """Raise UserError, with the line that converts it, if a file has Python's dicts instead of JSON's objects."""
+    head, _ = head_text(content, reading.encoding)
+    if not (start := _PYTHON.match(head)):
+        return
+    path = content.path
+    opened = "gzip.open" if path.suffix == ".gz" else "open"
+    opened = f"{opened}(sys.argv[1], 'rt', encoding='utf-8')"
+    values = f"[json.dump(ast.literal_eval({opened}.read()), out)]"
+    if not start[1]:
+        values = f"[print(json.dumps(ast.literal_eval(line)), file=out) for line in {opened} if line.strip()]"
+    code = f"import ast, gzip, json, sys; out = open(sys.argv[2], 'w'); {values}"
+    files = shlex.join([str(path), str(free_name(path, ".json" if start[1] else ".jsonl"))])
+    raise UserError(f'{content.origin}: is written as Python, not as JSON; convert it:\n  python -c "{code}" {files}')
 
 
 def parts_of(content: Content, encoding: str | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from featherweight.data.readers import pickles
 from featherweight.data.readers.conversion import FOREIGN, conversion, foreign_ending, free_name
 from featherweight.data.readers.dialect import Dialect, dialect_of
-from featherweight.data.readers.lines import PREFIX, is_tagged, line_kind
+from featherweight.data.readers.lines import PREFIX, is_tagged, line_kind, refuse_headings, refuse_trees
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.text_encoding import head_text
 from featherweight.data.readers.unpacking import COMPRESSED, ZIP, Content
@@ -105,7 +105,11 @@ def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
     wanted = [name for name in names if not _is_beside(name)]
     if len(wanted) != 1:
         holds = f"{len(wanted)} files ({listed(wanted, 4)})" if wanted else "no data file"
-        line = shlex.join(["python", "-m", "zipfile", "-e", str(content.path), str(free_name(content.path, ""))])
+        folder = free_name(content.path, "")
+        line = shlex.join(["python", "-m", "zipfile", "-e", str(content.path), str(folder)])
+        tops = {PurePosixPath(name).parts[0] for name in wanted if "/" in name} if wanted else set()
+        if len(tops) == 1 and all("/" in name for name in wanted):  # the folder of the data set
+            line = f"{line} && featherweight train {shlex.quote(str(folder / tops.pop()))}"
         raise UserError(f"{content.origin}: is an archive of {holds}; unpack it, and name the data in it:\n  {line}")
     return kind_of(replace(content, member=wanted[0]), reading)
 
@@ -123,6 +127,7 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
             f"{content.origin}: each line is a token and its tag (CoNLL), but a classifier needs one label per text\n"
             "Convert it to a CSV with the header text,label and one text with its label per row"
         )
+    refuse_trees(head, content)
     if kind := line_kind(head, cut):
         return kind
     if _JSON.match(head):
@@ -131,10 +136,11 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
     if _is_table(dialect, reading):
         return "tsv"
     if ending in TEXTS and head.strip():
+        refuse_headings(head, content)
         return "lines"
     raise UserError(
         f"{content.origin}: {ending or 'no extension'}: not a kind of data file that can be read; use .csv, .tsv, "
-        ".json, .jsonl, .parquet, .xlsx or .txt, or give its format with --set data.format=..."
+        ".json, .jsonl, .parquet, .xlsx or .txt, or, if it has a text a line, add --set data.format=lines"
     )
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
+from featherweight.data.readers.beside import joined_by_paste, labels_beside
+from featherweight.data.readers.conversion import free_name
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of
 from featherweight.data.readers.text_encoding import PADDING, open_text, without_nul
 from featherweight.data.readers.unpacking import Content
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
 from featherweight.recipe.values import one_or_all
 
 LINES = ("fasttext", "text@label", "label text", "lines")
@@ -23,6 +28,8 @@ _NUMBERED = re.compile(r"(-?\d{1,2}|[A-Z]+:\w+) +(\S[^\t]*)")
 """A label before a text: a small number as in SST, or a class and its subclass as in TREC (``DESC:manner``)."""
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 """The tag of a token that is part of a name, or of none, as in CoNLL 2003."""
+_TREE = re.compile(r"\s*\([0-9] (?:\(|[^()]+\)$)")
+"""A tree such as ``(3 (2 It) (4 works))``."""
 _CONLLU = 8  # minimum number of fields of a line of CoNLL-U, of which the first is a number
 _FEW = 0.3
 """Up to this number of different words per line, the words after the last @ are taken for labels."""
@@ -47,7 +54,7 @@ def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Ite
             notes = tuple(f"{content.origin}: {note}" for note in (*text.notes, *_NOTES.get(kind, ())))
             names = ("text",) if kind == "lines" else ("text", "label")
             label = names[1] if len(names) > 1 else None
-            more: dict[str, Any] = {"label": label, "remedy": _REMEDY}
+            more: dict[str, Any] = {"label": label, "remedy": _remedy(content.path) if kind == "lines" else _REMEDY}
             yield Table(content.origin, names, columns.__getitem__, before=before, notes=notes, **more)
 
 
@@ -74,6 +81,31 @@ def _have_labels_before(lines: Sequence[str]) -> bool:
     return None not in matches and 1 < len(labels) <= _FEW * len(lines) and of_classes
 
 
+def refuse_trees(head: str, content: Content) -> None:
+    """Raise UserError, with the line that converts it, if each line is a tree with a label at each node, as in SST."""
+    lines = [line for line in head.splitlines()[:200] if line.strip()]
+    if lines and sum(map(bool, map(_TREE.match, lines))) >= 0.9 * len(lines):
+        files = f"{shlex.quote(str(content.path))} > {shlex.quote(str(free_name(content.path, '.txt')))}"
+        line = f"sed -E 's/^ *\\(([0-9]) /__label__\\1 (\\1 /; s/\\([0-9] //g; s/\\)//g' {files}"
+        raise UserError(
+            f"{content.origin}: each line is a tree of labels, as in SST; keep that of the whole text:\n  {line}"
+        )
+
+
+def refuse_headings(head: str, content: Content) -> None:
+    """Raise UserError, with the line that removes them, if some lines of a file are headings between rows with tabs."""
+    lines = [line for line in head.splitlines() if line.strip()]
+    tabs = Counter(line.count("\t") for line in lines)
+    if 0.5 * len(lines) <= max(tabs[1], tabs[2], tabs[3]) < len(lines) and len(tabs) == 2 and tabs[0]:
+        other = next(line for line in lines if "\t" not in line)
+        files = f"{shlex.quote(str(content.path))} > {shlex.quote(str(free_name(content.path, '.tsv')))}"
+        raise UserError(
+            f"{content.origin}: most of its lines have fields with tabs between them, but {other[:30]!r} has none\n"
+            f"If such lines are headings, remove them: grep \"$(printf '\\t')\" {files}; "
+            "if they are texts, add --set data.format=lines"
+        )
+
+
 def is_tagged(head: str) -> bool:
     """Whether nearly all lines of a file that begins with ``head`` are a token and its tag, as in the CoNLL formats."""
     lines = [line for line in head.splitlines()[:200] if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
@@ -85,6 +117,13 @@ def _is_token(line: str) -> bool:
     words, fields = line.split(), line.split("\t")
     of_conllu = len(fields) >= _CONLLU and fields[0].partition("-")[0].isdecimal() and fields[3].isupper()
     return of_conllu or (len(words) > 1 and bool(_TAG.fullmatch(words[-1])))
+
+
+def _remedy(path: Path) -> str:
+    """What to do with a file of texts that needs labels."""
+    if labels := labels_beside(path):
+        return f"Its labels seem to be in {in_a_line(labels.name)}: {joined_by_paste(path, labels)}"
+    return f"{_REMEDY}; {_ONE_LABEL}"
 
 
 def _lines(text: TextIO, origin: str) -> Iterator[str]:
@@ -127,6 +166,7 @@ _SPLITS: dict[str, Split] = {
 _REMEDY = (
     "Write a label as __label__x before each text, after a tab, or after an @; or save the file as CSV with a header"
 )
+_ONE_LABEL = "if all texts of a file have one label: sed 's/^/__label__x /' FILE >> train.txt"
 _NOTES = {
     "label text": ("one text per line; the part before its first blank was read as its label",),
     "lines": ("one text per line, without labels",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from featherweight.data.readers.dialect import Dialect, dialect_of
 from featherweight.data.readers.header import is_header
@@ -12,6 +13,8 @@ from featherweight.data.readers.reading import Reading
 from featherweight.formatting import listed
 
 MOST_TITLES = 4  # maximum number of rows or lines above the header
+_MOST_EXPLANATIONS = 2
+_OPEN_ANSWER = "Open-Ended Response"
 _AGREEING = 0.9  # minimum share of the rows below titles that have one width
 
 
@@ -28,6 +31,25 @@ def titles_above(records: Sequence[Sequence[str]], reading: Reading) -> list[str
     if any(title.casefold() in reading.known for title in titles):
         return []
     return titles if _is_header(records[count:], reading) else []
+
+
+def explanations_below(records: Sequence[Sequence[Any]]) -> int:
+    """Number of rows below the header that explain the columns, in exports of surveys; ``records`` come after it.
+
+    Qualtrics writes the questions and an ``ImportId`` for each column, SurveyMonkey the kinds of answers.
+    """
+    for place, record in enumerate(records[:_MOST_EXPLANATIONS]):
+        if any(str(cell).replace(" ", "").startswith('{"ImportId":') for cell in record):
+            return place + 1
+    answers = [str(cell).strip() for cell in records[0] if cell] if records else []
+    return int(_OPEN_ANSWER in answers and not answers[0].isdecimal())
+
+
+def note_on_explanations(count: int) -> str:
+    """A note for the user that ``count`` rows below the header were left out."""
+    if count == 1:
+        return "the row below its header, which explains the columns, was left out"
+    return f"{count} rows below its header, which explain the columns, were left out"
 
 
 def note_on(titles: Sequence[str]) -> str:

@@ -1,0 +1,87 @@
+"""Files that belong together: texts beside a file of their labels, or one file of texts for each class.
+
+They are not read as one data set; the messages have the commands that make one file of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from featherweight.data.readers.conversion import free_name
+from featherweight.data.readers.parts import PARTS, part_named
+from featherweight.recipe.data_files import is_data_file
+
+_TEXTS = frozenset({"x", "text", "texts", "sentence", "sentences", "tweets", "data", "input", "inputs"})
+_LABELS = frozenset({"y", "label", "labels", "target", "targets"})
+_WORD = re.compile(r"[^\W_]+")
+_BESIDE = re.compile(r"(?:readme|license|licence)\b.*|[._].*", re.IGNORECASE)
+_MOST = 30  # maximum number of files that may each be a class
+_HEAD = 4096
+_COLUMNS = shlex.quote(f"data.columns={json.dumps(['label', 'text'])}")
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The file of labels beside ``path``, such as ``train_labels.txt`` for ``train_text.txt``, or None."""
+    words = _WORD.findall(path.stem.casefold())
+    if not {*words} & _TEXTS or not path.is_file():
+        return None
+    others = (other for other in sorted(path.parent.iterdir()) if other != path and other.suffix == path.suffix)
+    return next((other for other in others if _differs_in_labels(words, other)), None)
+
+
+def joined_by_paste(texts: Path, labels: Path) -> str:
+    """The command that puts a file of texts and the file of their labels into one file, and trains on it."""
+    into = shlex.quote(str(free_name(texts, ".tsv")))
+    return f"paste {shlex.join([str(labels), str(texts)])} > {into} && featherweight train {into} --set {_COLUMNS}"
+
+
+def with_labels_before(files: Sequence[Path]) -> str:
+    """The command that makes one file of several, in which the name of its file is the label before each text."""
+    label = '$(basename "$f" .txt | tr " " _)'
+    loop = f'for f in {shlex.join(map(str, files))}; do LC_ALL=C sed "/./!d; s/^/__label__{label} /" "$f"; done'
+    return f"({loop}) > {shlex.quote(str(free_name(files[0].parent / 'classes', '.txt')))}"
+
+
+def with_a_label_column(files: Sequence[Path]) -> str:
+    """The command that makes one CSV file of several, with the name of its file as the label of each row."""
+    table = "pandas.concat(pandas.read_csv(name).assign(label=pathlib.Path(name).stem) for name in sys.argv[2:])"
+    names = [str(free_name(files[0].parent / "classes")), *map(str, files)]
+    return f'python -c "import pathlib, sys, pandas; {table}.to_csv(sys.argv[1], index=False)" {shlex.join(names)}'
+
+
+def one_file_of(folder: Path) -> str | None:
+    """The command that makes one file of the files of a folder, if each may hold the texts of one class; else None.
+
+    These are CSV files with the same header, or files of an unknown kind, such as ``rt-polarity.pos``. The name of one
+    of them must not be that of a part, such as ``train``.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not _BESIDE.fullmatch(path.name))
+    parts = any(part_named(part, [path.stem]) for part in PARTS for path in files)
+    if not 1 < len(files) <= _MOST or parts:
+        return None
+    endings = {path.suffix.lower() for path in files}
+    if endings == {".csv"}:
+        return with_a_label_column(files) if len({_first_line(path) for path in files}) == 1 else None
+    return with_labels_before(files) if not any(map(is_data_file, files)) and all(map(_is_text, files)) else None
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline(_HEAD)
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return b"\n" in head and not any(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
+
+
+def _differs_in_labels(words: Sequence[str], other: Path) -> bool:
+    """Whether the words of another file's name are ``words``, with one for labels instead of the one for texts."""
+    found = _WORD.findall(other.stem.casefold())
+    differing = [(word, named) for word, named in zip(words, found, strict=False) if word != named]
+    return len(found) == len(words) and len(differing) == 1 and differing[0][0] in _TEXTS and differing[0][1] in _LABELS
