@@ -96,7 +96,7 @@ def trial(rows: Rows, parts: np.ndarray, part: int, changes: list[str]) -> dict[
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """For each setting the means, and its mean difference from the recipe over the same parts and seeds."""
-    table = pd.DataFrame(runs)
+    table = pd.DataFrame(runs, columns=["setting", "part", "seed", "accuracy", "log_loss", "seconds"])
     by_setting = table.groupby("setting", sort=False)
     means = by_setting[["accuracy", "log_loss", "seconds"]].mean().assign(runs=by_setting.size())
     for key in ("accuracy", "log_loss"):
