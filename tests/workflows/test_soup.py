@@ -19,8 +19,11 @@ from workflows.test_continuation import saved
 from featherweight import make_soup
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
+from featherweight.evaluation.training_time import total_training_seconds
 from featherweight.export.shareable import _shareable_recipe
+from featherweight.formatting import duration
 from featherweight.inference.classifier import Classifier
+from featherweight.report.comparison.words import provenance
 from featherweight.run.folder import Run
 from featherweight.verification import reload
 from featherweight.verification.verify import verify_run
@@ -126,6 +129,29 @@ def test_environment_and_report_name_the_runs_with_their_results(ingredients: di
     costs = [Run(folder).environment["training_seconds"] for folder in ingredients.values()]
     assert soup.environment["training_seconds"] == pytest.approx(sum(costs), abs=0.1)
     assert "nothing was trained here; the weights are the mean of the weights of 3 runs" in page
+
+
+def test_a_comparison_counts_the_time_of_each_training_once(
+    ingredients: dict[str, Path], soup: Run, tmp_path: Path
+) -> None:
+    times = {name: Run(folder).environment["training_seconds"] for name, folder in ingredients.items()}
+    everything = sum(times.values())
+    assert total_training_seconds([soup]) == pytest.approx(everything)
+    assert total_training_seconds([soup, *map(Run, ingredients.values())]) == pytest.approx(everything)
+    comparison = compare_runs([soup.folder, *ingredients.values()])
+    assert provenance(comparison)["Total training time"] == duration(everything)
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    shutil.copytree(ingredients["first"], moved, symlinks=True)
+    shutil.copytree(soup.folder, other, symlinks=True)
+    assert total_training_seconds([Run(moved), soup, Run(other)]) == pytest.approx(everything)
+    environment = json.loads((other / "environment.json").read_text("utf-8"))
+    for one in environment["soup"]["runs"]:
+        del one["training_seconds"]
+    (other / "environment.json").write_text(json.dumps(environment), "utf-8")
+    assert total_training_seconds([Run(moved), Run(other)]) == pytest.approx(everything, abs=0.02)
+    spoilt(ingredients["first"], tmp_path / "more", 2.0, 0.5)
+    alone = Run(tmp_path / "more")
+    assert total_training_seconds([alone, soup]) == pytest.approx(everything + times["first"])
 
 
 def test_the_recipe_makes_the_same_soup_again(soup: Run, tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ class SoupRun(Checked):
     validation: Number
     taken: Annotated[bool, Strict()]
     differs: dict[str, Any] = {}
+    training_seconds: Number | None = None
 
 
 class Soup(Checked):

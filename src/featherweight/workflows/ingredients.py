@@ -50,6 +50,11 @@ class Ingredient:
         """The value of the metric ``best_by`` of this run, on the validation rows."""
         return float(self.run.evaluation["validation"][best_by])
 
+    @property
+    def seconds(self) -> float:
+        """The duration of its training."""
+        return float(self.run.environment.get("training_seconds") or 0.0)
+
     def rank(self, best_by: str) -> Rank:
         """The rank of this run among runs on the same validation rows; a better run has a higher rank."""
         figures = self.run.evaluation["validation"]
@@ -63,6 +68,7 @@ class Ingredient:
             "validation": self.figure(best_by),
             "taken": self.taken,
             "differs": self.differs,
+            "training_seconds": self.seconds,
         }
 
 

@@ -47,7 +47,7 @@ def mix(prepared: Prepared, folder: Path, listeners: Sequence[Listener]) -> tupl
     if prepared.accelerator.is_main_process:
         _write(folder, record)
     # A soup costs what the trainings of its runs cost, those that it leaves out included.
-    state = LoopState(seconds=sum(ingredient.run.environment.get("training_seconds", 0.0) for ingredient in chosen))
+    state = LoopState(seconds=sum(ingredient.seconds for ingredient in chosen))
     state.best = record
     return state, logits
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from featherweight.evaluation.comparison import Comparison, Round, not_better
 from featherweight.evaluation.differences import Difference
+from featherweight.evaluation.training_time import total_training_seconds
 from featherweight.formatting import QUOTED, counted, duration, in_sentence, safe_cell
 from featherweight.report.comparison.tables import (
     Table,
@@ -93,7 +94,6 @@ def provenance(comparison: Comparison) -> dict[str, str]:
         for e in environments
     ]
     days = sorted(str(e["started"])[:10] for e in environments if e.get("started"))
-    seconds = sum(e.get("training_seconds") or e.get("seconds") or 0.0 for e in environments)
     facts = {
         "Data": _each_once(run.recipe.data.train for run in runs),
         "Training rows": _each_once(f"{count:,}" for count in rows if count),
@@ -104,7 +104,7 @@ def provenance(comparison: Comparison) -> dict[str, str]:
         "Machine": _each_once(machines),
         "Versions": _each_once(versions),
         "Started": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
-        "Total training time": duration(seconds),
+        "Total training time": duration(total_training_seconds(runs)),
     }  # fmt: skip
     return {name: value for name, value in facts.items() if value}
 
