@@ -12,8 +12,9 @@ from featherweight.evaluation.calibration import fit_temperature
 from featherweight.evaluation.multi_label import evaluate_several, hits_and_marks, micro_f1_samples
 from featherweight.evaluation.results import evaluate_rows, prediction_columns, write_evaluation
 from featherweight.recipe import EvaluationRecipe
+from featherweight.run.checked import require
+from featherweight.run.evaluation_schema import Evaluation
 from featherweight.run.folder import read_json
-from featherweight.run.schema import Evaluation, require
 from featherweight.task.multi_label import MultiLabel
 
 NAMES = ("toxic", "obscene", "threat", "insult", "rare")

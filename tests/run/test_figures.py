@@ -10,8 +10,9 @@ import pytest
 from featherweight.cli.tables import figures_line
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import COMPUTED, evaluate
+from featherweight.run.checked import require
+from featherweight.run.evaluation_schema import Evaluation, SetMetrics
 from featherweight.run.figures import ACCURACY, METRICS, SCALED, Metric
-from featherweight.run.schema import Evaluation, SetMetrics, require
 
 KEYS = [key for metric in METRICS for key in metric.keys]
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from featherweight.backbone.wheels import WHEELS
 from featherweight.files import read_object
 from featherweight.formatting import counted
-from featherweight.run.schema import Checked, Count, Label, Number, require
+from featherweight.run.checked import Checked, Count, Label, Number, require
 
 FILE = "adapted.json"
 

@@ -12,7 +12,8 @@ from featherweight.data.long_texts import LongTexts
 from featherweight.errors import UserError, damaged
 from featherweight.files import read_object, sha256_of
 from featherweight.recipe.fields import unique
-from featherweight.run.schema import Checked, Count, Label, LabelColumn, Number, require
+from featherweight.run.checked import Checked, Count, Label, Number, require
+from featherweight.run.schema import LabelColumn
 
 FILE = "export.json"
 FORMAT = 1

@@ -19,7 +19,7 @@ from featherweight.data.pairs import Text
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 from featherweight.files import read_object, write_json
-from featherweight.run.schema import Checked, Count, Number, require
+from featherweight.run.checked import Checked, Count, Number, require
 
 FILE = "probes.json"
 TEXTS = ("Stocks fell 3.5% after the bank's forecast.", "naïve Größe", "it scored twice!")

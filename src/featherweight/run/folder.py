@@ -107,7 +107,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         text = path.read_text("utf-8", errors="replace") if os.path.lexists(path) else ""
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
-    from featherweight.run import schema as layout  # imported late: it is slow, and many commands do not need it
+    from featherweight.run.checked import require  # imported late: it is slow, and many commands do not need it
+    from featherweight.run.schema import Record
 
     records: list[dict[str, Any]] = []
     lines = text.removesuffix("\n").split("\n") if text else []
@@ -119,7 +120,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             if number < len(lines):
                 raise damaged(path, f"line {number} is not valid JSON") from None
         else:
-            layout.require(record, layout.Record, f"{path}: line {number}")
+            require(record, Record, f"{path}: line {number}")
             records.append(record)
     return records
 
@@ -132,10 +133,11 @@ def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
     values = read_object(path)
     if newest is not None:
         _require_version(values, path, newest)
-    from featherweight.run import schema as layout
+    from featherweight.run.checked import require
+    from featherweight.run.schema import FILES
 
-    if path.name in layout.FILES:
-        layout.require(values, layout.FILES[path.name], path)
+    if path.name in FILES:
+        require(values, FILES[path.name], path)
     return values
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from featherweight.recipe.loading import read_recipe
 from featherweight.report.fonts import class_numbers, set_numbers
-from featherweight.run import schema as layout
+from featherweight.run.checked import require
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import METRICS, SEVERAL_LABELS, Metric, score_of
 from featherweight.run.folder import Run, read_history, read_json
+from featherweight.run.schema import ShownRecipe
 
 STEP_KEYS = ("step", "epoch", "loss", "accuracy", "micro_f1", "learning_rate", "seconds")
 
@@ -157,7 +158,7 @@ def read_contents(run_folder: str | Path) -> Contents:
     steps, validations = _history(folder / "history.jsonl")
     path = folder / "recipe.toml"
     _, recipe = read_recipe(path)
-    layout.require(recipe, layout.ShownRecipe, path)
+    require(recipe, ShownRecipe, path)
     return Contents(folder, path.read_text("utf-8"), recipe, **parts, steps=steps, validations=validations)
 
 
