@@ -1,6 +1,6 @@
-"""Checks arguments of the Python functions, and describes a wrong argument in words for the error message.
+"""Checks arguments of Featherweight's Python functions, and describes wrong arguments in words for error messages.
 
-Tables, arrays and series are recognised by their attributes, so that none of their libraries has to be imported.
+Tables, arrays and series are recognised by their attributes, so that pandas, Arrow and so on need not be imported.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def described(value: Any) -> str:
 
 def is_table(value: Any) -> bool:
     """Whether ``value`` has named columns: a DataFrame, an Arrow Table, a Dataset, a dict of Datasets."""
-    # The attributes of the type are used, because those of a lazy table would start a computation.
+    # Attributes of the type are checked, because attributes of a lazy table itself would start a computation.
     attributes = (getattr(type(value), name, None) for name in ("columns", "column_names"))
     return any(attribute is not None and not callable(attribute) for attribute in attributes)
 
@@ -48,7 +48,7 @@ def is_table(value: Any) -> bool:
 def column_of(table: Any) -> tuple[str, str]:
     """Python code for the text column of ``table``, such as ``frame["text"]``, and a note that lists its columns.
 
-    The note is empty if the text column is clear.
+    The note is empty if it is clear which column has the texts.
     """
     if isinstance(table, Mapping):  # a dictionary of datasets by split
         split = "test" if "test" in table else next(iter(table), "test")
@@ -114,12 +114,12 @@ def list_of(values: Iterable[Any], call: str, what: str, item_types: type | tupl
 
 
 def is_unordered(values: Any) -> bool:
-    """Whether ``values`` is a set; the views of a dictionary are ordered."""
+    """Whether ``values`` is a set or another unordered collection; keys and items of a dict are ordered."""
     return isinstance(values, Set) and not isinstance(values, KeysView | ItemsView)
 
 
 def is_iterable(values: Any) -> bool:
-    """Whether ``values`` can be iterated over; an iterable class, instead of an instance, cannot."""
+    """Whether ``values`` can be iterated over."""
     try:
         iter(values)
     except TypeError:

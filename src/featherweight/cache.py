@@ -1,4 +1,4 @@
-"""The cache folder for results that are slow to compute again: its path, its entries, and how they are removed."""
+"""The cache folder, for results that take long to compute: finds its path, lists its entries, removes them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 STATES, TEACHERS = "states", "teachers"
 CLEAR_STATES = "featherweight cache --clear"
-"""The command that removes cached states, for messages."""
+"""The command that removes the cached outputs of frozen layers, for messages."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of cache entry: its description, and the patterns of its file names."""
+    """A kind of cache entries: its description, and glob patterns for the names of its files and folders."""
 
     what: str
     names: tuple[str, ...]
@@ -37,7 +37,7 @@ class Entry:
     path: Path
     bytes: int
     used: float
-    """Time of the last write or, if it is recorded, of the last use, in seconds since 1970."""
+    """Time of the last write, or of the last use if that is recorded, in seconds since 1970."""
 
 
 def cache_folder() -> Path:
@@ -77,7 +77,7 @@ def clear_cache(kinds: Iterable[str]) -> int:
 
 
 def is_left_over(part: Path) -> bool:
-    """Whether the incomplete file ``part`` is no longer being written by any process."""
+    """Whether the incomplete file ``part`` is a leftover: no process is writing it any more."""
     import fcntl
 
     try:

@@ -1,4 +1,4 @@
-"""Progress of a training: a live bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of a training: as a live bar on a terminal, as plain lines in files and pipes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 _SMOOTH = 0.95
 _SCORES = {"micro_f1": "micro-F1", "accuracy": "accuracy"}
-"""What a training may be followed by, the first that a record has, and what it is called."""
+"""Keys of the metric to show, and its names for the user. The first key that the record of a step has is used."""
 _QUIET_SECONDS = 10.0
 WIDTH_OF_A_PIPE = 100_000
 """Maximum line length if the output is not a terminal: more characters than any table needs."""
@@ -33,7 +33,7 @@ def announce(message: str) -> None:
 
 
 class Follower:
-    """A listener that computes the running means of loss and accuracy, and prints each message as a line."""
+    """A listener of a training that computes running means of loss and accuracy, and prints each message as a line."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -88,10 +88,10 @@ class Follower:
 
 
 class LineFollower(Follower):
-    """For logs and pipes: prints a line after every tenth of the run."""
+    """For logs and pipes: prints a line after every tenth of the steps."""
 
     def stepped(self, record: dict[str, Any]) -> None:
-        """Print a line after every tenth of the run."""
+        """Print a line after every tenth of the steps."""
         super().stepped(record)
         if record["step"] % max(1, self.total // 10) == 0:
             self.say(f"step {record['step']:>6}/{self.total}  {self.figures()}")
@@ -124,7 +124,7 @@ class BarFollower(Follower):
 
 @contextmanager
 def follow() -> Iterator[Follower]:
-    """A listener for a training: a progress bar if standard output is a terminal, else plain lines."""
+    """Yield a listener that shows the progress of a training: a bar if standard output is a terminal, else lines."""
     if not sys.stdout.isatty():
         yield LineFollower()
         return
@@ -135,10 +135,10 @@ def follow() -> Iterator[Follower]:
 
 @contextmanager
 def follow_rows(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that is called with the number of finished rows and of all rows, and shows the progress.
+    """Yield a function that shows the progress; call it with the number of finished rows and the number of all rows.
 
-    It shows a bar if standard error is a terminal, else a line from time to time. Standard error is used because
-    standard output of a command that processes rows is often read by another program.
+    The progress is a bar if standard error is a terminal, else a line from time to time. Standard output is not used,
+    because another program often reads the rows from it.
     """
     if not sys.stderr.isatty():
         yield _RowLines(what)

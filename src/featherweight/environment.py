@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    """The package versions, cached: reading them takes 20 ms, and a run needs them three times."""
+    """The result of ``versions``, cached because reading it takes 20 ms and a run needs it three times."""
     found = {"python": platform.python_version()}
     for package in (*PACKAGES, "numpy", "scipy", "scikit-learn"):
         try:
@@ -62,7 +62,7 @@ def peak_memory_bytes() -> int:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes files and messages: the only process, or the first of those that torchrun started."""
+    """Whether this process writes files and messages: it is the only process, or torchrun's process of rank 0."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -73,7 +73,7 @@ def has_several_processes() -> bool:
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Within the context, garbage collection is off: imports leave no garbage, and it takes a tenth of their time."""
+    """Switch garbage collection off within the context: it takes a tenth of the time of imports, and finds nothing."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -84,7 +84,7 @@ def quick_imports() -> Iterator[None]:
 
 
 def forget_peak_memory() -> None:
-    """Reset the peak memory, so that the next training in this process has its own peak. This works only on Linux."""
+    """Reset the peak memory, so that the next training in this process measures its own peak. Works only on Linux."""
     gc.collect()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

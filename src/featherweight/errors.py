@@ -13,7 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u
 class FeatherweightError(Exception):
     """An error with a message for the user: the command line prints it without a traceback and exits with code 1.
 
-    The message may contain names and values from files; they are escaped and shortened here.
+    The message may contain names and values from files: special characters are escaped, and long lines shortened.
     """
 
     exit_code = 1
@@ -38,7 +38,7 @@ def printable(text: str) -> str:
 
 
 def in_a_line(text: str) -> str:
-    """``text`` on one line with special characters escaped, for a name from a file within a message."""
+    """``text`` on one line with special characters escaped, for a message that quotes a name from a file."""
     return printable(text).replace("\n", "\\n")
 
 

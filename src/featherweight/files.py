@@ -1,4 +1,4 @@
-"""Atomic writing of files, reading of JSON with errors that name the file, disk errors, and sha256."""
+"""Writes files atomically, reads JSON with errors that name the file, explains disk errors, and computes sha256."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make sure that all files in ``folder``, and their names, are on the disk."""
+    """Flush all files in ``folder``, and the folder itself, to the disk."""
     for path in [*folder.rglob("*"), folder]:
         if not path.is_symlink():
             _sync(path)
@@ -91,7 +91,7 @@ def disk_refusal(error: Exception, place: Path) -> UserError | None:
     """
     number = getattr(error, "errno", None)
     if number is None and (wrapped := re.search(r"\(os error (\d+)\)", str(error))):
-        number = int(wrapped[1])  # safetensors has the number of the system error only in its text
+        number = int(wrapped[1])  # the errors of safetensors have the number of the system error only in their text
     if number not in _DISK:
         return None
     where = getattr(error, "filename", None) or place
@@ -116,7 +116,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # the lock distinguishes it from the leftover of a killed process
+            fcntl.flock(file, fcntl.LOCK_EX)  # the lock shows that the file is not the leftover of a killed process
             write(file)
         Path(temporary).replace(path)
     except BaseException:

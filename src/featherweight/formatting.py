@@ -27,7 +27,7 @@ def safe_columns(columns: Mapping[str, list]) -> dict[str, list]:
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """``text`` if it has at most ``most`` characters; otherwise its beginning and an ellipsis, ``most`` in all."""
+    """``text``, shortened to ``most`` characters including an ellipsis if it is longer."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -55,23 +55,23 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 
 def counted(number: float, thing: str, things: str | None = None) -> str:
-    """A number of things, such as ``1 row``, ``2,000 rows`` or ``3 classes``; ``things`` is an irregular plural."""
+    """``number`` with its noun, such as ``1 row`` or ``3 classes``; ``things`` is the plural if it is irregular."""
     several = things or (f"{thing}es" if thing.endswith("s") else f"{thing}s")
     return f"{number:{'g' if isinstance(number, float) else ','}} {thing if number == 1 else several}"
 
 
 def numbered(numbers: Sequence[int], most: int = 8, thing: str = "row") -> str:
-    """Numbers of rows, or of another ``thing``, in a sentence, such as ``row 5`` or ``rows 5, 8, ...``."""
+    """Row numbers as words of a sentence, such as ``row 5`` or ``rows 5, 8, ...``; ``thing`` replaces "row"."""
     return f"{thing}{'' if len(numbers) == 1 else 's'} {listed([f'{number}' for number in numbers[: most + 1]], most)}"
 
 
 def decimals(rows: int) -> int:
-    """The number of decimals that are meaningful for a percentage of ``rows`` rows."""
+    """The number of meaningful decimals of a percentage that was measured on ``rows`` rows."""
     return 1 if rows < 2000 else 2
 
 
 def percent(share: float, rows: int) -> str:
-    """A fraction of ``rows`` rows as percent, with a meaningful number of decimals."""
+    """``share``, a fraction of ``rows`` rows, as a percentage with a meaningful number of decimals."""
     return f"{share:.{decimals(rows)}%}"
 
 
@@ -103,5 +103,5 @@ _PATH = re.compile(r"(?<![\w/:])(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@+ -]*[\w.@+
 
 
 def without_paths(text: str) -> str:
-    """``text`` with only the last part of each path: a path names folders of the machine that a run was trained on."""
+    """``text`` with only the last part of each file path, because paths reveal folders of the user's machine."""
     return _PATH.sub(r"\1", text)

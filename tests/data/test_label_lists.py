@@ -74,7 +74,7 @@ def test_labels_as_people_write_them(
         ([["a", "b"], ["bb"]], {"names": ("a", "bbb")}, ["row 1", "'b'"]),
         ([[0], [0, 7]], {"carried": AB}, ["row 2", "7", "0 to 1"]),
         ([[0, 0, 1], [1, 0, 0]], {"names": AB}, ["3 numbers", "2 labels"]),
-        ([["a"], {"a": "x"}], {}, ["row 2", "table"]),
+        ([["a"], {"a": "x"}], {}, ["row 2", "an object with the keys a"]),
         (["a", "['a' b]"], {}, ["row 2", "list of labels"]),
         ([[], []], {}, ["no row has a label"]),
         ([["a"], [["b"]]], {}, ["row 2", "list"]),
@@ -153,7 +153,9 @@ def test_objects_are_read_as_the_labels_that_they_name(
 def test_objects_in_which_no_key_is_the_name_are_refused_with_what_to_type(tmp_path: Path) -> None:
     path = tmp_path / "films.jsonl"
     path.write_text('{"text": "one", "label": [{"de": "a", "en": "b"}]}\n' * 2, "utf-8")
-    with pytest.raises(UserError, match=r"row 1: 'label' holds objects with the keys de, en; .*: --label label.de"):
+    with pytest.raises(
+        UserError, match=r"row 1: 'label' holds objects with the keys de, en; .* such as --label label.de"
+    ):
         read_rows(str(path), several())
     assert read_rows(str(path), several(label="label.de")).label_names == ("a",)
 

@@ -166,7 +166,7 @@ def test_a_resume_notices_that_the_labels_came_or_went(run: Run, cli: Cli) -> No
     Path("run/verification.json").unlink()  # a run without it is not complete
     before = contents(Path("run"))
     write("my test.csv", fresh(label="fruit"))
-    refused(cli, "train", "job.toml", "--out", "run", "--resume", naming="the test rows are not those that this run")
+    refused(cli, "train", "job.toml", "--out", "run", "--resume", naming="the test rows have changed since this run")
     assert contents(Path("run")) == before
     unlabelled, labelled = {"judged": {}, "data": {}}, {"judged": {"test": {"rows": 4}}, "data": {}}
     assert [changed_part(*pair) for pair in ((labelled, unlabelled), (unlabelled, labelled))] == ["test", "test"]

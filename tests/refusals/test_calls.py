@@ -152,7 +152,7 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "train a stream": (
         lambda: train(STREAM),
-        "not an IterableDataset\nSave them by dataset.to_csv('rows.csv'), and name the file: train('rows.csv')",
+        "not an IterableDataset\nSave the rows with dataset.to_csv('rows.csv'), and pass the file: train('rows.csv')",
     ),
     "train by the name of no recipe": (lambda: train("nothing"), "nothing: no such recipe file"),
     "train a file that is not there": (lambda: train("nothing.csv"), "nothing.csv: no such file"),

@@ -102,7 +102,7 @@ def test_data_that_has_gone_is_named_and_can_be_brought_back(crashed: Path, cli:
 @pytest.mark.parametrize(("old", "new"), [("crow 1", "crow one"), ("apple 3,fruit", "apple 3,bird")])
 def test_other_data_is_no_way_to_go_on(crashed: Path, cli: Cli, old: str, new: str) -> None:
     Path("data.csv").write_text(GOOD_ROWS.replace(old, new), "utf-8")
-    naming = ("run: --resume, but the ", "rows are not those that this run was started with", "train in another folder")
+    naming = ("run: --resume, but the ", "rows have changed since this run was started", "train in another folder")
     refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=naming)
 
 
@@ -117,7 +117,7 @@ def test_other_rows_to_be_judged_are_no_way_to_go_on(recipe: Recipe, cli: Cli, p
     with pytest.raises(Crash):
         train(recipe, "run", listeners=[CrashAfter(3)])
     file.write_text(GOOD_ROWS.replace(old, new), "utf-8")
-    refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=f"--resume, but the {part} rows are not those")
+    refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=f"--resume, but the {part} rows have changed")
     file.write_text(GOOD_ROWS, "utf-8")
     assert cli("train", "job.toml", "--out", "run", "--resume").code == 0
 
@@ -147,7 +147,7 @@ def test_other_weights_are_no_way_to_go_on(crashed: Path, cli: Cli) -> None:
     environment = json.loads((crashed / "environment.json").read_text("utf-8"))
     environment["backbone"]["sha256"] = "0" * 64
     (crashed / "environment.json").write_text(json.dumps(environment), "utf-8")
-    naming = "run: --resume, but the backbone's weights are not those that this run was started with"
+    naming = "run: --resume, but the weights of the backbone have changed since this run was started"
     refused(cli, "train", "job.toml", "--out", "run", "--resume", naming=naming)
 
 

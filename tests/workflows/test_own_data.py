@@ -124,10 +124,12 @@ def test_several_labels_a_text_are_asked_for_and_guessed(reviews: str) -> None:
     assert (one := recipe_for("notes.csv", label="rude")).data.label == "rude" and one.task == "single-label"
     two = [row.rpartition(",")[0] for row in rows]
     Path("two.csv").write_text("\n".join(["body,toxic,rude", *two]) + "\n", "utf-8")
-    told = r'toxic, rude hold only 0 and 1, .*\nTo train these: label=\["toxic", "rude"\]; to train one: label="toxic"$'
+    told = r'toxic, rude hold only 0 and 1, .*\nTo train on all of them: label=\["toxic", "rude"\]; to train on one: label="toxic"$'
     with pytest.raises(UserError, match=told):
         recipe_for("two.csv")
-    with pytest.raises(UserError, match=r"\nTo train these: --label toxic --label rude; to train one: --label toxic$"):
+    with pytest.raises(
+        UserError, match=r"\nTo train on all of them: --label toxic --label rude; to train on one: --label toxic$"
+    ):
         draft_recipe("two.csv")
     both, one = (recipe_for("two.csv", label=names) for names in (["toxic", "rude"], "toxic"))
     assert (both.task, both.data.label, one.task) == ("multi-label", ("toxic", "rude"), "single-label")
@@ -324,7 +326,9 @@ def test_what_the_values_show_is_said(reviews: str) -> None:
     Path("films.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     draft = draft_recipe("films.jsonl")
     assert draft.recipe.data.text == ("title", "plot")  # a title and the only other running text
-    assert draft.notes[2] == "films.jsonl: labels such as 'a|b' may be several; to train these: --set task=multi-label"
+    assert (
+        draft.notes[2] == "films.jsonl: a label such as 'a|b' may be several labels; if so, add --set task=multi-label"
+    )
     names = ["Home/Pots", "Home/Pans", "Car, used"]
     paths = [json.dumps({"text": f"number {n}", "label": names[n % 3]}) for n in range(12)]
     Path("paths.jsonl").write_text("\n".join(paths), "utf-8")

@@ -185,7 +185,7 @@ def test_bad_rows_leave_nothing_behind(quick: Quick, tmp_path: Path) -> None:
     for given, words in (
         (
             FRAME.drop(columns="note"),
-            'no column seems to hold texts; its columns are: number, kind\nName it with text="COLUMN"',
+            'no column seems to hold texts; its columns are: number, kind\nName the text column with text="COLUMN"',
         ),
         (FRAME.replace("apple and apple 0", " "), "row 1: the text is empty"),
         ({"note": ["a", "b"], "kind": ["x"]}, "the columns have different numbers of rows: note 2, kind 1"),

@@ -1,4 +1,4 @@
-"""The command `featherweight evaluate RUN`, where RUN is a run or a folder that PEFT saved."""
+"""The command `featherweight evaluate RUN`, where RUN is a run, an export or a folder that PEFT saved."""
 
 from __future__ import annotations
 

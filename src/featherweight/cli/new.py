@@ -51,4 +51,4 @@ def command(
         print(recipe, end="")
         return
     write_whole(out, recipe)
-    print(f"{out}: edit this recipe, then train it with: featherweight train {out}")
+    print(f"{out}: edit it, then train it with: featherweight train {out}")

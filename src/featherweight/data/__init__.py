@@ -1,4 +1,4 @@
-"""Reads the texts that a recipe names, and makes batches of tokens from them."""
+"""Reads the data that a recipe names, tokenizes its texts, and makes batches of them."""
 
 from featherweight.cache import cache_folder
 

@@ -26,8 +26,8 @@ __all__ = [
     "sorted_batches",
 ]
 
-_POOL = 100  # batches that are sorted by length together: a compromise between little padding and good shuffling
-_EVEN_IS_WORTH = 1.03  # maximum ratio of tokens, with padding, of even batches to full ones
+_POOL = 100  # number of batches whose rows are sorted by length together: little padding, but still well shuffled
+_EVEN_IS_WORTH = 1.03  # even batches may have at most this many times as many tokens as full batches, padding included
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Batch:
     states: torch.Tensor | None = None
     """Cached outputs of the frozen layers, [b, t, hidden]; None if there are none."""
     token_types: torch.Tensor | None = None
-    """Of pairs, int64 [b, t]: 0 in the first text, 1 in the second; None if the tokenizer has no token types."""
+    """For pairs of texts, int64 [b, t]: 0 in the first text, 1 in the second; None if the model has no token types."""
     means: torch.Tensor | None = None
     """Matrix float32 [texts, b] that averages the logits of each text's windows; None if each text is one row."""
 
@@ -63,9 +63,9 @@ class Batch:
 
 
 def copied(tensor: torch.Tensor, device: str) -> torch.Tensor:
-    """``tensor`` on ``device``; to a GPU it is copied from pinned memory, without waiting for what the GPU computes."""
+    """``tensor`` on ``device``; to a GPU it is copied from pinned memory, without waiting for running GPU work."""
     if device.startswith("cuda") and tensor.device.type == "cpu":
-        # torch uses pinned memory of its pool again only after the copy from it has ended.
+        # torch reuses the pinned memory only after the copy from it has ended.
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
@@ -99,7 +99,7 @@ def epoch_batches(
 
 
 def batches_in_epoch(lengths: NDArray[np.int64], *, seed: int, epoch: int, batch_size: int, batch_tokens: int) -> int:
-    """Number of batches of ``epoch_batches``: rows / batch_size, rounded up; more if ``batch_tokens`` is reached."""
+    """Number of batches that ``epoch_batches`` returns: rows / batch_size, rounded up; more if texts are long."""
     lengths = np.asarray(lengths)
     if len(lengths) and batch_size * int(lengths.max()) <= batch_tokens:
         return -(-len(lengths) // batch_size)
@@ -129,9 +129,10 @@ def sorted_batches(
 def even_batches(
     lengths: NDArray[np.int64], *, batch_tokens: int, windows: NDArray[np.int64] | None = None
 ) -> list[NDArray[np.int64]]:
-    """The batches of `sorted_batches`, but with equal numbers of rows (plus or minus one) if that adds little padding.
+    """Batches like those of `sorted_batches`, but all with the same number of rows (plus or minus one).
 
-    A full batch and a small one take longer than two batches of half the size.
+    One full batch and one small batch take longer to compute than two batches of half the size. If equal batches need
+    much more padding or more than ``batch_tokens`` tokens, the result is that of `sorted_batches`.
     """
     full = sorted_batches(lengths, batch_tokens=batch_tokens, windows=windows)
     if len(full) < 2:
@@ -195,7 +196,7 @@ def _tensor(array: NDArray[np.int64] | None) -> torch.Tensor | None:
 
 
 def window_means(windows: NDArray[np.int64]) -> torch.Tensor | None:
-    """The matrix that averages the windows of each text; None if each text has one window."""
+    """The matrix [texts, windows] that averages the windows of each text; None if each text has one window."""
     import torch
 
     if (windows == 1).all():

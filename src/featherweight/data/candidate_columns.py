@@ -1,4 +1,4 @@
-"""The columns of a table with their profiles, and how their names are compared with usual ones."""
+"""The columns of a table with statistics of their values, and functions that match their names with usual names."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from featherweight.data.readers.table import Table, id_column
 from featherweight.errors import in_a_line
 
 _SPLITS = frozenset({"split", "fold", "partition", "subset"})
-"""Names of columns that say to which part of the data a row belongs."""
+"""Names of columns that tell which split, such as train or test, a row belongs to."""
 _OF_LABEL_STUDIO = frozenset({"annotation_id", "annotator", "created_at", "updated_at", "lead_time"})
 """Columns that Label Studio adds to the tables that it exports (JSON-MIN, CSV, TSV)."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
 
 
 class Columns:
-    """The columns of ``table`` and their profiles. A column is read when its profile is needed.
+    """The columns of ``table`` and their profiles. A column is read only when its profile is needed.
 
-    Messages name options of the command line, or, with ``in_python``, arguments of functions.
+    ``named`` and ``set`` write options for messages: of the command line or, with ``in_python``, arguments in Python.
     """
 
     def __init__(self, table: Table, *, in_python: bool = False) -> None:
@@ -38,13 +38,13 @@ class Columns:
         return self._profiles[name]
 
     def named(self, what: str, names: Sequence[str] = ("COLUMN",)) -> str:
-        """The option that sets the columns of ``what``: ``--text 'a b'``, or in Python ``text="a b"``."""
+        """The option ``what`` with the columns ``names`` as values: ``--text 'a b'``, or in Python ``text="a b"``."""
         if self._in_python:
             return f"{what}={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)}"
         return " ".join(f"--{what} {shlex.quote(in_a_line(name))}" for name in names)
 
     def set(self, override: str) -> str:
-        """The option that sets a key of the recipe: ``--set task=multi-label``, or in Python ``overrides=[...]``."""
+        """The option that sets a recipe key, such as ``--set task=multi-label``, or in Python ``overrides=[...]``."""
         return f'overrides=["{override}"]' if self._in_python else f"--set {override}"
 
     def free(self, texts: Sequence[str]) -> list[str]:
@@ -53,7 +53,7 @@ class Columns:
 
     @cached_property
     def ids(self) -> frozenset[str]:
-        """Columns of the id of a row, of the split that it belongs to, or of how it was annotated."""
+        """Columns that hold the ids of the rows, their splits, or information on how they were annotated."""
         named = [id_column(self.table), *likely_id_columns(self.table.names)]
         splits = [name for name in self.table.names if name.casefold() in _SPLITS]
         tool = _OF_LABEL_STUDIO if {*self.table.names} >= _OF_LABEL_STUDIO else ()
@@ -61,10 +61,10 @@ class Columns:
 
 
 def best_named(names: Iterable[str], words: Sequence[Sequence[str]]) -> list[str]:
-    """The column ``names`` that match ``words`` best; empty if none matches.
+    """Those of the column ``names`` that match ``words`` best; empty if none matches.
 
-    A name that is one of the words is better than a name whose last word is one. ``words`` are groups of words, and
-    names that match an earlier group are better.
+    ``words`` are groups of usual names, the most certain group first. A name that equals a usual name is better than a
+    name that only ends in one, such as ``review_text``.
     """
     names = list(names)
     called: list[Callable[[str], str]] = [str.casefold, last_word]

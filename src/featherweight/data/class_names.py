@@ -1,4 +1,4 @@
-"""The names of the classes of a recipe, found without reading data if that is possible."""
+"""Finds the class names of a recipe, without reading its data if that is possible."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from featherweight.recipe import DataRecipe
 
 
 def known_label_names(data: DataRecipe) -> tuple[str, ...]:
-    """Names of the classes if the recipe or the built-in data set has them; empty if the data must be read."""
+    """Class names that the recipe or the built-in data set defines; empty if the data must be read to find them."""
     own = data.labels if isinstance(data.label, str) else data.label
     return own or (AG_NEWS if data.train == "newsbriefs" else ())
 
@@ -15,8 +15,8 @@ def known_label_names(data: DataRecipe) -> tuple[str, ...]:
 def label_names_of(data: DataRecipe) -> tuple[str, ...]:
     """Names of the classes in the order of their numbers; the data is read only if that is necessary.
 
-    They are the names in the recipe. If it has none, they are those that the data set has for its class numbers,
-    otherwise the sorted label texts of the training rows. Raises UserError if the training data must be read, but
+    The names are those in the recipe, else those that the data set itself has for its class numbers, else the sorted
+    label texts of the training rows. Raises UserError if the training data must be read, but
     cannot be read.
     """
     if names := known_label_names(data):

@@ -1,4 +1,4 @@
-"""Repairs AG News, whose texts have a space for the ampersand of HTML entities, and a backslash for a new line."""
+"""Repairs texts of AG News, where a space replaced the ampersand of HTML entities, and a backslash each line break."""
 
 from __future__ import annotations
 

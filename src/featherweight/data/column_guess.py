@@ -24,11 +24,11 @@ _MOST_NAMED = 8  # maximum number of label columns that a message lists
 
 @dataclass(frozen=True)
 class Guess:
-    """The text and label columns, and for each the reason in words, such as "by its name"."""
+    """The guessed text and label columns, and the reasons for the guesses in words, such as "by its name"."""
 
     text: tuple[str, ...]
     label: str | tuple[str, ...]
-    """Several columns if each label has its own column."""
+    """The label column; several columns if each label has its own column."""
     text_reason: str
     label_reason: str
     several: bool = False
@@ -43,13 +43,13 @@ class Guess:
 def guess_columns(
     columns: Columns, text: Sequence[str] = (), label: Sequence[str] = (), *, several: bool | None = None
 ) -> Guess:
-    """The text and label columns among ``columns``. ``text`` and ``label`` are given by the user and not guessed.
+    """Guess the text and label columns among ``columns``. Columns in ``text`` and ``label`` were named by the user.
 
-    ``several`` tells whether a text may have several labels: in a column of lists, or in one column per label. If it is
-    None, the values tell it.
+    ``several`` says whether a text may have several labels: in a column of lists, or in one column per label. If it is
+    None, this is guessed from the values.
 
-    Raises UserError if a given column is missing, and if several columns or none could be meant. The message lists the
-    columns and says which option to use.
+    Raises UserError if a named column is missing, or if no column or more than one could be the right one. The message
+    lists the columns and says which option to use.
     """
     table = columns.table
     remedy = f"Name the label column with {columns.named('label')}"
@@ -113,7 +113,7 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
         raise _undecided_texts(columns, named or many)
     raise UserError(
         f"{table.origin}: no column seems to hold texts; its columns are: {listed_columns(table)}\n"
-        f"Name it with {columns.named('text')}"
+        f"Name the text column with {columns.named('text')}"
     )
 
 
@@ -150,7 +150,7 @@ def _pair_among(names: Sequence[str]) -> list[str]:
 
 
 def columns_in_words(guess: Guess, table: Table) -> str:
-    """One sentence that says which columns were chosen and why, and which are not used."""
+    """A note that says which columns were chosen and why, and which are not used."""
     texts = in_sentence([repr(name) for name in guess.text])
     columns = guess.label_columns
     labels = in_sentence([repr(name) for name in columns[:_MOST_NAMED]])

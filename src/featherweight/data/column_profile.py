@@ -1,4 +1,4 @@
-"""What the values of a column look like: running text, a few classes, numbers, lists."""
+"""Statistics that tell what the values of a column are: running text, a few classes, numbers or lists."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class ColumnProfile:
 
     rows: int
     filled: int
-    """Rows that have a value."""
+    """Number of rows that have a value (not a list or an object)."""
     values: int
     """Number of different values, at most 5,000."""
     lists: int
-    """Rows with a list of several values or an empty list; 0 if all lists are empty and there is no other value."""
+    """Number of rows with a list of several values or an empty list; 0 if the column has nothing but empty lists."""
     objects: bool
-    """Whether a row has an object, or another value that is not a text, a number or a list."""
+    """Whether at least one row has an object, or another value that is not a text, a number or a list."""
     numbers: bool
     """Whether every value is a number, or a number as text."""
     whole: bool
     """Whether every value is a whole number, or one as text."""
     longer: int
-    """Rows with a list of several values."""
+    """Number of rows with a list of several values."""
     notation: str | None
-    """How the values write yes, such as ``1`` or ``true``, if all of them say yes or no; else None."""
+    """The value for yes, such as ``1`` or ``true``, if all values mean yes or no; else None."""
     letters: float
-    """Share of letters among the characters, without white space."""
+    """Share of letters among all characters except white space."""
     words: float
     """Mean number of words of a value; in a script without spaces, two characters count as a word."""
     characters: float
@@ -82,7 +82,7 @@ class ColumnProfile:
 
 
 def profile_of(values: Sequence[Any]) -> ColumnProfile:
-    """The statistics of a column. A list of one value counts as that value."""
+    """The statistics of the ``values`` of a column. A list of one value counts as that value."""
     seen: set[str] = set()
     values = plain_labels(values)
     read = _read if _are_written_lists(values) else single
@@ -122,9 +122,9 @@ def _are_written_lists(values: Sequence[Any]) -> bool:
 
 
 def _read(value: Any) -> Any:
-    """The labels of a cell: of a list that is written as text, or of an object with 0 or 1 for each label.
+    """The list of labels in ``value``, if it is a list written as text, or an object with 0 or 1 for each label.
 
-    Any other value is one label, see ``single``.
+    Any other value counts as one label. A list of one label becomes this label (see ``single``).
     """
     if isinstance(value, Mapping) and (found := labels_of_object(value)) is not None:
         return single(found)

@@ -1,4 +1,4 @@
-"""Leaves out the training rows that the CSV file ``data.drop`` lists, such as the suspects that ``noise`` writes."""
+"""Leaves out the training rows listed in the CSV file ``data.drop``, such as the one that the command noise writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def key_of(text: Text, label: str) -> tuple[str, str]:
 
 
 def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
-    """``rows`` without those that the CSV file ``drop`` lists, and a note with their number.
+    """``rows`` without the rows that the CSV file ``drop`` lists, and a note that says how many were left out.
 
     A row is dropped if its text and its label are in the file. Raises UserError if the file cannot be read, lacks the
     columns ``text`` and ``label``, or lists none of the rows.
@@ -43,7 +43,7 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
     if len(kept) == len(rows):
         raise UserError(
             f"data.drop: none of the {len(listed):,} rows in {drop} is a training row\n"
-            "It is for other data, or texts or labels were changed; write it again with `featherweight noise`"
+            "The file was made for other data, or the data was changed; write it again with `featherweight noise`"
         )
     left = rows.take(np.array(kept, np.int64))
     if missing := next((name for name, count in zip(names, left.counts, strict=True) if not count), None):

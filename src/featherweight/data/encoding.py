@@ -1,4 +1,4 @@
-"""Texts as token ids: they are tokenized once, cached on the disk and read in chunks."""
+"""Converts texts to token ids, which are computed once, cached on the disk, and read in chunks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Encoded:
     """The token ids of n texts, one text after the other."""
 
     tokens: NDArray[np.int32] | TokenFile
-    """All token ids, including special tokens; a slice of a file is read when it is used."""
+    """All token ids, including special tokens; if they are in a file, slices are read when they are used."""
     offsets: NDArray[np.int64]
     """Index of the first token of each text (or of each window), followed by the number of all tokens."""
     labels: NDArray[np.integer[Any]] | None
@@ -46,11 +46,11 @@ class Encoded:
     cut_rows: int
     """Number of texts that were longer than the maximum length and were truncated."""
     fingerprint: str
-    """SHA-256 of the texts, the tokenizer, the maximum length and the treatment of longer texts."""
+    """SHA-256 of the texts, the tokenizer, the maximum length, and how longer texts are treated."""
     states: States | None = None
     """Cached outputs of the frozen layers for the texts; None if there are none."""
     seconds: NDArray[np.int64] | None = None
-    """Of pairs, the number of tokens of each with token type 0 [n]; the tokens after them have type 1."""
+    """For pairs of texts: how many tokens of each pair, from its start, have token type 0 [n]; the rest has type 1."""
     windows: NDArray[np.int64] | None = None
     """Number of windows of each text [n]; None if texts are not read in windows."""
     cut_tokens: int = 0
@@ -100,7 +100,7 @@ class Encoded:
 
 
 def encode(rows: Rows, tokenizer: Any, long_texts: LongTexts, cache: Path | None = None) -> Encoded:
-    """The token ids of ``rows``; ``long_texts`` has the maximum length and the treatment of longer texts.
+    """The token ids of ``rows``; ``long_texts`` has the maximum length and says how longer texts are treated.
 
     A pair is encoded and truncated as by ``tokenizer(first, second, truncation=True)``: the longer text loses its end.
     ``tokenizer`` is a fast tokenizer of transformers; its settings do not change. If ``cache`` is a folder, the tokens
@@ -133,7 +133,7 @@ def encode(rows: Rows, tokenizer: Any, long_texts: LongTexts, cache: Path | None
 
 
 def fingerprint(rows: Rows, tokenizer: Any, long_texts: LongTexts) -> str:
-    """The fingerprint that ``encode`` gives to ``rows``, without tokenizing them."""
+    """The same fingerprint of ``rows`` as from ``encode``, but without tokenizing them."""
     return _fingerprint(rows.texts, own_tokenizer(tokenizer).identity, long_texts)
 
 
@@ -167,7 +167,9 @@ def _keep(cache: Path, fingerprint: str, pieces: Iterable[NDArray[np.int32]], si
         replace_file(rows_file, lambda file: np.save(file, whole))
     except OSError:
         with suppress(OSError):
-            if not rows_file.exists():  # one file is of no use alone; if the other exists, another process wrote both
+            if (
+                not rows_file.exists()
+            ):  # the tokens alone are useless; but if rows_file exists, another process wrote both files
                 tokens_file.unlink(missing_ok=True)
         return None
     return _load(cache, fingerprint, sizes)

@@ -1,4 +1,4 @@
-"""Fingerprints of a run's data. A resume requires the same rows, and warns if the machine or the versions differ."""
+"""Fingerprints of a run's data. To resume a run, its rows must be unchanged; another machine only gives a warning."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BEGUN = "begun with"
 
 
 def fingerprints_of(train: Encoded, validation: Encoded, splits: Splits) -> dict[str, Any]:
-    """Fingerprints of all parts of the data, including the rows that are only evaluated."""
+    """Fingerprints of all parts of the data, including the parts that are only used for evaluation."""
     parts = {"train": train, "validation": validation}
     return {
         "data": {
@@ -45,7 +45,7 @@ def fingerprints_of(train: Encoded, validation: Encoded, splits: Splits) -> dict
 
 
 def fingerprints_without_tokens(splits: Splits, tokenizer: Any, recipe: Recipe) -> dict[str, Any]:
-    """Fingerprints without the number of truncated rows, so that nothing has to be tokenized."""
+    """The result of ``fingerprints_of`` without the numbers of truncated rows, so that nothing has to be tokenized."""
     parts = {
         "train": (splits.train, LongTexts.of(recipe.data)),
         "validation": (splits.validation, LongTexts.for_evaluation(recipe)),
@@ -55,7 +55,7 @@ def fingerprints_without_tokens(splits: Splits, tokenizer: Any, recipe: Recipe) 
 
 
 def training_fingerprint(rows: Rows, tokenizer: Any, long_texts: LongTexts) -> dict[str, Any]:
-    """The number of ``rows``, and the SHA-256 of their texts (with tokenizer and length) and of their labels."""
+    """The number of ``rows``, the SHA-256 of texts, tokenizer and maximum length, and the SHA-256 of the labels."""
     return {"rows": len(rows), "fingerprint": fingerprint(rows, tokenizer, long_texts), "labels": _labels(rows)}
 
 
@@ -66,7 +66,7 @@ def evaluation_fingerprints(splits: Splits) -> dict[str, Any]:
 
 
 def rows_fingerprint(rows: Rows) -> dict[str, Any]:
-    """The number of ``rows``, and the SHA-256 of their texts and of their labels."""
+    """The number of ``rows``, the SHA-256 of their texts, and the SHA-256 of their labels."""
     return {"rows": len(rows), "texts": _texts(rows), "labels": _labels(rows)}
 
 
@@ -86,7 +86,7 @@ def changed_part(original: Mapping[str, Any], fingerprints: Mapping[str, Any]) -
         if other := next(
             (part for part in (*parts, *fingerprints[kind]) if (part in parts) != (part in fingerprints[kind])), None
         ):
-            return str(other)  # such as test rows that were without labels and now have some
+            return str(other)  # such as test rows, which have labels now, but had none before
     return None
 
 
@@ -105,7 +105,7 @@ def _labels(part: Rows | Encoded) -> str:
 
 
 def require_same_recipe(folder: Path, recipe: Recipe) -> None:
-    """Raise UserError if the run in ``folder`` was started with another recipe; descriptions may differ."""
+    """Raise UserError if the run in ``folder`` was started with another recipe; its description may differ."""
     if not (folder / "environment.json").is_file():  # the training did not start
         return
     original = Run(folder).recipe
@@ -125,7 +125,7 @@ def require_same_recipe(folder: Path, recipe: Recipe) -> None:
 
 
 def _differences(then: Recipe, now: Recipe, most: int = 3) -> str:
-    """The keys with different values in two recipes, with both values of the first keys: "seed was 0, is 1"."""
+    """The first ``most`` differences between two recipes, such as "seed was 0, is 1", and the number of the others."""
     before, after = _by_key(then.model_dump(mode="json")), _by_key(now.model_dump(mode="json"))
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     told = [f"{key} was {_shown(before.get(key))}, is {_shown(after.get(key))}" for key in keys[:most]]
@@ -146,7 +146,7 @@ def _shown(value: Any) -> str:
 
 
 def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
-    """Warnings for each difference in machine or versions since the run in ``folder`` was started.
+    """Warnings about changes of machine or versions since the run in ``folder`` was started.
 
     Raises UserError if rows, labels, backbone or teachers have changed: the training so far used the original ones.
     """
@@ -155,18 +155,18 @@ def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
     original = Run(folder).environment
     if part := changed_part(original, environment):
         raise UserError(
-            f"{folder}: --resume, but the {part} rows are not those that this run was started with\n"
+            f"{folder}: --resume, but the {part} rows have changed since this run was started\n"
             "Restore the original data, or train in another folder"
         )
     backbone = original.get("backbone")
     if isinstance(backbone, dict) and backbone.get("sha256") != environment["backbone"]["sha256"]:
         raise UserError(
-            f"{folder}: --resume, but the backbone's weights are not those that this run was started with\n"
+            f"{folder}: --resume, but the weights of the backbone have changed since this run was started\n"
             "Restore the original backbone, or train in another folder"
         )
     if original.get("teachers") != environment.get("teachers"):
         raise UserError(
-            f"{folder}: --resume, but the weights of a teacher are not those that this run was started with\n"
+            f"{folder}: --resume, but the weights of a teacher have changed since this run was started\n"
             "Restore the original teachers, or train in another folder"
         )
     return _warnings(original, environment)
@@ -178,7 +178,7 @@ def resumed_elsewhere(environment: Mapping[str, Any]) -> bool:
 
 
 def _warnings(original: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
-    """Warnings from earlier resumes, followed by those of this one."""
+    """The warnings of earlier resumes of the run, followed by the warning of this resume."""
     earlier = [warning for warning in original.get("warnings") or () if str(warning).startswith(_BEGUN)]
     keys = [key for key in _WATCHED if key in original and original[key] != environment.get(key)]
     changes = ", ".join(f"{key} {original[key]}, now {environment.get(key)}" for key in keys)

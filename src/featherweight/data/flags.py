@@ -1,4 +1,4 @@
-"""Columns that say yes or no for one label each: 0 and 1, true and false, yes and no, or a cross and a blank."""
+"""Reads labels from binary columns, one per label: 0 and 1, true and false, yes and no, or a cross and a blank."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NOTATIONS = (("0", "1"), ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("nein", "ja"), ("off", "on"))
-"""Ways to write no and yes, in lower case."""
+"""Pairs of values for no and yes, in lower case."""
 _CROSSES = ("x", "✓", "✔", "✗", "☑", "☒")
-"""Ways to write yes whose no is always a blank."""
+"""Values for yes in columns where no is always a blank cell."""
 _FLAGS: dict[str, int] = {
     **{text: value for notation in NOTATIONS for value, text in enumerate(notation)},
     **dict.fromkeys(_CROSSES, 1),
@@ -32,10 +32,10 @@ _NOTATION_OF = {
 
 
 def notation_of(values: Collection[str], *, gaps: bool) -> str | None:
-    """How a column writes yes and no, as the value for yes: ``1``, ``true``, ``yes``, and so on.
+    """The value for yes in a column of yes and no, such as ``1``, ``true`` or ``yes``; None for any other column.
 
-    ``values`` are its different values; ``gaps`` tells whether it has blank cells. None if the values are not yes and
-    no. It is enough if one of the two occurs.
+    ``values`` are the different values of the column; ``gaps`` says whether it has blank cells. The column may have
+    only one of the two values.
     """
     found = {_NOTATION_OF.get(value.strip().casefold()) for value in values}
     notation = found.pop() if len(found) == 1 else None
@@ -43,10 +43,10 @@ def notation_of(values: Collection[str], *, gaps: bool) -> str | None:
 
 
 def code_label_columns(columns: Mapping[str, Sequence[Any]], origin: str) -> NDArray[np.int8]:
-    """A table (int8 [rows, labels]) that tells which row has which label, from one column of yes and no per label.
+    """The labels of all rows as a matrix of 0 and 1 (int8 [rows, labels]), from one binary column per label.
 
-    The cells are 0 and 1, false and true, yes and no, or another notation. A blank cell means no if no column writes
-    no in another way. Raises UserError, naming row and column, for anything else.
+    The cells are 0 and 1, false and true, yes and no, or another pair of ``NOTATIONS``. A blank cell means no if no
+    cell says no in another way. Raises UserError, naming row and column, for any other value.
     """
     import numpy as np
 
@@ -58,7 +58,7 @@ def code_label_columns(columns: Mapping[str, Sequence[Any]], origin: str) -> NDA
 
 
 def blank_is_no(columns: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether a blank cell means no: there are blank cells and cells that say yes, and none says no."""
+    """Whether a blank cell means no: some cells are blank, all others say yes, and none says no."""
     found: set[int | None] = set()
     for values in columns.values():
         try:

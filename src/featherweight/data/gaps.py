@@ -1,4 +1,4 @@
-"""Rows without a text or without a label: what counts as missing, and the rows that ``data.empty`` leaves out."""
+"""Finds rows without a text or a label, and leaves them out if the recipe's ``data.empty`` says so."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LeftOut:
     """Rows without a label that have a text."""
 
     def in_words(self) -> str:
-        """How many rows were left out and why, with the numbers of the first ones."""
+        """A note that says how many rows were left out and why, with the numbers of the first rows."""
         kinds = {"text": self.without_text, "label": self.without_label}
         parts = [f"{len(rows):,} without a {kind} ({numbered(rows)})" for kind, rows in kinds.items() if rows]
         count = len(self.without_text) + len(self.without_label)
@@ -51,20 +51,20 @@ class LeftOut:
 
 
 class Blanks:
-    """Counts blank texts, which get the label of an empty text, and keeps the numbers of the first ones."""
+    """Counts blank texts, and keeps the numbers of the first ones. They are classified like an empty text."""
 
     def __init__(self, origin: str = "") -> None:
         self._origin, self._count, self._first = origin, 0, list[int]()
 
     def add(self, texts: Sequence[Text], before: int = 0) -> None:
-        """Count the blank ones of ``texts``; ``before`` is the number of texts that were added earlier."""
+        """Count the blank texts in ``texts``; ``before`` is the number of texts that were added earlier."""
         rows = [row for row, text in enumerate(texts, before + 1) if is_blank(joined(text))]
         self._count += len(rows)
         self._first += rows[: 9 - len(self._first)]
 
     @property
     def note(self) -> str | None:
-        """The number of blank texts, and which they are; None if there are none."""
+        """A note with the number of blank texts and the numbers of their rows; None if no text is blank."""
         if not self._count:
             return None
         one, thing = self._count == 1, "row" if self._origin else "text"
@@ -74,7 +74,10 @@ class Blanks:
 
 
 def no_label(value: Any, classes: Sequence[str]) -> str | None:
-    """``-1`` or ``missing`` if ``value`` is no label, else None. ``classes`` are those of the training data."""
+    """``-1`` or ``missing`` if ``value`` stands for a missing label; None if it is a label.
+
+    ``classes`` are the classes of the training data: a class may be called ``-1`` or ``none``.
+    """
     if is_missing(value):
         return "missing"
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -88,7 +91,7 @@ def no_label(value: Any, classes: Sequence[str]) -> str | None:
 def split_gaps(
     texts: Sequence[Text], labels: Sequence[Any], classes: Sequence[str], origin: str
 ) -> tuple[NDArray[np.int64], LeftOut | None]:
-    """Indices (from 0) of the rows that have a text and a label, and the other rows (None if there are no others).
+    """Indices (from 0) of the rows that have a text and a label, and a description of the others; None without others.
 
     Without ``classes``, None, NaN, empty texts and texts such as ``nan`` (``labels.unlikely_names``) count as missing
     labels. Raises UserError if no row is left.
@@ -114,12 +117,11 @@ def _is_gap(value: Any, classes: Sequence[str], unlikely: Collection[str]) -> bo
 
 
 def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:
-    """The values of the label columns, one per row.
+    """One value of the label columns per row, which shows whether the label of the row is missing.
 
-    They show in which rows the labels are missing. If each label has a column of its own, the value of a row is its
-    first cell with a missing label, or its first cell if none is missing. In a single column of lists, an empty list
-    or text becomes None. With ``of_rows`` an empty list stays and every text becomes an empty list, because a row
-    without labels is then not an error.
+    If each label has a column of its own, the value is the first cell of the row with a missing label, or the first
+    cell if none is missing. In a single column of lists, an empty list or text becomes None. With ``of_rows``, a row
+    without labels is not an error: an empty list stays, and every text becomes an empty list.
     """
     if not data.several:
         return single_labels(label_values(table, columns[0]))
@@ -136,5 +138,5 @@ def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_ro
 
 
 def _least(cells: Sequence[Any]) -> Any:
-    """The first cell of a row with a missing label; if no label is missing, the first cell."""
+    """The first of the ``cells`` of a row in which the label is missing; the first cell if none is missing."""
     return next((cell for cell in cells if no_label(cell, ())), cells[0])

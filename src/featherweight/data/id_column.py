@@ -20,7 +20,7 @@ from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
 ROW = "row"
-"""The value of --id that means row numbers instead of ids, unless a column has this name."""
+"""The value of the option --id that means row numbers instead of ids, unless a column has this name."""
 
 Find = Callable[[Table], str | None]
 """Returns the id column of a table; None if it has none."""
@@ -37,7 +37,7 @@ _NO_IDS = frozenset(
 )
 """Words that end in ``id`` but do not mean an id; ``langid`` is the language."""
 _TAILS = ("paid", "valid", "hybrid", "covid", "android")
-"""Such words at the end of longer names without a separator, such as ``amountpaid``."""
+"""Endings of longer names that do not mean an id either, such as ``amountpaid``."""
 _LABEL_WORDS = frozenset({
     "category", "class", "emotion", "gold", "intent", "label", "labels", "sentiment", "stance", "target", "topic"
 })  # fmt: skip
@@ -54,19 +54,22 @@ class IdColumn:
     name: str | None
     """None if the rows have no ids."""
     guessed: bool = False
-    """Whether it was found by the end of its name."""
+    """Whether the column was chosen by the end of its name, such as ``_id``, which may be wrong."""
     others: tuple[str, ...] = ()
-    """Further columns that may be the ids as well."""
+    """Other columns that could be the id column as well."""
 
 
 def named_ids(column: str | None) -> Find:
-    """A function that finds the column of ids; ``row`` means no column, None means ``ID``, ``Id`` or ``id``."""
+    """A function that finds the id column ``column`` of a table.
+
+    If ``column`` is ``row``, there is no id column; if it is None, the column is called ``ID``, ``Id`` or ``id``.
+    """
     return id_column if column is None else partial(_named, wanted=column)
 
 
 def _named(table: Table, wanted: str) -> str | None:
     found = table.find(wanted)
-    return found if found or wanted == ROW else require_column(table, wanted, "Name the right one by --id COLUMN")
+    return found if found or wanted == ROW else require_column(table, wanted, "Name the id column with --id COLUMN")
 
 
 def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: DataRecipe) -> IdColumn:
@@ -90,7 +93,7 @@ def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: D
     if fault := next(filter(None, faults.values()), None):
         raise UserError(
             f"{first.origin}: {fault}, so it cannot be the id column\n"
-            f"Name the id column by --id COLUMN; --id {ROW} writes the row's number from 0"
+            f"Name the id column with --id COLUMN, or use row numbers from 0 with --id {ROW}"
         )
     return IdColumn(None)
 
@@ -157,7 +160,7 @@ def _fault(table: Table, name: str, seen: dict[Any, int]) -> str | None:
 
 
 def _is_token(text: str) -> bool:
-    """Whether a value can be an id: it is short, has no white space, and is not a number with decimals."""
+    """Whether the value ``text`` can be an id: it is short, has no white space, and is not a number with decimals."""
     return len(text) <= _LONGEST and not any(map(str.isspace, text)) and not re.fullmatch(r"[+-]?\d*[.,]\d+", text)
 
 

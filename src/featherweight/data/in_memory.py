@@ -1,4 +1,4 @@
-"""Converts rows in memory to Parquet: DataFrames, Arrow tables, data sets, lists of dicts, dicts of columns."""
+"""Converts rows in memory (DataFrames, Arrow tables, data sets, lists of dicts, dicts of columns) to Parquet files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARTS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
-"""The part of a run's data for each name of a split."""
+"""Names of splits, and the part of a run's data that each of them is used for."""
 
 
 def is_rows(given: Any) -> bool:
@@ -32,7 +32,8 @@ def is_rows(given: Any) -> bool:
 def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
     """A Parquet file for each part of ``given``: ``train``, and ``validation`` and ``test`` if there are such splits.
 
-    ``name`` is the function that was called. Raises UserError, with what to write instead, if ``given`` is not rows.
+    ``name`` is the name of the called function, for messages. If ``given`` is not rows, raises UserError, which says
+    what to write instead.
     """
     if not (isinstance(given, Mapping) and is_table(given)):
         return {"train": parquet_bytes(given, name)}
@@ -77,7 +78,7 @@ def _arrow_table(rows: Any, name: str) -> pa.Table:
     how, file = code_to_save(rows)
     raise UserError(
         f"{name} takes rows with named columns, such as a DataFrame or a list of dicts, not {described(rows)}\n"
-        f"Save them by {how}, and name the file: {name}({file!r})"
+        f"Save the rows with {how}, and pass the file: {name}({file!r})"
     )
 
 

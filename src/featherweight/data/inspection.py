@@ -1,4 +1,4 @@
-"""Describes the data of a recipe before a training: rows, labels, lengths, repeated texts, and what is refused."""
+"""Describes the data of a recipe before a training: rows, labels, lengths, repeated texts, and errors."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class TokenLengths:
     windows: int = 0
     """Number of windows of the texts longer than ``max_length``; 0 if texts are not read in windows."""
     other_ways: str = ""
-    """The other settings for long texts, as a clause."""
+    """A clause that names the other values of ``data.long``."""
 
 
 @dataclass(frozen=True)
 class PartInspection:
-    """One part of the data; rows are numbered from 1."""
+    """Statistics of one part of the data, such as the test rows. Rows are numbered from 1."""
 
     origin: str
     rows: int
@@ -75,26 +75,26 @@ class PartInspection:
     join: str = "text"
     """How several text columns become one input: the recipe's ``data.join``."""
     without_labels: str | None = None
-    """The message of a training, if this is not the training part and no labels are found in it; else None."""
+    """The message of a training about a validation or test part without labels; None if the part has labels."""
     notes: tuple[str, ...] = ()
     """Notes on how the part was read."""
     strange: dict[str, int] = field(default_factory=dict)
-    """If this is not the training part: number of rows of each label that is not a class of the training."""
+    """For a validation or test part: number of rows of each label that is not a class of the training rows."""
     unknown: UnknownTokens | None = None
-    """Unknown tokens; None without a tokenizer, or if it has no token for unknown characters."""
+    """Counts of unknown tokens; None without a tokenizer, or if the tokenizer has no token for unknown characters."""
     without_any: int = 0
-    """If a text may have several labels: number of rows that have none."""
+    """If a text may have several labels: number of rows without any label."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """All parts of a data set, and the texts that they have in common."""
+    """Statistics of all parts of a data set, and how many texts of the other parts are also training texts."""
 
     parts: dict[str, PartInspection]
     shared: dict[str, int] = field(default_factory=dict)
     """For each part except ``train``: number of rows whose text is also in ``train``."""
     refusals: tuple[str, ...] = ()
-    """The messages with which a training would refuse the data, one for each part and cause."""
+    """The errors that a training would raise for the data, one for each part and cause."""
     backbone: str = ""
     """The backbone whose tokenizer counted the tokens."""
 
@@ -161,7 +161,7 @@ def _classes(train: Table, part: PartInspection, data: DataRecipe) -> tuple[str,
 
 
 def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """The message that a training would show because the part ``name`` has no labels; None if it has labels."""
+    """The message of a training if the part ``name`` has no labels; None if it has labels."""
     try:
         if name != "test":
             return without_labels(table, data, classes)
@@ -197,7 +197,7 @@ def _several(table: Table, columns: Sequence[str], cells: list[Any], data: DataR
             filled = [[] if is_missing(cell) else cell for cell in label_values(table, columns[0])]
             known = data.labels or table.classes.get(columns[0])
             matrix, names = code_label_lists(filled, table.origin, separator=data.label_separator, names=known)
-    except UserError:  # the refusals contain the message
+    except UserError:  # Inspection.refusals has its message
         return [None] * len(cells)
     rows = ((cell, flags) for cell, flags in zip(cells, matrix, strict=True))
     return [

@@ -1,4 +1,4 @@
-"""Draws rows with several labels each, so that every label keeps its share of rows."""
+"""Splits rows with several labels each, so that the share of rows with each label is the same on both sides."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def iterative_draw(
     """Ascending indices of ``wanted`` rows, drawn with ``seed`` so that each label keeps about its share of rows.
 
     ``labels`` [rows, labels] are 0 or 1. The method is iterative stratification (Sechidis et al. 2011, ECML PKDD): the
-    rows of the rarest label are assigned first, each to the side that needs it most. The drawn rows are for training
-    with ``for_training``, otherwise the other rows are. The side for training gets a row of each label if possible.
+    rows of the rarest label are assigned first, each to the side that needs it most. ``for_training`` says whether the
+    drawn rows are the training rows; otherwise the other rows are. The training rows include every label if possible.
     """
     rows = len(labels)
     order = np.random.default_rng(seed).permutation(rows)
@@ -43,7 +43,7 @@ def iterative_draw(
 
 
 def _side(room: NDArray[np.int64], lacking: NDArray[np.float64]) -> int:
-    """The side for a row: the one that needs more rows of the label; if both need as many, the one with more room."""
+    """The side for a row: the one that needs more rows of the label; if both need equally many, that with more room."""
     if not room.all():
         return int(room.argmax())
     if lacking[_STAY] == lacking[_DRAWN]:
@@ -54,9 +54,10 @@ def _side(room: NDArray[np.int64], lacking: NDArray[np.float64]) -> int:
 def _bring_back_lost_labels(
     side: NDArray[np.int64], trained: int, labels: NDArray[np.integer[Any]], order: NDArray[np.int64]
 ) -> None:
-    """Swap rows between the sides, in place, until labels without a row on the ``trained`` side have their share there.
+    """Swap rows between the sides, in place, so that every label has its share of rows on the ``trained`` side.
 
-    If many labels have few rows each, that side can be full before the last of these rows are assigned.
+    Only labels that have no row there are changed. This happens if many labels have few rows each: then the side can be
+    full before the last of these rows are assigned.
     """
     counts = labels[side == trained].sum(axis=0, dtype=np.int64)
     least = np.floor(labels.sum(axis=0, dtype=np.int64) * (side == trained).mean()).astype(np.int64).clip(min=1)

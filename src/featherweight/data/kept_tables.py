@@ -1,4 +1,4 @@
-"""Keeps the opened training table, so that a command that looks at the data and then trains on it reads it once."""
+"""Keeps the training table in memory, so that a command that first inspects the data and then trains reads it once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEPT: ContextVar[dict[tuple[object, ...], Table] | None] = ContextVar("kept tab
 
 @contextmanager
 def tables_kept() -> Iterator[None]:
-    """In this context, ``kept_table`` opens the same training data once, until ``release_tables`` is called."""
+    """Within the context, ``kept_table`` reads the same training data only once, until ``release_tables`` is called."""
     if _KEPT.get() is not None:
         yield
         return
@@ -26,7 +26,7 @@ def tables_kept() -> Iterator[None]:
 
 
 def release_tables() -> None:
-    """Forget the tables that were kept, so that the columns that no row uses leave the memory."""
+    """Forget the kept tables, so that the memory of columns that are no longer used is freed."""
     if (kept := _KEPT.get()) is not None:
         kept.clear()
 
@@ -34,8 +34,8 @@ def release_tables() -> None:
 def kept_table(data: DataRecipe, open_it: Callable[[], Table]) -> Table:
     """The training table of ``data``, opened by ``open_it`` unless it is kept.
 
-    A kept table is found by the settings that decide how the data is read. The names of the text and label columns are
-    not among them: they are often only known after a look at the table.
+    The table is kept for the settings that determine how the data is read. The names of the text and label columns are
+    not among these settings, because they are often found only by reading the table.
     """
     kept = _KEPT.get()
     if kept is None:

@@ -1,4 +1,4 @@
-"""The cells of a label column, in which objects that wrap labels are replaced by these labels."""
+"""Reads the cells of a label column, and replaces objects that contain labels by the labels themselves."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
 _NAMES = ("name", "label", "title", "value", "tag", "text")
-"""Usual keys of the name of a label in an object such as ``{"id": 18, "name": "Drama"}``; the most certain first."""
+"""Usual keys for the label in an object such as ``{"id": 18, "name": "Drama"}``; the most certain key comes first."""
 _OF_SPACY = "cats"
 _CHOICES = "choices"
-"""The only key of a cell of several labels in the tables that Label Studio exports."""
+"""The only key of the objects in which Label Studio exports several labels: ``{"choices": [...]}``."""
 
 
 def label_values(table: Table, column: str) -> Sequence[Any]:
@@ -28,38 +28,42 @@ def label_values(table: Table, column: str) -> Sequence[Any]:
 def require_named(table: Table, column: str, cells: Sequence[Any]) -> None:
     """Raise UserError if ``cells``, the result of ``plain_labels``, still contain lists of objects.
 
-    Then it is unclear which key of the objects has the name of the label; the message says how to set it.
+    In this case it is unclear which key of the objects holds the label; the message says how to set the key.
     """
     for row, cell in enumerate(cells, 1):
         if isinstance(cell, list | tuple) and cell and isinstance(cell[0], Mapping):
             keys = list(map(str, cell[0]))
-            name_one = f"name the one of the label: --label {in_a_line(f'{column}.{keys[0]}')}" if keys else "fix them"
+            name_one = (
+                f"name the key of the label, such as --label {in_a_line(f'{column}.{keys[0]}')}"
+                if keys
+                else "correct the data"
+            )
             raise UserError(
                 f"{table.origin}: row {row}: {column!r} holds objects with the keys {listed(keys)}; {name_one}"
             )
 
 
 def plain_labels(cells: Sequence[Any]) -> Sequence[Any]:
-    """``cells``, in which lists of objects and ``{"choices": [...]}`` are replaced by lists of label names.
+    """``cells``, with a list of label names instead of each object or list of objects that contains labels.
 
-    So are objects with 0 or 1 for each label, such as spaCy's ``{"cats": {"spam": 1, "ham": 0}}``.
-    They may also be written as text, in JSON or in Python's notation. Other cells do not change; if there are only
-    others, ``cells`` itself is returned.
+    Such cells are lists of objects, ``{"choices": [...]}`` (Label Studio), and objects with 0 or 1 for each label, such
+    as ``{"cats": {"spam": 1, "ham": 0}}`` (spaCy). They may be written as text, in JSON or in Python's notation. Other
+    cells do not change; without such cells, ``cells`` itself is returned.
     """
     if not any(map(_may_wrap, cells)):
         return cells
     opened = [_opened(cell) if isinstance(cell, str) else cell for cell in cells]
     key = _name_key(opened)
     named = [_names(cell, key) for cell in opened]
-    # In a column of choices a text is a single one of them, whatever characters it has.
+    # In a column of choices, a text is a single label, even if it contains a separator.
     choices = any(isinstance(cell, Mapping) and cell.keys() == {_CHOICES} for cell in opened)
     return [[cell] if choices and isinstance(cell, str) and cell.strip() else cell for cell in named]
 
 
 def label_notes(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
-    """Notes for the user on how the label ``columns`` of ``table`` are read, if they could also be read differently.
+    """Notes for the user if the label ``columns`` of ``table`` could be read in more than one way.
 
-    The notes say that a blank cell means no, or which key of the objects has the name of the label.
+    They say that a blank cell means no, or which key of the objects holds the label.
     """
     values = {column: table.read(column) for column in columns}
     if len(columns) > 1:
@@ -82,7 +86,7 @@ def _may_wrap(cell: Any) -> bool:
 
 
 def _opened(cell: str) -> Any:
-    """The value that is written in a cell, as JSON or in Python's notation; the cell itself if it is another text."""
+    """The value that the text ``cell`` contains, in JSON or in Python's notation; ``cell`` itself for other texts."""
     if not _may_wrap(cell):
         return cell.strip() and (cell if cell.strip() != "[]" else [])
     for read in (json.loads, ast.literal_eval):
@@ -95,7 +99,7 @@ def _opened(cell: str) -> Any:
 
 
 def _name_key(cells: Sequence[Any]) -> str | None:
-    """The key of the label in all objects of all lists: a usual one, or else the only one with texts; None if none."""
+    """The key of the label in the objects of all lists: a usual key, else the only key with text values; else None."""
     objects = [item for cell in cells if isinstance(cell, list | tuple) for item in cell if isinstance(item, Mapping)]
     if not objects:
         return None

@@ -1,4 +1,4 @@
-"""How the classes are written in the label column of the data."""
+"""Describes how the label column of the data spells the classes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WHOLE = re.compile(r"-?\d+(?:\.0+)?", re.ASCII)
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """The label column of some rows."""
+    """Name and spelling of the label column of some rows."""
 
     name: str
-    """The name in the spelling of the data."""
+    """Name of the column, as in the data."""
     values: tuple[str, ...]
-    """How each class is written in it, in the order of the class numbers."""
+    """The value that stands for each class in the column, in the order of the class numbers."""
     separator: str | None = None
-    """What is between the labels in a cell of text, if a text may have several."""
+    """The separator of several labels in one cell; None if there is no separator."""
 
 
 def describe_label_column(
@@ -33,11 +33,12 @@ def describe_label_column(
 ) -> LabelColumn:
     """The column ``name`` with the value of each class; ``numbers`` are the class numbers of its ``values``.
 
-    The value of a class is that of its rows. A class without rows has its number if the column contains class numbers,
-    otherwise its name. If any class is written in several ways, such as 1 and 1.0, all classes get number or name.
+    The value of a class is the one in its rows. A class without rows gets its number as value if the column contains
+    class numbers, otherwise its name. If a class is written in several ways, such as 1 and 1.0, then all classes get
+    their numbers, or all get their names.
     """
     spelled: dict[int, set[str]] = {}
-    # With the types, because 1 equals 1.0.
+    # The set includes the types, because 1 equals 1.0.
     for number, value, _ in set(zip(numbers.tolist(), values, map(type, values), strict=True)):
         spelled.setdefault(number, set()).add(written(value))
     plain = map(str, range(len(classes))) if _are_numbers(spelled, classes) else classes

@@ -24,19 +24,19 @@ LABEL_WORDS = (
 
 
 _LONGEST_NAME = 80  # maximum number of characters of a label in a list
-_SEPARATED = 0.1  # minimum share of cells with a separator from which on they may hold several labels
-_MOST_FLAGS = 6  # maximum number of columns of yes and no that a message gives as options
+_SEPARATED = 0.1  # minimum share of cells with a separator for the note that cells may hold several labels
+_MOST_FLAGS = 6  # maximum number of binary columns that a message lists as options
 _ENOUGH_FLAGS = 3
-"""Number of columns of yes and no from which on they are the labels, if no other column may be: two may be chance."""
+"""Minimum number of binary columns that are taken as labels if no other column can be; two may be a coincidence."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The label columns."""
+    """The label columns, and how they were found."""
 
     columns: tuple[str, ...]
     reason: str
-    """Why these, in words, such as "by its name"."""
+    """How they were found, in words, such as "by its name"."""
     several: bool
     """Whether a text may have several labels."""
 
@@ -69,13 +69,13 @@ def find_labels(columns: Columns, texts: Sequence[str], several: bool | None = N
     if columns.profile(found[0]).longer:
         raise UserError(
             f"{columns.table.origin}: {found[0]!r} holds lists, so a text may have several labels\n"
-            f"To train these, add {columns.set('task=multi-label')}; to train another column: {columns.named('label')}"
+            f"To train on these, add {columns.set('task=multi-label')}; to use another column: {columns.named('label')}"
         )
     return Labels((found[0],), found[1], several=False)
 
 
 def _several_labels(columns: Columns, texts: Sequence[str]) -> Labels:
-    """The labels if a text may have several: a column of lists, all columns of yes and no, or one with a usual name."""
+    """The label columns if a text may have several labels: one with lists, binary ones, or one with a usual name."""
     free = columns.free(texts)
     lists = [name for name in free if columns.profile(name).lists]
     flags = _of_one_notation([name for name in free if columns.profile(name).notation], columns)
@@ -92,7 +92,7 @@ def _several_labels(columns: Columns, texts: Sequence[str]) -> Labels:
 
 
 def _only_flags(columns: Columns, texts: Sequence[str]) -> list[str]:
-    """The columns of yes and no, if they are several and no other column may hold the labels; else empty."""
+    """All binary columns (yes or no), if there are enough and no other column may hold the labels; else empty."""
     free = columns.free(texts)
     flags = _of_one_notation([name for name in free if columns.profile(name).notation], columns)
     possible = [name for name in free if columns.profile(name).may_be_labels or columns.profile(name).lists]
@@ -101,7 +101,7 @@ def _only_flags(columns: Columns, texts: Sequence[str]) -> list[str]:
 
 
 def _of_one_notation(flags: Sequence[str], columns: Columns) -> list[str]:
-    """Those of ``flags`` that write yes and no in the most frequent way."""
+    """Those of the binary columns ``flags`` that use the most frequent notation, such as 0 and 1."""
     ways = Counter(columns.profile(name).notation for name in flags)
     most = max(ways, key=ways.__getitem__, default=None)
     return [name for name in flags if columns.profile(name).notation == most]
@@ -155,7 +155,7 @@ def _refuse_amounts(columns: Columns, free: Sequence[str], possible: Sequence[st
 
 
 def _answers(columns: Columns, label: str) -> tuple[str, str] | None:
-    """Prodigy's column of answers, if texts were accepted or rejected for a single ``label``; else None."""
+    """Prodigy's column ``answer``, if each text was accepted or rejected for the same single label; else None."""
     profile = columns.profile(label)
     if not columns.table.gaps or "answer" not in columns.table.names or profile.values > 1 or profile.lists:
         return None
@@ -163,16 +163,16 @@ def _answers(columns: Columns, label: str) -> tuple[str, str] | None:
 
 
 def _are_repeated(table: Table, name: str) -> bool:
-    """Whether the items of the lists in a column occur twice on average, as labels do and words of a text do not."""
+    """Whether each item in the lists of a column occurs at least twice on average, as labels do, unlike words."""
     cells = plain_labels(table.read(name))
     items = [str(item) for cell in cells if isinstance(cell, list | tuple) for item in cell]
     return 2 * len(set(items)) <= len(items) and max(map(len, items), default=0) <= _LONGEST_NAME
 
 
 def _same_classes(table: Table, names: Sequence[str]) -> str | None:
-    """The column to use if all columns ``names`` mean the same classes, such as class numbers and class names.
+    """The column of class names, if all columns ``names`` hold the same classes, such as class numbers and names.
 
-    None if they do not.
+    None if the columns hold different classes.
     """
     if len(names) < 2:
         return None
@@ -184,7 +184,7 @@ def _same_classes(table: Table, names: Sequence[str]) -> str | None:
 
 
 def separated_labels(values: Sequence[Any], columns: Columns) -> str | None:
-    """A note that the labels seem to be several in one text, such as ``Drama|Comedy``; None if they do not."""
+    """A note that a cell seems to contain several labels, such as ``Drama|Comedy``; None if no cell does."""
     cells = [value.strip() for value in values if isinstance(value, str) and value.strip()]
     for separator in ("|", ";", ",", "#"):
         several = {cell for cell in cells if separator in cell}
@@ -192,7 +192,7 @@ def separated_labels(values: Sequence[Any], columns: Columns) -> str | None:
         often = sum(cell in several for cell in cells) >= _SEPARATED * len(cells) > 0
         if often and len(parts) < len({*cells}) and "" not in parts:
             example = in_a_line(repr(min(several)))
-            return f"labels such as {example} may be several; to train these: {columns.set('task=multi-label')}"
+            return f"a label such as {example} may be several labels; if so, add {columns.set('task=multi-label')}"
     return None
 
 
@@ -207,7 +207,8 @@ def _no_labels(columns: Columns) -> UserError:
     classify = "to classify texts without labels: `featherweight predict RUN FILE`"
     if table.remedy:
         return UserError(f"{missing}; {classify}\n{table.remedy}")
-    return UserError(f"{missing}\nName it with {columns.named('label', inside[:1] or ['COLUMN'])}; {classify}")
+    option = columns.named("label", inside[:1] or ["COLUMN"])
+    return UserError(f"{missing}\nName the label column with {option}; {classify}")
 
 
 def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
@@ -219,8 +220,8 @@ def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
         more = "" if len(flags) <= _MOST_FLAGS else f", and so on (all: {columns.set('task=multi-label')})"
         return UserError(
             f"{table.origin}: {listed(flags, 12)} hold only {words}, so a text may have several labels\n"
-            f"To train these: {columns.named('label', flags[:_MOST_FLAGS])}{more}; "
-            f"to train one: {columns.named('label', flags[:1])}"
+            f"To train on all of them: {columns.named('label', flags[:_MOST_FLAGS])}{more}; "
+            f"to train on one: {columns.named('label', flags[:1])}"
         )
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the labels; its columns are: {listed_columns(table)}\n"

@@ -24,7 +24,7 @@ SEPARATORS = ("|", ";", ",")
 def code_label_lists(
     cells: Sequence[Any], origin: str, *, separator: str | None = None, names: Sequence[str] | None = None, **more: Any
 ) -> tuple[NDArray[np.int8], tuple[str, ...]]:
-    """A table (0 or 1, int8 [rows, labels]) that tells which row has which label, and the names of the labels.
+    """The labels of all rows as a matrix of 0 and 1 (int8 [rows, labels]), and the names of the labels.
 
     A cell is a list of labels, a text with labels separated by ``separator``, a list written as text, an object with 0
     or 1 for each label, or a single label; an empty list or text means no labels. If all lists contain only 0 and 1 and
@@ -76,9 +76,9 @@ def separator_of(cells: Sequence[Any], separator: str | None, names: Sequence[st
 
 
 def separator_note(column: str, separator: str | None, names: Sequence[str], *, several: bool) -> str | None:
-    """A note if the ``separator`` of the labels in ``column`` is a guess, or ``names`` seem to be several labels each.
+    """A note if the ``separator`` in ``column`` was guessed, or if each of ``names`` seems to contain several labels.
 
-    ``several`` tells whether they were read as several labels.
+    ``several`` says whether the task allows several labels per text.
     """
     if separator:
         return f"{column!r} is read as labels separated by {separator!r} (data.label_separator)"
@@ -92,7 +92,7 @@ def separator_note(column: str, separator: str | None, names: Sequence[str], *, 
 
 
 def joined_by(names: Sequence[str]) -> str | None:
-    """The probable separator of labels, if ``names`` seem to be several labels each; None if they do not.
+    """The probable separator, if each of ``names`` seems to contain several labels; None if not.
 
     At least half of the names contain a separator, and it splits them into few parts that all occur more than once.
     """
@@ -114,7 +114,7 @@ def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:
 
 
 def arrow_table(columns: Mapping[str, Any]) -> pa.Table:
-    """The columns as an Arrow table; lists of labels have the type of lists of texts."""
+    """The columns as an Arrow table; columns of label lists have the Arrow type list of strings."""
     import pyarrow as pa
 
     # If all lists are empty, Arrow cannot infer that they are lists of texts.
@@ -156,14 +156,17 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
         if (found := labels_of_object(cell)) is not None:
             return found
         raise UserError(
-            f"{origin}: row {row}: the labels are a table ({listed(list(map(str, cell)))}); give each label a column, "
-            "or write a list"
+            f"{origin}: row {row}: the labels are an object with the keys {listed(list(map(str, cell)))}; give each "
+            "label a column, or write a list of labels"
         )
     return [cell]
 
 
 def _are_vectors(rows: Sequence[list[Any]]) -> bool:
-    """Whether each list has one position per label: it contains only 0 and 1, and is longer than two."""
+    """Whether the lists are vectors of 0 and 1 with one position per label.
+
+    Such lists have the same length, and at least one of them contains a number twice.
+    """
     length = len(rows[0])
     if length < 2 or not all(len(row) == length for row in rows):
         return False

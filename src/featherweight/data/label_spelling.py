@@ -1,4 +1,4 @@
-"""Recognises spellings of the same class: labels that differ only because of file format, system or program."""
+"""Recognises different spellings of the same class, which file formats, systems and programs produce."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def class_names(labels: Iterable[int | str]) -> tuple[str, ...]:
 
 
 def names_in_training(texts: Iterable[str]) -> tuple[str, ...]:
-    """The names that the classes get in a training whose labels are written as ``texts``: ``1`` for ``1.0``."""
+    """The class names of a training whose labels are ``texts``; for example, the class of ``1.0`` is named ``1``."""
     found = {text.lower() if text in ("True", "False") else text for text in texts}
     whole = [WHOLE.fullmatch(text) for text in found]
     return class_names([int(match[1]) for match in whole if match] if all(whole) else found)
 
 
 def by_spelling(names: Sequence[str]) -> dict[str, int]:
-    """The class number of each known spelling: the ``names``, and their normal forms unless two names share one."""
+    """A dict from spelling to class number, for the ``names`` and for normal forms that belong to only one name."""
     commons = [alike(name) for name in names]
     times = Counter(commons)
     known = {common: number for number, common in enumerate(commons) if times[common] == 1}
@@ -57,15 +57,16 @@ def by_spelling(names: Sequence[str]) -> dict[str, int]:
 
 
 def is_class(label: str, names: Sequence[str]) -> bool:
-    """Whether ``label`` is one of the classes ``names``, in whatever spelling."""
+    """Whether ``label`` is a spelling of one of the classes ``names``."""
     known = numbers_for_booleans(names) | by_spelling(names)
     return label in known or alike(label) in known
 
 
 def numbers_for_booleans(names: Sequence[str]) -> dict[str, int]:
-    """The class numbers of the other spellings, if the classes are false and true, or 0 and 1; else empty.
+    """A dict from spelling to class number that lets 0 and 1 stand for the classes false and true, and vice versa.
 
-    The other spellings are "0" and "1" for the classes false and true, and "false" and "true" for the classes 0 and 1.
+    The keys are "0" and "1" if the classes are false and true, or "false" and "true" if they are 0 and 1. For other
+    classes the dict is empty.
     """
     commons, numbers = [alike(name) for name in names], ("0", "1")
     for own, other in ((_BOOLEANS, numbers), (numbers, _BOOLEANS)):

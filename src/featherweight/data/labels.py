@@ -1,4 +1,4 @@
-"""Labels as class numbers, and the names of the classes."""
+"""Converts labels to class numbers, and finds the names of the classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_NAMES = frozenset({"nan", "null", "<na>", "n/a", "#n/a", "?", "-"})
 """Texts that mean a missing label rather than a class, in lower case."""
 _FEW = 12  # maximum number of classes that a message lists to be typed
 DROP = "leave such rows out: --set data.empty=drop"
-"""The end of a message on a row without a text or a label."""
+"""The end of error messages about rows without a text or a label."""
 
 
 def code_labels(
@@ -68,7 +68,7 @@ def code_labels(
 
 
 def renumbered(message: str, places: NDArray[np.int64]) -> str:
-    """``message`` about the n-th of some values, changed to name the row in the data: ``places[n - 1]``, 0-based."""
+    """``message`` with the row number n replaced by the right one: ``places[n - 1]`` is its row, counted from 0."""
     return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)
 
 
@@ -97,7 +97,7 @@ def single_labels(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def row_of_several(values: Sequence[Any]) -> str | None:
-    """A clause about the first row with a list of several labels, and what to set for them; None if there is none."""
+    """A clause that names the first row with several labels, and the key to set; None if no row has several."""
     for row, value in enumerate(values, 1):
         if isinstance(value, list | tuple) and len(value) > 1:
             labels = listed(list(map(str, value)), 4)
@@ -106,7 +106,7 @@ def row_of_several(values: Sequence[Any]) -> str | None:
 
 
 def _plain(values: Sequence[Any], origin: str) -> list[Any]:
-    """All values as integers if all are whole numbers, else all as trimmed texts."""
+    """The values as integers if all of them are whole numbers, else all values as trimmed texts."""
     plain = [_plain_value(value, origin, row) for row, value in enumerate(values, 1)]
     if all(isinstance(value, int) for value in plain):
         return plain
@@ -130,13 +130,13 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
     if is_missing(value):
         raise UserError(f"{origin}: row {row}: the label is missing\nFill it in, or {DROP}")
     if isinstance(value, Mapping):
-        keys = f"; name a part of it, such as data.label = 'label.{next(iter(value))}'" if value else ""
+        keys = f"; choose one of its keys, such as data.label = 'label.{next(iter(value))}'" if value else ""
         raise UserError(f"{origin}: row {row}: the label is a dict ({listed(list(map(str, value)))}){keys}")
     if not isinstance(value, str):
         if _is_span(value) or (isinstance(value, list | tuple) and any(map(_is_span, value))):
             raise UserError(
                 f"{origin}: row {row}: the label marks a part of the text, but a classifier has labels of whole texts\n"
-                "Export one label a text, or name another column with --label COLUMN"
+                "Export one label per text, or name another column with --label COLUMN"
             )
         kind = type(value).__name__
         raise UserError(f"{origin}: row {row}: the label is a {kind}; it must be a text or a whole number")
@@ -152,7 +152,7 @@ def _is_span(value: Any) -> bool:
 def _require_classes(plain: Sequence[Any], origin: str) -> None:
     """Raise UserError if a label looks like an amount, a missing value or a damaged text.
 
-    Only called if neither the recipe nor the data lists the classes.
+    This check is only made if neither the recipe nor the data lists the classes.
     """
     found = [text for text in dict.fromkeys(plain) if isinstance(text, str)]
     fraction = next((text for text in found if "." in text and not WHOLE.fullmatch(text)), None)

@@ -1,4 +1,4 @@
-"""Texts longer than the maximum length: which of their tokens are used, or how they are split into windows."""
+"""Truncates texts that are longer than the maximum length, or splits them into windows, as ``data.long`` says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
 
 NOTABLE_CUT = 0.05
-"""Share of cut tokens from which a training warns."""
+"""Minimum share of truncated tokens for which a training prints a warning."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class LongTexts:
     how: str = "head"
     """``data.long``: head, tail, head-tail or windows."""
     overlap: float = 0.25
-    """``data.window_overlap``: the minimum share of a window that the next one repeats."""
+    """``data.window_overlap``: the minimum share of a window that the next window repeats."""
     most: int | None = None
     """Maximum number of windows of a text, evenly spaced from its start to its end; None if there is no limit."""
 
     @classmethod
     def of(cls, data: DataRecipe) -> LongTexts:
-        """The settings of a recipe's section, as they apply to training texts."""
+        """The settings for training texts, from the section [data] of a recipe."""
         return cls(data.max_length, data.long, data.window_overlap)
 
     @classmethod
     def for_evaluation(cls, recipe: Recipe) -> LongTexts:
-        """The settings for evaluation and prediction: those of the training, or ``evaluation.windows`` windows."""
+        """The settings for evaluation and prediction: as in training, or ``evaluation.windows`` windows per text."""
         if recipe.evaluation.windows == 1:
             return cls.of(recipe.data)
         return cls(recipe.data.max_length, "windows", recipe.data.window_overlap, recipe.evaluation.windows)
@@ -44,7 +44,7 @@ class LongTexts:
         return self.how == "windows"
 
     def other_ways(self, *, pairs: bool) -> str:
-        """The alternatives that the key ``data.long`` offers for truncated texts, as a clause."""
+        """A clause that names the other values of ``data.long`` for texts that are too long."""
         if pairs:
             return f'data.long = "{"head" if self.how == "tail" else "tail"}" keeps the other end of the longer text'
         others = [f'"{way}"' for way in ("head", "tail", "head-tail") if way != self.how]
@@ -58,9 +58,9 @@ class LongTexts:
         return self.max_length.to_bytes(8) + (f"{self.how}{overlap}".encode() if self.how != "head" else b"")
 
     def sequences(self, content: Sequence[int], room: int) -> list[list[int]]:
-        """The parts of a long text that are used, each of ``room`` tokens. ``content`` are its tokens, no special ones.
+        """The parts of a long text that are used: lists of ``room`` tokens each, without special tokens.
 
-        With windows there are several sequences, otherwise one.
+        ``content`` are the tokens of the text without special tokens. With windows there are several parts, else one.
         """
         if self.how == "tail":
             return [list(content[-room:])]
@@ -72,7 +72,7 @@ class LongTexts:
         return [list(content[:room])]
 
     def windows_of(self, content: int, room: int) -> int:
-        """Number of sequences of a text with ``content`` tokens."""
+        """Number of windows of a text with ``content`` tokens, of ``room`` tokens each; 1 without windows."""
         return len(self._starts(content, room)) if self.windows and content > room else 1
 
     def require_room(self, special: int, *, pairs: bool) -> None:
@@ -85,9 +85,9 @@ class LongTexts:
             )
 
     def _starts(self, content: int, room: int) -> list[int]:
-        """Start of each window: as few windows as overlap enough, evenly spaced, each of ``room`` tokens.
+        """First token of each window: the fewest evenly spaced windows of ``room`` tokens that overlap enough.
 
-        If that is more than ``most``, the windows are farther apart, and tokens between them are not read.
+        If these are more than ``most``, only ``most`` windows are used, and tokens between them may not be read.
         """
         step = max(1, room - round(self.overlap * room))
         gaps = -(-(content - room) // step)
@@ -108,16 +108,16 @@ class Frame:
     after: list[int]
 
     def around(self, content: Sequence[int]) -> list[int]:
-        """``content`` with the special tokens around it."""
+        """``content`` with the special tokens before and after it."""
         return [*self.before, *content, *self.after]
 
     def within(self, tokens: Sequence[int]) -> Sequence[int]:
-        """``tokens`` of a text without the special tokens around it."""
+        """``tokens`` without the special tokens at the start and the end."""
         return tokens[len(self.before) : len(tokens) - len(self.after)]
 
 
 def frame_of(backend: Any) -> Frame:
-    """The special tokens that ``backend`` adds. Raises UserError if it adds some inside a text."""
+    """The special tokens that ``backend`` adds. Raises UserError if it puts special tokens inside a text."""
     for probe in ("a", "1", "."):
         content = backend.encode(probe, add_special_tokens=False).ids
         whole = backend.encode(probe).ids

@@ -12,11 +12,11 @@ from scipy import sparse
 SIMILAR = 0.9
 """Minimum cosine of the TF-IDF vectors of two near-duplicates."""
 _BLOCK = 500
-"""Number of rows that are compared with all others at once; it limits the memory."""
+"""Number of texts that are compared with all others at once, which limits the memory."""
 _COMMON = 0.02
-"""Words in more than this share of the texts are not compared: they take the most time and distinguish texts least."""
+"""Words in more than this share of the texts are ignored: they cost the most time and distinguish texts least."""
 _FEW = 500
-"""With at most this number of texts, all words are compared."""
+"""If there are at most this number of texts, no words are ignored."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Finds the columns of new data for a finished run, if they have other names than in its training data."""
+"""Finds the text and label columns of new data for a finished run, even if the training data names them differently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from featherweight.formatting import listed
 from featherweight.recipe import DataRecipe
 
 _MOST_NAMED = 12  # maximum number of labels that a message lists
-_LOOKED_AT = 1_000  # rows whose values say what a column holds
+_LOOKED_AT = 1_000  # number of rows that are read to see what a column holds
 
 _TEXT = "Name the text column with --text COLUMN; without a file, --text is a text to classify"
 
@@ -60,7 +60,7 @@ def with_new_columns(
 
 
 def columns_of_classes(named: Sequence[str], data: DataRecipe, source: str, classes: Sequence[str]) -> tuple[str, ...]:
-    """The binary columns ``named`` (such as 0 and 1), one per class, in the order of ``classes``.
+    """The label columns ``named`` (with 0 or 1 for each row), one per class, sorted in the order of ``classes``.
 
     Columns and classes are matched by name (upper and lower case do not matter), or by position if no name matches.
     Raises UserError if the run has one label per text, if the number of columns is wrong, or if only some names match.
@@ -101,7 +101,7 @@ def _option_of_texts(columns: Columns, data: DataRecipe) -> str:
 
 
 def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
-    """Raise UserError if columns with other names than in the run seem to hold the labels."""
+    """Raise UserError if columns that have other names than in the run seem to hold the labels."""
     columns = Columns(table)
     if not data.label_name:
         _require_no_other_flags(columns, data)

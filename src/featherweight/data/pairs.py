@@ -1,4 +1,4 @@
-"""Functions for pairs of texts, such as a premise and its hypothesis: to store, compare and show them."""
+"""Stores, compares and shows pairs of texts, such as a premise and its hypothesis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from featherweight.data.readers.columns import Column, taken
 
 Pair = tuple[str, str]
 Text = str | Pair
-"""The input that gets a label: one text, or two with ``data.join = "pair"``."""
+"""One input of the classifier: a text or, with ``data.join = "pair"``, two texts."""
 
 
 class PairColumn(Column):

@@ -1,4 +1,4 @@
-"""Built-in shift sets: changed test texts, with typing errors, in another case, shortened, or with other names.
+"""Changes test texts to measure robustness: typing errors, another case, only a headline, or other names.
 
 The random changes of a text depend only on the text and the name of the perturbation. So every run, seed and machine
 has the same perturbed set, in any order of the rows.
@@ -15,7 +15,7 @@ from featherweight.data.pairs import Text, same_kind, sides_of
 from featherweight.recipe import PERTURBED
 
 HEADLINE_WORDS = 8
-"""Number of first words that form the headline if the data has no title column; about as many as in a news headline."""
+"""Number of first words that form the headline if the data has no title column: about the length of news headlines."""
 TYPO_RATE = 0.1
 """Fraction of the words with at least four letters that get a typing error."""
 
@@ -34,7 +34,7 @@ Draw = Callable[[], float]
 
 
 def is_perturbed(source: str) -> bool:
-    """Whether the name of a shift set is a perturbation, such as ``perturbed:typos``."""
+    """Whether ``source``, the name of a shift set, is a perturbation of the test rows, such as ``perturbed:typos``."""
     return source.startswith(PERTURBED)
 
 

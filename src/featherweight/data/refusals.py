@@ -1,4 +1,4 @@
-"""Collects all messages with which a training would refuse its data; the training itself stops at the first one."""
+"""Collects all errors that a training would raise for its data; the training itself stops at the first error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Read = TypeVar("Read")
 
 
 def refusals(recipe: Recipe) -> list[str]:
-    """The error messages of a training for the data of ``recipe``: one per part of the data and cause."""
+    """The errors that a training would raise for the data of ``recipe``: one message per part of the data and cause."""
     found: list[str] = []
     data = recipe.data
 

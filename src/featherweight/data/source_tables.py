@@ -1,4 +1,4 @@
-"""The raw columns and the splits of a source: a built-in data set, a file, a folder, or a data set on the hub."""
+"""Opens a data source (built-in data set, file, folder, or data set on the hub) as tables of raw columns."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ BUILT_IN = {"newsbriefs": ("train", "test")}
 def column_pieces(
     source: str, data: DataRecipe, *, split: str, rows: int, columns: Sequence[str] = ()
 ) -> Iterator[Table]:
-    """The raw columns of ``source``, ``rows`` rows at a time. Of a Parquet file only ``columns``, if any, are read."""
+    """Yield tables of ``source`` with ``rows`` rows each. From a Parquet file, only ``columns`` are read, if given."""
     return open_tables(source, data, split, rows, (lambda table: columns) if columns else None)
 
 
 def open_table(source: str, data: DataRecipe, split: str) -> Table:
-    """The raw columns of ``source`` as one table. ``split`` only matters for sources that have several splits."""
+    """All rows of ``source`` as one table of raw columns. ``split`` is for sources with several splits."""
     if source == data.train and split == "train":
         return kept_table(data, lambda: next(open_tables(source, data, split)))
     return next(open_tables(source, data, split))
@@ -42,10 +42,10 @@ def open_table(source: str, data: DataRecipe, split: str) -> Table:
 def open_tables(
     source: str, data: DataRecipe, split: str, rows: int | None = None, wanted: Wanted | None = None
 ) -> Iterator[Table]:
-    """The raw columns of ``source``, ``rows`` rows at a time, or all in one table.
+    """Yield tables of ``source`` with ``rows`` rows each; without ``rows``, one table with all rows.
 
-    ``wanted`` returns the names of the columns to read of a Parquet file. Raises UserError if there is no such source,
-    and HubUnreachable if the hub cannot be reached.
+    ``wanted`` returns the names of the columns to read from a Parquet file. Raises UserError if the source does not
+    exist, and HubUnreachable if the hub cannot be reached.
     """
     if source in BUILT_IN:
         return _open_built_in(source, split, rows)
@@ -99,7 +99,7 @@ def _open_folder(
 
 
 def _shards(folder: Path) -> Mapping[str, Sequence[Path]]:
-    """The data files of a folder by part; empty if it is a folder of texts, or if it has no data files."""
+    """The data files of a folder, by part of the data; empty for a folder of text files, or without data files."""
     found = shards_of(folder)
     return {} if is_text_folder(folder, sum(map(len, found.values()))) else found
 
@@ -124,7 +124,7 @@ def has_split(data: DataRecipe, split: str) -> bool:
 
 
 def source_of_test(data: DataRecipe) -> str | None:
-    """Where test rows come from: ``data.test``, or the training data set if it has a test split; None: no test rows."""
+    """The source of the test rows: ``data.test``, else the training data set if it has a test split, else None."""
     if data.test is not None:
         return data.test or None
     return data.train if has_split(data, "test") else None
@@ -138,7 +138,7 @@ def _open_built_in(source: str, split: str, rows: int | None) -> Iterator[Table]
 
 
 def _hub_choice(source: str, data: DataRecipe) -> tuple[str | None, str | None]:
-    # data.config and data.revision are about the training data set only.
+    # data.config and data.revision apply only to the training data set.
     return (data.config, data.revision) if source == data.train else (None, None)
 
 

@@ -1,4 +1,4 @@
-"""Rows of a source: its texts and labels, cleaned and checked."""
+"""Reads the texts and labels of a data source, cleans the texts, and checks both."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Rows:
     """The texts of one part of the data, with their labels if these are known."""
 
     texts: Sequence[Text]
-    """They may lie in a file; with ``data.join = "pair"`` each is a tuple of two."""
+    """In memory or in a file; with ``data.join = "pair"``, each is a tuple of two texts."""
     labels: NDArray[np.integer[Any]] | None
     """Class numbers, one per text; or 0 and 1 [texts, classes] if a text may have several labels."""
     label_names: tuple[str, ...]
     """Names of the classes in the order of their numbers; empty if they are unknown."""
     origin: str
-    """What messages call these rows, such as ``train.csv.gz``."""
+    """The name of these rows in messages, such as ``train.csv.gz``."""
     ids: Sequence[str] | None = None
     """Values of the id column; None if the data has none."""
     label_column: LabelColumn | None = None
-    """How the label column spells the labels; None if no labels were read."""
+    """Name and spelling of the label column; None if no labels were read, or if each label has its own column."""
     notes: tuple[str, ...] = ()
-    """What a reader of the data should know of how it was read."""
+    """Notes for the user on how the data was read."""
     places: NDArray[np.int64] | None = None
     """Position of each row in the data, from 0; only set if rows were left out, and not kept by ``take``."""
     left_out: LeftOut | None = None
@@ -140,7 +140,7 @@ def rows_of(
 def _without_gaps(
     table: Table, texts: Sequence[Text], source: str, data: DataRecipe, label_names: Sequence[str] | None
 ) -> Rows:
-    """The rows that have a text and a label; the result also describes the rows that were left out."""
+    """The rows of ``table`` that have a text and a label; the result also describes the rows that were left out."""
     columns = label_columns(table, data)
     known = label_names or _known_names(source, data) or table.classes.get(columns[0]) or ()
     cells = list(label_cells(table, columns, data, of_rows=True))
@@ -178,7 +178,7 @@ def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_id
         begun = begun or columns
         if columns != begun:
             other = next(name for name in (*columns[0], columns[1]) if name and name not in (*begun[0], begun[1]))
-            more = f"has a column {other!r}, but the {table.before:,} rows before it have not; add it to all rows"
+            more = f"has a column {other!r}, but the {table.before:,} rows before it do not; add it to all rows"
             raise UserError(f"{table.origin}: row {table.before + 1:,}, or one shortly after it, {more}")
         texts = _cleaned(table, columns[0], data, drop=None)
         if data.join == "text":
@@ -199,11 +199,11 @@ def training_columns(data: DataRecipe) -> list[str]:
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:
-    """The class names of the training data. The texts are only read if they are needed for that."""
+    """The class names of the training data. The texts are only read if the names depend on them."""
     table = open_table(data.train, data, "train")
     if carried := table.classes.get(label_columns(table, data)[0]):
         return carried
-    if data.empty == "drop":  # a class whose rows have no text is none
+    if data.empty == "drop":  # a class does not count if none of its rows has a text
         return rows_of(table, data.train, data).label_names
     return read_labels(table, data.train, data, None)[1]
 

@@ -1,4 +1,4 @@
-"""Notes and warnings on the rows of a run: how they were read, if they are few, and if texts are repeated."""
+"""Notes and warnings about the rows of a run: how they were read, too few rows, and repeated texts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reading_notes(parts: Sequence[Rows | None], data: DataRecipe) -> list[str]:
 
 
 def split_warnings(train: Rows, validation: Rows, test: Rows | None, shift: Mapping[str, Rows]) -> list[str]:
-    """Warnings, one line each, on what makes the metrics of these rows uncertain or too optimistic."""
+    """Warnings, one line each, about rows that make the metrics uncertain or too optimistic."""
     parts = {"validation": validation, "test": test, **shift}
     return [
         *_validation_warnings(validation),

@@ -105,7 +105,7 @@ def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
     if part != "test":
         return _shift_rows(part, data, test or unlabelled, names)
     if test is None:
-        raise UserError(unlabelled or f"{data.train}: has no test rows any more")
+        raise UserError(unlabelled or f"{data.train}: the test rows of the run are missing now")
     return test
 
 
@@ -131,7 +131,10 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
 
 
 def lacking_test(data: DataRecipe) -> str | None:
-    """Why a run on ``data`` has no test rows, as a clause; None if it has some. UserError if they cannot be read."""
+    """A clause that says why a run on ``data`` has no test rows; None if it has some.
+
+    Raises UserError if the test rows cannot be read.
+    """
     source = source_of_test(data)
     if source is None:
         return "there are none"
@@ -154,7 +157,7 @@ def test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str 
 
 
 def validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows:
-    """The rows of ``source``, which ``data.validation`` names. Raises UserError as ``load_splits`` does."""
+    """The validation rows, read from ``source`` (``data.validation``). Raises UserError as ``load_splits`` does."""
     remedy = "validation needs labelled rows: leave data.validation out, and some training rows are split off for it"
     return read_labelled(source, data, "validation", names, remedy)
 
@@ -233,7 +236,7 @@ def _stratified_sample(
     if rows.several:
         drawn = iterative_draw(rows.labels, wanted, seed, for_training=for_training)
         return np.setdiff1d(np.arange(len(rows)), drawn), drawn
-    # If fewer rows than classes remain, they cannot be stratified.
+    # The split cannot be stratified if fewer rows remain than there are classes.
     by_class = rows.labels if len(rows) - wanted >= len(rows.label_names) else None
     stay, drawn = train_test_split(np.arange(len(rows)), test_size=wanted, random_state=seed, stratify=by_class)
     return np.sort(stay), np.sort(drawn)

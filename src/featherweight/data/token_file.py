@@ -17,7 +17,7 @@ from featherweight.cache import is_left_over
 from featherweight.data.readers.columns import read_at
 from featherweight.files import replace_file
 
-_BLOCK = 2**20  # bytes that the checksum takes at a time
+_BLOCK = 2**20  # number of bytes per update of the checksum
 
 
 class TokenFile:
@@ -59,7 +59,7 @@ class TokenFile:
 
 
 def write_tokens(path: Path, pieces: Iterable[NDArray[np.int32]]) -> int:
-    """Write ``pieces`` one after the other into the file ``path``, atomically, and return the CRC-32 of all of them.
+    """Write the token ids in ``pieces`` to the file ``path``, atomically, and return the CRC-32 of all token ids.
 
     Raises OSError if the disk is full or not writable.
     """

@@ -29,15 +29,15 @@ class OwnTokenizer:
 
     backend: Any
     identity: bytes
-    """SHA-256 of everything that determines the tokens, except the treatment of long texts."""
+    """SHA-256 of all settings that determine the tokens, except how long texts are treated."""
     frame: Frame
 
 
-_OWN: WeakKeyDictionary[Any, OwnTokenizer] = WeakKeyDictionary()  # building one takes longer than classifying a text
+_OWN: WeakKeyDictionary[Any, OwnTokenizer] = WeakKeyDictionary()  # making a copy takes longer than classifying a text
 
 
 def own_tokenizer(tokenizer: Any) -> OwnTokenizer:
-    """The copy of a tokenizer, made once and then reused. Raises UserError if it is not a fast tokenizer."""
+    """The copy of ``tokenizer``, made once and then reused. Raises UserError if ``tokenizer`` is not a fast one."""
     if not getattr(tokenizer, "is_fast", False):
         raise UserError("the backbone has no fast tokenizer (tokenizer.json); choose a backbone that has one")
     if tokenizer not in _OWN:
@@ -48,7 +48,7 @@ def own_tokenizer(tokenizer: Any) -> OwnTokenizer:
         backend.no_padding()
         backend.no_truncation()
         settings = json.loads(serialized)
-        # These two settings change with every call of a tokenizer and do not belong to its vocabulary.
+        # These two settings can change with every call of the tokenizer, and have no effect on the copy.
         settings.pop("truncation", None)
         settings.pop("padding", None)
         identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).digest()
@@ -69,7 +69,7 @@ class Sizes:
         self.windows: NDArray[np.int64] = np.ones(self._rows if self._windows else 0, np.int64)
         """Number of windows of each text, if texts are read in windows."""
         self.seconds: NDArray[np.int64] = np.zeros(self._rows if self._pairs else 0, np.int64)
-        """Of each pair, the number of tokens of type 0."""
+        """For each pair of texts, the number of tokens with token type 0."""
         self.cut_rows = 0
         self.cut_tokens = 0
 
@@ -92,7 +92,7 @@ class Sizes:
         return np.concatenate([counts, self._lengths, self.windows, self.seconds]).astype(np.int64)
 
     def take_numbers(self, numbers: NDArray[np.int64]) -> bool:
-        """Restore the sizes from an array that ``numbers`` returned; False if it is for another number of texts."""
+        """Restore the sizes from an array that ``numbers`` returned; False if the array has another number of texts."""
         sequences = int(numbers[2]) if len(numbers) > 2 else -1
         expected = [3, sequences, len(self.windows), len(self.seconds)]
         fits = len(numbers) == sum(expected) and sequences >= 0
@@ -107,7 +107,7 @@ class Sizes:
 def tokenized(
     texts: Sequence[Text], own: OwnTokenizer, long_texts: LongTexts, sizes: Sizes
 ) -> Iterator[NDArray[np.int32]]:
-    """Yield the tokens of ``texts`` in chunks, and fill ``sizes``."""
+    """Yield the token ids of ``texts`` in chunks, one array per chunk, and store all lengths in ``sizes``."""
     sizes.clear()
     row = 0
     for chunk in _chunks(texts):
@@ -129,7 +129,7 @@ def token_lengths(texts: Sequence[Text], tokenizer: Any) -> NDArray[np.int64]:
 
 
 def _chunks(texts: Sequence[Text]) -> Iterator[list[Any]]:
-    """Split ``texts`` into lists of at most ``CHUNK``, and fewer if the texts are long."""
+    """Split ``texts`` into lists of at most ``CHUNK`` texts, or of fewer texts if they are long."""
     for start in range(0, len(texts), CHUNK):
         chunk: list[Any] = []
         characters = 0

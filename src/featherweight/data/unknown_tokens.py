@@ -1,4 +1,4 @@
-"""Counts the tokens that a tokenizer does not know, by kind of character, and suggests a backbone that knows them."""
+"""Counts unknown tokens by kind of character, and suggests a backbone whose tokenizer knows these characters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_TEXTS = 5_000
 """Approximate number of texts whose tokens are examined; if there are many more, they are taken at equal distances."""
 NOTABLE = 0.01
-"""Minimum share of unknown tokens for a hint."""
+"""Minimum share of unknown tokens at which another backbone is suggested."""
 _CHUNK = 2**20  # tokens at a time
 _EMOJI = "emoji and symbols"
 _KINDS = {
@@ -29,7 +29,7 @@ _KINDS = {
     "HALFWIDTH": "Japanese kana",
     "HANGUL": "Korean",
 }
-"""Kinds of characters by the first word of their Unicode name, if that word is not the name to show."""
+"""Names of kinds of characters, by the first word of the characters' Unicode names; other words are shown as names."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class UnknownTokens:
     rows: int
     """Number of texts with an unknown token."""
     kinds: dict[str, tuple[int, int]]
-    """For each kind of characters with unknown tokens: number of unknown and of all tokens, most unknown ones first."""
+    """(Unknown tokens, all tokens) for each kind of characters with unknown tokens, most unknown tokens first."""
 
     @property
     def share(self) -> float:
@@ -89,7 +89,10 @@ def count_unknown(texts: Sequence[Text], tokenizer: Any) -> UnknownTokens | None
 
 
 def unknown_note(encoded: Encoded, texts: Sequence[Text], tokenizer: Any, backbone: str) -> list[str]:
-    """A note on the unknown tokens of the encoded ``texts``, if their share is at least ``NOTABLE``."""
+    """A note on the unknown tokens of ``texts``, if their share is at least ``NOTABLE``; else an empty list.
+
+    ``encoded`` are the token ids of ``texts``.
+    """
     if tokenizer.unk_token_id is None:
         return []
     tokens = encoded.tokens

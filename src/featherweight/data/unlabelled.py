@@ -29,14 +29,14 @@ _USUAL_LABELS = frozenset(
     {"label", "labels", "class", "class index", "target", "category", "sentiment", "gold", "gold_label", "y"}
 )
 _FLAGS = re.compile(r"[-+]?\d+(?:\.\d+)?|true|false|yes|no|[tfyn]", re.IGNORECASE)
-"""Values that many other columns contain too, even if the classes have these names."""
+"""Values that are no evidence for a label column: many other columns contain them too."""
 NO_TEST = "leave the test out with --set data.test="
 _MOST_VALUES = 1_000
-"""Number of values that are checked to see whether a column may contain the labels."""
+"""Maximum number of values that are checked to see whether a column may contain the labels."""
 
 
 def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """The clause ``test.csv has no labels (...)`` if no row of ``table`` has a label; None if one has.
+    """The clause ``test.csv has no labels (...)`` if no row of ``table`` has a label; None if some row has a label.
 
     ``classes`` are those of the training data: if -1 is one of them, it counts as a label. Raises UserError if there is
     no text column.
@@ -94,7 +94,7 @@ def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: S
 
 
 def left_out(clause: str, source: str) -> str:
-    """The note about the test rows of ``source``; ``clause`` says that they have no labels."""
+    """A note that the test rows of ``source`` are left out; ``clause`` says that they have no labels."""
     predict = f"featherweight predict RUN {in_a_line(shlex.quote(source))} -o predictions.csv"
     return f"{clause}: it is left out of the evaluation; classify it with: {predict}"
 
@@ -109,7 +109,7 @@ def read_labelled(
     """
     table = open_table(source, data, split)
     if clause := without_labels(table, data, classes):
-        # The label column may only have another name.
+        # Perhaps the label column only has another name, so list the columns.
         columns = "" if find_label_columns(table, data) else f"Its columns are: {listed_columns(table)}"
         raise UserError("\n".join(filter(None, (f"{clause}; {remedy}", columns))))
     require_all_labelled(table, source, data, classes, drop)

@@ -12,7 +12,7 @@ _ITEM = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^,"'\[\]]+?
 _WITHOUT_COMMAS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[-+]?\d+\.?)(?:\s+|$)""")
 """An item of an array in the notation of NumPy, which `Dataset.to_csv` uses: a text in quotes, or a number."""
 _TAGS = re.compile(r"(?:<[^<>\s]+>)+")
-"""Labels in the notation of Stack Exchange."""
+"""A list of labels in the notation of Stack Exchange, such as ``<a><b>``."""
 
 
 def is_written_list(text: str) -> bool:
@@ -21,7 +21,7 @@ def is_written_list(text: str) -> bool:
 
 
 def written_list(text: str) -> list[Any] | None:
-    """The items of the list ``text``; None if it is in none of the notations."""
+    """The items of the list that ``text`` contains; None if the notation is not known."""
     if text.startswith("<"):
         return text[1:-1].split("><")
     try:
