@@ -167,7 +167,7 @@ def test_what_is_not_decided_is_refused_with_what_to_type(names: dict[str, str],
 
 def test_labels_inside_objects_are_named_by_their_path() -> None:
     rows = Columns(table_of("rows.csv", {"text": COLUMNS["prose"]}, paths=("text", "annotations.0.label")))
-    with pytest.raises(UserError, match=r"Name it with --label annotations\.0\.label"):
+    with pytest.raises(UserError, match=r"Name the label column with --label annotations\.0\.label"):
         guess_columns(rows)
 
 

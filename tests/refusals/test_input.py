@@ -139,7 +139,7 @@ BAD_LABELS: list[tuple[str, str | bytes, str, Naming]] = [
     ("rows.json", rows(label=None), "", ("rows.json: row 1: the labels are missing; write an empty list", "drop")),
     ("rows.json", rows(label=["x", None]), "", "rows.json: row 1: the label is missing"),
     ("rows.json", rows(label=["x", ["y"]]), "", "rows.json: row 1: the label is a list"),
-    ("rows.json", rows(label={"x": 5}), "", ("row 1: the labels are an object with the keys x;", "write a list of labels")),
+    ("rows.json", rows(label={"x": 5}), "", ("row 1: the labels are an object with the keys x;", "a list of labels")),
     ("rows.json", rows(label="['x' y]"), "", ("row 1: \"['x' y]\" is no list of labels", 'write it as ["a", "b"]')),
     ("rows.json", rows(label=["x", "z"]), "labels = ['x', 'y']", "rows.json: row 1: unknown label 'z'"),
     ("rows.json", rows(label=["x", 0.5]), "", "rows.json: row 1: label 0.5 is not a whole number"),

@@ -124,7 +124,10 @@ def test_several_labels_a_text_are_asked_for_and_guessed(reviews: str) -> None:
     assert (one := recipe_for("notes.csv", label="rude")).data.label == "rude" and one.task == "single-label"
     two = [row.rpartition(",")[0] for row in rows]
     Path("two.csv").write_text("\n".join(["body,toxic,rude", *two]) + "\n", "utf-8")
-    told = r'toxic, rude hold only 0 and 1, .*\nTo train on all of them: label=\["toxic", "rude"\]; to train on one: label="toxic"$'
+    told = (
+        r'toxic, rude hold only 0 and 1, .*\nTo train on all of them: label=\["toxic", "rude"\]; '
+        r'to train on one: label="toxic"$'
+    )
     with pytest.raises(UserError, match=told):
         recipe_for("two.csv")
     with pytest.raises(
