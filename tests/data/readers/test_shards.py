@@ -150,3 +150,17 @@ def test_a_pattern_names_several_files(tmp_path: Path) -> None:
     assert read(str(tmp_path / "a-*.csv")).texts == ["one", "two", "three"]
     with pytest.raises(UserError, match=r"c-\*\.csv: no such file"):
         read(str(tmp_path / "c-*.csv"))
+
+
+@pytest.mark.parametrize("empty", ["text,label\n", ""])
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_files_without_rows_are_part_of_a_table(tmp_path: Path, empty: str, place: int) -> None:
+    files = {f"part-{number}.csv": ONE if number < 3 else TWO for number in (1, 2, 3)} | {f"part-{place}.csv": empty}
+    source = written(tmp_path, files)
+    data = DataRecipe(train=source)
+    pieces = list(text_pieces(source, data, split="test", rows=2))
+    assert [text for piece in pieces for text in piece.texts] == list(read(source).texts)
+    written(tmp_path, dict.fromkeys(files, "text,label\n"))
+    for tried in (lambda: list(text_pieces(source, data, split="test", rows=2)), lambda: read(source)):
+        with pytest.raises(UserError, match="the data set is empty"):
+            tried()

@@ -76,6 +76,7 @@ def shard_tables(
     def read(table: Table) -> Sequence[str]:
         return (wanted(table) if wanted else ()) or table.names[:1]  # a column to count the rows by
 
+    files = [path for path in files if path.stat().st_size] or files  # Spark writes empty files, too
     opened = (file_tables(path, in_a_line(str(path)), rows, wanted and read, reading) for path in files)
     pieces = chain.from_iterable(opened)
     if rows is None:
@@ -85,8 +86,11 @@ def shard_tables(
     for piece in pieces:
         first = first or piece
         _require_alike(first, piece, origin)
-        yield _called(piece, origin, before=before, notes=(*_note(files, origin), *piece.notes))
-        before += _length(piece, read(piece))
+        if length := _length(piece, read(piece)):  # a file may have only a header
+            yield _called(piece, origin, before=before, notes=(*_note(files, origin), *piece.notes))
+        before += length
+    if first and not before:
+        yield _called(first, origin)
 
 
 def _joined(tables: Sequence[Table], origin: str) -> Table:
