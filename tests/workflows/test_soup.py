@@ -187,6 +187,22 @@ def test_soups_of_other_seeds_are_repetitions_of_a_soup(tmp_path: Path, soup: Ru
     assert [len(round_.runs) for round_ in compare_runs(runs).rounds] == [2, 1]
 
 
+def test_runs_with_other_metrics_are_ordered_by_the_soups(ingredients: dict[str, Path], tmp_path: Path) -> None:
+    folders = []
+    for name, metric, figures in (("first", "accuracy", (0.9, 0.8)), ("second", "log_loss", (0.5, 0.1))):
+        folders.append(tmp_path / name)
+        shutil.copytree(ingredients[name], folders[-1], symlinks=True)
+        edited("recipe.toml", 'best_by = "accuracy"', f'best_by = "{metric}"')(folders[-1])
+        evaluation = json.loads((folders[-1] / "evaluation.json").read_text("utf-8"))
+        evaluation["validation"] |= dict(zip(("accuracy", "log_loss"), figures, strict=True))
+        (folders[-1] / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")
+    for given in (folders, folders[::-1]):
+        found = read_ingredients(given)
+        assert [one.run.folder.name for one in found] == ["first", "second"]
+        assert soup_recipe(found, greedy=True).evaluation.best_by == "accuracy"
+        assert [one.run.folder.name for one in read_ingredients(given, "log_loss")] == ["second", "first"]
+
+
 # The greedy choice
 
 
@@ -321,6 +337,8 @@ def test_runs_from_other_starts_are_refused(cli: Cli, first: Path, ingredients: 
 def test_too_few_runs_and_taken_folders_are_refused(cli: Cli, first: Path, ingredients: dict[str, Path]) -> None:
     refused(cli, "soup", "first", naming="a soup needs at least two runs")
     refused(cli, "soup", "first", "first/", naming="first: is named twice; name each run once")
+    adapter = "first/adapter: is only the adapter of a run; name the run itself, first"
+    refused(cli, "soup", "first/adapter", "first", naming=adapter)
     refused(cli, "soup", "first", "nowhere", naming="nowhere: no such folder; name finished runs")
     taken = "--out first: contains another run; choose a new folder"
     refused(cli, "soup", "first", ingredients["second"], "--out", "first", naming=taken)

@@ -43,6 +43,8 @@ def finished(run: str | Path) -> Run:
     """The run in the folder ``run``. Raises UserError if the folder has no run, or an incomplete one."""
     refuse_export(run)
     parent = Run(run)
+    if parent.folder.name == "adapter" and (parent.folder.parent / "recipe.toml").is_file():
+        raise UserError(f"{run}: is only the adapter of a run; name the run itself, {parent.folder.parent}")
     if not parent.complete:
         raise UserError(
             f"{run}: is not complete; to resume it: featherweight train {run}/recipe.toml --out {run} --resume"

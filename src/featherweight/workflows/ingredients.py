@@ -12,7 +12,7 @@ from featherweight.adapter.storage import read_description, weights_sha256
 from featherweight.errors import UserError
 from featherweight.evaluation.run_groups import changed_keys
 from featherweight.formatting import shortened
-from featherweight.recipe import Recipe
+from featherweight.recipe import EvaluationRecipe, Recipe
 from featherweight.run.best import Rank, metric_of, rank
 from featherweight.run.folder import Run
 from featherweight.workflows.continuation import finished
@@ -72,9 +72,10 @@ class Ingredient:
         }
 
 
-def read_ingredients(folders: Sequence[Path]) -> list[Ingredient]:
+def read_ingredients(folders: Sequence[Path], best_by: str | None = None) -> list[Ingredient]:
     """The runs in ``folders``, the best on the validation rows first, whatever the order of ``folders``.
 
+    The metric is ``best_by``: by default that of the runs or, if theirs differ, the default of a recipe.
     Raises UserError if one is not finished or damaged, or two are the same or have not started from the same weights,
     with the same classes and rows.
     """
@@ -89,13 +90,18 @@ def read_ingredients(folders: Sequence[Path]) -> list[Ingredient]:
             start = "the runs of a soup must start from the same weights and rows; to train one"
             raise UserError(f"{other.run.folder}: has {difference}: {start}: {again}")
     same_tensors_of([ingredient.run.adapter for ingredient in found])  # refuses damaged files
-    best_by = found[0].run.recipe.evaluation.best_by
+    best_by = best_by or _common_metric([one.run.recipe for one in found])
     found.sort(key=lambda ingredient: sorted(ingredient.sha256.values()))
     found.sort(key=lambda ingredient: ingredient.rank(best_by), reverse=True)
     return [
         Ingredient(one.run, one.labels, one.sha256, differs)
         for one, differs in zip(found, _own_settings([one.run.recipe for one in found]), strict=True)
     ]
+
+
+def _common_metric(recipes: Sequence[Recipe]) -> str:
+    metrics = {recipe.evaluation.best_by for recipe in recipes}
+    return metrics.pop() if len(metrics) == 1 else EvaluationRecipe().for_task(recipes[0].task).best_by
 
 
 def _read(folder: Path) -> Ingredient:
@@ -184,7 +190,7 @@ def ingredients_of(recipe: Recipe) -> list[Ingredient]:
     if not recipe.training.soup:
         return []
     try:
-        found = read_ingredients([Path(name) for name in recipe.training.soup])
+        found = read_ingredients([Path(name) for name in recipe.training.soup], recipe.evaluation.best_by)
     except UserError as error:
         raise UserError(f"training.soup: {error}") from None
     first = found[0].run
