@@ -8,7 +8,6 @@ trial is a `featherweight train` in a process of its own, without test rows. The
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 from accuracy import shift_trials
 from accuracy.publish import without_paths
 from harness.competition import say
-from harness.recording import new_record, ratio_spread, save
+from harness.recording import earlier, new_record, ratio_spread, save
 
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.files import write_whole
@@ -78,12 +77,12 @@ def begun(table: Record, base: Recipe, options: argparse.Namespace) -> Record:
     settings |= {"learning_rate": base.training.learning_rate, "backbone": base.backbone.name}
     seeds = [table["choosing_seed"], *table["seeds"]]
     record = new_record("ablation", name, settings=settings, data={"train": base.data.train}, seeds=seeds)
-    files = (options.results / f"{name}.partial.json", options.results / f"{name}.json")
-    if file := next((path for path in files if path.is_file()), None):
-        old, new = json.loads(file.read_text("utf-8")), without_paths(record, [base], dict(options.call))
+    old, new = earlier(options.results / f"{name}.json"), without_paths(record, [base], dict(options.call))
+    if "settings" in old:
         before, now = old["settings"].pop("changes"), new["settings"].pop("changes")
         if (old["settings"], old["data"]["train"]) != (new["settings"], new["data"]["train"]):
-            raise UserError(f"{file}: was made with other rows or settings; choose another --name, or remove it")
+            known = f"{options.results}: {name}.json or its .partial.json was made with other rows or settings"
+            raise UserError(f"{known}; choose another --name, or remove it")
         record["runs"] = [run for run in old["runs"] if before.get(run["setting"]) == now.get(run["setting"])]
         record["data"] = {**old["data"], **record["data"]}
     return record

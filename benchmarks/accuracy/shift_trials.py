@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from harness.recording import RESULTS, new_record, save
+from harness.recording import RESULTS, earlier, new_record, save
 from sklearn.cluster import KMeans
 
 from featherweight.data.sources import Rows, read_rows
@@ -53,8 +53,7 @@ def main(arguments: argparse.Namespace) -> None:
     data = {"train": RECIPE, "rows_of_parts": np.bincount(parts).tolist()}
     record = new_record("shift-trials", f"shift-trials-{division}", settings=said, data=data, seeds=arguments.seeds)
     file = RESULTS / arguments.machine / f"{record['name']}.json"
-    if file.is_file():
-        record["runs"] = json.loads(file.read_text("utf-8"))["runs"]
+    record["runs"] = earlier(file)["runs"]
     done = [(run["setting"], run["part"], run["seed"]) for run in record["runs"]]
     names = arguments.only.split(",") if arguments.only else list(SETTINGS)
     wanted = [(name, part, seed) for seed in arguments.seeds for name in names for part in range(count)]

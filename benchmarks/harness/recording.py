@@ -109,6 +109,12 @@ def save(record: dict[str, Any], folder: Path = RESULTS, *, whole: bool = True) 
     return partial.replace(folder / f"{record['name']}.json") if whole else partial
 
 
+def earlier(path: Path) -> dict[str, Any]:
+    """What an earlier call has left of the result ``path``, unfinished or whole; a record without runs if nothing."""
+    places = (path.with_name(f"{path.stem}.partial.json"), path)
+    return next((json.loads(place.read_text("utf-8")) for place in places if place.is_file()), {"runs": []})
+
+
 def load_all(folder: Path = RESULTS) -> list[dict[str, Any]]:
     """All finished results below ``folder``, by machine and name; ``machine_folder`` says where each one lay."""
     paths = sorted(path for path in folder.rglob("*.json") if not path.name.endswith(".partial.json"))

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -38,7 +37,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from harness.competition import say
-from harness.recording import RESULTS, commit, machine_folder, new_record, presentable, save
+from harness.recording import RESULTS, commit, earlier, machine_folder, new_record, presentable, save
 
 from featherweight.errors import UserError
 
@@ -162,9 +161,8 @@ def main(options: argparse.Namespace) -> None:
     known = {fault.id: fault for fault in faults}
     if unknown := [name for name in options.only or () if name not in known]:
         raise UserError(f"{options.table.name}: has no fault {unknown[0]}")
-    places = (out.with_name(f"{out.stem}.partial.json"), out)
-    earlier = next((json.loads(path.read_text("utf-8"))["runs"] for path in places if path.is_file()), [])
-    done = {run["id"]: run for run in earlier if run["id"] in known and run["mark"] == known[run["id"]].mark}
+    kept = (run for run in earlier(out)["runs"] if run["id"] in known and run["mark"] == known[run["id"]].mark)
+    done = {run["id"]: run for run in kept}
     settings = {"limit_seconds": options.limit, "jobs": options.jobs}
     data = {"name": options.table.name, "faults": len(faults)}
     record = new_record("planted-faults", out.stem, settings=settings, data=data, seeds=[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,7 @@ def small_runs(folder: Path) -> list[SmallRun]:
     """Write backbones, data and recipes into ``folder``: between them every way to write checkpoints and to end."""
     write_inputs(folder, ("bert", "mpnet"))
 
-    def recipe(name: str, family: str, adapter: dict[str, Any], training: dict[str, Any]) -> Path:
-        return write_recipe(folder, name, family, adapter, training)
-
+    recipe = partial(write_recipe, folder)
     upper = {"lora": [{"roles": ["query", "value"], "rank": 2, "layers": "1"}]}
     often = {"batch_size": 4, "accumulate": 3, "epochs": 3, "evaluate_every": 2, "checkpoint_steps": 3}
     often["prefix_cache"] = "on"
