@@ -120,7 +120,7 @@ DOUBTS = [
     ("5,Is it on?,,Yes it is on.\n7,How far is it?,I walk.,Two miles or so.\n5,Why so?,We ask.,Because they say so.\n",
      "add --text column2 --text column3 --text text"),
     ("world,usa,The king is here.\nsport,nfl,They won.\nworld,usa,It rained all day.\nsport,nfl,He ran a mile.\n",
-     "Which column holds the labels is a guess; other columns of few values: "),
+     "Which column holds the labels is a guess; other columns with few different values: "),
     ("球队进球了好多次\t股市今天大幅上涨\t1\n电影导演获得大奖\t新手机电池耐用\t0\n专家建议多喝水\t城市新建地铁\t1\n",
      "If title and description are a pair, such as premise and hypothesis, add --set data.join=pair"),
 ]  # fmt: skip

@@ -104,10 +104,10 @@ def _names_inside(reading: Reading) -> bool:
 
 
 def _of_label_studio(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """The row as columns: the texts under its key ``data``, and the choices of its first annotation.
+    """A row of Label Studio as {column: value}: the texts under its key ``data``, and the chosen labels.
 
-    Annotations that were skipped do not count. The column of a choice is named after its control in Label Studio
-    (``from_name``).
+    The labels are the choices of the first annotation that was not skipped. The column of a choice is named after
+    its control in Label Studio (``from_name``).
     """
     inner = row.get("data")
     found: dict[str, Any] = dict(inner) if isinstance(inner, Mapping) else {}
@@ -133,7 +133,7 @@ def _results(row: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _of_prodigy(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """The row of Prodigy with the accepted options, or the accepted label, as its label; None if not accepted."""
+    """A row of Prodigy with the accepted options or label as its label, which is None if nothing was accepted."""
     labels.setdefault(LABEL)
     accepted = row.get("accept", row.get(LABEL))
     if isinstance(accepted, list):
@@ -150,7 +150,7 @@ def _options(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _of_argilla(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """The record of Argilla as columns: its fields, and for each question the first submitted response."""
+    """A record of Argilla as {column: value}: its fields, and for each question the first submitted response."""
     fields, responses = row.get("fields"), row.get("responses")
     found: dict[str, Any] = dict(fields) if isinstance(fields, Mapping) else {}
     if "id" in row:

@@ -40,24 +40,24 @@ def joined_by_paste(texts: Path, labels: Path) -> str:
 
 
 def with_labels_before(files: Sequence[Path]) -> str:
-    """The command that makes one file of several, in which the name of its file is the label before each text."""
+    """The command that joins ``files`` to one, with the name of the original file as a label before each text."""
     label = '$(basename "$f" .txt | tr " " _)'
     loop = f'for f in {shlex.join(map(str, files))}; do LC_ALL=C sed "/./!d; s/^/__label__{label} /" "$f"; done'
     return f"({loop}) > {shlex.quote(str(free_name(files[0].parent / 'classes', '.txt')))}"
 
 
 def with_a_label_column(files: Sequence[Path]) -> str:
-    """The command that makes one CSV file of several, with the name of its file as the label of each row."""
+    """The command that joins CSV ``files`` to one, with the name of the original file as the label of each row."""
     table = "pandas.concat(pandas.read_csv(name).assign(label=pathlib.Path(name).stem) for name in sys.argv[2:])"
     names = [str(free_name(files[0].parent / "classes")), *map(str, files)]
     return f'python -c "import pathlib, sys, pandas; {table}.to_csv(sys.argv[1], index=False)" {shlex.join(names)}'
 
 
 def one_file_of(folder: Path) -> str | None:
-    """The command that makes one file of the files of a folder, if each may hold the texts of one class; else None.
+    """The command that joins the files of a folder, if each file may hold the texts of one class; else None.
 
-    These are CSV files with the same header, or files of an unknown kind, such as ``rt-polarity.pos``. The name of one
-    of them must not be that of a part, such as ``train``.
+    They may be CSV files with the same header, or text files of an unknown kind, such as ``rt-polarity.pos``. None of
+    them may have the name of a split, such as ``train.csv``.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not _BESIDE.fullmatch(path.name))
     parts = any(part_named(part, [path.stem]) for part in PARTS for path in files)
@@ -81,7 +81,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _differs_in_labels(words: Sequence[str], other: Path) -> bool:
-    """Whether the words of another file's name are ``words``, with one for labels instead of the one for texts."""
+    """Whether the name of ``other`` consists of ``words``, but with a word such as labels in place of text."""
     found = _WORD.findall(other.stem.casefold())
     differing = [(word, named) for word, named in zip(words, found, strict=False) if word != named]
     return len(found) == len(words) and len(differing) == 1 and differing[0][0] in _TEXTS and differing[0][1] in _LABELS

@@ -37,9 +37,9 @@ class StoredColumn(Column):
     """
 
     def __init__(self, file: IO[bytes], starts: array[int], ends: array[int], others: Mapping[int, Any]) -> None:
-        """``starts`` and ``ends`` are the positions of the texts in ``file``; ``others`` are the values of other types.
+        """``starts`` and ``ends`` are the positions of the texts in ``file``, in bytes.
 
-        The keys of ``others`` are row numbers.
+        ``others`` are the values that are no text, by row index (from 0).
         """
         self._file, self._starts, self._ends, self._others = file, starts, ends, others
 
@@ -147,7 +147,7 @@ def read_at(handle: int, size: int, place: int) -> bytes:
     while size:
         parts.append(os.pread(handle, min(size, _MOST), place))
         if not parts[-1]:
-            raise OSError("a file of the cache has become shorter")
+            raise OSError("a temporary or cached file was cut short; run the command again")
         place, size = place + len(parts[-1]), size - len(parts[-1])
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

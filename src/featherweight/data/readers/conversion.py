@@ -52,10 +52,10 @@ _MAGIC = {
 
 
 def foreign_ending(ending: str, start: bytes) -> str | None:
-    """The extension that says how to convert a file; None if no conversion is known.
+    """The extension of a foreign format that the file has, such as ``.xls``; None if there is no conversion for it.
 
-    The first bytes of the file (``start``) determine it. If they match no known format, the file's extension ``ending``
-    is used.
+    It is detected from the first bytes of the file (``start``). If they match no known format, it is ``ending``, the
+    extension of the file.
     """
     inside = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     if inside == ".xls" and ending in _DOCUMENTS:  # Word and Excel had the same container
@@ -72,7 +72,7 @@ def foreign_ending(ending: str, start: bytes) -> str | None:
 
 
 def conversion(path: Path, origin: str, ending: str) -> str:
-    """The message that a file with this extension cannot be read, with the command that converts or unpacks it."""
+    """The message that ``ending`` files cannot be read, with the command that converts or unpacks ``path``."""
     if ending in _UNPACKED:
         return f"{origin}: is an archive; unpack it, and name the data file in it: {_UNPACKED[ending]} {_quoted(path)}"
     if ending in _DOCUMENTS:

@@ -73,7 +73,8 @@ def _below_titles(
 ) -> tuple[list[str], Iterator[list[str]], Sequence[Sequence[str]], list[str]]:
     """Skip the titles; returns (first record, iterator over later records, some of the later records, titles).
 
-    In a Markdown table, the line of dashes below the header is skipped, too. Raises UserError if there are no records.
+    Titles are lines above the header, such as ``Tickets of May``. In a Markdown table, the line
+    of dashes below the header is skipped, too. Raises UserError if there are no records or no header is found.
     """
     first = next(records, None)
     if first is None:
@@ -82,7 +83,7 @@ def _below_titles(
     while titles and sum(map(bool, map(str.strip, first))) < 2:
         first, sample = next(records, first), sample[1:]
         if not sample:  # the lines are quoted in another way than those of the sample
-            raise UserError(f"{origin}: its header cannot be found; remove the lines above it: {listed(titles)}")
+            raise UserError(f"{origin}: no column names found; delete the lines above them, such as {listed(titles)}")
     if dialect.separator == "|" and sample[1:] and all(map(_RULE.fullmatch, sample[1])):
         next(records, None)
         del sample[1]

@@ -152,7 +152,10 @@ def _parsed(
     backslashes: bool = False,
     quote: str = '"',
 ) -> tuple[list[list[str]], bool]:
-    """The records in ``lines``, and whether one is broken. With ``cut``, the last (incomplete) record is left out."""
+    """The records in ``lines``, and whether their quoting is broken. With ``cut``, the last record is left out.
+
+    It may be incomplete then. ``blanks``: fields may have a space before their opening quotation mark.
+    """
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(lines, **settings(Dialect(separator, blanks, backslashes, quote), quoted))
     records: list[list[str]] = []

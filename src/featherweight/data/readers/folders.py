@@ -58,7 +58,9 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
     """
     if parts := folder_parts(folder):
         if reading.split not in parts:
-            raise UserError(f"{origin}: no part {reading.split!r}; it has {', '.join(parts)}")
+            raise UserError(
+                f"{origin}: no part {reading.split!r}; it has {', '.join(parts)}: rename or add a subfolder"
+            )
         folder = parts[reading.split]
         origin = f"{origin} ({reading.split})"
     classes = [path for path in _folders(folder) if path.name.casefold() not in _UNLABELLED and any(_texts(path))]

@@ -86,17 +86,19 @@ def _remedy(first: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _doubts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Sentences on what the proposed ``names`` may have got wrong: the label column, or texts that are not named."""
+    """Sentences on where the proposed ``names`` may be wrong: the label column, or text columns that are not used."""
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     found = []
     others = [name for name in names if name.startswith("column")]
     few = [name for name in others if 1 < len(set(columns[name])) <= max(2, len(rows) // 3)]
     if "label" in names and few:
-        found.append(f"Which column holds the labels is a guess; other columns of few values: {listed(few, 4)}")
+        found.append(
+            f"Which column holds the labels is a guess; other columns with few different values: {listed(few, 4)}"
+        )
     texts = [name for name in others if _is_prose(columns[name])]
     if "text" in names and texts:
         options = " ".join(f"--text {name}" for name in names if name in (*texts, "text"))
-        found.append(f"To read all of its texts, add {options}")
+        found.append(f"To join all its text columns, add {options}")
     sizes = sorted(sum(map(len, columns[name])) for name in names if name in ("title", "description"))
     if sizes and 2 * sizes[0] >= sizes[1]:
         found.append("If title and description are a pair, such as premise and hypothesis, add --set data.join=pair")
@@ -107,9 +109,9 @@ def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
     """Proposed names for the columns of a table without a header.
 
     The column with the longest values is ``text``, and one with few different values is ``label``. If two of three
-    columns hold texts, they are ``title`` and ``description``, which are joined by default. There is no ``label`` if
-    the only column with several values may be dates or names, and another has the same value in all ``rows``: the
-    rows may be sorted by their label, and the whole table will tell.
+    columns hold texts, they are ``title`` and ``description``, which are joined by default. No column is ``label`` if
+    one column has the same value in all ``rows`` and the others have too many values for classes: then the table may
+    be sorted by label, so only its later rows could show which column holds the labels.
     """
     columns = list(zip(*rows, strict=True))
     length = [sum(map(len, column)) / len(column) for column in columns]
@@ -137,7 +139,8 @@ def is_text_beside_name(rows: Sequence[Sequence[str]], text: int) -> bool:
 def _label_place(columns: Sequence[Sequence[str]], besides: int) -> int | None:
     """The index of the column that most likely holds the labels: the column with the fewest different values.
 
-    A column whose values are all equal is only chosen if no other column has few values.
+    ``besides`` is the index of the text column. A column whose values are all equal is only chosen if no other column
+    has few values. None if no column is likely.
     """
     few = {}
     for place, column in enumerate(columns):
@@ -151,7 +154,7 @@ def _label_place(columns: Sequence[Sequence[str]], besides: int) -> int | None:
 
 
 def _is_prose(column: Sequence[str]) -> bool:
-    """Whether most filled values differ and have several words, or, in a script without spaces, several letters."""
+    """Whether most non-empty values are distinct and have several words (several letters if there are no spaces)."""
     filled = [value for value in column if value.strip()]
     several = sum(len(value.split()) > 1 or len(_UNSPACED.findall(value)) > _FEW_WORDS for value in filled)
     return several > len(filled) / 2 and len(set(filled)) > len(filled) / 2

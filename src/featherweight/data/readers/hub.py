@@ -132,7 +132,9 @@ def _load_hub(name: str, config: str | None, revision: str | None) -> dict[str, 
     except Exception as error:
         if not reachable or isinstance(error, ConnectionError):
             raise HubUnreachable(_out_of_reach(name)) from None
-        raise UserError(f"{name}: the hub's data set cannot be read: {first_line(error)}") from None
+        raise UserError(
+            f"{name}: cannot be read from the hub: {first_line(error)}; check the name, or name a file"
+        ) from None
 
 
 def _out_of_reach(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Finds the rows in a single JSON object: under a key, by column, by row, or in one of several parts."""
+"""Finds the rows in a file that is a single JSON object.
+
+The object may have a list of rows under a key, one entry per column, one entry per row, or one entry per split.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,7 @@ def _by_text_or_label(value: Mapping[str, Any], reading: Reading) -> Found | Non
 
 
 def _has_columns_outside(value: Mapping[str, Mapping[str, Any]], reading: Reading) -> bool | None:
-    """Whether the outer keys of an object of objects are column names; False: the inner keys are; None: neither."""
+    """For an object of objects: True if the outer keys are column names, False if the inner keys are; else None."""
     inside = dict.fromkeys(key for one in value.values() for key in one)
     for keys, answer in ((value, True), (inside, False)):
         if any(key.casefold() in reading.known for key in keys):

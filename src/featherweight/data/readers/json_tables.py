@@ -141,5 +141,7 @@ def _lists(found: Iterable[Any], origin: str) -> Iterator[Sequence[Any]]:
             raise UserError(f"{origin}: row {number}: not a list, but the rows before it are lists; make it a list")
         width = len(row) if width is None else width
         if len(row) != width:
-            raise UserError(f"{origin}: row {number}: has {counted(len(row), 'value')}, but the first row has {width}")
+            raise UserError(
+                f"{origin}: row {number}: has {counted(len(row), 'value')}, but the first row has {width}; correct it"
+            )
         yield row

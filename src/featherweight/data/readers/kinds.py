@@ -140,14 +140,15 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
         return "lines"
     raise UserError(
         f"{content.origin}: {ending or 'no extension'}: not a kind of data file that can be read; use .csv, .tsv, "
-        ".json, .jsonl, .parquet, .xlsx or .txt, or, if it has a text a line, add --set data.format=lines"
+        ".json, .jsonl, .parquet, .xlsx or .txt, or, if it has one text per line, add --set data.format=lines"
     )
 
 
 def _is_table(dialect: Dialect, reading: Reading) -> bool:
     """Whether the lines of a file are rows of a table.
 
-    Prose may contain commas or semicolons, too. With these separators, a known column name or labels are required.
+    Prose may contain commas or semicolons, too. So with these separators, the first line must have a known column name
+    or some column must have few different values, as labels do.
     """
     if len(dialect.sample) < 2 or dialect.agreement < 0.9:
         return False

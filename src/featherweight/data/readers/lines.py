@@ -88,7 +88,7 @@ def refuse_trees(head: str, content: Content) -> None:
         files = f"{shlex.quote(str(content.path))} > {shlex.quote(str(free_name(content.path, '.txt')))}"
         line = f"sed -E 's/^ *\\(([0-9]) /__label__\\1 (\\1 /; s/\\([0-9] //g; s/\\)//g' {files}"
         raise UserError(
-            f"{content.origin}: each line is a tree of labels, as in SST; keep that of the whole text:\n  {line}"
+            f"{content.origin}: each line is a tree of labels, as in SST; keep the label of each whole text:\n  {line}"
         )
 
 

@@ -39,8 +39,8 @@ def shards_of(folder: Path) -> Mapping[str, tuple[Path, ...]]:
     """The data files of a folder by part (``train``, ``validation``, ``test``), or all of them under ``""``.
 
     The files are in the folder itself, in its only subfolder (such as ``data``), or in one subfolder per part. Files
-    whose names differ only in numbers form one part. The result is empty if there are no data files, or if they form
-    several tables whose names are not those of parts.
+    whose names differ only in numbers form one part. The result is empty if there are no data files, or if they are
+    several tables that are not named after parts.
     """
     if files := _data_files(folder):
         return _by_part(files)
@@ -151,7 +151,7 @@ def _require_alike(first: Table, other: Table, origin: str) -> None:
         )
     if differing := [name for name, classes in first.classes.items() if other.classes.get(name) != classes]:
         raise UserError(
-            f"{origin}: {here} has other class names in {differing[0]!r} than {there}; "
+            f"{origin}: {here} has other class names in the column {differing[0]!r} than {there}; "
             "write both files again with the same class names"
         )
 

@@ -59,7 +59,7 @@ class Table:
             raise UserError(f"{self.origin}: two columns are called {twice!r}; rename one")
 
     def find(self, wanted: str) -> str | None:
-        """The column called ``wanted``, or else the only column that differs just in upper and lower case; or None.
+        """The column called ``wanted``, or the only one with the same name in other upper or lower case; else None.
 
         ``wanted`` may be a path into a column. Raises UserError if several columns have that name.
         """

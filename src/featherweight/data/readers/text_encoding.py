@@ -105,7 +105,10 @@ def decoded(content: bytes, encoding: str | None, origin: str) -> tuple[str, boo
 
 
 def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
-    """The encoding by byte order mark, recipe or NUL bytes, and a note for the user; each may be None."""
+    """The encoding, and a note for the user if it contradicts the bytes; each may be None.
+
+    It is shown by a byte order mark, set by the recipe (``wanted``), or shown by the NUL bytes of UTF-16.
+    """
     for mark, name in _MARKS.items():
         if head.startswith(mark):
             return name, None

@@ -34,9 +34,10 @@ def titles_above(records: Sequence[Sequence[str]], reading: Reading) -> list[str
 
 
 def explanations_below(records: Sequence[Sequence[Any]]) -> int:
-    """Number of rows below the header that explain the columns, in exports of surveys; ``records`` come after it.
+    """Number of rows that explain the columns, at the beginning of ``records``, the rows below the header.
 
-    Qualtrics writes the questions and an ``ImportId`` for each column, SurveyMonkey the kinds of answers.
+    Surveys are exported with such rows: Qualtrics writes the questions and an ``ImportId`` for each column, and
+    SurveyMonkey the kinds of answers.
     """
     for place, record in enumerate(records[:_MOST_EXPLANATIONS]):
         if any(str(cell).replace(" ", "").startswith('{"ImportId":') for cell in record):
@@ -61,7 +62,7 @@ def below_titles(dialect: Dialect, head: str, cut: bool, reading: Reading, *, ta
     """The dialect of the table below the title lines; ``dialect`` unchanged if there are no titles.
 
     ``dialect`` was detected from all lines of ``head``, the beginning of the file. Titles are only searched for if most
-    records have another number of fields than the first line; the file could not be read otherwise.
+    records have another number of fields than the first line, because such a file cannot be read without skipping them.
     """
     if dialect.agreement >= 0.5 or dialect.skipped or reading.columns or reading.any_header:
         return dialect
@@ -77,7 +78,10 @@ def below_titles(dialect: Dialect, head: str, cut: bool, reading: Reading, *, ta
 
 
 def _is_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:
-    """Whether the first record is a header: it has a known name or the later records show it; one must follow."""
+    """Whether the first record is a header: it has a known column name, or differs from the rows as a header does.
+
+    At least one row must follow it.
+    """
     first, others = (records[0], records[1:]) if records else ((), ())
     rows = [row for row in others if len(row) == len(first)]
     known = any(name.strip().casefold() in reading.known for name in first)
