@@ -129,7 +129,7 @@ class Comparison:
 
     @property
     def own(self) -> list[Round]:
-        """The rounds that are not baselines."""
+        """The rounds that train a network, in their order: all except the baselines."""
         return [round_ for round_ in self.rounds if round_.baseline is None]
 
     @property
@@ -202,10 +202,10 @@ def _has_seed_variance(rounds: Sequence[Round]) -> bool:
 
 
 def _against(rounds: Sequence[Round], right: Correct, found: Found) -> list[Difference]:
-    """The difference of every round and every baseline.
+    """The difference in mean accuracy of each round from each baseline, with its significance.
 
-    If a round is not significantly better than a TF-IDF baseline, ``Difference.words`` begins with a sentence that says
-    so.
+    ``right`` says which predictions are correct, and ``found`` has the counts for micro-F1, by round. If a round is
+    not significantly better than a TF-IDF baseline, ``Difference.words`` begins with a sentence that says so.
     """
     own = [round_.name for round_ in rounds if round_.baseline is None]
     pairs = compare_pairs(
@@ -226,7 +226,7 @@ def not_better(pair: Difference) -> str:
 
 
 def _verb_phrases(pair: Difference) -> tuple[str, str]:
-    """Singular and plural phrase for a round that is not significantly better than another one."""
+    """How ``pair.first`` compares with ``pair.second``, such as ("is worse than", "are worse than")."""
     if pair.difference > 0:
         return "is not significantly better than", "are not significantly better than"
     if pair.verdict == "significant":

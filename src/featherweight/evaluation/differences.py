@@ -1,4 +1,4 @@
-"""The difference of every pair of rounds: its value, its interval, its significance tests, and the result in words."""
+"""Pairs of rounds: the difference in mean accuracy, its interval, its significance tests, and the result in words."""
 
 from __future__ import annotations
 
@@ -82,8 +82,9 @@ class _Tests:
 
 
 def compare_pairs(pairs: Sequence[Pair], correct: Correct, found: Found | None = None) -> list[Difference]:
-    """The differences of all ``pairs`` of rounds in ``correct``; each test is corrected for the number of pairs.
+    """The difference in mean accuracy of each of ``pairs``, two names of rounds; tests are corrected for their number.
 
+    ``correct`` has, for each name, whether each prediction is correct, [seeds, rows].
     A difference is significant if McNemar's test over the rows is significant and, with enough seeds, a t-test over
     rows and seeds is significant too. With the first test alone, one lucky seed could look like a better recipe. The
     variance between seeds is estimated from all rounds in ``correct``. With ``found``, each result also has the

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row whose label is probably wrong: its index, its label, and the label that a model of other rows predicts."""
+    """A row whose label is probably wrong: its index, its label, and the one that a model of other rows predicts.
+
+    That model was trained by cross-validation, without this row.
+    """
 
     row: int
     label: int

@@ -116,7 +116,8 @@ def wilson_interval(right: int, rows: int, confidence: float = 0.95) -> list[flo
 def per_class(labels: Labels, predicted: Labels, label_names: Sequence[str]) -> list[dict[str, Any]]:
     """Precision, recall, F1 (0 if undefined) and support: one dictionary per class, in the order of ``label_names``.
 
-    Each has its 95% intervals (None if undefined), and how many rows are ``predicted`` as the class.
+    Each dictionary also has the 95% intervals of precision, recall and F1 (None if undefined), and the number of rows
+    that are ``predicted`` as the class.
     """
     classes = len(label_names)
     figures = precision_recall_fscore_support(labels, predicted, labels=range(classes), zero_division=0)

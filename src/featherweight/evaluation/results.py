@@ -103,7 +103,8 @@ def write_evaluation(
 def text_key(text: Text) -> str:
     """An identifier of a text that does not reveal it: the first 16 hexadecimal digits of its SHA-256.
 
-    A pair has the key of its joined text, so that runs with either ``data.join`` are compared row by row.
+    A pair has the key of its two texts joined by a space. So a run that classifies pairs can be compared
+    row by row with a run that joins them (``data.join``).
     """
     return hashlib.sha256(joined(text).encode()).hexdigest()[:16]
 

@@ -142,7 +142,10 @@ def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[
 
 
 def _without_seeds(recipe: Recipe) -> Recipe:
-    """``recipe`` without seeds and description, for grouping; the runs of a soup are replaced by their number."""
+    """``recipe`` without seeds and description, so that runs that differ only in these become equal.
+
+    Of a soup (the averaged adapters of several runs) only the number of runs is kept.
+    """
     soup = [f"run {number}" for number in range(len(recipe.training.soup))]
     return recipe.with_values(seed=0, description="", training={"order_seed": None, "soup": soup})
 
@@ -213,7 +216,10 @@ def differing(who: str, runs: Sequence[Run]) -> list[str]:
 
 
 def repeated_seeds(who: str, runs: Sequence[Run]) -> list[str]:
-    """A list with one sentence if some ``runs`` have the same ``seed``, so that they vary too little; else empty."""
+    """One sentence if some ``runs`` have the same ``seed``, because their variance is then too small; else none.
+
+    ``who`` is the name of the round in this sentence.
+    """
     if len({run.recipe.seed for run in runs}) == len(runs):
         return []
     return [
@@ -239,7 +245,10 @@ def uneven_shift_sets(runs: Sequence[Run]) -> list[str]:
 
 
 def figures_of(runs: Sequence[Run], split: str) -> dict[str, tuple[float | None, ...]]:
-    """The values of each table column by key, one per run; metrics are those after temperature scaling."""
+    """The columns of the comparison table: for each key, such as ``accuracy``, one value per run.
+
+    The metrics are those of ``split``, after temperature scaling; None if a run lacks the value.
+    """
     columns: list[dict[str, float | None]] = []
     for run in runs:
         evaluation, environment = run.evaluation, run.environment

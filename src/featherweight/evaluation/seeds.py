@@ -85,7 +85,8 @@ def errors_of_difference(
     """The variances of the difference between two accuracies: from the choice of rows, and from the choice of seeds.
 
     ``correct_a`` and ``correct_b`` are [seeds, rows]. The variance between seeds is the larger of ``pooled`` and that
-    of these two rounds, and at least the variance from rounding an accuracy to whole rows. Without ``pooled`` it is 0.
+    of these two rounds. It is at least 1 / (12 rows^2), because an accuracy is a multiple of 1 / rows. Without
+    ``pooled`` the second variance is 0.
     """
     rows = correct_a.shape[1]
     differences = correct_a.mean(axis=0) - correct_b.mean(axis=0)
@@ -98,7 +99,7 @@ def errors_of_difference(
 
 
 def over_rows_and_seeds(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread) -> float:
-    """Two-sided p-value of a t-test that two rounds are equally good, on other rows and with other seeds.
+    """Two-sided p-value of a t-test: are the rounds equally good over all rows and seeds that could be drawn?
 
     The squared standard error is the sum of the variances over rows and over seeds. Its degrees of freedom follow
     Satterthwaite's approximation (1946) if there are many seeds. With few seeds the approximation is too optimistic;

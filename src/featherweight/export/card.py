@@ -181,7 +181,9 @@ def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[
     else:
         found += [f"On the {name} rows, {doubt}." for doubt in doubts(evaluation[name])]
         if name == "validation":
-            found.append("There was no test set: the results are of the rows by which the adapter was chosen.")
+            found.append(
+                "There was no test set: the results are on the validation rows, by which the best adapter was chosen."
+            )
         if not evaluation.get("shift"):
             found.append("It was tested only on texts like those of its training; expect less on others.")
     longer = "they are read in overlapping windows" if recipe.data.long == "windows" else "the rest is not read"
@@ -193,7 +195,7 @@ def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[
 
 
 def _comparison(folder: Path) -> dict[str, Any] | None:
-    """Number of rows, their source and the share with the same label in export and run; None if not recorded."""
+    """How an export was compared with its run: number and source of rows, share of equal labels; None if unrecorded."""
     compared = read_object(folder / FILE).get("comparison")
     if not isinstance(compared, dict) or not isinstance(compared.get("agreement"), float):
         return None

@@ -55,7 +55,9 @@ def in_fresh_process(folder: Path, texts: Sequence[Text]) -> Answer:
         done = subprocess.run(command, capture_output=True, text=True, env=variables)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise FeatherweightError(f"{folder}: the export cannot be used in a fresh process: {last}")
+            raise FeatherweightError(
+                f"{folder}: the export cannot be used in a fresh process: {last}; export the run again"
+            )
         times = json.loads(done.stdout.splitlines()[-1])
         return Answer(np.load(result), times["seconds"], times["load_seconds"])
 
@@ -64,7 +66,8 @@ def compare(run: np.ndarray, answer: np.ndarray, task: Any, temperature: float) 
     """Compare the logits of a ``run`` with the logits ``answer`` of its export, both [rows, labels].
 
     Returns ``rows``, ``largest_difference`` (of logits), ``other_labels`` (number of rows with another label) and
-    ``agreement`` (share of rows with the same label). Rows that rounding alone could change (``UNDECIDED``) agree.
+    ``agreement`` (share of rows with the same label). Rows whose label
+    rounding alone could change (``UNDECIDED``) count as the same.
     """
     probabilities = task.probabilities(run, temperature)
     same = task.right(task.predict(answer, temperature), task.decide(probabilities))
@@ -99,5 +102,5 @@ def verdict(target: str, comparison: dict[str, Any]) -> str:
 
 
 def _too_many(others: int, rows: int, share: float) -> bool:
-    """Whether ``others`` of ``rows`` are more than chance explains, if the true share is ``share``."""
+    """Whether ``others`` of ``rows`` rows are too many by chance, if each differs with probability ``share``."""
     return float(binom.sf(others - 1, rows, share)) <= CHANCE

@@ -21,7 +21,7 @@ def require_native_head(recipe: Recipe, run: Path) -> None:
     what = "the first token" if recipe.adapter.pooling == "first" else "the mean over the tokens"
     raise UserError(
         f"{run}: its head is one linear layer on {what}, and transformers has no class for that; use --to onnx\n"
-        'For a merged folder train with the class of transformers: --set adapter.head="native"'
+        'For a merged folder, train with a head of transformers: --set adapter.head="native"'
     )
 
 

@@ -17,7 +17,10 @@ from featherweight.task.interface import Task, task_of
 
 
 def load(path: str | Path, given: PeftOptions, **options: Any) -> Loaded:
-    """The classifier in ``path``: a run, its adapter, an export, or what PEFT saved."""
+    """The classifier in ``path``: a run, its adapter, an export, or a folder that PEFT saved.
+
+    ``given`` has what only a folder of PEFT needs, such as class names. ``options`` are those of ``Classifier.load``.
+    """
     if not is_peft_folder(path) and given != NOTHING_GIVEN:
         kind, names = "an export" if is_export(path) else "a run", "labels, base, task and join"
         raise UserError(f"{path}: is {kind}; leave out {names}, which are only for folders that PEFT saved")

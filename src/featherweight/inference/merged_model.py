@@ -24,7 +24,7 @@ from featherweight.recipe import Recipe
 def load_merged(
     folder: Path, described: Description, recipe: Recipe, *, precision: str, device: str | None, lean: bool, merge: bool
 ) -> TextModel:
-    """The model of an export. Raises UserError if it cannot be loaded."""
+    """The model of a merged export; the options are those of ``Classifier.load``. Raises UserError if it is damaged."""
     bound_memory()
     config = read_config(folder)
     engine = replace(engine_for(recipe, precision, device), lean=lean)

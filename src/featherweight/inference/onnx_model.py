@@ -109,7 +109,7 @@ def tokenizer_of(folder: Path, described: Description) -> SavedTokenizer:
 
 
 def padded_length(length: int) -> int:
-    """The length to which a text of ``length`` tokens is padded; there are few values, as each takes memory."""
+    """The length to which a text of ``length`` tokens is padded: one of a few, because each new length takes memory."""
     place = bisect.bisect_left(BUCKETS, length)
     return BUCKETS[place] if place < len(BUCKETS) else -(-length // 128) * 128
 

@@ -43,7 +43,10 @@ def predict_lines(classifier: Classifier, read: Callable[[], bytes], output: Tex
 
 
 def prediction_lines(classifier: Classifier, texts: list[str], before: int) -> dict[str, list]:
-    """The columns of the output: row number, label and the probability of each class."""
+    """The columns of the output for some ``texts``: row number, label and the probability of each class.
+
+    The row numbers start at ``before``, the number of texts that were classified earlier.
+    """
     probabilities = classifier.probabilities(texts, warn=False)
     named: list[Any] = classifier.task.named(classifier.task.decide(probabilities), classifier.labels)
     columns: dict[str, list] = {"row": [str(row) for row in range(before, before + len(texts))], "label": named}
@@ -65,5 +68,7 @@ def _decoded(line: bytes, number: int) -> str:
     try:
         text = line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"-: line {number} is not UTF-8 ({error.reason}); convert it, such as by iconv") from None
+        raise UserError(
+            f"-: line {number} is not UTF-8 ({error.reason}); convert the input, for example with iconv"
+        ) from None
     return text if text.strip() else ""

@@ -84,7 +84,7 @@ def load_peft_folder(path: str | Path, given: PeftOptions, precision: str, devic
     tokenizer = load_tokenizer(found.folder if has_tokenizer(found.folder) else backbone.folder)
     if len(tokenizer) > (most := int(found.config.get("vocab_size", len(tokenizer)))):
         raise UserError(
-            f"{path}: its tokenizer has {len(tokenizer):,} tokens, but its base model has only {most:,}\n"
+            f"{path}: its tokenizer has {len(tokenizer):,} tokens, but its base model embeds only {most:,}\n"
             "Use the base model and the tokenizer that the adapter was trained with"
         )
     longest = most_tokens(found.config) or found.config.get("max_position_embeddings", 512)

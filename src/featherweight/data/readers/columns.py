@@ -147,7 +147,7 @@ def read_at(handle: int, size: int, place: int) -> bytes:
     while size:
         parts.append(os.pread(handle, min(size, _MOST), place))
         if not parts[-1]:
-            raise OSError("a temporary or cached file was cut short; run the command again")
+            raise OSError("a temporary or cached file has become shorter; run the command again")
         place, size = place + len(parts[-1]), size - len(parts[-1])
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -33,8 +33,8 @@ class Layout:
     def record(self, probabilities: np.ndarray) -> np.ndarray:
         """What is written for each row, computed from ``probabilities`` [rows, classes].
 
-        If the submission has a column of labels, it is the number of the predicted class, [rows]; if it has columns of
-        probabilities, these probabilities, [rows, columns].
+        For a column of labels: the numbers of the predicted classes, [rows]. For columns of probabilities: the
+        probabilities of their classes, [rows, columns].
         """
         return probabilities[:, list(self.shares.values())] if self.shares else SINGLE_LABEL.decide(probabilities)
 

@@ -66,9 +66,9 @@ def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels,
 
 
 def _note_on_probabilities(sample: Sample, column: str, trained: TrainedLabels) -> list[str]:
-    """A note on how to get probabilities, if all cells have the same value and it may be a label or a probability.
+    """A list with a note on how to get probabilities, if ``column`` might be meant for them; else an empty list.
 
-    In all other cases the list is empty.
+    That is so if all its cells have the same value, which is a label or could be a probability.
     """
     only = next(iter(sample.values[column]))
     number = _number(only or "0")
