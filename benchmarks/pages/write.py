@@ -105,8 +105,11 @@ def reliability(records: Sequence[Record]) -> str:
 
 
 def serving(records: Sequence[Record]) -> str:
-    """Exports and the server, the newest result of each; empty without a result of them."""
-    found = newest(records, "serving-")
+    """The exports of all results, and the newest of the server with each model; empty without a result of them."""
+    found: dict[str, Any] = newest(records, "serving-")
+    exports = [record for record in records if record.get("benchmark") == "serving-exports"]
+    if exports:
+        found["exports"] = sorted(exports, key=lambda record: str(record["date"]), reverse=True)
     ours = [record for record in records if record.get("benchmark") == "serving-server"]
     servers = {record["settings"].get("model", "run"): record for record in sorted(ours, key=lambda one: one["date"])}
     if servers:
