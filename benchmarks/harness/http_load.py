@@ -76,6 +76,9 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
     return int(head.split(b" ", 2)[1]), b"connection: close" not in head
 
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
 @dataclass
 class Load:
     """What came of many requests."""
@@ -129,15 +132,27 @@ async def closed_loop(port: int, requests: Sequence[bytes], clients: int, second
     return load
 
 
+async def send(connection: Connection, request: bytes) -> tuple[int, bool]:
+    """Send ``request``; returns the answer's status and whether the connection stays open."""
+    connection[1].write(request)
+    return await read_answer(connection[0])
+
+
 async def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: float) -> Load:
     """Requests at a fixed rate, whether or not the earlier ones are answered; times count from when each was due."""
-    load, begun, idle = Load(), time.perf_counter(), []
+    load, begun = Load(), time.perf_counter()
+    idle: list[Connection] = []
 
     async def ask(request: bytes, due: float) -> None:
         await asyncio.sleep(max(0, due - time.perf_counter()))
-        connection = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
-        connection[1].write(request)
-        status, stays = await read_answer(connection[0])
+        connection = idle.pop() if idle else None
+        try:
+            status, stays = await send(connection, request) if connection else (0, False)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            status = 0  # the server closes a connection that was idle for long
+        if not connection or not status:
+            connection = await asyncio.open_connection("127.0.0.1", port)
+            status, stays = await send(connection, request)
         load.answered(status, due)
         if stays:
             idle.append(connection)
