@@ -24,7 +24,7 @@ def made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("arguments", "naming"), [
-    (["--id", "tweet"], ("test.csv: no column 'tweet'; did you mean 'tweetid'?", "by --id COLUMN")),
+    (["--id", "tweet"], ("test.csv: no column 'tweet'; did you mean 'tweetid'?", "with --id COLUMN")),
     (["--id", "user_id"], "test.csv: row 2: has the same id '1' as row 1; correct it, or name another column"),
     (["--label-name", "tweetid"], "both columns of the submission would be called 'tweetid'"),
     (["--label-name", " "], "--label-name is empty"),
@@ -68,7 +68,7 @@ def test_options_beside_single_texts(cli: Cli, made: Path, arguments: list[str])
 
 
 @pytest.mark.parametrize(("content", "naming"), [
-    ("user_id,text\n1,a\n2,b\n1,c\n", ("column 'user_id' has '1' in row 1 and in row 3", "--id COLUMN; --id row")),
+    ("user_id,text\n1,a\n2,b\n1,c\n", ("column 'user_id' has '1' in row 1 and in row 3", "--id COLUMN, or use")),
     ("user_id,text\n1,a\n,b\n3,c\n", "test.csv: column 'user_id' has no value in row 2, so it cannot be the id column"),
     ("id,text\n1,a\n2,b\n1,c\n", "test.csv: row 3: has the same id '1' as row 1"),
     ("ID,text\n1,a\n,b\n3,c\n", "test.csv: row 2: the id is missing"),

@@ -129,7 +129,7 @@ class Comparison:
 
     @property
     def own(self) -> list[Round]:
-        """The rounds that train a network, in their order: all except the baselines."""
+        """The rounds that are no baseline (TF-IDF, linear probe, full fine-tuning), in their order."""
         return [round_ for round_ in self.rounds if round_.baseline is None]
 
     @property
