@@ -50,19 +50,22 @@ class Task(Protocol):
         """Whether the prediction for each row is correct, [rows]."""
 
     def named(self, labels: Labels, names: Sequence[str]) -> list[Any]:
-        """The class names of labels or decisions: one text per row, or one list of texts per row."""
+        """``labels``, true or predicted, as class names: one per row, or a list per row if there may be several."""
 
     def label_lists(self, labels: Labels, names: Sequence[str]) -> list[list[str]]:
-        """The class names of labels or decisions, always one list of texts per row."""
+        """``labels``, true or predicted, as one list of class names per row, also with one label per text."""
 
     def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:
-        """Metrics of validation rows during a training, by key; the first key is ``score``."""
+        """Metrics of the validation rows, computed during a training, by key; the first is the metric ``score``."""
 
     def fitted(self, logits: Floats, labels: Labels, temperature: float) -> Task:
-        """A task with thresholds fitted on these validation rows; the same task if it uses no thresholds."""
+        """The task with thresholds fitted on validation rows; unchanged if it uses none.
+
+        The thresholds apply to the probabilities that belong to ``logits`` divided by ``temperature``.
+        """
 
     def with_thresholds(self, thresholds: Sequence[float]) -> Task:
-        """A task that uses ``thresholds``, one per label, from an earlier ``fitted``."""
+        """The task with these ``thresholds``, one per label, which ``fitted`` found earlier."""
 
 
 SINGLE_LABEL = SingleLabel()

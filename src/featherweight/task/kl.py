@@ -1,7 +1,8 @@
-"""Kullback-Leibler divergences, summed over the rows: between two predictions, or of a prediction from targets.
+"""Kullback-Leibler divergences, summed over the rows: between two predictions, or from targets to a prediction.
 
 With one label per text a prediction is a distribution over the classes. With several labels it is a Bernoulli
-distribution for each label, and the divergence of a row is the mean over its labels, as for the loss.
+distribution for each label, and the divergence of a row is the mean over all labels, as for the loss. The argument
+``several`` says whether a text may have several labels.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from torch.nn import functional
 
 
 def symmetric_kl(first: Tensor, second: Tensor, *, several: bool) -> Tensor:
-    """Sum over the rows of (KL(p || q) + KL(q || p)) / 2, in nats, for two logits [rows, classes] of the same rows.
+    """Sum over the rows of (KL(p || q) + KL(q || p)) / 2, in nats.
 
-    With one label per text it is the sum of (p - q)(log p - log q) / 2 over the classes. Logits are used in place of
-    log p and log q: they differ from these by one constant per row, and p - q adds up to 0, so the sum is the same.
-    With several labels per text it is the mean over the labels. For one label with its two outcomes, the divergence is
-    (p - q)(logit p - logit q) / 2.
+    p and q are the probabilities from the logits ``first`` and ``second`` [rows, classes] of the same rows.
+
+    With one label per text, the divergence of a row is the sum of (p - q)(log p - log q) / 2 over the classes. The
+    logits are used in place of log p and log q: they differ by one constant per row, and p - q adds up to 0, so the sum
+    is the same. With several labels per text, the divergence of one label is (p - q)(logit p - logit q) / 2, and that
+    of a row is the mean over the labels.
     """
     first, second = first.float(), second.float()
     of_each = (probabilities(first, several=several) - probabilities(second, several=several)) * (first - second) / 2
@@ -25,7 +28,7 @@ def symmetric_kl(first: Tensor, second: Tensor, *, several: bool) -> Tensor:
 
 
 def kl_from(targets: Tensor, logits: Tensor, *, several: bool) -> Tensor:
-    """Sum over the rows of KL(t || p), in nats, for target probabilities t and logits of p, both [rows, classes]."""
+    """Sum over the rows of KL(t || p), in nats, for target probabilities t and the logits of p, [rows, classes]."""
     logits = logits.float()
     if not several:
         return functional.kl_div(torch.log_softmax(logits, -1), targets, reduction="sum")
@@ -35,5 +38,5 @@ def kl_from(targets: Tensor, logits: Tensor, *, several: bool) -> Tensor:
 
 
 def probabilities(logits: Tensor, *, several: bool) -> Tensor:
-    """Probability of each class, [rows, classes]: softmax with one label per text, a sigmoid with several."""
+    """Probability of each class, [rows, classes]: softmax with one label per text, sigmoid with several."""
     return torch.sigmoid(logits) if several else torch.softmax(logits, -1)

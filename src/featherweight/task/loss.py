@@ -1,6 +1,7 @@
 """The loss of a task: cross-entropy, or binary cross-entropy if a text may have several labels.
 
-It is summed over the rows, so that the micro-batches of a step add up to the same value.
+The loss of a batch is a sum over rows, not a mean. So the losses of a step's micro-batches add up to the loss of the
+step, which is divided only once.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from featherweight.task.single_label import Labels
 
 
 class Loss(Protocol):
-    """The loss of a training, with the weights of its classes."""
+    """The loss that a training minimizes, with the class weights. ``labels`` and ``logits`` are those of a batch."""
 
     def to(self, device: str) -> Loss:
         """The same loss with its weights on ``device``."""
 
     def divisor(self, labels: Tensor) -> Tensor:
-        """The number by which ``summed`` of a step is divided; ``labels`` are the labels of all rows of the step."""
+        """The number by which the summed loss of a step is divided; ``labels`` are those of all rows of the step."""
 
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss summed over a batch; ``logits`` are [rows, classes]."""
 
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Counts for ``score``, int64 [k], such as the number of correct rows. Counts of batches can be added."""
+        """What ``score`` needs to know of a batch, such as the number of correct rows, int64 [k]; batches add up."""
 
     def score(self, counts: Sequence[float], rows: int) -> float:
-        """The task's score of a step, from the ``counts`` of all its ``rows``."""
+        """Accuracy or micro-F1 of a step, from its number of ``rows`` and the sum of its batches' ``counts``."""
 
     def of_all(self, logits: np.ndarray, labels: Labels) -> float:
         """Mean loss over all rows, in float64, without class weights and label smoothing."""
@@ -61,7 +62,7 @@ class CrossEntropy:
         return replace(self, weights=self.weights.to(device))
 
     def divisor(self, labels: Tensor) -> Tensor:
-        """The sum of the rows' weights."""
+        """The sum of the rows' weights; the weight of a row is that of its class."""
         return self.weights[labels].sum()
 
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -85,11 +86,11 @@ class CrossEntropy:
 class BinaryCrossEntropy:
     """Binary cross-entropy for several labels per text: the mean over all labels, as in BCEWithLogitsLoss.
 
-    ``labels`` are 0 or 1, [rows, labels]. Smoothing moves a target towards one half.
+    ``labels`` are 0 or 1, [rows, labels]. Label smoothing moves a target towards one half.
     """
 
     positive: Tensor
-    """Weight of the rows that have a label, [labels]."""
+    """For each label, the weight of its loss on rows that have it, [labels]."""
     smoothing: float = 0.0
 
     def to(self, device: str) -> BinaryCrossEntropy:
@@ -109,7 +110,7 @@ class BinaryCrossEntropy:
         return of_each.sum()
 
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Two counts for micro-F1 at a threshold of 0.5: correctly predicted labels; predicted plus true labels."""
+        """For micro-F1 at a threshold of 0.5, int64 [2]: true positives; predicted labels plus true labels."""
         predicted = logits > 0
         return torch.stack([(predicted & labels.bool()).sum(), predicted.sum() + labels.sum()])
 
@@ -128,7 +129,7 @@ def class_weights(recipe: Recipe, labels: Labels, classes: int) -> Tensor:
 
     ``balanced`` gives rows / (classes * rows of the class), as in scikit-learn.
 
-    Raises UserError if the number of weights in the recipe is not the number of classes.
+    Raises UserError if the recipe has another number of weights than ``classes``, or 0 for a class with rows.
     """
     chosen = recipe.training.class_weights
     if chosen == "none":
@@ -141,11 +142,11 @@ def class_weights(recipe: Recipe, labels: Labels, classes: int) -> Tensor:
 
 
 def positive_weights(recipe: Recipe, labels: Labels) -> Tensor:
-    """For each label, the weight of the rows that have it, float32 [labels].
+    """For each label, the weight of its loss on rows that have it (``pos_weight`` in PyTorch), float32 [labels].
 
     ``balanced`` gives (rows without the label) / (rows with the label).
 
-    Raises UserError if the number of weights in the recipe is not the number of labels.
+    Raises UserError if the recipe has another number of weights than labels, or 0 for a label that rows have.
     """
     chosen = recipe.training.class_weights
     rows, counts = len(labels), labels.sum(axis=0, dtype=np.int64)

@@ -39,11 +39,11 @@ class MultiLabel:
         return (probabilities >= np.asarray(self.thresholds or USUAL)).astype(np.int8)
 
     def log_losses(self, logits: Floats, labels: Labels) -> Floats:
-        """Binary cross-entropy of each row, the mean over its labels, [rows]."""
+        """Binary cross-entropy of each row in nats, the mean over all labels, [rows]."""
         return (np.logaddexp(0.0, logits) - labels * logits).mean(axis=1)
 
     def margins(self, probabilities: Floats) -> Floats:
-        """The smallest distance between a probability of a row and its threshold, [rows]."""
+        """For each row, the smallest distance of a label's probability from the label's threshold, [rows]."""
         return np.abs(probabilities - np.asarray(self.thresholds or USUAL)).min(axis=1)
 
     def right(self, predicted: Labels, labels: Labels) -> NDArray[Any]:
@@ -59,15 +59,15 @@ class MultiLabel:
         return self.named(labels, names)
 
     def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:
-        """Micro-F1, macro-F1 and subset accuracy; each label has the threshold with its highest F1 on these rows."""
+        """Micro-F1, macro-F1 and subset accuracy, with the thresholds that ``fitted`` finds on the same rows."""
         predicted = self.fitted(logits, labels, 1.0).predict(logits)
         f1 = {"micro_f1": micro_f1(predicted, labels), "macro_f1": macro_f1(labels, predicted)}
         return {**f1, "accuracy": float(self.right(predicted, labels).mean())}
 
     def fitted(self, logits: Floats, labels: Labels, temperature: float) -> MultiLabel:
-        """A task with, for each label, the threshold of its highest F1 on these rows.
+        """A task in which each label has the threshold that gives it the highest F1 on these rows.
 
-        The thresholds apply to probabilities of logits divided by ``temperature``.
+        The thresholds apply to the probabilities that belong to ``logits`` divided by ``temperature``.
         """
         cuts = np.array([best_cut(logits[:, place], labels[:, place]) for place in range(labels.shape[1])])
         return replace(self, thresholds=tuple(self.probabilities(cuts, temperature).tolist()))
@@ -78,10 +78,10 @@ class MultiLabel:
 
 
 def best_cut(logits: Floats, labels: Labels) -> float:
-    """The threshold, as a logit, with the highest F1 of one label; ``logits`` and ``labels`` are [rows].
+    """The threshold for the logits of one label that gives the highest F1; ``logits`` and ``labels`` are [rows].
 
-    It is halfway between two neighbouring logits, or 0 (a probability of 0.5) if 0 lies between these. Of equally good
-    thresholds the nearest to 0 is returned. If no row has the label, the result is 0.
+    It is halfway between two neighbouring logits, or 0 (a probability of 0.5) if 0 lies between these two. Of equally
+    good thresholds the nearest to 0 is returned. If no row has the label, the result is 0.
     """
     positives = int(labels.sum())
     if not positives:
@@ -99,7 +99,7 @@ def best_cut(logits: Floats, labels: Labels) -> float:
 
 
 def micro_f1(predicted: Labels, labels: Labels) -> float:
-    """F1 over all labels of all rows together, [rows, labels]; 0 if no row has a label and no label is predicted."""
+    """F1 over all entries of the tables [rows, labels]; 0 if no row has a label and no label is predicted."""
     hits = int((predicted & labels).sum())
     marked = int(predicted.sum(dtype=np.int64) + labels.sum(dtype=np.int64))
     return 2 * hits / marked if marked else 0.0

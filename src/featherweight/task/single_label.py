@@ -13,10 +13,10 @@ Labels = NDArray[np.integer[Any]]
 
 
 def macro_f1(labels: Labels, predicted: Labels) -> float:
-    """Mean F1 over the classes that occur among ``labels`` or ``predicted``, as in scikit-learn.
+    """Macro-F1, the unweighted mean of the classes' F1, as in scikit-learn.
 
-    Both are class numbers [rows]; or 0 and 1 [rows, classes] with several labels per text, and then classes that never
-    occur are averaged too.
+    With one label per text, both arguments are class numbers [rows], and a class that neither contains is left out.
+    With several labels per text, both are 0 or 1 [rows, classes], and such a class counts with an F1 of 0.
     """
     from sklearn.metrics import f1_score
 
