@@ -13,7 +13,7 @@ class Average:
     """The moving average of the trained parameters (Polyak & Juditsky 1992), in their own precision.
 
     After step t, counted from 1, it is ``d`` times the old average plus ``1 - d`` times the weights, where ``d`` is the
-    smaller of ``decay`` and (1 + t) / (10 + t). So the weights of the first steps soon lose their influence.
+    smaller of ``decay`` and (1 + t) / (10 + t). So the average soon forgets the weights of the first steps.
     """
 
     def __init__(self, decay: float, trainable: Mapping[str, nn.Parameter]) -> None:

@@ -45,11 +45,11 @@ class StepOrder:
             step += steps
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """All batches of an epoch, even if the training stops within it."""
+        """Row indices of all batches of ``epoch`` (0 is the first), even if the training stops within it."""
         return self._batches(epoch)
 
     def epochs_after(self, first: int) -> int:
-        """Number of epochs that are not yet complete after ``first`` steps."""
+        """Number of epochs of the training that are still incomplete after ``first`` steps."""
         return int((np.cumsum(self.steps_of_epochs) > first).sum())
 
     def _draw(self, epoch: int) -> list[np.ndarray]:

@@ -33,7 +33,8 @@ def save_checkpoint(
 ) -> None:
     """Write the checkpoint ``folder/step-N`` atomically, with a checksum, and keep only the last two checkpoints.
 
-    ``average`` are the averaged weights, if the recipe uses averaging.
+    N is the step in ``state``. ``best`` are the tensors of the best adapter so far, ``average`` the averaged weights if
+    the recipe uses averaging.
     """
     tensors = {f"adapter/{name}": parameter.detach() for name, parameter in trainable.items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}

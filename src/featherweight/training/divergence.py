@@ -46,8 +46,9 @@ def diverged(
 ) -> Diverged:
     """Write the rows of ``step`` to ``folder``/diverged.json, and return the error to raise.
 
-    ``step`` counts from 1. ``indices`` are the step's rows in the training split ``rows``, from 0. Only one of several
-    processes writes the file: the others pass no folder. If the file cannot be written, the error does not mention it.
+    ``what`` says what went wrong. ``step`` counts from 1. ``indices`` are the step's rows in the training split
+    ``rows``. Only one of several processes writes the file: the others pass no folder. If the file cannot be written,
+    the error leaves its name out.
     """
     named = ", ".join(str(index + 1) for index in indices[:_MOST_NAMED])
     more = f" and {len(indices) - _MOST_NAMED} more" if len(indices) > _MOST_NAMED else ""
@@ -57,7 +58,8 @@ def diverged(
             content = {"step": step, "loss": _number(loss), "grad_norm": _number(norm), "rows": _listed(indices, rows)}
             write_json(folder / FILE, content)
             where = f"; {folder / FILE} lists all of them"
-    return Diverged(f"step {step}: {what}; rows of the training split: {named}{more}{where}")
+    advice = "lower training.learning_rate, or set training.precision=fp32"
+    return Diverged(f"step {step}: {what}; rows of the training split: {named}{more}{where}; {advice}")
 
 
 def _listed(indices: Sequence[int] | NDArray[np.int64], rows: Rows) -> list[dict[str, Any]]:

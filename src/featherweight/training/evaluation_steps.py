@@ -15,7 +15,7 @@ DISTANCE = 500
 def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -> frozenset[int]:
     """The steps, counted from 1, after which to evaluate: every ``evaluate_every`` steps, and the last step.
 
-    If the recipe does not set it: every ``DISTANCE`` steps, and the last step of each epoch. The steps depend on
+    If the recipe does not set ``evaluate_every``: every ``DISTANCE`` steps, and after each epoch. The result depends on
     recipe and data alone, so that a resumed run evaluates after the same steps.
     """
     ends = list(accumulate(steps_of_epochs))
@@ -25,7 +25,7 @@ def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -
 
 
 def without_effect(training: TrainingRecipe, evaluations: int, steps: int) -> list[str]:
-    """One sentence for each setting of ``training`` that has no effect with these ``evaluations`` and ``steps``."""
+    """A note if settings have no effect because the training has too few ``evaluations``; else an empty list."""
     patience = training.early_stopping
     asked = ['keep = "best"'] if training.keep == "best" and training.evaluate_every else []
     asked += [f"early_stopping = {patience}"] if patience else []

@@ -43,8 +43,8 @@ class History:
     def cut_after(self, step: int) -> list[str]:
         """Remove incomplete lines and all records after ``step``, which a resumed run writes again.
 
-        Returns a warning if records of steps up to ``step`` are missing: they were on the disk before the checkpoint,
-        so the file was damaged.
+        Returns a warning if records of steps up to ``step`` are missing. They were written before the checkpoint of
+        ``step``, so the file was damaged since.
         """
         if not self._path or not self._file:
             return []

@@ -39,7 +39,7 @@ class LoopState:
 
     @property
     def best(self) -> dict[str, float]:
-        """Metrics of the best evaluation so far, by key, as ``run.best.rank`` reads them."""
+        """Metrics of the best evaluation so far, with the keys that ``run.best.rank`` needs to compare it."""
         of_each = {"accuracy": self.best_accuracy, "macro_f1": self.best_macro_f1, "micro_f1": self.best_micro_f1}
         return {**of_each, "loss": self.best_loss}
 
@@ -49,7 +49,7 @@ class LoopState:
         self.best_macro_f1, self.best_micro_f1 = figures["macro_f1"], figures.get("micro_f1", -1.0)
 
     def found(self, best_by: str) -> dict[str, Any]:
-        """Keys for evaluation.json: step and metrics of the best evaluation, and ``best_by``, the deciding metric."""
+        """Entries of evaluation.json: step and metrics of the best evaluation, and the metric that chose it."""
         f1 = {"macro_f1": self.best_macro_f1, "micro_f1": self.best_micro_f1}
         known = {key: value for key, value in f1.items() if value >= 0}
         figures = {"accuracy": self.best_accuracy, **known, "log_loss": self.best_loss}

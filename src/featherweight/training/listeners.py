@@ -13,7 +13,10 @@ class Listener(Protocol):
     """The interface of a progress bar, a log or a tracker: its methods are called as a training proceeds."""
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """Called when the training loop starts; ``notes`` are sentences about choices that were made, with reasons."""
+        """Called when the training loop starts; ``notes`` are warnings, and settings chosen for the user with reasons.
+
+        ``first_step`` is 0, or the number of steps before a resume.
+        """
 
     def noted(self, message: str) -> None:
         """Called with a message about the run: what happens next, or a warning."""

@@ -46,8 +46,8 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
 
     Afterwards the network has the adapter of the best or the last step, as the key ``training.keep`` says.
 
-    Raises Interrupted, after writing a checkpoint, if ``should_stop`` returns a signal; Diverged if the loss or its
-    gradient is not finite.
+    Raises Interrupted, after writing a checkpoint, if ``job.should_stop`` returns the number of a signal; Diverged if
+    the loss or its gradient is not finite.
     """
     order = StepOrder(job.train.lengths, job.recipe, job.train.windows)
     optimizer = build_optimizer(job.network.trainable(), job.recipe.training, fused=most_unread(job) > 1)
@@ -167,9 +167,9 @@ def _one_step(
     step: int,
     before_update: Callable[[Measured], Any] = Measured.read,
 ) -> Measured:
-    """Run one optimizer step over its ``batches``, and return its record; the loss is the mean over the step's rows.
+    """Run one optimizer step on the rows in ``batches``, and return its loss, score and gradient norm.
 
-    ``before_update`` is called with the record when the gradient is computed, before the weights change.
+    The loss is the mean over all these rows. ``before_update`` is called with the result before the weights change.
     """
     # Dropout's random numbers depend only on seed, step and process, so that a resumed run draws the same ones.
     torch.manual_seed((job.recipe.order_seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
@@ -225,8 +225,8 @@ def _diverged(job: Job, what: str, measured: Measured) -> Diverged:
 def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
     """The micro-batches of this process in one step, each as (row indices, whether its gradient is used).
 
-    A batch is split if its activations would need too much memory; the sum of the gradients is the same. A process
-    without rows of its own computes one row, whose gradient is not used.
+    A batch is split if its activations would need too much memory; the sum of the gradients is the same. If there are
+    fewer rows than processes, a process without a row computes another one's row, and that gradient is not used.
     """
     micro_batches: list[tuple[np.ndarray, bool]] = []
     most = job.engine.training_micro_batch_tokens(job.network.architecture.hidden) // objective.passes

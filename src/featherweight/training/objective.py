@@ -1,4 +1,4 @@
-"""The objective of a training step: the loss of the task, with the R-Drop and teacher terms of the recipe."""
+"""The objective of a training step: the loss of the task, with the terms of R-Drop and distillation if in use."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from featherweight.task.single_label import Labels
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of the task, with R-Drop (Liang et al. 2021) and teachers (Hinton et al. 2015) if the recipe uses them.
+    """The loss of the task, with R-Drop (Liang et al. 2021) and distillation (Hinton et al. 2015) if in use.
 
-    With R-Drop each row goes through the network twice, with two dropout masks. The objective is the mean of both
-    cross-entropies plus ``r_drop`` times (KL(p1 || p2) + KL(p2 || p1)) / 2, as in the authors' code. Their paper adds
-    the cross-entropies up, so its weight of the divergence is twice ``r_drop``. With the mean, the loss has the same
-    size as without R-Drop, and the same learning rate fits. Class weights do not apply to the divergence.
+    With R-Drop each row goes through the network twice, with two dropout masks, which gives probabilities p1 and p2.
+    The objective is the mean of the two losses plus ``r_drop`` times (KL(p1 || p2) + KL(p2 || p1)) / 2, as in the
+    authors' code. Their paper takes the sum of the losses, so the same objective has twice this weight there. With the
+    mean, the loss has the same size as without R-Drop, and the same learning rate fits. Class weights do not apply to
+    the divergence.
 
-    With teachers the objective is (1 - w) times the loss of the labels plus w times T^2 KL(teacher || network). The
-    divergence is that of probabilities from logits divided by T; the factor T^2 keeps its gradient equally large.
+    With teachers, the objective is (1 - w) times the loss of the labels plus w T^2 KL(teacher || network), where w is
+    ``teacher_weight`` and T is ``teacher_temperature``. Both probabilities in the divergence come from logits divided
+    by T; this makes its gradient about T^2 times smaller, and the factor T^2 makes up for it.
     """
 
     loss: Loss
@@ -46,10 +48,11 @@ class Objective:
     def share(
         self, logits: Tensor, labels: Tensor, divisor: Tensor, rows: int, teacher: Tensor | None = None
     ) -> Tensor:
-        """The part of a step's objective that comes from a micro-batch of ``repeated`` rows.
+        """The part of a step's objective that comes from one micro-batch; over all micro-batches it adds up.
 
-        ``divisor`` is ``Loss.divisor`` of all ``rows`` of the step. ``teacher`` are the teachers' probabilities,
-        [rows, classes], of logits divided by their temperature.
+        ``logits`` and ``labels`` are those of the micro-batch, whose rows are repeated as by ``repeated``. ``divisor``
+        is ``Loss.divisor`` of the whole step, and ``rows`` its number of rows. ``teacher`` [rows, classes] are the
+        teachers' probabilities for the micro-batch, from logits divided by ``teacher_temperature``.
         """
         loss = self.loss.summed(logits, labels) / divisor
         if teacher is not None:

@@ -16,8 +16,8 @@ def build_optimizer(
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) for ``trainable``.
 
-    Vectors (biases, norms) have no weight decay. The B matrices of LoRA have a learning rate of their own, as in LoRA+
-    (Hayou et al. 2024). With ``fused``, one GPU kernel updates all parameters.
+    Vectors (biases, norms) have no weight decay. The learning rate of LoRA's B matrices is multiplied by
+    ``lora_plus_ratio``, as in LoRA+ (Hayou et al. 2024). With ``fused``, one GPU kernel updates all parameters.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trainable.items():
@@ -39,8 +39,8 @@ def warmup_steps(warmup: float, total_steps: int) -> int:
 def rate_factor(step: int, total_steps: int, warmup: int, training: TrainingRecipe) -> float:
     """Learning rate at optimizer step ``step`` (0 is the first) as a fraction of the peak, as in transformers.
 
-    The schedule ``wsd`` (warmup-stable-decay, Hägele et al. 2024) is constant and then falls to zero linearly in the
-    last part of the training.
+    ``warmup`` is the number of warm-up steps. After these, the schedule ``wsd`` (warmup-stable-decay, Hägele et al.
+    2024) is constant; in the last part of the training, whose share is ``training.decay``, it falls to zero linearly.
     """
     schedule = training.schedule
     if step < warmup:
@@ -57,6 +57,6 @@ def rate_factor(step: int, total_steps: int, warmup: int, training: TrainingReci
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of each parameter group to ``rate`` times the ratio of the group."""
+    """Set the learning rate of each parameter group to ``rate`` times its LoRA+ ratio (1 for all but B matrices)."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["ratio"]

@@ -1,4 +1,4 @@
-"""Training batches on a GPU: made there from rows in its memory, or copied to it during the previous step."""
+"""Training batches for a GPU: made in its memory if all rows are there, else copied to it one by one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SHARE_OF_FREE_MEMORY = 0.05
 
 
 class RowSource(Protocol):
-    """Gives the batches of a training on its device."""
+    """Makes the training batches on the device that trains."""
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """The batch that ``data.batches.collate`` makes of ``rows``, on the device."""
+        """The batch of the rows with the indices ``rows``, as ``data.batches.collate`` makes it, but on the device."""
 
     def labels(self, rows: NDArray[np.int64]) -> Tensor:
         """The labels of ``rows``, on the device."""
@@ -47,7 +47,7 @@ def device_bytes(encoded: Encoded) -> int:
 
 
 class CopiedRows:
-    """Batches that ``collate`` makes in main memory, and that are copied to the device asynchronously.
+    """Makes batches in main memory with ``collate``, and copies them to the device without waiting for it.
 
     So the next batch is made while the device still computes a step.
     """

@@ -34,7 +34,7 @@ class _Signalled(KeyboardInterrupt):
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], int]]:
-    """Within the context, SIGINT and SIGTERM are only recorded; the callable returns the signal's number, or 0.
+    """Within the context, SIGINT and SIGTERM are only recorded; the callable returns the number of the signal, or 0.
 
     A second signal has its normal effect at once. If the callable was not called after a signal, the signal has its
     normal effect at the end of the context. Outside the main thread signals are not changed.

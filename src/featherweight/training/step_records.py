@@ -22,10 +22,11 @@ _SECONDS_UNREAD = 1.0  # so that slow steps are still reported one by one
 
 
 def most_unread(job: Job) -> int:
-    """For how many steps loss and score may stay on the device; 1 if they are read in each step, before its update.
+    """For how many steps loss and score may stay on the device before they are read.
 
-    It is 1 on a CPU, where nothing is gained; in fp16, where the loss scaler reads each step anyway; and with
-    several processes, which have to raise an error after the same step.
+    1 means that those of each step are read before its update. It is 1 on a CPU, where waiting gains nothing; in fp16,
+    where the loss scaler reads from the device in each step anyway; and with several processes, which have to raise an
+    error after the same step.
     """
     alone = job.accelerator.num_processes == 1
     return MOST_UNREAD if alone and job.engine.device != "cpu" and job.engine.precision != "fp16" else 1
@@ -33,7 +34,7 @@ def most_unread(job: Job) -> int:
 
 @dataclass
 class Measured:
-    """One step: its record for history.jsonl, and loss, norm and counts, which may still be on the device."""
+    """One step: its record for history.jsonl, and loss, gradient norm and counts, perhaps still on the device."""
 
     record: Record
     score: str
@@ -49,11 +50,11 @@ class Measured:
 
     @property
     def finite(self) -> bool:
-        """Whether the loss is finite, and the norm too unless there is a loss scaler. Call ``read`` before."""
+        """Whether the loss is finite, and without a loss scaler also the gradient norm. Call ``read`` first."""
         return all(math.isfinite(self.record[key]) for key in ("loss", *([] if self.scaled else ["grad_norm"])))
 
     def read(self, numbers: list[float] | None = None) -> Record:
-        """Add loss, score and norm to the record, and return it; ``numbers`` are their values if already copied."""
+        """Add loss, score and gradient norm to the record, and return it; ``numbers`` are these if already read."""
         loss, norm, *counts = self.numbers.tolist() if numbers is None else numbers
         self.record |= {"loss": loss, self.score: self.score_of(counts), "grad_norm": norm}
         return self.record
@@ -61,11 +62,11 @@ class Measured:
 
 @dataclass
 class StepRecords:
-    """Calls ``passed_on`` with the record of each step, in order, when its loss and score are read.
+    """Reads loss and score of up to ``most`` steps at once, then calls ``passed_on`` with each record, in order.
 
-    With ``most`` above 1, ``optimizer`` must be fused. A step whose loss or gradient is not finite then changes no
-    weight, no moment and no step count, nor does any later step, so weights and optimizer stay as before that step. Its
-    error is raised when its loss is read.
+    With ``most`` above 1, ``optimizer`` must be fused, and the error of a step whose loss or gradient is not finite is
+    raised only when the step is read. Until then neither this step nor any later one changes weights, moments or step
+    counts, so these stay as before that step.
     """
 
     most: int
@@ -86,9 +87,9 @@ class StepRecords:
             getattr(self.optimizer, "optimizer", self.optimizer).found_inf = self._stop
 
     def before_update(self, step: Measured) -> None:
-        """Prevent the update of a step that is not finite.
+        """Prevent the update if the loss or gradient of ``step`` is not finite.
 
-        With ``most`` = 1 its error is raised; else a flag on the device makes the optimizer skip the update.
+        With ``most`` = 1 the error is raised; else a flag on the device makes the optimizer skip the update.
         """
         if self.most == 1:
             self._check(step, step.numbers.tolist())
@@ -97,7 +98,7 @@ class StepRecords:
             torch.maximum(self._stop, (~is_finite).float(), out=self._stop)
 
     def add(self, step: Measured) -> None:
-        """Take ``step`` after its update; read all unread steps if there are ``most``, or some time has passed."""
+        """Take a step whose update is done; read all unread steps if there are ``most``, or after a second."""
         if self.most == 1:
             self.passed_on(step.record)
             return
@@ -106,7 +107,7 @@ class StepRecords:
             self.read()
 
     def read(self) -> None:
-        """Pass on the records of all unread steps. Raises what ``failed`` returns if one of them is not finite."""
+        """Read all unread steps and pass their records on. Raises the error of ``failed`` if one is not finite."""
         steps, self._unread = self._unread, []
         if steps:
             # A step's time is that of its launch. The last one has that of its end, so that rates are not too high.

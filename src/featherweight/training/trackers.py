@@ -18,7 +18,7 @@ class TrackerListener:
         accelerator.init_trackers("featherweight", config=_flat(recipe.model_dump(mode="json")))
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """Do nothing: the recipe was already sent."""
+        """Do nothing: the recipe was sent when this object was made."""
 
     def noted(self, message: str) -> None:
         """Do nothing: trackers accept only numbers."""

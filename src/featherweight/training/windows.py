@@ -1,4 +1,4 @@
-"""Computes the logits of texts that are read in windows, with at most the memory of a micro-batch."""
+"""Computes the logits of long texts, which are read in windows, with at most the memory of a micro-batch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def text_logits(job: Job, model: Any, batch: Batch) -> Tensor:
     """Logits [texts, classes] of a batch; the logits of a text are the mean over its windows.
 
     If a single text has more windows than the memory allows at once, its windows go through ``model`` in parts.
-    Each part is computed again for its gradient (Chen et al. 2016), with the same dropout, so that only the states of
-    one part are in memory.
+    Each part is computed again in the backward pass (gradient checkpointing, Chen et al. 2016), with the same dropout,
+    so that the memory holds the activations of one part only.
     """
     inputs = batch.inputs(job.engine.device)
     windows, length = batch.input_ids.shape
@@ -33,9 +33,9 @@ def text_logits(job: Job, model: Any, batch: Batch) -> Tensor:
 
 
 def forward_passes(job: Job, micro_batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """The windows of each forward pass for ``micro_batches`` of rows, as indices in ``job.train.apart``.
+    """The windows that each forward pass computes for ``micro_batches`` of row indices.
 
-    A text that is not read in windows counts as one window.
+    They are indices in ``job.train.apart``, where each window is a text. A short text is one window.
     """
     passes: list[NDArray[np.int64]] = []
     for rows in micro_batches:
@@ -47,7 +47,7 @@ def forward_passes(job: Job, micro_batches: list[NDArray[np.int64]]) -> list[NDA
 
 
 def _most_tokens(job: Job) -> int:
-    """The largest number of tokens in a forward pass: the limit of the memory, or ``batch_tokens`` if it is smaller."""
+    """Most tokens of one forward pass: as many as the memory allows, and at most ``training.batch_tokens``."""
     return min(
         job.engine.training_micro_batch_tokens(job.network.architecture.hidden), job.recipe.training.batch_tokens
     )

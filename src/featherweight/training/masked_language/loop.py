@@ -1,4 +1,4 @@
-"""The training loop of an adaptation: all parameters of the backbone are trained as a masked language model."""
+"""The loop of task-adaptive pretraining: all parameters of the backbone are trained to predict masked tokens."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MaskedState:
 
 @dataclass
 class MaskedJob:
-    """The inputs of one adaptation."""
+    """The inputs of one task-adaptive pretraining."""
 
     recipe: Recipe
     """Only its seed and its section [training] are read."""
@@ -67,20 +67,20 @@ class MaskedJob:
 
     @property
     def order(self) -> StepOrder:
-        """The batches of all steps."""
+        """The rows of every optimizer step."""
         return StepOrder(self.train.lengths, self.recipe)
 
 
 def head_steps(model: MaskedModel, total_steps: int) -> int:
-    """Number of steps at the start in which only a new head is trained; 0 if the backbone came with a head."""
+    """Number of first steps that train only the head, if it starts from random weights; 0 if the backbone has one."""
     return math.ceil(HEAD_SHARE * total_steps) if model.new_head else 0
 
 
 def fit_masked(job: MaskedJob, *, resume: bool = False, notes: Sequence[str] = ()) -> MaskedState:
     """Train ``job.model`` in place, and return the state of the loop at the end.
 
-    Raises Interrupted, after writing a checkpoint, if ``should_stop`` returns a signal; FeatherweightError if the loss
-    is not finite.
+    Raises Interrupted, after writing a checkpoint, if ``job.should_stop`` returns the number of a signal;
+    FeatherweightError if the loss or its gradient is not finite.
     """
     order, state = job.order, MaskedState()
     optimizer = _build_optimizer(job)
@@ -139,7 +139,7 @@ def _evaluate(job: MaskedJob, state: MaskedState, when: str) -> float:
 
 
 def _loss(job: MaskedJob, batch: MaskedBatch) -> tuple[torch.Tensor, int]:
-    """Cross-entropy summed over the tokens to predict in a batch, and the number of them predicted correctly."""
+    """Cross-entropy summed over the masked tokens of a batch, and how many of these are predicted correctly."""
     with autocast(job.engine):
         logits = job.model.logits(batch)
     loss = functional.cross_entropy(logits.float(), batch.targets, reduction="sum")
@@ -147,7 +147,7 @@ def _loss(job: MaskedJob, batch: MaskedBatch) -> tuple[torch.Tensor, int]:
 
 
 def _one_step(job: MaskedJob, optimizer: torch.optim.Optimizer, step: int, rows: NDArray[np.int64]) -> Record:
-    """Run one optimizer step, and return its record; the loss is the mean over the tokens to predict."""
+    """Run one optimizer step, and return its loss and accuracy, both means over the tokens to predict."""
     # Masks and dropout depend only on seed and step, so that a resumed adaptation draws the same ones.
     torch.manual_seed(job.recipe.seed * 1_000_003 + step)
     most = job.engine.training_micro_batch_tokens(job.hidden)
@@ -186,7 +186,11 @@ def _build_optimizer(job: MaskedJob) -> torch.optim.AdamW:
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, step: int, first: int, total: int, training: Any) -> None:
-    """Set the learning rates of ``step``; the encoder is trained from step ``first`` on, with a warm-up from there."""
+    """Set the learning rates of ``step``.
+
+    The head is trained from step 0, the encoder from step ``first``, each with a warm-up at its start. The schedules of
+    both end at step ``total``.
+    """
     for group in optimizer.param_groups:
         begun = 0 if group["head"] else first
         ratio = HEAD_RATE if group["head"] and first else 1.0

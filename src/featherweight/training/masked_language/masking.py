@@ -1,4 +1,4 @@
-"""Chooses and masks tokens, as in BERT (Devlin et al. 2019), by transformers' collator."""
+"""Chooses tokens and masks them with transformers' collator, as in BERT (Devlin et al. 2019)."""
 
 from __future__ import annotations
 

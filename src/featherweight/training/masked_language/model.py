@@ -20,7 +20,7 @@ from featherweight.training.masked_language.masking import MaskedBatch
 
 @dataclass(eq=False)
 class MaskedModel:
-    """transformers' model for masked tokens: an encoder, and a head that predicts tokens."""
+    """A masked language model of transformers: an encoder, and a head that predicts the masked tokens."""
 
     network: Any
     new_head: bool
@@ -33,15 +33,15 @@ class MaskedModel:
 
     @property
     def head_names(self) -> frozenset[str]:
-        """Names of the parameters that only the head has.
+        """Names of the head's parameters, without those that it shares with the encoder.
 
-        If the output matrix of the head is the embedding table of the encoder, it is not listed.
+        Often the output matrix of the head is the encoder's embedding table; then it is not listed.
         """
         own = set(map(id, self.encoder.parameters()))
         return frozenset(name for name, tensor in self.network.named_parameters() if id(tensor) not in own)
 
     def freeze_encoder(self, frozen: bool) -> None:
-        """With ``frozen`` only the head is trained from now on, else all parameters."""
+        """From now on train only the head if ``frozen``, else all parameters."""
         for parameter in self.encoder.parameters():
             parameter.requires_grad_(not frozen)
 
@@ -49,7 +49,8 @@ class MaskedModel:
     def begin_with_frequencies(self, tokens: NDArray[np.int32]) -> None:
         """Set the biases of a new head to the logarithm of the tokens' frequencies in ``tokens``.
 
-        Otherwise the first steps would only learn which tokens are frequent. A token that does not occur counts as 0.1.
+        Otherwise the first steps would only learn which tokens are frequent. 0.1 is added to each count,
+        because of tokens that do not occur.
         """
         bias = self.network.get_output_embeddings().bias
         if bias is not None:
@@ -59,7 +60,7 @@ class MaskedModel:
     def logits(self, batch: MaskedBatch) -> Tensor:
         """Logits [n, size of the vocabulary] of the n tokens to predict in a batch.
 
-        The head computes nothing for other positions: on a small encoder it takes as long as all layers together.
+        The head is not computed for other tokens: on a small encoder that would take as long as all layers.
         """
 
         def chosen_alone(_module: Any, _inputs: Any, output: Any) -> BaseModelOutput:

@@ -34,7 +34,9 @@ def save_encoder(model: MaskedModel, backbone: Backbone, folder: Path) -> None:
         )  # fmt: skip
         trained = {name: tensor.cpu() for name, tensor in model.encoder.state_dict().items()}
         if unknown := whole.load_state_dict(trained, strict=False).unexpected_keys:
-            raise FeatherweightError(f"the encoder has no tensor {unknown[0]}; please report this bug")
+            raise FeatherweightError(
+                f"cannot save the trained tensor {unknown[0]}: the encoder has none; please report this bug"
+            )
         # What the backbone lacks, transformers has filled with random numbers.
         lacking = set(loading["missing_keys"])
         tensors = {name: tensor for name, tensor in whole.state_dict().items() if name not in lacking}
@@ -44,9 +46,9 @@ def save_encoder(model: MaskedModel, backbone: Backbone, folder: Path) -> None:
 
 
 def require_same_states(model: MaskedModel, folder: Path, texts: Encoded, *, most: int = 8) -> None:
-    """Raise FeatherweightError unless the encoder in ``folder`` gives the hidden states of ``model``.
+    """Raise FeatherweightError unless the encoder saved in ``folder`` gives the same hidden states as ``model``.
 
-    They are compared on a CPU, on the first ``most`` texts.
+    The states of the first ``most`` of ``texts`` are compared, on a CPU.
     """
     options: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
     with quiet():
@@ -60,4 +62,5 @@ def require_same_states(model: MaskedModel, folder: Path, texts: Encoded, *, mos
         )
     difference = float(((found - expected).abs() * batch.attention_mask[..., None]).max())
     if not difference <= _MOST_DIFFERENCE:
-        raise FeatherweightError(f"{folder}: the saved backbone differs from the trained one by {difference:.2g}")
+        found_wrong = f"the hidden states of the saved backbone differ from those in training by {difference:.2g}"
+        raise FeatherweightError(f"{folder}: {found_wrong}; please report this bug")

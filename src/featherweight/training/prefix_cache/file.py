@@ -42,7 +42,7 @@ class StatesFile:
         self._states = np.frombuffer(self._map, _KINDS[precision], offset=_HEADER).reshape(tokens, hidden)
 
     def tokens(self, first: int, end: int) -> NDArray:
-        """States [end - first, hidden] of the tokens from ``first`` up to ``end``; bf16 as int16 bits."""
+        """States [end - first, hidden] of the tokens from ``first`` to ``end`` - 1; bf16 as int16 bits."""
         return self._states[first:end]
 
     def padded(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> torch.Tensor:
@@ -78,15 +78,16 @@ class CachedStates:
 
 
 def states_bytes(tokens: int, hidden: int, precision: str) -> int:
-    """Size in bytes of a file with the states of ``tokens`` tokens."""
+    """Size in bytes of a file with the hidden states of ``tokens`` tokens, each with ``hidden`` numbers."""
     return _HEADER + tokens * hidden * _KINDS[precision].itemsize
 
 
 def write_states(path: Path, tokens: int, hidden: int, precision: str, chunks: Iterable[NDArray]) -> None:
-    """Write ``chunks`` of states [n, hidden], already in the file's type, one after the other and atomically.
+    """Write the states in ``chunks`` one after the other to the file ``path``, which appears only when it is complete.
 
-    If two processes write the same file, the later file replaces the earlier one; a process that has the earlier file
-    open can still read it. Raises OSError if the disk is full or not writable, and any exception of ``chunks``.
+    Each chunk is [n, hidden], fp32, or bf16 as int16 bits. If two processes write the same file, the later file
+    replaces the earlier one; a process that has the earlier file open can still read it. Raises OSError if the disk is
+    full or not writable, and any exception of ``chunks``.
     """
 
     def write(file: BinaryIO) -> None:
@@ -108,7 +109,7 @@ def write_states(path: Path, tokens: int, hidden: int, precision: str, chunks: I
 
 
 def open_states(path: Path, tokens: int, hidden: int, precision: str) -> StatesFile | None:
-    """The file at ``path`` with a verified checksum; None if missing, damaged, or of another size or precision."""
+    """The file at ``path``, its checksum verified; None if it is missing, damaged, or of another size or precision."""
     expected = {"format": _FORMAT, "tokens": tokens, "hidden": hidden, "precision": precision}
     try:
         if path.stat().st_size != states_bytes(tokens, hidden, precision):

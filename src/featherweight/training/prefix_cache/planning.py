@@ -1,4 +1,4 @@
-"""Decides whether the states after the frozen layers are cached on the disk, computes them, and attaches them."""
+"""Decides whether the hidden states after the frozen layers are cached, and attaches them to the texts."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class Prefix:
 
 
 class _Stopped(Exception):
-    """The exception that ends the computing of the states when the run is asked to stop."""
+    """Ends the computation of the states when a signal asks the run to stop."""
 
 
 def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
-    """The cache of hidden states to use for the remaining ``epochs``, and notes for the user that tell the reason.
+    """The cache of hidden states to use for the remaining ``epochs``, or None; and notes that tell the user why.
 
-    It holds what the frozen lower layers compute for each text. It is None if the recipe switches it off, it would save
-    no time, or the disk has no room. ``batches`` returns the batches of one epoch, padded as in training. Some of them
-    are computed, to test whether a text's hidden states depend on the other texts of its batch. Nothing is written yet.
-    If one of several processes cannot use a cache, none of them does.
+    The cache holds what the frozen lower layers compute for each text. It is None if the recipe switches it off, it
+    would save no time, the disk has no room, or a text's states depend on the other texts of its batch. To test the
+    last, some of the batches of an epoch, which ``batches`` returns, are computed. Nothing is written yet. If one of
+    several processes cannot use a cache, none of them does.
     """
     prefix, notes = _plan(job, epochs, batches)
     if job.accelerator.num_processes > 1 and not all(gather_object([prefix is not None])):
@@ -75,7 +75,7 @@ def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None,
 
 
 def attach_states(job: Job, prefix: Prefix) -> None:
-    """Compute the states unless they are cached, and attach them to the training and validation texts of ``job``.
+    """Compute the states unless they are cached, and replace ``job.train`` and ``job.validation`` by texts with states.
 
     Of several processes the first one computes and the others wait. If the disk is full, or the run is stopped before
     all states are computed, nothing is attached.
@@ -143,11 +143,11 @@ def _prefix(job: Job) -> Prefix:
 
 
 def _checked(job: Job, prefix: Prefix, batches: Sequence[NDArray[np.int64]]) -> tuple[Prefix, float]:
-    """``prefix``, and the largest difference between a text's states in ``batches`` and in the cache.
+    """``prefix``, and the largest difference between cached states and those computed in ``batches``.
 
-    ``batches`` are indices in the pool. The difference is 0 if all bits are equal. It can be above 0, because matrix
-    kernels sum in another order for another number of tokens. If nothing is cached, the states that would be cached
-    are computed and compared. If the cached file is out of date, the returned ``Prefix`` has ``cached=None``.
+    ``batches`` are indices in the pool. It can be above 0, because matrix kernels sum in another order for another
+    number of tokens. If nothing is cached, the states that would be cached are computed and compared. If the file in
+    the cache is out of date, the returned ``Prefix`` has ``cached=None``.
     """
     pool, rows = prefix.pool, np.unique(np.concatenate(batches))
     computed = [states_by_text(job.network, pool, batch, job.pad_id, sys.maxsize) for batch in batches]
@@ -165,9 +165,9 @@ def _checked(job: Job, prefix: Prefix, batches: Sequence[NDArray[np.int64]]) -> 
 
 
 def _is_reproduced(job: Job, pool: Pool, file: StatesFile) -> bool:
-    """Whether recomputing two batches gives exactly the cached states.
+    """Whether two batches, computed again as when the file was written, give exactly the cached states.
 
-    This shows that versions, machine and code have not changed since the file was written.
+    If not, versions, machine or code have changed since then.
     """
     batches = _batches(pool)
     for rows in (batches[-1], batches[len(batches) // 2]):
@@ -180,8 +180,8 @@ def _is_reproduced(job: Job, pool: Pool, file: StatesFile) -> bool:
 def _extremes(job: Job, pool: Pool, batches: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     """Batches of extreme sizes, as indices in the pool, to test whether a text's states depend on its batch.
 
-    They are the training batches with the fewest and the most tokens, those with the shortest and the longest texts,
-    and the smallest batch of an evaluation.
+    They are the training batches with the fewest and the most tokens, those whose longest text is shortest and longest,
+    and the smallest validation batch. ``batches`` are the training batches.
     """
     lengths, validation = job.train.apart.lengths, job.validation.apart
     longest = np.array([lengths[rows].max() for rows in batches])
@@ -193,7 +193,7 @@ def _extremes(job: Job, pool: Pool, batches: Sequence[NDArray[np.int64]]) -> lis
 
 
 def _batches(pool: Pool) -> list[NDArray[np.int64]]:
-    """Batches of consecutive indices in the pool, from the shortest texts to the longest."""
+    """All texts of the pool in batches of consecutive indices, the shortest texts first."""
     return [rows[::-1] for rows in reversed(sorted_batches(pool.lengths, batch_tokens=_BATCH_TOKENS))]
 
 

@@ -17,9 +17,10 @@ _SETTINGS = ("model_type", "num_attention_heads", "layer_norm_eps", "pad_token_i
 
 
 def prefix_key(network: Network, pool: Pool, precision: str) -> str:
-    """Cache key of the hidden states of ``pool`` after the frozen layers; other states get another key.
+    """Cache key of the hidden states of ``pool`` after the frozen layers: whatever changes the states changes the key.
 
-    It is the SHA-256 of the tokens, the number of frozen layers, their weights in the compute type, and the precision.
+    It is the SHA-256 of the tokens, the number of frozen layers, their weights, the precision, and the settings of the
+    encoder that these layers read.
     """
     encoder, architecture = network.plain_encoder(), network.architecture
     frozen = frozen_layers(encoder, architecture)
@@ -33,7 +34,10 @@ def prefix_key(network: Network, pool: Pool, precision: str) -> str:
 
 
 def states_of(network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int) -> NDArray:
-    """States [tokens, hidden] of the texts with the indices ``rows``, computed in one batch; bf16 as int16 bits."""
+    """Hidden states [tokens, hidden] of the pool's texts ``rows``, computed as one batch; bf16 as int16 bits.
+
+    ``tokens`` counts the tokens of all these texts, one text after the other, without padding.
+    """
     assert network.lean is not None
     batch = collate(pool.encoded, pool.chosen[rows], pad_id)
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
@@ -45,7 +49,10 @@ def states_of(network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int
 def states_by_text(
     network: Network, pool: Pool, rows: NDArray[np.int64], pad_id: int, batch_tokens: int
 ) -> dict[int, NDArray]:
-    """For each index in ``rows``, the states [tokens, hidden] of the text; computed in batches of similar length."""
+    """For each index in ``rows``, the hidden states [tokens, hidden] of that text of the pool.
+
+    They are computed in batches of texts of similar length, at most ``batch_tokens`` tokens each.
+    """
     states_of_row: dict[int, NDArray] = {}
     for batch in sorted_batches(pool.lengths[rows], batch_tokens=batch_tokens):
         ends = np.cumsum(pool.lengths[rows[batch]])[:-1]

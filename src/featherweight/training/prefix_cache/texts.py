@@ -1,4 +1,4 @@
-"""The distinct texts of several splits of the data as one pool."""
+"""The pool: all texts of the training and validation splits without duplicates, whose states are cached."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from featherweight.data.encoding import Encoded
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """n distinct texts, the shortest first. Their order depends only on their tokens.
+    """The n distinct texts of several splits, sorted by length and then by a hash of their tokens, the shortest first.
 
-    So the pool is the same for two seeds that split the same rows differently.
+    So two seeds that divide the same rows differently into splits have the same pool, and share its cached states.
     """
 
     encoded: Encoded
@@ -35,7 +35,7 @@ class Pool:
         return len(self.chosen)
 
     def indices(self, split: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Convert ``rows``, indices in a split, to indices of the same texts in the pool."""
+        """Indices in the pool of the texts that have the indices ``rows`` in the split with number ``split``."""
         return np.searchsorted(self.offsets, self.starts[split][rows])
 
     @property
@@ -45,7 +45,7 @@ class Pool:
 
 
 def pool_of(parts: Sequence[Encoded]) -> Pool:
-    """The pool of all texts of the splits ``parts``."""
+    """The distinct texts of the splits ``parts``; if texts are read in windows, the distinct windows."""
     # Texts that are read in windows have states for each of them.
     parts = [part.apart for part in parts]
     tokens = np.empty(sum(len(part.tokens) for part in parts), np.int32)
@@ -73,7 +73,7 @@ def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _digests(encoded: Encoded) -> NDArray[np.uint64]:
-    """A hash of 128 bits for each text, as two columns [n, 2]; two different texts practically never share it."""
+    """A hash of 128 bits for each text, as two numbers [texts, 2]; different texts practically never have the same."""
     bounds = encoded.offsets.tolist()
     # Two pairs with the same tokens are different texts if their second texts begin at different tokens.
     keys = [b""] * len(encoded) if encoded.seconds is None else [b"%d" % second for second in encoded.seconds.tolist()]
