@@ -53,7 +53,7 @@ NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
     ("training.class_weights=[1.0, 2.0, 3.0]", "training.class_weights has 3 numbers; the data has 2 classes"),
     ("training.class_weights=[0.0, 0.0]", "training.class_weights: a class with training rows has weight 0; write"),
     ("training.r_drop=-1", "training.r_drop: must be at least 0"),
-    ("training.r_drop=1", "training.r_drop = 1 compares two dropout masks, but the recipe has no dropout"),
+    ("training.r_drop=1", "training.r_drop = 1 compares two passes with dropout, but the recipe has no dropout"),
     ("training.precision=fp16", "training.precision = 'fp16' needs a GPU"),
     ('evaluation.shift=["perturbed:colours"]', "'perturbed:colours' is not a known perturbation"),
     ('evaluation.shift=["test"]', "evaluation.shift: 'test' is a reserved name"),

@@ -29,7 +29,7 @@ class Check:
 
 
 def guarded(name: str, look: Callable[[], Check | list[Check]]) -> Check | list[Check]:
-    """The result of ``look()``; if a file cannot be read or lacks a key, a failed check called ``name``."""
+    """The result of the check ``look()``; if a file cannot be read or lacks a key, a failed check called ``name``."""
     try:
         return look()
     except UserError as error:

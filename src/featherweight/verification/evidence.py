@@ -1,4 +1,4 @@
-"""Loads what the checks use, each once: a finished run, its predictions and its classifier."""
+"""Loads what the checks use, and keeps it: a finished run, its predictions and its classifier."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ class Evidence:
     def tolerance(self) -> float:
         """Largest allowed difference between a probability in predictions.parquet and the same one computed now.
 
-        On a CPU, with machine and versions of the training, it is ``ROUNDING``; else ``tolerance_of`` the precision.
+        On a CPU with machine and versions of the training, it is ``ROUNDING``; else it depends on the precision, see
+        ``tolerance_of``.
         """
         then, now = self.run.environment, self.classifier.engine
         if not self.environment_changes and now.device == "cpu" == then.get("device"):
@@ -97,12 +98,12 @@ class Evidence:
 
 
 def tolerance_of(precision: str) -> float:
-    """Largest allowed difference of a probability between machines; for an unknown ``precision``, the maximum."""
+    """Largest allowed difference of a probability between two machines; the largest if ``precision`` is unknown."""
     return TOLERANCE.get(precision, max(TOLERANCE.values()))
 
 
 def probabilities_in(table: pd.DataFrame, labels: tuple[str, ...] | list[str]) -> np.ndarray:
-    """The probabilities [rows, labels] in ``table``, rows of predictions.parquet.
+    """The probabilities [rows, labels] in ``table``, which has rows of predictions.parquet.
 
     Raises UserError if the column of a label is missing.
     """

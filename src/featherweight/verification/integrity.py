@@ -147,7 +147,7 @@ def _evaluated_alike(run: Run) -> bool:
 def _may_have_cached_states(run: Run) -> bool:
     """Whether the training may have used the prefix cache: it is not off, and the lowest layer is frozen.
 
-    A run does not record whether it did.
+    Whether it really did is not recorded in a run.
     """
     training = run.recipe.training
     if training.prefix_cache == "off" or training.encoder_dropout:

@@ -40,9 +40,9 @@ def reload_check(
 ) -> Iterator[Callable[[], dict[str, Any]]]:
     """Within the context, a new Python process loads the saved run, and compares its logits of ``texts``.
 
-    They are compared with ``logits`` [texts, labels], those of the model in memory. The context yields a function that
-    waits for the process, and returns the largest and the allowed difference of each check. The function raises
-    FeatherweightError, naming check and difference, if a difference is larger than allowed.
+    They are compared with ``logits`` [texts, labels], which the model in memory has computed. The context yields a
+    function that waits for the process, and returns the largest and the allowed difference of each check. The function
+    raises FeatherweightError, naming check and difference, if a difference is larger than allowed.
     """
     with tempfile.TemporaryDirectory() as temporary:
         request = Path(temporary) / "request.json"
@@ -61,7 +61,7 @@ def reload_check(
 def _result_of(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
     out, err = process.communicate()
     if process.returncode != 0:
-        raise FeatherweightError(f"{folder}: the saved adapter cannot be loaded again: {err.strip()[-600:]}")
+        raise FeatherweightError(f"{folder}: the saved adapter cannot be loaded in a new process: {err.strip()[-600:]}")
     result: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
     require_passed(folder, result)
     return result
@@ -71,7 +71,7 @@ def _result_of(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
 def check_in_this_process(
     folder: Path, texts: list[Text], logits: np.ndarray, precision: str
 ) -> Iterator[Callable[[], dict[str, Any]]]:
-    """The same as ``reload_check`` without a new process, for tests and benchmarks, which it would slow down."""
+    """As ``reload_check``, but in this process: for tests and benchmarks, which a new process would slow down."""
 
     def result() -> dict[str, Any]:
         answer = _answer(folder, json.loads(json.dumps(request_for(texts, logits, precision))))
@@ -116,7 +116,7 @@ def _refusal(folder: Path, problem: str) -> FeatherweightError:
 
 
 def _other_tensors_in_words(check: dict[str, Any]) -> str:
-    """Words about the tensors that PEFT loads with wrong values: first name, number, largest difference."""
+    """Text for a message about the tensors that PEFT loads wrongly: one name, how many, and the largest difference."""
     first, *more = check["other_tensors"]
     largest = check.get("largest_tensor_difference")
     names = f"{first} and {len(more)} more saved tensors" if more else f"the saved tensor {first}"
@@ -159,9 +159,10 @@ def _answer(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[np.ndarray, _Differences] | None:
-    """The logits that PEFT alone computes from the saved folder, and the tensors that it loaded with wrong values.
+    """The logits [texts, labels] that PEFT alone computes from ``adapter``, and the tensors that it loads wrongly.
 
-    None if the adapter has no PEFT part.
+    ``plain``, the classifier of the same run, gives tokens and batches. None if the adapter has no part in PEFT's
+    format.
     """
     if not (adapter / "adapter_config.json").is_file():
         return None
@@ -185,7 +186,7 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[n
 
 
 def _other_tensors(adapter: Path, network: Any) -> _Differences:
-    """Saved tensors that differ in ``network``: largest difference by name, None if missing or of another shape."""
+    """Saved tensors that differ in ``network``, with the largest difference; None if missing or of another shape."""
     import torch
     from safetensors.torch import load_file
 
@@ -235,7 +236,7 @@ def _linear(adapter: Path) -> tuple[Any, Callable[[dict[str, Tensor]], Tensor]]:
 
 
 def _compared(one: np.ndarray, other: np.ndarray, allowed: float) -> dict[str, Any]:
-    """Dict with ``rows``, ``largest_difference`` of the two arrays of logits, and ``allowed``, as it was given."""
+    """A dict of the number of ``rows``, the ``largest_difference`` of two arrays of logits, and what is ``allowed``."""
     largest = float(np.abs(one - other).max(initial=0.0))
     return {"rows": len(one), "largest_difference": largest, "allowed": allowed}
 

@@ -97,7 +97,7 @@ def adapter(evidence: Evidence) -> Check | list[Check]:
 
 
 def training_rows(evidence: Evidence) -> Check:
-    """Check by their fingerprint that the training rows have not changed: other rows would train another model."""
+    """Check that the training rows have the recorded fingerprint: other rows would train another model."""
     run, classifier, name = evidence.run, evidence.classifier, "training rows"
     then = run.environment["data"]["train"]
     rows = _rows(evidence, "train", name)
@@ -133,7 +133,7 @@ def _evaluated_set(evidence: Evidence, name: str) -> Check:
 
 
 def _rows(evidence: Evidence, part: str, name: str) -> Rows | Check:
-    """The current rows of ``part``; a failed check if the data is unusable, a skipped check if it is missing."""
+    """The rows of a split as the data has them now; a failed check if they are unusable, a skipped one if missing."""
     run = evidence.run
     source = _source(run, part)
     try:
@@ -176,13 +176,13 @@ def _changed_row(rows: Rows, then: pd.DataFrame, task: Task) -> str:
 
 
 def _differing(now: Iterable[Any], then: Iterable[Any]) -> list[int]:
-    """Indices, from 0, of the rows whose texts or lists of labels differ."""
+    """Indices of the rows whose values differ: ``now`` and ``then`` have a text or a list of labels for each row."""
     pairs = zip(several_labels.as_tuples(now), several_labels.as_tuples(then), strict=True)
     return [place for place, (ours, theirs) in enumerate(pairs) if ours != theirs]
 
 
 def _compared(evidence: Evidence, name: str, rows: Rows, logits: np.ndarray, then: pd.DataFrame) -> Check:
-    """Compare labels, probabilities and metrics from ``logits`` with ``then``, the run's own predictions."""
+    """Compare labels, probabilities and metrics from ``logits`` with those of the run; ``then`` are its predictions."""
     from featherweight.evaluation.results import evaluate_rows, prediction_columns
 
     classifier, tolerance = evidence.classifier, evidence.tolerance

@@ -53,7 +53,7 @@ def first_contradiction(name: str, claimed: dict[str, Any], rows: pd.DataFrame) 
 
 
 def as_tuples(values: Iterable[Any]) -> list[Any]:
-    """The labels of each row in a form that ``==`` can compare: texts are unchanged, lists and arrays become tuples."""
+    """The labels of each row as values that ``==`` compares: a text as it is, a list or array as a tuple."""
     return [value if isinstance(value, str) else tuple(value) for value in values]
 
 
@@ -71,10 +71,10 @@ def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
 
 
 def _logits(probabilities: Floats, predicted: Labels, other: Labels, task: MultiLabel) -> Floats:
-    """Logits [rows, labels] that give the stored ``probabilities`` and the ``predicted`` labels.
+    """Logits [rows, labels] that give the stored ``probabilities``, and with ``task`` the ``predicted`` labels.
 
-    ``other`` [rows, labels] is true where the stored probability was rounded across its threshold. The logit there is
-    that of the threshold if the label was predicted, else a little less.
+    ``other`` [rows, labels] is true where the stored probability lies on the wrong side of the label's threshold,
+    because it was rounded. There the logit is that of the threshold if the label was predicted, else a little less.
     """
     from scipy.special import logit
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def soup(evidence: Evidence) -> Check | list[Check]:
-    """Compare the weights of a soup with the mean of those of its runs, as far as these still exist.
+    """Compare the weights of a soup with the mean of its runs' weights; skipped if one of these has changed.
 
     Returns an empty list for a run that is no soup.
     """

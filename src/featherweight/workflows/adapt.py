@@ -1,4 +1,4 @@
-"""Adapts a backbone: trains it further as a masked language model on the training texts of a recipe."""
+"""Task-adaptive pretraining: trains a backbone further as a masked language model on a recipe's training texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SETTINGS = "settings.json"
 
 @dataclass(frozen=True)
 class AdaptationSettings:
-    """The settings of an adaptation; a setting that is None is taken from the recipe."""
+    """The settings of a task-adaptive pretraining; if ``max_length`` is None, that of the recipe is used."""
 
     epochs: float = 3.0
     learning_rate: float = 5e-5
@@ -48,7 +48,7 @@ class AdaptationSettings:
     max_length: int | None = None
 
     def schedule(self, recipe: Recipe) -> Recipe:
-        """A recipe with these settings in its section [training], and the seed of ``recipe``."""
+        """These settings as section [training] of a recipe for the training loop, with the seed of ``recipe``."""
         length = self.max_length or recipe.data.max_length
         training = {
             "epochs": self.epochs,
@@ -183,7 +183,7 @@ def _plan(recipe: Recipe, schedule: Recipe, backbone: Backbone, splits: Splits) 
 
 
 def _begin(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
-    """Write ``plan`` into ``work``; with ``resume`` raise UserError if ``work`` has another plan."""
+    """Write ``plan`` into ``work``; with ``resume`` raise UserError if ``work`` was begun with another plan."""
     from featherweight.training.checkpoint import require_undamaged
 
     if resume and (work / _SETTINGS).is_file():

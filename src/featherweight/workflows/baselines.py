@@ -1,4 +1,4 @@
-"""Baselines for the rounds: TF-IDF models, a linear probe on the frozen backbone, and full fine-tuning.
+"""Baselines to compare recipes with: TF-IDF models, a linear probe on the frozen backbone, and full fine-tuning.
 
 Each baseline is trained and evaluated on the rows of a recipe, and gets a run folder that a comparison can read.
 """

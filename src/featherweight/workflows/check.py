@@ -18,7 +18,8 @@ from featherweight.workflows.schedule import validation_size_for
 def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
     """Inspect the data of ``recipe``: columns, labels, missing values, repeated texts, tokens, reasons for refusal.
 
-    With ``own_split`` as many validation rows are split off as ``recipe_for`` chooses for data without a recipe.
+    With ``own_split`` the number of validation rows is not that of the recipe, but the one that ``recipe_for`` would
+    choose for this data.
     Raises UserError if a part of the data cannot be read, or the tokenizer of the backbone is not available.
     """
     require_recipe(recipe, "check")
@@ -99,7 +100,7 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
         found.append(f"{counted(part.contradicting, 'text')} occur{_s(part.contradicting)} with more than one label")
     if shared:
         are = "is a training row" if shared == 1 else "are training rows"
-        found.append(f"{counted(shared, 'row')} {are}, too: the metrics would be too good")
+        found.append(f"{counted(shared, 'row')} {are}, too: metrics on this part would be too good")
     return [*notes, *(found or ["no empty, repeated or shared texts"]), *_token_lines(part.tokens)]
 
 

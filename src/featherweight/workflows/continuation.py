@@ -64,7 +64,7 @@ def require_same_start(recipe: Recipe, backbone: Backbone) -> None:
 def begin_with_the_start(network: Network, recipe: Recipe) -> str:
     """Load the adapter of the run that ``recipe`` starts from into ``network``, and return a note for the user.
 
-    ``require_same_start`` has compared the two.
+    Before, ``require_same_start`` must have checked that this adapter fits the network.
     """
     from featherweight.adapter.start import start_from
 

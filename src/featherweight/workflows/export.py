@@ -42,8 +42,9 @@ def export_run(
 
     Returns the content of export.json, with the folder under the key ``out``.
 
-    ``to`` is merged, onnx or onnx-int8. The export is loaded in a fresh process and compared with the run on its own
-    validation rows; if it differs by more than ``gate`` allows, FeatherweightError is raised and the export is removed.
+    ``to`` is merged, onnx or onnx-int8. The export is loaded in a fresh process and compared with the run on the
+    run's validation rows; if it differs by more than ``export/gate.py`` allows, FeatherweightError is raised and the
+    export is removed.
     With ``force`` the export is kept, and export.json records the difference. ``force`` also replaces an existing
     export. Raises UserError for wrong arguments, before anything is written.
     """
@@ -59,7 +60,7 @@ def export_run(
         refused = gate.verdict(to, description["comparison"])
         if refused and not force:
             keep = "nothing was kept; to keep it all the same, add --force"
-            raise FeatherweightError(f"{target}: the export is not the run: {refused}\n{keep}")
+            raise FeatherweightError(f"{target}: the export does not give the run's results: {refused}\n{keep}")
         description["kept_by_force"] = refused
         if lost := gate.loss_of_accuracy(description["comparison"]):
             tell(lost)
@@ -177,7 +178,7 @@ def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) ->
 
 
 def _store_probes(part: Path) -> None:
-    """Store token ids and logits of the export for a few texts; each loading computes them again and compares."""
+    """Store the export's token ids and logits of a few texts, which are computed again and compared at each loading."""
     from featherweight.inference.classifier import Classifier
     from featherweight.model.probes import write_probes
 

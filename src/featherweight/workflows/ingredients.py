@@ -1,4 +1,4 @@
-"""The runs of a soup: they are read, and refused unless all of them started from the same weights and rows."""
+"""Reads the runs whose weights a soup averages; all must have started from the same weights, with the same rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DRAWING = ("torch", "transformers", "peft")
 
 @dataclass(frozen=True)
 class Fact:
-    """A value that determines how a training starts, and its text for messages (empty if it is not shown)."""
+    """A value that two runs of a soup must share, such as the seed, and its text for messages (empty: not shown)."""
 
     value: Any
     shown: str = ""
@@ -35,7 +35,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A finished run whose weights go into a soup, or were tried for it."""
+    """A finished run whose weights go into a soup, or that a greedy soup tried and left out."""
 
     run: Run
     labels: tuple[str, ...]
@@ -76,8 +76,8 @@ def read_ingredients(folders: Sequence[Path], best_by: str | None = None) -> lis
     """The runs in ``folders``, the best on the validation rows first, whatever the order of ``folders``.
 
     The metric is ``best_by``: by default that of the runs or, if theirs differ, the default of a recipe.
-    Raises UserError if one is not finished or damaged, or two are the same or have not started from the same weights,
-    with the same classes and rows.
+    Raises UserError if a run is unfinished or damaged, if two runs have the same weights, or if they did not start from
+    the same weights, classes and rows.
     """
     found = [_read(folder) for folder in folders]
     order_seed = 1 + max((ingredient.run.recipe.order_seed for ingredient in found), default=0)
@@ -118,7 +118,7 @@ def _read(folder: Path) -> Ingredient:
 
 
 def _own_settings(recipes: Sequence[Recipe]) -> Iterator[dict[str, Any]]:
-    """The settings of [training] and [adapter] that are not the same in all ``recipes``, for each recipe."""
+    """For each recipe, its values of the keys of [training] and [adapter] that differ between ``recipes``."""
     changed = {
         key: values for key, values in changed_keys(recipes).items() if key.startswith(("training.", "adapter."))
     }
@@ -129,7 +129,7 @@ def _own_settings(recipes: Sequence[Recipe]) -> Iterator[dict[str, Any]]:
 
 
 def _facts_of_recipe(recipe: Recipe) -> dict[str, Fact]:
-    """The facts in a recipe that determine how its training starts, by name."""
+    """The values of a recipe that determine the first weights and the rows, by key."""
     adapter = recipe.adapter.model_dump(mode="json", exclude=set(_FREE_OF_ADAPTER))
     data = recipe.data.model_dump(mode="json", exclude=set(_FREE))
     lora = recipe.adapter.lora if isinstance(recipe.adapter.lora, tuple) else ()
@@ -142,7 +142,7 @@ def _facts_of_recipe(recipe: Recipe) -> dict[str, Fact]:
 
 
 def _facts(ingredient: Ingredient) -> dict[str, Fact]:
-    """Everything that decides the first weights and the rows of a run, by name; it is compared in this order."""
+    """Everything that determines the first weights and the rows of a run, by name, in the order of comparison."""
     recipe, environment = ingredient.run.recipe, ingredient.run.environment
     backbone, start = environment.get("backbone") or {}, environment.get("started_from") or {}
     rows = {part: Fact(values) for part, values in _rows(environment).items()}
@@ -172,7 +172,10 @@ def _rows(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _difference(ours: Mapping[str, Fact], theirs: Mapping[str, Fact], whose: object) -> str:
-    """The first fact that differs, in words, such as "another seed than runs/a (1, not 0)"; empty if none does."""
+    """The first difference in words, such as "another seed than runs/a (1, not 0)"; empty if there is none.
+
+    ``ours`` are the facts of the run ``whose``, ``theirs`` those of the run or recipe that the text is about.
+    """
     nothing = Fact(None, "nothing")
     for key in {**ours, **theirs}:
         our, their = ours.get(key, nothing), theirs.get(key, nothing)
@@ -200,7 +203,9 @@ def ingredients_of(recipe: Recipe) -> list[Ingredient]:
 
 
 def require_same_rows(ingredients: Sequence[Ingredient], now: Mapping[str, Any], backbone: str | None) -> None:
-    """Raise UserError unless rows and backbone are still those of the runs; ``now`` has the fingerprints of the rows.
+    """Raise UserError unless rows and backbone are still those that the runs were trained with.
+
+    ``now`` has the fingerprints of the rows, ``backbone`` is the SHA-256 of its weights (None if unknown).
 
     Otherwise the soup would be evaluated on rows that its runs may have been trained on.
     """

@@ -1,4 +1,4 @@
-"""Makes a soup in place of a training: sets the network to the mean of the weights of its runs."""
+"""Makes a soup (the mean of the weights of several runs) in place of a training, and evaluates it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from featherweight.workflows.prepare import Prepared
 def mix(prepared: Prepared, folder: Path, listeners: Sequence[Listener]) -> tuple[LoopState, np.ndarray]:
     """Set the network to the soup of ``prepared.ingredients``; return the state and the logits of the validation rows.
 
-    With ``training.soup_choice = "greedy"`` the choice is made on the validation rows, and ``prepared.ingredients``
-    then tell which runs were taken. history.jsonl gets one evaluation, at step 0.
+    With ``training.soup_choice = "greedy"`` the runs are chosen on the validation rows; then ``taken`` of each of
+    ``prepared.ingredients`` says whether it was chosen. history.jsonl gets one evaluation, at step 0.
     """
     started, best_by = time.perf_counter(), prepared.recipe.evaluation.best_by
     chosen = _greedy(prepared, listeners) if prepared.recipe.training.soup_choice == "greedy" else prepared.ingredients
@@ -59,9 +59,9 @@ def _in_words(taken: int, tried: int) -> str:
 
 
 def _greedy(prepared: Prepared, listeners: Sequence[Listener]) -> list[Ingredient]:
-    """The ingredients, with ``taken`` as the greedy soup of Wortsman et al. 2022 (recipe 1) chooses them.
+    """The runs of the soup, each with ``taken`` set: a greedy soup (Wortsman et al. 2022, recipe 1).
 
-    They come best first; each is taken if the mean with it is not worse on the validation rows than without it.
+    The best run is tried first; a run is taken if the mean with it is not worse on the validation rows than without.
     """
     best_by, chosen, taken = prepared.recipe.evaluation.best_by, list[Ingredient](), list[Ingredient]()
     best = -float("inf")
@@ -78,9 +78,9 @@ def _greedy(prepared: Prepared, listeners: Sequence[Listener]) -> list[Ingredien
 
 
 def _evaluated(prepared: Prepared, taken: Sequence[Ingredient], started: float) -> tuple[Record, np.ndarray]:
-    """The line of history.jsonl for the mean of ``taken``, and its logits of the validation rows, [rows, classes].
+    """Evaluate the mean of the weights of ``taken``; return its line of history.jsonl and its validation logits.
 
-    The network has the mean afterwards.
+    The logits are [rows, classes]. Afterwards the network has these mean weights.
     """
     adapters, model, rows = [one.run.adapter for one in taken], prepared.model, prepared.splits.validation
     set_tensors(model.network, mean_of(adapters), adapters[0])

@@ -93,9 +93,9 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
 
 @contextmanager
 def _same_audit(out: Path, plan: dict[str, Any]) -> Iterator[None]:
-    """Write ``plan`` into ``out``, or raise UserError if another audit is there.
+    """Write ``plan``, the settings of this audit, into ``out``; raise UserError if ``out`` has an audit with others.
 
-    If a training of a new audit is refused before any fold is done, its files are removed: the corrected call must not
+    If a new audit ends with a UserError before any fold is done, its files are removed: else the corrected call would
     count as another audit.
     """
     file, new = out / PLAN, [path for path in (out, *out.parents) if not path.exists()]
@@ -144,7 +144,10 @@ def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
 def _out_of_sample(
     recipe: Recipe, rows: Rows, parts: NDArray[np.int64], out: Path, announce: Callable[[str], None]
 ) -> NDArray[np.float64]:
-    """Probabilities [rows, classes]; those of a row are from the model that was trained without its fold."""
+    """Probabilities [rows, classes]; each row's come from the model that was trained without the fold of that row.
+
+    ``parts`` [rows] are the fold numbers.
+    """
     from scipy.special import softmax
 
     logits = np.zeros((len(rows), len(rows.label_names)))

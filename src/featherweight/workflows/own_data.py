@@ -205,9 +205,9 @@ def _data(given: Recipe, guess: Guess, table: Table, rows: int, classes: int) ->
 
 
 def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dict[str, Any]:
-    """``{"empty": "drop"}`` if ``table`` has rows without a label and its format allows them, else an empty dict.
+    """``{"empty": "drop"}`` if ``table`` is the export of an annotation tool with unlabelled rows, else an empty dict.
 
-    Exports of annotation tools allow them: they also have rows that nobody has annotated yet.
+    Such exports also have the rows that nobody has annotated yet.
     """
     if not table.gaps:
         return {}

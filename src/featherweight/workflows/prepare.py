@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prepared:
-    """Everything that the first training step needs: resolved recipe, weight, data and model."""
+    """Everything that the first training step needs: resolved recipe, parameter counts, data and model."""
 
     recipe: Recipe
     weight: Weight
@@ -56,7 +56,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a training reads before it builds a network: resolved recipe, weight, rows, and what the recipe names."""
+    """What a training reads before it builds a network: resolved recipe, parameter counts, rows, and other runs."""
 
     recipe: Recipe
     weight: Weight
@@ -70,7 +70,7 @@ def read_inputs(recipe: Recipe, splits: Splits | None = None) -> Inputs:
     """Read and check everything that ``recipe`` names; no network is built.
 
     A command with several trainings calls it for each of them before the first one begins. ``splits`` are the rows of
-    the recipe if they have been read already. Raises UserError if one thing is missing or does not fit, or the recipe
+    the recipe if they have been read already. Raises UserError if anything is missing or does not fit, or the recipe
     exceeds its budget.
     """
     recipe = with_full_paths(with_classes_of_the_start(recipe))
@@ -192,7 +192,7 @@ def require_initialisation(recipe: Recipe, config: Mapping[str, Any]) -> None:
 
 
 def require_dropout(recipe: Recipe, config: Mapping[str, Any]) -> None:
-    """Raise UserError if the recipe uses R-Drop without dropout: both passes would be equal.
+    """Raise UserError if the recipe uses R-Drop without dropout: its two forward passes would be equal.
 
     ``config`` is the config.json of the backbone.
     """
@@ -203,7 +203,9 @@ def require_dropout(recipe: Recipe, config: Mapping[str, Any]) -> None:
         if any(rates) or not rates:  # transformers' default, for a config without them, is a rate above 0
             return
     value = f"training.r_drop = {recipe.training.r_drop:g}"
-    raise UserError(f"{value} compares two dropout masks, but the recipe has no dropout; set adapter.dropout = 0.1")
+    raise UserError(
+        f"{value} compares two passes with dropout, but the recipe has no dropout; set adapter.dropout = 0.1"
+    )
 
 
 OF_BACKBONE = (require_length, require_dropout, require_initialisation)

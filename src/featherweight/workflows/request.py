@@ -27,7 +27,10 @@ from featherweight.workflows.own_data import Draft, draft_recipe
 
 @dataclass(frozen=True)
 class Request:
-    """A request to train. Rows in memory are written into the run folder, from which the recipe reads them."""
+    """What a call of ``train`` asks for: a recipe, or data to make one for.
+
+    Rows in memory (such as a DataFrame) are written into the run folder, and the recipe names these files.
+    """
 
     name: str
     """Name of the recipe."""
@@ -44,7 +47,7 @@ class Request:
     overrides: tuple[str, ...] = ()
 
     def settled(self, folder: Path) -> Request:
-        """The same request with its recipe, after rows in memory are written into the run ``folder``.
+        """Write rows in memory into the run ``folder``; return the same request with a recipe that reads them there.
 
         The caller must hold the lock of ``folder``. Raises UserError if the columns cannot be guessed, or if ``folder``
         has a run with other rows.
@@ -112,7 +115,7 @@ def requested(
 
 
 def _recorded(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """For each part, the path of its rows as the recipe of the started run names it, even if the run was moved."""
+    """For each part, the path of its rows as the recipe in ``folder`` names it, also if the folder was moved since."""
     data = Run(folder).recipe.data
     named = {part: getattr(data, part) or "" for part in files}
     return {part: named[part] if named[part].endswith(ROWS[part]) else str(path) for part, path in files.items()}

@@ -37,7 +37,10 @@ __all__ = ["compare_runs", "run_rounds"]
 
 @dataclass(frozen=True)
 class Planned:
-    """One planned run of a round: its resolved recipe with its seed, and its folder."""
+    """One run to train: a resolved recipe with one of the seeds, and the folder of the run.
+
+    A round is one recipe with all its seeds.
+    """
 
     recipe: Recipe
     folder: Path
@@ -140,7 +143,7 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
 
 
 def _require_trainable(runs: Sequence[Planned], made: Set[Path]) -> None:
-    """Raise UserError if something is missing or wrong that one of ``runs`` needs, before the first one is trained.
+    """Raise UserError if an input of one of ``runs`` is missing or wrong, before the first one is trained.
 
     ``made`` are the folders of all runs of these rounds: a recipe may name one of them, such as its teacher.
     """
@@ -154,7 +157,7 @@ def _require_trainable(runs: Sequence[Planned], made: Set[Path]) -> None:
 
 
 def _without_runs(recipe: Recipe, folders: Set[Path]) -> Recipe:
-    """``recipe`` without the runs in ``folders`` that it names."""
+    """``recipe`` without its teachers, start and soup that are in ``folders``: these runs do not exist yet."""
 
     def others(names: Iterable[str]) -> list[str]:
         return [name for name in names if Path(name).expanduser().resolve() not in folders]
@@ -171,7 +174,7 @@ def _without_runs(recipe: Recipe, folders: Set[Path]) -> Recipe:
 
 
 def _require_common_rows(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
-    """Raise UserError if there are several seeds, and no rows on which all of them are evaluated.
+    """Raise UserError if there are several seeds, but no rows on which the runs of all seeds are evaluated.
 
     Without test rows, each seed splits off different validation rows, so accuracies cannot be compared.
     """

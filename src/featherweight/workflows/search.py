@@ -119,7 +119,7 @@ def _published(search: Search, study: Study, validation_rows: int) -> Recipe:
 
 
 def work(search: Search, study: Study) -> None:
-    """Train trials until the search has all of its trials. Raises the errors of a training, and Interrupted."""
+    """Train trials until the wanted number is reached. Raises the errors of a training, and Interrupted."""
     import optuna
 
     while _is_open(study.get_trials(deepcopy=False), search.trials):
@@ -177,7 +177,9 @@ def _tell(search: Search, study: Study) -> None:
     complete = [trial for trial in ended if trial.state.name == "COMPLETE"]
     failed = [trial for trial in ended if trial.state.name == "FAIL" and NOTE in trial.user_attrs]
     if len(failed) >= _FAILURES and not complete:
-        raise FeatherweightError(f"{len(failed)} trials failed and none succeeded: {failed[-1].user_attrs[NOTE]}")
+        raise FeatherweightError(
+            f"the search stops, because {len(failed)} trials failed and none succeeded: {failed[-1].user_attrs[NOTE]}"
+        )
     last = max(ended, key=lambda trial: trial.datetime_complete or datetime.min)
     result = {"PRUNED": "stopped early", "FAIL": "failed"}.get(last.state.name) or search.shown(last.value or 0.0)
     best = f"; best {search.shown(study.best_value)}, trial {origin(study.best_trial) + 1}" if complete else ""
@@ -238,7 +240,7 @@ def _cores_for_each(workers: int) -> Iterator[None]:
 
 
 def _worker(search: Search, number: int, parent: Connection) -> None:
-    """The function of a worker process: train trials, and send lines to announce, or an error, to ``parent``."""
+    """The function of a worker process: train trials; send ``parent`` each line to announce, or the error."""
     from featherweight.training.signals import Interrupted, end_on_signals
 
     search = replace(search, announce=lambda line: parent.send(("line", line)))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Searched:
-    """A recipe and its search space, with the shapes from which trained parameters are counted."""
+    """A recipe and its search space, with the sizes of the network from which trained parameters are counted."""
 
     recipe: Recipe
     space: SearchSpace
@@ -50,7 +50,7 @@ class Searched:
 
     @classmethod
     def of(cls, recipe: Recipe, space: SearchSpace) -> Searched:
-        """Resolve ``recipe`` and check each choice of ``space``. Raises UserError if a choice can never fit."""
+        """Resolve ``recipe`` and check each choice of ``space``. Raises UserError if a choice never fits the budget."""
         resolved = resolve(recipe)
         config = config_of(recipe.backbone)
         searched = cls(recipe, space, resolved.architecture, resolved.weight.labels, config)
@@ -92,9 +92,9 @@ class Searched:
         return recipe.with_values(adapter={"lora": tables}) if tables else None
 
     def _roles(self, lora: Mapping[str, Value]) -> tuple[str, ...]:
-        """The roles of layers to adapt: the proposed roles, or else those of the recipe.
+        """The roles to adapt (kinds of linear layers, such as query): the proposed ones, or else those of the recipe.
 
-        Of all roles together ("all"), only those that the backbone has are returned.
+        If these are all roles that exist, only the roles of this backbone are returned.
         """
         if TARGETS in lora:
             roles = lora_roles(str(lora[TARGETS]))
@@ -107,7 +107,7 @@ class Searched:
         return present if roles == ROLES else roles
 
     def first_values(self) -> dict[str, Value]:
-        """The values for the first trial: for each key of the space the recipe's value, if the space contains it."""
+        """The values of the first trial: the recipe's, for each key whose value in the recipe lies in the space."""
         written = self.recipe.model_dump(mode="json")
         found: dict[str, Value] = {}
         for key, values in self.space.keys.items():
@@ -121,8 +121,8 @@ class Searched:
 def require_searchable(original: Recipe, searched: Recipe) -> int:
     """The number of validation rows of a search; ``searched`` is ``original`` without test rows.
 
-    Raises UserError, before any trial, if something is missing that the trials, or the recipe of the winner, need. Of
-    test and shift rows only the names are looked up.
+    Raises UserError, before any trial, if a trial would lack something, or later the training of the best recipe. Test
+    and shift sets need only exist; they are not read.
     """
     for source in filter(None, (original.data.test, *original.evaluation.shift)):
         if not is_perturbed(source):
@@ -154,7 +154,7 @@ def suggested(trial: Trial, space: SearchSpace) -> dict[str, Value]:
 
 
 def winner(searched: Searched, original: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """``original``, which has test rows, with the values of the best trial."""
+    """The result of a search: ``original``, which names the test rows, with the values of the best trial."""
     best = searched.fitted(values)
     assert best is not None
     changes = {"adapter": best.adapter.model_dump(mode="json", exclude_none=True)}

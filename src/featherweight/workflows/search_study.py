@@ -26,7 +26,7 @@ _HEARTBEAT = 30
 
 @dataclass(frozen=True)
 class Search:
-    """One search: its recipe and space, the folder of its files, the database of its trials, and their number."""
+    """One search: its recipe and search space, its folder, the URL of its database, and how many trials are wanted."""
 
     searched: Searched
     original: Recipe
@@ -87,9 +87,9 @@ def storage_url(storage: str | None, out: Path) -> str:
 
 @contextmanager
 def removed_if_refused(search: Search) -> Iterator[None]:
-    """Within the context, a UserError before any result removes the files of a new search.
+    """Within the context, a UserError before the first finished trial removes the files of a new search.
 
-    Otherwise the corrected call would count as another search.
+    Otherwise the next call, with its error corrected, would be refused as another search in the same folder.
     """
     database, new = search.out / "search.db", [path for path in (search.out, *search.out.parents) if not path.exists()]
     begun = not search.local or database.is_file()

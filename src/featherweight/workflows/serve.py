@@ -132,8 +132,9 @@ def load_model(path: Path, threads: int | None = None) -> Any:
 def example_texts(path: Path, *, own: bool) -> tuple[list[str], str]:
     """Texts to try on the page, and a sentence about them ("" if there is none).
 
-    For a run on the built-in data they are some of its test rows. For a run on other data they are texts that it
-    classified wrongly, but only with ``own``, which says that no one else can open the page.
+    For a run on the built-in data they are some of its test rows. For a run on other data they are texts that the run
+    classified wrongly. Since such texts may be private, they are returned only with ``own``, which says that only the
+    user of this machine can open the page.
     """
     from featherweight.recipe import Recipe
     from featherweight.run.folder import read_json

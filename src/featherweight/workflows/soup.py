@@ -1,4 +1,4 @@
-"""Makes a soup: a new run whose weights are the mean of those of finished runs from a common start."""
+"""Makes a soup: a new run whose weights are the mean of the weights of finished runs with the same first weights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make_soup(
 
 
 def soup_recipe(ingredients: Sequence[Ingredient], *, greedy: bool) -> Recipe:
-    """The recipe of the soup: the recipe of its runs without keys that differ between them or only affect training."""
+    """The recipe of the soup: that of its runs, without keys that differ between them or that only affect training."""
     recipes = [ingredient.run.recipe for ingredient in ingredients]
     tables = [recipe.model_dump(mode="json", exclude_none=True) for recipe in recipes]
     values: dict[str, Any] = {**tables[0], "budget": min(recipe.budget for recipe in recipes)}

@@ -88,12 +88,13 @@ def _require_fitting(teacher: Teacher, recipe: Recipe, labels: Sequence[str]) ->
     settings = {"task": (theirs.task, ours.task), "data.join": (theirs.data.join, ours.data.join)}
     for key, (then, now) in settings.items():
         if then != now:
-            raise UserError(f"{teacher.folder}: was trained with {key} = {then!r}, but this recipe has {now!r}")
+            differs = f"was trained with {key} = {then!r}, but this recipe has {now!r}"
+            raise UserError(f"{teacher.folder}: {differs}; name another teacher")
     if lacking := [name for name in labels if name not in teacher.labels]:
-        raise UserError(f"{teacher.folder}: lacks the class {lacking[0]!r}; a teacher must have the same classes")
+        raise UserError(f"{teacher.folder}: lacks the class {lacking[0]!r}; name a teacher with the same classes")
     if more := [name for name in teacher.labels if name not in labels]:
         raise UserError(
-            f"{teacher.folder}: has the class {more[0]!r}, which this training lacks; both need the same classes"
+            f"{teacher.folder}: has the class {more[0]!r}, which this training lacks; name one with the same classes"
         )
 
 
@@ -106,7 +107,7 @@ def teacher_notes(teachers: Sequence[Teacher], recipe: Recipe, splits: Splits) -
 
 
 def _leaks(teacher: Teacher, recipe: Recipe, splits: Splits) -> list[str]:
-    """Notes on validation and test rows that ``teacher`` was trained on, apart from repeated training texts."""
+    """Notes on validation and test rows that ``teacher``, but not this training, was trained on."""
     theirs = teacher.recipe
     if (theirs.data, theirs.seed, theirs.adapter.start_from) == (recipe.data, recipe.seed, None):
         return []  # the same split

@@ -188,9 +188,9 @@ def finish(
 def _save_and_check(
     prepared: Prepared, folder: Path, temperature: float, task: Task, phases: Phases, listeners: Sequence[Listener]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Save the adapter and check it in a new process; returns the result of the check, and ``_other_logits``.
+    """Save the adapter and check it in a new process; return the result of the check, and logits of other sets.
 
-    ``_other_logits`` are computed while the new process starts.
+    These logits, of the test and shift sets by name, are computed while the new process starts.
     """
     from featherweight.adapter.storage import save_adapter
     from featherweight.model.probes import write_probes

@@ -1,7 +1,8 @@
 """Trains in a new process, whose memory is free again at its end: a trial of a search, or a fold of an audit.
 
-The process trains and evaluates on validation rows only. It sends each evaluation to the caller, which answers whether
-to go on. It saves no adapter and no report; its folder has recipe, history and, until it ends, a checkpoint.
+The process trains on the training rows and evaluates on the validation rows; it reads no test rows. It sends each
+evaluation to the caller, which answers whether to go on. It saves no adapter and no report; its folder has recipe,
+history and, until it ends, a checkpoint.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Ended(FeatherweightError):
 def train_in_a_process(
     recipe: Recipe, folder: Path, goes_on: Callable[[int, float], bool], *, logits: bool = False
 ) -> float:
-    """Train ``recipe`` in a new process, with its files in ``folder``, and return its metric ``evaluation.best_by``.
+    """Train ``recipe`` in a new process, with its files in ``folder``, and return the metric ``evaluation.best_by``.
 
     It is measured on the validation rows, for the adapter that ``training.keep`` selects. After each evaluation
     ``goes_on`` is called with the progress in tenths of the training (0 to 10) and the metric, and returns whether to
@@ -67,7 +68,9 @@ def train_in_a_process(
         return _follow(here, goes_on)
     except EOFError:
         process.join()
-        raise Ended(f"{folder}: the process of the training ended with exit code {process.exitcode}") from None
+        raise Ended(
+            f"{folder}: the process of the training ended with exit code {process.exitcode}, perhaps for lack of memory"
+        ) from None
     finally:
         # After a signal or an error the process still trains; it then writes a checkpoint and ends.
         if process.is_alive():

@@ -20,6 +20,6 @@ def weigh(recipe: Recipe) -> Weight:
 
 
 def resolve(recipe: Recipe) -> Resolved:
-    """The recipe without "auto" values, for the classes of its training data, of which only the labels are read."""
+    """The recipe without "auto" values, for the classes in its training data; only the labels of the data are read."""
     architecture = backbone_architecture(recipe.backbone)
     return resolve_recipe(recipe, architecture, label_names_of(recipe.data))
