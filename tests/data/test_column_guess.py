@@ -25,6 +25,7 @@ COLUMNS: dict[str, Sequence[Any]] = {
     "names of numbers": ["one", "two", "three"] * 4,
     "flags": [0, 1] * 6,
     "more flags": [0, 0, 1] * 4,
+    "same": ["tickets"] * ROWS,
     "zeros": [0] * ROWS,
     "ids": [f"T{n}" for n in range(ROWS)],
     "dates": [f"2024-01-{n + 1:02} 10:00" for n in range(ROWS)],
@@ -151,6 +152,9 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"text": "prose", "very_unclear": "yes and no", "joy": "flags", "fear": "more flags", "gaps": "gaps"},
      ("joy, fear hold only 0 and 1", "one: --label joy")),
     ({"tag": "two", "patterns": "lists of texts"}, ("'patterns' holds lists of texts", "frame.explode('patterns')")),
+    ({"text": "prose", "label_sexist": "two", "label_category": "three"},
+     ("label_sexist, label_category could each be the labels", "--label label_sexist")),
+    ({"_index": "same", "_score": "zeros"}, ("no column seems to hold texts", "--text COLUMN")),
     ({"label": "two", "amount": "amounts"}, ("no column seems to hold texts", "label, amount", "--text COLUMN")),
 ]  # fmt: skip
 

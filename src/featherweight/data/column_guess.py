@@ -18,7 +18,13 @@ TEXT_WORDS = (
 )
 """Usual names of text columns, or the last words of such names; the most certain ones come first."""
 _TITLES = frozenset({"title", "headline", "subject", "heading"})
-_PAIRS = (("premise", "hypothesis"), ("question", "passage"), ("question", "context"), ("query", "document"))
+_PAIRS = (
+    ("premise", "hypothesis"),
+    ("question", "passage"),
+    ("question", "context"),
+    ("context", "hypothesis"),
+    ("query", "document"),
+)
 _MOST_NAMED = 8  # maximum number of label columns that a message lists
 
 
@@ -105,7 +111,7 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
             f"{listed_columns(table)}\nWrite a row for each text, in pandas: frame.explode({lists!r})"
         )
     texts = [name for name in free if columns.profile(name).holds_texts]
-    many = [name for name in texts if not columns.profile(name).may_be_labels]
+    many = [name for name in texts if columns.profile(name).values > 1 and not columns.profile(name).may_be_labels]
     named = best_named(texts, TEXT_WORDS)
     if len(named) == 1 or len(many) == 1:
         return ((named[0],), "by its name") if len(named) == 1 else ((many[0],), "the only column of texts")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ LABEL_WORDS = (
 """Usual names of label columns, or the last words of such names; the most certain ones come first."""
 
 
+_LABEL_OF = re.compile(r"[Ll]abels?(?:_|[A-Z])")
 _LONGEST_NAME = 80  # maximum number of characters of a label in a list
 _SEPARATED = 0.1  # minimum share of cells with a separator for the note that cells may hold several labels
 _MOST_FLAGS = 6  # maximum number of binary columns that a message lists as options
@@ -124,20 +126,27 @@ def find_label(columns: Columns, texts: Sequence[str]) -> tuple[str, str] | None
     free = columns.free(texts)
     possible = [name for name in free if columns.profile(name).may_be_labels]
     named = best_named(possible, LABEL_WORDS)
+    several = _called_label(possible)
     _refuse_amounts(columns, free, named or possible)
-    if len(named) == 1:
+    if len(named) == 1 and not several:
         return named[0], "by its name"
     if len(possible) == 1:
         return possible[0], "the only column of few different values"
-    if twin := _same_classes(table, named or possible):
+    if twin := _same_classes(table, several or named or possible):
         return twin, "by its values"
     if possible:
-        raise _undecided_labels(columns, named or possible)
+        raise _undecided_labels(columns, several or named or possible)
     lists = [name for name in free if columns.profile(name).longer and _are_repeated(table, name)]
     if len(lists) == 1:
         return lists[0], "the only column of lists"
     other = best_named(free, LABEL_WORDS)  # training will refuse its rows, with the reason
     return (other[0], "by its name") if len(other) == 1 else None
+
+
+def _called_label(names: Sequence[str]) -> list[str]:
+    """The ``names`` that begin with the word label, such as ``label_sexist`` and ``label_category``, if several do."""
+    found = [name for name in names if _LABEL_OF.match(name)]
+    return found if len(found) > 1 else []
 
 
 def _refuse_amounts(columns: Columns, free: Sequence[str], possible: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -94,7 +95,8 @@ def _open_folder(
     files = data_files(folder)
     name_one = f"name one of its files: {files}" if files else "name a data file"
     line = one_file_of(folder)
-    one_file = f"\nIf each of its files is a class: {line}" if line else ""
+    table = f"To read them as one table: featherweight train {shlex.quote(f'{folder}/*.csv')}; " if files else ""
+    one_file = f"\n{table}{'if' if table else 'If'} each of its files is a class: {line}" if line else ""
     raise UserError(f"{origin}: this folder was not saved by `datasets`, and holds no .txt files; {name_one}{one_file}")
 
 

@@ -102,11 +102,12 @@ NUMBERS = "0\n1\n0\n1\n1\n1\n"
      ("train_labels.txt seems to hold the labels of train_text.txt: paste ", "train_text-converted.tsv && feather")),
     ({"X.txt": LINES, "Y.txt": NUMBERS}, ("Y.txt seems to hold the labels of X.txt",)),
     ({"good.txt": LINES, "bad.txt": LINES}, ("Each file counts as one text", "if each file is a class: (for f in")),
+    ({"a_labelled.txt": "One.\t1\n" * 6, "b_labelled.txt": "One.\t0\n" * 6}, ("a row a line: featherweight train",)),
     ({"train.txt": LINES, "test.txt": LINES}, ("if a file has a text a line: featherweight train", "train.txt")),
     ({f"{n}.txt": "One text." for n in range(9)}, ("Each file counts as one text", "with the name of its class")),
     ({"rt.pos": LINES, "rt.neg": LINES}, ("holds no .txt files", "If each of its files is a class: (for f in")),
     ({"Fake.csv": "text,date\na,b\n", "True.csv": "text,date\nc,d\n"},
-     ("name one of its files", "If each of its files is a class: python -c", "classes-converted.csv")),
+     ("name one of its files", "/*.csv'; if each of its files is a class: python -c", "classes-converted.csv")),
 ])  # fmt: skip
 def test_a_folder_without_labels_says_how_to_make_one_file(
     tmp_path: Path, files: dict[str, str | bytes], words: tuple[str, ...]

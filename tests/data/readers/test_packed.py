@@ -122,6 +122,9 @@ REFUSED = [
     ("a.json", b"{'text': 'a', 'label': 1}\n", ["written as Python", "ast.literal_eval", "a-converted.jsonl"]),
     ("a.txt", b"(3 (2 It) (4 works))\n" * 3, ["a tree of labels", "sed -E", "a-converted.txt"]),
     ("a.txt", b"###1\nAIM\tTo see.\nEND\tSeen.\n\n###2\nAIM\tTo go.\n", ["most of its lines", "grep", "headings"]),
+    ("a.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", ["pointer of Git LFS", "git lfs pull"]),
+    ("a.csv", b"<!DOCTYPE html>\n<html></html>", ["is a web page"]),
+    ("a.csv", b"text,label\n1,One,a\n2,Two,b\n", ["3 fields", "sed '1s/^/id,/' FILE > NEW"]),
     ("a.conf", b"hello", [".conf: not a kind of data file", "data.format"]),
 ]  # fmt: skip
 

@@ -139,6 +139,9 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
         width = width or len(fields)
         if fields and len(fields) != width:
             remedy = f"Put fields that contain {dialect.separator!r} in double quotes"
+            if len(fields) == width + 1 and line == 2 + dialect.skipped:
+                name = f"sed '1s/^/id{dialect.separator}/' FILE > NEW"
+                remedy += f"; or, if each row has a name before its fields, as in files of R, name that column: {name}"
             if len(fields) == 1 < width:
                 remedy = "If the line is no row, such as a total, delete it; else it lacks fields, or they are cut"
             if width == 1:

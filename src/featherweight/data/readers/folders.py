@@ -115,8 +115,12 @@ def _remedy(files: Sequence[Path]) -> str:
         return f"{label} seems to hold the labels of {text}: {joined_by_paste(*pair)}"
     if train is not None:
         return f"{each}; if a file has a text a line: featherweight train {shlex.quote(str(first[0]))}"
-    lines = [len(path.read_bytes().splitlines()) for path in files]
-    return f"{each}; or, if each file is a class: {with_labels_before(files)}" if min(lines) >= _FEW_LINES else each
+    lines = [path.read_bytes().splitlines() for path in files]
+    if min(map(len, lines)) < _FEW_LINES:
+        return each
+    if all(b"\t" in line for texts in lines for line in texts[:_FEW_LINES]):
+        return f"{each}; if a file has a row a line: featherweight train {shlex.quote(str(files[0]))}"
+    return f"{each}; or, if each file is a class: {with_labels_before(files)}"
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -39,6 +39,7 @@ _FORMATS = {"csv": "csv", "tsv": "tsv", "ag_news": "csv", "fasttext": "fasttext"
 _TOLD = ("json", "jsonl", "parquet", "xlsx")
 """Kinds that the file extension decides; `data.format` is about other files."""
 _JSON = re.compile(r'\s*(?:\{\s*"|\[\s*[\[{"])')
+_POINTER = b"version https://git-lfs.github.com/"
 _BESIDE = ("readme", "license", "licence", "notice", ".", "__macosx")
 
 
@@ -56,6 +57,12 @@ def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
         raise UserError(pickles.refusal(content.path, content.origin, hidden, inside=True))
     if start.startswith(ZIP) and ending not in (".xlsx", ".xlsm"):
         return _of_archive(content, reading)
+    if start.startswith(_POINTER):
+        raise UserError(f"{content.origin}: is a pointer of Git LFS, not the data; get the data with: git lfs pull")
+    if ending not in FOREIGN and start[:64].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise UserError(
+            f"{content.origin}: is a web page, not a data file; open it in a browser, and download the file"
+        )
     if ending == ARCHIVE:
         raise UserError(f"{content.origin}: not a readable zip archive; get the file again, or unpack it yourself")
     if foreign := foreign_ending(ending, start):
