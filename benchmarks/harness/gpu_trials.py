@@ -56,7 +56,9 @@ class Smoke:
         from featherweight.workflows.prepare import prepare
 
         ready = prepare(recipe)
-        chosen = ready.model.engine if lean is None else replace(ready.model.engine, lean=lean, portable=lean)
+        chosen = ready.model.engine
+        if lean is not None:  # "portable" is the lean pass of a GPU
+            chosen = replace(chosen, lean=lean, portable=lean)
         move_to_engine(ready.model.network, chosen)
         parts = (ready.recipe, ready.model.network, chosen, ready.accelerator, ready.train, ready.validation)
         return loop.Job(*parts, ready.model.tokenizer.pad_token_id, Path(tempfile.mkdtemp(dir=self.folder)))

@@ -117,8 +117,7 @@ async def closed_loop(port: int, requests: Sequence[bytes], clients: int, second
             try:
                 connection = connection or await asyncio.open_connection("127.0.0.1", port)
                 otherwise, started = LOST, time.perf_counter()
-                connection[1].write(requests[place % len(requests)])
-                status, stays = await read_answer(connection[0])
+                status, stays = await send(connection, requests[place % len(requests)])
             except (OSError, asyncio.IncompleteReadError):
                 load.statuses[otherwise] += 1
                 return
@@ -145,14 +144,14 @@ async def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: 
 
     async def ask(request: bytes, due: float) -> None:
         await asyncio.sleep(max(0, due - time.perf_counter()))
-        connection = idle.pop() if idle else None
-        try:
-            status, stays = await send(connection, request) if connection else (0, False)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            status = 0  # the server closes a connection that was idle for long
-        if not connection or not status:
+        connection, answer = idle.pop() if idle else None, None
+        if connection:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):  # the server closes what was idle for long
+                answer = await send(connection, request)
+        if not connection or not answer:
             connection = await asyncio.open_connection("127.0.0.1", port)
-            status, stays = await send(connection, request)
+            answer = await send(connection, request)
+        status, stays = answer
         load.answered(status, due)
         if stays:
             idle.append(connection)

@@ -96,7 +96,7 @@ def write_rows(rows: Rows, path: Path, count: int | None = None) -> str:
     columns = {"text": rows.texts}
     if rows.labels is not None:
         columns["label"] = rows.names_of(rows.labels)
-    table = pd.DataFrame(columns).head(len(rows) if count is None else count)
+    table = pd.DataFrame(columns)[:count]  # all rows if there is no count
     table.to_json(path, orient="records", lines=True, force_ascii=False)
     return str(path)
 

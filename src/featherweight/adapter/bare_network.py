@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 def bare_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> Network | None:
     """The same network as from ``build_network``, built without PEFT and transformers; the adapter is not loaded yet.
 
-    Only the lean pass, Featherweight's own forward pass in ``model/lean``, can compute this network. The result is None
-    if PEFT and transformers are needed: for a family without a lean pass, for DoRA, for PiSSA (which changes the frozen
-    weights), and if names or shapes of the weights are not those that config.json implies.
+    Its logits can be computed only by the lean pass (``model/lean``), which needs no library's classes. The result is
+    None if PEFT and transformers are needed: for a family without a lean pass, for DoRA, for PiSSA (which changes the
+    frozen weights), and if names or shapes of the weights are not those that config.json implies.
     """
     family = FAMILIES.get(backbone.config["model_type"])
     if family is None or family.lean is None or recipe.backbone.roles or recipe.adapter.dora:

@@ -80,14 +80,18 @@ def changed_part(original: Mapping[str, Any], fingerprints: Mapping[str, Any]) -
         if parts is None:
             continue
         for part, now in fingerprints[kind].items():
-            then = parts.get(part, {})
-            if any(key in then and then[key] != value for key, value in now.items()):
+            if differing_keys(parts.get(part, {}), now):
                 return str(part)
         if other := next(
             (part for part in (*parts, *fingerprints[kind]) if (part in parts) != (part in fingerprints[kind])), None
         ):
             return str(other)  # such as test rows, which have labels now, but had none before
     return None
+
+
+def differing_keys(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The keys of the fingerprint ``now`` with another value in ``stored``; a key that was not stored is unchanged."""
+    return [key for key, value in now.items() if stored.get(key, value) != value]
 
 
 def _texts(part: Rows) -> str:

@@ -66,8 +66,8 @@ def compare(run: np.ndarray, answer: np.ndarray, task: Any, temperature: float) 
     """Compare the logits of a ``run`` with the logits ``answer`` of its export, both [rows, labels].
 
     Returns ``rows``, ``largest_difference`` (of logits), ``other_labels`` (number of rows with another label) and
-    ``agreement`` (share of rows with the same label). Rows whose label
-    rounding alone could change (``UNDECIDED``) count as the same.
+    ``agreement`` (share of rows with the same label). Rows whose label rounding alone could change (``UNDECIDED``)
+    count as the same.
     """
     probabilities = task.probabilities(run, temperature)
     same = task.right(task.predict(answer, temperature), task.decide(probabilities))
@@ -93,14 +93,9 @@ def verdict(target: str, comparison: dict[str, Any]) -> str:
     """A clause that says why the export is refused; an empty string if it is accepted."""
     rows, least = comparison["rows"], LEAST_AGREEMENT[target]
     others, difference = comparison["other_labels"], comparison["largest_difference"]
-    if comparison["agreement"] < least and _too_many(others, rows, 1 - least):
+    if binom.sf(others - 1, rows, 1 - least) <= CHANCE:  # the probability of so many other labels, or more
         wanted = "all" if least == 1 else f"at least {least:.1%}"
         return f"{others:,} of {counted(rows, 'row')} have another label than in the run; {wanted} must agree"
     if target in LARGEST and not difference < LARGEST[target]:
         return f"logits differ from those of the run by up to {difference:.2g}, not under {LARGEST[target]:g}"
     return "" if np.isfinite(difference) else "its logits are not finite"
-
-
-def _too_many(others: int, rows: int, share: float) -> bool:
-    """Whether ``others`` of ``rows`` rows are too many by chance, if each differs with probability ``share``."""
-    return float(binom.sf(others - 1, rows, share)) <= CHANCE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
-from featherweight.data.fingerprints import training_fingerprint
+from featherweight.data.fingerprints import differing_keys, training_fingerprint
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.source_tables import BUILT_IN
@@ -104,7 +104,7 @@ def training_rows(evidence: Evidence) -> Check:
     if isinstance(rows, Check):
         return rows
     now = training_fingerprint(rows, classifier.model.tokenizer, LongTexts.of(run.recipe.data))
-    if changed := [key for key, value in now.items() if then.get(key, value) != value]:
+    if changed := differing_keys(then, now):
         what = {"rows": "rows", "fingerprint": "texts", "labels": "labels"}[changed[0]]
         return Check(name, "fail", f"{rows.origin}: has changed since the training: its {what} differ")
     return Check(name, "pass", f"{len(rows):,} rows, with the same fingerprint as in the training")

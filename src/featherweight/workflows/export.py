@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.storage import read_description
 from featherweight.argument_checks import require_path
-from featherweight.data.fingerprints import training_fingerprint
+from featherweight.data.fingerprints import differing_keys, training_fingerprint
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.data.splits import load_part
@@ -44,9 +44,8 @@ def export_run(
 
     ``to`` is merged, onnx or onnx-int8. The export is loaded in a fresh process and compared with the run on the
     run's validation rows; if it differs by more than ``export/gate.py`` allows, FeatherweightError is raised and the
-    export is removed.
-    With ``force`` the export is kept, and export.json records the difference. ``force`` also replaces an existing
-    export. Raises UserError for wrong arguments, before anything is written.
+    export is removed. With ``force`` the export is kept, and export.json records the difference. ``force`` also
+    replaces an existing export. Raises UserError for wrong arguments, before anything is written.
     """
     folder, target = _checked(run, to, out, force)
     tell = note or (lambda line: None)
@@ -197,7 +196,7 @@ def _rows_to_compare(folder: Path, classifier: Classifier, tell: Callable[[str],
             with chdir(place):
                 rows = load_part(run.recipe, "validation", labels)
             now = training_fingerprint(rows, tokenizer, LongTexts.for_evaluation(run.recipe))
-            if any(then.get(key, value) != value for key, value in now.items()):
+            if differing_keys(then, now):
                 raise UserError(f"{rows.origin}: has changed since the training")
             return rows, "validation rows"
         except (UserError, OSError) as error:

@@ -6,10 +6,8 @@ model is confident of another label than the given one, the row is a suspect.
 
 from __future__ import annotations
 
-import shutil
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +34,7 @@ from featherweight.report.noise.contents import Audit
 from featherweight.report.noise.page import write_audit
 from featherweight.run.lock import require_writable
 from featherweight.workflows.prepare import require_settings
-from featherweight.workflows.training_process import DONE, LOGITS, train_in_a_process
+from featherweight.workflows.training_process import LOGITS, removed_if_refused, train_in_a_process
 from featherweight.workflows.weigh import resolve
 
 PLAN = "audit.json"
@@ -70,7 +68,8 @@ def audit_labels(
         announce(
             f"{counted(len(rows), 'row')}, {folds} trainings of {counted(len(rows) * (folds - 1) // folds, 'row')} each"
         )
-        with _same_audit(out, plan):
+        with removed_if_refused(out / PLAN, out / "folds", out / "folds" / "1"):
+            _require_same_audit(out, plan)
             probabilities = _out_of_sample(recipe, rows, parts, out, announce)
         announce("comparing the texts")
         audit = _audit(recipe, rows, probabilities, folds, test)
@@ -91,30 +90,14 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
     require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
 
 
-@contextmanager
-def _same_audit(out: Path, plan: dict[str, Any]) -> Iterator[None]:
-    """Write ``plan``, the settings of this audit, into ``out``; raise UserError if ``out`` has an audit with others.
-
-    If a new audit ends with a UserError before any fold is done, its files are removed: else the corrected call would
-    count as another audit.
-    """
-    file, new = out / PLAN, [path for path in (out, *out.parents) if not path.exists()]
-    if begun := file.is_file():
-        if changed := next((key for key, value in plan.items() if read_object(file).get(key) != value), None):
-            raise UserError(f"{out}: holds an audit with another value of {changed}; name another --out")
-    else:
+def _require_same_audit(out: Path, plan: dict[str, Any]) -> None:
+    """Write ``plan``, the settings of this audit, into ``out``; raise UserError if ``out`` has an audit with others."""
+    file = out / PLAN
+    if not file.is_file():
         out.mkdir(parents=True, exist_ok=True)
         write_json(file, plan)
-    try:
-        yield
-    except UserError:
-        if not begun and not any(out.glob(f"folds/*/training/{DONE}")):
-            file.unlink(missing_ok=True)
-            shutil.rmtree(out / "folds" / "1", ignore_errors=True)
-            for path in (out / "folds", *new):
-                with suppress(OSError):  # missing, or with other files of the user
-                    path.rmdir()
-        raise
+    elif changed := next((key for key, value in plan.items() if read_object(file).get(key) != value), None):
+        raise UserError(f"{out}: holds an audit with another value of {changed}; name another --out")
 
 
 def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:

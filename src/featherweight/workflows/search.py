@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection, wait
@@ -42,12 +42,17 @@ from featherweight.workflows.search_study import (
     Search,
     open_study,
     quiet,
-    removed_if_refused,
     require_optuna,
     resume_interrupted,
     storage_url,
 )
-from featherweight.workflows.training_process import Ended, NotANumber, Stopped, train_in_a_process
+from featherweight.workflows.training_process import (
+    Ended,
+    NotANumber,
+    Stopped,
+    removed_if_refused,
+    train_in_a_process,
+)
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -93,7 +98,7 @@ def run_search(
     with (
         end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"),
         quiet(),
-        removed_if_refused(search),
+        removed_if_refused(out / "search.db", out / "trials") if search.local else nullcontext(),
     ):
         study = open_study(search)
         if search.local:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from featherweight.recipe import Recipe
 from featherweight.report.search.trials import ORIGIN, origin
 from featherweight.run.best import metric_of
 from featherweight.workflows.search_proposal import Searched
-from featherweight.workflows.training_process import DONE
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -83,25 +82,6 @@ def storage_url(storage: str | None, out: Path) -> str:
     if "://" not in storage:
         raise UserError(f"--storage {storage}: write a URL, such as sqlite:///search.db or postgresql://host/database")
     return storage.replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-@contextmanager
-def removed_if_refused(search: Search) -> Iterator[None]:
-    """Within the context, a UserError before the first finished trial removes the files of a new search.
-
-    Otherwise the next call, with its error corrected, would be refused as another search in the same folder.
-    """
-    database, new = search.out / "search.db", [path for path in (search.out, *search.out.parents) if not path.exists()]
-    begun = not search.local or database.is_file()
-    try:
-        yield
-    except UserError:
-        if not begun and not any(search.out.glob(f"trials/*/{DONE}")):
-            database.unlink(missing_ok=True)
-            for path in (search.out / "trials", *new):
-                with suppress(OSError):  # missing, or with other files of the user
-                    path.rmdir()
-        raise
 
 
 def _opened(url: str) -> BaseStorage:

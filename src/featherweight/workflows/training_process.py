@@ -10,7 +10,8 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,29 @@ PARTS = 10
 sizes are evaluated at different steps."""
 DONE, LOGITS = "trial.json", "logits.npy"
 """The result of a finished training, and the logits of its validation rows, in its folder."""
+
+
+@contextmanager
+def removed_if_refused(record: Path, trainings: Path, unfinished: Path | None = None) -> Iterator[None]:
+    """Within the context, a UserError before the first finished training removes what a new call has written.
+
+    ``record`` is the file by which a call is known in its folder, and ``trainings`` the folder of the trainings beside
+    it; ``unfinished`` is a training that is removed with its files. Otherwise the next call, with its error corrected,
+    would be refused as another one in the same folder.
+    """
+    out, begun = record.parent, record.is_file()
+    new = [path for path in (out, *out.parents) if not path.exists()]
+    try:
+        yield
+    except UserError:
+        if not begun and not any(trainings.rglob(DONE)):
+            record.unlink(missing_ok=True)
+            if unfinished is not None:
+                shutil.rmtree(unfinished, ignore_errors=True)
+            for path in (trainings, *new):
+                with suppress(OSError):  # missing, or with other files of the user
+                    path.rmdir()
+        raise
 
 
 class Stopped(Exception):

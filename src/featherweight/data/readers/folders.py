@@ -19,6 +19,7 @@ from featherweight.data.readers.text_encoding import decoded
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
+_HEAD = 2**20  # bytes at the beginning of a file in which its first lines are looked for
 _MOST_FILES, _FEW_LINES = 30, 5  # maximum number of files, minimum number of lines, of files with a text a line
 _PIECE = 10_000  # files that are read at a time
 _UNLABELLED = frozenset({"unsup", "unlabeled", "unlabelled"})
@@ -115,12 +116,17 @@ def _remedy(files: Sequence[Path]) -> str:
         return f"{label} seems to hold the labels of {text}: {joined_by_paste(*pair)}"
     if train is not None:
         return f"{each}; if a file has a text a line: featherweight train {shlex.quote(str(first[0]))}"
-    lines = [path.read_bytes().splitlines() for path in files]
+    lines = [_first_lines(path) for path in files]
     if min(map(len, lines)) < _FEW_LINES:
         return each
-    if all(b"\t" in line for texts in lines for line in texts[:_FEW_LINES]):
+    if all(b"\t" in line for texts in lines for line in texts):
         return f"{each}; if a file has a row a line: featherweight train {shlex.quote(str(files[0]))}"
     return f"{each}; or, if each file is a class: {with_labels_before(files)}"
+
+
+def _first_lines(path: Path) -> list[bytes]:
+    with path.open("rb") as file:
+        return file.read(_HEAD).splitlines()[:_FEW_LINES]
 
 
 def _folders(folder: Path) -> Iterator[Path]:

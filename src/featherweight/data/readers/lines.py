@@ -45,6 +45,8 @@ def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Ite
     UserError if the file is empty or contains a NUL byte within a line.
     """
     split = _SPLITS[kind]
+    names, label = (("text",), None) if kind == "lines" else (("text", "label"), "label")
+    remedy = _remedy(content.path) if kind == "lines" else _REMEDY
     with open_text(content, reading.encoding, guess=True) as text:
         for before, piece in pieces_of(_lines(text.lines, content.origin), rows):
             if not piece:
@@ -52,9 +54,7 @@ def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Ite
             texts, labels = zip(*map(split, piece), strict=True)
             columns = {"text": list(texts), "label": list(labels)}
             notes = tuple(f"{content.origin}: {note}" for note in (*text.notes, *_NOTES.get(kind, ())))
-            names = ("text",) if kind == "lines" else ("text", "label")
-            label = names[1] if len(names) > 1 else None
-            more: dict[str, Any] = {"label": label, "remedy": _remedy(content.path) if kind == "lines" else _REMEDY}
+            more: dict[str, Any] = {"label": label, "remedy": remedy}
             yield Table(content.origin, names, columns.__getitem__, before=before, notes=notes, **more)
 
 
