@@ -35,7 +35,7 @@ class Engine:
     lean: bool = True
     """Whether the lean pass may be used. If False, transformers' own forward pass runs (for comparison)."""
     portable: bool = False
-    """Whether the lean pass is the one of plain PyTorch operations. On a GPU there is no other."""
+    """Whether the lean pass uses plain PyTorch operations (``lean/portable.py``): the only kind that runs on a GPU."""
 
     @property
     def attention(self) -> str | None:
@@ -57,16 +57,16 @@ class Engine:
     def training_micro_batch_tokens(self, hidden: int) -> int:
         """Maximum number of tokens in one micro-batch of a training, for layers of width ``hidden``.
 
-        For a base-size encoder it is three quarters of ``micro_batch_tokens``: this is as fast, and the states that are
-        stored for the backward pass take a quarter less memory.
+        For widths above 512, such as a base-size encoder, it is three quarters of ``micro_batch_tokens``: this is as
+        fast, and the states that are stored for the backward pass take a quarter less memory.
         """
         return self.micro_batch_tokens if hidden <= 512 else self.micro_batch_tokens * 3 // 4
 
     @property
     def pad_shapes(self) -> bool:
-        """Whether matrix products are padded to a few fixed shapes.
+        """Whether matrix products are padded to a few fixed shapes: true for bf16 on a processor with tiles (AMX).
 
-        This is useful if oneDNN takes longer to compile a product for a new shape than to run it.
+        There oneDNN takes longer to compile a product for a new shape than to run it.
         """
         return (self.device, self.precision) == ("cpu", "bf16") and "amx_bf16" in processor_flags()
 
@@ -109,7 +109,7 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
 def _gpu_lean() -> bool:
     value = os.environ.get(GPU_LEAN, "")
     if value not in ("", "0", "1"):
-        raise UserError(f"{GPU_LEAN} = {value!r}: must be 0 or 1")
+        raise UserError(f"{GPU_LEAN} = {value!r}: must be 0 or 1; correct or unset this environment variable")
     return value == "1"
 
 
@@ -172,7 +172,8 @@ def move_to_engine(network: Network, engine: Engine) -> None:
     """Move ``network`` to the engine's device, convert its frozen matrices to the compute type, choose a forward pass.
 
     Trained tensors stay in fp32. If ``engine.lean`` is set, post-norm encoders get the faster forward pass of
-    ``model/lean``; on a GPU ``engine.portable`` must be set, too. Otherwise transformers' own forward pass runs.
+    ``model/lean``; on a GPU this needs ``engine.portable``, too. All other networks keep the
+    forward pass of transformers.
     """
     network.to(engine.device)
     for parameter in network.parameters():

@@ -39,7 +39,7 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
 
 
 class ForwardPass(Protocol):
-    """A forward pass of an encoder that replaces transformers' own one and uses the same parameters."""
+    """A forward pass of an encoder that replaces that of transformers and uses the same parameters."""
 
     frozen: int
     """Number of lowest layers whose outputs do not change during training."""
@@ -102,7 +102,7 @@ class Network(nn.Module):
         return self.head(output.last_hidden_state, attention_mask)
 
     def types_read(self, token_types: Tensor | None) -> dict[str, Tensor]:
-        """The argument {"token_type_ids": ``token_types``}; empty without token types, or if the model takes none.
+        """Keyword arguments for the encoder: {"token_type_ids": ``token_types``}, or {} if it takes no token types.
 
         BERT, ELECTRA and some DeBERTa models accept them; RoBERTa has only one type; DistilBERT, MPNet and ModernBERT
         have no types.

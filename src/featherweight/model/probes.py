@@ -50,7 +50,7 @@ class Probes(Checked):
 
 
 def probe_texts(*, pairs: bool) -> list[Text]:
-    """The texts in ``TEXTS``; with ``pairs``, a list of pairs: each text with the first one."""
+    """The fixed texts in ``TEXTS``; with ``pairs``, a pair of each of them with the first one, for pair classifiers."""
     return [(text, TEXTS[0]) for text in TEXTS] if pairs else [*TEXTS]
 
 

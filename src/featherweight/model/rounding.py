@@ -19,14 +19,15 @@ def rounding_tolerance(architecture: Architecture, precision: str) -> float:
 
     Libraries, kernels and processors add the terms of a product in different orders. A sum of n terms then carries an
     error of about sqrt(n) roundings of fp32 (Higham and Mary 2019, "A new approach to probabilistic rounding error
-    analysis"), or of one rounding of a 16-bit result, whichever is larger. The errors of P successive products are
-    independent, so they grow with sqrt(P); layer norms keep the size of the states constant. Two computations differ by
-    at most the sum of their errors:
+    analysis"), or of one rounding of a 16-bit result, whichever is larger. The errors of P successive matrix
+    products are independent, so they grow with sqrt(P); layer norms keep the size of the states constant. Two
+    computations differ by at most the sum of their errors:
 
         2 * sqrt(P) * max(sqrt(n) * 2**-24, u)
 
-    where n is the widest input of a linear layer and u the rounding unit of ``precision`` (fp32, bf16, fp16). In fp32
-    the tolerance is 244 units in the last place of the largest logit for MiniLM, and 480 for a base-size encoder.
+    where n is the width of the widest input of a linear layer, P is 6 per layer and 3 more, and u is half a unit in the
+    last place of a 16-bit ``precision`` (bf16, fp16; 0 for fp32). In fp32 the tolerance is
+    244 units in the last place of the largest logit for MiniLM, and 480 for a base-size encoder.
     Measured differences (``tests/model/test_rounding.py``) are below a tenth of it for MiniLM, and below a fifth for
     tiny networks; a missing adapter or head changes logits by far more.
     """

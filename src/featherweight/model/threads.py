@@ -51,7 +51,7 @@ def workers_for(items: int) -> Workers | None:
 def shares(cores: int, items: int) -> tuple[int, int]:
     """Number of threads for ``items`` items, and number of cores per thread.
 
-    It is the largest number of threads that divides the cores evenly and is at most ``_MOST`` and at most ``items``.
+    The number of threads is the largest that divides ``cores`` evenly and is at most ``items`` and at most 8.
     """
     count = max((count for count in range(2, min(cores, items, _MOST) + 1) if cores % count == 0), default=1)
     return count, cores // count

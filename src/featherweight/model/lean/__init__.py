@@ -1,1 +1,1 @@
-"""The lean pass: forward and backward computations without the parts that LoRA does not need."""
+"""The lean pass: forward and backward computations of an encoder, without the parts that LoRA does not need."""

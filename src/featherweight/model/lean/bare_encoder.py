@@ -31,6 +31,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu
 def bare_encoder(config: Config, architecture: Architecture, read: Read) -> nn.Module:
     """An encoder whose modules hold the weights but have no ``forward``: ``LeanEncoder`` computes the predictions.
 
+    ``config`` is the content of config.json; ``read`` returns the saved tensor of a name.
     Raises LookupError if a tensor or a setting is missing, and ValueError if a tensor does not fit the config.
     """
     family = FAMILIES[architecture.model_type]
@@ -136,7 +137,7 @@ class RelativePositions(nn.Module):
 class Head(nn.Module):
     """The layers that a classification model of transformers applies to the first token.
 
-    It is one layer with an activation (BERT's pooler), or the same and an output layer.
+    There is a dense layer with an activation (in BERT this is the pooler), and in some families an output layer.
     """
 
     dense: nn.Linear
@@ -153,7 +154,10 @@ class Head(nn.Module):
 
 
 def _settings(config: Config, lean: LeanPass, architecture: Architecture) -> Any:
-    """The settings that the lean pass reads from transformers' config object; dropout is 0 in a prediction."""
+    """The settings that the lean pass reads: heads, activation and token types of ``config``; every dropout is 0.
+
+    ``lean`` names the keys that differ between families. Raises ValueError for an impossible number of heads.
+    """
     heads = config[lean.heads]
     if not isinstance(heads, int) or heads < 1 or architecture.hidden % heads:
         raise ValueError(f"{lean.heads} = {heads!r}")

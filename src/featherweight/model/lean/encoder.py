@@ -244,7 +244,7 @@ class LeanEncoder:
 def lean_encoder(network: Network, dtype: torch.dtype, *, pad_shapes: bool = False) -> LeanEncoder | None:
     """The lean pass for ``network``; None if the encoder or the adapter needs transformers' own forward pass.
 
-    ``pad_shapes`` pads matrix products to a few fixed shapes.
+    ``dtype`` is the type in which products are computed; ``pad_shapes`` pads them to a few fixed shapes.
     """
     if why_not_lean(network):
         return None

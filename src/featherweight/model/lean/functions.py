@@ -147,7 +147,10 @@ class Attention(torch.autograd.Function):
 
 
 def by_head(states: Tensor, wide: int) -> Tensor:
-    """``states`` [..., t, size], padded with zeros from t to ``wide`` tokens: a contiguous tensor [..., wide, size]."""
+    """``states`` [..., t, size] padded with zeros from t to ``wide`` tokens: a contiguous tensor [..., wide, size].
+
+    ``size`` is the width of one attention head.
+    """
     length = states.shape[-2]
     if wide == length:
         return states.contiguous()
@@ -179,10 +182,11 @@ def apply_dropout_mask(x: Tensor, keep: Tensor, p: float) -> Tensor:
 
 
 def parts_of_attention(matrices: int, length: int, at_once: int | None = None) -> Iterator[slice]:
-    """Slices of range(matrices); the attention scores [slice, length, length] of each are small enough for the cache.
+    """Slices that divide a batch of attention matrices so that the scores of each slice fit the processor's cache.
 
-    If there are at most ``at_once`` scores in total (default ``AT_ONCE``), there is one slice: for short texts,
-    splitting saves little and adds shapes that have to be compiled.
+    There are ``matrices`` of them (one per text and head), each [length, length]. If they have at most ``at_once``
+    scores in total (default ``AT_ONCE``), there is only one slice: for short texts, splitting saves little and adds
+    shapes that have to be compiled.
     """
     several = matrices * length**2 > (AT_ONCE if at_once is None else at_once)
     step = max(1, SCORES // length**2) if several else matrices
@@ -193,8 +197,8 @@ def parts_of_attention(matrices: int, length: int, at_once: int | None = None) -
 def probabilities(query: Tensor, key: Tensor, added: Tensor | None, length: int, out: Tensor | None = None) -> Tensor:
     """Attention probabilities [n, q, t] from query [n, q, size] and key [n, t, size]; written into ``out`` if given.
 
-    ``added`` is added to the scores. Keys from ``length`` on are padding and get probability 0. The softmax is computed
-    in fp32.
+    n counts texts times heads, q the queries, t the keys; size is the width of a head. ``added`` is added to the
+    scores. Keys from ``length`` on are padding and get probability 0. The softmax is computed in fp32.
     """
     scale = query.shape[-1] ** -0.5
     if added is None:
@@ -213,7 +217,8 @@ def probabilities(query: Tensor, key: Tensor, added: Tensor | None, length: int,
 def merge_heads(context: Tensor, shape: tuple[int, int], rows: int | None = None) -> Tensor:
     """``context`` [batch * heads, t or more, size] as [batch * t, heads * size], for ``shape`` (batch, t).
 
-    If ``rows`` is given (at least batch * t), rows of zeros are appended up to that number.
+    Tokens beyond t are padding and are left out. If ``rows`` is given (at least batch * t), rows of zeros are
+    appended up to this number.
     """
     (batch, length), size = shape, context.shape[-1]
     by_token = context.view(batch, -1, context.shape[1], size)[:, :, :length].transpose(1, 2)
