@@ -25,11 +25,11 @@ def rounding_tolerance(architecture: Architecture, precision: str) -> float:
 
         2 * sqrt(P) * max(sqrt(n) * 2**-24, u)
 
-    where n is the width of the widest input of a linear layer, P is 6 per layer and 3 more, and u is half a unit in the
-    last place of a 16-bit ``precision`` (bf16, fp16; 0 for fp32). In fp32 the tolerance is
-    244 units in the last place of the largest logit for MiniLM, and 480 for a base-size encoder.
-    Measured differences (``tests/model/test_rounding.py``) are below a tenth of it for MiniLM, and below a fifth for
-    tiny networks; a missing adapter or head changes logits by far more.
+    where n is the width of the widest input of a linear layer, P is 6 per encoder layer plus 3, and u is half a unit in
+    the last place of a 16-bit ``precision`` (bf16 or fp16), but 0 for fp32. In fp32 the tolerance is 244 units in the
+    last place of the largest logit for MiniLM, and 480 for a base-size encoder. Measured differences
+    (``tests/model/test_rounding.py``) are below a tenth of it for MiniLM, and below a fifth for tiny networks; a
+    missing adapter or head changes logits by far more.
     """
     widest = max([architecture.hidden, *(linear.inputs for linear in architecture.linears)])
     products = _PRODUCTS_OF_A_LAYER * architecture.layers + _OTHER_PRODUCTS

@@ -46,7 +46,7 @@ def commented_toml(values: Mapping[str, Any], head: str) -> str:
 
 
 def _comment(section: str, key: str) -> list[str]:
-    """Comment lines for ``key`` in ``section``, which ends with a point (``data.``); empty for an unknown key."""
+    """Comment lines for ``key`` in ``section``, which ends with a dot (``data.``); empty for an unknown key."""
     text = COMMENTS.get(f"{section}{key}")
     if text is None:
         fields = section_at(Recipe, section.split(".")[:-1])
@@ -56,6 +56,6 @@ def _comment(section: str, key: str) -> list[str]:
 
 
 def _in_a_line(found: re.Match[str]) -> str:
-    """A TOML list that ``found`` matches, with its items on one line; if this is too long, unchanged."""
+    """The TOML list in the match ``found``, rewritten on one line; unchanged if this line would be too long."""
     inside = ", ".join(item.strip().removesuffix(",") for item in found[1].splitlines())
     return f"[{inside}]" if len(inside) <= _WIDEST else found[0]

@@ -70,7 +70,7 @@ def _is_data_folder(folder: Path) -> bool:
 def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str:
     """A name for the recipe of the data ``source``: "my data.csv.gz" gives "my-data".
 
-    ``otherwise`` is the result if no allowed character remains.
+    Allowed are ASCII letters, digits, points, underscores and hyphens; ``otherwise`` is the result if none remains.
     """
     path = PurePath(str(source).rstrip("/"))
     stem = path.stem
@@ -80,5 +80,5 @@ def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str
 
 
 def recipe_code(data_file: str) -> str:
-    """Python code that makes a recipe for ``data_file``, for a message: ``recipe_for('rows.csv')``."""
+    """The Python call that makes a recipe for ``data_file``, for use in messages: ``recipe_for('rows.csv')``."""
     return f"recipe_for({data_file!r})"

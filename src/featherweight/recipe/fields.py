@@ -81,7 +81,7 @@ Unique = AfterValidator(unique)
 
 
 def at_least_two_classes(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Return ``labels``; raises ValueError for a single one. If there are none, the data names the classes."""
+    """Return ``labels``; raises ValueError for a single class. If there are none, they are read from the data."""
     if len(labels) == 1:
         raise ValueError(f"{labels[0]!r} is the only class; name at least two, or leave the key out")
     return labels
@@ -101,7 +101,7 @@ def known_encoding(name: str | None) -> str | None:
 def one_character(separator: str | None) -> str | None:
     """Return ``separator``; raises ValueError unless it is None or one character that can separate fields.
 
-    A double quote, a space, a line break and NUL cannot.
+    Not allowed are a double quote, a space, a line break and NUL.
     """
     if separator is not None and (len(separator) != 1 or separator in '"\n\r\0 '):
         raise ValueError(f'{separator!r} cannot separate fields; write one character, such as ";", "|" or "\\t"')
@@ -123,16 +123,15 @@ def list_of_tables(value: Any) -> Any:
 
 
 def word_or_list(value: Any) -> str:
-    """``union:word`` for a text, ``union:list`` for any other value.
+    """The pydantic tag of a value that may be a text or a list: ``union:word`` for a text, else ``union:list``.
 
-    Pydantic uses this tag for a key that takes a text or a list: only the type with this tag is validated, and only
-    its errors are reported.
+    Pydantic then validates only the type that has this tag, so that an error is about that type alone.
     """
     return "union:word" if isinstance(value, str) else "union:list"
 
 
 def list_or_word(value: Any) -> str:
-    """``union:list`` for a list or tuple, ``union:word`` for any other value; a tag as in ``word_or_list``."""
+    """The same tag as ``word_or_list``, but ``union:list`` for a list or tuple, and ``union:word`` for all else."""
     return "union:list" if isinstance(value, list | tuple) else "union:word"
 
 

@@ -158,7 +158,7 @@ def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
 
 
 def paths_of(schema: type[BaseModel], key: str, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Paths of all keys of a recipe that are called ``key``."""
+    """Paths, such as ("training", "epochs"), of all keys called ``key`` in ``schema``, which is itself at ``above``."""
     found = []
     for name, field in schema.model_fields.items():
         found += [(*above, name)] if name == key else []

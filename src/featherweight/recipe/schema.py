@@ -99,7 +99,9 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _a_soup_has_no_teacher(self) -> Self:
         if self.training.soup and self.training.teacher:
-            raise ValueError("training.teacher: a soup is not trained; remove training.teacher or training.soup")
+            raise ValueError(
+                "training.teacher: a soup (averaged runs) is not trained; remove training.teacher or training.soup"
+            )
         return self
 
     @model_validator(mode="wrap")

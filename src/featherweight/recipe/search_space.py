@@ -115,9 +115,10 @@ class SearchSpace:
 
 
 def lora_roles(target: str) -> tuple[str, ...]:
-    """The roles that ``target``, a value of ``adapter.targets``, names: "mlp" gives ("mlp_up", "mlp_down").
+    """The roles (kinds of linear layers) that ``target``, a value of ``adapter.targets``, stands for.
 
-    It is a name in NAMED_TARGETS or one or more roles joined by +.
+    A name in NAMED_TARGETS stands for several: "mlp" gives ("mlp_up", "mlp_down"). Otherwise ``target`` is one or more
+    roles joined by +: "query+value" gives ("query", "value").
     """
     return NAMED_TARGETS.get(target) or tuple(target.split("+"))
 

@@ -23,7 +23,7 @@ _SIDE = re.compile(r"(top|bottom)-(\d{1,6})", re.ASCII)
 
 
 def one_or_all(names: Iterable[str]) -> str | list[str]:
-    """``names`` as a recipe or a cell of data writes them: a single name as a text, several (or none) as a list."""
+    """A single name as a text, several names (or none) as a list: as they are written in a recipe or a cell of data."""
     names = list(names)
     return names[0] if len(names) == 1 else names
 

@@ -87,7 +87,7 @@ def test_a_gpu_has_the_lean_pass_only_where_it_is_asked_for(monkeypatch: pytest.
     assert [choose_engine(precision, "cuda").portable for precision in ("auto", "fp16")] == [True, True]
     assert not choose_engine("fp32", "cpu").portable
     monkeypatch.setenv(engines.GPU_LEAN, "yes")
-    with pytest.raises(UserError, match="FEATHERWEIGHT_GPU_LEAN = 'yes': must be 0 or 1; correct or unset this environment variable"):
+    with pytest.raises(UserError, match="FEATHERWEIGHT_GPU_LEAN = 'yes': must be 0 or 1; correct or unset"):
         choose_engine("auto", "cuda")
 
 
