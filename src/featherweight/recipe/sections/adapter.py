@@ -23,7 +23,7 @@ from featherweight.recipe.values import Role, check_layers
 
 
 class LoraLayers(Section):
-    """LoRA matrices of one rank: which linear layers they adapt (by role: query), and in which encoder layers."""
+    """LoRA matrices of one rank: which linear layers (by role) they adapt, and in which encoder layers."""
 
     roles: Annotated[tuple[Role, ...], Listed, AfterValidator(not_empty), Unique] = Field(
         ("query", "value"), description="Linear layers to adapt, by their role."

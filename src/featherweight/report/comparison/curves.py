@@ -1,4 +1,4 @@
-"""Training curves of all rounds in one figure: each seed as a faint line, their mean as a strong line."""
+"""Training curves of all rounds (configurations) in one figure: a faint line per seed, a strong line for the mean."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def title_of(comparison: Comparison, name: str) -> str:
 
 
 def available(comparison: Comparison, *, fonts_of_reader: bool = False) -> dict[str, Callable[[], Figure]]:
-    """{plot name: function} for each plot that has data; inside ``drawing()`` the function returns the figure.
+    """{plot name: function that returns its figure} for each plot with data; call it inside ``with drawing():``.
 
     A shift set whose name no installed font can draw is shown as a number. With ``fonts_of_reader`` all names stay:
     the plot becomes an SVG, which a browser draws with the fonts of the reader.
@@ -133,6 +133,6 @@ def available(comparison: Comparison, *, fonts_of_reader: bool = False) -> dict[
 
 
 def _rows(names: list[str], draw: Callable[[Axes], None]) -> Figure:
-    """A figure with one row per name, which ``draw`` draws; its width depends on the longest name."""
+    """A figure that ``draw`` fills, high enough for one row per name and wide enough for the longest name."""
     letters = min(54, max(map(len, names)))
     return single_plot(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + 0.28 * len(names), draw)

@@ -1,4 +1,8 @@
-"""The plots of a comparison: rounds with their seeds, differences of pairs, accuracy over parameters, shift sets."""
+"""The plots of a comparison of rounds (configurations that are each trained with several seeds).
+
+They show the accuracy of each round and seed, the differences between rounds, accuracy over trained parameters, and
+accuracy on shift sets (test sets from other distributions).
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,7 @@ def draw_rounds(axes: Axes, comparison: Comparison) -> None:
 
 
 def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
-    """Draw the difference of each pair in points of accuracy, with its 95% interval.
+    """Draw the difference in accuracy of each pair of rounds, in percentage points, with its 95% interval.
 
     Blue means significant; orange means significant for these runs, but perhaps not with other seeds.
     """
@@ -140,14 +144,14 @@ def draw_shift(axes: Axes, comparison: Comparison, numbers: Mapping[str, str] | 
 
 
 def _staircase(axes: Axes, points: Sequence[Round]) -> None:
-    """Draw a step line: for each number of parameters, the best accuracy of all rounds with at most that many."""
+    """Draw a step line: the best accuracy that any of ``points`` reaches with at most so many trained parameters."""
     ordered = sorted(points, key=lambda round_: (round_.parameters or 0, -(round_.mean("accuracy") or 0.0)))
     best = np.maximum.accumulate([round_.mean("accuracy") or 0.0 for round_ in ordered])
     axes.step([round_.parameters for round_ in ordered], best, where="post", color=MUTED, lw=1.2, alpha=0.7, zorder=0)
 
 
 def _labels_beside(axes: Axes, comparison: Comparison, rounds: Sequence[Round]) -> None:
-    """Write the names right of the axes, moved so that they do not overlap, each with a line to its point."""
+    """Write the names of ``rounds`` to the right of the axes, without overlap, each with a line to its point."""
     low, high = axes.get_ylim()
     ordered = sorted(rounds, key=lambda round_: round_.mean("accuracy") or 0.0)
     heights = [((round_.mean("accuracy") or 0.0) - low) / (high - low) for round_ in ordered]

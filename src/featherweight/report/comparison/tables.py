@@ -111,7 +111,7 @@ def percent(comparison: Comparison, share: float) -> str:
 
 
 def lora_in_words(recipe: Recipe) -> str:
-    """Rank, alpha and targets of all tables, such as ``r 8/16, alpha 16/32, value / query+value``."""
+    """Rank, alpha and targets of all [[adapter.lora]] tables, such as ``r 8/16, alpha 16/32, value / query+value``."""
     tables = recipe.adapter.lora
     if not tables or isinstance(tables, str):
         return str(tables) if tables else "none"
@@ -126,14 +126,14 @@ def lora_in_words(recipe: Recipe) -> str:
 
 
 def schedule_in_words(recipe: Recipe) -> str:
-    """Schedule and warm-up, such as ``cosine, warm-up 500``."""
+    """Learning-rate schedule and warm-up (in steps, or percent of all steps), such as ``cosine, warm-up 500``."""
     training = recipe.training
     warmup = f"{training.warmup:.0%}" if training.warmup < 1 else f"{training.warmup:g}"
     return training.schedule + (f", warm-up {warmup}" if training.warmup else "")
 
 
 def _own(round_: Round, words: Callable[[Recipe], str]) -> str:
-    """The text that ``words`` returns for the recipe of the round; a dash for a baseline, which ignores the setting."""
+    """``words(recipe)`` for the recipe of the round; a dash for a baseline, because it does not use these settings."""
     return NONE if round_.baseline is not None else words(round_.recipe)
 
 

@@ -134,7 +134,7 @@ def rounds_csv(comparison: Comparison) -> str:
 
 
 def pairs_csv(comparison: Comparison) -> str:
-    """A CSV file with one line per compared pair: difference, interval, p-values, verdict, and a sentence on them."""
+    """A CSV file with one line per compared pair: difference, interval, p-values, and the result in words."""
     pairs = [*comparison.differences, *comparison.against_baselines]
     return _csv([_csv_pair(pair) for pair in pairs])
 

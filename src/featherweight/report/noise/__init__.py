@@ -1,1 +1,4 @@
-"""The page of a label audit, and the CSV file of suspects."""
+"""The results of a label audit: an HTML page, and a CSV file of suspects.
+
+A label audit searches the training rows for wrong labels; a suspect is a row whose label is probably wrong.
+"""

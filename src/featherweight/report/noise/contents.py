@@ -1,4 +1,4 @@
-"""The results of a label audit."""
+"""The results of a label audit, which searches the training rows for wrong labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featherweight.formatting import counted
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found in the training rows."""
+    """What a label audit found: suspects (labels that are probably wrong), repeated texts, and leaked test texts."""
 
     name: str
     origin: str

@@ -1,4 +1,4 @@
-"""Writes a label audit as one self-contained HTML file to read through, and its suspects as CSV."""
+"""Writes a label audit as one self-contained HTML file, and its suspects (probably wrong labels) as CSV."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def write_audit(audit: Audit, folder: Path) -> list[Path]:
 def suspects_csv(audit: Audit) -> str:
     """The suspects as CSV, the most doubtful first.
 
-    The recipe key ``data.drop`` takes this file and leaves its rows out; a user may remove lines from it before.
+    With the recipe key ``data.drop``, a training leaves out the rows that this file lists. To keep a row, a user
+    removes its line.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

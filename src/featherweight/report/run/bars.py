@@ -18,7 +18,7 @@ KIND_COLOURS = {"lora": BLUE, "head": ORANGE, "bias": GREEN, "dora": PURPLE}
 
 
 def shown_classes(figures: dict[str, Any], most: int = MOST_CLASSES) -> list[dict[str, Any]]:
-    """The entries of ``figures["per_class"]`` to show as bars.
+    """The entries of ``figures["per_class"]`` to show as bars; ``figures`` are the metrics of one evaluated set.
 
     Up to ``most`` classes are all shown, in their order. If there are more, only those with the lowest F1 are shown.
     """
@@ -58,6 +58,7 @@ def draw_per_class(axes: Axes, figures: dict[str, Any], *, most: int = MOST_CLAS
 def draw_weigh_in(axes: Axes, weigh: dict[str, Any], *, two_lines: bool = True) -> None:
     """Draw the number of trained parameters per component as stacked bars, their total, and the budget as a line.
 
+    ``weigh`` is the content of weigh.json; a component is, for example, the head, or LoRA matrices of one rank.
     ``two_lines`` breaks long names after the first comma; otherwise they stay on one line in smaller type.
     """
     parts, total, budget = weigh["components"], weigh["total"], weigh.get("budget")
@@ -87,7 +88,7 @@ def _budget_line(axes: Axes, budget: int, total: int) -> None:
 
 
 def component_names(weigh: dict[str, Any]) -> list[str]:
-    """The row labels of the weigh-in: component names, with long ones broken after the first comma, and "total"."""
+    """The row labels for ``draw_weigh_in``: component names, long ones broken after the first comma, and "total"."""
     pairs = [part["name"].split(", ", 1 if len(part["name"]) > 24 else 0) for part in weigh["components"]]
     return [*("\n".join(shorten(line, 28) for line in pair) for pair in pairs), "total"]
 

@@ -61,9 +61,10 @@ def draw_confusion(axes: Axes, figures: dict[str, Any], *, small: bool = False) 
 
 
 def most_confused(figures: dict[str, Any], count: int = 8) -> list[dict[str, Any]]:
-    """The ``count`` most frequent errors, as dictionaries.
+    """The ``count`` most frequent pairs of true and wrongly predicted class, one dictionary each.
 
-    Keys: ``label``, ``predicted``, number of ``rows``, and their ``share`` of all rows with this label.
+    Its keys are ``label`` (the true class), ``predicted``, the number of ``rows``, and their ``share`` of all rows with
+    this label.
     """
     counts = np.array(figures["confusion_matrix"])
     supports = counts.sum(axis=1)

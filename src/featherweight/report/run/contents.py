@@ -114,7 +114,7 @@ class Contents:
             notes.append(f"Not evaluated yet: {how} adds accuracy, confusion matrix and calibration.")
         elif self.evaluated[0] != "test":
             notes.append(
-                "No test set: the headline is about the validation rows, with which the adapter was chosen. Expect "
+                "No test set: the headline is about the validation rows, by which the best adapter was chosen. Expect "
                 "slightly worse results on new texts."
             )
         if not self.has_curves and self.recipe_text and not self.soup:
@@ -172,7 +172,7 @@ def contents_of_peft(
 ) -> Contents:
     """The contents for a classifier that PEFT saved, which has no recipe and no history.
 
-    ``tensors`` is the number of its tensors that were compared with the loaded model.
+    ``tensors`` is the number of tensors in its file that were compared with the loaded model.
     """
     recipe = {"name": folder.resolve().name, "backbone": {"name": backbone}}
     steps = {key: np.zeros(0) for key in STEP_KEYS}

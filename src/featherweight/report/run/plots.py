@@ -52,7 +52,7 @@ def draw_plots(run_folder: str | Path) -> list[Path]:
 
 
 def available(run: Contents) -> dict[str, Callable[[], Figure]]:
-    """{plot name: function} for each plot that has data; inside ``drawing()`` the function returns the figure."""
+    """{plot name: function that returns its figure} for each plot with data; call it inside ``with drawing():``."""
     makers: dict[str, Callable[[], Figure]] = {}
     if run.has_curves:
         makers["loss"] = lambda: single_plot(4.9, 3.1, lambda axes: draw_loss(axes, run))
@@ -84,7 +84,7 @@ def title_of(run: Contents, name: str) -> str:
 
 
 def _rows(names: list[str], draw: Callable[[Axes], None], row_height: float = 0.26) -> Figure:
-    """A figure with one row per name, which ``draw`` draws; short names make it narrow, so that it fits on phones."""
+    """A figure that ``draw`` fills, high enough for one row per name; short names make it narrow, to fit on phones."""
     letters = min(30, max((len(line) for name in names for line in name.split("\n")), default=0))
     return single_plot(4.4 + max(0.0, 0.062 * (letters - 10)), 0.85 + row_height * len(names), draw)
 

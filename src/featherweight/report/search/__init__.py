@@ -1,1 +1,1 @@
-"""The page of a search: its trials, the importance of each key, and accuracy against trained parameters."""
+"""The HTML page of a hyperparameter search: its trials, the importance of each key, accuracy over parameters."""

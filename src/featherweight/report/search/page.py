@@ -54,7 +54,10 @@ def write_search(study: Study, recipe: Recipe, folder: Path, data: str) -> list[
 
 
 def importance_of(study: Study, rows: list[TrialRow]) -> dict[str, float]:
-    """{key: share of the variance of the results that it explains (fANOVA)}; empty for too few or equal results."""
+    """{key: share of the variance of the results that the key explains (fANOVA)}.
+
+    It is empty if there are too few completed trials, or if all results or all values are equal.
+    """
     complete = [row for row in rows if row.complete]
     varied = {key for row in complete for key in row.values if len({str(one.values.get(key)) for one in complete}) > 1}
     if len(complete) < _FEWEST_FOR_IMPORTANCE or len({row.value for row in complete}) < 2 or not varied:
@@ -99,7 +102,7 @@ def render(recipe: Recipe, rows: list[TrialRow], metric: Metric, importance: Map
 
 
 def _plots(rows: list[TrialRow], metric: Metric, importance: Mapping[str, float]) -> dict[str, Callable[[], Figure]]:
-    """{plot name: function} for each plot that has data; inside ``drawing()`` the function returns the figure."""
+    """{plot name: function that returns its figure} for each plot with data; call it inside ``with drawing():``."""
     complete = [row for row in rows if row.complete]
     keys = {key for row in complete for key in row.values}
     makers: dict[str, Callable[[], Figure]] = {

@@ -20,12 +20,12 @@ that was interrupted and resumed, which then has several numbers."""
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial that has ended."""
+    """A trial, which is the training of one configuration, after its end."""
 
     number: int
     """From 1 on; Optuna counts from 0."""
     value: float | None
-    """The figure that is searched for; None if the trial was stopped early or failed."""
+    """The metric that the search optimises; None if the trial was stopped early or failed."""
     parameters: int | None
     seconds: float | None
     note: str
