@@ -94,7 +94,7 @@ def test_an_export_is_shared_without_texts_and_loads(finished_run: Run, tmp_path
     files = write_shareable(export, shared, text)
     assert ModelCard(text).data.library_name == "onnx"
     assert ModelCard(text).data.base_model == "sentence-transformers/all-MiniLM-L6-v2"
-    assert "This export gave the label of its run on 100.0% of 12 validation rows." in text
+    assert "This export predicts the same label as its run for 100.0% of 12 validation rows." in text
     assert {path.name for path in files} == {
         "README.md", "evaluation.json", "export.json", "model.onnx", "recipe.toml", "tokenizer.json",
     }  # fmt: skip

@@ -61,7 +61,7 @@ def test_an_export_takes_the_results_along_without_texts(tmp_path: Path) -> None
     (export / "export.json").write_text('{"comparison": {"agreement": 0.9931, "rows": 144}}')
     card = card_of(export, FakeModel(), Limits(), [])
     assert card["doubts"][0] == "The results are those of the run that was exported."
-    assert card["doubts"][1] == "This export gave the label of its run on 99.3% of 144 rows."
+    assert card["doubts"][1] == "This export predicts the same label as its run for 99.3% of 144 rows."
     assert card["results"][0]["metrics"] == card_of(run, FakeModel(), Limits(), [])["results"][0]["metrics"]
     assert card["budget"]["trained"] == 287_236
 

@@ -185,7 +185,7 @@ def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[
                 "There was no test set: the results are on the validation rows, by which the best adapter was chosen."
             )
         if not evaluation.get("shift"):
-            found.append("It was tested only on texts like those of its training; expect less on others.")
+            found.append("It was tested only on texts like those of its training; expect less accuracy on others.")
     longer = "they are read in overlapping windows" if recipe.data.long == "windows" else "the rest is not read"
     if (most := recipe.evaluation.windows) > 1:
         longer = f"at most {most} windows from the start to the end are read, and their logits are averaged"

@@ -15,7 +15,8 @@ def rank(record: Mapping[str, Any], best_by: str) -> Rank:
     """A pair of numbers to compare evaluations by: the better evaluation has the greater pair.
 
     ``record`` has the keys ``accuracy``, ``macro_f1``, ``loss`` (log loss in nats), and ``micro_f1`` if a text may have
-    several labels. If accuracies or F1s are equal, the lower loss is better; if losses are equal, the higher accuracy.
+    several labels. If accuracies or F1s are equal, the evaluation with the lower loss is better; if losses are equal,
+    the one with the higher accuracy.
     """
     loss = -float(record["loss"])
     return (loss, float(record["accuracy"])) if best_by == "log_loss" else (float(record[best_by]), loss)

@@ -16,7 +16,7 @@ Label = Annotated[str, Strict()]
 
 
 class Checked(BaseModel):
-    """Base class of the schema: further keys are allowed, numbers must be finite."""
+    """Base class of the schemas of JSON files: unknown keys are allowed, and numbers must be finite."""
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 

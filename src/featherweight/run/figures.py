@@ -1,7 +1,7 @@
 """The metrics of an evaluated set, declared once: key, name, format, and whether higher or lower is better.
 
-``evaluation/metrics.py`` computes them. The schema of the run folder, the terminal, the report and the comparison read
-this list. To add a metric, add an entry here and a function there.
+``evaluation/metrics.py`` computes the metrics. The schema of the run folder, the terminal, the report and the
+comparison read this list. To add a metric, add an entry here and a function in ``evaluation/metrics.py``.
 """
 
 from __future__ import annotations

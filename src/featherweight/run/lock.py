@@ -138,7 +138,9 @@ def _lock(folder: Path) -> IO[str]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.close()
-            raise TakenError(f"{folder}: another process is training in this run folder") from None
+            raise TakenError(
+                f"{folder}: another process is training in this run folder; wait, or choose another folder"
+            ) from None
         # The previous owner may have deleted the file between open and flock; a lock on a deleted file has no effect.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), (folder / ".lock").stat()):

@@ -16,7 +16,7 @@ from featherweight.run.evaluation_schema import Evaluation
 
 
 class Component(Checked):
-    """A part of the trainable parameters."""
+    """A part of the trained parameters, such as the head, and their number."""
 
     name: Label
     kind: Label
@@ -35,7 +35,7 @@ class Weigh(Checked):
 
 
 class DataPart(Checked):
-    """A part of the data, such as a split."""
+    """A part of the data, such as the training rows, and its number of rows."""
 
     rows: Count | None = None
 
@@ -85,7 +85,7 @@ class Environment(Checked):
 
 
 class Compared(Checked):
-    """The largest difference between two computations of the same logits."""
+    """How far the logits of two computations differ for the same rows, for example of the trained and saved model."""
 
     rows: Count
     largest_difference: Number

@@ -1,4 +1,4 @@
-"""Decides which requests are answered: a server can require a bearer token, or localhost as the host."""
+"""Decides which requests are answered: a server can require a bearer token, or a Host header of localhost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPEN = ("/healthz", "/readyz")
 
 @dataclass(frozen=True)
 class Access:
-    """Which requests a server accepts: it can require a bearer token, and localhost as the host."""
+    """Which requests a server accepts: it can require a bearer token, and a Host header that names localhost."""
 
     token: str | None = None
     """The bearer token; None if none is needed."""
@@ -27,7 +27,7 @@ class Access:
     """Refuse requests whose Host is no name of this machine, so that no web page elsewhere can use the server."""
 
     def check(self, path: str, headers: Mapping[str, str], *, page: bool) -> None:
-        """Raise Refusal if the request for ``path`` is not allowed: 401 for a wrong token, 403 for another host.
+        """Raise Refusal if the request for ``path`` is not allowed: 401 for a wrong token, 403 for a wrong host.
 
         ``page`` is True for the files of the web page, which need no token.
         """

@@ -68,9 +68,10 @@ Turn = list[tuple[Job, int]]
 
 
 def batches_of(turn: Turn) -> list[Turn]:
-    """The texts of ``turn``, divided into batches of texts with similar numbers of tokens, the longest texts first.
+    """Batches of texts with similar numbers of tokens, the longest texts first.
 
-    Shorter texts join a batch if computing their padding takes less time than a further batch would.
+    Together they have the texts of ``turn``, which were taken from the queue at once. Shorter texts join a batch
+    if computing their padding takes less time than a further batch would.
     """
 
     def width(entry: tuple[Job, int]) -> int:

@@ -129,7 +129,7 @@ def _result(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_export(folder: Path, evaluated: bool) -> list[str]:
-    """For an export: where its results come from, and how often it agrees with its run; an empty list for a run."""
+    """For an export: where its results come from, and how often it predicts the same label as its run; else empty."""
     if not is_export(folder):
         return []
     known = ["The results are those of the run that was exported."] if evaluated else []
@@ -137,7 +137,7 @@ def _of_export(folder: Path, evaluated: bool) -> list[str]:
     if isinstance(compared, dict) and isinstance(compared.get("agreement"), float):
         rows = int(compared.get("rows", 0))
         same = percent(compared["agreement"], rows)
-        known.append(f"This export gave the label of its run on {same} of {counted(rows, 'row')}.")
+        known.append(f"This export predicts the same label as its run for {same} of {counted(rows, 'row')}.")
     return known
 
 
@@ -150,7 +150,7 @@ def _doubts(evaluation: Mapping[str, Any], recipe: Mapping[str, Any], environmen
     if found := doubts(evaluation[split]):
         known.append(f"{split.capitalize()} rows: {', and '.join(found)}. {remedies(evaluation[split], recipe)}.")
     if split == "validation":
-        known.append("There was no test set: these results are of the rows by which the adapter was chosen.")
+        known.append("There was no test set: these results are of the rows that were used to choose the adapter.")
     if not evaluation.get("shift"):
-        known.append("It was tested only on texts like those of its training; expect less on others.")
+        known.append("It was tested only on texts like those of its training; expect less accuracy on others.")
     return known

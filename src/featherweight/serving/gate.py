@@ -1,4 +1,4 @@
-"""Checks every request before its route: access, size and type of the body. Adds headers to every response."""
+"""Checks access, and size and type of the body, of every request, and adds security headers to every response."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """The tokens of one text."""
+    """The tokens of one text, in one or more windows (pieces that the model reads separately)."""
 
     windows: tuple[NDArray[np.int32], ...]
     """The token ids with special tokens; several arrays if the text is read in windows."""
@@ -32,7 +32,7 @@ class Tokens:
 
     @property
     def width(self) -> int:
-        """Length of each window in tokens after the padding of ``OnnxModel``; PyTorch never pads to more."""
+        """Number of tokens of each window after padding, as ``OnnxModel`` pads; the PyTorch model pads to no more."""
         return padded_length(max(map(len, self.windows)))
 
     @property
@@ -50,7 +50,7 @@ class Model(Protocol):
 
     @property
     def id(self) -> str:
-        """Name of the model, and the start of the SHA-256 of its adapter."""
+        """Name of the model, followed by the first digits of the SHA-256 of its adapter."""
 
     @property
     def pair(self) -> tuple[str, str] | None:
@@ -71,7 +71,7 @@ class Model(Protocol):
         """The calibrated probability of each class, [texts, classes]."""
 
     def decide(self, probabilities: NDArray[np.float64]) -> list[list[str]]:
-        """The labels of each text, from ``probabilities`` [texts, classes]: one, or any number with several labels."""
+        """The labels of each text for ``probabilities`` [texts, classes]: one, or any number if ``several`` is true."""
 
 
 class ServedClassifier:
@@ -106,7 +106,7 @@ class ServedClassifier:
         return self._classifier.task.probabilities(logits, self._classifier.temperature)
 
     def decide(self, probabilities: NDArray[np.float64]) -> list[list[str]]:
-        """The labels of each text, from ``probabilities`` [texts, classes]: one, or any number with several labels."""
+        """The labels of each text for ``probabilities`` [texts, classes]: one, or any number if ``several`` is true."""
         task = self._classifier.task
         return task.label_lists(task.decide(probabilities), self.labels)
 

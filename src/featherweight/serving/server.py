@@ -19,7 +19,7 @@ _BACKLOG = 512
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket at the address, not yet open for connections. Raises UserError if the address cannot be used."""
+    """A socket that is bound to ``host`` and ``port`` but does not listen yet. Raises UserError if this fails."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind, protocol)
@@ -58,7 +58,7 @@ class Server(uvicorn.Server):
         self._when_started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the sockets for connections."""
+        """Start to accept connections, then call ``started``."""
         await super().startup(sockets)
         if self.started:
             self._when_started()
