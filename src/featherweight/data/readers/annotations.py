@@ -1,4 +1,7 @@
-"""Converts rows of annotation tools (Label Studio, Prodigy, Argilla) and chats to rows of texts and labels."""
+"""Converts exports of annotation tools (Label Studio, Prodigy, Argilla), and chats, to rows of texts and labels.
+
+A chat is a row of messages between a user and an assistant, in a format for training language models.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ LABEL = "label"
 
 @dataclass
 class Annotations:
-    """Converts the rows of a file from an annotation tool to rows of texts and labels, and collects label columns."""
+    """Converts the rows of one file to rows of texts and labels, and remembers the names of their label columns."""
 
     change: Callable[[Mapping[str, Any], dict[str, None]], dict[str, Any]]
     """Returns the row of texts and labels, and adds the names of its label columns."""
@@ -77,8 +80,8 @@ class Annotations:
 def annotations_of(first: Any, reading: Reading) -> Annotations | None:
     """The converter for a file whose first row is ``first``; None if its rows need no conversion.
 
-    No conversion is needed if ``first`` has the format of no annotation tool, or if the recipe names values inside the
-    rows, such as ``data.text``.
+    That is so if ``first`` is neither from an annotation tool nor a chat, or if the text or label column of the recipe
+    is a path into the unconverted rows, such as ``text = "data.title"`` for an export of Label Studio.
     """
     if not isinstance(first, Mapping):
         return None
@@ -107,7 +110,8 @@ def _of_label_studio(row: Mapping[str, Any], labels: dict[str, None]) -> dict[st
     """A row of Label Studio as {column: value}: the texts under its key ``data``, and the chosen labels.
 
     The labels are the choices of the first annotation that was not skipped. The column of a choice is named after
-    its control in Label Studio (``from_name``).
+    its control in Label Studio (``from_name``). ``labels`` has the names of the label columns so far as its keys; those
+    of this row are added.
     """
     inner = row.get("data")
     found: dict[str, Any] = dict(inner) if isinstance(inner, Mapping) else {}
@@ -133,7 +137,11 @@ def _results(row: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _of_prodigy(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """A row of Prodigy with the accepted options or label as its label, which is None if nothing was accepted."""
+    """A row of Prodigy as {column: value}, without the keys that only Prodigy uses.
+
+    ``label`` holds what the annotator accepted: the chosen options, or the label that the row proposed. It is None if
+    the answer is not "accept". The name of this column is added to the keys of ``labels``.
+    """
     labels.setdefault(LABEL)
     accepted = row.get("accept", row.get(LABEL))
     if isinstance(accepted, list):
@@ -150,7 +158,10 @@ def _options(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _of_argilla(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
-    """A record of Argilla as {column: value}: its fields, and for each question the first submitted response."""
+    """A record of Argilla as {column: value}: its fields, and for each question the first submitted response.
+
+    The questions are the label columns: their names are added to the keys of ``labels``.
+    """
     fields, responses = row.get("fields"), row.get("responses")
     found: dict[str, Any] = dict(fields) if isinstance(fields, Mapping) else {}
     if "id" in row:

@@ -1,6 +1,6 @@
-"""Files that belong together: texts beside a file of their labels, or one file of texts for each class.
+"""Finds files that are one data set together: texts and a file of their labels, or one file for each class.
 
-They are not read as one data set; the messages have the commands that make one file of them.
+They are not read together. The functions return commands that join them to one file; error messages show these.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def labels_beside(path: Path) -> Path | None:
     if not {*words} & _TEXTS or not path.is_file():
         return None
     others = (other for other in sorted(path.parent.iterdir()) if other != path and other.suffix == path.suffix)
-    return next((other for other in others if _differs_in_labels(words, other)), None)
+    return next((other for other in others if _is_named_as_labels(words, other)), None)
 
 
 def joined_by_paste(texts: Path, labels: Path) -> str:
@@ -54,10 +54,10 @@ def with_a_label_column(files: Sequence[Path]) -> str:
 
 
 def one_file_of(folder: Path) -> str | None:
-    """The command that joins the files of a folder, if each file may hold the texts of one class; else None.
+    """The command that joins the files of a folder; None unless it is likely that each file holds one class.
 
-    They may be CSV files with the same header, or text files of an unknown kind, such as ``rt-polarity.pos``. None of
-    them may have the name of a split, such as ``train.csv``.
+    It is likely for 2 to 30 files that are all CSV files with the same header, or all text files with an unknown
+    extension, such as ``rt-polarity.pos``. It is not if a file has the name of a split, such as ``train.csv``.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not _BESIDE.fullmatch(path.name))
     parts = any(part_named(part, [path.stem]) for part in PARTS for path in files)
@@ -80,8 +80,12 @@ def _is_text(path: Path) -> bool:
     return b"\n" in head and not any(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
 
 
-def _differs_in_labels(words: Sequence[str], other: Path) -> bool:
-    """Whether the name of ``other`` consists of ``words``, but with a word such as labels in place of text."""
+def _is_named_as_labels(words: Sequence[str], other: Path) -> bool:
+    """Whether ``other`` is named like a file of texts, but with a word for labels in place of the word for texts.
+
+    ``words`` are the words in the name of the file of texts: ("train", "text") for ``train_text.txt``. For these,
+    ``train_labels.txt`` is such a name.
+    """
     found = _WORD.findall(other.stem.casefold())
     differing = [(word, named) for word, named in zip(words, found, strict=False) if word != named]
     return len(found) == len(words) and len(differing) == 1 and differing[0][0] in _TEXTS and differing[0][1] in _LABELS

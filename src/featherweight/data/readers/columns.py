@@ -26,14 +26,14 @@ class Column(Sequence[Any]):
 
     @abstractmethod
     def take(self, places: Iterable[int]) -> Column:
-        """The values at ``places``, in that order."""
+        """The values at the row indices ``places`` (from 0), in that order."""
 
 
 class StoredColumn(Column):
     """Values in a temporary file. A value is read from the file when it is accessed.
 
-    The system deletes the file when its last user closes it. The file is read, not memory-mapped, because the pages of
-    a mapped file would count as memory of this process.
+    The file has no name, so the system deletes it when no column uses it any more. It is read, not memory-mapped,
+    because the pages of a mapped file would count as memory of this process.
     """
 
     def __init__(self, file: IO[bytes], starts: array[int], ends: array[int], others: Mapping[int, Any]) -> None:
@@ -147,7 +147,9 @@ def read_at(handle: int, size: int, place: int) -> bytes:
     while size:
         parts.append(os.pread(handle, min(size, _MOST), place))
         if not parts[-1]:
-            raise OSError("a temporary or cached file has become shorter; run the command again")
+            raise OSError(
+                "a temporary file or a file in the cache became shorter while it was in use; run the command again"
+            )
         place, size = place + len(parts[-1]), size - len(parts[-1])
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -160,7 +162,7 @@ def stored(values: Iterable[Any]) -> Sequence[Any]:
 
 
 def taken(column: Sequence[Any], places: Iterable[int]) -> Sequence[Any]:
-    """The values of ``column`` at ``places``, in that order."""
+    """The values of ``column`` at the row indices ``places`` (from 0), in that order."""
     return column.take(places) if isinstance(column, Column) else [column[place] for place in places]
 
 

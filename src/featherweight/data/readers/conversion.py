@@ -74,7 +74,8 @@ def foreign_ending(ending: str, start: bytes) -> str | None:
 def conversion(path: Path, origin: str, ending: str) -> str:
     """The message that ``ending`` files cannot be read, with the command that converts or unpacks ``path``."""
     if ending in _UNPACKED:
-        return f"{origin}: is an archive; unpack it, and name the data file in it: {_UNPACKED[ending]} {_quoted(path)}"
+        line = f"{_UNPACKED[ending]} {_quoted(path)}"
+        return f"{origin}: is an archive; unpack it, and use the path of the data in it:\n  {line}"
     if ending in _DOCUMENTS:
         return f"{origin}: is a document, not a table; save its texts as .txt files, in one folder for each class"
     if ending == _DUMP:

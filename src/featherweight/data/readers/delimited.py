@@ -38,8 +38,8 @@ _AG_COLUMNS = ("class", "title", "description")
 def delimited_tables(content: Content, reading: Reading, rows: int, *, tabs: bool) -> Iterator[Table]:
     """The table in a text file, ``rows`` rows at a time; with ``tabs`` a tab is the expected separator.
 
-    Raises UserError if quoting is broken or the number of fields changes (the message names the line), or if the
-    columns have no names.
+    Raises UserError if quoting is broken or the number of fields changes (the message names the line), or if neither
+    the file nor the recipe has names for the columns.
     """
     head, cut = head_text(content, reading.encoding)
     dialect = below_titles(dialect_of(head, cut, reading, tabs=tabs), head, cut, reading, tabs=tabs)
@@ -71,10 +71,11 @@ def _tables(
 def _below_titles(
     records: Iterator[list[str]], dialect: Dialect, reading: Reading, origin: str
 ) -> tuple[list[str], Iterator[list[str]], Sequence[Sequence[str]], list[str]]:
-    """Skip the titles; returns (first record, iterator over later records, some of the later records, titles).
+    """Skip the titles; returns (first record, iterator over later records, sample of the later records, titles).
 
-    Titles are lines above the header, such as ``Tickets of May``. In a Markdown table, the line
-    of dashes below the header is skipped, too. Raises UserError if there are no records or no header is found.
+    Titles are lines above the header, such as ``Tickets of May``. From the sample, callers find out whether the first
+    record is a header. In a Markdown table, the line of dashes below the header is skipped, too. Raises UserError if
+    there are no records or no header is found.
     """
     first = next(records, None)
     if first is None:
@@ -83,7 +84,10 @@ def _below_titles(
     while titles and sum(map(bool, map(str.strip, first))) < 2:
         first, sample = next(records, first), sample[1:]
         if not sample:  # the lines are quoted in another way than those of the sample
-            raise UserError(f"{origin}: no column names found; delete the lines above them, such as {listed(titles)}")
+            raise UserError(
+                f"{origin}: no line with the names of the columns was found; delete the lines above it, "
+                f"such as {listed(titles)}"
+            )
     if dialect.separator == "|" and sample[1:] and all(map(_RULE.fullmatch, sample[1])):
         next(records, None)
         del sample[1]

@@ -56,7 +56,7 @@ class Dialect:
         if self.backslashes:
             found.append("a quotation mark inside a field has a backslash before it")
         if self.quote != '"':
-            found.append(f"its fields are quoted by {self.quote}")
+            found.append(f"the quotation mark around its fields is {self.quote}")
         if self.comments:
             lines = "a line" if self.comments == 1 else f"{self.comments} lines"
             found.append(f"{lines} of comment (#) at its beginning {'was' if self.comments == 1 else 'were'} skipped")
@@ -152,9 +152,10 @@ def _parsed(
     backslashes: bool = False,
     quote: str = '"',
 ) -> tuple[list[list[str]], bool]:
-    """The records in ``lines``, and whether their quoting is broken. With ``cut``, the last record is left out.
+    """The records in ``lines``, and whether their quoting is broken.
 
-    It may be incomplete then. ``blanks``: fields may have a space before their opening quotation mark.
+    With ``cut``, the last record is left out, because the file goes on and this record may be incomplete. The other
+    arguments are settings of the dialect (see `Dialect`), except ``quoted``: whether quotation marks enclose fields.
     """
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(lines, **settings(Dialect(separator, blanks, backslashes, quote), quoted))
@@ -169,7 +170,11 @@ def _parsed(
 
 
 def _is_record(comment: str, line: str, separator: str, reading: Reading) -> bool:
-    """Whether ``comment``, a line that begins with #, is a header or a row: it has as many fields as ``line``."""
+    """Whether ``comment``, a line that begins with #, is a header or a row of the table, not a comment.
+
+    It is if it has as many fields as ``line``, the first line below the comments, and ``line`` is not the header. A
+    line of one field is only taken for a row if the recipe has names for the columns.
+    """
     fields, after = (next(csv.reader([text], delimiter=separator), []) for text in (comment, line))
     if any(field.strip().casefold() in reading.known for field in after):
         return False

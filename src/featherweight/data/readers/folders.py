@@ -105,7 +105,10 @@ def _table(
 
 
 def _remedy(files: Sequence[Path]) -> str:
-    """What to do with text files that need labels: each counts as one text, which may not be what they are."""
+    """Advice, for a message, on text files without class folders. Each counts as one text, which may be a mistake.
+
+    If the files look like tables, lists of texts or files of labels, the advice has the command for these.
+    """
     each = "Each file counts as one text, and needs a folder with the name of its class"
     if len(files) > _MOST_FILES:
         return each

@@ -63,7 +63,7 @@ def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Re
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether ``first`` is surely a header: it has a name above a column of numbers or of repeated values."""
+    """Whether ``first`` looks like a header and does not look like data; in different columns it may look like both."""
     return _says_header(first, rows) and not _says_row(first, rows)
 
 

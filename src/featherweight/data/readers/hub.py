@@ -56,7 +56,7 @@ def open_saved(folder: Path, origin: str, split: str, rows: int | None = None) -
 
 
 def saved_splits(folder: Path, origin: str) -> tuple[str, ...]:
-    """Names of the splits in a saved folder; empty if it holds a single Dataset."""
+    """Names of the splits in a folder that ``save_to_disk`` wrote; empty if it holds a single Dataset."""
     loaded = _load_saved(folder, origin)
     return tuple(loaded) if isinstance(loaded, dict) else ()
 
@@ -97,9 +97,9 @@ def _load_saved(folder: Path, origin: str) -> Any:
 
 def _require_inside(folder: Path, origin: str) -> None:
     """Raise UserError if a saved data set names a file outside its folder; `datasets` would open this file."""
-    splits = [name for name in _named(folder / "dataset_dict.json", "splits") if isinstance(name, str)]
+    splits = [name for name in _list_in(folder / "dataset_dict.json", "splits") if isinstance(name, str)]
     parts = [folder, *(folder / name for name in splits)]
-    files = [file.get("filename") for part in parts for file in _named(part / "state.json", "_data_files")
+    files = [file.get("filename") for part in parts for file in _list_in(part / "state.json", "_data_files")
              if isinstance(file, dict)]  # fmt: skip
     for name in (*splits, *files):
         if not isinstance(name, str) or Path(name).name != name:
@@ -109,8 +109,11 @@ def _require_inside(folder: Path, origin: str) -> None:
             )
 
 
-def _named(path: Path, key: str) -> list[Any]:
-    """The list under ``key`` in a JSON file; empty if it cannot be read: `datasets` then reports the error better."""
+def _list_in(path: Path, key: str) -> list[Any]:
+    """The list under ``key`` in a JSON file; empty if it cannot be read.
+
+    No error is raised, because `datasets` reads the same file later and says what is wrong with it.
+    """
     try:
         found = json.loads(path.read_text("utf-8"))[key]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
@@ -161,7 +164,7 @@ def _pick(loaded: Any, origin: str, split: str) -> Any:
         return loaded[split]
     if len(loaded) == 1:  # the data set has only one split
         return next(iter(loaded.values()))
-    raise UserError(f"{origin}: no split {split!r}; it has {', '.join(loaded)}")
+    raise UserError(f"{origin}: no split {split!r}; it has {', '.join(loaded)}; name a data set with this split")
 
 
 def _tables(split: Any, origin: str, rows: int | None) -> Iterator[Table]:

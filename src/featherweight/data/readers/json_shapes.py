@@ -69,7 +69,10 @@ def _of_part(value: Mapping[str, Any], parts: Mapping[str, str], reading: Readin
     if key is None and len(parts) == 1:
         key = next(iter(parts.values()))
     if key is None:
-        raise UserError(f"{content.origin}: no part {reading.split!r}; it has {listed(list(parts))}")
+        raise UserError(
+            f"{content.origin}: no part {reading.split!r}; it has {listed(list(parts))}: "
+            "rename a key of the JSON object, or add one"
+        )
     inner = value[key]
     found = rows_in(inner, reading, content) if isinstance(inner, dict) else Found(inner)
     return Found(found.rows, found.note, key)

@@ -56,7 +56,7 @@ def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool
 
 
 def _refuse_python(content: Content, reading: Reading) -> None:
-    """Raise UserError, with the line that converts it, if a file has Python's dicts instead of JSON's objects."""
+    """Raise UserError if a file has Python's dicts instead of JSON's objects; the message says how to convert it."""
     head, _ = head_text(content, reading.encoding)
     if not (start := _PYTHON.match(head)):
         return
@@ -111,16 +111,19 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
 
 
 def _paths(columns: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
-    """Paths into nested columns, found from the first value of each column."""
+    """The columns, as paths where they are nested, such as ``meta.topic``; empty if no column is nested.
+
+    The paths are found from the first value of each column that is not None.
+    """
     filled = {name: next((value for value in values if value is not None), None) for name, values in columns.items()}
     paths = tuple(path for name, value in filled.items() for path in paths_in(name, value))
     return paths if paths != tuple(columns) else ()
 
 
 def _as_pairs(sample: Sequence[Any], reading: Reading) -> tuple[Reading, list[str]]:
-    """``reading`` and a list of notes on it.
+    """``reading``, with column names if each row is a list of a text and a label, and notes for the user.
 
-    If each row is a list of a text and a label, ``reading`` gets column names, and there is one note.
+    The only note says how the rows were read, such as ``[text, label]``; without such rows there is none.
     """
     rows = [[plain_text(value) for value in row] for row in sample if isinstance(row, list) and len(row) == 2]
     if reading.columns or len(rows) < len(sample) or any(name.casefold() in reading.known for name in rows[0]):

@@ -38,11 +38,13 @@ def json_values(text: TextIO, origin: str, *, in_lines: bool) -> Iterator[Any]:
 
 
 def _several_lines(before: str, text: TextIO, origin: str, broken: UserError, in_lines: bool) -> list[Any]:
-    """The JSON values of a text in which the first line is not a complete value, so that values may span lines.
+    """The JSON values of a text whose first line alone is not valid JSON; a value may span several lines.
 
-    ``before`` is what was already read of ``text``, up to the first filled line; ``broken`` is the error of that line.
-    It is raised if no line follows, or if the next line is a complete object: then each line has its own value, and
-    the first is wrong. With ``in_lines`` it is also raised if the whole text is not valid JSON.
+    ``before`` is what was already read of ``text``: its first line, and empty lines above it. ``broken`` is the error
+    in that line. It is raised in these cases, in which the line was meant to be a value by itself:
+    - No other line follows.
+    - The next line is a JSON object by itself.
+    - ``in_lines`` is set, and the text as a whole is not valid JSON either.
     """
     rest = text.read()
     following = next((line for line in rest.split("\n") if line.strip()), "")

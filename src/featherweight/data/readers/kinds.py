@@ -46,9 +46,10 @@ _BESIDE = ("readme", "license", "licence", "notice", ".", "__macosx")
 def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
     """The kind and the content of a data file. A zip archive with one file counts as that file.
 
-    Kinds are ``csv``, ``tsv``, ``json``, ``jsonl``, ``parquet``, ``xlsx``, ``fasttext``, ``text@label`` and ``lines``.
-    Raises UserError for other kinds, if possible with the command that converts the file. Files that can run code when
-    they are opened (pickles) are refused, too.
+    Kinds are ``csv``, ``tsv``, ``json``, ``jsonl``, ``parquet``, ``xlsx``, and those with one text per line:
+    ``fasttext`` (``__label__x text``), ``text@label``, ``label text`` and ``lines`` (no labels). Raises UserError
+    for other kinds, if possible with the command that converts the file, and for files that can run code when they are
+    opened (pickles).
     """
     ending, start = ending_of(content.name), content.head(512)
     if ending in pickles.ENDINGS:
@@ -95,9 +96,14 @@ def ending_of(name: str) -> str:
 
 
 def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
-    """The kind of the only data file in a zip archive."""
+    """The kind and the content of the only data file in a zip archive.
+
+    Raises UserError if the archive holds several data files or none.
+    """
     if content.is_packed():
-        raise UserError(f"{content.origin}: is an archive inside another one; unpack both, and name the data file")
+        raise UserError(
+            f"{content.origin}: is an archive inside another one; unpack both, and use the path of the data file"
+        )
     try:
         with zipfile.ZipFile(content.path) as archive:
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
@@ -117,7 +123,9 @@ def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
         tops = {PurePosixPath(name).parts[0] for name in wanted if "/" in name} if wanted else set()
         if len(tops) == 1 and all("/" in name for name in wanted):  # the folder of the data set
             line = f"{line} && featherweight train {shlex.quote(str(folder / tops.pop()))}"
-        raise UserError(f"{content.origin}: is an archive of {holds}; unpack it, and name the data in it:\n  {line}")
+        raise UserError(
+            f"{content.origin}: is an archive of {holds}; unpack it, and use the path of the data in it:\n  {line}"
+        )
     return kind_of(replace(content, member=wanted[0]), reading)
 
 

@@ -82,7 +82,10 @@ def _have_labels_before(lines: Sequence[str]) -> bool:
 
 
 def refuse_trees(head: str, content: Content) -> None:
-    """Raise UserError, with the line that converts it, if each line is a tree with a label at each node, as in SST."""
+    """Raise UserError if each line is a tree with a label at each node, as in SST: ``(3 (2 It) (4 works))``.
+
+    The message has a command that converts the file.
+    """
     lines = [line for line in head.splitlines()[:200] if line.strip()]
     if lines and sum(map(bool, map(_TREE.match, lines))) >= 0.9 * len(lines):
         files = f"{shlex.quote(str(content.path))} > {shlex.quote(str(free_name(content.path, '.txt')))}"
@@ -93,7 +96,10 @@ def refuse_trees(head: str, content: Content) -> None:
 
 
 def refuse_headings(head: str, content: Content) -> None:
-    """Raise UserError, with the line that removes them, if some lines of a file are headings between rows with tabs."""
+    """Raise UserError if some lines of a file are headings between rows with tabs.
+
+    The message has a command that removes the headings.
+    """
     lines = [line for line in head.splitlines() if line.strip()]
     tabs = Counter(line.count("\t") for line in lines)
     if 0.5 * len(lines) <= max(tabs[1], tabs[2], tabs[3]) < len(lines) and len(tabs) == 2 and tabs[0]:
@@ -120,7 +126,7 @@ def _is_token(line: str) -> bool:
 
 
 def _remedy(path: Path) -> str:
-    """What to do with a file of texts that needs labels."""
+    """Advice, for a message, on a file of texts without labels: where its labels seem to be, or how to write them."""
     if labels := labels_beside(path):
         return f"Its labels seem to be in {in_a_line(labels.name)}: {joined_by_paste(path, labels)}"
     return f"{_REMEDY}; {_ONE_LABEL}"

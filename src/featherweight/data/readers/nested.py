@@ -38,7 +38,10 @@ def paths_in(column: str, value: Any) -> list[str]:
 
 
 def paths_of(name: str, kind: Any, deepest: int = _DEEPEST) -> list[str]:
-    """The paths to all parts of a column of the Arrow type ``kind``; only the column's ``name`` if it has no parts."""
+    """The paths to all parts of a column of the Arrow type ``kind``; only the column's ``name`` if it has no parts.
+
+    Parts below ``deepest`` levels get no path of their own.
+    """
     from pyarrow import types
 
     if deepest and types.is_struct(kind):

@@ -54,7 +54,10 @@ def parquet_tables(
 
 
 def require_pyarrow(origin: str) -> None:
-    """Raise UserError if pyarrow is not installed. An installation for ONNX exports alone lacks it."""
+    """Raise UserError if pyarrow is not installed.
+
+    It may be missing on a machine with only those packages that an ONNX export needs to run.
+    """
     try:
         import pyarrow.parquet  # noqa: F401 (only to see whether it is there)
     except ImportError:

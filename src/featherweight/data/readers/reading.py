@@ -12,7 +12,7 @@ USUAL_TEXTS = ("text", "title", "description")
 
 @dataclass(frozen=True)
 class Reading:
-    """Settings for reading a file, for what cannot be told from its file extension or its content."""
+    """Settings for reading a file. They say what its file extension and its content may not show."""
 
     columns: tuple[str, ...] = ()
     """Names of the columns of a table without a header."""

@@ -19,7 +19,7 @@ def record_tables(
 ) -> Iterator[Table]:
     """A table of ``records``, which have the same length, ``rows`` rows at a time; ``notes`` are passed on to it.
 
-    Raises UserError if there are no records, or if the columns have no names.
+    Raises UserError if there are no records, or if neither the first record nor the recipe has names for the columns.
     """
     sample = list(islice(records, _SAMPLED))
     if not sample:
@@ -34,7 +34,10 @@ def record_tables(
 def column_table(
     origin: str, names: Sequence[str], rows: Sequence[Sequence[Any]], before: int, notes: tuple[str, ...], **more: Any
 ) -> Table:
-    """A table of ``rows`` with the columns ``names``; if several columns have the same name, the first one is kept."""
+    """A table of ``rows`` with the columns ``names``; if several columns have the same name, the first one is kept.
+
+    ``before`` is the number of rows of the data before these, and ``more`` are other fields of `Table`.
+    """
     values = zip(*rows, strict=True) if rows else ([] for _ in names)
     columns: dict[str, Sequence[Any]] = {}
     for name, column in zip(names, values, strict=True):

@@ -68,9 +68,9 @@ def files_like(pattern: str) -> tuple[Path, ...]:
 def shard_tables(
     files: Sequence[Path], origin: str, reading: Reading, rows: int | None, wanted: Wanted | None = None
 ) -> Iterator[Table]:
-    """The table that is in all ``files`` together, or ``rows`` rows at a time.
+    """The rows of all ``files`` as one table; if ``rows`` is given, as several tables of at most ``rows`` rows.
 
-    Raises UserError if a file has other columns than the first one; the message names both.
+    Raises UserError if a file has other columns than the first file; the message names both files.
     """
 
     def read(table: Table) -> Sequence[str]:
@@ -171,7 +171,7 @@ def _by_part(files: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
         return {}
     if len(groups) == 1:
         part = _part_of(next(iter(groups)))
-        return {part or "": tuple(files)} if part or len(files) > 1 or _is_alone(files[0]) else {}
+        return {part or "": tuple(files)} if part or len(files) > 1 or _is_whole_data_set(files[0]) else {}
     parts = {stem: _part_of(stem) for stem in groups}
     if None in parts.values() or len(set(parts.values())) < len(parts):
         return {}
@@ -182,8 +182,12 @@ def _in_parts(files: Mapping[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ..
     return {part: files[part] for part in PARTS if part in files}
 
 
-def _is_alone(file: Path) -> bool:
-    """Whether a file has a number in its name, or lies in its folder with at most a README and the like."""
+def _is_whole_data_set(file: Path) -> bool:
+    """Whether the only data file of a folder may be read in place of the folder.
+
+    Its name must have a number, such as ``data-0.csv``, or the other files of the folder must be Markdown or have no
+    extension, such as ``README.md`` and ``LICENSE``.
+    """
     others = [path for path in file.parent.iterdir() if path != file and not _BESIDE.fullmatch(path.name)]
     return _stem(file) != _base(file) or all(path.suffix == ".md" or not path.suffix for path in others)
 

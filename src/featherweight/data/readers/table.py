@@ -54,7 +54,7 @@ class Table:
         object.__setattr__(self, "read", partial(_read, self.read, self.names))
 
     def require_once(self, *names: str) -> None:
-        """Raise UserError if several columns have one of ``names``."""
+        """Raise UserError if one of ``names`` is the name of more than one column."""
         if twice := next((name for name in names if name in self.repeated), None):
             raise UserError(f"{self.origin}: two columns are called {twice!r}; rename one")
 
@@ -73,7 +73,7 @@ class Table:
         return column and f"{column}{wanted[len(column) :]}"
 
     def column(self, name: str) -> str:
-        """The column that contains ``name``: the column of that name, or the one that the path ``name`` leads into."""
+        """The column called ``name``, or the one in which the path ``name`` begins: ``meta`` for ``meta.topic``."""
         return name if name in self.names else column_of(name, self.names) or name
 
 
@@ -142,7 +142,11 @@ def label_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
 
 
 def find_label_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
-    """The label columns: one column, or one per label; empty if one of them is missing."""
+    """The label columns of the recipe: one column, or, if a multi-label task has a column for each label, several.
+
+    If the recipe's only column is missing, the label column that the file format determines, such as ``label`` in an
+    export of Prodigy, is returned instead. Empty if a column is missing and there is no such replacement.
+    """
     found = [table.find(name) for name in data.label_columns]
     if None not in found:
         return tuple(name for name in found if name is not None)

@@ -90,7 +90,10 @@ def head_text(content: Content, encoding: str | None) -> tuple[str, bool]:
 
 
 def decoded(content: bytes, encoding: str | None, origin: str) -> tuple[str, bool]:
-    """The text of a whole file, and whether it was decoded as cp1252 because it is not UTF-8. Raises UserError."""
+    """The text of a whole file, and whether it was decoded as cp1252 because it is not UTF-8.
+
+    Raises UserError if the bytes fit neither, or not the ``encoding`` of the recipe.
+    """
     found, _ = _encoding(content, encoding)
     try:
         return content.decode(found or "utf-8"), False
@@ -105,9 +108,10 @@ def decoded(content: bytes, encoding: str | None, origin: str) -> tuple[str, boo
 
 
 def _encoding(head: bytes, wanted: str | None) -> tuple[str | None, str | None]:
-    """The encoding, and a note for the user if it contradicts the bytes; each may be None.
+    """The encoding of a file that begins with ``head``, and a note for the user.
 
-    It is shown by a byte order mark, set by the recipe (``wanted``), or shown by the NUL bytes of UTF-16.
+    The encoding is that of a byte order mark, or ``wanted`` (the one in the recipe), or UTF-16 if the NUL bytes show
+    it; otherwise None. The note is None unless ``wanted`` contradicts the bytes.
     """
     for mark, name in _MARKS.items():
         if head.startswith(mark):

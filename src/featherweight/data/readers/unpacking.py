@@ -46,7 +46,7 @@ class Content:
         with ExitStack() as stack:
             with self._raw() as file:
                 start = file.read(_MAGIC)
-            yield _unpacked(stack.enter_context(self._raw()), start, stack)
+            yield _unpacked(stack.enter_context(self._raw()), start, stack, self.origin)
 
     def head(self, size: int = HEAD) -> bytes:
         """The first ``size`` unpacked bytes; empty if the file is damaged."""
@@ -79,18 +79,21 @@ class Content:
                 opened = archive.open(self.member)
             except (RuntimeError, NotImplementedError) as error:  # encrypted, or of an unsupported compression method
                 raise UserError(
-                    f"{self.origin}: cannot be unpacked ({error}); unpack it yourself, and name the unpacked file"
+                    f"{self.origin}: cannot be unpacked ({error}); "
+                    "unpack it yourself, and use the path of the unpacked file"
                 ) from None
             with opened:
                 yield opened
 
 
-def _unpacked(file: IO[bytes], start: bytes, stack: ExitStack) -> BinaryIO:
+def _unpacked(file: IO[bytes], start: bytes, stack: ExitStack, origin: str) -> BinaryIO:
     if start.startswith(_ZSTD):
         try:
             import pyarrow
         except ImportError:
-            raise UserError("a .zst file needs pyarrow: pip install pyarrow; or unpack it: zstd -d FILE") from None
+            raise UserError(
+                f"{origin}: .zst files need pyarrow: pip install pyarrow; or unpack it: zstd -d FILE"
+            ) from None
 
         return cast(BinaryIO, stack.enter_context(pyarrow.input_stream(file, compression="zstd")))
     for magic, opened in ((_GZIP, gzip.open), (_BZIP2, bz2.open), (_XZ, lzma.open)):
