@@ -1,7 +1,7 @@
 """Builds the network of a saved adapter without PEFT and transformers: importing them takes longer than a prediction.
 
-This works for LoRA on an encoder family that has a lean pass (``model/lean``), on a CPU. ``build.py`` builds all other
-networks.
+This works on a CPU, for LoRA on an encoder family with a lean pass (Featherweight's own forward pass, ``model/lean``).
+``build.py`` builds all other networks.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 
 
 def bare_network(recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> Network | None:
-    """The same network as from ``build_network``, built without PEFT and transformers; the adapter is not loaded yet.
+    """Build the network of ``build_network`` without PEFT and transformers; return None if that is not possible.
 
-    Its logits can be computed only by the lean pass (``model/lean``), which needs no library's classes. The result is
-    None if PEFT and transformers are needed: for a family without a lean pass, for DoRA, for PiSSA (which changes the
-    frozen weights), and if names or shapes of the weights are not those that config.json implies.
+    The tensors have the same names, but only the lean pass (Featherweight's own forward pass, ``model/lean``) can
+    compute logits from them. The adapter is not loaded yet. The result is None for an encoder that the lean pass does
+    not support, for DoRA, for PiSSA (which changes the frozen weights), and if names or shapes of the weights are not
+    those that config.json implies.
     """
     family = FAMILIES.get(backbone.config["model_type"])
     if family is None or family.lean is None or recipe.backbone.roles or recipe.adapter.dora:
@@ -118,9 +119,10 @@ def _adapt(encoder: nn.Module, name: str, table: LoraLayers, *, rslora: bool) ->
 
 
 def _reader(backbone: Backbone, files: ExitStack, prefix: str) -> Read:
-    """A function that reads a tensor of the backbone's files by its name in the encoder.
+    """A function that reads one tensor of the backbone by its name in the encoder: ``embeddings.LayerNorm.bias``.
 
-    In a file, the name may begin with ``prefix``.
+    If the backbone's files lack this name, it reads ``PREFIX.embeddings.LayerNorm.bias``. The files are opened here;
+    the caller closes them by ``files``.
     """
     assert backbone.folder is not None
     opened = [files.enter_context(safe_open(path, framework="pt")) for path in weight_files(Path(backbone.folder))]

@@ -47,7 +47,10 @@ def build_network(
 
 
 def unfreeze(network: Network) -> None:
-    """Make every parameter of ``network`` trainable, for full fine-tuning. Call it before ``move_to_engine``."""
+    """Make every parameter of ``network`` trainable, for full fine-tuning.
+
+    Call it before ``move_to_engine``, which keeps only trainable parameters in fp32.
+    """
     for parameter in network.parameters():
         parameter.requires_grad_(True)
 

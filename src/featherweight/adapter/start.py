@@ -51,7 +51,10 @@ def start_from(network: Network, run: Run) -> tuple[str, ...]:
 
 
 def described(run: Run) -> dict[str, Any]:
-    """The entry of environment.json for ``run``, from whose adapter a training starts: its folder and its sha256."""
+    """The entry of environment.json for ``run``, from whose adapter a training starts.
+
+    It has the run folder (``run``), and the sha256 of each file with tensors of the adapter (``sha256``).
+    """
     return {"run": str(run.folder), "sha256": weights_sha256(run.adapter)}
 
 

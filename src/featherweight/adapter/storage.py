@@ -107,8 +107,8 @@ def saved_tensors(folder: Path) -> dict[str, TensorHeader]:
 def check_adapter(folder: Path, recipe: Recipe, backbone: Backbone, labels: Sequence[str]) -> None:
     """Raise UserError unless the saved files have exactly as many parameters as ``recipe`` trains.
 
-    Only the headers of the files are read. This check limits the memory of the network to the size of the files, even
-    if the recipe comes from an untrusted source.
+    Call it before the network is built. Then a recipe from an untrusted source, such as one with a huge rank, cannot
+    allocate more memory for its adapter than the saved files take. Only the headers of the files are read.
     """
     if recipe.adapter.lora == "auto":
         raise damaged(
@@ -135,7 +135,7 @@ def load_adapter(network: Network, folder: Path) -> None:
 
 
 def adapter_files(folder: Path) -> list[Path]:
-    """The files with the tensors of a saved adapter: one or both of ``WEIGHTS``."""
+    """The files with the tensors of a saved adapter: adapter_model.safetensors, head.safetensors, or both."""
     return [folder / name for name in WEIGHTS if (folder / name).is_file()]
 
 

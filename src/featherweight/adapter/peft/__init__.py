@@ -1,1 +1,1 @@
-"""Reads classifiers that were saved by PEFT or by transformers' Trainer, without Featherweight."""
+"""Reads classifiers that were trained without Featherweight, and saved by PEFT or by transformers' Trainer."""

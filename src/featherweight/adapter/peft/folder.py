@@ -76,7 +76,7 @@ def read_peft_folder(path: str | Path, given: PeftOptions = NOTHING_GIVEN) -> Pe
     """Read and check the folder ``path``; ``given`` are the user's options, such as the names of the classes.
 
     Raises UserError, before anything large is allocated, if the folder is not a LoRA classifier, its weights are a
-    pickle or too large for the base model, its head is missing, or its number of classes is unknown.
+    pickle or more than an adapter of the base model can have, its head is missing, or its number of classes is unknown.
     """
     folder, given = Path(path), given.checked()
     _require_safetensors(folder)
@@ -99,7 +99,7 @@ def read_peft_folder(path: str | Path, given: PeftOptions = NOTHING_GIVEN) -> Pe
 
 
 def resolve_base(saved: PeftFolder) -> Backbone:
-    """The base model with checked weights. It needs a tokenizer only if the folder has none."""
+    """The base model of ``saved`` with checked weights; it needs a tokenizer only if ``saved.folder`` has none."""
     try:
         return resolve_backbone(saved.base, tokenizer=not has_tokenizer(saved.folder))
     except UserError as error:
@@ -107,10 +107,10 @@ def resolve_base(saved: PeftFolder) -> Backbone:
 
 
 def tensors_of(path: str | Path) -> tuple[dict[str, TensorHeader], str]:
-    """The trained tensors, each listed once, and the name of the base model.
+    """The headers of the trained tensors by name, and the name of the base model.
 
-    Only the header of the weight file is read; the base model itself is not needed. Raises UserError if the folder is
-    not a LoRA classifier or is damaged.
+    A tensor that the file contains twice, under two of PEFT's names, is listed once. Only the header of the weight file
+    is read; the base model itself is not needed. Raises UserError if the folder is not a LoRA classifier or is damaged.
     """
     folder = Path(path)
     _require_safetensors(folder)
@@ -133,9 +133,9 @@ def _base_refused(folder: Path, error: UserError, base: str) -> UserError:
 
 
 def plain_name(name: str) -> str:
-    """The name in transformers' classification class of the tensor that PEFT's file calls ``name``.
+    """PEFT's tensor name ``name`` without what PEFT adds to the name in transformers' classification class.
 
-    A trained copy of a module (``modules_to_save``) has the name of the original module.
+    ``base_model.model.classifier.modules_to_save.default.dense.bias`` gives ``classifier.dense.bias``.
     """
     return _COPY.sub(".", name.removeprefix(_OUTER))
 
@@ -152,10 +152,10 @@ def _require_safetensors(folder: Path) -> None:
         return
     if not (folder / _PICKLED).exists():
         raise UserError(f"{folder / WEIGHTS}: missing; save the adapter again with PEFT's save_pretrained")
-    convert = "m.load_adapter(d, 'default'); m.save_pretrained('converted')"
+    convert = f"PeftModel.from_pretrained(m, {str(folder)!r}).save_pretrained('converted')"
     raise UserError(
         f"{folder / _PICKLED}: a pickle can run any code when it is opened; only safetensors are read\n"
-        f"If you trust it, load this folder d into a PeftModel m and save it again: {convert}"
+        f"If you trust it, load its base model as m and convert it in Python: {convert}"
     )
 
 
@@ -173,7 +173,10 @@ def _base(folder: Path, settings: LoraSettings, given: str | Path | None) -> Bac
 
 
 def _trained(path: Path) -> tuple[dict[str, TensorHeader], int]:
-    """The trained tensors in the file, each listed once, and the number of elements of all other tensors in it."""
+    """The headers of the trained tensors by their plain names, and the number of elements of all other tensors.
+
+    The others are second copies of a trained tensor under another name of PEFT, and values from before the training.
+    """
     trained: dict[str, TensorHeader] = {}
     repeated = 0
     for name, header in read_header(path).items():
@@ -252,7 +255,7 @@ def _classes(
     if len(header.shape) != 2 or header.shape[0] < 2:
         raise UserError(
             f"{folder / WEIGHTS}: {weight} has shape {header.shape}, but a classifier has one row per class, at least "
-            "two; save the adapter of a classifier"
+            "two; pass the folder of a classifier with two or more classes"
         )
     return header.shape[0]
 

@@ -96,7 +96,7 @@ def _require_fit(found: PeftFolder, config: Any) -> None:
 
 
 def _trained(model: PeftModel) -> dict[str, torch.Tensor]:
-    """The tensors of ``model`` that PEFT would save, without the originals of replaced modules."""
+    """The tensors of ``model`` that PEFT would save, except values from before the training (``is_original``)."""
     saved = get_peft_model_state_dict(model, save_embedding_layers=False)
     return {name: tensor for name, tensor in saved.items() if not is_original(name)}
 

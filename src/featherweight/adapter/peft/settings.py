@@ -58,16 +58,18 @@ def _layers(value: Any) -> list[int] | int | None:
 
 
 def _initialisation(value: Any) -> bool | str:
-    """The value of init_lora_weights to pass to PEFT; ``value`` is that of the file.
+    """The value of init_lora_weights to pass to PEFT when a saved adapter is loaded; ``value`` is that of the file.
 
-    It is ``value`` if this initialisation also changes the base model's weights, and otherwise True. Raises ValueError
-    if the change of the weights cannot be repeated.
+    PiSSA and OLoRA also change the weights of the base model. PEFT has to repeat that, so for them it is ``value``. All
+    that other initialisations do is replaced by the saved matrices, so for them it is True, PEFT's default. Raises
+    ValueError if the file does not contain all that is needed to repeat the change (LoftQ, CorDA).
     """
     if isinstance(value, bool) or value in ("gaussian", "orthogonal", "eva"):
         return True
     if value not in ("pissa", "olora"):
         raise ValueError(
-            "changed the weights of the base model in a way that cannot be repeated; convert the adapter with PEFT"
+            "changed the weights of the base model, and this folder does not say how; train again with "
+            "init_lora_weights = true"
         )
     return str(value)
 
@@ -118,7 +120,10 @@ def read_settings(folder: Path) -> LoraSettings:
         raise UserError(f"{path}: task_type is {_short(task)}; {_TASKS}")
     known = LoraSettings.model_fields.keys() | _INERT
     if other := next((key for key, value in values.items() if value and key not in known), None):
-        raise UserError(f"{path}: {other[:60]} is set, which selects a variant of LoRA that is not supported")
+        raise UserError(
+            f"{path}: {other[:60]} is set, which selects a variant of LoRA that is not supported; "
+            "train again without it"
+        )
     try:
         return LoraSettings.model_validate(values)
     except ValidationError as error:

@@ -17,9 +17,10 @@ _KINDS = ("lora", "dora", "bias", "other", "head")
 
 
 def weigh_peft_folder(found: PeftFolder, budget: int | None = None) -> Weight:
-    """Count the trained parameters of ``found`` by component; without a ``budget``, the budget is the count itself.
+    """Count the trained parameters of ``found`` by component.
 
-    The total equals the result of PEFT's own ``get_nb_trainable_parameters`` during the training.
+    Without a ``budget``, the budget of the result is its total, so that the margin is 0. The total equals the result of
+    PEFT's own ``get_nb_trainable_parameters`` during the training.
     """
     size, labels = found.architecture.encoder_parameters, len(found.labels)
     return Weight(
@@ -34,9 +35,10 @@ def as_dict(found: PeftFolder, budget: int | None = None) -> dict[str, Any]:
 
 
 def components_of(tensors: dict[str, TensorHeader], found: PeftFolder | None = None) -> list[Component]:
-    """The number of parameters of each component, sorted by kind and name.
+    """The number of parameters of each component, such as ``LoRA query, layers 0-5, rank 8``, sorted by kind and name.
 
-    Without ``found`` the base model is unknown, and a component is named after its module instead of its role.
+    Without ``found`` the base model is unknown. Then a component is named after its module (``q_lin``) instead of its
+    role, which is what the layer computes (``query``).
     """
     groups: dict[tuple[str, str], list[tuple[str, TensorHeader]]] = {}
     for name, header in tensors.items():
@@ -59,7 +61,7 @@ def repetition(found: PeftFolder) -> list[str]:
 
 
 def _group(name: str, tensors: dict[str, TensorHeader], found: PeftFolder | None) -> tuple[str, str]:
-    """The kind and the title of the component in which the tensor ``name`` is counted."""
+    """Kind and title of the component that counts the tensor ``name``, such as ("lora", "LoRA query|rank 8")."""
     module = name.rpartition(".")[0]
     if _LORA.search(name):
         adapted = name[: name.index(".lora_")]
@@ -79,10 +81,10 @@ def _ranks(adapted: str, tensors: dict[str, TensorHeader]) -> Iterator[int]:
 
 
 def _role(module: str, found: PeftFolder | None) -> str:
-    """The role of an adapted linear layer, such as ``query``; several roles are joined by +.
+    """The role of an adapted linear layer, which is what it computes, such as ``query``.
 
-    A layer without a role is named by its path inside the encoder layer. If the base model is unknown, the result is
-    the last part of the module's name.
+    The result is ``query+key+value`` for one layer that computes these three. A layer without a role is named by its
+    path inside the encoder layer. If the base model is unknown, the result is the last part of the module's name.
     """
     if found is None:
         return module.rpartition(".")[2]
