@@ -1,4 +1,7 @@
-"""Reads adapted.json, the file in a backbone folder that describes how `featherweight adapt` made this backbone."""
+"""Reads adapted.json, the file in a backbone folder that describes how `featherweight adapt` made this backbone.
+
+`adapt` trains all parameters of a backbone further, as a masked language model on training texts.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ FILE = "adapted.json"
 
 
 class Source(Checked):
-    """The backbone before the adaptation."""
+    """The entry ``source`` of adapted.json: name and hash of the backbone that was trained further."""
 
     name: Label
     sha256: Label | None = None
 
 
 class Texts(Checked):
-    """The texts of the adaptation."""
+    """The entry ``texts`` of adapted.json: the numbers and the hash of the texts that were used."""
 
     rows: Count
     """Number of texts that were trained on."""

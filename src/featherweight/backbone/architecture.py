@@ -1,4 +1,8 @@
-"""The description of an encoder: its linear layers with their roles, its biases, its native head, and its sizes."""
+"""The description of an encoder: its linear layers with their roles, its biases, its native head, and its sizes.
+
+A role is what a linear layer computes in an encoder layer: query, key, value, attention_output, mlp_up or mlp_down. The
+native head is the one that transformers' classification class adds to the encoder.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +62,7 @@ class Architecture:
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """The roles that this encoder has, in the order of ``ROLES``."""
+        """The roles of all ``linears``, each once, in the order of ``ROLES`` (query first, mlp_down last)."""
         present = {role for linear in self.linears for role in linear.roles}
         return tuple(role for role in ROLES if role in present)
 

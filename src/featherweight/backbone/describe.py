@@ -1,7 +1,8 @@
 """Describes an encoder by its config.json alone: linear layers with their roles, biases, native head and sizes.
 
 The built-in families (``families.FAMILIES``) need no weights and no torch. For any other encoder, transformers' model
-class is built without weights, and the recipe assigns roles to its linear layers (``[backbone.roles]``).
+class is built without weights, and the recipe says in ``[backbone.roles]`` which linear layer has which role (computes
+query, key, value and so on).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def architecture_of(config: Config, roles: Mapping[Role, str] | None = None) -> 
 
     ``roles`` maps roles to module names inside a layer; a family that is not built in needs it. Such a family, and any
     family with ``roles``, is described by its transformers class (imported only then). Raises UserError for a decoder,
-    for an unknown family without ``roles`` (the message lists its linear layers), and for an impossible size.
+    for an unknown family without ``roles`` (the message lists its linear layers), and for impossible sizes (0 layers).
     """
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:

@@ -1,8 +1,8 @@
 """The built-in encoder families: all facts about a family, in one entry of ``FAMILIES``.
 
-An entry has the names of the linear layers, embedding tables, norms and classification head, the numbering of
-positions, the options of the transformers class, and the settings of the lean pass. Names and shapes are those of
-transformers' model classes; tests compare each family with the real class.
+An entry has the names of the linear layers, embedding tables, norms and classification head, the number of the first
+position, the options of the transformers class, and the settings of the lean pass (Featherweight's own forward pass).
+Names and shapes are those of transformers' model classes; tests compare each family with the real class.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from featherweight.backbone.family import Config, Family, HeadLayer, LeanPass, L
 from featherweight.recipe import ROLES
 
 
-def _six(*modules: str) -> tuple[LinearSpec, ...]:
-    """The six linear layers of a usual encoder layer, in the order of ``ROLES``."""
+def _six_linears(*modules: str) -> tuple[LinearSpec, ...]:
+    """The six linear layers of a usual encoder layer: query, key, value and so on, as ``ROLES`` orders them.
+
+    ``modules`` are their module names inside the layer, in the same order.
+    """
     widths = [("hidden", "hidden")] * 4 + [("hidden", "mlp"), ("mlp", "hidden")]
     return tuple(LinearSpec(m, (r,), i, o) for m, r, (i, o) in zip(modules, ROLES, widths, strict=True))
 
@@ -88,7 +91,7 @@ _EMBEDDINGS = {
 
 _BERT = Family(
     prefix="bert",
-    linears=_six(
+    linears=_six_linears(
         "attention.self.query",
         "attention.self.key",
         "attention.self.value",
@@ -126,7 +129,7 @@ FAMILIES: dict[str, Family] = {
     "distilbert": Family(
         prefix="distilbert",
         layer="transformer.layer.{}",
-        linears=_six(
+        linears=_six_linears(
             "attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2"
         ),
         layer_norms=("sa_layer_norm", "output_layer_norm"),
@@ -153,7 +156,7 @@ FAMILIES: dict[str, Family] = {
     "mpnet": replace(
         _BERT,
         prefix="mpnet",
-        linears=_six(
+        linears=_six_linears(
             "attention.attn.q",
             "attention.attn.k",
             "attention.attn.v",
@@ -194,7 +197,7 @@ FAMILIES: dict[str, Family] = {
     "deberta-v2": replace(
         _BERT,
         prefix="deberta",
-        linears=_six(
+        linears=_six_linears(
             "attention.self.query_proj",
             "attention.self.key_proj",
             "attention.self.value_proj",

@@ -46,7 +46,7 @@ def _built_in(model_type: str, family: Family, config: Config) -> Architecture:
         linears=linears,
         other_biases=tuple((f"{part.name}.bias", part.biases) for part in parts if part.biases),
         prefix=family.prefix,
-        head_modules=_modules_of(family),
+        head_modules=_head_modules(family),
         head_tensors=tuple(tensor for layer in family.head for tensor in _head_tensors(layer, hidden, config)),
         encoder_parameters=sum(x.parameters for x in linears) + sum(p.weights + p.biases for p in parts),
     )
@@ -79,8 +79,11 @@ def _parts(family: Family, config: Config) -> list[OtherModule]:
     return [*tables, *sized, *family.extra(config)]
 
 
-def _modules_of(family: Family) -> tuple[str, ...]:
-    """Head modules for PEFT's ``modules_to_save``: ``classifier`` includes ``classifier.dense`` and ``.out_proj``."""
+def _head_modules(family: Family) -> tuple[str, ...]:
+    """The outermost modules of the native head, for PEFT's ``modules_to_save``.
+
+    ``classifier.dense`` and ``classifier.out_proj`` give ``classifier``.
+    """
     owners = (
         layer.module.removesuffix(".dense").removesuffix(".out_proj").removesuffix(".norm") for layer in family.head
     )

