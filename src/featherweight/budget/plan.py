@@ -27,7 +27,10 @@ high rank on a few."""
 
 @dataclass(frozen=True)
 class PlanRow:
-    """An adapter that fits the budget: LoRA of ``rank`` on ``roles`` in all layers, with ``head`` and ``bias``."""
+    """An adapter that fits the budget: its head, the biases that it trains, and LoRA of ``rank`` in all encoder layers.
+
+    LoRA adapts the linear layers that compute one of the ``roles``, such as query and value.
+    """
 
     head: Head
     roles: tuple[Role, ...]

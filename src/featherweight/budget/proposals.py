@@ -24,11 +24,11 @@ def lora_within_budget(
     rank: int | None = None,
     upper_share: float | None = None,
 ) -> list[dict[str, Any]]:
-    """LoRA tables for ``roles`` in ``layers``, with the largest ranks that keep ``recipe`` within its budget.
+    """Tables for ``[[adapter.lora]]`` of ``recipe``, with the largest ranks that keep it within its budget.
 
-    No rank is above ``rank``, if it is given. With ``upper_share``, the upper half of the layers gets this share of the
-    LoRA parameters and the lower half the rest. The list is empty if not even rank 1 fits. Raises UserError for roles
-    or layers that the backbone lacks.
+    It is one table, with LoRA for ``roles`` in ``layers``. With ``upper_share`` there are two: the upper half of these
+    layers gets this share of the LoRA parameters, and the lower half the rest. No rank is above ``rank``, if it is
+    given. A table is left out if not even rank 1 fits. Raises UserError for roles or layers that the backbone lacks.
     """
     shares = {layers: 1.0}
     if upper_share is not None:

@@ -81,7 +81,7 @@ def weigh(recipe: Recipe, architecture: Architecture, labels: int) -> Weight:
 
 
 def adapted_linears(adapter: AdapterRecipe, architecture: Architecture) -> dict[str, LoraLayers]:
-    """The LoRA table that applies to each adapted linear layer, by module path inside the encoder.
+    """For each linear layer that LoRA adapts: its module path inside the encoder, and its ``[[adapter.lora]]`` table.
 
     Raises UserError for a role or layer that the backbone lacks, and if two tables adapt the same layer.
     """
@@ -136,7 +136,10 @@ def _linears_of(table: LoraLayers, architecture: Architecture, key: str) -> list
 
 
 def _lora_components(linears: Sequence[Linear], adapted: dict[str, LoraLayers]) -> list[Component]:
-    """One component for all layers with the same table and role, in the order of the recipe's tables."""
+    """One component per ``[[adapter.lora]]`` table and role, such as ``LoRA query, layers 0-5, rank 8``.
+
+    It counts the parameters of all these layers together. The order is that of the recipe's tables.
+    """
     groups: dict[tuple[int, tuple[Role, ...]], list[Linear]] = {}
     for table in {id(table): table for table in adapted.values()}.values():
         for linear in linears:
@@ -186,9 +189,9 @@ def _as_peft_counts(
 ) -> tuple[int, str | None]:
     """The total that PEFT 0.21's ``get_nb_trainable_parameters`` reports for SEQ_CLS, and the reason if it is lower.
 
-    PEFT trains the head modules whose names end in ``classifier`` or ``score``, but no pooler and no other head module.
-    With ``bias="all"`` it trains every parameter whose name ends in ``.bias``, also in those modules. With a linear
-    head both count the same tensors, so the totals are equal.
+    With a linear head PEFT counts the same tensors as ``weigh``, so the totals are equal. Of a native head PEFT trains
+    only the modules whose names end in ``classifier`` or ``score``. The parameters of its other modules, such as a
+    pooler, are missing from PEFT's total; with ``bias="all"`` PEFT does train their biases, so these are not missing.
     """
     if adapter.head == "linear":
         return total, None
