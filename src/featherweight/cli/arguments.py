@@ -120,7 +120,7 @@ def load_recipe(
     label: list[str] | None = None,
     backbone: str | None = None,
 ) -> Recipe:
-    """The recipe ``recipe``, or a new recipe if this is the name of a data file, with all options applied.
+    """The recipe that ``recipe`` names, with all options applied; if it names a data file, a new recipe for this file.
 
     For a data file, the choices that were made automatically are printed on standard error. Raises UserError if the
     recipe, the data file or an option is wrong.

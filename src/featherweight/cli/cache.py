@@ -12,7 +12,10 @@ NAME = "cache"
 def command(
     kind: Annotated[
         str | None,
-        typer.Argument(help="states, encoded, teachers, backbones, or all. Default: all, but --clear removes states."),
+        typer.Argument(
+            help="states (of frozen layers), encoded (token ids of texts), teachers (their predictions), backbones "
+            "(joined weights), or all. By default all are shown, but --clear removes only states."
+        ),
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove the entries; they can be made again.")] = False,
 ) -> None:

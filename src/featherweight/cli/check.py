@@ -13,19 +13,25 @@ NAME = "check"
 
 def command(
     data: Annotated[
-        str, typer.Argument(help="A built-in name, a file, a folder saved by `datasets`, or a hub data set.")
+        str,
+        typer.Argument(help="A file, a folder saved by `datasets`, a data set on the hub, or newsbriefs (built in)."),
     ],
     test: Annotated[str | None, typer.Option(help="Test rows; check counts those that are also training rows.")] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
-    clean: Annotated[str, typer.Option(help="How texts are repaired before the check: none or ag_news.")] = "none",
+    clean: Annotated[
+        str,
+        typer.Option(
+            help="Repair of texts before the check: none, or ag_news (its broken HTML entities, backslashes)."
+        ),
+    ] = "none",
     max_length: Annotated[
         int, typer.Option(min=4, help="Maximum number of tokens of a text; longer texts are truncated.")
     ] = 256,
     backbone: Annotated[str, typer.Option(help="The encoder whose tokenizer counts the tokens.")] = "minilm",
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
-    """Check data before training: errors that training would raise, columns, labels, gaps, repeated texts, tokens."""
+    """Check data before training: columns, labels, empty or repeated texts, tokens, and what training would refuse."""
     from featherweight.console import plain_console
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import apply_override

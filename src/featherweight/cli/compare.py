@@ -14,7 +14,10 @@ NAME = "compare"
 
 
 def command(
-    runs: Annotated[list[str], typer.Argument(help="Finished run folders; runs of the same recipe form one round.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Finished run folders; runs that differ only in the seed are compared as one round."),
+    ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for the comparison as HTML, Markdown, CSV and plots.")
     ] = None,

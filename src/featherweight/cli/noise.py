@@ -33,7 +33,7 @@ def command(
         int, typer.Option(min=2, max=100, help="Number of trainings; each leaves out another part of the rows.")
     ] = 5,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder of the audit; to resume, run the command again.")
+        Path | None, typer.Option("-o", "--out", help="Folder for the results; to resume, run the command again.")
     ] = None,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:

@@ -25,18 +25,18 @@ def command(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help=f"Hub name, local folder, or minilm / mpnet; by default {_BACKBONE}, with FILE the best available one."
+            help=f"Hub name, local folder, or minilm / mpnet; by default {_BACKBONE}, with FILE that of `train FILE`."
         ),
     ] = None,
     labels: Annotated[int | None, typer.Option(min=2, help=f"Number of classes; by default {_LABELS}.")] = None,
     text: TextOption = None,
     label: LabelColumnsOption = None,
     budget: Annotated[str, typer.Option(help="Maximum number of trainable parameters: 1000000, 100k or 1M.")] = "1M",
-    bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora or all.")] = "none",
+    bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora (of adapted layers), all.")] = "none",
     row: Annotated[int | None, typer.Option(min=1, help="Row of the table to write as a recipe; needs --out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Recipe file to write; needs --row.")] = None,
 ) -> None:
-    """Show the largest LoRA rank that fits a budget, for each head and set of target roles."""
+    """Show the largest LoRA rank that fits a budget, for each head and each set of linear layers to adapt."""
     from featherweight.backbone.describe import architecture_of
     from featherweight.backbone.resolve import config_of
     from featherweight.budget.plan import plan

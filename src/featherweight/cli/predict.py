@@ -64,7 +64,7 @@ AsNumbersOption = Annotated[
     bool | None,
     typer.Option(
         "--as-numbers/--as-names",
-        help="With --kaggle: write class numbers from 0, or labels as in the training data.",
+        help="With --kaggle: write class numbers from 0 (numbers), or labels as in the training data (names).",
         show_default=False,
     ),
 ]
@@ -72,7 +72,8 @@ AsProbabilitiesOption = Annotated[
     bool,
     typer.Option(
         "--as-probabilities",
-        help="With --kaggle or --like: write the probability of the positive one of two classes, or of each label.",
+        help="With --kaggle or --like: write the probability of the positive one of two classes; if a text may have "
+        "several labels, that of each label.",
     ),
 ]
 SafeOption = Annotated[

@@ -26,8 +26,12 @@ NAME = "report"
 
 def command(
     run: ClassifierArgument,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="For a folder that PEFT saved: HTML file.")] = None,
-    data: Annotated[str | None, typer.Option(help="For a folder that PEFT saved: labelled rows.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="For a folder that PEFT saved: the HTML file to write.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="For a folder that PEFT saved: labelled rows, to evaluate it on them.")
+    ] = None,
     labels: LabelsOption = None,
     base: BaseOption = None,
     task: TaskOption = None,

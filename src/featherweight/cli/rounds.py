@@ -68,7 +68,7 @@ class EachRun:
         self._follower.started(total_steps, first_step, notes)
 
     def noted(self, message: str) -> None:
-        """Pass the message on to the current bar, or print it if no training has started, so that there is no bar."""
+        """Pass the message on to the current bar; before the first training there is no bar, and it is printed."""
         if self._follower is None:
             print(message, flush=True)
         else:

@@ -18,9 +18,11 @@ def command(
         Path | None,
         typer.Option("--token-file", metavar="FILE", help="File with the token; or set $FEATHERWEIGHT_TOKEN."),
     ] = None,
-    no_auth: Annotated[bool, typer.Option("--no-auth", help="Need no token: everyone can use the server.")] = False,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask nobody for a token: everyone can use the server.")
+    ] = False,
     examples: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Example texts for the page, one per line.")
+        Path | None, typer.Option(metavar="FILE", help="Text file, one example per line, to try on the server's page.")
     ] = None,
     threads: Annotated[
         int | None,

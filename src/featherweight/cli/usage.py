@@ -17,13 +17,16 @@ def usage_message(error: Any) -> str:
     verb = getattr(getattr(error, "ctx", None), "command_path", "featherweight")
     message = " ".join(error.format_message().split())
     unknown = getattr(error, "option_name", "")
-    if getattr(error, "possibilities", None) is not None and (ours := _ours(unknown, error)):
-        message = f"No such option: {unknown}; {ours}"
+    if getattr(error, "possibilities", None) is not None and (advice := _instead_of(unknown, error)):
+        message = f"No such option: {unknown}; {advice}"
     return f"{message}\nSee: {verb} --help"
 
 
-def _ours(unknown: str, error: Any) -> str | None:
-    """What to type instead of the ``unknown`` option, if the command has options for recipe keys; else None."""
+def _instead_of(unknown: str, error: Any) -> str | None:
+    """What to type instead of the ``unknown`` option, such as a recipe key, or why nothing is needed.
+
+    None for a command without ``--set``, which takes no recipe keys, and for a name that no other tool uses.
+    """
     options = {name for parameter in getattr(error.ctx.command, "params", ()) for name in parameter.opts}
     name = unknown.lstrip("-").lower().replace("-", "_")
     if "--set" not in options or not unknown.startswith("--"):
