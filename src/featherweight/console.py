@@ -51,7 +51,10 @@ class Follower:
             self.say(note)
 
     def noted(self, message: str) -> None:
-        """Print the message. The speed of training is measured from the last message before the first step."""
+        """Print the message. Before the first step, it also restarts the clock for the speed of the training.
+
+        So the time of what comes before the last such message, such as caching states, does not count.
+        """
         if not self._tokens:
             self._begun = time.perf_counter()
         self.say(message)
@@ -88,10 +91,10 @@ class Follower:
 
 
 class LineFollower(Follower):
-    """For logs and pipes: prints a line after every tenth of the steps."""
+    """For logs and pipes: prints about ten lines, one whenever another 10% of the steps are done."""
 
     def stepped(self, record: dict[str, Any]) -> None:
-        """Print a line after every tenth of the steps."""
+        """Print a line if another 10% of the steps are done."""
         super().stepped(record)
         if record["step"] % max(1, self.total // 10) == 0:
             self.say(f"step {record['step']:>6}/{self.total}  {self.figures()}")
@@ -150,7 +153,10 @@ def follow_rows(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _RowLines:
-    """For logs and pipes: prints a line after every tenth of the rows, but at most one per ``_QUIET_SECONDS``."""
+    """For logs and pipes: prints a line whenever another 10% of the rows are done.
+
+    Two lines are at least ``_QUIET_SECONDS`` apart.
+    """
 
     def __init__(self, what: str) -> None:
         self._what = what

@@ -66,12 +66,15 @@ def numbered(numbers: Sequence[int], most: int = 8, thing: str = "row") -> str:
 
 
 def decimals(rows: int) -> int:
-    """The number of meaningful decimals of a percentage that was measured on ``rows`` rows."""
+    """How many decimals to show of a percentage that was measured on ``rows`` rows: 1 below 2,000 rows, else 2.
+
+    One row of 1,000 is 0.1%, so a second decimal would mean nothing.
+    """
     return 1 if rows < 2000 else 2
 
 
 def percent(share: float, rows: int) -> str:
-    """``share``, a fraction of ``rows`` rows, as a percentage with a meaningful number of decimals."""
+    """``share``, a fraction of ``rows`` rows, as a percentage with ``decimals(rows)`` decimals, such as ``91.2%``."""
     return f"{share:.{decimals(rows)}%}"
 
 
@@ -84,7 +87,7 @@ def duration(seconds: float) -> str:
 
 
 def rounded_size(count: Any) -> str:
-    """A number of bytes as text, such as ``512 B``, ``75 MB`` or ``1.3 GB``."""
+    """A number of bytes as text without decimals below 1 GB, such as ``512 B``, ``75 MB`` or ``1.3 GB``."""
     value = float(count)
     for unit in ("B", "KB", "MB"):
         if value < 1000:
