@@ -68,8 +68,8 @@ def _initialisation(value: Any) -> bool | str:
         return True
     if value not in ("pissa", "olora"):
         raise ValueError(
-            "changed the weights of the base model, and this folder does not say how; train again with "
-            "init_lora_weights = true"
+            "changed the weights of the base model, and this folder does not say how; convert the adapter with PEFT "
+            "(path_initial_model_for_weight_conversion of save_pretrained), or train again with init_lora_weights=True"
         )
     return str(value)
 
