@@ -1,1 +1,1 @@
-"""The network, the engine that it runs on, and the model that maps texts to logits."""
+"""The network, its engine (the device and precision that it is computed in), and the model from texts to logits."""

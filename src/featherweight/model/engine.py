@@ -41,7 +41,7 @@ class Engine:
     def attention(self) -> str | None:
         """The attention implementation that transformers is asked for; None leaves the choice to transformers.
 
-        On a processor it is "eager", because its backward pass is faster there.
+        On a CPU it is "eager": transformers' plain attention, whose backward pass is faster there.
         """
         return "eager" if self.device == "cpu" else None
 
@@ -49,8 +49,9 @@ class Engine:
     def micro_batch_tokens(self) -> int:
         """Maximum number of tokens in one forward pass, padding included.
 
-        A processor's matrix products reach full speed at about a thousand tokens, so larger micro-batches would only
-        use more memory. On a GPU the whole batch is one micro-batch; the recipe's ``batch_tokens`` limits its size.
+        It is 2048 on a CPU, whose matrix products reach full speed at about a thousand tokens; larger micro-batches
+        would only use more memory. On a GPU it is ``sys.maxsize``: batches are not divided further, and only the
+        recipe's ``batch_tokens`` limits their size.
         """
         return 2048 if self.device == "cpu" else sys.maxsize
 
@@ -64,9 +65,9 @@ class Engine:
 
     @property
     def pad_shapes(self) -> bool:
-        """Whether matrix products are padded to a few fixed shapes: true for bf16 on a processor with tiles (AMX).
+        """Whether matrix products are padded to a few fixed shapes: true for bf16 on a CPU with tiles (AMX).
 
-        There oneDNN takes longer to compile a product for a new shape than to run it.
+        On such a CPU oneDNN takes longer to compile a product for a new shape than to run it.
         """
         return (self.device, self.precision) == ("cpu", "bf16") and "amx_bf16" in processor_flags()
 
@@ -77,17 +78,18 @@ class Engine:
 
 
 def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
-    """The engine for a device and a precision; None and ``auto`` choose the fastest ones of this machine.
+    """The engine for a device and a precision; None and ``auto`` let this function choose what is fastest here.
 
-    The device is a GPU if there is one. ``auto`` is bf16 if the device has fast instructions for it; otherwise fp16 on
-    a GPU, and fp32 on a processor. Raises UserError for a GPU that does not exist, and for fp16 on a processor.
+    For None the device is a GPU if there is one, else the CPU. ``auto`` is bf16 if the device has fast instructions for
+    it; otherwise fp16 on a GPU, and fp32 on a CPU. Raises UserError for a GPU on a machine where PyTorch finds none,
+    and for fp16 on a CPU.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kind = device.partition(":")[0]
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device!r}: PyTorch finds no GPU here; use 'cpu'")
     if precision == "fp16" and kind == "cpu":
-        raise UserError("training.precision = 'fp16' needs a GPU; use 'auto', 'bf16' or 'fp32' on a processor")
+        raise UserError("training.precision = 'fp16' needs a GPU; use 'auto', 'bf16' or 'fp32' on a CPU")
     if precision != "auto":
         return Engine(device, precision, "as the recipe says", portable=kind == "cuda" and _gpu_lean())
     if kind == "cuda":
@@ -171,9 +173,9 @@ def processor_flags() -> set[str]:
 def move_to_engine(network: Network, engine: Engine) -> None:
     """Move ``network`` to the engine's device, convert its frozen matrices to the compute type, choose a forward pass.
 
-    Trained tensors stay in fp32. If ``engine.lean`` is set, post-norm encoders get the faster forward pass of
-    ``model/lean``; on a GPU this needs ``engine.portable``, too. All other networks keep the
-    forward pass of transformers.
+    Trained tensors stay in fp32. Post-norm encoders get the lean pass, the faster forward pass of ``model/lean``: on a
+    CPU if ``engine.lean`` is true, on a GPU if ``engine.portable`` is true as well. Otherwise, and for all other
+    networks, transformers' own forward pass is used.
     """
     network.to(engine.device)
     for parameter in network.parameters():

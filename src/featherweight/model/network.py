@@ -90,7 +90,8 @@ class Network(nn.Module):
         """Logits [batch, labels] in fp32 from int64 tensors [batch, tokens].
 
         ``states`` [batch, tokens, hidden] are cached outputs of the frozen layers; these layers are not computed again.
-        ``token_types`` [batch, tokens] tell the texts of a pair apart; an encoder without token types ignores them.
+        ``token_types`` [batch, tokens] are 1 in the second text of a pair and 0 elsewhere; an encoder without token
+        types ignores them.
         """
         types = self.types_read(token_types)
         if self.lean is not None:
@@ -102,10 +103,11 @@ class Network(nn.Module):
         return self.head(output.last_hidden_state, attention_mask)
 
     def types_read(self, token_types: Tensor | None) -> dict[str, Tensor]:
-        """Keyword arguments for the encoder: {"token_type_ids": ``token_types``}, or {} if it takes no token types.
+        """Return the keyword arguments that pass ``token_types`` to the encoder, if it reads them.
 
-        BERT, ELECTRA and some DeBERTa models accept them; RoBERTa has only one type; DistilBERT, MPNet and ModernBERT
-        have no types.
+        They are {"token_type_ids": ``token_types``}; or {} if ``token_types`` is None or the encoder takes none. BERT,
+        ELECTRA and some DeBERTa models take them; RoBERTa has only one type; DistilBERT, MPNet and ModernBERT have no
+        types.
         """
         encoder = self.plain_encoder()
         if token_types is None or getattr(encoder.config, "type_vocab_size", 2) == 1:
@@ -131,7 +133,7 @@ class Network(nn.Module):
         return {name: tensor for name, tensor in self.named_parameters() if tensor.requires_grad}
 
     def trainable_count(self) -> int:
-        """Number of trained parameters of the loaded model; a shared tensor is counted once."""
+        """Number of trained parameters, counted in the tensors themselves; a shared tensor is counted once."""
         return sum(tensor.numel() for tensor in self.trainable().values())
 
     def _lean_forward(
@@ -161,8 +163,8 @@ class Network(nn.Module):
 def frozen_layers(encoder: Any, architecture: Architecture) -> int:
     """Number of lowest layers of ``encoder`` whose outputs do not change during training.
 
-    The last layer is never counted, because it computes only the tokens that the head reads. The number is 0 if
-    anything below the layers is trained, such as the bias of the embeddings' norm.
+    The last layer is not counted even if it is frozen, because it is computed only for the tokens that the head reads.
+    The number is 0 if anything below the layers is trained, such as the bias of the embeddings' norm.
     """
     trained = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
     return max(0, min([architecture.layers - 1, *(layer_of(name, architecture) for name in trained)]))

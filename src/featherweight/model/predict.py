@@ -30,8 +30,9 @@ def predict_logits(
 ) -> np.ndarray:
     """Logits [rows, labels], float64, in the order of the rows; for a text with windows, the mean over its windows.
 
-    ``advance`` is called after each batch with its number of rows. ``part = (k, n)`` computes only every n-th batch,
-    starting at batch k, and leaves the other rows zero: the sum over n processes is the full result.
+    ``advance`` is called after each batch with its number of rows. ``part = (k, n)`` makes this process, number k of n
+    (from 0), compute only the batches k, k + n, k + 2n and so on. Its logits of the other rows are 0, so that the sum
+    of the arrays of all n processes is the full result.
     """
     apart = encoded.apart
     logits = np.zeros((len(apart), len(network.labels)))

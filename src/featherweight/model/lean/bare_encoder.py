@@ -29,9 +29,10 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu
 
 
 def bare_encoder(config: Config, architecture: Architecture, read: Read) -> nn.Module:
-    """An encoder whose modules hold the weights but have no ``forward``: ``LeanEncoder`` computes the predictions.
+    """An encoder whose modules hold the weights but have no ``forward``: ``LeanEncoder`` computes the hidden states.
 
-    ``config`` is the content of config.json; ``read`` returns the saved tensor of a name.
+    ``config`` is the content of config.json, ``architecture`` what follows from it (names and sizes of the layers);
+    ``read`` returns the saved tensor of a name.
     Raises LookupError if a tensor or a setting is missing, and ValueError if a tensor does not fit the config.
     """
     family = FAMILIES[architecture.model_type]
@@ -122,7 +123,8 @@ class RelativePositions(nn.Module):
         """Bias [batch, heads, t, t] for token ids ``x`` [batch, t], of which only the shape is used.
 
         Distances are grouped into ``buckets``, and each bucket has a bias per head. Short distances have a bucket each;
-        longer ones share buckets that grow logarithmically. From ``most`` tokens on all share the last bucket.
+        longer ones share buckets that grow logarithmically. All distances of ``most`` tokens or more share one
+        bucket per direction (earlier or later tokens).
         """
         places = torch.arange(x.shape[1], device=x.device)
         behind = places[:, None] - places[None, :]

@@ -56,8 +56,9 @@ def pad_rows(x: Tensor) -> Tensor:
     """``x`` [tokens, width] with rows of zeros appended, so that many batches have the same number of rows.
 
     oneDNN compiles a product again for every new number of rows. On a processor with tiles (AMX) this takes several
-    times as long as the product itself. The number of rows is rounded up: there are eight possible numbers between two
-    powers of two, and small ones are multiples of 16. In a full micro-batch a few percent of all rows are added.
+    times as long as the product itself. The number of rows is rounded up to a multiple of
+    an eighth of the power of two below it, and of 16 at least: 1,000 rows become 1,024, and 1,030 become 1,152. In a
+    full micro-batch a few percent of all rows are added.
     """
     step = max(_FEWEST_ROWS, 1 << max(0, len(x).bit_length() - 4))
     return functional.pad(x, (0, 0, 0, -len(x) % step))

@@ -184,9 +184,9 @@ def apply_dropout_mask(x: Tensor, keep: Tensor, p: float) -> Tensor:
 def parts_of_attention(matrices: int, length: int, at_once: int | None = None) -> Iterator[slice]:
     """Slices that divide a batch of attention matrices so that the scores of each slice fit the processor's cache.
 
-    There are ``matrices`` of them (one per text and head), each [length, length]. If they have at most ``at_once``
-    scores in total (default ``AT_ONCE``), there is only one slice: for short texts, splitting saves little and adds
-    shapes that have to be compiled.
+    The batch has ``matrices`` attention matrices (one per text and head), each [length, length]. If it has at most
+    ``at_once`` scores in total (default ``AT_ONCE``), there is only one slice: for short texts, splitting saves little
+    and adds shapes that have to be compiled.
     """
     several = matrices * length**2 > (AT_ONCE if at_once is None else at_once)
     step = max(1, SCORES // length**2) if several else matrices

@@ -1,4 +1,7 @@
-"""The lean pass in plain PyTorch operations, for a GPU: it never waits for the device, and no shape depends on values.
+"""The lean pass in plain PyTorch operations, for a GPU.
+
+The shapes of all tensors follow from the shapes of the input. No operation has to know a value on the GPU, such as
+whether the mask is all ones, so the program never waits for the GPU.
 
 The parameters and the formulas are those of ``LeanEncoder``. Attention is ``scaled_dot_product_attention``, and the
 residual stream has the compute type, but layer norms are computed in fp32, as under autocast.
