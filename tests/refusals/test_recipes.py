@@ -51,7 +51,7 @@ NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
     ("data.max_length=131", "data.max_length = 131: "),
     ('data.labels=["bird", "metal"]', "data.csv: row 1: unknown label 'fruit'"),
     ("training.class_weights=[1.0, 2.0, 3.0]", "training.class_weights has 3 numbers; the data has 2 classes"),
-    ("training.class_weights=[0.0, 0.0]", "training.class_weights: a class with training rows has weight 0; write"),
+    ("training.class_weights=[0.0, 0.0]", "training.class_weights: number 1 is 0, but its class has training rows"),
     ("training.r_drop=-1", "training.r_drop: must be at least 0"),
     ("training.r_drop=1", "training.r_drop = 1 compares two passes with dropout, but the recipe has no dropout"),
     ("training.precision=fp16", "training.precision = 'fp16' needs a GPU"),

@@ -147,7 +147,7 @@ def test_balanced_class_weights_are_scikit_learns(tiny_recipe: Any) -> None:
     np.testing.assert_allclose(ours, compute_class_weight("balanced", classes=np.arange(3), y=labels), rtol=1e-6)
     with pytest.raises(UserError, match=r"class_weights has 2 numbers; the data has 3"):
         class_weights(tiny_recipe(training={"class_weights": [1.0, 2.0]}), labels, 3)
-    with pytest.raises(UserError, match="a class with training rows has weight 0; write a number above 0"):
+    with pytest.raises(UserError, match="number 2 is 0, but its class has training rows; write a number above 0"):
         class_weights(tiny_recipe(training={"class_weights": [1.0, 0.0, 1.0]}), labels, 3)
 
 

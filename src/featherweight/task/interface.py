@@ -56,7 +56,10 @@ class Task(Protocol):
         """``labels``, true or predicted, as one list of class names per row, also with one label per text."""
 
     def scores(self, logits: Floats, labels: Labels) -> dict[str, float]:
-        """Metrics of the validation rows, computed during a training, by key; the first is the metric ``score``."""
+        """Metrics of validation rows during a training, such as {"accuracy": 0.91, "macro_f1": 0.9}.
+
+        The first key is the property ``score``.
+        """
 
     def fitted(self, logits: Floats, labels: Labels, temperature: float) -> Task:
         """The task with thresholds fitted on validation rows; unchanged if it uses none.

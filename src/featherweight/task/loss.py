@@ -33,7 +33,10 @@ class Loss(Protocol):
         """The loss summed over a batch; ``logits`` are [rows, classes]."""
 
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """What ``score`` needs to know of a batch, such as the number of correct rows, int64 [k]; batches add up."""
+        """The k counts of a batch from which ``score`` is computed, int64 [k], such as [number of correct rows].
+
+        The counts of several batches can be added.
+        """
 
     def score(self, counts: Sequence[float], rows: int) -> float:
         """Accuracy or micro-F1 of a step, from its number of ``rows`` and the sum of its batches' ``counts``."""
@@ -110,12 +113,15 @@ class BinaryCrossEntropy:
         return of_each.sum()
 
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """For micro-F1 at a threshold of 0.5, int64 [2]: true positives; predicted labels plus true labels."""
+        """The number of true positives, and the number of predicted plus true labels, int64 [2].
+
+        A label is predicted if its probability is above 0.5. Micro-F1 is twice the first number divided by the second.
+        """
         predicted = logits > 0
         return torch.stack([(predicted & labels.bool()).sum(), predicted.sum() + labels.sum()])
 
     def score(self, counts: Sequence[float], rows: int) -> float:
-        """Micro-F1; 1 if no row has a label and no label is predicted."""
+        """Micro-F1 of a step, from the sum of its batches' ``counts``; 1 if no label is true or predicted."""
         return 2 * counts[0] / counts[1] if counts[1] else 1.0
 
     def of_all(self, logits: np.ndarray, labels: Labels) -> float:
