@@ -42,6 +42,10 @@ SETTINGS: dict[str, list[str]] = {
     "r-drop": ["training.r_drop=0.5", "adapter.dropout=0.1"],
     "average": ["training.average=0.97"],
     "query and value": ['adapter.lora.0.roles=["query", "value"]'],
+    "native head": ["adapter.head=native"],
+    "first token": ["adapter.pooling=first"],
+    "rank 24": ["adapter.lora.0.rank=24"],
+    "batch of 32": ["training.batch_size=32"],
 }
 
 
