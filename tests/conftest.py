@@ -15,6 +15,7 @@ import pytest
 from support.backbones import TinyBackbones
 from support.benchmarks import BENCHMARKS, Load
 from support.commands import GOOD_ROWS, Answer, Cli
+from support.endings import quick_endings
 from support.made_once import MadeOnce
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -108,6 +109,23 @@ def finished_run(tiny_recipe: Any, tiny_data: dict[str, Path], made_once: MadeOn
 
 
 @pytest.fixture(scope="session")
+def ingredients(tiny_recipe: Any, made_once: MadeOnce) -> dict[str, Path]:
+    """Three runs from the same start; the third has another learning rate and label smoothing."""
+    from featherweight.workflows.train import train
+
+    other = {"order_seed": 2, "learning_rate": 0.01, "label_smoothing": 0.1}
+    settings: dict[str, dict[str, Any]] = {"first": {}, "second": {"order_seed": 1}, "third": other}
+
+    def make(folder: Path) -> None:
+        with quick_endings():
+            for name, training in settings.items():
+                train(tiny_recipe(training={"max_steps": 16, **training}), folder / name)
+
+    folder = made_once("ingredients", make)
+    return {name: folder / name for name in settings}
+
+
+@pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Exports of runs with random adapters: ``support.exports.Exports``."""
     from support.exports import Exports
@@ -132,19 +150,17 @@ def comparison(fabricated_folders: list[Path]) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def quick_endings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def endings(request: pytest.FixtureRequest) -> Iterator[None]:
     """Trainings of these folders end without a new process and with small pictures: both take more than the training.
 
     Pages and all other files are written as ever. What the pictures show is tested in ``report``, and the finished run
     is checked in a new process.
     """
     if request.path.relative_to(TESTS).parts[0] in QUICK and "real_pictures" not in request.fixturenames:
-        from matplotlib.figure import Figure
-
-        from featherweight.verification import reload
-
-        monkeypatch.setattr(reload, "reload_check", reload.check_in_this_process)
-        monkeypatch.setattr(Figure, "savefig", save_small_picture)
+        with quick_endings():
+            yield
+    else:
+        yield
 
 
 @pytest.fixture
@@ -154,10 +170,6 @@ def real_pictures() -> None:
 
 QUICK = ("adapter", "cli", "inference", "run", "training", "verification", "workflows")
 TESTS = Path(__file__).parent
-
-
-def save_small_picture(figure: Any, file: Any, *, format: str, **_: Any) -> None:
-    file.write(b"\x89PNG\r\n" if format == "png" else '<svg width="9pt" height="9pt"></svg>')
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from support.endings import quick_endings
 
 from featherweight.adapter.storage import WEIGHTS, peft_name
 from featherweight.errors import UserError
@@ -17,7 +18,6 @@ from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.training.loop import Interrupted
-from featherweight.verification import reload
 from featherweight.workflows.continuation import recipe_from
 from featherweight.workflows.prepare import prepare
 from featherweight.workflows.train import train
@@ -55,8 +55,7 @@ def linear_run(tiny_recipe: Any, tmp_path_factory: pytest.TempPathFactory) -> Ru
     rows = [{"text": f"{word} {n}", "label": label} for n in range(12) for word, label in (("apple", 5), ("crow", 2))]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     data = {"train": str(folder / "train.jsonl"), "test": None, "validation_size": 4}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reload, "reload_check", reload.check_in_this_process)
+    with quick_endings():
         return train(tiny_recipe("bert", data=data, training={"max_steps": 2}), folder / "run")
 
 

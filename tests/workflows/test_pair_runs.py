@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from support.commands import Cli
+from support.endings import quick_endings
 from support.jobs import assert_resumes_exactly, job_for, tensors
 from support.pairs import ANSWERS, COLUMNS, nli_rows, write_nli
 from support.prefix_caches import kept_files
@@ -55,14 +56,11 @@ def nli_recipes(tiny_recipe: Any, files: dict[str, str]) -> Callable[..., Recipe
 @pytest.fixture(scope="module")
 def pair_run(tiny_recipe: Any, files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A run of pairs whose result is good, without the start of a fresh process."""
-    from featherweight.verification import reload
-
     adapter = {"head": "linear", "bias": "all"}
     shift = {"shift": ["perturbed:typos", "perturbed:headline"]}
     training = {"epochs": 16, "learning_rate": 0.03, "evaluate_every": 20}
     recipe = nli_recipes(tiny_recipe, files)(adapter=adapter, training=training, evaluation=shift)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reload, "reload_check", reload.check_in_this_process)
+    with quick_endings():
         yield train(recipe, tmp_path_factory.mktemp("runs") / "nli")
 
 

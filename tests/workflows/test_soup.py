@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
-from support.commands import Cli, refused
+from support.endings import quick_endings
 from support.made_once import MadeOnce
 from workflows.test_continuation import saved
+from workflows.test_refused_soups import edited
 
 from featherweight import make_soup
-from featherweight.errors import UserError
 from featherweight.evaluation.comparison import compare_runs
 from featherweight.evaluation.training_time import total_training_seconds
 from featherweight.export.shareable import _shareable_recipe
@@ -25,50 +23,18 @@ from featherweight.formatting import duration
 from featherweight.inference.classifier import Classifier
 from featherweight.report.comparison.words import provenance
 from featherweight.run.folder import Run
-from featherweight.verification import reload
 from featherweight.verification.verify import verify_run
 from featherweight.workflows.continuation import recipe_from
 from featherweight.workflows.ingredients import read_ingredients
 from featherweight.workflows.soup import soup_recipe
 from featherweight.workflows.train import train
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "first": {},
-    "second": {"order_seed": 1},
-    "third": {"order_seed": 2, "learning_rate": 0.01, "label_smoothing": 0.1},
-}
-"""What the ingredients have of their own in [training]."""
-
 
 @pytest.fixture(scope="module")
-def quick() -> Iterator[None]:
-    """Runs end without a new process and without real pictures."""
-
-    def empty_picture(figure: Any, file: Any, *, format: str, **_: Any) -> None:
-        file.write(b"\x89PNG\r\n" if format == "png" else '<svg width="9pt" height="9pt"></svg>')
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reload, "reload_check", reload.check_in_this_process)
-        patch.setattr(Figure, "savefig", empty_picture)
-        yield
-
-
-@pytest.fixture(scope="module")
-def ingredients(tiny_recipe: Any, made_once: MadeOnce, quick: None) -> dict[str, Path]:
-    """Three runs from the same start; the third has another learning rate and label smoothing."""
-
-    def make(folder: Path) -> None:
-        for name, training in SETTINGS.items():
-            train(tiny_recipe(training={"max_steps": 16, **training}), folder / name)
-
-    folder = made_once("ingredients", make)
-    return {name: folder / name for name in SETTINGS}
-
-
-@pytest.fixture(scope="module")
-def soup(ingredients: dict[str, Path], made_once: MadeOnce, quick: None) -> Run:
+def soup(ingredients: dict[str, Path], made_once: MadeOnce) -> Run:
     """The soup of the three runs."""
-    return Run(made_once("soup", lambda folder: make_soup(list(ingredients.values()), folder)))
+    with quick_endings():
+        return Run(made_once("soup", lambda folder: make_soup(list(ingredients.values()), folder)))
 
 
 def spoilt(folder: Path, copy: Path, factor: float, accuracy: float) -> Path:
@@ -247,117 +213,3 @@ def test_verify_compares_a_soup_with_its_runs(soup: Run, tmp_path: Path) -> None
     (copy / "environment.json").write_text(json.dumps(environment), "utf-8")
     found = check(Evidence(copy))
     assert not isinstance(found, list) and found.result == "skipped" and str(tmp_path / "moved") in found.found
-
-
-# What is refused
-
-
-def edited(file: str, before: str, after: str) -> Callable[[Path], None]:
-    def edit(run: Path) -> None:
-        text = (run / file).read_text("utf-8")
-        assert before in text, f"{before} is not in {file}"
-        (run / file).write_text(text.replace(before, after), "utf-8")
-
-    return edit
-
-
-def changed_rows(part: str) -> Callable[[Path], None]:
-    def change(run: Path) -> None:
-        environment = json.loads((run / "environment.json").read_text("utf-8"))
-        kind = "judged" if part == "test" else "data"
-        environment[kind][part]["labels"] = "other"
-        (run / "environment.json").write_text(json.dumps(environment), "utf-8")
-
-    return change
-
-
-def unfinished(run: Path) -> None:
-    (run / "verification.json").unlink()
-
-
-def without_weights(run: Path) -> None:
-    for file in (run / "adapter").glob("*.safetensors"):
-        file.unlink()
-
-
-def cut_short(run: Path) -> None:
-    file = run / "adapter" / "head.safetensors"
-    file.write_bytes(file.read_bytes()[:-8])
-
-
-def other_backbone(run: Path) -> None:
-    environment = json.loads((run / "environment.json").read_text("utf-8"))
-    environment["backbone"]["sha256"] = "0" * 64
-    (run / "environment.json").write_text(json.dumps(environment), "utf-8")
-
-
-REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
-    "seed": (
-        edited("recipe.toml", "seed = 0", "seed = 1"),
-        ("other: has another seed than first (1, not 0)", "featherweight train first/recipe.toml --set training.order"),
-    ),
-    "rank": (edited("recipe.toml", "rank = 2", "rank = 4"), ("another adapter.lora[0].rank than first (4, not 2)",)),
-    "head": (edited("recipe.toml", 'pooling = "mean"', 'pooling = "first"'), ("another adapter.pooling than first",)),
-    "length": (edited("recipe.toml", "max_length = 32", "max_length = 24"), ("another data.max_length than first",)),
-    "text": (edited("recipe.toml", "text = []", 'text = ["label"]'), ("another data.text than first",)),
-    "labels": (edited("adapter/featherweight.json", '"bird"', '"birds"'), ("other: has other classes than first:",)),
-    "training": (changed_rows("train"), ("other: has other training rows than first:",)),
-    "validation": (changed_rows("validation"), ("other validation rows than first",)),
-    "test": (changed_rows("test"), ("other test rows than first",)),
-    "backbone": (other_backbone, ("other: has another backbone than first:",)),
-    "torch": (edited("environment.json", '"torch": "', '"torch": "1.'), ("another version of torch than first (1.",)),
-    "unfinished": (unfinished, ("other: is not complete",)),
-    "no weights": (without_weights, ("other/adapter: damaged: its weights are missing",)),
-    "cut short": (cut_short, ("other/adapter/head.safetensors: damaged",)),
-    "export": (lambda run: (run / "export.json").touch(), ("other: is an export, not a run",)),
-    "soup": (
-        edited("recipe.toml", "soup = []", 'soup = ["runs/a"]'),
-        ("other: is a soup itself; name its runs instead",),
-    ),
-    "same weights": (lambda run: None, ("other: has the same weights as first; name it once",)),
-}
-
-
-@pytest.fixture
-def first(cli: Cli, ingredients: dict[str, Path]) -> Path:
-    """A copy of the first run in the working directory."""
-    shutil.copytree(ingredients["first"], "first", symlinks=True)
-    return Path("first")
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_runs_from_other_starts_are_refused(cli: Cli, first: Path, ingredients: dict[str, Path], case: str) -> None:
-    spoil, naming = REFUSED[case]
-    shutil.copytree(ingredients["first" if case == "same weights" else "second"], "other", symlinks=True)
-    spoil(Path("other"))
-    message = refused(cli, "soup", "first", "other", "--out", "soup", naming=naming)
-    assert len(message.splitlines()) == 1
-
-
-def test_too_few_runs_and_taken_folders_are_refused(cli: Cli, first: Path, ingredients: dict[str, Path]) -> None:
-    refused(cli, "soup", "first", naming="a soup needs at least two runs")
-    refused(cli, "soup", "first", "first/", naming="first: is named twice; name each run once")
-    adapter = "first/adapter: is only the adapter of a run; name the run itself, first"
-    refused(cli, "soup", "first/adapter", "first", naming=adapter)
-    refused(cli, "soup", "first", "nowhere", naming="nowhere: no such folder; name finished runs")
-    taken = "--out first: contains another run; choose a new folder"
-    refused(cli, "soup", "first", ingredients["second"], "--out", "first", naming=taken)
-
-
-def test_rows_that_have_changed_since_are_refused(ingredients: dict[str, Path], tmp_path: Path) -> None:
-    copies = []
-    for name in ("first", "second"):
-        copies.append(tmp_path / name)
-        shutil.copytree(ingredients[name], copies[-1], symlinks=True)
-        changed_rows("train")(copies[-1])
-    with pytest.raises(UserError, match="the training rows have changed since its training"):
-        make_soup(copies, tmp_path / "soup")
-    assert not (tmp_path / "soup").exists()
-
-
-def test_a_recipe_of_another_start_cannot_name_a_soup(ingredients: dict[str, Path], tiny_recipe: Any) -> None:
-    recipe = tiny_recipe(seed=7, training={"soup": [str(ingredients["first"])]})
-    with pytest.raises(UserError, match=r"training\.soup: this recipe has another seed than .*first \(7, not 0\)"):
-        train(recipe)
-    with pytest.raises(UserError, match=r"a soup \(averaged runs\) is not trained; remove"):
-        recipe.with_values(training={"teacher": ["runs/large"]})
