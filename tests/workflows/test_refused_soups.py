@@ -123,5 +123,5 @@ def test_a_recipe_of_another_start_cannot_name_a_soup(ingredients: dict[str, Pat
     recipe = tiny_recipe(seed=7, training={"soup": [str(ingredients["first"])]})
     with pytest.raises(UserError, match=r"training\.soup: this recipe has another seed than .*first \(7, not 0\)"):
         train(recipe)
-    with pytest.raises(UserError, match="a soup is not trained; remove"):
+    with pytest.raises(UserError, match=r"a soup \(averaged runs\) is not trained; remove"):
         recipe.with_values(training={"teacher": ["runs/large"]})
