@@ -55,7 +55,7 @@ def test_the_card_of_a_run_tells_budget_data_results_and_limits(finished_run: Ru
     assert "| shift: shift.jsonl | 18 |" in text
     assert f"a temperature of {finished_run.evaluation['test']['temperature']:.3f}" in text
     assert 'snapshot_download("me/fruit")' in text
-    assert "Of texts longer than 32 tokens" in text
+    assert "Texts longer than 32 tokens are " in text
     assert str(finished_run.folder.parent) not in text
     assert "\n\n\n\n" not in text
 

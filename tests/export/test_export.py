@@ -249,7 +249,7 @@ def test_the_fresh_process_imports_nothing_from_the_working_folder(
     done = export_run(run, "onnx", tmp_path / "out")
     assert done["comparison"]["agreement"] == 1 and done["comparison"]["load_seconds"] > 0
     (tmp_path / "out" / "model.onnx").write_bytes(b"no graph")
-    with pytest.raises(FeatherweightError, match="cannot be used in a fresh process"):
+    with pytest.raises(FeatherweightError, match="cannot be loaded in a new Python process"):
         gate.in_fresh_process(tmp_path / "out", TEXTS)
 
 

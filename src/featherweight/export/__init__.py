@@ -1,1 +1,3 @@
-"""Exports of a trained classifier: a merged transformers folder, ONNX and ONNX in int8, each compared with its run."""
+"""Exports of a trained classifier: a merged transformers folder, ONNX and ONNX in int8.
+
+Each export is compared with the run (the training) that it was made from."""

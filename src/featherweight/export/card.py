@@ -21,7 +21,7 @@ from featherweight.run.figures import METRICS, MICRO_F1, SEVERAL_LABELS, metrics
 from featherweight.run.folder import read_json
 
 _SHOWN_LABELS = 100
-"""Labels that are named; of more, their number is said."""
+"""Largest number of labels that the card names."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 _LIBRARY = {"run": "peft", "merged": "transformers", "onnx": "onnx", "onnx-int8": "onnx"}
 
@@ -126,7 +126,10 @@ def _metric_type(key: str) -> str:
 
 
 def _sets(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The evaluated sets: test, then shift sets, then validation. Each has the values of its metrics as text."""
+    """Name, number of rows and metrics (as texts) of each evaluated set: test, shift sets, validation, in this order.
+
+    A shift set is a further test set, whose texts are of another kind than the training data.
+    """
     sets = [("test", evaluation.get("test"))]
     sets += [(f"shift: {public_name(name)}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
     sets.append(("validation", evaluation.get("validation")))
@@ -147,9 +150,10 @@ def _values(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _calibration(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Calibration errors without and with the temperature, of the test set or else the validation set.
+    """The calibration errors of the test set, or of the validation set if there was no test set.
 
-    None if there is neither set, or if it has no calibration errors.
+    Keys: ``set``, ``temperature``, ``raw`` (the error with a temperature of 1) and ``scaled`` (the error with this
+    temperature), all as texts. None if neither set was evaluated, or the set has no calibration errors.
     """
     name = next((name for name in ("test", "validation") if evaluation.get(name)), None)
     if name is None or evaluation[name].get("calibration_error_scaled") is None:
@@ -160,7 +164,11 @@ def _calibration(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _data(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    """(part, name, number of rows) for each known part of the data; 0 rows if unknown, as in an export."""
+    """(part, name, rows) of training, validation and test data, such as ("train", "rows.csv", 4000).
+
+    Parts without a recorded number of rows are left out. If no number is recorded, the result is the training data
+    with 0 rows, which means unknown.
+    """
     counts = {part: values.get("rows") for part, values in (environment.get("data") or {}).items()}
     counts |= {part: evaluation[part]["rows"] for part in ("validation", "test") if evaluation.get(part)}
     train = public_name(recipe.data.train)
@@ -177,25 +185,33 @@ def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[
     ]
     name = next((name for name in ("test", "validation") if evaluation.get(name)), None)
     if name is None:
-        found.append("No results came with this model: nobody knows how often it is right.")
+        found.append("There are no evaluation results for this model, so its accuracy is unknown; evaluate it first.")
     else:
         found += [f"On the {name} rows, {doubt}." for doubt in doubts(evaluation[name])]
         if name == "validation":
             found.append(
-                "There was no test set: the results are on the validation rows, by which the best adapter was chosen."
+                "There was no test set. The results are on the validation rows, which also decided which adapter was "
+                "kept, so they may be too good."
             )
         if not evaluation.get("shift"):
             found.append("It was tested only on texts like those of its training; expect less accuracy on others.")
-    longer = "they are read in overlapping windows" if recipe.data.long == "windows" else "the rest is not read"
+    longer = "read in overlapping windows" if recipe.data.long == "windows" else "cut, and the rest is not read"
     if (most := recipe.evaluation.windows) > 1:
-        longer = f"at most {most} windows from the start to the end are read, and their logits are averaged"
-    found.append(f"Of texts longer than {recipe.data.max_length} tokens: {longer}.")
-    found.append("Texts of a few words, or of another language or topic than the training data, get a label, too.")
+        longer = f"read in at most {most} windows from the start to the end, whose logits are averaged"
+    found.append(f"Texts longer than {recipe.data.max_length} tokens are {longer}.")
+    found.append(
+        "Every text gets a label, even a text of a few words, or of another language or topic than the training data; "
+        "the label may then be meaningless."
+    )
     return found
 
 
 def _comparison(folder: Path) -> dict[str, Any] | None:
-    """How an export was compared with its run: number and source of rows, share of equal labels; None if unrecorded."""
+    """For how many rows an export and the run that it was made from give the same label, according to export.json.
+
+    Keys: ``rows`` (how many were compared), ``source`` (which, such as "validation rows") and ``agreement`` (the share
+    with the same label, such as "99.3%"). None if export.json has no comparison.
+    """
     compared = read_object(folder / FILE).get("comparison")
     if not isinstance(compared, dict) or not isinstance(compared.get("agreement"), float):
         return None

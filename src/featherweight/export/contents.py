@@ -40,7 +40,10 @@ def without_mistakes(values: Any) -> Any:
 
 
 def gives_token_types(loaded: Loaded) -> bool:
-    """Whether the model takes pairs, its tokenizer returns token types for them, and its encoder uses these."""
+    """Whether an export of the model needs ``token_type_ids`` as an input.
+
+    It does if the model takes pairs, its tokenizer returns token types for them, and its encoder uses these.
+    """
     import torch
 
     network: Any = loaded.model.network  # type: ignore[attr-defined]
@@ -49,7 +52,11 @@ def gives_token_types(loaded: Loaded) -> bool:
 
 
 def describe_export(loaded: Loaded, target: str, token_types: bool, label_column: Any, **more: Any) -> dict[str, Any]:
-    """The content of export.json, without the list of files and the comparison with the run."""
+    """The content of export.json, without the list of files and the comparison with the run.
+
+    ``token_types`` is whether the model takes ``token_type_ids``. ``label_column`` is how the training data writes the
+    labels, as environment.json records it. ``more`` are further entries, such as the settings of the quantisation.
+    """
     data, long_texts = loaded.recipe.data, loaded.model.long_texts
     return {
         "format": FORMAT,

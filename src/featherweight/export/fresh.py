@@ -1,4 +1,7 @@
-"""Runs in a new process: loads an export and computes logits. For an ONNX export, importing torch is blocked."""
+"""The program of a new process that loads an export and computes logits.
+
+For an ONNX export, imports of torch, transformers and peft fail in this process, to prove that they are not needed.
+"""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ from featherweight.errors import FeatherweightError
 from featherweight.formatting import counted
 
 LARGEST = {"merged": 1e-3, "onnx": 1e-3}
-"""Largest difference of a logit in fp32; int8 has none of its own."""
+"""Logits of the export and the run may differ by less than this; for int8 there is no such limit."""
 LEAST_AGREEMENT = {"merged": 1.0, "onnx": 1.0, "onnx-int8": 0.993}
-"""Share of rows with the label of the run, at least."""
+"""Smallest share of rows on which the export and the run must give the same label."""
 CHANCE = 0.01
 """Few rows cannot show a share of 99.3%. An export is refused if so many other labels, or more, have at most this
 probability in an export with exactly the least agreement (binomial test).
@@ -56,7 +56,7 @@ def in_fresh_process(folder: Path, texts: Sequence[Text]) -> Answer:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise FeatherweightError(
-                f"{folder}: the export cannot be used in a fresh process: {last}; export the run again"
+                f"{folder}: the export cannot be loaded in a new Python process: {last}; export the run again"
             )
         times = json.loads(done.stdout.splitlines()[-1])
         return Answer(np.load(result), times["seconds"], times["load_seconds"])
@@ -66,8 +66,8 @@ def compare(run: np.ndarray, answer: np.ndarray, task: Any, temperature: float) 
     """Compare the logits of a ``run`` with the logits ``answer`` of its export, both [rows, labels].
 
     Returns ``rows``, ``largest_difference`` (of logits), ``other_labels`` (number of rows with another label) and
-    ``agreement`` (share of rows with the same label). Rows whose label rounding alone could change (``UNDECIDED``)
-    count as the same.
+    ``agreement`` (share of rows with the same label). If the run is so undecided on a row that rounding could change
+    its label (``UNDECIDED``), the row counts as one with the same label.
     """
     probabilities = task.probabilities(run, temperature)
     same = task.right(task.predict(answer, temperature), task.decide(probabilities))

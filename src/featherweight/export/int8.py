@@ -21,9 +21,10 @@ _SMALL = 100_000
 def quantise(source: Path, target: Path) -> dict[str, Any]:
     """Write ``source`` with int8 matrices to ``target``; returns the settings, for export.json.
 
-    Matrices get one scale per output (QInt8, per channel), tables of embeddings one per row; norms stay in fp32.
-    Without instructions for 8-bit dot products (VNNI) older processors add two products in 16 bits, which overflow:
-    weights then get 7 bits (``reduce_range``). So an export fits the kind of processor on which it was made.
+    A matrix has one scale per output (QInt8, per channel), a table of embeddings has one per row; norms stay in fp32.
+    Older processors, without instructions for 8-bit dot products (VNNI), add pairs of products in 16 bits, which can
+    overflow. If this machine has such a processor, weights get only 7 bits (``reduce_range``). So an export should be
+    made on the kind of processor that will use it.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

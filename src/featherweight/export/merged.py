@@ -15,7 +15,7 @@ TEMPERATURE = "calibration_temperature"
 
 
 def require_native_head(recipe: Recipe, run: Path) -> None:
-    """Raise UserError unless transformers has a class for the head of ``recipe``."""
+    """Raise UserError unless ``recipe`` has a native head: the head of a classifier class of transformers."""
     if recipe.adapter.head == "native":
         return
     what = "the first token" if recipe.adapter.pooling == "first" else "the mean over the tokens"
@@ -26,7 +26,11 @@ def require_native_head(recipe: Recipe, run: Path) -> None:
 
 
 def write_merged(model: Any, recipe: Recipe, labels: tuple[str, ...], temperature: float, folder: Path) -> None:
-    """Write config.json and model.safetensors of a merged network with a native head to ``folder``."""
+    """Write config.json and model.safetensors of ``model`` to ``folder``.
+
+    Its adapter is merged, and its head is that of a class of transformers. ``temperature`` is only stored in
+    config.json; the logits of the folder are not divided by it.
+    """
     classifier = model.network.base_model()
     config = classifier.config
     config.id2label = dict(enumerate(labels))

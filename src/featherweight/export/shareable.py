@@ -23,9 +23,9 @@ _OF_ADAPTER = re.compile(
 
 
 def public_name(source: str) -> str:
-    """The last part of the path of a data source or backbone, without its folders.
+    """The name of a data source or backbone without its folders: ``/home/me/rows.csv`` gives ``rows.csv``.
 
-    Of an address, the host, user and query are left out too.
+    Of a URL, host, user and query are left out, too: ``https://me@host/rows.csv?key=1`` gives ``rows.csv``.
     """
     if "://" in source:
         kind, _, rest = source.partition("://")
@@ -62,13 +62,17 @@ def require_shareable(folder: Path) -> None:
         raise UserError(f"{folder}: neither a run nor an export; pass the folder that train or export has written")
     read_description(folder / "adapter")
     if not (folder / "evaluation.json").is_file():
-        raise UserError(f"{folder}: the run is not finished (evaluation.json is missing); finish it with --resume")
+        raise UserError(
+            f"{folder}: the run is not finished (evaluation.json is missing)\n"
+            f"To finish it: featherweight train {folder}/recipe.toml --out {folder} --resume"
+        )
 
 
 def write_shareable(folder: Path, target: Path, card: str) -> list[Path]:
     """Fill the empty folder ``target`` with what may be uploaded, and return its files.
 
-    Large files are links to those in ``folder``; files with paths of this machine are written anew without them.
+    Files that may contain paths of this machine or texts are written anew without them; all other files, such as the
+    weights, are symbolic links to those in ``folder``.
     """
     exported = is_export(folder)
     source = folder if exported else folder / "adapter"
@@ -114,7 +118,11 @@ def _name(recipe: Recipe) -> str:
 
 
 def _shareable_recipe(recipe: Recipe) -> Recipe:
-    """``recipe`` with names instead of paths; the run that it started from, its teachers and its soup are left out."""
+    """``recipe`` with names instead of paths, and without the keys that name other runs.
+
+    These are the run whose adapter the training started from, the teachers (runs whose predictions are learned) and
+    the soup (runs whose adapters are averaged).
+    """
     data = {part: getattr(recipe.data, part) for part in ("train", "validation", "test", "drop")}
     return recipe.with_values(
         description=without_paths(recipe.description),
