@@ -170,7 +170,7 @@ def test_damaged_exports_are_refused(run: Path, exports: Exports, tmp_path: Path
     table = [
         (short, "model.onnx: has .* bytes, not"),
         (bytes_only, "cannot be loaded by ONNX Runtime"),
-        (gone, "tokenizer.json: missing; export again"),
+        (gone, "tokenizer.json: missing; export the run again"),
         (spoilt("newer", format=2), "exported by a newer Featherweight"),
         (spoilt("labels", labels=["one"]), "export.json: damaged"),
         (spoilt("target", target="pickle"), "export.json: damaged"),

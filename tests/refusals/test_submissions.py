@@ -144,7 +144,10 @@ def test_samples_of_other_kinds(cli: Cli, made: Path, content: str, naming: str)
 def test_fractions_for_two_classes_of_which_none_is_the_positive_one(cli: Cli, made: Path) -> None:
     run = make_run(Path("two"), ("fake", "real"), ("fake", "real"), "kind")
     Path("sample.csv").write_text("tweetid,target\n90,0.5\n7,0.5\n8,0.5\n", "utf-8")
-    naming = ("sample.csv: row 1: 'target' is '0.5', a probability, but it is unclear of", "each class: fake, real")
+    naming = (
+        "sample.csv: row 1: 'target' is '0.5', a probability, but it is unclear which class is meant",
+        "each class: fake, real",
+    )
     refused(cli, "predict", run, "test.csv", "--like", "sample.csv", naming=naming)
     Path("sample.csv").write_text("tweetid,real\n90,0.5\n7,many\n8,0.5\n", "utf-8")
     naming = ("sample.csv: row 2: 'real' is 'many', which is not a probability", "its other values are fractions")

@@ -54,7 +54,7 @@ class Classifier:
 
     @property
     def network(self) -> Any:
-        """The ``Network`` of a model in PyTorch: encoder, adapter and head."""
+        """The PyTorch ``Network``: encoder, adapter and head. Raises UserError for an ONNX export."""
         return self._in_torch("network")
 
     @property
@@ -65,7 +65,7 @@ class Classifier:
 
     @property
     def engine(self) -> Any:
-        """The ``Engine`` of a model in PyTorch: device, precision and forward pass."""
+        """The ``Engine``: device, precision and forward pass. Raises UserError for an ONNX export."""
         return self._in_torch("engine")
 
     def _in_torch(self, name: str) -> Any:
@@ -91,15 +91,16 @@ class Classifier:
     ) -> Classifier:
         """Load a classifier from a run folder, its adapter folder, an export, or a LoRA classifier that PEFT saved.
 
-        ``precision`` is auto, fp32, bf16 or fp16 (GPU only); auto means the precision of the training. The adapter is
-        merged into the frozen matrices, which is faster and equal up to rounding. With ``merge=False`` logits equal
-        those of the training bit for bit; with ``lean=False`` PEFT's and transformers' own operations are used.
+        ``precision`` is auto, fp32, bf16 or fp16 (GPU only); auto means the precision of the training. By default the
+        adapter is merged into the frozen matrices, which is faster and equal up to rounding, and Featherweight's own
+        forward pass is used where it supports the model. With ``merge=False`` the logits equal those of the trained
+        model bit for bit. With ``lean=False`` PEFT's and transformers' own operations are used, without merging.
 
         For a folder that PEFT saved, ``labels`` are the class names and ``base`` is the folder of the base model;
         ``task="multi-label"`` means that a text may have several labels, and ``join="pair"`` that its texts are pairs.
         Such a folder is computed with PEFT's operations, in fp32 by default. An ONNX export has a fixed precision, and
-        needs neither torch nor transformers. Raises UserError if the folder contains no classifier, is damaged, or has
-        a newer version.
+        needs neither torch nor transformers. Raises UserError if the folder contains no classifier, is damaged, or was
+        written by a newer version.
         """
         require_path(path, "Classifier.load", "the path of a run folder")
         given = PeftOptions(labels, base, task, join).checked()
@@ -124,9 +125,9 @@ class Classifier:
     def probabilities(
         self, texts: Iterable[Text], *, advance: Callable[[int], None] | None = None, warn: bool = True
     ) -> np.ndarray:
-        """Calibrated probabilities, float64 [texts, labels]: the softmax of the logits over the temperature.
+        """Calibrated probabilities, float64 [texts, labels], computed from the logits divided by the temperature.
 
-        If a text may have several labels, they are the sigmoid of each logit.
+        They are the softmax of these logits; if a text may have several labels, the sigmoid of each of them.
 
         ``texts`` are as for ``predict``; ``advance`` is called after each batch with its number of texts.
         """

@@ -1,4 +1,4 @@
-"""The engine that a trained classifier is computed with."""
+"""Chooses the engine (device, precision and forward pass) that computes a trained classifier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 def engine_for(recipe: Recipe, precision: str, device: str | None) -> Engine:
-    """The engine in the given precision; ``auto`` is the precision of the recipe if this machine supports it."""
+    """The engine (device, precision and forward pass) for a trained classifier.
+
+    ``precision`` "auto" means the precision of the recipe, or the fastest one if this machine does not support that.
+    Raises UserError for any other precision that is unknown or not supported.
+    """
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise UserError(f"precision takes one of {', '.join(PRECISIONS)}, not {described(precision)}")
     chosen = recipe.training.precision if precision == "auto" else precision

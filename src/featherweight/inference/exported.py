@@ -17,14 +17,14 @@ from featherweight.run.schema import LabelColumn
 
 FILE = "export.json"
 FORMAT = 1
-AGAIN = "export the run again"
 """Version of the layout of an export; a newer one is refused."""
+AGAIN = "export the run again"
 MODEL = {"merged": "model.safetensors", "onnx": "model.onnx", "onnx-int8": "model.onnx"}
 """The file with the weights, by target."""
 
 
 class ExportedFile(Checked):
-    """A file of an export."""
+    """Size (bytes) and sha256 of a file of an export, as export.json lists them."""
 
     bytes: Count
     sha256: Label
@@ -81,12 +81,15 @@ def read_export(folder: Path) -> Description:
     for name, file in described.files.items():
         # Weights are too large to be read twice; the logits of the stored probe texts show whether they changed.
         if name != MODEL[described.target] and (folder / name).is_file() and sha256_of(folder / name) != file.sha256:
-            raise UserError(f"{folder / name}: was changed after the export; export again")
+            raise UserError(f"{folder / name}: was changed after the export; {AGAIN}")
     return described
 
 
 def holds_only_an_export(path: Path) -> bool:
-    """Whether ``path`` is the folder of an export that contains only export.json and the files listed in it."""
+    """Whether ``path`` is the folder of an export and contains no other files, so that it may be replaced as a whole.
+
+    The files of an export are export.json and those listed in it.
+    """
     try:
         described = read_export(path)
     except (UserError, OSError):
@@ -103,6 +106,6 @@ def classes_and_thresholds(folder: Path) -> dict[str, Any]:
 
 def _require_size(path: Path, size: int) -> None:
     if not path.is_file():
-        raise UserError(f"{path}: missing; export again")
+        raise UserError(f"{path}: missing; {AGAIN}")
     if (found := path.stat().st_size) != size:
-        raise UserError(f"{path}: has {found:,} bytes, not {size:,}; the export is damaged, export again")
+        raise UserError(f"{path}: has {found:,} bytes, not {size:,}; the export is damaged: {AGAIN}")

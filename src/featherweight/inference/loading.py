@@ -35,7 +35,10 @@ def load(path: str | Path, given: PeftOptions, **options: Any) -> Loaded:
 
 
 def _checked(folder: Path, loaded: Loaded) -> Loaded:
-    """``loaded``, after its tokens and logits for a few texts are compared with those stored in ``folder``."""
+    """``loaded``. Raises UserError if its tokens or logits for a few fixed texts are not those stored in ``folder``.
+
+    They differ if a file or a library has changed since the model was saved.
+    """
     check_probes(folder, loaded.model, pairs=loaded.recipe.data.join == "pair")
     return loaded
 

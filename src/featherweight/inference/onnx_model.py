@@ -27,7 +27,7 @@ _MOST_THREADS = 8
 
 @dataclass(eq=False)
 class OnnxModel:
-    """A ``Runner`` of ONNX Runtime."""
+    """An ONNX export that ONNX Runtime computes, with the interface ``Runner`` of loaded models."""
 
     session: Any
     """An InferenceSession."""
@@ -109,7 +109,10 @@ def tokenizer_of(folder: Path, described: Description) -> SavedTokenizer:
 
 
 def padded_length(length: int) -> int:
-    """The length to which a text of ``length`` tokens is padded: one of a few, because each new length takes memory."""
+    """The length to which a text of ``length`` tokens is padded: 33 gives 48, the next length in ``BUCKETS``.
+
+    Above the largest of these it is a multiple of 128.
+    """
     place = bisect.bisect_left(BUCKETS, length)
     return BUCKETS[place] if place < len(BUCKETS) else -(-length // 128) * 128
 

@@ -63,11 +63,12 @@ def predict_file(
     names the text column, if it has another name than in the training data; several columns are joined. ``run`` may be
     a folder that PEFT saved: then ``labels``, ``base``, ``task`` and ``join`` are as for ``Classifier.load``.
 
-    With ``kaggle``, ``out`` is a submission to a contest. Its id column has the name of that in ``source``, and its
-    label column the name of that in the training data (or ``label_name``); without such names they are ``ID`` and
-    ``Label``. Labels are written as in the training data, as class numbers (``as_numbers``), or, for two classes, as
-    the probability of the positive class (``as_probabilities``). A sample submission, ``like``, decides all of this,
-    and the order of the ids. ``note`` is called with each note on these choices; by default they go to standard error.
+    With ``kaggle``, ``out`` is a submission to a contest. Its id column is called as the id column of ``source``, or
+    ``ID``. Its label column is called ``label_name``, or as the label column of the training data, or ``Label``. Labels
+    are written as in the training data, as class numbers (``as_numbers``), or, for two classes, as the probability of
+    the positive class (``as_probabilities``). If ``like`` is a sample submission, ``out`` has the same columns, writes
+    the labels in the same way, and has the same order of ids. ``note`` is called with each note on these choices; by
+    default they go to standard error.
 
     The data may be larger than memory. It is read twice, in pieces: the first time to find all errors before anything
     is classified. ``follow`` is called with the number of rows that are done and the total number. Raises UserError for
@@ -105,7 +106,7 @@ def predict_file(
 
     classifier = _classifier(run, peft)
     with (
-        _kept(out, classifier, total, note or _print_note) as finished,
+        _resumable(out, classifier, total, note or _print_note) as finished,
         whole_file(out, classifier.labels, safe=safe) as write,
     ):
         return _classify(read(), classifier, submission, write, follow, total, finished)
@@ -141,10 +142,13 @@ def _classify(
     return done
 
 
-def _kept(
+def _resumable(
     out: Path, classifier: Classifier, total: int, note: Callable[[str], None]
 ) -> AbstractContextManager[FinishedPieces | None]:
-    """A context that yields the ``finished_pieces`` of ``out``; it yields None for few rows or standard output."""
+    """A context that yields the ``FinishedPieces`` of ``out``, so that an interrupted prediction can be resumed.
+
+    It yields None if there are at most ``PIECE`` rows, or the output is standard output.
+    """
     if total <= PIECE or str(out) == PIPE:
         return nullcontext()
     from featherweight.inference.finished_pieces import finished_pieces

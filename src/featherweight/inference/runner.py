@@ -52,7 +52,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A classifier loaded from a folder: the model, and what turns its logits into probabilities and labels."""
+    """A classifier loaded from a folder: model, recipe, temperature, task (with thresholds) and name."""
 
     model: Runner
     recipe: Recipe

@@ -61,7 +61,10 @@ def load_run(path: str | Path, *, precision: str, device: str | None, lean: bool
 
 
 def _network(recipe: Recipe, backbone: Backbone, labels: Sequence[str], engine: Engine) -> Network:
-    """A network for ``recipe`` into which the adapter can be loaded; PEFT is imported only if the network needs it."""
+    """A network for ``recipe`` into which the adapter can be loaded.
+
+    On a CPU it is built without PEFT if ``bare_network`` supports the recipe, because importing PEFT takes long.
+    """
     if engine.lean and engine.device == "cpu" and (network := bare_network(recipe, backbone, labels)):
         return network
     from featherweight.adapter.build import build_network

@@ -113,7 +113,7 @@ def test_probabilities_can_be_asked_for_without_a_sample(submit: Submit) -> None
     out, notes = submit(ids="id", classes=("yes", "no"), written=("yes", "no"), texts=TWO, as_probabilities=True)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [float(row["mood"]) for row in rows] == pytest.approx([0.3, 0.7, 0.3, 0.7])
-    assert notes == ["'mood' contains the probability of 'yes'"]
+    assert notes == ["column 'mood' contains the probability of class 'yes'"]
 
 
 @pytest.mark.parametrize("start", ["", "class_", "p_"])

@@ -31,10 +31,10 @@ class Layout:
     """For each column of probabilities, the number of its class; empty if labels are written."""
 
     def record(self, probabilities: np.ndarray) -> np.ndarray:
-        """What is written for each row, computed from ``probabilities`` [rows, classes].
+        """For each row, the numbers from which ``table`` makes its cells, computed from ``probabilities``.
 
-        For a column of labels: the numbers of the predicted classes, [rows]. For columns of probabilities: the
-        probabilities of their classes, [rows, columns].
+        ``probabilities`` are [rows, classes]. For a column of labels the result is the numbers of the predicted
+        classes, [rows]; for columns of probabilities, the probabilities of their classes, [rows, columns].
         """
         return probabilities[:, list(self.shares.values())] if self.shares else SINGLE_LABEL.decide(probabilities)
 
@@ -58,10 +58,12 @@ def usual_layout(
 ) -> Layout:
     """The layout if there is no sample submission: an id column, and a label column as in the training data.
 
-    The id column is called ``id_column``, or ``ID`` by default. If no label column is known (AG News, folders of
-    PEFT), it is called ``Label`` and gets class numbers, unless the labels are whole numbers already. ``label_name``
-    and ``as_numbers`` replace these defaults. With ``as_probabilities`` the label column gets the probability of the
-    positive class. Raises UserError if both columns have the same name, or the positive class is unclear.
+    The id column is called ``id_column``, by default ``ID``. The label column is called ``label_name``, by default as
+    in the training data. For some classifiers no label column is known (those of AG News, and folders that PEFT saved):
+    then the default name is ``Label``, and class numbers are written, unless the labels are whole numbers already.
+    ``as_numbers`` says whether class numbers are written, whatever the default is. With ``as_probabilities`` the label
+    column gets the probability of the positive class. Raises UserError if both columns have the same name, or the
+    positive class is unclear.
     """
     label = label_name or trained.column or "Label"
     identity = id_column or "ID"
@@ -80,7 +82,8 @@ def usual_layout(
 def notes_on_values(trained: TrainedLabels, layout: Layout, remedy: str = "") -> list[str]:
     """Notes for the user if ``layout`` writes the labels differently from the training data; else an empty list.
 
-    ``remedy`` is a text to append to the note that labels are written as class numbers.
+    ``remedy`` is the end of the note that labels are written as class numbers, such as " (--as-names writes the
+    names)".
     """
     if trained.classes == AG_NEWS or layout.shares:
         return []

@@ -29,7 +29,7 @@ def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool =
         shares, notes = classes_of_columns(sample, trained)
         return probabilities_like(sample, shares, "one column per class means probabilities: correct the sample"), notes
     column = sample.other_columns[0]
-    if problem := _asks_for_probabilities(sample, column, trained, as_probabilities):
+    if problem := _reason_for_probabilities(sample, column, trained, as_probabilities):
         number = require_positive_class(column, trained, problem)
         means = "contains fractions, so it gets"
         why = "its other values are fractions, so they cannot be classes: correct the sample"
@@ -42,9 +42,10 @@ def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool =
     return Layout(sample.names, sample.id_column, values), notes
 
 
-def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels, asked: bool) -> str:
+def _reason_for_probabilities(sample: Sample, column: str, trained: TrainedLabels, asked: bool) -> str:
     """The reason why ``column`` gets probabilities, as the start of an error message; empty if it gets labels.
 
+    An example is "sample.csv: row 1: 'target' is '0.5', a probability".
     ``asked`` is whether the user passed --as-probabilities. Raises UserError for a number that is neither a class nor
     a probability.
     """
@@ -66,9 +67,9 @@ def _asks_for_probabilities(sample: Sample, column: str, trained: TrainedLabels,
 
 
 def _note_on_probabilities(sample: Sample, column: str, trained: TrainedLabels) -> list[str]:
-    """A list with a note on how to get probabilities, if ``column`` might be meant for them; else an empty list.
+    """A list with a note on how to get probabilities, if it is unclear whether ``column`` is for them; else empty.
 
-    That is so if all its cells have the same value, which is a label or could be a probability.
+    It is unclear if there are two classes, and all cells are empty or have the same number from 0 to 1.
     """
     only = next(iter(sample.values[column]))
     number = _number(only or "0")

@@ -43,8 +43,8 @@ def require_positive_class(column: str, trained: TrainedLabels, problem: str) ->
     number = positive_class(column, trained)
     if number is None:
         raise UserError(
-            f"{problem}, but it is unclear of which class\nPass --like with a sample whose column is named after the "
-            f"class, or which has a column for each class: {listed(trained.written)}"
+            f"{problem}, but it is unclear which class is meant\nPass --like with a sample whose column is named "
+            f"after the class, or which has a column for each class: {listed(trained.written)}"
         )
     return number
 

@@ -31,9 +31,10 @@ class LayoutOfSeveral(Layout):
     """What is written between the labels in one column."""
 
     def record(self, probabilities: np.ndarray) -> np.ndarray:
-        """What is written for each row, computed from ``probabilities`` [rows, labels].
+        """For each row, the numbers from which ``table`` makes its cells, computed from ``probabilities``.
 
-        For columns of probabilities these are the probabilities, [rows, columns]; else 0 or 1 for each label.
+        ``probabilities`` are [rows, labels]. For columns of probabilities the result is the probabilities, [rows,
+        columns]; otherwise it is 0 or 1 for each label, [rows, labels].
         """
         if self.shares:
             return probabilities[:, list(self.shares.values())]

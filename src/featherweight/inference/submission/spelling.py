@@ -49,7 +49,9 @@ def close_name(text: str, trained: TrainedLabels) -> str | None:
 def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str, ...]]:
     """The ways in which a sample may write the classes; each is a tuple with one text per class.
 
-    They are names and, if possible, numbers; the numbers end in ``.0`` if a cell in ``filled`` contains a point.
+    They are the class names, then numbers: the labels of the training data if these are whole numbers, or the class
+    numbers from 0 if the class names are no whole numbers. The numbers end in ``.0`` if a text in ``filled`` has
+    a point.
     """
     found = [trained.written, trained.classes]
     # Files from macOS often have accents as separate characters (decomposed Unicode).
@@ -64,9 +66,10 @@ def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str,
 
 
 def _in_style(place: str, filled: Mapping[str, int], names: Sequence[str]) -> Spelling | None:
-    """The ``names`` in upper or lower case like the ``filled`` cells, and notes; None if a cell matches no name.
+    """The ``names`` in upper or lower case as in the sample, and notes; None if a cell is no name, ignoring case.
 
-    ``place`` (file and column) is the start of each note.
+    ``filled`` has the texts of the cells, each with the first row that contains it. ``place`` (file and column) is the
+    start of each note.
     """
     numbers = {name.casefold(): number for number, name in enumerate(names)}
     called = [numbers.get(text.casefold()) for text in filled]
@@ -82,7 +85,11 @@ def _in_style(place: str, filled: Mapping[str, int], names: Sequence[str]) -> Sp
 
 
 def _placeholder(values: Mapping[str, int], trained: TrainedLabels) -> str | None:
-    """The value of the column if it is the same in all rows and does not resemble a class name; else None."""
+    """The value of a column if it is a placeholder, such as "?", which says nothing about the classes; else None.
+
+    ``values`` has the texts of the cells, each with the first row that contains it. A placeholder is the same in all
+    rows, and is a whole number or does not resemble a class name.
+    """
     only = next(iter(values))
     if len(values) > 1 or (close_name(only, trained) is not None and not are_whole([only])):
         return None

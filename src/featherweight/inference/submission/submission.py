@@ -118,7 +118,9 @@ def plan_submission(
         return Submission(layout, find_ids, [*notes, *more])
     layout = usual_layout(trained, chosen.name, *asked)
     for name, number in layout.shares.items():
-        notes.append(f"{in_a_line(name)!r} contains the probability of {in_a_line(trained.written[number])!r}")
+        notes.append(
+            f"column {in_a_line(name)!r} contains the probability of class {in_a_line(trained.written[number])!r}"
+        )
     if choices.as_numbers is None:
         notes += notes_on_values(trained, layout, " (--as-names writes the names)")
     return Submission(layout, find_ids, notes)
