@@ -137,7 +137,7 @@ BAD_OVERRIDES = {
     "seed": "--set seed: write it as section.key=value",
     "=3": "--set =3: write it as section.key=value",
     "training..epochs=3": "--set training..epochs=3: write it as section.key=value",
-    "adapter.lora.2.rank=4": "--set adapter.lora.2.rank=4: write lora.NUMBER.KEY, such as lora.0.rank",
+    "adapter.lora.2.rank=4": "--set adapter.lora.2.rank=4: write adapter.lora.NUMBER.KEY, such as adapter.lora.0.rank",
     "adapter.lora.².rank=4": "r1 with --set adapter.lora.².rank=4: unknown key 'adapter.lora.0.²'",
     "data.train=": "--set data.train=: the value is empty; give one (only optional keys can be removed)",
     "training.learning_rate=": "--set training.learning_rate=: the value is empty; give one",
@@ -147,7 +147,7 @@ BAD_OVERRIDES = {
     "name=\ud800": "r1 with --set name=\\ud800: name: must be valid Unicode text",
     "name=\x1b[2J": "r1 with --set name=\\x1b[2J: name: must consist of letters, digits",
     "training.epochs=" + "x" * 5000: "r1 with --set training.epochs=xxxxx",
-    "name.length=4": "--set name.length=4: 'length' cannot be set inside 'r1'",
+    "name.length=4": "--set name.length=4: name has a value and no keys, so 'length' cannot be set in it",
     "training.learning_rate=0": "r1 with --set training.learning_rate=0: training.learning_rate: must be greater",
     "adapter.lora.rank=0": "r1 with --set adapter.lora.rank=0: adapter.lora.0.rank: must be at least 1 (it is 0)",
     "training.epoch=4": "r1 with --set training.epoch=4: unknown key 'training.epoch'; did you mean 'training.epochs'?",
@@ -158,6 +158,11 @@ BAD_OVERRIDES = {
 @pytest.mark.parametrize("override", BAD_OVERRIDES)
 def test_bad_overrides_are_named(override: str) -> None:
     assert refused("r1", ("budget=5k", override))[0].startswith(BAD_OVERRIDES[override])
+
+
+def test_a_single_item_of_a_list_cannot_be_overridden() -> None:
+    message = refused("r1", ("data.text=['title', 'body']", "data.text.0=head"))[0]
+    assert message.startswith("--set data.text.0=head: data.text has a value and no keys, so '0' cannot be set in it")
 
 
 def test_a_slip_in_the_file_is_not_blamed_on_an_override(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_run_reads_the_windows_of_its_recipe(recipe: Recipe, tmp_path: Path) -
     assert proof["identical"]
     checks = {check.name: check.result for check in verify_run(run.folder)}
     assert {checks[name] for name in ("training rows", "test", "validation")} == {"pass"}
-    assert "tokens: at most 3 windows from the start to the end" in render_card(run.folder, "user/name")
+    assert "tokens are read in at most 3 windows from the start to the end" in render_card(run.folder, "user/name")
 
 
 @pytest.mark.usefixtures("in_this_process")

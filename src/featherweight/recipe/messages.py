@@ -158,7 +158,10 @@ def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
 
 
 def paths_of(schema: type[BaseModel], key: str, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Paths, such as ("training", "epochs"), of all keys called ``key`` in ``schema``, which is itself at ``above``."""
+    """Paths of all keys called ``key`` in ``schema``: for the recipe, "epochs" gives [("training", "epochs")].
+
+    Each path begins with ``above``, the path of ``schema`` itself (empty for the recipe).
+    """
     found = []
     for name, field in schema.model_fields.items():
         found += [(*above, name)] if name == key else []

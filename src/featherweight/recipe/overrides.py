@@ -42,9 +42,9 @@ def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel
     """Set one key in ``values``, in place, as ``override`` says: a text ``section.key=value``.
 
     ``adapter.lora.rank=4`` sets the key in every table, ``adapter.lora.0.rank=4`` only in the first. An empty value
-    removes an optional key; ``data.test=`` sets the empty text, because this key accepts it. Raises UserError if the
-    text has another form, or the key is inside something that is no table. Whether the recipe knows the key and
-    accepts the value is checked later, by the validation.
+    removes an optional key, with one exception: ``data.test=`` stores an empty text, which means no test set. Raises
+    UserError if ``override`` has another form, or sets a key in a value that is no table (``name.length=4``). Whether
+    the recipe knows the key and accepts the value is checked later, by the validation.
     """
     if not isinstance(override, str):
         raise UserError(f"overrides must be texts such as 'training.epochs=2', not {described(override)}")
@@ -116,12 +116,11 @@ def _plain_types(annotation: Any) -> set[Any]:
 
 def _assign(place: Any, path: list[str], value: Any, override: str) -> None:
     head, rest = path[0], path[1:]
-    if isinstance(place, list):
+    if isinstance(place, list) and any(isinstance(table, dict) for table in place):
         _assign_in_list(place, path, value, override)
     elif not isinstance(place, dict):
-        inside = place if isinstance(place, str) else type(place).__name__
         raise UserError(
-            f"--set {override}: {head!r} cannot be set inside {inside!r}, which has no keys; "
+            f"--set {override}: {_parent(override, path)} has a value and no keys, so {head!r} cannot be set in it; "
             f"leave out {'.'.join(['', *path])!r}"
         )
     elif rest:
@@ -135,12 +134,18 @@ def _assign(place: Any, path: list[str], value: Any, override: str) -> None:
         place[head] = value
 
 
+def _parent(override: str, path: list[str]) -> str:
+    """The key of ``override`` without its last parts ``path``: of ``name.length=4`` and ["length"], it is "name"."""
+    parts = [part.strip() for part in override.partition("=")[0].split(".")]
+    return ".".join(parts[: -len(path)])
+
+
 def _assign_in_list(tables: list[Any], path: list[str], value: Any, override: str) -> None:
     if not path[0].isdecimal():
         for table in tables:
             _assign(table, path, value, override)
     elif int(path[0]) >= len(tables) or len(path) == 1:
-        known = f"the tables 0 to {len(tables) - 1}" if len(tables) > 1 else "only table 0"
-        raise UserError(f"--set {override}: write lora.NUMBER.KEY, such as lora.0.rank; the recipe has {known}")
+        known = f"NUMBER is 0 to {len(tables) - 1} in this recipe" if len(tables) > 1 else "NUMBER is 0 in this recipe"
+        raise UserError(f"--set {override}: write adapter.lora.NUMBER.KEY, such as adapter.lora.0.rank; {known}")
     else:
         _assign(tables[int(path[0])], path[1:], value, override)

@@ -93,7 +93,9 @@ class Recipe(Section):
         if self.evaluation.windows > 1 and self.data.join == "pair":
             raise ValueError("evaluation.windows: pairs are not read in windows; remove the key")
         if self.evaluation.windows > 1 and self.data.long == "windows":
-            raise ValueError('evaluation.windows: data.long = "windows" already reads all windows; remove one of them')
+            raise ValueError(
+                'evaluation.windows: data.long = "windows" already reads all windows; remove one of the two keys'
+            )
         return self
 
     @model_validator(mode="after")
@@ -107,9 +109,9 @@ class Recipe(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _refuse_in_words(cls, values: Any, validated: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        """The recipe of ``values``. Raises UserError instead of pydantic's error.
+        """The recipe of ``values``. Raises UserError, with a readable message, if pydantic finds them invalid.
 
-        ``info.context`` is the origin of the values, for messages, and the overrides.
+        ``info.context`` has what the message needs: the origin of the values (such as a file), and the overrides.
         """
         try:
             return validated(values)
@@ -169,7 +171,7 @@ class Recipe(Section):
         return self.seed if self.training.order_seed is None else self.training.order_seed
 
     def to_toml(self) -> str:
-        """The recipe as TOML with every default written out; optional keys that are not set are left out."""
+        """The recipe as TOML, with the defaults of keys that were not set. Keys whose value is None are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
@@ -180,9 +182,10 @@ def require_recipe(given: Any, name: str) -> None:
 
 
 def not_a_recipe(given: Any, name: str, takes: str, call: str = "...") -> UserError:
-    """The UserError for the argument ``given`` of the function ``name``, which takes ``takes``, such as "a Recipe".
+    """The UserError for a call of the function ``name`` with ``given``, which is no recipe.
 
-    ``call`` is a correct call with "..." in place of the recipe; the message says what to write there.
+    ``takes`` says what the function expects, such as "a Recipe". ``call`` is a correct call with "..." in place of the
+    recipe, such as "train(...)"; the message says what to write there.
     """
     return UserError(f"{name} takes {takes}, not {described(given)}; {_remedy(given, call)}")
 

@@ -1,8 +1,8 @@
 """The section [search] of a recipe file: which keys a search varies, and within which limits.
 
 A value is a list of choices, or a table with ``low`` and ``high`` (and ``log = true`` for a logarithmic scale). A
-search can vary keys of the recipe, and four further keys that describe the LoRA matrices (``LORA_KEYS``). From these
-four it makes tables ``[[adapter.lora]]`` that fit the budget.
+search can vary keys of the recipe, and four keys that exist only here (``LORA_KEYS``), such as ``adapter.rank``. They
+describe the LoRA matrices, and the search turns their values into tables ``[[adapter.lora]]`` that fit the budget.
 """
 
 from __future__ import annotations

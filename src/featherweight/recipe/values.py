@@ -23,7 +23,10 @@ _SIDE = re.compile(r"(top|bottom)-(\d{1,6})", re.ASCII)
 
 
 def one_or_all(names: Iterable[str]) -> str | list[str]:
-    """A single name as a text, several names (or none) as a list: as they are written in a recipe or a cell of data."""
+    """The name itself if there is exactly one, otherwise a list: ["a"] gives "a", and ["a", "b"] gives ["a", "b"].
+
+    Recipes and cells of data are written in this way.
+    """
     names = list(names)
     return names[0] if len(names) == 1 else names
 
@@ -78,7 +81,10 @@ def check_layers(spec: str) -> str:
 
 
 def check_shift(source: str) -> str:
-    """Return ``source`` unchanged; raises ValueError for an unknown perturbation, such as ``perturbed:colours``."""
+    """Return ``source``, an item of ``evaluation.shift`` (further test sets), unchanged.
+
+    Raises ValueError if it names an unknown perturbation of the test set, such as ``perturbed:colours``.
+    """
     if source.startswith(PERTURBED) and source.removeprefix(PERTURBED) not in PERTURBATIONS:
         raise ValueError(
             f"{source!r} is not a known perturbation; use one of "
@@ -94,7 +100,10 @@ def _layers_at_one_end(spec: str, side: str, wanted: int, layers: int) -> tuple[
 
 
 def _ranges(spec: str) -> list[tuple[int, int]]:
-    """First and last layer of each range: ``0,2,8-11`` gives [(0, 0), (2, 2), (8, 11)]. Raises ValueError."""
+    """First and last layer of each range: ``0,2,8-11`` gives [(0, 0), (2, 2), (8, 11)].
+
+    Raises ValueError if ``spec`` has another form, or a range goes down, such as ``11-8``.
+    """
     ranges = []
     for part in spec.split(","):
         match = _RANGE.fullmatch(part)

@@ -48,7 +48,7 @@ _NO_ROUTE = {
 
 
 class Service:
-    """What the routes share: the queue in front of the model, its limits and its card."""
+    """What the routes share: model, queue of texts, limits, metrics, and the model card (the answer of /v1/model)."""
 
     def __init__(self, model: Model, card: dict[str, Any], limits: Limits, metrics: Metrics) -> None:
         self.model, self.limits, self.metrics = model, limits, metrics

@@ -68,10 +68,10 @@ Turn = list[tuple[Job, int]]
 
 
 def batches_of(turn: Turn) -> list[Turn]:
-    """Batches of texts with similar numbers of tokens, the longest texts first.
+    """Divide the texts of ``turn`` into batches of texts with similar numbers of tokens, the longest texts first.
 
-    Together they have the texts of ``turn``, which were taken from the queue at once. Shorter texts join a batch
-    if computing their padding takes less time than a further batch would.
+    ``turn`` has the texts that were taken from the queue together. Shorter texts join a batch of longer ones if
+    computing their padding takes less time than a batch of their own would.
     """
 
     def width(entry: tuple[Job, int]) -> int:

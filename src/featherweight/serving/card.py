@@ -52,7 +52,7 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
         "budget": {"trained": weigh.get("total"), "budget": weigh.get("budget")},
         "results": _results(evaluation),
         "doubts": [
-            *_of_export(folder, bool(evaluation)),
+            *_notes_on_export(folder, has_results=bool(evaluation)),
             *map(without_paths, _doubts(evaluation, recipe, environment)),
         ],
         "examples": examples,
@@ -71,7 +71,10 @@ def _recipe(folder: Path) -> dict[str, Any]:
 
 
 def _facts(recipe: Mapping[str, Any], weigh: Mapping[str, Any], environment: Mapping[str, Any]) -> list[list[str]]:
-    """Facts about the training as pairs of name and value, such as ``["Training rows", "4,000"]``."""
+    """Facts about the training as pairs of name and value, such as ``["Training rows", "4,000"]``.
+
+    The arguments are the contents of recipe.toml, weigh.json (numbers of parameters) and environment.json.
+    """
     facts = []
     if backbone := recipe.get("backbone", {}).get("name"):
         size = weigh.get("backbone_parameters")
@@ -100,7 +103,7 @@ def _adapter(lora: Any) -> str:
 def _results(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One dict of metrics for each evaluated set; only the first has a confusion matrix.
 
-    The order is: test, validation, shift sets.
+    The order is: test, validation, shift sets (further test sets, with texts of another kind than the training data).
     """
     sets = [(name, evaluation[name]) for name in ("test", "validation") if evaluation.get(name)]
     sets += [(f"shift: {without_paths(name)}", figures) for name, figures in (evaluation.get("shift") or {}).items()]
@@ -128,11 +131,14 @@ def _result(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_export(folder: Path, evaluated: bool) -> list[str]:
-    """For an export: where its results come from, and how often it predicts the same label as its run; else empty."""
+def _notes_on_export(folder: Path, *, has_results: bool) -> list[str]:
+    """Sentences about an export: the results are those of its run, and how often both predict the same label.
+
+    The first needs ``has_results`` (metrics in the folder). The list is empty if ``folder`` is no export.
+    """
     if not is_export(folder):
         return []
-    known = ["The results are those of the run that was exported."] if evaluated else []
+    known = ["The results are those of the run that was exported."] if has_results else []
     compared = read_object(folder / EXPORT).get("comparison")
     if isinstance(compared, dict) and isinstance(compared.get("agreement"), float):
         rows = int(compared.get("rows", 0))
@@ -146,11 +152,17 @@ def _doubts(evaluation: Mapping[str, Any], recipe: Mapping[str, Any], environmen
     known = [str(warning) for warning in environment.get("warnings") or ()]
     split = next((name for name in ("test", "validation") if evaluation.get(name)), None)
     if split is None:
-        return [*known, "No results came with this model: nobody knows how often it is right."]
+        return [
+            *known,
+            "There are no evaluation results for this model, so its accuracy is unknown; evaluate it first.",
+        ]
     if found := doubts(evaluation[split]):
         known.append(f"{split.capitalize()} rows: {', and '.join(found)}. {remedies(evaluation[split], recipe)}.")
     if split == "validation":
-        known.append("There was no test set: these results are of the rows that were used to choose the adapter.")
+        known.append(
+            "There was no test set. The results are on the validation rows, which also decided which adapter was kept, "
+            "so they may be too good."
+        )
     if not evaluation.get("shift"):
         known.append("It was tested only on texts like those of its training; expect less accuracy on others.")
     return known

@@ -94,7 +94,10 @@ class Gate:
         return scope["path"] if scope["path"] in self._routes else "other"
 
     def _watched(self, scope: Scope, send: Send, begun: list[int]) -> Send:
-        """A wrapper of ``send`` that adds the headers, counts the response, and appends its status to ``begun``."""
+        """A wrapper of ``send`` that adds the security headers and counts the response.
+
+        When the response begins, its status is appended to ``begun``: the caller can then send no other response.
+        """
         route = self._route(scope)
 
         async def watched(message: Message) -> None:

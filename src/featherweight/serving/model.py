@@ -32,7 +32,7 @@ class Tokens:
 
     @property
     def width(self) -> int:
-        """Number of tokens of each window after padding, as ``OnnxModel`` pads; the PyTorch model pads to no more."""
+        """Number of tokens of each window after padding by ``OnnxModel``; a model in PyTorch pads to this or less."""
         return padded_length(max(map(len, self.windows)))
 
     @property
@@ -102,7 +102,7 @@ class ServedClassifier:
 
     def probabilities(self, batch: Sequence[Tokens]) -> NDArray[np.float64]:
         """The calibrated probability of each class, [texts, classes]."""
-        logits = self._classifier.model.logits_of(_joined(batch))
+        logits = self._classifier.model.logits_of(_encoded(batch))
         return self._classifier.task.probabilities(logits, self._classifier.temperature)
 
     def decide(self, probabilities: NDArray[np.float64]) -> list[list[str]]:
@@ -111,8 +111,8 @@ class ServedClassifier:
         return task.label_lists(task.decide(probabilities), self.labels)
 
 
-def _joined(batch: Sequence[Tokens]) -> Any:
-    """The texts of a batch as one ``Encoded``."""
+def _encoded(batch: Sequence[Tokens]) -> Any:
+    """The texts of a batch as one ``Encoded``, the form in which a model takes token ids."""
     from featherweight.data.batches import Encoded
 
     windows = [window for tokens in batch for window in tokens.windows]

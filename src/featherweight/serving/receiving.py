@@ -73,7 +73,10 @@ class _Receiving(H11Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        """Start the deadline while a request is being received, and cancel it when it is complete."""
+        """Start the deadline if the connection waits for a request or its rest; otherwise cancel the deadline.
+
+        It is called whenever bytes have arrived, and when a response is complete.
+        """
         if self.transport.is_closing() or not self._is_receiving:
             self._cancel_deadline()
         elif self._deadline is None:

@@ -1,4 +1,4 @@
-"""The section [evaluation]: how the adapter is chosen, and how the run is evaluated at the end."""
+"""The section [evaluation]: which metric chooses the best adapter of a training, and how the run is evaluated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featherweight.recipe.values import TaskName, check_shift
 
 
 class EvaluationRecipe(Section):
-    """How the adapter is chosen, and how the run is evaluated at the end."""
+    """Which metric chooses the best adapter of the training, and how the run is evaluated at the end."""
 
     shift: Annotated[tuple[Annotated[Source, AfterValidator(check_shift)], ...], Listed, Unique] = Field(
         (),
