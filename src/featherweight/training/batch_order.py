@@ -45,7 +45,10 @@ class StepOrder:
             step += steps
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """Row indices of all batches of ``epoch`` (0 is the first), even if the training stops within it."""
+        """Row indices of all batches of ``epoch`` (0 is the first).
+
+        If the training ends within this epoch, the batches after the last step are returned as well.
+        """
         return self._batches(epoch)
 
     def epochs_after(self, first: int) -> int:

@@ -15,8 +15,8 @@ DISTANCE = 500
 def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -> frozenset[int]:
     """The steps, counted from 1, after which to evaluate: every ``evaluate_every`` steps, and the last step.
 
-    If the recipe does not set ``evaluate_every``: every ``DISTANCE`` steps, and after each epoch. The result depends on
-    recipe and data alone, so that a resumed run evaluates after the same steps.
+    If the recipe does not set ``evaluate_every``, these are every 500th step (``DISTANCE``) and the last step of each
+    epoch. The result depends on recipe and data alone, so that a resumed run evaluates after the same steps.
     """
     ends = list(accumulate(steps_of_epochs))
     distance = training.evaluate_every or DISTANCE
@@ -25,7 +25,11 @@ def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -
 
 
 def without_effect(training: TrainingRecipe, evaluations: int, steps: int) -> list[str]:
-    """A note if settings have no effect because the training has too few ``evaluations``; else an empty list."""
+    """Notes to the user about settings that have no effect because the training has too few ``evaluations``.
+
+    The settings are ``keep = "best"`` and ``early_stopping``; ``steps`` is the number of steps of the training. The
+    list has one note or none.
+    """
     patience = training.early_stopping
     asked = ['keep = "best"'] if training.keep == "best" and training.evaluate_every else []
     asked += [f"early_stopping = {patience}"] if patience else []

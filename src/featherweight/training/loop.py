@@ -293,7 +293,7 @@ def _checkpoint(job: Job, optimizer: Any, state: LoopState, history: History) ->
 
 
 class _Clock:
-    """Measures the seconds of training over all resumes, and tells when the next checkpoint is due."""
+    """Measures the seconds of training, those before a resume included, and tells when the next checkpoint is due."""
 
     def __init__(self, before: float) -> None:
         self._start = time.perf_counter() - before

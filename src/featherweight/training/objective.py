@@ -20,9 +20,9 @@ class Objective:
 
     With R-Drop each row goes through the network twice, with two dropout masks, which gives probabilities p1 and p2.
     The objective is the mean of the two losses plus ``r_drop`` times (KL(p1 || p2) + KL(p2 || p1)) / 2, as in the
-    authors' code. Their paper takes the sum of the losses, so the same objective has twice this weight there. With the
-    mean, the loss has the same size as without R-Drop, and the same learning rate fits. Class weights do not apply to
-    the divergence.
+    authors' code. Their paper adds the two losses instead; there the same balance needs a weight of 2 * ``r_drop``.
+    With the mean, the loss has the same size as without R-Drop, and the same learning rate fits. Class weights do not
+    apply to the divergence.
 
     With teachers, the objective is (1 - w) times the loss of the labels plus w T^2 KL(teacher || network), where w is
     ``teacher_weight`` and T is ``teacher_temperature``. Both probabilities in the divergence come from logits divided
@@ -48,7 +48,7 @@ class Objective:
     def share(
         self, logits: Tensor, labels: Tensor, divisor: Tensor, rows: int, teacher: Tensor | None = None
     ) -> Tensor:
-        """The part of a step's objective that comes from one micro-batch; over all micro-batches it adds up.
+        """The part of a step's objective that comes from one micro-batch; the sum of all parts is the objective.
 
         ``logits`` and ``labels`` are those of the micro-batch, whose rows are repeated as by ``repeated``. ``divisor``
         is ``Loss.divisor`` of the whole step, and ``rows`` its number of rows. ``teacher`` [rows, classes] are the

@@ -1,4 +1,8 @@
-"""Training batches for a GPU: made in its memory if all rows are there, else copied to it one by one."""
+"""Makes the training batches for a GPU.
+
+If all rows fit into a small share of the GPU's memory, they are copied there once, and each batch is gathered there.
+Otherwise each batch is made in main memory and copied to the GPU.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from featherweight.errors import FeatherweightError
 
 
 class Interrupted(FeatherweightError):
-    """The exception for a run that a signal has stopped. Its state is saved, and it can be resumed."""
+    """The exception for a run that a signal has stopped; its message tells the user how to resume the run."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

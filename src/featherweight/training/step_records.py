@@ -24,9 +24,9 @@ _SECONDS_UNREAD = 1.0  # so that slow steps are still reported one by one
 def most_unread(job: Job) -> int:
     """For how many steps loss and score may stay on the device before they are read.
 
-    1 means that those of each step are read before its update. It is 1 on a CPU, where waiting gains nothing; in fp16,
-    where the loss scaler reads from the device in each step anyway; and with several processes, which have to raise an
-    error after the same step.
+    1 means that loss and score of each step are read before the weights change. It is 1 on a CPU, where reading later
+    gains nothing; in fp16, where the loss scaler reads from the device in each step anyway; and with several processes,
+    which have to raise an error after the same step.
     """
     alone = job.accelerator.num_processes == 1
     return MOST_UNREAD if alone and job.engine.device != "cpu" and job.engine.precision != "fp16" else 1
@@ -34,7 +34,7 @@ def most_unread(job: Job) -> int:
 
 @dataclass
 class Measured:
-    """One step: its record for history.jsonl, and loss, gradient norm and counts, perhaps still on the device."""
+    """One step: its record for history.jsonl, and the numbers that the record lacks until ``read`` adds them."""
 
     record: Record
     score: str
@@ -42,7 +42,7 @@ class Measured:
     score_of: Callable[[list[float]], float]
     """The score from the counts of the step."""
     numbers: Tensor
-    """Loss, norm of the gradient, and the counts for the score: float64 [2 + counts]."""
+    """Loss, norm of the gradient, and the k counts for the score: float64 [2 + k], on the device that trains."""
     rows: NDArray[np.int64]
     """Indices of the step's rows in the training split."""
     scaled: bool = False
@@ -54,7 +54,10 @@ class Measured:
         return all(math.isfinite(self.record[key]) for key in ("loss", *([] if self.scaled else ["grad_norm"])))
 
     def read(self, numbers: list[float] | None = None) -> Record:
-        """Add loss, score and gradient norm to the record, and return it; ``numbers`` are these if already read."""
+        """Add loss, score and gradient norm to the record, and return it.
+
+        ``numbers`` are the values of the tensor ``self.numbers`` if they have been copied from the device before.
+        """
         loss, norm, *counts = self.numbers.tolist() if numbers is None else numbers
         self.record |= {"loss": loss, self.score: self.score_of(counts), "grad_norm": norm}
         return self.record
@@ -98,7 +101,10 @@ class StepRecords:
             torch.maximum(self._stop, (~is_finite).float(), out=self._stop)
 
     def add(self, step: Measured) -> None:
-        """Take a step whose update is done; read all unread steps if there are ``most``, or after a second."""
+        """Take a step whose update is done.
+
+        All unread steps are read if their number is ``most``, or if the last reading was more than a second ago.
+        """
         if self.most == 1:
             self.passed_on(step.record)
             return
@@ -107,7 +113,10 @@ class StepRecords:
             self.read()
 
     def read(self) -> None:
-        """Read all unread steps and pass their records on. Raises the error of ``failed`` if one is not finite."""
+        """Read all unread steps and pass their records on.
+
+        Raises the exception that ``failed`` returns if the loss or gradient of a step is not finite.
+        """
         steps, self._unread = self._unread, []
         if steps:
             # A step's time is that of its launch. The last one has that of its end, so that rates are not too high.

@@ -72,7 +72,10 @@ class MaskedJob:
 
 
 def head_steps(model: MaskedModel, total_steps: int) -> int:
-    """Number of first steps that train only the head, if it starts from random weights; 0 if the backbone has one."""
+    """Number of steps at the start that train only the head.
+
+    It is above 0 only if the head starts from random weights, because the backbone has no head for masked tokens.
+    """
     return math.ceil(HEAD_SHARE * total_steps) if model.new_head else 0
 
 

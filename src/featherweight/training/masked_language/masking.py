@@ -37,7 +37,10 @@ class Masking:
 
     def __init__(self, tokenizer: Any, device: str) -> None:
         if tokenizer.mask_token_id is None:
-            raise UserError("the backbone's tokenizer has no mask token, so it cannot be adapted; use another backbone")
+            raise UserError(
+                "the backbone's tokenizer has no mask token, so masked language modelling cannot adapt the backbone; "
+                "use another backbone"
+            )
         self._collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=SHARE)
         self._special = torch.tensor(sorted(set(tokenizer.all_special_ids)))
         self._pad_id = tokenizer.pad_token_id

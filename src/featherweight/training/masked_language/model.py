@@ -41,7 +41,7 @@ class MaskedModel:
         return frozenset(name for name, tensor in self.network.named_parameters() if id(tensor) not in own)
 
     def freeze_encoder(self, frozen: bool) -> None:
-        """From now on train only the head if ``frozen``, else all parameters."""
+        """Set ``requires_grad`` so that the next steps train only the head if ``frozen``, else all parameters."""
         for parameter in self.encoder.parameters():
             parameter.requires_grad_(not frozen)
 

@@ -35,7 +35,8 @@ def save_encoder(model: MaskedModel, backbone: Backbone, folder: Path) -> None:
         trained = {name: tensor.cpu() for name, tensor in model.encoder.state_dict().items()}
         if unknown := whole.load_state_dict(trained, strict=False).unexpected_keys:
             raise FeatherweightError(
-                f"cannot save the trained tensor {unknown[0]}: the encoder has none; please report this bug"
+                f"cannot save the trained tensor {unknown[0]}: transformers' encoder for this backbone has no tensor "
+                "of that name; please report this bug"
             )
         # What the backbone lacks, transformers has filled with random numbers.
         lacking = set(loading["missing_keys"])

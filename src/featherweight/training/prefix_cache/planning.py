@@ -64,9 +64,9 @@ def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None,
     """The cache of hidden states to use for the remaining ``epochs``, or None; and notes that tell the user why.
 
     The cache holds what the frozen lower layers compute for each text. It is None if the recipe switches it off, it
-    would save no time, the disk has no room, or a text's states depend on the other texts of its batch. To test the
-    last, some of the batches of an epoch, which ``batches`` returns, are computed. Nothing is written yet. If one of
-    several processes cannot use a cache, none of them does.
+    would save no time, the disk has no room, or a text's states depend on the other texts of its batch. To find such a
+    dependence, the states of some batches are computed; ``batches`` returns all batches of an epoch. Nothing is written
+    yet. If one of several processes cannot use a cache, none of them does.
     """
     prefix, notes = _plan(job, epochs, batches)
     if job.accelerator.num_processes > 1 and not all(gather_object([prefix is not None])):
@@ -107,7 +107,7 @@ def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[
     size = states_bytes(*prefix.shape)
     if prefix.cached is None and (refusal := _no_room(prefix.path, size)):
         return None, [f"{prefix.layers}: states are not cached: {refusal}"]
-    prefix, largest = _checked(job, prefix, _extremes(job, prefix.pool, batches()))
+    prefix, largest = _compared(job, prefix, _extremes(job, prefix.pool, batches()))
     if largest and wanted == "auto":
         why = f"on this machine a text's states depend on its batch, by up to {largest:.1g}"
         return None, [
@@ -142,12 +142,12 @@ def _prefix(job: Job) -> Prefix:
     return Prefix(pool, path, shape, layers, open_states(path, *shape))
 
 
-def _checked(job: Job, prefix: Prefix, batches: Sequence[NDArray[np.int64]]) -> tuple[Prefix, float]:
+def _compared(job: Job, prefix: Prefix, batches: Sequence[NDArray[np.int64]]) -> tuple[Prefix, float]:
     """``prefix``, and the largest difference between cached states and those computed in ``batches``.
 
-    ``batches`` are indices in the pool. It can be above 0, because matrix kernels sum in another order for another
-    number of tokens. If nothing is cached, the states that would be cached are computed and compared. If the file in
-    the cache is out of date, the returned ``Prefix`` has ``cached=None``.
+    ``batches`` are indices of texts in the pool (``texts.Pool``). The difference can be above 0, because matrix kernels
+    sum in another order for another number of tokens. If nothing is cached, the states that would be cached are
+    computed and compared. If the file in the cache is out of date, the returned ``Prefix`` has ``cached=None``.
     """
     pool, rows = prefix.pool, np.unique(np.concatenate(batches))
     computed = [states_by_text(job.network, pool, batch, job.pad_id, sys.maxsize) for batch in batches]
@@ -220,7 +220,9 @@ def _limit_bytes() -> float:
     except ValueError:
         limit = -1.0
     if not limit >= 0:
-        raise UserError(f"{LIMIT} = {text!r}: must be a number of GB, such as 20")
+        raise UserError(
+            f"{LIMIT} = {text!r}: must be a number of GB, such as 20; correct or unset this environment variable"
+        )
     return limit
 
 
