@@ -130,7 +130,9 @@ def test_rounds_that_fail_alike_are_named_together(tmp_path):
 
 def test_few_seeds_are_said(tmp_path):
     comparison = compare_runs(fabricate_rounds(tmp_path, seeds=1, rows=400, baselines=False))
-    assert comparison.notes == ["Too few seeds to estimate their variance: another seed may reverse a difference."]
+    assert comparison.notes == [
+        "Too few seeds to estimate the variance between seeds: another seed may reverse a difference."
+    ]
     assert not comparison.against_baselines
     assert all("over rows and seeds" not in pair.words for pair in comparison.differences)
 

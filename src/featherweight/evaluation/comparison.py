@@ -52,7 +52,7 @@ class Round:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe, with the first seed."""
+        """The recipe of the run with the lowest seed."""
         return self.runs[0].recipe
 
     @property
@@ -82,16 +82,16 @@ class Round:
 
     @cached_property
     def interval(self) -> list[float]:
-        """95% confidence interval [low, high] of the mean accuracy, over test rows."""
+        """95% confidence interval [low, high] of the mean accuracy of the seeds; it covers the choice of rows only."""
         return mean_interval(self.correct)
 
     def mean(self, key: str) -> float | None:
-        """Mean of the column ``key`` over the seeds; None if a run has no value."""
+        """Mean of ``figures[key]`` over the seeds, such as ``mean("accuracy")``; None if a run has no value."""
         values = [value for value in self.figures.get(key, ()) if value is not None]
         return float(np.mean(values)) if len(values) == len(self.runs) else None
 
     def spread(self, key: str) -> float | None:
-        """Standard deviation of the column ``key`` over the seeds; None for one seed, or if a run has no value."""
+        """Standard deviation of ``figures[key]`` over the seeds; None for one seed, or if a run has no value."""
         values = [value for value in self.figures.get(key, ()) if value is not None]
         return spread(values) if len(values) == len(self.runs) else None
 
@@ -149,7 +149,7 @@ class Comparison:
 
     @property
     def has_seed_variance(self) -> bool:
-        """Whether there are enough seeds to estimate the variance between seeds."""
+        """Whether the variance between seeds can be estimated: there are at least two more runs than rounds."""
         return _has_seed_variance(self.rounds)
 
     @property
@@ -187,7 +187,7 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     found = {round_.name: round_.found for round_ in rounds if round_.found is not None}
     pairs = [(later, first) for index, later in enumerate(own) for first in own[:index]]
     differences = compare_pairs(pairs, right, found)
-    against = _against(rounds, right, found)
+    against = _against_baselines(rounds, right, found)
     return Comparison(split, rounds[0].correct.shape[1], rounds, differences, against, _notes(rounds, against, split))
 
 
@@ -201,11 +201,11 @@ def _has_seed_variance(rounds: Sequence[Round]) -> bool:
     return pooled_spread(round_.correct for round_ in rounds) is not None
 
 
-def _against(rounds: Sequence[Round], right: Correct, found: Found) -> list[Difference]:
+def _against_baselines(rounds: Sequence[Round], right: Correct, found: Found) -> list[Difference]:
     """The difference in mean accuracy of each round from each baseline, with its significance.
 
-    ``right`` says which predictions are correct, and ``found`` has the counts for micro-F1, by round. If a round is
-    not significantly better than a TF-IDF baseline, ``Difference.words`` begins with a sentence that says so.
+    ``right`` and ``found`` are ``Round.correct`` and ``Round.found`` by the names of the rounds. If a round is not
+    significantly better than a TF-IDF baseline, ``Difference.words`` begins with a sentence that says so.
     """
     own = [round_.name for round_ in rounds if round_.baseline is None]
     pairs = compare_pairs(
@@ -235,7 +235,10 @@ def _verb_phrases(pair: Difference) -> tuple[str, str]:
 
 
 def _grouped_notes(pairs: Sequence[Difference]) -> list[str]:
-    """The clauses of all ``pairs`` as sentences; rounds with the same phrase and baseline share one sentence."""
+    """Sentences such as "A and B do not beat C.", where (A, C) and (B, C) are ``pairs`` of a round and a baseline.
+
+    Rounds share a sentence if it says the same of the same baseline.
+    """
     groups: dict[tuple[str, str, str], list[str]] = {}
     for pair in pairs:
         groups.setdefault((*_verb_phrases(pair), pair.second), []).append(pair.first)
@@ -254,9 +257,9 @@ def _notes(rounds: Sequence[Round], against: Sequence[Difference], split: str) -
     notes += uneven_shift_sets([run for round_ in rounds for run in round_.runs])
     if split == "validation":
         notes.append(
-            "No test set: the metrics are on validation rows, with which each run chose its adapter. "
+            "No test set: the metrics are on validation rows, by which each run chose its best training step. "
             "Expect lower accuracy on new texts."
         )
     if not _has_seed_variance(rounds):
-        notes.append("Too few seeds to estimate their variance: another seed may reverse a difference.")
+        notes.append("Too few seeds to estimate the variance between seeds: another seed may reverse a difference.")
     return notes

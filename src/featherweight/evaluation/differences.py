@@ -82,12 +82,13 @@ class _Tests:
 
 
 def compare_pairs(pairs: Sequence[Pair], correct: Correct, found: Found | None = None) -> list[Difference]:
-    """The difference in mean accuracy of each of ``pairs``, two names of rounds; tests are corrected for their number.
+    """The difference in mean accuracy of each of ``pairs``; p-values are corrected for the number of pairs.
 
-    ``correct`` has, for each name, whether each prediction is correct, [seeds, rows].
-    A difference is significant if McNemar's test over the rows is significant and, with enough seeds, a t-test over
-    rows and seeds is significant too. With the first test alone, one lucky seed could look like a better recipe. The
-    variance between seeds is estimated from all rounds in ``correct``. With ``found``, each result also has the
+    A pair is two names of rounds. ``correct`` says whether each prediction of a round is correct, [seeds, rows].
+    A difference is significant if McNemar's test over the rows is significant and, unless there are too few seeds
+    (see ``pooled_spread``), a t-test over rows and seeds is significant too. With the first test alone, one lucky seed
+    could look like a better recipe. The variance between seeds is estimated from all rounds in ``correct``. If a text
+    may have several labels, ``found`` has the counts behind micro-F1, [seeds, rows, 2]; then each result also has the
     difference of micro-F1, which is not tested.
     """
     pooled = pooled_spread(correct.values())

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row whose label is probably wrong: its index, its label, and the one that a model of other rows predicts.
+    """A row whose label is probably wrong: its index, its label, and the label that cross-validation predicts for it.
 
-    That model was trained by cross-validation, without this row.
+    The prediction is that of a model which was trained without this row.
     """
 
     row: int

@@ -20,12 +20,13 @@ from featherweight.task.single_label import Floats, Labels, macro_f1
 def evaluate(
     logits: ArrayLike, labels: ArrayLike, label_names: Sequence[str], *, temperature: float = 1.0, bins: int = 15
 ) -> dict[str, Any]:
-    """The evaluation of one set, ready for JSON: all metrics of ``run/figures.py``, and details about them.
+    """The evaluation of one set, ready for JSON: the metrics of ``run/figures.py``, and what the report shows of them.
 
-    ``logits`` are [rows, classes], ``labels`` [rows] are class numbers. Fractions and probabilities are between 0 and
-    1, log losses are in nats. Keys that end in ``_scaled`` are computed from the logits divided by ``temperature``.
-    Macro-F1 is the mean over the classes that occur among the labels or the predictions, as in scikit-learn. Raises
-    UserError if a logit is not finite, ValueError if shapes or labels do not fit.
+    The latter are the metrics of each class, the confusion matrix and the reliability diagrams. ``logits`` are [rows,
+    classes], ``labels`` [rows] are class numbers. Fractions and probabilities are between 0 and 1, log losses are in
+    nats. Keys that end in ``_scaled`` are computed from the logits divided by ``temperature``. Macro-F1 is the mean
+    over the classes that occur among the labels or the predictions, as in scikit-learn. Raises UserError if a logit is
+    not finite, ValueError if shapes or labels do not fit.
     """
     logits, labels = checked(logits, labels, len(label_names))
     predicted, classes = SINGLE_LABEL.decide(logits), range(len(label_names))
@@ -187,7 +188,8 @@ def most_confident_errors(
 ) -> list[dict[str, Any]]:
     """The ``count`` wrong predictions with the highest probability, the highest first.
 
-    ``row`` is the index in ``texts``, from 0, as in predictions.parquet.
+    Each is a dictionary: ``row`` is the index in ``texts``, from 0; ``label`` and ``predicted`` are the names of the
+    true and of the predicted class, and ``probability`` is that of the predicted one.
     """
     logits, labels = checked(logits, labels, len(label_names))
     probabilities = SINGLE_LABEL.probabilities(logits)

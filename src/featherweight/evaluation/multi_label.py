@@ -61,13 +61,14 @@ def evaluate_several(
     bins: int = 15,
     task: MultiLabel | None = None,
 ) -> dict[str, Any]:
-    """The evaluation of one set, ready for JSON: all metrics of ``run/figures.py``, and details about them.
+    """The evaluation of one set, ready for JSON: the metrics of ``run/figures.py``, and what the report shows of them.
 
-    ``logits`` and ``labels`` (0 or 1) are [rows, labels]; ``task`` has the thresholds. Keys that end in ``_scaled`` are
-    computed from the logits divided by ``temperature``, and so are the predictions. F1 is 0 if a label neither occurs
-    nor is predicted, as in scikit-learn; average precision is the mean over the labels that occur; log loss and
-    calibration error are over all labels of all rows. Raises UserError if a logit is not finite, ValueError if shapes
-    do not fit.
+    The latter are the metrics of each label and the reliability diagrams. ``logits`` and ``labels`` (0 or 1) are [rows,
+    labels]; ``task`` has the threshold of each label. Predictions are made from the logits divided by ``temperature``.
+    Log loss, calibration error and reliability diagram are computed twice: from ``logits``, and under a key that ends
+    in ``_scaled`` from the divided ones. F1 is 0 if a label neither occurs nor is predicted, as in scikit-learn;
+    average precision is the mean over the labels that occur; log loss and calibration error are over all labels of all
+    rows. Raises UserError if a logit is not finite, ValueError if shapes do not fit.
     """
     logits, labels = checked_several(logits, labels, len(label_names))
     task = task or MultiLabel()
@@ -99,7 +100,10 @@ def evaluate_several(
 
 
 def checked_several(logits: ArrayLike, labels: ArrayLike, classes: int | None = None) -> tuple[Floats, Labels]:
-    """``logits`` as float64 and ``labels`` as int8, both [rows, labels]. Raises an error if they do not fit."""
+    """``logits`` as float64 and ``labels`` (0 or 1) as int8, both [rows, labels].
+
+    Raises ValueError if shapes or labels do not fit, UserError if a logit is not finite.
+    """
     logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int8)
     if logits.ndim != 2 or labels.shape != logits.shape:
         raise ValueError(f"logits {logits.shape} and labels {labels.shape} must both be [rows, labels]")
@@ -113,8 +117,8 @@ def per_label(
 ) -> list[dict[str, Any]]:
     """One dictionary per label, in the order of ``label_names``: precision, recall, F1 (0 if undefined) and support.
 
-    It also has average precision (None if no row has the label), calibration error, threshold, the number of rows for
-    which the label is predicted, and the 95% intervals of ``class_intervals``.
+    Each dictionary also has average precision (None if no row has the label), calibration error, threshold, the number
+    of rows for which the label is predicted, and the 95% intervals of ``class_intervals``.
     """
     figures = precision_recall_f1(scored.labels, scored.predicted, average=None, zero_division=0)
     found = []

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def evaluate_rows(
     rows: Rows, logits: np.ndarray, temperature: float, evaluation: EvaluationRecipe, task: Task = SINGLE_LABEL
 ) -> dict[str, Any]:
-    """The evaluation of one labelled set, including its most confident errors (by scaled probability)."""
+    """The evaluation of one labelled set, with the errors of highest probability (after temperature scaling)."""
     assert rows.labels is not None
     names = rows.label_names
     options: dict[str, Any] = {"temperature": temperature, "bins": evaluation.bins}
@@ -41,8 +41,8 @@ def evaluate_rows(
     else:
         figures = evaluate(logits, rows.labels, names, **options)
         errors = most_confident_errors(logits / temperature, rows.labels, rows.texts, names, evaluation.mistakes)
-    places = _places(rows)
-    mistakes = [{**error, "row": int(places[error["row"]]), "text": shown(error["text"])} for error in errors]
+    numbers = _row_numbers(rows)
+    mistakes = [{**error, "row": int(numbers[error["row"]]), "text": shown(error["text"])} for error in errors]
     return {**figures, "mistakes": mistakes}
 
 
@@ -58,7 +58,7 @@ def prediction_columns(
     probabilities = task.probabilities(logits, temperature).astype(np.float32)
     columns: dict[str, Any] = {
         "split": [split] * len(rows.texts),
-        "row": _places(rows),
+        "row": _row_numbers(rows),
         "text_key": [text_key(text) for text in rows.texts],
         "label": _objects(task.named(rows.labels, rows.label_names)),
         "predicted": _objects(task.named(task.predict(logits, temperature), rows.label_names)),
@@ -71,8 +71,11 @@ def _objects(values: list[Any]) -> np.ndarray:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
-def _places(rows: Rows) -> np.ndarray:
-    """Index of each row in its data source, from 0; for a part that was split off, the index within that part."""
+def _row_numbers(rows: Rows) -> np.ndarray:
+    """The index of each row in its data source, from 0; rows that were left out of the data count.
+
+    Validation rows that were split off the training rows are counted among themselves instead.
+    """
     return np.arange(len(rows.texts)) if rows.places is None else rows.places
 
 

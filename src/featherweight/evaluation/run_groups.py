@@ -181,7 +181,9 @@ def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
 def names_of(groups: Sequence[list[Run]]) -> list[str]:
     """A unique name for each group, by default the name of its recipe.
 
-    If several groups have the same name, the values that differ are appended; if these are many, a folder of the group.
+    If several groups have the same name, the keys in which they differ are appended, such as ``base learning_rate
+    0.0003``. If more than two keys differ, or a value is no text or number, the folder of the group's first run is
+    appended instead.
     """
     recipes = [_without_seeds(group[0].recipe) for group in groups]
     kinds = [(recipe.name, group[0].environment.get("baseline")) for recipe, group in zip(recipes, groups, strict=True)]
@@ -197,9 +199,10 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
 
 
 def differing(who: str, runs: Sequence[Run]) -> list[str]:
-    """One sentence for each difference between ``runs`` apart from recipe and seeds.
+    """One sentence for each other difference than recipe and seed between ``runs``, which ``who`` names.
 
-    Compared are the number of training rows, the package versions and the precision.
+    Compared are the number of training rows, the package versions and the precision. With ``who = "The rounds"`` a
+    sentence is "The rounds had different versions of torch: 2.4.0, 2.5.1."
     """
     packages = ("featherweight", "torch", "transformers", "peft", "accelerate")
     trained = [run.environment.get("data", {}).get("train", {}).get("rows") for run in runs]
@@ -216,9 +219,10 @@ def differing(who: str, runs: Sequence[Run]) -> list[str]:
 
 
 def repeated_seeds(who: str, runs: Sequence[Run]) -> list[str]:
-    """One sentence if some ``runs`` have the same ``seed``, because their variance is then too small; else none.
+    """One sentence if some ``runs`` of a round have the same ``seed``; else none. ``who`` is the name of the round.
 
-    ``who`` is the name of the round in this sentence.
+    Such runs begin with the same weights and have the same validation rows, so their results differ less than those of
+    different seeds, and the variance between seeds is underestimated.
     """
     if len({run.recipe.seed for run in runs}) == len(runs):
         return []

@@ -39,8 +39,9 @@ def mcnemar_over_seeds(correct_a: ArrayLike, correct_b: ArrayLike) -> dict[str, 
     If the rounds were equally good, the difference of mean correctness in each row could equally have the opposite
     sign. The test is exact over all combinations of signs (Fisher's randomisation test for paired differences); with
     one seed per round it is McNemar's test. ``p_value`` is two-sided. ``b`` and ``c`` are the numbers of rows that only
-    the first, or only the second, predicts correctly; with several seeds they are the numbers that give the same mean
-    and variance. ``rows`` is the number of all rows. Raises ValueError if the rounds have different numbers of rows.
+    the first, or only the second, predicts correctly. With several seeds they are the numbers (not always whole) for
+    which the differences of two single runs would have the same sum and the same sum of squares. ``rows`` is the number
+    of all rows. Raises ValueError if the rounds have different numbers of rows.
     """
     a, b = (np.atleast_2d(np.asarray(side)).astype(np.int64) for side in (correct_a, correct_b))
     if a.shape[1] != b.shape[1] or not a.shape[1]:
@@ -64,9 +65,10 @@ class SeedSpread:
 
 
 def pooled_spread(rounds: Iterable[NDArray[np.bool_]]) -> SeedSpread | None:
-    """The variance between seeds, pooled over ``rounds`` (each [seeds, rows]); None if there are too few seeds.
+    """The variance between seeds, pooled over ``rounds`` (each [seeds, rows]).
 
-    It is the error term of an analysis of variance, which assumes the same variance in all rounds.
+    None if there are too few seeds to estimate it (see ``LEAST_FREEDOM``). It is the error term of an analysis of
+    variance, which assumes the same variance in all rounds.
     """
     squares, freedom = _within(rounds)
     return None if freedom < LEAST_FREEDOM else SeedSpread(squares / freedom, freedom)
@@ -99,11 +101,11 @@ def errors_of_difference(
 
 
 def over_rows_and_seeds(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread) -> float:
-    """Two-sided p-value of a t-test: are the rounds equally good over all rows and seeds that could be drawn?
+    """Two-sided p-value of a t-test whose null hypothesis is: with other rows and other seeds, both are equally good.
 
     The squared standard error is the sum of the variances over rows and over seeds. Its degrees of freedom follow
-    Satterthwaite's approximation (1946) if there are many seeds. With few seeds the approximation is too optimistic;
-    then the degrees of freedom of the variance over seeds are used.
+    Satterthwaite's approximation (1946) if those of ``pooled`` are at least ``2 * LEAST_FREEDOM``. With fewer seeds the
+    approximation is too optimistic; then the degrees of freedom of ``pooled`` are used.
     """
     rows = correct_a.shape[1]
     over_rows, over_seeds = errors_of_difference(correct_a, correct_b, pooled)

@@ -47,7 +47,11 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> dict[str, Any]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected p-values of several tests: the probability of any false positive stays at the level (Holm 1979)."""
+    """The p-values of several tests, corrected by Holm's method (1979).
+
+    If tests with a corrected p-value below 0.05 are called significant, the probability that any of them is a false
+    positive is at most 5%.
+    """
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(order), 0, -1)
     corrected = np.empty(len(order))
@@ -64,7 +68,7 @@ def rows_needed(b_rate: float, c_rate: float, power: float = 0.8, alpha: float =
     """
     differing, difference = b_rate + c_rate, b_rate - c_rate
     if difference == 0:
-        raise ValueError("the rates are equal: no number of rows would make the difference significant")
+        raise ValueError("b_rate and c_rate are equal: no number of rows would make the difference significant")
     spread = math.sqrt(max(differing - difference**2, 0.0))
     root = norm.isf(alpha / 2) * math.sqrt(differing) + norm.isf(1 - power) * spread
     return math.ceil((root / difference) ** 2)
@@ -81,8 +85,10 @@ def sample_size_needed(
     """A clause that tells how many test rows and seeds per round would make a difference significant.
 
     ``level`` is the level of this test; for several tests it is the overall level divided by their number. ``errors``
-    are the variances of the difference over rows and over seeds; the latter is 0 if it is unknown. ``seeds`` is the
-    number of seeds so far. If both variances must become smaller, each gets half of the allowed variance.
+    are the variances of the difference over rows and over seeds; the variance over seeds is 0 if it is unknown.
+    ``seeds`` is the number of seeds so far. The allowed variance is the largest sum of both with which the test finds
+    this difference with probability ``power``. If both are larger than half of it, the clause names the rows and the
+    seeds that reduce each of them to this half.
     """
     difference = abs(mcnemar["b"] - mcnemar["c"]) / mcnemar["rows"]
     if difference == 0:

@@ -1,4 +1,8 @@
-"""The training time of several runs together; a run and a soup that was made of it count it once."""
+"""The total training time of several runs.
+
+A soup is made of several runs by averaging their weights. The training of a run counts once, even if a soup that was
+made of it is among the runs too.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,11 @@ Key = frozenset[tuple[str, str]] | Path
 
 
 def total_training_seconds(runs: Iterable[Run]) -> float:
-    """The seconds that all trainings behind ``runs`` took, each training once.
+    """The seconds of all trainings that were needed for ``runs``; each training counts once.
 
-    A soup has trained nothing itself: its time is that of its runs. These may be among ``runs``, also in another
-    folder than before, or in several soups.
+    A soup (averaged weights of several runs) trains nothing itself: it counts the trainings of its runs. A training is
+    recognised by the checksums of its weights, so it counts once even if its run is among ``runs`` too, was moved to
+    another folder, or is part of several soups.
     """
     seconds: dict[Key, float] = {}
     soups = []
