@@ -44,7 +44,7 @@ DRAWN = (PAGE, CARD, *(f"plots/{name}.png" for name in PICTURES))
 def leftovers(folder: Path) -> list[Path]:
     """Incomplete files that a killed process or a full disk left in ``folder``; files of the user are never listed.
 
-    A folder without recipe.toml is not a run: of such a folder only an incomplete recipe is listed.
+    A folder without recipe.toml is not a run. There only recipe.toml.part is listed: each run writes its recipe first.
     """
     if not (folder / RECIPE).is_file():
         return _files(folder, [f"{RECIPE}.part"])

@@ -31,7 +31,10 @@ class Metric:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of this metric in evaluation.json; the value of the last key is shown."""
+        """The keys of this metric in evaluation.json: (``log_loss``, ``log_loss_scaled``), or (``accuracy``,).
+
+        The second key is for the value after temperature scaling. The value of the last key is shown.
+        """
         return (self.key, f"{self.key}_scaled") if self.scaled else (self.key,)
 
     @property

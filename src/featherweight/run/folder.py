@@ -37,7 +37,8 @@ class Run:
     def recipe(self) -> Recipe:
         """The recipe of the run, with all default values.
 
-        If the run folder itself contains the rows and was moved, the paths in ``data`` are the new ones.
+        A run that was trained on rows in memory stores them in its own folder. If that folder was moved, the paths in
+        ``data`` are the new ones.
         """
         recipe = Recipe.load(self.folder / "recipe.toml")
         moved = {}

@@ -72,7 +72,8 @@ def draw_rounds(axes: Axes, comparison: Comparison) -> None:
 def draw_differences(axes: Axes, pairs: Sequence[Difference]) -> None:
     """Draw the difference in accuracy of each pair of rounds, in percentage points, with its 95% interval.
 
-    Blue means significant; orange means significant for these runs, but perhaps not with other seeds.
+    Blue: the difference is significant. Orange: it is significant between these runs, but runs with other seeds may not
+    differ. Grey: it is not significant.
     """
     colours = {"significant": BLUE, "these_runs_only": ORANGE, "not_significant": MUTED}
     axes.axvline(0, color=INK, lw=1)

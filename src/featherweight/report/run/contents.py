@@ -107,7 +107,7 @@ class Contents:
         return named if named in known else self.score.key
 
     def missing(self) -> list[str]:
-        """One sentence for each file or set that is missing, with the command that adds it."""
+        """One note for each file or set that is missing: what the report lacks, and what adds it if anything does."""
         notes = []
         if not self.evaluated:
             how = "`featherweight evaluate`" if self.recipe_text else "--data"
@@ -118,7 +118,7 @@ class Contents:
                 "slightly worse results on new texts."
             )
         if not self.has_curves and self.recipe_text and not self.soup:
-            notes.append("No training history: there are no curves.")
+            notes.append("No training history: history.jsonl is missing or empty, so there are no curves.")
         notes += [f"{name}.json is missing." for name in ("weigh", "environment") if not getattr(self, name)]
         return notes
 
@@ -127,14 +127,24 @@ class Contents:
         warnings = [str(warning) for warning in self.environment.get("warnings") or []]
         broken = int((~np.isfinite(self.steps["loss"])).sum())
         if broken:
-            warnings.append(f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps.")
+            warnings.append(
+                f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps. Lower "
+                'training.learning_rate, or set training.precision = "fp32", and train again.'
+            )
         if self.evaluated and (found := doubts(self.evaluated[1])):
             split, figures = self.evaluated
             warnings.append(f"{split.capitalize()} rows: {', and '.join(found)}. {remedies(figures, self.recipe)}.")
         if self._reloads_otherwise():
-            warnings.append("The reloaded adapter does not give the same logits as the trained model.")
-        if self.weigh and self.weigh["total"] > self.weigh.get("budget", self.weigh["total"]):
-            warnings.append("The run trained more parameters than its budget allows.")
+            warnings.append(
+                "The reloaded adapter does not give the same logits as the trained model, so its predictions may "
+                "differ from those of this report. `featherweight verify` counts the predictions that differ."
+            )
+        budget = self.weigh.get("budget")
+        if budget is not None and self.weigh["total"] > budget:
+            warnings.append(
+                f"The run trained {self.weigh['total']:,} parameters, more than its budget of {budget:,}: do not "
+                "report it as a result within this budget."
+            )
         return warnings
 
     def _reloads_otherwise(self) -> bool:

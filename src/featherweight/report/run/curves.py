@@ -50,7 +50,7 @@ def draw_accuracy(axes: Axes, run: Contents) -> None:
 
 
 def draw_learning_rate(axes: Axes, run: Contents) -> None:
-    """Draw the learning rate of every step, in units of a power of ten."""
+    """Draw the learning rate of every step, divided by a power of ten that the axis names, such as "(× 10⁻⁴)"."""
     steps, rates = _finite(run, "learning_rate")
     power = math.floor(math.log10(rates.max())) if len(rates) and rates.max() > 0 else 0
     axes.plot(steps, rates / 10.0**power, "-" if len(steps) > 1 else "o", color=BLUE)

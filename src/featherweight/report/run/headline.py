@@ -59,7 +59,7 @@ def facts(run: Contents) -> list[Fact]:
 
 
 def _metrics(split: str, figures: dict[str, Any]) -> list[Fact]:
-    """The main metric with its interval, and the other metrics that belong in the headline."""
+    """The main metric with its 95% interval, and the metrics with ``Metric.first``, such as macro-F1."""
     first, *others = metrics_of(figures)
     value, low, high = (
         percent(share, figures["rows"]) for share in (figures[first.key], *figures[f"{first.key}_interval"])

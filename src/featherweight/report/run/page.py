@@ -131,7 +131,8 @@ def _verification(run: Contents) -> list[str]:
     said = []
     if tensors := run.verification.get("tensors"):
         said.append(
-            f"Loaded by PEFT: all {tensors:,} tensors of the file are in the model, and none was initialised at random."
+            f"Loaded by PEFT: all {tensors:,} tensors of the file are in the model, and no tensor of the model "
+            "was initialised at random."
         )
     for key, subject in subjects.items():
         compared = run.verification.get(key)

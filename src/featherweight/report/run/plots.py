@@ -78,7 +78,7 @@ def available(run: Contents) -> dict[str, Callable[[], Figure]]:
 
 
 def title_of(run: Contents, name: str) -> str:
-    """The title of the plot ``name`` of this run, such as "Weigh-in" for ``weigh_in``."""
+    """The title of the plot ``name``, such as "Weigh-in" for ``weigh_in``, the plot of the trained parameters."""
     own = {"accuracy": run.score.title, "per_class": "Per label" if run.several else TITLES["per_class"]}
     return own.get(name, TITLES[name])
 

@@ -117,8 +117,8 @@ def _ends(axes: Axes, place: int, values: Sequence[Any], scale: Mapping[str, flo
 def _scale(values: Sequence[Any]) -> dict[str, float]:
     """{repr of a value: its height on the axis, from 0 to 1}.
 
-    Numbers are on a linear scale, or on a logarithmic one if their range is wide. Other values are sorted as texts and
-    have equal distances.
+    Numbers are on a linear scale, or on a logarithmic one if all are positive and the largest is more than 20 times the
+    smallest. Other values are sorted as texts and have equal distances.
     """
     distinct = {_text(value): value for value in values}
     numbers = [value for value in distinct.values() if isinstance(value, int | float) and not isinstance(value, bool)]

@@ -20,7 +20,7 @@ that was interrupted and resumed, which then has several numbers."""
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial, which is the training of one configuration, after its end."""
+    """A trial of a search (the training of one configuration) that has ended, completely, early or with an error."""
 
     number: int
     """From 1 on; Optuna counts from 0."""
