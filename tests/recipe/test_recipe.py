@@ -116,6 +116,8 @@ OVERRIDES = {
     'data.label="class"': lambda r: r.data.label == "class",
     'data.text=["title", "body"]': lambda r: r.data.text == ("title", "body"),
     "data.labels=": lambda r: r.data.labels == (),
+    "data.separator=": lambda r: r.data.separator is None,
+    "data.test=": lambda r: r.data.test == "",
     "adapter.dora=true": lambda r: r.adapter.dora is True,
     "adapter.lora=auto": lambda r: r.adapter.lora == "auto",
     "adapter.lora=[]": lambda r: r.adapter.lora == (),

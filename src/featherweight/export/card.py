@@ -200,8 +200,8 @@ def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[
         longer = f"read in at most {most} windows from the start to the end, whose logits are averaged"
     found.append(f"Texts longer than {recipe.data.max_length} tokens are {longer}.")
     found.append(
-        "Every text gets a label, even a text of a few words, or of another language or topic than the training data; "
-        "the label may then be meaningless."
+        "The model also labels texts of a few words, or of another language or topic than the training data; such "
+        "labels may be meaningless."
     )
     return found
 

@@ -56,8 +56,8 @@ def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel
     if not text and field is not None and field.default not in (None, (), {}, ""):
         # An empty value usually comes from a shell variable that is not set, so it does not stand for the default.
         raise UserError(f"--set {override}: the value is empty; give one (only optional keys can be removed)")
-    if not text and field is not None and field.annotation == str | None:
-        value = ""  # an empty text has a meaning of its own here: data.test= means no test
+    if not text and path == ["data", "test"]:
+        value = ""  # no test set; without the key, data.train's own test split is used, if it has one
     else:
         value = _value(text, keep_text=field is not None and _plain_types(field.annotation) == {str})
     _assign(values, path, value, override)
