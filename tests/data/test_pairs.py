@@ -88,7 +88,8 @@ def test_the_fingerprint_tells_pairs_from_joined_texts(tokenizer: Any) -> None:
 
 def test_a_pair_needs_room_for_both(tokenizer: Any) -> None:
     assert encode(rows(), tokenizer, LongTexts(5)).lengths.tolist() == [5, 5, 5, 5, 5]
-    with pytest.raises(UserError, match=r"data\.max_length = 4: a pair has 3 special tokens; use 5 or more"):
+    words = "a pair has 3 special tokens, so too few tokens are left for its words; use 5 or more"
+    with pytest.raises(UserError, match=rf"data\.max_length = 4: {words}"):
         encode(rows(), tokenizer, LongTexts(4))
 
 

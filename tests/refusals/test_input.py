@@ -145,7 +145,7 @@ BAD_LABELS: list[tuple[str, str | bytes, str, Naming]] = [
     ("rows.json", rows(label=["x", 0.5]), "", "rows.json: row 1: label 0.5 is not a whole number"),
     ("rows.json", json.dumps([{"text": f"text {n}", "label": []} for n in range(9)]), "", "no row has a label"),
     ("rows.json", json.dumps([{"text": f"text {n}", "label": [0, 1, n % 2]} for n in range(9)]), "labels = ['x', 'y']",
-     "rows.json: row 1: 3 numbers 0 or 1, but there are 2 labels"),
+     "rows.json: row 1: the list has 3 numbers, but there are 2 labels"),
     ("data.csv", COLUMNS.replace("text 3,1,", "text 3,2,"), AS_COLUMNS, "row 4: 'spam' is '2'; write 0 or 1"),
     ("data.csv", COLUMNS.replace("text 3,1,", "text 3,,"), AS_COLUMNS, "data.csv: row 4: 'spam' is missing"),
     ("data.csv", COLUMNS.replace("text 3,1,", "text 3,-1,"), AS_COLUMNS, "'spam' is '-1', which means no label"),

@@ -56,7 +56,7 @@ NO_VALUE = "the value is empty; give one (only optional keys can be removed)"
     ("training.r_drop=1", "training.r_drop = 1 compares two passes with dropout, but the recipe has no dropout"),
     ("training.precision=fp16", "training.precision = 'fp16' needs a GPU"),
     ('evaluation.shift=["perturbed:colours"]', "'perturbed:colours' is not a known perturbation"),
-    ('evaluation.shift=["test"]', "evaluation.shift: 'test' is a reserved name"),
+    ('evaluation.shift=["test"]', "evaluation.shift: 'test' is the name of the run's own test rows"),
     ("backbone.name=nobody/nothing", "backbone.name = nobody/nothing: the hub does not answer"),
     ("backbone.name=./nowhere", "backbone.name = ./nowhere: no such folder"),
     ("backbone.name=data.csv", "backbone.name = data.csv: is a file"),

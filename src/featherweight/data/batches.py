@@ -34,7 +34,8 @@ _EVEN_IS_WORTH = 1.03  # even batches may have at most this many times as many t
 class Batch:
     """A batch of b rows as tensors, padded to the t tokens of the longest row.
 
-    A text that is read in windows has one row per window; ``means`` averages them.
+    A long text that is split into windows (overlapping parts, classified one by one) has one row per window; ``means``
+    averages the logits of its windows.
     """
 
     rows: NDArray[np.int64]
@@ -57,7 +58,7 @@ class Batch:
         return logits if self.means is None else self.means.to(logits.device) @ logits
 
     def inputs(self, device: str) -> tuple[torch.Tensor | None, ...]:
-        """The arguments for the network, on ``device``."""
+        """Token ids, attention mask, cached states and token types on ``device``: the network's arguments, in order."""
         tensors = (self.input_ids, self.attention_mask, self.states, self.token_types)
         return tuple(None if tensor is None else copied(tensor, device) for tensor in tensors)
 
@@ -82,9 +83,10 @@ def epoch_batches(
     """The batches of one epoch as arrays of row indices; every row occurs once, and seed and epoch determine the order.
 
     A batch has at most ``batch_size`` rows and ``batch_tokens`` tokens, including padding; a longer row is a batch of
-    its own. If the limit of tokens is not reached, all batches except one are full. Rows of similar length are in the
-    same batch: the shuffled rows are sorted by length in pools, and then the batches are shuffled. If texts are
-    read in windows, ``windows`` has their number for each text, and the tokens of all windows count.
+    its own. If no batch reaches the limit of tokens, all batches except one have ``batch_size`` rows. Rows of similar
+    length are in the same batch: the rows are shuffled and divided into pools of about ``_POOL`` batches, each pool is
+    sorted by length and cut into batches, and then all batches are shuffled. If texts are read in windows, ``windows``
+    has their number for each text, and the tokens of all windows count.
     """
     random = np.random.default_rng([seed, epoch])
     lengths = np.asarray(lengths)
@@ -93,7 +95,7 @@ def epoch_batches(
     pool = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
     # Rows of equal length keep their shuffled order, because the sort is stable.
     order = shuffled[np.lexsort((lengths[shuffled], pool))]
-    cuts = _cuts(lengths[order], bounds, batch_size, batch_tokens, None if windows is None else windows[order])
+    cuts = _batch_bounds(lengths[order], bounds, batch_size, batch_tokens, None if windows is None else windows[order])
     batches = np.split(order, cuts[1:-1]) if len(lengths) else []
     return [batches[place] for place in random.permutation(len(batches))]
 
@@ -122,7 +124,7 @@ def sorted_batches(
         return []
     ascending = np.argsort(lengths, kind="stable")
     bounds, counts = np.array([0, len(lengths)]), None if windows is None else windows[ascending]
-    cuts = _cuts(lengths[ascending], bounds, batch_size, batch_tokens, counts)
+    cuts = _batch_bounds(lengths[ascending], bounds, batch_size, batch_tokens, counts)
     return [rows[::-1].copy() for rows in reversed(np.split(ascending, cuts[1:-1]))]
 
 
@@ -174,7 +176,8 @@ def padded(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
     """Token ids, mask and token types, int64 [windows, t]; the types are None if the tokenizer has none.
 
-    ``windows`` are indices in ``encoded.apart``; t is the length of the longest window, or ``width`` if that is more.
+    ``windows`` are the indices of windows, counted over all texts of ``encoded`` (a text without windows counts as
+    one); t is the length of the longest of them, or ``width`` if that is more.
     """
     starts = encoded.offsets[windows]
     sizes = encoded.offsets[windows + 1] - starts
@@ -208,20 +211,28 @@ def window_means(windows: NDArray[np.int64]) -> torch.Tensor | None:
 
 
 def _pool_bounds(rows: int, batch_size: int) -> NDArray[np.int64]:
-    """Row indices where the pools begin, and where the last one ends; pools have whole batches and similar sizes."""
+    """Row indices where the pools begin, and where the last one ends.
+
+    A pool is a group of rows that are sorted by length together: enough for about ``_POOL`` full batches. All pools
+    have about the same size, and only the last one may end with a smaller batch.
+    """
     batches = -(-rows // batch_size)
     pools = max(1, round(batches / _POOL))
     return np.minimum(np.linspace(0, batches, pools + 1).round().astype(np.int64) * batch_size, rows)
 
 
-def _cuts(
+def _batch_bounds(
     ascending: NDArray[np.int64],
     bounds: NDArray[np.int64],
     batch_size: int,
     batch_tokens: int,
     windows: NDArray[np.int64] | None,
 ) -> list[int]:
-    """Row indices where the batches begin, and where the last one ends; between two ``bounds`` the lengths ascend."""
+    """Row indices where the batches begin, and where the last one ends.
+
+    No batch crosses one of ``bounds``. Between two bounds the lengths ``ascending`` are sorted, shortest first, so the
+    last row of a batch is its longest.
+    """
     widths = ascending if windows is None else ascending // windows
     before = np.arange(len(ascending) + 1) if windows is None else np.concatenate([[0], np.cumsum(windows)])
     lengths, counts = widths.tolist(), before.tolist()

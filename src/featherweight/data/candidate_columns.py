@@ -23,7 +23,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
 class Columns:
     """The columns of ``table`` and their profiles. A column is read only when its profile is needed.
 
-    ``named`` and ``set`` write options for messages: of the command line or, with ``in_python``, arguments in Python.
+    Messages tell the user which option to add: ``named`` and ``set`` return it as it is typed on the command line, such
+    as ``--text title``, or with ``in_python`` as a Python argument, such as ``text="title"``.
     """
 
     def __init__(self, table: Table, *, in_python: bool = False) -> None:

@@ -107,7 +107,7 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
     table = columns.table
     if lists := next((name for name in free if columns.profile(name).longer and _are_texts(table, name)), None):
         raise UserError(
-            f"{table.origin}: {lists!r} holds lists of texts, but a row has one text; its columns are: "
+            f"{table.origin}: {lists!r} holds lists of texts, but a row may have only one text; its columns are: "
             f"{listed_columns(table)}\nWrite a row for each text, in pandas: frame.explode({lists!r})"
         )
     texts = [name for name in free if columns.profile(name).holds_texts]

@@ -66,7 +66,7 @@ class ColumnProfile:
     def may_be_labels(self) -> bool:
         """Whether the values may be classes: at least two rows per value on average, and half of the rows filled.
 
-        5,000 values or more, of which not all are counted, are no classes.
+        A column with 5,000 or more different values is never one of classes.
         """
         if (
             self.lists
@@ -124,7 +124,7 @@ def _are_written_lists(values: Sequence[Any]) -> bool:
 def _read(value: Any) -> Any:
     """The list of labels in ``value``, if it is a list written as text, or an object with 0 or 1 for each label.
 
-    Any other value counts as one label. A list of one label becomes this label (see ``single``).
+    A list of one label becomes this label (see ``single``). Any other value is returned unchanged.
     """
     if isinstance(value, Mapping) and (found := labels_of_object(value)) is not None:
         return single(found)

@@ -1,4 +1,7 @@
-"""Leaves out the training rows listed in the CSV file ``data.drop``, such as the one that the command noise writes."""
+"""Leaves out the training rows that the CSV file ``data.drop`` lists.
+
+The command ``featherweight noise`` writes such a file: it lists the rows whose labels are probably wrong.
+"""
 
 from __future__ import annotations
 

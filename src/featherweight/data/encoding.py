@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class States(Protocol):
-    """Stored outputs of the frozen layers for some texts."""
+    """Stored outputs of the backbone's frozen first layers, so that a training need not compute them in each epoch."""
 
     def padded(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """States [b, t, hidden] of the texts with the indices ``rows``, padded with zeros to the longest text."""
@@ -89,7 +89,10 @@ class Encoded:
         return np.add.reduceat(values, self._firsts[:-1], axis=0) / self.windows[:, None]
 
     def texts_begun(self, places: NDArray[np.int64]) -> int:
-        """Number of texts whose first window is among the indices ``places`` in ``apart``."""
+        """Number of texts whose first window is among the windows ``places`` (indices in ``apart``).
+
+        A progress bar counts texts with it: if windows are predicted in any order, each text is counted once.
+        """
         return len(places) if self.windows is None else int(np.isin(places, self._firsts[:-1]).sum())
 
     @cached_property

@@ -71,9 +71,11 @@ def rows_fingerprint(rows: Rows) -> dict[str, Any]:
 
 
 def changed_part(original: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> str | None:
-    """The first part of the data (such as ``train`` or a shift set) that differs from the original; None if none does.
+    """The first part of the data whose rows differ from the original ones; None if no part differs.
 
-    A part without a stored fingerprint counts as unchanged.
+    The part is ``train``, ``validation``, ``test``, or the name of a shift set (texts of another source, or changed
+    test rows, that are evaluated beside the test rows). A part that exists only then or only now differs. Fingerprints
+    that the original run did not store are not compared.
     """
     for kind in ("data", "judged"):
         parts = original.get(kind)
@@ -152,7 +154,8 @@ def _shown(value: Any) -> str:
 def what_has_changed(folder: Path, environment: Mapping[str, Any]) -> list[str]:
     """Warnings about changes of machine or versions since the run in ``folder`` was started.
 
-    Raises UserError if rows, labels, backbone or teachers have changed: the training so far used the original ones.
+    Raises UserError if rows, labels, backbone or teachers (finished runs whose predictions the training imitates) have
+    changed, because the training so far used the original ones.
     """
     if not any(folder.glob("checkpoint/step-*")) or not (folder / "environment.json").is_file():
         return []

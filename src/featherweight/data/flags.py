@@ -34,8 +34,8 @@ _NOTATION_OF = {
 def notation_of(values: Collection[str], *, gaps: bool) -> str | None:
     """The value for yes in a column of yes and no, such as ``1``, ``true`` or ``yes``; None for any other column.
 
-    ``values`` are the different values of the column; ``gaps`` says whether it has blank cells. The column may have
-    only one of the two values.
+    ``values`` are the different values of the column; ``gaps`` says whether it has blank cells. One of the
+    two values is enough: a column that contains nothing but ``1`` is a column of yes and no, too.
     """
     found = {_NOTATION_OF.get(value.strip().casefold()) for value in values}
     notation = found.pop() if len(found) == 1 else None

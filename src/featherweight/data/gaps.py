@@ -117,18 +117,19 @@ def _is_gap(value: Any, classes: Sequence[str], unlikely: Collection[str]) -> bo
 
 
 def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_rows: bool = False) -> Iterable[Any]:
-    """One value of the label columns per row, which shows whether the label of the row is missing.
+    """One value per row, from which `no_label` tells whether the label of the row is missing.
 
-    If each label has a column of its own, the value is the first cell of the row with a missing label, or the first
-    cell if none is missing. In a single column of lists, an empty list or text becomes None. With ``of_rows``, a row
-    without labels is not an error: an empty list stays, and every text becomes an empty list.
+    In a single label column, the value is the cell. If each label has a column of its own, the value is the first cell
+    of the row in which the label is missing, or the first cell if none is missing. In a column of lists, an empty list
+    or text becomes None, which counts as missing; with ``of_rows`` it does not, because a text may have no labels: an
+    empty list stays, and every cell of text becomes an empty list.
     """
     if not data.several:
         return single_labels(label_values(table, columns[0]))
     if len(columns) > 1:
         flags = {name: table.read(name) for name in columns}
         rows = zip(*flags.values(), strict=True)
-        return (0 for _ in rows) if blank_is_no(flags) else map(_least, rows)
+        return (0 for _ in rows) if blank_is_no(flags) else map(_missing_or_first, rows)
     cells = label_values(table, columns[0])
     return (
         ([] if isinstance(cell, str) else cell for cell in cells)
@@ -137,6 +138,6 @@ def label_cells(table: Table, columns: Sequence[str], data: DataRecipe, *, of_ro
     )
 
 
-def _least(cells: Sequence[Any]) -> Any:
+def _missing_or_first(cells: Sequence[Any]) -> Any:
     """The first of the ``cells`` of a row in which the label is missing; the first cell if none is missing."""
     return next((cell for cell in cells if no_label(cell, ())), cells[0])

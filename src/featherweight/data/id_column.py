@@ -131,9 +131,10 @@ def _ends_in_lower_case(name: str) -> bool:
 
 
 def _faults(pieces: Iterable[Table], candidates: Sequence[str]) -> dict[str, str]:
-    """The fault of each candidate that cannot be the id column; an empty text if its values do not look like ids.
+    """Why each refused candidate cannot be the id column, such as ``column 'Id' has no value in row 3``, by its name.
 
-    All ids are kept in memory during the check.
+    The reason is empty if the values do not look like ids at all: a message about them would not help. Candidates that
+    can be the id column are left out. All ids are kept in memory during the check.
     """
     seen: dict[str, dict[Any, int]] = {name: {} for name in candidates}
     faults: dict[str, str] = {}

@@ -161,7 +161,7 @@ def _classes(train: Table, part: PartInspection, data: DataRecipe) -> tuple[str,
 
 
 def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
-    """The message of a training if the part ``name`` has no labels; None if it has labels."""
+    """What a training would say about the part ``name`` (error or note) if it has no labels; None if it has labels."""
     try:
         if name != "test":
             return without_labels(table, data, classes)
@@ -176,7 +176,7 @@ _Label = str | tuple[str, ...] | None
 
 
 def _labels(table: Table, columns: Sequence[str], data: DataRecipe) -> list[_Label]:
-    """The labels of each row in the spelling of the classes; None if the label is missing."""
+    """The labels of each row as class names: ``1.0`` in a cell becomes ``1``; None if the label is missing."""
     cells = list(label_cells(table, columns, data, of_rows=True))
     if data.several:
         return _several(table, columns, cells, data)

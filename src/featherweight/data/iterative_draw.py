@@ -43,7 +43,11 @@ def iterative_draw(
 
 
 def _side(room: NDArray[np.int64], lacking: NDArray[np.float64]) -> int:
-    """The side for a row: the one that needs more rows of the label; if both need equally many, that with more room."""
+    """The side for a row: the one that needs more rows of the label; if both need equally many, that with more room.
+
+    For each of the two sides, ``room`` is the number of rows that it can still take, and ``lacking`` the number of rows
+    with the label that it still needs. If one side is full, the row goes to the other.
+    """
     if not room.all():
         return int(room.argmax())
     if lacking[_STAY] == lacking[_DRAWN]:
@@ -54,10 +58,11 @@ def _side(room: NDArray[np.int64], lacking: NDArray[np.float64]) -> int:
 def _bring_back_lost_labels(
     side: NDArray[np.int64], trained: int, labels: NDArray[np.integer[Any]], order: NDArray[np.int64]
 ) -> None:
-    """Swap rows between the sides, in place, so that every label has its share of rows on the ``trained`` side.
+    """Exchange rows between the sides, in place, for each label without a row on the training side ``trained``.
 
-    Only labels that have no row there are changed. This happens if many labels have few rows each: then the side can be
-    full before the last of these rows are assigned.
+    Such a label gets its share of rows there (at least one), if no other label falls below its own share by that.
+    ``side`` is the side of each row; the rows are tried in the given ``order``. Labels get lost if many of them have
+    few rows each: then the training side can be full before the last of these rows are assigned.
     """
     counts = labels[side == trained].sum(axis=0, dtype=np.int64)
     least = np.floor(labels.sum(axis=0, dtype=np.int64) * (side == trained).mean()).astype(np.int64).clip(min=1)

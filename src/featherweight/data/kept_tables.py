@@ -32,10 +32,11 @@ def release_tables() -> None:
 
 
 def kept_table(data: DataRecipe, open_it: Callable[[], Table]) -> Table:
-    """The training table of ``data``, opened by ``open_it`` unless it is kept.
+    """The training table of ``data``: the kept one if the data was read before, else the result of ``open_it()``.
 
-    The table is kept for the settings that determine how the data is read. The names of the text and label columns are
-    not among these settings, because they are often found only by reading the table.
+    The kept table is used only if the settings that determine how the data is read (such as its path, format and
+    encoding) are the same. The names of the text and label columns are not among these settings, because they are often
+    found only by reading the table.
     """
     kept = _KEPT.get()
     if kept is None:

@@ -18,7 +18,7 @@ _WHOLE = re.compile(r"-?\d+(?:\.0+)?", re.ASCII)
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """Name and spelling of the label column of some rows."""
+    """The name of a label column, and the text that stands for each class in its cells, such as ``spam`` or ``1``."""
 
     name: str
     """Name of the column, as in the data."""
@@ -31,11 +31,11 @@ class LabelColumn:
 def describe_label_column(
     name: str, values: Sequence[Any], numbers: NDArray[np.int64], classes: Sequence[str]
 ) -> LabelColumn:
-    """The column ``name`` with the value of each class; ``numbers`` are the class numbers of its ``values``.
+    """The column ``name`` and how it writes each class; ``values`` are its cells, ``numbers`` their class numbers.
 
-    The value of a class is the one in its rows. A class without rows gets its number as value if the column contains
-    class numbers, otherwise its name. If a class is written in several ways, such as 1 and 1.0, then all classes get
-    their numbers, or all get their names.
+    A class is written as in its rows. A class without rows is written as its number if the column contains class
+    numbers, otherwise as its name. If a class is written in several ways, such as 1 and 1.0, then all classes are
+    written as their numbers, or all as their names.
     """
     spelled: dict[int, set[str]] = {}
     # The set includes the types, because 1 equals 1.0.

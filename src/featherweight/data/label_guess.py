@@ -94,7 +94,10 @@ def _several_labels(columns: Columns, texts: Sequence[str]) -> Labels:
 
 
 def _only_flags(columns: Columns, texts: Sequence[str]) -> list[str]:
-    """All binary columns (yes or no), if there are enough and no other column may hold the labels; else empty."""
+    """All binary columns (yes or no), if no other column may hold the labels; else empty.
+
+    The list is also empty if there are fewer than ``_ENOUGH_FLAGS`` such columns.
+    """
     free = columns.free(texts)
     flags = _of_one_notation([name for name in free if columns.profile(name).notation], columns)
     possible = [name for name in free if columns.profile(name).may_be_labels or columns.profile(name).lists]
@@ -152,7 +155,7 @@ def _called_label(names: Sequence[str]) -> list[str]:
 def _refuse_amounts(columns: Columns, free: Sequence[str], possible: Sequence[str]) -> None:
     """Raise UserError if a column that is called ``target``, ``class`` or the like has amounts, such as 0.166.
 
-    Another of the ``possible`` columns must not be chosen in silence then.
+    The user probably means this column. To choose another one, of the ``possible`` columns, would go unnoticed.
     """
     amounts = [name for name in free if name.casefold() in LABEL_WORDS[1] and not columns.profile(name).whole]
     amounts = [name for name in amounts if columns.profile(name).numbers and name not in possible]

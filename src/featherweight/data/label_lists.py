@@ -165,7 +165,8 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
 def _are_vectors(rows: Sequence[list[Any]]) -> bool:
     """Whether the lists are vectors of 0 and 1 with one position per label.
 
-    Such lists have the same length, and at least one of them contains a number twice.
+    Such lists have the same length, and at least one of them contains 0 or 1 twice; a list of labels, such as
+    ``[0, 1]`` for the labels 0 and 1, contains each label once.
     """
     length = len(rows[0])
     if length < 2 or not all(len(row) == length for row in rows):
@@ -183,6 +184,7 @@ def _from_vectors(
     length = len(rows[0])
     if names and len(names) != length:
         raise UserError(
-            f"{origin}: row 1: {length} numbers 0 or 1, but there are {len(names)} labels; write one number per label"
+            f"{origin}: row 1: the list has {length} numbers, but there are {len(names)} labels; "
+            "write 0 or 1 for each label"
         )
     return np.array(rows, np.int8), tuple(names or map(str, range(length)))

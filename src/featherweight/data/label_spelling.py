@@ -49,7 +49,10 @@ def names_in_training(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def by_spelling(names: Sequence[str]) -> dict[str, int]:
-    """A dict from spelling to class number, for the ``names`` and for normal forms that belong to only one name."""
+    """A dict from each of the ``names``, and from its normal form (see `alike`), to its class number.
+
+    A normal form that several names share is left out: with the classes ``1`` and ``1.0``, each text is its own class.
+    """
     commons = [alike(name) for name in names]
     times = Counter(commons)
     known = {common: number for number, common in enumerate(commons) if times[common] == 1}

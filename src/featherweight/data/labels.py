@@ -36,13 +36,16 @@ def code_labels(
     numbered: bool = False,
     rename: bool = False,
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class numbers (int64, one per row) and the class names.
+    """The class number of each row (int64), and the class names in the order of their numbers.
 
-    ``values`` are texts (which are trimmed), whole numbers or booleans. ``carried`` are the class names that the data
-    set itself has for its numbers. ``names`` are the classes to use, if they are already known; ``numbered`` means that
-    they are in the order of their numbers; with ``rename`` they replace ``carried`` by position. Spellings that differ
-    only in format (``label_spelling.alike``) are one class. Raises UserError, naming the row, for a missing, fractional
-    or unknown label.
+    ``values`` are the labels: texts (which are trimmed), whole numbers or booleans. Spellings that differ only in
+    format (``label_spelling.alike``) are one class. Raises UserError, naming the row, for a missing, fractional or
+    unknown label.
+
+    ``carried``: the class names that the data set itself stores for its class numbers.
+    ``names``: the classes to use, if they are already known, from the recipe or from the training data.
+    ``numbered``: whether the number n in the data means ``names[n]``, because the user listed the names in this order.
+    ``rename``: whether ``names`` are new names for ``carried``, in the same order.
     """
     import numpy as np
 
@@ -68,7 +71,10 @@ def code_labels(
 
 
 def renumbered(message: str, places: NDArray[np.int64]) -> str:
-    """``message`` with the row number n replaced by the right one: ``places[n - 1]`` is its row, counted from 0."""
+    """``message``, an error about a selection of rows, with the row number (``: row 3``) that the row has in the data.
+
+    ``places`` are the indices in the data, from 0, of the selected rows.
+    """
     return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)
 
 
@@ -159,14 +165,14 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
     if fraction and all(_NUMBER.fullmatch(text) for text in found):
         raise UserError(
             f"{origin}: row {plain.index(fraction) + 1}: label {fraction} is not a whole number; labels are classes, "
-            f"not amounts\nIf these are names, such as versions or half stars, {_listing(found)}"
+            f"not amounts\nIf these are names, such as versions or half stars, {_how_to_list(found)}"
         )
     unlikely = unlikely_names(found)
     for text in found:
         if text in unlikely:
             raise UserError(
                 f"{origin}: row {plain.index(text) + 1}: the label is missing ({text})\n"
-                f"Fill it in, or {DROP}; if it is a class, {_listing(found)}"
+                f"Fill it in, or {DROP}; if it is a class, {_how_to_list(found)}"
             )
         if is_blank(text) or _HARMFUL.search(text):
             row = plain.index(text) + 1
@@ -176,8 +182,8 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
             )
 
 
-def _listing(found: Sequence[str]) -> str:
-    """How to name the labels ``found`` as the classes: the option to type, if they are few."""
+def _how_to_list(found: Sequence[str]) -> str:
+    """The end of a message: ``list all of them``, with the option that lists the labels ``found`` if they are few."""
     if len(found) > _FEW or any("'" in text for text in found):
         return "list all of them as the recipe's data.labels"
     return f"list all of them: --set 'data.labels={json.dumps(sorted(found), ensure_ascii=False)}'"
@@ -198,13 +204,13 @@ def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> Non
     if all(map(str.isdecimal, wanted)):
         raise UserError(
             f"{origin}: its labels are numbers without the leading zeros of the classes ({listed(wanted)})\n"
-            "Write them alike in all files; pandas keeps the zeros with read_csv(..., dtype=str)"
+            "Write the labels with these zeros in all files; pandas keeps them with read_csv(..., dtype=str)"
         )
     # Sorted names were probably collected from label texts, so the number of each class is not known.
     if not numbered and len(wanted) > 1 and list(wanted) == sorted(wanted):
         raise UserError(
-            f"{origin}: its labels are numbers, but the classes ({listed(wanted)}) were never numbered\n"
-            "Give the recipe's data.labels: the class names in the order of their numbers, from 0"
+            f"{origin}: its labels are numbers, and nothing says which class ({listed(wanted)}) each of them means\n"
+            "Set the recipe's data.labels to the class names in the order of their numbers, from 0"
         )
 
 
@@ -218,7 +224,10 @@ def _require_in_range(numbers: Sequence[int], classes: int, origin: str) -> None
 
 
 def _are_names(numbers: Sequence[int], wanted: Sequence[str], numbered: bool) -> bool:
-    """Whether the whole numbers are themselves the names of the classes, and not their indices."""
+    """Whether the ``numbers`` in the data are names of the classes ``wanted`` (such as 1 to 5 stars), not indices.
+
+    0 and 1 are also names of the classes false and true, unless the classes are ``numbered``: then they are indices.
+    """
     if all(WHOLE.fullmatch(name) for name in wanted):
         return True
     known = by_spelling(wanted) | ({} if numbered else numbers_for_booleans(wanted))

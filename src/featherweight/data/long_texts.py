@@ -68,12 +68,12 @@ class LongTexts:
             head = _head_of(room)
             return [[*content[:head], *content[head - room :]]]
         if self.windows:
-            return [list(content[start : start + room]) for start in self._starts(len(content), room)]
+            return [list(content[start : start + room]) for start in self._window_starts(len(content), room)]
         return [list(content[:room])]
 
     def windows_of(self, content: int, room: int) -> int:
         """Number of windows of a text with ``content`` tokens, of ``room`` tokens each; 1 without windows."""
-        return len(self._starts(content, room)) if self.windows and content > room else 1
+        return len(self._window_starts(content, room)) if self.windows and content > room else 1
 
     def require_room(self, special: int, *, pairs: bool) -> None:
         """Raise UserError if ``max_length`` leaves less than one token (two for a pair) beside the ``special`` ones."""
@@ -81,13 +81,16 @@ class LongTexts:
         if self.max_length < least:
             what = "a pair" if pairs else "a text"
             raise UserError(
-                f"data.max_length = {self.max_length}: {what} has {special} special tokens; use {least} or more"
+                f"data.max_length = {self.max_length}: {what} has {special} special tokens, "
+                f"so too few tokens are left for its words; use {least} or more"
             )
 
-    def _starts(self, content: int, room: int) -> list[int]:
-        """First token of each window: the fewest evenly spaced windows of ``room`` tokens that overlap enough.
+    def _window_starts(self, content: int, room: int) -> list[int]:
+        """The index of the first token of each window of ``room`` tokens in a text of ``content`` tokens.
 
-        If these are more than ``most``, only ``most`` windows are used, and tokens between them may not be read.
+        The windows are evenly spaced from the start of the text to its end; their number is the smallest for which
+        neighbours share at least the part ``overlap`` of a window. If that is more than ``most``, ``most`` windows are
+        used, and tokens between them may not be read.
         """
         step = max(1, room - round(self.overlap * room))
         gaps = -(-(content - room) // step)
@@ -96,7 +99,10 @@ class LongTexts:
 
 
 def _head_of(room: int) -> int:
-    """Number of tokens of the head: a quarter of ``room``, such as 128 of 510 in Sun et al. 2019."""
+    """Number of tokens from the start of the text with ``data.long = "head-tail"``; the rest comes from its end.
+
+    It is a quarter of ``room``, such as 128 of 510 in Sun et al. 2019.
+    """
     return (room + 2) // 4
 
 

@@ -111,7 +111,10 @@ def _names(text: str, common: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def _without_common_words(run: str, common: set[str]) -> str:
-    """The capitalised words ``run``; each word that is in ``common`` is replaced by tabs, one per letter."""
+    """The capitalised words ``run``, with tabs instead of the letters of each word that is in ``common``.
+
+    So the remaining words, which are names, keep their positions in the text.
+    """
     words = run.split(" ")
     return " ".join("\t" * len(word) if word.lower() in common else word for word in words)
 
@@ -129,7 +132,10 @@ def _with_other_entities(sides: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _draws_of_entities(row: Sequence[str]) -> Callable[[str], float]:
-    """A function that takes a name or digit of the text or pair ``row``, and returns a random number from 0 to 1."""
+    """A function that returns a random number from 0 to 1, which selects the replacement of a name or a digit.
+
+    ``row`` is the text or the pair that contains it.
+    """
     if len(row) == 1:
         draw = _draws("entities", row[0])
         return lambda entity: draw()

@@ -199,7 +199,10 @@ def training_columns(data: DataRecipe) -> list[str]:
 
 
 def training_label_names(data: DataRecipe) -> tuple[str, ...]:
-    """The class names of the training data. The texts are only read if the names depend on them."""
+    """The class names of the training data.
+
+    The texts are read only with ``data.empty = "drop"``: then a class whose rows all lack a text does not count.
+    """
     table = open_table(data.train, data, "train")
     if carried := table.classes.get(label_columns(table, data)[0]):
         return carried

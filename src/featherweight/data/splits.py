@@ -55,10 +55,10 @@ class Splits:
 def load_splits(recipe: Recipe) -> Splits:
     """Read, clean and split the data of a recipe; the same recipe and seed give the same rows.
 
-    Validation rows are split off with stratification by class, unless the recipe names validation data; then
-    ``train_rows`` are sampled in the same way. Test rows without labels are left out, with a warning; rows with gaps
-    are left out with ``data.empty = "drop"``. Raises UserError if a part cannot be read, if a part other than the test
-    rows has no labels, if a class has too few rows, or if there is only one class.
+    If the recipe names no validation data, validation rows are split off the training rows, stratified by class. With
+    ``data.train_rows``, only that many training rows are kept, a stratified sample. Test rows without labels are left
+    out, with a warning; rows with gaps are left out with ``data.empty = "drop"``. Raises UserError if a part cannot be
+    read, if a part other than the test rows has no labels, if a class has too few rows, or if there is only one class.
     """
     require_recipe(recipe, "load_splits")
     data = recipe.data
@@ -105,7 +105,7 @@ def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:
     if part != "test":
         return _shift_rows(part, data, test or unlabelled, names)
     if test is None:
-        raise UserError(unlabelled or f"{data.train}: the test rows of the run are missing now")
+        raise UserError(unlabelled or f"{data.train}: has no test rows now; restore the original data of the run")
     return test
 
 
@@ -169,7 +169,10 @@ def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: S
     """
     if source in ("validation", "test"):
         # Predictions and metrics are stored under the name of the set.
-        raise UserError(f"evaluation.shift: {source!r} is a reserved name; for a file of that name write ./{source}")
+        raise UserError(
+            f"evaluation.shift: {source!r} is the name of the run's own {source} rows; "
+            f"for a file of that name write ./{source}"
+        )
     if not is_perturbed(source):
         remedy = "evaluation.shift takes only labelled sets: leave it out there, and classify it with predict"
         return read_labelled(source, data, "test", names, remedy)
@@ -229,7 +232,11 @@ def _least_rows(rows: Rows) -> int:
 def _stratified_sample(
     rows: Rows, wanted: int, seed: int, *, for_training: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sorted row indices (rest, sample) of a stratified split; the sample has ``wanted`` rows."""
+    """Sorted row indices (rest, sample) of a stratified split; the sample has ``wanted`` rows.
+
+    ``for_training`` says whether the sample becomes the training rows; otherwise the rest does. It matters only if a
+    text may have several labels: then rows of rare labels go to the training side.
+    """
     from sklearn.model_selection import train_test_split
 
     assert rows.labels is not None

@@ -162,5 +162,5 @@ def _without_any(values: Iterable[Any], classes: Sequence[str]) -> str | None:
 
 
 def _written(value: Any) -> str:
-    """``value`` as text, written like a class name."""
+    """``value`` as text that can be compared with class names, without leading and trailing spaces."""
     return plain_text(value).strip()
