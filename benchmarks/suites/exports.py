@@ -24,7 +24,7 @@ from featherweight.data.unlabelled import read_labelled
 from featherweight.errors import UserError
 from featherweight.evaluation.metrics import wilson_interval
 from featherweight.inference.classifier import Classifier
-from featherweight.inference.exported import MODEL
+from featherweight.inference.exported import MODEL, WEIGHTS
 
 AT_ONCE = 400
 """Rows of a turn."""
@@ -80,7 +80,7 @@ def summarise(
             "interval": wilson_interval(right, len(labels)),
             "other_labels": int((found.argmax(1) != logits["run"].argmax(1)).sum()),
             "largest_difference": float(np.abs(found - logits["run"]).max()),
-            "bytes": None if name == "run" else (run / "exports" / name / MODEL[name]).stat().st_size,
+            "bytes": None if name == "run" else (run / "exports" / name / WEIGHTS[name]).stat().st_size,
             "times_the_run": ratio_spread(rates[name], rates["run"]),
             "times_onnx": ratio_spread(rates[name], rates.get("onnx", [])),
         }

@@ -179,7 +179,7 @@ def test_damaged_exports_are_refused(run: Path, exports: Exports, tmp_path: Path
     for folder, words in table:
         with pytest.raises(UserError, match=words):
             Classifier.load(folder)
-    with pytest.raises(UserError, match="is an ONNX export, whose precision cannot be changed; leave out precision"):
+    with pytest.raises(UserError, match="is an export to onnx, whose precision cannot be changed; leave out precision"):
         Classifier.load(exports["bert", "onnx"], precision="bf16")
 
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_exported_is_refused(cli: Cli, exports: Exports, tiny_rec
     Path("taken").mkdir()
     table = [
         ([linear, "--to", "merged"], "one linear layer on the mean over the tokens, and transformers has no class"),
-        ([run, "--to", "pickle"], "--to pickle: use one of merged, onnx, onnx-int8"),
+        ([run, "--to", "pickle"], "--to pickle: use one of merged, onnx, onnx-int8, openvino-int8"),
         ([merged, "--to", "onnx"], "is an export; name the run folder"),
         (["nowhere", "--to", "onnx"], "nowhere: not a run folder"),
         ([run, "--to", "merged", "--out", "taken"], "--out taken: exists; name a new folder"),

@@ -79,10 +79,10 @@ def read_exported(data: bytes) -> None:
     """An export: its description, its stored tokens and logits, or its tokenizer is foreign; its weights are not."""
     from featherweight.data.sources import Rows
     from featherweight.inference.exported import holds_only_an_export, read_export
-    from featherweight.inference.onnx_model import OnnxModel, tokenizer_of
+    from featherweight.inference.graph_model import GraphModel, tokenizer_of
     from featherweight.model.probes import check_probes
 
-    class Model(OnnxModel):
+    class Model(GraphModel):
         def logits_of(self, encoded: Any, **ignored: Any) -> np.ndarray:
             return np.zeros((len(encoded), len(self.labels)))
 
@@ -99,7 +99,13 @@ def read_exported(data: bytes) -> None:
         (folder / held).write_bytes(content)
     described = read_export(folder)
     assert holds_only_an_export(folder) == (name != "probes.json")
-    model = Model(None, described.labels, tokenizer_of(folder, described), described.long_texts)
+    model = Model(
+        lambda inputs: np.zeros(0, np.float32),
+        (),
+        described.labels,
+        tokenizer_of(folder, described),
+        described.long_texts,
+    )
     model.encode(Rows(["it scored twice!"], None, described.labels, "texts"))
     check_probes(folder, model, pairs=False)
 

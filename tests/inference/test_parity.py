@@ -1,7 +1,8 @@
-"""One suite over all that computes logits: transformers' pass, lean, merged, ONNX, int8, for every encoder family."""
+"""One suite over all that computes logits, for every encoder family: transformers' pass, lean, and each export."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ LONG = " ".join(f"apple {number} crow" for number in range(40))
 TEXTS = ["apple pear plum", "robin", "", "iron copper zinc silver and seven words more", LONG, "owl, crow!"]
 EXACT, INT8 = 2e-5, 0.25
 """Largest difference of a logit, as a share of the largest logit; int8 of random weights is the worst case."""
-RUNNERS = ("lean", "merged", "onnx", "onnx-int8")
+RUNNERS = ("lean", "merged", "onnx", "onnx-int8", *(["openvino-int8"] if find_spec("nncf") else []))
 
 
 def close(found: np.ndarray, expected: np.ndarray, share: float) -> bool:
@@ -39,7 +40,7 @@ def test_every_runner_gives_the_logits_of_transformers(family: str, tiny_recipe:
     assert np.ptp(expected, axis=0).max() > 0.1  # the texts differ
     for runner in RUNNERS:
         found = logits_of(run, runner, exports, family, TEXTS)
-        assert close(found, expected, INT8 if runner == "onnx-int8" else EXACT), runner
+        assert close(found, expected, INT8 if runner.endswith("int8") else EXACT), runner
 
 
 def test_windows_and_the_mean_over_the_tokens(tiny_recipe: Any, exports: Exports) -> None:

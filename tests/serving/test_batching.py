@@ -13,7 +13,7 @@ from support.served import FakeModel
 
 pytest.importorskip("fastapi")
 
-from featherweight.inference import onnx_model
+from featherweight.inference import graph_model
 from featherweight.serving.batching import Batcher
 from featherweight.serving.limits import Limits
 from featherweight.serving.metrics import Metrics
@@ -112,7 +112,7 @@ def test_more_than_the_queue_holds_is_refused_with_a_time() -> None:
 
 @pytest.mark.parametrize(("length", "width"), [(1, 8), (8, 8), (9, 16), (300, 384), (512, 512), (513, 640), (641, 768)])
 def test_widths_are_those_to_which_an_onnx_model_pads(length: int, width: int) -> None:
-    assert Tokens((np.zeros(length, np.int32),)).width == width == onnx_model.padded_length(length)
+    assert Tokens((np.zeros(length, np.int32),)).width == width == graph_model.padded_length(length)
 
 
 def test_more_tokens_than_may_wait_are_refused() -> None:

@@ -69,7 +69,8 @@ class Exports(dict[tuple[str, str], Path]):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(onnx, "write_onnx", once)
             patch.setattr(gate, "in_fresh_process", in_this_process)
-            patch.setitem(gate.LEAST_AGREEMENT, "onnx-int8", 0.0)  # random weights decide by little
+            for small in ("onnx-int8", "openvino-int8"):
+                patch.setitem(gate.LEAST_AGREEMENT, small, 0.0)  # random weights decide by little
             export_run(self.runs[key], target, self._root / f"{key}-{target}")
         self[which] = self._root / f"{key}-{target}"
         return self[which]

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 NAME = "doctor"
-_OPTIONAL = ("optuna", "onnx", "onnxruntime", "fastapi", "uvicorn", "tensorboard", "mlflow", "trackio", "wandb")
+_OPTIONAL = (
+    "optuna",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "fastapi",
+    "uvicorn",
+    "tensorboard",
+    "mlflow",
+    "trackio",
+    "wandb",
+)
 
 
 def command() -> None:

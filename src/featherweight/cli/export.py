@@ -1,4 +1,4 @@
-"""The command `featherweight export RUN --to merged|onnx|onnx-int8`."""
+"""The command `featherweight export RUN --to merged|onnx|onnx-int8|openvino-int8`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ NAME = "export"
 
 def command(
     run: RunArgument,
-    to: Annotated[str, typer.Option("--to", metavar="TARGET", help="merged (transformers), onnx, or onnx-int8.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="TARGET", help="merged (transformers), onnx, onnx-int8 or openvino-int8.")
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="The folder to write; default: RUN/exports/TARGET.")] = None,
     force: Annotated[
         bool,

@@ -23,7 +23,7 @@ from featherweight.run.folder import read_json
 _SHOWN_LABELS = 100
 """Largest number of labels that the card names."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
-_LIBRARY = {"run": "peft", "merged": "transformers", "onnx": "onnx", "onnx-int8": "onnx"}
+_LIBRARY = {"run": "peft", "merged": "transformers", "onnx": "onnx", "onnx-int8": "onnx", "openvino-int8": "openvino"}
 
 
 def render_card(folder: Path, repo: str | None = None, license_name: str | None = None) -> str:

@@ -21,7 +21,7 @@ from featherweight.formatting import counted
 
 LARGEST = {"merged": 1e-3, "onnx": 1e-3}
 """Logits of the export and the run may differ by less than this; for int8 there is no such limit."""
-LEAST_AGREEMENT = {"merged": 1.0, "onnx": 1.0, "onnx-int8": 0.993}
+LEAST_AGREEMENT = {"merged": 1.0, "onnx": 1.0, "onnx-int8": 0.993, "openvino-int8": 0.993}
 """Smallest share of rows on which the export and the run must give the same label."""
 CHANCE = 0.01
 """Few rows cannot show a share of 99.3%. An export is refused if so many other labels, or more, have at most this

@@ -19,7 +19,14 @@ FILE = "export.json"
 FORMAT = 1
 """Version of the layout of an export; a newer one is refused."""
 AGAIN = "export the run again"
-MODEL = {"merged": "model.safetensors", "onnx": "model.onnx", "onnx-int8": "model.onnx"}
+MODEL = {
+    "merged": "model.safetensors",
+    "onnx": "model.onnx",
+    "onnx-int8": "model.onnx",
+    "openvino-int8": "model.xml",
+}
+"""The file that is loaded, by target."""
+WEIGHTS = {**MODEL, "openvino-int8": "model.bin"}
 """The file with the weights, by target."""
 
 
@@ -34,7 +41,7 @@ class Description(Checked):
     """The values of export.json that are needed to load an export."""
 
     format: Count
-    target: Literal["merged", "onnx", "onnx-int8"]
+    target: Literal["merged", "onnx", "onnx-int8", "openvino-int8"]
     model_id: Annotated[Label, Field(min_length=1)]
     labels: Annotated[tuple[Annotated[Label, Field(min_length=1)], ...], Field(min_length=2), AfterValidator(unique)]
     temperature: Annotated[Number, Field(gt=0)]
@@ -74,13 +81,14 @@ def read_export(folder: Path) -> Description:
     described = Description.model_validate(values)
     if described.thresholds and len(described.thresholds) != len(described.labels):
         raise damaged(where, "the number of its thresholds is not the number of its labels", AGAIN)
-    for name in (MODEL[described.target], "tokenizer.json", "recipe.toml"):
+    weights = WEIGHTS[described.target]
+    for name in (MODEL[described.target], weights, "tokenizer.json", "recipe.toml"):
         if name not in described.files:
             raise damaged(where, f"{name} is missing from its key 'files'", AGAIN)
         _require_size(folder / name, described.files[name].bytes)
     for name, file in described.files.items():
         # Weights are too large to be read twice; the logits of the stored probe texts show whether they changed.
-        if name != MODEL[described.target] and (folder / name).is_file() and sha256_of(folder / name) != file.sha256:
+        if name != weights and (folder / name).is_file() and sha256_of(folder / name) != file.sha256:
             raise UserError(f"{folder / name}: was changed after the export; {AGAIN}")
     return described
 

@@ -56,11 +56,12 @@ def _load_export(path: str | Path, **options: Any) -> Loaded:
 
         model: Any = load_merged(folder, described, recipe, **options)
     else:
-        from featherweight.inference.onnx_model import load_onnx
+        from featherweight.inference.graph_model import load_graph
 
         for name, default in (("precision", "auto"), ("device", None)):
             if options.get(name, default) not in (default, "cpu"):
-                raise UserError(f"{folder}: is an ONNX export, whose {name} cannot be changed; leave out {name}=...")
-        model = load_onnx(folder, described)
+                kind = f"an export to {described.target}, whose {name} cannot be changed"
+                raise UserError(f"{folder}: is {kind}; leave out {name}=...")
+        model = load_graph(folder, described)
     task: Task = task_of(recipe).with_thresholds(described.thresholds)
     return Loaded(model, recipe, described.temperature, task, described.model_id)

@@ -1,7 +1,7 @@
 """The interface of a loaded model: it encodes texts to token ids, and computes logits from them.
 
-Two classes implement it: ``TextModel`` (PyTorch, ``model/text_model.py``) and ``OnnxModel`` (ONNX Runtime). Encoding is
-a step of its own, so that a server can form batches by number of tokens and measure the time of both steps.
+Two classes implement it: ``TextModel`` (PyTorch, ``model/text_model.py``) and ``GraphModel`` (ONNX Runtime, OpenVINO).
+Encoding is a step of its own, so that a server can form batches by number of tokens and measure the time of both steps.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.pairs import Text
-from featherweight.inference.onnx_model import padded_length
+from featherweight.inference.graph_model import padded_length
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
@@ -32,7 +32,7 @@ class Tokens:
 
     @property
     def width(self) -> int:
-        """Number of tokens of each window after padding by ``OnnxModel``; a model in PyTorch pads to this or less."""
+        """Number of tokens of each window after padding by ``GraphModel``; a model in PyTorch pads to this or less."""
         return padded_length(max(map(len, self.windows)))
 
     @property

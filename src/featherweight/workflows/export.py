@@ -19,11 +19,12 @@ from featherweight.data.splits import load_part
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.files import sync_folder
-from featherweight.inference.exported import MODEL, holds_only_an_export, is_export
+from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
+    from featherweight.inference.runner import Loaded
 
 TARGETS = tuple(MODEL)
 PROBE_TEXTS = ("Stocks fell after the bank cut its forecast.", "The striker scored twice.", "!", "Größe 東京")
@@ -42,7 +43,7 @@ def export_run(
 
     Returns the content of export.json, with the folder under the key ``out``.
 
-    ``to`` is merged, onnx or onnx-int8. The export is loaded in a fresh process and compared with the run on the
+    ``to`` is one of ``TARGETS``. The export is loaded in a fresh process and compared with the run on the
     run's validation rows; if it differs by more than ``export/gate.py`` allows, FeatherweightError is raised and the
     export is removed. With ``force`` the export is kept, and export.json records the difference. ``force`` also
     replaces an existing export. Raises UserError for wrong arguments, before anything is written.
@@ -100,8 +101,10 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
 def _require_packages(to: str) -> None:
     from importlib.util import find_spec
 
-    if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]:
-        raise UserError(f'--to {to} needs {", ".join(missing)}: pip install "featherweight[onnx]"')
+    extra = "openvino" if to == "openvino-int8" else "onnx"
+    used = ("nncf", "openvino") if extra == "openvino" else ("onnxruntime",)
+    if missing := [name for name in ("onnx", "onnxscript", *used) if find_spec(name) is None]:
+        raise UserError(f'--to {to} needs {", ".join(missing)}: pip install "featherweight[{extra}]"')
 
 
 def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -120,6 +123,7 @@ def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> di
     copy_text_files(folder / "adapter", part)
     copy_results(folder, part)
     token_types, more = gives_token_types(loaded), dict[str, Any]()
+    calibration = _training_rows(folder, loaded) if to == "openvino-int8" else None
     if to == "merged":
         from featherweight.export.merged import write_merged
 
@@ -130,16 +134,40 @@ def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> di
         tell("writing the ONNX graph, which takes some minutes for a large backbone")
         network: Any = loaded.model.network  # type: ignore[attr-defined]
         write_onnx(network, part / "model.onnx", token_types=token_types)
-        if to == "onnx-int8":
-            from featherweight.export.int8 import quantise
-
+        if to != "onnx":
             tell("quantising its matrices to int8")
             whole = (part / "model.onnx").rename(part / "fp32.onnx")
-            more["quantization"] = quantise(whole, part / "model.onnx")
+            more["quantization"] = _quantised(whole, part / MODEL[to], loaded, calibration)
             whole.unlink()
     description = describe_export(loaded, to, token_types, _label_column(folder), **more)
     write_description(part, description)
     return description
+
+
+def _quantised(whole: Path, target: Path, loaded: Loaded, calibration: Rows | None) -> dict[str, Any]:
+    """Write the graph ``whole`` in 8 bits to ``target``, for OpenVINO if there are rows for ``calibration``.
+
+    Returns the settings, for export.json.
+    """
+    if calibration is None:
+        from featherweight.export.int8 import quantise
+
+        return quantise(whole, target)
+    from featherweight.export.openvino import quantise_with
+
+    return quantise_with(calibration, loaded, whole, target)
+
+
+def _training_rows(folder: Path, loaded: Loaded) -> Rows:
+    """The training rows of the run. Raises UserError if they cannot be read any more."""
+    environment = Run(folder).environment if (folder / "environment.json").is_file() else {}
+    place = Path(environment.get("working_folder", "."))
+    try:
+        with chdir(place if place.is_dir() else Path()):
+            return load_part(loaded.recipe, "train", loaded.model.labels)
+    except (UserError, OSError) as error:
+        needs = "--to openvino-int8 needs the training rows of the run, to measure scales, and they cannot be read"
+        raise UserError(f"{needs}: {error}\n--to onnx-int8 needs none") from None
 
 
 def _label_column(folder: Path) -> Any:
@@ -166,7 +194,7 @@ def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) ->
     logits = classifier.model.logits(rows)
     seconds = time.perf_counter() - began
     found = gate.compare(logits, answer.logits, classifier.task, classifier.temperature)
-    found |= {"source": source, "bytes": (part / MODEL[to]).stat().st_size, "load_seconds": answer.load_seconds}
+    found |= {"source": source, "bytes": (part / WEIGHTS[to]).stat().st_size, "load_seconds": answer.load_seconds}
     found["rows_per_second"] = {"run": len(rows) / seconds, "export": len(rows) / answer.seconds}
     if rows.labels is not None:
         settings = classifier.temperature, classifier.recipe.evaluation, classifier.task

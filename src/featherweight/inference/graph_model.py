@@ -1,13 +1,13 @@
-"""Computes the logits of an ONNX export with ONNX Runtime; needs neither torch nor transformers."""
+"""Computes the logits of an export with ONNX Runtime or OpenVINO; needs neither torch nor transformers."""
 
 from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,21 @@ from featherweight.data.sources import Rows
 from featherweight.errors import UserError, first_line
 from featherweight.inference.exported import MODEL, Description
 
+Compute = Callable[[Mapping[str, NDArray[np.int64]]], NDArray[np.float32]]
+"""Logits, [texts, classes], of the inputs of a graph by their names, each [texts, tokens]."""
 BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""Lengths to which texts are padded: few shapes, because ONNX Runtime's memory grows with every new one."""
+"""Lengths to which texts are padded: few shapes, because the memory of both libraries grows with every new one."""
 _BATCH_TOKENS = 2048
 _MOST_THREADS = 8
 
 
 @dataclass(eq=False)
-class OnnxModel:
-    """An ONNX export that ONNX Runtime computes, with the interface ``Runner`` of loaded models."""
+class GraphModel:
+    """A graph that was exported to a file, with the interface ``Runner`` of loaded models."""
 
-    session: Any
-    """An InferenceSession."""
+    compute: Compute
+    inputs: Collection[str]
+    """Names of the inputs that the graph has."""
     labels: tuple[str, ...]
     tokenizer: SavedTokenizer
     long_texts: LongTexts
@@ -61,22 +64,23 @@ class OnnxModel:
         width = min(padded_length(longest), max(longest, self.long_texts.max_length))
         ids, mask, types = padded(apart, rows, self.tokenizer.pad_token_id, width)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if types is not None and "token_type_ids" in self._inputs:
+        if types is not None and "token_type_ids" in self.inputs:
             inputs["token_type_ids"] = types
-        return self.session.run(["logits"], inputs)[0]
-
-    @property
-    def _inputs(self) -> set[str]:
-        return {given.name for given in self.session.get_inputs()}
+        return self.compute(inputs)
 
 
-def load_onnx(folder: Path, described: Description) -> OnnxModel:
-    """The model of an export. Raises UserError if onnxruntime is not installed or a file is damaged."""
+def load_graph(folder: Path, described: Description) -> GraphModel:
+    """The model of an ONNX or OpenVINO export. Raises UserError if its library is missing or a file is damaged."""
+    load = _load_openvino if described.target == "openvino-int8" else _load_onnx
+    compute, inputs = load(folder / MODEL[described.target])
+    return GraphModel(compute, inputs, described.labels, tokenizer_of(folder, described), described.long_texts)
+
+
+def _load_onnx(path: Path) -> tuple[Compute, set[str]]:
     try:
         import onnxruntime
     except ImportError:
-        raise UserError(f'{folder}: an ONNX export needs onnxruntime: pip install "featherweight[onnx]"') from None
-    path = folder / MODEL[described.target]
+        raise UserError(f'{path.parent}: an ONNX export needs onnxruntime: pip install "featherweight[onnx]"') from None
     options = onnxruntime.SessionOptions()
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
@@ -87,9 +91,38 @@ def load_onnx(folder: Path, described: Description) -> OnnxModel:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # classes of its own for each kind of damage
-        reason = f"cannot be loaded by ONNX Runtime: {first_line(error)[:300]}"
-        raise UserError(f"{path}: {reason}\nThe file may be damaged: export the run again") from None
-    return OnnxModel(session, described.labels, tokenizer_of(folder, described), described.long_texts)
+        raise _unreadable(path, "cannot be loaded by ONNX Runtime", error) from None
+    return lambda inputs: session.run(["logits"], inputs)[0], {each.name for each in session.get_inputs()}
+
+
+def _load_openvino(path: Path) -> tuple[Compute, set[str]]:
+    try:
+        import openvino
+    except ImportError:
+        raise UserError(f'{path.parent}: needs openvino: pip install "featherweight[openvino]"') from None
+    settings = {
+        "INFERENCE_NUM_THREADS": min(_cores(), _MOST_THREADS),
+        "INFERENCE_PRECISION_HINT": "f32",  # what is not in 8 bits: the same on processors with and without bf16
+        "PERFORMANCE_HINT": "LATENCY",  # all threads work on one batch
+        "ENABLE_CPU_PINNING": False,  # threads may leave a core that another program uses
+    }
+    try:
+        compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+        names = {each.get_any_name() for each in compiled.inputs}
+    except Exception as error:  # RuntimeError for any kind of damage
+        raise _unreadable(path, "cannot be loaded by OpenVINO", error) from None
+    alone = Lock()  # a compiled model computes one batch at a time
+
+    def compute(inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        with alone:
+            return np.array(compiled(dict(inputs))["logits"])
+
+    return compute, names
+
+
+def _unreadable(path: Path, problem: str, error: Exception) -> UserError:
+    reason = f"{problem}: {first_line(error)[:300]}"
+    return UserError(f"{path}: {reason}\nThe file may be damaged: export the run again")
 
 
 def tokenizer_of(folder: Path, described: Description) -> SavedTokenizer:
@@ -100,10 +133,7 @@ def tokenizer_of(folder: Path, described: Description) -> SavedTokenizer:
         backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
         backend.encode(UNKNOWN)
     except Exception as error:  # the library raises bare Exception
-        reason = f"cannot be loaded: {first_line(error)[:300]}"
-        raise UserError(
-            f"{folder / 'tokenizer.json'}: {reason}\nThe file may be damaged: export the run again"
-        ) from None
+        raise _unreadable(folder / "tokenizer.json", "cannot be loaded", error) from None
     names = ("input_ids", "attention_mask", *(["token_type_ids"] if described.token_types else []))
     return SavedTokenizer(folder, backend, described.pad_token_id, names)
 
