@@ -16,6 +16,7 @@ from support.exports import Exports
 
 import featherweight
 from featherweight.errors import UserError
+from featherweight.export.card import render_card
 from featherweight.inference.classifier import Classifier
 from featherweight.workflows.export import export_run
 
@@ -38,6 +39,11 @@ def test_its_description_says_how_it_was_made_and_its_weights_are_small(folder: 
     assert {"model.xml", "model.bin", "tokenizer.json"} <= set(written["files"])
     whole = exports["bert", "onnx"] / "model.onnx"
     assert written["comparison"]["bytes"] == (folder / "model.bin").stat().st_size < 0.5 * whole.stat().st_size
+
+
+def test_the_model_card_names_library_and_file(folder: Path) -> None:
+    card = render_card(folder)
+    assert "library_name: openvino\n" in card and "`model.xml` takes" in card
 
 
 IN_A_PROCESS = """
