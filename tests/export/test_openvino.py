@@ -89,7 +89,7 @@ def test_damaged_files_are_refused(folder: Path, tmp_path: Path) -> None:
     graph.write_bytes(b"?" * len(content))
     with pytest.raises(UserError, match=r"model\.bin: has .* bytes, not"):
         Classifier.load(short.parent)
-    with pytest.raises(UserError, match=r"model\.xml: was changed after the export; export again"):
+    with pytest.raises(UserError, match=r"model\.xml: was changed after the export; export the run again"):
         Classifier.load(graph.parent)
 
 
