@@ -15,8 +15,9 @@ Result = Literal["pass", "differs", "skipped", "fail"]
 class Check:
     """One check: its name, its result, and what was found, in one line.
 
-    The result is ``pass``, ``fail``, ``differs`` or ``skipped``. ``differs`` is a difference that changed versions or
-    another machine explain. ``skipped`` is a check that is impossible here.
+    The result is ``pass``, ``fail``, ``differs`` or ``skipped``. ``differs`` means that something differs from
+    the training, but other versions or another machine explain it. ``skipped`` means that something that the check
+    needs is missing or has changed, such as a file with test rows.
     """
 
     name: str
@@ -39,7 +40,7 @@ def guarded(name: str, look: Callable[[], Check | list[Check]]) -> Check | list[
 
 
 def verdict(checks: Sequence[Check]) -> str:
-    """The result of all checks as one line, without the name of the run."""
+    """The result of all checks in words, such as "passed; skipped: training rows"; the run goes in front of it."""
     by_result = {result: [c.name for c in checks if c.result == result] for result in ("fail", "differs", "skipped")}
     if by_result["fail"]:
         return f"failed: {', '.join(by_result['fail'])}"
@@ -50,7 +51,10 @@ def verdict(checks: Sequence[Check]) -> str:
 
 
 def passed(checks: Sequence[Check]) -> bool:
-    """Whether no check failed, and the predictions of at least one set were computed again."""
+    """Whether the run is verified: no check failed, and the rows of at least one set were predicted again.
+
+    Without new predictions it is unknown whether the saved adapter gives the results that the run claims.
+    """
     return _predicted(checks) and not any(check.result == "fail" for check in checks)
 
 

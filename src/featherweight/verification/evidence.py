@@ -88,8 +88,8 @@ class Evidence:
     def tolerance(self) -> float:
         """Largest allowed difference between a probability in predictions.parquet and the same one computed now.
 
-        On a CPU with machine and versions of the training, it is ``ROUNDING``; else it depends on the precision, see
-        ``tolerance_of``.
+        It is ``ROUNDING`` if both were computed on a CPU with the same properties, versions and number of threads; else
+        it depends on the precision, see ``tolerance_of``.
         """
         then, now = self.run.environment, self.classifier.engine
         if not self.environment_changes and now.device == "cpu" == then.get("device"):
@@ -98,7 +98,10 @@ class Evidence:
 
 
 def tolerance_of(precision: str) -> float:
-    """Largest allowed difference of a probability between two machines; the largest if ``precision`` is unknown."""
+    """Largest allowed difference of a probability between two machines, such as 0.05 for "bf16".
+
+    For an unknown ``precision`` it is the largest value in ``TOLERANCE``.
+    """
     return TOLERANCE.get(precision, max(TOLERANCE.values()))
 
 

@@ -63,7 +63,10 @@ def environment(evidence: Evidence) -> Check:
 
 
 def recipe(evidence: Evidence) -> Check:
-    """Check that the adapter's recipe, which is used to load the adapter, equals the recipe of the run."""
+    """Check that adapter/recipe.toml, which is read to load the adapter, and recipe.toml of the run are equal.
+
+    Their seed must also be the one in environment.json.
+    """
     run = evidence.run
     if Recipe.load(run.adapter / "recipe.toml") != run.recipe:
         return Check("recipe", "fail", "recipe.toml and adapter/recipe.toml differ")
@@ -134,20 +137,22 @@ def _is_better(record: dict[str, Any], best: dict[str, Any], best_by: str) -> bo
     return first > _ROUNDED or (abs(first) <= _ROUNDED and second > _ROUNDED)
 
 
-def _evaluated_alike(run: Run) -> bool:
+def _must_predict_the_same(run: Run) -> bool:
     """Whether the final evaluation must predict the same labels as the evaluation during the training.
 
-    Labels may differ if several processes shared the rows, if cached states came from other batches, if a GPU chose
-    other kernels, or if the run was resumed on another machine.
+    Labels may differ by rounding if several processes shared the rows, if hidden states came from the prefix cache
+    (where they were computed in other batches), if a GPU chose other kernels, or if the run was resumed on another
+    machine.
     """
     one_process = run.environment.get("processes", 1) == 1 and run.environment.get("device") == "cpu"
     return one_process and not resumed_elsewhere(run.environment) and not _may_have_cached_states(run)
 
 
 def _may_have_cached_states(run: Run) -> bool:
-    """Whether the training may have used the prefix cache: it is not off, and the lowest layer is frozen.
+    """Whether the training may have used the prefix cache, the stored outputs of the frozen lowest layers.
 
-    Whether it really did is not recorded in a run.
+    It may if the recipe does not exclude it, and layer 0 is frozen, since else there is nothing to store. Whether it
+    really did is not recorded in a run.
     """
     training = run.recipe.training
     if training.prefix_cache == "off" or training.encoder_dropout:
@@ -162,7 +167,7 @@ def _final_accuracy(evidence: Evidence, chosen: dict[str, Any]) -> Check:
     run = evidence.run
     figures = run.evaluation["validation"]
     steps = sum(record["kind"] == "step" for record in run.history)
-    allowed = 0 if _evaluated_alike(run) else undecided_rows(evidence, "validation")
+    allowed = 0 if _must_predict_the_same(run) else undecided_rows(evidence, "validation")
     if abs(round((chosen["accuracy"] - figures["accuracy"]) * figures["rows"])) > allowed:
         differ = f"had the validation accuracy {chosen['accuracy']:.4f}; evaluation.json has {figures['accuracy']:.4f}"
         return Check("history", "fail", f"history.jsonl: step {chosen['step']}, whose adapter was saved, {differ}")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 _Differences = dict[str, float | None]
 """The largest difference of each tensor by name; None for a tensor that is missing or has another shape."""
+_REMEDY = "Do not use this run; to save and check again, run the same command with --resume"
 _PEFT_TEXTS = 8  # enough to detect a missing tensor; PEFT computes in fp32, which is slow
 
 
@@ -61,7 +62,9 @@ def reload_check(
 def _result_of(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
     out, err = process.communicate()
     if process.returncode != 0:
-        raise FeatherweightError(f"{folder}: the saved adapter cannot be loaded in a new process: {err.strip()[-600:]}")
+        raise FeatherweightError(
+            f"{folder}: the saved adapter cannot be loaded in a new process: {err.strip()[-600:]}\n{_REMEDY}"
+        )
     result: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
     require_passed(folder, result)
     return result
@@ -111,8 +114,7 @@ def require_passed(folder: Path, result: dict[str, Any]) -> None:
 
 
 def _refusal(folder: Path, problem: str) -> FeatherweightError:
-    again = "to save and check again, run the same command with --resume"
-    return FeatherweightError(f"{folder}: the saved adapter is wrong: {problem}\nDo not use this run; {again}")
+    return FeatherweightError(f"{folder}: the saved adapter is wrong: {problem}\n{_REMEDY}")
 
 
 def _other_tensors_in_words(check: dict[str, Any]) -> str:
@@ -186,7 +188,10 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[n
 
 
 def _other_tensors(adapter: Path, network: Any) -> _Differences:
-    """Saved tensors that differ in ``network``, with the largest difference; None if missing or of another shape."""
+    """The largest difference of each saved tensor that differs in ``network``, by name of the tensor.
+
+    It is None if ``network`` has no such tensor, or one of another shape. Equal tensors are not in the result.
+    """
     import torch
     from safetensors.torch import load_file
 

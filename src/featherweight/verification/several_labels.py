@@ -71,10 +71,11 @@ def _table(lists: Iterable[Sequence[str]], names: Sequence[str]) -> Labels:
 
 
 def _logits(probabilities: Floats, predicted: Labels, other: Labels, task: MultiLabel) -> Floats:
-    """Logits [rows, labels] that give the stored ``probabilities``, and with ``task`` the ``predicted`` labels.
+    """Logits [rows, labels] from which the metrics are computed again: the inverse of the sigmoid of ``probabilities``.
 
-    ``other`` [rows, labels] is true where the stored probability lies on the wrong side of the label's threshold,
-    because it was rounded. There the logit is that of the threshold if the label was predicted, else a little less.
+    With the thresholds of ``task`` they give the ``predicted`` labels. ``other`` [rows, labels] is true where the
+    stored probability lies on the wrong side of the label's threshold, because it was rounded. There the logit is that
+    of the threshold if the label was predicted, else a little less.
     """
     from scipy.special import logit
 

@@ -1,4 +1,4 @@
-"""Checks that the weights of a soup are the mean of the weights of its runs."""
+"""Checks a soup: whether its weights are the mean of the weights of the runs that it was made from."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def soup(evidence: Evidence) -> Check | list[Check]:
-    """Compare the weights of a soup with the mean of its runs' weights; skipped if one of these has changed.
+    """Compare the weights of a soup with the mean of its runs' weights.
 
-    Returns an empty list for a run that is no soup.
+    The check is skipped if one of these runs is missing, or its weights have changed since the soup was made. Returns
+    an empty list for a run that is no soup.
     """
     run = evidence.run
     if not run.recipe.training.soup:
