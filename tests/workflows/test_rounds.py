@@ -98,13 +98,11 @@ def test_a_complete_run_whose_rows_have_changed_is_refused(tiny_recipe: Any, tmp
     run_rounds([recipe], [0], tmp_path / "out")
     run_rounds([recipe], [0], tmp_path / "out")
     files["train"].write_text("\n".join(lines).replace("pear 7", "pear 77"), "utf-8")
-    with pytest.raises(
-        UserError, match=r"seed-0: this finished run used other (train|validation) rows than the recipe"
-    ):
+    with pytest.raises(UserError, match=r"seed-0: the (train|validation) rows have changed since this run was trained"):
         run_rounds([recipe], [0], tmp_path / "out")
     files["train"].write_text("\n".join(lines), "utf-8")
     files["test"].write_text("\n".join(lines[2:]), "utf-8")
-    with pytest.raises(UserError, match="used other test rows than the recipe"):
+    with pytest.raises(UserError, match="the test rows have changed since this run was trained"):
         run_rounds([recipe], [0], tmp_path / "out")
 
 

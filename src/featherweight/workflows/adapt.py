@@ -116,7 +116,8 @@ def _require_free(out: Path, work: Path, *, resume: bool) -> None:
 def _texts(splits: Splits, seed: int) -> tuple[Rows, Rows, int]:
     """The rows to train on, held-out training rows to measure the loss on, and the number of rows left out of both.
 
-    A training row is left out if its text is also a validation, test or shift text.
+    A training row is left out if its text is also in the validation rows, the test rows or a shift set (further test
+    rows, of another source).
     """
     others = [splits.validation, *splits.shift.values(), *([splits.test] if splits.test else [])]
     unseen = {stripped(text) for rows in others for text in rows.texts}
@@ -213,7 +214,7 @@ def _notes(job: MaskedJob, backbone: Backbone, left_out: int) -> list[str]:
     if first := head_steps(job.model, job.order.total_steps):
         notes.append(
             f"{backbone.name} has no head for masked tokens: a new one is trained alone for {counted(first, 'step')}, "
-            f"then together with the encoder, at {HEAD_RATE:g} times its learning rate"
+            f"then together with the encoder, at {HEAD_RATE:g} times the encoder's learning rate"
         )
     return notes
 

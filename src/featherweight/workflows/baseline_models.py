@@ -45,7 +45,7 @@ Logits = Callable[[Rows], np.ndarray]
 
 @dataclass(frozen=True)
 class Fitted:
-    """The result of training one baseline: a function from rows to logits, its size, and further results."""
+    """A trained baseline: a function from rows to logits, its number of parameters, and what the results say of it."""
 
     logits: Logits
     parameters: int
@@ -165,7 +165,11 @@ def _margins(model: Any, features: Any) -> np.ndarray:
 
 
 def fine_tuned(recipe: Recipe, splits: Splits, folder: Path, listeners: Sequence[Listener]) -> Fitted:
-    """Fine-tune all parameters with the usual training loop and the forward pass of transformers."""
+    """Fine-tune all parameters of backbone and head with the same training loop as LoRA.
+
+    The forward pass is that of transformers: the faster one of this package (``model/lean``) computes no gradients of
+    the backbone's matrices.
+    """
     from featherweight.adapter.build import build_network, unfreeze
     from featherweight.backbone.tokenizer import load_tokenizer
     from featherweight.model.engine import choose_engine, move_to_engine

@@ -95,7 +95,10 @@ def _fingerprints(splits: Splits) -> dict[str, Any]:
 
 
 def baseline_recipe(kind: str, recipe: Recipe) -> Recipe:
-    """The recipe to store with the baseline ``kind``: ``recipe`` with the settings of full fine-tuning."""
+    """The recipe to store with the baseline ``kind``: ``recipe`` without LoRA, teachers and soup.
+
+    For full fine-tuning it also has another learning rate and schedule, and the dropout of the backbone.
+    """
     changes: dict[str, Any] = {"name": kind, "description": f"Baseline: {TITLES[kind]}; not to be trained by itself."}
     changes["adapter"] = {"lora": [], "bias": "none", "dora": False, "initialisation": "default"}
     changes["training"] = {"teacher": [], "soup": []}

@@ -16,10 +16,11 @@ from featherweight.workflows.schedule import validation_size_for
 
 
 def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
-    """Inspect the data of ``recipe``: columns, labels, missing values, repeated texts, tokens, reasons for refusal.
+    """Inspect the data of ``recipe``: columns, labels, missing values, repeated texts, and numbers of tokens.
 
-    With ``own_split`` the number of validation rows is not that of the recipe, but the one that ``recipe_for`` would
-    choose for this data.
+    The result also has the errors with which a training would stop before its first step. With ``own_split``, for a
+    ``recipe`` that does not choose its validation rows, their number is the one that ``recipe_for`` would choose.
+
     Raises UserError if a part of the data cannot be read, or the tokenizer of the backbone is not available.
     """
     require_recipe(recipe, "check")

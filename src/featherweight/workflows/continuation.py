@@ -53,7 +53,7 @@ def finished(run: str | Path) -> Run:
 
 
 def require_same_start(recipe: Recipe, backbone: Backbone) -> None:
-    """Raise UserError unless the adapter of the run that ``recipe`` starts from, if any, fits its network."""
+    """Raise UserError if ``recipe`` starts from a run whose adapter does not fit the network of ``recipe``."""
     if recipe.adapter.start_from is not None:
         with quick_imports():
             from featherweight.adapter.start import require_same_adapter

@@ -50,7 +50,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
 
 
 def _start(prepared: Prepared) -> dict[str, Any]:
-    """The entry ``started_from`` of environment.json, about the run that the training starts from; else {}."""
+    """The entry ``started_from`` of environment.json, about the run that the training starts from; {} if none."""
     from featherweight.adapter.start import described
     from featherweight.run.folder import Run
 
@@ -59,7 +59,7 @@ def _start(prepared: Prepared) -> dict[str, Any]:
 
 
 def _teachers(prepared: Prepared) -> dict[str, Any]:
-    """The entry ``teachers`` of environment.json, about the runs that the training learns from; else {}."""
+    """The entry ``teachers`` of environment.json, about the runs that the training learns from; {} if none."""
     return {"teachers": [teacher.described() for teacher in prepared.teachers]} if prepared.teachers else {}
 
 
@@ -73,7 +73,10 @@ def _soup(prepared: Prepared) -> dict[str, Any]:
 
 
 def _left_out(splits: Splits) -> dict[str, Any]:
-    """The entry ``left_out`` of environment.json: rows that ``data.empty`` left out, by part; else {}."""
+    """The entry ``left_out`` of environment.json: rows without text or label that ``data.empty = "drop"`` left out.
+
+    They are listed by part of the data, such as ``train``; {} if none were left out.
+    """
     return {"left_out": {part: gaps.as_dict() for part, gaps in splits.left_out.items()}} if splits.left_out else {}
 
 

@@ -27,7 +27,10 @@ Names = str | Sequence[str] | None
 
 
 def other_sets(splits: Splits) -> dict[str, Rows]:
-    """The test rows, with the key ``test``, and the rows of each shift set, with the key ``shift NAME``."""
+    """The test rows, with the key ``test``, and the rows of each shift set, with the key ``shift NAME``.
+
+    A shift set has texts of another source or style than the training data, and is evaluated like the test rows.
+    """
     test = {"test": splits.test} if splits.test is not None else {}
     return test | {f"shift {name}": rows for name, rows in splits.shift.items()}
 
@@ -120,7 +123,8 @@ def _labelled(
     if rows.label_names != tuple(labels):  # one column for each label, in the order of the labels
         if note and set(map(str.casefold, rows.label_names)) != set(map(str.casefold, labels)):
             pairs = [f"{name} = {column}" for name, column in zip(labels, rows.label_names, strict=True)]
-            note(f"{data}: columns are assigned to labels by their order: {listed(pairs, 12)}")
+            order = "its label columns are not named like the classes, so they are assigned in the given order"
+            note(f"{data}: {order} (class = column): {listed(pairs, 12)}")
         rows = replace(rows, label_names=tuple(labels))
     if not rows.texts:
         raise UserError(f"{data}: has no rows to evaluate; name a file with rows")

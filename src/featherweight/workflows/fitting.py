@@ -1,4 +1,4 @@
-"""Runs the steps of a prepared training, or makes a soup in their place."""
+"""Runs the steps of a prepared training or, for a soup, averages the weights of finished runs in their place."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def fit_prepared(
 ) -> tuple[LoopState, np.ndarray | None]:
     """Run all training steps, or make the soup; return the last state, and the logits of the validation rows.
 
-    The logits are [rows, classes]; None if they have to be computed again. With ``resume`` the training continues from
-    the checkpoint in ``folder``, if there is one.
+    The logits are [rows, classes]; None if those from the training may differ from those of the saved adapter. With
+    ``resume`` the training continues from the checkpoint in ``folder``, if there is one.
     """
     if prepared.ingredients:
         from featherweight.workflows.mixing import mix

@@ -52,7 +52,7 @@ class Ingredient:
 
     @property
     def seconds(self) -> float:
-        """The duration of its training."""
+        """Seconds that the training of this run took; 0 if unknown."""
         return float(self.run.environment.get("training_seconds") or 0.0)
 
     def rank(self, best_by: str) -> Rank:
@@ -171,17 +171,18 @@ def _rows(environment: Mapping[str, Any]) -> dict[str, Any]:
     return {part: {k: v for k, v in (values or {}).items() if k != "cut_rows"} for part, values in parts.items()}
 
 
-def _difference(ours: Mapping[str, Fact], theirs: Mapping[str, Fact], whose: object) -> str:
+def _difference(first: Mapping[str, Fact], other: Mapping[str, Fact], first_run: object) -> str:
     """The first difference in words, such as "another seed than runs/a (1, not 0)"; empty if there is none.
 
-    ``ours`` are the facts of the run ``whose``, ``theirs`` those of the run or recipe that the text is about.
+    ``first`` are the facts of the run ``first_run`` (here ``runs/a``, with seed 0), ``other`` those of the run or
+    recipe that is compared with it (here with seed 1).
     """
     nothing = Fact(None, "nothing")
-    for key in {**ours, **theirs}:
-        our, their = ours.get(key, nothing), theirs.get(key, nothing)
-        if our.value != their.value:
-            values = f" ({shortened(their.shown)}, not {shortened(our.shown)})" if our.shown != their.shown else ""
-            return f"{'other' if key.endswith(('rows', 'classes')) else 'another'} {key} than {whose}{values}"
+    for key in {**first, **other}:
+        one, two = first.get(key, nothing), other.get(key, nothing)
+        if one.value != two.value:
+            values = f" ({shortened(two.shown)}, not {shortened(one.shown)})" if one.shown != two.shown else ""
+            return f"{'other' if key.endswith(('rows', 'classes')) else 'another'} {key} than {first_run}{values}"
     return ""
 
 
@@ -198,7 +199,8 @@ def ingredients_of(recipe: Recipe) -> list[Ingredient]:
         raise UserError(f"training.soup: {error}") from None
     first = found[0].run
     if difference := _difference(_facts_of_recipe(first.recipe), _facts_of_recipe(recipe), first.folder):
-        raise UserError(f"training.soup: this recipe has {difference}; make the soup's recipe by featherweight soup")
+        remedy = "use the same value, or let `featherweight soup` write the recipe of the soup"
+        raise UserError(f"training.soup: this recipe has {difference}; {remedy}")
     return found
 
 
@@ -220,6 +222,6 @@ def require_same_rows(ingredients: Sequence[Ingredient], now: Mapping[str, Any],
 
 
 def metric_in_words(best_by: str, value: float, *, several: bool) -> str:
-    """A metric with its value, such as "accuracy 94.20%"."""
+    """A metric with its value, such as "accuracy 94.20%"; with ``several``, of a task with several labels per text."""
     metric = metric_of(best_by, several=several)
     return f"{metric.name} {metric.words(value)}"

@@ -59,7 +59,7 @@ def _in_words(taken: int, tried: int) -> str:
 
 
 def _greedy(prepared: Prepared, listeners: Sequence[Listener]) -> list[Ingredient]:
-    """The runs of the soup, each with ``taken`` set: a greedy soup (Wortsman et al. 2022, recipe 1).
+    """The runs of a greedy soup (Wortsman et al. 2022, algorithm "Recipe 1"); ``taken`` says whether each is in it.
 
     The best run is tried first; a run is taken if the mean with it is not worse on the validation rows than without.
     """

@@ -127,7 +127,7 @@ def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:
 def _out_of_sample(
     recipe: Recipe, rows: Rows, parts: NDArray[np.int64], out: Path, announce: Callable[[str], None]
 ) -> NDArray[np.float64]:
-    """Probabilities [rows, classes]; each row's come from the model that was trained without the fold of that row.
+    """Probabilities [rows, classes]; those of a row come from the model that was trained without the fold of the row.
 
     ``parts`` [rows] are the fold numbers.
     """

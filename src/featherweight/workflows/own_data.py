@@ -75,7 +75,7 @@ def recipe_for(
         how, file = code_to_save(data)
         raise UserError(
             f"recipe_for takes the path of a file or the name of a data set, not {described(data)}\n"
-            f"Save the rows by {how}, and write recipe_for({file!r}); or pass the rows to train without a recipe"
+            f"Save the rows by {how}, and write recipe_for({file!r}); or write train(rows), which needs no recipe"
         )
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
     overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
@@ -188,7 +188,7 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
 def _require_rows(table: Table) -> None:
     """Raise UserError if ``table`` has no rows: its columns could not be guessed."""
     if not table.names:
-        raise UserError(f"{table.origin}: the file has no rows")
+        raise UserError(f"{table.origin}: the file has no rows; add some, or name another file")
     if not len(table.read(table.names[0])):
         raise UserError(f"{table.origin}: has only a header ({listed(table.names)}), but no rows; add some")
 

@@ -15,7 +15,10 @@ CHECK, REPORT = "saving and reload check", "report"
 
 
 class Phases:
-    """Measures the phases of a run. As a listener of the training, it counts evaluations as a phase of their own."""
+    """Measures the phases of a run, such as "loading" and "training".
+
+    As a listener of the training, it takes the time of evaluations out of "training": they are a phase of their own.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -32,11 +35,11 @@ class Phases:
         self._name, self._since = name, now
 
     def total(self) -> float:
-        """Seconds since the start."""
+        """Seconds since this object was made."""
         return self._clock() - self._began
 
     def in_words(self) -> str:
-        """All phases with their durations in one line, including the current phase."""
+        """All phases with their durations until now, such as "took 3 min: loading 9 s, training 2 min, report 8 s"."""
         self.begin(self._name)
         parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in self.seconds.items())
         return f"took {duration(self.total())}: {parts}"
@@ -45,7 +48,7 @@ class Phases:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
-        """Do nothing: ``begin`` was called before."""
+        """Do nothing: the caller has begun the phase of the training by ``begin``."""
 
     def noted(self, message: str) -> None:
         """Do nothing: messages take no time."""

@@ -56,7 +56,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a training reads before it builds a network: resolved recipe, parameter counts, rows, and other runs."""
+    """What a training reads before it builds a network: resolved recipe, parameter counts, rows, teachers, soup."""
 
     recipe: Recipe
     weight: Weight

@@ -85,7 +85,7 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
     except Exception as error:
         if not isinstance(error, ConnectionError | TimeoutError) and not is_connection_error(error):
             raise
-        raise HubUnreachable(f"{repo}: the hub does not answer; try again later, or see --dry-run") from None
+        raise HubUnreachable(f"{repo}: the hub does not answer; try again later (--dry-run works without it)") from None
     return str(url)
 
 

@@ -70,7 +70,8 @@ def report_peft_folder(
 ) -> PeftFolder:
     """Write the report ``out`` for the PEFT folder ``path``; if ``data`` is given, evaluate it on that labelled set.
 
-    Nothing is written into ``path``. Raises UserError if ``out`` exists, or the folder or the rows cannot be read.
+    Nothing is written into ``path``. ``given`` are the user's options for what PEFT does not save, such as the names of
+    the classes. Raises UserError if ``out`` exists, or the folder or the rows cannot be read.
     """
     if out.suffix != ".html" or not out.parent.is_dir():
         raise UserError(f"--out {out}: must be an .html file in a folder that exists")

@@ -56,7 +56,7 @@ class Request:
             return self
         files = {part: folder / ROWS[part] for part in self.rows}
         began = (folder / "environment.json").is_file()
-        paths = _recorded(folder, files) if began else {part: str(path) for part, path in files.items()}
+        paths = _paths_in_recipe(folder, files) if began else {part: str(path) for part, path in files.items()}
         beside = option_overrides(test=paths.get("test"), validation=paths.get("validation"))
         draft = self._draft(paths, [*beside, *self.overrides])
         if not began:
@@ -114,8 +114,12 @@ def requested(
     return Request(name, source=source, rows=rows, called=described(given), overrides=changes)
 
 
-def _recorded(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """For each part, the path of its rows as the recipe in ``folder`` names it, also if the folder was moved since."""
+def _paths_in_recipe(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
+    """The path of the rows of each part (such as ``train``), as the recipe of the run in ``folder`` names it.
+
+    If the folder was moved since, it is the new path. A part without rows in the stored recipe gets its path in
+    ``files``.
+    """
     data = Run(folder).recipe.data
     named = {part: getattr(data, part) or "" for part in files}
     return {part: named[part] if named[part].endswith(ROWS[part]) else str(path) for part, path in files.items()}

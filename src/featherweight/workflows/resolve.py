@@ -16,7 +16,7 @@ from featherweight.recipe import BackboneRecipe, Recipe
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe without "auto" values, its weight, and the architecture of its backbone."""
+    """A recipe without "auto" values, its numbers of trainable parameters, and the architecture of its backbone."""
 
     recipe: Recipe
     """The recipe with the chosen LoRA instead of ``lora = "auto"``, and with the full path of a backbone folder."""

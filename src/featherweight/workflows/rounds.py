@@ -233,12 +233,12 @@ def _require_unchanged(runs: Sequence[Planned]) -> None:
             read[key] = _backbone_and_rows(recipe)
         sha256, marks = read[key]
         weights = (began.get("backbone") or {}).get("sha256", sha256)
-        changed = "another backbone" if weights != sha256 else None
+        changed = "the backbone has" if weights != sha256 else None
         if part := changed_part(began, marks):
-            changed = f"other {part} rows"
+            changed = f"the {part} rows have"
         if changed:
             raise UserError(
-                f"{run.folder}: this finished run used {changed} than the recipe has now\n"
+                f"{run.folder}: {changed} changed since this run was trained\n"
                 "Choose another --out, or move that folder away; `featherweight compare` compares runs as they are"
             )
 

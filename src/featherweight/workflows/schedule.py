@@ -44,7 +44,10 @@ def epochs_for(rows: int, classes: int) -> int:
 
 
 def validation_size_for(rows: int, classes: int) -> float:
-    """Size of the validation set: 0.1 or 0.2 of ``rows``; if that is fewer rows than classes, ``classes`` rows."""
+    """The value for ``data.validation_size``: a share, 0.2 for fewer than ``FEW_ROWS`` rows and else 0.1.
+
+    If this share of ``rows`` is fewer rows than classes, it is a number of rows: ``classes``.
+    """
     size = 0.2 if rows < FEW_ROWS else 0.1
     return size if round(size * rows) >= classes else classes
 

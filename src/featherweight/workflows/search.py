@@ -107,14 +107,19 @@ def run_search(
             work(search, study)
         else:
             _work_together(search, min(workers, trials))
-        return _published(search, study, validation_rows)
+        return _write_results(search, study, validation_rows)
 
 
-def _published(search: Search, study: Study, validation_rows: int) -> Recipe:
-    """Write the best recipe, the table of trials and the page, and return the recipe."""
+def _write_results(search: Search, study: Study, validation_rows: int) -> Recipe:
+    """Write best.toml, trials.csv and search.html, and return the best recipe.
+
+    ``validation_rows`` is the number of rows that each trial was evaluated on. Raises FeatherweightError if no trial
+    was completed.
+    """
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
     if not complete:
-        raise FeatherweightError(f"{search.out}: no trial was completed; raise --trials, or widen the space")
+        remedy = "raise --trials, or allow more values in the section [search] of the recipe"
+        raise FeatherweightError(f"{search.out}: no trial was completed; {remedy}")
     best = in_order(trial_rows(complete), higher_is_better=search.best_by != "log_loss")[0]
     recipe = winner(search.searched, search.original, best.values)
     write_whole(search.out / "best.toml", recipe.to_toml())

@@ -121,8 +121,8 @@ class Searched:
 def require_searchable(original: Recipe, searched: Recipe) -> int:
     """The number of validation rows of a search; ``searched`` is ``original`` without test rows.
 
-    Raises UserError, before any trial, if a trial would lack something, or later the training of the best recipe. Test
-    and shift sets need only exist; they are not read.
+    Raises UserError, before any trial, for missing or wrong inputs of the trials, or of the later training by the best
+    recipe. Of its test rows and shift sets (further test rows) only the existence is checked; they are not read.
     """
     for source in filter(None, (original.data.test, *original.evaluation.shift)):
         if not is_perturbed(source):
@@ -136,7 +136,10 @@ def require_searchable(original: Recipe, searched: Recipe) -> int:
 
 
 def without_test_rows(recipe: Recipe) -> Recipe:
-    """``recipe`` for a search: without test rows, shift sets and trackers."""
+    """``recipe`` for the trials of a search: without test rows, shift sets (further test rows) and trackers.
+
+    Trackers (such as MLflow) would otherwise get a record for each trial.
+    """
     return recipe.with_values(data={"test": ""}, evaluation={"shift": []}, training={"trackers": []})
 
 

@@ -36,7 +36,7 @@ class Search:
 
     @property
     def local(self) -> bool:
-        """Whether the trials are in a file in the folder of the search, which no other machine or search uses."""
+        """Whether the database is the file search.db in ``out``; then no other machine and no other search uses it."""
         return self.storage == storage_url(None, self.out)
 
     def folder_of(self, number: int) -> Path:
@@ -76,7 +76,11 @@ def quiet() -> Iterator[None]:
 
 
 def storage_url(storage: str | None, out: Path) -> str:
-    """The SQLAlchemy URL of the trials; ``postgresql://`` selects the driver psycopg."""
+    """The SQLAlchemy URL of the database of the trials: ``storage``, or by default the file search.db in ``out``.
+
+    ``postgresql://`` becomes ``postgresql+psycopg://``, which selects the driver. Raises UserError if ``storage`` is no
+    URL.
+    """
     if storage is None:
         return f"sqlite:///{out / 'search.db'}"
     if "://" not in storage:
@@ -109,7 +113,8 @@ def _opened(url: str) -> BaseStorage:
 def open_study(search: Search, worker: int = 0) -> Study:
     """The study of ``search``: a new one, or the one to resume.
 
-    Raises UserError if the storage has a search of the same name with another recipe or space.
+    ``worker`` is the number of this process among those of the search; each draws other random numbers. Raises
+    UserError if the storage has a search of the same name with another recipe or space.
     """
     import optuna
 

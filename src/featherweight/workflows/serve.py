@@ -42,8 +42,9 @@ def serve(
     """Serve the classifier in ``path``, a run folder or an export, until SIGTERM or Ctrl-C.
 
     An address other than loopback needs a token, from ``token_file`` or the variable FEATHERWEIGHT_TOKEN, or
-    ``no_auth``. ``examples`` is a file of texts to try on the page, one per line. ``limits`` are
-    values for ``Limits``. ``tell`` gets a line when the server is ready. Raises UserError before anything listens.
+    ``no_auth``. ``examples`` is a file of texts to try on the page, one per line. ``limits`` are fields of ``Limits``
+    with their values, such as ``{"characters": 5000}``. ``tell`` gets a line when the server is ready. Raises
+    UserError before anything listens.
     """
     require_extra()
     from featherweight.serving.limits import Limits

@@ -132,7 +132,7 @@ def _how_to_resume(folder: Path, recipe: Recipe | None) -> str:
 def _completed(folder: Path, listeners: Sequence[Listener]) -> Run:
     """The complete run in ``folder``. If its report or manifest is missing, it is written first.
 
-    The user is told about a new manifest.
+    A new manifest takes the files as they are now, and so cannot show earlier changes; the user is told to verify them.
     """
     from featherweight.workflows.report import is_reported, report_run
 
@@ -156,9 +156,10 @@ def finish(
     phases: Phases,
     listeners: Sequence[Listener] = (),
 ) -> None:
-    """Finish a run after its last step: temperature, saved adapter, reload check, evaluation and report.
+    """Finish a run after its last step: save the adapter, check that it can be loaded, evaluate it, write the report.
 
-    ``logits`` [rows, classes] are those of the validation rows, or None if they are to be computed.
+    Before, the temperature that calibrates the probabilities is fitted on the validation rows, with their ``logits``
+    [rows, classes], which are computed if None.
     """
     from featherweight.evaluation.calibration import fit_temperature
 

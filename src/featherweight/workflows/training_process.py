@@ -37,11 +37,12 @@ DONE, LOGITS = "trial.json", "logits.npy"
 
 @contextmanager
 def removed_if_refused(record: Path, trainings: Path, unfinished: Path | None = None) -> Iterator[None]:
-    """Within the context, a UserError before the first finished training removes what a new call has written.
+    """Within the context, a UserError removes what this call has written, so that the user can correct and repeat it.
 
-    ``record`` is the file by which a call is known in its folder, and ``trainings`` the folder of the trainings beside
-    it; ``unfinished`` is a training that is removed with its files. Otherwise the next call, with its error corrected,
-    would be refused as another one in the same folder.
+    Otherwise the corrected call would be refused, because the folder would have a search or audit with other settings.
+    Nothing is removed if the folder was begun by an earlier call, or has a finished training. ``record`` is the file
+    with the settings of the search or audit (such as ``search.db``), ``trainings`` the folder of its trainings, and
+    ``unfinished`` a folder in it that is removed with its files.
     """
     out, begun = record.parent, record.is_file()
     new = [path for path in (out, *out.parents) if not path.exists()]
@@ -93,7 +94,8 @@ def train_in_a_process(
     except EOFError:
         process.join()
         raise Ended(
-            f"{folder}: the process of the training ended with exit code {process.exitcode}, perhaps for lack of memory"
+            f"{folder}: the process of the training ended with exit code {process.exitcode}, perhaps for lack of "
+            "memory; a smaller training.batch_size needs less"
         ) from None
     finally:
         # After a signal or an error the process still trains; it then writes a checkpoint and ends.
