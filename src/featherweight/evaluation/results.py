@@ -72,7 +72,7 @@ def _objects(values: list[Any]) -> np.ndarray:
 
 
 def _row_numbers(rows: Rows) -> np.ndarray:
-    """The index of each row in its data source, from 0; rows that were left out of the data count.
+    """The index of each row in its data source, from 0; rows that were left out are counted too.
 
     Validation rows that were split off the training rows are counted among themselves instead.
     """

@@ -181,9 +181,9 @@ def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
 def names_of(groups: Sequence[list[Run]]) -> list[str]:
     """A unique name for each group, by default the name of its recipe.
 
-    If several groups have the same name, the keys in which they differ are appended, such as ``base learning_rate
-    0.0003``. If more than two keys differ, or a value is no text or number, the folder of the group's first run is
-    appended instead.
+    If several groups have the same name, the keys in which they differ are appended with their values, such as ``base
+    learning_rate 0.0003``. If more than two keys differ, or a value is no text or number, the folder of the group's
+    first run is appended instead.
     """
     recipes = [_without_seeds(group[0].recipe) for group in groups]
     kinds = [(recipe.name, group[0].environment.get("baseline")) for recipe, group in zip(recipes, groups, strict=True)]
@@ -199,10 +199,10 @@ def names_of(groups: Sequence[list[Run]]) -> list[str]:
 
 
 def differing(who: str, runs: Sequence[Run]) -> list[str]:
-    """One sentence for each other difference than recipe and seed between ``runs``, which ``who`` names.
+    """One sentence for each difference between ``runs`` that is neither in the recipe nor in the seeds.
 
-    Compared are the number of training rows, the package versions and the precision. With ``who = "The rounds"`` a
-    sentence is "The rounds had different versions of torch: 2.4.0, 2.5.1."
+    ``who`` is the subject of each sentence. Compared are the number of training rows, the package versions and the
+    precision. An example: "The rounds had different versions of torch: 2.4.0, 2.5.1."
     """
     packages = ("featherweight", "torch", "transformers", "peft", "accelerate")
     trained = [run.environment.get("data", {}).get("train", {}).get("rows") for run in runs]

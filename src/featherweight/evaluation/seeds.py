@@ -101,11 +101,12 @@ def errors_of_difference(
 
 
 def over_rows_and_seeds(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], pooled: SeedSpread) -> float:
-    """Two-sided p-value of a t-test whose null hypothesis is: with other rows and other seeds, both are equally good.
+    """Two-sided p-value of a t-test of whether the rounds are equally good.
 
-    The squared standard error is the sum of the variances over rows and over seeds. Its degrees of freedom follow
-    Satterthwaite's approximation (1946) if those of ``pooled`` are at least ``2 * LEAST_FREEDOM``. With fewer seeds the
-    approximation is too optimistic; then the degrees of freedom of ``pooled`` are used.
+    The null hypothesis is that their mean accuracies are equal over all rows and seeds that could be drawn. The squared
+    standard error is the sum of the variances over rows and over seeds. Its degrees of freedom follow Satterthwaite's
+    approximation (1946) if those of ``pooled`` are at least ``2 * LEAST_FREEDOM``. With fewer seeds the approximation
+    is too optimistic; then the degrees of freedom of ``pooled`` are used.
     """
     rows = correct_a.shape[1]
     over_rows, over_seeds = errors_of_difference(correct_a, correct_b, pooled)
