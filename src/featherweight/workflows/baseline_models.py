@@ -45,7 +45,7 @@ Logits = Callable[[Rows], np.ndarray]
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained baseline: a function from rows to logits, its number of parameters, and what the results say of it."""
+    """A trained baseline: a function from rows to logits, its number of parameters, and entries for the results."""
 
     logits: Logits
     parameters: int

@@ -145,9 +145,10 @@ def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> di
 
 
 def _quantised(whole: Path, target: Path, loaded: Loaded, calibration: Rows | None) -> dict[str, Any]:
-    """Write the graph ``whole`` in 8 bits to ``target``, for OpenVINO if there are rows for ``calibration``.
+    """Write the ONNX graph ``whole`` in 8 bits to ``target``, and return the settings for export.json.
 
-    Returns the settings, for export.json.
+    With ``calibration``, rows on which the scales of the activations are measured, the result is an OpenVINO model;
+    without, it is an ONNX graph.
     """
     if calibration is None:
         from featherweight.export.int8 import quantise
@@ -167,7 +168,7 @@ def _training_rows(folder: Path, loaded: Loaded) -> Rows:
             return load_part(loaded.recipe, "train", loaded.model.labels)
     except (UserError, OSError) as error:
         needs = "--to openvino-int8 needs the training rows of the run, to measure scales, and they cannot be read"
-        raise UserError(f"{needs}: {error}\n--to onnx-int8 needs none") from None
+        raise UserError(f"{needs}: {error}\nRestore them, or use --to onnx-int8, which needs none") from None
 
 
 def _label_column(folder: Path) -> Any:
