@@ -42,6 +42,24 @@ def test_without_the_instructions_nothing_is_tried(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
+    ("gpus", "device", "words"),
+    [
+        (0, "gpu", "device 'gpu': not a device of PyTorch; use 'cpu', 'cuda' or 'cuda:NUMBER'"),
+        (0, "cuda:x", "device 'cuda:x': not a device of PyTorch"),
+        (0, "cuda", "device 'cuda': PyTorch finds no GPU here; use 'cpu'"),
+        (2, "cuda:2", "device 'cuda:2': PyTorch finds 2 GPUs here; use 'cuda:1' or 'cpu'"),
+    ],
+)
+def test_a_device_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, words: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(UserError, match=words):
+        choose_engine("fp32", device)
+
+
+@pytest.mark.parametrize(
     ("lines", "name"),
     [
         ("model name : EPYC\ncpu family : 26\nmodel : 17\nmodel name : other\n", "EPYC (family 26, model 17)"),

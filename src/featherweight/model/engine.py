@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from featherweight.errors import UserError
+from featherweight.formatting import counted
 from featherweight.model.lean.encoder import lean_encoder
 from featherweight.model.lean.frozen_matrix import FrozenMatrix
 from featherweight.model.lean.portable import portable_encoder
@@ -81,13 +82,11 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
     """The engine for a device and a precision; None and ``auto`` let this function choose what is fastest here.
 
     For None the device is a GPU if there is one, else the CPU. ``auto`` is bf16 if the device has fast instructions for
-    it; otherwise fp16 on a GPU, and fp32 on a CPU. Raises UserError for a GPU on a machine where PyTorch finds none,
-    and for fp16 on a CPU.
+    it; otherwise fp16 on a GPU, and fp32 on a CPU. Raises UserError for an unknown device, a GPU that PyTorch does not
+    find, and for fp16 on a CPU.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    kind = device.partition(":")[0]
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device {device!r}: PyTorch finds no GPU here; use 'cpu'")
+    kind = _kind_of(device)
     if precision == "fp16" and kind == "cpu":
         raise UserError("training.precision = 'fp16' needs a GPU; use 'auto', 'bf16' or 'fp32' on a CPU")
     if precision != "auto":
@@ -106,6 +105,21 @@ def choose_engine(precision: str = "auto", device: str | None = None) -> Engine:
         slower = f"bf16 products took {1 / gain:.1f} times as long as fp32 ones when tried"
         return Engine(device, "fp32", f"the processor has {', '.join(native)}, but {slower}")
     return Engine(device, "bf16", f"the processor has {', '.join(native)}; {gain:.1f} times as fast as fp32 when tried")
+
+
+def _kind_of(device: str) -> str:
+    """``cpu``, ``cuda`` or another type of device. Raises UserError if PyTorch does not know or find it."""
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise UserError(f"device {device!r}: not a device of PyTorch; use 'cpu', 'cuda' or 'cuda:NUMBER'") from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {device!r}: PyTorch finds no GPU here; use 'cpu'")
+    if place.type == "cuda" and (place.index or 0) >= (count := torch.cuda.device_count()):
+        raise UserError(
+            f"device {device!r}: PyTorch finds {counted(count, 'GPU')} here; use 'cuda:{count - 1}' or 'cpu'"
+        )
+    return place.type
 
 
 def _gpu_lean() -> bool:

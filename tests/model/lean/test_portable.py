@@ -80,6 +80,7 @@ def test_a_training_with_encoder_dropout_learns(tiny_recipe: Any, tmp_path: Path
 
 def test_a_gpu_has_the_lean_pass_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     assert not choose_engine("auto", "cuda").portable
