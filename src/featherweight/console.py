@@ -51,9 +51,9 @@ class Follower:
             self.say(note)
 
     def noted(self, message: str) -> None:
-        """Print the message. Before the first step, it also restarts the clock for the speed of the training.
+        """Print the message, and restart the clock of the training's speed if no step was done yet.
 
-        So the time of what comes before the last such message, such as caching states, does not count.
+        So the time of preparations, such as caching states, does not count.
         """
         if not self._tokens:
             self._begun = time.perf_counter()

@@ -16,7 +16,7 @@ NAME = "compare"
 def command(
     runs: Annotated[
         list[str],
-        typer.Argument(help="Finished run folders; runs that differ only in the seed are compared as one round."),
+        typer.Argument(help="Finished run folders; runs that differ only in the seed count as one, by their mean."),
     ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for the comparison as HTML, Markdown, CSV and plots.")

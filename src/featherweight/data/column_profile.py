@@ -135,7 +135,7 @@ def _read(value: Any) -> Any:
 
 
 def _writing(singles: Sequence[Any]) -> tuple[float, float, float]:
-    """Share of letters, mean number of words and mean length of the texts among ``singles``."""
+    """Share of letters, mean number of words and mean length of the cells ``singles``, none of which is a list."""
     texts = [_written(value) for value in singles if isinstance(value, str | int | float) and not is_missing(value)]
     if not texts:
         return 0.0, 0.0, 0.0

@@ -89,7 +89,7 @@ class Encoded:
         return np.add.reduceat(values, self._firsts[:-1], axis=0) / self.windows[:, None]
 
     def texts_begun(self, places: NDArray[np.int64]) -> int:
-        """Number of texts whose first window is among the windows ``places`` (indices in ``apart``).
+        """Number of texts whose first window is among ``places``, the indices of some windows of all texts.
 
         A progress bar counts texts with it: if windows are predicted in any order, each text is counted once.
         """
@@ -179,7 +179,10 @@ def _keep(cache: Path, fingerprint: str, pieces: Iterable[NDArray[np.int32]], si
 
 
 def _load(cache: Path, fingerprint: str, sizes: Sizes) -> TokenFile | None:
-    """The cached tokens, with ``sizes`` filled; None if they are missing or damaged."""
+    """The cached tokens, or None if they are missing or damaged.
+
+    The numbers of tokens and windows of each text, which are stored beside them, are read into ``sizes``.
+    """
     tokens_file, rows_file = _files(cache, fingerprint)
     try:
         tokens, found = TokenFile(tokens_file), np.load(rows_file)

@@ -21,7 +21,7 @@ _CHOICES = "choices"
 
 
 def label_values(table: Table, column: str) -> Sequence[Any]:
-    """The cells of a label column of ``table``, as ``plain_labels`` reads them."""
+    """The cells of a label column of ``table``, converted by ``plain_labels``."""
     return plain_labels(table.read(column))
 
 

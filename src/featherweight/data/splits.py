@@ -165,7 +165,7 @@ def validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows
 def _shift_rows(source: str, data: DataRecipe, test: Rows | str | None, names: Sequence[str]) -> Rows:
     """The labelled set ``source``, or the test rows with the perturbation ``source``.
 
-    ``test`` are the test rows, a clause that says that they have no labels, or None if there are no test rows.
+    ``test`` are the test rows; None if there are none; if they have no labels, a text for the error that says so.
     """
     if source in ("validation", "test"):
         # Predictions and metrics are stored under the name of the set.

@@ -53,7 +53,10 @@ class Metric:
         return self.shown.endswith("%}")
 
     def value(self, figures: Mapping[str, Any]) -> float | None:
-        """The value to show for a set, after temperature scaling; None if ``figures`` (its metrics) lack it."""
+        """This metric among ``figures``, the metrics of one set of rows; None if it is not there.
+
+        Where there are two values, it is the one after temperature scaling.
+        """
         return figures.get(self.keys[-1])
 
     def words(self, value: float) -> str:

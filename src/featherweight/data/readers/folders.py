@@ -60,7 +60,7 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
     if parts := folder_parts(folder):
         if reading.split not in parts:
             raise UserError(
-                f"{origin}: no part {reading.split!r}; it has {', '.join(parts)}: rename or add a subfolder"
+                f"{origin}: no part {reading.split!r}; it has {', '.join(parts)}: name a subfolder {reading.split}"
             )
         folder = parts[reading.split]
         origin = f"{origin} ({reading.split})"

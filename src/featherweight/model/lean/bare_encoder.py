@@ -1,6 +1,8 @@
-"""Builds an encoder for the lean pass from the saved tensors, without importing transformers' model classes.
+"""Builds an encoder from the saved tensors, without importing transformers' model classes.
 
-Importing these classes takes longer than all other steps of a prediction. The modules have the same names as in
+Its forward pass is the lean pass of this folder.
+
+Importing transformers' classes takes longer than all other steps of a prediction. The modules have the same names as in
 transformers, and the results are the same, bit for bit.
 """
 
