@@ -58,7 +58,7 @@ def test_weigh_over_the_budget_prints_the_count_and_fails(cli: Cli) -> None:
 
 def test_plan_recommends_all_layers_under_a_linear_head(cli: Cli) -> None:
     lines = said(cli, "plan", "--backbone", "roberta-base", "--labels", 4, "--budget", "1M").splitlines()
-    assert lines[0] == "roberta-base, 4 labels, budget 1,000,000"
+    assert lines[0] == "roberta-base, 4 labels, a budget of 1,000,000 trainable parameters"
     roles = "query key value attention_output mlp_up mlp_down"
     assert lines[2].split() == ["1", "linear", *roles.split(), "6", "998,404", "1,596", "recommended"]
 

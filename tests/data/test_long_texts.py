@@ -62,7 +62,7 @@ def test_head_and_tail_are_the_tokenizers_own(request: Any, name: str, how: str,
         tokenizer.truncation_side = before
     encoded = encode(rows(texts), tokenizer, LongTexts(LONGEST, how))
     assert sequences(encoded) == wanted
-    assert encoded.windows is None and encoded.apart is encoded
+    assert encoded.windows is None and encoded.by_window is encoded
 
 
 @pytest.mark.parametrize("how", ["head", "tail"])
@@ -114,7 +114,7 @@ def test_windows_keep_special_tokens_and_short_texts_are_one(tokenizer: Any) -> 
     encoded = encode(rows(), tokenizer, LongTexts(LONGEST, "windows", 0.25))
     whole = tokenizer(TEXTS)["input_ids"]
     assert encoded.windows is not None and encoded.windows.tolist() == [1, 8, 1, 2]
-    assert len(encoded) == 4 and len(encoded.apart) == 12
+    assert len(encoded) == 4 and len(encoded.by_window) == 12
     found = sequences(encoded)
     assert found[0] == whole[0] and found[9] == whole[2]
     for window in (*found[1:9], *found[10:]):
@@ -127,7 +127,7 @@ def test_windows_keep_special_tokens_and_short_texts_are_one(tokenizer: Any) -> 
 def test_rows_are_found_among_windows(tokenizer: Any) -> None:
     labels = np.array([3, 2, 1, 0])
     encoded = encode(rows(labels=labels), tokenizer, LongTexts(LONGEST, "windows"))
-    assert encoded.places_apart(np.array([3, 0, 1])).tolist() == [10, 11, 0, *range(1, 9)]
+    assert encoded.windows_of(np.array([3, 0, 1])).tolist() == [10, 11, 0, *range(1, 9)]
     assert encoded.texts_begun(np.array([11, 1, 9])) == 2
     values = np.arange(24.0).reshape(12, 2)
     expected = [values[part].mean(0).tolist() for part in ([0], range(1, 9), [9], [10, 11])]
@@ -135,7 +135,7 @@ def test_rows_are_found_among_windows(tokenizer: Any) -> None:
     batch = collate(encoded, np.array([3, 0]), 0)
     assert batch.labels is not None and batch.labels.tolist() == [0, 3]
     assert batch.means is not None and batch.means.tolist() == [[0.5, 0.5, 0], [0, 0, 1]]
-    assert batch.input_ids.tolist() == collate(encoded.apart, np.array([10, 11, 0]), 0).input_ids.tolist()
+    assert batch.input_ids.tolist() == collate(encoded.by_window, np.array([10, 11, 0]), 0).input_ids.tolist()
     assert collate(encoded, np.array([0, 2]), 0).means is None
 
 

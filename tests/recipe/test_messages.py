@@ -32,7 +32,7 @@ MESSAGES = {
     "[adapter]\nlora = 'autoo'": "adapter.lora: must be auto or a list (it is 'autoo'; did you mean 'auto'?)",
     "[adapter]\nlora = 3": "adapter.lora: must be a list in brackets, [ ] (it is 3)",
     "[adapter.lora]\nrank = 2\nlayers = '9-3'": "adapter.lora.0.layers: must go from low to high: write 3-9, not 9-3",
-    "[adapter.lora]\nlayers = 'top-0'": "adapter.lora.0.layers: must name at least one layer, such as top-1",
+    "[adapter.lora]\nlayers = 'top-0'": "adapter.lora.0.layers: must name at least one layer; top-1 is one",
     "[adapter.lora]\nlayers = 'some'": "adapter.lora.0.layers: must be all, lower-half, upper-half, top-4, bottom-4,",
     "[adapter.lora]\nroles = ['qery']": "adapter.lora.0.roles.0: must be query, key, value, attention_output, mlp_up "
     "or mlp_down (it is 'qery'; did you mean 'query'?)",

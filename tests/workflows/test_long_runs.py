@@ -72,7 +72,7 @@ def test_a_run_with_windows_is_proven_and_predicts_alike(recipe_of: Callable[...
     assert sum(done) == len(texts)
     encoded = classifier.model.encode(_rows(texts))
     assert encoded.windows is not None and encoded.windows.tolist() == [4, 3, 3, 4, 3, 1, 1]
-    apart = np.split(classifier.model.logits_of(encoded.apart), np.cumsum(encoded.windows)[:-1])
+    apart = np.split(classifier.model.logits_of(encoded.by_window), np.cumsum(encoded.windows)[:-1])
     np.testing.assert_allclose(found, [of_windows.mean(0) for of_windows in apart], atol=1e-9)
     (tmp_path / "new.csv").write_text("text\n" + "\n".join(texts) + "\n", "utf-8")
     assert predict_file(run.folder, tmp_path / "new.csv", tmp_path / "out.csv") == len(texts)
@@ -86,7 +86,7 @@ def _rows(texts: list[str]) -> Any:
 
 def test_windows_repeat_the_share_that_the_recipe_says(recipe_of: Callable[..., Recipe]) -> None:
     found = [prepare(recipe_of(data={**WINDOWS, "window_overlap": overlap})).train for overlap in (0, 0.25, 0.5)]
-    counts = [len(encoded.apart) for encoded in found]
+    counts = [len(encoded.by_window) for encoded in found]
     assert counts[0] < counts[1] < counts[2]
 
 
@@ -125,7 +125,7 @@ def test_the_loss_is_that_of_the_averaged_logits(
     assert sum(seen) == (4 if most > 100 else 8)  # each part is computed again for its gradient
     found = {name: tensor.grad for name, tensor in job.network.trainable().items()}
     job.network.zero_grad()
-    windows = collate(job.train.apart, job.train.places_apart(rows), job.pad_id)
+    windows = collate(job.train.by_window, job.train.windows_of(rows), job.pad_id)
     by_hand = job.network(*windows.inputs("cpu")).mean(0, keepdim=True)
     functional.cross_entropy(by_hand, labels).backward()
     torch.testing.assert_close(logits, by_hand, rtol=1e-5, atol=1e-7)

@@ -267,7 +267,9 @@ def test_a_plan_is_made_for_the_classes_of_data(cli: Cli) -> None:
     answer = cli("plan", "notes.csv", "--label", "sort", "--budget", "100k", "--row", 2, "--out", "notes.toml")
     assert answer.code == 0
     assert "labels from 'sort' (as given)" in answer.err
-    assert cli("plan", "notes.csv", "--label", "sort").out.startswith("minilm, 3 labels, budget 1,000,000\n")
+    assert cli("plan", "notes.csv", "--label", "sort").out.startswith(
+        "minilm, 3 labels, a budget of 1,000,000 trainable parameters\n"
+    )
     assert (Recipe.load("notes.toml").data.label, Recipe.load("notes.toml").budget) == ("sort", 100_000)
     total = answer.out.split(": ")[1].split()[0]
     assert f"trainable {total}" in " ".join(cli("weigh", "notes.toml").out.split())

@@ -49,7 +49,7 @@ def test_a_run_reads_the_windows_of_its_recipe(recipe: Recipe, tmp_path: Path) -
     encoded = classifier.model.encode(Rows(LONG, None, (), ""))
     assert encoded.windows is not None
     assert set(encoded.windows.tolist()) == {MOST}  # as many as allowed; these texts would need more to be read whole
-    apart = np.split(classifier.model.logits_of(encoded.apart), np.cumsum(encoded.windows)[:-1])
+    apart = np.split(classifier.model.logits_of(encoded.by_window), np.cumsum(encoded.windows)[:-1])
     np.testing.assert_allclose(found, [windows.mean(0) for windows in apart], atol=1e-9)
     assert len({*map(str, apart[0].round(6).tolist())}) == MOST
 

@@ -133,7 +133,7 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
         return
     from peft import initialize_lora_eva_weights
 
-    train = train.apart  # each window of a long text is one input of the layers
+    train = train.by_window  # each window of a long text is one input of the layers
     chosen = np.random.default_rng(recipe.seed).permutation(len(train))[:rows]
     batches = [collate(train, chosen[start : start + 32], pad_id) for start in range(0, len(chosen), 32)]
     loader = [

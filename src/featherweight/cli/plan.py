@@ -86,7 +86,7 @@ def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: igno
     from featherweight.console import plain_console
 
     console = plain_console()
-    console.print(f"{backbone}, {labels} labels, budget {budget:,}", soft_wrap=True)
+    console.print(f"{backbone}, {labels} labels, a budget of {budget:,} trainable parameters", soft_wrap=True)
     table = Table("row", "head", "target roles", "rank", "trainable", "margin", "", box=None, pad_edge=False)
     for column in (0, 3, 4, 5):
         table.columns[column].justify = "right"

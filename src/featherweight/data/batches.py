@@ -162,7 +162,7 @@ def collate(encoded: Encoded, rows: NDArray[np.int64], pad_id: int) -> Batch:
     import torch
 
     rows = np.asarray(rows, np.int64)
-    windows = encoded.places_apart(rows)
+    windows = encoded.windows_of(rows)
     input_ids, mask, types = map(_tensor, padded(encoded, windows, pad_id))
     assert input_ids is not None and mask is not None
     labels = None if encoded.labels is None else torch.from_numpy(encoded.labels[rows])

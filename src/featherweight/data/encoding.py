@@ -62,7 +62,7 @@ class Encoded:
         return np.diff(self.offsets if self.windows is None else self.offsets[self._firsts])
 
     @cached_property
-    def apart(self) -> Encoded:
+    def by_window(self) -> Encoded:
         """The same tokens with each window as a text of its own, without labels; ``self`` if there are no windows."""
         return self if self.windows is None else replace(self, labels=None, windows=None)
 
@@ -74,8 +74,8 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.offsets) - 1 if self.windows is None else len(self.windows)
 
-    def places_apart(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Indices in ``apart`` of all windows of the texts with the indices ``rows``, text by text."""
+    def windows_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The windows of the texts ``rows``, as indices in ``by_window``, text by text."""
         if self.windows is None:
             return rows
         counts = self.windows[rows]

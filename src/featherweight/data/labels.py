@@ -156,7 +156,7 @@ def _is_span(value: Any) -> bool:
 
 
 def _require_classes(plain: Sequence[Any], origin: str) -> None:
-    """Raise UserError if a label looks like an amount, a missing value or a damaged text.
+    """Raise UserError if a label looks like an amount (3.75), a missing value (n/a) or a text in a wrong encoding.
 
     This check is only made if neither the recipe nor the data lists the classes.
     """

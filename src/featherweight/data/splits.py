@@ -1,4 +1,7 @@
-"""Reads the training, validation, test and shift rows of a recipe, with the same classes in all of them."""
+"""Reads the training, validation and test rows of a recipe, and its shift sets (texts of other sources).
+
+All of them get the same classes, in the same order.
+"""
 
 from __future__ import annotations
 

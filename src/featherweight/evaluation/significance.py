@@ -114,7 +114,10 @@ def _needed(rows: int | None, seeds: float | None = None) -> str:
 
 
 def _rows_for_mcnemar(mcnemar: Mapping[str, Any], level: float, power: float) -> int:
-    """The number of test rows by ``rows_needed``, or more if the exact test could not reach ``level`` with so few."""
+    """The number of test rows that McNemar's test needs to find this difference with the probability ``power``.
+
+    It is the result of ``rows_needed``, or more if the exact test cannot reach ``level`` with so few rows.
+    """
     shares = mcnemar["b"] / mcnemar["rows"], mcnemar["c"] / mcnemar["rows"]
     differing = 1 + math.ceil(math.log2(1 / level))
     return max(rows_needed(*shares, power=power, alpha=level), math.ceil(differing / sum(shares)))

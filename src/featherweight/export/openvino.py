@@ -46,7 +46,7 @@ def quantise_with(rows: Rows, loaded: Loaded, source: Path, target: Path) -> dic
 
 def _inputs(rows: Rows, loaded: Loaded, names: set[str]) -> Iterator[Mapping[str, NDArray[np.int64]]]:
     """The inputs of the graph for each text alone, or each window of a text, [1, tokens]."""
-    apart = loaded.model.encode(rows).apart
+    apart = loaded.model.encode(rows).by_window
     for place in range(len(apart)):
         ids, mask, types = padded(apart, np.array([place]), loaded.model.tokenizer.pad_token_id)
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}

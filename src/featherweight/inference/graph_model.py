@@ -50,7 +50,7 @@ class GraphModel:
 
     def logits_of(self, encoded: Encoded, *, advance: Callable[[int], None] | None = None) -> np.ndarray:
         """Logits, float64 [rows, classes], of encoded texts; the logits of the windows of a text are averaged."""
-        apart = encoded.apart
+        apart = encoded.by_window
         logits = np.zeros((len(apart), len(self.labels)))
         for rows in sorted_batches(apart.lengths, batch_tokens=_BATCH_TOKENS):
             logits[rows] = self._batch(apart, rows)

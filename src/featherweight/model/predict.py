@@ -34,7 +34,7 @@ def predict_logits(
     (from 0), compute only the batches k, k + n, k + 2n and so on. Its logits of the other rows are 0, so that the sum
     of the arrays of all n processes is the full result.
     """
-    apart = encoded.apart
+    apart = encoded.by_window
     logits = np.zeros((len(apart), len(network.labels)))
     training = network.training
     if training:  # eval() visits every module, which takes as long as predicting a short text

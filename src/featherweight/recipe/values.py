@@ -74,7 +74,7 @@ def check_layers(spec: str) -> str:
         return spec
     if side := _SIDE.fullmatch(spec):
         if int(side[2]) < 1:
-            raise ValueError(f"must name at least one layer, such as {side[1]}-1")
+            raise ValueError(f"must name at least one layer; {side[1]}-1 is one")
     else:
         _ranges(spec)
     return spec

@@ -42,7 +42,7 @@ class Objective:
         return 2 if self.r_drop else 1
 
     def repeated(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """``rows`` repeated once for each pass, such as [3, 5] -> [3, 5, 3, 5] for two passes."""
+        """``rows`` once for each forward pass of a step, such as [3, 5] -> [3, 5, 3, 5] for two passes."""
         return np.tile(rows, self.passes)
 
     def share(

@@ -86,7 +86,7 @@ class DeviceRows:
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of ``rows``, on the device."""
         encoded, rows = self._encoded, np.asarray(rows, np.int64)
-        windows = encoded.places_apart(rows)
+        windows = encoded.windows_of(rows)
         starts = encoded.offsets[windows]
         sizes = encoded.offsets[windows + 1] - starts
         pairs = encoded.seconds is not None

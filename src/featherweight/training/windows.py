@@ -35,12 +35,12 @@ def text_logits(job: Job, model: Any, batch: Batch) -> Tensor:
 def forward_passes(job: Job, micro_batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     """The windows that each forward pass computes for ``micro_batches`` of row indices.
 
-    They are indices in ``job.train.apart``, where each window is a text. A short text is one window.
+    They are indices in ``job.train.by_window``, where each window is a text. A short text is one window.
     """
     passes: list[NDArray[np.int64]] = []
     for rows in micro_batches:
-        windows = job.train.places_apart(rows)
-        longest = int(job.train.apart.lengths[windows].max())
+        windows = job.train.windows_of(rows)
+        longest = int(job.train.by_window.lengths[windows].max())
         split = len(windows) > len(rows)
         passes += [windows[part] for part in _parts(len(windows), longest, _most_tokens(job))] if split else [windows]
     return passes

@@ -176,7 +176,7 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[n
 
     network, model = _native(adapter) if plain.network.head is None else _linear(adapter)
     encoded = plain.model.encode(Rows(texts, None, plain.labels, "texts"))
-    apart = encoded.apart
+    apart = encoded.by_window
     logits = np.zeros((len(apart), len(plain.labels)))
     for rows in prediction_batches(apart, plain.engine):
         batch = collate(apart, rows, plain.model.tokenizer.pad_token_id)

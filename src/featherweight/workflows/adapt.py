@@ -167,7 +167,7 @@ def _encoded(rows: Rows, tokenizer: Any, recipe: Recipe) -> Encoded:
     """The token ids of ``rows``. A text above the maximum length is split into parts that count as separate texts."""
     if recipe.data.join == "pair":
         return encode(rows, tokenizer, LongTexts.of(recipe.data), cache_folder())
-    return encode(rows, tokenizer, LongTexts(recipe.data.max_length, "windows", 0.0), cache_folder()).apart
+    return encode(rows, tokenizer, LongTexts(recipe.data.max_length, "windows", 0.0), cache_folder()).by_window
 
 
 def _plan(recipe: Recipe, schedule: Recipe, backbone: Backbone, splits: Splits) -> dict[str, Any]:

@@ -138,8 +138,8 @@ def prepare(recipe: Recipe) -> Prepared:
     if recipe.adapter.start_from is not None:
         splits.warnings.append(begin_with_the_start(network, recipe))
     if network.trainable_count() != weight.total:
-        live = f"{network.trainable_count():,} parameters, not {weight.total:,} as weighed"
-        raise FeatherweightError(f"the built model trains {live}; please report this bug")
+        counts = f"{network.trainable_count():,} trainable parameters, but {weight.total:,} were counted beforehand"
+        raise FeatherweightError(f"the model has {counts}; please report this bug")
     move_to_engine(network, engine)
     return Prepared(recipe, weight, backbone, splits, train_rows, validation, model, accelerator, teachers, ingredients)
 

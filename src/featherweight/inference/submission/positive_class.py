@@ -1,4 +1,4 @@
-"""Finds which of two classes is the positive one: a single column of probabilities contains its probability."""
+"""Finds the positive one of two classes, whose probability a submission with a single column of numbers has."""
 
 from __future__ import annotations
 

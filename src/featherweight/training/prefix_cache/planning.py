@@ -39,7 +39,7 @@ _BATCH_TOKENS = 2048  # full speed on a processor, and little memory compared wi
 _SECONDS_BETWEEN_NOTES = 60
 
 Batches = Callable[[], Sequence[NDArray[np.int64]]]
-"""Returns the indices in ``Encoded.apart`` of what each forward pass takes."""
+"""Returns the indices in ``Encoded.by_window`` of what each forward pass takes."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,10 @@ def attach_states(job: Job, prefix: Prefix) -> None:
         file = open_states(prefix.path, *prefix.shape)
     if file is not None:
         train, validation = prefix.pool.starts
-        job.train = replace(job.train, states=CachedStates(file, train, job.train.apart.lengths))
-        job.validation = replace(job.validation, states=CachedStates(file, validation, job.validation.apart.lengths))
+        job.train = replace(job.train, states=CachedStates(file, train, job.train.by_window.lengths))
+        job.validation = replace(
+            job.validation, states=CachedStates(file, validation, job.validation.by_window.lengths)
+        )
 
 
 def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[str]]:
@@ -183,7 +185,7 @@ def _extremes(job: Job, pool: Pool, batches: Sequence[NDArray[np.int64]]) -> lis
     They are the training batches with the fewest and the most tokens, those whose longest text is shortest and longest,
     and the smallest validation batch. ``batches`` are the training batches.
     """
-    lengths, validation = job.train.apart.lengths, job.validation.apart
+    lengths, validation = job.train.by_window.lengths, job.validation.by_window
     longest = np.array([lengths[rows].max() for rows in batches])
     tokens = longest * [len(rows) for rows in batches]
     extremes = {int(key(array)) for key in (np.argmin, np.argmax) for array in (longest, tokens)}

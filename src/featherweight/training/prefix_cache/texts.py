@@ -47,7 +47,7 @@ class Pool:
 def pool_of(parts: Sequence[Encoded]) -> Pool:
     """The distinct texts of the splits ``parts``; if texts are read in windows, the distinct windows."""
     # Texts that are read in windows have states for each of them.
-    parts = [part.apart for part in parts]
+    parts = [part.by_window for part in parts]
     tokens = np.empty(sum(len(part.tokens) for part in parts), np.int32)
     for part, end in zip(parts, np.cumsum([len(part.tokens) for part in parts]).tolist(), strict=True):
         tokens[end - len(part.tokens) : end] = part.tokens[:]
