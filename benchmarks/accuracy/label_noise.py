@@ -64,7 +64,7 @@ def main(options: argparse.Namespace) -> None:
 def own_rows(base: Recipe, work: Path) -> Recipe:
     """The recipe with the rows that were written into ``work``."""
     data = {"train": str(work / "train.parquet"), "validation": str(work / "validation.parquet")}
-    return base.with_values(data={**data, "text": ["text"], "label": "label", "clean": None})
+    return base.with_values(data={**data, "text": ["text"], "label": "label", "clean": "none"})
 
 
 def _write(rows: Rows, file: Path) -> None:

@@ -219,7 +219,7 @@ def test_evaluate_takes_a_column_for_each_label_by_its_name_or_in_order(
         assert answer.code == 0, answer.err
         figures = json.loads(answer.out)
         assert (figures["macro_f1"], figures["per_class"][0]["label"]) == (expected, "toxic")
-        assert ("by their order: toxic = is_0, severe_toxic = is_1" in answer.err) is (file == "other")
+        assert ("(class = column): toxic = is_0, severe_toxic = is_1" in answer.err) is (file == "other")
 
     def refused(*columns: str) -> str:
         options = [word for name in columns for word in ("--label", name)]
