@@ -102,8 +102,9 @@ def test_the_verdict_of_the_gate() -> None:
     assert tie["other_labels"] == 0  # rounding decides such a row
     other = gate.compare(run, run[:, ::-1], SINGLE_LABEL, 1.0)
     assert "2 of 3 rows have another label" in gate.verdict("merged", other)
-    assert "at least 99.3% must agree" in gate.verdict("onnx-int8", other)
-    assert gate.verdict("onnx-int8", gate.compare(run, run * np.nan, SINGLE_LABEL, 1.0))
+    for target in ("onnx-int8", "openvino-int8"):
+        assert "at least 99.3% must agree" in gate.verdict(target, other)
+        assert gate.verdict(target, gate.compare(run, run * np.nan, SINGLE_LABEL, 1.0))
 
 
 @pytest.mark.parametrize(

@@ -14,39 +14,42 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from support.onnx_exports import write_onnx_export
+from support.onnx_exports import convert_to_openvino, write_onnx_export
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "deploy" / "Containerfile").read_text("utf-8")
-LISTED = [
-    str(canonicalize_name(line))
-    for line in (ROOT / "deploy" / "requirements-onnx.txt").read_text("utf-8").splitlines()
-    if not line.startswith("#")
-]
-NOT_IMPORTED = {"huggingface-hub"}
-"""Asked for by tokenizers, which imports it only to download."""
+RUNTIMES = ("onnx", "openvino")
+NOT_IMPORTED = {"huggingface-hub", "openvino-telemetry"}
+"""Asked for by tokenizers, which imports it only to download, and by OpenVINO, which is imported without it."""
 
 
-def test_what_is_installed_is_complete_pinned_and_without_pytorch() -> None:
+def listed(runtime: str) -> list[str]:
+    lines = (ROOT / "deploy" / f"requirements-{runtime}.txt").read_text("utf-8").splitlines()
+    return [str(canonicalize_name(line)) for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_is_installed_is_complete_pinned_and_without_pytorch(runtime: str) -> None:
     pinned = {
         str(canonicalize_name(line.split("==")[0]))
         for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
         if "==" in line
     }
-    assert set(LISTED) <= pinned
-    assert not {"torch", "transformers", "peft", "datasets"} & set(LISTED)
+    names = listed(runtime)
+    assert set(names) <= pinned
+    assert not {"torch", "transformers", "peft", "datasets"} & set(names)
     needed = set()
-    for name in LISTED:
+    for name in names:
         try:
             wanted = map(Requirement, importlib.metadata.requires(name) or ())
         except importlib.metadata.PackageNotFoundError:
-            pytest.skip(f"{name} is not installed: the extras onnx and serve are missing")
+            pytest.skip(f"{name} is not installed: the extras {runtime} and serve are missing")
         needed |= {
             str(canonicalize_name(one.name))
             for one in wanted
             if one.marker is None or (one.marker.evaluate({"extra": ""}) and "extra" not in str(one.marker))
         }
-    assert needed - set(LISTED) <= NOT_IMPORTED
+    assert needed - set(names) <= NOT_IMPORTED
 
 
 def test_the_recipe_is_not_root_and_copies_what_is_there() -> None:
@@ -63,12 +66,16 @@ def test_the_recipe_is_not_root_and_copies_what_is_there() -> None:
 
 
 @pytest.mark.slow
-def test_an_export_is_served_by_what_is_listed_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_an_export_is_served_by_what_is_listed_alone(tmp_path: Path, runtime: str) -> None:
     pytest.importorskip("onnx")
     export, log = write_onnx_export(tmp_path / "export"), tmp_path / "log"
-    script, listed = ROOT / "tests" / "support" / "only_listed.py", ROOT / "deploy" / "requirements-onnx.txt"
+    if runtime == "openvino":
+        convert_to_openvino(export)
+    kept = {path.name for path in export.iterdir()}
+    script, packages = ROOT / "tests" / "support" / "only_listed.py", ROOT / "deploy" / f"requirements-{runtime}.txt"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "HOME": "/nowhere"}
-    command = [sys.executable, script, listed, "serve", export, "--port", "0"]
+    command = [sys.executable, script, packages, "serve", export, "--port", "0"]
     with log.open("w") as file, subprocess.Popen(command, stderr=file, env=environment, cwd="/") as process:
         try:
             url = _address(process, log)
@@ -80,7 +87,7 @@ def test_an_export_is_served_by_what_is_listed_alone(tmp_path: Path) -> None:
         assert process.wait(20) == 0, log.read_text()
     assert [result["label"] for result in results] == ["Sports", "World"]
     assert "Type or paste a text" in page
-    assert {path.name for path in export.iterdir()} == {"model.onnx", "tokenizer.json", "recipe.toml", "export.json"}
+    assert {path.name for path in export.iterdir()} == kept
 
 
 def _address(process: subprocess.Popen, log: Path) -> str:

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from featherweight.files import sha256_of
+from featherweight.inference.openvino import without_telemetry
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "goal": 4, "treaty": 5}
 LABELS = ("World", "Sports")
@@ -43,6 +45,18 @@ def write_onnx_export(folder: Path) -> Path:
     }  # fmt: skip
     (folder / "export.json").write_text(json.dumps(described))
     return folder
+
+
+def convert_to_openvino(folder: Path) -> None:
+    """Make the export of ``write_onnx_export`` one for OpenVINO; its graph keeps fp32."""
+    graph, described = folder / "model.onnx", json.loads((folder / "export.json").read_text("utf-8"))
+    with without_telemetry():
+        openvino = pytest.importorskip("openvino")
+    openvino.save_model(openvino.Core().read_model(str(graph)), str(folder / "model.xml"), compress_to_fp16=False)
+    graph.unlink()
+    files = [path for path in folder.iterdir() if path.name != "export.json"]
+    described["files"] = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files}
+    (folder / "export.json").write_text(json.dumps({**described, "target": "openvino-int8"}), "utf-8")
 
 
 def _write_tokenizer(path: Path) -> None:

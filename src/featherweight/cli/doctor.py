@@ -6,8 +6,10 @@ NAME = "doctor"
 _OPTIONAL = (
     "optuna",
     "onnx",
+    "onnxscript",
     "onnxruntime",
     "openvino",
+    "nncf",
     "fastapi",
     "uvicorn",
     "tensorboard",

@@ -23,7 +23,7 @@ def command(
         typer.Option("--force", help="Replace an earlier export; keep the new one even if it differs from the run."),
     ] = False,
 ) -> None:
-    """Export a run as a transformers folder or as ONNX, and compare the export with the run."""
+    """Export a run as a transformers folder, for ONNX Runtime or for OpenVINO, and compare the export with the run."""
     from featherweight.workflows.export import export_run
 
     done = export_run(run, to, out, force=force, note=lambda line: tell([line]))

@@ -26,7 +26,7 @@ def command(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Number of cores to use; by default all, for an ONNX export at most 8."),
+        typer.Option(min=1, max=256, help="Cores to use; by default all, for an ONNX or OpenVINO export at most 8."),
     ] = None,
     batch_tokens: Annotated[
         int, typer.Option("--batch-tokens", min=1, max=1_000_000, help="Maximum number of tokens in a batch.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,12 @@ from featherweight.inference.exported import FILE, FORMAT
 from featherweight.inference.runner import Loaded
 from featherweight.run.folder import read_json
 
+_LIBRARIES = {
+    "onnx": ("onnx", "onnxruntime"),
+    "onnx-int8": ("onnx", "onnxruntime"),
+    "openvino-int8": ("onnx", "nncf", "openvino"),
+}
+"""The libraries that write or compute an export, by target; the others are in ``versions``."""
 _OF_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "recipe.toml")
 
 
@@ -75,9 +83,13 @@ def describe_export(loaded: Loaded, target: str, token_types: bool, label_column
         "token_types": token_types,
         "label_column": label_column,
         "processor": processor_name(),
-        "versions": versions(),
+        "versions": versions() | _versions_of(_LIBRARIES.get(target, ())),
         **more,
     }
+
+
+def _versions_of(packages: Sequence[str]) -> dict[str, str]:
+    return {package: metadata.version(package) for package in packages}
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The program of a new process that loads an export and computes logits.
 
-For an ONNX export, imports of torch, transformers and peft fail in this process, to prove that they are not needed.
+For an ONNX or OpenVINO export, imports of torch, transformers and peft fail in this process. This proves that they are
+not needed.
 """
 
 from __future__ import annotations

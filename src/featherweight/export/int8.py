@@ -28,7 +28,7 @@ def quantise(source: Path, target: Path) -> dict[str, Any]:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    flags = sorted(set(_DOT_PRODUCTS) & processor_flags())
+    flags = dot_product_flags()
     settings = {"per_channel": True, "reduce_range": not flags}
     root = logging.getLogger()
     level = root.level
@@ -48,6 +48,11 @@ def quantise(source: Path, target: Path) -> dict[str, Any]:
         root.setLevel(level)
     _quantise_tables(target)
     return {"weights": "QInt8", **settings, "processor_flags": flags}
+
+
+def dot_product_flags() -> list[str]:
+    """The flags of this processor for 8-bit dot products; empty if it has no such instructions."""
+    return sorted(set(_DOT_PRODUCTS) & processor_flags())
 
 
 def _quantise_tables(path: Path) -> None:

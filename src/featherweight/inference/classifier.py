@@ -39,7 +39,7 @@ class Classifier:
     """A trained text model with its recipe and its temperature for calibrated probabilities."""
 
     model: Runner
-    """What computes the logits: PyTorch, or ONNX Runtime."""
+    """What computes the logits: PyTorch, ONNX Runtime or OpenVINO."""
     recipe: Recipe
     temperature: float = 1.0
     task: Task = SINGLE_LABEL
@@ -54,7 +54,7 @@ class Classifier:
 
     @property
     def network(self) -> Any:
-        """The PyTorch ``Network``: encoder, adapter and head. Raises UserError for an ONNX export."""
+        """The PyTorch ``Network``: encoder, adapter and head. Raises UserError for an ONNX or OpenVINO export."""
         return self._in_torch("network")
 
     @property
@@ -65,13 +65,13 @@ class Classifier:
 
     @property
     def engine(self) -> Any:
-        """The ``Engine``: device, precision and forward pass. Raises UserError for an ONNX export."""
+        """The ``Engine``: device, precision and forward pass. Raises UserError for an ONNX or OpenVINO export."""
         return self._in_torch("engine")
 
     def _in_torch(self, name: str) -> Any:
         if not hasattr(self.model, name):
             raise UserError(
-                f"{self.model_id}: has no {name}, because it is an ONNX export; load the run folder instead"
+                f"{self.model_id}: has no {name}, because it is an export without PyTorch; load the run folder instead"
             )
         return getattr(self.model, name)
 
@@ -98,9 +98,9 @@ class Classifier:
 
         For a folder that PEFT saved, ``labels`` are the class names and ``base`` is the folder of the base model;
         ``task="multi-label"`` means that a text may have several labels, and ``join="pair"`` that its texts are pairs.
-        Such a folder is computed with PEFT's operations, in fp32 by default. An ONNX export has a fixed precision, and
-        needs neither torch nor transformers. Raises UserError if the folder contains no classifier, is damaged, or was
-        written by a newer version.
+        Such a folder is computed with PEFT's operations, in fp32 by default. An ONNX or OpenVINO export has a fixed
+        precision, and needs neither torch nor transformers. Raises UserError if the folder contains no classifier, is
+        damaged, or was written by a newer version.
         """
         require_path(path, "Classifier.load", "the path of a run folder")
         given = PeftOptions(labels, base, task, join).checked()

@@ -18,6 +18,7 @@ from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError, first_line
 from featherweight.inference.exported import MODEL, Description
+from featherweight.inference.openvino import without_telemetry
 
 Compute = Callable[[Mapping[str, NDArray[np.int64]]], NDArray[np.float32]]
 """Logits, [texts, classes], of the inputs of a graph by their names, each [texts, tokens]."""
@@ -97,7 +98,8 @@ def _load_onnx(path: Path) -> tuple[Compute, set[str]]:
 
 def _load_openvino(path: Path) -> tuple[Compute, set[str]]:
     try:
-        import openvino
+        with without_telemetry():
+            import openvino
     except ImportError:
         raise UserError(f'{path.parent}: needs openvino: pip install "featherweight[openvino]"') from None
     settings = {
@@ -110,7 +112,8 @@ def _load_openvino(path: Path) -> tuple[Compute, set[str]]:
         compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         names = {each.get_any_name() for each in compiled.inputs}
     except Exception as error:  # RuntimeError for any kind of damage
-        raise _unreadable(path, "cannot be loaded by OpenVINO", error) from None
+        made = "cannot be loaded by OpenVINO; export.json has the version of openvino that wrote it"
+        raise _unreadable(path, made, error) from None
     alone = Lock()  # a compiled model computes one batch at a time
 
     def compute(inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:

@@ -81,10 +81,12 @@ def check_probes(folder: Path, model: Probed, *, pairs: bool) -> None:
         )
     now = model.logits_of(encoded)
     if not _close(probes.logits, now):
+        exported = (folder / "export.json").is_file()
+        libraries = "the libraries in its export.json" if exported else "torch and transformers"
         raise UserError(
             f"{folder}: the model gives other logits here than when it was saved; "
             "its weights are damaged, or a library computes them differently\n"
-            "Restore the weights, or install the versions of torch and transformers that it was saved with"
+            f"Restore the weights, or install the versions of {libraries} that it was saved with"
         )
 
 

@@ -6,21 +6,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import chdir, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.storage import read_description
 from featherweight.argument_checks import require_path
-from featherweight.data.fingerprints import differing_keys, training_fingerprint
-from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
-from featherweight.data.splits import load_part
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.files import sync_folder
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
 from featherweight.run.folder import Run
+from featherweight.workflows.run_rows import rows_of_run
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
@@ -160,13 +158,10 @@ def _quantised(whole: Path, target: Path, loaded: Loaded, calibration: Rows | No
 
 
 def _training_rows(folder: Path, loaded: Loaded) -> Rows:
-    """The training rows of the run. Raises UserError if they cannot be read any more."""
-    environment = Run(folder).environment if (folder / "environment.json").is_file() else {}
-    place = Path(environment.get("working_folder", "."))
+    """The training rows of the run. Raises UserError if they cannot be read any more, or have changed."""
     try:
-        with chdir(place if place.is_dir() else Path()):
-            return load_part(loaded.recipe, "train", loaded.model.labels)
-    except (UserError, OSError) as error:
+        return rows_of_run(folder, "train", loaded.model)
+    except UserError as error:
         needs = "--to openvino-int8 needs the training rows of the run, to measure scales, and they cannot be read"
         raise UserError(f"{needs}: {error}\nRestore them, or use --to onnx-int8, which needs none") from None
 
@@ -216,24 +211,14 @@ def _store_probes(part: Path) -> None:
 
 def _rows_to_compare(folder: Path, classifier: Classifier, tell: Callable[[str], None]) -> tuple[Rows, str]:
     """The validation rows of the run and their name for messages; if not available, some texts without labels."""
-    run, labels, tokenizer = Run(folder), classifier.labels, classifier.model.tokenizer
-    environment = run.environment if (folder / "environment.json").is_file() else {}
-    then = environment.get("data", {}).get("validation", {})
-    original = Path(environment.get("working_folder", "."))
-    for place in (original, Path()):
-        try:
-            with chdir(place):
-                rows = load_part(run.recipe, "validation", labels)
-            now = training_fingerprint(rows, tokenizer, LongTexts.for_evaluation(run.recipe))
-            if differing_keys(then, now):
-                raise UserError(f"{rows.origin}: has changed since the training")
-            return rows, "validation rows"
-        except (UserError, OSError) as error:
-            problem = str(error)
+    try:
+        return rows_of_run(folder, "validation", classifier.model), "validation rows"
+    except UserError as error:
+        problem = str(error)
     tell(f"the run's validation rows are not available ({problem}): only {len(PROBE_TEXTS)} short texts are compared")
-    pair = run.recipe.data.join == "pair"
+    pair = classifier.recipe.data.join == "pair"
     texts: Any = [(text, PROBE_TEXTS[0]) for text in PROBE_TEXTS] if pair else list(PROBE_TEXTS)
-    return Rows(texts, None, labels, "short texts"), "short texts"
+    return Rows(texts, None, classifier.labels, "short texts"), "short texts"
 
 
 def _finish(part: Path, target: Path, description: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ def load_model(path: Path, threads: int | None = None) -> Any:
     from featherweight.serving.model import ServedClassifier
 
     if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # PyTorch and ONNX Runtime read it when they are loaded
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # PyTorch and both loaders of exports read it when they are loaded
     model = ServedClassifier(Classifier.load(path))
     first: Any = ("a", "b") if model.pair else "a"
     model.probabilities(model.tokenise([first, first]))
