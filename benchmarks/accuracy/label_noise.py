@@ -47,7 +47,7 @@ def main(options: argparse.Namespace) -> None:
     recipe = own_rows(base, options.work)
     audit = audit_labels(recipe, options.work / "audit", folds=options.folds, announce=say)
     say(audit.headline)
-    settings = {"recipe": RECIPE, "set": options.set, "folds": options.folds}
+    settings = {"recipe": base.name, "set": options.set, "folds": options.folds}
     data = {"train": base.data.train, "rows": options.rows, "validation_rows": options.validation}
     record = new_record("label-noise", options.name, settings=settings, data=data, seeds=options.seeds)
     record["summary"] = found(audit) | judged(options.judged, audit)

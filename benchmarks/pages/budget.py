@@ -80,6 +80,12 @@ def ablations(results: Path) -> list[Record]:
     return [json.loads(path.read_text("utf-8")) for path in paths]
 
 
+def audits(results: Path) -> list[Record]:
+    """The finished results of `run.py noise` in ``results``, by name."""
+    paths = [path for path in sorted(results.glob("noise-*.json")) if not path.name.endswith(".partial.json")]
+    return [json.loads(path.read_text("utf-8")) for path in paths]
+
+
 def t95(seeds: int) -> float:
     """How many standard errors a 95% interval of a mean over so many seeds reaches to either side (Student's t)."""
     return float(student.ppf(0.975, seeds - 1))

@@ -132,6 +132,7 @@ def budget_page(results: Path) -> str:
         points=shown,
         ablations=budget.ablations(results),
         planned=tomllib.loads(budget.CHANGES.read_text("utf-8"))["changes"],
+        audits=budget.audits(results),
         t95=budget.t95,
     )
 
