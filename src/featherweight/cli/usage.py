@@ -23,9 +23,9 @@ def usage_message(error: Any) -> str:
 
 
 def _instead_of(unknown: str, error: Any) -> str | None:
-    """What to type instead of the ``unknown`` option, such as a recipe key, or why nothing is needed.
+    """What to type instead of ``unknown``, an option of other tools such as ``--lr``, or why no such option is needed.
 
-    None for a command without ``--set``, which takes no recipe keys, and for a name that no other tool uses.
+    None if ``unknown`` is not known as an option of another tool, and for commands without ``--set`` (recipe keys).
     """
     options = {name for parameter in getattr(error.ctx.command, "params", ()) for name in parameter.opts}
     name = unknown.lstrip("-").lower().replace("-", "_")

@@ -45,8 +45,9 @@ def notation_of(values: Collection[str], *, gaps: bool) -> str | None:
 def code_label_columns(columns: Mapping[str, Sequence[Any]], origin: str) -> NDArray[np.int8]:
     """The labels of all rows as a matrix of 0 and 1 (int8 [rows, labels]), from one binary column per label.
 
-    The cells are 0 and 1, false and true, yes and no, or another pair of ``NOTATIONS``. A blank cell means no if no
-    cell says no in another way. Raises UserError, naming row and column, for any other value.
+    The cells are 0 and 1, false and true, yes and no, or another pair of ``NOTATIONS``. A blank cell means
+    "no" unless any of the columns writes "no" in another way, such as 0. Raises UserError, naming row and column, for
+    any other value.
     """
     import numpy as np
 

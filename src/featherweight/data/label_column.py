@@ -48,7 +48,10 @@ def describe_label_column(
 
 
 def _are_numbers(spelled: Mapping[int, Collection[str]], classes: Sequence[str]) -> bool:
-    """Whether the column contains class numbers, and not names of classes that are whole numbers."""
+    """Whether the column contains indices of ``classes``, and not names of classes that are whole numbers.
+
+    ``spelled`` has the spellings of each number in the column, such as {1: {"1", "1.0"}}.
+    """
     if all(classes[number] == str(number) for number in spelled):
         return False
     return all(are_whole([text]) and float(text) == number for number, texts in spelled.items() for text in texts)

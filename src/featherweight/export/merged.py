@@ -28,8 +28,8 @@ def require_native_head(recipe: Recipe, run: Path) -> None:
 def write_merged(model: Any, recipe: Recipe, labels: tuple[str, ...], temperature: float, folder: Path) -> None:
     """Write config.json and model.safetensors of ``model`` to ``folder``.
 
-    Its adapter is merged, and its head is that of a class of transformers. ``temperature`` is only stored in
-    config.json; the logits of the folder are not divided by it.
+    The adapter of ``model`` is merged, and its head is that of a model class of transformers, such as
+    ``BertForSequenceClassification``. ``temperature`` is only stored in config.json; logits are not divided by it.
     """
     classifier = model.network.base_model()
     config = classifier.config

@@ -56,7 +56,7 @@ class Ingredient:
         return float(self.run.environment.get("training_seconds") or 0.0)
 
     def rank(self, best_by: str) -> Rank:
-        """The rank of this run among runs on the same validation rows; a better run has a higher rank."""
+        """The key by which runs are sorted: the metric ``best_by`` on validation rows. A larger key is better."""
         figures = self.run.evaluation["validation"]
         return rank({**figures, "loss": figures["log_loss"]}, best_by)
 

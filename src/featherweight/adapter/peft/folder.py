@@ -166,9 +166,8 @@ def _base(folder: Path, settings: LoraSettings, given: str | Path | None) -> Bac
         return BackboneRecipe(name=str(given))
     name = settings.base_model_name_or_path
     if not name.isprintable() or (not Path(name).is_absolute() and ".." in Path(name).parts):
-        raise UserError(
-            f"{folder / FILE}: base_model_name_or_path = {name[:200]!r} points outside the folder; write the full path"
-        )
+        outside = f"base_model_name_or_path = {name[:200]!r} is a relative path out of the folder"
+        raise UserError(f"{folder / FILE}: {outside}; write an absolute one")
     return BackboneRecipe(name=name, revision=settings.revision or None)
 
 

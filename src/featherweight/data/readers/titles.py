@@ -78,7 +78,7 @@ def below_titles(dialect: Dialect, head: str, cut: bool, reading: Reading, *, ta
 
 
 def _is_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:
-    """Whether the first record is a header: it has a known column name, or differs from the rows as a header does.
+    """Whether the first record is a header: it has a known column name, or ``is_header`` finds it unlike the rows.
 
     At least one row must follow it.
     """
