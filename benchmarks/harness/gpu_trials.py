@@ -125,7 +125,7 @@ def logits_and_gradients(job: loop.Job) -> dict[str, torch.Tensor]:
     return {"logits": logits.detach().float().cpu(), **gradients}
 
 
-def by_window(one: torch.Tensor, other: torch.Tensor) -> float:
+def apart(one: torch.Tensor, other: torch.Tensor) -> float:
     """Largest difference, as a share of the largest value."""
     return float((one - other).abs().max() / one.abs().max().clamp(min=1e-12))
 

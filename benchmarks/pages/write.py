@@ -62,6 +62,9 @@ def write_pages(records: Sequence[Record], docs: Path) -> list[Path]:
     if machines:
         written[results / "speed.md"] = overview(machines)
     more = {"reliability.md": reliability(records), "serving.md": serving(records)}
+    if text := budget_page(results):
+        more[budget.PAGE] = text
+        budget.draw(budget.points(results), docs / "images")
     written |= {results / name: text for name, text in more.items() if text}
     design = docs / "design" / "speed.md"
     if design.is_file():

@@ -30,6 +30,17 @@ def test_the_page_is_made_from_the_files() -> None:
     assert (RESULTS.parent / "images" / budget.PICTURE).is_file()
 
 
+def test_the_command_writes_page_and_picture(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    copied(results, "agnews-minilm", "noise-agnews")
+    assert results / budget.PAGE in write.write_pages([], tmp_path)
+    page = (results / budget.PAGE).read_text("utf-8")
+    assert "## Wrong labels in AG News, training file" in page and "406 suspects (3.4%)" in page
+    assert "wrong in 83, right in 5, and could not decide in 12" in page and "+0.06 points (-0.34 to +0.46" in page
+    assert (tmp_path / "images" / budget.PICTURE).is_file()
+
+
 def test_every_run_and_round_on_ag_news_is_a_point_and_nothing_else() -> None:
     assert [point.parameters for point in POINTS] == sorted(point.parameters for point in POINTS)
     names = {point.name for point in POINTS}
