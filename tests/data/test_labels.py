@@ -139,3 +139,16 @@ def test_names_of_a_file_are_those_of_its_training_rows(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_text("text,label\na,y\n,x\n")  # the empty text is no matter of the labels
     assert label_names_of(DataRecipe(train=str(path))) == ("x", "y")
+
+
+HALVES = ("0.5", "1.0", "1.5", "5.0")
+
+
+@pytest.mark.parametrize("values", [[0.5, 5.0, 1.0, 1.5], [0.5, 5, 1, 1.5], ["0.5", "5.0", "1.0", "1.5"]])
+def test_half_stars_are_classes_in_numbers_as_in_texts(values: list[Any]) -> None:
+    with pytest.raises(UserError, match=r"row 1: label 0\.5 is not a whole number(.|\n)*data\.labels="):
+        code_labels(values, "stars")
+    numbers, names = code_labels(values, "stars", names=HALVES, numbered=True)
+    assert (numbers.tolist(), names) == ([0, 3, 1, 2], HALVES)
+    with pytest.raises(UserError, match=r"row 1: unknown label '2\.5'"):
+        code_labels([2.5], "stars", names=HALVES, numbered=True)

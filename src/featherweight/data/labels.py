@@ -51,6 +51,8 @@ def code_labels(
 
     if not values:
         raise UserError(f"{origin}: the data set is empty; it needs at least one row")
+    if not names:
+        _require_no_fractions(values, origin)
     plain = _plain(values, origin)
     wanted = tuple(names) if names else None
     if carried:
@@ -121,16 +123,25 @@ def _plain(values: Sequence[Any], origin: str) -> list[Any]:
     return [int(match[1]) for match in whole if match] if all(whole) else texts
 
 
+def _require_no_fractions(values: Sequence[Any], origin: str) -> None:
+    """Raise UserError if a label is a number such as 3.75, which is an amount unless the recipe lists it as a class."""
+    broken = (row for row, value in enumerate(values) if isinstance(value, float) and value == value)
+    place = next((row for row in broken if not values[row].is_integer()), None)
+    if place is None:
+        return
+    found = dict.fromkeys(str(value) for value in values if not is_missing(value))
+    raise UserError(
+        f"{origin}: row {place + 1}: label {values[place]} is not a whole number; labels are classes, not amounts\n"
+        f"Replace the amounts by classes, such as low and high; if these are names, such as versions or half stars, "
+        f"{_how_to_list(list(found))}"
+    )
+
+
 def _plain_value(value: Any, origin: str, row: int) -> int | str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value == value:
-        if not value.is_integer():
-            raise UserError(
-                f"{origin}: row {row}: label {value} is not a whole number; labels are classes, not amounts: "
-                "replace the amounts by classes, such as low and high"
-            )
-        return int(value)
+        return int(value) if value.is_integer() else str(value)
     if isinstance(value, int):
         return value
     if is_missing(value):
