@@ -88,3 +88,18 @@ def test_columns_are_found_and_where_none_is_obvious_all_are_listed() -> None:
         with_new_columns(DataRecipe(), "other.parquet", ["body"], labelled=True)
     with pytest.raises(UserError, match=r"each text has one label in this run, so name one column: --label COLUMN$"):
         with_new_columns(DataRecipe(text=("premise",)), "pairs.csv", label=("a", "b"), classes=("a", "b"))
+
+
+def test_the_only_column_of_a_file_may_be_a_text_without_a_header(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("I love this film\nbad and boring\n", "utf-8")
+    words = r"one\.csv: no column 'text'(.|\n)*if this is a text and no name, write text as the first line of the file$"
+    with pytest.raises(UserError, match=words):
+        with_new_columns(DataRecipe(), str(tmp_path / "one.csv"))
+
+
+def test_a_column_of_lists_is_offered_to_a_run_with_a_column_for_each_label(tmp_path: Path) -> None:
+    rows = [{"text": f"a text {number}", "labels": ["toxic", "threat"][: number % 3]} for number in range(9)]
+    (tmp_path / "lists.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    data = DataRecipe(label=("toxic", "threat"))
+    with pytest.raises(UserError, match=r"which held the labels in training; (.|\n)*--label labels"):
+        with_new_columns(data, str(tmp_path / "lists.jsonl"), labelled=True)

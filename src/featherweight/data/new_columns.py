@@ -88,7 +88,10 @@ def _require_texts(table: Table, data: DataRecipe) -> None:
     except UserError:
         columns = Columns(table)
         wanted = next((name for name in data.text if table.find(name) is None), "text")
-        raise _misnamed(table, wanted, "texts", _option_of_texts(columns, data)) from None
+        option = _option_of_texts(columns, data)
+        if len(table.names) == 1:
+            option += f"; if this is a text and no name, write {wanted} as the first line of the file"
+        raise _misnamed(table, wanted, "texts", option) from None
 
 
 def _option_of_texts(columns: Columns, data: DataRecipe) -> str:
@@ -123,6 +126,9 @@ def _require_no_other_flags(columns: Columns, data: DataRecipe) -> None:
         missing = next(name for name in data.label_columns if columns.table.find(name) is None)
         of_labels = f"{columns.named('label', flags)} (in this order: {listed(data.label_columns, _MOST_NAMED)})"
         raise _misnamed(columns.table, missing, "labels", of_labels)
+    found = find_label(columns, text_columns(columns.table, data))
+    if found and columns.profile(found[0]).notation is None:  # one column with a list of labels in each row
+        raise _misnamed(columns.table, data.label_columns[0], "labels", columns.named("label", [found[0]]))
 
 
 def _misnamed(table: Table, wanted: str, what: str, option: str) -> UserError:

@@ -47,7 +47,7 @@ def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Re
     rows = [row for row in sample if len(row) == len(first) and list(row) != list(first)]
     known = reading.any_header or any(name.casefold() in reading.known for name in names)
     if reading.columns and not known:
-        _require_width(len(first), reading, origin)
+        _require_width(first, rows, reading, origin)
         if is_header(first, rows):
             instead = (
                 f"its first line ({listed(_short(names), 4)}) seems to be a header; it was replaced by data.columns"
@@ -67,11 +67,13 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     return _says_header(first, rows) and not _says_row(first, rows)
 
 
-def _require_width(width: int, reading: Reading, origin: str) -> None:
-    if len(reading.columns) != width:
+def _require_width(first: Sequence[str], rows: Sequence[Sequence[str]], reading: Reading, origin: str) -> None:
+    if len(reading.columns) != len(first):
         count = "1 column" if len(reading.columns) == 1 else f"{len(reading.columns)} columns"
+        line = f"or write their names as the first line of the file, such as {','.join(proposed_names([first, *rows]))}"
         raise UserError(
-            f"{origin}: data.columns names {count}, but its first line has {width}; name all columns, in their order"
+            f"{origin}: data.columns names {count}, but its first line has {len(first)}\n"
+            f"Name all columns, in their order, {line}"
         )
 
 
