@@ -30,8 +30,8 @@ from featherweight.workflows.noise_audit import audit_labels
 
 RECIPE = "agnews-minilm"
 VERDICTS = ("wrong", "right", "unclear")
-KEPT: dict[str, list[str]] = {"all rows": [], "without suspects": ["data.drop=audit/suspects.csv"]}
-"""What the two trainings of a seed read."""
+WHOLE, WITHOUT = "all rows", "without suspects"
+"""What the two trainings of a seed are called in the result."""
 
 
 def main(options: argparse.Namespace) -> None:
@@ -53,10 +53,10 @@ def main(options: argparse.Namespace) -> None:
     record["summary"] = found(audit) | judged(options.judged, audit)
     right: dict[tuple[str, int], np.ndarray] = {}
     for seed in options.seeds:
-        for name in KEPT:
+        for name in (WHOLE, WITHOUT):
             figures, right[name, seed] = one(recipe, name, seed, options.work)
             record["runs"].append(figures)
-        record["summary"] |= effect(record["runs"], right)
+        record["summary"] |= effect(right)
         path = save(without_paths(record, [base], dict(options.call)), options.results, whole=seed == options.seeds[-1])
         say(f"written: {path.name}")
 
@@ -103,7 +103,7 @@ def judged(file: Path | None, audit: Audit) -> dict[str, Any]:
 
 def one(recipe: Recipe, name: str, seed: int, work: Path) -> tuple[dict[str, Any], np.ndarray]:
     """Figures of one training on validation rows, and which of these rows are right, [rows]."""
-    drop = [change.replace("audit", str(work / "audit")) for change in KEPT[name]]
+    drop = [f"data.drop={work / 'audit' / 'suspects.csv'}"] if name == WITHOUT else []
     values = recipe.model_dump(mode="json", exclude_none=True)
     run = trained(Recipe.parse(values, recipe.name, [*drop, f"seed={seed}"]), work / f"{name.replace(' ', '-')}-{seed}")
     figures, rows = run.evaluation["validation"], run.environment["data"]["train"]["rows"]
@@ -121,8 +121,10 @@ def one(recipe: Recipe, name: str, seed: int, work: Path) -> tuple[dict[str, Any
     }, (table["label"] == table["predicted"]).to_numpy()
 
 
-def effect(runs: list[dict[str, Any]], right: dict[tuple[str, int], np.ndarray]) -> dict[str, Any]:
-    """Accuracy without the suspects less that with all rows: means over the seeds, its interval over the rows."""
-    seeds = sorted({run["seed"] for run in runs})
-    without, whole = (np.mean([right[name, seed] for seed in seeds], axis=0) for name in reversed(KEPT))
-    return {"accuracy_gain": paired_bootstrap(without, whole)}
+def effect(right: dict[tuple[str, int], np.ndarray]) -> dict[str, Any]:
+    """Accuracy without the suspects less that with all rows, and its interval over the rows.
+
+    ``right`` says which validation rows each training has right, [rows], by its name and seed; seeds are averaged.
+    """
+    means = [np.mean([rows for (name, _), rows in right.items() if name == one], axis=0) for one in (WITHOUT, WHOLE)]
+    return {"accuracy_gain": paired_bootstrap(*means)}

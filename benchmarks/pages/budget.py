@@ -74,15 +74,9 @@ def points(results: Path) -> list[Point]:
     return sorted([*found, *single.values(), _published()], key=lambda point: (point.parameters, point.accuracy))
 
 
-def ablations(results: Path) -> list[Record]:
-    """The finished results of `run.py ablation` in ``results``, by name."""
-    paths = [path for path in sorted(results.glob("ablation-*.json")) if not path.name.endswith(".partial.json")]
-    return [json.loads(path.read_text("utf-8")) for path in paths]
-
-
-def audits(results: Path) -> list[Record]:
-    """The finished results of `run.py noise` in ``results``, by name."""
-    paths = [path for path in sorted(results.glob("noise-*.json")) if not path.name.endswith(".partial.json")]
+def finished(results: Path, suite: str) -> list[Record]:
+    """The finished results of a suite in ``results``, by name: those of `run.py ablation` begin with ``ablation-``."""
+    paths = [path for path in sorted(results.glob(f"{suite}-*.json")) if not path.name.endswith(".partial.json")]
     return [json.loads(path.read_text("utf-8")) for path in paths]
 
 

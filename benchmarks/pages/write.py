@@ -133,9 +133,9 @@ def budget_page(results: Path) -> str:
         published=published,
         counted=weigh(Recipe.load(budget.PUBLISHED_ROUND)).total,
         points=shown,
-        ablations=budget.ablations(results),
+        ablations=budget.finished(results, "ablation"),
         planned=tomllib.loads(budget.CHANGES.read_text("utf-8"))["changes"],
-        audits=budget.audits(results),
+        audits=budget.finished(results, "noise"),
         t95=budget.t95,
     )
 

@@ -40,9 +40,8 @@ def test_suspects_and_verdicts_are_counted(load: Load, tmp_path: Path) -> None:
 
 
 def test_a_gain_is_that_of_the_same_rows(load: Load) -> None:
-    runs = [{"setting": name, "seed": 0} for name in ("all rows", "without suspects")]
     right = {("all rows", 0): np.array([1, 0, 1, 0]), ("without suspects", 0): np.array([1, 1, 1, 0])}
-    gain = load("accuracy.label_noise").effect(runs, right)["accuracy_gain"]
+    gain = load("accuracy.label_noise").effect(right)["accuracy_gain"]
     assert gain["difference"] == 0.25 and gain["low"] <= 0.25 <= gain["high"]
 
 

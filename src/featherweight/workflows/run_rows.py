@@ -21,7 +21,8 @@ def rows_of_run(folder: Path, part: str, model: Runner) -> Rows:
     File names count from the folder in which the run was trained, or else from the working folder. Raises UserError if
     the rows are not there any more, or have changed since the training.
     """
-    run, recipe = Run(folder), Run(folder).recipe
+    run = Run(folder)
+    recipe = run.recipe  # read before the working folder changes: ``folder`` may be a relative path
     environment = run.environment if (folder / "environment.json").is_file() else {}
     then: dict[str, Any] = environment.get("data", {}).get(part, {})
     long_texts = LongTexts.of(recipe.data) if part == "train" else LongTexts.for_evaluation(recipe)
