@@ -92,7 +92,7 @@ def changed_part(original: Mapping[str, Any], fingerprints: Mapping[str, Any]) -
 
 
 def differing_keys(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The keys of the fingerprint ``now`` with another value in ``stored``; a key that was not stored is unchanged."""
+    """The keys of which the fingerprints ``stored`` and ``now`` have different values; both must have the key."""
     return [key for key, value in now.items() if stored.get(key, value) != value]
 
 

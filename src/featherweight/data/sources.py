@@ -120,7 +120,7 @@ def rows_of(
     label_names: Sequence[str] | None = None,
     drop: str = DROP,
 ) -> Rows:
-    """The rows of ``table``, the opened ``source``. With ``data.empty = "drop"``, incomplete rows are left out.
+    """The rows of ``table``, read from ``source``. With ``data.empty = "drop"``, incomplete rows are left out.
 
     Raises UserError as ``read_rows`` does. A message about a missing text or label ends with ``drop``, which says how
     to leave such rows out.

@@ -19,7 +19,7 @@ from featherweight.model.predict import predict_logits
 
 @dataclass
 class TextModel:
-    """A network on its engine, and the tokenizer that produces its input."""
+    """A network, the tokenizer that produces its input, and the engine (device and precision) that it runs on."""
 
     network: Network
     tokenizer: Any

@@ -67,7 +67,7 @@ def section_at(schema: type[BaseModel], path: Sequence[str]) -> type[BaseModel] 
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic model of a section inside the type of a field, such as a list of tables; None if it has none."""
+    """The pydantic model that the type of a field contains, such as ``Lora`` in ``list[Lora]``; None without one."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = (section_in(argument) for argument in get_args(annotation))

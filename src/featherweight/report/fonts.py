@@ -56,7 +56,10 @@ def class_numbers(labels: Sequence[str]) -> dict[str, str]:
 
 
 def set_numbers(names: Sequence[str]) -> dict[str, str]:
-    """{name: "shift set 1"} for each shift set whose name no installed font can draw; sets are numbered from 1."""
+    """{name: "shift set 1"} for each name in ``names`` that no installed font can draw, numbered from 1.
+
+    ``names`` are those of the shift sets (sets of texts of another source, evaluated beside the test rows).
+    """
     return {name: f"shift set {number}" for number, name in enumerate(names, 1) if not can_draw(name)}
 
 

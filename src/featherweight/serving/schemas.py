@@ -1,6 +1,6 @@
 """Pydantic models, with examples, of the requests and answers of the server.
 
-Request models are built for the limits of a server, and for single texts or pairs.
+The request models are classes made when a server starts: they contain its limits, and take single texts or pairs.
 """
 
 from __future__ import annotations

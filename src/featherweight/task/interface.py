@@ -76,5 +76,5 @@ _TASKS: tuple[Task, ...] = (SINGLE_LABEL, MultiLabel())
 
 
 def task_of(recipe: Recipe) -> Task:
-    """The task of a recipe, with default thresholds."""
+    """The task of a recipe. With several labels per text, the decision threshold of each label is the default, 0.5."""
     return next(task for task in _TASKS if task.name == recipe.task)

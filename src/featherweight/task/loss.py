@@ -101,7 +101,7 @@ class BinaryCrossEntropy:
         return replace(self, positive=self.positive.to(device))
 
     def divisor(self, labels: Tensor) -> Tensor:
-        """The number of rows times the number of labels, without weights."""
+        """The number of elements of ``labels`` (rows times labels); class weights do not change it."""
         return torch.full((), float(labels.numel()), device=labels.device)
 
     def summed(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -14,7 +14,10 @@ from featherweight.recipe import Recipe
 
 
 def build_accelerator(recipe: Recipe, engine: Engine) -> tuple[Accelerator, Engine]:
-    """The accelerator with the precision of ``engine``, and ``engine`` with the device of this process."""
+    """Build the Accelerator for the device and precision that ``engine`` names.
+
+    Also returns ``engine`` with the device that this process was given, such as ``cuda:1``.
+    """
     # Accelerate stores one precision per process; a second training in the same process may need another one.
     AcceleratorState._reset_state()
     precision = {"fp32": "no"}.get(engine.precision, engine.precision)

@@ -172,7 +172,9 @@ def _require_tensors(tensors: Mapping[str, Tensor], trainable: Mapping[str, nn.P
         if key not in tensors or tensors[key].shape != shape:
             raise ValueError(f"{_TENSORS} has no {key} of shape {tuple(shape)}")
     if unknown := sorted(tensors.keys() - shapes.keys()):
-        raise ValueError(f"{_TENSORS} contains {unknown[0]}, which this recipe does not train")
+        raise ValueError(
+            f"{_TENSORS} contains {unknown[0]}, which this recipe does not train; the file belongs to another training"
+        )
 
 
 def _checksum(tensors: Path, state: Mapping[str, Any]) -> str:

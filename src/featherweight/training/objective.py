@@ -65,7 +65,7 @@ class Objective:
 
 
 def objective_of(recipe: Recipe, labels: Labels, classes: int, device: str) -> Objective:
-    """The objective of a recipe for training rows with these ``labels``, on ``device``."""
+    """What the training of ``recipe`` minimizes, on ``device``; ``labels`` are those of all training rows."""
     loss = loss_of(recipe, labels, classes).to(device)
     training = recipe.training
     return Objective(

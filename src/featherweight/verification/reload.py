@@ -1,6 +1,6 @@
 """The reload check: loads a saved run in a new process and with PEFT alone, and compares the logits.
 
-The new process runs the same operations in the same order as the training process, so on a processor its logits must
+The new process runs the same operations in the same order as the training process, so on a CPU its logits must
 be equal bit for bit. PEFT runs other operations, and a GPU may choose other kernels; there the logits may differ by
 rounding (``model/rounding.py``). The tensors that PEFT loads must equal the saved ones bit for bit.
 """
@@ -188,9 +188,9 @@ def _peft_logits(adapter: Path, plain: Classifier, texts: list[Text]) -> tuple[n
 
 
 def _other_tensors(adapter: Path, network: Any) -> _Differences:
-    """The largest difference of each saved tensor that differs in ``network``, by name of the tensor.
+    """{tensor name: largest absolute difference} for each saved tensor that differs from that of ``network``.
 
-    It is None if ``network`` has no such tensor, or one of another shape. Equal tensors are not in the result.
+    The difference is None if ``network`` has no tensor of this name and shape. Equal tensors are left out.
     """
     import torch
     from safetensors.torch import load_file

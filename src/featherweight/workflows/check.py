@@ -87,7 +87,9 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
         found.append(f"labels that no training row has: {labels}")
     single = [label for label, rows in part.labels.items() if rows == 1] if name == "train" else []
     if single:
-        found.append(f"labels with only one row: {listed([repr(label) for label in single])}")
+        found.append(
+            f"labels with only one row: {listed([repr(label) for label in single])}; add rows with them, or remove them"
+        )
     if name == "train" and (alike := _nearly_alike(part.labels)):
         zeros = " or leading zeros" if any(label.startswith("0") for label in part.labels) else ""
         found.append(f"labels that differ only in case{zeros}: {listed(alike)}; they count as different classes")

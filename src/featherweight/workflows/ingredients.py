@@ -20,9 +20,9 @@ from featherweight.workflows.continuation import finished
 _FREE = ("train", "validation", "test", "drop")
 """Keys of [data] that may differ, since the rows themselves are compared."""
 _FREE_OF_ADAPTER = ("lora", "dropout", "start_from")
-"""Keys of [adapter] that are compared otherwise, or do not change the first weights."""
+"""Keys of [adapter] that are compared otherwise, or do not change the initial weights."""
 _DRAWING = ("torch", "transformers", "peft")
-"""Packages that draw the first weights: another version may draw others from the same seed."""
+"""Packages that draw the initial weights: another version may draw others from the same seed."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _own_settings(recipes: Sequence[Recipe]) -> Iterator[dict[str, Any]]:
 
 
 def _facts_of_recipe(recipe: Recipe) -> dict[str, Fact]:
-    """The values of a recipe that determine the first weights and the rows, by key."""
+    """The values of a recipe, by key, that determine the initial weights and the training and validation rows."""
     adapter = recipe.adapter.model_dump(mode="json", exclude=set(_FREE_OF_ADAPTER))
     data = recipe.data.model_dump(mode="json", exclude=set(_FREE))
     lora = recipe.adapter.lora if isinstance(recipe.adapter.lora, tuple) else ()

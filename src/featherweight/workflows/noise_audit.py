@@ -44,11 +44,11 @@ PLAN = "audit.json"
 def audit_labels(
     recipe: Recipe, out: str | Path, *, folds: int = 5, announce: Callable[[str], None] = lambda line: None
 ) -> Audit:
-    """Audit the rows of ``data.train`` with ``folds`` trainings by ``recipe``, and write the results into ``out``.
+    """Find the rows of ``data.train`` whose label is probably wrong (suspects), by ``folds`` cross-validated trainings.
 
-    The result is written into noise.html and suspects.csv; the key ``data.drop`` of a recipe takes suspects.csv. The
-    same call again resumes the audit. Labels of test rows are not read. Raises UserError for wrong input, and
-    Interrupted at a signal.
+    ``recipe`` is the recipe of these trainings. The suspects are written to noise.html and suspects.csv in ``out``; a
+    recipe with ``data.drop = "suspects.csv"`` trains without them. The same call again resumes the audit.
+    Labels of test rows are not read. Raises UserError for wrong input, and Interrupted at a signal.
     """
     require_recipe(recipe, "audit_labels")
     require_path(out, "out", "the path of a folder for the audit")

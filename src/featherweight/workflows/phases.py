@@ -51,7 +51,7 @@ class Phases:
         """Do nothing: the caller has begun the phase of the training by ``begin``."""
 
     def noted(self, message: str) -> None:
-        """Do nothing: messages take no time."""
+        """Do nothing: a message does not begin a phase."""
 
     def stepped(self, record: Record) -> None:
         """Do nothing: a step belongs to the current phase."""

@@ -106,7 +106,7 @@ def require_settings(recipe: Recipe, backbone: Backbone, counts: NDArray[np.int6
 
 
 def prepare(recipe: Recipe) -> Prepared:
-    """Prepare the training of ``recipe``.
+    """Read and check all that the training of ``recipe`` needs, and build its network.
 
     The budget is checked twice: from shapes before any weights are loaded, and by the parameters of the built model.
     """

@@ -157,7 +157,10 @@ def suggested(trial: Trial, space: SearchSpace) -> dict[str, Value]:
 
 
 def winner(searched: Searched, original: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The result of a search: ``original``, which names the test rows, with the values of the best trial."""
+    """The recipe that a search results in: ``original`` with ``values``, the values of the best trial.
+
+    The trials ran without test rows, so ``original`` is the recipe that still names them.
+    """
     best = searched.fitted(values)
     assert best is not None
     changes = {"adapter": best.adapter.model_dump(mode="json", exclude_none=True)}

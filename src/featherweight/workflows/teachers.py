@@ -107,7 +107,7 @@ def teacher_notes(teachers: Sequence[Teacher], recipe: Recipe, splits: Splits) -
 
 
 def _leaks(teacher: Teacher, recipe: Recipe, splits: Splits) -> list[str]:
-    """Notes on validation and test rows that ``teacher``, but not this training, was trained on."""
+    """Notes on validation and test rows of ``splits`` that are training rows of ``teacher``, but not of ``splits``."""
     theirs = teacher.recipe
     if (theirs.data, theirs.seed, theirs.adapter.start_from) == (recipe.data, recipe.seed, None):
         return []  # the same split

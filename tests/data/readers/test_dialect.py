@@ -40,7 +40,7 @@ def table(separator: str) -> str:
     (table("\t"), ["its fields are separated by a tab"]),
     ("sep=;\r\n" + table(";"), ["its fields are separated by ';'"]),
     ('"SEP=|"\n' + table("|"), ["its fields are separated by '|'"]),
-    ("# exported 2024\n# by me, or you\n" + table(","), ["2 lines of comment (#) at its beginning were skipped"]),
+    ("# exported 2024\n# by me, or you\n" + table(","), ["2 comment lines (#) at the start of the file were skipped"]),
 ])  # fmt: skip
 def test_separator_and_lines_before_the_header_are_told_by_the_content(
     tmp_path: Path, content: str, notes: list[str]

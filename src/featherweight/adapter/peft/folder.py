@@ -76,7 +76,7 @@ def read_peft_folder(path: str | Path, given: PeftOptions = NOTHING_GIVEN) -> Pe
     """Read and check the folder ``path``; ``given`` are the user's options, such as the names of the classes.
 
     Raises UserError, before anything large is allocated, if the folder is not a LoRA classifier, its weights are a
-    pickle or more than an adapter of the base model can have, its head is missing, or its number of classes is unknown.
+    pickle or larger than any adapter of the base model, its head is missing, or its number of classes is unknown.
     """
     folder, given = Path(path), given.checked()
     _require_safetensors(folder)

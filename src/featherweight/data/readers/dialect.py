@@ -58,8 +58,8 @@ class Dialect:
         if self.quote != '"':
             found.append(f"the quotation mark around its fields is {self.quote}")
         if self.comments:
-            lines = "a line" if self.comments == 1 else f"{self.comments} lines"
-            found.append(f"{lines} of comment (#) at its beginning {'was' if self.comments == 1 else 'were'} skipped")
+            lines = "a comment line (#)" if self.comments == 1 else f"{self.comments} comment lines (#)"
+            found.append(f"{lines} at the start of the file {'was' if self.comments == 1 else 'were'} skipped")
         return tuple(found)
 
 

@@ -164,7 +164,7 @@ def _pick(loaded: Any, origin: str, split: str) -> Any:
         return loaded[split]
     if len(loaded) == 1:  # the data set has only one split
         return next(iter(loaded.values()))
-    raise UserError(f"{origin}: no split {split!r}; it has {', '.join(loaded)}; name a data set with this split")
+    raise UserError(f"{origin}: no split {split!r}; it has {', '.join(loaded)}; use a data set that has this split")
 
 
 def _tables(split: Any, origin: str, rows: int | None) -> Iterator[Table]:

@@ -43,9 +43,10 @@ def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool =
 
 
 def _reason_for_probabilities(sample: Sample, column: str, trained: TrainedLabels, asked: bool) -> str:
-    """The reason why ``column`` gets probabilities, as the start of an error message; empty if it gets labels.
+    """Why ``column`` must get probabilities, as the start of an error message; empty if it gets labels.
 
-    An example is "sample.csv: row 1: 'target' is '0.5', a probability".
+    Callers refuse such a column if it cannot get probabilities. An example of the start is "sample.csv: row 1:
+    'target' is '0.5', a probability".
     ``asked`` is whether the user passed --as-probabilities. Raises UserError for a number that is neither a class nor
     a probability.
     """

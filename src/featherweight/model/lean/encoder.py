@@ -97,7 +97,7 @@ class AdaptedBlock:
 
 @dataclass
 class LeanLayer:
-    """One encoder layer: attention and MLP, computed from the blocks and norms below."""
+    """One encoder layer: attention and MLP, each followed by its residual sum and norm."""
 
     joined: AdaptedBlock
     output: AdaptedBlock

@@ -38,7 +38,7 @@ class ForwardBlock(AdaptedBlock):
         return self.matrix.times(x, self._bias)
 
     def gelu(self, x: Tensor) -> Tensor:
-        """GELU of the layers' output, [tokens, out], for ``x`` [tokens, in]; one operation computes both."""
+        """GELU of the output, [tokens, out], for ``x`` [tokens, in]; one operation computes product and GELU."""
         return self.matrix.times(x, self._bias, "gelu")
 
 
