@@ -170,7 +170,7 @@ class TestPrefix:
             "without": {"failed": "x"},
         }
         page = load("pages.write").rendered("prefix.md", r=record)
-        assert "A later epoch is 2.50× (2.50–2.50) as fast, an evaluation 3.00× (3.00–3.00); 0.0 MB kept." in page
+        assert "A later epoch is 2.50× (2.50–2.50) as fast, an evaluation 3.00× (3.00–3.00); 0.0 MB stored." in page
         assert "adapter 0, probabilities 1e-07" in page
         assert "from the second epoch on, kept:" in page and "| `aten::bmm` | 25.0% | 7 |" in page
         assert "epoch on, without" not in page
@@ -201,7 +201,7 @@ class TestPages:
         assert "Featherweight 92.50%, Trainer + PEFT 92.00%; +0.50 points, 95% -1.00 to +2.00" in text
         assert "| training | 42,467,328 | 900 (810–990) | 700 (630–770) | 200 (180–220) |" in text
         assert "| 540 (486–594) | 60% (54–66) |" in text
-        assert "The data has 816 rows. Each one beyond them is made of" in text
+        assert "The data has 816 rows. Each further row consists of" in text
         assert "| `aten::mm` | 50.0% | 12 |" in text
         assert "Not measured: onnx-fp32: there is no featherweight.export yet." in text
         assert "Exponents over rows (between the two largest): setup seconds 0.50 (0.70)." in text
@@ -221,7 +221,7 @@ class TestPages:
             {**started(load), "machine_folder": "epyc"},
         ]
         rows = write.overview(write.by_machine(records)).splitlines()[2:]
-        assert rows[0].startswith("| Featherweight, beside what one would use instead | EPYC, 2 cores")
+        assert rows[0].startswith("| Featherweight compared with other tools | EPYC, 2 cores")
         link = "(../../benchmarks/results/zen4/train-minilm-speed.json)"
         assert rows[2].endswith(f" | – | [12.5×]{link} minilm |")
         assert rows[3].endswith(f" | – | [3.0×]{link} minilm* |")
