@@ -13,18 +13,18 @@ from featherweight.recipe.messages import section_at
 from featherweight.recipe.schema import Recipe
 
 COMMENTS = {
-    "description": "The line at the top of the report.",
-    "budget": "Most trainable parameters; 100k and 1M are understood.",
+    "description": "Printed at the top of the report.",
+    "budget": "Maximum number of trainable parameters; also written as 100k or 1M.",
     "data.train": "A relative path starts at the working directory.",
     "data.text": "The text columns; several are joined by a space.",
-    "data.label": "The column of the labels; for several labels a text also a list of columns of 0 and 1.",
-    "data.validation_size": "Rows split off to choose the best adapter by: below 1 a share, from 1 on a number.",
-    "data.max_length": "Tokens that are read of a text; `long` says what happens to longer ones.",
+    "data.label": "The label column; with several labels per text also a list of columns of 0 and 1.",
+    "data.validation_size": "Validation rows, split off the training rows: a share below 1, or a number of rows.",
+    "data.max_length": "Maximum number of tokens of a text; `long` says what happens to longer texts.",
     "backbone.name": "The frozen encoder: a hub name, a local folder, or an installed minilm or mpnet.",
-    "adapter.lora": 'What is trained: "auto" takes as much as the budget affords.',
-    "training.epochs": "Passes over the training rows.",
-    "training.batch_size": "Most rows in a batch.",
-    "training.evaluate_every": "Steps between two looks at the validation rows.",
+    "adapter.lora": 'LoRA matrices: "auto" adapts every linear layer with the largest rank within the budget.',
+    "training.epochs": "Number of passes over the training rows.",
+    "training.batch_size": "Maximum number of rows in a batch.",
+    "training.evaluate_every": "Steps between two evaluations on the validation rows.",
 }
 """Comments that are shorter than the descriptions in the recipe's sections, which every other key gets."""
 _SECTION = re.compile(r"\[+([^\[\]]+)\]+")
