@@ -47,7 +47,7 @@ def test_the_file_is_in_the_run_folder_and_gone_once_training_comes_past(
     from featherweight.training import loop
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_over_processes", lambda accelerator, loss, correct: (loss * float("nan"), correct))
+        patch.setattr(loop, "over_processes", lambda accelerator, loss, correct: (loss * float("nan"), correct))
         answer = cli("train", job, "--out", "run")
     assert answer.code == 1 and "run/diverged.json lists all of them" in answer.err
     found = json.loads(Path("run/diverged.json").read_text("utf-8"))

@@ -27,6 +27,7 @@ from featherweight.task.loss import class_weights, loss_of
 from featherweight.training import loop
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.clock import Clock
 from featherweight.training.history import History
 from featherweight.training.loop import Interrupted, Job, LoopState, fit
 from featherweight.training.optimizer import build_optimizer, warmup_steps
@@ -224,8 +225,8 @@ def test_a_resumed_run_counts_its_seconds_on(tiny_recipe: Any, tmp_path: Path) -
 
 def test_a_checkpoint_is_due_after_so_many_steps_or_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now)
-    clock, training = loop._Clock(0.0), TrainingRecipe(checkpoint_steps=10, checkpoint_seconds=60)
+    monkeypatch.setattr("featherweight.training.clock.time.perf_counter", lambda: now)
+    clock, training = Clock(0.0), TrainingRecipe(checkpoint_steps=10, checkpoint_seconds=60)
     assert [clock.checkpoint_due(step, training) for step in (9, 10, 11)] == [False, True, False]
     now = 161.0
     assert clock.checkpoint_due(12, training)

@@ -1,13 +1,15 @@
-"""The ``Accelerator`` object of the accelerate library, which manages device, precision and processes."""
+"""The ``Accelerator`` of the accelerate library: device, precision, and what the processes tell each other."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import InitProcessGroupKwargs, gather_object
+from torch import Tensor
 
 from featherweight.model.engine import Engine
 from featherweight.recipe import Recipe
@@ -34,3 +36,18 @@ def build_accelerator(recipe: Recipe, engine: Engine) -> tuple[Accelerator, Engi
     # With several GPUs each process has its own GPU number; a processor has no number.
     device = str(accelerator.device) if accelerator.device.type == "cuda" else accelerator.device.type
     return accelerator, replace(engine, device=device)
+
+
+def agreed(accelerator: Accelerator, signal_number: int) -> int:
+    """The number of a signal that any process has received, or 0. All processes get the same number."""
+    if accelerator.num_processes == 1:
+        return signal_number
+    return max(gather_object([signal_number]))
+
+
+def over_processes(accelerator: Accelerator, loss: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """The sums over all processes of ``loss``, a scalar, and ``counted`` [counts]."""
+    if accelerator.num_processes == 1:
+        return loss, counted
+    together = accelerator.reduce(torch.cat([loss[None], counted.to(loss.dtype)]), "sum")
+    return together[0], together[1:]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
@@ -23,9 +22,11 @@ from featherweight.recipe import TrainingRecipe
 from featherweight.run.best import rank
 from featherweight.task.interface import task_of
 from featherweight.task.loss import Loss
+from featherweight.training.accelerator import agreed, over_processes
 from featherweight.training.averaging import Average, set_weights
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.clock import Clock
 from featherweight.training.divergence import FILE, MOST_SKIPPED, Diverged, OverflowCounter, diverged
 from featherweight.training.evaluation_steps import evaluation_steps, without_effect
 from featherweight.training.history import History
@@ -103,10 +104,10 @@ def _run_steps(
     training = job.recipe.training
     model, optimizer = job.accelerator.prepare(job.network, optimizer)
     warmup = warmup_steps(training.warmup, order.total_steps)
-    clock, overflows = _Clock(state.seconds), OverflowCounter()
+    clock, overflows = Clock(state.seconds), OverflowCounter()
     if prefix is not None:
         attach_states(job, prefix)
-        _raise_if_stopped(job, _agreed(job.accelerator, job.should_stop()), state)
+        _raise_if_stopped(job, agreed(job.accelerator, job.should_stop()), state)
     job.source = row_source(job.train, job.engine.device, job.pad_id, collate)
     records = _step_records(job, optimizer, history, clock)
     job.network.train()
@@ -129,7 +130,7 @@ def _run_steps(
             with job.average.in_place() if job.average is not None else nullcontext():
                 _evaluate(job, objective.loss, state, history)
             last = last or _is_patience_over(state, training)
-        stop = _agreed(job.accelerator, job.should_stop())
+        stop = agreed(job.accelerator, job.should_stop())
         # The last step has a checkpoint too: if saving fails, for instance on a full disk, the training is not lost.
         if stop or last or clock.checkpoint_due(state.step, training):
             records.read()
@@ -148,7 +149,7 @@ def _is_patience_over(state: LoopState, training: TrainingRecipe) -> bool:
     return training.early_stopping > 0 and state.stale >= training.early_stopping
 
 
-def _step_records(job: Job, optimizer: Any, history: History, clock: _Clock) -> StepRecords:
+def _step_records(job: Job, optimizer: Any, history: History, clock: Clock) -> StepRecords:
     def passed_on(record: dict[str, Any]) -> None:
         history.write(record)
         for listener in job.listeners:
@@ -197,7 +198,7 @@ def _one_step(
         loss_sum += loss.detach() * counts
         first_pass = slice(len(rows))  # a row counts once, even if it goes through the network twice
         found.append(loss_function.counts(logits[first_pass], target[first_pass]) * counts)
-    loss_value, counted = _over_processes(accelerator, loss_sum, torch.stack(found).sum(0))
+    loss_value, counted = over_processes(accelerator, loss_sum, torch.stack(found).sum(0))
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
     tokens, score = int(job.train.lengths[all_rows].sum()), task_of(job.recipe).score
     record = {"kind": "step", "step": step + 1, "epoch": 0.0, "loss": None, score: None,
@@ -239,20 +240,6 @@ def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) ->
     return micro_batches
 
 
-def _agreed(accelerator: Accelerator, signal_number: int) -> int:
-    """The number of a signal that any process has received, or 0. All processes get the same number."""
-    if accelerator.num_processes == 1:
-        return signal_number
-    return max(gather_object([signal_number]))
-
-
-def _over_processes(accelerator: Accelerator, loss: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
-    if accelerator.num_processes == 1:
-        return loss, counted
-    together = accelerator.reduce(torch.cat([loss[None], counted.to(loss.dtype)]), "sum")
-    return together[0], together[1:]
-
-
 def _evaluate(job: Job, loss_function: Loss, state: LoopState, history: History) -> None:
     started = time.perf_counter()
     part = (job.accelerator.process_index, job.accelerator.num_processes)
@@ -290,21 +277,3 @@ def _checkpoint(job: Job, optimizer: Any, state: LoopState, history: History) ->
         stored = asdict(state) | {"scaler": scaler}
         average = job.average.tensors if job.average is not None else {}
         save_checkpoint(job.folder / "checkpoint", job.network.trainable(), job.best, inner, stored, average)
-
-
-class _Clock:
-    """Measures the seconds of training, those before a resume included, and tells when the next checkpoint is due."""
-
-    def __init__(self, before: float) -> None:
-        self._start = time.perf_counter() - before
-        self._last_checkpoint = time.perf_counter()
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self._start
-
-    def checkpoint_due(self, step: int, training: Any) -> bool:
-        now = time.perf_counter()
-        due = step % training.checkpoint_steps == 0 or now - self._last_checkpoint > training.checkpoint_seconds
-        if due:
-            self._last_checkpoint = now
-        return due
