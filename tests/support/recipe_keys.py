@@ -78,7 +78,7 @@ KEYS = {
     "training.class_weights": f"{_BY_HAND}[class_weights]",
     "training.early_stopping": "training/test_loop.py::test_early_stopping_ends_after_its_patience",
     "training.evaluate_every": "training/test_loop.py::test_every_step_and_evaluation_is_a_line_and_the_loss_falls",
-    "evaluation.best_by": "training/test_parts.py::"
+    "evaluation.best_by": "training/test_best_step.py::"
     "test_by_macro_f1_the_best_is_not_the_one_that_gives_up_a_small_class[macro_f1]",
     "training.keep": "training/test_training_keys.py::test_the_saved_adapter_is_the_one_to_keep[last]",
     "training.order_seed": f"{_KEYS}::test_the_order_seed_decides_order_and_dropout_alone",

@@ -15,3 +15,5 @@ DATASET = datasets.Dataset.from_dict({"text": TEXTS, "label": ["c", "z"]})
 STREAM = DATASET.to_iterable_dataset()
 COLUMNS = {"text": TEXTS, "label": ["c", "z"]}
 SPLITS = datasets.DatasetDict(train=DATASET, validation=DATASET)
+TO_CSV = "to_csv('rows.csv', index=False)"
+"""How a message saves rows: the call after ``frame.``."""

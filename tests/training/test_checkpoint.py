@@ -213,3 +213,14 @@ def test_what_a_kill_leaves_is_no_checkpoint(folder: Path) -> None:
     assert Training().load(folder)[0]["step"] == 2
     (folder / "step-2").rename(folder / "gone")
     assert not has_checkpoint(folder)
+
+
+def test_of_two_checkpoints_both_are_kept_and_the_later_is_resumed(tmp_path: Path) -> None:
+    trainable = {"a": nn.Parameter(torch.zeros(2, 2))}
+    optimizer = torch.optim.AdamW(trainable.values())
+    for step in (9, 10):
+        trainable["a"].data.fill_(step)
+        save_checkpoint(tmp_path, trainable, {}, optimizer, {"step": step})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-10", "step-9"]
+    state, _, _ = load_checkpoint(tmp_path, trainable, optimizer, {"step": 0})
+    assert state["step"] == 10 and trainable["a"].data[0, 0] == 10

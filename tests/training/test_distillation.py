@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from support.jobs import job_for
+from support.steps import one_step
 from torch.nn import functional
-from training.test_parts import one_step
 from training.test_r_drop import assert_step, two_passes, with_weights
 
 from featherweight.training.loop import Job

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sklearn.utils.class_weight import compute_class_weight
 from support.jobs import assert_same, job_for, tensors, trained, without_seconds
 from torch import nn
 from transformers import (
@@ -20,11 +19,10 @@ from transformers import (
     get_wsd_schedule,
 )
 
-from featherweight.errors import UserError
 from featherweight.model.predict import predict_logits
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.folder import read_history
-from featherweight.task.loss import class_weights, summed_loss
+from featherweight.task.loss import summed_loss
 from featherweight.training.batch_order import StepOrder
 from featherweight.training.loop import Diverged, Interrupted, fit
 from featherweight.training.optimizer import build_optimizer, rate_factor, set_rate, warmup_steps
@@ -139,16 +137,6 @@ def test_batches_of_a_step_add_up_to_one_large_batch(tiny_recipe: Any, tmp_path:
     parts = sum(summed_loss(logits[p], labels[p], weights, 0.0) for p in (slice(0, 3), slice(3, 10)))
     expected = nn.functional.cross_entropy(logits, labels, weight=weights)
     torch.testing.assert_close(parts / weights[labels].sum(), expected)
-
-
-def test_balanced_class_weights_are_scikit_learns(tiny_recipe: Any) -> None:
-    labels = np.array([0, 0, 0, 1, 2, 2])
-    ours = class_weights(tiny_recipe(training={"class_weights": "balanced"}), labels, 3)
-    np.testing.assert_allclose(ours, compute_class_weight("balanced", classes=np.arange(3), y=labels), rtol=1e-6)
-    with pytest.raises(UserError, match=r"class_weights has 2 numbers; the data has 3"):
-        class_weights(tiny_recipe(training={"class_weights": [1.0, 2.0]}), labels, 3)
-    with pytest.raises(UserError, match="number 2 is 0, but its class has training rows; write a number above 0"):
-        class_weights(tiny_recipe(training={"class_weights": [1.0, 0.0, 1.0]}), labels, 3)
 
 
 @pytest.mark.parametrize(("schedule", "warmup", "make"), [

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from support.jobs import assert_resumes_exactly, job_for
+from support.steps import one_step
 from torch.nn import functional
-from training.test_parts import one_step
 
 from featherweight.backbone.resolve import config_of
 from featherweight.data.batches import collate

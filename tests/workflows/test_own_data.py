@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
-from support.commands import Cli, refused
+from support.reviews import SENTIMENTS, write_reviews
 
 from featherweight import recipe_for, train
 from featherweight.backbone import resolve
@@ -22,16 +21,6 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data, name_after
 from featherweight.workflows.own_data import draft_recipe
 from featherweight.workflows.schedule import epochs_for, schedule_for, validation_size_for
-
-SENTIMENTS = ("positive", "negative")
-
-
-def write_reviews(path: str, rows: int = 40, words: int = 6) -> None:
-    """A CSV of reviews with the columns ``review`` and ``sentiment``."""
-    drawn = random.Random(0)
-    lines = [f"{' '.join(drawn.choices(['good', 'bad', 'film', 'plot'], k=words))} {n},{SENTIMENTS[n % 2]}"
-             for n in range(rows)]  # fmt: skip
-    Path(path).write_text("\n".join(["review,sentiment", *lines]) + "\n", "utf-8")
 
 
 @pytest.fixture
@@ -223,80 +212,6 @@ def test_what_is_data_and_what_is_a_recipe(tmp_path: Path, monkeypatch: pytest.M
 ])  # fmt: skip
 def test_a_recipe_is_called_like_its_data(source: str, name: str) -> None:
     assert name_after(source, "texts") == name
-
-
-def test_new_writes_the_recipe_that_train_would_use(cli: Cli) -> None:
-    write_reviews("reviews.csv")
-    answer = cli("new", "reviews.csv", "-o", "reviews.toml", "--budget", "300k")
-    assert (answer.code, answer.out) == (
-        0, "reviews.toml: edit it, then train it with: featherweight train reviews.toml\n",
-    )  # fmt: skip
-    assert answer.err.startswith("note: reviews.csv: 40 rows, 2 classes; ")
-    assert Recipe.load("reviews.toml") == recipe_for("reviews.csv", budget="300k")
-    written = Path("reviews.toml").read_text("utf-8")
-    assert '# The text columns; several are joined by a space.\ntext = ["review"]\n' in written
-    printed = cli("new", "reviews.csv", "--budget", "300k", "--set", "adapter.lora.rank=3").out
-    Path("ranked.toml").write_text(printed, "utf-8")
-    ranked = recipe_for("reviews.csv", budget="300k", overrides=["adapter.lora.rank=3"])
-    assert Recipe.load("ranked.toml").with_values(name="reviews") == ranked
-
-
-def test_new_replaces_nothing(cli: Cli) -> None:
-    write_reviews("reviews.csv")
-    Path("mine.toml").write_text("seed = 1\n")
-    refused(cli, "new", "reviews.csv", "-o", "mine.toml", naming="-o mine.toml: exists; choose a new file")
-    refused(cli, "new", "reviews.csv", "-o", "mine.txt", naming="-o mine.txt: a recipe is a TOML file")
-    refused(cli, "new", "reviews.csv", "-o", "no/mine.toml", naming="the folder no does not exist")
-    refused(cli, "new", "none.csv", "-o", "new.toml", naming="none.csv: no such file")
-
-
-def test_commands_take_data_in_the_place_of_a_recipe(cli: Cli) -> None:
-    write_reviews("reviews.csv")
-    answer = cli("weigh", "reviews.csv", "--budget", "200k")
-    assert answer.code == 0
-    assert answer.out.startswith("reviews on minilm, 2 labels")
-    refused(cli, "train", "reviews.csv", "--label", "stars", naming=("no column 'stars'", "--label COLUMN"))
-    refused(cli, "train", "reviews.csv", "--set", "training.epoch=2", naming="unknown key 'training.epoch'")
-    refused(cli, "weigh", "none.csv", naming="none.csv: no such file")
-
-
-def test_a_plan_is_made_for_the_classes_of_data(cli: Cli) -> None:
-    rows = "".join(f"a note of mine {n},kind {n % 3},{n % 2}\n" for n in range(12))
-    Path("notes.csv").write_text("body,sort,other\n" + rows, "utf-8")
-    refused(cli, "plan", "notes.csv", naming=("sort, other could each be the labels", "--label sort"))
-    answer = cli("plan", "notes.csv", "--label", "sort", "--budget", "100k", "--row", 2, "--out", "notes.toml")
-    assert answer.code == 0
-    assert "labels from 'sort' (as given)" in answer.err
-    assert cli("plan", "notes.csv", "--label", "sort").out.startswith(
-        "minilm, 3 labels, a budget of 1,000,000 trainable parameters\n"
-    )
-    assert (Recipe.load("notes.toml").data.label, Recipe.load("notes.toml").budget) == ("sort", 100_000)
-    total = answer.out.split(": ")[1].split()[0]
-    assert f"trainable {total}" in " ".join(cli("weigh", "notes.toml").out.split())
-    refused(cli, "plan", "notes.csv", "--labels", 3, naming="notes.csv determines the number of classes")
-    weighed = cli("weigh", "notes.csv", "--label", "sort", "--backbone", "mpnet")
-    assert weighed.out.startswith("notes on mpnet, 3 labels")
-
-
-def test_check_guesses_columns_and_looks_at_data_without_labels(cli: Cli) -> None:
-    write_reviews("reviews.csv")
-    assert "texts from review; labels from sentiment" in cli("check", "reviews.csv").out
-    assert "texts from sentiment; labels from review" in (
-        cli("check", "reviews.csv", "--text", "sentiment", "--label", "review").out
-    )
-    Path("new.csv").write_text("id,comment\n1,the first of them\n2,the second of them\n", "utf-8")
-    assert "texts from comment; labels from no column" in cli("check", "new.csv").out
-    Path("two.csv").write_text(
-        "note,kind,place\n" + "a note of mine,x,y\nthe other note,u,v\na third one,x,v\n" * 2, "utf-8"
-    )
-    refused(cli, "check", "two.csv", naming=("kind, place could each be the labels", "--label kind"))
-
-
-def test_train_alone_says_what_to_type(cli: Cli) -> None:
-    answer = cli("train")
-    assert answer.code == 2
-    assert "featherweight train reviews.csv" in answer.err
-    assert "featherweight train newsbriefs" in answer.err
 
 
 @pytest.mark.parametrize("name", ["reviews.csv", "reviews.jsonl"])
