@@ -18,7 +18,7 @@ from typing import Any
 
 from accuracy import shift_trials
 from accuracy.publish import without_paths
-from harness.competition import say
+from harness.competition import named, say
 from harness.recording import earlier, new_record, ratio_spread, save
 
 from featherweight.errors import FeatherweightError, UserError
@@ -39,9 +39,7 @@ def main(options: argparse.Namespace) -> None:
     """Train what the result does not have yet, change by change, and save after each trial."""
     table = tomllib.loads(CHANGES.read_text("utf-8"))
     changes = table["changes"] = {BASE: {"title": "the recipe as it is"}, **table["changes"]}
-    wanted = [BASE, *options.only.split(",")] if options.only else list(changes)
-    if unknown := set(wanted) - changes.keys():
-        raise UserError(f"--only {', '.join(sorted(unknown))}: no such change; there are {', '.join(changes)}")
+    wanted = named(f"{BASE},{options.only}" if options.only else None, changes, "change")
     own = [f"data.train={options.data}"] if options.data else []
     own += [f"data.train_rows={options.rows}"] if options.rows else []
     base = Recipe.load(table["recipe"], [*own, *options.set, *NO_TEST])

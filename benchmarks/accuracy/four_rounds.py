@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from harness.recording import read_results
 from pages.write import filled, rendered
 
 from featherweight.evaluation.significance import rows_needed
@@ -33,15 +34,17 @@ Record = dict[str, Any]
 
 def made_anew(page: str, results: Path) -> str:
     """The page with all its generated parts written anew from the files in ``results``."""
-    found = {name: read(results / f"rounds-{name}.json") for name in BACKBONES}
-    rates = {name: read(results / f"rounds-{name}-rates.json") for name in BACKBONES}
+    records = {path.stem: record for path, record in read_results(results, "rounds-*.json").items()}
+    found, rates = (
+        {name: records[f"rounds-{name}{kind}"] for name in BACKBONES if f"rounds-{name}{kind}" in records}
+        for kind in ("", "-rates")
+    )
     return filled(page, **parts(found, rates, longer_runs(results), results.parent / "images"))
 
 
 def parts(found: Record, rates: Record, longer: Record, images: Path) -> dict[str, str]:
     """Each part of the page by its name; empty where there is no result for it."""
-    published = read(PUBLISHED)
-    assert published
+    published = json.loads(PUBLISHED.read_text("utf-8"))
     files = {
         name: {f"rounds-{name}-{picture}.png": legend for picture, legend in LEGENDS.items()} for name in BACKBONES
     }
@@ -49,14 +52,13 @@ def parts(found: Record, rates: Record, longer: Record, images: Path) -> dict[st
         "four-rounds.md",
         published=published,
         backbones=BACKBONES,
-        found={name: record for name, record in found.items() if record},
-        rates={name: record for name, record in rates.items() if record},
+        found=found,
+        rates=rates,
         longer=longer,
         weights={name: weigh(Recipe.load(name)) for name in published["rounds"]},
         noise=noise(published),
         pictures={name: [(legend, file) for file, legend in own.items() if (images / file).is_file()]
                   for name, own in files.items()},
-        round_of=round_of,
         schedule_of=lambda recipe: schedule_in_words(Recipe.model_validate(recipe)),
         markdown=lambda columns, rows, names: markdown_table(Table("", columns, rows, names)),
         as_markdown=lambda table: markdown_table(Table(**table)),
@@ -64,16 +66,6 @@ def parts(found: Record, rates: Record, longer: Record, images: Path) -> dict[st
     )  # fmt: skip
     _, *split = re.split(r"^=== (.+)$", text, flags=re.MULTILINE)
     return {name: part.strip() for name, part in zip(split[::2], split[1::2], strict=True)}
-
-
-def read(path: Path) -> Record | None:
-    """The result in a file, if there is one."""
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
-
-
-def round_of(record: Record, name: str) -> Record | None:
-    """One round of a result."""
-    return next((one for one in record["rounds"] if one["round"] == name), None)
 
 
 def noise(published: Record) -> Record:
@@ -92,8 +84,7 @@ def noise(published: Record) -> Record:
 def longer_runs(results: Path) -> Record:
     """Single runs of a round's adapter over more than one epoch of AG News, best on validation rows first."""
     found: list[tuple[str, Record]] = []
-    for path in sorted(results.glob("r[1-4]-*.json")):
-        record = json.loads(path.read_text("utf-8"))
+    for path, record in read_results(results, "r[1-4]-*.json").items():
         training = record["recipe"]["training"]
         if training["epochs"] > 1 and training.get("max_steps") is None and record["evaluation"].get("test"):
             found.append((path.stem, record))

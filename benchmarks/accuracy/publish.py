@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.recording import read_results
 from pages.write import filled, rendered
 
 from featherweight.errors import UserError
@@ -40,13 +41,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 def with_table(page: str) -> str:
     """The page with its table of results made anew."""
-    runs = {path.stem: json.loads(path.read_text("utf-8")) for path in run_files()}
+    runs = {path.stem: record for path, record in run_files().items()}
     return filled(page, results=rendered("results.md", runs=runs).strip())
 
 
-def run_files() -> list[Path]:
+def run_files() -> dict[Path, dict[str, Any]]:
     """The committed results of single runs; those of several (rounds and rates) have a page of their own."""
-    return [path for path in sorted(RESULTS.glob("*.json")) if "evaluation" in json.loads(path.read_text("utf-8"))]
+    return {path: record for path, record in read_results(RESULTS).items() if "evaluation" in record}
 
 
 def result(run: Run, names: dict[str, str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from harness.competition import named
 from harness.recording import RESULTS, earlier, new_record, save
 from sklearn.cluster import KMeans
 
@@ -59,7 +60,7 @@ def main(arguments: argparse.Namespace) -> None:
     file = RESULTS / arguments.machine / f"{record['name']}.json"
     record["runs"] = earlier(file)["runs"]
     done = [(run["setting"], run["part"], run["seed"]) for run in record["runs"]]
-    names = arguments.only.split(",") if arguments.only else list(SETTINGS)
+    names = named(arguments.only, SETTINGS, "setting")
     wanted = [(name, part, seed) for seed in arguments.seeds for name in names for part in range(count)]
     for name, part, seed in wanted:
         if (name, part, seed) not in done:

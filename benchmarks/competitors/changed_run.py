@@ -15,7 +15,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from competitors.featherweight_run import solve as train_as_shipped
-from harness.measuring import Job, answer
+from harness.measuring import Job
 
 from featherweight.data.batches import sorted_batches
 from featherweight.model import engine
@@ -97,7 +97,3 @@ def solve(job: Job) -> dict[str, Any]:
         result = train_as_shipped(job)
     result.pop("predicted")
     return {**result, "process_seconds": time.perf_counter() - began}
-
-
-if __name__ == "__main__":
-    answer(solve)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from harness.measuring import Job, answer, memory, read_rows, time_predictions, top_operations, versions
+from harness.measuring import Job, memory, read_rows, time_predictions, timed, top_operations, versions
 
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.output_files import predict_file
@@ -67,9 +67,7 @@ def model_alone(classifier: Classifier, job: Job) -> dict[str, Any]:
 
     encoded = classifier.model.encode(Rows(read_rows(job["texts"])[0], None, classifier.labels, "texts"))
     work = partial(classifier.model.logits_of, encoded)
-    began = time.perf_counter()
-    work()
-    seconds = time.perf_counter() - began
+    seconds, _ = timed(work)
     tokens = int(encoded.lengths.sum())
     figures = {"tokens_seen": tokens, "model_seconds": seconds, "model_tokens_per_second": tokens / seconds}
     if not job.get("profile"):
@@ -80,14 +78,8 @@ def model_alone(classifier: Classifier, job: Job) -> dict[str, Any]:
     everywhere = _ExperimentalConfig(profile_all_threads=True)
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, experimental_config=everywhere) as profiler:
-        began = time.perf_counter()
-        work()
-        seconds = time.perf_counter() - began
+        seconds, _ = timed(work)
     threads = 1
     if classifier.network.lean is not None:
         threads, _ = shares(torch.get_num_threads(), len(prediction_batches(encoded, classifier.engine)))
     return {**figures, "profile": top_operations(profiler, seconds, threads)}
-
-
-if __name__ == "__main__":
-    answer(solve)

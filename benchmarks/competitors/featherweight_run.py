@@ -50,9 +50,8 @@ class Watcher(Listener):
 
     def collate(self, *arguments: Any) -> Any:
         """A batch as the loop gets it, counted and timed."""
-        began = time.perf_counter()
-        batch = self.made_ready(*arguments)
-        self.collate_seconds += time.perf_counter() - began
+        seconds, batch = measuring.timed(self.made_ready, *arguments)
+        self.collate_seconds += seconds
         self.tokens += int(batch.attention_mask.sum())
         self.padded += batch.attention_mask.numel()
         return batch
@@ -162,7 +161,3 @@ def predictions(run: Run, job: Job) -> list[int]:
     table = pd.read_parquet(run.folder / "predictions.parquet", columns=["split", "row", "predicted"])
     own = table[table["split"] == ("test" if "test" in job["files"] else "validation")].sort_values("row")
     return [job["labels"].index(name) for name in own["predicted"]]
-
-
-if __name__ == "__main__":
-    measuring.answer(solve)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.measuring import Job, answer, time_predictions
+from harness.measuring import Job, time_predictions
 from transformers import pipeline
 
 
@@ -22,7 +22,3 @@ def solve(job: Job) -> dict[str, Any]:
         lambda classify, text: classify(text, **options),
     )
     return {**figures, "predicted": [row["label"] for row in found], "scores": [row["score"] for row in found]}
-
-
-if __name__ == "__main__":
-    answer(solve)

@@ -6,14 +6,13 @@ stands in two pairs (``num_iterations=1``), the fewest with which SetFit looks a
 
 from __future__ import annotations
 
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from harness.measuring import Job, answer, forget_warm_up, memory, read_rows, versions
+from harness.measuring import Job, forget_warm_up, memory, read_rows, timed, versions
 from setfit import SetFitModel, Trainer, TrainingArguments
 
 WARM_UP_ROWS = 16
@@ -65,9 +64,7 @@ def train(job: Job, texts: list[str], labels: list[str]) -> tuple[Any, float]:
         show_progress_bar=False,
     )
     trainer = Trainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"text": texts, "label": labels}))
-    began = time.perf_counter()
-    trainer.train()
-    return model, time.perf_counter() - began
+    return model, timed(trainer.train)[0]
 
 
 def sample(texts: list[str], labels: list[str], wanted: int) -> tuple[list[str], list[str]]:
@@ -77,7 +74,3 @@ def sample(texts: list[str], labels: list[str], wanted: int) -> tuple[list[str],
     rows = pd.DataFrame({"text": texts, "label": labels})
     kept = rows.groupby("label", sort=False).head(-(-wanted // rows["label"].nunique()))
     return kept["text"].tolist(), kept["label"].tolist()
-
-
-if __name__ == "__main__":
-    answer(solve)

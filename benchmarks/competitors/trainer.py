@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import transformers
 from datasets import Dataset
-from harness.measuring import Job, answer, forget_warm_up, memory, read_rows, versions
+from harness.measuring import Job, forget_warm_up, memory, read_rows, versions
 from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Trainer, TrainingArguments, trainer_pt_utils
 
@@ -183,7 +183,3 @@ def encode(path: str, tokenizer: Any, job: Job) -> Dataset:
     numbers = {name: number for number, name in enumerate(job["labels"])}
     columns = tokenizer(texts, truncation=True, max_length=job["max_length"])
     return Dataset.from_dict({**columns, "labels": np.array([numbers[label] for label in labels])})
-
-
-if __name__ == "__main__":
-    answer(solve)

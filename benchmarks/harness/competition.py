@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,20 +90,22 @@ def interleaved(competitors: Sequence[Competitor], repeats: int) -> Iterator[tup
             yield repeat, competitor
 
 
-def competitors(suite: str, only: str | None = None, job: dict[str, Any] | None = None) -> list[Competitor]:
-    """The installed competitors of a suite; ``only`` names some of them, separated by commas, and None means all.
+def named(only: str | None, known: Collection[str], kind: str) -> list[str]:
+    """What ``only`` names, separated by commas, in the order of ``known``; all if it is empty. UserError for others."""
+    wanted = [name.strip() for name in only.split(",")] if only else known
+    if unknown := set(wanted) - set(known):
+        raise UserError(f"--only {', '.join(sorted(unknown))}: no such {kind}; there are {', '.join(known)}")
+    return [name for name in known if name in wanted]
 
-    Settings of the ``job`` are filled into their notes. Raises UserError if ``only`` names one that does not exist.
-    """
+
+def competitors(suite: str, only: str | None = None, job: dict[str, Any] | None = None) -> list[Competitor]:
+    """The installed competitors of a suite, all or those in ``only``; settings of the ``job`` go into their notes."""
     table = {values["name"]: values for values in SUITES[suite]["competitor"]}
-    wanted = [name.strip() for name in only.split(",")] if only else list(table)
-    if unknown := set(wanted) - table.keys():
-        raise UserError(f"--only {', '.join(sorted(unknown))}: no such competitor; there are {', '.join(table)}")
-    chosen = []
-    for name in (name for name in table if name in wanted):
-        values = table[name] | {"note": table[name].get("note", "").format(**(job or {}))}
+    job, chosen = job or {}, []
+    for name in named(only, table, "competitor"):
+        values = table[name] | {"note": table[name].get("note", "").format(**job)}
         if values.pop("peer", False):
-            values["python"] = (job or {})["peers"]
+            values["python"] = job["peers"]
         if Path(values.get("python", sys.executable)).is_file():
             chosen.append(Competitor(**values))
         else:
@@ -124,7 +126,7 @@ def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> Result:
     launch = [competitor.python]
     if competitor.processes > 1:
         launch += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(competitor.processes)]
-    command = [*launch, "-m", f"competitors.{competitor.module}", str(question), str(answer)]
+    command = [*launch, "-m", "harness.measuring", competitor.module, str(question), str(answer)]
     done = subprocess.run(command, capture_output=True, text=True, env=_environment(folder, competitor, job))
     if done.returncode or not answer.is_file():
         return {"failed": presentable(_reason(done.stderr) or f"ended with code {done.returncode}")}

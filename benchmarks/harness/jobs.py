@@ -124,16 +124,11 @@ def train_run(options: argparse.Namespace, folder: Path) -> Run:
     """A classifier with a native head, trained on the news briefs."""
     from featherweight import train
 
-    values = {
-        "name": "benchmark",
-        "seed": options.seed,
-        "data": {"max_length": options.max_length},
-        "backbone": {"name": options.backbone},
-        "adapter": {"head": "native"},
-        "training": {"epochs": getattr(options, "epochs", 1.0), "evaluate_every": 10**9},
-    }
+    job = {"backbone": options.backbone, "roles": ["query", "value"], "rank": 8}
+    job |= {"max_length": options.max_length, "seed": options.seed}
+    training = {"epochs": getattr(options, "epochs", 1.0), "evaluate_every": 10**9}
     say("training a classifier first")
-    return train(Recipe.parse(values, "benchmark"), folder)
+    return train(recipe_of(job, {}, training), folder)
 
 
 def _describe(options: argparse.Namespace, parts: dict[str, Rows | None], real: int) -> dict[str, Any]:

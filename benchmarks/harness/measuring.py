@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import json
 import os
 import sys
@@ -20,13 +21,12 @@ from featherweight.environment import forget_peak_memory, peak_memory_bytes, ver
 Job = dict[str, Any]
 
 
-def answer(solve: Callable[[Job], dict[str, Any]]) -> None:
-    """Solve the job of the first argument's file and write what comes of it to the second argument's, whole.
+def answer(module: str, question: Path, place: Path) -> None:
+    """Let a module of ``competitors`` solve the job in ``question``, and write what comes of it to ``place``, whole.
 
     Of several processes the first writes; the others leave their greatest memory beside it.
     """
-    question, place = Path(sys.argv[1]), Path(sys.argv[2])
-    result = solve(json.loads(question.read_text("utf-8")))
+    result = importlib.import_module(f"competitors.{module}").solve(json.loads(question.read_text("utf-8")))
     rank = os.environ.get("RANK", "0")
     place = place if rank == "0" else place.with_suffix(f".rank{rank}.json")
     part = place.with_suffix(".part")
@@ -70,17 +70,19 @@ def memory(device: str = "cpu") -> dict[str, int]:
     return figures | {f"cuda_{key}_bytes": value for key, value in {**peaks, "context": context}.items()}
 
 
+def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Seconds that a call takes, and what it returns."""
+    began = time.perf_counter()
+    found = call(*arguments)
+    return time.perf_counter() - began, found
+
+
 def time_predictions(
     job: Job, load: Callable[[], Any], all_of: Callable[[Any, list[str]], Any], one: Callable[[Any, str], Any]
 ) -> tuple[dict[str, Any], Any, Any]:
     """Load a model, let it warm up, classify all texts, then single ones; the figures, the model, and its answers."""
     import numpy as np
     import torch
-
-    def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-        began = time.perf_counter()
-        found = call(*arguments)
-        return time.perf_counter() - began, found
 
     load_seconds, model = timed(load)
     texts, _ = read_rows(job["texts"])
@@ -135,3 +137,7 @@ def top_operations(profiler: Any, seconds: float, threads: int = 1, count: int =
         {"operation": name, "share": milliseconds / total, "calls": calls, "milliseconds": milliseconds}
         for name, milliseconds, calls in sorted(most, key=lambda row: -row[1])
     ]
+
+
+if __name__ == "__main__":
+    answer(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -115,12 +115,16 @@ def earlier(path: Path) -> dict[str, Any]:
     return next((json.loads(place.read_text("utf-8")) for place in places if place.is_file()), {"runs": []})
 
 
+def read_results(folder: Path, pattern: str = "*.json") -> dict[Path, dict[str, Any]]:
+    """The finished results in ``folder`` whose path matches ``pattern``, by their path."""
+    paths = sorted(path for path in folder.glob(pattern) if not path.name.endswith(".partial.json"))
+    return {path: json.loads(path.read_text("utf-8")) for path in paths}
+
+
 def load_all(folder: Path = RESULTS) -> list[dict[str, Any]]:
     """All finished results below ``folder``, by machine and name; ``machine_folder`` says where each one lay."""
-    paths = sorted(path for path in folder.rglob("*.json") if not path.name.endswith(".partial.json"))
-    return [
-        {**json.loads(path.read_text("utf-8")), "name": path.stem, "machine_folder": path.parent.name} for path in paths
-    ]
+    found = read_results(folder, "**/*.json").items()
+    return [{**record, "name": path.stem, "machine_folder": path.parent.name} for path, record in found]
 
 
 def machine_folder() -> str:
@@ -154,11 +158,13 @@ def by_repeat(runs: Iterable[dict[str, Any]], name: str, figure: Figure) -> list
     return [None if "failed" in run else figure(run) if callable(figure) else run.get(figure) for run in own]
 
 
-def summary_of(runs: Sequence[dict[str, Any]], names: Iterable[str], figures: dict[str, Figure]) -> dict[str, Any]:
-    """For each competitor the spread of each figure over its runs, and why one failed, if one did."""
+def summary_of(
+    runs: Sequence[dict[str, Any]], names: Iterable[str], keys: Iterable[str], **figures: Figure
+) -> dict[str, Any]:
+    """For each competitor the spread of ``keys`` and ``figures`` over its runs, and why one failed, if one did."""
     return {
         name: {
-            **{key: spread(by_repeat(runs, name, figure)) for key, figure in figures.items()},
+            **{key: spread(by_repeat(runs, name, figures.get(key, key))) for key in (*keys, *figures)},
             "failed": next((run["failed"] for run in runs if run["contestant"] == name and "failed" in run), None),
         }
         for name in names

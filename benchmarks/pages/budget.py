@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.recording import read_results
 from scipy.stats import t as student
 
 from featherweight.evaluation.metrics import wilson_interval
@@ -60,7 +61,7 @@ def points(results: Path) -> list[Point]:
     A run that is both a file of its own and part of a round counts once: alone, or in the mean where the round has more
     seeds than one.
     """
-    records = {path: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
+    records = read_results(results)
     single = {_key(record["environment"], record["weight"]["total"]): _run(path, record)
               for path, record in records.items() if _is_run(record)}  # fmt: skip
     found = []
@@ -76,8 +77,7 @@ def points(results: Path) -> list[Point]:
 
 def finished(results: Path, suite: str) -> list[Record]:
     """The finished results of a suite in ``results``, by name: those of `run.py ablation` begin with ``ablation-``."""
-    paths = [path for path in sorted(results.glob(f"{suite}-*.json")) if not path.name.endswith(".partial.json")]
-    return [json.loads(path.read_text("utf-8")) for path in paths]
+    return list(read_results(results, f"{suite}-*.json").values())
 
 
 def t95(seeds: int) -> float:

@@ -109,15 +109,13 @@ def reliability(records: Sequence[Record]) -> str:
 
 def serving(records: Sequence[Record]) -> str:
     """The exports of all results, and the newest of the server with each model; empty without a result of them."""
-    found: dict[str, Any] = newest(records, "serving-")
-    exports = [record for record in records if record.get("benchmark") == "serving-exports"]
-    if exports:
-        found["exports"] = sorted(exports, key=lambda record: str(record["date"]), reverse=True)
-    ours = [record for record in records if record.get("benchmark") == "serving-server"]
-    servers = {record["settings"].get("model", "run"): record for record in sorted(ours, key=lambda one: one["date"])}
-    if servers:
-        found["server"] = servers.get("run", found["server"])
-    return rendered("serving.md", **found, servers=servers) if found else ""
+    found: dict[str, Any] = {}
+    if exports := by_date(records, "serving-exports"):
+        found["exports"] = exports[::-1]
+    if tests := by_date(records, "serving-server"):
+        found["servers"] = {record["settings"].get("model", "run"): record for record in tests}
+        found["server"] = found["servers"].get("run", tests[-1])
+    return rendered("serving.md", **found) if found else ""
 
 
 def budget_page(results: Path) -> str:
@@ -142,9 +140,14 @@ def budget_page(results: Path) -> str:
 
 def newest(records: Sequence[Record], prefix: str) -> dict[str, Record]:
     """The newest result of each kind that begins with ``prefix``, by the rest of its name."""
-    ours = [record for record in records if record.get("benchmark", "").startswith(prefix)]
-    ours.sort(key=lambda record: str(record["date"]))
+    ours = by_date(records, prefix)
     return {record["benchmark"].removeprefix(prefix).replace("-", "_"): record for record in ours}
+
+
+def by_date(records: Sequence[Record], prefix: str) -> list[Record]:
+    """The results of the kinds that begin with ``prefix``, the oldest first."""
+    ours = (record for record in records if record.get("benchmark", "").startswith(prefix))
+    return sorted(ours, key=lambda record: str(record["date"]))
 
 
 def with_design_tables(page: str, records: Sequence[Record]) -> str:

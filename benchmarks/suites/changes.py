@@ -40,7 +40,7 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
 
 def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """Speed, speed against the shipped engine's of the same turn, and memory."""
-    summary = summary_of(runs, names, {key: key for key in ("samples_per_second", "peak_memory_bytes")})
+    summary = summary_of(runs, names, ("samples_per_second", "peak_memory_bytes"))
     shipped = by_repeat(runs, SHIPPED.name, "samples_per_second")
     for name, figures in summary.items():
         own = by_repeat(runs, name, "samples_per_second")

@@ -6,8 +6,7 @@ python benchmarks/run.py checkpoint-cost
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from harness.competition import Competitor, Plan, competitors
+from harness.measuring import timed
 from harness.recording import spread
 from suites.startup import FIRST_STEP, seconds_of
 
@@ -72,11 +72,6 @@ def seconds_of_checkpoints(recipe: Sequence[str], steps: int, folder: Path) -> d
     from featherweight.training.optimizer import build_optimizer
     from featherweight.workflows.train import prepare
 
-    def timed(call: Callable[..., Any], seconds: list[float], *arguments: Any) -> None:
-        began = time.perf_counter()
-        call(*arguments)
-        seconds.append(time.perf_counter() - began)
-
     limits = [f"training.max_steps={steps + WARM_UP}", "training.checkpoint_steps=1", "training.evaluate_every=100000"]
     ready, run = prepare(Recipe.load(recipe[0], [*recipe[1:], *limits])), folder / "timed"
     run.mkdir()
@@ -88,11 +83,12 @@ def seconds_of_checkpoints(recipe: Sequence[str], steps: int, folder: Path) -> d
     saves: list[float] = []
     loads: list[float] = []
     save = loop.save_checkpoint
-    with patch.object(loop, "save_checkpoint", lambda *arguments: timed(save, saves, *arguments)):
+    with patch.object(loop, "save_checkpoint", lambda *arguments: saves.append(timed(save, *arguments)[0])):
         loop.fit(job)
     for _ in range(3):
         optimizer = build_optimizer(trainable, job.recipe.training)
-        timed(loop.load_checkpoint, loads, run / "checkpoint", trainable, optimizer, asdict(loop.LoopState()))
+        state = asdict(loop.LoopState())
+        loads.append(timed(loop.load_checkpoint, run / "checkpoint", trainable, optimizer, state)[0])
     newest = max((run / "checkpoint").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     clock = [record["seconds"] for record in read_history(run / "history.jsonl") if record["kind"] == "step"]
     # Between two steps the checkpoint of the first one was written.

@@ -72,7 +72,7 @@ def summarise(
         say(f"{name}: all rows")
         logits[name] = np.concatenate([runner.model.logits(part) for part in parts])
     rates = {name: by_repeat(runs, name, RATE) for name in runners}
-    summary = summary_of(runs, runners, {RATE: RATE})
+    summary = summary_of(runs, runners, (RATE,))
     for name, found in logits.items():
         right = int((found.argmax(1) == labels).sum())
         summary[name] |= {

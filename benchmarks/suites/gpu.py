@@ -30,7 +30,7 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[competition.Pla
     """The training and its memory, then the prediction. Raises UserError without a device."""
     device = {"device_name": require_device()}
     variant, options.name = f"-{options.name}" if options.name else "", None  # two results cannot have one name
-    training = train.plan(options, folder, "gpu-train", "cuda")
+    (training,) = train.plans(options, folder, "cuda")
     training.more, training.variant = device, variant
     summarise = training.finish
 
@@ -40,7 +40,7 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[competition.Pla
     training.finish = finish
     yield training
     options.rows = options.predict_rows
-    prediction = predict.plan(options, folder, "gpu-predict", "cuda")
+    (prediction,) = predict.plans(options, folder, "cuda")
     prediction.more, prediction.variant = prediction.more | device, variant
     yield prediction
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 from harness import gpu_trials
-from harness.competition import say
+from harness.competition import named, say
 from harness.gpu_trials import Smoke, apart, losses_of, peak_memory, reading_after, steps_of
 
 from featherweight.errors import FeatherweightError, UserError
@@ -40,9 +40,7 @@ def main(options: argparse.Namespace) -> None:
     """Run the parts, and write what they found to ``options.out`` after each."""
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UserError("gpu-smoke needs a CUDA device, and torch finds none on this machine; --device cpu tries it")
-    chosen = options.only.split(",") if options.only else list(PARTS)
-    if unknown := sorted(set(chosen) - PARTS.keys()):
-        raise UserError(f"--only {unknown[0]}: no such part; there are {', '.join(PARTS)}")
+    chosen = named(options.only, PARTS, "part")
     card = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
     found: dict[str, Any] = {"device": card, "torch": torch.__version__, "tiny": options.tiny, "parts": {}}
     began = time.perf_counter()

@@ -8,22 +8,26 @@ Tokens are real ones, padding not counted. The peak is measured between the runs
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from harness import competition
 from harness.competition import Competitor, Plan, competitors
-from harness.jobs import BATCH, training_job
+from harness.jobs import BATCH, training_job, write_rows
+from harness.measuring import read_rows, timed
 from harness.recording import spread
 
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_of
+from featherweight.backbone.resolve import resolve_backbone
+from featherweight.data.sources import Rows
+from featherweight.recipe import BackboneRecipe
 
 TRAIN = Competitor("train", "Training", "featherweight_run", {"warm_up": 3})
 PREDICT = Competitor("predict", "Prediction", "featherweight_predict", {"model_alone": True, "latency_texts": 0})
@@ -68,16 +72,11 @@ def flops_a_token(architecture: Architecture) -> dict[str, int]:
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     """Each turn trains and predicts, and measures the peak in between."""
-    from featherweight.backbone.resolve import resolve_backbone
-    from featherweight.recipe import BackboneRecipe
-
     architecture = architecture_of(resolve_backbone(BackboneRecipe(name=options.backbone)).config)
     options.rows = options.steps * BATCH
     job = training_job(options, folder)
-    texts = folder / "texts.jsonl"
-    lines = Path(job.settings["files"]["train"]).read_text("utf-8").splitlines()
-    repeated = (json.loads(lines[number % len(lines)])["text"] for number in range(options.predict_rows))
-    texts.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in repeated), "utf-8")
+    texts = list(islice(cycle(read_rows(job.settings["files"]["train"])[0]), options.predict_rows))
+    settings = {**job.settings, "texts": write_rows(Rows(texts, None, (), "texts"), folder / "texts.jsonl")}
 
     def finish(record: dict[str, Any]) -> dict[str, Any]:
         looked_into = profiles(settings, options.profile_steps, folder) if options.profile_steps else {}
@@ -86,7 +85,6 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     def play(competitor: Competitor, job: dict[str, Any], folder: Path) -> dict[str, Any]:
         return one_turn(job, architecture, options.seconds, folder)
 
-    settings = {**job.settings, "texts": str(texts)}
     flops = {f"{kind}_flops_a_token": count for kind, count in flops_a_token(architecture).items()}
     more = {"arithmetic": {"linear_weights": linear_weights(architecture), **flops}}
     said, turn = ("steps", "predict_rows"), competitors("limit")
@@ -124,7 +122,8 @@ def peak(architecture: Architecture, tokens: int, precision: str, seconds: float
     """
     measured = []
     for joined in (False, True):
-        rows = [timed(shape, tokens, precision, seconds, backward) for shape in products(architecture, joined=joined)]
+        shapes = products(architecture, joined=joined)
+        rows = [product_times(shape, tokens, precision, seconds, backward) for shape in shapes]
         keys = ("flops", "seconds", "typical_seconds")
         work, spent, typically = (sum(row[key] * row["count"] for row in rows) for key in keys)
         rates = {"flops_per_second": work / spent, "typical_flops_per_second": work / typically}
@@ -132,7 +131,7 @@ def peak(architecture: Architecture, tokens: int, precision: str, seconds: float
     return max(measured, key=lambda one: one["flops_per_second"])
 
 
-def timed(product: Product, tokens: int, precision: str, seconds: float, backward: bool) -> dict[str, Any]:
+def product_times(product: Product, tokens: int, precision: str, seconds: float, backward: bool) -> dict[str, Any]:
     """The best time of one product [tokens, in] x [in, out], and of its gradient [tokens, out] x [out, in]; the median.
 
     Each by PyTorch's plain product and with the matrix laid out beforehand: the faster one is what the processor can.
@@ -141,7 +140,7 @@ def timed(product: Product, tokens: int, precision: str, seconds: float, backwar
 
     from featherweight.model.lean.frozen_matrix import FrozenMatrix
 
-    kind = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}[precision]
+    kind = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     weight = torch.randn(product.outputs, product.inputs).to(kind)
     x, grad = torch.randn(tokens, product.inputs).to(kind), torch.randn(tokens, product.outputs).to(kind)
     matrix = FrozenMatrix(weight)
@@ -188,9 +187,7 @@ def _times(action: Callable[[], Any], seconds: float) -> list[float]:
     action(), action()
     times: list[float] = []
     while sum(times) < seconds or len(times) < 10:
-        began = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - began)
+        times.append(timed(action)[0])
     return times
 
 

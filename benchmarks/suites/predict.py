@@ -20,7 +20,7 @@ from harness.jobs import recombined, train_run, write_rows
 from harness.recording import summary_of
 from suites.train import add_lead
 
-from featherweight.data.sources import Rows
+from featherweight.data.sources import Rows, read_rows
 from featherweight.errors import UserError
 from featherweight.run.folder import Run
 
@@ -29,12 +29,7 @@ Answers = tuple[list[str], list[float]]
 """The label of every text, and the label's probability."""
 
 
-def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
-    """One competition on the processor."""
-    yield plan(options, folder, "predict", "cpu")
-
-
-def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str) -> Plan:
+def plans(options: argparse.Namespace, folder: Path, device: str = "cpu") -> Iterator[Plan]:
     """The competition on ``device``; run, merged model and texts lie in ``folder``."""
     chosen = competitors("predict", options.only if device == "cpu" else None)
     named = getattr(options, "run", None)
@@ -51,8 +46,8 @@ def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str)
         answers.setdefault(competitor.name, (result.pop("predicted", []), result.pop("scores", [])))
         return result
 
-    return Plan(
-        benchmark,
+    yield Plan(
+        "predict" if device == "cpu" else "gpu-predict",
         settings | {"backbone": Path(run.recipe.backbone.name).name},
         data,
         chosen,
@@ -64,8 +59,6 @@ def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str)
 
 def write_texts(options: argparse.Namespace, run: Run, path: Path) -> dict[str, Any]:
     """The texts to classify as a file; returns what the result says of them."""
-    from featherweight.data.sources import read_rows
-
     rows = read_rows(options.data, run.recipe.data.model_copy(update={"clean": options.clean, "labels": ()}))
     many = recombined(rows, options.rows, options.seed).texts[: options.rows]
     write_rows(Rows(many, None, (), "texts"), path)
@@ -94,8 +87,7 @@ def merge(run: Run, folder: Path) -> Path:
 def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str], answers: dict[str, Answers]) -> dict[str, Any]:
     """For each competitor the spread of its figures, Featherweight's lead, and how far the labels agree."""
     keys = ("samples_per_second", "latency_p50_ms", "latency_p99_ms", "load_seconds", "peak_memory_bytes")
-    figures = {key: key for key in keys} | {"device_memory_bytes": "cuda_allocated_bytes"}
-    summary = summary_of(runs, names, figures)
+    summary = summary_of(runs, names, keys, device_memory_bytes="cuda_allocated_bytes")
     add_lead(summary, runs)
     labels, scores = answers.get(REFERENCE, ([], []))
     for name, own in summary.items():

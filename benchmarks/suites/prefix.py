@@ -23,6 +23,7 @@ from harness.measuring import without_evaluations
 from harness.recording import by_repeat, ratio_spread, spread, summary_of
 
 from featherweight.errors import UserError
+from featherweight.run.folder import read_history
 
 KEPT, WITHOUT = WAYS = competitors("prefix")
 
@@ -66,8 +67,6 @@ def figures(run: Path, cache: Path) -> dict[str, Any]:
 
     The computation of the states belongs to the first epoch.
     """
-    from featherweight.run.folder import read_history
-
     history = without_evaluations(read_history(run / "history.jsonl"))
     steps = [record for record in history if record["kind"] == "step"]
     ends = [0.0, *(step["trained"] for step in steps if float(step["epoch"]).is_integer())]
@@ -99,12 +98,14 @@ def summarise(runs: Sequence[dict[str, Any]], apart: Sequence[dict[str, float]])
     """Seconds of an epoch from the second on, how many times faster states make it, memory, disk, differences."""
     means = {key: lambda run, key=key: fmean(run[key][1:]) for key in ("epoch_seconds", "evaluation_seconds")}
     names = [one.name for one in WAYS]
-    summary = summary_of(runs, names, {
-        "first_epoch_seconds": lambda run: run["epoch_seconds"][0],
-        "later_epoch_seconds": means["epoch_seconds"],
-        "evaluation_seconds": means["evaluation_seconds"],
-        "peak_memory_bytes": "peak_memory_bytes",
-    })  # fmt: skip
+    summary = summary_of(
+        runs,
+        names,
+        ("peak_memory_bytes",),
+        first_epoch_seconds=lambda run: run["epoch_seconds"][0],
+        later_epoch_seconds=means["epoch_seconds"],
+        evaluation_seconds=means["evaluation_seconds"],
+    )
     kept = summary[KEPT.name]
     for key, mean in means.items():
         fast, slow = (by_repeat(runs, name, mean) for name in names)

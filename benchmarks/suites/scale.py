@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.competition import Competitor, Plan
+from harness.competition import Competitor, Plan, named
 from harness.jobs import BATCH, long_files, recombined, train_run, training_job, write_rows
 from harness.recording import fitted_exponent, summary_of
 
-from featherweight.errors import UserError
+from featherweight.data.sources import read_rows
+from featherweight.recipe import DataRecipe
 
 AXES = {"rows": "sizes", "length": "lengths", "processes": "processes", "prediction": "files"}
 """What grows, and the option with its sizes."""
@@ -28,9 +29,7 @@ _FIGURES = ("samples_per_second", "tokens_per_second", "setup_seconds", "peak_me
 
 def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
     """Every point of every axis is a competitor."""
-    axes = [axis.strip() for axis in options.only.split(",")] if options.only else list(AXES)
-    if unknown := set(axes) - set(AXES):
-        raise UserError(f"--only {', '.join(sorted(unknown))}: name rows, length, processes or prediction")
+    axes = named(options.only, AXES, "axis")
     job = training_job(options, folder)
     common = {**job.settings, "max_steps": options.steps, "skip_steps": SKIPPED_STEPS}
     common["files"] = {part: path for part, path in job.settings["files"].items() if part != "test"}
@@ -74,10 +73,7 @@ def points_of(axis: str, options: argparse.Namespace, common: dict[str, Any], fo
 def summarise(runs: Sequence[dict[str, Any]], axis: str) -> dict[str, Any]:
     """Every point's figures, and the exponents of time and memory over the points."""
     sizes = {run["contestant"]: run["size"] for run in runs if run["axis"] == axis}
-    points = [
-        {"size": size, **summary_of(runs, [name], {figure: figure for figure in _FIGURES})[name]}
-        for name, size in sizes.items()
-    ]
+    points = [{"size": size, **summary_of(runs, [name], _FIGURES)[name]} for name, size in sizes.items()]
     measured = [point for point in points if point["samples_per_second"]]
     for point in points:
         # Setup and one whole epoch at the measured speed: computed, not waited for.
@@ -99,9 +95,6 @@ def summarise(runs: Sequence[dict[str, Any]], axis: str) -> dict[str, Any]:
 
 def _many_rows(options: argparse.Namespace, count: int, folder: Path) -> str:
     """A file of ``count`` rows of the data, recombined where there are fewer."""
-    from featherweight.data.sources import read_rows
-    from featherweight.recipe import DataRecipe
-
     path = folder / f"rows-{count}.jsonl"
     if path.exists():
         return str(path)

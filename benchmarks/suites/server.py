@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.competition import say
+from harness.competition import named, say
 from harness.http_load import LOST, REFUSED, Load, Server, closed_loop, open_loop, post, served
 from harness.recording import new_record, save, spread
 from suites.hostile import hostile_requests
@@ -59,7 +59,7 @@ def main(options: argparse.Namespace) -> None:
             "end": lambda: end_under_load(options, folder, requests),
             "hostile": lambda: hostile_requests(options.run, folder, options.hostile),
         }
-        for name in options.only.split(",") if options.only else parts:
+        for name in named(options.only, parts, "part"):
             busy = round(os.getloadavg()[0], 2)
             record["summary"][name] = parts[name]()
             record["runs"] = [run for run in record["runs"] if run["part"] != name]

@@ -58,7 +58,7 @@ def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
         {"backbone": Path(options.backbone).name},
         {"name": "newsbriefs"},
         competitors("startup", options.only),
-        finish=lambda record: {"summary": summary_of(record["runs"], record["contestants"], {"seconds": "seconds"})},
+        finish=lambda record: {"summary": summary_of(record["runs"], record["contestants"], ["seconds"])},
         name="startup",
         warm_ups=1,
         play=play,

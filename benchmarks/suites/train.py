@@ -24,12 +24,7 @@ TARGET = 0.92
 _SAID = ("epochs", "batch_size", "learning_rate", "warmup", "max_length", "precision", "device")
 
 
-def plans(options: argparse.Namespace, folder: Path) -> Iterator[Plan]:
-    """One competition on the processor."""
-    yield plan(options, folder, "train", "cpu")
-
-
-def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str) -> Plan:
+def plans(options: argparse.Namespace, folder: Path, device: str = "cpu") -> Iterator[Plan]:
     """The competition on ``device``, its rows written into ``folder``."""
     from featherweight.model.engine import choose_engine
 
@@ -55,14 +50,14 @@ def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str)
         return {"summary": summary, "comparison": compare(predicted, truth)}
 
     chosen = competitors("train", options.only, settings | {"peers": options.peers or str(PEERS_PYTHON)})
-    return Plan(
-        benchmark,
+    yield Plan(
+        "train" if device == "cpu" else "gpu-train",
         job.said | {key: settings[key] for key in _SAID} | {"target_accuracy": TARGET},
         job.data,
         [one for one in chosen if one.name != ("compiled" if device == "cpu" else "setfit")],
         settings,
         finish,
-        variant="-speed" if options.steps and benchmark == "train" else "",
+        variant="-speed" if options.steps and device == "cpu" else "",
         seed_each_turn=True,
         keep=keep,
     )
@@ -70,13 +65,19 @@ def plan(options: argparse.Namespace, folder: Path, benchmark: str, device: str)
 
 def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """For each competitor the spread of its figures over the repeats, and how many times faster Featherweight is."""
-    keys = {"device_memory_bytes": "cuda_allocated_bytes"}
-    keys |= {key: key for key in ("samples_per_second", "peak_memory_bytes", "padding_share")}
-    points = lambda run: run.get("evaluations", [])  # noqa: E731
-    times = lambda run: [point["seconds"] for point in points(run) if point["accuracy"] >= TARGET]  # noqa: E731
-    last = {"seconds_to_target": lambda run: min(times(run), default=None)}
-    last["accuracy"] = lambda run: points(run)[-1]["accuracy"] if points(run) else None
-    summary = summary_of(runs, names, keys | last)
+
+    def seconds_to_target(run: dict[str, Any]) -> float | None:
+        reached = (point["seconds"] for point in run.get("evaluations", []) if point["accuracy"] >= TARGET)
+        return min(reached, default=None)
+
+    summary = summary_of(
+        runs,
+        names,
+        ("samples_per_second", "peak_memory_bytes", "padding_share"),
+        device_memory_bytes="cuda_allocated_bytes",
+        seconds_to_target=seconds_to_target,
+        accuracy=lambda run: run["evaluations"][-1]["accuracy"] if run.get("evaluations") else None,
+    )
     add_lead(summary, runs)
     return summary
 

@@ -75,9 +75,11 @@ def test_a_note_says_what_the_job_sets(load: Load) -> None:
     assert setfit.note == "pairs from 99 rows, each in two" and setfit.python == sys.executable
 
 
-COMPETITOR = """from harness.measuring import answer, peak_memory_bytes
+COMPETITOR = """from harness.measuring import peak_memory_bytes
 
-answer(lambda job: {"size": 2 * job["size"], "scratch": job["scratch"], "peak_memory_bytes": peak_memory_bytes()})
+
+def solve(job):
+    return {"size": 2 * job["size"], "scratch": job["scratch"], "peak_memory_bytes": peak_memory_bytes()}
 """
 
 
