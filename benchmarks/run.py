@@ -20,9 +20,9 @@ from featherweight.errors import FeatherweightError
 _TYPES = {"int": int, "float": float, "path": Path}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Run the suite that the first argument names; the others are its options."""
-    name, *options = arguments if arguments is not None else sys.argv[1:]
+    name, *options = arguments
     suite = importlib.import_module(SUITES[name]["module"])
     parser = argparse.ArgumentParser(
         prog=f"run.py {name}", description=suite.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -31,6 +31,7 @@ class Job:
 
 def training_job(options: argparse.Namespace, folder: Path, *, epochs: float = 1.0) -> Job:
     """Write the rows into ``folder`` and return what a competitor has to know. Raises UserError on bad data."""
+    # Imported here: competitors import this module too, and what their training loads counts in their time.
     from featherweight.adapter.build import adapted_linears
     from featherweight.backbone.describe import architecture_of
     from featherweight.backbone.resolve import resolve_backbone

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.competition import Plan, say
+from harness.measuring import timed
 from harness.recording import presentable, spread
 from reliability.killed import LINE, NEVER, RELOAD, STEPPED, TAKEN_UP, Child, Ended, Kill
 from reliability.outcome import Outcome, half_written, outcome, unlike
@@ -161,11 +162,9 @@ def next_kill(places: dict[str, int], hits: int, seconds: float, tally: Tally, c
 
 def _reference(run: SmallRun, folder: Path) -> Reference:
     _clear(folder)
-    began = time.monotonic()
-    ended = Child(run.carry_out, folder).end()
+    seconds, ended = timed(lambda: Child(run.carry_out, folder).end())
     if ended.code:
         raise RuntimeError(f"{run.name} does not run at all: {ended.message[-2000:]}")
-    seconds = time.monotonic() - began
     places = json.loads((folder / "places.json").read_text("utf-8"))
     sizes = sorted({path.stat().st_size for path in (folder / "run").rglob("*") if path.is_file()})
     return Reference(run, outcome(folder / "run"), places, seconds, sizes)

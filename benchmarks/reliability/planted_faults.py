@@ -1,12 +1,9 @@
 """Would the tests notice? Faults that a programmer makes, planted one at a time, and the tests beside each.
 
-    python benchmarks/run.py planted-faults                  # all, some tens of minutes; may be stopped and run again
-    python benchmarks/run.py planted-faults --only ID ...    # these anew, into the same result
-    python benchmarks/run.py planted-faults --jobs 2         # two at a time
+    python benchmarks/run.py planted-faults     all, some tens of minutes; may be stopped and run again
 
-`planted_faults.toml` has the faults: a file, a text that stands in it exactly once, what is put in its place, and the
-tests of its neighbourhood. The files that git knows are copied to a temporary folder, so the checkout stays as it is.
-The unchanged tests must pass first: a test that fails without a fault proves nothing.
+The faults are in `planted_faults.toml`, and planted in a copy of the files that git knows. The unchanged tests must
+pass first: a test that fails without a fault proves nothing.
 
 A fault is noticed where a test fails or cannot be collected, or where the process dies. A run that is killed at the
 time limit counts as noticed only where the unchanged tests took less than a tenth of the limit: then the fault made it

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from harness import competition
 from harness.competition import Competitor, say
 from harness.jobs import long_files, training_job
@@ -74,8 +75,6 @@ def t4_room(points: Sequence[dict[str, Any]], max_length: int) -> dict[str, Any]
 
     What counts is what torch reserved, with the CUDA context of this device on top.
     """
-    import numpy as np
-
     measured = [point for point in points if "cuda_reserved_bytes" in point]
     if len(measured) < 2:
         return {"points": list(points)}

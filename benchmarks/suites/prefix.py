@@ -16,11 +16,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from harness import competition
 from harness.competition import Competitor, Plan, competitors
 from harness.jobs import BATCH, training_job
 from harness.measuring import without_evaluations
 from harness.recording import by_repeat, ratio_spread, spread, summary_of
+from safetensors.numpy import load_file
 
 from featherweight.errors import UserError
 from featherweight.run.folder import read_history
@@ -79,10 +82,6 @@ def figures(run: Path, cache: Path) -> dict[str, Any]:
 
 def differences(folder: Path, seed: int) -> dict[str, float]:
     """How far apart what was learnt with and without states is: adapter, and probabilities of all evaluated rows."""
-    import numpy as np
-    import pandas as pd
-    from safetensors.numpy import load_file
-
     runs = [folder / f"{one.name}-{seed}" for one in WAYS]
     if not all((run / "predictions.parquet").is_file() for run in runs):
         return {}

@@ -13,10 +13,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from harness.competition import PEERS_PYTHON, Plan, competitors
 from harness.jobs import BATCH, training_job
 from harness.measuring import read_rows
 from harness.recording import by_repeat, ratio_spread, summary_of
+
+from featherweight.evaluation.significance import mcnemar_exact, paired_bootstrap
+from featherweight.model.engine import choose_engine
 
 US = "featherweight"
 TARGET = 0.92
@@ -26,8 +30,6 @@ _SAID = ("epochs", "batch_size", "learning_rate", "warmup", "max_length", "preci
 
 def plans(options: argparse.Namespace, folder: Path, device: str = "cpu") -> Iterator[Plan]:
     """The competition on ``device``, its rows written into ``folder``."""
-    from featherweight.model.engine import choose_engine
-
     if options.steps:
         options.rows, options.epochs = options.steps * BATCH, 1.0
     job = training_job(options, folder, epochs=options.epochs)
@@ -92,10 +94,6 @@ def add_lead(summary: dict[str, Any], runs: Sequence[dict[str, Any]]) -> None:
 
 def compare(predicted: dict[str, dict[int, list[int]]], truth: Sequence[int]) -> dict[str, Any]:
     """Featherweight's accuracy against each other's on the same rows: mean over seeds, paired bootstrap over rows."""
-    import numpy as np
-
-    from featherweight.evaluation.significance import mcnemar_exact, paired_bootstrap
-
     right = {
         name: np.array([np.array(choices) == truth for choices in repeats.values() if choices], dtype=float)
         for name, repeats in predicted.items()
