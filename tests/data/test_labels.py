@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featherweight.data.class_names import label_names_of
-from featherweight.data.label_spelling import alike, class_names
+from featherweight.data.label_spelling import alike, class_names, nearly_alike
 from featherweight.data.labels import NO_NAMES, code_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
@@ -119,6 +119,21 @@ def test_texts_that_look_like_gaps_and_amounts_are_classes_where_somebody_says_s
             code_labels(list(names), "f")
         assert code_labels(list(names), "f", names=names)[1] == names
     assert code_labels(["007", "-1", "1.0"], "f")[1] == ("-1", "007", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (["Yes", "YES", "no"], "case: 'Yes' and 'YES'"),
+        (["a b", "a  b"], "blanks: 'a b' and 'a  b'"),
+        (["7", "007"], "leading zeros: '7' and '007'"),
+        (["A b", "a  b", "x"], "case or blanks: 'A b' and 'a  b'"),
+        (["0", "no", "nope"], None),
+    ],
+)
+def test_names_that_may_be_one_class_are_named(names: list[str], what: str | None) -> None:
+    expected = what and f"labels that differ only in {what}; they count as different classes"
+    assert nearly_alike(names) == expected
 
 
 def test_a_minus_is_a_class_beside_a_plus() -> None:

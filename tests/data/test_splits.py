@@ -46,6 +46,15 @@ def test_newsbriefs_splits_by_class_and_brings_its_test() -> None:
     assert any("144 validation rows" in line and "±4.9 points" in line for line in splits.warnings)
 
 
+def test_classes_that_may_be_one_are_a_warning(tmp_path: Path) -> None:
+    train = write_rows(tmp_path / "train.jsonl", {"Spam": 4, "SPAM": 4, "ham": 4})
+    assert any(
+        line == "labels that differ only in case: 'SPAM' and 'Spam'; they count as different classes: "
+        "if they are one, write them alike"
+        for line in load_splits(recipe(train=train, validation_size=3)).warnings
+    )
+
+
 def test_the_seed_decides_and_nothing_else() -> None:
     first, again, other = (load_splits(recipe(seed, validation_size=100)).validation.texts for seed in (1, 1, 2))
     assert first == again

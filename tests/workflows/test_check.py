@@ -9,13 +9,14 @@ from featherweight.recipe import Recipe
 from featherweight.workflows.check import check, inspection_lines
 
 
-def lines_for(tmp_path: Path, *labels: str) -> list[str]:
+def lines_for(tmp_path: Path, *labels: str, label: str = "label") -> list[str]:
     file = tmp_path / "rows.csv"
     with file.open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows(
-            [("text", "label"), *((f"text {n} of some words", label) for n, label in enumerate(labels))]
+            [("text", label), *((f"text {n} of some words", label) for n, label in enumerate(labels))]
         )
-    return inspection_lines(check(Recipe.parse({"data": {"train": str(file)}, "backbone": {"name": "minilm"}})))
+    values = {"data": {"train": str(file), "label": label}, "backbone": {"name": "minilm"}}
+    return inspection_lines(check(Recipe.parse(values)))
 
 
 def test_labels_that_differ_only_in_case_are_named(tmp_path: Path) -> None:
@@ -28,3 +29,10 @@ def test_labels_that_differ_only_in_case_are_named(tmp_path: Path) -> None:
 
 def test_labels_that_differ_otherwise_are_not(tmp_path: Path) -> None:
     assert not any("only in case" in line for line in lines_for(tmp_path, *["spam", "spams", "ham"] * 4))
+
+
+def test_names_with_line_breaks_take_one_line(tmp_path: Path) -> None:
+    lines = lines_for(tmp_path, *["sport\nball", "tech"] * 4, label="Kind\n(by hand)")
+    assert not any("\n" in line for line in lines)
+    assert "  texts from text; labels from Kind\\n(by hand)" in lines
+    assert any(line.endswith("50.0%  sport\\nball") for line in lines)

@@ -206,6 +206,31 @@ def test_what_is_data_and_what_is_a_recipe(tmp_path: Path, monkeypatch: pytest.M
         assert not is_data(name), name
 
 
+@pytest.mark.parametrize(("name", "content", "data"), [
+    ("ft.train", "__label__a , b\n", True), ("table.md", "| text | label |\n|---|---|\n", True),
+    ("SMSSpamCollection", "ham\tSee you at 7 = ok\n", True), ("rows.data", b"PAR1\x00\xff", True),
+    ("job", "# ours\n\n[data]\ntrain = 1\n", False), ("job.cfg", 'name = "x"\n', False), ("empty", "", False),
+])  # fmt: skip
+def test_a_file_of_another_ending_is_told_by_its_first_line(
+    tmp_path: Path, name: str, content: str | bytes, data: bool
+) -> None:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert is_data(tmp_path / name) is data
+
+
+@pytest.mark.parametrize(("labels", "classes"), [
+    ([["a"], [], ["b"], ["a"], ["b"]], "4 texts of rows.jsonl in 2 classes: a, b."),
+    ([True, False, True, False], "4 texts of rows.jsonl in 2 classes: false, true."),
+    (["True", "False"] * 2, "4 texts of rows.jsonl in 2 classes: False, True."),
+])  # fmt: skip
+def test_the_description_has_the_classes_of_the_training(tmp_path: Path, labels: list[Any], classes: str) -> None:
+    rows = [{"text": f"some words {number}", "label": label} for number, label in enumerate(labels)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    recipe = recipe_for(tmp_path / "rows.jsonl", overrides=["data.empty=drop", "task=single-label"])
+    assert recipe.description == classes
+    assert all(name in classes for name in load_splits(recipe).train.label_names)
+
+
 @pytest.mark.parametrize(("source", "name"), [
     ("reviews.csv", "reviews"), ("data/My Reviews.csv.gz", "My-Reviews"), ("评论.csv", "texts"),
     ("owner/ag_news", "ag_news"), ("folder/", "folder"),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from featherweight.formatting import listed
 
 WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
 """Pattern of a whole number as text, possibly with zeros after a decimal point."""
@@ -26,6 +29,11 @@ def alike(text: str) -> str:
     return folded if folded in _BOOLEANS else text
 
 
+def label_text(value: Any) -> str:
+    """The label of a cell as text: ``true`` for the true of Parquet and JSON, and without blanks around it."""
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
 def class_names(labels: Iterable[int | str]) -> tuple[str, ...]:
     """The sorted classes in ``labels``, which are all whole numbers or all texts.
 
@@ -43,7 +51,7 @@ def class_names(labels: Iterable[int | str]) -> tuple[str, ...]:
 
 def names_in_training(texts: Iterable[str]) -> tuple[str, ...]:
     """The class names of a training whose labels are ``texts``; for example, the class of ``1.0`` is named ``1``."""
-    found = {text.lower() if text in ("True", "False") else text for text in texts}
+    found = set(texts)
     whole = [WHOLE.fullmatch(text) for text in found]
     return class_names([int(match[1]) for match in whole if match] if all(whole) else found)
 
@@ -76,3 +84,41 @@ def numbers_for_booleans(names: Sequence[str]) -> dict[str, int]:
         if sorted(commons) == sorted(own):
             return {text: commons.index(common) for text, common in zip(other, own, strict=True)}
     return {}
+
+
+def nearly_alike(names: Iterable[str]) -> str | None:
+    """A clause that names classes which differ only in case, blanks or leading zeros; None if there are none.
+
+    They are probably one class that was typed in several ways, such as ``Spam`` and ``SPAM``.
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in names:
+        spellings.setdefault(_simplified(name), []).append(name)
+    groups = [same for same in spellings.values() if len(same) > 1]
+    if not groups:
+        return None
+    ways = {
+        "case": any(_fewer(same, _one_blank, _folded) for same in groups),
+        "blanks": any(_fewer(same, str.casefold, _folded) for same in groups),
+        "leading zeros": any(_fewer(same, _folded, _simplified) for same in groups),
+    }
+    differ = " or ".join(way for way, is_one in ways.items() if is_one)
+    alike_ones = listed([" and ".join(map(repr, same)) for same in groups])
+    return f"labels that differ only in {differ}: {alike_ones}; they count as different classes"
+
+
+def _fewer(names: Sequence[str], before: Callable[[str], str], after: Callable[[str], str]) -> bool:
+    """Whether fewer different names are left by ``after`` than by ``before``."""
+    return len(set(map(after, names))) < len(set(map(before, names)))
+
+
+def _one_blank(name: str) -> str:
+    return " ".join(name.split())
+
+
+def _folded(name: str) -> str:
+    return _one_blank(name).casefold()
+
+
+def _simplified(name: str) -> str:
+    return _folded(name).lstrip("0") or "0"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from operator import eq
 
 from featherweight.data.label_lists import separator_note
+from featherweight.data.label_spelling import nearly_alike
 from featherweight.data.pairs import stripped
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.sources import Rows
@@ -29,9 +30,11 @@ def reading_notes(parts: Sequence[Rows | None], data: DataRecipe) -> list[str]:
 
 
 def split_warnings(train: Rows, validation: Rows, test: Rows | None, shift: Mapping[str, Rows]) -> list[str]:
-    """Warnings, one line each, about rows that make the metrics uncertain or too optimistic."""
+    """Warnings, one line each, about labels and rows that make the metrics uncertain or too optimistic."""
     parts = {"validation": validation, "test": test, **shift}
+    alike = nearly_alike(train.label_names)
     return [
+        *([f"{alike}: if they are one, write them alike"] if alike else []),
         *_validation_warnings(validation),
         *_repetition_warnings(train, {name: rows for name, rows in parts.items() if rows is not None}),
         *_perturbation_warnings(test, shift),

@@ -38,6 +38,9 @@ DATA_ENDINGS = (
 """Endings of data files, including formats that cannot be read: their readers report this."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
+_TOML = re.compile(r"""\s*(?:\[+[\w."' -]+\]+\s*(?:#.*)?$|[\w."'-]+\s*=)""")
+_HEAD = 4_096  # bytes of a file in which its first line is looked for
+
 
 def is_data_file(path: str | os.PathLike[str]) -> bool:
     """Whether the name of ``path`` has the ending of a data file; the file itself is not opened."""
@@ -47,7 +50,8 @@ def is_data_file(path: str | os.PathLike[str]) -> bool:
 def is_data(name: str | os.PathLike[str]) -> bool:
     """Whether ``name`` means data, not a recipe: it names a data file, a folder of data, a URL or a hub data set.
 
-    Any other name is read as the name of a recipe, even if it does not exist. No file is opened.
+    A file with an unknown ending, or none, is data unless its first line is TOML's. Any other name is read as the name
+    of a recipe, even if it does not exist.
     """
     text = str(name)
     path = Path(text)
@@ -56,6 +60,8 @@ def is_data(name: str | os.PathLike[str]) -> bool:
             return _is_data_folder(path)
         if "://" in text or is_data_file(path):
             return True
+        if path.is_file():
+            return path.suffix != ".toml" and not _begins_like_toml(path)
         return path.suffix != ".toml" and bool(_HUB_NAME.fullmatch(text)) and not path.parent.exists()
     except (OSError, ValueError):  # too long for a file's name, or none at all
         return False
@@ -65,6 +71,14 @@ def _is_data_folder(folder: Path) -> bool:
     """Whether ``folder`` is not empty and contains no recipe and no adapter; its files are not checked here."""
     names = {path.name for path in folder.iterdir()}
     return bool(names) and "adapter_config.json" not in names and not any(name.endswith(".toml") for name in names)
+
+
+def _begins_like_toml(file: Path) -> bool:
+    """Whether the first line of ``file`` with content is a section or a key of TOML; empty files are taken for TOML."""
+    with file.open("rb") as lines:
+        head = lines.read(_HEAD).decode("utf-8-sig", "replace")
+    first = next((line for line in head.splitlines() if line.strip() and not line.lstrip().startswith("#")), None)
+    return first is None or bool(_TOML.match(first))
 
 
 def name_after(source: str | os.PathLike[str], otherwise: str = "recipe") -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from featherweight.data.inspection import Inspection, PartInspection, TokenLengths, inspect_data
+from featherweight.data.label_spelling import nearly_alike
 from featherweight.data.refusals import refusals
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import counted, listed, numbered
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
@@ -52,9 +52,9 @@ def inspection_lines(inspection: Inspection) -> list[str]:
     lines = []
     for name, part in inspection.parts.items():
         lines += [
-            f"{name}  {part.origin}: {counted(part.rows, 'row')}, columns {', '.join(part.columns)}",
-            f"  {_source_of_texts(part)}; labels from {part.label_column or 'no column'}",
-            *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {label}" for label, rows in _counts(part).items()),
+            in_a_line(f"{name}  {part.origin}: {counted(part.rows, 'row')}, columns {', '.join(part.columns)}"),
+            in_a_line(f"  {_source_of_texts(part)}; labels from {part.label_column or 'no column'}"),
+            *(f"  {rows:>9,}  {rows / part.rows:6.1%}  {in_a_line(label)}" for label, rows in _counts(part).items()),
             *(f"  {problem}" for problem in _problems(name, part, inspection.shared.get(name, 0))),
             *(f"  {line}" for line in _unknown_lines(part, inspection.backbone)),
         ]
@@ -90,9 +90,8 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
         found.append(
             f"labels with only one row: {listed([repr(label) for label in single])}; add rows with them, or remove them"
         )
-    if name == "train" and (alike := _nearly_alike(part.labels)):
-        zeros = " or leading zeros" if any(label.startswith("0") for label in part.labels) else ""
-        found.append(f"labels that differ only in case{zeros}: {listed(alike)}; they count as different classes")
+    if name == "train" and (clause := nearly_alike(part.labels)):
+        found.append(clause)
     if part.unlabelled and not part.without_labels:
         found.append(f"{counted(part.unlabelled, 'row')} without a label")
     if part.empty:
@@ -110,14 +109,6 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
 def _s(number: int) -> str:
     """The ending of a verb for ``number`` things: "s" for one ("1 text occurs"), else empty."""
     return "s" if number == 1 else ""
-
-
-def _nearly_alike(labels: Iterable[str]) -> list[str]:
-    """One text for each group of labels that differ only in case or leading zeros, such as ``'Spam' and 'SPAM'``."""
-    spellings: dict[str, list[str]] = {}
-    for label in labels:
-        spellings.setdefault(label.casefold().lstrip("0") or "0", []).append(label)
-    return [" and ".join(map(repr, same)) for same in spellings.values() if len(same) > 1]
 
 
 def _unknown_lines(part: PartInspection, backbone: str) -> list[str]:

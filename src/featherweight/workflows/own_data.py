@@ -13,10 +13,9 @@ from featherweight.argument_checks import code_to_save, described, list_of
 from featherweight.backbone.resolve import best_at_hand, config_of, local_folder, most_tokens
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import Guess, columns_in_words, guess_columns, guess_texts
-from featherweight.data.column_profile import single
 from featherweight.data.label_cells import label_values
 from featherweight.data.label_guess import Labels, find_labels, separated_labels
-from featherweight.data.label_spelling import names_in_training
+from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, single_labels, unlikely_names
 from featherweight.data.readers.table import Table, joined_texts
 from featherweight.data.source_tables import has_split, open_table
@@ -172,8 +171,8 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
         rows = rows_of(table, recipe.data.train, recipe.with_values(data=changes).data)
         return rows.label_names, len(rows)
     assert isinstance(guess.label, str)
-    cells = map(single, label_values(table, guess.label))
-    counts = Counter(str(value).strip() for value in cells if not is_missing(value))
+    cells = single_labels(label_values(table, guess.label))
+    counts = Counter(label_text(value) for value in cells if not is_missing(value))
     for text in () if recipe.data.labels else unlikely_names(counts):  # a training refuses these, or leaves them out
         del counts[text]
     if not counts:
