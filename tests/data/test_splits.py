@@ -181,3 +181,29 @@ def test_sizes_are_rounded_and_one_row_of_each_class_is_enough() -> None:
 def test_a_text_repeats_another_whatever_blanks_stand_around_it() -> None:
     train = Rows(["apple ", "pear", "plum"], np.array([0, 1, 0]), ("a", "b"), "f")
     assert repeated_rows(Rows([" apple", "pear  ", "fig"], None, ("a", "b"), "g"), train) == 2
+
+
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_a_part_whose_texts_are_called_otherwise_says_what_to_rename(tmp_path: Path, part: str) -> None:
+    (tmp_path / "train.csv").write_text(
+        "review,label\n" + "".join(f"so good it is {n},{'ab'[n % 2]}\n" for n in range(8))
+    )
+    (tmp_path / "other.csv").write_text(
+        "comment,label\n" + "".join(f"so bad it is {n},{'ab'[n % 2]}\n" for n in range(8))
+    )
+    given = {"train": str(tmp_path / "train.csv"), part: str(tmp_path / "other.csv"), "text": ["review"]}
+    with pytest.raises(UserError, match="no column 'review', which holds the texts in the training data") as caught:
+        load_splits(recipe(**given))
+    assert "\nRename its column 'comment' to 'review', or" in str(caught.value)
+
+
+def test_numbers_for_named_classes_have_the_option_to_type(tmp_path: Path) -> None:
+    train, test = write_rows(tmp_path / "train.jsonl", {"bad": 4, "good": 4}), tmp_path / "test.csv"
+    test.write_text("text,label\none,0\ntwo,1\n")
+    with pytest.raises(UserError, match="nothing says which class") as caught:
+        load_splits(recipe(train=train, test=str(test), validation_size=2))
+    option = str(caught.value).rpartition("--set ")[2].strip("'")
+    assert option == 'data.labels=["bad", "good"]'
+    splits = load_splits(recipe(train=train, test=str(test), validation_size=2, labels=["bad", "good"]))
+    assert splits.test is not None
+    assert splits.test.names_of(splits.test.labels) == ["bad", "good"]

@@ -74,3 +74,10 @@ def test_bytes_leave_nothing_unknown() -> None:
 ])  # fmt: skip
 def test_kinds_of_characters(text: str, kind: str) -> None:
     assert kind_of(text) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("ˆ", "emoji and symbols"), ("º", "emoji and symbols"), ("Ａ", "full-width characters")]
+)
+def test_characters_of_no_script_are_not_called_by_their_first_word(text: str, kind: str) -> None:
+    assert kind_of(text) == kind

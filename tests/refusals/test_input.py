@@ -117,7 +117,7 @@ BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("rows.parquet", PARQUET[:-20], "rows.parquet: not a readable Parquet file"),
     ("rows.parquet", PARQUET[:10] + b"\xff" * 60 + PARQUET[70:], "rows.parquet: column 'text' cannot be read"),
     ("rows.parquet.gz", gzip.compress(PARQUET, mtime=0)[:-20], "rows.parquet.gz: not a readable Parquet file"),
-    ("rows.parquet", parquet(text=[b"a\xff", b"b"], label=[0, 1]), "rows.parquet: row 1: 'text' holds a bytes"),
+    ("rows.parquet", parquet(text=[b"a\xff", b"b"], label=[0, 1]), "row 1: 'text' holds bytes that are not"),
     ("rows.parquet", parquet(text=["a", "b"], label=[None, 1.0]), "rows.parquet: row 1: the label is missing"),
     ("rows.parquet", parquet(text=["a", "b"], label=[{"a": 1}, None]), "rows.parquet: row 1: the label is a dict"),
     ("rows.parquet", classes("a", "a"), "rows.parquet: its list of classes (a, a) has a duplicate or an empty name"),

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import unicodedata
 
 import matplotlib
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from support.made_up_runs import fabricate
 from support.report_pages import PICTURES, page_of
 
+from featherweight.report import fonts
 from featherweight.report.run.contents import read_contents
 from featherweight.report.run.plots import available, draw_plots
 from featherweight.report.run.summary import draw_summary
@@ -81,6 +83,15 @@ def test_a_name_that_no_font_can_draw_is_a_number_in_pictures_with_its_key_on_th
     said = []
     report_run(folder, said.append)
     assert len(said) == 1 and f"class 1 is {LINEAR_A};" in said[0]
+
+
+@pytest.mark.parametrize(("character", "font"), [
+    ("EMOJI COMPONENT RED HAIR", "Noto Emoji"), ("DEVANAGARI LETTER A", "Noto Sans Devanagari"),
+    ("HANGUL SYLLABLE GA", "Noto Sans CJK"), ("LINEAR A SIGN AB001", "Unifont"),
+])  # fmt: skip
+def test_the_font_to_install_has_the_characters(monkeypatch, character, font):
+    monkeypatch.setattr(fonts, "can_draw", str.isascii)
+    assert fonts.font_for(f"a {unicodedata.lookup(character)}") == font
 
 
 def test_a_shift_set_that_no_font_can_draw_is_a_number_too(tmp_path):

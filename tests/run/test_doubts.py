@@ -32,6 +32,7 @@ AS_OFTEN = "always answering 'class 0' would be right as often"
     ([0] * 9 + [1], [0] * 10, 2, [NEVER, AS_OFTEN]),
     ([0] * 9 + [1], [0] * 8 + [1, 0], 2, ["always answering 'class 0' would be right more often (90.0%)"]),
     ([0] * 8 + [1, 2], [0] * 8 + [2, 2], 3, [NEVER]),
+    ([0, 0, 1, 1], [1] * 4, 2, ["'class 0' is never predicted", "always answering 'class 1' would be right as often"]),
     ([0] * 5 + [1, 2], [0] * 5 + [3, 3], 4, ["'class 1' and 'class 2' are never predicted", AS_OFTEN]),
     ([0, 1, 2, 3, 4], [0] * 5, 5, ["4 of 5 classes are never predicted", AS_OFTEN]),
     ([0] * 9 + [1], [0] * 9 + [1], 2, []),
@@ -83,3 +84,8 @@ def test_terminal_and_page_say_it_where_the_accuracy_stands(tmp_path: Path) -> N
     assert sentence(read_contents(run)) == f"90.0% of 60 test texts classified correctly, but {NEVER}, and {AS_OFTEN}"
     page = write_report(run).read_text("utf-8")
     assert page.count("is never predicted") == 2 and "Try more epochs" in page
+
+
+def test_a_name_with_a_line_break_is_escaped_once() -> None:
+    found = doubts(evaluate(np.eye(2)[[0, 0]] * 3, [0, 1], ["a", "b\nc"]))
+    assert found[0] == r"'b\nc' is never predicted"

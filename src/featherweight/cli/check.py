@@ -26,8 +26,13 @@ def command(
         ),
     ] = "none",
     max_length: Annotated[
-        int, typer.Option(min=4, help="Maximum number of tokens of a text; longer texts are truncated.")
-    ] = 256,
+        int | None,
+        typer.Option(
+            min=4,
+            help="Maximum number of tokens of a text; longer texts are truncated. By default 256, or fewer if the "
+            "backbone reads fewer.",
+        ),
+    ] = None,
     backbone: Annotated[str, typer.Option(help="The encoder whose tokenizer counts the tokens.")] = "minilm",
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
@@ -37,7 +42,7 @@ def command(
     from featherweight.recipe.overrides import apply_override
     from featherweight.recipe.values import one_or_all
     from featherweight.workflows.check import check, inspection_lines
-    from featherweight.workflows.own_data import with_guessed_columns
+    from featherweight.workflows.own_data import default_length, with_guessed_columns
 
     settings = {
         "train": data,
@@ -52,6 +57,9 @@ def command(
     for override in overrides:
         apply_override(values, override, Recipe)
     recipe = Recipe.parse(values, "check")
+    if "max_length" not in values["data"]:
+        values["data"]["max_length"] = default_length(recipe.backbone)
+        recipe = Recipe.parse(values, "check")
     console = plain_console(soft_wrap=True)
     own_split = not {"validation", "validation_size"} & values["data"].keys()
     for line in inspection_lines(check(with_guessed_columns(recipe), own_split=own_split)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from featherweight.errors import in_a_line
 from featherweight.formatting import counted
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import metrics_of
@@ -66,13 +67,13 @@ def prediction_table(texts: Sequence[Text], predictions: Sequence[Prediction]) -
     table.add_column("label", overflow="fold")
     classes = list(predictions[0].probabilities)
     many = len(classes) > _MOST_CLASSES
-    for name in ["likeliest"] + [""] * 2 if many else classes:
+    for name in ["likeliest"] + [""] * 2 if many else map(in_a_line, classes):
         table.add_column(name, justify="left" if many else "right", min_width=6, overflow="fold")
     for text, prediction in zip(texts, predictions, strict=True):
         shares = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:3]
-        likeliest = [f"{name} {share:.4f}" for name, share in shares]
+        likeliest = [f"{in_a_line(name)} {share:.4f}" for name, share in shares]
         cells = likeliest if many else [f"{share:.4f}" for share in prediction.probabilities.values()]
-        table.add_row(_beginning(shown(text)), prediction.label or "–", *cells)
+        table.add_row(_beginning(shown(text)), in_a_line(prediction.label) or "–", *cells)
     return table
 
 
@@ -101,5 +102,5 @@ def per_class_table(figures: dict[str, Any]) -> Table:
         if several:
             precision = row["average_precision"]
             cells += ["" if precision is None else f"{precision:.4f}", f"{row['threshold']:.3f}"]
-        table.add_row(str(row["label"]), *cells, f"{row['support']:,}")
+        table.add_row(in_a_line(str(row["label"])), *cells, f"{row['support']:,}")
     return table

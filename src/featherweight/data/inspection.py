@@ -18,6 +18,7 @@ from featherweight.data.label_spelling import alike, is_class, names_in_training
 from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text, joined, stripped
+from featherweight.data.part_columns import require_training_texts
 from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
 from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import raw_texts
@@ -110,6 +111,8 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
         tables["validation"] = open_table(data.validation, data, "validation")
     if source := source_of_test(data):
         tables["test"] = open_table(source, data, "test")
+    for name in tables.keys() - {"train"}:
+        require_training_texts(tables[name], data)
     texts = {name: _texts(table, data) for name, table in tables.items()}
     parts = {name: _inspect(table, texts[name], data, tokenizer) for name, table in tables.items()}
     classes = _classes(tables["train"], parts["train"], data)

@@ -195,9 +195,15 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
 
 def _how_to_list(found: Sequence[str]) -> str:
     """The end of a message: ``list all of them``, with the option that lists the labels ``found`` if they are few."""
-    if len(found) > _FEW or any("'" in text for text in found):
-        return "list all of them as the recipe's data.labels"
-    return f"list all of them: --set 'data.labels={json.dumps(sorted(found), ensure_ascii=False)}'"
+    option = _option_of(sorted(found))
+    return f"list all of them: {option}" if option.startswith("--") else f"list all of them as {option}"
+
+
+def _option_of(names: Sequence[str]) -> str:
+    """The option that sets the classes to ``names`` in this order, or the name of its key if that would be long."""
+    if len(names) > _FEW or any("'" in name for name in names):
+        return "the recipe's data.labels"
+    return f"--set 'data.labels={json.dumps(list(names), ensure_ascii=False)}'"
 
 
 def _require_distinct(carried: Sequence[str], origin: str) -> None:
@@ -221,7 +227,7 @@ def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> Non
     if not numbered and len(wanted) > 1 and list(wanted) == sorted(wanted):
         raise UserError(
             f"{origin}: its labels are numbers, and nothing says which class ({listed(wanted)}) each of them means\n"
-            "Set the recipe's data.labels to the class names in the order of their numbers, from 0"
+            f"List the classes in the order of their numbers, from 0: {_option_of(wanted)}"
         )
 
 

@@ -19,6 +19,7 @@ from featherweight.data.iterative_draw import iterative_draw
 from featherweight.data.kept_tables import release_tables
 from featherweight.data.labels import DROP
 from featherweight.data.pairs import Text, joined
+from featherweight.data.part_columns import require_training_texts
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
 from featherweight.data.readers.columns import taken
 from featherweight.data.readers.table import joined_texts, text_columns
@@ -153,6 +154,7 @@ def test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str 
     if source is None:
         return None, None
     table = open_table(source, data, "test")
+    require_training_texts(table, data)
     if unlabelled := unlabelled_test(table, data, names):
         return None, unlabelled
     require_all_labelled(table, source, data, names, DROP, NO_TEST)
@@ -162,6 +164,7 @@ def test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str 
 def validation_rows(data: DataRecipe, source: str, names: Sequence[str]) -> Rows:
     """The validation rows, read from ``source`` (``data.validation``). Raises UserError as ``load_splits`` does."""
     remedy = "validation needs labelled rows: leave data.validation out, and some training rows are split off for it"
+    require_training_texts(open_table(source, data, "validation"), data)
     return read_labelled(source, data, "validation", names, remedy)
 
 
@@ -273,7 +276,7 @@ def _require_two_of_each(rows: Rows, purpose: str) -> None:
         name = rows.label_names[int(counts.argmin())]
         raise UserError(
             f"{rows.origin}: class {name!r} has {counts.min()} row; {purpose} needs two rows of each class\n"
-            "Add rows, leave the class out, or name a data.validation file"
+            "Add rows, remove this one, or name a file of validation rows: --set data.validation=FILE"
         )
 
 

@@ -28,6 +28,11 @@ _KINDS = {
     "KATAKANA": "Japanese kana",
     "HALFWIDTH": "Japanese kana",
     "HANGUL": "Korean",
+    "FULLWIDTH": "full-width characters",
+    "MATHEMATICAL": _EMOJI,
+    "MODIFIER": _EMOJI,
+    "MASCULINE": _EMOJI,
+    "FEMININE": _EMOJI,
 }
 """Names of kinds of characters, by the first word of the characters' Unicode names; other words are shown as names."""
 

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+from featherweight.formatting import in_sentence
+
 FIRST = "DejaVu Sans"
 """The font that matplotlib contains; it has Latin, Greek, Cyrillic, Arabic, Armenian and Georgian characters."""
 FALLBACKS = (
@@ -63,7 +65,19 @@ def set_numbers(names: Sequence[str]) -> dict[str, str]:
     return {name: f"shift set {number}" for number, name in enumerate(names, 1) if not can_draw(name)}
 
 
-REMEDY = "to draw the names, install a font such as Noto Sans CJK, then run `featherweight report` on the run"
+_CJK = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA", "BOPOMOFO", "IDEOGRAPHIC")
+
+
+def font_for(text: str) -> str:
+    """A font with the first character of ``text`` that cannot be drawn; it is one of ``FALLBACKS``, or its family."""
+    lacking = next((character for character in text if not can_draw(character)), "")
+    script = (unicodedata.name(lacking, "") or " ").split(" ")[0] if lacking else ""
+    own = f"Noto Sans {script.capitalize()}"
+    if script in _CJK or not lacking:
+        return "Noto Sans CJK"
+    if unicodedata.category(lacking)[0] == "S":
+        return "Noto Emoji"
+    return own if own in FALLBACKS else "Unifont"
 
 
 def key_of(*numbers: Mapping[str, str]) -> str:
@@ -72,4 +86,9 @@ def key_of(*numbers: Mapping[str, str]) -> str:
     ``numbers`` are results of ``class_numbers`` and ``set_numbers``.
     """
     key = ", ".join(f"{number} is {name}" for table in numbers for name, number in table.items())
-    return f"no installed font can draw these names, so the plots show numbers: {key}; {REMEDY}"
+    fonts_for = dict.fromkeys(font_for(name) for table in numbers for name in table)
+    needed = in_sentence([*fonts_for] or [font_for("")])
+    return (
+        f"no installed font can draw these names, so the plots show numbers: {key}; to draw the names, install a font "
+        f"such as {needed}, then run `featherweight report` on the run"
+    )

@@ -34,7 +34,8 @@ def doubts(figures: Mapping[str, Any]) -> list[str]:
     if rows and "micro_f1" in figures:
         found += _no_better_than_constant(figures)
     if len(rows) > 1 and "confusion_matrix" in figures:
-        largest = max(rows, key=lambda row: row["support"])
+        answers = dict(zip((row["label"] for row in figures["per_class"]), _predicted(figures), strict=True))
+        largest = max(rows, key=lambda row: (row["support"], answers[row["label"]]))
         share = largest["support"] / figures["rows"]
         if figures["accuracy"] <= share < 1:
             more = "as often" if figures["accuracy"] == share else f"more often ({percent(share, figures['rows'])})"
@@ -80,5 +81,4 @@ def _predicted(figures: Mapping[str, Any]) -> list[int]:
 
 
 def _quoted(name: Any) -> str:
-    text = in_a_line(str(name))
-    return repr(shortened(text, _LONGEST))
+    return f"'{shortened(in_a_line(str(name)), _LONGEST)}'"

@@ -22,7 +22,7 @@ from featherweight.data.source_tables import has_split, open_table
 from featherweight.data.sources import rows_of
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import counted, listed
-from featherweight.recipe import Recipe
+from featherweight.recipe import BackboneRecipe, Recipe
 from featherweight.recipe.commented import commented_toml
 from featherweight.recipe.data_files import name_after
 from featherweight.recipe.overrides import option_overrides
@@ -217,7 +217,7 @@ def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dic
 def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
     """The maximum length of a text in tokens, and a note for the user if long texts need more than the default."""
     most = most_tokens(config_of(recipe.backbone)) or _LONGER
-    default = min(_LONG, most)
+    default = default_length(recipe.backbone)
     texts = joined_texts(table, recipe.data.text)
     sample = [texts[place] for place in range(0, len(texts), max(1, len(texts) // _SAMPLED))]
     # A token has at least one character, so most files need no tokenizer here.
@@ -236,6 +236,11 @@ def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
         return default, ""
     longer = min(_LONGER, most)
     return longer, f"; {share:.0%} of the texts are longer than {_LONG} tokens: {longer} are read"
+
+
+def default_length(backbone: BackboneRecipe) -> int:
+    """The maximum length of a text in tokens if few texts are longer: 256, or as many as ``backbone`` can read."""
+    return min(_LONG, most_tokens(config_of(backbone)) or _LONG)
 
 
 def _share_longer(lengths: Sequence[int], most: int) -> float:

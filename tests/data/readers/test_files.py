@@ -256,3 +256,16 @@ def test_reading_needs_no_heavy_library() -> None:
         f"read_rows('newsbriefs', DataRecipe()); sys.exit(any(name in sys.modules for name in {heavy}))"
     )
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}, check=False).returncode == 0
+
+
+def test_a_parquet_file_may_have_decimals_and_texts_as_bytes(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = pa.array([1, 0, None, 1], pa.int64()).cast(pa.decimal128(20, 0))
+    columns = {"text": pa.array([text.encode() for text in TEXTS[:4]]), "label": numbers.fill_null(0)}
+    pq.write_table(
+        pa.table({**columns, "price": pa.array([1, 2, 3, 4]).cast(pa.decimal128(21, 1))}), tmp_path / "a.parquet"
+    )
+    rows = read_rows(str(tmp_path / "a.parquet"), DataRecipe())
+    assert (rows.texts, rows.names_of(rows.labels)) == (TEXTS[:4], ["1", "0", "0", "1"])

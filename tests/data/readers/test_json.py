@@ -208,3 +208,38 @@ def test_objects_with_lists_in_them_may_be_rows_each_under_its_id(tmp_path: Path
     assert table.read("id") == list(range(6))
     with pytest.raises(UserError, match=r"'words' holds a list, not a text; join its words first, in pandas: "):
         read(written(tmp_path, rows), text=["words"], label="votes.0.label")
+
+
+def test_rows_of_the_hubs_viewer_are_read_without_their_wrapping(tmp_path: Path) -> None:
+    wrapped = [{"row_idx": number, "row": row, "truncated_cells": []} for number, row in enumerate(ROWS)]
+    rows = read(written(tmp_path, {"features": [{"name": "text"}, {"name": "label"}], "rows": wrapped}))
+    assert (rows.texts, labels_of(rows)) == ([row["text"] for row in ROWS], ["a", "b", "a"])
+    assert "'row'" in rows.notes[-1]
+    by_path = read(written(tmp_path, {"rows": wrapped}), text=("row.text",), label="row.label")
+    assert by_path.texts == rows.texts
+
+
+@pytest.mark.parametrize(("texts", "label"), [("patterns", "tag"), ("utterances", "intent"), ("examples", "name")])
+def test_lists_of_texts_under_a_label_are_a_row_for_each_text(tmp_path: Path, texts: str, label: str) -> None:
+    intents = [{label: "greet", texts: ["Hi", "Hello you"], "responses": ["Yes?"]}, {label: "bye", texts: ["So long"]}]
+    for content in ({"intents": intents}, intents):
+        rows = read(written(tmp_path, content))
+        assert (rows.texts, labels_of(rows)) == (["Hi", "Hello you", "So long"], ["greet", "greet", "bye"])
+        assert f"each text under its key {texts!r} is a row, with {label!r} as the label" in rows.notes[-1]
+
+
+def test_rows_with_a_text_of_their_own_keep_their_lists(tmp_path: Path) -> None:
+    rows = read(written(tmp_path, [{"text": "Hi", "label": "a", "examples": ["x y"]}, {"text": "Oh", "label": "b"}]))
+    assert rows.texts == ["Hi", "Oh"]
+
+
+@pytest.mark.parametrize(("name", "content", "remedy"), [
+    ("rows.jsonl", '{"text": "a", "label": 1}\n{"text": "b"\n{"text": "c", "label": 2}\n', "sed 2d "),
+    ("rows.json", '[{"text": "a", "label": 1},\n]', "Remove the comma before the closing bracket"),
+    ("rows.json", '[{"text": "a", "label": 1}', "Correct the file there, or write it again"),
+])  # fmt: skip
+def test_broken_json_says_what_to_do(tmp_path: Path, name: str, content: str, remedy: str) -> None:
+    with pytest.raises(UserError, match="broken JSON") as caught:
+        read(written(tmp_path, content, name))
+    assert str(caught.value).split("\n")[1].startswith(("Correct", "Remove"))
+    assert remedy in str(caught.value)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from featherweight.data.source_tables import open_table
+from featherweight.data.source_tables import has_split, open_table
 from featherweight.data.sources import read_rows
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
@@ -254,3 +254,24 @@ def test_without_pyarrow_parquet_is_refused_with_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UserError, match=r"rows\.parquet: Parquet files need pyarrow: pip install pyarrow; or use CSV"):
         read_rows(str(tmp_path / "rows.parquet"), DataRecipe())
+
+
+def test_sheets_called_like_parts_are_the_parts_of_a_data_set(tmp_path: Path) -> None:
+    import openpyxl
+
+    path = tmp_path / "set.xlsx"
+    path.write_bytes(workbook([["Notes"]], [["text", "label"], ["Two", "b"]], [["text", "label"], ["One", "a"]]))
+    book = openpyxl.load_workbook(path)
+    for sheet, title in zip(book.worksheets, ("about", "Test", "Train"), strict=True):
+        sheet.title = title
+    book.save(path)
+    data = DataRecipe(train=str(path))
+    assert (has_split(data, "test"), has_split(data, "validation")) == (True, False)
+    train, test = (read_rows(str(path), data, split=split) for split in ("train", "test"))
+    assert (train.texts, test.texts) == (["One"], ["Two"])
+    assert (train.origin, train.notes) == (
+        f"{path} (Train)",
+        (f"{path} (Train): only its sheet 'Train' was read, not about",),
+    )
+    with pytest.raises(UserError, match="no sheet for the part 'validation'; it has Train, Test"):
+        read_rows(str(path), data, split="validation")

@@ -85,3 +85,15 @@ def test_an_encoding_that_contradicts_the_bytes_is_said(tmp_path: Path) -> None:
 def test_utf16_needs_no_mark_where_the_recipe_says_so(tmp_path: Path, encoding: str) -> None:
     content = "text,label\n今天天气很好,x\n你好你好你好,y\n".encode(encoding)
     assert read(tmp_path, content, encoding="utf-16").texts == ["今天天气很好", "你好你好你好"]
+
+
+@pytest.mark.parametrize("encoding", ["mac_roman", "cp850"])
+def test_other_western_encodings_are_proposed(tmp_path: Path, encoding: str) -> None:
+    content = "text,label\nDéjà à l'été près de Zoé,x\nSchöne Grüße,y\n"
+    note = read(tmp_path, content.encode(encoding)).notes[0]
+    assert note.endswith(f"they may be {encoding}: if letters look wrong, --set data.encoding={encoding}")
+    assert read(tmp_path, content.encode(encoding), encoding=encoding).texts == [
+        "Déjà à l'été près de Zoé",
+        "Schöne Grüße",
+    ]
+    assert "they may be" not in read(tmp_path, content.encode("cp1252")).notes[0]

@@ -45,6 +45,8 @@ _GIVEN = ("annotations", "completions")
 """Keys of what was annotated; the second one is that of early versions."""
 _OF_CHAT = frozenset({"messages", "conversations", "id", "tools", "functions"})
 """Keys of a row that is a chat, as it is written to train language models."""
+_OF_VIEWER = frozenset({"row_idx", "row", "truncated_cells"})
+"""Keys of a row that the viewer of data sets on the hub answers."""
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
 _ANSWERS = ("accept", "reject", "ignore")
 _OF_PRODIGY = frozenset(
@@ -63,6 +65,8 @@ class Annotations:
     note: str
     labels: dict[str, None] = field(default_factory=dict)
     """The label columns so far, in their order."""
+    gaps: bool = True
+    """Whether rows without a label belong to the format."""
 
     def rows(self, rows: Sequence[Any]) -> list[Any]:
         """The converted rows; a row that is not an object is returned unchanged."""
@@ -95,6 +99,9 @@ def annotations_of(first: Any, reading: Reading) -> Annotations | None:
     of_argilla = isinstance(first.get("fields"), Mapping) and isinstance(first.get("responses"), Mapping | list)
     if of_argilla and not _names_inside(reading):
         return Annotations(_of_argilla, "is read as records of Argilla: the first response to each question")
+    if isinstance(first.get("row"), Mapping) and {*first} <= _OF_VIEWER and not _names_inside(reading):
+        note = "is read as rows of the viewer of data sets on the hub: the columns are those under the key 'row'"
+        return Annotations(_of_viewer, note, gaps=False)
     if _turns(first) and {*first} <= _OF_CHAT:
         return Annotations(
             _of_chat, "is read as chats: the text is what the user wrote last, the label the answer to it"
@@ -103,7 +110,9 @@ def annotations_of(first: Any, reading: Reading) -> Annotations | None:
 
 
 def _names_inside(reading: Reading) -> bool:
-    return any(name.split(".")[0] in ("data", "fields", "responses", *_GIVEN) for name in reading.known if "." in name)
+    return any(
+        name.split(".")[0] in ("data", "fields", "responses", "row", *_GIVEN) for name in reading.known if "." in name
+    )
 
 
 def _of_label_studio(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
@@ -181,6 +190,11 @@ def _of_argilla(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, An
 def _first_submitted(answers: Any, key: str = "value") -> Any:
     given = [one for one in answers if isinstance(one, Mapping)] if isinstance(answers, list) else []
     return next((one.get(key) for one in given if one.get("status", "submitted") in ("submitted", None)), None)
+
+
+def _of_viewer(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:
+    inner = row.get("row")
+    return dict(inner) if isinstance(inner, Mapping) else {}
 
 
 def _of_chat(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, Any]:

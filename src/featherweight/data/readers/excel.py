@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from featherweight.data.readers.parts import parts_named
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import record_tables
 from featherweight.data.readers.table import Table
@@ -30,8 +31,14 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
         sheets = [sheet for sheet in book.worksheets if next(_filled(sheet, origin), None)]
         if not sheets:
             raise UserError(f"{origin}: the file has no rows")
+        parts = _parts(sheets)
         chosen = next((sheet for sheet in sheets if _is_table(sheet, origin)), sheets[0])
-        others = [sheet.title for sheet in sheets if sheet is not chosen]
+        if parts and (wanted := parts.get(reading.split)) is None:
+            raise UserError(f"{origin}: no sheet for the part {reading.split!r}; it has {listed([*parts.values()])}")
+        if parts:
+            chosen = next(sheet for sheet in sheets if sheet.title == wanted)
+            origin = f"{origin} ({wanted})"
+        others = [sheet.title for sheet in sheets if sheet is not chosen and sheet.title not in parts.values()]
         notes = [f"only its sheet {in_a_line(chosen.title)!r} was read, not {listed(others)}"] if others else []
         titles = [] if reading.columns else _titles(chosen, origin, reading)
         if titles:
@@ -42,6 +49,21 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
             notes.append(note_on_explanations(explained))
             records = chain([header], islice(records, explained + 1, None))
         yield from record_tables(records, origin, reading, rows, notes)
+
+
+def excel_parts(source: str | BinaryIO, origin: str) -> tuple[str, ...]:
+    """The parts of a data set that the sheets of a workbook are named after, such as train and test; else empty.
+
+    Raises UserError as ``excel_tables`` does.
+    """
+    with _workbook(source, origin) as book:
+        return tuple(_parts([sheet for sheet in book.worksheets if next(_filled(sheet, origin), None)]))
+
+
+def _parts(sheets: Sequence[Any]) -> dict[str, str]:
+    """The title of the sheet of each part; empty unless there are a sheet of training rows and another part."""
+    parts = parts_named([sheet.title for sheet in sheets])
+    return parts if "train" in parts and len(parts) > 1 else {}
 
 
 @contextmanager

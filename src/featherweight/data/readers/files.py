@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from featherweight.data.readers.delimited import delimited_tables
-from featherweight.data.readers.excel import excel_tables
+from featherweight.data.readers.excel import excel_parts, excel_tables
 from featherweight.data.readers.json_tables import json_tables, parts_of
 from featherweight.data.readers.kinds import kind_of
 from featherweight.data.readers.lines import LINES, line_tables
@@ -63,6 +63,8 @@ def file_parts(path: Path, origin: str, reading: Reading = AS_IT_IS) -> tuple[st
     if not path.is_file():
         return ()
     kind, content = kind_of(Content(path, origin), reading)
+    if kind == "xlsx":
+        return excel_parts(_seekable(content, "Excel"), origin)
     return parts_of(content, reading.encoding) if kind == "json" else ()
 
 

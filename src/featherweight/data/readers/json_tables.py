@@ -13,6 +13,7 @@ from featherweight.data.readers.annotations import annotations_of
 from featherweight.data.readers.conversion import free_name
 from featherweight.data.readers.header import is_text_beside_name, proposed_names
 from featherweight.data.readers.json_shapes import json_parts, rows_in
+from featherweight.data.readers.json_texts import keys_of_texts, rows_of_texts
 from featherweight.data.readers.json_values import json_values
 from featherweight.data.readers.nested import paths_in
 from featherweight.data.readers.parts import PARTS
@@ -92,6 +93,9 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
         reading, naming = _as_pairs(sample, reading)
         yield from record_tables(_lists(chain(sample, found), origin), origin, reading, rows, [*notes, *naming])
         return
+    if keys := keys_of_texts(first, reading):
+        found = rows_of_texts(found, *keys)
+        notes = [*notes, "each text under its key {!r} is a row, with {!r} as the label".format(*keys)]
     annotations = annotations_of(first, reading)
     told = tuple(f"{origin}: {note}" for note in (*notes, *([annotations.note] if annotations else [])))
     names: dict[str, None] = {}  # of this piece and of all earlier pieces, because objects may lack some keys
@@ -106,7 +110,7 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
         if not names and len(piece) == 1:
             raise UserError(f"{origin}: the file has no rows")
         columns = {name: [row.get(name) for row in piece] for name in names}
-        more = {"label": annotations.label, "gaps": True} if annotations else {}
+        more = {"label": annotations.label, "gaps": annotations.gaps} if annotations else {}
         yield table_of(origin, columns, before=before, notes=told, paths=_paths(columns), **more)
 
 

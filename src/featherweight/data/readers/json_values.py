@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Any, TextIO
 
@@ -76,13 +77,22 @@ def _parsed(content: str, origin: str, line: int | None = None) -> list[Any]:
             return _one_after_the_other(content)
     except json.JSONDecodeError as error:
         where = f"line {line or error.lineno}: broken JSON at column {error.colno}"
-        raise UserError(f"{origin}: {where}: {error.msg}") from None
+        raise UserError(f"{origin}: {where}: {error.msg}\n{_remedy(content, error, origin, line)}") from None
     except RecursionError:
         raise UserError(f"{origin}: {where}broken JSON: lists or objects are nested too deeply") from None
     except UserError as error:
         raise UserError(f"{origin}: {where}{error}") from None
     except ValueError:
         raise UserError(f"{origin}: {where}holds a number with thousands of digits; write it as a string") from None
+
+
+def _remedy(content: str, error: json.JSONDecodeError, origin: str, line: int | None) -> str:
+    """What to do about broken JSON; ``line`` is its line in a file of one value per line."""
+    if line and origin.endswith((".jsonl", ".ndjson", ".json")):
+        return f"Correct the line, or leave it out: sed {line}d {shlex.quote(origin)} > NEW.jsonl"
+    if content[: error.pos].rstrip().endswith(",") and content[error.pos :].lstrip()[:1] in ("]", "}"):
+        return "Remove the comma before the closing bracket"
+    return "Correct the file there, or write it again"
 
 
 def _one_after_the_other(content: str) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Any, BinaryIO, cast
 
@@ -82,7 +83,7 @@ def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
 
     try:
         return stored(
-            value for batch in file.iter_batches(CHUNK, columns=[name]) for value in batch.column(name).to_pylist()
+            value for batch in file.iter_batches(CHUNK, columns=[name]) for value in _plain(batch.column(name))
         )
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
@@ -92,11 +93,33 @@ def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
 
 def _values(batch: Any, origin: str, name: str) -> list[Any]:
     try:
-        return cast(list[Any], batch.column(name).to_pylist())
+        return _plain(batch.column(name))
     except UnicodeDecodeError as error:
         raise UserError(
             f"{origin}: column {name!r} cannot be read: {first_line(error)}; write the file again"
         ) from None
+
+
+def _plain(column: Any) -> list[Any]:
+    """The values of an Arrow array: decimals as numbers, and bytes as texts if all of them are UTF-8.
+
+    Databases write whole numbers as decimals, and older programs write texts without saying that they are texts.
+    """
+    from pyarrow import types
+
+    values = cast(list[Any], column.to_pylist())
+    if types.is_decimal(column.type):
+        return [None if value is None else _number(value) for value in values]
+    if types.is_binary(column.type) or types.is_large_binary(column.type):
+        try:
+            return [None if value is None else value.decode() for value in values]
+        except UnicodeDecodeError:
+            return values
+    return values
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:

@@ -243,6 +243,8 @@ def _as_text(value: Any, origin: str, row: int, column: str) -> str:
     part = f"; use a part of it, such as data.text = {inside!r}" if inside else ""
     if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
         part = f"; join its words first, in pandas: frame[{column!r}].str.join(' ')"
+    if isinstance(value, bytes):
+        raise UserError(f"{origin}: row {row}: {column!r} holds bytes that are not UTF-8; write the column as text")
     raise UserError(f"{origin}: row {row}: {column!r} holds a {type(value).__name__}, not a text{part}")
 
 

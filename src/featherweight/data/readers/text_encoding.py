@@ -37,6 +37,8 @@ _OTHERS = {
     "big5": rb"[\xa4-\xc6][\x40-\x7e\xa1-\xfe]",
 }
 """Encodings of other scripts, each with the bytes of its common letters: lower-case Cyrillic, kana, Hangul, Han."""
+_OLD = ("mac_roman", "cp850")
+_ACCENTED = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÄÖÜÉ")
 _MOST = 0.85
 """Share of such bytes above which a text is probably in that encoding."""
 
@@ -52,7 +54,10 @@ class FileText:
     def notes(self) -> tuple[str, ...]:
         """Notes on the part of the text that has been read so far."""
         if self._western is not None and self._western.is_western:
-            return (f"its bytes are not UTF-8, and were read as {WESTERN}; if letters look wrong, set data.encoding",)
+            told, other = f"its bytes are not UTF-8, and were read as {WESTERN}", self._western.other
+            if other:
+                return (f"{told}; they may be {other}: if letters look wrong, --set data.encoding={other}",)
+            return (f"{told}; if letters look wrong, set data.encoding",)
         return (self._note,) if self._note else ()
 
 
@@ -138,6 +143,8 @@ class _Western(io.RawIOBase):
         self._file, self._origin, self._left = file, origin, b""
         self.is_western: bool | None = None
         """None as long as all bytes so far were ASCII."""
+        self.other: str | None = None
+        """Another Western encoding, if its letters fit the bytes better than those of cp1252."""
 
     def readable(self) -> bool:
         return True
@@ -159,6 +166,7 @@ class _Western(io.RawIOBase):
                 while self._file.read(HEAD):
                     pass  # if the file is damaged, reading on raises that error instead
                 raise UserError(f"{self._origin}: {_other_script(block)}")
+            self.other = _other_western(block) if self.is_western else None
         return block.decode(WESTERN, _LATIN_1).encode() if self.is_western else block
 
 
@@ -186,6 +194,14 @@ def _is_utf8(block: bytes) -> bool:
 def _looks_western(block: bytes) -> bool:
     runs = list(map(len, _HIGH.findall(block)))
     return sum(size for size in runs if size > _WESTERN_RUN) <= sum(runs) / 2
+
+
+def _other_western(block: bytes) -> str | None:
+    """The encoding of old Macintoshes or of DOS, if its letters are at least three times as frequent; else None."""
+    above = b"".join(_HIGH.findall(block))
+    letters = {name: sum(map(_ACCENTED.__contains__, above.decode(name, "replace"))) for name in (WESTERN, *_OLD)}
+    best = max(letters, key=letters.__getitem__)
+    return best if best != WESTERN and letters[best] >= 3 * max(1, letters[WESTERN]) else None
 
 
 def _other_script(block: bytes) -> str:
