@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from featherweight import Recipe, Run, UserError, train
-from featherweight.data.in_memory import parquet_parts
+from featherweight.data.in_memory import is_rows, parquet_parts
 from featherweight.training.signals import Interrupted
 from featherweight.verification.verify import verify_run
 from featherweight.workflows import train as training
@@ -92,7 +93,7 @@ def test_splits_are_parts() -> None:
     numbers = {part: [row["number"] for row in rows_of(parts, part)] for part in parts}
     assert numbers == {"train": [0, 1, 2], "validation": [3, 4, 5], "test": [6, 7, 8]}
     assert list(parquet_parts(datasets.DatasetDict(everything=first), "train")) == ["train"]
-    with pytest.raises(UserError, match="the DatasetDict has no split 'train'; name one of its splits: a, b"):
+    with pytest.raises(UserError, match="the DatasetDict has no split 'train'; its splits are: a, b"):
         parquet_parts(datasets.DatasetDict(a=first, b=second), "train")
 
 
@@ -135,6 +136,28 @@ def test_classes_and_splits_of_a_data_set_are_kept(quick: Quick) -> None:
     assert run.recipe.data.validation == "run/data/validation.parquet"
     assert [row["label"] for row in run.evaluation["validation"]["per_class"]] == ["metal", "fruit"]
     assert run.evaluation["validation"]["rows"] == 8
+
+
+@pytest.mark.parametrize("given", [
+    datasets.DatasetDict(training=DATASET, val=DATASET.select(range(8)), Test=DATASET.select(range(4))),
+    {"train": FRAME, "dev": FRAME[:8], "test": FRAME[:4]},
+    {"train": FRAME.to_dict("records"), "valid": FRAME[:8].to_dict("records"), "testing": FRAME[:4].to_dict("records")},
+])  # fmt: skip
+def test_splits_may_have_any_usual_name(given: Any) -> None:
+    assert is_rows(given)
+    parts = {part: len(pd.read_parquet(io.BytesIO(rows))) for part, rows in parquet_parts(given, "train").items()}
+    assert parts == {"train": 24, "validation": 8, "test": 4}
+
+
+def test_columns_of_pandas_own_kinds_become_their_values() -> None:
+    ages, months = pd.cut(range(24), [-1, 11, 24]), pd.period_range("2024-01", periods=24, freq="M")
+    frame = FRAME.assign(age=ages, month=months, kind=FRAME["note"].astype("category"))
+    found = pd.read_parquet(io.BytesIO(parquet_parts(frame, "train")["train"]))
+    assert (found["age"][0], found["month"][0], found["kind"].tolist()) == (
+        "(-1, 11]",
+        "2024-01",
+        FRAME["note"].tolist(),
+    )
 
 
 def test_a_file_and_test_rows_in_memory_go_together(quick: Quick) -> None:

@@ -7,18 +7,16 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from featherweight.argument_checks import code_to_save, described, is_table
+from featherweight.data.readers.parts import parts_named
 from featherweight.errors import UserError, in_a_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PARTS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
-"""Names of splits, and the part of a run's data that each of them is used for."""
-
 
 def is_rows(given: Any) -> bool:
     """Whether ``given`` is rows with named columns: a table, a dict of tables by split, a list of dicts, or columns."""
-    if is_table(given):
+    if is_table(given) or _is_by_split(given):
         return True
     if isinstance(given, Mapping):
         return (
@@ -26,7 +24,7 @@ def is_rows(given: Any) -> bool:
             and not any(isinstance(values, str | Mapping) for values in given.values())
             and all(isinstance(values, Iterable) for values in given.values())
         )
-    return isinstance(given, list | tuple) and bool(given) and all(isinstance(row, Mapping) for row in given)
+    return _are_dicts(given)
 
 
 def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
@@ -35,15 +33,37 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
     ``name`` is the name of the called function, for messages. If ``given`` is not rows, raises UserError, which says
     what to write instead.
     """
-    if not (isinstance(given, Mapping) and is_table(given)):
+    if not (isinstance(given, Mapping) and (is_table(given) or _is_by_split(given))):
         return {"train": parquet_bytes(given, name)}
-    parts = {PARTS[split]: rows for split, rows in given.items() if split in PARTS}
+    parts = {part: given[split] for part, split in parts_named(filter(_is_text, given), whole=True).items()}
     if "train" not in parts and len(given) == 1:
         parts["train"] = next(iter(given.values()))
     if "train" not in parts:
         splits = ", ".join(map(str, given))
-        raise UserError(f"{name}: the {type(given).__name__} has no split 'train'; name one of its splits: {splits}")
+        raise UserError(
+            f"{name}: the {type(given).__name__} has no split 'train'; its splits are: {splits}\n"
+            f"Pass one of them, such as {name}(splits[{next(iter(given), 'train')!r}])"
+        )
     return {part: parquet_bytes(rows, name) for part, rows in parts.items()}
+
+
+def _is_by_split(given: Any) -> bool:
+    """Whether ``given`` is a dict of tables, or of lists of rows, with one of the training rows among them."""
+    if (
+        not isinstance(given, Mapping)
+        or is_table(given)
+        or "train" not in parts_named(filter(_is_text, given), whole=True)
+    ):
+        return False
+    return all(is_table(rows) or _are_dicts(rows) for rows in given.values())
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_dicts(rows: Any) -> bool:
+    return isinstance(rows, list | tuple) and bool(rows) and all(isinstance(row, Mapping) for row in rows)
 
 
 def parquet_bytes(rows: Any, name: str) -> bytes:
@@ -67,12 +87,12 @@ def _arrow_table(rows: Any, name: str) -> pa.Table:
         # The reader of Parquet files takes the names of the classes from the metadata.
         return rows.with_format("arrow")[:].replace_schema_metadata(rows.features.arrow_schema.metadata)
     if library == "pandas" and is_table(rows):
-        return _of_columns({str(column): rows[column] for column in rows.columns})
+        return _of_columns({str(column): _plain(rows[column]) for column in rows.columns})
     if is_table(rows) and hasattr(rows, "__arrow_c_stream__"):  # polars and others, through Arrow's own interface
         return pa.table(rows)
     if isinstance(rows, Mapping) and not is_table(rows):
         return _of_columns({str(column): _listed(values) for column, values in rows.items()})
-    if isinstance(rows, list | tuple) and rows and all(isinstance(row, Mapping) for row in rows):
+    if _are_dicts(rows):
         columns = dict.fromkeys(column for row in rows for column in row)
         return _of_columns({str(column): [row.get(column) for row in rows] for column in columns})
     how, file = code_to_save(rows)
@@ -80,6 +100,12 @@ def _arrow_table(rows: Any, name: str) -> pa.Table:
         f"{name} takes rows with named columns, such as a DataFrame or a list of dicts, not {described(rows)}\n"
         f"Save the rows with {how}, and pass the file: {name}({file!r})"
     )
+
+
+def _plain(column: Any) -> Any:
+    """A column of pandas; categories, intervals, periods and the like become a list of their values as objects."""
+    kind = type(column.dtype).__name__
+    return list(column) if kind in ("CategoricalDtype", "IntervalDtype", "PeriodDtype", "SparseDtype") else column
 
 
 def _listed(values: Any) -> list[Any]:

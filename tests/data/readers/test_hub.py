@@ -37,6 +37,17 @@ def both() -> Any:
     return datasets.DatasetDict(train=train, test=made(["test 0", "test 1"], [1, 0]))
 
 
+def test_splits_may_have_other_usual_names(tmp_path: Path) -> None:
+    sets = both()
+    datasets.DatasetDict(training=sets["train"], val=sets["test"], oos_test=sets["test"]).save_to_disk(
+        tmp_path / "saved"
+    )
+    data = DataRecipe(train=str(tmp_path / "saved"))
+    assert [has_split(data, part) for part in ("train", "validation", "test")] == [True, True, False]
+    assert len(read_rows(data.train, data)) == 20
+    assert len(read_rows(data.train, data, split="validation")) == 2
+
+
 def test_a_saved_dictionary_gives_its_splits_and_names(tmp_path: Path) -> None:
     both().save_to_disk(tmp_path / "saved")
     source = str(tmp_path / "saved")

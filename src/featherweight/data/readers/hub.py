@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from featherweight.data.readers.columns import stored
 from featherweight.data.readers.nested import paths_of
+from featherweight.data.readers.parts import part_named, parts_named
 from featherweight.data.readers.table import Table
 from featherweight.errors import HubUnreachable, UserError, first_line
 
@@ -56,9 +57,9 @@ def open_saved(folder: Path, origin: str, split: str, rows: int | None = None) -
 
 
 def saved_splits(folder: Path, origin: str) -> tuple[str, ...]:
-    """Names of the splits in a folder that ``save_to_disk`` wrote; empty if it holds a single Dataset."""
+    """The parts, such as ``validation``, in a folder that ``save_to_disk`` wrote; empty if it holds one Dataset."""
     loaded = _load_saved(folder, origin)
-    return tuple(loaded) if isinstance(loaded, dict) else ()
+    return tuple(parts_named(loaded, whole=True)) if isinstance(loaded, dict) else ()
 
 
 def open_hub(
@@ -74,8 +75,8 @@ def open_hub(
 
 
 def hub_splits(source: str, config: str | None = None, revision: str | None = None) -> tuple[str, ...]:
-    """Names of the splits of a data set on the hub."""
-    return tuple(_load_hub(ALIASES.get(source, source), config, revision))
+    """The parts (such as ``validation``) of a data set on the hub."""
+    return tuple(parts_named(_load_hub(ALIASES.get(source, source), config, revision), whole=True))
 
 
 def is_saved(folder: Path) -> bool:
@@ -160,8 +161,8 @@ def _offline(wanted: bool) -> Iterator[None]:
 def _pick(loaded: Any, origin: str, split: str) -> Any:
     if not isinstance(loaded, dict):
         return loaded
-    if split in loaded:
-        return loaded[split]
+    if name := part_named(split, loaded, whole=True):
+        return loaded[name]
     if len(loaded) == 1:  # the data set has only one split
         return next(iter(loaded.values()))
     raise UserError(f"{origin}: no split {split!r}; it has {', '.join(loaded)}; use a data set that has this split")

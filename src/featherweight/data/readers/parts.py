@@ -13,10 +13,13 @@ PARTS = {
 """The parts, each with its names in lower case."""
 
 
-def part_named(part: str, names: Iterable[str]) -> str | None:
-    """The name in ``names`` that stands for ``part``, such as ``dev`` for validation; None if no name does."""
+def part_named(part: str, names: Iterable[str], *, whole: bool = False) -> str | None:
+    """The name in ``names`` that stands for ``part``, such as ``dev`` for validation; None if no name does.
+
+    Names such as ``news-test`` count, too, unless the ``whole`` name has to be a usual one.
+    """
     given = list(names)
-    for pattern in ("{}", r".*[-_. ]{}"):
+    for pattern in ("{}",) if whole else ("{}", r".*[-_. ]{}"):
         for usual in PARTS.get(part, (part,)):
             wanted = re.compile(pattern.format(re.escape(usual)), re.IGNORECASE | re.DOTALL)
             if found := next((name for name in given if wanted.fullmatch(name)), None):
@@ -24,8 +27,11 @@ def part_named(part: str, names: Iterable[str]) -> str | None:
     return None
 
 
-def parts_named(names: Iterable[str]) -> dict[str, str]:
-    """A dictionary from part to its name in ``names``, such as {"validation": "dev"}; missing parts are left out."""
+def parts_named(names: Iterable[str], *, whole: bool = False) -> dict[str, str]:
+    """A dictionary from part to its name in ``names``, such as {"validation": "dev"}; missing parts are left out.
+
+    ``whole`` is as for ``part_named``.
+    """
     given = list(names)
-    found = {part: part_named(part, given) for part in PARTS}
+    found = {part: part_named(part, given, whole=whole) for part in PARTS}
     return {part: name for part, name in found.items() if name is not None}
