@@ -103,3 +103,12 @@ def test_a_column_of_lists_is_offered_to_a_run_with_a_column_for_each_label(tmp_
     data = DataRecipe(label=("toxic", "threat"))
     with pytest.raises(UserError, match=r"which held the labels in training; (.|\n)*--label labels"):
         with_new_columns(data, str(tmp_path / "lists.jsonl"), labelled=True)
+
+
+def test_undecided_columns_are_not_explained_as_for_a_training(tmp_path: Path) -> None:
+    rows = "".join(f"a text that is number {n},{n % 2},{n // 2 % 2}\n" for n in range(8))
+    (tmp_path / "flags.csv").write_text("text,a,b\n" + rows, "utf-8")
+    data = DataRecipe(label=("toxic", "threat", "insult"))
+    words = r"no column 'toxic', which held the labels in training[^\n]*\nName the column .*: --label COLUMN$"
+    with pytest.raises(UserError, match=words):
+        with_new_columns(data, str(tmp_path / "flags.csv"), labelled=True)

@@ -105,30 +105,28 @@ def _option_of_texts(columns: Columns, data: DataRecipe) -> str:
 
 def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
     """Raise UserError if columns that have other names than in the run seem to hold the labels."""
-    columns = Columns(table)
+    if option := _option_of_labels(Columns(table), data):
+        missing = next(name for name in data.label_columns if table.find(name) is None)
+        raise _misnamed(table, missing, "labels", option)
+
+
+def _option_of_labels(columns: Columns, data: DataRecipe) -> str:
+    """The option that names the columns that seem to hold the labels; "" if none do.
+
+    If the run has one column per label, these are as many binary columns, or else one column of lists.
+    """
+    texts = text_columns(columns.table, data)
     if not data.label_name:
-        _require_no_other_flags(columns, data)
-        return
+        flags = [name for name in columns.free(texts) if columns.profile(name).notation]
+        if len(flags) == len(data.label_columns):
+            return f"{columns.named('label', flags)} (in this order: {listed(data.label_columns, _MOST_NAMED)})"
     try:
-        found = find_label(columns, text_columns(table, data))
-        option = columns.named("label", [found[0]]) if found else ""
-    except UserError:
-        option = columns.named("label")
-    if option:
-        raise _misnamed(table, data.label_name, "labels", option)
-
-
-def _require_no_other_flags(columns: Columns, data: DataRecipe) -> None:
-    """Raise UserError if the table has as many binary columns as the run has labels, but with other names."""
-    free = columns.free(text_columns(columns.table, data))
-    flags = [name for name in free if columns.profile(name).notation]
-    if len(flags) == len(data.label_columns):
-        missing = next(name for name in data.label_columns if columns.table.find(name) is None)
-        of_labels = f"{columns.named('label', flags)} (in this order: {listed(data.label_columns, _MOST_NAMED)})"
-        raise _misnamed(columns.table, missing, "labels", of_labels)
-    found = find_label(columns, text_columns(columns.table, data))
-    if found and columns.profile(found[0]).notation is None:  # one column with a list of labels in each row
-        raise _misnamed(columns.table, data.label_columns[0], "labels", columns.named("label", [found[0]]))
+        found = find_label(columns, texts)
+    except UserError:  # several columns may hold them
+        return columns.named("label")
+    if found and (data.label_name or columns.profile(found[0]).notation is None):
+        return columns.named("label", [found[0]])
+    return ""
 
 
 def _misnamed(table: Table, wanted: str, what: str, option: str) -> UserError:
