@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import chdir, contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featherweight.backbone.resolve import resolve_backbone
-from featherweight.data.fingerprints import differing_keys, training_fingerprint
-from featherweight.data.long_texts import LongTexts
-from featherweight.data.perturbations import is_perturbed
-from featherweight.data.source_tables import BUILT_IN
+from featherweight.data.run_rows import NotThere, rows_of_run, training_difference
 from featherweight.data.sources import Rows
-from featherweight.data.splits import load_part
 from featherweight.errors import UserError
 from featherweight.formatting import counted
-from featherweight.run.folder import Run
 from featherweight.task.interface import Task
 from featherweight.verification import several_labels
 from featherweight.verification.checks import Check, guarded
@@ -98,15 +91,11 @@ def adapter(evidence: Evidence) -> Check | list[Check]:
 
 def training_rows(evidence: Evidence) -> Check:
     """Check that the training rows have the recorded fingerprint: other rows would train another model."""
-    run, classifier, name = evidence.run, evidence.classifier, "training rows"
-    then = run.environment["data"]["train"]
-    rows = _rows(evidence, "train", name)
+    run, name = evidence.run, "training rows"
+    _ = run.environment["data"]["train"]  # without a fingerprint to compare with, the run is damaged
+    rows = _rows(evidence, "train", name, training_difference(run, "train", evidence.classifier.model.tokenizer))
     if isinstance(rows, Check):
         return rows
-    now = training_fingerprint(rows, classifier.model.tokenizer, LongTexts.of(run.recipe.data))
-    if changed := differing_keys(then, now):
-        what = {"rows": "rows", "fingerprint": "texts", "labels": "labels"}[changed[0]]
-        return Check(name, "fail", f"{rows.origin}: has changed since the training: its {what} differ")
     return Check(name, "pass", f"{len(rows):,} rows, with the same fingerprint as in the training")
 
 
@@ -121,45 +110,21 @@ def evaluated_sets(evidence: Evidence) -> list[Check]:
 
 
 def _evaluated_set(evidence: Evidence, name: str) -> Check:
-    rows = _rows(evidence, name, name)
+    then, classifier = evidence.predictions_of(name).sort_values("row"), evidence.classifier
+    rows = _rows(evidence, name, name, lambda rows: _changed_row(rows, then, classifier.task))
     if isinstance(rows, Check):
         return rows
-    then = evidence.predictions_of(name).sort_values("row")
-    if changed := _changed_row(rows, then, evidence.classifier.task):
-        return Check(name, "fail", f"{rows.origin}: {changed}")
-    classifier = evidence.classifier
-    logits = classifier.model.logits(rows)
-    return _compared(evidence, name, rows, logits, then)
+    return _compared(evidence, name, rows, classifier.model.logits(rows), then)
 
 
-def _rows(evidence: Evidence, part: str, name: str) -> Rows | Check:
-    """The rows of a split as the data has them now; a failed check if they are unusable, a skipped one if missing."""
-    run = evidence.run
-    source = _source(run, part)
+def _rows(evidence: Evidence, part: str, name: str, difference: Callable[[Rows], str]) -> Rows | Check:
+    """The rows of a split as the data has them now; a failed check if they have changed, a skipped one if missing."""
     try:
-        with _in_original_folder(run, source):
-            return load_part(run.recipe, part, evidence.classifier.labels)
-    except UserError as error:
-        if source in BUILT_IN or Path(source).expanduser().exists():
-            return Check(name, "fail", f"has changed: {error}")
+        return rows_of_run(evidence.run, part, evidence.classifier.labels, difference)
+    except NotThere as error:
         return Check(name, "skipped", f"not available: {error}")
-
-
-@contextmanager
-def _in_original_folder(run: Run, source: str) -> Iterator[None]:
-    """Within the context, the working directory is that of the training, if the file ``source`` exists only there."""
-    original = Path(run.environment.get("working_folder", "."))
-    if source not in BUILT_IN and not Path(source).expanduser().exists() and (original / source).exists():
-        with chdir(original):
-            yield
-    else:
-        yield
-
-
-def _source(run: Run, part: str) -> str:
-    data = run.recipe.data
-    own = {"train": data.train, "validation": data.validation or data.train, "test": data.test or data.train}
-    return own.get(part) or (own["test"] if is_perturbed(part) else part)
+    except UserError as error:
+        return Check(name, "fail", str(error))
 
 
 def _changed_row(rows: Rows, then: pd.DataFrame, task: Task) -> str:

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.storage import read_description
 from featherweight.argument_checks import require_path
+from featherweight.data.run_rows import rows_of_run, training_difference
 from featherweight.data.sources import Rows
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.files import sync_folder
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
 from featherweight.run.folder import Run
-from featherweight.workflows.run_rows import rows_of_run
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
-    from featherweight.inference.runner import Loaded
+    from featherweight.inference.runner import Loaded, Runner
 
 TARGETS = tuple(MODEL)
 PROBE_TEXTS = ("Stocks fell after the bank cut its forecast.", "The striker scored twice.", "!", "Größe 東京")
@@ -160,10 +160,15 @@ def _quantised(whole: Path, target: Path, loaded: Loaded, calibration: Rows | No
 def _training_rows(folder: Path, loaded: Loaded) -> Rows:
     """The training rows of the run. Raises UserError if they cannot be read any more, or have changed."""
     try:
-        return rows_of_run(folder, "train", loaded.model)
+        return _rows(folder, "train", loaded.model)
     except UserError as error:
         needs = "--to openvino-int8 needs the training rows of the run, to measure scales, and they cannot be read"
         raise UserError(f"{needs}: {error}\nRestore them, or use --to onnx-int8, which needs none") from None
+
+
+def _rows(folder: Path, part: str, model: Runner) -> Rows:
+    run = Run(folder)
+    return rows_of_run(run, part, model.labels, training_difference(run, part, model.tokenizer))
 
 
 def _label_column(folder: Path) -> Any:
@@ -212,7 +217,7 @@ def _store_probes(part: Path) -> None:
 def _rows_to_compare(folder: Path, classifier: Classifier, tell: Callable[[str], None]) -> tuple[Rows, str]:
     """The validation rows of the run and their name for messages; if not available, some texts without labels."""
     try:
-        return rows_of_run(folder, "validation", classifier.model), "validation rows"
+        return _rows(folder, "validation", classifier.model), "validation rows"
     except UserError as error:
         problem = str(error)
     tell(f"the run's validation rows are not available ({problem}): only {len(PROBE_TEXTS)} short texts are compared")
