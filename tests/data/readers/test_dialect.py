@@ -232,3 +232,25 @@ def test_a_line_of_a_total_is_named_as_one(tmp_path: Path) -> None:
         UserError, match=r"line 5: 1 field, but the first line has 2\nIf the line is no row, such as a total"
     ):
         read(written(tmp_path, "text,label\none,a\ntwo,b\n\nTotal: 2\n"))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize(("lines", "texts"), [
+    (["text", "one", "", "two", ""], ["one", "", "two"]),
+    (["", "text", "one", "", "", "two", "", ""], ["one", "", "", "two", ""]),
+    (["text", '""', "one", "", "two"], ["", "one", "", "two"]),
+])  # fmt: skip
+def test_an_empty_line_of_a_table_of_one_column_is_a_row_with_an_empty_text(
+    tmp_path: Path, end: str, lines: list[str], texts: list[str]
+) -> None:
+    for name in ("rows.csv", "rows.tsv"):
+        source = written(tmp_path, end.join(lines), name)
+        assert list(open_table(source, DataRecipe(train=source), "train").read("text")) == texts
+    with pytest.raises(UserError, match=rf"row {texts.index('') + 1}: the text is empty"):
+        read_rows(source, DataRecipe(train=source), labelled=False)
+
+
+def test_padding_is_no_row_of_one_column_and_an_empty_line_is_none_of_several(tmp_path: Path) -> None:
+    source = written(tmp_path, "text\none\n\ntwo\n" + "\0" * 40)
+    assert list(open_table(source, DataRecipe(train=source), "train").read("text")) == ["one", "", "two"]
+    assert read(written(tmp_path, "text,label\none,a\n\ntwo,b\n\n")).texts == ["one", "two"]

@@ -247,11 +247,11 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def without_nul(text: TextIO, origin: str) -> Iterator[str]:
-    """The lines of ``text``; a line of NUL bytes, except the first, becomes an empty line, as at the end of some files.
+    """The lines of ``text``; a line of NUL bytes, except the first, becomes an empty text, as at the end of some files.
 
     Raises UserError at any other line with a NUL byte: the file is damaged.
     """
     for number, line in enumerate(text, 1):
         if "\0" in line and (number == 1 or line.strip(PADDING)):
             raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
-        yield "\n" if "\0" in line else line
+        yield "" if "\0" in line else line
