@@ -219,6 +219,19 @@ def test_evaluate_run_judges_another_file(finished_run: Run, tmp_path: Path) -> 
         assert by_class[label] == pytest.approx(f1)
 
 
+def test_the_part_of_a_folder_that_is_read_is_said(finished_run: Run, tmp_path: Path) -> None:
+    for part, rows in (("train", 4), ("test", 2)):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        labelled = "".join(f"apple {number},fruit\ncrow {number},bird\n" for number in range(rows))
+        (tmp_path / "parts" / f"{part}.csv").write_text("text,label\n" + labelled, "utf-8")
+    source, notes = str(tmp_path / "parts"), list[str]()
+    assert predict_file(finished_run.folder, source, tmp_path / "out.csv", note=notes.append) == 4
+    assert evaluate_run(finished_run, source, note=notes.append)["rows"] == 4
+    note = f"{source}: only its part 'test' is read, not train; to read another part, name it: {source}/train.csv"
+    assert notes == [note, note]
+    assert evaluate_run(finished_run, f"{source}/train.csv", note=notes.append)["rows"] == 8 and len(notes) == 2
+
+
 def test_run_reads_what_a_killed_training_left(finished_run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

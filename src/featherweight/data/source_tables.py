@@ -17,9 +17,10 @@ from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_
 from featherweight.data.readers.kinds import looks_like_file
 from featherweight.data.readers.parquet import Wanted
 from featherweight.data.readers.reading import reading_of
-from featherweight.data.readers.shards import files_like, shard_tables, shards_of
+from featherweight.data.readers.shards import files_like, name_of, shard_tables, shards_of
 from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, in_a_line
+from featherweight.formatting import listed
 from featherweight.recipe import DataRecipe
 
 BUILT_IN = {"newsbriefs": ("train", "test")}
@@ -86,7 +87,9 @@ def _open_folder(
         return open_saved(folder, origin, split, rows)
     if shards := _shards(folder):
         if split not in shards and len(shards) > 1:
-            raise UserError(f"{origin}: no part {split!r}; it has {', '.join(shards)}")
+            names = listed([str(name) for files in shards.values() if (name := name_of(files))])
+            one = f"; name one of them: {names}" if names else ""
+            raise UserError(f"{origin}: no part {split!r}; it has {', '.join(shards)}{one}")
         called = f"{origin} ({split})" if len(shards) > 1 else origin
         chosen = shards.get(split) or next(iter(shards.values()))
         return shard_tables(chosen, called, reading_of(data, split), rows, wanted)
@@ -113,16 +116,42 @@ def from_hub(source: str) -> bool:
 
 def has_split(data: DataRecipe, split: str) -> bool:
     """Whether the training data set has the given ``split``, such as ``test``."""
-    path = Path(data.train).expanduser()
-    if data.train in BUILT_IN:
-        return split in BUILT_IN[data.train]
+    return split in _parts(data.train, data)
+
+
+def note_on_part(source: str, data: DataRecipe, split: str) -> str | None:
+    """A note for the user that only the part ``split`` of ``source`` is read, and how to name another part.
+
+    None if the source has not several parts. ``source`` must exist.
+    """
+    parts = _parts(source, data)
+    if len(parts) < 2 or split not in parts:
+        return None
+    others = [part for part in parts if part != split]
+    names = [shlex.quote(str(name)) for part in others if (name := parts[part])]
+    another = f"; to read another part, name it: {listed(names)}" if names else ""
+    return in_a_line(f"{source}: only its part {split!r} is read, not {listed(others)}{another}")
+
+
+def _parts(source: str, data: DataRecipe) -> Mapping[str, Path | None]:
+    """The parts of ``source``, each with the path under which it alone is read (None if there is none).
+
+    A source without parts has at most one entry.
+    """
+    path = Path(source).expanduser()
+    if source in BUILT_IN:
+        return dict.fromkeys(BUILT_IN[source])
     if path.is_dir():
-        return split in (saved_splits(path, data.train) if is_saved(path) else _shards(path) or folder_parts(path))
+        if is_saved(path):
+            return {part: path / part for part in saved_splits(path, source)}
+        if shards := _shards(path):
+            return {part: name_of(files) for part, files in shards.items()}
+        return folder_parts(path)
     if path.exists():
-        return split in file_parts(path, in_a_line(data.train), reading_of(data, split))
-    if looks_like_file(data.train):
-        return False
-    return split in hub_splits(data.train, data.config, data.revision)
+        return dict.fromkeys(file_parts(path, in_a_line(source), reading_of(data, "train")))
+    if looks_like_file(source) or files_like(str(path)):
+        return {}
+    return dict.fromkeys(hub_splits(source, *_hub_choice(source, data)))
 
 
 def source_of_test(data: DataRecipe) -> str | None:

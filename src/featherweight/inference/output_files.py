@@ -88,6 +88,7 @@ def predict_file(
     text = [text] if isinstance(text, str) else list_of(text, "text=...", "names of columns")
 
     from featherweight.data.new_columns import with_new_columns
+    from featherweight.data.source_tables import note_on_part
 
     data = with_new_columns(_data_of(run, peft), source, text)
 
@@ -96,7 +97,9 @@ def predict_file(
 
     submission = plan_submission(run, source, data, choices, trained_labels(run, peft), PIECE) if kaggle else None
     read = _reader(source, data, submission, id_column)
-    total, notes, blanks = 0, dict.fromkeys(submission.notes if submission else ()), Blanks(in_a_line(source))
+    part = note_on_part(source, data, "test")
+    notes = dict.fromkeys([*([part] if part else []), *(submission.notes if submission else ())])
+    total, blanks = 0, Blanks(in_a_line(source))
     for piece in submission.checked(read()) if submission else read():
         blanks.add(piece.texts, total)
         total += len(piece)

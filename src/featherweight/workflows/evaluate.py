@@ -110,6 +110,7 @@ def _labelled(
     note: Callable[[str], None] | None = None,
 ) -> Rows:
     from featherweight.data.new_columns import with_new_columns
+    from featherweight.data.source_tables import note_on_part
     from featherweight.data.unlabelled import read_labelled
 
     remedy = "there are no labels to compare with; to classify the texts, use featherweight predict"
@@ -117,6 +118,8 @@ def _labelled(
     columns = with_new_columns(recipe.data, data, text, named, labelled=True, classes=labels)
     if drop_empty:
         columns = columns.model_copy(update={"empty": "drop"})
+    if note and (part := note_on_part(data, columns, "test")):
+        note(part)
     rows = read_labelled(data, columns, "test", tuple(labels), remedy, "leave such rows out: --drop-empty")
     if rows.left_out and note:
         note(rows.left_out.in_words())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from featherweight.data.source_tables import has_split
+from featherweight.data.source_tables import has_split, note_on_part
 from featherweight.data.sources import read_rows, text_pieces
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
@@ -60,7 +60,8 @@ def test_a_folder_with_parts_is_a_data_set_with_its_test(tmp_path: Path) -> None
     assert f"{source} (train): unsup has no labels, and was left out" in splits.warnings
     data = DataRecipe(train=str(source))
     assert has_split(data, "test") and not has_split(data, "validation")
-    with pytest.raises(UserError, match="no part 'validation'; it has train, test"):
+    assert str(note_on_part(str(source), data, "test")).endswith(f"to read another part, name it: {source / 'train'}")
+    with pytest.raises(UserError, match=f"no part 'validation'; it has train, test; name one of them: {source}/train"):
         read(source, "validation")
     assert read(source / "test").texts[0] == "test neg 0"
 

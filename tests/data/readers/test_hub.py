@@ -11,7 +11,7 @@ import pytest
 
 from featherweight.data.class_names import label_names_of
 from featherweight.data.readers import hub
-from featherweight.data.source_tables import has_split
+from featherweight.data.source_tables import has_split, note_on_part
 from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import HubUnreachable, UserError
@@ -54,6 +54,8 @@ def test_a_saved_dictionary_gives_its_splits_and_names(tmp_path: Path) -> None:
     rows = read_rows(source, DataRecipe(train=source), split="test")
     assert (rows.texts, rows.labels.tolist(), rows.label_names) == (["test 0", "test 1"], [1, 0], ("ham", "spam"))
     assert has_split(DataRecipe(train=source), "test")
+    assert str(note_on_part(source, DataRecipe(train=source), "test")).endswith(f"name it: {source}/train")
+    assert len(read_rows(f"{source}/train", DataRecipe(train=source))) == 20
     splits = load_splits(Recipe.parse({"name": "t", "data": {"train": source, "validation_size": 4}}))
     assert [len(splits.train), len(splits.validation), len(splits.test or ())] == [16, 4, 2]
     with pytest.raises(UserError, match="no split 'validation'; it has train, test"):
@@ -65,6 +67,7 @@ def test_a_saved_set_alone_is_whatever_part_is_asked_for(tmp_path: Path) -> None
     source = str(tmp_path / "one")
     assert read_rows(source, DataRecipe(train=source), split="test").texts == ["b", "a"]
     assert not has_split(DataRecipe(train=source), "test")
+    assert note_on_part(source, DataRecipe(train=source), "test") is None
 
 
 def test_a_folder_of_another_kind_or_a_damaged_one_is_refused(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from featherweight.data.source_tables import has_split, open_table, open_tables
+from featherweight.data.source_tables import has_split, note_on_part, open_table, open_tables
 from featherweight.data.sources import read_rows, text_pieces
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
@@ -49,8 +50,14 @@ def test_a_folder_in_the_layout_of_the_hub_is_a_data_set_with_its_test(tmp_path:
     told = "2 files were read as one table: train-00000-of-00002.parquet, train-00001-of-00002.parquet"
     assert read(source).notes == (f"{source} (train): {told}",)
     assert not has_split(DataRecipe(train=source), "validation")
-    with pytest.raises(UserError, match=r"no part 'validation'; it has train, test"):
+    with pytest.raises(UserError, match=r"no part 'validation'; it has train, test; name one of them: ") as refused:
         read(source, "validation")
+    *_, test = str(refused.value).split(", ")
+    assert read(test).texts == [text for text, _ in rows[20:]]
+    read_part = f"{source}: only its part 'test' is read, not train; to read another part, name it: "
+    note = str(note_on_part(source, DataRecipe(train=source), "test"))
+    (train,) = shlex.split(note.removeprefix(read_part))
+    assert note.startswith(read_part) and read(train).texts == [text for text, _ in rows[:20]]
 
 
 @pytest.mark.parametrize("size", [None, 2, 3])

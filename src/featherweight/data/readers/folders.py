@@ -59,8 +59,9 @@ def folder_tables(folder: Path, origin: str, reading: Reading, rows: int | None)
     """
     if parts := folder_parts(folder):
         if reading.split not in parts:
+            names = listed(list(map(str, parts.values())))
             raise UserError(
-                f"{origin}: no part {reading.split!r}; it has {', '.join(parts)}: name a subfolder {reading.split}"
+                f"{origin}: no part {reading.split!r}; it has {', '.join(parts)}; name one of them: {names}"
             )
         folder = parts[reading.split]
         origin = f"{origin} ({reading.split})"

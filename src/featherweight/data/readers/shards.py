@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from glob import has_magic
-from itertools import chain, repeat
+from itertools import chain, repeat, takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -63,6 +63,21 @@ def files_like(pattern: str) -> tuple[Path, ...]:
     path = Path(pattern)
     found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
     return tuple(sorted(filter(Path.is_file, found), key=lambda file: _in_order(str(file))))
+
+
+def name_of(files: Sequence[Path]) -> Path | None:
+    """The file, or the pattern (see ``files_like``) that matches all ``files`` and no others; None if there is none."""
+    if len(files) == 1:
+        return files[0]
+    names = [path.name for path in files]
+    start = len(_common_start(names))
+    end = _common_start([name[start:][::-1] for name in names])[::-1]
+    pattern = files[0].with_name(f"{names[0][:start]}*{end}")
+    return pattern if {*files_like(str(pattern))} == {*files} else None
+
+
+def _common_start(names: Sequence[str]) -> str:
+    return "".join(places[0] for places in takewhile(lambda places: len({*places}) == 1, zip(*names, strict=False)))
 
 
 def shard_tables(
