@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featherweight.data.class_names import label_names_of
-from featherweight.data.label_spelling import alike, class_names, nearly_alike
+from featherweight.data.label_spelling import alike, class_names, meant_name, nearly_alike
 from featherweight.data.labels import NO_NAMES, code_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
@@ -165,5 +165,18 @@ def test_half_stars_are_classes_in_numbers_as_in_texts(values: list[Any]) -> Non
         code_labels(values, "stars")
     numbers, names = code_labels(values, "stars", names=HALVES, numbered=True)
     assert (numbers.tolist(), names) == ([0, 3, 1, 2], HALVES)
-    with pytest.raises(UserError, match=r"row 1: unknown label '2\.5'"):
+    with pytest.raises(UserError, match=r"row 1: unknown label '2\.5'; the classes are 0\.5, 1\.0, 1\.5, 5\.0$"):
         code_labels([2.5], "stars", names=HALVES, numbered=True)
+
+
+@pytest.mark.parametrize(("label", "names", "meant"), [
+    ("7.5", ("3.5", "4.5"), None),
+    ("-1", ("0", "1"), None),
+    ("17", ("1", "7"), None),
+    ("7 stars", ("3 stars", "4 stars"), None),
+    ("7 star", ("3 stars", "7 stars"), "7 stars"),
+    ("level 01", ("level 1", "level 10"), "level 1"),
+    ("sprots", ("Sports", "World"), "Sports"),
+])  # fmt: skip
+def test_a_number_is_no_misspelling_of_another_number(label: str, names: tuple[str, ...], meant: str | None) -> None:
+    assert meant_name(label, names) == meant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -12,6 +13,7 @@ from featherweight.formatting import listed
 
 WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
 """Pattern of a whole number as text, possibly with zeros after a decimal point."""
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
 _BOOLEANS = ("false", "true")
 """The texts for 0 and 1, in this order."""
 
@@ -32,6 +34,22 @@ def alike(text: str) -> str:
 def label_text(value: Any) -> str:
     """The label of a cell as text: ``true`` for the true of Parquet and JSON, and without blanks around it."""
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def meant_name(text: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` of which ``text`` may be a misspelling, whatever the case; None if there is none.
+
+    A number is no misspelling of another number, and ``7 stars`` is none of ``3 stars``.
+    """
+    folded = {name.casefold(): name for name in names if not _differ_in_a_number(text, name)}
+    near = difflib.get_close_matches(text.casefold(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
+def _differ_in_a_number(text: str, other: str) -> bool:
+    """Whether two texts are the same except for the values of the numbers in them."""
+    numbers = [[float(number.replace(",", ".")) for number in _NUMBER.findall(one)] for one in (text, other)]
+    return _NUMBER.sub("0", text) == _NUMBER.sub("0", other) and numbers[0] != numbers[1]
 
 
 def class_names(labels: Iterable[int | str]) -> tuple[str, ...]:

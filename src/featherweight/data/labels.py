@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featherweight.data.label_spelling import WHOLE, alike, by_spelling, class_names, numbers_for_booleans
+from featherweight.data.label_spelling import WHOLE, alike, by_spelling, class_names, meant_name, numbers_for_booleans
 from featherweight.data.readers.table import is_blank
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -259,7 +258,6 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
     text = next((text for text, number in numbers.items() if number is None), None)
     if text is None:
         return np.array([numbers[text] for text in texts], np.int64)
-    # -1 is similar to 1, but means that there is no label.
-    near = [] if text == "-1" else difflib.get_close_matches(text, wanted, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; the classes are {listed(wanted)}"
+    near = meant_name(text, wanted)
+    hint = f"; did you mean {near!r}?" if near else f"; the classes are {listed(wanted)}"
     raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{hint}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from unicodedata import normalize
 
 from featherweight.data.label_column import are_whole
+from featherweight.data.label_spelling import meant_name
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 from featherweight.inference.submission.sample import Sample
@@ -40,10 +40,8 @@ def spelling_of(sample: Sample, column: str, trained: TrainedLabels) -> Spelling
 
 
 def close_name(text: str, trained: TrainedLabels) -> str | None:
-    """The class name that is most similar to ``text``, ignoring case; None if there is no similar one."""
-    names = {name.casefold(): name for name in (*trained.classes, *trained.written)}
-    near = difflib.get_close_matches(text.casefold(), names, n=1)
-    return names[near[0]] if near else None
+    """The class name of which ``text`` may be a misspelling, ignoring case; None if there is none."""
+    return meant_name(text, (*trained.classes, *trained.written))
 
 
 def _spellings(filled: Iterable[str], trained: TrainedLabels) -> list[tuple[str, ...]]:
@@ -100,7 +98,7 @@ def _refusal(sample: Sample, column: str, filled: Mapping[str, int], trained: Tr
     # The spelling that fits most values, so that the message names a value that does not fit it.
     nearest = max(_spellings(filled, trained), key=lambda values: len(filled.keys() & {*values}))
     unknown = next(text for text in filled if text not in nearest)
-    near = None if are_whole([unknown]) else close_name(unknown, trained)
+    near = close_name(unknown, trained)
     hint = f"did you mean {near!r}?" if near else f"the classes are {listed(trained.written)}"
     remedy = "Check that the sample and the training data are from the same contest"
     if filled.keys() <= {*trained.numbers}:
