@@ -112,3 +112,29 @@ def test_undecided_columns_are_not_explained_as_for_a_training(tmp_path: Path) -
     words = r"no column 'toxic', which held the labels in training[^\n]*\nName the column .*: --label COLUMN$"
     with pytest.raises(UserError, match=words):
         with_new_columns(data, str(tmp_path / "flags.csv"), labelled=True)
+
+
+SHORT, LONG = ["Q1", "Q2", "Q3", "Q4"], [f"a text of the number {number}" for number in range(4)]
+
+
+@pytest.mark.parametrize(("columns", "text", "words"), [
+    ({"a": LONG, "b": LONG}, [], ": --text a --text b"),
+    ({"a": SHORT, "b": LONG}, [], ": --text a --text b"),
+    ({"kind": ["x", "y"] * 2, "b": LONG, "a": LONG, "id": range(4)}, [], ": --text b --text a"),
+    ({"b": LONG, "premise": LONG, "id": range(4)}, [], ": --text premise --text b"),
+    ({"b": LONG, "hypothesis": LONG, "id": range(4)}, [], ": --text b --text hypothesis"),
+    ({"b": LONG, "c": LONG, "a": LONG}, [], ", such as: --text b --text c"),
+    ({"premise": LONG, "c": LONG, "a": LONG}, [], ", such as: --text premise --text c"),
+    ({"id": range(4), "n": range(4), "a": LONG}, [], ", such as: --text id --text a"),
+    ({"a": LONG, "b": LONG, "premise": LONG}, ["B"], ", such as: --text b --text a"),
+    ({"a": LONG, "b": LONG, "c": LONG}, ["c", "a", "b"], ", such as: --text c --text a"),
+])  # fmt: skip
+def test_the_columns_of_a_pair_are_named_with_options_that_work(
+    tmp_path: Path, columns: dict[str, Any], text: list[str], words: str
+) -> None:
+    data, source = DataRecipe(text=("premise", "hypothesis"), join="pair"), str(tmp_path / "pairs.csv")
+    pd.DataFrame(columns).to_csv(source, index=False)
+    with pytest.raises(UserError, match=f"name the columns of the two texts{words}$") as refused:
+        with_new_columns(data, source, text)
+    named = str(refused.value).rsplit("--text ", 2)[1:]
+    assert with_new_columns(data, source, [*map(str.strip, named)]).text == (*map(str.strip, named),)

@@ -123,9 +123,10 @@ def test_files_are_predicted_by_their_two_columns(cli: Cli, pair_run: Run, tmp_p
     assert [row["label"] for row in found] == [prediction.label for prediction in wanted]
     assert float(found[0]["p_neutral"]) == pytest.approx(wanted[0].probabilities["neutral"], abs=1e-6)
     (tmp_path / "one.csv").write_text("premise\na\n", "utf-8")
-    with pytest.raises(UserError, match=r"no column 'hypothesis'.*\n.*: --text COLUMN --text COLUMN"):
+    with pytest.raises(UserError, match=r"no column 'hypothesis'.*\n.*pairs: add the column of the second text"):
         predict_file(pair_run.folder, tmp_path / "one.csv", tmp_path / "no.csv")
-    with pytest.raises(UserError, match="this run takes pairs, so name two columns: --text COLUMN --text COLUMN"):
+    named = "this run takes pairs, so name the columns of the two texts: --text premise --text hypothesis"
+    with pytest.raises(UserError, match=named):
         predict_file(pair_run.folder, source, tmp_path / "no.csv", text=["premise"])
     renamed = tmp_path / "renamed.csv"
     renamed.write_text(source.read_text("utf-8").replace("premise,hypothesis", "a,b"), "utf-8")

@@ -43,8 +43,7 @@ def with_new_columns(
     table = next(column_pieces(source, data, split="test", rows=_LOOKED_AT))
     if text:
         if data.join == "pair" and len(text) != 2:
-            option = Columns(table).named("text", ("COLUMN", "COLUMN"))
-            raise UserError(f"{source}: this run takes pairs, so name two columns: {option}")
+            raise UserError(f"{source}: this run takes pairs, so {_pair_to_name(Columns(table), text)}")
         data = data.model_copy(update={"text": tuple(require_column(table, name, _TEXT) for name in text)})
     if label:
         named = tuple(require_column(table, name, "Name the label column with --label COLUMN") for name in label)
@@ -88,19 +87,40 @@ def _require_texts(table: Table, data: DataRecipe) -> None:
     except UserError:
         columns = Columns(table)
         wanted = next((name for name in data.text if table.find(name) is None), "text")
-        option = _option_of_texts(columns, data)
+        if data.join == "pair":
+            remedy = f"This run takes pairs: {_pair_to_name(columns, data.text)}"
+            raise _misnamed(table, wanted, "texts", remedy=remedy) from None
+        option = _option_of_texts(columns)
         if len(table.names) == 1:
             option += f"; if this is a text and no name, write {wanted} as the first line of the file"
         raise _misnamed(table, wanted, "texts", option) from None
 
 
-def _option_of_texts(columns: Columns, data: DataRecipe) -> str:
-    if data.join == "pair":
-        return columns.named("text", ("COLUMN", "COLUMN"))
+def _option_of_texts(columns: Columns) -> str:
     try:
         return columns.named("text", guess_texts(columns)[0])
     except UserError:
         return columns.named("text")
+
+
+def _pair_to_name(columns: Columns, wanted: Sequence[str]) -> str:
+    """What to do, with the option that names two columns of texts; columns of the names ``wanted`` are among them.
+
+    The others are those that look most like texts, in the order of the table.
+    """
+    names = columns.table.names
+    if len(names) < 2:
+        return "add the column of the second text to the file"
+    found = list(filter(None, (columns.table.find(name) for name in wanted)))[:2]
+    places = [columns.table.find(name) for name in wanted[:2]] + [None] * (2 - len(wanted))
+    free = [name for name in columns.free(found) if columns.profile(name).holds_texts]
+    texts = [name for name in free if columns.profile(name).is_running_text] or free
+    likely = [*texts, *(name for name in names if name not in (*texts, *found))]
+    missing = 2 - len(found)
+    others = iter(sorted(likely[:missing], key=names.index))
+    pair = [name or next(others) for name in places]
+    such_as = "" if len(texts) == missing or len(names) == 2 else ", such as"
+    return f"name the columns of the two texts{such_as}: {columns.named('text', pair)}"
 
 
 def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
@@ -129,8 +149,8 @@ def _option_of_labels(columns: Columns, data: DataRecipe) -> str:
     return ""
 
 
-def _misnamed(table: Table, wanted: str, what: str, option: str) -> UserError:
+def _misnamed(table: Table, wanted: str, what: str, option: str = "", *, remedy: str | None = None) -> UserError:
     return UserError(
         f"{table.origin}: no column {wanted!r}, which held the {what} in training; its columns are: "
-        f"{listed_columns(table)}\nName the column with the {what}: {option}"
+        f"{listed_columns(table)}\n{remedy or f'Name the column with the {what}: {option}'}"
     )

@@ -115,5 +115,5 @@ def test_pairs_get_the_pair_encoding_with_its_token_types(
     assert json.loads(judged.out)["accuracy"] == 1
     shown = cli("predict", saved, "--text", pairs[0][0], "--text", pairs[0][1], *NAMES, "--join", "pair")
     assert len(shown.out.splitlines()) == 2 and labels[0] in shown.out
-    both = "Name the column with the texts: --text COLUMN --text COLUMN"
+    both = "This run takes pairs: name the columns of the two texts: --text premise --text hypothesis"
     refused(cli, "predict", saved, "pairs.csv", "-o", "x.csv", *NAMES, "--join", "pair", naming=both)
