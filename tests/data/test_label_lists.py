@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 
 from featherweight.data.class_names import label_names_of
 from featherweight.data.flags import code_label_columns
+from featherweight.data.inspection import inspect_data
 from featherweight.data.iterative_draw import iterative_draw
-from featherweight.data.label_lists import code_label_lists
+from featherweight.data.label_lists import code_label_lists, several_in_one
 from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
+from featherweight.recipe.overrides import overridden
 
 AB, ABC = ("a", "b"), ("a", "b", "c")
 
@@ -195,6 +198,38 @@ def test_a_note_says_how_labels_in_a_text_were_told_apart(
     notes = [note for note in load_splits(recipe).warnings if "tags" in note]
     assert bool(notes) == bool(noted)
     assert all(str(noted) in note for note in notes)
+
+
+@pytest.mark.parametrize(("names", "example"), [
+    (["sci.space", "rec.autos", "sci.space rec.autos"], "'sci.space rec.autos'"),
+    (["sci.space", "rec.autos", "sci.space misc"], None),
+    (["New York", "Old York", "New Haven", "Old Haven"], None),
+    (["a # b", "a", "b"], "'a # b'"),
+    (["a / b", "b / c", "c / a", "a", "b", "c"], None),
+    (["Sci/Tech", "World", "very good", "very bad"], None),
+])  # fmt: skip
+def test_names_that_seem_to_be_several_labels(names: list[str], example: str | None) -> None:
+    found = several_in_one(names, several=False)
+    assert (found and found[0]) == example
+
+
+def test_labels_between_blanks_are_told_the_options_that_split_them(tmp_path: Path) -> None:
+    sets = [["sci.med"], ["sci.space"], ["rec.autos"]] * 3 + [["sci.space", "rec.autos"], ["sci.med", "sci.space"]]
+    lines = [f"a text of the number {n},{' '.join(labels)}" for n, labels in enumerate(sets)]
+    (tmp_path / "groups.csv").write_text("\n".join(["text,label", *lines]) + "\n", "utf-8")
+    values = {"data": {"train": str(tmp_path / "groups.csv"), "validation_size": 3}}
+    recipe = Recipe.parse(values)
+    options = """--set task=multi-label --set 'data.label_separator=" "'"""
+    with pytest.raises(UserError) as refused:
+        load_splits(recipe)
+    remedy = f"If 'sci.med sci.space' is several labels: {options}; else add rows, remove this one"
+    assert str(refused.value).split("\n")[1].startswith(remedy)
+    inspection = inspect_data(recipe.data)
+    note = f"'label': 'sci.space rec.autos' is read as one label; if it is several: {options}"
+    assert inspection.parts["train"].notes == (f"{tmp_path / 'groups.csv'}: {note}",)
+    typed = [word for word in shlex.split(options) if word != "--set"]
+    split = Recipe.parse(overridden(values, typed, Recipe))
+    assert load_splits(split).train.label_names == ("rec.autos", "sci.med", "sci.space")
 
 
 def test_names_of_a_list_come_with_data_sets_and_their_parquet_files(tmp_path: Path) -> None:

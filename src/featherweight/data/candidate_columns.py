@@ -44,9 +44,11 @@ class Columns:
             return f"{what}={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)}"
         return " ".join(f"--{what} {shlex.quote(in_a_line(name))}" for name in names)
 
-    def set(self, override: str) -> str:
-        """The option that sets a recipe key, such as ``--set task=multi-label``, or in Python ``overrides=[...]``."""
-        return f'overrides=["{override}"]' if self._in_python else f"--set {override}"
+    def set(self, *overrides: str) -> str:
+        """The options that set recipe keys, such as ``--set task=multi-label``, or in Python ``overrides=[...]``."""
+        if self._in_python:
+            return f"overrides={json.dumps(overrides, ensure_ascii=False)}"
+        return " ".join(f"--set {shlex.quote(override)}" for override in overrides)
 
     def free(self, texts: Sequence[str]) -> list[str]:
         """Columns that may hold the labels: all except ``texts``, the text columns, and columns of ids or splits."""

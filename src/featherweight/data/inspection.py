@@ -13,7 +13,7 @@ from featherweight.data.cleaning import clean_texts
 from featherweight.data.flags import code_label_columns
 from featherweight.data.gaps import label_cells
 from featherweight.data.label_cells import label_notes, label_values
-from featherweight.data.label_lists import code_label_lists
+from featherweight.data.label_lists import code_label_lists, separator_note, separator_of
 from featherweight.data.label_spelling import alike, is_class, names_in_training
 from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.long_texts import LongTexts
@@ -115,7 +115,8 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
         require_training_texts(tables[name], data)
     texts = {name: _texts(table, data) for name, table in tables.items()}
     parts = {name: _inspect(table, texts[name], data, tokenizer) for name, table in tables.items()}
-    classes = _classes(tables["train"], parts["train"], data)
+    train = parts["train"] = _with_separator_note(parts["train"], tables["train"], data)
+    classes = _classes(tables["train"], train, data)
     for name in parts.keys() - {"train"}:
         strange = {label: rows for label, rows in parts[name].labels.items() if not is_class(label, classes)}
         parts[name] = replace(parts[name], strange=strange)
@@ -221,6 +222,16 @@ def _several_labels(table: Table, column: str | None, data: DataRecipe) -> list[
     """A note on the first row with several labels, if the recipe's task allows only one."""
     clause = row_of_several(label_values(table, column)) if column and not data.several else None
     return [f"{table.origin}: {clause}"] if clause else []
+
+
+def _with_separator_note(part: PartInspection, table: Table, data: DataRecipe) -> PartInspection:
+    """``part`` with a note if its class names seem to be several labels each."""
+    columns = find_label_columns(table, data)
+    if len(columns) != 1 or data.label_separator is not None:
+        return part
+    separator = separator_of(label_values(table, columns[0]), None, data.labels) if data.several else None
+    note = separator_note(columns[0], separator, tuple(part.labels), several=data.several)
+    return replace(part, notes=(*part.notes, f"{table.origin}: {note}")) if note else part
 
 
 def _token_lengths(texts: list[Text], tokenizer: Any, data: DataRecipe) -> TokenLengths:

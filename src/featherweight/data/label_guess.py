@@ -10,6 +10,7 @@ from typing import Any
 
 from featherweight.data.candidate_columns import Columns, best_named, last_word
 from featherweight.data.label_cells import plain_labels
+from featherweight.data.label_lists import SEPARATORS
 from featherweight.data.readers.table import Table, listed_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
@@ -198,13 +199,15 @@ def _same_classes(table: Table, names: Sequence[str]) -> str | None:
 def separated_labels(values: Sequence[Any], columns: Columns) -> str | None:
     """A note that a cell seems to contain several labels, such as ``Drama|Comedy``; None if no cell does."""
     cells = [value.strip() for value in values if isinstance(value, str) and value.strip()]
-    for separator in ("|", ";", ",", "#"):
+    for separator in (*SEPARATORS, "#"):
         several = {cell for cell in cells if separator in cell}
         parts = {part.strip() for cell in {*cells} for part in cell.split(separator)}
         often = sum(cell in several for cell in cells) >= _SEPARATED * len(cells) > 0
         if often and len(parts) < len({*cells}) and "" not in parts:
             example = in_a_line(repr(min(several)))
-            return f"a label such as {example} may be several labels; if so, add {columns.set('task=multi-label')}"
+            more = () if separator in SEPARATORS else (f'data.label_separator="{separator}"',)
+            options = columns.set("task=multi-label", *more)
+            return f"a label such as {example} may be several labels; if so, add {options}"
     return None
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SEPARATORS = ("|", ";", ",")
 """Possible separators of labels in a text if the recipe sets none; the first one that occurs is used."""
+_MARKS = (*SEPARATORS, "#", " ")
+"""Separators that messages propose if the names of classes seem to be several labels."""
 
 
 def code_label_lists(
@@ -82,26 +84,37 @@ def separator_note(column: str, separator: str | None, names: Sequence[str], *, 
     """
     if separator:
         return f"{column!r} is read as labels separated by {separator!r} (data.label_separator)"
-    mark = joined_by(names)
+    found = several_in_one(names, several=several)
+    return f"{column!r}: {found[0]} is read as one label; if it is several: {found[1]}" if found else None
+
+
+def several_in_one(names: Sequence[str], *, several: bool) -> tuple[str, str] | None:
+    """A class name that seems to be several labels (in quotes, for a message), and the options that split such names.
+
+    None if there is no such name. ``several`` says whether the task allows several labels per text.
+    """
+    mark = next((mark for mark in _MARKS if _are_joined_by(names, mark)), None)
     if mark is None:
         return None
-    example = in_a_line(repr(next(name for name in names if mark in name)[:60]))
+    example = in_a_line(repr(next(name for name in names if len(_parts(name, mark)) > 1)[:60]))
     task = "" if several else "--set task=multi-label "
-    typed = f"{task}--set 'data.label_separator=\"{mark}\"'"
-    return f"{column!r}: {example} is read as one label; if it is several: {typed}"
+    return example, f"{task}--set 'data.label_separator=\"{mark}\"'"
 
 
-def joined_by(names: Sequence[str]) -> str | None:
-    """The probable separator, if each of ``names`` seems to contain several labels; None if not.
+def _are_joined_by(names: Sequence[str], mark: str) -> bool:
+    """Whether names of classes seem to be several labels with the separator ``mark`` between them.
 
-    At least half of the names contain a separator, and it splits them into few parts that all occur more than once.
+    Either the parts of all names with the mark are classes, too, or at least half of the names have it, and they have
+    few parts that all occur more than once. A part has letters or digits.
     """
-    for mark in (*SEPARATORS, " "):
-        parts = Counter(part for name in names for part in _parts(name, mark))
-        several = sum(mark in name.strip() for name in names)
-        if parts and 2 * several >= len(names) and 2 * len(parts) <= len(names) and min(parts.values()) > 1:
-            return mark
-    return None
+    parts = {name: _parts(name, mark) for name in names}
+    joined = [found for found in parts.values() if len(found) > 1]
+    if not joined or not all(any(map(str.isalnum, part)) for found in joined for part in found):
+        return False
+    if all(part in parts for found in joined for part in found):
+        return True
+    counts = Counter(part for found in parts.values() for part in found)
+    return 2 * len(joined) >= len(names) and 2 * len(counts) <= len(names) and min(counts.values()) > 1
 
 
 def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from featherweight.data.dropping import without_dropped
 from featherweight.data.gaps import LeftOut
 from featherweight.data.iterative_draw import iterative_draw
 from featherweight.data.kept_tables import release_tables
+from featherweight.data.label_lists import several_in_one
 from featherweight.data.labels import DROP
 from featherweight.data.pairs import Text, joined
 from featherweight.data.part_columns import require_training_texts
@@ -274,9 +275,11 @@ def _require_two_of_each(rows: Rows, purpose: str) -> None:
     counts = rows.counts
     if counts.min() < 2:
         name = rows.label_names[int(counts.argmin())]
+        remedy = "Add rows, remove this one, or name a file of validation rows: --set data.validation=FILE"
+        if found := several_in_one(rows.label_names, several=False):
+            remedy = f"If {found[0]} is several labels: {found[1]}; else {remedy[0].lower()}{remedy[1:]}"
         raise UserError(
-            f"{rows.origin}: class {name!r} has {counts.min()} row; {purpose} needs two rows of each class\n"
-            "Add rows, remove this one, or name a file of validation rows: --set data.validation=FILE"
+            f"{rows.origin}: class {name!r} has {counts.min()} row; {purpose} needs two rows of each class\n{remedy}"
         )
 
 
