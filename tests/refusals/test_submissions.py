@@ -159,7 +159,7 @@ def test_fractions_for_two_classes_of_which_none_is_the_positive_one(cli: Cli, m
     (("bad", "fair", "good"), "?,?,", "row 1: '?' in 'a' is not a class; the classes are bad, fair, good"),
     (("bad", "Bad", "good"), "BAD,good,BAD", "row 1: 'BAD' in 'a' is not a class"),
     (("1", "2", "3", "4", "5"), "0,1,4", ("row 1: '0' in 'a' is not a class", "--kaggle --as-numbers writes them")),
-    (("3.5", "4.5"), "3.5,7.5,4.5", "row 2: '7.5' in 'a' is not a class; the classes are 3.5, 4.5"),
+    (("3 stars", "4 stars"), "3 stars,7 stars,4 stars", "in 'a' is not a class; the classes are 3 stars, 4 stars"),
     (("no", "yes"), "0.0,2.0,1.0", "row 2: '2.0' in 'a' is not a class"),
     (("3", "1", "2"), "", "column 'class_0' is not a class"),
 ])  # fmt: skip
