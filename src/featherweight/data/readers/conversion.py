@@ -36,10 +36,11 @@ _UNPACKED = {
     ".7z": "7z x",
 }
 """File extensions of archives, each with the command that unpacks them."""
-_YAML = frozenset({".yaml", ".yml"})
+YAML = frozenset({".yaml", ".yml"})
+"""Extensions of YAML files."""
 _DUMP = ".sql"
 _DOCUMENTS = frozenset({".pdf", ".doc", ".docx", ".rtf", ".odt"})
-FOREIGN = frozenset({*_PANDAS, *_UNPACKED, *_DOCUMENTS, *_YAML, _DUMP})
+FOREIGN = frozenset({*_PANDAS, *_UNPACKED, *_DOCUMENTS, *YAML, _DUMP})
 """Extensions of files that cannot be read directly, but can be converted or unpacked."""
 _MAGIC = {
     b"\xd0\xcf\x11\xe0": ".xls",
@@ -80,11 +81,12 @@ def conversion(path: Path, origin: str, ending: str) -> str:
         return f"{origin}: is a document, not a table; save its texts as .txt files, in one folder for each class"
     if ending == _DUMP:
         return f"{origin}: is a dump of a database; load it into the database, and save its table as CSV"
-    if ending in _YAML:
+    if ending in YAML:
         load = "json.dump(yaml.safe_load(open(sys.argv[1], encoding='utf-8')), open(sys.argv[2], 'w'), default=str)"
         files = shlex.join([str(path), str(free_name(path, ".json"))])
         line = f'python -c "import json, sys, yaml; {load}" {files}'
-        return f"{origin}: {ending} files cannot be read; convert it to JSON (pip install pyyaml first):\n  {line}"
+        what = f"{ending} files cannot be read (a recipe is a TOML file)"
+        return f"{origin}: {what}; convert data to JSON (pip install pyyaml first):\n  {line}"
     load, package = _PANDAS[ending]
     first, tables = f" (pip install {package} first)" if package else "", ""
     if "TABLE" in load:

@@ -17,6 +17,7 @@ from featherweight.data.readers.json_texts import keys_of_texts, rows_of_texts
 from featherweight.data.readers.json_values import json_values
 from featherweight.data.readers.nested import paths_in
 from featherweight.data.readers.parts import PARTS
+from featherweight.data.readers.published import of_snips
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import record_tables
 from featherweight.data.readers.table import Table, pieces_of, plain_text, table_of
@@ -50,6 +51,8 @@ def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool
         if len(first) == 1 and isinstance(first[0], list):
             found = first[0]
         elif len(first) == 1 and isinstance(first[0], dict):
+            if message := of_snips(first[0], content.path, origin):
+                raise UserError(message)
             inside = rows_in(first[0], reading, content)
             origin = f"{origin} ({inside.part})" if inside.part else origin
             found, notes = inside.rows, [*notes, *filter(None, [inside.note])]

@@ -12,6 +12,7 @@ from featherweight.data.readers import pickles
 from featherweight.data.readers.conversion import FOREIGN, conversion, foreign_ending, free_name
 from featherweight.data.readers.dialect import Dialect, dialect_of
 from featherweight.data.readers.lines import PREFIX, is_tagged, line_kind, refuse_headings, refuse_trees
+from featherweight.data.readers.published import SGML, of_published
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.text_encoding import head_text
 from featherweight.data.readers.unpacking import COMPRESSED, ZIP, Content
@@ -66,6 +67,8 @@ def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
         )
     if ending == ARCHIVE:
         raise UserError(f"{content.origin}: not a readable zip archive; get the file again, or unpack it yourself")
+    if message := of_published(content, ending):
+        raise UserError(message)
     if foreign := foreign_ending(ending, start):
         raise UserError(conversion(content.path, content.origin, foreign))
     kind = "parquet" if start.startswith(b"PAR1") else KINDS.get(ending)
@@ -81,7 +84,7 @@ def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
 def looks_like_file(source: str) -> bool:
     """Whether ``source`` looks like a path, not like the name of a data set on the hub."""
     endings = {ending.lower() for ending in PurePosixPath(source).suffixes}
-    known = bool(endings & {*KINDS, *TEXTS, *COMPRESSED, *pickles.ENDINGS, *FOREIGN, ARCHIVE})
+    known = bool(endings & {*KINDS, *TEXTS, *COMPRESSED, *pickles.ENDINGS, *FOREIGN, *SGML, ARCHIVE})
     return known or source.startswith((".", "/", "~")) or source.count("/") > 1
 
 
