@@ -13,7 +13,7 @@ from featherweight.data.sources import Rows
 from featherweight.evaluation.results import evaluate_rows, prediction_columns
 from featherweight.recipe import EvaluationRecipe, Recipe
 from featherweight.task.interface import SINGLE_LABEL
-from featherweight.workflows.evaluate import evaluate_on
+from featherweight.workflows.evaluate import figures_on, labelled_rows
 
 NAMES = ("no", "yes")
 LOGITS = np.array([[4.0, 0.0], [0.0, 3.0], [0.0, 9.0], [5.0, 0.0]])
@@ -43,10 +43,10 @@ def test_another_set_is_judged_with_the_classifiers_temperature(tmp_path: Path) 
     recipe = Recipe.parse({"evaluation": {"bins": 4}})
     classifier = SimpleNamespace(
         recipe=recipe,
-        labels=NAMES,
         temperature=TEMPERATURE,
         task=SINGLE_LABEL,
         model=SimpleNamespace(logits=lambda rows: LOGITS[["abcd".index(text) for text in rows.texts]]),
     )
-    found = evaluate_on(classifier, str(tmp_path / "other.csv"))  # type: ignore[arg-type]
+    rows = labelled_rows(recipe.data, NAMES, str(tmp_path / "other.csv"))
+    found = figures_on(rows, classifier)  # type: ignore[arg-type]
     assert found == evaluate_rows(ROWS, LOGITS, TEMPERATURE, recipe.evaluation)

@@ -229,6 +229,23 @@ def test_force_replaces_an_export_and_never_other_files(run: Path, in_process: N
     assert (out / "thesis.txt").is_file() and (own / "export.json").is_file()
 
 
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("environment.json", "{", "environment.json: damaged"),
+    ("environment.json", '{"label_column": {"name": "kind"}}', "environment.json: damaged"),
+    ("evaluation.json", '{"validation": {"rows": "many"}}', "evaluation.json: damaged"),
+    ("weigh.json", "[]", "weigh.json: damaged"),
+])  # fmt: skip
+def test_damaged_files_of_the_run_are_found_before_it_is_loaded(
+    cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str, words: str
+) -> None:
+    shutil.copytree(run, "spoilt")
+    Path("spoilt", name).write_text(content, "utf-8")
+    monkeypatch.setattr(
+        "featherweight.export.network.merged_for_export", lambda folder: pytest.fail("a model was loaded")
+    )
+    refused(cli, "export", "spoilt", "--to", "onnx", naming=words)
+
+
 def test_a_changed_tokenizer_of_the_same_size_is_refused(exports: Exports, run: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(exports["bert", "onnx"], tmp_path / "copy"))
     tokenizer = folder / "tokenizer.json"

@@ -80,7 +80,7 @@ def _sections(run: str) -> dict[str, Any]:
 def _evaluation(run: str, data: str | None, given: PeftOptions, reading: dict[str, Any]) -> dict[str, Any]:
     from featherweight.adapter.peft.folder import is_peft_folder
     from featherweight.run.folder import Run
-    from featherweight.workflows.evaluate import evaluate_on, evaluate_run
+    from featherweight.workflows.evaluate import evaluate_peft_folder, evaluate_run
 
     if data is None and is_peft_folder(run):
         raise UserError(f"{run}: PEFT saves no metrics and no test set; add --data with labelled rows")
@@ -89,7 +89,4 @@ def _evaluation(run: str, data: str | None, given: PeftOptions, reading: dict[st
     tell(notes_on(run, given))
     if data is None or not is_peft_folder(run):
         return evaluate_run(Run(run), data, **reading)
-
-    from featherweight.inference.classifier import Classifier
-
-    return evaluate_on(Classifier.load(run, **vars(given)), data, **reading)
+    return evaluate_peft_folder(run, data, given, **reading)

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.adapter.peft.folder import read_peft_folder
+from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import listed
 from featherweight.inference.exported import classes_and_thresholds, is_export
-from featherweight.recipe import EvaluationRecipe, Recipe
+from featherweight.recipe import DataRecipe, EvaluationRecipe
 from featherweight.run.folder import Run
 from featherweight.task.interface import SINGLE_LABEL, Task
 
@@ -65,57 +67,59 @@ def evaluate_run(
     """The metrics of a finished run: as stored in the run, or computed on the labelled set ``data``.
 
     ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the training data; ``gaps``
-    are the arguments ``drop_empty`` and ``note`` of ``evaluate_on``. Raises UserError if the run is unfinished, or the
-    set has a label that is not a class of the run.
+    are the arguments ``drop_empty`` and ``note`` of ``labelled_rows``. Raises UserError if the run is unfinished, or
+    the set has a label that is not a class of the run.
     """
     if data is None:
         if is_export(run.folder):
             raise UserError(f"{run.folder}: is an export, and stores no test rows; add --data FILE with labelled rows")
         return run.evaluation
     # The rows come first: what is wrong with them is said before a model is loaded.
-    rows = _labelled(run.recipe, classes_and_thresholds(run.folder)["labels"], data, text, label, **gaps)
+    rows = labelled_rows(run.recipe.data, classes_and_thresholds(run.folder)["labels"], data, text, label, **gaps)
     with quick_imports():
         from featherweight.inference.classifier import Classifier
-    return _figures(Classifier.load(run.folder, merge=False), rows)
+    return figures_on(rows, Classifier.load(run.folder, merge=False))
 
 
-def evaluate_on(
-    classifier: Classifier,
+def evaluate_peft_folder(
+    folder: str | Path, data: str, given: PeftOptions = NOTHING_GIVEN, **reading: Any
+) -> dict[str, Any]:
+    """The metrics of the classifier in a folder that PEFT saved, on the labelled set ``data``.
+
+    ``given`` has what PEFT does not save; ``reading`` are further arguments of ``labelled_rows``. Raises UserError,
+    before the model is loaded, if the folder or the set cannot be read, or the set has a label that is not a class.
+    """
+    peft = read_peft_folder(folder, given)
+    rows = labelled_rows(peft.data, peft.labels, data, **reading)
+    with quick_imports():
+        from featherweight.inference.classifier import Classifier
+    return figures_on(rows, Classifier.load(folder, **vars(given)))
+
+
+def labelled_rows(
+    recipe: DataRecipe,
+    labels: Sequence[str],
     data: str,
-    *,
     text: Sequence[str] = (),
     label: Names = (),
+    *,
     drop_empty: bool = False,
     note: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """The metrics of a loaded classifier on the labelled set ``data``.
+) -> Rows:
+    """The rows of the labelled set ``data`` for a classifier with these ``labels`` and the data section ``recipe``.
 
     ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the recipe: one column of
     labels, or a column of yes and no for each label. With ``drop_empty``, rows without a text or a label are left out,
     and ``note`` is called with their number. Raises UserError if the set cannot be read, or has a label that is not a
     class of the classifier.
     """
-    rows = _labelled(classifier.recipe, classifier.labels, data, text, label, drop_empty=drop_empty, note=note)
-    return _figures(classifier, rows)
-
-
-def _labelled(
-    recipe: Recipe,
-    labels: Sequence[str],
-    data: str,
-    text: Sequence[str],
-    label: Names,
-    *,
-    drop_empty: bool = False,
-    note: Callable[[str], None] | None = None,
-) -> Rows:
     from featherweight.data.new_columns import with_new_columns
     from featherweight.data.source_tables import note_on_part
     from featherweight.data.unlabelled import read_labelled
 
     remedy = "there are no labels to compare with; to classify the texts, use featherweight predict"
     named = (label,) if isinstance(label, str) else tuple(label or ())
-    columns = with_new_columns(recipe.data, data, text, named, labelled=True, classes=labels)
+    columns = with_new_columns(recipe, data, text, named, labelled=True, classes=labels)
     if drop_empty:
         columns = columns.model_copy(update={"empty": "drop"})
     if note and (part := note_on_part(data, columns, "test")):
@@ -134,7 +138,8 @@ def _labelled(
     return rows
 
 
-def _figures(classifier: Classifier, rows: Rows) -> dict[str, Any]:
+def figures_on(rows: Rows, classifier: Classifier) -> dict[str, Any]:
+    """The metrics of a loaded classifier on labelled ``rows``."""
     from featherweight.evaluation.results import evaluate_rows
 
     fit = classifier.temperature, classifier.recipe.evaluation, classifier.task

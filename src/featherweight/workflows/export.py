@@ -18,7 +18,7 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.files import sync_folder
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
-from featherweight.run.folder import Run
+from featherweight.run.folder import Run, read_json
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
@@ -83,6 +83,9 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
         raise UserError(f"{run}: is an export; name the run folder that it was made from")
     recipe = Run(folder).recipe
     read_description(folder / "adapter")
+    for name in ("environment.json", "evaluation.json", "weigh.json"):  # read again when the model has been merged
+        if (folder / name).is_file():
+            read_json(folder / name)
     if to == "merged":
         from featherweight.export.merged import require_native_head
 

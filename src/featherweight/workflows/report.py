@@ -80,10 +80,12 @@ def report_peft_folder(
     peft = read_peft_folder(path, given)
 
     from featherweight.inference.classifier import Classifier
-    from featherweight.workflows.evaluate import evaluate_on
+    from featherweight.workflows.evaluate import figures_on, labelled_rows
 
+    # The rows come first: what is wrong with them is said before the model is loaded.
+    rows = labelled_rows(peft.data, peft.labels, data) if data is not None else None
     classifier = Classifier.load(path, **vars(given))
-    evaluation = {"test": evaluate_on(classifier, data)} if data is not None else {}
+    evaluation = {"test": figures_on(rows, classifier)} if rows is not None else {}
     engine = {"device": classifier.engine.device, "precision": classifier.engine.precision}
     environment = {"evaluated on": data, **_settings(peft), **versions(), **describe_machine(), **engine}
     tensors = len(peft.tensors)

@@ -17,6 +17,7 @@ from support.peft_adapters import LABELS, VARIANTS, WEIGHTS, save_by_hand, set_k
 
 from featherweight.adapter.peft.folder import read_peft_folder
 from featherweight.errors import UserError
+from featherweight.inference.classifier import Classifier
 from featherweight.run.folder import read_json
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -179,6 +180,17 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
     refused(cli, "predict", "run", "x.csv", "-o", "y.csv", "--labels", "a,b", naming="run: is a run; --labels is for")
     refused(cli, "report", "run", "--out", "page.html", naming="run: is a run; --out is for folders that PEFT saved")
     refused(cli, "weigh", "saved", "--set", "adapter.dora=true", naming="saved: is already trained")
+
+
+@pytest.mark.parametrize("command", [["evaluate", "saved"], ["report", "saved", "--out", "page.html"]])
+def test_rows_are_read_before_the_model_is_loaded(
+    spoilt: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr(Classifier, "load", lambda *given, **options: pytest.fail("a model was loaded"))
+    labels = ("--labels", ",".join(LABELS))
+    refused(cli, *command, "--data", "gone.csv", *labels, naming="gone.csv: no such file")
+    Path("rows.csv").write_text("text,label\napple,fruit\nowl,beast\n", "utf-8")
+    refused(cli, *command, "--data", "rows.csv", *labels, naming="rows.csv: row 2: unknown label 'beast'")
 
 
 def test_a_base_out_of_reach_is_named_by_an_option(spoilt: Path, cli: Cli, tiny_backbones: dict[str, Path]) -> None:
