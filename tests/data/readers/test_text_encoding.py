@@ -89,11 +89,11 @@ def test_utf16_needs_no_mark_where_the_recipe_says_so(tmp_path: Path, encoding: 
 
 @pytest.mark.parametrize("encoding", ["mac_roman", "cp850"])
 def test_other_western_encodings_are_proposed(tmp_path: Path, encoding: str) -> None:
-    content = "text,label\nDéjà à l'été près de Zoé,x\nSchöne Grüße,y\n"
+    content = "text,label\nLe café de Zoé était très bon n° 3 à l'été,x\nSchöne Grüße,y\n"
     note = read(tmp_path, content.encode(encoding)).notes[0]
     assert note.endswith(f"they may be {encoding}: if letters look wrong, --set data.encoding={encoding}")
     assert read(tmp_path, content.encode(encoding), encoding=encoding).texts == [
-        "Déjà à l'été près de Zoé",
+        "Le café de Zoé était très bon n° 3 à l'été",
         "Schöne Grüße",
     ]
     assert "they may be" not in read(tmp_path, content.encode("cp1252")).notes[0]

@@ -38,7 +38,7 @@ _OTHERS = {
 }
 """Encodings of other scripts, each with the bytes of its common letters: lower-case Cyrillic, kana, Hangul, Han."""
 _OLD = ("mac_roman", "cp850")
-_ACCENTED = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÄÖÜÉ")
+_ACCENTED = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœ")
 _MOST = 0.85
 """Share of such bytes above which a text is probably in that encoding."""
 
