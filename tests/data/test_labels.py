@@ -165,7 +165,7 @@ def test_half_stars_are_classes_in_numbers_as_in_texts(values: list[Any]) -> Non
         code_labels(values, "stars")
     numbers, names = code_labels(values, "stars", names=HALVES, numbered=True)
     assert (numbers.tolist(), names) == ([0, 3, 1, 2], HALVES)
-    with pytest.raises(UserError, match=r"row 1: unknown label '2\.5'; the classes are 0\.5, 1\.0, 1\.5, 5\.0$"):
+    with pytest.raises(UserError, match=r"row 1: unknown label '2\.5'; the classes are 0\.5, 1\.0, 1\.5, 5\.0\n"):
         code_labels([2.5], "stars", names=HALVES, numbered=True)
 
 

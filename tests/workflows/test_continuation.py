@@ -87,6 +87,14 @@ def test_on_the_command_line_a_file_replaces_the_training_rows(
     assert asked == [more, finished_run.recipe.with_values(adapter=start)]
 
 
+def test_a_file_with_other_columns_is_told_the_options(linear_run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "other.csv"
+    file.write_text("text,kind\n" + "".join(f"an apple or a heron {n},{('bird', 'fruit')[n % 2]}\n" for n in range(12)))
+    with pytest.raises(UserError, match=r"no column 'label', which held the labels in training(.|\n)*--label kind$"):
+        recipe_from(linear_run.folder, data=str(file))
+    assert recipe_from(linear_run.folder, data=str(file), overrides=["data.label=kind"]).data.label == "kind"
+
+
 def test_new_classes_come_after_the_old_ones_and_keep_the_old_rows(finished_run: Run, tmp_path: Path) -> None:
     words = {"bird": "crow", "animal": "cow", "metal": "iron", "fruit": "plum"}  # "animal" sorts before all others
     rows = [{"text": f"{word} {n}", "label": label} for n in range(6) for label, word in words.items()]

@@ -226,7 +226,8 @@ def _require_numbered(wanted: Sequence[str], origin: str, numbered: bool) -> Non
     if not numbered and len(wanted) > 1 and list(wanted) == sorted(wanted):
         raise UserError(
             f"{origin}: its labels are numbers, and nothing says which class ({listed(wanted)}) each of them means\n"
-            f"List the classes in the order of their numbers, from 0: {_option_of(wanted)}"
+            "Write the names in the file, or train with the classes in the order of their numbers, from 0: "
+            f"{_option_of(wanted)}"
         )
 
 
@@ -260,4 +261,6 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
         return np.array([numbers[text] for text in texts], np.int64)
     near = meant_name(text, wanted)
     hint = f"; did you mean {near!r}?" if near else f"; the classes are {listed(wanted)}"
+    if not near:
+        hint += "\nCorrect the label, remove the rows with it, or add rows with it to the training data"
     raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{hint}")

@@ -33,14 +33,16 @@ def with_new_columns(
     *,
     labelled: bool = False,
     classes: Sequence[str] = (),
+    split: str = "test",
 ) -> DataRecipe:
     """The run's ``data`` section with the column names of ``source``.
 
     The text columns are ``text`` and the label columns ``label``; if these are empty, the names in ``data`` are used.
     Several label columns are put into the order of ``classes``, the classes of the run. With ``labelled``, label
-    columns must exist. Raises UserError if a column is missing; the message says which option to use.
+    columns must exist. ``split`` is the part that is read of a ``source`` with several parts. Raises UserError if a
+    column is missing; the message says which option to use.
     """
-    table = next(column_pieces(source, data, split="test", rows=_LOOKED_AT))
+    table = next(column_pieces(source, data, split=split, rows=_LOOKED_AT))
     if text:
         if data.join == "pair" and len(text) != 2:
             raise UserError(f"{source}: this run takes pairs, so {_pair_to_name(Columns(table), text)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featherweight.data.class_names import label_names_of
+from featherweight.data.new_columns import with_new_columns
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -25,7 +26,8 @@ def recipe_from(
     """``recipe``, or the recipe of ``run``, with the adapter of ``run`` as its start.
 
     Without a ``recipe`` the new training has the settings of ``run``: ``data`` replaces the training rows, and
-    ``overrides`` change any other key. Raises UserError if ``run`` is not a finished run.
+    ``overrides`` change any other key. Raises UserError if ``run`` is not a finished run, or if a file of ``data`` lacks
+    its columns.
     """
     parent = finished(run)
     if data is not None:
@@ -33,6 +35,8 @@ def recipe_from(
     # The recipe of a soup becomes that of a training.
     plain = ["training.soup=[]", "training.soup_choice=all", "description="] if parent.recipe.training.soup else []
     chosen = recipe or Recipe.load(parent.folder / "recipe.toml", [*plain, *overrides])
+    if data is not None and Path(data).expanduser().is_file():
+        with_new_columns(chosen.data, data, labelled=True, split="train")  # its message has the option to type
     adapter: dict[str, object] = {"start_from": str(parent.folder.resolve())}
     if chosen.adapter.lora == "auto":
         adapter["lora"] = parent.recipe.adapter.model_dump(mode="json", exclude_none=True)["lora"]
