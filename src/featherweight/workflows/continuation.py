@@ -26,8 +26,8 @@ def recipe_from(
     """``recipe``, or the recipe of ``run``, with the adapter of ``run`` as its start.
 
     Without a ``recipe`` the new training has the settings of ``run``: ``data`` replaces the training rows, and
-    ``overrides`` change any other key. Raises UserError if ``run`` is not a finished run, or if a file of ``data`` lacks
-    its columns.
+    ``overrides`` change any other key. Raises UserError if ``run`` is not a finished run, or if a file of ``data``
+    lacks its columns.
     """
     parent = finished(run)
     if data is not None:
