@@ -9,20 +9,27 @@ from featherweight.data.readers.reading import Reading
 
 _TEXTS = ("patterns", "examples", "utterances", "texts", "sentences", "phrases", "questions")
 _LABELS = ("tag", "intent", "label", "class", "category", "name")
-_FEW_WORDS = 4  # a value with more words is a text of the row itself
+_FEW_WORDS = 4  # a label with more words is a text of the row itself, and so is another value of several words
 
 
 def keys_of_texts(row: Any, reading: Reading) -> tuple[str, str] | None:
     """The keys of the texts and of their label in ``row``, such as ``("patterns", "tag")``; None for other rows.
 
-    The recipe's columns are left as they are: it is None if one of them is the key of the texts.
+    It is None if the recipe names a column of ``row`` that would be lost, or if another value may be the text.
     """
     if not isinstance(row, Mapping):
         return None
-    lists = [key for key in _TEXTS if _are_texts(row.get(key)) and key not in reading.known]
+    lists = [key for key in _TEXTS if _are_texts(row.get(key))]
     labels = [key for key in _LABELS if isinstance(row.get(key), str)]
-    own = any(isinstance(value, str) and len(value.split()) > _FEW_WORDS for value in row.values())
-    return (lists[0], labels[0]) if len(lists) == 1 and labels and not own and "text" not in row else None
+    if len(lists) != 1 or not labels or "text" in row or any(name in row for name in {*reading.known} - {"label"}):
+        return None
+    if any(isinstance(value, str) and len(value.split()) > _most_words(key) for key, value in row.items()):
+        return None
+    return lists[0], labels[0]
+
+
+def _most_words(key: str) -> int:
+    return _FEW_WORDS if key in _LABELS else 1
 
 
 def rows_of_texts(rows: Iterable[Any], texts: str, label: str) -> Iterator[Any]:
