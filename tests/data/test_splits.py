@@ -194,7 +194,9 @@ def test_a_part_whose_texts_are_called_otherwise_says_what_to_rename(tmp_path: P
     given = {"train": str(tmp_path / "train.csv"), part: str(tmp_path / "other.csv"), "text": ["review"]}
     with pytest.raises(UserError, match="no column 'review', which holds the texts in the training data") as caught:
         load_splits(recipe(**given))
-    assert "\nRename its column 'comment' to 'review', or" in str(caught.value)
+    said = str(caught.value).split("\n")[1]
+    assert said.startswith("Rename its column 'comment' to 'review'; or train without this file, and then: ")
+    assert said.endswith("featherweight evaluate RUN --data FILE --text comment --label COLUMN")
 
 
 def test_numbers_for_named_classes_have_the_option_to_type(tmp_path: Path) -> None:

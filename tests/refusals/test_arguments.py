@@ -56,7 +56,9 @@ from support.commands import Cli, refused
     (["verify", "nowhere"], "nowhere: not a run folder"),
     (["verify", "data.csv"], "data.csv: not a run folder"),
     (["cache", "everything"], "cache everything: no such kind"),
-    (["predict", "nowhere", "data.csv", "-o", "out.csv"], "nowhere: not a run folder"),
+    (["predict", "nowhere", "data.csv", "-o", "out.csv"], "nowhere: not a run folder (it does not exist)"),
+    (["predict", "data.csv", "data.csv", "-o", "out.csv"], "data.csv: not a run folder (it contains no recipe.toml)"),
+    (["check", "data.csv", "--label", "labl"], "data.csv: no column 'labl'; did you mean 'label'?"),
     (["adapt"], "Missing argument"),
     (["adapt", "job.toml", "-o", "data.csv"], "-o data.csv: exists already; choose a new folder"),
     (["adapt", "job.toml", "-o", "data.csv/x"], "-o data.csv/x: cannot be created, because data.csv is a file"),
@@ -79,6 +81,12 @@ from support.commands import Cli, refused
 ])  # fmt: skip
 def test_bad_arguments(cli: Cli, job: Path, arguments: list[str], naming: Any) -> None:
     refused(cli, *arguments, naming=naming)
+
+
+def test_a_misspelled_run_is_told_the_folder_beside_it(cli: Cli, job: Path) -> None:
+    Path("runs/reviews").mkdir(parents=True)
+    naming = "runs/reviws: not a run folder (it does not exist; did you mean runs/reviews?)"
+    refused(cli, "predict", "runs/reviws", "data.csv", "-o", "out.csv", naming=naming)
 
 
 @pytest.mark.parametrize(("out", "make", "naming"), [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import guess_texts
 from featherweight.data.readers.table import Table, listed_columns
@@ -20,7 +22,9 @@ def require_training_texts(table: Table, data: DataRecipe) -> None:
     except UserError:
         found = []
     rename = f"Rename its column {found[0]!r} to {lacked!r}" if len(found) == 1 else f"Rename one of them to {lacked!r}"
+    option = f" --text {shlex.quote(found[0])}" if len(found) == 1 else " --text COLUMN"
     raise UserError(
         f"{table.origin}: no column {lacked!r}, which holds the texts in the training data; its columns are: "
-        f"{listed_columns(table)}\n{rename}, or name a file with the columns of the training data"
+        f"{listed_columns(table)}\n{rename}; or train without this file, and then: featherweight evaluate RUN "
+        f"--data FILE{option} --label COLUMN"
     )

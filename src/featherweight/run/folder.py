@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from functools import cached_property
@@ -25,7 +26,7 @@ class Run:
         require_path(folder, "Run", "the path of a run folder")
         self.folder = Path(folder)
         if not (self.folder / "recipe.toml").is_file():
-            raise UserError(f"{folder}: not a run folder (it contains no recipe.toml); name a folder that train wrote")
+            raise UserError(f"{folder}: not a run folder ({_lacks(self.folder)}); name a folder that train wrote")
         environment = self.folder / "environment.json"
         if os.path.lexists(environment):
             _require_version(read_object(environment), environment, FORMAT)
@@ -140,6 +141,15 @@ def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
     if path.name in FILES:
         require(values, FILES[path.name], path)
     return values
+
+
+def _lacks(folder: Path) -> str:
+    """Why ``folder`` is not a run folder; if it does not exist, with the folder beside it of the most similar name."""
+    if folder.exists():
+        return "it contains no recipe.toml"
+    beside = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    near = difflib.get_close_matches(folder.name, beside, n=1)
+    return "it does not exist" + (f"; did you mean {folder.parent / near[0]}?" if near else "")
 
 
 def _require_version(values: dict[str, Any], path: Path, newest: int) -> None:

@@ -124,7 +124,7 @@ def draft_recipe(
     training = recipe.training
     notes: tuple[str, ...] = (
         f"{called}: {counted(rows, 'row')}, {classes}; {columns_in_words(guess, table)}",
-        f"backbone {recipe.backbone.name} ({why}), at most {recipe.budget:,} trainable parameters, "
+        f"backbone {recipe.backbone.name} ({why}), at most {counted(recipe.budget, 'trainable parameter')}, "
         f"{counted(training.epochs, 'epoch')}, an evaluation every {training.evaluate_every} steps{of_length}",
     )
     if not several and (note := separated_labels(table.read(guess.label_columns[0]), columns)):

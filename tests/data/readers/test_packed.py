@@ -126,6 +126,7 @@ REFUSED = [
     ("a.csv", b"<!DOCTYPE html>\n<html></html>", ["is a web page"]),
     ("a.csv", b"text,label\n1,One,a\n2,Two,b\n", ["3 fields", "sed '1s/^/id,/' FILE > NEW"]),
     ("a.conf", b"hello", [".conf: not a kind of data file", "data.format"]),
+    ("a.png", b"\x89PNG\r\n\x1a\n\x00\x01", [".png: not a kind of data file", ".parquet, .xlsx or .txt"]),
 ]  # fmt: skip
 
 
@@ -139,6 +140,7 @@ def test_what_is_not_read_says_what_to_do(tmp_path: Path, name: str, content: by
     assert message.startswith(str(tmp_path / name)) and message.count("\n") <= 1
     for word in words:
         assert word in message
+    assert not (name.endswith(".png") and "data.format" in message), "a picture has no texts"
 
 
 def test_the_line_that_converts_a_database_names_its_tables(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def excel_parts(source: str | BinaryIO, origin: str) -> tuple[str, ...]:
 
 def _parts(sheets: Sequence[Any]) -> dict[str, str]:
     """The title of the sheet of each part; empty unless there are a sheet of training rows and another part."""
-    parts = parts_named([sheet.title for sheet in sheets])
+    parts = parts_named([sheet.title for sheet in sheets], whole=True)
     return parts if "train" in parts and len(parts) > 1 else {}
 
 

@@ -39,6 +39,8 @@ _FORMATS = {"csv": "csv", "tsv": "tsv", "ag_news": "csv", "fasttext": "fasttext"
 """Values of `data.format`, each with its kind of file."""
 _TOLD = ("json", "jsonl", "parquet", "xlsx")
 """Kinds that the file extension decides; `data.format` is about other files."""
+_BINARY = re.compile(r"[\x00-\x08\x0e-\x1a]")
+"""Control characters that texts do not have."""
 _JSON = re.compile(r'\s*(?:\{\s*"|\[\s*[\[{"])')
 _POINTER = b"version https://git-lfs.github.com/"
 _BESIDE = ("readme", "license", "licence", "notice", ".", "__macosx")
@@ -156,9 +158,11 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
     if ending in TEXTS and head.strip():
         refuse_headings(head, content)
         return "lines"
+    is_text = not _BINARY.search(head)
+    lines = ", or, if it has one text per line, add --set data.format=lines" if is_text else ""
     raise UserError(
         f"{content.origin}: {ending or 'no extension'}: not a kind of data file that can be read; use .csv, .tsv, "
-        ".json, .jsonl, .parquet, .xlsx or .txt, or, if it has one text per line, add --set data.format=lines"
+        f".json, .jsonl, .parquet, .xlsx or .txt{lines}"
     )
 
 

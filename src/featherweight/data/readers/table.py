@@ -185,7 +185,12 @@ def is_blank(text: str) -> bool:
 
 
 def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -> str:
-    return require_column(table, wanted, f"Name the right one in the recipe as {key}", besides)
+    return require_column(
+        table,
+        wanted,
+        f"Name the right one with --{key.removeprefix('data.')} COLUMN, or in the recipe as {key}",
+        besides,
+    )
 
 
 def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str] = ()) -> str:

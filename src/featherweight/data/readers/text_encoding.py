@@ -57,7 +57,7 @@ class FileText:
             told, other = f"its bytes are not UTF-8, and were read as {WESTERN}", self._western.other
             if other:
                 return (f"{told}; they may be {other}: if letters look wrong, --set data.encoding={other}",)
-            return (f"{told}; if letters look wrong, set data.encoding",)
+            return (f"{told}; if letters look wrong, name the encoding: --set data.encoding=NAME",)
         return (self._note,) if self._note else ()
 
 
@@ -90,7 +90,7 @@ def head_text(content: Content, encoding: str | None) -> tuple[str, bool]:
     head = content.head(HEAD + 1)
     found, _ = _encoding(head, encoding)
     if found is None:
-        found = "utf-8" if _is_utf8(head) else "latin-1"
+        found = "utf-8" if _is_utf8(head) else WESTERN
     return head[:HEAD].decode(found, "replace"), len(head) > HEAD
 
 
