@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featherweight.data.long_texts import Frame, LongTexts, frame_of
 from featherweight.data.pairs import Text
 from featherweight.data.readers.columns import CHUNK
-from featherweight.errors import UserError
+from featherweight.errors import UserError, first_line
 
 _CHUNK_CHARACTERS = 4_000_000
 """Maximum number of characters in a chunk: the tokenizer needs some hundred bytes per token."""
@@ -37,7 +37,7 @@ _OWN: WeakKeyDictionary[Any, OwnTokenizer] = WeakKeyDictionary()  # making a cop
 
 
 def own_tokenizer(tokenizer: Any) -> OwnTokenizer:
-    """The copy of ``tokenizer``, made once and then reused. Raises UserError if ``tokenizer`` is not a fast one."""
+    """The copy of ``tokenizer``, made once and then reused. Raises UserError if it is not fast, or damaged."""
     if not getattr(tokenizer, "is_fast", False):
         raise UserError("the backbone has no fast tokenizer (tokenizer.json); choose a backbone that has one")
     if tokenizer not in _OWN:
@@ -52,7 +52,14 @@ def own_tokenizer(tokenizer: Any) -> OwnTokenizer:
         settings.pop("truncation", None)
         settings.pop("padding", None)
         identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).digest()
-        _OWN[tokenizer] = OwnTokenizer(backend, identity, frame_of(backend))
+        try:
+            frame = frame_of(backend)
+        except UserError:
+            raise
+        except Exception as error:  # the library tokenizers raises bare Exception
+            reason = first_line(error)[:200]
+            raise UserError(f"the tokenizer cannot encode texts ({reason}); restore its tokenizer.json") from None
+        _OWN[tokenizer] = OwnTokenizer(backend, identity, frame)
     return _OWN[tokenizer]
 
 
