@@ -19,7 +19,7 @@ from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.part_columns import require_training_texts
-from featherweight.data.readers.table import Table, find_label_columns, label_columns, plain_text, text_columns
+from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
 from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import raw_texts
 from featherweight.data.tokenizing import token_lengths
@@ -104,11 +104,9 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
     """Describe the training data, and the validation and test parts that the recipe or the data set names.
 
     Empty texts and missing labels are counted, not refused. With a fast ``tokenizer``, token lengths are measured.
-    Raises UserError if a part cannot be read or has no text column, or lacks a label column that ``data`` names.
+    Raises UserError if a part cannot be read or has no text column.
     """
     tables = {"train": open_table(data.train, data, "train")}
-    if "label" in data.model_fields_set:  # a misspelled name is an error, while a table may have no labels yet
-        label_columns(tables["train"], data)
     if data.validation is not None:
         tables["validation"] = open_table(data.validation, data, "validation")
     if source := source_of_test(data):

@@ -17,7 +17,7 @@ from featherweight.data.label_cells import label_values
 from featherweight.data.label_guess import Labels, find_labels, separated_labels
 from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, single_labels, unlikely_names
-from featherweight.data.readers.table import Table, joined_texts
+from featherweight.data.readers.table import Table, joined_texts, label_columns
 from featherweight.data.source_tables import has_split, open_table
 from featherweight.data.sources import rows_of
 from featherweight.errors import UserError, in_a_line
@@ -136,12 +136,14 @@ def with_guessed_columns(recipe: Recipe) -> Recipe:
     """``recipe`` with its text and label columns; those that it does not name are guessed from its training data.
 
     The task is guessed too if the recipe does not name it. If no column seems to have labels, the label column is not
-    set, because data can be inspected without labels. Raises UserError if several columns are possible.
+    set, because data can be inspected without labels. Raises UserError if several columns are possible, or if a label
+    column that the recipe names is missing.
     """
     data = recipe.data
     columns = Columns(open_table(data.train, data, "train"))
     table = columns.table
-    named = _named_labels(recipe)
+    if named := _named_labels(recipe):
+        label_columns(table, data)
     texts = data.text or guess_texts(columns, named)[0]
     changes: dict[str, Any] = {"text": list(texts)}
     several = data.several if "task" in recipe.model_fields_set else None
