@@ -128,6 +128,7 @@ SHORT, LONG = ["Q1", "Q2", "Q3", "Q4"], [f"a text of the number {number}" for nu
     ({"id": range(4), "n": range(4), "a": LONG}, [], ", such as: --text id --text a"),
     ({"a": LONG, "b": LONG, "premise": LONG}, ["B"], ", such as: --text b --text a"),
     ({"a": LONG, "b": LONG, "c": LONG}, ["c", "a", "b"], ", such as: --text c --text a"),
+    ({"a": LONG, "b": LONG, "c": LONG}, ["a", "gone", "c"], ", such as: --text a --text b"),
 ])  # fmt: skip
 def test_the_columns_of_a_pair_are_named_with_options_that_work(
     tmp_path: Path, columns: dict[str, Any], text: list[str], words: str

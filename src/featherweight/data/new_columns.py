@@ -91,11 +91,11 @@ def _require_texts(table: Table, data: DataRecipe) -> None:
         wanted = next((name for name in data.text if table.find(name) is None), "text")
         if data.join == "pair":
             remedy = f"This run takes pairs: {_pair_to_name(columns, data.text)}"
-            raise _misnamed(table, wanted, "texts", remedy=remedy) from None
-        option = _option_of_texts(columns)
-        if len(table.names) == 1:
-            option += f"; if this is a text and no name, write {wanted} as the first line of the file"
-        raise _misnamed(table, wanted, "texts", option) from None
+        else:
+            remedy = f"Name the column with the texts: {_option_of_texts(columns)}"
+            if len(table.names) == 1:
+                remedy += f"; if this is a text and no name, write {wanted} as the first line of the file"
+        raise _misnamed(table, wanted, "texts", remedy) from None
 
 
 def _option_of_texts(columns: Columns) -> str:
@@ -106,15 +106,15 @@ def _option_of_texts(columns: Columns) -> str:
 
 
 def _pair_to_name(columns: Columns, wanted: Sequence[str]) -> str:
-    """What to do, with the option that names two columns of texts; columns of the names ``wanted`` are among them.
+    """What to do, with the option that names two columns of texts: the first two of ``wanted``, if the table has them.
 
-    The others are those that look most like texts, in the order of the table.
+    A column that it does not have is replaced by one that looks like texts.
     """
     names = columns.table.names
     if len(names) < 2:
         return "add the column of the second text to the file"
-    found = list(filter(None, (columns.table.find(name) for name in wanted)))[:2]
     places = [columns.table.find(name) for name in wanted[:2]] + [None] * (2 - len(wanted))
+    found = [name for name in places if name is not None]
     free = [name for name in columns.free(found) if columns.profile(name).holds_texts]
     texts = [name for name in free if columns.profile(name).is_running_text] or free
     likely = [*texts, *(name for name in names if name not in (*texts, *found))]
@@ -129,7 +129,7 @@ def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
     """Raise UserError if columns that have other names than in the run seem to hold the labels."""
     if option := _option_of_labels(Columns(table), data):
         missing = next(name for name in data.label_columns if table.find(name) is None)
-        raise _misnamed(table, missing, "labels", option)
+        raise _misnamed(table, missing, "labels", f"Name the column with the labels: {option}")
 
 
 def _option_of_labels(columns: Columns, data: DataRecipe) -> str:
@@ -151,8 +151,8 @@ def _option_of_labels(columns: Columns, data: DataRecipe) -> str:
     return ""
 
 
-def _misnamed(table: Table, wanted: str, what: str, option: str = "", *, remedy: str | None = None) -> UserError:
+def _misnamed(table: Table, wanted: str, what: str, remedy: str) -> UserError:
     return UserError(
         f"{table.origin}: no column {wanted!r}, which held the {what} in training; its columns are: "
-        f"{listed_columns(table)}\n{remedy or f'Name the column with the {what}: {option}'}"
+        f"{listed_columns(table)}\n{remedy}"
     )
