@@ -56,11 +56,10 @@ def command(
     values: dict[str, Any] = {"data": given, "backbone": {"name": backbone}}
     for override in overrides:
         apply_override(values, override, Recipe)
-    recipe = Recipe.parse(values, "check")
+    recipe = with_guessed_columns(Recipe.parse(values, "check"))
     if "max_length" not in values["data"]:
-        values["data"]["max_length"] = default_length(recipe.backbone)
-        recipe = Recipe.parse(values, "check")
+        recipe = recipe.with_values(data={"max_length": default_length(recipe.backbone)})
     console = plain_console(soft_wrap=True)
     own_split = not {"validation", "validation_size"} & values["data"].keys()
-    for line in inspection_lines(check(with_guessed_columns(recipe), own_split=own_split)):
+    for line in inspection_lines(check(recipe, own_split=own_split)):
         console.print(line)

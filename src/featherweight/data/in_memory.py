@@ -35,7 +35,7 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
     """
     if not (isinstance(given, Mapping) and (is_table(given) or _is_by_split(given))):
         return {"train": parquet_bytes(given, name)}
-    parts = {part: given[split] for part, split in parts_named(filter(_is_text, given), whole=True).items()}
+    parts = {part: given[split] for part, split in _splits(given).items()}
     if "train" not in parts and len(given) == 1:
         parts["train"] = next(iter(given.values()))
     if "train" not in parts:
@@ -49,17 +49,14 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
 
 def _is_by_split(given: Any) -> bool:
     """Whether ``given`` is a dict of tables, or of lists of rows, with one of the training rows among them."""
-    if (
-        not isinstance(given, Mapping)
-        or is_table(given)
-        or "train" not in parts_named(filter(_is_text, given), whole=True)
-    ):
+    if not isinstance(given, Mapping) or is_table(given) or "train" not in _splits(given):
         return False
     return all(is_table(rows) or _are_dicts(rows) for rows in given.values())
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _splits(given: Mapping[Any, Any]) -> dict[str, str]:
+    """The key of ``given`` for each part of the data, such as {"validation": "dev"}; missing parts are left out."""
+    return parts_named([key for key in given if isinstance(key, str)], whole=True)
 
 
 def _are_dicts(rows: Any) -> bool:

@@ -37,9 +37,9 @@ def label_text(value: Any) -> str:
 
 
 def meant_name(text: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` of which ``text`` may be a misspelling, whatever the case; None if there is none.
+    """The name that ``text`` probably misspells, ignoring case; None if no name is similar.
 
-    A number is no misspelling of another number, and ``7 stars`` is none of ``3 stars``.
+    A number is not taken for a misspelled other number, nor ``7 stars`` for ``3 stars``.
     """
     folded = {name.casefold(): name for name in names if not _differ_in_a_number(text, name)}
     near = difflib.get_close_matches(text.casefold(), folded, n=1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from featherweight.errors import UserError
+from featherweight.errors import UserError, first_line
 from featherweight.recipe import DataRecipe, Recipe
 
 NOTABLE_CUT = 0.05
@@ -123,10 +123,17 @@ class Frame:
 
 
 def frame_of(backend: Any) -> Frame:
-    """The special tokens that ``backend`` adds. Raises UserError if it puts special tokens inside a text."""
+    """The special tokens that ``backend`` adds.
+
+    Raises UserError if it puts special tokens inside a text, or cannot encode texts because it is damaged.
+    """
     for probe in ("a", "1", "."):
-        content = backend.encode(probe, add_special_tokens=False).ids
-        whole = backend.encode(probe).ids
+        try:
+            content = backend.encode(probe, add_special_tokens=False).ids
+            whole = backend.encode(probe).ids
+        except Exception as error:  # the library tokenizers raises bare Exception
+            reason = first_line(error)[:200]
+            raise UserError(f"the tokenizer cannot encode texts ({reason}); restore its tokenizer.json") from None
         for before in range(len(whole) - len(content) + 1) if content else ():
             if whole[before : before + len(content)] == content:
                 return Frame(whole[:before], whole[before + len(content) :])

@@ -31,8 +31,7 @@ def rows_of_run(run: Run, part: str, labels: Sequence[str], difference: Callable
     Raises NotThere if the data is in neither folder, and UserError if its rows have changed.
     """
     recipe, source = run.recipe, _source(run.recipe, part)  # read here: ``run.folder`` may be a relative path
-    environment = run.environment if (run.folder / "environment.json").is_file() else {}
-    places = Path(environment.get("working_folder", ".")), Path()
+    places = Path(_environment(run).get("working_folder", ".")), Path()
     missing, changed = list[UserError](), list[UserError]()
     for place in dict.fromkeys(path.resolve() for path in places if path.is_dir()):
         try:
@@ -53,8 +52,7 @@ def rows_of_run(run: Run, part: str, labels: Sequence[str], difference: Callable
 def training_difference(run: Run, part: str, tokenizer: Any) -> Callable[[Rows], str]:
     """For ``rows_of_run``: compares rows of ``part``, train or validation, with the fingerprint that ``run`` stored."""
     long_texts = LongTexts.of(run.recipe.data) if part == "train" else LongTexts.for_evaluation(run.recipe)
-    environment = run.environment if (run.folder / "environment.json").is_file() else {}
-    then: Mapping[str, Any] = environment.get("data", {}).get(part, {})
+    then: Mapping[str, Any] = _environment(run).get("data", {}).get(part, {})
 
     def difference(rows: Rows) -> str:
         changed = differing_keys(then, training_fingerprint(rows, tokenizer, long_texts))
@@ -62,6 +60,11 @@ def training_difference(run: Run, part: str, tokenizer: Any) -> Callable[[Rows],
         return f"has changed since the training: its {what[changed[0]]} differ" if changed else ""
 
     return difference
+
+
+def _environment(run: Run) -> Mapping[str, Any]:
+    """The content of environment.json; empty if an early version wrote the run without this file."""
+    return run.environment if (run.folder / "environment.json").is_file() else {}
 
 
 def _source(recipe: Recipe, part: str) -> str:

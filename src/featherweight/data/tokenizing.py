@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featherweight.data.long_texts import Frame, LongTexts, frame_of
 from featherweight.data.pairs import Text
 from featherweight.data.readers.columns import CHUNK
-from featherweight.errors import UserError, first_line
+from featherweight.errors import UserError
 
 _CHUNK_CHARACTERS = 4_000_000
 """Maximum number of characters in a chunk: the tokenizer needs some hundred bytes per token."""
@@ -52,14 +52,7 @@ def own_tokenizer(tokenizer: Any) -> OwnTokenizer:
         settings.pop("truncation", None)
         settings.pop("padding", None)
         identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).digest()
-        try:
-            frame = frame_of(backend)
-        except UserError:
-            raise
-        except Exception as error:  # the library tokenizers raises bare Exception
-            reason = first_line(error)[:200]
-            raise UserError(f"the tokenizer cannot encode texts ({reason}); restore its tokenizer.json") from None
-        _OWN[tokenizer] = OwnTokenizer(backend, identity, frame)
+        _OWN[tokenizer] = OwnTokenizer(backend, identity, frame_of(backend))
     return _OWN[tokenizer]
 
 

@@ -12,6 +12,7 @@ from featherweight.data.gaps import label_cells, no_label
 from featherweight.data.label_cells import plain_labels
 from featherweight.data.label_spelling import alike
 from featherweight.data.labels import DROP, single_labels
+from featherweight.data.part_columns import require_training_texts
 from featherweight.data.readers.table import (
     Table,
     find_label_columns,
@@ -108,6 +109,7 @@ def read_labelled(
     rows with gaps.
     """
     table = open_table(source, data, split)
+    require_training_texts(table, data)
     if clause := without_labels(table, data, classes):
         # Perhaps the label column only has another name, so list the columns.
         columns = "" if find_label_columns(table, data) else f"Its columns are: {listed_columns(table)}"

@@ -147,7 +147,7 @@ def _lacks(folder: Path) -> str:
     """Why ``folder`` is not a run folder; if it does not exist, with the folder beside it of the most similar name."""
     if folder.exists():
         return "it contains no recipe.toml"
-    beside = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    beside = [path.name for path in folder.parent.glob("*") if path.is_dir()]
     near = difflib.get_close_matches(folder.name, beside, n=1)
     return "it does not exist" + (f"; did you mean {folder.parent / near[0]}?" if near else "")
 

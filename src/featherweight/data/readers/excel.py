@@ -31,13 +31,14 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
         sheets = [sheet for sheet in book.worksheets if next(_filled(sheet, origin), None)]
         if not sheets:
             raise UserError(f"{origin}: the file has no rows")
-        parts = _parts(sheets)
-        chosen = next((sheet for sheet in sheets if _is_table(sheet, origin)), sheets[0])
-        if parts and (wanted := parts.get(reading.split)) is None:
-            raise UserError(f"{origin}: no sheet for the part {reading.split!r}; it has {listed([*parts.values()])}")
-        if parts:
-            chosen = next(sheet for sheet in sheets if sheet.title == wanted)
-            origin = f"{origin} ({wanted})"
+        if parts := _parts(sheets):
+            if reading.split not in parts:
+                names = listed([*parts.values()])
+                raise UserError(f"{origin}: no sheet for the part {reading.split!r}; it has {names}")
+            chosen = book[parts[reading.split]]
+            origin = f"{origin} ({chosen.title})"
+        else:
+            chosen = next((sheet for sheet in sheets if _is_table(sheet, origin)), sheets[0])
         others = [sheet.title for sheet in sheets if sheet is not chosen and sheet.title not in parts.values()]
         notes = [f"only its sheet {in_a_line(chosen.title)!r} was read, not {listed(others)}"] if others else []
         titles = [] if reading.columns else _titles(chosen, origin, reading)

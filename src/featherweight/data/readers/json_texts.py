@@ -15,7 +15,7 @@ _FEW_WORDS = 4  # a label with more words is a text of the row itself, and so is
 def keys_of_texts(row: Any, reading: Reading) -> tuple[str, str] | None:
     """The keys of the texts and of their label in ``row``, such as ``("patterns", "tag")``; None for other rows.
 
-    It is None if the recipe names a column of ``row`` that would be lost, or if another value may be the text.
+    The answer is also None if a column that the recipe names would be lost, or if another value may be the text.
     """
     if not isinstance(row, Mapping):
         return None

@@ -185,12 +185,8 @@ def is_blank(text: str) -> bool:
 
 
 def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -> str:
-    return require_column(
-        table,
-        wanted,
-        f"Name the right one with --{key.removeprefix('data.')} COLUMN, or in the recipe as {key}",
-        besides,
-    )
+    remedy = f"Name the right one with --{key.removeprefix('data.')} COLUMN, or in the recipe as {key}"
+    return require_column(table, wanted, remedy, besides)
 
 
 def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str] = ()) -> str:
