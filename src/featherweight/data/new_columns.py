@@ -146,6 +146,7 @@ def _option_of_labels(columns: Columns, data: DataRecipe) -> str:
         found = find_label(columns, texts)
     except UserError:  # several columns may hold them
         return columns.named("label")
+    # One column of yes and no cannot hold the labels of a run that has a column per label.
     if found and (data.label_name or columns.profile(found[0]).notation is None):
         return columns.named("label", [found[0]])
     return ""

@@ -122,7 +122,7 @@ def has_split(data: DataRecipe, split: str) -> bool:
 def note_on_part(source: str, data: DataRecipe, split: str) -> str | None:
     """A note for the user that only the part ``split`` of ``source`` is read, and how to name another part.
 
-    None if the source has not several parts. ``source`` must exist.
+    None if ``source``, which must exist, has only one part.
     """
     parts = _parts(source, data)
     if len(parts) < 2 or split not in parts:
