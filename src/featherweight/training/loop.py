@@ -174,33 +174,13 @@ def _one_step(
     """
     # Dropout's random numbers depend only on seed, step and process, so that a resumed run draws the same ones.
     torch.manual_seed((job.recipe.order_seed * 1_000_003 + step) * 4_099 + job.accelerator.process_index)
-    accelerator, training = job.accelerator, job.recipe.training
-    assert job.train.labels is not None
+    accelerator, training, loss_function = job.accelerator, job.recipe.training, objective.loss
     all_rows = np.concatenate(batches)
-    labels = job.source.labels(all_rows) if job.source else torch.from_numpy(job.train.labels[all_rows])
-    labels = labels.to(job.engine.device)
-    loss_function, count = objective.loss, len(all_rows)
-    divisor = loss_function.divisor(labels)
-    loss_sum = torch.zeros((), device=job.engine.device)
-    found: list[Tensor] = []
-    micro_batches = _micro_batches(job, objective, batches)
-    for number, (rows, counts) in enumerate(micro_batches):
-        repeated = objective.repeated(rows)
-        batch = job.source.batch(repeated) if job.source else collate(job.train, repeated, job.pad_id)
-        assert batch.labels is not None
-        target = batch.labels.to(job.engine.device)
-        with accelerator.no_sync(model) if number + 1 < len(micro_batches) else nullcontext():
-            logits = text_logits(job, model, batch)
-            loss = objective.share(logits, target, divisor, count, _teacher_of(job, batch))
-            # Data-parallel training averages the gradients of the processes. Their rows form one batch, so the
-            # gradients have to be summed: multiply by the number of processes.
-            accelerator.backward(loss * accelerator.num_processes * counts)
-        loss_sum += loss.detach() * counts
-        first_pass = slice(len(rows))  # a row counts once, even if it goes through the network twice
-        found.append(loss_function.counts(logits[first_pass], target[first_pass]) * counts)
-    loss_value, counted = over_processes(accelerator, loss_sum, torch.stack(found).sum(0))
+    loss_sum, counts = _gradients(job, model, objective, batches)
+    loss_value, counted = over_processes(accelerator, loss_sum, counts)
     norm = accelerator.clip_grad_norm_(list(job.network.trainable().values()), training.clip or float("inf"))
-    tokens, score = int(job.train.lengths[all_rows].sum()), task_of(job.recipe).score
+    count, tokens = len(all_rows), int(job.train.lengths[all_rows].sum())
+    score = task_of(job.recipe).score
     record = {"kind": "step", "step": step + 1, "epoch": 0.0, "loss": None, score: None,
               "learning_rate": 0.0, "grad_norm": None, "rows": count, "tokens": tokens}  # fmt: skip
     numbers = torch.cat([torch.stack([loss_value, norm]).double(), counted.double()])
@@ -212,6 +192,37 @@ def _one_step(
     if step % _STEPS_TO_RETURN_MEMORY == 0:
         return_memory()
     return measured
+
+
+def _gradients(job: Job, model: Any, objective: Objective, batches: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Add the gradient of the mean loss over all rows in ``batches`` to the weights' gradients.
+
+    Returns what this process found for its own rows: their part of the loss (a number), and what the score counts (a
+    vector, such as the number of right rows).
+    """
+    accelerator, loss_function = job.accelerator, objective.loss
+    assert job.train.labels is not None
+    all_rows = np.concatenate(batches)
+    labels = job.source.labels(all_rows) if job.source else torch.from_numpy(job.train.labels[all_rows])
+    divisor = loss_function.divisor(labels.to(job.engine.device))
+    loss_sum = torch.zeros((), device=job.engine.device)
+    found: list[Tensor] = []
+    micro_batches = _micro_batches(job, objective, batches)
+    for number, (rows, counts) in enumerate(micro_batches):
+        repeated = objective.repeated(rows)
+        batch = job.source.batch(repeated) if job.source else collate(job.train, repeated, job.pad_id)
+        assert batch.labels is not None
+        target = batch.labels.to(job.engine.device)
+        with accelerator.no_sync(model) if number + 1 < len(micro_batches) else nullcontext():
+            logits = text_logits(job, model, batch)
+            loss = objective.share(logits, target, divisor, len(all_rows), _teacher_of(job, batch))
+            # Data-parallel training averages the gradients of the processes. Their rows form one batch, so the
+            # gradients have to be summed: multiply by the number of processes.
+            accelerator.backward(loss * accelerator.num_processes * counts)
+        loss_sum += loss.detach() * counts
+        first_pass = slice(len(rows))  # a row counts once, even if it goes through the network twice
+        found.append(loss_function.counts(logits[first_pass], target[first_pass]) * counts)
+    return loss_sum, torch.stack(found).sum(0)
 
 
 def _teacher_of(job: Job, batch: Batch) -> Tensor | None:
