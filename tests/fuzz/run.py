@@ -1,8 +1,9 @@
 """Fuzz the readers of foreign files, guided by coverage (atheris: `pip install 'featherweight[fuzz]'`).
 
     python tests/fuzz/run.py --minutes 10
+    python tests/fuzz/run.py --minutes 220 --jobs 2
 
-The minutes are shared among the targets. Whatever is found is written to tests/fuzz/finds, where the tests take it up
+The minutes are shared among the targets; with --jobs 2 two targets are fuzzed at once, in half of the time. Whatever is found is written to tests/fuzz/finds, where the tests take it up
 and it must stay harmless for ever; the figures go to benchmarks/results/MACHINE/reliability-fuzz.json.
 """
 
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     names = options.targets.split(",")
     seconds = options.minutes * 60 / len(names)
-    found = {name: campaign(name, seconds) for name in names}
+    with ThreadPoolExecutor(options.jobs) as pool:
+        found = dict(zip(names, pool.map(lambda name: campaign(name, seconds), names), strict=True))
     if options.results:
         print(f"written: {write(found, options.minutes, options.results)}")
     sys.exit(1 if any(one["crashes_left"] for one in found.values()) else 0)
@@ -52,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("--minutes", type=float, default=10, help="for all targets together (default: 10)")
+    found.add_argument("--jobs", type=int, default=1, help="how many targets are fuzzed at once (default: 1)")
     found.add_argument("--targets", default=",".join(TARGETS), help="some of them, with commas (default: all)")
     found.add_argument("--results", type=Path, help="folder for the figures (default: benchmarks/results)",
                        default=ROOT / "benchmarks" / "results")  # fmt: skip
@@ -75,7 +79,7 @@ def campaign(target: str, seconds: float) -> dict[str, Any]:
         "crashes_found": len(known) + len(new),
         "crashes_left": len(left) + len(new),
     }
-    print(f"{target}: {figures}")
+    print(f"{target}: {figures}", flush=True)
     for name, reason in {**left, **new}.items():
         print(f"  {name}: {reason}")
     return figures
