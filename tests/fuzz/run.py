@@ -3,8 +3,9 @@
     python tests/fuzz/run.py --minutes 10
     python tests/fuzz/run.py --minutes 220 --jobs 2
 
-The minutes are shared among the targets; with --jobs 2 two targets are fuzzed at once, in half of the time. Whatever is found is written to tests/fuzz/finds, where the tests take it up
-and it must stay harmless for ever; the figures go to benchmarks/results/MACHINE/reliability-fuzz.json.
+The minutes are shared among the targets; with --jobs 2 two targets are fuzzed at once, in half of the time. Whatever is
+found is written to tests/fuzz/finds, where the tests take it up and it must stay harmless for ever; the figures go to
+benchmarks/results/MACHINE/reliability-fuzz.json.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -32,6 +34,8 @@ from fuzz.workplace import clean_up  # noqa: E402
 FINDS = HERE / "finds"
 MEMORY = Path("/dev/shm")
 """Where the many small files are written, if the system has it."""
+IN_THIS_PROCESS = Lock()
+"""Held where an input is tried in this process: the targets share a folder."""
 STOPPED = ("crash-", "timeout-", "oom-")
 """What libFuzzer calls the inputs that ended the process itself."""
 
@@ -67,13 +71,15 @@ def parser() -> argparse.ArgumentParser:
 def campaign(target: str, seconds: float) -> dict[str, Any]:
     """Fuzz ``target`` in a fresh process for so long; its figures."""
     known = sorted((FINDS / target).glob("*"))
-    left = {path.name: reason for path in known if (reason := find_in(target, path.read_bytes()))}
+    with IN_THIS_PROCESS:
+        left = {path.name: reason for path in known if (reason := find_in(target, path.read_bytes()))}
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as temporary:
         command = [sys.executable, str(HERE / "run.py"), "--targets", target, "--inside", temporary]
         place = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         clock = time.perf_counter()
         done = subprocess.run([*command, "--seconds", str(seconds)], capture_output=True, text=True, env=place)
-        new = keep(target, Path(temporary))
+        with IN_THIS_PROCESS:
+            new = keep(target, Path(temporary))
     figures = {
         **_figures(target, done.stderr, time.perf_counter() - clock),
         "crashes_found": len(known) + len(new),
