@@ -36,3 +36,16 @@ def test_names_with_line_breaks_take_one_line(tmp_path: Path) -> None:
     assert not any("\n" in line for line in lines)
     assert "  texts from text; labels from Kind\\n(by hand)" in lines
     assert any(line.endswith("50.0%  sport\\nball") for line in lines)
+
+
+def test_the_counts_are_those_of_the_training(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    lines = ["text,label", *(f"text {n} of some words,{'ab'[n % 2]}" for n in range(20)), ",a", "no label,", "?,n/a"]
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    found = check(Recipe.parse({"data": {"train": str(file), "test": str(file), "empty": "drop"}}))
+    for name in ("train", "test"):
+        part = found.parts[name]
+        assert (part.rows, part.labels) == (20, {"a": 10, "b": 10})
+    left_out = "  3 of 23 rows left out (data.empty): 1 without a text (row 21), 2 without a label (rows 22, 23)"
+    assert inspection_lines(found).count(left_out) == 2
+    assert found.shared == {"test": 20}

@@ -285,3 +285,19 @@ def test_what_the_values_show_is_said(reviews: str) -> None:
         Path("header.csv").write_text(f"{header}\n", "utf-8")
         with pytest.raises(UserError, match=r"header\.csv: has only a header \(.*\), but no rows; add some$"):
             recipe_for("header.csv")
+
+
+@pytest.mark.parametrize(("overrides", "rows"), [(["data.empty=drop"], 40), ([], 42)])
+def test_rows_that_are_left_out_are_not_counted(tmp_path: Path, overrides: list[str], rows: int) -> None:
+    path = tmp_path / "gaps.csv"
+    write_reviews(str(path))
+    with path.open("a", encoding="utf-8") as file:
+        file.write(" ,positive\n,mixed\nno label at all,\n")
+    draft = draft_recipe(str(path), overrides)
+    classes = ("negative", "positive") if overrides else ("mixed", "negative", "positive")
+    assert draft.notes[0].startswith(f"gaps.csv: {rows} rows, {len(classes)} classes; ")
+    assert draft.recipe.description == f"{rows} texts of gaps.csv in {len(classes)} classes: {', '.join(classes)}."
+    if overrides:
+        splits = load_splits(draft.recipe)
+        assert len(splits.train) + len(splits.validation) == rows
+        assert splits.train.label_names == classes

@@ -11,7 +11,7 @@ import numpy as np
 
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.flags import code_label_columns
-from featherweight.data.gaps import label_cells
+from featherweight.data.gaps import LeftOut, label_cells, split_gaps
 from featherweight.data.label_cells import label_notes, label_values
 from featherweight.data.label_lists import code_label_lists, separator_note, separator_of
 from featherweight.data.label_spelling import alike, is_class, names_in_training
@@ -19,6 +19,7 @@ from featherweight.data.labels import is_missing, row_of_several, single_labels
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.pairs import Text, joined, stripped
 from featherweight.data.part_columns import require_training_texts
+from featherweight.data.readers.columns import taken
 from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
 from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import raw_texts
@@ -58,6 +59,7 @@ class PartInspection:
 
     origin: str
     rows: int
+    """Number of rows, without those that a training leaves out."""
     columns: tuple[str, ...]
     text_columns: tuple[str, ...]
     label_column: str | None
@@ -85,6 +87,8 @@ class PartInspection:
     """Counts of unknown tokens; None without a tokenizer, or if the tokenizer has no token for unknown characters."""
     without_any: int = 0
     """If a text may have several labels: number of rows without any label."""
+    left_out: LeftOut | None = None
+    """The rows that a training leaves out because of ``data.empty``; None if there are none."""
 
 
 @dataclass(frozen=True)
@@ -113,16 +117,20 @@ def inspect_data(data: DataRecipe, tokenizer: Any = None) -> Inspection:
         tables["test"] = open_table(source, data, "test")
     for name in tables.keys() - {"train"}:
         require_training_texts(tables[name], data)
-    texts = {name: _texts(table, data) for name, table in tables.items()}
-    parts = {name: _inspect(table, texts[name], data, tokenizer) for name, table in tables.items()}
-    train = parts["train"] = _with_separator_note(parts["train"], tables["train"], data)
-    classes = _classes(tables["train"], train, data)
-    for name in parts.keys() - {"train"}:
-        strange = {label: rows for label, rows in parts[name].labels.items() if not is_class(label, classes)}
-        parts[name] = replace(parts[name], strange=strange)
-        if clause := _without_labels(name, tables[name], data, classes):
+    parts, texts, classes = dict[str, PartInspection](), dict[str, list[Text]](), tuple[str, ...]()
+    for name, table in tables.items():
+        rows, texts[name], left = _complete(table, _texts(table, data), data, classes)
+        part = _inspect(rows, texts[name], data, tokenizer)
+        parts[name] = part = replace(part, notes=(*part.notes, *_several_labels(table, data)), left_out=left)
+        if name == "train":
+            parts[name] = _with_separator_note(part, rows, data)
+            classes = _classes(rows, part, data)
+            continue
+        strange = {label: count for label, count in part.labels.items() if not is_class(label, classes)}
+        parts[name] = replace(part, strange=strange)
+        if clause := _without_labels(name, table, data, classes):
             parts[name] = replace(
-                parts[name], labels={}, strange={}, unlabelled=parts[name].rows, contradicting=0, without_labels=clause
+                part, labels={}, unlabelled=part.rows, contradicting=0, without_labels=clause, left_out=None
             )
     known = set(filter(None, texts["train"]))
     return Inspection(parts, {name: sum(text in known for text in texts[name]) for name in tables if name != "train"})
@@ -136,7 +144,6 @@ def _texts(table: Table, data: DataRecipe) -> list[Text]:
 
 def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) -> PartInspection:
     columns = find_label_columns(table, data)
-    column = next(iter(columns), None)
     labels = _labels(table, columns, data) if columns else [None] * len(texts)
     filled = [text for text in texts if text]
     pairs = {(text, label) for text, label in zip(texts, labels, strict=True) if text and label is not None}
@@ -154,7 +161,7 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
         contradicting=sum(count > 1 for count in Counter(text for text, _ in pairs).values()),
         tokens=_token_lengths(filled, tokenizer, data) if tokenizer is not None and filled else None,
         join=data.join,
-        notes=(*table.notes, *(label_notes(table, columns) if columns else ()), *_several_labels(table, column, data)),
+        notes=(*table.notes, *(label_notes(table, columns) if columns else ())),
         unknown=count_unknown(filled, tokenizer) if tokenizer is not None and filled else None,
     )
 
@@ -162,6 +169,27 @@ def _inspect(table: Table, texts: list[Text], data: DataRecipe, tokenizer: Any) 
 def _classes(train: Table, part: PartInspection, data: DataRecipe) -> tuple[str, ...]:
     carried = train.classes.get(part.label_column or "", ())
     return data.labels or carried or tuple(part.labels)
+
+
+def _complete(
+    table: Table, texts: list[Text], data: DataRecipe, classes: Sequence[str]
+) -> tuple[Table, list[Text], LeftOut | None]:
+    """With ``data.empty = "drop"``: the rows with a text and a label, and a description of the others.
+
+    All rows and None if there are no others, or if a training would refuse the part. ``classes`` are those of the
+    training rows; empty if these are the training rows.
+    """
+    columns = find_label_columns(table, data) if data.empty == "drop" else ()
+    if not columns:
+        return table, texts, None
+    known = classes or data.labels or table.classes.get(columns[0], ()) or columns[1:]
+    try:
+        kept, left = split_gaps(texts, list(label_cells(table, columns, data, of_rows=True)), known, table.origin)
+    except UserError:  # Inspection.refusals has its message
+        return table, texts, None
+    places = kept.tolist()
+    rest = replace(table, read=lambda name: taken(table.read(name), places)) if left else table
+    return rest, [texts[place] for place in places], left
 
 
 def _without_labels(name: str, table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
@@ -218,9 +246,10 @@ def _counted(labels: Sequence[_Label]) -> Counter[str]:
     return Counter(name for names in several for name in names)
 
 
-def _several_labels(table: Table, column: str | None, data: DataRecipe) -> list[str]:
+def _several_labels(table: Table, data: DataRecipe) -> list[str]:
     """A note on the first row with several labels, if the recipe's task allows only one."""
-    clause = row_of_several(label_values(table, column)) if column and not data.several else None
+    columns = () if data.several else find_label_columns(table, data)
+    clause = row_of_several(label_values(table, columns[0])) if columns else None
     return [f"{table.origin}: {clause}"] if clause else []
 
 

@@ -142,9 +142,7 @@ def _without_gaps(
 ) -> Rows:
     """The rows of ``table`` that have a text and a label; the result also describes the rows that were left out."""
     columns = label_columns(table, data)
-    known = label_names or _known_names(source, data) or table.classes.get(columns[0]) or ()
-    cells = list(label_cells(table, columns, data, of_rows=True))
-    kept, left_out = split_gaps(texts, cells, known or columns[1:], table.origin)
+    kept, left_out = _complete(table, texts, source, data, label_names)
     places = kept.tolist()
     rest = replace(table, read=lambda name: taken(table.read(name), places))
     try:
@@ -163,6 +161,24 @@ def _without_gaps(
         (*table.notes, *label_notes(rest, columns)),
         *found,
     )
+
+
+def complete_rows(table: Table, source: str, data: DataRecipe) -> list[int]:
+    """Indices (from 0) of the rows of ``table`` that ``data.empty = "drop"`` keeps: those with a text and a label.
+
+    Raises UserError if there are none.
+    """
+    return _complete(table, _cleaned(table, text_columns(table, data), data, None), source, data, None)[0].tolist()
+
+
+def _complete(
+    table: Table, texts: Sequence[Text], source: str, data: DataRecipe, label_names: Sequence[str] | None
+) -> tuple[NDArray[np.int64], LeftOut | None]:
+    """The indices of the rows with a text and a label, and a description of the others; None without others."""
+    columns = label_columns(table, data)
+    known = label_names or _known_names(source, data) or table.classes.get(columns[0]) or ()
+    cells = list(label_cells(table, columns, data, of_rows=True))
+    return split_gaps(texts, cells, known or columns[1:], table.origin)
 
 
 def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_ids: Find = id_column) -> Iterator[Rows]:

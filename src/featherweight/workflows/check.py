@@ -92,6 +92,8 @@ def _problems(name: str, part: PartInspection, shared: int) -> list[str]:
         )
     if name == "train" and (clause := nearly_alike(part.labels)):
         found.append(clause)
+    if part.left_out:
+        found.append(part.left_out.in_words().removeprefix(f"{part.origin}: "))
     if part.unlabelled and not part.without_labels:
         found.append(f"{counted(part.unlabelled, 'row')} without a label")
     if part.empty:

@@ -19,7 +19,7 @@ from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, single_labels, unlikely_names
 from featherweight.data.readers.table import Table, joined_texts, label_columns
 from featherweight.data.source_tables import has_split, open_table
-from featherweight.data.sources import rows_of
+from featherweight.data.sources import complete_rows, rows_of
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import counted, listed
 from featherweight.recipe import BackboneRecipe, Recipe
@@ -166,23 +166,26 @@ def _named_labels(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], int]:
-    """The names of the classes, and the number of labelled rows."""
-    if recipe.data.several:
-        changes = {"text": list(guess.text), "label": one_or_all(guess.label_columns)}
-        changes = {**_gaps_left_out(table, guess.label_columns, several=guess.several), **changes}
-        rows = rows_of(table, recipe.data.train, recipe.with_values(data=changes).data)
+    """The names of the classes, and the number of labelled rows; with ``data.empty = "drop"``, of those with a text."""
+    changes = {"text": list(guess.text), "label": one_or_all(guess.label_columns)}
+    changes = {**_gaps_left_out(table, guess.label_columns, several=guess.several), **changes}
+    data = recipe.with_values(data=changes).data
+    if data.several:
+        rows = rows_of(table, data.train, data)
         return rows.label_names, len(rows)
     assert isinstance(guess.label, str)
     cells = single_labels(label_values(table, guess.label))
     counts = Counter(label_text(value) for value in cells if not is_missing(value))
-    for text in () if recipe.data.labels else unlikely_names(counts):  # a training refuses these, or leaves them out
+    for text in () if data.labels else unlikely_names(counts):  # a training refuses these, or leaves them out
         del counts[text]
     if not counts:
         _require_rows(table)
         raise UserError(
             f"{table.origin}: no row has a label in the column {guess.label!r}; name another column with --label"
         )
-    names = recipe.data.labels or table.classes.get(guess.label) or names_in_training(counts)
+    if data.empty == "drop":
+        counts = Counter(label_text(cells[place]) for place in complete_rows(table, data.train, data))
+    names = data.labels or table.classes.get(guess.label) or names_in_training(counts)
     return names, counts.total()
 
 
