@@ -11,7 +11,7 @@ from functools import cached_property
 from featherweight.data.column_profile import ColumnProfile, profile_of
 from featherweight.data.id_column import likely_id_columns
 from featherweight.data.readers.table import Table, id_column
-from featherweight.errors import in_a_line
+from featherweight.errors import UserError, in_a_line
 
 _SPLITS = frozenset({"split", "fold", "partition", "subset"})
 """Names of columns that tell which split, such as train or test, a row belongs to."""
@@ -49,6 +49,19 @@ class Columns:
         if self._in_python:
             return f"overrides={json.dumps(overrides, ensure_ascii=False)}"
         return " ".join(f"--set {shlex.quote(override)}" for override in overrides)
+
+    def require_once(self, what: str, names: Sequence[str], words: Sequence[Sequence[str]]) -> None:
+        """Raise UserError if several columns have the same name, and it matches ``words`` as well as any of ``names``.
+
+        ``what`` is the option that names another column.
+        """
+        best = best_named([*sorted(self.table.repeated), *names], words)
+        if twice := next((name for name in best if name in self.table.repeated), None):
+            held = {"text": "texts", "label": "labels"}[what]
+            raise UserError(
+                f"{self.table.origin}: two columns are called {in_a_line(repr(twice))}, which may hold the {held}\n"
+                f"Rename one of them, or name another column with {self.named(what)}"
+            )
 
     def free(self, texts: Sequence[str]) -> list[str]:
         """Columns that may hold the labels: all except ``texts``, the text columns, and columns of ids or splits."""

@@ -81,6 +81,7 @@ def guess_texts(columns: Columns, labels: Sequence[str] = ()) -> tuple[tuple[str
     if usual and not set(usual) & set(labels):
         return usual, "by its name" if len(usual) == 1 else "by their names, joined by a space"
     free = columns.free(labels)
+    columns.require_once("text", free, TEXT_WORDS)
     running = [name for name in free if columns.profile(name).is_running_text]
     if len(running) == 1:
         return (running[0],), "the only column of running text"
@@ -162,5 +163,6 @@ def columns_in_words(guess: Guess, table: Table) -> str:
     labels = in_sentence([repr(name) for name in columns[:_MOST_NAMED]])
     labels += f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
     others = [name for name in table.names if name not in (*guess.text, *columns)]
+    others += [f"two columns called {name!r}" for name in sorted(table.repeated)]
     unused = f"; not used: {listed(others)}" if others else ""
     return f"texts from {texts} ({guess.text_reason}), labels from {labels} ({guess.label_reason}){unused}"

@@ -62,9 +62,16 @@ class IdColumn:
 def named_ids(column: str | None) -> Find:
     """A function that finds the id column ``column`` of a table.
 
-    If ``column`` is ``row``, there is no id column; if it is None, the column is called ``ID``, ``Id`` or ``id``.
+    If ``column`` is ``row``, there is no id column; if it is None, the column is called ``ID``, ``Id`` or ``id``. The
+    function raises UserError if two columns are called so.
     """
-    return id_column if column is None else partial(_named, wanted=column)
+    return _usual if column is None else partial(_named, wanted=column)
+
+
+def _usual(table: Table) -> str | None:
+    if (found := id_column(table)) is None:
+        table.require_once("id")
+    return found
 
 
 def _named(table: Table, wanted: str) -> str | None:
@@ -80,7 +87,7 @@ def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: D
     with such names, but each has a missing or repeated value.
     """
     first = next(pieces(()))
-    if (exact := id_column(first)) is not None:
+    if (exact := _usual(first)) is not None:
         return IdColumn(exact)
     taken = {*text_columns(first, data), *find_label_columns(first, data)}
     candidates = likely_id_columns(first.names, taken, data.label_name)

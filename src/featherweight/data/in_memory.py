@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.argument_checks import code_to_save, described, is_table
@@ -84,14 +84,14 @@ def _arrow_table(rows: Any, name: str) -> pa.Table:
         # The reader of Parquet files takes the names of the classes from the metadata.
         return rows.with_format("arrow")[:].replace_schema_metadata(rows.features.arrow_schema.metadata)
     if library == "pandas" and is_table(rows):
-        return _of_columns({str(column): _plain(rows[column]) for column in rows.columns})
+        return _of_columns([(str(name), _plain(rows.iloc[:, place])) for place, name in enumerate(rows.columns)])
     if is_table(rows) and hasattr(rows, "__arrow_c_stream__"):  # polars and others, through Arrow's own interface
         return pa.table(rows)
     if isinstance(rows, Mapping) and not is_table(rows):
-        return _of_columns({str(column): _listed(values) for column, values in rows.items()})
+        return _of_columns([(str(column), _listed(values)) for column, values in rows.items()])
     if _are_dicts(rows):
         columns = dict.fromkeys(column for row in rows for column in row)
-        return _of_columns({str(column): [row.get(column) for row in rows] for column in columns})
+        return _of_columns([(str(column), [row.get(column) for row in rows]) for column in columns])
     how, file = code_to_save(rows)
     raise UserError(
         f"{name} takes rows with named columns, such as a DataFrame or a list of dicts, not {described(rows)}\n"
@@ -110,18 +110,21 @@ def _listed(values: Any) -> list[Any]:
     return list(values) if as_list is None else as_list()
 
 
-def _of_columns(columns: Mapping[str, Any]) -> pa.Table:
-    """A table of ``columns``. A column that Arrow refuses, because its values have several types, becomes texts."""
+def _of_columns(columns: Sequence[tuple[str, Any]]) -> pa.Table:
+    """A table of ``columns``, given as (name, values); a name may be repeated, as in a DataFrame.
+
+    A column that Arrow refuses, because its values have several types, becomes texts.
+    """
     import pyarrow as pa
 
-    lengths = {len(values) for values in columns.values()}
+    lengths = {len(values) for _, values in columns}
     if len(lengths) > 1:
-        told = ", ".join(f"{in_a_line(name)} {len(values):,}" for name, values in list(columns.items())[:4])
+        told = ", ".join(f"{in_a_line(name)} {len(values):,}" for name, values in columns[:4])
         raise UserError(f"the columns have different numbers of rows: {told}; give every column one value per row")
-    arrays = {}
-    for name, values in columns.items():
+    arrays = []
+    for _, values in columns:
         try:
-            arrays[name] = pa.array(values, from_pandas=True)
+            arrays.append(pa.array(values, from_pandas=True))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            arrays[name] = pa.array([None if value is None or value != value else str(value) for value in values])
-    return pa.table(arrays)
+            arrays.append(pa.array([None if value is None or value != value else str(value) for value in values]))
+    return pa.table(arrays, names=[name for name, _ in columns])

@@ -58,6 +58,8 @@ def guess_label(columns: Columns, texts: Sequence[str], several: bool | None = N
 
 def find_labels(columns: Columns, texts: Sequence[str], several: bool | None = None) -> Labels | None:
     """As ``guess_label``, but None if no column seems to hold labels."""
+    if not columns.table.label:
+        columns.require_once("label", columns.free(texts), LABEL_WORDS)
     if several:
         return _several_labels(columns, texts)
     flags = [] if several is False else _only_flags(columns, texts)

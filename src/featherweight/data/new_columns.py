@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import guess_texts
 from featherweight.data.label_guess import find_label
+from featherweight.data.readers.reading import USUAL_TEXTS
 from featherweight.data.readers.table import (
     Table,
     find_label_columns,
@@ -84,6 +85,7 @@ def _with_columns_of_labels(data: DataRecipe) -> DataRecipe:
 
 
 def _require_texts(table: Table, data: DataRecipe) -> None:
+    table.require_once(*(data.text or USUAL_TEXTS[:1]))
     try:
         text_columns(table, data)
     except UserError:
@@ -93,7 +95,7 @@ def _require_texts(table: Table, data: DataRecipe) -> None:
             remedy = f"This run takes pairs: {_pair_to_name(columns, data.text)}"
         else:
             remedy = f"Name the column with the texts: {_option_of_texts(columns)}"
-            if len(table.names) == 1:
+            if len(table.names) == 1 and not table.repeated:
                 remedy += f"; if this is a text and no name, write {wanted} as the first line of the file"
         raise _misnamed(table, wanted, "texts", remedy) from None
 

@@ -191,9 +191,9 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
 
 def _require_rows(table: Table) -> None:
     """Raise UserError if ``table`` has no rows: its columns could not be guessed."""
-    if not table.names:
+    if not table.names and not table.repeated:
         raise UserError(f"{table.origin}: the file has no rows; add some, or name another file")
-    if not len(table.read(table.names[0])):
+    if table.names and not len(table.read(table.names[0])):
         raise UserError(f"{table.origin}: has only a header ({listed(table.names)}), but no rows; add some")
 
 

@@ -47,7 +47,7 @@ def rows_in(value: Mapping[str, Any], reading: Reading, content: Content) -> Fou
         return _of_part(value, parts, reading, content)
     if found := _by_text_or_label(value, reading):
         return found
-    if (rows := _by_column_or_row(value, reading)) is not None:
+    if (rows := _by_column_or_row(value, reading, content)) is not None:
         return Found(rows)
     return _under_a_key(value, reading, content) or Found([value])
 
@@ -78,11 +78,16 @@ def _of_part(value: Mapping[str, Any], parts: Mapping[str, str], reading: Readin
     return Found(found.rows, found.note, key)
 
 
-def _by_column_or_row(value: Mapping[str, Any], reading: Reading) -> list[Any] | None:
-    """The rows of an object that ``DataFrame.to_json()`` or ``to_dict()`` wrote; None for any other object."""
+def _by_column_or_row(value: Mapping[str, Any], reading: Reading, content: Content) -> list[Any] | None:
+    """The rows of an object that ``DataFrame.to_json()`` or ``to_dict()`` wrote; None for any other object.
+
+    Raises UserError if two columns have the same name: the rows could keep only one of them.
+    """
     columns, data = value.get("columns"), value.get("data")
     if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
         names = list(map(str, columns))
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise UserError(f"{content.origin}: two columns are called {in_a_line(repr(twice))}; rename one")
         return [dict(zip(names, row, strict=False)) if len(row) == len(names) else row for row in data]
     inner = list(value.values())
     if inner and all(isinstance(one, dict) for one in inner):

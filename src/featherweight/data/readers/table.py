@@ -50,12 +50,15 @@ class Table:
         counts = Counter(self.names)
         repeated = frozenset(name for name, count in counts.items() if count > 1 and name)
         object.__setattr__(self, "repeated", repeated)
+        paths = (path for path in self.paths if not any(f"{path}.".startswith(f"{name}.") for name in repeated))
+        object.__setattr__(self, "paths", tuple(paths))
         object.__setattr__(self, "names", tuple(name for name in counts if name and name not in repeated))
         object.__setattr__(self, "read", partial(_read, self.read, self.names))
 
     def require_once(self, *names: str) -> None:
-        """Raise UserError if one of ``names`` is the name of more than one column."""
-        if twice := next((name for name in names if name in self.repeated), None):
+        """Raise UserError if one of ``names`` is the name of more than one column, in upper or lower case."""
+        wanted = {*map(str.casefold, names)}
+        if twice := next((name for name in sorted(self.repeated) if name.casefold() in wanted), None):
             raise UserError(f"{self.origin}: two columns are called {twice!r}; rename one")
 
     def find(self, wanted: str) -> str | None:
@@ -154,8 +157,9 @@ def find_label_columns(table: Table, data: DataRecipe) -> tuple[str, ...]:
 
 
 def id_column(table: Table) -> str | None:
-    """The first of the columns ``ID``, ``Id`` and ``id`` that exists; None if there is none."""
-    return next((name for name in ("ID", "Id", "id") if name in table.names), table.find("ID"))
+    """The first of the columns ``ID``, ``Id`` and ``id`` that exists; None if there is none, or if there are two."""
+    exact = next((name for name in ("ID", "Id", "id") if name in table.names), None)
+    return exact or (None if "id" in map(str.casefold, table.repeated) else table.find("ID"))
 
 
 def joined_texts(table: Table, columns: Sequence[str]) -> Sequence[str]:
@@ -198,6 +202,9 @@ def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str
     found = table.find(wanted)
     if found is not None:
         return found
+    alike = [name for name in table.names if name.casefold() == wanted.casefold()]
+    if alike:
+        raise UserError(f"{table.origin}: {listed(alike)} could each be the column {wanted!r}\n{remedy}")
     others = [name for name in table.names if name.casefold() not in map(str.casefold, besides)]
     inside = [path for path in table.paths if path.casefold().endswith(f".{wanted.casefold()}")]
     near = inside[:1] or difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
@@ -207,8 +214,10 @@ def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str
 
 
 def listed_columns(table: Table) -> str:
-    """The names of the first twelve columns, for a message."""
-    return listed(table.paths or table.names, 12)
+    """The names of the first twelve columns, for a message, and those that several columns have."""
+    names = listed(table.paths or table.names, 12)
+    twice = f"several called {listed([repr(name) for name in sorted(table.repeated)], 4)} (rename them)"
+    return ", and ".join(filter(None, [names, twice if table.repeated else ""]))
 
 
 def _texts(table: Table, column: str) -> Sequence[str]:
