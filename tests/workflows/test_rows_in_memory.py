@@ -212,11 +212,20 @@ def test_bad_rows_leave_nothing_behind(quick: Quick, tmp_path: Path) -> None:
         ),
         (FRAME.replace("apple and apple 0", " "), "row 1: the text is empty"),
         ({"note": ["a", "b"], "kind": ["x"]}, "the columns have different numbers of rows: note 2, kind 1"),
+        ({"train": ROWS, "test": []}, "train: the part 'test' has no rows; add some, or leave it out"),
+        ({"train": FRAME, "dev": FRAME[:0]}, "train: the part 'dev' has no rows; add some, or leave it out"),
+        ({"train": [], "test": ROWS}, "train: the part 'train' has no rows; add some"),
     ):
         with pytest.raises(UserError) as refused:
             quick(given)
         assert words in str(refused.value)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("test", [[], FRAME[:0], pa.Table.from_pylist(ROWS)[:0]], ids=["list", "frame", "arrow"])
+def test_test_rows_without_any_are_refused(quick: Quick, test: Any) -> None:
+    with pytest.raises(UserError, match="train: test has no rows; add some, or leave it out"):
+        quick(FRAME, test=test)
 
 
 def test_several_processes_are_refused(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,14 +44,27 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
             f"{name}: the {type(given).__name__} has no split 'train'; its splits are: {splits}\n"
             f"Pass one of them, such as {name}(splits[{next(iter(given), 'train')!r}])"
         )
+    for part, rows in parts.items():
+        _require_rows(rows, name, f"the part {_splits(given).get(part, part)!r}", needed=part == "train")
     return {part: parquet_bytes(rows, name) for part, rows in parts.items()}
+
+
+def parquet_test(rows: Any, name: str) -> bytes:
+    """The test ``rows`` as a Parquet file. Raises UserError as ``parquet_parts`` does, also if there are none."""
+    _require_rows(rows, name, "test", needed=False)
+    return parquet_bytes(rows, name)
 
 
 def _is_by_split(given: Any) -> bool:
     """Whether ``given`` is a dict of tables, or of lists of rows, with one of the training rows among them."""
     if not isinstance(given, Mapping) or is_table(given) or "train" not in _splits(given):
         return False
-    return all(is_table(rows) or _are_dicts(rows) for rows in given.values())
+    return all(is_table(rows) or _are_dicts(rows) or rows in ([], ()) for rows in given.values())
+
+
+def _require_rows(rows: Any, name: str, what: str, *, needed: bool) -> None:
+    if hasattr(type(rows), "__len__") and not len(rows):  # a lazy table does not know its length
+        raise UserError(f"{name}: {what} has no rows; add some{'' if needed else ', or leave it out'}")
 
 
 def _splits(given: Mapping[Any, Any]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.argument_checks import described, list_of
-from featherweight.data.in_memory import is_rows, parquet_bytes, parquet_parts
+from featherweight.data.in_memory import is_rows, parquet_parts, parquet_test
 from featherweight.data.readers.parquet import parquet_tables
 from featherweight.environment import has_several_processes
 from featherweight.errors import UserError
@@ -102,7 +102,7 @@ def requested(
         raise not_a_recipe(given, "train", "a Recipe, or data such as 'reviews.csv' or a DataFrame", "train(...)")
     rows = {} if source is not None else parquet_parts(given, "train")
     if test is not None and by_name is None:
-        rows["test"] = parquet_bytes(test, "train")
+        rows["test"] = parquet_test(test, "train")
     changes = (*options, *overrides)
     if source is not None and not rows:
         draft = Request("", source=source, overrides=changes)._draft({}, changes)

@@ -269,3 +269,23 @@ def test_a_parquet_file_may_have_decimals_and_texts_as_bytes(tmp_path: Path) -> 
     )
     rows = read_rows(str(tmp_path / "a.parquet"), DataRecipe())
     assert (rows.texts, rows.names_of(rows.labels)) == (TEXTS[:4], ["1", "0", "0", "1"])
+
+
+def test_decimals_keep_all_of_their_digits_also_inside_others(tmp_path: Path) -> None:
+    from decimal import Decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    ids = [f"{2**53 + 1}", f"{2**53 + 2}", f"{2**53 + 1}.25", "4.5"]
+    exact = pa.array(map(Decimal, ids), pa.decimal128(38, 2))
+    labels = pa.array(
+        [{"code": Decimal(f"{2**53 + n % 2}")} for n in range(4)], pa.struct({"code": pa.decimal128(20, 1)})
+    )
+    pq.write_table(pa.table({"text": TEXTS[:4], "id": exact, "kind": labels}), tmp_path / "a.parquet")
+    rows = read_rows(str(tmp_path / "a.parquet"), DataRecipe(label="kind.code"))
+    assert (rows.ids, rows.label_names) == (ids, (f"{2**53}", f"{2**53 + 1}"))
+    amounts = pa.array([Decimal(f"{2**53 + n % 2}.5") for n in range(4)], pa.decimal128(20, 1))
+    pq.write_table(pa.table({"text": TEXTS[:4], "label": amounts}), tmp_path / "b.parquet")
+    named = DataRecipe(labels=(f"{2**53}.5", f"{2**53 + 1}.5"))
+    assert read_rows(str(tmp_path / "b.parquet"), named).labels.tolist() == [0, 1, 0, 1]

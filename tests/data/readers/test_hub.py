@@ -70,6 +70,15 @@ def test_a_saved_set_alone_is_whatever_part_is_asked_for(tmp_path: Path) -> None
     assert note_on_part(source, DataRecipe(train=source), "test") is None
 
 
+def test_decimals_of_a_saved_set_are_numbers(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    numbers = pa.array([0, 1, 2**53 + 1], pa.int64()).cast(pa.decimal128(21, 1))
+    datasets.Dataset(pa.table({"text": ["a", "b", "c"], "label": numbers})).save_to_disk(tmp_path / "one")
+    rows = read_rows(str(tmp_path / "one"), DataRecipe())
+    assert rows.label_names == ("0", "1", str(2**53 + 1))
+
+
 def test_a_folder_of_another_kind_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not saved by `datasets`"):
         read_rows(str(tmp_path), DataRecipe())

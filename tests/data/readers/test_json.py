@@ -219,6 +219,81 @@ def test_rows_of_the_hubs_viewer_are_read_without_their_wrapping(tmp_path: Path)
     assert by_path.texts == rows.texts
 
 
+CLASSES = {"names": ["World", "Sports", "Business"], "_type": "ClassLabel"}
+
+
+@pytest.mark.parametrize("paths", [{}, {"text": ("row.text",), "label": "row.label"}], ids=["columns", "paths"])
+def test_class_numbers_of_the_hubs_viewer_get_their_names(tmp_path: Path, paths: dict[str, Any]) -> None:
+    wrapped = [{"row_idx": n, "row": {"text": f"text {n}", "label": n % 3}, "truncated_cells": []} for n in range(6)]
+    features = [
+        {"feature_idx": 0, "name": "text", "type": {"dtype": "string", "_type": "Value"}},
+        {"feature_idx": 1, "name": "label", "type": CLASSES},
+    ]
+    rows = read(written(tmp_path, {"features": features, "rows": wrapped, "partial": False}), **paths)
+    assert (rows.label_names, labels_of(rows)) == (("World", "Sports", "Business"), ["World", "Sports", "Business"] * 2)
+    unknown: Any
+    for unknown in (None, 3, [], [3], [{"name": "label"}], [{"name": "label", "type": [CLASSES | {"names": 3}]}]):
+        assert read(written(tmp_path, {"features": unknown, "rows": wrapped}), **paths).label_names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("kind", [[CLASSES], {"feature": CLASSES, "_type": "List"}], ids=["list", "feature"])
+def test_so_do_lists_of_class_numbers(tmp_path: Path, kind: Any) -> None:
+    wrapped = [{"row_idx": n, "row": {"text": f"text {n}", "label": [n, 2]}, "truncated_cells": []} for n in range(2)]
+    source = written(tmp_path, {"features": [{"name": "label", "type": kind}], "rows": wrapped})
+    rows = read_rows(source, Recipe.parse({"task": "multi-label"}).data)
+    assert rows.names_of(rows.labels) == [["World", "Business"], ["Sports", "Business"]]
+
+
+BIG = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    ("number", "exact"),
+    [
+        (f"{BIG}", f"{BIG}"),
+        (f"{BIG}.0", f"{BIG}"),
+        (f"{BIG}e0", f"{BIG}"),
+        (f"{BIG}.25", f"{BIG}.25"),
+        ("12345678901234567890.0", "12345678901234567890"),
+        ("0.12345678901234567890", "0.12345678901234567890"),
+        ("1e22", "1" + 22 * "0"),
+        ("4.5", "4.5"),
+        ("3.0", "3"),
+        ("4.7000000000000002", "4.7"),
+        ("1e999", "inf"),
+        ("0." + "0" * 500 + "1", "0"),
+    ],
+)
+def test_numbers_keep_all_of_their_digits(tmp_path: Path, number: str, exact: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"text": "a", "label": 1, "id": {number}}}\n')
+    assert read(str(path)).ids == [exact]
+
+
+def test_labels_that_differ_in_a_late_digit_are_two_classes(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f'{{"text": "text {n}", "label": {BIG + n % 2}.0}}\n' for n in range(4)))
+    assert labels_of(read(str(path))) == [str(BIG), str(BIG + 1)] * 2
+
+
+EMPTY: list[Any] = [[], {}, {"text": [], "label": []}, {"data": []}, [{}]]
+
+
+@pytest.mark.parametrize("empty", EMPTY, ids=str)
+def test_a_part_without_rows_is_named(tmp_path: Path, empty: Any) -> None:
+    source = written(tmp_path, {"train": ROWS, "dev": empty})
+    assert len(read(source)) == len(ROWS)
+    with pytest.raises(UserError, match=r"rows.json: its part 'dev' has no rows; add some, or leave the key out$"):
+        read_rows(source, DataRecipe(), split="validation")
+    with pytest.raises(UserError, match=r"rows.json: its part 'train' has no rows; add some$"):
+        read(written(tmp_path, {"train": empty, "test": ROWS}))
+
+
+def test_so_is_a_list_of_rows_without_any(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the file has no rows: the list under its key 'data' is empty; add some"):
+        read(written(tmp_path, {"version": 1, "data": []}))
+
+
 @pytest.mark.parametrize(("texts", "label"), [("patterns", "tag"), ("utterances", "intent"), ("examples", "name")])
 def test_lists_of_texts_under_a_label_are_a_row_for_each_text(tmp_path: Path, texts: str, label: str) -> None:
     intents = [{label: "greet", texts: ["Hi", "Hello you"], "responses": ["Yes?"]}, {label: "bye", texts: ["So long"]}]

@@ -193,6 +193,15 @@ def test_a_column_alone_and_rows_without_a_header_are_no_titles(tmp_path: Path) 
     assert list(read_rows(str(tmp_path / "alone.xlsx"), DataRecipe(), labelled=False).texts) == ["one", "two"]
 
 
+def test_numbers_that_excel_has_rounded_are_pointed_out(tmp_path: Path) -> None:
+    rows = [["text", "label", "id"], ["One", "a", 10**15], ["Two", "b", 3]]
+    read_from = read(tmp_path, "a.xlsx", workbook(rows))
+    assert (read_from.ids, len(read_from.notes)) == (["1000000000000000", "3"], 1)
+    assert "Excel keeps 15 digits of a number, so 1000000000000000 may be rounded" in read_from.notes[0]
+    rows[1][2] = 10**15 - 1
+    assert read(tmp_path, "a.xlsx", workbook(rows)).notes == ()
+
+
 def test_the_sheet_with_the_table_is_read_and_a_row_above_its_names_is_left_out(tmp_path: Path) -> None:
     rows = [[n, f"text {n}", "ab"[n % 2]] for n in range(6)]
     path = tmp_path / "sheets.xlsx"

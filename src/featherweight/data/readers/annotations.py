@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from featherweight.data.readers.features import classes_of
 from featherweight.data.readers.reading import Reading
 
 _TASK = frozenset(
@@ -75,10 +76,15 @@ class Annotations:
                 self.change(row, self.labels)
         return [self.change(row, self.labels) if isinstance(row, Mapping) else row for row in rows]
 
-    @property
-    def label(self) -> str | None:
-        """The name of the label column; None if there is no label column, or more than one."""
-        return next(iter(self.labels)) if len(self.labels) == 1 else None
+    def of_table(self, features: Any) -> dict[str, Any]:
+        """The fields ``label``, ``gaps`` and ``classes`` of the table.
+
+        There is no label column if the rows have none, or more than one. ``features`` are what the viewer of data sets
+        says of their columns: only its rows have the class numbers that these name.
+        """
+        label = next(iter(self.labels)) if len(self.labels) == 1 else None
+        classes = classes_of(features) if self.change is _of_viewer else {}
+        return {"label": label, "gaps": self.gaps, "classes": classes}
 
 
 def annotations_of(first: Any, reading: Reading) -> Annotations | None:
@@ -107,6 +113,13 @@ def annotations_of(first: Any, reading: Reading) -> Annotations | None:
             _of_chat, "is read as chats: the text is what the user wrote last, the label the answer to it"
         )
     return None
+
+
+def viewer_classes(first: Any, features: Any) -> dict[str, tuple[str, ...]]:
+    """Class names by the path of a column in the unconverted rows of the hub's viewer, such as ``row.label``."""
+    if not isinstance(first, Mapping) or not isinstance(first.get("row"), Mapping) or not {*first} <= _OF_VIEWER:
+        return {}
+    return {f"row.{column}": names for column, names in classes_of(features).items()}
 
 
 def _names_inside(reading: Reading) -> bool:

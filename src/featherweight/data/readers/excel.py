@@ -13,13 +13,14 @@ from typing import Any, BinaryIO
 from featherweight.data.readers.parts import parts_named
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import record_tables
-from featherweight.data.readers.table import Table
+from featherweight.data.readers.table import Table, plain_text
 from featherweight.data.readers.titles import MOST_TITLES, explanations_below, note_on, note_on_explanations
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
 _SPREAD = 1_000
 """Number of rows of a sheet that are read to find the number of its columns."""
+_DIGITS = 15  # number of digits of a number that Excel keeps
 
 
 def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: int) -> Iterator[Table]:
@@ -49,6 +50,11 @@ def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: in
         if explained := 0 if reading.columns else explanations_below(first):
             notes.append(note_on_explanations(explained))
             records = chain([header], islice(records, explained + 1, None))
+        if (long := next(_long_numbers(chosen, origin), None)) is not None:
+            notes.append(
+                f"Excel keeps {_DIGITS} digits of a number, so {plain_text(long)} may be rounded; "
+                "write ids of more digits as texts"
+            )
         yield from record_tables(records, origin, reading, rows, notes)
 
 
@@ -143,6 +149,12 @@ def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:
     width = max(map(len, islice(_filled(sheet, origin), _SPREAD)))
     for row in _filled(sheet, origin):
         yield [*row[:width], *[None] * (width - len(row))]
+
+
+def _long_numbers(sheet: Any, origin: str) -> Iterator[float]:
+    """The numbers among the first rows of a sheet that have more digits than Excel keeps."""
+    for row in islice(_filled(sheet, origin), _SPREAD):
+        yield from (cell for cell in row if isinstance(cell, int | float) and abs(cell) >= 10**_DIGITS)
 
 
 def _plain(value: Any) -> Any:

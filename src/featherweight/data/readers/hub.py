@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from featherweight.data.readers.columns import stored
 from featherweight.data.readers.nested import paths_of
+from featherweight.data.readers.parquet import plain_values
 from featherweight.data.readers.parts import part_named, parts_named
 from featherweight.data.readers.table import Table
 from featherweight.errors import HubUnreachable, UserError, first_line
@@ -184,4 +185,4 @@ def _class_names(kind: Any) -> tuple[str, ...]:
 
 def _column(split: Any, name: str) -> Sequence[Any]:
     column = split.select_columns([name]).with_format("arrow")
-    return stored(value for piece in column.iter(_PIECE) for value in piece.column(name).to_pylist())
+    return stored(value for piece in column.iter(_PIECE) for value in plain_values(piece.column(name)))

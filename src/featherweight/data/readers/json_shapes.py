@@ -49,7 +49,11 @@ def rows_in(value: Mapping[str, Any], reading: Reading, content: Content) -> Fou
         return found
     if (rows := _by_column_or_row(value, reading, content)) is not None:
         return Found(rows)
-    return _under_a_key(value, reading, content) or Found([value])
+    found = _under_a_key(value, reading, content)
+    empty = None if found else next((key for key in value if key.casefold() in _ROWS and value[key] == []), None)
+    if empty is not None:
+        raise UserError(f"{content.origin}: the file has no rows: the list under its key {empty!r} is empty; add some")
+    return found or Found([value])
 
 
 def json_parts(value: Mapping[str, Any]) -> dict[str, str]:
@@ -74,8 +78,18 @@ def _of_part(value: Mapping[str, Any], parts: Mapping[str, str], reading: Readin
             "rename a key of the JSON object, or add one"
         )
     inner = value[key]
+    if _is_empty(inner):
+        others = ", or leave the key out" if key != parts.get("train") else ""
+        raise UserError(f"{content.origin}: its part {in_a_line(repr(key))} has no rows; add some{others}")
     found = rows_in(inner, reading, content) if isinstance(inner, dict) else Found(inner)
     return Found(found.rows, found.note, key)
+
+
+def _is_empty(value: Any, deepest: int = _DEEPEST) -> bool:
+    """Whether there is no value in a list or an object, such as ``[]`` or ``{"text": []}``."""
+    if not deepest or not isinstance(value, list | dict):
+        return False
+    return all(_is_empty(inner, deepest - 1) for inner in (value.values() if isinstance(value, dict) else value))
 
 
 def _by_column_or_row(value: Mapping[str, Any], reading: Reading, content: Content) -> list[Any] | None:

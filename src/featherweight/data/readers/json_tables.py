@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
-from featherweight.data.readers.annotations import annotations_of
+from featherweight.data.readers.annotations import annotations_of, viewer_classes
 from featherweight.data.readers.conversion import free_name
 from featherweight.data.readers.header import is_text_beside_name, proposed_names
 from featherweight.data.readers.json_shapes import json_parts, rows_in
@@ -48,6 +48,7 @@ def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool
         first = list(islice(values, 2))
         notes = list(text.notes)
         found: Iterable[Any] = chain(first, values)
+        features = None
         if len(first) == 1 and isinstance(first[0], list):
             found = first[0]
         elif len(first) == 1 and isinstance(first[0], dict):
@@ -56,7 +57,8 @@ def json_tables(content: Content, reading: Reading, rows: int, *, in_lines: bool
             inside = rows_in(first[0], reading, content)
             origin = f"{origin} ({inside.part})" if inside.part else origin
             found, notes = inside.rows, [*notes, *filter(None, [inside.note])]
-        yield from _tables(iter(found), origin, reading, rows, notes)
+            features = first[0].get("features")
+        yield from _tables(iter(found), origin, reading, rows, notes, features)
 
 
 def _refuse_python(content: Content, reading: Reading) -> None:
@@ -88,7 +90,9 @@ def parts_of(content: Content, encoding: str | None) -> tuple[str, ...]:
     return tuple(json_parts(values[0])) if len(values) == 1 and isinstance(values[0], dict) else ()
 
 
-def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, notes: Sequence[str]) -> Iterator[Table]:
+def _tables(
+    found: Iterator[Any], origin: str, reading: Reading, rows: int, notes: Sequence[str], features: Any = None
+) -> Iterator[Table]:
     first = next(found, None)
     found = chain([] if first is None else [first], found)
     if isinstance(first, list):
@@ -113,7 +117,7 @@ def _tables(found: Iterator[Any], origin: str, reading: Reading, rows: int, note
         if not names and len(piece) == 1:
             raise UserError(f"{origin}: the file has no rows")
         columns = {name: [row.get(name) for row in piece] for name in names}
-        more = {"label": annotations.label, "gaps": annotations.gaps} if annotations else {}
+        more = annotations.of_table(features) if annotations else {"classes": viewer_classes(first, features)}
         yield table_of(origin, columns, before=before, notes=told, paths=_paths(columns), **more)
 
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from featherweight.data.readers.numbers import json_number
 from featherweight.errors import UserError
 
 _BETWEEN = re.compile(r"[\s,]*")
@@ -121,4 +122,4 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_each_key_once)
+_DECODER = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_float=json_number)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 from functools import partial
 from typing import Any, BinaryIO, cast
 
 from featherweight.data.readers.columns import CHUNK, stored
+from featherweight.data.readers.features import classes_of
 from featherweight.data.readers.nested import paths_of
+from featherweight.data.readers.numbers import without_decimals
 from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, first_line
 
@@ -83,7 +84,7 @@ def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
 
     try:
         return stored(
-            value for batch in file.iter_batches(CHUNK, columns=[name]) for value in _plain(batch.column(name))
+            value for batch in file.iter_batches(CHUNK, columns=[name]) for value in plain_values(batch.column(name))
         )
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
@@ -93,14 +94,14 @@ def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
 
 def _values(batch: Any, origin: str, name: str) -> list[Any]:
     try:
-        return _plain(batch.column(name))
+        return plain_values(batch.column(name))
     except UnicodeDecodeError as error:
         raise UserError(
             f"{origin}: column {name!r} cannot be read: {first_line(error)}; write the file again"
         ) from None
 
 
-def _plain(column: Any) -> list[Any]:
+def plain_values(column: Any) -> list[Any]:
     """The values of an Arrow array: decimals as numbers, and bytes as texts if all of them are UTF-8.
 
     Databases write whole numbers as decimals, and older programs write texts without saying that they are texts.
@@ -108,8 +109,8 @@ def _plain(column: Any) -> list[Any]:
     from pyarrow import types
 
     values = cast(list[Any], column.to_pylist())
-    if types.is_decimal(column.type):
-        return [None if value is None else _number(value) for value in values]
+    if "decimal" in str(column.type):  # of the column, or of what is in its lists and objects
+        return [without_decimals(value) for value in values]
     if types.is_binary(column.type) or types.is_large_binary(column.type):
         try:
             return [None if value is None else value.decode() for value in values]
@@ -118,16 +119,9 @@ def _plain(column: Any) -> list[Any]:
     return values
 
 
-def _number(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
 def _classes(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
     """Class names by column, from the metadata that `datasets` wrote; empty if there are none."""
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        kinds = {name: kind.get("feature", kind) for name, kind in features.items()}  # for lists, the kind of the items
-        named = {name: kind["names"] for name, kind in kinds.items() if kind.get("_type") == "ClassLabel"}
-        return {name: tuple(map(str, names)) for name, names in named.items() if isinstance(names, list)}
-    except (KeyError, TypeError, AttributeError, ValueError):
+        return classes_of(json.loads((metadata or {})[b"huggingface"])["info"]["features"])
+    except (KeyError, TypeError, ValueError):
         return {}
