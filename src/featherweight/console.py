@@ -19,10 +19,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from featherweight.formatting import duration
+
 _SMOOTH = 0.95
 _SCORES = {"micro_f1": "micro-F1", "accuracy": "accuracy"}
 """Keys of the metric to show, and its names for the user. The first key that the record of a step has is used."""
 _QUIET_SECONDS = 10.0
+_SECONDS_BETWEEN_LINES = 60.0
+_STEPS_TO_ESTIMATE = 5
 WIDTH_OF_A_PIPE = 100_000
 """Maximum line length if the output is not a terminal: more characters than any table needs."""
 
@@ -91,13 +95,36 @@ class Follower:
 
 
 class LineFollower(Follower):
-    """For logs and pipes: prints about ten lines, one whenever another 10% of the steps are done."""
+    """For logs and pipes: prints a line whenever another 10% of the steps are done, and at least one a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first_step = 0
+        self._said = time.perf_counter()
+
+    def started(self, total_steps: int, first_step: int, notes: Sequence[str]) -> None:
+        """Store the numbers of steps and print the notes."""
+        super().started(total_steps, first_step, notes)
+        self._first_step = first_step
 
     def stepped(self, record: dict[str, Any]) -> None:
-        """Print a line if another 10% of the steps are done."""
+        """Print a line if another 10% of the steps are done, or if the last line is a minute old."""
         super().stepped(record)
-        if record["step"] % max(1, self.total // 10) == 0:
-            self.say(f"step {record['step']:>6}/{self.total}  {self.figures()}")
+        step = record["step"]
+        if step % max(1, self.total // 10) == 0 or time.perf_counter() - self._said >= _SECONDS_BETWEEN_LINES:
+            self.say(f"step {step:>6}/{self.total}  {self.figures()}{self._time_left(step)}")
+
+    def say(self, message: str) -> None:
+        """Print one line."""
+        super().say(message)
+        self._said = time.perf_counter()
+
+    def _time_left(self, step: int) -> str:
+        """The estimated time until the last step, evaluations included; nothing after few steps, which tell little."""
+        done = step - self._first_step
+        if done < _STEPS_TO_ESTIMATE or step >= self.total:
+            return ""
+        return f"  {duration((time.perf_counter() - self._begun) / done * (self.total - step))} left"
 
 
 class BarFollower(Follower):

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from featherweight import console
 from featherweight.cli.tables import prediction_table
-from featherweight.console import plain_console
+from featherweight.console import LineFollower, plain_console
 
 SOURCE = Path(__file__).parents[2] / "src"
 LONG = "activate_my_card_balance_not_updated_after_cheque_or_cash_deposit"
@@ -37,3 +38,29 @@ def test_a_reader_that_leaves_early_is_no_failure(arguments: list[str]) -> None:
     ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=environment, check=False)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_log_has_a_line_a_minute_and_says_how_long_the_training_will_take(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(console.time, "perf_counter", lambda: now[0])
+    follower = LineFollower()
+    follower.started(1000, 400, [])  # resumed after step 400
+    for step in range(401, 501):
+        now[0] += 7 if step > 402 else 31  # the steps 401 and 402 take a minute, and the estimate then waits
+        follower.stepped({"step": step, "loss": 1.0, "accuracy": 0.5, "tokens": 100})
+    lines = capsys.readouterr().out.splitlines()
+    steps = [int(line.split()[1].partition("/")[0]) for line in lines]
+    assert steps[:3] == [402, 411, 420] and steps[-1] == 500
+    assert "left" not in lines[0]
+    assert lines[1].endswith("  1 h 52 min left")  # (62 + 9 * 7) / 11 seconds a step, 589 steps
+
+
+def test_the_last_line_of_a_log_promises_no_more_time(capsys: pytest.CaptureFixture[str]) -> None:
+    follower = LineFollower()
+    follower.started(20, 0, [])
+    for step in range(1, 21):
+        follower.stepped({"step": step, "loss": 1.0, "accuracy": 0.5, "tokens": 100})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10 and lines[-2].endswith("0 s left") and lines[-1].endswith("tokens/s")

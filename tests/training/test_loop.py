@@ -109,6 +109,11 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tiny_recipe: A
     assert newest.name in notes[0]
     assert "damaged" in notes[0]
     assert_same(tensors(whole), tensors(again))
+    records = read_history(tmp_path / "run" / "history.jsonl")
+    earlier = [one for one in records if one["kind"] == "evaluation" and one["step"] <= int(before.name[5:])]
+    best = max(earlier, key=lambda one: one["accuracy"])
+    so_far = f"best validation accuracy so far {best['accuracy']:.2%}, at step {best['step']}"
+    assert notes[1] == f"resumed after step {before.name[5:]}; {so_far}"
 
 
 def test_the_best_adapter_is_kept_and_the_last_one_where_asked(tiny_recipe: Any, tmp_path: Path) -> None:

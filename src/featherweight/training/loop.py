@@ -63,6 +63,7 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
         state = LoopState(**{key: stored[key] for key in asdict(state) if key in stored})
         if job.accelerator.scaler and stored.get("scaler"):
             job.accelerator.scaler.load_state_dict(stored["scaler"])
+        notes.append(_resumed(state, task_of(job.recipe).score))
     notes += history.cut_after(state.step)
     evaluations = evaluation_steps(job.recipe.training, order.steps_of_epochs)
     notes += without_effect(job.recipe.training, len(evaluations), order.total_steps)
@@ -84,6 +85,11 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     elif average is not None:
         set_weights(job.network.trainable(), average.tensors)
     return state
+
+
+def _resumed(state: LoopState, score: str) -> str:
+    best = f"best validation {score.replace('_f1', '-F1')} so far {state.best[score]:.2%}, at step {state.best_step}"
+    return f"resumed after step {state.step}{'; ' + best if state.best_step else ''}"
 
 
 def _objective(job: Job) -> Objective:
