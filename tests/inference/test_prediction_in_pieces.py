@@ -107,6 +107,7 @@ def test_nothing_is_classified_where_the_last_row_is_bad(
 @pytest.mark.parametrize(("name", "content"), [
     ("a.csv", as_csv(",", ["owl", " ", *TEXTS[:4], ""])),
     ("one_column.csv", "text\nowl\n\n" + "crow\n" * 4 + "\n"),
+    ("texts.txt", "owl\n\n" + "a crow\n" * 4 + "\n"),
     ("a.jsonl", '{"text": "owl"}\n{"text": null}\n' + '{"text": "crow"}\n' * 4 + '{"n": 7}\n'),
     ("a.parquet", as_parquet(["owl", None, *TEXTS[:4], "\u200b"])),
 ])  # fmt: skip

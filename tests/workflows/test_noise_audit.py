@@ -149,3 +149,11 @@ def test_a_fold_writes_the_logits_of_its_held_out_rows(tiny_recipe: Any, tmp_pat
     logits = np.load(tmp_path / "fold" / LOGITS, allow_pickle=False)
     labels = load_splits(recipe).validation.labels
     assert float((logits.argmax(axis=1) == labels).mean()) == pytest.approx(accuracy)
+
+
+def test_empty_texts_of_the_test_rows_are_refused_unless_the_recipe_drops_them(tmp_path: Path) -> None:
+    (path := tmp_path / "texts.txt").write_text("an owl\n\na crow\n", "utf-8")
+    with pytest.raises(UserError, match=r"texts.txt: row 2: the text is empty\nFill it in, or leave such rows out"):
+        noise_audit.test_texts(Recipe.parse({"data": {"test": str(path)}}))
+    dropped = Recipe.parse({"data": {"test": str(path), "empty": "drop"}})
+    assert noise_audit.test_texts(dropped) == ["an owl", "", "a crow"]

@@ -118,15 +118,15 @@ def rows_of(
     *,
     labelled: bool = True,
     label_names: Sequence[str] | None = None,
-    drop: str = DROP,
+    drop: str | None = DROP,
 ) -> Rows:
     """The rows of ``table``, read from ``source``. With ``data.empty = "drop"``, incomplete rows are left out.
 
     Raises UserError as ``read_rows`` does. A message about a missing text or label ends with ``drop``, which says how
-    to leave such rows out.
+    to leave such rows out. If ``drop`` is None, empty texts are allowed.
     """
     dropping = labelled and data.empty == "drop"
-    texts = _cleaned(table, text_columns(table, data), data, None if dropping else drop)
+    texts = _cleaned(table, text_columns(table, data), data, None if dropping else drop, labelled=labelled)
     if dropping:
         return _without_gaps(table, texts, source, data, label_names)
     ids = _ids(table, id_column(table))
@@ -234,7 +234,9 @@ def raw_texts(table: Table, columns: Sequence[str], data: DataRecipe) -> Sequenc
     return joined_texts(table, columns)
 
 
-def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, drop: str | None) -> Sequence[Text]:
+def _cleaned(
+    table: Table, columns: Sequence[str], data: DataRecipe, drop: str | None, *, labelled: bool = False
+) -> Sequence[Text]:
     """The cleaned texts of ``table``, made of its ``columns``.
 
     Raises UserError if there are no rows, or if a text is empty; the message ends with ``drop``, which says how to
@@ -246,6 +248,8 @@ def _cleaned(table: Table, columns: Sequence[str], data: DataRecipe, drop: str |
     cleaned = clean_texts(texts, data.clean)
     for tried, when in ((texts, ""), (cleaned, " after cleaning")) if drop else ():
         if empty := [row for row, text in enumerate(tried, 1) if is_blank(joined(text))]:
+            if labelled:
+                label_columns(table, data)  # a missing column is the first thing to mend
             more = f" (and in {len(empty) - 1:,} more rows)" if len(empty) > 1 else ""
             raise UserError(f"{table.origin}: row {empty[0]}: the text is empty{when}{more}\nFill it in, or {drop}")
     return cleaned

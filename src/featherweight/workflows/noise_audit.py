@@ -19,10 +19,11 @@ from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.dropping import without_dropped
 from featherweight.data.in_memory import parquet_bytes
+from featherweight.data.labels import DROP
 from featherweight.data.near_duplicates import Pair, similar_pairs
 from featherweight.data.pairs import joined
-from featherweight.data.source_tables import source_of_test
-from featherweight.data.sources import Rows, read_rows
+from featherweight.data.source_tables import open_table, source_of_test
+from featherweight.data.sources import Rows, read_rows, rows_of
 from featherweight.data.splits import require_classes
 from featherweight.errors import UserError
 from featherweight.evaluation.label_noise import label_noise
@@ -214,8 +215,13 @@ def _leaks(test: list[str], texts: list[str]) -> list[Pair]:
 
 
 def test_texts(recipe: Recipe) -> list[str] | None:
-    """The texts of the test rows, without their labels; None if the recipe has no test rows."""
+    """The texts of the test rows, without their labels; None if the recipe has no test rows.
+
+    An empty text is refused, or with ``data.empty = "drop"`` ignored, because it is in no training row.
+    """
     source = source_of_test(recipe.data)
     if source is None:
         return None
-    return [joined(text) for text in read_rows(source, recipe.data, split="test", labelled=False).texts]
+    table = open_table(source, recipe.data, "test")
+    drop = None if recipe.data.empty == "drop" else DROP
+    return [joined(text) for text in rows_of(table, source, recipe.data, labelled=False, drop=drop).texts]

@@ -203,7 +203,7 @@ BAD = [
     ("surrogate.jsonl", '{"text": "\\ud800", "label": 0}\n', ["row 1", "a lone surrogate"]),
     ("ag.csv", "1,A,b\n2,C,d\n3,E,f\n4,G,h\n" * 3000 + "5,C,d\n", ["row 12001", "'5'", "1 to 4", "data.columns"]),
     ("notes.txt", "hello", ["no column 'label'", "__label__x before each text"]),
-    ("empty.txt", "\n \n", ["not a kind of data file"]),
+    ("empty.txt", "\n \n", ["the file is empty"]),
     ("noending", "hello", ["no extension"]),
     ("posts.pkl", b"\x80\x04", ["any code", "pandas.read_pickle(sys.argv[1]).to_csv(sys.argv[2], index=False)"]),
     ("posts.pickle.gz", b"\x80\x04", ["any code"]),

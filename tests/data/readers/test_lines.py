@@ -58,9 +58,28 @@ def test_what_stands_after_the_last_at_is_the_label(tmp_path: Path) -> None:
 def test_lines_without_labels_are_texts_to_predict(tmp_path: Path, name: str, values: dict[str, Any]) -> None:
     source = written(tmp_path, "Write to a@b.org\nOr call, or come\n\nThanks\n", name)
     (rows,) = text_pieces(source, DataRecipe(**values), split="test", rows=10)
-    assert rows.texts == ["Write to a@b.org", "Or call, or come", "Thanks"]
+    assert rows.texts == ["Write to a@b.org", "Or call, or come", "", "Thanks"]
     with pytest.raises(UserError, match=r"no column 'label'.*\nWrite a label as __label__x before each text"):
         read(source, **values)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize(("lines", "texts"), [
+    (["one two", "", "three", ""], ["one two", "", "three"]),
+    (["", "one two", "  ", "", "three", "", ""], ["", "one two", "", "", "three", ""]),
+    (["one two", "", "three", "\0" * 40], ["one two", "", "three"]),
+])  # fmt: skip
+def test_every_line_of_texts_alone_is_a_row(tmp_path: Path, end: str, lines: list[str], texts: list[str]) -> None:
+    source = written(tmp_path, end.join(lines), "texts.txt")
+    pieces = list(text_pieces(source, DataRecipe(), split="test", rows=2))
+    assert [text for piece in pieces for text in piece.texts] == texts
+
+
+@pytest.mark.parametrize(("name", "values"), [("a.txt", {}), ("a", {}), ("a.txt", {"format": "lines"})])
+def test_a_file_of_empty_lines_is_empty(tmp_path: Path, name: str, values: dict[str, Any]) -> None:
+    for content in ("", "\n\n", " \n\0\0"):
+        with pytest.raises(UserError, match=f"{name}: the file is empty$"):
+            read(written(tmp_path, content, name), **values)
 
 
 @pytest.mark.parametrize("content", [

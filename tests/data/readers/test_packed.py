@@ -193,6 +193,19 @@ def test_a_column_alone_and_rows_without_a_header_are_no_titles(tmp_path: Path) 
     assert list(read_rows(str(tmp_path / "alone.xlsx"), DataRecipe(), labelled=False).texts) == ["one", "two"]
 
 
+def test_an_empty_row_between_those_of_one_column_is_a_row(tmp_path: Path) -> None:
+    sheet = [[None], ["text"], [None], ["one"], [" "], [None], ["two"], [None], [" "]]
+    source = written_book(tmp_path, sheet)
+    assert open_table(source, DataRecipe(), "test").read("text") == [None, "one", None, None, "two"]
+    sheet = [["text", "n"], ["one", 1], [None, None], ["two", 2], [None, None]]
+    assert open_table(written_book(tmp_path, sheet), DataRecipe(), "test").read("text") == ["one", "two"]
+
+
+def written_book(folder: Path, sheet: list[list[Any]]) -> str:
+    (folder / "rows.xlsx").write_bytes(workbook(sheet))
+    return str(folder / "rows.xlsx")
+
+
 def test_numbers_that_excel_has_rounded_are_pointed_out(tmp_path: Path) -> None:
     rows = [["text", "label", "id"], ["One", "a", 10**15], ["Two", "b", 3]]
     read_from = read(tmp_path, "a.xlsx", workbook(rows))

@@ -9,7 +9,7 @@ import csv
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, TextIO
 
@@ -19,7 +19,7 @@ from featherweight.data.readers.header import Header, header_of
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import column_table
 from featherweight.data.readers.table import Table, pieces_of
-from featherweight.data.readers.text_encoding import FileText, head_text, open_text, without_nul
+from featherweight.data.readers.text_encoding import FileText, head_text, is_empty_line, noted, open_text, without_nul
 from featherweight.data.readers.titles import (
     below_titles,
     explanations_below,
@@ -132,7 +132,7 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
     csv.field_size_limit(sys.maxsize)  # by default the csv module refuses long texts
     lines = islice(without_nul(text, origin), dialect.skipped, None)
     latest: deque[str] = deque(maxlen=2)
-    reader = csv.reader(_noted(lines, latest), **settings(dialect, quoted))
+    reader = csv.reader(noted(lines, latest), **settings(dialect, quoted))
     width, line = 0, 1 + dialect.skipped
     while True:
         try:
@@ -154,25 +154,9 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
             if width == 1:
                 remedy += f"; or, if the lines above it are a title, remove them: tail -n +{line} FILE > NEW"
             raise UserError(f"{origin}: line {line}: {_count(len(fields))}, but the first line has {width}\n{remedy}")
-        if fields or (width == 1 and _is_empty_line(latest)):
+        if fields or (width == 1 and is_empty_line(latest)):
             yield fields or [""]
         line = reader.line_num + 1 + dialect.skipped
-
-
-def _noted(lines: Iterable[str], latest: deque[str]) -> Iterator[str]:
-    for line in lines:
-        latest.append(line)
-        yield line
-
-
-def _is_empty_line(latest: Sequence[str]) -> bool:
-    """Whether the last of the ``latest`` lines is an empty line, and neither padding nor a part of a line end.
-
-    Padding, the NUL bytes at the end of a file, is an empty text. Some programs end lines with ``\\r\\r\\n``, which is
-    read as two line ends.
-    """
-    line_before = latest[0] if len(latest) > 1 else ""
-    return latest[-1] != "" and not (latest[-1] == "\r\n" and line_before.endswith("\r"))
 
 
 def _count(fields: int) -> str:

@@ -24,8 +24,9 @@ _DIGITS = 15  # number of digits of a number that Excel keeps
 
 
 def excel_tables(source: str | BinaryIO, origin: str, reading: Reading, rows: int) -> Iterator[Table]:
-    """The first sheet with rows of a workbook (a path or bytes), ``rows`` rows at a time; empty rows are left out.
+    """The first sheet with rows of a workbook (a path or bytes), ``rows`` rows at a time.
 
+    Empty rows are left out, except between the cells of a sheet of one column: there they are rows with an empty text.
     Raises UserError if openpyxl is not installed, or if the file is damaged or has no rows.
     """
     with _workbook(source, origin) as book:
@@ -95,6 +96,12 @@ def _workbook(source: str | BinaryIO, origin: str) -> Iterator[Any]:
 
 def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
     """The rows of a sheet that are not empty, without the empty cells at their ends."""
+    return filter(None, _rows(sheet, origin))
+
+
+def _rows(sheet: Any, origin: str) -> Iterator[list[Any]]:
+    """As ``_filled``, but with the empty rows between others as empty lists."""
+    empty = -1  # number of empty rows since the last one with a value; negative above the first
     sheet.reset_dimensions()  # because some programs write wrong ones
     rows = sheet.iter_rows(values_only=True)
     while True:
@@ -106,8 +113,12 @@ def _filled(sheet: Any, origin: str) -> Iterator[list[Any]]:
             raise _unreadable(origin, error) from None
         while row and row[-1] is None:
             row.pop()
-        if row:
-            yield row
+        if not row:
+            empty += empty >= 0
+            continue
+        yield from ([] for _ in range(empty))
+        yield row
+        empty = 0
 
 
 def _is_table(sheet: Any, origin: str) -> bool:
@@ -142,12 +153,13 @@ def _is_group_row(rows: Sequence[Sequence[Any]], cells: Sequence[Sequence[Any]],
 
 
 def _of_one_width(sheet: Any, origin: str) -> Iterator[list[Any]]:
-    """The non-empty rows of a sheet, padded or cut to the same length: that of the longest of the first rows.
+    """The rows of a sheet, padded or cut to the same length: that of the longest of the first rows.
 
+    Empty rows are left out if that length is more than one.
     Cells beyond that length belong to no column and are dropped.
     """
     width = max(map(len, islice(_filled(sheet, origin), _SPREAD)))
-    for row in _filled(sheet, origin):
+    for row in _rows(sheet, origin) if width == 1 else _filled(sheet, origin):
         yield [*row[:width], *[None] * (width - len(row))]
 
 

@@ -14,7 +14,7 @@ from featherweight.data.readers.dialect import Dialect, dialect_of
 from featherweight.data.readers.lines import PREFIX, is_tagged, line_kind, refuse_headings, refuse_trees
 from featherweight.data.readers.published import SGML, of_published
 from featherweight.data.readers.reading import Reading
-from featherweight.data.readers.text_encoding import head_text
+from featherweight.data.readers.text_encoding import PADDING, head_text
 from featherweight.data.readers.unpacking import COMPRESSED, ZIP, Content
 from featherweight.errors import UserError
 from featherweight.formatting import listed
@@ -142,6 +142,8 @@ def _is_beside(name: str) -> bool:
 def _of_content(content: Content, ending: str, reading: Reading) -> str:
     """The kind of a text file, detected from its content."""
     head, cut = head_text(content, reading.encoding)
+    if not cut and not head.strip(PADDING):
+        raise UserError(f"{content.origin}: the file is empty")
     if is_tagged(head):
         raise UserError(
             f"{content.origin}: each line is a token and its tag (CoNLL), but a classifier needs one label per text\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,7 +13,7 @@ from featherweight.data.readers.beside import joined_by_paste, labels_beside
 from featherweight.data.readers.conversion import free_name
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table, pieces_of
-from featherweight.data.readers.text_encoding import PADDING, open_text, without_nul
+from featherweight.data.readers.text_encoding import PADDING, is_empty_line, noted, open_text, without_nul
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError, in_a_line
 from featherweight.recipe.values import one_or_all
@@ -39,17 +39,18 @@ Split = Callable[[str], tuple[str, Any]]
 
 
 def line_tables(content: Content, kind: str, reading: Reading, rows: int) -> Iterator[Table]:
-    """The lines of a file as a table of ``text`` and ``label``, ``rows`` rows at a time; empty lines are skipped.
+    """The lines of a file as a table of ``text`` and ``label``, ``rows`` rows at a time.
 
-    ``kind`` is one of ``LINES``; the kind ``lines`` has no labels. Several labels in a line become a list. Raises
-    UserError if the file is empty or contains a NUL byte within a line.
+    ``kind`` is one of ``LINES``; the kind ``lines`` has no labels, and an empty line of it is an empty text. In other
+    kinds empty lines are skipped. Several labels in a line become a list. Raises UserError if the file is empty or
+    contains a NUL byte within a line.
     """
     split = _SPLITS[kind]
     names, label = (("text",), None) if kind == "lines" else (("text", "label"), "label")
     remedy = _remedy(content.path) if kind == "lines" else _REMEDY
     with open_text(content, reading.encoding, guess=True) as text:
-        for before, piece in pieces_of(_lines(text.lines, content.origin), rows):
-            if not piece:
+        for before, piece in pieces_of(_lines(text.lines, content.origin, empty=kind == "lines"), rows):
+            if not any(piece) and not before:
                 raise UserError(f"{content.origin}: the file is empty")
             texts, labels = zip(*map(split, piece), strict=True)
             columns = {"text": list(texts), "label": list(labels)}
@@ -132,11 +133,15 @@ def _remedy(path: Path) -> str:
     return f"{_REMEDY}; {_ONE_LABEL}"
 
 
-def _lines(text: TextIO, origin: str) -> Iterator[str]:
+def _lines(text: TextIO, origin: str, *, empty: bool) -> Iterator[str]:
+    """The lines without their ends; with ``empty``, also those without content, except padding at the end."""
     # Not splitlines(): texts may contain other characters that it treats as ends of lines.
-    for line in without_nul(text, origin):
+    latest: deque[str] = deque(maxlen=2)
+    for line in noted(without_nul(text, origin), latest):
         if line.strip(PADDING):
             yield line.rstrip("\r\n")
+        elif empty and is_empty_line(latest):
+            yield ""
 
 
 def _fasttext(line: str) -> tuple[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, TextIO, cast
 
@@ -255,3 +256,20 @@ def without_nul(text: TextIO, origin: str) -> Iterator[str]:
         if "\0" in line and (number == 1 or line.strip(PADDING)):
             raise UserError(f"{origin}: line {number} holds a NUL byte, so the file is damaged; save it again as UTF-8")
         yield "" if "\0" in line else line
+
+
+def noted(lines: Iterable[str], latest: deque[str]) -> Iterator[str]:
+    """The ``lines``, each of which is added to ``latest`` before it is yielded."""
+    for line in lines:
+        latest.append(line)
+        yield line
+
+
+def is_empty_line(latest: Sequence[str]) -> bool:
+    """Whether the last of the ``latest`` lines is an empty line, and neither padding nor a part of a line end.
+
+    Padding, the NUL bytes at the end of a file, is an empty text. Some programs end lines with ``\\r\\r\\n``, which is
+    read as two line ends.
+    """
+    line_before = latest[0] if len(latest) > 1 else ""
+    return latest[-1] != "" and not (latest[-1] == "\r\n" and line_before.endswith("\r"))
