@@ -37,7 +37,7 @@ def test_ids_of_the_data_are_kept(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_no_file_still_gives_the_message(tmp_path: Path) -> None:
     error = diverged(tmp_path / "nowhere", "what", 1, 1.0, 1.0, np.array([1]), ROWS)
-    advice = "lower training.learning_rate, or set training.precision=fp32"
+    advice = "lower training.learning_rate, or try --set training.precision=fp32"
     assert str(error) == f"step 1: what; rows of the training split: 2; {advice}"
 
 

@@ -34,7 +34,7 @@ def test_the_last_step_of_each_epoch_unless_a_distance_is_asked_for(
 
 @pytest.mark.parametrize(("training", "evaluations", "naming"), [
     ({"evaluate_every": 500, "early_stopping": 1}, 1, ('keep = "best" and early_stopping = 1 without effect',)),
-    ({"evaluate_every": 500}, 1, ('leaves keep = "best" without effect', "training.evaluate_every")),
+    ({"evaluate_every": 500}, 1, ('leaves keep = "best" without effect', "--set training.evaluate_every=")),
     ({"evaluate_every": 500, "keep": "last"}, 1, ()),
     ({}, 1, ()),
     ({"early_stopping": 1}, 1, ("leaves early_stopping = 1 without effect",)),

@@ -211,7 +211,7 @@ def test_a_resumed_run_ends_with_the_same_bits(run: Any, cache: Path, tmp_path: 
     for file in kept_files(cache) if cleared else []:
         file.unlink()
     second, heard = run("halves", "on", training=training, resume=True)
-    assert second.train.states is not None and ("found in" in heard.notes[0]) != cleared
+    assert second.train.states is not None and any("found in" in note for note in heard.notes) != cleared
     assert_same(tensors(whole), tensors(second))
     assert without_seconds(tmp_path / "whole") == without_seconds(tmp_path / "halves")
 

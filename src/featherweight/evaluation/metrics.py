@@ -103,7 +103,7 @@ def checked_logits(logits: Floats, classes: int | None = None) -> Floats:
     if broken.any():
         raise UserError(
             f"the model's output is not finite for {broken.sum():,} of {len(logits):,} rows: the training diverged\n"
-            "Lower training.learning_rate, or set training.precision = 'fp32'"
+            "Lower training.learning_rate, or try --set training.precision=fp32"
         )
     return logits
 

@@ -58,7 +58,7 @@ def diverged(
             content = {"step": step, "loss": _number(loss), "grad_norm": _number(norm), "rows": _listed(indices, rows)}
             write_json(folder / FILE, content)
             where = f"; {folder / FILE} lists all of them"
-    advice = "lower training.learning_rate, or set training.precision=fp32"
+    advice = "lower training.learning_rate, or try --set training.precision=fp32"
     return Diverged(f"step {step}: {what}; rows of the training split: {named}{more}{where}; {advice}")
 
 

@@ -36,7 +36,8 @@ def without_effect(training: TrainingRecipe, evaluations: int, steps: int) -> li
     if evaluations == 1 < steps and asked:
         return [
             f"the validation rows are evaluated once, at the end of {counted(steps, 'step')}, which leaves "
-            f"{' and '.join(asked)} without effect; set training.evaluate_every to fewer steps"
+            f"{' and '.join(asked)} without effect; to evaluate more often, "
+            f"add --set training.evaluate_every={max(1, steps // 4)}"
         ]
     # The first evaluation is the best so far, and after the last one there is nothing left to stop.
     if patience and evaluations < (needed := patience + 2):

@@ -180,7 +180,7 @@ def require_length(recipe: Recipe, config: Mapping[str, Any]) -> None:
     most = most_tokens(config)
     if most is not None and recipe.data.max_length > most:
         reads = f"{recipe.backbone.name} can read at most {most} tokens"
-        raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; set it to at most {most}")
+        raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; add --set data.max_length={most}")
 
 
 def require_initialisation(recipe: Recipe, config: Mapping[str, Any]) -> None:
@@ -204,7 +204,7 @@ def require_dropout(recipe: Recipe, config: Mapping[str, Any]) -> None:
             return
     value = f"training.r_drop = {recipe.training.r_drop:g}"
     raise UserError(
-        f"{value} compares two passes with dropout, but the recipe has no dropout; set adapter.dropout = 0.1"
+        f"{value} compares two passes with dropout, but the recipe has no dropout; add --set adapter.dropout=0.1"
     )
 
 

@@ -129,7 +129,7 @@ class Contents:
         if broken:
             warnings.append(
                 f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps. Lower "
-                'training.learning_rate, or set training.precision = "fp32", and train again.'
+                "training.learning_rate, or try --set training.precision=fp32, and train again."
             )
         if self.evaluated and (found := doubts(self.evaluated[1])):
             split, figures = self.evaluated

@@ -113,7 +113,7 @@ def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[
     if largest and wanted == "auto":
         why = f"on this machine a text's states depend on its batch, by up to {largest:.1g}"
         return None, [
-            f"{prefix.layers}: states are not cached: {why}; to cache them anyway, set training.prefix_cache = 'on'"
+            f"{prefix.layers}: states are not cached: {why}; to cache them anyway, add --set training.prefix_cache=on"
         ]
     inexact = f"; in another batch they would differ by up to {largest:.1g}" if largest else ""
     texts = f"states of {counted(len(prefix.pool), 'text')}, {size_in_words(size)}"
