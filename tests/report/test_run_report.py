@@ -117,6 +117,17 @@ def test_without_a_test_set_the_validation_speaks_and_is_doubted(tmp_path):
     assert "Confusion matrix (validation)" in page.headings
 
 
+def test_a_temperature_that_nothing_determined_is_not_called_fitted(tmp_path):
+    folder = fabricate(tmp_path / "run")
+    assert "The temperature is fitted on the validation rows." in page_of(folder).text
+    figures = json.loads((folder / "evaluation.json").read_text())
+    for split in ("validation", "test"):
+        figures[split]["temperature"] = 1.0
+    (folder / "evaluation.json").write_text(json.dumps(figures))
+    said = page_of(folder).text
+    assert "they do not determine a temperature: it stays 1." in said and "is fitted" not in said
+
+
 def test_one_step_and_one_evaluation_are_points(tmp_path):
     folder = fabricate(tmp_path / "run", steps=1, every=500)
     assert "a point, not a curve" in page_of(folder).text
