@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from featherweight.argument_checks import described
+from featherweight.argument_checks import described, list_of
 from featherweight.errors import UserError
 from featherweight.recipe.messages import section_at
 from featherweight.recipe.values import one_or_all
@@ -76,13 +76,26 @@ def option_overrides(
     given: dict[str, Any] = {
         "data.test": None if test is None else os.fspath(test),
         "data.validation": validation,
-        "data.text": [text] if isinstance(text, str) else list(text or ()) or None,
-        "data.label": label if isinstance(label, str) or not label else one_or_all(label),
+        "data.text": _column_names(text, "text") or None,
+        "data.label": one_or_all(names) if (names := _column_names(label, "label")) else label,
         "budget": budget,
         "backbone.name": backbone,
     }
     # JSON writes texts, lists and numbers as TOML does.
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None]
+
+
+def _column_names(given: str | Sequence[str] | None, name: str) -> list[str]:
+    """The names of columns in the argument ``name`` of a Python function. Raises UserError if it holds values."""
+    if given is None or isinstance(given, str):
+        return [given] if given else []
+    names = list_of(given, f"{name}=...", "names of columns")
+    if type(given).__name__ == "Series" or not all(isinstance(one, str) for one in names):
+        raise UserError(
+            f"{name} takes the name of a column, or a list of names, not {described(given)} of values\n"
+            f'Add the values to the rows as a column, such as frame["{name}"] = values, and write {name}="{name}"'
+        )
+    return names
 
 
 def _field_at(schema: type[BaseModel], path: list[str]) -> FieldInfo | None:

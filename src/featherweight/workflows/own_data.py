@@ -14,7 +14,7 @@ from featherweight.backbone.resolve import best_at_hand, config_of, local_folder
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import Guess, columns_in_words, guess_columns, guess_texts
 from featherweight.data.label_cells import label_values
-from featherweight.data.label_guess import Labels, find_labels, separated_labels
+from featherweight.data.label_guess import Labels, find_labels, guess_label, separated_labels
 from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, single_labels, unlikely_names
 from featherweight.data.readers.table import Table, joined_texts, label_columns
@@ -104,6 +104,7 @@ def draft_recipe(
         values = {"task": "multi-label", **values}
         given = Recipe.parse(values, source)
     several = guess.several
+    values = _with_names_in_table(values, guess)
     names, rows = _labels(given, table, guess)
     backbone, why = (given.backbone.name, "as given") if "backbone" in values else best_at_hand()
     classes = counted(len(names), "label" if several else "class")
@@ -132,6 +133,12 @@ def draft_recipe(
     return Draft(recipe, whole, notes)
 
 
+def _with_names_in_table(values: Mapping[str, Any], guess: Guess) -> dict[str, Any]:
+    """``values`` with the columns that the user named spelled as in the table: ``text`` where ``TEXT`` was given."""
+    names = {"text": list(guess.text), "label": one_or_all(guess.label_columns)}
+    return _merged(values, {"data": {key: name for key, name in names.items() if key in values["data"]}})
+
+
 def with_guessed_columns(recipe: Recipe) -> Recipe:
     """``recipe`` with its text and label columns; those that it does not name are guessed from its training data.
 
@@ -144,12 +151,14 @@ def with_guessed_columns(recipe: Recipe) -> Recipe:
     table = columns.table
     if named := _named_labels(recipe):
         label_columns(table, data)
-    texts = data.text or guess_texts(columns, named)[0]
+    texts = tuple(table.find(name) or name for name in data.text) or guess_texts(columns, named)[0]
     changes: dict[str, Any] = {"text": list(texts)}
     several = data.several if "task" in recipe.model_fields_set else None
     found: Labels | None = None
     if not named:
-        found = find_labels(columns, texts, several)
+        # The column that a recipe takes by default, ``label``, cannot have the labels if it has the texts.
+        find = guess_label if set(texts) & set(map(table.find, data.label_columns)) else find_labels
+        found = find(columns, texts, several)
     elif several is None and len(named) == 1 and (column := table.find(named[0])):
         found = Labels((column,), "as given", bool(columns.profile(column).longer))
     if found:

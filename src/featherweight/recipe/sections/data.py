@@ -173,6 +173,16 @@ class DataRecipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _no_column_has_texts_and_labels(self) -> Self:
+        labels = set(map(str.casefold, self.label_columns if "label" in self.model_fields_set else ()))
+        if both := next((name for name in self.text if name.casefold() in labels), None):
+            raise ValueError(
+                f"data.text and data.label both name the column {both!r}, but a text must not be its own label; "
+                "name another column in one of them"
+            )
+        return self
+
     def for_task(self, task: TaskName) -> Self:
         """This section for a recipe with this ``task``, which decides how labels are read.
 
