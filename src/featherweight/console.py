@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-    from rich.text import Text
-
-
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from featherweight.formatting import duration
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _SMOOTH = 0.95
 _SCORES = {"micro_f1": "micro-F1", "accuracy": "accuracy"}
@@ -44,6 +40,8 @@ class Follower:
         self.loss = self.accuracy = float("nan")
         self.best: float | None = None
         self.score = "accuracy"
+        self._averaged = 0
+        """Number of steps in the running means."""
         self._tokens = 0
         self._begun = time.perf_counter()
 
@@ -65,10 +63,13 @@ class Follower:
 
     def stepped(self, record: dict[str, Any]) -> None:
         """Update the running means with the values of a step."""
-        new = self.loss != self.loss  # NaN: there is no value yet
+        self._averaged = 1 if math.isnan(self.loss) else self._averaged + 1
+        share = max(1 / self._averaged, 1 - _SMOOTH)  # at first the plain mean, or the first step would count most
         self.score = next(name for name in _SCORES if name in record)
-        self.loss = record["loss"] if new else _SMOOTH * self.loss + (1 - _SMOOTH) * record["loss"]
-        self.accuracy = record[self.score] if new else _SMOOTH * self.accuracy + (1 - _SMOOTH) * record[self.score]
+        self.loss, self.accuracy = (
+            new if share == 1 else mean + share * (new - mean)
+            for mean, new in ((self.loss, record["loss"]), (self.accuracy, record[self.score]))
+        )
         self._tokens += record["tokens"]
 
     def evaluated(self, record: dict[str, Any], best: bool) -> None:

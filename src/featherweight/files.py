@@ -98,6 +98,15 @@ def disk_refusal(error: Exception, place: Path) -> UserError | None:
     return UserError(f"{where}: cannot be written: {os.strerror(number)}; free some space or use another folder")
 
 
+def share_weights(folder: Path, like: str) -> None:
+    """Give the safetensors files in ``folder`` the permissions of its file ``like``.
+
+    safetensors makes files that only the owner can read.
+    """
+    for weights in folder.glob("*.safetensors"):
+        weights.chmod((folder / like).stat().st_mode)
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file as hexadecimal digits."""
     with path.open("rb") as file:

@@ -210,6 +210,16 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: p
         assert part in out
 
 
+def test_the_progress_shows_the_mean_of_the_first_steps_and_then_a_moving_average() -> None:
+    follower = progress.Follower()
+    shares = [0.0, 0.5, 1.0, 1.0] * 5
+    for step, share in enumerate(shares, 1):
+        follower.stepped({"step": step, "loss": 2 * share, "accuracy": share, "tokens": 1})
+    assert (follower.loss, follower.accuracy) == pytest.approx((1.25, 0.625))
+    follower.stepped({"step": 21, "loss": 0.0, "accuracy": 0.0, "tokens": 1})
+    assert (follower.loss, follower.accuracy) == pytest.approx((0.95 * 1.25, 0.95 * 0.625))
+
+
 def featherweight(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "featherweight", *arguments]

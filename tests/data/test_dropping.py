@@ -57,7 +57,14 @@ def test_formulas_and_line_breaks_are_found_as_a_spreadsheet_file_has_them(rows:
     assert len(load_splits(wanted).train) == 20
 
 
+def test_one_listed_row_is_told_in_the_singular(rows: Path, tmp_path: Path) -> None:
+    wanted = recipe(rows, validation=str(rows), drop=drop(tmp_path, ("two\nlines", "b")))
+    (note,) = [note for note in load_splits(wanted).warnings if note.startswith("data.drop")]
+    assert note.startswith("data.drop: 1 of ") and " training rows is in " in note and note.endswith("and is left out")
+
+
 @pytest.mark.parametrize(("listed", "header", "message"), [
+    ([], ("text", "label"), "lists no rows; leave data.drop out"),
     ([("unknown text", "a")], ("text", "label"), "none of the 1 rows"),
     ([("text number 1", "a")], ("text", "class"), "has no column 'label'"),
     ([(f"text number {n}", "a") for n in range(0, 20, 2)] + [("'=1+1, a formula", "a")], ("text", "label"),

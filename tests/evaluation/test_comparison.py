@@ -47,7 +47,9 @@ def test_a_run_with_another_order_of_rows_is_a_repetition(tmp_path):
     ]
     (round_,) = compare_runs(runs).rounds
     assert round_.name == "r3" and round_.seeds_in_words == ("0", "0/1", "0/2")
-    assert any("differ only in training.order_seed" in note for note in compare_runs(runs).notes)
+    assert any(note.startswith("Runs of r3 have the same seed") for note in compare_runs(runs).notes)
+    seeded = fabricate_run(tmp_path / "seeded", recipe.with_values(seed=1), 0.9, test=test)
+    assert any(note.startswith("Some runs of r3 have the same seed") for note in compare_runs([*runs, seeded]).notes)
     runs.append(fabricate_run(tmp_path / "3", recipe.with_values(training={"order_seed": 0}), 0.9, test=test))
     with pytest.raises(UserError, match="the same recipe and seed"):
         compare_runs(runs)

@@ -54,6 +54,7 @@ def test_transformers_own_pipeline_loads_a_merged_export(run: Path, exports: Exp
     assert config["problem_type"] == "single_label_classification"
     assert config["calibration_temperature"] == classifier.temperature
     assert json.loads((folder / "tokenizer_config.json").read_text("utf-8"))["model_max_length"] == 32
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1  # all are readable, not only by their owner
 
 
 def test_export_json_lists_every_file_and_the_comparison(run: Path, exports: Exports) -> None:

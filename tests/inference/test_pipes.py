@@ -63,13 +63,14 @@ def test_a_line_that_is_not_utf_8_is_named(classifier: Classifier) -> None:
 
 def test_the_command_reads_and_writes_pipes(cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
-    os.write(writing, b"apple\nrobin\n")
+    os.write(writing, b"apple\nrobin\n \n")
     os.close(writing)
     with os.fdopen(reading) as given:
         monkeypatch.setattr("sys.stdin", given)
         piped = cli("predict", run, "-")
-    assert piped.code == 0 and [json.loads(line)["row"] for line in piped.out.splitlines()] == ["0", "1"]
-    Path("texts.csv").write_text("text\napple\nrobin\n", "utf-8")
+    assert piped.code == 0 and [json.loads(line)["row"] for line in piped.out.splitlines()] == ["0", "1", "2"]
+    assert piped.err == "note: -: 1 row is blank or missing (row 3); it gets the label of an empty text\n"
+    Path("texts.csv").write_text("text\napple\nrobin\n \n", "utf-8")
     from_file = cli("predict", run, "texts.csv", "-o", "-")
     assert from_file.out == piped.out
     refused(cli, "predict", run, "-", "-o", "out.csv", naming="--out: cannot be used with -")

@@ -83,6 +83,7 @@ def test_the_folder_is_a_backbone_with_all_tensors_and_no_pickle(
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (folder / name).read_bytes() == (tiny_backbones["bert"] / name).read_bytes()
     assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".txt"}
+    assert (folder / "model.safetensors").stat().st_mode == (folder / FILE).stat().st_mode
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -21,7 +23,8 @@ from featherweight.evaluation.training_time import total_training_seconds
 from featherweight.export.shareable import _shareable_recipe
 from featherweight.formatting import duration
 from featherweight.inference.classifier import Classifier
-from featherweight.report.comparison.words import provenance
+from featherweight.report.comparison.tables import tables
+from featherweight.report.comparison.words import provenance, rounds_csv
 from featherweight.run.folder import Run
 from featherweight.verification.verify import verify_run
 from featherweight.workflows.continuation import recipe_from
@@ -73,6 +76,16 @@ def test_a_soup_is_a_whole_run(ingredients: dict[str, Path], soup: Run) -> None:
     assert Classifier.load(soup.folder).predict(["apple pear", "iron zinc"])
     comparison = compare_runs([*ingredients.values(), soup.folder])
     assert [round_.name for round_ in comparison.rounds][-1] == "tiny-soup"
+
+
+def test_a_comparison_shows_no_settings_of_a_training_for_a_soup(ingredients: dict[str, Path], soup: Run) -> None:
+    comparison = compare_runs([ingredients["first"], soup.folder])
+    table = tables(comparison)[0]
+    shown = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["learning rate"] for row in shown] == ["0.005", "–"]
+    assert [row["schedule"] == "–" for row in shown] == [False, True]
+    *_, line = csv.DictReader(io.StringIO(rounds_csv(comparison)))
+    assert (line["round"], line["learning_rate"], line["schedule"], line["epochs"]) == ("tiny-soup", "", "", "")
 
 
 def test_environment_and_report_name_the_runs_with_their_results(ingredients: dict[str, Path], soup: Run) -> None:

@@ -15,7 +15,7 @@ from featherweight.backbone.folder import TensorHeader, read_header
 from featherweight.backbone.resolve import Backbone
 from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError, damaged
-from featherweight.files import sha256_of, sync_folder
+from featherweight.files import sha256_of, share_weights, sync_folder
 from featherweight.recipe import Recipe
 from featherweight.run.folder import read_json
 
@@ -70,9 +70,7 @@ def save_adapter(
     (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")
     (part / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
     tokenizer.save_pretrained(part)
-    for weights in part.glob("*.safetensors"):
-        # safetensors makes files that only the owner can read; give them the permissions of the other files.
-        weights.chmod((part / DESCRIPTION).stat().st_mode)
+    share_weights(part, DESCRIPTION)
     sync_folder(part)
     if folder.exists():
         shutil.rmtree(folder)

@@ -147,7 +147,7 @@ def _pipe(run: str, given: PeftOptions, **of_files: Any) -> None:
     tell(notes_on(run, given))
     classifier = Classifier.load(run, **vars(given))
     source = sys.stdin.fileno()
-    predict_lines(classifier, lambda: os.read(source, 1 << 16), sys.stdout)
+    predict_lines(classifier, lambda: os.read(source, 1 << 16), sys.stdout, lambda line: tell([line]))
 
 
 def _first_set(of_files: dict[str, Any]) -> str | None:

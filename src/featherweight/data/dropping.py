@@ -13,7 +13,7 @@ import numpy as np
 from featherweight.data.pairs import Text, joined
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
-from featherweight.formatting import safe_cell
+from featherweight.formatting import counted, safe_cell
 
 TEXT, LABEL = "text", "label"
 """The columns of the file that identify a row."""
@@ -43,6 +43,8 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
         for place, (text, label) in enumerate(zip(rows.texts, labels, strict=True))
         if key_of(text, names[label]) not in listed
     ]
+    if not listed:
+        raise UserError(f"data.drop: {drop} lists no rows; leave data.drop out")
     if len(kept) == len(rows):
         raise UserError(
             f"data.drop: none of the {len(listed):,} rows in {drop} is a training row\n"
@@ -51,7 +53,9 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
     left = rows.take(np.array(kept, np.int64))
     if missing := next((name for name, count in zip(names, left.counts, strict=True) if not count), None):
         raise UserError(f"data.drop: {drop} leaves no training row with the label {missing!r}; remove lines from it")
-    return left, [f"data.drop: {len(rows) - len(kept):,} of {len(rows):,} training rows are in {drop} and are left out"]
+    are = "is" if len(rows) - len(kept) == 1 else "are"
+    of_rows = f"{len(rows) - len(kept):,} of {counted(len(rows), 'training row')}"
+    return left, [f"data.drop: {of_rows} {are} in {drop} and {are} left out"]
 
 
 def _listed(path: Path, drop: str) -> set[tuple[str, str]]:

@@ -71,6 +71,11 @@ class Round:
         return self.runs[0].environment.get("baseline")
 
     @property
+    def is_soup(self) -> bool:
+        """Whether the weights are a mean of those of other runs, so that the round has no training of its own."""
+        return bool(self.recipe.training.soup)
+
+    @property
     def is_tfidf(self) -> bool:
         """Whether the round is a TF-IDF baseline, which every other round should beat."""
         return (self.baseline or "").startswith("tfidf")

@@ -224,10 +224,12 @@ def repeated_seeds(who: str, runs: Sequence[Run]) -> list[str]:
     Such runs begin with the same weights and have the same validation rows, so their results differ less than those of
     different seeds, and the variance between seeds is underestimated.
     """
-    if len({run.recipe.seed for run in runs}) == len(runs):
+    seeds = {run.recipe.seed for run in runs}
+    if len(seeds) == len(runs):
         return []
+    which = "Runs" if len(seeds) == 1 else "Some runs"
     return [
-        f"Runs of {who} have the same seed, and differ only in training.order_seed or in the runs of a soup: other "
+        f"{which} of {who} have the same seed, and differ only in training.order_seed or in the runs of a soup: other "
         "first weights and other validation rows would add to their variance."
     ]
 

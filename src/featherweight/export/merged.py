@@ -8,6 +8,7 @@ from typing import Any
 
 from featherweight.backbone.loading import quiet
 from featherweight.errors import UserError
+from featherweight.files import share_weights
 from featherweight.recipe import Recipe
 
 TEMPERATURE = "calibration_temperature"
@@ -40,6 +41,7 @@ def write_merged(model: Any, recipe: Recipe, labels: tuple[str, ...], temperatur
     setattr(config, TEMPERATURE, temperature)
     with quiet():
         classifier.save_pretrained(folder)
+    share_weights(folder, "config.json")
     _bound_length(folder, recipe.data.max_length)
 
 

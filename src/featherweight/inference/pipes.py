@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from featherweight.data.gaps import Blanks
 from featherweight.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,22 +24,30 @@ def write_lines(columns: Mapping[str, list], output: TextIO) -> None:
     output.flush()
 
 
-def predict_lines(classifier: Classifier, read: Callable[[], bytes], output: TextIO) -> int:
+def predict_lines(
+    classifier: Classifier,
+    read: Callable[[], bytes],
+    output: TextIO,
+    note: Callable[[str], None] = lambda line: None,
+) -> int:
     """Classify each line of the input, and write the predictions to ``output`` as JSON Lines.
 
     ``read`` returns the bytes that are available, and empty bytes at the end of the input.
 
-    Returns the number of lines. An empty line gets the label of an empty text. Raises UserError for a classifier of
-    pairs, and for a line that is not UTF-8.
+    Returns the number of lines. A blank line gets the label of an empty text; at the end, ``note`` gets their number.
+    Raises UserError for a classifier of pairs, and for a line that is not UTF-8.
     """
     if classifier.recipe.data.join == "pair":
         both = " and ".join(classifier.recipe.data.text)
         raise UserError(f"-: this run classifies pairs of {both}; pass a file with both columns instead")
-    done = 0
+    done, blanks = 0, Blanks(PIPE)
     for lines in _lines(read):
         texts = [_decoded(line, done + number) for number, line in enumerate(lines, 1)]
         write_lines(prediction_lines(classifier, texts, done), output)
+        blanks.add(texts, done)
         done += len(texts)
+    if blanks.note:
+        note(blanks.note)
     return done
 
 

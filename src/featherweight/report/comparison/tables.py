@@ -41,14 +41,14 @@ def _rounds(comparison: Comparison) -> Table:
         "round": lambda round_: round_.name,
         "LoRA": lambda round_: _own(round_, lora_in_words),
         "bias": lambda round_: _own(round_, lambda recipe: recipe.adapter.bias),
-        "schedule": lambda round_: _own(round_, schedule_in_words),
+        "schedule": lambda round_: _of_training(round_, schedule_in_words),
     }
     if len({round_.recipe.backbone.name for round_ in comparison.rounds}) > 1:
         words["backbone"] = lambda round_: round_.recipe.backbone.name
     if len({round_.recipe.adapter.head for round_ in comparison.own}) > 1:
         words["head"] = lambda round_: _own(round_, lambda recipe: recipe.adapter.head)
     figures: dict[str, Cell] = {
-        "learning rate": lambda round_: _own(round_, lambda recipe: f"{recipe.training.learning_rate:.3g}"),
+        "learning rate": lambda round_: _of_training(round_, lambda recipe: f"{recipe.training.learning_rate:.3g}"),
         "parameters": lambda round_: NONE if round_.parameters is None else f"{round_.parameters:,}",
         "seeds": lambda round_: str(len(round_.seeds)),
         f"{comparison.metric.name} %": lambda round_: accuracy(comparison, round_),
@@ -135,6 +135,11 @@ def schedule_in_words(recipe: Recipe) -> str:
 def _own(round_: Round, words: Callable[[Recipe], str]) -> str:
     """``words(recipe)`` for the recipe of the round; a dash for a baseline, because it does not use these settings."""
     return NONE if round_.baseline is not None else words(round_.recipe)
+
+
+def _of_training(round_: Round, words: Callable[[Recipe], str]) -> str:
+    """``_own`` for a setting of the training; a dash for a soup, whose runs may have trained with different values."""
+    return NONE if round_.is_soup else _own(round_, words)
 
 
 def _percent(rows: int, share: float) -> str:

@@ -82,6 +82,7 @@ def headline(comparison: Comparison) -> str:
 def provenance(comparison: Comparison) -> dict[str, str]:
     """The conditions of the comparison as {name: text}: data, backbone, seeds, machine, versions and dates."""
     runs = [run for round_ in comparison.rounds for run in round_.runs]
+    trained = [run for round_ in comparison.own if not round_.is_soup for run in round_.runs]
     environments = [run.environment for run in runs]
     rows = [environment.get("data", {}).get("train", {}).get("rows") for environment in environments]
     machines = [
@@ -99,7 +100,7 @@ def provenance(comparison: Comparison) -> dict[str, str]:
         "Training rows": _each_once(f"{count:,}" for count in rows if count),
         f"{comparison.split.capitalize()} rows": f"{comparison.rows:,}",
         "Backbone": _each_once(run.recipe.backbone.name for run in runs),
-        "Epochs": _each_once(f"{run.recipe.training.epochs:g}" for run in runs if "baseline" not in run.environment),
+        "Epochs": _each_once(f"{run.recipe.training.epochs:g}" for run in trained),
         "Seeds": _each_once(seed for round_ in comparison.own for seed in round_.seeds_in_words),
         "Machine": _each_once(machines),
         "Versions": _each_once(versions),
@@ -148,6 +149,7 @@ def _csv_pair(pair: Difference) -> dict[str, Any]:
 
 def _csv_row(comparison: Comparison, round_: Round) -> dict[str, Any]:
     recipe, own = round_.recipe, round_.baseline is None
+    trained = own and not round_.is_soup
     row: dict[str, Any] = {
         "round": round_.name,
         "baseline": round_.baseline,
@@ -155,9 +157,9 @@ def _csv_row(comparison: Comparison, round_: Round) -> dict[str, Any]:
         "lora": lora_in_words(recipe) if own else None,
         "bias": recipe.adapter.bias if own else None,
         "head": recipe.adapter.head if own else None,
-        "schedule": schedule_in_words(recipe) if own else None,
-        "learning_rate": recipe.training.learning_rate if own else None,
-        "epochs": recipe.training.epochs if own else None,
+        "schedule": schedule_in_words(recipe) if trained else None,
+        "learning_rate": recipe.training.learning_rate if trained else None,
+        "epochs": recipe.training.epochs if trained else None,
         "parameters": round_.parameters,
         "seeds": " ".join(round_.seeds_in_words),
         "split": comparison.split,

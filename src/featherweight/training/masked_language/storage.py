@@ -15,6 +15,7 @@ from featherweight.backbone.loading import quiet
 from featherweight.backbone.resolve import Backbone
 from featherweight.data.batches import Encoded, collate
 from featherweight.errors import FeatherweightError
+from featherweight.files import share_weights
 from featherweight.training.masked_language.model import MaskedModel
 
 _MOST_DIFFERENCE = 1e-4
@@ -42,6 +43,7 @@ def save_encoder(model: MaskedModel, backbone: Backbone, folder: Path) -> None:
         lacking = set(loading["missing_keys"])
         tensors = {name: tensor for name, tensor in whole.state_dict().items() if name not in lacking}
         whole.save_pretrained(folder, state_dict=tensors)
+    share_weights(folder, "config.json")
     for file in tokenizer_files(backbone.folder):
         shutil.copyfile(file, folder / file.name)
 
