@@ -228,7 +228,7 @@ def test_a_tokenizer_that_reaches_inside_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("keys", "line"), [
-    ({}, "max_length = 16 truncates 2 rows, 59.29% of tokens; data.long = \"windows\" reads them whole, "
+    ({}, "max_length = 16 truncates 2 rows, 59.29% of tokens; overrides=[\"data.long=windows\"] reads them whole, "
          "\"tail\" or \"head-tail\" keeps another part"),
     ({"long": "tail"}, "max_length = 16 (long = \"tail\") truncates 2 rows, 59.29% of tokens"),
     ({"long": "windows"}, "max_length = 16 is exceeded by 2 rows, which have 10 windows"),

@@ -14,6 +14,7 @@ from support.made_up_runs import fabricate
 from featherweight.cli.tables import evaluation_lines
 from featherweight.evaluation.metrics import evaluate
 from featherweight.evaluation.multi_label import evaluate_several
+from featherweight.hints import on_the_command_line
 from featherweight.report.run.contents import read_contents
 from featherweight.report.run.headline import sentence
 from featherweight.report.run.page import write_report
@@ -65,8 +66,11 @@ def test_of_several_labels_always_giving_the_same_ones_is_a_level_to_beat() -> N
 
 def test_what_to_try_is_what_the_recipe_does_not_do_and_the_rows_call_for() -> None:
     uneven, even = figures([0] * 9 + [1], [0] * 10), figures([0, 1], [0, 0])
-    weights, by_f1 = 'training.class_weights = "balanced"', 'evaluation.best_by = "macro_f1"'
-    assert all(words in remedies(uneven, {}) for words in (weights, by_f1, "training.epochs", "more rows"))
+    weights, by_f1 = "training.class_weights=balanced", "evaluation.best_by=macro_f1"
+    assert all(words in remedies(uneven, {}) for words in (weights, by_f1, "training.epochs=...", "more rows"))
+    assert remedies(even, {"training": {"epochs": 3}}).endswith('classes: overrides=["training.epochs=6"]')
+    with on_the_command_line():
+        assert remedies(uneven, {}).endswith(f": --set training.epochs=... --set {weights} --set {by_f1}")
     done = {"training": {"class_weights": "balanced"}, "evaluation": {"best_by": "macro_f1"}}
     assert weights not in remedies(uneven, done) and by_f1 not in remedies(uneven, done)
     several = {"evaluation": {"best_by": "micro_f1"}}  # the default with several labels a text
@@ -80,7 +84,7 @@ def test_terminal_and_page_say_it_where_the_accuracy_stands(tmp_path: Path) -> N
     evaluation["test"] = figures([0] * 54 + [1] * 6, [0] * 60)
     (run / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")
     lines = evaluation_lines(evaluation)
-    assert f"warning: test: {NEVER}, and {AS_OFTEN}" in lines and 'class_weights = "balanced"' in lines[-1]
+    assert f"warning: test: {NEVER}, and {AS_OFTEN}" in lines and "class_weights=balanced" in lines[-1]
     assert sentence(read_contents(run)) == f"90.0% of 60 test texts classified correctly, but {NEVER}, and {AS_OFTEN}"
     page = write_report(run).read_text("utf-8")
     assert page.count("is never predicted") == 2 and "Try more epochs" in page

@@ -14,6 +14,7 @@ from featherweight.data.sources import Rows
 from featherweight.run.folder import Run
 from featherweight.training.divergence import MOST_SKIPPED, Diverged, diverged
 
+RATE, FP32 = '["training.learning_rate=..."]', '["training.precision=fp32"]'
 ROWS = Rows([f"text {n}" for n in range(40)], np.arange(40) % 2, ("bird", "fruit"), "data.csv")
 
 
@@ -37,8 +38,8 @@ def test_ids_of_the_data_are_kept(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_no_file_still_gives_the_message(tmp_path: Path) -> None:
     error = diverged(tmp_path / "nowhere", "what", 1, 1.0, 1.0, np.array([1]), ROWS)
-    advice = "lower training.learning_rate, or try --set training.precision=fp32"
-    assert str(error) == f"step 1: what; rows of the training split: 2; {advice}"
+    what = "step 1: what; rows of the training split: 2"
+    assert str(error) == f"{what}; lower the learning rate (overrides={RATE}), or compute in fp32 (overrides={FP32})"
 
 
 def test_the_file_is_in_the_run_folder_and_gone_once_training_comes_past(
@@ -50,6 +51,7 @@ def test_the_file_is_in_the_run_folder_and_gone_once_training_comes_past(
         patch.setattr(loop, "over_processes", lambda accelerator, loss, correct: (loss * float("nan"), correct))
         answer = cli("train", job, "--out", "run")
     assert answer.code == 1 and "run/diverged.json lists all of them" in answer.err
+    assert "; lower the learning rate (--set training.learning_rate=0.0025), or compute in fp32 (--set" in answer.err
     found = json.loads(Path("run/diverged.json").read_text("utf-8"))
     assert found["step"] == 1 and len(found["rows"]) == 8
     assert all(row["text"].split()[0] == {"bird": "crow", "fruit": "apple"}[row["label"]] for row in found["rows"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.jobs import assert_same, job_for, tensors, trained
 
+from featherweight.hints import on_the_command_line
 from featherweight.recipe import TrainingRecipe
 from featherweight.run.folder import read_history
 from featherweight.training.evaluation_steps import evaluation_steps, without_effect
@@ -34,7 +35,7 @@ def test_the_last_step_of_each_epoch_unless_a_distance_is_asked_for(
 
 @pytest.mark.parametrize(("training", "evaluations", "naming"), [
     ({"evaluate_every": 500, "early_stopping": 1}, 1, ('keep = "best" and early_stopping = 1 without effect',)),
-    ({"evaluate_every": 500}, 1, ('leaves keep = "best" without effect', "--set training.evaluate_every=")),
+    ({"evaluate_every": 500}, 1, ('leaves keep = "best" without effect', 'overrides=["training.evaluate_every=1"]')),
     ({"evaluate_every": 500, "keep": "last"}, 1, ()),
     ({}, 1, ()),
     ({"early_stopping": 1}, 1, ("leaves early_stopping = 1 without effect",)),
@@ -46,6 +47,18 @@ def test_what_cannot_have_an_effect_is_said(
 ) -> None:
     said = without_effect(TrainingRecipe(**training), evaluations, 6)
     assert len(said) == bool(naming) and all(words in said[0] for words in naming)
+
+
+def test_a_hint_is_what_can_be_typed_and_what_it_says_helps() -> None:
+    rare = TrainingRecipe(evaluate_every=500, early_stopping=6)
+    with on_the_command_line():
+        (hint,) = without_effect(rare, 1, 360)
+    assert hint.endswith("; to evaluate more often, add --set training.evaluate_every=45")
+    (in_python,) = without_effect(rare, 1, 360)
+    assert in_python.endswith('; to evaluate more often, add overrides=["training.evaluate_every=45"]')
+    often = rare.model_copy(update={"evaluate_every": 45})
+    assert without_effect(often, len(evaluation_steps(often, [360])), 360) == []
+    assert without_effect(rare, 1, 5)[0].endswith("without effect")  # five steps have no eight evaluations
 
 
 def test_short_epochs_end_with_an_evaluation_after_which_a_resume_goes_on_to_the_same_bits(

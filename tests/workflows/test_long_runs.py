@@ -101,7 +101,7 @@ def test_the_end_of_a_text_is_read_where_the_recipe_says(recipe_of: Callable[...
 def test_a_cut_that_matters_is_in_the_warnings(recipe_of: Callable[..., Recipe]) -> None:
     (line,) = [line for line in prepare(recipe_of()).splits.warnings if "cut" in line]
     assert line.startswith("48 of 48 training texts are longer than 20 tokens, and 58% of all tokens are cut")
-    assert 'data.long = "windows" reads them whole, "tail" or "head-tail" keeps another part' in line
+    assert 'overrides=["data.long=windows"] reads them whole, "tail" or "head-tail" keeps another part' in line
     for data in (WINDOWS, {"max_length": 128}):
         assert not any("cut" in line for line in prepare(recipe_of(data=data)).splits.warnings)
 

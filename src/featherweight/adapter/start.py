@@ -12,6 +12,7 @@ from featherweight.adapter.trained import peft_name
 from featherweight.backbone.resolve import Backbone
 from featherweight.errors import UserError
 from featherweight.formatting import shortened
+from featherweight.hints import to_set
 from featherweight.model.network import Network
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
@@ -32,7 +33,7 @@ def require_same_adapter(recipe: Recipe, run: Run, backbone: Backbone) -> None:
     if (trained_on or backbone.sha256) != backbone.sha256:
         raise UserError(
             f"adapter.start_from = {run.folder}: that run was trained on other backbone weights than {backbone.name} "
-            f"has now; set backbone.name to the backbone of that run ({run.recipe.backbone.name})"
+            f"has now; use the backbone of that run: {to_set(f'backbone.name={run.recipe.backbone.name}')}"
         )
 
 

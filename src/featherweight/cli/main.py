@@ -38,6 +38,7 @@ from featherweight.cli import (
     weigh,
 )
 from featherweight.errors import FeatherweightError, UserError
+from featherweight.hints import on_the_command_line
 
 # The base class of all errors in arguments; typer does not export it by name.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -106,7 +107,8 @@ def main() -> None:
         # A file name can contain bytes that are not valid text and cannot be encoded.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="featherweight", standalone_mode=False)
+        with on_the_command_line():
+            code = app(sys.argv[1:] or ["--help"], prog_name="featherweight", standalone_mode=False)
         sys.stdout.flush()
     except FeatherweightError as error:
         _fail(str(error), error.exit_code)

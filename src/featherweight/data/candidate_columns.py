@@ -12,6 +12,7 @@ from featherweight.data.column_profile import ColumnProfile, profile_of
 from featherweight.data.id_column import likely_id_columns
 from featherweight.data.readers.table import Table, id_column
 from featherweight.errors import UserError, in_a_line
+from featherweight.hints import to_set
 
 _SPLITS = frozenset({"split", "fold", "partition", "subset"})
 """Names of columns that tell which split, such as train or test, a row belongs to."""
@@ -46,9 +47,7 @@ class Columns:
 
     def set(self, *overrides: str) -> str:
         """The options that set recipe keys, such as ``--set task=multi-label``, or in Python ``overrides=[...]``."""
-        if self._in_python:
-            return f"overrides={json.dumps(overrides, ensure_ascii=False)}"
-        return " ".join(f"--set {shlex.quote(override)}" for override in overrides)
+        return to_set(*overrides, in_python=self._in_python)
 
     def require_once(self, what: str, names: Sequence[str], words: Sequence[Sequence[str]]) -> None:
         """Raise UserError if several columns have the same name, and it matches ``words`` as well as any of ``names``.

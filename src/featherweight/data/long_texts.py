@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featherweight.errors import UserError, first_line
+from featherweight.hints import to_set
 from featherweight.recipe import DataRecipe, Recipe
 
 NOTABLE_CUT = 0.05
@@ -44,11 +45,12 @@ class LongTexts:
         return self.how == "windows"
 
     def other_ways(self, *, pairs: bool) -> str:
-        """A clause that names the other values of ``data.long`` for texts that are too long."""
+        """A clause that says how to set other values of ``data.long`` for texts that are too long."""
         if pairs:
-            return f'data.long = "{"head" if self.how == "tail" else "tail"}" keeps the other end of the longer text'
+            other = "head" if self.how == "tail" else "tail"
+            return f"{to_set(f'data.long={other}')} keeps the other end of the longer text"
         others = [f'"{way}"' for way in ("head", "tail", "head-tail") if way != self.how]
-        return f'data.long = "windows" reads them whole, {" or ".join(others)} keeps another part'
+        return f"{to_set('data.long=windows')} reads them whole, {' or '.join(others)} keeps another part"
 
     @property
     def identity(self) -> bytes:

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from featherweight.errors import UserError
+from featherweight.hints import steadier
 from featherweight.run.figures import METRICS
 from featherweight.task.interface import SINGLE_LABEL
 from featherweight.task.single_label import Floats, Labels, macro_f1
@@ -103,7 +104,7 @@ def checked_logits(logits: Floats, classes: int | None = None) -> Floats:
     if broken.any():
         raise UserError(
             f"the model's output is not finite for {broken.sum():,} of {len(logits):,} rows: the training diverged\n"
-            "Lower training.learning_rate, or try --set training.precision=fp32"
+            f"Train again, and {steadier()}"
         )
     return logits
 

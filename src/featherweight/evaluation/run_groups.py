@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.errors import UserError, damaged, first_line
+from featherweight.hints import to_set
 from featherweight.recipe import Recipe
 from featherweight.run.figures import metrics_of
 from featherweight.run.folder import Run
@@ -132,7 +133,9 @@ def _require_same_rows(run: Run, ours: dict[str, Any], other: Run, theirs: dict[
     where = f"{run.folder}: its {split} rows differ from those of {other.folder}"
     hint = "only runs with the same rows can be compared"
     if split == "validation":
-        hint += "; without a test set each seed has different validation rows: set data.test and train again"
+        hint += (
+            f"; without a test set each seed has different validation rows: train again with {to_set('data.test=FILE')}"
+        )
     if len(ours["text_key"]) != len(theirs["text_key"]):
         raise UserError(f"{where}: {len(ours['text_key']):,} rows, not {len(theirs['text_key']):,}; {hint}")
     for key, what in (("text_key", "text"), ("label", "label")):

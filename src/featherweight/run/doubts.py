@@ -7,6 +7,7 @@ from typing import Any
 
 from featherweight.errors import in_a_line
 from featherweight.formatting import in_sentence, percent, shortened
+from featherweight.hints import to_set
 
 _NAMED = 3
 """Classes that are named; of more, their number is said."""
@@ -58,19 +59,19 @@ def _no_better_than_constant(figures: Mapping[str, Any]) -> list[str]:
 
 
 def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """A sentence on what to try if ``doubts`` finds something: "Try more epochs (training.epochs) or ...".
+    """A sentence on what to try if ``doubts`` finds something, with what to type: "Try more epochs or ...: --set ...".
 
     ``figures`` are the metrics of the set. Settings that ``recipe`` (nested, as in TOML) already has are left out.
     """
     counts = [row["support"] for row in figures["per_class"] if row["support"]]
-    tried = ["more epochs (training.epochs)"]
+    epochs = recipe.get("training", {}).get("epochs")
+    typed = {"more epochs": f"training.epochs={'...' if epochs is None else f'{2 * epochs:g}'}"}
     if max(counts) >= _UNEVEN * min(counts):
         if recipe.get("training", {}).get("class_weights", "none") == "none":
-            tried.append('training.class_weights = "balanced"')
+            typed["balanced class weights"] = "training.class_weights=balanced"
         if recipe.get("evaluation", {}).get("best_by", "accuracy") in ("accuracy", "micro_f1"):
-            tried.append('evaluation.best_by = "macro_f1"')
-    *most, last = [*tried, "more rows of the small classes"]
-    return f"Try {', '.join(most)} or {last}"
+            typed["the best adapter by macro-F1"] = "evaluation.best_by=macro_f1"
+    return f"Try {', '.join(typed)} or more rows of the small classes: {to_set(*typed.values())}"
 
 
 def _predicted(figures: Mapping[str, Any]) -> list[int]:

@@ -15,6 +15,7 @@ from featherweight.data.pairs import shown
 from featherweight.data.sources import Rows
 from featherweight.errors import FeatherweightError
 from featherweight.files import write_json
+from featherweight.hints import steadier
 
 FILE = "diverged.json"
 MOST_SKIPPED = 20
@@ -42,13 +43,20 @@ class OverflowCounter:
 
 
 def diverged(
-    folder: Path | None, what: str, step: int, loss: float, norm: float, indices: NDArray[np.int64], rows: Rows | None
+    folder: Path | None,
+    what: str,
+    step: int,
+    loss: float,
+    norm: float,
+    indices: NDArray[np.int64],
+    rows: Rows | None,
+    learning_rate: float | None = None,
 ) -> Diverged:
     """Write the rows of ``step`` to ``folder``/diverged.json, and return the error to raise.
 
     ``what`` says what went wrong. ``step`` counts from 1. ``indices`` are the step's rows in the training split
     ``rows``. Only one of several processes writes the file: the others pass no folder. If the file cannot be written,
-    the error leaves its name out.
+    the error leaves its name out. The advice in the error depends on the ``learning_rate``, if it is known.
     """
     named = ", ".join(str(index + 1) for index in indices[:_MOST_NAMED])
     more = f" and {len(indices) - _MOST_NAMED} more" if len(indices) > _MOST_NAMED else ""
@@ -58,8 +66,7 @@ def diverged(
             content = {"step": step, "loss": _number(loss), "grad_norm": _number(norm), "rows": _listed(indices, rows)}
             write_json(folder / FILE, content)
             where = f"; {folder / FILE} lists all of them"
-    advice = "lower training.learning_rate, or try --set training.precision=fp32"
-    return Diverged(f"step {step}: {what}; rows of the training split: {named}{more}{where}; {advice}")
+    return Diverged(f"step {step}: {what}; rows of the training split: {named}{more}{where}; {steadier(learning_rate)}")
 
 
 def _listed(indices: Sequence[int] | NDArray[np.int64], rows: Rows) -> list[dict[str, Any]]:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from featherweight.formatting import counted
+from featherweight.hints import to_set
 from featherweight.recipe import TrainingRecipe
 
 DISTANCE = 500
 """Largest number of steps between two evaluations, if the recipe does not set it."""
+_USEFUL = 5
+"""Number of evaluations, at least, that a note proposes."""
 
 
 def evaluation_steps(training: TrainingRecipe, steps_of_epochs: Sequence[int]) -> frozenset[int]:
@@ -28,21 +31,23 @@ def without_effect(training: TrainingRecipe, evaluations: int, steps: int) -> li
     """Notes to the user about settings that have no effect because the training has too few ``evaluations``.
 
     The settings are ``keep = "best"`` and ``early_stopping``; ``steps`` is the number of steps of the training. The
-    list has one note or none.
+    list has one note or none. It says what to set so that both have an effect.
     """
     patience = training.early_stopping
+    # The first evaluation is the best so far, and after the last one there is nothing left to stop.
+    needed = patience + 2
+    distance = steps // max(_USEFUL, needed) or steps // needed
+    remedy = f"; to evaluate more often, add {to_set(f'training.evaluate_every={distance}')}" if distance else ""
     asked = ['keep = "best"'] if training.keep == "best" and training.evaluate_every else []
     asked += [f"early_stopping = {patience}"] if patience else []
     if evaluations == 1 < steps and asked:
         return [
             f"the validation rows are evaluated once, at the end of {counted(steps, 'step')}, which leaves "
-            f"{' and '.join(asked)} without effect; to evaluate more often, "
-            f"add --set training.evaluate_every={max(1, steps // 4)}"
+            f"{' and '.join(asked)} without effect{remedy}"
         ]
-    # The first evaluation is the best so far, and after the last one there is nothing left to stop.
-    if patience and evaluations < (needed := patience + 2):
+    if patience and evaluations < needed:
         return [
             f"training.early_stopping = {patience} cannot end this training: that takes at least "
-            f"{counted(needed, 'evaluation')}, and there are {evaluations}"
+            f"{counted(needed, 'evaluation')}, and there are {evaluations}{remedy}"
         ]
     return []

@@ -237,7 +237,8 @@ def _teacher_of(job: Job, batch: Batch) -> Tensor | None:
 
 def _diverged(job: Job, what: str, measured: Measured) -> Diverged:
     folder, record = job.folder if job.accelerator.is_main_process else None, measured.record
-    return diverged(folder, what, record["step"], record["loss"], record["grad_norm"], measured.rows, job.rows)
+    numbers, rate = (record["step"], record["loss"], record["grad_norm"]), job.recipe.training.learning_rate
+    return diverged(folder, what, *numbers, measured.rows, job.rows, rate)
 
 
 def _micro_batches(job: Job, objective: Objective, batches: list[np.ndarray]) -> list[tuple[np.ndarray, bool]]:

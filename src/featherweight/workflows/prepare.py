@@ -22,6 +22,7 @@ from featherweight.data.unknown_tokens import unknown_note
 from featherweight.environment import quick_imports
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.formatting import counted
+from featherweight.hints import to_set
 from featherweight.recipe import Recipe
 from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
@@ -180,7 +181,7 @@ def require_length(recipe: Recipe, config: Mapping[str, Any]) -> None:
     most = most_tokens(config)
     if most is not None and recipe.data.max_length > most:
         reads = f"{recipe.backbone.name} can read at most {most} tokens"
-        raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; add --set data.max_length={most}")
+        raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; add {to_set(f'data.max_length={most}')}")
 
 
 def require_initialisation(recipe: Recipe, config: Mapping[str, Any]) -> None:
@@ -204,7 +205,7 @@ def require_dropout(recipe: Recipe, config: Mapping[str, Any]) -> None:
             return
     value = f"training.r_drop = {recipe.training.r_drop:g}"
     raise UserError(
-        f"{value} compares two passes with dropout, but the recipe has no dropout; add --set adapter.dropout=0.1"
+        f"{value} compares two passes with dropout, but the recipe has no dropout; add {to_set('adapter.dropout=0.1')}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.hints import steadier
 from featherweight.recipe.loading import read_recipe
 from featherweight.report.fonts import class_numbers, set_numbers
 from featherweight.run.checked import require
@@ -127,10 +128,9 @@ class Contents:
         warnings = [str(warning) for warning in self.environment.get("warnings") or []]
         broken = int((~np.isfinite(self.steps["loss"])).sum())
         if broken:
-            warnings.append(
-                f"The training loss was not finite in {broken:,} of {len(self.steps['loss']):,} steps. Lower "
-                "training.learning_rate, or try --set training.precision=fp32, and train again."
-            )
+            advice = steadier(self.recipe.get("training", {}).get("learning_rate"))
+            steps = f"{broken:,} of {len(self.steps['loss']):,} steps"
+            warnings.append(f"The training loss was not finite in {steps}. Train again, and {advice}.")
         if self.evaluated and (found := doubts(self.evaluated[1])):
             split, figures = self.evaluated
             warnings.append(f"{split.capitalize()} rows: {', and '.join(found)}. {remedies(figures, self.recipe)}.")

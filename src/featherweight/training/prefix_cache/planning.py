@@ -18,6 +18,7 @@ from featherweight.cache import CLEAR_STATES, STATES, cache_folder
 from featherweight.data.batches import sorted_batches
 from featherweight.errors import UserError
 from featherweight.formatting import counted, size_in_words
+from featherweight.hints import to_set
 from featherweight.model.predict import prediction_batches
 from featherweight.training.job import Job
 from featherweight.training.listeners import notify
@@ -111,10 +112,9 @@ def _plan(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None, list[
         return None, [f"{prefix.layers}: states are not cached: {refusal}"]
     prefix, largest = _compared(job, prefix, _extremes(job, prefix.pool, batches()))
     if largest and wanted == "auto":
+        anyway = to_set("training.prefix_cache=on")
         why = f"on this machine a text's states depend on its batch, by up to {largest:.1g}"
-        return None, [
-            f"{prefix.layers}: states are not cached: {why}; to cache them anyway, add --set training.prefix_cache=on"
-        ]
+        return None, [f"{prefix.layers}: states are not cached: {why}; to cache them anyway, add {anyway}"]
     inexact = f"; in another batch they would differ by up to {largest:.1g}" if largest else ""
     texts = f"states of {counted(len(prefix.pool), 'text')}, {size_in_words(size)}"
     if prefix.cached:
