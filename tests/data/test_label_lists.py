@@ -200,6 +200,9 @@ def test_a_note_says_how_labels_in_a_text_were_told_apart(
     assert all(str(noted) in note for note in notes)
 
 
+ARXIV = [" ".join(pair) for pair in itertools.combinations(("cs.CL", "cs.LG", "cs.CV", "stat.ML", "cs.AI", "q-fin"), 2)]
+
+
 @pytest.mark.parametrize(("names", "example"), [
     (["sci.space", "rec.autos", "sci.space rec.autos"], "'sci.space rec.autos'"),
     (["sci.space", "rec.autos", "sci.space misc"], None),
@@ -207,6 +210,7 @@ def test_a_note_says_how_labels_in_a_text_were_told_apart(
     (["a # b", "a", "b"], "'a # b'"),
     (["a / b", "b / c", "c / a", "a", "b", "c"], None),
     (["Sci/Tech", "World", "very good", "very bad"], None),
+    ([*ARXIV, "q-bio.NC cs.LG"], "'cs.CL cs.LG'"),
 ])  # fmt: skip
 def test_names_that_seem_to_be_several_labels(names: list[str], example: str | None) -> None:
     found = several_in_one(names, several=False)

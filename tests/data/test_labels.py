@@ -110,6 +110,7 @@ def test_the_names_give_back_the_labels(values: list[str]) -> None:
 def test_the_names_are_sorted_as_the_rows_spell_them_and_alike_ones_are_one_class() -> None:
     assert class_names(["b", NFD, "a", NFC]) == tuple(sorted(("a", "b", NFC)))
     assert class_names([10, 9]) == ("9", "10")
+    assert class_names(["a", "\ufeffa", "b\u200b", "b"]) == ("a", "b")
     assert class_names(["TRUE", "true", "FALSE"]) == ("FALSE", "true")
 
 

@@ -230,17 +230,18 @@ def _no_labels(columns: Columns) -> UserError:
 
 def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
     table = columns.table
-    flags = [name for name in names if columns.profile(name).notation]
-    if len(flags) > 1 and len(flags) == len(names):
-        flags = _of_one_notation(flags, columns)
-        words = _flags_in_words(columns, flags)
-        more = "" if len(flags) <= _MOST_FLAGS else f", and so on (all: {columns.set('task=multi-label')})"
+    binary = [name for name in names if columns.profile(name).notation]
+    flags = _of_one_notation(binary, columns)
+    words = f"hold only {_flags_in_words(columns, flags)}" if flags else ""
+    more = "" if len(flags) <= _MOST_FLAGS else f", and so on (all: {columns.set('task=multi-label')})"
+    all_flags = f"{columns.named('label', flags[:_MOST_FLAGS])}{more}"
+    if len(flags) > 1 and len(binary) == len(names):
         return UserError(
-            f"{table.origin}: {listed(flags, 12)} hold only {words}, so a text may have several labels\n"
-            f"To train on all of them: {columns.named('label', flags[:_MOST_FLAGS])}{more}; "
-            f"to train on one: {columns.named('label', flags[:1])}"
+            f"{table.origin}: {listed(flags, 12)} {words}, so a text may have several labels\n"
+            f"To train on all of them: {all_flags}; to train on one: {columns.named('label', flags[:1])}"
         )
+    several = f"; to train on {listed(flags, 4)}, which {words}: {all_flags}" if len(flags) >= _ENOUGH_FLAGS else ""
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the labels; its columns are: {listed_columns(table)}\n"
-        f"Name the right one, such as {columns.named('label', names[:1])}"
+        f"Name the right one, such as {columns.named('label', names[:1])}{several}"
     )

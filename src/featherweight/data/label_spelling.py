@@ -14,6 +14,8 @@ from featherweight.formatting import listed
 WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?")
 """Pattern of a whole number as text, possibly with zeros after a decimal point."""
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
+_INVISIBLE = "\u00ad\u200b\u200e\u200f\u2060\ufeff"
+"""Zero-width spaces, byte order marks, marks of the writing direction and soft hyphens: they come with copied texts."""
 _BOOLEANS = ("false", "true")
 """The texts for 0 and 1, in this order."""
 
@@ -21,10 +23,11 @@ _BOOLEANS = ("false", "true")
 def alike(text: str) -> str:
     """``text`` in a normal form that is the same for all spellings of a label.
 
-    The normal form has composed Unicode (NFC; files from macOS are often decomposed), ``true`` for ``True`` and
-    ``TRUE``, and ``1`` for ``1.0`` (pandas converts whole numbers with gaps to floating-point numbers).
+    The normal form has composed Unicode (NFC; files from macOS are often decomposed), no invisible marks around the
+    text, ``true`` for ``True`` and ``TRUE``, and ``1`` for ``1.0`` (pandas converts whole numbers with gaps to
+    floating-point numbers).
     """
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", text).strip(_INVISIBLE).strip() or text
     if match := WHOLE.fullmatch(text):
         return match[1]
     folded = text.casefold()

@@ -254,3 +254,19 @@ def test_padding_is_no_row_of_one_column_and_an_empty_line_is_none_of_several(tm
     source = written(tmp_path, "text\none\n\ntwo\n" + "\0" * 40)
     assert list(open_table(source, DataRecipe(train=source), "train").read("text")) == ["one", "", "two"]
     assert read(written(tmp_path, "text,label\none,a\n\ntwo,b\n\n")).texts == ["one", "two"]
+
+
+@pytest.mark.parametrize("escaped", ["", ' with \\"quotation marks\\"'])
+def test_a_missing_value_of_a_database_is_an_empty_field(tmp_path: Path, escaped: str) -> None:
+    content = f'id,text,label\n1,"one{escaped}",x\n2,"two \\N, or \\N",y\n\\N,three,"\\N"\n4,\\N,x\n'
+    source = written(tmp_path, content)
+    rows = read(source, empty="drop")
+    assert rows.texts == [f"one{escaped}".replace("\\", ""), "two N, or N" if escaped else "two \\N, or \\N"]
+    assert (rows.left_out.without_text, rows.left_out.without_label) == ((4,), (3,))
+
+
+def test_separators_at_the_end_of_each_row_but_not_of_the_header_are_no_fields(tmp_path: Path) -> None:
+    rows = read(written(tmp_path, "text,label\none,x,\ntwo,y, ,\nthree,x\n"))
+    assert (rows.texts, rows.label_names) == (["one", "two", "three"], ("x", "y"))
+    with pytest.raises(UserError, match="line 2: 3 fields, but the first line has 2"):
+        read(written(tmp_path, "text,label\none, or two,x\n"))

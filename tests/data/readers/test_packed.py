@@ -108,6 +108,8 @@ REFUSED = [
     ("a.feather", b"ARROW1", ["pandas.read_feather(sys.argv[1]).to_csv"]),
     ("a.sqlite", b"SQLite format 3\0", ["select * from TABLE", "import sys, sqlite3, pandas"]),
     ("a.doc", b"\xd0\xcf\x11\xe0" + bytes(600), ["is a document"]),
+    ("a.npy", b"\x93NUMPY\1\0", ["import sys, numpy, pandas; pandas.DataFrame(numpy.load("]),
+    ("a.npz", zipped({"x.npy": b"x", "y.npy": b"y"}), [".npz files cannot be read", "numpy.load", "a-converted.csv"]),
     ("a.dta", b"x", ["pandas.read_stata"]),
     ("a.tar.gz", gzip.compress(b"x" * 600, mtime=0), ["is an archive", "tar -xf"]),
     ("a.csv.gz", gzip.compress(bytes(257) + b"ustar" + bytes(300), mtime=0), ["is an archive", "tar -xf"]),

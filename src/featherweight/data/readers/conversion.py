@@ -24,6 +24,8 @@ _PANDAS = {
     ".html": ("pandas.read_html(sys.argv[1])[0]", "lxml"),
     ".htm": ("pandas.read_html(sys.argv[1])[0]", "lxml"),
     ".sqlite": ("pandas.read_sql('select * from TABLE', sqlite3.connect(sys.argv[1]))", None),
+    ".npy": ("pandas.DataFrame(numpy.load(sys.argv[1]))", None),
+    ".npz": ("pandas.DataFrame({name: list(array) for name, array in numpy.load(sys.argv[1]).items()})", None),
     ".db": ("pandas.read_sql('select * from TABLE', sqlite3.connect(sys.argv[1]))", None),
 }
 """File extensions of tables, each with the pandas expression that reads them, and the extra package it needs."""
@@ -46,6 +48,7 @@ _MAGIC = {
     b"\xd0\xcf\x11\xe0": ".xls",
     b"ARROW1": ".arrow",
     b"SQLite format 3": ".sqlite",
+    b"\x93NUMPY": ".npy",
     b"%PDF": ".pdf",
     b"Rar!": ".rar",
     b"7z\xbc\xaf": ".7z",
@@ -114,7 +117,7 @@ def _tables_of(path: Path) -> list[str]:
 
 def conversion_line(load: str, path: Path) -> str:
     """The command that converts a file to CSV in the same folder; ``load`` is the Python expression that reads it."""
-    others = [name for name in ("joblib", "torch", "sqlite3", "pyarrow.ipc") if f"{name}." in load]
+    others = [name for name in ("joblib", "torch", "numpy", "sqlite3", "pyarrow.ipc") if f"{name}." in load]
     needed = ", ".join([*others, *(["pandas"] if "pandas." in load else [])])
     return (
         f'python -c "import sys, {needed}; {load}.to_csv(sys.argv[2], index=False)" '

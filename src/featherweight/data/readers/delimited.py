@@ -132,7 +132,7 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
     csv.field_size_limit(sys.maxsize)  # by default the csv module refuses long texts
     lines = islice(without_nul(text, origin), dialect.skipped, None)
     latest: deque[str] = deque(maxlen=2)
-    reader = csv.reader(noted(lines, latest), **settings(dialect, quoted))
+    reader = csv.reader(noted(_without_null(lines, dialect.separator), latest), **settings(dialect, quoted))
     width, line = 0, 1 + dialect.skipped
     while True:
         try:
@@ -144,6 +144,8 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
                 f"{origin}: line {line}: broken quoting ({error}); inside a quoted field, write each quote twice"
             ) from None
         width = width or len(fields)
+        if len(fields) > width > 1 and not any(map(str.strip, fields[width:])):
+            del fields[width:]  # some programs end each row, but not the header, with separators
         if fields and len(fields) != width:
             remedy = f"Put fields that contain {dialect.separator!r} in double quotes"
             if len(fields) == width + 1 and line == 2 + dialect.skipped:
@@ -157,6 +159,13 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
         if fields or (width == 1 and is_empty_line(latest)):
             yield fields or [""]
         line = reader.line_num + 1 + dialect.skipped
+
+
+def _without_null(lines: Iterator[str], separator: str) -> Iterator[str]:
+    r"""The ``lines`` with empty fields for ``\N``, which MySQL, Hive and PostgreSQL write for a missing value."""
+    mark = re.escape(separator)
+    null = re.compile(rf'(?:(?<={mark})|^)("?)\\N\1(?=[{mark}\r\n]|$)')
+    return (null.sub("", line) if r"\N" in line else line for line in lines)
 
 
 def _count(fields: int) -> str:

@@ -120,6 +120,8 @@ def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
         raise UserError(conversion(content.path, content.origin, ".docx"))
     if {"mimetype", "content.xml"} <= {*names}:
         raise UserError(conversion(content.path, content.origin, ".odt" if content.name.endswith(".odt") else ".ods"))
+    if names and all(name.endswith(".npy") for name in names):
+        raise UserError(conversion(content.path, content.origin, ".npz"))
     wanted = [name for name in names if not _is_beside(name)]
     if len(wanted) != 1:
         holds = f"{len(wanted)} files ({listed(wanted, 4)})" if wanted else "no data file"
