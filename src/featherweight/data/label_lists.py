@@ -105,7 +105,7 @@ def _are_joined_by(names: Sequence[str], mark: str) -> bool:
     """Whether names of classes seem to be several labels with the separator ``mark`` between them.
 
     Either the parts of all names with the mark are classes, too, or at least half of the names have it, and they have
-    few parts, nine in ten of which occur more than once. A part has letters or digits.
+    few parts, and at most one part in twenty occurs only once. A part has letters or digits.
     """
     parts = {name: _parts(name, mark) for name in names}
     joined = [found for found in parts.values() if len(found) > 1]
@@ -114,8 +114,8 @@ def _are_joined_by(names: Sequence[str], mark: str) -> bool:
     if all(part in parts for found in joined for part in found):
         return True
     counts = Counter(part for found in parts.values() for part in found)
-    once = list(counts.values()).count(1)
-    return 2 * len(joined) >= len(names) and 2 * len(counts) <= len(names) and 10 * once <= len(counts)
+    few = 2 * len(counts) <= len(names) and 20 * list(counts.values()).count(1) <= counts.total()
+    return 2 * len(joined) >= len(names) and few
 
 
 def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:
