@@ -89,9 +89,20 @@ def test_search(cli: Cli, job: Path, setting: str, naming: str) -> None:
     refused(cli, "search", job, "--set", setting, "-o", "out", naming=naming)
 
 
+@pytest.mark.parametrize("storage", ["nonsense", "sqlite:////missing/search.db"])
+def test_search_with_a_database_that_cannot_be_opened(cli: Cli, job: Path, storage: str) -> None:
+    pytest.importorskip("optuna")
+    refused(cli, "search", job, "--storage", storage, "-o", "out", naming="--storage")
+
+
 @pytest.mark.parametrize(("setting", "naming"), cases("adapt"))
 def test_adapt(cli: Cli, job: Path, setting: str, naming: str) -> None:
     refused(cli, "adapt", job, "--set", setting, "-o", "out", naming=naming)
+
+
+def test_adapt_names_the_option_that_set_the_length(cli: Cli, job: Path) -> None:
+    naming = ("--max-length 500: ", "can read at most 130 tokens; write --max-length 130")
+    refused(cli, "adapt", job, "--max-length", "500", "-o", "out", naming=naming)
 
 
 @pytest.mark.parametrize(("setting", "naming"), cases("train"))

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import Cli
 
+from featherweight import recipe_for
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.recipe import Recipe
 from featherweight.recipe.search_space import Choices, Range, SearchSpace
@@ -274,3 +276,15 @@ def test_a_search_alone_opens_its_database_once(
     monkeypatch.setattr(optuna, "create_study", create_study)
     run_search(tiny_recipe(), tmp_path / "out", space=SPACE, trials=2, announce=lambda _: None)
     assert opened == ["tiny"]
+
+
+def test_a_data_file_is_searched_with_the_values_that_train_chooses(
+    cli: Cli, tiny_data: dict[str, Path], tiny_backbones: dict[str, Path], trained: list
+) -> None:
+    data, backbone = tiny_data["train"], tiny_backbones["bert"]
+    answer = cli("search", data, "--backbone", backbone, "--trials", "2", "-o", "out")
+    assert answer.code == 0, answer
+    chosen = recipe_for(data, backbone=str(backbone))
+    assert [folder.name for _, folder in trained] == ["0001", "0002"]
+    assert {recipe.training.epochs for recipe, _ in trained} == {chosen.training.epochs}
+    assert Recipe.load("out/best.toml").data == chosen.data

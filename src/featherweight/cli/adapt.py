@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,7 @@ def command(
 
     if has_several_processes():
         raise UserError("adapt: runs in one process; start it without torchrun")
-    recipe = load_recipe(data, overrides, test=test, text=text, label=label, backbone=backbone)
+    recipe = load_recipe(data, overrides, test=test, text=text, label=label, backbone=backbone, trains=False)
 
     from featherweight.console import follow
     from featherweight.workflows.adapt import AdaptationSettings, adapt_backbone
@@ -54,4 +55,4 @@ def command(
     with follow() as listener:
         adapt_backbone(recipe, folder, settings, resume=resume, listeners=[listener])
     print(f"Backbone: {folder}")
-    print(f"To train on it: featherweight train {data} --backbone {folder}")
+    print(f"To train on it: featherweight train {shlex.quote(data)} --backbone {shlex.quote(str(folder))}")

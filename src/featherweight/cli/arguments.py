@@ -119,11 +119,13 @@ def load_recipe(
     text: list[str] | None = None,
     label: list[str] | None = None,
     backbone: str | None = None,
+    trains: bool = True,
 ) -> Recipe:
     """The recipe that ``recipe`` names, with all options applied; if it names a data file, a new recipe for this file.
 
-    For a data file, the choices that were made automatically are printed on standard error. Raises UserError if the
-    recipe, the data file or an option is wrong.
+    For a data file, the choices that were made automatically are printed on standard error; if the recipe is not
+    trained (``trains``), only those about the data. Raises UserError if the recipe, the data file or an option is
+    wrong.
     """
     from featherweight.recipe import Recipe
     from featherweight.recipe.loading import is_recipe
@@ -136,5 +138,5 @@ def load_recipe(
     from featherweight.workflows.own_data import draft_recipe
 
     draft = draft_recipe(recipe, [*options, *overrides])
-    tell(draft.notes)
+    tell(draft.notes if trains else draft.notes[:1])
     return draft.recipe

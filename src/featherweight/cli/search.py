@@ -7,15 +7,31 @@ from typing import Annotated
 
 import typer
 
-from featherweight.cli.arguments import BudgetOption, SetOption, load_recipe
+from featherweight.cli.arguments import (
+    BackboneOption,
+    BudgetOption,
+    LabelColumnsOption,
+    SetOption,
+    TestOption,
+    TextOption,
+    load_recipe,
+)
 
 NAME = "search"
 
 
 def command(
     recipe: Annotated[
-        str, typer.Argument(help="A TOML file whose section [search] names the keys to vary, or a built-in recipe.")
+        str,
+        typer.Argument(
+            help="A TOML file whose section [search] names the keys to vary, a built-in recipe, or a file of texts and "
+            "labels."
+        ),
     ],
+    test: TestOption = None,
+    text: TextOption = None,
+    label: LabelColumnsOption = None,
+    backbone: BackboneOption = None,
     trials: Annotated[
         int, typer.Option(min=1, max=100_000, help="Number of trials, including trials of earlier calls.")
     ] = 20,
@@ -38,7 +54,7 @@ def command(
     from featherweight.recipe.loading import read_search_space
     from featherweight.recipe.search_space import SearchSpace
 
-    chosen = load_recipe(recipe, overrides, budget)
+    chosen = load_recipe(recipe, overrides, budget, test=test, text=text, label=label, backbone=backbone)
     section = read_search_space(recipe)
     space = SearchSpace.default(chosen) if section is None else SearchSpace.parse(section, recipe, chosen)
 

@@ -58,8 +58,8 @@ def read_recipe(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
 
 
 def read_search_space(path: str) -> Any:
-    """The unvalidated section [search] of the recipe file ``path``; None if the recipe has no such section."""
-    if path in built_in_recipes() or not Path(path).is_file():
+    """The unvalidated section [search] of the recipe file ``path``; None if there is none, or ``path`` names data."""
+    if path in built_in_recipes() or not is_recipe(path) or not Path(path).is_file():
         return None
     return _parse_toml(_read_text(Path(path), {}), path).get(SEARCH)
 

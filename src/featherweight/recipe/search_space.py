@@ -32,14 +32,16 @@ NAMED_TARGETS: dict[str, tuple[str, ...]] = {
     "mlp": ("mlp_up", "mlp_down"),
 }
 
-VARIABLE = (
-    *(
-        f"training.{key}"
-        for key in TrainingRecipe.model_fields
-        if key not in ("teacher", "soup", "soup_choice", "trackers")
-    ),
-    *(f"adapter.{key}" for key in AdapterRecipe.model_fields if key not in ("lora", "start_from")),
+_FIXED = (
+    *(f"training.{key}" for key in ("teacher", "soup", "soup_choice", "trackers")),
+    *(f"adapter.{key}" for key in ("lora", "start_from")),
 )
+"""The keys of [training] and [adapter] that a search cannot vary."""
+_KEYS = (
+    *(f"training.{key}" for key in TrainingRecipe.model_fields),
+    *(f"adapter.{key}" for key in AdapterRecipe.model_fields),
+)
+VARIABLE = tuple(key for key in _KEYS if key not in _FIXED)
 """The recipe keys that a search can vary."""
 
 Value = str | int | float | bool
@@ -171,11 +173,14 @@ def _require_allowed(key: str, values: Open, origin: str, recipe: Recipe) -> Non
         _require_allowed_lora(where, key, values)
         return
     if key not in VARIABLE:
+        if key in _FIXED:
+            instead = f"vary {', '.join(LORA_KEYS)}" if key == "adapter.lora" else "leave it out"
+            raise UserError(f"{where}: a search cannot vary this key; {instead}")
         near = difflib.get_close_matches(key, [*VARIABLE, *LORA_KEYS], n=1)
         hint = f"did you mean {near[0]}?" if near else f"also {', '.join(LORA_KEYS)}"
         raise UserError(f"{where}: a search can only vary keys of [training] and [adapter]; {hint}")
     for value in tried:
-        with_value(recipe, {key: value}, where)
+        with_value(recipe, {key: value}, f"{origin}: search")  # the error names the key
 
 
 def _require_allowed_lora(where: str, key: str, values: Open) -> None:

@@ -83,7 +83,7 @@ def adapt_backbone(
     _require_free(out, work, resume=resume)
     backbone_architecture(recipe.backbone)  # refuses a decoder
     backbone = resolve_backbone(recipe.backbone)
-    require_length(recipe, backbone.config)
+    require_length(recipe, backbone.config, option="" if settings.max_length is None else "--max-length")
     notify(listeners, f"loading {recipe.backbone.name} and {recipe.data.train}")
     splits = load_splits(recipe)
     train, held_out, left_out = _texts(splits, recipe.seed)

@@ -176,11 +176,16 @@ def _adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
     return [adapted.in_words(), f"{others} them, and then the metrics are too good"]
 
 
-def require_length(recipe: Recipe, config: Mapping[str, Any]) -> None:
-    """Raise UserError if ``data.max_length`` is more than the backbone can read; ``config`` is its config.json."""
+def require_length(recipe: Recipe, config: Mapping[str, Any], *, option: str = "") -> None:
+    """Raise UserError if ``data.max_length`` is more than the backbone can read; ``config`` is its config.json.
+
+    ``option`` is the option of the command line that sets the length in place of --set, if there is one.
+    """
     most = most_tokens(config)
     if most is not None and recipe.data.max_length > most:
         reads = f"{recipe.backbone.name} can read at most {most} tokens"
+        if option:
+            raise UserError(f"{option} {recipe.data.max_length}: {reads}; write {option} {most}")
         raise UserError(f"data.max_length = {recipe.data.max_length}: {reads}; add {to_set(f'data.max_length={most}')}")
 
 

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection, wait
@@ -98,7 +98,7 @@ def run_search(
     with (
         end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"),
         quiet(),
-        removed_if_refused(out / "search.db", out / "trials") if search.local else nullcontext(),
+        removed_if_refused(out / "search.db", out / "trials"),
     ):
         study = open_study(search)
         if search.local:
