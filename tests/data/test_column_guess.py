@@ -145,6 +145,7 @@ UNDECIDED: list[tuple[dict[str, str], tuple[str, ...]]] = [
      ("toxic, rude hold only 0 and 1, so a text may have", "--label toxic --label rude;", "one: --label toxic")),
     ({"text": "prose", "when": "few dates"},
      ("no column seems to hold the labels", "--label COLUMN", "predict RUN FILE")),
+    ({"text": "prose", "Year": "three"}, ("no column seems to hold the labels; its columns are: text, Year",)),
     ({"text": "prose", "target": "amounts", "rating": "two"},
      ("'target' holds amounts, but labels are classes", "To train another column: --label rating")),
     ({"sentence1": "prose", "sentence2": "prose", "sentence1_parse": "prose", "label": "three"},

@@ -16,6 +16,7 @@ from featherweight.hints import to_set
 
 _SPLITS = frozenset({"split", "fold", "partition", "subset"})
 """Names of columns that tell which split, such as train or test, a row belongs to."""
+_DATES = frozenset({"year", "month", "day", "weekday", "date", "hour", "time", "timestamp"})
 _OF_LABEL_STUDIO = frozenset({"annotation_id", "annotator", "created_at", "updated_at", "lead_time"})
 """Columns that Label Studio adds to the tables that it exports (JSON-MIN, CSV, TSV)."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
@@ -63,14 +64,14 @@ class Columns:
             )
 
     def free(self, texts: Sequence[str]) -> list[str]:
-        """Columns that may hold the labels: all except ``texts``, the text columns, and columns of ids or splits."""
+        """Columns that may hold the labels: all except the ``texts`` and columns of ids, dates or splits."""
         return [name for name in self.table.names if name not in texts and name not in self.ids]
 
     @cached_property
     def ids(self) -> frozenset[str]:
-        """Columns that hold the ids of the rows, their splits, or information on how they were annotated."""
+        """Columns that hold ids of the rows, their dates or splits, or information on how they were annotated."""
         named = [id_column(self.table), *likely_id_columns(self.table.names)]
-        splits = [name for name in self.table.names if name.casefold() in _SPLITS]
+        splits = [name for name in self.table.names if name.casefold() in _SPLITS | _DATES]
         tool = _OF_LABEL_STUDIO if {*self.table.names} >= _OF_LABEL_STUDIO else ()
         return frozenset(name for name in (*named, *splits, *tool) if name)
 

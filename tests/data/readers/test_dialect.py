@@ -270,3 +270,12 @@ def test_separators_at_the_end_of_each_row_but_not_of_the_header_are_no_fields(t
     assert (rows.texts, rows.label_names) == (["one", "two", "three"], ("x", "y"))
     with pytest.raises(UserError, match="line 2: 3 fields, but the first line has 2"):
         read(written(tmp_path, "text,label\none, or two,x\n"))
+
+
+@pytest.mark.parametrize("header", ["text,label\n", '\ufeff"text",label\n'])
+def test_a_header_that_is_repeated_is_no_row(tmp_path: Path, header: str) -> None:
+    source = written(tmp_path, f"{header}one,x\n{header}two,y\n{header}label,text\n")
+    rows = read(source)
+    assert (rows.texts, rows.label_names) == (["one", "two", "label"], ("text", "x", "y"))
+    assert rows.notes == (f"{source}: lines that repeat its header were left out",)
+    assert len(read_rows(written(tmp_path, "text\none\ntext\n"), DataRecipe(), labelled=False).texts) == 2

@@ -9,7 +9,7 @@ import csv
 import re
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, TextIO
 
@@ -59,14 +59,40 @@ def _tables(
     explained = 0 if reading.columns or reading.any_header else explanations_below(sample)
     records, sample = islice(records, explained, None), sample[explained:]
     header, make = _header(first, sample, reading, origin)
-    if not header.in_first_row:
-        records = chain([first], records)
+    again = _HeaderAgain(first)
+    records = again.left_out(records) if header.in_first_row else chain([first], records)
     above = (*dialect.titles, *titles)
     left_out = note_on(above) if above else None
     below = note_on_explanations(explained) if explained else None
     notes = [*dialect.notes("\t" if tabs else ","), *filter(None, [left_out, below, header.note])]
     for before, piece in pieces_of(records, rows):
-        yield make(origin, header.names, piece, before, tuple(f"{origin}: {note}" for note in (*text.notes, *notes)))
+        told = (*text.notes, *notes, *again.notes)
+        yield make(origin, header.names, piece, before, tuple(f"{origin}: {note}" for note in told))
+
+
+class _HeaderAgain:
+    """Leaves out records that repeat the header, as in files that were put one after the other."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._header = header
+        self.notes: tuple[str, ...] = ()
+
+    def left_out(self, records: Iterable[list[str]]) -> Iterator[list[str]]:
+        """The ``records`` that do not repeat the header; if one does, ``notes`` has a note.
+
+        In a table of one column, a record that looks like the header may be a text.
+        """
+        first, last, others = self._header[0], self._header[-1], list(self._header[1:])
+        for record in records:
+            if (
+                others
+                and record[-1] == last
+                and record[1:] == others
+                and record[0].lstrip("\ufeff").strip('"') == first
+            ):
+                self.notes = ("lines that repeat its header were left out",)
+            else:
+                yield record
 
 
 def _below_titles(

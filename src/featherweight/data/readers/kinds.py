@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import zipfile
@@ -76,6 +77,8 @@ def kind_of(content: Content, reading: Reading) -> tuple[str, Content]:
     kind = "parquet" if start.startswith(b"PAR1") else KINDS.get(ending)
     if kind in _TOLD:
         return kind, content
+    if kind and start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) and _is_json(content, reading):
+        return "json", content
     if reading.format in _FORMATS:
         return _FORMATS[reading.format], content
     if kind and not start.lstrip().startswith(PREFIX.encode()):
@@ -139,6 +142,16 @@ def _of_archive(content: Content, reading: Reading) -> tuple[str, Content]:
 def _is_beside(name: str) -> bool:
     """Whether a file in an archive is not data, such as a README or the hidden files that macOS adds."""
     return any(part.casefold().startswith(_BESIDE) for part in PurePosixPath(name).parts)
+
+
+def _is_json(content: Content, reading: Reading) -> bool:
+    """Whether the first line of a file is a JSON object or a list of them, whatever the file is called."""
+    line = head_text(content, reading.encoding)[0].lstrip().partition("\n")[0]
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value[0] if isinstance(value, list) and value else value, dict)
 
 
 def _of_content(content: Content, ending: str, reading: Reading) -> str:
