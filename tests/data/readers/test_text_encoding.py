@@ -97,3 +97,36 @@ def test_other_western_encodings_are_proposed(tmp_path: Path, encoding: str) -> 
         "Schöne Grüße",
     ]
     assert "they may be" not in read(tmp_path, content.encode("cp1252")).notes[0]
+
+
+RUSSIAN = "Товар был очень хороший и быстро пришёл домой, мне понравился этот фильм"
+GREEK = "Το προϊόν ήταν πολύ καλό και έφτασε γρήγορα, δεν θα το αγόραζα ξανά"
+HEBREW = "המוצר היה טוב מאוד והגיע מהר הביתה, מאוד אהבתי את הסרט הזה"
+ARABIC = "كان المنتج جيدا جدا ووصل بسرعة إلى المنزل، أحببت هذا الفيلم كثيرا"
+THAI = "สินค้าดีมากและมาถึงบ้านเร็ว ฉันชอบหนังเรื่องนี้มากกับนักแสดง"
+
+
+@pytest.mark.parametrize(("text", "encoding"), [
+    *((RUSSIAN, name) for name in ("cp1251", "koi8-r", "cp866", "iso8859-5", "mac_cyrillic")),
+    *((ARABIC.replace("،", ""), name) for name in ("cp1256", "iso8859-6")),
+    (GREEK, "cp1253"), (HEBREW, "cp1255"), (THAI, "cp874"),
+    ("这个产品非常好用我很喜欢快递也很快", "gb18030"),
+    ("この商品はとても良かったです。", "shift_jis"), ("제품이 정말 좋았어요", "euc_kr"),
+])  # fmt: skip
+def test_the_encoding_that_a_message_proposes_is_that_of_the_text(tmp_path: Path, text: str, encoding: str) -> None:
+    content = f'text,label\n"{text}",x\nb,y\n'.encode(encoding)
+    with pytest.raises(UserError, match=f"they may be {encoding}: try --set data.encoding={encoding}$"):
+        read(tmp_path, content)
+    assert read(tmp_path, content, encoding=encoding).texts[0] == text
+
+
+@pytest.mark.parametrize(("text", "encoding"), [
+    ("Ürün çok güzeldi ve hızlı bir şekilde ulaştı; beğendim", "cp1254"),
+    ("Obsługa była okropna i nikt nie odebrał; świetna gra się skończyła źle", "cp1250"),
+    ("Tento film se mi moc líbil; skvělé herečky, příště znovu", "iso8859-2"),
+    ("it’s “only” £3 – a “nice” film, isn’t it…", None),
+    ("Le café est très bon, Zoé a goûté, ça va; die Größe für Käse", None),
+])  # fmt: skip
+def test_encodings_of_other_latin_scripts_are_proposed(tmp_path: Path, text: str, encoding: str | None) -> None:
+    note = read(tmp_path, f'text,label\n"{text}",x\nb,y\n'.encode(encoding or "cp1252")).notes[0]
+    assert (f"--set data.encoding={encoding}" in note) if encoding else ("they may be" not in note)

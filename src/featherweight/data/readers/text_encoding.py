@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, TextIO, cast
 
+from featherweight.data.readers.encoding_guess import HIGH, WESTERN, other_script, other_western
 from featherweight.data.readers.unpacking import DAMAGED, HEAD, Content
 from featherweight.errors import UserError
 
-WESTERN = "cp1252"
 PADDING = "\0 \t\r\n"
 """What a line without content consists of; some programs fill the end of a file with NUL bytes."""
 _MARKS = {
@@ -26,22 +26,8 @@ _MARKS = {
 _UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _CUT = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
 """An incomplete UTF-8 character at the end of a block."""
-_HIGH = re.compile(rb"[\x80-\xff]+")
 _WESTERN_RUN = 3
 """Maximum number of adjacent bytes above ASCII in Western text; in other scripts whole words consist of them."""
-_OTHERS = {
-    "cp1251": rb"[\xe0-\xff]",
-    "shift_jis": rb"\x82[\x9f-\xf1]|\x83[\x40-\x96]",
-    "euc_jp": rb"[\xa4\xa5][\xa1-\xf6]",
-    "euc_kr": rb"[\xb0-\xc8][\xa1-\xfe]",
-    "gb18030": rb"[\xb0-\xd7][\xa1-\xfe]",
-    "big5": rb"[\xa4-\xc6][\x40-\x7e\xa1-\xfe]",
-}
-"""Encodings of other scripts, each with the bytes of its common letters: lower-case Cyrillic, kana, Hangul, Han."""
-_OLD = ("mac_roman", "cp850")
-_ACCENTED = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœ")
-_MOST = 0.85
-"""Share of such bytes above which a text is probably in that encoding."""
 
 
 class FileText:
@@ -167,7 +153,7 @@ class _Western(io.RawIOBase):
                 while self._file.read(HEAD):
                     pass  # if the file is damaged, reading on raises that error instead
                 raise UserError(f"{self._origin}: {_other_script(block)}")
-            self.other = _other_western(block) if self.is_western else None
+            self.other = other_western(block) if self.is_western else None
         return block.decode(WESTERN, _LATIN_1).encode() if self.is_western else block
 
 
@@ -189,29 +175,18 @@ def _end_of(error: UnicodeError) -> int:
 def _is_utf8(block: bytes) -> bool:
     """Whether most of the bytes above ASCII in a block are UTF-8; its last character may be incomplete."""
     rest, valid = _UTF8.subn(b"", _CUT.sub(b"", block) if len(block) > HEAD else block)
-    return valid >= sum(map(len, _HIGH.findall(rest)))
+    return valid >= sum(map(len, HIGH.findall(rest)))
 
 
 def _looks_western(block: bytes) -> bool:
-    runs = list(map(len, _HIGH.findall(block)))
+    runs = list(map(len, HIGH.findall(block)))
     return sum(size for size in runs if size > _WESTERN_RUN) <= sum(runs) / 2
-
-
-def _other_western(block: bytes) -> str | None:
-    """The encoding of old Macintoshes or of DOS, if its letters are at least three times as frequent; else None."""
-    above = b"".join(_HIGH.findall(block))
-    letters = {name: sum(map(_ACCENTED.__contains__, above.decode(name, "replace"))) for name in (WESTERN, *_OLD)}
-    best = max(letters, key=letters.__getitem__)
-    return best if best != WESTERN and letters[best] >= 3 * max(1, letters[WESTERN]) else None
 
 
 def _other_script(block: bytes) -> str:
     """The message for a text that is neither UTF-8 nor Western, with its most likely encoding."""
-    above = sum(map(len, _HIGH.findall(block)))
-    for name, letters in _OTHERS.items():
-        common = sum(map(len, re.findall(letters, block)))
-        if common > above * (_MOST if "jis" not in name and "jp" not in name else 0.4):
-            return f"its bytes are not UTF-8; they may be {name}: try --set data.encoding={name}"
+    if name := other_script(block):
+        return f"its bytes are not UTF-8; they may be {name}: try --set data.encoding={name}"
     return "its bytes are not UTF-8; set the encoding with --set data.encoding=..., or save the file as UTF-8"
 
 
