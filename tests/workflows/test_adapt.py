@@ -20,6 +20,7 @@ from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.export.card import render_card
 from featherweight.recipe import Recipe
+from featherweight.serving.card import _facts
 from featherweight.training.masked_language import loop
 from featherweight.training.signals import Interrupted
 from featherweight.workflows import adapt
@@ -231,7 +232,10 @@ def test_weigh_train_report_and_card_say_so(
     page = run.report.read_text("utf-8")
     assert words in page
     assert "frozen after an adaptation to training texts" in page
+    assert f"<dt>Backbone</dt><dd>{folder.name}" in page  # without its path
     assert "The backbone was adapted: " in render_card(run.folder, "user/name")
+    facts = dict(_facts(recipe.model_dump(mode="json"), {"backbone_parameters": 1000}, run.environment))
+    assert facts["Backbone"] == f"{folder.name}, 1,000 parameters, frozen after an adaptation to training texts"
 
 
 def test_a_run_with_other_training_texts_is_warned(adapted: tuple[Path, Heard], tiny_recipe: Any) -> None:

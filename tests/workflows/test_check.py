@@ -27,6 +27,14 @@ def test_labels_that_differ_only_in_case_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_of_dropped_rows_is_checked_too(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\n" + "".join(f"apple {n},a\ncrow {n},b\n" for n in range(10)), "utf-8")
+    values = {"train": str(data), "drop": str(tmp_path / "missing.csv")}
+    *_, last = inspection_lines(check(Recipe.parse({"data": values, "backbone": {"name": "minilm"}})))
+    assert last.startswith("  data.drop: ") and "missing.csv: no such file" in last
+
+
 def test_labels_that_differ_otherwise_are_not(tmp_path: Path) -> None:
     assert not any("only in case" in line for line in lines_for(tmp_path, *["spam", "spams", "ham"] * 4))
 

@@ -63,7 +63,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "rank": (edited("recipe.toml", "rank = 2", "rank = 4"), ("another adapter.lora[0].rank than first (4, not 2)",)),
     "head": (edited("recipe.toml", 'pooling = "mean"', 'pooling = "first"'), ("another adapter.pooling than first",)),
     "length": (edited("recipe.toml", "max_length = 32", "max_length = 24"), ("another data.max_length than first",)),
-    "text": (edited("recipe.toml", "text = []", 'text = ["label"]'), ("another data.text than first",)),
+    "text": (edited("recipe.toml", "text = []", 'text = ["body"]'), ("another data.text than first",)),
     "labels": (edited("adapter/featherweight.json", '"bird"', '"birds"'), ("other: has other classes than first:",)),
     "training": (changed_rows("train"), ("other: has other training rows than first:",)),
     "validation": (changed_rows("validation"), ("other validation rows than first",)),
@@ -105,7 +105,8 @@ def test_too_few_runs_and_taken_folders_are_refused(cli: Cli, first: Path, ingre
     refused(cli, "soup", "first/adapter", "first", naming=adapter)
     refused(cli, "soup", "first", "nowhere", naming="nowhere: no such folder; name finished runs")
     taken = "--out first: contains another run; choose a new folder"
-    refused(cli, "soup", "first", ingredients["second"], "--out", "first", naming=taken)
+    message = refused(cli, "soup", "first", ingredients["second"], "--out", "first", naming=taken)
+    assert "--resume" not in message  # soup has no such option
 
 
 def test_rows_that_have_changed_since_are_refused(ingredients: dict[str, Path], tmp_path: Path) -> None:

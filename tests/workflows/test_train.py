@@ -24,7 +24,7 @@ from featherweight.run.lock import locked
 from featherweight.training.loop import Interrupted
 from featherweight.workflows.environment import most_memory
 from featherweight.workflows.evaluate import evaluate_run
-from featherweight.workflows.prepare import prepare
+from featherweight.workflows.prepare import notes_on_unused, prepare
 from featherweight.workflows.train import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
@@ -298,3 +298,13 @@ def test_folders_are_numbered_where_none_is_named(
     monkeypatch.chdir(tmp_path)
     quick = tiny_recipe(training={"max_steps": 1})
     assert [train(quick).folder.as_posix() for _ in range(2)] == ["runs/tiny", "runs/tiny-2"]
+
+
+@pytest.mark.parametrize(("settings", "notes"), [
+    ({}, []),
+    ({"schedule": "wsd", "decay": 0.3}, []),
+    ({"decay": 0.3}, ["training.decay = 0.3 has no effect without training.schedule = \"wsd\""]),
+    ({"teacher_weight": 0.7}, ["training.teacher_weight = 0.7 has no effect without training.teacher"]),
+])  # fmt: skip
+def test_keys_that_have_no_effect_are_noted(tiny_recipe: Any, settings: dict[str, Any], notes: list[str]) -> None:
+    assert notes_on_unused(tiny_recipe(training=settings)) == notes

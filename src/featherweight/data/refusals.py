@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from featherweight.data import splits
+from featherweight.data.dropping import without_dropped
 from featherweight.data.sources import Rows, read_rows
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
@@ -51,4 +52,5 @@ def _require_split(train: Rows, recipe: Recipe) -> None:
     data = recipe.data
     if data.validation is None:
         train, _ = splits.split_off(train, data.validation_size, recipe.seed)
+    train, _ = without_dropped(train, data.drop)
     splits.sample(train, data.train_rows, recipe.seed)

@@ -78,7 +78,9 @@ def _facts(recipe: Mapping[str, Any], weigh: Mapping[str, Any], environment: Map
     facts = []
     if backbone := recipe.get("backbone", {}).get("name"):
         size = weigh.get("backbone_parameters")
-        facts.append(["Backbone", f"{Path(str(backbone)).name}{f', {size:,} parameters, frozen' if size else ''}"])
+        adapted = (environment.get("backbone") or {}).get("adapted")
+        frozen = "frozen after an adaptation to training texts" if adapted else "frozen"
+        facts.append(["Backbone", f"{Path(str(backbone)).name}{f', {size:,} parameters, {frozen}' if size else ''}"])
     if lora := recipe.get("adapter", {}).get("lora"):
         facts.append(["Adapter", _adapter(lora)])
     if weigh.get("total"):

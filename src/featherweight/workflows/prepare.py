@@ -24,6 +24,7 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.formatting import counted
 from featherweight.hints import to_set
 from featherweight.recipe import Recipe
+from featherweight.recipe.sections.training import TrainingRecipe
 from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
 from featherweight.workflows.ingredients import Ingredient, ingredients_of, require_same_rows
@@ -116,6 +117,7 @@ def prepare(recipe: Recipe) -> Prepared:
     teachers, ingredients = inputs.teachers, inputs.ingredients
     splits.warnings.extend(teacher_notes(teachers, recipe, splits))
     splits.warnings.extend(_adaptation_notes(backbone, splits))
+    splits.warnings.extend(notes_on_unused(recipe))
 
     with quick_imports():  # not before everything else is checked: it takes ten seconds on a slow machine
         from featherweight.adapter.build import build_network, initialise_from_data
@@ -174,6 +176,23 @@ def _adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
         return [adapted.in_words()]
     others = "it was adapted to other texts than the training texts of this run: validation and test texts may be among"
     return [adapted.in_words(), f"{others} them, and then the metrics are too good"]
+
+
+def notes_on_unused(recipe: Recipe) -> list[str]:
+    """A note for each key of [training] that is set and has no effect, because it belongs to another one."""
+    training, defaults = recipe.training, TrainingRecipe()
+    if training.soup:
+        return []  # nothing is trained
+    needs = {
+        "decay": ('training.schedule = "wsd"', training.schedule == "wsd"),
+        "teacher_weight": ("training.teacher", bool(training.teacher)),
+        "teacher_temperature": ("training.teacher", bool(training.teacher)),
+    }
+    return [
+        f"training.{key} = {getattr(training, key):g} has no effect without {needed}"
+        for key, (needed, there) in needs.items()
+        if not there and getattr(training, key) != getattr(defaults, key)
+    ]
 
 
 def require_length(recipe: Recipe, config: Mapping[str, Any], *, option: str = "") -> None:

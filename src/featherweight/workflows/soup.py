@@ -39,6 +39,8 @@ def make_soup(
         raise UserError(f"{twice}: is named twice; name each run once")
     if len(folders) < 2:
         raise UserError("a soup needs at least two runs, such as: featherweight soup runs/a runs/b --out runs/soup")
+    if out is not None and (Path(out) / "recipe.toml").exists():
+        raise UserError(f"--out {out}: contains another run; choose a new folder")
     return train(soup_recipe(read_ingredients(folders), greedy=greedy), out, listeners=listeners)
 
 

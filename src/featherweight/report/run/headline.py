@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from featherweight.formatting import counted, duration, percent
+from featherweight.formatting import counted, duration, percent, without_paths
 from featherweight.report.run.contents import Contents
 from featherweight.run.doubts import doubts
 from featherweight.run.figures import ACCURACY, metrics_of
@@ -78,7 +78,8 @@ def _backbone(run: Contents) -> list[Fact]:
     size = run.weigh.get("backbone_parameters")
     adapted = (run.environment.get("backbone") or {}).get("adapted")
     frozen = "frozen after an adaptation to training texts" if adapted else "frozen"
-    return [Fact("Backbone", str(name), f"{size:,} parameters, {frozen}" if size else frozen)]
+    short = without_paths(str(name))  # the environment has the whole path of a local folder
+    return [Fact("Backbone", short, f"{size:,} parameters, {frozen}" if size else frozen)]
 
 
 def _time(run: Contents) -> list[Fact]:
