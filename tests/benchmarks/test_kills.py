@@ -172,14 +172,14 @@ def test_the_page_has_what_there_is(load: Load) -> None:
         runs=[{"test": f"test_bad_input: test_{n}", "passed": n} for n in (4, 9)] + [{"test": "x: y", "failed": 1}],
         summary={"cases": 14, "passed": 13, "failed": 1},
     )
-    found = {"seconds": 600, "executions": 2_000_000, "crashes_found": 1, "crashes_left": 0}
+    found = {"date": "2026-11-02", "seconds": 600, "executions": 2_000_000, "crashes_found": 1, "crashes_left": 0}
     fuzzed = a_result("reliability-fuzz", settings={"minutes": 10}, targets={"recipe": found}, summary=found)
     fuzzed["versions"]["atheris"] = "3.0"
     text = written([fuzzed, bad])
     assert "14 cases: 13 passed, 1 failed, 0 skipped" in text
     assert "| bad input | 13 | 0 |" in text and "| x | 0 | 1 |" in text
     assert "load 0.5 before and 3.0 after; the machine was shared" in text
-    assert "| recipe | 10.0 | 2,000,000 | 1 | 0 |" in text
+    assert "| recipe | 10.0 | 2,000,000 | 1 | 0 | 2026-11-02 |" in text
     assert "## Kills" not in text and text.index("## Bad inputs") < text.index("## Fuzzing")
 
 

@@ -50,8 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seconds = options.minutes * 60 / len(names)
     with ThreadPoolExecutor(options.jobs) as pool:
         found = dict(zip(names, pool.map(lambda name: campaign(name, seconds), names), strict=True))
-    if options.results:
-        print(f"written: {write(found, options.minutes, options.results)}")
+    print(f"written: {write(found, options.minutes, options.results)}")
     sys.exit(1 if any(one["crashes_left"] for one in found.values()) else 0)
 
 
@@ -61,8 +60,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--minutes", type=float, default=10, help="for all targets together (default: 10)")
     found.add_argument("--jobs", type=int, default=1, help="how many targets are fuzzed at once (default: 1)")
     found.add_argument("--targets", default=",".join(TARGETS), help="some of them, with commas (default: all)")
-    found.add_argument("--results", type=Path, help="folder for the figures (default: benchmarks/results)",
-                       default=ROOT / "benchmarks" / "results")  # fmt: skip
+    found.add_argument("--results", type=Path, help="folder of the figures (default: benchmarks/results/MACHINE); it"
+                       " keeps those of readers that are not fuzzed now")  # fmt: skip
     found.add_argument("--inside", help=argparse.SUPPRESS)  # folder of new finds: this process fuzzes one target
     found.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     return found
@@ -139,22 +138,25 @@ def fuzz(target: str, seconds: float, made: Path) -> None:
     atheris.Fuzz()
 
 
-def write(found: dict[str, Any], minutes: float, folder: Path) -> str:
-    """Write the figures of all targets as a result like the benchmarks' own; the file's name."""
+def write(found: dict[str, Any], minutes: float, folder: Path | None) -> str:
+    """Write the figures as a result like the benchmarks' own, beside those of other targets; the file's name."""
     from importlib.metadata import version
 
-    from harness.recording import machine_folder, new_record, save
+    from harness.recording import RESULTS, earlier, machine_folder, new_record, save
 
+    folder = folder or RESULTS / machine_folder()
     record = new_record(
         "reliability-fuzz", "reliability-fuzz", settings={"minutes": minutes, "longest_input_bytes": 2048},
         data={"name": "inputs that coverage guides, from seeds of our own"}, seeds=[],
     )  # fmt: skip
     record["versions"]["atheris"] = version("atheris")
-    record["targets"] = found
+    before = earlier(folder / f"{record['name']}.json").get("targets", {})
+    found = {name: {**one, "date": record["date"]} for name, one in found.items()}
+    record["targets"] = {name: one for name in TARGETS if (one := found.get(name) or before.get(name))}
     keys = ("seconds", "executions", "crashes_found", "crashes_left")
-    record["summary"] = {key: sum(one[key] for one in found.values()) for key in keys}
+    record["summary"] = {key: sum(one[key] for one in record["targets"].values()) for key in keys}
     record["machine"]["load_after"] = round(os.getloadavg()[0], 2)
-    return save(record, folder / machine_folder()).name
+    return save(record, folder).name
 
 
 if __name__ == "__main__":

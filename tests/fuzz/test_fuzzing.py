@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fuzz.run import write
 from fuzz.seeds import SEEDS
 from fuzz.targets import TARGETS, find_in
 from fuzz.workplace import clean_up
@@ -51,3 +53,16 @@ def test_a_find_is_told_from_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     for error, is_find in outcomes:
         monkeypatch.setitem(TARGETS, "json", raising(error))
         assert bool(find_in("json", b"")) is is_find
+
+
+def test_the_figures_of_readers_that_are_not_fuzzed_again_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.0")
+    figures = {"seconds": 60.0, "executions": 10, "edges": 5, "crashes_found": 1, "crashes_left": 0}
+    write({"json": figures, "recipe": figures}, 2, tmp_path)
+    name = write({"json": {**figures, "executions": 30}}, 1, tmp_path)
+    written = json.loads((tmp_path / name).read_text())
+    assert {target: one["executions"] for target, one in written["targets"].items()} == {"recipe": 10, "json": 30}
+    assert all(one["date"] for one in written["targets"].values())
+    assert (written["summary"]["seconds"], written["summary"]["executions"]) == (120, 40)
