@@ -29,6 +29,7 @@ from featherweight.workflows.noise_audit import fold_numbers, fold_recipe
 from featherweight.workflows.prepare import prepare
 
 RECIPE = "newsbriefs"
+_DROPOUT = ["training.encoder_dropout=true", "adapter.dropout=0.1"]
 SETTINGS: dict[str, list[str]] = {
     "recipe": [],
     "upper half": ["adapter.lora.0.layers=upper-half"],
@@ -36,7 +37,7 @@ SETTINGS: dict[str, list[str]] = {
     "half the rate": ["training.learning_rate=5e-4"],
     "twice the rate": ["training.learning_rate=2e-3"],
     "smoothing": ["training.label_smoothing=0.1"],
-    "dropout": ["training.encoder_dropout=true", "adapter.dropout=0.1"],
+    "dropout": _DROPOUT,
     "top 2 layers": ["adapter.lora.0.layers=top-2"],
     "one epoch": ["training.epochs=1"],
     "four epochs": ["training.epochs=4"],
@@ -47,6 +48,8 @@ SETTINGS: dict[str, list[str]] = {
     "first token": ["adapter.pooling=first"],
     "rank 24": ["adapter.lora.0.rank=24"],
     "batch of 32": ["training.batch_size=32"],
+    "dropout and twice the rate": [*_DROPOUT, "training.learning_rate=2e-3"],
+    "dropout and four epochs": [*_DROPOUT, "training.epochs=4"],
 }
 
 
