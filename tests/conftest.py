@@ -18,6 +18,8 @@ from support.commands import GOOD_ROWS, Answer, Cli
 from support.endings import quick_endings
 from support.made_once import MadeOnce
 
+from featherweight.hints import on_the_command_line
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
@@ -182,6 +184,13 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "reload_check", verification.check_in_this_process)
     monkeypatch.setattr(plots, "draw_plots", lambda folder: [])
     monkeypatch.setattr(page, "write_report", lambda folder: (folder / "report.html").write_text("drawn"))
+
+
+@pytest.fixture
+def as_options() -> Iterator[None]:
+    """Messages name options of the command line, although the test calls Python functions."""
+    with on_the_command_line():
+        yield
 
 
 @pytest.fixture

@@ -1,37 +1,136 @@
-"""How a message says which recipe keys to set: as options where the user called a command, else as Python arguments."""
+"""How a message says what to set: as options of the command line, arguments in Python, or keys of a Recipe."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from enum import Enum
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
-_commands: list[None] = []  # one entry while a command of the command line runs
+from featherweight.errors import in_a_line
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class Caller(Enum):
+    """Where the user can set something."""
+
+    COMMAND_LINE = "options of the command line"
+    ARGUMENTS = "arguments of the Python function that was called"
+    RECIPE = "the Recipe that was passed to a Python function"
+
+
+_callers: list[Caller] = []  # the calls that run, the outermost first; a list and no ContextVar, for threads
+_ARGUMENTS = {"id": "id_column"}
+"""The names of arguments that are not called like their options."""
 
 
 @contextmanager
-def on_the_command_line() -> Iterator[None]:
-    """While this context is open, ``to_set`` returns options of the command line."""
-    _commands.append(None)
+def called_from(caller: Caller) -> Iterator[None]:
+    """While this context is open, messages are written for ``caller``; nothing changes inside another such context."""
+    _callers.append(caller)
     try:
         yield
     finally:
-        _commands.pop()
+        _callers.pop()
 
 
-def to_set(*overrides: str, in_python: bool | None = None) -> str:
+def on_the_command_line() -> AbstractContextManager[None]:
+    """While this context is open, messages name options of the command line."""
+    return called_from(Caller.COMMAND_LINE)
+
+
+def called_with(caller: Caller) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
+    """A decorator for functions that users of Python call; their messages are written for ``caller``."""
+
+    def decorated(function: Callable[Given, Result]) -> Callable[Given, Result]:
+        @wraps(function)
+        def inner(*arguments: Given.args, **named: Given.kwargs) -> Result:
+            with called_from(caller):
+                return function(*arguments, **named)
+
+        return inner
+
+    return decorated
+
+
+def for_command_line() -> bool:
+    """Whether messages are written for the command line; outside all contexts they name arguments."""
+    return _caller() is Caller.COMMAND_LINE
+
+
+def _caller() -> Caller:
+    return _callers[0] if _callers else Caller.ARGUMENTS
+
+
+def as_given(override: str) -> str:
+    """The ``override`` that the user gave, as ``--set training.epochs`` or ``overrides=["training.epochs"]``."""
+    return f"--set {override}" if for_command_line() else f"overrides={_literal([override])}"
+
+
+def to_set(*overrides: str) -> str:
     """What to add to the call to set recipe keys, each given as a text such as ``training.epochs=3``.
 
     On the command line these are options, quoted for a shell: ``--set training.epochs=3``. In Python it is the argument
-    of ``train``: ``overrides=["training.epochs=3"]``. ``in_python`` says which; by default it is the place of the call.
+    of ``train``, ``overrides=["training.epochs=3"]``, or if a Recipe was passed,
+    ``recipe.with_values(training={"epochs": 3})``.
     """
-    if in_python if in_python is not None else not _commands:
-        return f"overrides={json.dumps(overrides, ensure_ascii=False)}"
+    if _caller() is Caller.ARGUMENTS:
+        return f"overrides={_literal(overrides)}"
+    if _caller() is Caller.RECIPE:
+        return _with_values(overrides)
     return " ".join(f"--set {shlex.quote(override)}" for override in overrides)
+
+
+def option(name: str, values: Sequence[str] = ("COLUMN",)) -> str:
+    """What names columns, as ``--text 'a b'``, ``text="a b"`` or ``recipe.with_values(data={"text": "a b"})``.
+
+    ``name`` is that of the option of the command line: text, label or id. Several values are a list.
+    """
+    if for_command_line():
+        return " ".join(f"--{name} {shlex.quote(in_a_line(value))}" for value in values)
+    value = _literal(values if len(values) > 1 else values[0])
+    if _caller() is Caller.RECIPE and name not in _ARGUMENTS:
+        return f'recipe.with_values(data={{"{name}": {value}}})'
+    return f"{_ARGUMENTS.get(name, name)}={value}"
 
 
 def steadier(learning_rate: float | None = None) -> str:
     """What to do if a training diverged, as a clause; ``learning_rate`` is that of the training, if it is known."""
     lower = to_set(f"training.learning_rate={'...' if learning_rate is None else f'{learning_rate / 2:g}'}")
     return f"lower the learning rate ({lower}), or compute in fp32 ({to_set('training.precision=fp32')})"
+
+
+def _with_values(overrides: Sequence[str]) -> str:
+    """The call of ``Recipe.with_values``; keys that it cannot set, such as those of one LoRA table, as TOML."""
+    sections: dict[str, Any] = {}
+    for override in overrides:
+        key, _, text = override.partition("=")
+        *path, last = key.split(".")
+        if len(path) > 1:
+            return ", ".join(" = ".join(override.split("=", 1)) for override in overrides)
+        (sections.setdefault(path[0], {}) if path else sections)[last] = _value(text)
+    return f"recipe.with_values({', '.join(f'{key}={_literal(value)}' for key, value in sections.items())})"
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _literal(value: Any) -> str:
+    """``value`` as Python code, with the quotation marks of the documentation."""
+    if isinstance(value, str) and '"' in value and "'" not in value:
+        return repr(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_literal(key)}: {_literal(item)}' for key, item in value.items())}}}"
+    return f"[{', '.join(map(_literal, value))}]" if isinstance(value, list | tuple) else repr(value)

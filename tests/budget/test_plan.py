@@ -17,6 +17,8 @@ from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
 from featherweight.recipe import ROLES, Recipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 NAMES = (
     "roberta-base",
     "minilm",

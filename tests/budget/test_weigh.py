@@ -13,6 +13,8 @@ from featherweight.budget.weigh import adapted_linears, ranges, weigh
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 ROBERTA = architecture_of(KNOWN["roberta-base"])
 ROUNDS = {"r1": 962_308, "r2": 888_580, "r3": 888_580, "r4": 990_724}
 

@@ -13,6 +13,8 @@ from featherweight.data.column_profile import profile_of
 from featherweight.data.readers.table import table_of
 from featherweight.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 ROWS = 12
 COLUMNS: dict[str, Sequence[Any]] = {
     "prose": [f"the parcel number {n} has not arrived" for n in range(ROWS)],
@@ -208,9 +210,3 @@ def test_running_text_is_told_from_names_of_classes_and_from_repeated_texts() ->
     assert not profile_of([0.5, 1.5] * 10).may_be_labels
     assert profile_of([]) == profile_of([None, float("nan"), " "][:0])
     assert profile_of([None, " ", float("nan")]).filled == 0
-
-
-def test_in_python_a_message_names_arguments() -> None:
-    rows = Columns(table(premise="prose", hypothesis="prose", label="three").table, in_python=True)
-    with pytest.raises(UserError, match=r'such as text="premise"; to join them: text=\["premise", "hypothesis"\]'):
-        guess_columns(rows)

@@ -16,6 +16,8 @@ from featherweight.errors import UserError
 from featherweight.evaluation.results import evaluate_rows, prediction_columns
 from featherweight.recipe import EvaluationRecipe, Recipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 TRAIN = [{"text": f"text {number}", "label": "ab"[number % 2]} for number in range(20)]
 GAPS = [{"text": " ", "label": "a"}, {"text": "no label", "label": None}, {"label": "only here"}, {"text": None}]
 

@@ -24,6 +24,8 @@ from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
 from featherweight.recipe.overrides import overridden
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 AB, ABC = ("a", "b"), ("a", "b", "c")
 
 

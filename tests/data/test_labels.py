@@ -17,6 +17,8 @@ from featherweight.data.labels import NO_NAMES, code_labels
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 AG = ("World", "Sports", "Business", "Sci/Tech")
 NFC, NFD = "\u00c9conomie", "E\u0301conomie"
 """One word, whose first letter is one character, or a letter and an accent."""

@@ -13,6 +13,8 @@ from featherweight.data.readers import hub
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 MINUS_ONE = "the label is -1, which means no label"
 OUT = "Remove these rows, or leave such rows out: --set data.empty=drop, or leave the test out with --set data.test="
 

@@ -18,6 +18,8 @@ from featherweight.recipe import DataRecipe
 from featherweight.run.folder import Run
 from featherweight.workflows.evaluate import evaluate_run
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 BODIES = ["an apple and a pear", "a crow and an owl", "iron and zinc and iron"]
 
 

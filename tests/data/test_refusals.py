@@ -14,6 +14,8 @@ from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 Rows = list[dict[str, Any]]
 GOOD: Rows = [{"text": f"text {number}", "label": "ab"[number % 2]} for number in range(20)]
 

@@ -16,6 +16,7 @@ from featherweight.data.id_column import ROW, named_ids
 from featherweight.data.new_columns import with_new_columns
 from featherweight.data.sources import read_rows, text_pieces
 from featherweight.errors import UserError
+from featherweight.hints import Caller, called_from
 from featherweight.recipe import DataRecipe
 from featherweight.workflows.own_data import draft_recipe
 from featherweight.workflows.request import requested
@@ -62,9 +63,8 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, name: str, name
 def test_so_are_those_of_rows_in_memory(of: Callable[[pd.DataFrame], Any]) -> None:
     for names, twice in ((("text", "label", "label"), "label"), (("review", "topic", "topic"), "topic")):
         request = requested(of(frame(*names)))
-        with pytest.raises(
-            UserError, match=f"two columns are called '{twice}', which may hold the labels\nRename"
-        ) as e:
+        told = f"two columns are called '{twice}', which may hold the labels\nRename"
+        with called_from(Caller.ARGUMENTS), pytest.raises(UserError, match=told) as e:
             request._draft({"train": "rows.parquet"}, ())
         assert str(e.value).endswith('name another column with label="COLUMN"')
 
@@ -88,6 +88,7 @@ def test_no_other_column_is_taken_in_their_place(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("as_options")
 def test_columns_that_differ_in_case_are_named(tmp_path: Path) -> None:
     frame("text", "LABEL", "Label").to_csv(path := tmp_path / "rows.csv", index=False)
     with pytest.raises(

@@ -18,6 +18,8 @@ from featherweight.data.splits import load_part, load_splits, split_off
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 
 def recipe(seed: int = 0, shift: tuple[str, ...] = (), **data: Any) -> Recipe:
     return Recipe.parse({"name": "t", "seed": seed, "data": data, "evaluation": {"shift": list(shift)}})

@@ -25,6 +25,8 @@ from featherweight.run.folder import Run
 from featherweight.run.manifest import renew_manifest
 from featherweight.workflows.check import inspection_lines
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import pytest
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe, built_in_recipes
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 
 def written(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"

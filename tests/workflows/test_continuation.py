@@ -14,6 +14,7 @@ from support.endings import quick_endings
 
 from featherweight.adapter.storage import WEIGHTS, peft_name
 from featherweight.errors import UserError
+from featherweight.hints import on_the_command_line
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
@@ -90,7 +91,8 @@ def test_on_the_command_line_a_file_replaces_the_training_rows(
 def test_a_file_with_other_columns_is_told_the_options(linear_run: Run, tmp_path: Path) -> None:
     file = tmp_path / "other.csv"
     file.write_text("text,kind\n" + "".join(f"an apple or a heron {n},{('bird', 'fruit')[n % 2]}\n" for n in range(12)))
-    with pytest.raises(UserError, match=r"no column 'label', which held the labels in training(.|\n)*--label kind$"):
+    told = r"no column 'label', which held the labels in training(.|\n)*--label kind$"
+    with on_the_command_line(), pytest.raises(UserError, match=told):
         recipe_from(linear_run.folder, data=str(file))
     assert recipe_from(linear_run.folder, data=str(file), overrides=["data.label=kind"]).data.label == "kind"
 

@@ -17,6 +17,7 @@ from featherweight.data import kept_tables
 from featherweight.data.readers.files import file_tables
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
+from featherweight.hints import on_the_command_line
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data, name_after
 from featherweight.workflows.own_data import draft_recipe
@@ -119,9 +120,8 @@ def test_several_labels_a_text_are_asked_for_and_guessed(reviews: str) -> None:
     )
     with pytest.raises(UserError, match=told):
         recipe_for("two.csv")
-    with pytest.raises(
-        UserError, match=r"\nTo train on all of them: --label toxic --label rude; to train on one: --label toxic$"
-    ):
+    told = r"\nTo train on all of them: --label toxic --label rude; to train on one: --label toxic$"
+    with on_the_command_line(), pytest.raises(UserError, match=told):
         draft_recipe("two.csv")
     both, one = (recipe_for("two.csv", label=names) for names in (["toxic", "rude"], "toxic"))
     assert (both.task, both.data.label, one.task) == ("multi-label", ("toxic", "rude"), "single-label")
@@ -263,6 +263,7 @@ def test_a_training_reads_its_file_once(reviews: str, name: str, monkeypatch: py
     assert opened == [name] * 2
 
 
+@pytest.mark.usefixtures("as_options")
 def test_what_the_values_show_is_said(reviews: str) -> None:
     rows = [
         {"title": f"film {n} is here", "plot": f"the long story of number {n}", "genres": ["a", "a|b", "b"][n % 3]}

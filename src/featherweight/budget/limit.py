@@ -8,6 +8,7 @@ from featherweight.backbone.architecture import Architecture
 from featherweight.budget.plan import plan
 from featherweight.budget.weigh import Weight, adapted_linears, weigh
 from featherweight.errors import UserError
+from featherweight.hints import to_set
 from featherweight.recipe import LoraLayers, Recipe
 
 
@@ -39,7 +40,7 @@ def _require_useful_ranks(recipe: Recipe, architecture: Architecture) -> None:
 
 
 def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -> str:
-    """One line with the nearest adapter within the budget, as ``--set`` options for the command line.
+    """One line with the nearest adapter within the budget, in the spelling of ``hints.to_set``.
 
     It has lower ranks for the same layers if that fits, else it is the first row that ``featherweight plan`` prints.
     """
@@ -57,8 +58,8 @@ def nearest_that_fits(recipe: Recipe, architecture: Architecture, labels: int) -
         row = plan(architecture, labels, recipe.budget)[0]
     except UserError as error:
         return str(error)
-    plain = " --set adapter.dora=false" if adapter.dora else ""
-    return f"Nearest adapter that fits, {row.total:,} parameters: {row.overrides()}{plain}"
+    plain = ("adapter.dora=false",) if adapter.dora else ()
+    return f"Nearest adapter that fits, {row.total:,} parameters: {row.overrides(*plain)}"
 
 
 def within_budget(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe | None:
@@ -86,5 +87,5 @@ def _lower_ranks(recipe: Recipe, architecture: Architecture, labels: int) -> Rec
 def _rank_overrides(recipe: Recipe) -> str:
     ranks = [table.rank for table in recipe.adapter.lora if isinstance(table, LoraLayers)]
     if len(set(ranks)) == 1:
-        return f"--set adapter.lora.rank={ranks[0]}"
-    return " ".join(f"--set adapter.lora.{index}.rank={rank}" for index, rank in enumerate(ranks))
+        return to_set(f"adapter.lora.rank={ranks[0]}")
+    return to_set(*(f"adapter.lora.{index}.rank={rank}" for index, rank in enumerate(ranks)))

@@ -10,6 +10,7 @@ from featherweight.argument_checks import described, require_whole
 from featherweight.backbone.architecture import Architecture
 from featherweight.budget.weigh import bias_parameters, head_parameters
 from featherweight.errors import UserError
+from featherweight.hints import to_set
 from featherweight.recipe import ROLES, Recipe, Role
 
 Bias = Literal["none", "lora", "all"]
@@ -43,11 +44,11 @@ class PlanRow:
         """The row as values for the ``[adapter]`` section of a recipe."""
         return {"lora": [{"roles": list(self.roles), "rank": self.rank}], "head": self.head, "bias": self.bias}
 
-    def overrides(self) -> str:
-        """The row as ``--set`` options for the command line, quoted for a shell."""
+    def overrides(self, *more: str) -> str:
+        """What sets the keys of the row, and ``more`` overrides: ``--set`` options for a shell, or Python code."""
         roles = ", ".join(f'"{role}"' for role in self.roles)
-        lora = f"--set 'adapter.lora=[{{roles = [{roles}], rank = {self.rank}}}]'"
-        return f"{lora} --set adapter.head={self.head} --set adapter.bias={self.bias}"
+        lora = f"adapter.lora=[{{roles = [{roles}], rank = {self.rank}}}]"
+        return to_set(lora, f"adapter.head={self.head}", f"adapter.bias={self.bias}", *more)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
@@ -12,7 +10,7 @@ from featherweight.data.column_profile import ColumnProfile, profile_of
 from featherweight.data.id_column import likely_id_columns
 from featherweight.data.readers.table import Table, id_column
 from featherweight.errors import UserError, in_a_line
-from featherweight.hints import to_set
+from featherweight.hints import option
 
 _SPLITS = frozenset({"split", "fold", "partition", "subset"})
 """Names of columns that tell which split, such as train or test, a row belongs to."""
@@ -23,15 +21,10 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
 
 
 class Columns:
-    """The columns of ``table`` and their profiles. A column is read only when its profile is needed.
+    """The columns of ``table`` and their profiles. A column is read only when its profile is needed."""
 
-    Messages tell the user which option to add: ``named`` and ``set`` return it as it is typed on the command line, such
-    as ``--text title``, or with ``in_python`` as a Python argument, such as ``text="title"``.
-    """
-
-    def __init__(self, table: Table, *, in_python: bool = False) -> None:
+    def __init__(self, table: Table) -> None:
         self.table = table
-        self._in_python = in_python
         self._profiles: dict[str, ColumnProfile] = {}
 
     def profile(self, name: str) -> ColumnProfile:
@@ -39,16 +32,6 @@ class Columns:
         if name not in self._profiles:
             self._profiles[name] = profile_of(self.table.read(name))
         return self._profiles[name]
-
-    def named(self, what: str, names: Sequence[str] = ("COLUMN",)) -> str:
-        """The option ``what`` with the columns ``names`` as values: ``--text 'a b'``, or in Python ``text="a b"``."""
-        if self._in_python:
-            return f"{what}={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)}"
-        return " ".join(f"--{what} {shlex.quote(in_a_line(name))}" for name in names)
-
-    def set(self, *overrides: str) -> str:
-        """The options that set recipe keys, such as ``--set task=multi-label``, or in Python ``overrides=[...]``."""
-        return to_set(*overrides, in_python=self._in_python)
 
     def require_once(self, what: str, names: Sequence[str], words: Sequence[Sequence[str]]) -> None:
         """Raise UserError if several columns have the same name, and it matches ``words`` as well as any of ``names``.
@@ -60,7 +43,7 @@ class Columns:
             held = {"text": "texts", "label": "labels"}[what]
             raise UserError(
                 f"{self.table.origin}: two columns are called {in_a_line(repr(twice))}, which may hold the {held}\n"
-                f"Rename one of them, or name another column with {self.named(what)}"
+                f"Rename one of them, or name another column with {option(what)}"
             )
 
     def free(self, texts: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from featherweight.data.label_guess import Labels, guess_label
 from featherweight.data.readers.table import Table, listed_columns, require_column
 from featherweight.errors import UserError
 from featherweight.formatting import in_sentence, listed
+from featherweight.hints import option, to_set
 
 TEXT_WORDS = (
     ("text",),
@@ -58,10 +59,10 @@ def guess_columns(
     lists the columns and says which option to use.
     """
     table = columns.table
-    remedy = f"Name the label column with {columns.named('label')}"
+    remedy = f"Name the label column with {option('label')}"
     named = tuple(require_column(table, name, remedy) for name in label)
     if text:
-        remedy = f"Name the text column with {columns.named('text')}"
+        remedy = f"Name the text column with {option('text')}"
         texts, text_reason = tuple(require_column(table, name, remedy) for name in text), "as given"
     else:
         texts, text_reason = guess_texts(columns, named)
@@ -120,7 +121,7 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
         raise _undecided_texts(columns, named or many)
     raise UserError(
         f"{table.origin}: no column seems to hold texts; its columns are: {listed_columns(table)}\n"
-        f"Name the text column with {columns.named('text')}"
+        f"Name the text column with {option('text')}"
     )
 
 
@@ -135,16 +136,16 @@ def _are_texts(table: Table, name: str) -> bool:
 def _undecided_texts(columns: Columns, names: Sequence[str]) -> UserError:
     table = columns.table
     if len(names) > 2 and (two := _pair_among(names)):
-        options = f"{columns.named('text', two)} {columns.set('data.join=pair')}"
+        options = f"{option('text', two)} {to_set('data.join=pair')}"
         return UserError(
             f"{table.origin}: {listed(names, 12)} could each be the texts; its columns are: {listed_columns(table)}\n"
-            f"As a pair: {options}; to read one of them: {columns.named('text', two[:1])}"
+            f"As a pair: {options}; to read one of them: {option('text', two[:1])}"
         )
-    pair = f"; to use them as a pair, add {columns.set('data.join=pair')}" if len(names) == 2 else ""
-    both = f"; to join them: {columns.named('text', names)}{pair}" if len(names) == 2 else ""
+    pair = f"; to use them as a pair, add {to_set('data.join=pair')}" if len(names) == 2 else ""
+    both = f"; to join them: {option('text', names)}{pair}" if len(names) == 2 else ""
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the texts; its columns are: {listed_columns(table)}\n"
-        f"Name the right one, such as {columns.named('text', names[:1])}{both}"
+        f"Name the right one, such as {option('text', names[:1])}{both}"
     )
 
 

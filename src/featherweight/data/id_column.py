@@ -17,6 +17,7 @@ from featherweight.data.readers.table import (
     text_columns,
 )
 from featherweight.errors import UserError, in_a_line
+from featherweight.hints import option
 from featherweight.recipe import DataRecipe
 
 ROW = "row"
@@ -76,7 +77,7 @@ def _usual(table: Table) -> str | None:
 
 def _named(table: Table, wanted: str) -> str | None:
     found = table.find(wanted)
-    return found if found or wanted == ROW else require_column(table, wanted, "Name the id column with --id COLUMN")
+    return found if found or wanted == ROW else require_column(table, wanted, f"Name the id column with {option('id')}")
 
 
 def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: DataRecipe) -> IdColumn:
@@ -100,7 +101,7 @@ def choose_id_column(pieces: Callable[[Sequence[str]], Iterator[Table]], data: D
     if fault := next(filter(None, faults.values()), None):
         raise UserError(
             f"{first.origin}: {fault}, so it cannot be the id column\n"
-            f"Name the id column with --id COLUMN, or use row numbers from 0 with --id {ROW}"
+            f"Name the id column with {option('id')}, or use row numbers from 0 with {option('id', [ROW])}"
         )
     return IdColumn(None)
 

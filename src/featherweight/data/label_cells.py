@@ -10,8 +10,9 @@ from typing import Any
 from featherweight.data.flags import blank_is_no
 from featherweight.data.readers.table import Table
 from featherweight.data.written_lists import labels_of_object
-from featherweight.errors import UserError, in_a_line
+from featherweight.errors import UserError
 from featherweight.formatting import listed
+from featherweight.hints import option
 
 _NAMES = ("name", "label", "title", "value", "tag", "text")
 """Usual keys for the label in an object such as ``{"id": 18, "name": "Drama"}``; the most certain key comes first."""
@@ -34,7 +35,7 @@ def require_named(table: Table, column: str, cells: Sequence[Any]) -> None:
         if isinstance(cell, list | tuple) and cell and isinstance(cell[0], Mapping):
             keys = list(map(str, cell[0]))
             name_one = (
-                f"name the key of the label, such as --label {in_a_line(f'{column}.{keys[0]}')}"
+                f"name the key of the label, such as {option('label', [f'{column}.{keys[0]}'])}"
                 if keys
                 else "correct the data"
             )

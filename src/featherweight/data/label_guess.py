@@ -14,6 +14,7 @@ from featherweight.data.label_lists import SEPARATORS
 from featherweight.data.readers.table import Table, listed_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.hints import option, to_set
 
 LABEL_WORDS = (
     ("label",),
@@ -74,7 +75,7 @@ def find_labels(columns: Columns, texts: Sequence[str], several: bool | None = N
     if columns.profile(found[0]).longer:
         raise UserError(
             f"{columns.table.origin}: {found[0]!r} holds lists, so a text may have several labels\n"
-            f"To train on these, add {columns.set('task=multi-label')}; to use another column: {columns.named('label')}"
+            f"To train on these, add {to_set('task=multi-label')}; to use another column: {option('label')}"
         )
     return Labels((found[0],), found[1], several=False)
 
@@ -165,7 +166,7 @@ def _refuse_amounts(columns: Columns, free: Sequence[str], possible: Sequence[st
     if amounts and possible:
         raise UserError(
             f"{columns.table.origin}: {amounts[0]!r} holds amounts, but labels are classes: replace them by classes, "
-            f"such as low and high\nTo train another column: {columns.named('label', possible[:1])}"
+            f"such as low and high\nTo train another column: {option('label', possible[:1])}"
         )
 
 
@@ -208,7 +209,7 @@ def separated_labels(values: Sequence[Any], columns: Columns) -> str | None:
         if often and len(parts) < len({*cells}) and "" not in parts:
             example = in_a_line(repr(min(several)))
             more = () if separator in SEPARATORS else (f'data.label_separator="{separator}"',)
-            options = columns.set("task=multi-label", *more)
+            options = to_set("task=multi-label", *more)
             return f"a label such as {example} may be several labels; if so, add {options}"
     return None
 
@@ -224,8 +225,8 @@ def _no_labels(columns: Columns) -> UserError:
     classify = "to classify texts without labels: `featherweight predict RUN FILE`"
     if table.remedy:
         return UserError(f"{missing}; {classify}\n{table.remedy}")
-    option = columns.named("label", inside[:1] or ["COLUMN"])
-    return UserError(f"{missing}\nName the label column with {option}; {classify}")
+    named = option("label", inside[:1] or ["COLUMN"])
+    return UserError(f"{missing}\nName the label column with {named}; {classify}")
 
 
 def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
@@ -233,15 +234,15 @@ def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
     binary = [name for name in names if columns.profile(name).notation]
     flags = _of_one_notation(binary, columns)
     words = f"hold only {_flags_in_words(columns, flags)}" if flags else ""
-    more = "" if len(flags) <= _MOST_FLAGS else f", and so on (all: {columns.set('task=multi-label')})"
-    all_flags = f"{columns.named('label', flags[:_MOST_FLAGS])}{more}"
+    more = "" if len(flags) <= _MOST_FLAGS else f", and so on (all: {to_set('task=multi-label')})"
+    all_flags = f"{option('label', flags[:_MOST_FLAGS])}{more}"
     if len(flags) > 1 and len(binary) == len(names):
         return UserError(
             f"{table.origin}: {listed(flags, 12)} {words}, so a text may have several labels\n"
-            f"To train on all of them: {all_flags}; to train on one: {columns.named('label', flags[:1])}"
+            f"To train on all of them: {all_flags}; to train on one: {option('label', flags[:1])}"
         )
     several = f"; to train on {listed(flags, 4)}, which {words}: {all_flags}" if len(flags) >= _ENOUGH_FLAGS else ""
     return UserError(
         f"{table.origin}: {listed(names, 12)} could each be the labels; its columns are: {listed_columns(table)}\n"
-        f"Name the right one, such as {columns.named('label', names[:1])}{several}"
+        f"Name the right one, such as {option('label', names[:1])}{several}"
     )

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featherweight.data.labels import DROP, code_labels, is_missing, renumbered
+from featherweight.data.labels import code_labels, drop_remedy, is_missing, renumbered
 from featherweight.data.written_lists import is_written_list, labels_of_object, written_list
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.hints import to_set
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,8 +98,8 @@ def several_in_one(names: Sequence[str], *, several: bool) -> tuple[str, str] | 
     if mark is None:
         return None
     example = in_a_line(repr(next(name for name in names if len(_parts(name, mark)) > 1)[:60]))
-    task = "" if several else "--set task=multi-label "
-    return example, f"{task}--set 'data.label_separator=\"{mark}\"'"
+    task = () if several else ("task=multi-label",)
+    return example, to_set(*task, f'data.label_separator="{mark}"')
 
 
 def _are_joined_by(names: Sequence[str], mark: str) -> bool:
@@ -164,7 +165,8 @@ def _items(cell: Any, origin: str, row: int, split: Any) -> list[Any]:
         return items
     if is_missing(cell):
         raise UserError(
-            f"{origin}: row {row}: the labels are missing; write an empty list for a text without labels\nOr {DROP}"
+            f"{origin}: row {row}: the labels are missing; write an empty list for a text without labels\n"
+            f"Or {drop_remedy()}"
         )
     if isinstance(cell, Mapping):
         if (found := labels_of_object(cell)) is not None:

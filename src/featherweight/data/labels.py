@@ -11,6 +11,7 @@ from featherweight.data.label_spelling import WHOLE, alike, by_spelling, class_n
 from featherweight.data.readers.table import is_blank
 from featherweight.errors import UserError
 from featherweight.formatting import listed
+from featherweight.hints import option, to_set
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +22,13 @@ _ROW = re.compile(r"(?<=: row )\d+")
 _HARMFUL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 NO_NAMES = frozenset({"nan", "null", "<na>", "n/a", "#n/a", "?", "-"})
 """Texts that mean a missing label rather than a class, in lower case."""
+_KEY = "the recipe's data.labels"
 _FEW = 12  # maximum number of classes that a message lists to be typed
-DROP = "leave such rows out: --set data.empty=drop"
-"""The end of error messages about rows without a text or a label."""
+
+
+def drop_remedy() -> str:
+    """The end of error messages about rows without a text or a label."""
+    return f"leave such rows out: {to_set('data.empty=drop')}"
 
 
 def code_labels(
@@ -144,7 +149,7 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
     if isinstance(value, int):
         return value
     if is_missing(value):
-        raise UserError(f"{origin}: row {row}: the label is missing\nFill it in, or {DROP}")
+        raise UserError(f"{origin}: row {row}: the label is missing\nFill it in, or {drop_remedy()}")
     if isinstance(value, Mapping):
         keys = f"; choose one of its keys, such as data.label = 'label.{next(iter(value))}'" if value else ""
         raise UserError(f"{origin}: row {row}: the label is a dict ({listed(list(map(str, value)))}){keys}")
@@ -152,7 +157,7 @@ def _plain_value(value: Any, origin: str, row: int) -> int | str:
         if _is_span(value) or (isinstance(value, list | tuple) and any(map(_is_span, value))):
             raise UserError(
                 f"{origin}: row {row}: the label marks a part of the text, but a classifier has labels of whole texts\n"
-                "Export one label per text, or name another column with --label COLUMN"
+                f"Export one label per text, or name another column with {option('label')}"
             )
         kind = type(value).__name__
         raise UserError(f"{origin}: row {row}: the label is a {kind}; it must be a text or a whole number")
@@ -182,7 +187,7 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
         if text in unlikely:
             raise UserError(
                 f"{origin}: row {plain.index(text) + 1}: the label is missing ({text})\n"
-                f"Fill it in, or {DROP}; if it is a class, {_how_to_list(found)}"
+                f"Fill it in, or {drop_remedy()}; if it is a class, {_how_to_list(found)}"
             )
         if is_blank(text) or _HARMFUL.search(text):
             row = plain.index(text) + 1
@@ -194,15 +199,15 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
 
 def _how_to_list(found: Sequence[str]) -> str:
     """The end of a message: ``list all of them``, with the option that lists the labels ``found`` if they are few."""
-    option = _option_of(sorted(found))
-    return f"list all of them: {option}" if option.startswith("--") else f"list all of them as {option}"
+    how = _option_of(sorted(found))
+    return f"list all of them as {how}" if how == _KEY else f"list all of them: {how}"
 
 
 def _option_of(names: Sequence[str]) -> str:
     """The option that sets the classes to ``names`` in this order, or the name of its key if that would be long."""
     if len(names) > _FEW or any("'" in name for name in names):
-        return "the recipe's data.labels"
-    return f"--set 'data.labels={json.dumps(list(names), ensure_ascii=False)}'"
+        return _KEY
+    return to_set(f"data.labels={json.dumps(list(names), ensure_ascii=False)}")
 
 
 def _require_distinct(carried: Sequence[str], origin: str) -> None:

@@ -18,12 +18,11 @@ from featherweight.data.readers.table import (
 from featherweight.data.source_tables import column_pieces
 from featherweight.errors import UserError
 from featherweight.formatting import listed
+from featherweight.hints import for_command_line, option
 from featherweight.recipe import DataRecipe
 
 _MOST_NAMED = 12  # maximum number of labels that a message lists
 _LOOKED_AT = 1_000  # number of rows that are read to see what a column holds
-
-_TEXT = "Name the text column with --text COLUMN; without a file, --text is a text to classify"
 
 
 def with_new_columns(
@@ -47,9 +46,12 @@ def with_new_columns(
     if text:
         if data.join == "pair" and len(text) != 2:
             raise UserError(f"{source}: this run takes pairs, so {_pair_to_name(Columns(table), text)}")
-        data = data.model_copy(update={"text": tuple(require_column(table, name, _TEXT) for name in text)})
+        without = "; without a file, --text is a text to classify" if for_command_line() else ""
+        remedy = f"Name the text column with {option('text')}{without}"
+        data = data.model_copy(update={"text": tuple(require_column(table, name, remedy) for name in text)})
     if label:
-        named = tuple(require_column(table, name, "Name the label column with --label COLUMN") for name in label)
+        remedy = f"Name the label column with {option('label')}"
+        named = tuple(require_column(table, name, remedy) for name in label)
         ordered = named if len(named) == 1 else columns_of_classes(named, data, source, classes)
         labels = data.labels if len(named) == 1 else ()
         data = data.model_copy(update={"label": ordered if len(ordered) > 1 else ordered[0], "labels": labels})
@@ -68,7 +70,7 @@ def columns_of_classes(named: Sequence[str], data: DataRecipe, source: str, clas
     Raises UserError if the run has one label per text, if the number of columns is wrong, or if only some names match.
     """
     if not data.several:
-        raise UserError(f"{source}: each text has one label in this run, so name one column: --label COLUMN")
+        raise UserError(f"{source}: each text has one label in this run, so name one column: {option('label')}")
     by_name = {name.casefold(): name for name in named}
     found = [by_name.get(name.casefold()) for name in classes]
     if len(by_name) != len(classes) or (any(found) and None in found):
@@ -102,9 +104,9 @@ def _require_texts(table: Table, data: DataRecipe) -> None:
 
 def _option_of_texts(columns: Columns) -> str:
     try:
-        return columns.named("text", guess_texts(columns)[0])
+        return option("text", guess_texts(columns)[0])
     except UserError:
-        return columns.named("text")
+        return option("text")
 
 
 def _pair_to_name(columns: Columns, wanted: Sequence[str]) -> str:
@@ -124,7 +126,7 @@ def _pair_to_name(columns: Columns, wanted: Sequence[str]) -> str:
     others = iter(sorted(likely[:missing], key=names.index))
     pair = [name or next(others) for name in places]
     such_as = "" if len(texts) == missing or len(names) == 2 else ", such as"
-    return f"name the columns of the two texts{such_as}: {columns.named('text', pair)}"
+    return f"name the columns of the two texts{such_as}: {option('text', pair)}"
 
 
 def _require_no_other_labels(table: Table, data: DataRecipe) -> None:
@@ -143,14 +145,14 @@ def _option_of_labels(columns: Columns, data: DataRecipe) -> str:
     if not data.label_name:
         flags = [name for name in columns.free(texts) if columns.profile(name).notation]
         if len(flags) == len(data.label_columns):
-            return f"{columns.named('label', flags)} (in this order: {listed(data.label_columns, _MOST_NAMED)})"
+            return f"{option('label', flags)} (in this order: {listed(data.label_columns, _MOST_NAMED)})"
     try:
         found = find_label(columns, texts)
     except UserError:  # several columns may hold them
-        return columns.named("label")
+        return option("label")
     # One column of yes and no cannot hold the labels of a run that has a column per label.
     if found and (data.label_name or columns.profile(found[0]).notation is None):
-        return columns.named("label", [found[0]])
+        return option("label", [found[0]])
     return ""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import guess_texts
 from featherweight.data.readers.table import Table, listed_columns
-from featherweight.errors import UserError
+from featherweight.errors import UserError, in_a_line
 from featherweight.recipe import DataRecipe
 
 
@@ -20,8 +22,9 @@ def require_training_texts(table: Table, data: DataRecipe) -> None:
         found = []
     only = found[0] if len(found) == 1 else None
     renamed = "one of them" if only is None else f"its column {only!r}"
+    text = shlex.quote(in_a_line(only or "COLUMN"))
     raise UserError(
         f"{table.origin}: no column {missing!r}, which holds the texts in the training data; its columns are: "
         f"{listed_columns(table)}\nRename {renamed} to {missing!r}; or train without this file, and then: "
-        f"featherweight evaluate RUN --data FILE {Columns(table).named('text', [only or 'COLUMN'])} --label COLUMN"
+        f"featherweight evaluate RUN --data FILE --text {text} --label COLUMN"
     )

@@ -18,7 +18,7 @@ from featherweight.data.id_column import Find, id_text
 from featherweight.data.label_cells import label_notes, label_values, require_named
 from featherweight.data.label_column import LabelColumn, describe_label_column
 from featherweight.data.label_lists import code_label_lists, separator_of
-from featherweight.data.labels import DROP, code_labels, renumbered, row_of_several, single_labels
+from featherweight.data.labels import code_labels, drop_remedy, renumbered, row_of_several, single_labels
 from featherweight.data.pairs import Text, joined, same_kind
 from featherweight.data.readers.columns import stored, taken
 from featherweight.data.readers.table import (
@@ -118,12 +118,12 @@ def rows_of(
     *,
     labelled: bool = True,
     label_names: Sequence[str] | None = None,
-    drop: str | None = DROP,
+    drop: str | None = "",
 ) -> Rows:
     """The rows of ``table``, read from ``source``. With ``data.empty = "drop"``, incomplete rows are left out.
 
     Raises UserError as ``read_rows`` does. A message about a missing text or label ends with ``drop``, which says how
-    to leave such rows out. If ``drop`` is None, empty texts are allowed.
+    to leave such rows out; by default ``labels.drop_remedy``. If it is None, empty texts are allowed.
     """
     dropping = labelled and data.empty == "drop"
     texts = _cleaned(table, text_columns(table, data), data, None if dropping else drop, labelled=labelled)
@@ -246,12 +246,14 @@ def _cleaned(
     if not texts:
         raise UserError(f"{table.origin}: the data set is empty; it needs at least one row")
     cleaned = clean_texts(texts, data.clean)
-    for tried, when in ((texts, ""), (cleaned, " after cleaning")) if drop else ():
+    for tried, when in ((texts, ""), (cleaned, " after cleaning")) if drop is not None else ():
         if empty := [row for row, text in enumerate(tried, 1) if is_blank(joined(text))]:
             if labelled:
                 label_columns(table, data)  # a missing column is the first thing to mend
             more = f" (and in {len(empty) - 1:,} more rows)" if len(empty) > 1 else ""
-            raise UserError(f"{table.origin}: row {empty[0]}: the text is empty{when}{more}\nFill it in, or {drop}")
+            raise UserError(
+                f"{table.origin}: row {empty[0]}: the text is empty{when}{more}\nFill it in, or {drop or drop_remedy()}"
+            )
     return cleaned
 
 

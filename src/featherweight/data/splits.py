@@ -18,7 +18,7 @@ from featherweight.data.gaps import LeftOut
 from featherweight.data.iterative_draw import iterative_draw
 from featherweight.data.kept_tables import release_tables
 from featherweight.data.label_lists import several_in_one
-from featherweight.data.labels import DROP
+from featherweight.data.labels import drop_remedy
 from featherweight.data.pairs import Text, joined
 from featherweight.data.part_columns import require_training_texts
 from featherweight.data.perturbations import headline_of, is_perturbed, perturb
@@ -27,9 +27,10 @@ from featherweight.data.readers.table import joined_texts, text_columns
 from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import Rows, read_rows, rows_of
 from featherweight.data.split_warnings import reading_notes, split_warnings
-from featherweight.data.unlabelled import NO_TEST, left_out, read_labelled, require_all_labelled, unlabelled_test
+from featherweight.data.unlabelled import left_out, no_test_remedy, read_labelled, require_all_labelled, unlabelled_test
 from featherweight.errors import UserError
 from featherweight.formatting import counted
+from featherweight.hints import Caller, called_with, to_set
 from featherweight.recipe import PERTURBED, DataRecipe, Recipe
 from featherweight.recipe.schema import require_recipe
 
@@ -57,6 +58,7 @@ class Splits:
     """Number of rows without a text or a label that ``data.empty`` left out, by part."""
 
 
+@called_with(Caller.RECIPE)
 def load_splits(recipe: Recipe) -> Splits:
     """Read, clean and split the data of a recipe; the same recipe and seed give the same rows.
 
@@ -158,7 +160,7 @@ def test_rows(data: DataRecipe, names: Sequence[str]) -> tuple[Rows | None, str 
     require_training_texts(table, data)
     if unlabelled := unlabelled_test(table, data, names):
         return None, unlabelled
-    require_all_labelled(table, source, data, names, DROP, NO_TEST)
+    require_all_labelled(table, source, data, names, drop_remedy(), no_test_remedy())
     return rows_of(table, source, data, label_names=names), None
 
 
@@ -274,7 +276,8 @@ def _require_two_of_each(rows: Rows, purpose: str) -> None:
     counts = rows.counts
     if counts.min() < 2:
         name = rows.label_names[int(counts.argmin())]
-        remedy = "Add rows, remove this one, or name a file of validation rows: --set data.validation=FILE"
+        validation = to_set("data.validation=FILE")
+        remedy = f"Add rows, remove this one, or name a file of validation rows: {validation}"
         if found := several_in_one(rows.label_names, several=False):
             remedy = f"If {found[0]} is several labels: {found[1]}; else {remedy[0].lower()}{remedy[1:]}"
         raise UserError(

@@ -11,7 +11,7 @@ from typing import Any
 from featherweight.data.gaps import label_cells, no_label
 from featherweight.data.label_cells import plain_labels
 from featherweight.data.label_spelling import alike
-from featherweight.data.labels import DROP, single_labels
+from featherweight.data.labels import drop_remedy, single_labels
 from featherweight.data.part_columns import require_training_texts
 from featherweight.data.readers.table import (
     Table,
@@ -24,6 +24,7 @@ from featherweight.data.readers.table import (
 from featherweight.data.source_tables import from_hub, open_table
 from featherweight.data.sources import Rows, rows_of, training_columns
 from featherweight.errors import UserError, in_a_line
+from featherweight.hints import to_set
 from featherweight.recipe import DataRecipe
 
 _USUAL_LABELS = frozenset(
@@ -31,9 +32,13 @@ _USUAL_LABELS = frozenset(
 )
 _FLAGS = re.compile(r"[-+]?\d+(?:\.\d+)?|true|false|yes|no|[tfyn]", re.IGNORECASE)
 """Values that are no evidence for a label column: many other columns contain them too."""
-NO_TEST = "leave the test out with --set data.test="
 _MOST_VALUES = 1_000
 """Maximum number of values that are checked to see whether a column may contain the labels."""
+
+
+def no_test_remedy() -> str:
+    """The end of error messages about test rows that may be left out."""
+    return f"leave the test out with {to_set('data.test=')}"
 
 
 def without_labels(table: Table, data: DataRecipe, classes: Sequence[str]) -> str | None:
@@ -65,10 +70,10 @@ def unlabelled_test(table: Table, data: DataRecipe, classes: Sequence[str]) -> s
     wanted, editable = in_a_line(repr(data.label_name)), not from_hub(data.test or data.train)
     if likely := next((name for name, is_likely in like_labels.items() if is_likely), None):
         seems = f"{table.origin}: no column {wanted}, but {likely!r} seems to hold the labels"
-        remedy = NO_TEST[0].upper() + NO_TEST[1:]
+        remedy = no_test_remedy()[0].upper() + no_test_remedy()[1:]
         if editable:
             seems = f"{seems}; rename it to {wanted} (the recipe's data.label)"
-            remedy = f"If it has no labels, {NO_TEST}"
+            remedy = f"If it has no labels, {no_test_remedy()}"
         raise UserError(f"{seems}\n{remedy}")
     if like_labels:
         name = in_a_line(repr(next(iter(like_labels))))
@@ -101,12 +106,12 @@ def left_out(clause: str, source: str) -> str:
 
 
 def read_labelled(
-    source: str, data: DataRecipe, split: str, classes: Sequence[str], remedy: str, drop: str = DROP
+    source: str, data: DataRecipe, split: str, classes: Sequence[str], remedy: str, drop: str = ""
 ) -> Rows:
     """The labelled rows of ``source``.
 
-    Raises UserError if they cannot be read or have no labels; the message ends with ``remedy``, or with ``drop`` for
-    rows with gaps.
+    Raises UserError if they cannot be read or have no labels; the message ends with ``remedy``, or with ``drop``, by
+    default ``labels.drop_remedy``, for rows with gaps.
     """
     table = open_table(source, data, split)
     require_training_texts(table, data)
@@ -114,7 +119,7 @@ def read_labelled(
         # Perhaps the label column only has another name, so list the columns.
         columns = "" if find_label_columns(table, data) else f"Its columns are: {listed_columns(table)}"
         raise UserError("\n".join(filter(None, (f"{clause}; {remedy}", columns))))
-    require_all_labelled(table, source, data, classes, drop)
+    require_all_labelled(table, source, data, classes, drop or drop_remedy())
     return rows_of(table, source, data, label_names=classes, drop=drop)
 
 

@@ -15,6 +15,7 @@ from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
+from featherweight.hints import Caller, called_with
 from featherweight.inference.pipes import PIPE
 from featherweight.inference.submission.choices import Choices
 from featherweight.inference.writers import FORMATS, Write, whole_file
@@ -34,6 +35,7 @@ PIECE = 20_000
 """Number of rows in memory at a time: enough for full batches of texts of similar length, and only a few megabytes."""
 
 
+@called_with(Caller.ARGUMENTS)
 def predict_file(
     run: str | Path,
     source: str | Path,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from featherweight.argument_checks import code_to_save, described, is_table
 from featherweight.errors import UserError
 from featherweight.formatting import shortened
+from featherweight.hints import as_given
 from featherweight.recipe.foreign_keys import WITHOUT_A_KEY, key_for
 
 # Wording by pydantic's error type; the {names} are filled from the error's context, such as its limit.
@@ -89,7 +90,7 @@ def _source(path: list[str], origin: str, overrides: Sequence[str]) -> str:
     for override in reversed(overrides):
         key = [part for part in override.partition("=")[0].strip().split(".") if not part.isdecimal()]
         if all(ours == theirs for ours, theirs in zip(key, names, strict=False)):
-            return f"{origin} with --set {override}"
+            return f"{origin} with {as_given(override)}"
     return origin
 
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from featherweight.argument_checks import described, list_of
 from featherweight.errors import UserError
+from featherweight.hints import as_given
 from featherweight.recipe.messages import section_at
 from featherweight.recipe.values import one_or_all
 
@@ -51,11 +52,11 @@ def apply_override(values: dict[str, Any], override: str, schema: type[BaseModel
     key, equals, text = (part.strip() for part in override.partition("="))
     path = key.split(".")
     if not equals or not all(path) or len(path) > _MAX_KEY_PARTS:
-        raise UserError(f"--set {override}: write it as section.key=value, such as training.learning_rate=3e-4")
+        raise UserError(f"{as_given(override)}: write it as section.key=value, such as training.learning_rate=3e-4")
     field = _field_at(schema, path)
     if not text and field is not None and field.default not in (None, (), {}, ""):
         # An empty value usually comes from a shell variable that is not set, so it does not stand for the default.
-        raise UserError(f"--set {override}: the value is empty; give one (only optional keys can be removed)")
+        raise UserError(f"{as_given(override)}: the value is empty; give one (only optional keys can be removed)")
     if not text and path == ["data", "test"]:
         value = ""  # no test set; without the key, data.train's own test split is used, if it has one
     else:
@@ -133,8 +134,8 @@ def _assign(place: Any, path: list[str], value: Any, override: str) -> None:
         _assign_in_list(place, path, value, override)
     elif not isinstance(place, dict):
         raise UserError(
-            f"--set {override}: {_parent(override, path)} has a value and no keys, so {head!r} cannot be set in it; "
-            f"leave out {'.'.join(['', *path])!r}"
+            f"{as_given(override)}: {_parent(override, path)} has a value and no keys, so {head!r} cannot be set in "
+            f"it; leave out {'.'.join(['', *path])!r}"
         )
     elif rest:
         if head == "lora" and (place.get(head) in (None, []) or isinstance(place[head], str)):
@@ -159,6 +160,6 @@ def _assign_in_list(tables: list[Any], path: list[str], value: Any, override: st
             _assign(table, path, value, override)
     elif int(path[0]) >= len(tables) or len(path) == 1:
         known = f"NUMBER is 0 to {len(tables) - 1} in this recipe" if len(tables) > 1 else "NUMBER is 0 in this recipe"
-        raise UserError(f"--set {override}: write adapter.lora.NUMBER.KEY, such as adapter.lora.0.rank; {known}")
+        raise UserError(f"{as_given(override)}: write adapter.lora.NUMBER.KEY, such as adapter.lora.0.rank; {known}")
     else:
         _assign(tables[int(path[0])], path[1:], value, override)

@@ -9,12 +9,14 @@ from featherweight.data.label_spelling import nearly_alike
 from featherweight.data.refusals import refusals
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import counted, listed, numbered
+from featherweight.hints import Caller, called_with
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.workflows.prepare import OF_BACKBONE
 from featherweight.workflows.schedule import validation_size_for
 
 
+@called_with(Caller.RECIPE)
 def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
     """Inspect the data of ``recipe``: columns, labels, missing values, repeated texts, and numbers of tokens.
 

@@ -19,7 +19,6 @@ from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.dropping import without_dropped
 from featherweight.data.in_memory import parquet_bytes
-from featherweight.data.labels import DROP
 from featherweight.data.near_duplicates import Pair, similar_pairs
 from featherweight.data.pairs import joined
 from featherweight.data.source_tables import open_table, source_of_test
@@ -29,6 +28,7 @@ from featherweight.errors import UserError
 from featherweight.evaluation.label_noise import label_noise
 from featherweight.files import read_object, write_json, written_whole
 from featherweight.formatting import counted
+from featherweight.hints import Caller, called_with
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.report.noise.contents import Audit
@@ -42,6 +42,7 @@ PLAN = "audit.json"
 """The recipe and the number of folds of an audit, in its folder: another audit cannot be mixed with it."""
 
 
+@called_with(Caller.RECIPE)
 def audit_labels(
     recipe: Recipe, out: str | Path, *, folds: int = 5, announce: Callable[[str], None] = lambda line: None
 ) -> Audit:
@@ -223,5 +224,5 @@ def test_texts(recipe: Recipe) -> list[str] | None:
     if source is None:
         return None
     table = open_table(source, recipe.data, "test")
-    drop = None if recipe.data.empty == "drop" else DROP
+    drop = None if recipe.data.empty == "drop" else ""
     return [joined(text) for text in rows_of(table, source, recipe.data, labelled=False, drop=drop).texts]

@@ -22,6 +22,7 @@ from featherweight.data.source_tables import has_split, open_table
 from featherweight.data.sources import complete_rows, rows_of
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import counted, listed
+from featherweight.hints import Caller, called_with, option
 from featherweight.recipe import BackboneRecipe, Recipe
 from featherweight.recipe.commented import commented_toml
 from featherweight.recipe.data_files import name_after
@@ -54,6 +55,7 @@ class Draft:
         )
 
 
+@called_with(Caller.ARGUMENTS)
 def recipe_for(
     data: str | os.PathLike[str],
     *,
@@ -78,22 +80,19 @@ def recipe_for(
         )
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
     overrides = list_of(overrides, "overrides=...", "texts such as 'training.epochs=2'")
-    return draft_recipe(os.fspath(data), [*options, *overrides], in_python=True).recipe
+    return draft_recipe(os.fspath(data), [*options, *overrides]).recipe
 
 
-def draft_recipe(
-    source: str, overrides: Sequence[str] = (), *, table: Table | None = None, in_python: bool = False
-) -> Draft:
+def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | None = None) -> Draft:
     """The recipe for the data ``source``; keys in ``overrides`` keep their values, all others are chosen.
 
-    ``table`` are the training rows, if they are in memory. Raises UserError as ``recipe_for`` does; with ``in_python``
-    the message names Python arguments instead of options of the command line.
+    ``table`` are the training rows, if they are in memory. Raises UserError as ``recipe_for`` does.
     """
     given = Recipe.parse({"data": {"train": source}}, source, overrides)
     values = given.model_dump(mode="json", exclude_unset=True)
     called = table.origin if table else _short(given.data.train)
     table = table or open_table(given.data.train, given.data, "train")
-    columns = Columns(table, in_python=in_python)
+    columns = Columns(table)
     several = given.data.several if "task" in values else None
     try:
         guess = guess_columns(columns, given.data.text, _named_labels(given), several=several)
@@ -190,7 +189,8 @@ def _labels(recipe: Recipe, table: Table, guess: Guess) -> tuple[Sequence[str], 
     if not counts:
         _require_rows(table)
         raise UserError(
-            f"{table.origin}: no row has a label in the column {guess.label!r}; name another column with --label"
+            f"{table.origin}: no row has a label in the column {guess.label!r}; "
+            f"name another column with {option('label')}"
         )
     if data.empty == "drop":
         counts = Counter(label_text(cells[place]) for place in complete_rows(table, data.train, data))

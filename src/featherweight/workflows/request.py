@@ -69,11 +69,11 @@ class Request:
     def _draft(self, paths: Mapping[str, str], overrides: Sequence[str]) -> Draft:
         if "train" in self.rows:
             table = next(parquet_tables(io.BytesIO(self.rows["train"]), self.called))
-            return draft_recipe(paths["train"], overrides, table=table, in_python=True)
+            return draft_recipe(paths["train"], overrides, table=table)
         assert self.source is not None
         if is_recipe(self.source):
             return Draft(Recipe.load(self.source, overrides), {}, ())
-        return draft_recipe(self.source, overrides, in_python=True)
+        return draft_recipe(self.source, overrides)
 
 
 def requested(

@@ -17,6 +17,7 @@ from featherweight.environment import forget_peak_memory
 from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison, compare_runs
 from featherweight.evaluation.run_groups import changed_keys
+from featherweight.hints import Caller, called_with
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import not_a_recipe
 from featherweight.report.comparison.page import write_comparison
@@ -52,6 +53,7 @@ class Planned:
         return listed and is_complete_run(self.folder) and is_reported(self.folder)
 
 
+@called_with(Caller.RECIPE)
 def run_rounds(
     recipes: Sequence[Recipe],
     seeds: Sequence[int],

@@ -22,6 +22,7 @@ from featherweight.budget.weigh import weigh
 from featherweight.errors import FeatherweightError, UserError, first_line
 from featherweight.files import write_whole
 from featherweight.formatting import counted
+from featherweight.hints import Caller, called_with
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.recipe.search_space import SearchSpace
@@ -62,6 +63,7 @@ _FAILURES = 3
 """After this many failures before any success the search ends: the fault is not one of the proposal."""
 
 
+@called_with(Caller.RECIPE)
 def run_search(
     recipe: Recipe,
     out: str | Path,

@@ -19,6 +19,7 @@ from featherweight.data.sources import Rows
 from featherweight.environment import is_first_process
 from featherweight.files import write_json, write_whole
 from featherweight.formatting import counted
+from featherweight.hints import Caller, called_from
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import PAGE
 from featherweight.run.folder import Run
@@ -62,7 +63,8 @@ def train(
     anything is written. Raises Interrupted or Diverged during the training; the run folder can then be resumed.
     """
     options = {"test": test, "text": text, "label": label, "budget": budget, "backbone": backbone}
-    with tables_kept():
+    caller = Caller.RECIPE if isinstance(recipe, Recipe) else Caller.ARGUMENTS
+    with called_from(caller), tables_kept():
         return _train_request(requested(recipe, overrides=overrides, **options), out, listeners, resume)
 
 

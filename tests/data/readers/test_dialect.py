@@ -13,6 +13,8 @@ from featherweight.data.sources import read_rows
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 TEXTS = ["Shares fall, again; sharply", 'He said "no" | twice', "Plain", "Late goal, late win", "Rain"]
 LABELS = ["World", "Sports", "World", "Sports", "World"]
 

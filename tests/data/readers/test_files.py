@@ -17,6 +17,8 @@ from featherweight.data.sources import read_rows
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 TEXTS = ["Shares fall, again", 'He said "no"', "Größe, naïve — 東京", "two\nlines", "tab\there"]
 LABELS = ["Business", "World", "World", "Sports", "Sports"]
 NAMES = ("Business", "Sports", "World")

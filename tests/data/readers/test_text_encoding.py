@@ -14,6 +14,8 @@ from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 CONTENT = "text,label\nCafé für 5 £ – “naïve”,x\nHello,y\n"
 TEXTS = ["Café für 5 £ – “naïve”", "Hello"]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from featherweight.data.readers.reading import Reading
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.hints import option, to_set
 
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?", re.ASCII)
 _SENTENCE = 60
@@ -81,10 +82,10 @@ def _remedy(first: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     names = proposed_names([first, *rows])
     typed = json.dumps(names, ensure_ascii=False)
     ag_news = len(first) == 3 and {row[0].strip() for row in (first, *rows)} < {"1", "2", "3", "4"}
-    other = " (if it is AG News: --set data.format=ag_news)" if ag_news else ""
+    other = f" (if it is AG News: {to_set('data.format=ag_news')})" if ag_news else ""
     doubts = "".join(f". {doubt}" for doubt in _doubts(names, [first, *rows]))
     line = f"or write {','.join(names)} as the first line of the file"
-    return f"Name them: --set 'data.columns={typed}'{other}; {line}{doubts}"
+    return f"Name them: {to_set(f'data.columns={typed}')}{other}; {line}{doubts}"
 
 
 def _doubts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -99,11 +100,12 @@ def _doubts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         )
     texts = [name for name in others if _is_prose(columns[name])]
     if "text" in names and texts:
-        options = " ".join(f"--text {name}" for name in names if name in (*texts, "text"))
+        options = option("text", [name for name in names if name in (*texts, "text")])
         found.append(f"To join all its text columns, add {options}")
     sizes = sorted(sum(map(len, columns[name])) for name in names if name in ("title", "description"))
     if sizes and 2 * sizes[0] >= sizes[1]:
-        found.append("If title and description are a pair, such as premise and hypothesis, add --set data.join=pair")
+        pair = to_set("data.join=pair")
+        found.append(f"If title and description are a pair, such as premise and hypothesis, add {pair}")
     return found
 
 

@@ -19,6 +19,7 @@ from featherweight.data.readers.text_encoding import PADDING, head_text
 from featherweight.data.readers.unpacking import COMPRESSED, ZIP, Content
 from featherweight.errors import UserError
 from featherweight.formatting import listed
+from featherweight.hints import to_set
 
 KINDS = {
     ".csv": "csv",
@@ -176,7 +177,7 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
         refuse_headings(head, content)
         return "lines"
     is_text = not _BINARY.search(head)
-    lines = ", or, if it has one text per line, add --set data.format=lines" if is_text else ""
+    lines = f", or, if it has one text per line, add {to_set('data.format=lines')}" if is_text else ""
     raise UserError(
         f"{content.origin}: {ending or 'no extension'}: not a kind of data file that can be read; use .csv, .tsv, "
         f".json, .jsonl, .parquet, .xlsx or .txt{lines}"

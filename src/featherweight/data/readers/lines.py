@@ -16,6 +16,7 @@ from featherweight.data.readers.table import Table, pieces_of
 from featherweight.data.readers.text_encoding import PADDING, is_empty_line, noted, open_text, without_nul
 from featherweight.data.readers.unpacking import Content
 from featherweight.errors import UserError, in_a_line
+from featherweight.hints import to_set
 from featherweight.recipe.values import one_or_all
 
 LINES = ("fasttext", "text@label", "label text", "lines")
@@ -109,7 +110,7 @@ def refuse_headings(head: str, content: Content) -> None:
         raise UserError(
             f"{content.origin}: most of its lines have fields with tabs between them, but {other[:30]!r} has none\n"
             f"If such lines are headings, remove them: grep \"$(printf '\\t')\" {files}; "
-            "if they are texts, add --set data.format=lines"
+            f"if they are texts, add {to_set('data.format=lines')}"
         )
 
 

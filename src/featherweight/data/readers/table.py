@@ -16,6 +16,7 @@ from featherweight.data.readers.nested import column_of, paths_in, values_at
 from featherweight.data.readers.reading import USUAL_TEXTS
 from featherweight.errors import UserError
 from featherweight.formatting import listed
+from featherweight.hints import option
 from featherweight.recipe import DataRecipe
 
 
@@ -189,7 +190,7 @@ def is_blank(text: str) -> bool:
 
 
 def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -> str:
-    remedy = f"Name the right one with --{key.removeprefix('data.')} COLUMN, or in the recipe as {key}"
+    remedy = f"Name the right one with {option(key.removeprefix('data.'))}, or in the recipe as {key}"
     return require_column(table, wanted, remedy, besides)
 
 

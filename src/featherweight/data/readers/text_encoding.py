@@ -13,6 +13,7 @@ from typing import BinaryIO, TextIO, cast
 from featherweight.data.readers.encoding_guess import HIGH, WESTERN, other_script, other_western
 from featherweight.data.readers.unpacking import DAMAGED, HEAD, Content
 from featherweight.errors import UserError
+from featherweight.hints import to_set
 
 PADDING = "\0 \t\r\n"
 """What a line without content consists of; some programs fill the end of a file with NUL bytes."""
@@ -43,8 +44,8 @@ class FileText:
         if self._western is not None and self._western.is_western:
             told, other = f"its bytes are not UTF-8, and were read as {WESTERN}", self._western.other
             if other:
-                return (f"{told}; they may be {other}: if letters look wrong, --set data.encoding={other}",)
-            return (f"{told}; if letters look wrong, name the encoding: --set data.encoding=NAME",)
+                return (f"{told}; they may be {other}: if letters look wrong, {to_set(f'data.encoding={other}')}",)
+            return (f"{told}; if letters look wrong, name the encoding: {to_set('data.encoding=NAME')}",)
         return (self._note,) if self._note else ()
 
 
@@ -186,8 +187,9 @@ def _looks_western(block: bytes) -> bool:
 def _other_script(block: bytes) -> str:
     """The message for a text that is neither UTF-8 nor Western, with its most likely encoding."""
     if name := other_script(block):
-        return f"its bytes are not UTF-8; they may be {name}: try --set data.encoding={name}"
-    return "its bytes are not UTF-8; set the encoding with --set data.encoding=..., or save the file as UTF-8"
+        return f"its bytes are not UTF-8; they may be {name}: try {to_set(f'data.encoding={name}')}"
+    encoding = to_set("data.encoding=...")
+    return f"its bytes are not UTF-8; set the encoding with {encoding}, or save the file as UTF-8"
 
 
 def _wrong_byte(content: Content, encoding: str | None) -> str:
