@@ -18,6 +18,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "bert",
         {"target_modules": r".*layer\.1\..*(query|key)", "rank_pattern": {"query": 3}, "lora_dropout": 0.1},
     ),
+    "bert-biases": ("bert", {"target_modules": ["query"], "bias": "all"}),  # a head of one layer
     "bert-rslora": ("bert", {"target_modules": "all-linear", "use_rslora": True, "alpha_pattern": {"key": 5}}),
     "distilbert": ("distilbert", {"target_modules": ["q_lin", "lin1"], "bias": "lora_only"}),
     "deberta-v2": ("deberta-v2", {"target_modules": ["query_proj"], "modules_to_save": ["pooler"], "use_dora": True}),

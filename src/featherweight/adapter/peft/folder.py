@@ -24,7 +24,7 @@ WEIGHTS = "adapter_model.safetensors"
 _PICKLED = "adapter_model.bin"
 _OUTER = "base_model.model."
 _TYPES = ("F32", "F16", "BF16")
-_COPY = re.compile(r"\.modules_to_save\.[^.]+\.")
+_COPY = re.compile(r"\.modules_to_save\.(?:[^.]+\.)?")
 _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?=\.weight$|$)")
 
 
@@ -135,7 +135,8 @@ def _base_refused(folder: Path, error: UserError, base: str) -> UserError:
 def plain_name(name: str) -> str:
     """PEFT's tensor name ``name`` without what PEFT adds to the name in transformers' classification class.
 
-    ``base_model.model.classifier.modules_to_save.default.dense.bias`` gives ``classifier.dense.bias``.
+    ``base_model.model.classifier.modules_to_save.default.dense.bias`` gives ``classifier.dense.bias``. For a head of
+    one layer, PEFT leaves its adapter's name out: ``base_model.model.classifier.modules_to_save.bias``.
     """
     return _COPY.sub(".", name.removeprefix(_OUTER))
 
