@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.commands import Cli
+from support.commands import Cli, refused
 from support.peft_adapters import save_by_hand
 
 from featherweight import predict_file
@@ -141,3 +141,22 @@ def test_the_columns_of_a_pair_are_named_with_options_that_work(
         with_new_columns(data, source, text)
     named = str(refused.value).rsplit("--text ", 2)[1:]
     assert with_new_columns(data, source, [*map(str.strip, named)]).text == (*map(str.strip, named),)
+
+
+@pytest.mark.usefixtures("files")
+def test_new_data_may_be_read_in_another_way(finished_run: Run, cli: Cli, tmp_path: Path) -> None:
+    rows = pd.read_csv(tmp_path / "own.csv")[["text", "label"]]
+    Path("headless.csv").write_bytes(
+        rows.assign(text=rows.text + " привет всем").to_csv(index=False, header=False).encode("koi8-r")
+    )
+    options = ["--set", 'data.columns=["text", "label"]', "--set", "data.encoding=koi8-r"]
+    assert cli("predict", finished_run.folder, "headless.csv", "-o", "out.csv").code == 2
+    answer = cli("predict", finished_run.folder, "headless.csv", "-o", "out.csv", *options)
+    assert answer.out == "out.csv: 6 predictions\n"
+    assert ", 6 rows)" in cli("evaluate", finished_run.folder, "--data", "headless.csv", *options).out
+    refused(
+        cli, "predict", finished_run.folder, tmp_path / "own.csv", "-o", "no.csv", "--set", "data.label=x",
+        naming="--set data.label: with a finished run only data.encoding, data.separator, data.columns and data.format",
+    )  # fmt: skip
+    refused(cli, "evaluate", finished_run.folder, *options, naming="add --data as well")
+    refused(cli, "predict", finished_run.folder, "--text", "a", *options, naming="--set and --text exclude each other")

@@ -33,6 +33,10 @@ SetOption = Annotated[
     list[str],
     typer.Option("--set", help="Change a recipe key, such as training.learning_rate=3e-4; repeatable."),
 ]
+ReadOption = Annotated[
+    list[str],
+    typer.Option("--set", help="How the file is read, such as data.encoding=cp1251 or data.separator=;. Repeatable."),
+]
 BudgetOption = Annotated[
     str | None, typer.Option("--budget", help="Maximum number of trainable parameters: 1000000, 100k or 1M.")
 ]

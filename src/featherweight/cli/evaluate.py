@@ -12,6 +12,7 @@ from featherweight.cli.arguments import (
     JoinOption,
     LabelColumnsOption,
     LabelsOption,
+    ReadOption,
     TaskOption,
     TextOption,
     notes_on,
@@ -41,12 +42,15 @@ def command(
     base: BaseOption = None,
     task: TaskOption = None,
     join: JoinOption = None,
+    overrides: ReadOption = [],  # noqa: B006 (typer copies it)
     json_output: Annotated[bool, typer.Option("--json", help="Print all metrics as JSON.")] = False,
 ) -> None:
     """Evaluate a finished run on its own test set, or a run or a PEFT folder on another labelled set."""
     if drop_empty and data is None:
         raise UserError("--drop-empty needs --data; for the run's own rows, data.empty of its recipe decides")
-    gaps: dict[str, Any] = {"drop_empty": drop_empty, "note": lambda line: tell([line])}
+    if overrides and data is None:
+        raise UserError("--set says how the file in --data is read; add --data as well")
+    gaps: dict[str, Any] = {"drop_empty": drop_empty, "overrides": overrides, "note": lambda line: tell([line])}
     given = peft_options(labels, base, task, join)
     evaluation = _evaluation(run, data, given, {"text": text or [], "label": label or [], **gaps})
     if json_output:

@@ -12,6 +12,7 @@ from featherweight.cli.arguments import (
     ClassifierArgument,
     JoinOption,
     LabelsOption,
+    ReadOption,
     TaskOption,
     notes_on,
     peft_options,
@@ -100,10 +101,12 @@ def command(
     task: TaskOption = None,
     join: JoinOption = None,
     force: ForceOption = False,
+    overrides: ReadOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Classify every text of a file, or the given texts: label and calibrated probability of each class."""
     choices: dict[str, Any] = {"kaggle": kaggle, "like": like, "label_name": label_name, "as_numbers": as_numbers}
     choices |= {"id_column": id_column, "as_probabilities": as_probabilities, "safe": safe, "replace": force}
+    choices["overrides"] = overrides
     given = peft_options(labels, base, task, join)
     if text and file is None:
         _show(run, text, given, out=out, **choices)
@@ -157,7 +160,7 @@ def _first_set(of_files: dict[str, Any]) -> str | None:
     return name and _SPELLED.get(name, f"--{name.replace('_', '-')}")
 
 
-_SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force"}
+_SPELLED = {"id_column": "--id", "safe": "--safe-csv", "replace": "--force", "overrides": "--set"}
 """Names of the options that are not spelled like their arguments in this file."""
 
 

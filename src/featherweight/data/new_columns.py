@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from featherweight.argument_checks import list_of
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import guess_texts
 from featherweight.data.label_guess import find_label
@@ -17,12 +18,15 @@ from featherweight.data.readers.table import (
 )
 from featherweight.data.source_tables import column_pieces
 from featherweight.errors import UserError
-from featherweight.formatting import listed
-from featherweight.hints import for_command_line, option
-from featherweight.recipe import DataRecipe
+from featherweight.formatting import in_sentence, listed
+from featherweight.hints import as_given, for_command_line, option
+from featherweight.recipe import DataRecipe, Recipe
 
 _MOST_NAMED = 12  # maximum number of labels that a message lists
 _LOOKED_AT = 1_000  # number of rows that are read to see what a column holds
+
+_KEYS = ("encoding", "separator", "columns", "format")
+"""Keys of the recipe that say how a file is read, and may be other ones for new data."""
 
 
 def with_new_columns(
@@ -61,6 +65,21 @@ def with_new_columns(
             return _with_columns_of_labels(data)
         _require_no_other_labels(table, data)
     return data
+
+
+def read_as(data: DataRecipe, overrides: Sequence[str]) -> DataRecipe:
+    """The run's ``data`` section with ``overrides`` that say how a file is read, such as ``data.encoding=cp1251``.
+
+    Raises UserError if an override is wrong, or is of another key.
+    """
+    allowed = [f"data.{key}" for key in _KEYS]
+    keys = [override.partition("=")[0].strip() for override in list_of(overrides, "overrides=...", "texts")]
+    if other := next((key for key in keys if key not in allowed), None):
+        raise UserError(
+            f"{as_given(other)}: with a finished run only {in_sentence(allowed)} can be set, to read new data"
+        )
+    given = Recipe.parse({"data": {"train": data.train}}, "--set", overrides).data
+    return data.model_copy(update={key: getattr(given, key) for key in _KEYS if f"data.{key}" in keys})
 
 
 def columns_of_classes(named: Sequence[str], data: DataRecipe, source: str, classes: Sequence[str]) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ def predict_file(
     task: str | None = None,
     join: str | None = None,
     text: str | Sequence[str] = (),
+    overrides: Sequence[str] = (),
     follow: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> int:
@@ -62,7 +63,8 @@ def predict_file(
     The columns are the id or row number of a text, its label, and the calibrated probability of each class. If a text
     may have several labels, the label is a list, in a CSV it is one text such as ``a|b``. ``id_column`` is the id
     column; ``row`` means row numbers. With ``safe``, no text in a CSV begins like a formula of a spreadsheet. ``text``
-    names the text column, if it has another name than in the training data; several columns are joined. ``run`` may be
+    names the text column, if it has another name than in the training data; several columns are joined. ``overrides``
+    say how ``source`` is read, such as ``"data.encoding=cp1251"``. ``run`` may be
     a folder that PEFT saved: then ``labels``, ``base``, ``task`` and ``join`` are as for ``Classifier.load``.
 
     With ``kaggle``, ``out`` is a submission to a contest. Its id column is called as the id column of ``source``, or
@@ -89,10 +91,10 @@ def predict_file(
     _check_safe(out, choices, kaggle, safe)
     text = [text] if isinstance(text, str) else list_of(text, "text=...", "names of columns")
 
-    from featherweight.data.new_columns import with_new_columns
+    from featherweight.data.new_columns import read_as, with_new_columns
     from featherweight.data.source_tables import note_on_part
 
-    data = with_new_columns(_data_of(run, peft), source, text)
+    data = with_new_columns(read_as(_data_of(run, peft), overrides), source, text)
 
     from featherweight.inference.submission.submission import plan_submission
     from featherweight.inference.submission.trained_labels import trained_labels

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from featherweight.data.gaps import Blanks
 from featherweight.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ def predict_lines(
     if classifier.recipe.data.join == "pair":
         both = " and ".join(classifier.recipe.data.text)
         raise UserError(f"-: this run classifies pairs of {both}; pass a file with both columns instead")
+    from featherweight.data.gaps import Blanks  # not above: the command line needs PIPE, but no NumPy
+
     done, blanks = 0, Blanks(PIPE)
     for lines in _lines(read):
         texts = [_decoded(line, done + number) for number, line in enumerate(lines, 1)]

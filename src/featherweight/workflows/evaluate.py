@@ -67,8 +67,8 @@ def evaluate_run(
     """The metrics of a finished run: as stored in the run, or computed on the labelled set ``data``.
 
     ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the training data; ``gaps``
-    are the arguments ``drop_empty`` and ``note`` of ``labelled_rows``. Raises UserError if the run is unfinished, or
-    the set has a label that is not a class of the run.
+    are the arguments ``drop_empty``, ``overrides`` and ``note`` of ``labelled_rows``. Raises UserError if the run is
+    unfinished, or the set has a label that is not a class of the run.
     """
     if data is None:
         if is_export(run.folder):
@@ -104,22 +104,24 @@ def labelled_rows(
     label: Names = (),
     *,
     drop_empty: bool = False,
+    overrides: Sequence[str] = (),
     note: Callable[[str], None] | None = None,
 ) -> Rows:
     """The rows of the labelled set ``data`` for a classifier with these ``labels`` and the data section ``recipe``.
 
     ``text`` and ``label`` are the columns of ``data``, if their names differ from those in the recipe: one column of
     labels, or a column of yes and no for each label. With ``drop_empty``, rows without a text or a label are left out,
-    and ``note`` is called with their number. Raises UserError if the set cannot be read, or has a label that is not a
+    and ``note`` is called with their number. ``overrides`` say how ``data`` is read, such as
+    ``"data.encoding=cp1251"``. Raises UserError if the set cannot be read, or has a label that is not a
     class of the classifier.
     """
-    from featherweight.data.new_columns import with_new_columns
+    from featherweight.data.new_columns import read_as, with_new_columns
     from featherweight.data.source_tables import note_on_part
     from featherweight.data.unlabelled import read_labelled
 
     remedy = "there are no labels to compare with; to classify the texts, use featherweight predict"
     named = (label,) if isinstance(label, str) else tuple(label or ())
-    columns = with_new_columns(recipe, data, text, named, labelled=True, classes=labels)
+    columns = with_new_columns(read_as(recipe, overrides), data, text, named, labelled=True, classes=labels)
     if drop_empty:
         columns = columns.model_copy(update={"empty": "drop"})
     if note and (part := note_on_part(data, columns, "test")):
