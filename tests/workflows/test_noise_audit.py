@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from featherweight.data.sources import read_rows
 from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
+from featherweight.report.noise.page import render
 from featherweight.workflows import noise_audit
 from featherweight.workflows.noise_audit import audit_labels
 from featherweight.workflows.training_process import LOGITS, train_for_validation
@@ -76,7 +79,11 @@ def test_changed_labels_are_suspects_and_the_file_drops_them(
     # The last row is the first one in capitals, with another label.
     assert {int(row["row"]) - 1 for row in suspects} == {*WRONG, 60}
     assert all(row["label"] != row["suggested"] for row in suspects)
-    assert audit.headline == "4 of 61 labels look wrong (6.6%)"
+    assert audit.headline == "4 of 61 labels look wrong (6.6%)" and audit.doubt is None
+    unlearnt = replace(audit, noise=replace(audit.noise, accuracy=0.41))
+    share = max(Counter(audit.labels.tolist()).values()) / 61
+    assert "gave 41.0% of the rows the label that the data gives, and always answering" in str(unlearnt.doubt)
+    assert f"would give {share:.1%}" in str(unlearnt.doubt) and "The suspects say little" in render(unlearnt)
     assert [(audit.texts[pair.first], audit.texts[pair.second]) for pair in audit.contradictions] == [
         (audit.texts[0], audit.texts[60])
     ]

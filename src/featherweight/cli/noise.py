@@ -48,5 +48,7 @@ def command(
     folder = out or Path("runs") / f"noise-{recipe.name}"
     audit = audit_labels(recipe, folder, folds=folds, announce=announce)
     print(audit.headline)
+    if audit.doubt:
+        print(f"warning: {audit.doubt}")
     print(f"Suspects: {folder / 'suspects.csv'}")
     print(f"Page: {folder / 'noise.html'}")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.near_duplicates import Pair
 from featherweight.evaluation.label_noise import LabelNoise
+from featherweight.evaluation.metrics import wilson_interval
 from featherweight.formatting import counted
 
 
@@ -48,3 +49,19 @@ class Audit:
             return f"No label of {counted(len(self.texts), 'row')} looks wrong"
         labels = "label looks" if count == 1 else "labels look"
         return f"{count:,} of {len(self.texts):,} {labels} wrong ({count / len(self.texts):.1%})"
+
+    @property
+    def doubt(self) -> str | None:
+        """A warning if the models learnt hardly anything, so that the suspects say nothing about the labels; else None.
+
+        That is so if their accuracy is not significantly above the share of the most frequent label.
+        """
+        rows = len(self.texts)
+        most = int(np.bincount(self.labels).max()) / rows
+        if wilson_interval(round(self.noise.accuracy * rows), rows)[0] > most:
+            return None
+        return (
+            f"the suspects say little: the models gave {self.noise.accuracy:.1%} of the rows the label that the data "
+            f"gives, and always answering the most frequent label would give {most:.1%}; train longer, or with a "
+            "higher learning rate, and audit again into another folder"
+        )
