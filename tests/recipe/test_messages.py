@@ -114,7 +114,7 @@ def test_two_lines_at_most_however_much_is_wrong(tmp_path: Path) -> None:
 
 
 def test_recipe_that_does_not_exist_suggests_the_nearest(tmp_path: Path) -> None:
-    assert "did you mean 'newsbriefs'?" in refused("newsbrief")[0]
+    assert refused("newsbrief") == ["newsbrief: no such recipe file and no built-in recipe; did you mean 'newsbriefs'?"]
     assert "did you mean 'r4'?" in refused("r4.toml")[0]
     path = written(tmp_path, "seed = 1")
     assert f"did you mean {str(path)!r}?" in refused(tmp_path / "mime.toml")[0]

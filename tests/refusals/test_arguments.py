@@ -64,7 +64,7 @@ from support.commands import Cli, refused
     (["adapt", "job.toml", "-o", "data.csv/x"], "-o data.csv/x: cannot be created, because data.csv is a file"),
     (["adapt", "job.toml", "--lr", "0"], "--lr"),
     (["adapt", "job.toml", "--epochs", "nan"], "--epochs"),
-    (["adapt", "job.toml", "--max-length", "100000", "-o", "a"], "data.max_length = 100000"),
+    (["adapt", "job.toml", "--max-length", "100000", "-o", "a"], "--max-length 100000: "),
     (["adapt", "job.toml", "--backbone", "./nowhere", "-o", "a"], "backbone.name = ./nowhere: no such folder"),
     (["recipes", "nowhere"], "nowhere: no such recipe file and no built-in recipe"),
     (["recipes", "r1", "r2"], "unexpected extra argument"),

@@ -52,7 +52,8 @@ ONE_CLASS = "data.csv: every training row has the label 'fruit'"
 BAD_DATA: list[tuple[str, str | bytes, Naming]] = [
     ("data.csv", "words,label\napple,fruit\n", ("data.csv: no column 'text'", "words, label", "data.text")),
     ("data.csv", "text,kind\napple,fruit\n", ("data.csv: no column 'label'", "data.label")),
-    ("data.csv", "text,lable\napple,fruit\n", "data.csv: no column 'label'; did you mean 'lable'?"),
+    ("data.csv", "text,lable\napple,fruit\n", ("data.csv: no column 'label'; did you mean 'lable'?",
+     "Name the right one with --label lable, or in the recipe as data.label")),
     ("data.csv", GOOD.replace("crow 4,", "  ,"), "data.csv: row 10: the text is empty"),
     ("data.csv", GOOD.replace("crow 4,", "\u200b\u2003,"), "data.csv: row 10: the text is empty"),
     ("data.csv", GOOD.replace("crow 4,bird", "crow 4,"), "data.csv: row 10: the label is missing"),

@@ -113,7 +113,7 @@ def test_no_space_for_other_outputs(cli: Cli, run: Path, monkeypatch: pytest.Mon
     (["texts.csv", "-o", "out.csv", "--text", "an apple"],
      ("texts.csv: no column 'an apple'; its columns are: text", "without a file, --text is a text to classify")),
     (["words.csv", "-o", "out.csv", "--text", "words", "--text", "wrods"],
-     ("words.csv: no column 'wrods'; did you mean 'words'?", "--text COLUMN")),
+     "words.csv: no column 'wrods'; did you mean 'words'? Its columns are: words\n"),
     (["notes.csv", "-o", "out.csv"],
      ("notes.csv: no column 'text', which held the texts in training; its columns are: tweetid, message",
       "Name the column with the texts: --text message")),

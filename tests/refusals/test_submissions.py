@@ -24,7 +24,9 @@ def made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("arguments", "naming"), [
-    (["--id", "tweet"], ("test.csv: no column 'tweet'; did you mean 'tweetid'?", "with --id COLUMN")),
+    (["--id", "tweet"],
+     "test.csv: no column 'tweet'; did you mean 'tweetid'? Its columns are: tweetid, user_id, text\n"),
+    (["--id", "number"], ("test.csv: no column 'number'; its columns are: ", "with --id COLUMN")),
     (["--id", "user_id"], "test.csv: row 2: has the same id '1' as row 1; correct it, or name another column"),
     (["--label-name", "tweetid"], "both columns of the submission would be called 'tweetid'"),
     (["--label-name", " "], "--label-name is empty"),

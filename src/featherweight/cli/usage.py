@@ -2,63 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import difflib
+import shlex
+import sys
+from collections.abc import Container, Iterable
 from typing import Any
 
+from featherweight.errors import UserError
 from featherweight.recipe import Recipe
 from featherweight.recipe.foreign_keys import WITHOUT_A_KEY, key_for
 from featherweight.recipe.messages import paths_of
 
 _OPTIONS = {"data.text": "--text", "data.label": "--label", "data.test": "--test", "backbone.name": "--backbone"}
 """Recipe keys that are options of their own."""
+_OUT = ("output", "out_file", "output_file", "output_path", "output_dir", "out_dir", "save_to", "dest")
 _SAME_OPTION = {
-    "--out": ("output", "out_file", "output_file", "output_path", "output_dir", "out_dir", "save_to", "dest"),
+    "--out": _OUT,
     "--to": ("format", "target", "type", "as"),
     "--host": ("bind", "address", "ip", "hostname", "listen"),
     "--data": ("test", "test_file", "input", "input_file", "file", "dataset"),
     "--id": ("id_column", "id_col", "key", "index", "index_col"),
     "--force": ("overwrite", "replace", "yes"),
     "--from": ("resume_from", "init_from", "checkpoint", "start_from"),
+    "--batch-tokens": ("batch_size", "max_batch_size", "batch"),
 }
 """Options, and their names in other tools."""
-_ARGUMENTS = ("data", "train", "train_file", "train_data", "input", "input_file", "file", "dataset", "recipe", "config")
+_DATA = ("data", "train", "train_file", "train_data", "input", "input_file", "file", "dataset", "recipe", "config")
 """Names that other tools give to the file, which here has no option: it follows the command."""
+_RUN = ("model", "model_name", "model_path", "model_dir", "model_name_or_path", "checkpoint", "run")
+"""Names that other tools give to the trained model: here it is the run, which follows the command."""
+_OF_EVERY_COMMAND = {
+    **dict.fromkeys(("device", "no_cuda", "cuda", "gpu", "cpu"), WITHOUT_A_KEY["device"]),
+    **dict.fromkeys(("num_workers", "threads"), WITHOUT_A_KEY["num_workers"]),
+}
+_OF_A_FINISHED_RUN = {
+    "batch_size": "batches are chosen by the lengths of the texts",
+    "format": "the ending of the file chooses the format, such as --out predictions.csv",
+}
+_OF_TRAINING = ("training.", "adapter.", "seed", "data.max_length", "data.long")
+"""Beginnings of the recipe keys that have an effect on a training alone."""
 
 
 def usage_message(error: Any) -> str:
-    """The message of a usage error of typer, and how to see all options, on two lines."""
+    """The message of a usage error of typer, with what to type instead, or with a line on how to see all options."""
     verb = getattr(getattr(error, "ctx", None), "command_path", "featherweight")
-    message = " ".join(error.format_message().split())
     unknown = getattr(error, "option_name", "")
-    if getattr(error, "possibilities", None) is not None and (advice := _instead_of(unknown, error)):
-        message = f"No such option: {unknown}; {advice}"
-    return f"{message}\nSee: {verb} --help"
+    if getattr(error, "possibilities", None) is None or not unknown.startswith("--"):
+        return f"{' '.join(error.format_message().split())}\nSee: {verb} --help"
+    advice = _instead_of(unknown, error)
+    return f"No such option: {unknown}" + (f"; {advice}" if advice else f"\nSee: {verb} --help")
 
 
 def _instead_of(unknown: str, error: Any) -> str | None:
     """What to type instead of ``unknown``, an option of other tools such as ``--lr``, or why no such option is needed.
 
-    None if ``unknown`` is not known as an option of another tool, or if the command has nothing of that kind.
+    None if ``unknown`` is not known as an option of another tool, and the command has no option with a similar name.
     """
     parameters = getattr(error.ctx.command, "params", ())
-    options = {name for parameter in parameters for name in parameter.opts}
+    options = {name: one for one in parameters for name in one.opts if name.startswith("--")}
+    arguments = [one.metavar or one.name.upper() for one in parameters if one.param_type_name == "argument"]
     name = unknown.lstrip("-").lower().replace("-", "_")
-    if not unknown.startswith("--"):
-        return None
     for option, names in _SAME_OPTION.items():
         if option in options and name in names:
-            return f"here it is {option} ..."
-    arguments = [one.metavar or one.name.upper() for one in parameters if one.param_type_name == "argument"]
-    if name in _ARGUMENTS and arguments:
-        return f"files have no option here: {error.ctx.command_path} {' '.join(arguments)} ..."
-    return _instead_of_a_key(name, options)
+            return f"here it is {option}" + ("" if options[option].is_flag else f" {_typed_after(unknown)}")
+    typed = f"{error.ctx.command_path} {' '.join(arguments)} ..."
+    if name in _RUN and "RUN" in arguments:
+        return f"the run has no option here: {typed}"
+    if name in _DATA and {*arguments} - {"RUN"}:
+        return f"files have no option here: {typed}"
+    if name in (*_OUT, "out") and "--json" in options:
+        return "here the result is printed: --json > FILE"
+    return _instead_of_a_key(unknown, name, options, finished="RUN" in arguments) or _similar(name, options)
 
 
-def _instead_of_a_key(name: str, options: Container[str]) -> str | None:
+def _instead_of_a_key(unknown: str, name: str, options: Container[str], *, finished: bool) -> str | None:
+    """As ``_instead_of``, for names of recipe keys; ``finished`` says that the command takes a finished run."""
     paths = paths_of(Recipe, name)
     key = key_for(name) or (".".join(paths[0]) if len(paths) == 1 else None)
     if key is not None and (option := _OPTIONS.get(key)) in options:
-        return f"here it is {option} ..."
-    if "--set" not in options:
+        return f"here it is {option} {_typed_after(unknown)}"
+    if key is not None and "--set" in options:
+        return f"here it is a key of the recipe: {_setting(key, unknown)}"
+    if name in _OF_EVERY_COMMAND:
+        return _OF_EVERY_COMMAND[name]
+    if "--set" in options:
+        return WITHOUT_A_KEY.get(name)
+    if not finished:
         return None
-    return WITHOUT_A_KEY.get(name) if key is None else f"here it is a key of the recipe: --set {key}=..."
+    if name in _OF_A_FINISHED_RUN and (name != "format" or "--out" in options):
+        return _OF_A_FINISHED_RUN[name]
+    if key is None or not key.startswith(_OF_TRAINING):
+        return None
+    return f"it belongs to the training: featherweight train FILE {_setting(key, unknown)}"
+
+
+def _setting(key: str, unknown: str) -> str:
+    """The option that sets the recipe key ``key`` to the typed value of ``unknown``, if the key can have it."""
+    value = _typed_after(unknown)
+    try:
+        Recipe.parse({}, "", [f"{key}={value}"])
+    except UserError:
+        value = "..."
+    return f"--set {key}={value}"
+
+
+def _typed_after(unknown: str) -> str:
+    """The value that the user gave to the option ``unknown``, quoted for a shell; ``...`` if there is none."""
+    typed = sys.argv[1:]
+    place = next((place for place, one in enumerate(typed) if one.partition("=")[0] == unknown), len(typed))
+    given = [one.partition("=")[2] for one in typed[place : place + 1] if "=" in one] or typed[place + 1 : place + 2]
+    return shlex.quote(given[0]) if given and not given[0].startswith("-") else "..."
+
+
+def _similar(name: str, options: Iterable[str]) -> str | None:
+    called = {option.lstrip("-").replace("-", "_"): option for option in options if option != "--help"}
+    near = difflib.get_close_matches(name, called, n=1, cutoff=0.7)
+    return f"did you mean {called[near[0]]}?" if near else None

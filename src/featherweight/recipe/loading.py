@@ -72,8 +72,8 @@ def _read_text(path: Path, built_in: dict[str, str]) -> str:
             raise UserError(f"{path}: is larger than {LARGEST_FILE:,} bytes, so it is not a recipe; name a TOML file")
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError):
-        message = f"{path}: no such recipe file and no built-in recipe{_similar_name(path, built_in)}"
-        raise UserError(f"{message}\nThe built-in recipes are: {', '.join(built_in)}") from None
+        hint = _similar_name(path, built_in) or f"\nThe built-in recipes are: {', '.join(built_in)}"
+        raise UserError(f"{path}: no such recipe file and no built-in recipe{hint}") from None
     except IsADirectoryError:
         inside = path / "recipe.toml"
         hint = f"did you mean {str(inside)!r}?" if inside.is_file() else "name a TOML file or a built-in recipe"

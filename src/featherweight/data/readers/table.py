@@ -190,15 +190,25 @@ def is_blank(text: str) -> bool:
 
 
 def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -> str:
-    remedy = f"Name the right one with {option(key.removeprefix('data.'))}, or in the recipe as {key}"
-    return require_column(table, wanted, remedy, besides)
+    def remedy(names: Sequence[str] = ("COLUMN",)) -> str:
+        return f"Name the right one with {option(key.removeprefix('data.'), names)}, or in the recipe as {key}"
+
+    return require_column(table, wanted, remedy(), besides, suggested=remedy)
 
 
-def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str] = ()) -> str:
+def require_column(
+    table: Table,
+    wanted: str,
+    remedy: str,
+    besides: Sequence[str] = (),
+    *,
+    suggested: Callable[[Sequence[str]], str] = lambda names: "",
+) -> str:
     """The column called ``wanted``.
 
     Raises UserError with the ``remedy`` if there is none. The message suggests the column with the most similar name;
-    columns in ``besides`` are never suggested.
+    columns in ``besides`` are never suggested. Then the remedy is what ``suggested`` returns for it: by default
+    nothing, because the user has just named a column in the same way.
     """
     found = table.find(wanted)
     if found is not None:
@@ -211,7 +221,10 @@ def require_column(table: Table, wanted: str, remedy: str, besides: Sequence[str
     near = inside[:1] or difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Its columns are" if near else "its columns are"
     columns = listed_columns(table)
-    raise UserError(f"{table.origin}: no column {wanted!r}; {hint}: {columns}\n{table.remedy or remedy}")
+    if near:
+        remedy = suggested(near)
+    lines = (f"{table.origin}: no column {wanted!r}; {hint}: {columns}", table.remedy or remedy)
+    raise UserError("\n".join(filter(None, lines)))
 
 
 def listed_columns(table: Table) -> str:

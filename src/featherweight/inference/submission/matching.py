@@ -142,8 +142,8 @@ def _what_differs(columns: Sequence[str], trained: TrainedLabels) -> str:
     remedy = "besides the ids, a sample has one column of labels, or one column per class"
     if unknown := next((name for name in columns if folded_name(name) not in known), None):
         near = close_name(unknown, trained)
-        hint = f"did you mean {near!r}?" if near else f"the classes are {listed(trained.written)}"
-        return f"column {_shown(unknown)} is not a class; {hint}\n{remedy.capitalize()}"
+        hint = f"the classes are {listed(trained.written)}\n{remedy.capitalize()}"
+        return f"column {_shown(unknown)} is not a class; {f'did you mean {near!r}?' if near else hint}"
     called = {*_folded_all(columns)}
     missing = [
         shown

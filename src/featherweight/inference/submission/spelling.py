@@ -100,12 +100,12 @@ def _refusal(sample: Sample, column: str, filled: Mapping[str, int], trained: Tr
     unknown = next(text for text in filled if text not in nearest)
     near = close_name(unknown, trained)
     hint = f"did you mean {near!r}?" if near else f"the classes are {listed(trained.written)}"
-    remedy = "Check that the sample and the training data are from the same contest"
+    remedy = "" if near else "\nCheck that the sample and the training data are from the same contest"
     if filled.keys() <= {*trained.numbers}:
-        remedy = "If these are class numbers, leave out --like: --kaggle --as-numbers writes them"
+        remedy = "\nIf these are class numbers, leave out --like: --kaggle --as-numbers writes them"
     shown = repr(in_a_line(unknown[:80]))
     return UserError(
-        f"{sample.origin}: row {filled[unknown]}: {shown} in {column!r} is not a class; {in_a_line(hint)}\n{remedy}"
+        f"{sample.origin}: row {filled[unknown]}: {shown} in {column!r} is not a class; {in_a_line(hint)}{remedy}"
     )
 
 
