@@ -106,7 +106,7 @@ def test_a_run_records_its_teachers_and_an_interrupted_one_resumes_exactly(
     ({"training": {"teacher": "unfinished"}}, "is not complete; to resume it: featherweight train"),
     ({"training": {"teacher": "empty"}}, "not a run folder"),
     ({"task": "multi-label"}, "was trained with task = 'single-label', but this recipe has 'multi-label'"),
-    ({"data": {"text": ["text", "label"], "join": "pair"}}, "was trained with data.join = 'text', but this recipe"),
+    ({"data": {"text": ["text", "Text"], "join": "pair"}}, "was trained with data.join = 'text', but this recipe"),
     ({"data": {"train": "four.jsonl", "test": None}}, "lacks the class 'animal'; name a teacher with the same classes"),
     ({"data": {"train": "two.jsonl", "test": None}}, "has the class 'metal', which this training lacks"),
 ])  # fmt: skip
