@@ -40,6 +40,8 @@ def table(separator: str) -> str:
     (table(";"), ["its fields are separated by ';'"]),
     (table("|"), ["its fields are separated by '|'"]),
     (table("\t"), ["its fields are separated by a tab"]),
+    (table("^"), ["its fields are separated by '^'"]),
+    (table("\x01"), ["its fields are separated by '\\x01'"]),
     ("sep=;\r\n" + table(";"), ["its fields are separated by ';'"]),
     ('"SEP=|"\n' + table("|"), ["its fields are separated by '|'"]),
     ("# exported 2024\n# by me, or you\n" + table(","), ["2 comment lines (#) at the start of the file were skipped"]),

@@ -14,6 +14,8 @@ from typing import Any
 from featherweight.data.readers.reading import Reading
 
 SEPARATORS = (",", ";", "\t", "|")
+_RARE = ("^", "~", "\x01", "\x1f")
+"""Separators of some databases and mainframes, which are tried if each line has one."""
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """A first line such as ``sep=;``, which tells Excel the separator."""
 
@@ -78,6 +80,9 @@ def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect
     usual = "\t" if tabs else ","
     candidates = [chosen] if chosen else sorted(SEPARATORS, key=lambda separator: separator != usual)
     separator = max(candidates, key=lambda candidate: _agreement(rest, cut, candidate))
+    if not chosen and _agreement(rest, cut, separator) < 1 and (whole := rest[:-1] if cut else rest):
+        rare = (mark for mark in _RARE if all(mark in line for line in whole) and _agreement(rest, cut, mark) == 1)
+        separator = next(rare, separator)
     if not chosen and _agreement(rest, cut, separator) == 0:
         separator = usual
     while comments and (not rest or _is_record(comments[-1], rest[0], separator, reading)):
