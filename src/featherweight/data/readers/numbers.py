@@ -14,7 +14,8 @@ def json_number(text: str) -> int | float | str:
     """The number ``text``, which has a point or an exponent, as a float; if that lacks digits, as an int or a text."""
     value = float(text)
     infinite = value - value != 0
-    if infinite or len(text) > _LONGEST or (len(text) <= _SHORT and abs(value) < _WHOLE):
+    # A number that is 0 or infinite as a float may have an exponent beyond those of Decimal.
+    if infinite or not value or len(text) > _LONGEST or (len(text) <= _SHORT and abs(value) < _WHOLE):
         return value
     exact = Decimal(text)
     if abs(value) >= _WHOLE and exact == exact.to_integral_value():
