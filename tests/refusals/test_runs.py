@@ -127,9 +127,12 @@ def test_bad_predict_arguments(cli: Cli, run: Path, arguments: list[str], naming
 
 
 def test_evaluating_on_data_that_does_not_fit(cli: Cli, run: Path) -> None:
-    Path("other.csv").write_text("text,label\napple,fruit\nsalt,stone\n", "utf-8")
-    naming = "other.csv: row 2: unknown label 'stone'; the classes are bird, fruit, metal"
-    refused(cli, "evaluate", run, "--data", "other.csv", naming=naming)
+    Path("other.csv").write_text("text,label\napple,fruit\nsalt,stone\nflour,food\nbran,food\n", "utf-8")
+    line = "other.csv: row 2: unknown label 'stone' (also 'food'); the classes are bird, fruit, metal"
+    steps = "--drop-empty; to teach them: featherweight train --from run FILE"
+    refused(cli, "evaluate", run, "--data", "other.csv", naming=(line, steps))
+    Path("emptied.csv").write_text("text,label\napple,fruit\nsalt,\nflour,\nbran,\n", "utf-8")
+    assert "1 row" in cli("evaluate", run, "--data", "emptied.csv", "--drop-empty").out
     Path("numbers.csv").write_text("text,label\napple,0\nsalt,1\n", "utf-8")
     refused(
         cli, "evaluate", run, "--data", "numbers.csv", naming=("numbers.csv: its labels are numbers", "data.labels")

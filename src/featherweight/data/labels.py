@@ -24,6 +24,8 @@ NO_NAMES = frozenset({"nan", "null", "<na>", "n/a", "#n/a", "?", "-"})
 """Texts that mean a missing label rather than a class, in lower case."""
 _KEY = "the recipe's data.labels"
 _FEW = 12  # maximum number of classes that a message lists to be typed
+UNKNOWN = "Correct the label, remove the rows with it, or add rows with it to the training data"
+"""The second line of the error message about a label that is not a class."""
 
 
 def drop_remedy() -> str:
@@ -261,11 +263,13 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
 
     known = numbers_for_booleans(wanted) | by_spelling(wanted)
     numbers = {text: known.get(text, known.get(alike(text))) for text in dict.fromkeys(texts)}
-    text = next((text for text, number in numbers.items() if number is None), None)
-    if text is None:
+    unknown = [text for text, number in numbers.items() if number is None]
+    if not unknown:
         return np.array([numbers[text] for text in texts], np.int64)
+    text, *others = unknown
     near = meant_name(text, wanted)
     hint = f"; did you mean {near!r}?" if near else f"; the classes are {listed(wanted)}"
     if not near:
-        hint += "\nCorrect the label, remove the rows with it, or add rows with it to the training data"
-    raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{hint}")
+        hint += f"\n{UNKNOWN}"
+    more = f" (also {listed(list(map(repr, others)), _FEW)})" if others else ""
+    raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{more}{hint}")

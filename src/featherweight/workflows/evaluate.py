@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from featherweight.adapter.peft.folder import read_peft_folder
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Names = str | Sequence[str] | None
 """A column, or several."""
+_OF_UNKNOWN = "Correct the labels; to leave their rows out, empty these labels and add --drop-empty"
 
 
 def other_sets(splits: Splits) -> dict[str, Rows]:
@@ -75,7 +77,11 @@ def evaluate_run(
             raise UserError(f"{run.folder}: is an export, and stores no test rows; add --data FILE with labelled rows")
         return run.evaluation
     # The rows come first: what is wrong with them is said before a model is loaded.
-    rows = labelled_rows(run.recipe.data, classes_and_thresholds(run.folder)["labels"], data, text, label, **gaps)
+    further = (
+        "" if is_export(run.folder) else f"; to teach them: featherweight train --from {quote(str(run.folder))} FILE"
+    )
+    labels = classes_and_thresholds(run.folder)["labels"]
+    rows = labelled_rows(run.recipe.data, labels, data, text, label, further=further, **gaps)
     with quick_imports():
         from featherweight.inference.classifier import Classifier
     return figures_on(rows, Classifier.load(run.folder, merge=False))
@@ -106,6 +112,7 @@ def labelled_rows(
     drop_empty: bool = False,
     overrides: Sequence[str] = (),
     note: Callable[[str], None] | None = None,
+    further: str = "",
 ) -> Rows:
     """The rows of the labelled set ``data`` for a classifier with these ``labels`` and the data section ``recipe``.
 
@@ -113,8 +120,9 @@ def labelled_rows(
     labels, or a column of yes and no for each label. With ``drop_empty``, rows without a text or a label are left out,
     and ``note`` is called with their number. ``overrides`` say how ``data`` is read, such as
     ``"data.encoding=cp1251"``. Raises UserError if the set cannot be read, or has a label that is not a
-    class of the classifier.
+    class of the classifier; ``further`` is the end of that message.
     """
+    from featherweight.data.labels import UNKNOWN
     from featherweight.data.new_columns import read_as, with_new_columns
     from featherweight.data.source_tables import note_on_part
     from featherweight.data.unlabelled import read_labelled
@@ -126,7 +134,10 @@ def labelled_rows(
         columns = columns.model_copy(update={"empty": "drop"})
     if note and (part := note_on_part(data, columns, "test")):
         note(part)
-    rows = read_labelled(data, columns, "test", tuple(labels), remedy, "leave such rows out: --drop-empty")
+    try:
+        rows = read_labelled(data, columns, "test", tuple(labels), remedy, "leave such rows out: --drop-empty")
+    except UserError as error:
+        raise UserError(str(error).replace(UNKNOWN, _OF_UNKNOWN + further)) from None
     if rows.left_out and note:
         note(rows.left_out.in_words())
     if rows.label_names != tuple(labels):  # one column for each label, in the order of the labels
