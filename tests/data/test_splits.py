@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,19 @@ def test_classes_that_may_be_one_are_a_warning(tmp_path: Path) -> None:
         "if they are one, write them alike"
         for line in load_splits(recipe(train=train, validation_size=3)).warnings
     )
+
+
+def test_classes_that_may_be_one_become_one_by_the_command_of_the_warning(tmp_path: Path) -> None:
+    path = tmp_path / "my train.csv"
+    spellings = {"Spam": 3, "SPAM": 4, "it's": 4, "It's": 3, "NA": 4}
+    rows = [f'"text {n}, {label}",{label}\n' for label, count in spellings.items() for n in range(count)]
+    path.write_text("text,kind\n" + "".join(rows), "utf-8")
+    labelled = recipe(train=str(path), label="kind", labels=[*spellings], validation_size=5)
+    (line,) = [line for line in load_splits(labelled).warnings if "write them alike" in line]
+    subprocess.run(line.partition("alike: ")[2].replace("python", sys.executable, 1), shell=True, check=True)
+    merged = (tmp_path / "my train-converted.csv").read_text("utf-8").splitlines()
+    assert Counter(one.rpartition(",")[2] for one in merged[1:]) == {"SPAM": 7, "it's": 7, "NA": 4}
+    assert [one.rpartition(",")[0] for one in merged[1:]] == [one.rpartition(",")[0] for one in rows]
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

@@ -112,10 +112,7 @@ def nearly_alike(names: Iterable[str]) -> str | None:
 
     They are probably one class that was typed in several ways, such as ``Spam`` and ``SPAM``.
     """
-    spellings: dict[str, list[str]] = {}
-    for name in names:
-        spellings.setdefault(_simplified(name), []).append(name)
-    groups = [same for same in spellings.values() if len(same) > 1]
+    groups = groups_of_alike(names)
     if not groups:
         return None
     ways = {
@@ -126,6 +123,14 @@ def nearly_alike(names: Iterable[str]) -> str | None:
     differ = " or ".join(way for way, is_one in ways.items() if is_one)
     alike_ones = listed([" and ".join(map(repr, same)) for same in groups])
     return f"labels that differ only in {differ}: {alike_ones}; they count as different classes"
+
+
+def groups_of_alike(names: Iterable[str]) -> list[list[str]]:
+    """The classes that differ only in case, blanks or leading zeros, as lists of two or more."""
+    spellings: dict[str, list[str]] = {}
+    for name in names:
+        spellings.setdefault(_simplified(name), []).append(name)
+    return [same for same in spellings.values() if len(same) > 1]
 
 
 def _fewer(names: Sequence[str], before: Callable[[str], str], after: Callable[[str], str]) -> bool:

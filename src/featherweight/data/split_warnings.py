@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from operator import eq
+from pathlib import Path
 
 from featherweight.data.label_lists import separator_note
-from featherweight.data.label_spelling import nearly_alike
+from featherweight.data.label_spelling import groups_of_alike, nearly_alike
 from featherweight.data.pairs import stripped
 from featherweight.data.perturbations import is_perturbed
+from featherweight.data.readers.conversion import free_name
 from featherweight.data.sources import Rows
 from featherweight.formatting import counted
 from featherweight.recipe import DataRecipe
 
 ENOUGH_VALIDATION_ROWS = 5_000
+_MOST_REPLACED = 12
+"""Number of labels in a command that writes them otherwise."""
 
 
 def reading_notes(parts: Sequence[Rows | None], data: DataRecipe) -> list[str]:
@@ -29,16 +34,38 @@ def reading_notes(parts: Sequence[Rows | None], data: DataRecipe) -> list[str]:
     return notes
 
 
-def split_warnings(train: Rows, validation: Rows, test: Rows | None, shift: Mapping[str, Rows]) -> list[str]:
-    """Warnings, one line each, about labels and rows that make the metrics uncertain or too optimistic."""
+def split_warnings(
+    train: Rows, validation: Rows, test: Rows | None, shift: Mapping[str, Rows], source: str = ""
+) -> list[str]:
+    """Warnings, one line each, about labels and rows that make the metrics uncertain or too optimistic.
+
+    ``source`` is the name of the training data, for a command that changes its labels.
+    """
     parts = {"validation": validation, "test": test, **shift}
     alike = nearly_alike(train.label_names)
     return [
-        *([f"{alike}: if they are one, write them alike"] if alike else []),
+        *([f"{alike}: if they are one, write them alike{_writing_alike(train, source)}"] if alike else []),
         *_validation_warnings(validation),
         *_repetition_warnings(train, {name: rows for name, rows in parts.items() if rows is not None}),
         *_perturbation_warnings(test, shift),
     ]
+
+
+def _writing_alike(train: Rows, source: str) -> str:
+    """A command that writes labels which are nearly alike as the most frequent of them; only for simple CSV files."""
+    path, column = Path(source).expanduser(), train.label_column
+    if path.suffix.casefold() != ".csv" or column is None or column.separator is not None or not path.is_file():
+        return ""
+    number, written = {name: n for n, name in enumerate(train.label_names)}, {}
+    for same in groups_of_alike(train.label_names):
+        kept = max(same, key=lambda name: train.counts[number[name]])
+        written |= {column.values[number[name]]: column.values[number[kept]] for name in same if name != kept}
+    into, key = free_name(path), repr(column.name)
+    code = (
+        f"import pandas; t = pandas.read_csv({str(path)!r}, dtype=str, keep_default_na=False); "
+        f"t[{key}] = t[{key}].str.strip().replace({written}); t.to_csv({str(into)!r}, index=False)"
+    )
+    return f": python -c {shlex.quote(code)}" if len(written) <= _MOST_REPLACED else ""
 
 
 def _validation_warnings(rows: Rows) -> list[str]:

@@ -87,7 +87,7 @@ def load_splits(recipe: Recipe) -> Splits:
     if unlabelled:
         notes = [left_out(unlabelled, data.test or data.train), *notes]
     reading = reading_notes((train, validation, test, *shift.values()), data)
-    warnings = split_warnings(train, validation, test, shift)
+    warnings = split_warnings(train, validation, test, shift, data.train)
     notes = [*(gaps.in_words() for gaps in gaps_of.values()), *notes, *reading, *warnings]
     return Splits(train, validation, test, shift, notes, gaps_of)
 
