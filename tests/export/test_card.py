@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ def test_the_card_of_a_run_tells_budget_data_results_and_limits(finished_run: Ru
     assert "Texts longer than 32 tokens are " in text
     assert str(finished_run.folder.parent) not in text
     assert "\n\n\n\n" not in text
+
+
+def test_the_card_leaves_out_commands_for_the_owner_of_the_data(finished_run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.folder, folder)
+    environment = json.loads((folder / "environment.json").read_text("utf-8"))
+    environment["warnings"] = ["labels differ: write them alike: python -c 'import pandas; \"/home/me/my a.csv\"'"]
+    (folder / "environment.json").write_text(json.dumps(environment), "utf-8")
+    text = render_card(folder)
+    assert "- Labels differ: write them alike." in text and "my a.csv" not in text
 
 
 def test_what_is_shared_of_a_run_classifies_like_it_and_names_no_folder(

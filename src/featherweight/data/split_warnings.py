@@ -56,7 +56,8 @@ def _writing_alike(train: Rows, source: str) -> str:
     path, column = Path(source).expanduser(), train.label_column
     if path.suffix.casefold() != ".csv" or column is None or column.separator is not None or not path.is_file():
         return ""
-    number, written = {name: n for n, name in enumerate(train.label_names)}, {}
+    number = {name: n for n, name in enumerate(train.label_names)}
+    written: dict[str, str] = {}
     for same in groups_of_alike(train.label_names):
         kept = max(same, key=lambda name: train.counts[number[name]])
         written |= {column.values[number[name]]: column.values[number[kept]] for name in same if name != kept}

@@ -137,6 +137,8 @@ def labelled_rows(
     try:
         rows = read_labelled(data, columns, "test", tuple(labels), remedy, "leave such rows out: --drop-empty")
     except UserError as error:
+        if UNKNOWN not in str(error):
+            raise
         raise UserError(str(error).replace(UNKNOWN, _OF_UNKNOWN + further)) from None
     if rows.left_out and note:
         note(rows.left_out.in_words())

@@ -169,7 +169,8 @@ def test_options_that_do_not_fit(spoilt: Path, cli: Cli, tiny_data: dict[str, Pa
     judge = ("--data", tiny_data["test"], "--labels")
     refused(cli, "evaluate", "saved", *judge, "a,b", naming="--labels for saved: 2 names, but the head has 3 classes")
     refused(cli, "evaluate", "saved", *judge, "a,b,a", naming="each class needs a different name")
-    refused(cli, "evaluate", "saved", *judge, "x,y,z", naming="row 1: unknown label 'fruit'; the classes are x, y, z")
+    unknown = ("row 1: unknown label 'fruit' (also ", "; the classes are x, y, z", "--drop-empty")
+    refused(cli, "evaluate", "saved", *judge, "x,y,z", naming=unknown)
     refused(cli, "evaluate", "saved", naming="PEFT saves no metrics and no test set; add --data with labelled rows")
     refused(
         cli, "evaluate", "saved", *judge, "a,b,c", "--task", "tags", naming="--task takes one of single-label, multi"
