@@ -160,7 +160,9 @@ def follow() -> Iterator[Follower]:
         yield LineFollower()
         return
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn()]
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[figures]}")) as progress:
+    columns += [TimeRemainingColumn(), TextColumn("{task.fields[figures]}")]
+    # The time left comes from the speed over this period: in rich's half minute, a large encoder may do only one step.
+    with Progress(*columns, speed_estimate_period=600) as progress:
         yield BarFollower(progress)
 
 
