@@ -167,7 +167,7 @@ def _of_prodigy(row: Mapping[str, Any], labels: dict[str, None]) -> dict[str, An
     labels.setdefault(LABEL)
     accepted = row.get("accept", row.get(LABEL))
     if isinstance(accepted, list):
-        names = {one.get("id"): one.get("text") for one in _options(row)}
+        names = {one["id"]: one.get("text") for one in _options(row) if isinstance(one.get("id"), int)}
         accepted = [names.get(key) or key if isinstance(key, int) else key for key in accepted]
     answer = row.get("answer")
     kept = {key: value for key, value in row.items() if key not in _OF_PRODIGY}
