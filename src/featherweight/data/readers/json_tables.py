@@ -116,6 +116,8 @@ def _tables(
             names.update(dict.fromkeys(row))
         if not names and len(piece) == 1:
             raise UserError(f"{origin}: the file has no rows")
+        if names and not any(names):
+            raise UserError(f'{origin}: no value has a name; write rows such as {{"text": ..., "label": ...}}')
         columns = {name: [row.get(name) for row in piece] for name in names}
         more = annotations.of_table(features) if annotations else {"classes": viewer_classes(first, features)}
         yield table_of(origin, columns, before=before, notes=told, paths=_paths(columns), **more)
