@@ -95,7 +95,7 @@ def test_each_way_to_train_is_told_its_own_remedy(
 
 
 @pytest.mark.parametrize(("content", "options", "told"), [
-    ("text,label\na,x\nb,y\n", {"label": "lable"}, 'Name the label column with label="COLUMN"'),
+    ("text,label\na,x\nb,y\n", {"label": "genre"}, 'Name the label column with label="COLUMN"'),
     ("text,label\na,x\nb,y\n", {"overrides": ["training.epochs"]}, 'overrides=["training.epochs"]: write it as'),
     ("ham,Hello there\nspam,Win cash\nham,Call\n", {}, """Name them: overrides=['data.columns=["label", "text"]']"""),
     ("今天天气很好,x\n".encode("gb18030"), {}, 'try overrides=["data.encoding=gb18030"]'),
@@ -115,8 +115,8 @@ def test_predictions_from_python_name_arguments(finished_run: Run, tmp_path: Pat
     (path := tmp_path / "rows.csv").write_text("body,n\nan apple and a pear,1\na crow and an owl,2\n", "utf-8")
     for options, told in (
         ({}, 'Name the column with the texts: text="body"'),
-        ({"text": "bdy"}, 'Name the text column with text="COLUMN"'),
-        ({"text": "body", "id_column": "no"}, 'Name the id column with id_column="COLUMN"'),
+        ({"text": "review"}, 'Name the text column with text="COLUMN"'),
+        ({"text": "body", "id_column": "identifier"}, 'Name the id column with id_column="COLUMN"'),
     ):
         with pytest.raises(UserError) as refused:
             predict_file(finished_run.folder, path, tmp_path / "out.csv", **options)  # type: ignore[arg-type]

@@ -84,7 +84,8 @@ def test_memory_does_not_grow_with_the_rows(
 ) -> None:
     monkeypatch.setattr(predictions, "PIECE", 1_000)
     peaks = []
-    for count in (1_000, 3_000, 30_000):  # the first time imports what is needed
+    # The first time imports what is needed; the others are longer than what is read to see how a file is written.
+    for count in (1_000, 10_000, 30_000):
         source = many_rows(tmp_path, kind, count)
         tracemalloc.start()
         assert predict_file(stub_run, source, tmp_path / f"out-{count}{ending}") == count

@@ -81,18 +81,14 @@ def _instead_of_a_key(unknown: str, name: str, options: Container[str], *, finis
     key = key_for(name) or (".".join(paths[0]) if len(paths) == 1 else None)
     if key is not None and (option := _OPTIONS.get(key)) in options:
         return f"here it is {option} {_typed_after(unknown)}"
-    if key is not None and "--set" in options:
+    if finished and name in _OF_A_FINISHED_RUN and (name != "format" or "--out" in options):
+        return _OF_A_FINISHED_RUN[name]
+    if key is not None and "--set" in options and not (finished and key.startswith(_OF_TRAINING)):
         return f"here it is a key of the recipe: {_setting(key, unknown)}"
     if name in _OF_EVERY_COMMAND:
         return _OF_EVERY_COMMAND[name]
-    if "--set" in options:
-        return WITHOUT_A_KEY.get(name)
-    if not finished:
-        return None
-    if name in _OF_A_FINISHED_RUN and (name != "format" or "--out" in options):
-        return _OF_A_FINISHED_RUN[name]
-    if key is None or not key.startswith(_OF_TRAINING):
-        return None
+    if not finished or key is None or not key.startswith(_OF_TRAINING):
+        return WITHOUT_A_KEY.get(name) if "--set" in options else None
     return f"it belongs to the training: featherweight train FILE {_setting(key, unknown)}"
 
 
