@@ -150,7 +150,8 @@ def write(found: dict[str, Any], minutes: float, folder: Path | None) -> str:
         data={"name": "inputs that coverage guides, from seeds of our own"}, seeds=[],
     )  # fmt: skip
     record["versions"]["atheris"] = version("atheris")
-    before = earlier(folder / f"{record['name']}.json").get("targets", {})
+    old = earlier(folder / f"{record['name']}.json")
+    before = {name: {"date": old["date"], **one} for name, one in old.get("targets", {}).items()}
     found = {name: {**one, "date": record["date"]} for name, one in found.items()}
     record["targets"] = {name: one for name in TARGETS if (one := found.get(name) or before.get(name))}
     keys = ("seconds", "executions", "crashes_found", "crashes_left")
