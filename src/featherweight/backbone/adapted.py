@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,3 +78,9 @@ def adapted_by_name(name: str) -> Adapted | None:
 def entry(adapted: Adapted | None, key: str = "adapted") -> dict[str, Any]:
     """``adapted`` as a dict under ``key``, to be merged into a JSON file; empty if the backbone was not adapted."""
     return {key: adapted.model_dump(mode="json")} if adapted else {}
+
+
+def frozen_in_words(environment: Mapping[str, Any]) -> str:
+    """How the backbone of a run was frozen, as a clause; ``environment`` is the content of environment.json."""
+    adapted = (environment.get("backbone") or {}).get("adapted")
+    return "frozen after an adaptation to training texts" if adapted else "frozen"

@@ -64,7 +64,7 @@ def named_ids(column: str | None) -> Find:
     """A function that finds the id column ``column`` of a table.
 
     If ``column`` is ``row``, there is no id column; if it is None, the column is called ``ID``, ``Id`` or ``id``. The
-    function raises UserError if two columns are called so.
+    function raises UserError if two columns have such a name.
     """
     return _usual if column is None else partial(_named, wanted=column)
 

@@ -35,7 +35,8 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
     """
     if not (isinstance(given, Mapping) and (is_table(given) or _is_by_split(given))):
         return {"train": parquet_bytes(given, name)}
-    parts = {part: given[split] for part, split in _splits(given).items()}
+    splits_of = _splits(given)
+    parts = {part: given[split] for part, split in splits_of.items()}
     if "train" not in parts and len(given) == 1:
         parts["train"] = next(iter(given.values()))
     if "train" not in parts:
@@ -45,7 +46,7 @@ def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
             f"Pass one of them, such as {name}(splits[{next(iter(given), 'train')!r}])"
         )
     for part, rows in parts.items():
-        _require_rows(rows, name, f"the part {_splits(given).get(part, part)!r}", needed=part == "train")
+        _require_rows(rows, name, f"the part {splits_of.get(part, part)!r}", needed=part == "train")
     return {part: parquet_bytes(rows, name) for part, rows in parts.items()}
 
 

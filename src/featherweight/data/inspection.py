@@ -11,7 +11,7 @@ import numpy as np
 
 from featherweight.data.cleaning import clean_texts
 from featherweight.data.flags import code_label_columns
-from featherweight.data.gaps import LeftOut, label_cells, split_gaps
+from featherweight.data.gaps import LeftOut, label_cells
 from featherweight.data.label_cells import label_notes, label_values
 from featherweight.data.label_lists import code_label_lists, separator_note, separator_of
 from featherweight.data.label_spelling import alike, is_class, names_in_training
@@ -22,7 +22,7 @@ from featherweight.data.part_columns import require_training_texts
 from featherweight.data.readers.columns import taken
 from featherweight.data.readers.table import Table, find_label_columns, plain_text, text_columns
 from featherweight.data.source_tables import open_table, source_of_test
-from featherweight.data.sources import raw_texts
+from featherweight.data.sources import raw_texts, without_gaps
 from featherweight.data.tokenizing import token_lengths
 from featherweight.data.unknown_tokens import UnknownTokens, count_unknown
 from featherweight.data.unlabelled import left_out, unlabelled_test, without_labels
@@ -179,12 +179,10 @@ def _complete(
     All rows and None if there are no others, or if a training would refuse the part. ``classes`` are those of the
     training rows; empty if these are the training rows.
     """
-    columns = find_label_columns(table, data) if data.empty == "drop" else ()
-    if not columns:
+    if data.empty != "drop" or not find_label_columns(table, data):
         return table, texts, None
-    known = classes or data.labels or table.classes.get(columns[0], ()) or columns[1:]
     try:
-        kept, left = split_gaps(texts, list(label_cells(table, columns, data, of_rows=True)), known, table.origin)
+        kept, left = without_gaps(table, texts, data.train, data, classes)
     except UserError:  # Inspection.refusals has its message
         return table, texts, None
     places = kept.tolist()

@@ -142,7 +142,7 @@ def _without_gaps(
 ) -> Rows:
     """The rows of ``table`` that have a text and a label; the result also describes the rows that were left out."""
     columns = label_columns(table, data)
-    kept, left_out = _complete(table, texts, source, data, label_names)
+    kept, left_out = without_gaps(table, texts, source, data, label_names)
     places = kept.tolist()
     rest = replace(table, read=lambda name: taken(table.read(name), places))
     try:
@@ -168,13 +168,17 @@ def complete_rows(table: Table, source: str, data: DataRecipe) -> list[int]:
 
     Raises UserError if there are none.
     """
-    return _complete(table, _cleaned(table, text_columns(table, data), data, None), source, data, None)[0].tolist()
+    return without_gaps(table, _cleaned(table, text_columns(table, data), data, None), source, data)[0].tolist()
 
 
-def _complete(
-    table: Table, texts: Sequence[Text], source: str, data: DataRecipe, label_names: Sequence[str] | None
+def without_gaps(
+    table: Table, texts: Sequence[Text], source: str, data: DataRecipe, label_names: Sequence[str] | None = None
 ) -> tuple[NDArray[np.int64], LeftOut | None]:
-    """The indices of the rows with a text and a label, and a description of the others; None without others."""
+    """Indices (from 0) of the rows with a text and a label, and a description of the others; None without others.
+
+    ``texts`` are those of ``table``, which was read from ``source``. ``label_names`` are the classes, if they are known
+    from other rows. Raises UserError if the label column is missing, or if no row is left.
+    """
     columns = label_columns(table, data)
     known = label_names or _known_names(source, data) or table.classes.get(columns[0]) or ()
     cells = list(label_cells(table, columns, data, of_rows=True))

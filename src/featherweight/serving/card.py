@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from featherweight.backbone.adapted import frozen_in_words
 from featherweight.files import read_object
 from featherweight.formatting import counted, percent, without_paths
 from featherweight.inference.exported import FILE as EXPORT
@@ -78,8 +79,7 @@ def _facts(recipe: Mapping[str, Any], weigh: Mapping[str, Any], environment: Map
     facts = []
     if backbone := recipe.get("backbone", {}).get("name"):
         size = weigh.get("backbone_parameters")
-        adapted = (environment.get("backbone") or {}).get("adapted")
-        frozen = "frozen after an adaptation to training texts" if adapted else "frozen"
+        frozen = frozen_in_words(environment)
         facts.append(["Backbone", f"{Path(str(backbone)).name}{f', {size:,} parameters, {frozen}' if size else ''}"])
     if lora := recipe.get("adapter", {}).get("lora"):
         facts.append(["Adapter", _adapter(lora)])

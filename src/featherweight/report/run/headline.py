@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from featherweight.backbone.adapted import frozen_in_words
 from featherweight.formatting import counted, duration, percent, without_paths
 from featherweight.report.run.contents import Contents
 from featherweight.run.doubts import doubts
@@ -76,8 +77,7 @@ def _backbone(run: Contents) -> list[Fact]:
     if not name:
         return []
     size = run.weigh.get("backbone_parameters")
-    adapted = (run.environment.get("backbone") or {}).get("adapted")
-    frozen = "frozen after an adaptation to training texts" if adapted else "frozen"
+    frozen = frozen_in_words(run.environment)
     short = without_paths(str(name))  # the environment has the whole path of a local folder
     return [Fact("Backbone", short, f"{size:,} parameters, {frozen}" if size else frozen)]
 
