@@ -2,7 +2,8 @@
 
 ablation.toml names the recipe and its changes. For each change, and for the recipe as it is, one seed chooses the
 learning rate on validation rows; other seeds then measure it at that rate, and are paired with the recipe's. Every
-trial is a `featherweight train` in a process of its own, without test rows. The same command again continues.
+trial is a `featherweight train` in a process of its own, without test rows. The same command again continues. A result
+is whole where each change that was begun is measured; the page names the changes that are not.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def main(options: argparse.Namespace) -> None:
             record["runs"].append({"setting": name, "part": 0, "rate": planned[0], "seed": planned[1], **found})
             say(f"{changes[name]['title']}: rate {planned[0]:g}, seed {planned[1]}: {found}")
             record["summary"] = summary(record["runs"], table["choosing_seed"])
-            whole = not any(missing(record, one) for one in changes)
+            whole = not any(missing(record, run["setting"]) for run in record["runs"])
             path = save(without_paths(record, [base], dict(options.call)), options.results, whole=whole)
             say(f"written: {path.name}")
 
@@ -143,6 +144,7 @@ def summary(runs: Sequence[Record], first: int) -> Record:
     for name in dict.fromkeys(run["setting"] for run in runs):
         own = [run for run in runs if run["setting"] == name]
         best, rates = chosen(own, first), sorted(run["rate"] for run in own if run["seed"] == first)
+        result[name] = {"diverged": sum("diverged" in run for run in own)}
         if best:
             own = [run for run in own if run["rate"] == best["rate"] and run["seed"] != first]
             edge = {rates[0]: "lowest", rates[-1]: "highest"}.get(best["rate"])

@@ -99,7 +99,8 @@ class TestTrials:
     @pytest.mark.usefixtures("in_this_process")
     def test_each_trial_is_made_once_and_test_rows_are_never_read(self, run: Any, tmp_path: Path) -> None:
         assert run("--only", "upper") == 0
-        assert len(self.commands) == 8 and not (tmp_path / "results" / "ablation-x.json").exists()
+        part = json.loads((tmp_path / "results" / "ablation-x.json").read_text("utf-8"))
+        assert len(self.commands) == 8 and [*part["summary"]] == ["recipe", "upper"]  # all begun are whole
         assert run() == 0
         record = json.loads((tmp_path / "results" / "ablation-x.json").read_text("utf-8"))
         # Two parts and their mixing, for one rate and two seeds.
@@ -139,6 +140,7 @@ class TestTrials:
         assert "no memory" in capsys.readouterr().err
         record = json.loads((tmp_path / "results" / "ablation-x.partial.json").read_text("utf-8"))
         assert [(run["rate"], run["diverged"]) for run in record["runs"]] == [(0.0025, True)]
+        assert record["summary"] == {"recipe": {"diverged": 1}}
 
 
 def test_a_command_that_fails_says_why(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

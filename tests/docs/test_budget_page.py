@@ -98,13 +98,14 @@ def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path
     figures = {"learning_rate": 7e-4, "edge": None, "parameters": 996_868, "diverged": 0, "runs": 3, "accuracy": 0.9372}
     figures |= {"accuracy_gain": 0.0, "accuracy_gain_error": 0.0, "times_as_long": {"median": 1.0}}
     gain = {"diverged": 1, "accuracy_gain": 0.0012, "accuracy_gain_error": 0.0007, "times_as_long": {"median": 2.04}}
-    titles = {"recipe": "the recipe as it is", "r-drop": "R-Drop", "lora-plus": "LoRA+"}
+    titles = {"recipe": "the recipe as it is", "r-drop": "R-Drop", "lora-plus": "LoRA+", "cosine": "cosine schedule"}
     record = {
         "benchmark": "ablation", "name": "ablation-minilm", "data": {
             "train": "AG News (training file)", "train_rows": 57_362, "validation_rows": 5000},
         "settings": {"backbone": "minilm", "recipe": "agnews-minilm", "set": ["training.epochs=10"], "choosing_seed": 0,
                      "seeds": [1, 2, 3], "changes": {name: {"title": title} for name, title in titles.items()}},
-        "summary": {"recipe": figures, "r-drop": {**figures, **gain, "edge": "highest", "accuracy": 0.9384}},
+        "summary": {"recipe": figures, "r-drop": {**figures, **gain, "edge": "highest", "accuracy": 0.9384},
+                    "lora-plus": {"diverged": 3}},
     }  # fmt: skip
     (tmp_path / "ablation-minilm.json").write_text(json.dumps(record), "utf-8")
     page = write.budget_page(tmp_path)
@@ -112,6 +113,7 @@ def test_changes_stand_with_their_difference_and_what_they_cost_in_time(tmp_path
     assert "| R-Drop | 0.0007, the highest tried | 996,868 | 93.84, 1 diverged | +0.12 ± 0.07 | 2.04× |" in page
     assert (
         "| LoRA+ | – | – | diverged | – | – |" in page
+        and "| cosine schedule | – | – | not measured yet | – | – |" in page
         and "95% interval is ±4.3 standard errors" in page
         and "of 2 changes without" in page
     )
