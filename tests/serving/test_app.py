@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import httpx
@@ -79,21 +80,26 @@ CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/v1/classify", {"content": b'{"texts": ["\xff"]}'}, 400, "UTF-8"),
     ("POST", "/v1/classify", {"content": b'{"texts": ["\\ud800"]}'}, 400, "no valid JSON"),
     ("POST", "/v1/classify", {"content": b"[" * 100_000}, 400, "no valid JSON"),
-    ("POST", "/v1/classify", {"content": b""}, 400, "no valid JSON"),
-    ("POST", "/v1/classify", {"json": []}, 422, "the body"),
-    ("POST", "/v1/classify", {"json": {"texts": []}}, 422, "texts"),
-    ("POST", "/v1/classify", {"json": {"texts": "one text"}}, 422, "texts"),
-    ("POST", "/v1/classify", {"json": {"texts": ["a", 5]}}, 422, "texts[1]"),
+    ("POST", "/v1/classify", {"content": b""}, 400, 'the body is empty; send {"texts": ["Central'),
+    ("POST", "/v1/classify", {"json": []}, 422, "the body: must be an object such as {"),
+    ("POST", "/v1/classify", {"json": {}}, 422, 'texts: is missing; send {"texts": ["Central'),
+    ("POST", "/v1/classify", {"json": {"texts": []}}, 422, "texts: is empty; send at least one text"),
+    ("POST", "/v1/classify", {"json": {"texts": "one text"}}, 422, "texts: must be a list of texts, as in {"),
+    ("POST", "/v1/classify", {"json": {"texts": ["a", 5]}}, 422, "texts[1]: must be a text, not a number"),
+    ("POST", "/v1/classify", {"json": {"texts": [None, True, {}, []]}}, 422, "not null; texts[1]: must be a text, not "
+        "true or false; texts[2]: must be a text, not an object; and 1 more"),
     ("POST", "/v1/classify", {"json": {"text": ["a"]}}, 422, "unknown key 'text'; known: texts"),
-    ("POST", "/v1/classify", {"json": {"texts": ["a"] * 257}}, 422, "256"),
-    ("POST", "/v1/classify", {"json": {"texts": ["a" * 20_001]}}, 422, "20000 characters"),
+    ("POST", "/v1/classify", {"json": {"texts": ["a"] * 257}}, 422, "texts: has 257 texts; send at most 256"),
+    ("POST", "/v1/classify", {"json": {"texts": ["a" * 20_001]}}, 422, "texts[0]: has 20,001 characters; send"),
+    ("POST", "/v1/classify", {"json": {"texts": ["a"], "z" * 900: 1}}, 422, "unknown key 'zzz"),
     ("POST", "/v1/classify", {"content": b" " * 1_048_577}, 413, "1,048,576 bytes"),
     ("POST", "/v1/explain", {"json": {"text": " "}}, 422, "no words"),
     ("POST", "/v1/explain", {"json": {"text": "a " * 401}}, 422, "401 words"),
+    ("POST", "/v1/explain", {"json": {"text": "a", "label": 5}}, 422, "label: must be the name of a class"),
     ("POST", "/v1/explain", {"json": {"text": "a", "label": "Weather"}}, 422, "no class"),
     ("GET", "/", {"headers": {"host": "evil.example"}}, 403, "localhost"),
     ("GET", "/v1/model", {"headers": {"host": "[::1"}}, 403, "localhost"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "path", "sent", "status", "says"), CASES)
@@ -106,6 +112,26 @@ def test_refusals_are_json_that_says_what_is_wrong(
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
     assert error["status"] == status and says in error["message"] and len(error["message"]) < 700
+    assert not re.search("Input should|should have|Field required", error["message"]), "these are words of pydantic"
+
+
+@pytest.mark.parametrize("texts", [["a goal"], [["a"]], [["a", "b", "c"]], [{"a": 1}]])
+def test_what_is_no_pair_is_refused_with_an_example_of_one(texts: Any) -> None:
+    message = classify(texts, model=FakeModel(pair=("premise", "hypothesis"))).json()["error"]["message"]
+    assert message.startswith('texts[0]: must be a pair of texts such as ["first", "second"], not ')
+
+
+def test_head_is_answered_like_get_without_a_body() -> None:
+    paths = {"/": 200, "/app.js": 200, "/healthz": 200, "/readyz": 200, "/metrics": 200, "/v1/model": 200}
+    paths |= {"/openapi.json": 200, "/v1/classify": 405, "/nothing": 404}
+    for path, status in paths.items():
+        head, get = ask("HEAD", path), ask("GET", path)
+        assert (head.status_code, head.content) == (status, b""), path
+        assert head.headers["content-type"] == get.headers["content-type"]
+        if path != "/metrics":
+            assert head.headers["content-length"] == get.headers["content-length"]
+    assert ask("HEAD", "/v1/model", access=Access(TOKEN)).status_code == 401
+    assert ask("POST", "/healthz", json={}).headers["allow"] == "GET, HEAD"
 
 
 def test_a_body_without_its_length_is_refused_while_it_comes() -> None:
@@ -199,5 +225,18 @@ def test_the_description_of_the_api_is_complete() -> None:
     post = api["paths"]["/v1/classify"]["post"]
     schema = post["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["texts"]["maxItems"] == Limits().texts and schema["properties"]["texts"]["examples"]
-    assert {"200", "400", "401", "413", "415", "422", "429", "503"} <= set(post["responses"])
-    assert "probabilities" in json.dumps(api["components"])
+    refused = {"400", "401", "403", "408", "413", "415", "422", "429", "500", "503"}
+    assert {"200"} | refused == set(post["responses"])
+    assert "probabilities" in json.dumps(api["components"]) and "security" not in post
+    assert api["components"]["schemas"]["Problem"]["required"] == ["status", "code", "message"]
+    assert list(api["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == ["text/plain"]
+
+
+def test_the_description_of_the_api_says_which_paths_need_the_token() -> None:
+    answer = ask("GET", "/openapi.json", access=Access(TOKEN), headers={"authorization": f"Bearer {TOKEN}"})
+    asked = {
+        path: "security" in operation for path, way in answer.json()["paths"].items() for operation in way.values()
+    }
+    open_paths = {"/healthz", "/readyz"}
+    assert asked == {path: path not in open_paths for path in asked} and len(asked) == 6
+    assert [one["scheme"] for one in answer.json()["components"]["securitySchemes"].values()] == ["bearer"]

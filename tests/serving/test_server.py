@@ -46,6 +46,16 @@ def quick() -> Any:
         yield server
 
 
+def test_head_is_answered_without_a_body_and_the_connection_goes_on(quick: Running) -> None:
+    with quick.connect() as connection:
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        head = connection.recv(65_536)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = everything(connection)
+    assert head.startswith(b"HTTP/1.1 200") and head.endswith(b"\r\n\r\n") and b"content-length: 15" in head
+    assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(b'{"status":"ok"}')
+
+
 @pytest.mark.parametrize(
     ("begun", "status"),
     [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -32,15 +33,18 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "The body is no JSON.",
         401: "The token is missing or wrong.",
+        403: "The host is no name of this machine; only a server on loopback without a token answers this.",
         408: "The request was not complete in time.",
         413: "The body is too large.",
         415: "The body is not declared as JSON.",
         422: "The body has another form, or too many or too long texts.",
         429: "Too many texts are waiting; Retry-After says when to try again.",
+        500: "The server failed on this request.",
         503: "The answer took too long, or the server stops.",
     }.items()
 }
 
+_NOT_ALLOWED: dict[int | str, dict[str, Any]] = {status: _ERRORS[status] for status in (401, 403)}
 _NO_ROUTE = {
     404: "no such path; /openapi.json lists all paths",
     405: "this path has no such method; /openapi.json lists the methods",
@@ -143,8 +147,10 @@ def create_app(
     # Without docs_url: its page would load scripts from elsewhere.
     app = FastAPI(title="Featherweight", version=service.id, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.service = service
-    _add_probes(app, service)
-    _add_model_routes(app, service)
+    # The gate checks the token; this only declares it in the OpenAPI.
+    guarded = [Depends(HTTPBearer(auto_error=False, description="The server's token."))] if access.token else []
+    _add_probes(app, service, guarded)
+    _add_model_routes(app, service, guarded)
     app.routes.extend(page_routes())
     paths = frozenset({route.path for route in app.routes if hasattr(route, "path")} | set(PAGE))
     app.add_middleware(Gate, access=access, limits=limits, metrics=metrics, routes=paths)
@@ -154,24 +160,35 @@ def create_app(
     return app
 
 
-def _add_probes(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz", summary="Whether the process lives")
+def _add_probes(app: FastAPI, service: Service, guarded: Sequence[Any]) -> None:
+    @app.get("/healthz", summary="Whether the process lives", responses={403: _ERRORS[403]})
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", summary="Whether texts are classified", responses={503: _ERRORS[503]})
+    @app.get("/readyz", summary="Whether texts are classified", responses={403: _ERRORS[403], 503: _ERRORS[503]})
     async def readyz() -> dict[str, str]:
         if not service.batcher.alive:
             raise Refusal(503, "the model does not answer", retry_after=5)
         return {"status": "ready"}
 
-    @app.get("/metrics", summary="Measurements for Prometheus", response_class=Response, responses={401: _ERRORS[401]})
+    @app.get(
+        "/metrics",
+        summary="Measurements for Prometheus",
+        response_class=PlainTextResponse,
+        responses=_NOT_ALLOWED,
+        dependencies=guarded,
+    )
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-def _add_model_routes(app: FastAPI, service: Service) -> None:
-    @app.get("/v1/model", summary="The model: recipe, budget, results, limits", responses={401: _ERRORS[401]})
+def _add_model_routes(app: FastAPI, service: Service, guarded: Sequence[Any]) -> None:
+    @app.get(
+        "/v1/model",
+        summary="The model: recipe, budget, results, limits",
+        responses=_NOT_ALLOWED,
+        dependencies=guarded,
+    )
     async def model() -> dict[str, Any]:
         return service.card
 
@@ -180,6 +197,7 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         summary="Label and calibrated probabilities of each text",
         response_model=schemas.Classified,
         responses=_ERRORS,
+        dependencies=guarded,
         openapi_extra=schemas.body_schema(service.classify_schema),
     )
     async def classify(request: Request) -> Response:
@@ -190,6 +208,7 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         summary="The words that spoke for and against a label, by leaving each of them out",
         response_model=schemas.Explained,
         responses=_ERRORS,
+        dependencies=guarded,
         openapi_extra=schemas.body_schema(service.explain_schema),
     )
     async def explain(request: Request) -> Response:
@@ -202,6 +221,8 @@ def _as_json(answer: BaseModel) -> Response:
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if (error.headers or {}).get("Allow") == "GET":
+        error = HTTPException(error.status_code, error.detail, {"Allow": "GET, HEAD"})
     if error.status_code in _NO_ROUTE and not isinstance(error, Refusal):
         error = HTTPException(error.status_code, _NO_ROUTE[error.status_code], error.headers)
     return as_response(error)

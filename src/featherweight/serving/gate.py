@@ -1,4 +1,7 @@
-"""Checks access, and size and type of the body, of every request, and adds security headers to every response."""
+"""Checks access, and size and type of the body, of every request, and adds security headers to every response.
+
+HEAD is answered like GET, without a body: load balancers and monitors ask this way.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,8 @@ class Gate:
             return
         begun: list[int] = []
         send = self._watched(scope, send, begun)
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
         try:
             receive = self._checked(scope, receive)
             await self._app(scope, receive, send)
@@ -96,9 +101,10 @@ class Gate:
     def _watched(self, scope: Scope, send: Send, begun: list[int]) -> Send:
         """A wrapper of ``send`` that adds the security headers and counts the response.
 
-        When the response begins, its status is appended to ``begun``: the caller can then send no other response.
+        The answer to HEAD keeps its headers and loses its body. When the response begins, its status is appended to
+        ``begun``: the caller can then send no other response.
         """
-        route = self._route(scope)
+        route, only_head = self._route(scope), scope["method"] == "HEAD"
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -110,6 +116,8 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+            elif only_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         return watched

@@ -5,10 +5,12 @@ The request models are classes made when a server starts: they contain its limit
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 
+from featherweight.formatting import counted
 from featherweight.serving.limits import Limits
 from featherweight.serving.model import Model
 from featherweight.serving.refusals import Refusal
@@ -75,14 +77,26 @@ class Explained(BaseModel):
     parts: list[Part]
 
 
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    status: int = Field(description="The HTTP status.")
+    code: str = Field(description="A name for the status, for programs.")
+    message: str = Field(description="What is wrong, where, and what to send.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"status": 422, "code": "invalid", "message": "texts[1]: must be a text, not a number"},
+                {"status": 429, "code": "too_many_requests", "message": "too many texts are waiting; try again later"},
+            ]
+        }
+    )
+
+
 class Error(BaseModel):
     """The answer to a refused request."""
 
-    error: dict[str, Any] = Field(
-        examples=[
-            {"status": 429, "code": "too_many_requests", "message": "too many texts are waiting; try again later"}
-        ]
-    )
+    error: Problem
 
 
 def request_models(model: Model, limits: Limits) -> tuple[type[BaseModel], type[BaseModel]]:
@@ -105,15 +119,17 @@ def request_models(model: Model, limits: Limits) -> tuple[type[BaseModel], type[
 
 def read(schema: type[Asked], body: bytes) -> Asked:
     """The request in ``body``. Raises Refusal: 400 if ``body`` is no JSON, 422 if it does not fit ``schema``."""
+    if not body.strip():
+        raise Refusal(400, f"the body is empty; send {_example(schema)}")
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
+        found = error.errors(include_url=False)
     if found[0]["type"] == "json_invalid":
-        raise Refusal(400, f"the body is no valid JSON in UTF-8 ({_plain(found[0]['msg'])})")
+        reason = str(found[0]["msg"]).removeprefix("Invalid JSON: ")[:200]
+        raise Refusal(400, f"the body is no valid JSON in UTF-8 ({reason})")
     more = f"; and {len(found) - _MOST_ERRORS} more" if len(found) > _MOST_ERRORS else ""
-    known = ", ".join(schema.model_fields)
-    raise Refusal(422, "; ".join(_in_words(one, known) for one in found[:_MOST_ERRORS]) + more)
+    raise Refusal(422, "; ".join(_in_words(one, schema) for one in found[:_MOST_ERRORS]) + more)
 
 
 def body_schema(schema: type[BaseModel]) -> dict[str, Any]:
@@ -121,13 +137,45 @@ def body_schema(schema: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema.model_json_schema()}}}}
 
 
-def _in_words(error: Any, known: str) -> str:
-    """Where the request is wrong, and why, without the value that was sent; ``known`` lists the allowed keys."""
-    where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).lstrip(".")
+def _in_words(error: Any, schema: type[BaseModel]) -> str:
+    """Where the request is wrong, why, and what to send; of the value that was sent, only its kind or its size."""
+    where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).lstrip(".")[:100]
     if error["type"] == "extra_forbidden":
-        return f"unknown key '{where[:100]}'; known: {known}"
-    return f"{where[:100] or 'the body'}: {_plain(error['msg'])}"
+        return f"unknown key '{where}'; known: {', '.join(schema.model_fields)}"
+    return f"{where or 'the body'}: {_problem(error, schema)}"
 
 
-def _plain(message: str) -> str:
-    return message.removeprefix("Invalid JSON: ")[:200]
+def _problem(error: Any, schema: type[BaseModel]) -> str:
+    """What is wrong with the value at ``error["loc"]``: ``"must be a text, not a number"``."""
+    kind, sent, limits = error["type"], error["input"], error.get("ctx", {})
+    if kind == "missing":
+        return f"is missing; send {_example(schema)}"
+    if kind == "string_too_long":
+        return f"has {len(sent):,} characters; send at most {limits['max_length']:,} per text"
+    if kind == "string_type":
+        return f"must be {'the name of a class' if error['loc'] == ('label',) else 'a text'}, not {_kind(sent)}"
+    if not error["loc"]:
+        return f"must be an object such as {_example(schema)}, not {_kind(sent)}"
+    if error["loc"] != ("texts",):
+        found = _kind(sent) if kind == "list_type" else counted(len(sent), "text")
+        return f'must be a pair of texts such as ["first", "second"], not {found}'
+    if kind == "too_long":
+        return f"has {len(sent):,} texts; send at most {limits['max_length']:,} in a request"
+    if kind == "too_short":
+        return "is empty; send at least one text"
+    return f"must be a list of texts, as in {_example(schema)}, not {_kind(sent)}"
+
+
+def _example(schema: type[BaseModel]) -> str:
+    """The shortest body of ``schema``, as JSON: its first key, with one of the texts of its example."""
+    key, field = next(iter(schema.model_fields.items()))
+    example = (field.examples or [None])[0]
+    return json.dumps({key: example[:1] if key == "texts" else example})
+
+
+def _kind(value: Any) -> str:
+    """What ``value`` is in JSON: ``"a text"``, ``"a number"``, ``"null"``."""
+    if value is None:
+        return "null"
+    names = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
+    return names.get(type(value), "an object")
