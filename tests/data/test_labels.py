@@ -159,6 +159,20 @@ def test_names_of_a_file_are_those_of_its_training_rows(tmp_path: Path) -> None:
     assert label_names_of(DataRecipe(train=str(path))) == ("x", "y")
 
 
+@pytest.mark.parametrize(("labels", "naming"), [
+    (("4,5", "3,0", "4"), r"row 1: label 4,5 is not a whole number(.|\n)*data\.labels=.*label_separator"),
+    (("pos", "NA", "neg"), r"row 2: the label is missing \(NA\)\n.*data\.empty=drop.*data\.labels="),
+])  # fmt: skip
+def test_amounts_with_commas_and_the_missing_value_of_r_are_no_classes(labels: tuple[str, ...], naming: str) -> None:
+    with pytest.raises(UserError, match=naming):
+        code_labels(labels, "rows")
+
+
+@pytest.mark.parametrize("labels", [("DE", "FR", "NA"), ("1,2,3", "4,5", "1"), ("4,0", "5,0", "3,0"), ("4,5", "four")])
+def test_codes_of_countries_and_lists_of_numbers_are_classes(labels: tuple[str, ...]) -> None:
+    assert code_labels(labels, "rows")[1] == tuple(sorted(labels))
+
+
 HALVES = ("0.5", "1.0", "1.5", "5.0")
 
 

@@ -17,7 +17,7 @@ _SAMPLED = 1_000  # approximate number of values, evenly spaced, whose letters a
 _MOST_VALUES = 5_000  # maximum number of different values that are counted
 _LONGEST_NAME = 80  # maximum mean number of characters of class names
 _MOST_NUMBERS = 50  # maximum number of different whole numbers that may be classes
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0+)?", re.ASCII)
 _WITHOUT_SPACES = (("\u0e00", "\u0eff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff"))
 """Scripts without spaces between words: Thai and Lao, kana, Chinese characters."""

@@ -21,7 +21,7 @@ from featherweight.formatting import counted, numbered
 from featherweight.recipe import DataRecipe
 
 _MINUS_ONE = re.compile(r"-1(?:\.0+)?")
-_GAPS = frozenset({*NO_NAMES, "none", "na"})
+_GAPS = frozenset({*NO_NAMES, "none"})
 """Texts that often mean a missing value; a class with such a name is not missing."""
 
 

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_WITH_COMMA = re.compile(r"[+-]?\d+(?:,\d+)?", re.ASCII)
+"""A number with a decimal comma, or a whole one."""
 _ROW = re.compile(r"(?<=: row )\d+")
 _HARMFUL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
-NO_NAMES = frozenset({"nan", "null", "<na>", "n/a", "#n/a", "?", "-"})
+NO_NAMES = frozenset({"nan", "null", "<na>", "n/a", "na", "#n/a", "?", "-"})
 """Texts that mean a missing label rather than a class, in lower case."""
 _KEY = "the recipe's data.labels"
 _FEW = 12  # maximum number of classes that a message lists to be typed
@@ -94,10 +96,12 @@ def is_missing(value: Any) -> bool:
 def unlikely_names(labels: Iterable[str]) -> frozenset[str]:
     """The texts among ``labels`` that mean a missing label rather than a class, such as ``nan`` and ``-``.
 
-    A minus is a class if a plus is one, too.
+    A minus is a class if a plus is one, too, and ``NA`` if most classes have two letters, as the codes of countries.
     """
     found = set(labels)
-    return frozenset(text for text in found if text.casefold() in NO_NAMES and not (text == "-" and "+" in found))
+    codes = sum(len(text) == 2 and text.isalpha() for text in found if text.casefold() != "na")
+    classes = {"-": "+" in found, "na": codes > len(found) / 2}
+    return frozenset(text for text in found if text.casefold() in NO_NAMES and not classes.get(text.casefold()))
 
 
 def single_labels(values: Sequence[Any]) -> Sequence[Any]:
@@ -178,11 +182,12 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
     This check is only made if neither the recipe nor the data lists the classes.
     """
     found = [text for text in dict.fromkeys(plain) if isinstance(text, str)]
-    fraction = next((text for text in found if "." in text and not WHOLE.fullmatch(text)), None)
-    if fraction and all(_NUMBER.fullmatch(text) for text in found):
+    if fraction := _fraction(found):
+        several = to_set("task=multi-label", 'data.label_separator=","')
+        more = f"; if a cell is a list of labels, add {several}" if "," in fraction else ""
         raise UserError(
             f"{origin}: row {plain.index(fraction) + 1}: label {fraction} is not a whole number; labels are classes, "
-            f"not amounts\nIf these are names, such as versions or half stars, {_how_to_list(found)}"
+            f"not amounts\nIf these are names, such as versions or half stars, {_how_to_list(found)}{more}"
         )
     unlikely = unlikely_names(found)
     for text in found:
@@ -197,6 +202,15 @@ def _require_classes(plain: Sequence[Any], origin: str) -> None:
                 f"{origin}: row {row}: label {text!r} contains an invisible, control or damaged character\n"
                 "Correct the file"
             )
+
+
+def _fraction(found: Sequence[str]) -> str | None:
+    """The first of the labels ``found`` that is no whole number, if all are numbers; None if one is not."""
+    if all(map(_NUMBER.fullmatch, found)):
+        return next((text for text in found if "." in text and not WHOLE.fullmatch(text)), None)
+    if all(map(_WITH_COMMA.fullmatch, found)):
+        return next((text for text in found if text.partition(",")[2].strip("0")), None)
+    return None
 
 
 def _how_to_list(found: Sequence[str]) -> str:

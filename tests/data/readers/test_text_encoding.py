@@ -126,7 +126,16 @@ def test_the_encoding_that_a_message_proposes_is_that_of_the_text(tmp_path: Path
     ("Ürün çok güzeldi ve hızlı bir şekilde ulaştı; beğendim", "cp1254"),
     ("Obsługa była okropna i nikt nie odebrał; świetna gra się skończyła źle", "cp1250"),
     ("Tento film se mi moc líbil; skvělé herečky, příště znovu", "iso8859-2"),
+    ("Az ügyfélszolgálat szörnyű volt, órákig vártam; őszintén nem ajánlom, gyűlöltem", "cp1250"),
+    ("Foarte bună experiență, îl recomand și vânzătorului".replace("ț", "ţ").replace("ș", "ş"), "cp1250"),
+    ("Užasna usluga, čekao sam cijeli dan; kuća je lošija nego što đak misli", "cp1250"),
+    ("Zelo slab izdelek, prišel je prepozno; že čez dan ni več delal", "cp1250"),
     ("it’s “only” £3 – a “nice” film, isn’t it…", None),
+    ("El envío llegó rápido y está muy bien; el señor fue amable, ¡lo compraré otra vez, según él único!", None),
+    ("O filme não é tão bom, mas a atuação é ótima; já vi três vezes, não há dúvida", None),
+    ("Una pel·lícula molt bona, però l'actuació és més fluixa; això sí, qüestió de gustos, molt llarga avui às", None),
+    ("Myndin var mjög góð og þjónustan æðisleg; ég kem örugglega aftur, það er víst", None),
+    ("Wat een leuke film, echt één van de beste; geïnteresseerd in coördinatie, ruïne en crème, hè", None),
     ("Le café est très bon, Zoé a goûté, ça va; die Größe für Käse", None),
 ])  # fmt: skip
 def test_encodings_of_other_latin_scripts_are_proposed(tmp_path: Path, text: str, encoding: str | None) -> None:

@@ -39,10 +39,12 @@ _OLD = ("mac_roman", "cp850")
 _ACCENTED = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœ")
 _OF_WESTERN = ("éèàêçùâîôûœëï", "äöüß", "áéíóúñü", "ãçáéíóúõêâàô", "åäöøæé", "àèéìòù", "áðéíóúýþæö", "éëïöüèáó")
 """Letters of languages that cp1252 is for: French, German, Spanish, Portuguese, Nordic, Italian, Icelandic, Dutch."""
-_CENTRAL = ("ąćęłńóśźż", "áíěéčšřžýůúóťďň")
-_NEIGHBOURS = {"cp1254": ("çğıöşüİâî",), "cp1250": _CENTRAL, "iso8859-2": _CENTRAL}
-"""Encodings of other Latin scripts, each with the letters of its languages: Turkish; Polish, Czech."""
+_CENTRAL = ("ąćęłńóśźż", "áíěéčšřžýůúóťďň", "áéíóöőúüű", "ăâîşţ", "čćđšž", "čšž")
+_NEIGHBOURS = {"cp1254": ("çğıöşüİâî",), "iso8859-2": _CENTRAL, "cp1250": _CENTRAL}
+"""Encodings of other Latin scripts, the more frequent one last, each with the letters of its languages: Turkish;
+Polish, Czech, Hungarian, Romanian, Croatian, Slovenian."""
 _FEWEST = 4  # minimum number of different letters of one of these languages
+_BETTER = 0.05  # minimum difference between the shares of the letters of such a language and of a Western one
 _PUNCTUATION = frozenset("‘’“”„–—…·«»€´\xa0\xad")
 _QUOTES = b"\x85\x91\x92\x93\x94\x95\x96\x97"
 """Quotation marks, dashes and the ellipsis in cp1252; an English text often has no other bytes above ASCII."""
@@ -65,7 +67,7 @@ def other_western(block: bytes) -> str | None:
     """An encoding whose letters fit a text better than those of cp1252; None if no other fits clearly better.
 
     It is that of old Macintoshes or of DOS if their letters are at least three times as frequent, or that of Turkish,
-    or of Polish and Czech.
+    or of Central European languages.
     """
     above = b"".join(HIGH.findall(block))
     plain = above.translate(None, _QUOTES)
@@ -74,12 +76,12 @@ def other_western(block: bytes) -> str | None:
     if best != WESTERN and letters[best] >= 3 * max(1, letters[WESTERN]):
         return best
     western = max(_share(above, WESTERN, usual) for usual in _OF_WESTERN)
-    others = (
-        (_share(above, name, usual), name, usual) for name, languages in _NEIGHBOURS.items() for usual in languages
-    )
-    share, best, usual = max(others)
-    several = len(set(above.decode(best, "replace").lower()) & set(usual)) >= _FEWEST
-    return best if share > 0.9 and western < 0.75 and several else None
+    others = [
+        (_share(above, name, usual), name) for name, languages in _NEIGHBOURS.items() for usual in languages
+        if len(set(above.decode(name, "replace").lower()) & set(usual)) >= min(_FEWEST, len(usual))
+    ]  # fmt: skip
+    share, best = max(reversed(others), key=lambda found: found[0], default=(0.0, ""))
+    return best if share > 0.9 and share > western + _BETTER else None
 
 
 def _share(above: bytes, encoding: str, usual: str) -> float:
