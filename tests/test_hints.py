@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from support.commands import Cli
 
-from featherweight import Recipe, UserError, check, load_splits, predict_file, recipe_for, train
+from featherweight import Recipe, UserError, check, hints, load_splits, predict_file, recipe_for, train
 from featherweight.data.candidate_columns import Columns
 from featherweight.data.column_guess import guess_columns
 from featherweight.data.readers.table import table_of
-from featherweight.hints import Caller, as_given, called_from, on_the_command_line, option, to_set
+from featherweight.hints import Caller, as_given, called_from, on_the_command_line, option, to_install, to_set
 from featherweight.run.folder import Run
 
 ARGUMENTS, RECIPE, COMMAND_LINE = Caller.ARGUMENTS, Caller.RECIPE, Caller.COMMAND_LINE
@@ -131,3 +131,10 @@ def test_columns_that_cannot_be_told_apart_are_named_as_arguments() -> None:
     )
     with pytest.raises(UserError, match=told):
         guess_columns(Columns(table_of("rows.csv", rows)))
+
+
+def test_what_to_install_is_named_by_its_packages() -> None:
+    assert to_install("onnx", "prometheus_client") == "pip install onnx prometheus-client"
+    package = Path(hints.__file__).parent
+    naming_an_extra = [path for path in package.rglob("*.py") if "featherweight[" in path.read_text("utf-8")]
+    assert naming_an_extra == [], "an extra can only be installed from a checkout; to_install works everywhere"

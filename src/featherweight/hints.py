@@ -1,4 +1,7 @@
-"""How a message says what to set: as options of the command line, arguments in Python, or keys of a Recipe."""
+"""How a message says what to set: as options of the command line, arguments in Python, or keys of a Recipe.
+
+Also how it says what to install.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ class Caller(Enum):
 _callers: list[Caller] = []  # the calls that run, the outermost first; a list and no ContextVar, for threads
 _ARGUMENTS = {"id": "id_column"}
 """The names of arguments that are not called like their options."""
+_PACKAGES = {"mlflow": "mlflow-skinny", "prometheus_client": "prometheus-client"}
+"""The packages that are not called like their modules."""
 
 
 @contextmanager
@@ -66,6 +71,14 @@ def for_command_line() -> bool:
 
 def _caller() -> Caller:
     return _callers[0] if _callers else Caller.ARGUMENTS
+
+
+def to_install(*modules: str) -> str:
+    """The command that installs the packages of ``modules``: ``pip install onnx prometheus-client``.
+
+    It names the packages and not an extra of Featherweight, so that it works however Featherweight was installed.
+    """
+    return f"pip install {' '.join(_PACKAGES.get(module, module) for module in modules)}"
 
 
 def as_given(override: str) -> str:

@@ -176,7 +176,21 @@ def test_a_diverged_training_is_a_failure_and_names_the_rows(cli: Cli, tiny_reci
     (["serve", "run", "--bind", "::1"], "No such option: --bind; here it is --host ::1\n"),
     (["new", "a.csv", "--text_column", "a"], "No such option: --text_column; here it is --text a\n"),
     (["new", "a.csv", "--device", "cuda"], "No such option: --device; the device is chosen by itself"),
-    (["plan", "--labels", "1"], "Invalid value for '--labels'"),
+    (["serve", "run", "--format", "onnx"], "No such option: --format; answers are JSON; to serve an export, make it"),
+    (["serve", "run", "--output", "a"], "No such option: --output; the server writes no file; to label a file: "
+     "featherweight predict RUN FILE -o OUT\n"),
+    (["serve", "run", "--data", "a.csv"], "No such option: --data; the server gets texts over HTTP; to label a file: "),
+    (["serve", "run", "--api-key", "a"], "No such option: --api-key; write the token to a file: --token-file FILE"),
+    (["export", "run", "--data", "a.csv"], "No such option: --data; to evaluate an export on other rows: featherweight "
+     "evaluate EXPORT --data FILE\n"),
+    (["export", "run", "--int8"], "No such option: --int8; here it is --to onnx-int8 or --to openvino-int8\n"),
+    (["push", "run", "--repo-id", "me/a"], "No such option: --repo-id; here it follows the run: featherweight push "),
+    (["push", "run", "me/a", "--token", "b"], "No such option: --token; log in by `hf auth login`, or set HF_TOKEN\n"),
+    (["export", "run"], "Missing option --to TARGET: merged (transformers), onnx, onnx-int8 or openvino-int8\nSee: "),
+    (["push", "run"], "Missing argument REPO: the repository on the hub: user/name\nSee: featherweight push --help\n"),
+    (["plan", "--labels", "1"], "--labels 1: must be at least 2\nSee: featherweight plan --help\n"),
+    (["serve", "run", "--port", "x"], "--port x: must be a whole number\n"),
+    (["serve", "run", "--receive-seconds", "soon"], "--receive-seconds soon: must be a number\n"),
     (["plan", "--row", "1"], "--row and --out must be used together"),
 ])  # fmt: skip
 def test_wrong_usage_is_one_line_and_where_to_look(cli: Cli, arguments: list[str], message: str) -> None:

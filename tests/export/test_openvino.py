@@ -180,11 +180,11 @@ def test_missing_packages_are_named(
 ) -> None:
     run, find = exports.add("bert", tiny_recipe("bert")), importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nncf" else find(name))
-    with pytest.raises(UserError, match=r'needs nncf: pip install "featherweight\[openvino\]"'):
+    with pytest.raises(UserError, match=r"needs nncf: pip install nncf$"):
         export_run(run, "openvino-int8", "out")
 
 
 def test_a_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(UserError, match=r'needs openvino: pip install "featherweight\[openvino\]"'):
+    with pytest.raises(UserError, match=r"needs openvino: pip install openvino$"):
         Classifier.load(folder)

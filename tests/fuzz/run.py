@@ -1,4 +1,4 @@
-"""Fuzz the readers of foreign files, guided by coverage (atheris: `pip install 'featherweight[fuzz]'`).
+"""Fuzz the readers of foreign files, guided by coverage (atheris, the extra `fuzz`).
 
     python tests/fuzz/run.py --minutes 10
     python tests/fuzz/run.py --minutes 220 --jobs 2

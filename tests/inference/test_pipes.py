@@ -73,5 +73,13 @@ def test_the_command_reads_and_writes_pipes(cli: Cli, run: Path, monkeypatch: py
     Path("texts.csv").write_text("text\napple\nrobin\n \n", "utf-8")
     from_file = cli("predict", run, "texts.csv", "-o", "-")
     assert from_file.out == piped.out
-    refused(cli, "predict", run, "-", "-o", "out.csv", naming="--out: cannot be used with -")
+    refused(
+        cli,
+        "predict",
+        run,
+        "-",
+        "-o",
+        "out.csv",
+        naming=("--out: cannot be used with -", "to write a file, add > FILE"),
+    )
     refused(cli, "predict", run, "texts.csv", "--kaggle", "-o", "-", naming="-o -: a submission is a CSV file")

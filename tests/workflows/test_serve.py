@@ -26,7 +26,8 @@ TOKEN = "0123456789abcdef-token"
 
 def test_without_the_extra_one_line_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "pip install 'featherweight[serve]'" in refused(cli, "serve", "run", naming="fastapi, uvicorn")
+    message = refused(cli, "serve", "run", naming="the server needs fastapi, uvicorn, prometheus_client: ")
+    assert "pip install fastapi uvicorn prometheus-client" in message
 
 
 def test_who_may_use_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

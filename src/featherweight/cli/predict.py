@@ -137,9 +137,8 @@ def _pipe(run: str, given: PeftOptions, **of_files: Any) -> None:
     Raises UserError if an option that only applies to files (``of_files``) is set.
     """
     if name := _first_set(of_files):
-        raise UserError(
-            f"{name}: cannot be used with -, which reads one text per line and prints JSON Lines; leave it out"
-        )
+        remedy = "to write a file, add > FILE" if name == "--out" else "leave it out"
+        raise UserError(f"{name}: cannot be used with -, which reads one text per line and prints JSON Lines; {remedy}")
 
     import os
     import sys

@@ -9,9 +9,10 @@ from collections.abc import Container, Iterable
 from typing import Any
 
 from featherweight.errors import UserError
+from featherweight.formatting import shortened
 from featherweight.recipe import Recipe
 from featherweight.recipe.foreign_keys import WITHOUT_A_KEY, key_for
-from featherweight.recipe.messages import paths_of
+from featherweight.recipe.messages import expected, paths_of
 
 _OPTIONS = {"data.text": "--text", "data.label": "--label", "data.test": "--test", "backbone.name": "--backbone"}
 """Recipe keys that are options of their own."""
@@ -35,6 +36,34 @@ _OF_EVERY_COMMAND = {
     **dict.fromkeys(("device", "no_cuda", "cuda", "gpu", "cpu"), WITHOUT_A_KEY["device"]),
     **dict.fromkeys(("num_workers", "threads"), WITHOUT_A_KEY["num_workers"]),
 }
+_FILE = ("data", "input", "input_file", "file", "dataset", "test")
+_TOKEN = ("token", "api_key", "auth_token", "auth", "hf_token")
+_OF_A_FILE = "to label a file: featherweight predict RUN FILE -o OUT"
+_OF_COMMANDS = {
+    "serve": {
+        **dict.fromkeys(_FILE, f"the server gets texts over HTTP; {_OF_A_FILE}"),
+        **dict.fromkeys((*_OUT, "out"), f"the server writes no file; {_OF_A_FILE}"),
+        **dict.fromkeys(
+            _SAME_OPTION["--to"],
+            "answers are JSON; to serve an export, make it first: featherweight export RUN --to ...",
+        ),
+        **dict.fromkeys(_TOKEN, "write the token to a file: --token-file FILE; or set FEATHERWEIGHT_TOKEN"),
+        **dict.fromkeys(("workers", "num_workers"), "one process uses several cores: --threads N"),
+        **dict.fromkeys(("ssl_keyfile", "ssl_certfile", "tls"), "put a proxy with TLS in front of the server"),
+    },
+    "export": {
+        **dict.fromkeys(_FILE, "to evaluate an export on other rows: featherweight evaluate EXPORT --data FILE"),
+        **dict.fromkeys(("quantize", "quantise", "int8"), "here it is --to onnx-int8 or --to openvino-int8"),
+        **dict.fromkeys(("merged", "onnx", "openvino"), "the target follows --to"),
+    },
+    "push": {
+        **dict.fromkeys(("repo", "repo_id", "hub_model_id"), "here it follows the run: featherweight push RUN REPO"),
+        **dict.fromkeys(_TOKEN, "log in by `hf auth login`, or set HF_TOKEN"),
+        **dict.fromkeys(_FILE, "no data is uploaded"),
+        "public": "a repository is public unless --private is given",
+    },
+}
+"""What to do instead of an option that a command does not have, by command and name of the option."""
 _OF_A_FINISHED_RUN = {
     "batch_size": "batches are chosen by the lengths of the texts",
     "format": "the ending of the file chooses the format, such as --out predictions.csv",
@@ -48,9 +77,34 @@ def usage_message(error: Any) -> str:
     verb = getattr(getattr(error, "ctx", None), "command_path", "featherweight")
     unknown = getattr(error, "option_name", "")
     if getattr(error, "possibilities", None) is None or not unknown.startswith("--"):
-        return f"{' '.join(error.format_message().split())}\nSee: {verb} --help"
+        known = _missing(error) or _wrong_value(error)
+        return f"{known or ' '.join(error.format_message().split())}\nSee: {verb} --help"
     advice = _instead_of(unknown, error)
     return f"No such option: {unknown}" + (f"; {advice}" if advice else f"\nSee: {verb} --help")
+
+
+def _missing(error: Any) -> str | None:
+    """The message for an argument or option that is missing, with its help; None for another error."""
+    if type(error).__name__ != "MissingParameter" or not getattr(error.param, "help", None):
+        return None
+    parameter, text = error.param, error.param.help.rstrip(".")
+    name = (parameter.metavar or parameter.name).upper()
+    if parameter.param_type_name == "argument":
+        return f"Missing argument {name}: {text[:1].lower()}{text[1:]}"
+    return f"Missing option {parameter.opts[-1]} {name}: {text}"
+
+
+def _wrong_value(error: Any) -> str | None:
+    """The message for a value that the type of its option does not allow; None for another error."""
+    from pydantic import ValidationError
+
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError) or getattr(error, "param", None) is None:
+        return None
+    issue = cause.errors(include_url=False)[0]
+    parameter, value = error.param, shlex.quote(shortened(str(issue["input"])))
+    name = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.name.upper()
+    return f"{name} {value}: {expected(issue)}"
 
 
 def _instead_of(unknown: str, error: Any) -> str | None:
@@ -62,6 +116,8 @@ def _instead_of(unknown: str, error: Any) -> str | None:
     options = {name: one for one in parameters for name in one.opts if name.startswith("--")}
     arguments = [one.metavar or one.name.upper() for one in parameters if one.param_type_name == "argument"]
     name = unknown.lstrip("-").lower().replace("-", "_")
+    if advice := _OF_COMMANDS.get(error.ctx.info_name, {}).get(name):
+        return advice
     for option, names in _SAME_OPTION.items():
         if option in options and name in names:
             return f"here it is {option}" + ("" if options[option].is_flag else f" {_typed_after(unknown)}")

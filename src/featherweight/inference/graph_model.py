@@ -17,6 +17,7 @@ from featherweight.data.batches import Encoded, encode, padded, sorted_batches
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError, first_line
+from featherweight.hints import to_install
 from featherweight.inference.exported import MODEL, Description
 from featherweight.inference.openvino import without_telemetry
 
@@ -81,7 +82,7 @@ def _load_onnx(path: Path) -> tuple[Compute, set[str]]:
     try:
         import onnxruntime
     except ImportError:
-        raise UserError(f'{path.parent}: an ONNX export needs onnxruntime: pip install "featherweight[onnx]"') from None
+        raise UserError(f"{path.parent}: an ONNX export needs onnxruntime: {to_install('onnxruntime')}") from None
     options = onnxruntime.SessionOptions()
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
@@ -101,7 +102,7 @@ def _load_openvino(path: Path) -> tuple[Compute, set[str]]:
         with without_telemetry():
             import openvino
     except ImportError:
-        raise UserError(f'{path.parent}: needs openvino: pip install "featherweight[openvino]"') from None
+        raise UserError(f"{path.parent}: needs openvino: {to_install('openvino')}") from None
     settings = {
         "INFERENCE_NUM_THREADS": min(_cores(), _MOST_THREADS),
         "INFERENCE_PRECISION_HINT": "f32",  # what is not in 8 bits: the same on processors with and without bf16

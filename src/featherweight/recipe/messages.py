@@ -21,10 +21,13 @@ _WORDING = {
     "bool_type": "must be true or false",
     "dict_type": "must be a table of keys and values",
     "finite_number": "must be a finite number",
+    "float_parsing": "must be a number",
     "float_type": "must be a number",
     "greater_than": "must be greater than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must have fewer digits",
     "int_type": "must be a whole number",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
@@ -94,16 +97,20 @@ def _source(path: list[str], origin: str, overrides: Sequence[str]) -> str:
     return origin
 
 
-def _problem(issue: Any) -> str:
-    context, value = issue.get("ctx", {}), issue["input"]
+def expected(issue: Any) -> str:
+    """What a value must be, for one of pydantic's ``errors()``: ``"must be at least 1"``."""
+    context = issue.get("ctx", {})
     if issue["type"] == "value_error":
-        text = str(context["error"])
-    elif issue["type"] == "literal_error":
-        text = _allowed_choices(issue)
-    elif issue["type"] in _WORDING:
-        text = _WORDING[issue["type"]].format(**{name: _formatted(limit) for name, limit in context.items()})
-    else:
-        text = issue["msg"][:1].lower() + issue["msg"][1:]
+        return str(context["error"])
+    if issue["type"] == "literal_error":
+        return _allowed_choices(issue)
+    if issue["type"] in _WORDING:
+        return _WORDING[issue["type"]].format(**{name: _formatted(limit) for name, limit in context.items()})
+    return str(issue["msg"][:1].lower() + issue["msg"][1:])
+
+
+def _problem(issue: Any) -> str:
+    text, value = expected(issue), issue["input"]
     if not isinstance(value, (str, int, float)):
         return f"{text}{_python_value(value)}"
     shown = str(value).lower() if isinstance(value, bool) else shortened(_digits_or_repr(value))

@@ -1,1 +1,1 @@
-"""An HTTP server with a web page for a trained classifier; it needs ``pip install "featherweight[serve]"``."""
+"""An HTTP server with a web page for a trained classifier; it needs the extra ``serve``."""

@@ -17,6 +17,7 @@ from featherweight.data.sources import Rows
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
 from featherweight.files import sync_folder
+from featherweight.hints import to_install
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
 from featherweight.run.folder import Run, read_json
 
@@ -102,10 +103,9 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
 def _require_packages(to: str) -> None:
     from importlib.util import find_spec
 
-    extra = "openvino" if to == "openvino-int8" else "onnx"
-    used = ("nncf", "openvino") if extra == "openvino" else ("onnxruntime",)
+    used = ("nncf", "openvino") if to == "openvino-int8" else ("onnxruntime",)
     if missing := [name for name in ("onnx", "onnxscript", *used) if find_spec(name) is None]:
-        raise UserError(f'--to {to} needs {", ".join(missing)}: pip install "featherweight[{extra}]"')
+        raise UserError(f"--to {to} needs {', '.join(missing)}: {to_install(*missing)}")
 
 
 def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from featherweight.errors import UserError
 from featherweight.evaluation.label_noise import label_noise
 from featherweight.files import read_object, write_json, written_whole
 from featherweight.formatting import counted
-from featherweight.hints import Caller, called_with
+from featherweight.hints import Caller, called_with, to_install
 from featherweight.recipe import Recipe
 from featherweight.recipe.schema import require_recipe
 from featherweight.report.noise.contents import Audit
@@ -83,7 +83,7 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
     try:
         import cleanlab  # noqa: F401
     except ModuleNotFoundError:
-        raise UserError("the audit needs cleanlab: pip install 'featherweight[noise]'") from None
+        raise UserError(f"the audit needs cleanlab: {to_install('cleanlab')}") from None
     if folds < 2:
         raise UserError("the audit needs at least two folds; set --folds to 2 or more")
     if recipe.task == "multi-label":

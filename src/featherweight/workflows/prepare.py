@@ -22,7 +22,7 @@ from featherweight.data.unknown_tokens import unknown_note
 from featherweight.environment import quick_imports
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.formatting import counted
-from featherweight.hints import to_set
+from featherweight.hints import to_install, to_set
 from featherweight.recipe import Recipe
 from featherweight.recipe.sections.training import TrainingRecipe
 from featherweight.task.class_weights import require_class_weights
@@ -151,7 +151,7 @@ def _require_trackers(recipe: Recipe) -> None:
     # Accelerate would silently ignore a tracker that is not installed.
     for name in recipe.training.trackers:
         if find_spec(name) is None:
-            raise UserError(f"training.trackers: {name} is not installed: pip install 'featherweight[trackers]'")
+            raise UserError(f"training.trackers: {name} is not installed: {to_install(name)}")
 
 
 def _cut_warning(train: Encoded, long_texts: LongTexts, *, pairs: bool) -> list[str]:

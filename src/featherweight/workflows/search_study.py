@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import UserError
+from featherweight.hints import to_install
 from featherweight.recipe import Recipe
 from featherweight.report.search.trials import ORIGIN, origin
 from featherweight.run.best import metric_of
@@ -59,7 +60,7 @@ def require_optuna() -> None:
     try:
         import optuna  # noqa: F401
     except ModuleNotFoundError:
-        raise UserError("a search needs Optuna: pip install 'featherweight[search]'") from None
+        raise UserError(f"a search needs Optuna: {to_install('optuna')}") from None
 
 
 @contextmanager

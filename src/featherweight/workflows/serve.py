@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import UserError
+from featherweight.hints import to_install
 from featherweight.inference.exported import is_export
 from featherweight.run.folder import Run
 
@@ -95,7 +96,7 @@ def _run(
 def require_extra() -> None:
     """Raise UserError if the libraries of the extra ``serve`` are not installed."""
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-        raise UserError(f"the server needs {', '.join(missing)}: pip install 'featherweight[serve]'")
+        raise UserError(f"the server needs {', '.join(missing)}: {to_install(*missing)}")
 
 
 def access_for(host: str, port: int, path: str | Path, *, token_file: str | Path | None, no_auth: bool) -> Access:

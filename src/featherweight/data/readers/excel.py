@@ -17,6 +17,7 @@ from featherweight.data.readers.table import Table, plain_text
 from featherweight.data.readers.titles import MOST_TITLES, explanations_below, note_on, note_on_explanations
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.hints import to_install
 
 _SPREAD = 1_000
 """Number of rows of a sheet that are read to find the number of its columns."""
@@ -80,7 +81,7 @@ def _workbook(source: str | BinaryIO, origin: str) -> Iterator[Any]:
         import openpyxl
     except ImportError:
         raise UserError(
-            f"{origin}: Excel files need openpyxl: pip install 'featherweight[excel]'; or save the sheet as CSV"
+            f"{origin}: Excel files need openpyxl: {to_install('openpyxl')}; or save the sheet as CSV"
         ) from None
     # Opened here, because openpyxl refuses a path with another extension.
     with Path(source).open("rb") if isinstance(source, str) else source as file:

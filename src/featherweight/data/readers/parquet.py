@@ -13,6 +13,7 @@ from featherweight.data.readers.nested import paths_of
 from featherweight.data.readers.numbers import without_decimals
 from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, first_line
+from featherweight.hints import to_install
 
 _BUFFER = 2**20  # number of bytes of a column that are read at a time
 
@@ -64,7 +65,7 @@ def require_pyarrow(origin: str) -> None:
         import pyarrow.parquet  # noqa: F401 (only to see whether it is there)
     except ImportError:
         raise UserError(
-            f"{origin}: Parquet files need pyarrow: pip install pyarrow; or use CSV or JSON Lines"
+            f"{origin}: Parquet files need pyarrow: {to_install('pyarrow')}; or use CSV or JSON Lines"
         ) from None
 
 

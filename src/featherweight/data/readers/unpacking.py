@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from featherweight.errors import UserError
+from featherweight.hints import to_install
 
 COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 ZIP = b"PK\x03\x04"
@@ -92,7 +93,7 @@ def _unpacked(file: IO[bytes], start: bytes, stack: ExitStack, origin: str) -> B
             import pyarrow
         except ImportError:
             raise UserError(
-                f"{origin}: .zst files need pyarrow: pip install pyarrow; or unpack it: zstd -d FILE"
+                f"{origin}: .zst files need pyarrow: {to_install('pyarrow')}; or unpack it: zstd -d FILE"
             ) from None
 
         return cast(BinaryIO, stack.enter_context(pyarrow.input_stream(file, compression="zstd")))
