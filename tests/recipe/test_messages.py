@@ -73,6 +73,9 @@ MESSAGES = {
     "[training]\nlearnin_rate = 1": "unknown key 'training.learnin_rate'; did you mean 'training.learning_rate'?",
     "[training]\nclass_weights = 'blanced'": "training.class_weights: must be none, balanced or a list (it is "
     "'blanced'; did you mean 'balanced'?)",
+    "[training]\naverage = 'ema'": "training.average: must be swa or a number (it is 'ema')",
+    "[training]\naverage = 1.5": "training.average: must be less than 1 (it is 1.5)",
+    "[training]\naverage = true": "training.average: must be a number (it is true)",
     "[training]\nclass_weights = [1, -2]": "training.class_weights.1: must be at least 0 (it is -2)",
     "[training]\ntrackers = ['tensorbord']": "training.trackers.0: must be tensorboard, mlflow, trackio or wandb (it "
     "is 'tensorbord'; did you mean 'tensorboard'?)",

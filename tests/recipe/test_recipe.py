@@ -125,6 +125,8 @@ OVERRIDES = {
     "adapter.lora.0.rank=4": lambda r: [t.rank for t in r.adapter.lora] == [4, 16],
     "adapter.lora.1.layers=11": lambda r: [t.layers for t in r.adapter.lora] == ["lower-half", "11"],
     "adapter.lora.alpha=": lambda r: [t.effective_alpha for t in r.adapter.lora] == [16, 32],
+    "training.average=swa": lambda r: r.training.average == "swa",
+    "training.average=0.99": lambda r: r.training.average == 0.99,
     "training.class_weights=[1, 2, 1, 1]": lambda r: r.training.class_weights == (1, 2, 1, 1),
     "backbone.roles.query=attn.q": lambda r: r.backbone.roles == {"query": "attn.q"},
 }
@@ -234,6 +236,7 @@ def sections() -> dict[str, st.SearchStrategy]:
     adapter["bias"] = st.sampled_from(["none", "lora", "all"])
     training = {"epochs": st.floats(1e-9, 1e4), "learning_rate": SIZE}
     training |= {"clip": st.just(-0.0) | SIZE, "label_smoothing": SHARE}
+    training["average"] = st.just("swa") | st.floats(0, 0.999)
     training["class_weights"] = st.sampled_from(["none", "balanced"]) | st.lists(st.floats(0, 1e9), max_size=5)
     training["trackers"] = some(st.sampled_from(["tensorboard", "mlflow", "trackio", "wandb"]))
     optional = {"data": data, "adapter": adapter, "training": training, "evaluation": {"shift": some(SOURCE)}}

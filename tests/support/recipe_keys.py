@@ -63,7 +63,7 @@ KEYS = {
     "training.clip": f"{_BY_HAND}[clip]",
     "training.schedule": "training/test_training_keys.py::test_the_loop_goes_by_transformers_schedule",
     "training.decay": f"{_KEYS}::test_the_loop_goes_by_transformers_schedule",
-    "training.average": "training/test_averaging.py::test_the_average_is_evaluated_and_kept",
+    "training.average": "training/test_averaging.py::test_the_average_is_evaluated_and_kept[swa]",
     "training.warmup": "training/test_training_keys.py::test_the_loop_goes_by_transformers_schedule",
     "training.label_smoothing": f"{_BY_HAND}[label_smoothing]",
     "training.r_drop": "training/test_r_drop.py::test_a_step_is_the_mean_of_both_losses_and_the_divergence[lean]",

@@ -135,6 +135,11 @@ def list_or_word(value: Any) -> str:
     return "union:list" if isinstance(value, list | tuple) else "union:word"
 
 
+def name_or_number(value: Any) -> str:
+    """The pydantic tag of a value that may be a name or a number: ``union:name`` for a text, else ``union:number``."""
+    return "union:name" if isinstance(value, str) else "union:number"
+
+
 class Section(BaseModel):
     """Base of all recipe sections: unknown keys are refused, and a validated section is immutable."""
 

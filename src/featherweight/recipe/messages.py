@@ -43,6 +43,9 @@ _WORDING = {
     "tuple_type": "must be a list in brackets, [ ]",
 }
 
+_OTHERS = {"union:word": "a list", "union:name": "a number"}
+"""What a key may be instead of a word, by the tag of its type for words."""
+
 
 def refuse(error: ValidationError, schema: type[BaseModel], origin: str, overrides: Sequence[str] = ()) -> UserError:
     """The UserError for ``error``: at most two lines, for the first two problems.
@@ -132,7 +135,7 @@ def _python_value(value: Any) -> str:
 
 def _allowed_choices(issue: Any) -> str:
     choices = _choices(issue)
-    *most, last = [*choices, "a list"] if "union:word" in issue["loc"] else choices
+    *most, last = [*choices, *(other for tag, other in _OTHERS.items() if tag in issue["loc"])]
     return f"must be {', '.join(most)} or {last}" if most else f"must be {last}"
 
 

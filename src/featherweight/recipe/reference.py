@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -80,20 +81,27 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _type(field: FieldInfo) -> str:
-    limits = []
-    for limit in field.metadata:
-        if type(limit) in _LIMITS:
+    return _words(field.annotation) + _limits(field.metadata)
+
+
+def _limits(metadata: Iterable[Any]) -> str:
+    """The limits of a number among the ``metadata`` of its type, such as ", at least 0, below 1"; empty without any."""
+    limits = ""
+    for limit in metadata:
+        if isinstance(limit, FieldInfo):
+            limits += _limits(limit.metadata)
+        elif type(limit) in _LIMITS:
             attribute, word = _LIMITS[type(limit)]
             value = getattr(limit, attribute)
-            limits += [] if value == MAX_COUNT else [f"{word} {value:,}"]
-    return _words(field.annotation) + (f", {', '.join(limits)}" if limits else "")
+            limits += "" if value == MAX_COUNT else f", {word} {value:,}"
+    return limits
 
 
 def _words(annotation: Any) -> str:
     """The type ``annotation`` of a key in words, such as "list of text"."""
     kind, arguments = get_origin(annotation), get_args(annotation)
     if kind is Annotated:
-        return _words(arguments[0])
+        return _words(arguments[0]) + _limits(arguments[1:])
     if kind in (Union, UnionType):
         return ", or ".join(_words(argument) for argument in arguments if argument is not NoneType)
     if kind is Literal:

@@ -79,7 +79,7 @@ class Job:
     best_logits: NDArray[np.float64] | None = None
     """Logits of the validation rows [rows, classes] with the adapter that is saved; None if a prediction may differ."""
     average: Average | None = None
-    """The moving average of the trained weights, if the recipe uses one."""
+    """The average of the trained weights, if the recipe uses one."""
     teacher: NDArray[np.float32] | None = None
     """The teachers' probabilities for the training rows, [rows, classes]; None without a teacher."""
     notes: Sequence[str] = ()

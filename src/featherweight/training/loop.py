@@ -52,8 +52,8 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
     """
     order = StepOrder(job.train.lengths, job.recipe, job.train.windows)
     optimizer = build_optimizer(job.network.trainable(), job.recipe.training, fused=most_unread(job) > 1)
-    state, decay = LoopState(), job.recipe.training.average
-    average = job.average = Average(decay, job.network.trainable()) if decay else None
+    state, kind = LoopState(), job.recipe.training.average
+    average = job.average = Average(kind, order.total_steps, job.network.trainable()) if kind else None
     notes: list[str] = []
     history = History(job.folder / "history.jsonl" if job.accelerator.is_main_process else None)
     if resume:

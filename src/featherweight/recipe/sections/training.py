@@ -16,6 +16,7 @@ from featherweight.recipe.fields import (
     Text,
     Unique,
     Whole,
+    name_or_number,
     word_or_list,
 )
 from featherweight.recipe.values import Tracker
@@ -25,6 +26,10 @@ ClassWeights = Annotated[
     Annotated[Literal["none", "balanced"], Tag("union:word")]
     | Annotated[tuple[Annotated[Number, Field(ge=0, le=MAX_COUNT)], ...], Tag("union:list")],
     Discriminator(word_or_list),
+]
+Averaging = Annotated[
+    Annotated[Number, Field(ge=0, lt=1), Tag("union:number")] | Annotated[Literal["swa"], Tag("union:name")],
+    Discriminator(name_or_number),
 ]
 
 
@@ -78,12 +83,12 @@ class TrainingRecipe(Section):
         description="Length of the warm-up: a value below 1 is a fraction of all steps, a value of 1 or more is a "
         "number of steps.",
     )
-    average: Number = Field(
+    average: Averaging = Field(
         0.0,
-        ge=0,
-        lt=1,
         description="Decay of a moving average of the trained weights, such as 0.99; the average is evaluated and "
-        "saved in place of the last weights. 0 turns it off.",
+        "saved in place of the last weights. 0 turns it off. `swa` (stochastic weight averaging, arXiv 1803.05407) is "
+        "the plain mean of the weights after each step in the last quarter of all steps; use it with "
+        '`schedule = "constant"`.',
     )
     label_smoothing: Number = Field(
         0.0, ge=0, lt=1, description="Share of the target probability that is spread evenly over all classes."
