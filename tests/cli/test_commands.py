@@ -148,6 +148,18 @@ def test_a_diverged_training_is_a_failure_and_names_the_rows(cli: Cli, tiny_reci
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["fly"], "No such command 'fly'.\nSee: featherweight --help"),
+    (["chekc"], "No such command 'chekc'; did you mean 'check'?\nSee: featherweight --help"),
+    (["merge", "run"], "No such command 'merge'; here it is: featherweight export RUN --to merged\n"),
+    (["version"], "No such command 'version'; here it is: featherweight --version\n"),
+    (["evaluate", "run", "a.csv"], "Got unexpected extra argument(s) (a.csv); here it is --data a.csv\n"),
+    (["train", "a.csv", "b.csv"], "Got unexpected extra argument(s) (b.csv); here it is --test b.csv\n"),
+    (["compare", "run", "-o"], "Option '-o' requires an argument.\nSee: featherweight compare --help"),
+    (["check", "a.csv", "--out", "a"], "No such option: --out; here the result is printed: > FILE\n"),
+    (["adapt", "a.csv", "--learning-rate", "1e-4"], "No such option: --learning-rate; here it is --lr 1e-4\n"),
+    (["predict", "run", "a.csv", "--json"], "No such option: --json; the ending of --out chooses the format: -o"),
+    (["export", "run", "--onnx"], "No such option: --onnx; the target follows --to\n"),
+    (["serve", "run", "--api-key", "secret"], "No such option: --api-key; write the token to a file: --token-file"),
+    (["noise", "a.csv", "--cv", "3"], "No such option: --cv; here it is --folds 3\n"),
     (["weigh"], "Missing argument"),
     (["train", "r1", "--budgets", "1M"], "No such option: --budgets; did you mean --budget?\n"),
     (["train", "r1", "--unheard-of"], "No such option: --unheard-of\nSee: featherweight train --help\n"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from featherweight.errors import UserError
+from featherweight.hints import on_the_command_line
 from featherweight.recipe import (
     ROLES,
     AdapterRecipe,
@@ -305,3 +306,27 @@ def test_what_other_tools_call_a_key_is_no_key_here(key: str) -> None:
     for name in FOREIGN_KEYS[key]:
         with pytest.raises(UserError, match=f"unknown key 'training.{name}'"):
             Recipe.parse({"training": {name: 1}})
+
+
+ANSWERED = {
+    "data.labels=neg,pos": """must be a list; write --set 'data.labels=["neg", "pos"]'""",
+    "training.class_weights=1,2": "must be none, balanced or a list; write --set 'training.class_weights=[1, 2]'",
+    "data.path=a.csv": "here it is called 'data.train'",
+    "backbone.path=minilm": "here it is called 'backbone.name'",
+    "output=run": "there is no such key: the run folder is an option",
+    "data.train_size=0.8": "there is no such key: data.validation_size is the other part",
+    "search.trials=3": "there is no such key: it is a section of a TOML file",
+}
+
+
+@pytest.mark.parametrize("override", ANSWERED)
+def test_an_override_is_answered_with_the_one_to_type(override: str) -> None:
+    with on_the_command_line(), pytest.raises(UserError) as refused:
+        Recipe.parse({}, "mine", [override])
+    assert ANSWERED[override] in str(refused.value)
+
+
+@pytest.mark.parametrize("layers", ["[0, 2]", [0, 2], "[0,2]"])
+def test_layers_may_be_a_list_of_numbers(layers: object) -> None:
+    assert Recipe.parse({"adapter": {"lora": [{"layers": layers}]}}).adapter.lora[0].layers == "0,2"  # type: ignore[union-attr]
+    assert Recipe.parse({}, "mine", [f"adapter.lora.layers={layers}"]).adapter.lora[0].layers == "0,2"  # type: ignore[union-attr]

@@ -17,7 +17,9 @@ def command(
     to: Annotated[
         str, typer.Option("--to", metavar="TARGET", help="merged (transformers), onnx, onnx-int8 or openvino-int8.")
     ],
-    out: Annotated[Path | None, typer.Option("--out", help="The folder to write; default: RUN/exports/TARGET.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The folder to write; default: RUN/exports/TARGET.")
+    ] = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Replace an earlier export; keep the new one even if it differs from the run."),

@@ -34,7 +34,7 @@ def command(
     budget: Annotated[str, typer.Option(help="Maximum number of trainable parameters: 1000000, 100k or 1M.")] = "1M",
     bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora (of adapted layers), all.")] = "none",
     row: Annotated[int | None, typer.Option(min=1, help="Row of the table to write as a recipe; needs --out.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Recipe file to write; needs --row.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Recipe file to write; needs --row.")] = None,
 ) -> None:
     """Show the largest LoRA rank that fits a budget, for each head and each set of linear layers to adapt."""
     from featherweight.backbone.describe import architecture_of

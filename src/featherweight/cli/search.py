@@ -24,8 +24,8 @@ def command(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A TOML file whose section [search] names the keys to vary, a built-in recipe, or a file of texts and "
-            "labels."
+            help="A TOML file, whose section `search` names the keys to vary, a built-in recipe, or a file of texts "
+            "and labels."
         ),
     ],
     test: TestOption = None,

@@ -42,7 +42,9 @@ def command(
     budget: BudgetOption = None,
     backbone: BackboneOption = None,
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
-    out: Annotated[str | None, typer.Option(help="Run folder; by default the next free runs/<recipe name>.")] = None,
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", help="Run folder; by default the next free runs/<recipe name>.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --out.")] = False,
     start: Annotated[
         str | None,

@@ -78,7 +78,7 @@ def read_as(data: DataRecipe, overrides: Sequence[str]) -> DataRecipe:
         raise UserError(
             f"{as_given(other)}: with a finished run only {in_sentence(allowed)} can be set, to read new data"
         )
-    given = Recipe.parse({"data": {"train": data.train}}, "--set", overrides).data
+    given = Recipe.parse({"data": {"train": data.train}}, "new data", overrides).data
     return data.model_copy(update={key: getattr(given, key) for key in _KEYS if f"data.{key}" in keys})
 
 

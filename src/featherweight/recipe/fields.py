@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
@@ -41,10 +42,18 @@ def fraction_or_whole(size: float) -> float:
 FractionOrCount = Annotated[Number, AfterValidator(fraction_or_whole)]
 
 
+class ListWanted(ValueError):
+    """A text was given where a list is needed; ``written`` is the list in TOML, such as ``["a", "b"]``."""
+
+    def __init__(self, written: str, wanted: str = "must be a list") -> None:
+        super().__init__(f"{wanted}; write {written}")
+        self.written, self.wanted = written, wanted
+
+
 def names(value: Any) -> Any:
     """Return ``value``, but a text with a single name as a list of one item.
 
-    Raises ValueError for a text with several names, such as "a, b".
+    Raises ListWanted for a text with several names, such as "a, b".
     """
     if not isinstance(value, str):
         return value
@@ -52,7 +61,7 @@ def names(value: Any) -> Any:
         return [value]
     # An unquoted ["a", "b"] reaches the program as [a, b]: the shell takes the quotes away.
     listed = ", ".join(f'"{name.strip()}"' for name in value.strip("[] ").split(","))
-    raise ValueError(f"must be a list; write [{listed}], and on a command line put the whole override in single quotes")
+    raise ListWanted(f"[{listed}]")
 
 
 Listed = BeforeValidator(names)
@@ -117,8 +126,23 @@ def several_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def weights_in_brackets(value: Any) -> Any:
+    """Return ``value``; raises ListWanted for numbers without brackets, such as "1, 2", and ValueError for a table."""
+    if isinstance(value, str) and re.fullmatch(r"[\d.eE+\-\s]+([,;][\d.eE+\-\s]+)+", value):
+        listed = ", ".join(number.strip() for number in re.split("[,;]", value))
+        raise ListWanted(f"[{listed}]", "must be none, balanced or a list")
+    if isinstance(value, dict):
+        raise ValueError("must be none, balanced or a list of numbers in the order of the classes, such as [1, 2.5]")
+    return value
+
+
 def list_of_tables(value: Any) -> Any:
-    """Return ``value``, but a single table ``[adapter.lora]`` as a list of one, as if written ``[[adapter.lora]]``."""
+    """Return ``value``, but a single table ``[adapter.lora]`` as a list of one, as if written ``[[adapter.lora]]``.
+
+    Raises ValueError for a number, because its rank is a key of the table.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f"must be auto or tables of keys; for LoRA of rank {value} set adapter.lora.rank={value}")
     return [value] if isinstance(value, dict) else value
 
 

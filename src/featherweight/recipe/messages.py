@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from featherweight.argument_checks import code_to_save, described, is_table
 from featherweight.errors import UserError
 from featherweight.formatting import shortened
-from featherweight.hints import as_given
+from featherweight.hints import as_given, to_set
+from featherweight.recipe.fields import ListWanted
 from featherweight.recipe.foreign_keys import WITHOUT_A_KEY, key_for
 
 # Wording by pydantic's error type; the {names} are filled from the error's context, such as its limit.
@@ -87,6 +88,9 @@ def _explain(issue: Any, schema: type[BaseModel], origin: str, overrides: Sequen
     key = shortened(repr(".".join(path))[1:-1])  # repr, because a quoted key may contain line breaks
     if issue["type"] == "extra_forbidden":
         return f"{source}: unknown key '{key}'{_suggested_key(path, schema)}"
+    error = issue.get("ctx", {}).get("error")
+    if isinstance(error, ListWanted) and source != origin:
+        return f"{source}: {key}: {error.wanted}; write {to_set(f'{key}={error.written}')}"
     return f"{source}: {key or 'recipe'}: {_problem(issue)}"
 
 
@@ -159,10 +163,12 @@ def _suggested_key(path: list[str], schema: type[BaseModel]) -> str:
     if places := paths_of(schema, key):
         place = min(places, key=len)
         return f"; did you mean {'.'.join(place)!r}?" if len(place) > 1 else "; it belongs above the first [section]"
-    if (ours := key_for(key)) and paths_of(schema, ours.rpartition(".")[2]):
+    ours, head = key_for(key, path[0]), path[0] if len(path) > 1 else ""
+    without = WITHOUT_A_KEY.get(key.lower())
+    if ours and paths_of(schema, ours.rpartition(".")[2]) and (without is None or ours.startswith(f"{head}.")):
         return f"; here it is called {ours!r}"
-    if key.lower() in WITHOUT_A_KEY:
-        return f"; there is no such key: {WITHOUT_A_KEY[key.lower()]}"
+    if without is not None:
+        return f"; there is no such key: {without}"
     known = list(section.model_fields) if section else []
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
     return f"; did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else f"; known here: {', '.join(known)}"

@@ -68,6 +68,15 @@ def layer_numbers(spec: str, layers: int) -> tuple[int, ...]:
     return tuple(sorted(numbers))
 
 
+def layers_as_text(value: Any) -> Any:
+    """Return ``value``, but layer numbers in a list, ``[0, 1]`` or the text ``"[0, 1]"``, as the text ``0,1``."""
+    if isinstance(value, str) and (listed := re.fullmatch(r"\s*\[([\d\s,-]+)\]\s*", value)):
+        return listed[1].replace(" ", "").strip(",")
+    if isinstance(value, list | tuple) and value and all(type(one) is int for one in value):
+        return ",".join(map(str, value))
+    return str(value) if type(value) is int else value
+
+
 def check_layers(spec: str) -> str:
     """Return ``spec`` unchanged; raises ValueError if ``layer_numbers`` would refuse it for every encoder."""
     if spec in ("all", "lower-half", "upper-half"):

@@ -19,7 +19,7 @@ from featherweight.recipe.fields import (
     not_empty,
     word_or_list,
 )
-from featherweight.recipe.values import Role, check_layers
+from featherweight.recipe.values import Role, check_layers, layers_as_text
 
 
 class LoraLayers(Section):
@@ -28,7 +28,7 @@ class LoraLayers(Section):
     roles: Annotated[tuple[Role, ...], Listed, AfterValidator(not_empty), Unique] = Field(
         ("query", "value"), description="Linear layers to adapt, by their role."
     )
-    layers: Annotated[str, AfterValidator(check_layers)] = Field(
+    layers: Annotated[str, BeforeValidator(layers_as_text), AfterValidator(check_layers)] = Field(
         "all",
         description="Encoder layers to adapt: all, lower-half, upper-half, top-4, bottom-4, 0-5, or 0,2,8-11 (0 is "
         "the lowest).",

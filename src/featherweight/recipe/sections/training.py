@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from featherweight.recipe.fields import (
     MAX_COUNT,
@@ -17,6 +17,7 @@ from featherweight.recipe.fields import (
     Unique,
     Whole,
     name_or_number,
+    weights_in_brackets,
     word_or_list,
 )
 from featherweight.recipe.values import Tracker
@@ -26,6 +27,7 @@ ClassWeights = Annotated[
     Annotated[Literal["none", "balanced"], Tag("union:word")]
     | Annotated[tuple[Annotated[Number, Field(ge=0, le=MAX_COUNT)], ...], Tag("union:list")],
     Discriminator(word_or_list),
+    BeforeValidator(weights_in_brackets),
 ]
 Averaging = Annotated[
     Annotated[Number, Field(ge=0, lt=1), Tag("union:number")] | Annotated[Literal["swa"], Tag("union:name")],
