@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.data.readers.dialect import Dialect, dialect_of, settings
 from featherweight.data.readers.header import Header, header_of
+from featherweight.data.readers.long_separators import with_units
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.records import column_table
 from featherweight.data.readers.table import Table, pieces_of
@@ -45,7 +46,7 @@ def delimited_tables(content: Content, reading: Reading, rows: int, *, tabs: boo
     head, cut = head_text(content, reading.encoding)
     dialect = below_titles(dialect_of(head, cut, reading, tabs=tabs), head, cut, reading, tabs=tabs)
     with open_text(content, reading.encoding, guess=True) as text:
-        quoted = dialect.separator != "\t" or is_quoted(text.lines, content.origin, dialect)
+        quoted = dialect.quoted or is_quoted(text.lines, content.origin, dialect)
     with open_text(content, reading.encoding, guess=True) as text:
         yield from _tables(text, content.origin, dialect, quoted, reading, rows, tabs)
 
@@ -58,7 +59,7 @@ def _tables(
     )
     explained = 0 if reading.columns or reading.any_header else explanations_below(sample)
     records, sample = islice(records, explained, None), sample[explained:]
-    header, make = _header(first, sample, reading, origin)
+    header, make = _header(first, sample, reading, origin, dialect.between)
     again = _HeaderAgain(first)
     records = again.left_out(records) if header.in_first_row else chain([first], records)
     above = (*dialect.titles, *titles)
@@ -121,14 +122,16 @@ def _below_titles(
     return first, records, sample[1:], titles
 
 
-def _header(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> tuple[Header, Any]:
+def _header(
+    first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str, between: str
+) -> tuple[Header, Any]:
     """The header of the table, and the function (``_ag_news`` or ``column_table``) that makes a table from its rows."""
     names = tuple(field.strip() for field in first)
     if tuple(name.casefold() for name in names) == _AG_HEADER:
         return Header(names, True), _ag_news
     if _is_ag_news(names, sample, reading):
         return Header(_AG_COLUMNS, False), _ag_news
-    return header_of(first, sample, reading, origin), column_table
+    return header_of(first, sample, reading, origin, between), column_table
 
 
 def _is_ag_news(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading) -> bool:
@@ -144,7 +147,7 @@ def _is_ag_news(first: Sequence[str], sample: Sequence[Sequence[str]], reading: 
 
 
 def is_quoted(lines: TextIO, origin: str, dialect: Dialect) -> bool:
-    """Whether quotation marks in a tab-separated file enclose fields; in many files they are just characters."""
+    """Whether quotation marks enclose fields; in many files, such as tab-separated ones, they are just characters."""
     try:
         for _ in _records(lines, origin, dialect, quoted=True):
             pass
@@ -156,7 +159,9 @@ def is_quoted(lines: TextIO, origin: str, dialect: Dialect) -> bool:
 def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Iterator[list[str]]:
     """The records of a table. Below a header of one column, an empty line is a record, too: that of an empty text."""
     csv.field_size_limit(sys.maxsize)  # by default the csv module refuses long texts
-    lines = islice(without_nul(text, origin), dialect.skipped, None)
+    lines: Iterator[str] = islice(without_nul(text, origin), dialect.skipped, None)
+    if mark := dialect.long:
+        lines = (with_units(line, mark) for line in lines)
     latest: deque[str] = deque(maxlen=2)
     reader = csv.reader(noted(_without_null(lines, dialect.separator), latest), **settings(dialect, quoted))
     width, line = 0, 1 + dialect.skipped
@@ -169,11 +174,13 @@ def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Itera
             raise UserError(
                 f"{origin}: line {line}: broken quoting ({error}); inside a quoted field, write each quote twice"
             ) from None
+        if dialect.row_names and not width:
+            fields.insert(0, dialect.row_names)
         width = width or len(fields)
         if len(fields) > width > 1 and not any(map(str.strip, fields[width:])):
             del fields[width:]  # some programs end each row, but not the header, with separators
         if fields and len(fields) != width:
-            remedy = f"Put fields that contain {dialect.separator!r} in double quotes"
+            remedy = f"Put fields that contain {dialect.between!r} in double quotes"
             if len(fields) == width + 1 and line == 2 + dialect.skipped:
                 name = f"sed '1s/^/id{dialect.separator}/' FILE > NEW"
                 remedy += f"; or, if each row has a name before its fields, as in files of R, name that column: {name}"

@@ -7,15 +7,18 @@ import io
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
+from featherweight.data.readers.long_separators import UNIT, long_separator, with_units
 from featherweight.data.readers.reading import Reading
+from featherweight.data.readers.tables_of_r import table_of_r
 
 SEPARATORS = (",", ";", "\t", "|")
 _RARE = ("^", "~", "\x01", "\x1f")
 """Separators of some databases and mainframes, which are tried if each line has one."""
+_OFTEN_UNQUOTED = ("\t", UNIT)
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """A first line such as ``sep=;``, which tells Excel the separator."""
 
@@ -43,6 +46,20 @@ class Dialect:
     """The lines above the header that are titles, such as ``Tickets of May``."""
     above: int = 0
     """Number of lines that the titles take, blank ones included."""
+    long: str | None = None
+    """The separator if it has several characters; then ``separator`` is what replaces it (see ``with_units``)."""
+    row_names: str | None = None
+    """The name for the first column, if each row has a field before those of the first line, as R writes them."""
+
+    @property
+    def quoted(self) -> bool:
+        """Whether quotation marks are sure to enclose fields; with some separators, they often are just characters."""
+        return self.separator not in _OFTEN_UNQUOTED
+
+    @property
+    def between(self) -> str:
+        """The characters between two fields."""
+        return self.long or self.separator
 
     @property
     def skipped(self) -> int:
@@ -52,9 +69,11 @@ class Dialect:
     def notes(self, usual: str) -> tuple[str, ...]:
         """Notes for the user on a separator other than the ``usual`` separator, and on skipped comment lines."""
         found = []
-        if self.separator != usual:
-            name = "a tab" if self.separator == "\t" else repr(self.separator)
+        if self.between != usual:
+            name = {"\t": "a tab", " ": "a blank"}.get(self.between, repr(self.between))
             found.append(f"its fields are separated by {name}")
+        if self.row_names:
+            found.append(f"each row has a name before its fields, as R writes it: the column {self.row_names!r}")
         if self.backslashes:
             found.append("a quotation mark inside a field has a backslash before it")
         if self.quote != '"':
@@ -68,8 +87,28 @@ class Dialect:
 def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect:
     """The dialect of a table that begins with ``head``; ``cut`` says whether the file goes on after it.
 
+    With ``tabs`` a tab is the expected separator.
+    """
+    lines = list(io.StringIO(head, newline=""))
+    if of_r := table_of_r(lines, cut, reading):
+        found = Dialect(of_r.separator, backslashes=of_r.backslashes, row_names=of_r.row_names)
+        return replace(found, agreement=1.0, sample=of_r.sample)
+    found = _with_one_character(head, cut, reading, tabs=tabs)
+    if reading.separator or found.sep_line:
+        return found
+    rows = lines[found.comments : -1 if cut else None]
+    mark = long_separator(rows, found.separator, found.agreement, len(reading.columns))
+    if mark is None:
+        return found
+    of_units = _with_one_character(with_units(head, mark), cut, replace(reading, separator=UNIT), tabs=tabs)
+    return replace(of_units, long=mark)
+
+
+def _with_one_character(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect:
+    """The dialect with a separator of one character.
+
     With the right separator, most records have as many fields as the first record. (`csv.Sniffer` only counts
-    characters, which often fails with texts.) With ``tabs`` a tab is the expected separator.
+    characters, which often fails with texts.)
     """
     lines = list(io.StringIO(head, newline=""))
     mark = _SEP_LINE.fullmatch(lines[0]) if lines else None
@@ -91,7 +130,8 @@ def dialect_of(head: str, cut: bool, reading: Reading, *, tabs: bool) -> Dialect
     blanks = _quotes_after_blanks(body, cut, separator)
     sample, broken = _parsed(body, cut, separator, blanks)
     agreement, backslashes = _agreement(body, cut, separator), False
-    if separator == "\t" and _of_one_width(sample, broken) < agreement:  # its quotation marks enclose no fields
+    if separator in _OFTEN_UNQUOTED and _of_one_width(sample, broken) < agreement:
+        # Its quotation marks enclose no fields.
         sample, broken = _parsed(body, cut, separator, blanks, quoted=False)
     if broken and '\\"' in head:
         others, broken = _parsed(body, cut, separator, blanks, backslashes=True)
@@ -122,7 +162,7 @@ def settings(dialect: Dialect, quoted: bool) -> dict[str, Any]:
 def _agreement(lines: Sequence[str], cut: bool, separator: str) -> float:
     """Share of the records that have as many fields as the first; 0 if the first one has only one field."""
     best = 0.0
-    quotings = (True, False) if separator == "\t" else (True,)  # many tab-separated files have no quoting
+    quotings = (True, False) if separator in _OFTEN_UNQUOTED else (True,)
     for blanks, quoted in ((False, quotings[0]), (True, True), (False, quotings[-1])):
         records, broken = _parsed(lines, cut, separator, blanks, quoted)
         if records and len(records[0]) > 1:

@@ -38,8 +38,12 @@ class Header:
     note: str | None = None
 
 
-def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str) -> Header:
+def header_of(
+    first: Sequence[str], sample: Sequence[Sequence[str]], reading: Reading, origin: str, between: str = ","
+) -> Header:
     """The header of a table. ``first`` is its first row, and ``sample`` holds some of the later rows.
+
+    ``between`` are the characters between two fields.
 
     Raises UserError if the first row seems to be data and the columns have no names. The message contains the option
     that names them.
@@ -48,7 +52,7 @@ def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Re
     rows = [row for row in sample if len(row) == len(first) and list(row) != list(first)]
     known = reading.any_header or any(name.casefold() in reading.known for name in names)
     if reading.columns and not known:
-        _require_width(first, rows, reading, origin)
+        _require_width(first, rows, reading, origin, between)
         if is_header(first, rows):
             instead = (
                 f"its first line ({listed(_short(names), 4)}) seems to be a header; it was replaced by data.columns"
@@ -59,7 +63,7 @@ def header_of(first: Sequence[str], sample: Sequence[Sequence[str]], reading: Re
         return Header(names, True)
     raise UserError(
         f"{origin}: its first line seems to be a row, not the names of the columns ({listed(_short(names), 4)})\n"
-        f"{_remedy(first, rows)}"
+        f"{_remedy(first, rows, between)}"
     )
 
 
@@ -68,23 +72,30 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     return _says_header(first, rows) and not _says_row(first, rows)
 
 
-def _require_width(first: Sequence[str], rows: Sequence[Sequence[str]], reading: Reading, origin: str) -> None:
+def _require_width(
+    first: Sequence[str], rows: Sequence[Sequence[str]], reading: Reading, origin: str, between: str
+) -> None:
     if len(reading.columns) != len(first):
         count = "1 column" if len(reading.columns) == 1 else f"{len(reading.columns)} columns"
-        line = f"or write their names as the first line of the file, such as {','.join(proposed_names([first, *rows]))}"
+        names = _as_a_line(proposed_names([first, *rows]), between)
+        line = f"or write their names as the first line of the file, such as {names}"
         raise UserError(
             f"{origin}: data.columns names {count}, but its first line has {len(first)}\n"
             f"Name all columns, in their order, {line}"
         )
 
 
-def _remedy(first: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _as_a_line(names: Sequence[str], between: str) -> str:
+    return between.replace("\t", "<TAB>").join(names)
+
+
+def _remedy(first: Sequence[str], rows: Sequence[Sequence[str]], between: str) -> str:
     names = proposed_names([first, *rows])
     typed = json.dumps(names, ensure_ascii=False)
     ag_news = len(first) == 3 and {row[0].strip() for row in (first, *rows)} < {"1", "2", "3", "4"}
     other = f" (if it is AG News: {to_set('data.format=ag_news')})" if ag_news else ""
     doubts = "".join(f". {doubt}" for doubt in _doubts(names, [first, *rows]))
-    line = f"or write {','.join(names)} as the first line of the file"
+    line = f"or write {_as_a_line(names, between)} as the first line of the file"
     return f"Name them: {to_set(f'data.columns={typed}')}{other}; {line}{doubts}"
 
 

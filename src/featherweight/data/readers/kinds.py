@@ -166,11 +166,11 @@ def _of_content(content: Content, ending: str, reading: Reading) -> str:
             "Convert it to a CSV with the header text,label and one text with its label per row"
         )
     refuse_trees(head, content)
-    if kind := line_kind(head, cut):
+    dialect = dialect_of(head, cut, reading, tabs=True)
+    if not dialect.long and (kind := line_kind(head, cut)):
         return kind
     if _JSON.match(head):
         return "json"
-    dialect = dialect_of(head, cut, reading, tabs=True)
     if _is_table(dialect, reading):
         return "tsv"
     if ending in TEXTS and head.strip():
