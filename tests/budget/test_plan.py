@@ -15,7 +15,7 @@ from featherweight.budget.limit import nearest_that_fits
 from featherweight.budget.plan import PlanRow, plan, resolve_auto
 from featherweight.budget.weigh import weigh
 from featherweight.errors import UserError
-from featherweight.recipe import ROLES, Recipe
+from featherweight.recipe import ROLES, Recipe, layer_numbers
 
 pytestmark = pytest.mark.usefixtures("as_options")
 
@@ -56,9 +56,26 @@ def test_a_small_budget_falls_back_to_fewer_roles(budget: int, roles: tuple[str,
 
 
 def test_nothing_fits_says_the_smallest_total() -> None:
-    with pytest.raises(UserError, match="the smallest has 21,508"):
-        plan(ROBERTA, 4, 21_507)
-    assert plan(ROBERTA, 4, 21_508)[0].total == 21_508
+    with pytest.raises(UserError, match="the smallest has 4,612"):
+        plan(ROBERTA, 4, 4_611)
+    assert plan(ROBERTA, 4, 4_612)[0].total == 4_612
+
+
+def test_a_budget_below_rank_1_in_all_layers_goes_into_as_many_upper_layers_as_fit() -> None:
+    rows = plan(ROBERTA, 4, 10_000)
+    assert {row.roles: (row.layers, row.rank, row.total) for row in rows} == {
+        QKVO: ("top-1", 1, 9_220), ("query", "value"): ("top-2", 1, 9_220), ("value",): ("top-4", 1, 9_220)
+    }  # fmt: skip
+    assert [row.recommended for row in rows] == [True, False, False]
+    auto = resolve_auto(Recipe.parse({"budget": 10_000, "adapter": {"lora": "auto", "head": "linear"}}), ROBERTA, 4)
+    assert auto.adapter.lora == recipe_of(rows[0]).adapter.lora and weigh(auto, ROBERTA, 4).total == 9_220
+    # A rank for all layers fits at 21,508, so the upper layers alone are no row of that budget.
+    assert {row.layers for row in plan(ROBERTA, 4, 21_508)} == {"all"}
+
+
+def test_a_head_that_leaves_too_little_for_all_layers_gets_upper_layers() -> None:
+    rows = [row for row in plan(ROBERTA, 4, 600_000) if row.head == "native"]
+    assert [(row.layers, row.total) for row in rows] == [("top-1", 599_812), ("top-2", 599_812), ("top-4", 599_812)]
 
 
 def test_fused_projection_gives_no_row_twice() -> None:
@@ -85,9 +102,13 @@ def test_never_over_the_budget_and_no_rank_to_spare(name: str, labels: int, budg
         return
     for row in rows:
         assert weigh(recipe_of(row, dora=dora), architecture, labels).total == row.total <= budget
-        linears = [x for x in architecture.linears if set(x.roles) & set(row.roles)]
+        layers = layer_numbers(row.layers, architecture.layers)
+        linears = [x for x in architecture.linears if set(x.roles) & set(row.roles) and x.layer in layers]
         if row.rank < min(min(x.inputs, x.outputs) for x in linears):
-            lora = [{"roles": list(row.roles), "rank": row.rank + 1}]
+            lora = [{"roles": list(row.roles), "rank": row.rank + 1, "layers": row.layers}]
+            assert weigh(recipe_of(row, dora=dora, lora=lora), architecture, labels).total > budget
+        if len(layers) < architecture.layers:
+            lora = [{"roles": list(row.roles), "rank": 1, "layers": f"top-{len(layers) + 1}"}]
             assert weigh(recipe_of(row, dora=dora, lora=lora), architecture, labels).total > budget
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from featherweight.argument_checks import described, require_whole
@@ -28,9 +28,10 @@ high rank on a few."""
 
 @dataclass(frozen=True)
 class PlanRow:
-    """An adapter that fits the budget: its head, the biases that it trains, and LoRA of ``rank`` in all encoder layers.
+    """An adapter that fits the budget: its head, the biases that it trains, and LoRA of ``rank`` in encoder ``layers``.
 
-    LoRA adapts the linear layers that compute one of the ``roles``, such as query and value.
+    LoRA adapts the linear layers that compute one of the ``roles``, such as query and value. ``layers`` is ``all``, or
+    ``top-K`` for the upper K layers, where the budget is too small for more.
     """
 
     head: Head
@@ -39,15 +40,20 @@ class PlanRow:
     total: int
     recommended: bool
     bias: Bias = "none"
+    layers: str = "all"
 
     def adapter(self) -> dict[str, Any]:
         """The row as values for the ``[adapter]`` section of a recipe."""
-        return {"lora": [{"roles": list(self.roles), "rank": self.rank}], "head": self.head, "bias": self.bias}
+        lora: dict[str, Any] = {"roles": list(self.roles), "rank": self.rank}
+        if self.layers != "all":
+            lora["layers"] = self.layers
+        return {"lora": [lora], "head": self.head, "bias": self.bias}
 
     def overrides(self, *more: str) -> str:
         """What sets the keys of the row, and ``more`` overrides: ``--set`` options for a shell, or Python code."""
         roles = ", ".join(f'"{role}"' for role in self.roles)
-        lora = f"adapter.lora=[{{roles = [{roles}], rank = {self.rank}}}]"
+        layers = "" if self.layers == "all" else f', layers = "{self.layers}"'
+        lora = f"adapter.lora=[{{roles = [{roles}], rank = {self.rank}{layers}}}]"
         return to_set(lora, f"adapter.head={self.head}", f"adapter.bias={self.bias}", *more)
 
 
@@ -55,9 +61,11 @@ class PlanRow:
 class _Candidate:
     head: Head
     roles: tuple[Role, ...]
+    bias: Bias
     fixed: int
     per_rank: int
     largest_rank: int
+    layers: str
 
 
 def plan(
@@ -67,27 +75,48 @@ def plan(
 
     The recommended row spends as much as possible on the encoder: a linear head, and as many kinds of linear layers as
     fit at rank 1. A rank is never larger than the smallest dimension of an adapted layer: at that rank LoRA is already
-    as general as full fine-tuning. Raises UserError, naming the smallest possible total, if nothing fits.
+    as general as full fine-tuning. A head for which no set of roles fits in all layers gets rows with LoRA in as many
+    of the upper layers as fit. Raises UserError, naming the smallest possible total, if nothing fits.
     """
     if not isinstance(architecture, Architecture):
         takes = "plan takes the architecture of a backbone"
         raise UserError(f"{takes}, not {described(architecture)}; for the parameters of a recipe, write weigh(recipe)")
     labels, budget = require_whole(labels, "labels", "4"), require_whole(budget, "budget", "1_000_000")
-    candidates = list(_candidates(architecture, labels, bias, dora))
+    heads: tuple[Head, ...] = ("linear", "native") if architecture.head_modules else ("linear",)
+    found: list[PlanRow] = []
+    smallest: list[int] = []
+    for head in heads:
+        whole = list(_candidates(architecture, labels, head, bias, dora))
+        upper = [one for count in range(architecture.layers - 1, 0, -1)
+                 for one in _candidates(architecture, labels, head, bias, dora, upper=count)]  # fmt: skip
+        found += _fitting(whole, budget) or _most_layers(_fitting(upper, budget))
+        smallest += [one.fixed + one.per_rank for one in (*whole, *upper)]
+    if not found:
+        condition = "" if bias == "none" else f" with bias = {bias}"
+        raise UserError(
+            f"budget = {budget:,}: no adapter fits; the smallest{condition} has {min(smallest):,} parameters "
+            f"({architecture.model_type}, {labels} labels): raise the budget or use a smaller backbone"
+        )
+    return [replace(row, recommended=not place) for place, row in enumerate(found)]
+
+
+def _fitting(candidates: Iterable[_Candidate], budget: int) -> list[PlanRow]:
+    """The candidates that fit at rank 1, each with the largest rank within ``budget``."""
     rows: list[PlanRow] = []
     for one in candidates:
         rank = min((budget - one.fixed) // one.per_rank, one.largest_rank)
         if rank >= 1:
             total = one.fixed + rank * one.per_rank
-            rows.append(PlanRow(one.head, one.roles, rank, total, recommended=not rows, bias=bias))
-    if not rows:
-        smallest = min(candidate.fixed + candidate.per_rank for candidate in candidates)
-        condition = "" if bias == "none" else f" with bias = {bias}"
-        raise UserError(
-            f"budget = {budget:,}: no adapter fits; the smallest{condition} has {smallest:,} parameters "
-            f"({architecture.model_type}, {labels} labels): raise the budget or use a smaller backbone"
-        )
+            rows.append(PlanRow(one.head, one.roles, rank, total, False, bias=one.bias, layers=one.layers))
     return rows
+
+
+def _most_layers(rows: Iterable[PlanRow]) -> list[PlanRow]:
+    """Of rows with the same roles the first, which adapts the most layers; in the order of ``TARGETS``."""
+    first: dict[tuple[Role, ...], PlanRow] = {}
+    for row in rows:
+        first.setdefault(row.roles, row)
+    return sorted(first.values(), key=lambda row: -len(row.roles))
 
 
 def resolve_auto(recipe: Recipe, architecture: Architecture, labels: int) -> Recipe:
@@ -108,21 +137,26 @@ def resolve_auto(recipe: Recipe, architecture: Architecture, labels: int) -> Rec
     return recipe.with_values(adapter=fitting[0].adapter())
 
 
-def _candidates(architecture: Architecture, labels: int, bias: Bias, dora: bool) -> Iterator[_Candidate]:
-    heads: tuple[Head, ...] = ("linear", "native") if architecture.head_modules else ("linear",)
-    for head in heads:
-        seen: set[frozenset[str]] = set()
-        for target in TARGETS:
-            linears = [linear for linear in architecture.linears if set(linear.roles) & set(target)]
-            names = frozenset(linear.name for linear in linears)
-            # A fused projection has several roles, and an encoder may lack some roles: skip empty and repeated rows.
-            if not linears or names in seen:
-                continue
-            seen.add(names)
-            fixed = head_parameters(head, architecture, labels) + bias_parameters(bias, linears, architecture)
-            fixed += sum(linear.outputs for linear in linears) if dora else 0
-            per_rank = sum(linear.inputs + linear.outputs for linear in linears)
-            smallest_side = min(min(linear.inputs, linear.outputs) for linear in linears)
-            present = {role for linear in linears for role in linear.roles}
-            roles = tuple(role for role in ROLES if role in present)
-            yield _Candidate(head, roles, fixed, per_rank, smallest_side)
+def _candidates(
+    architecture: Architecture, labels: int, head: Head, bias: Bias, dora: bool, *, upper: int | None = None
+) -> Iterator[_Candidate]:
+    """The sets of roles that the encoder has, for LoRA in all layers, or in the ``upper`` ones."""
+    lowest = 0 if upper is None else architecture.layers - upper
+    seen: set[frozenset[str]] = set()
+    for target in TARGETS:
+        linears = [
+            linear for linear in architecture.linears if set(linear.roles) & set(target) and linear.layer >= lowest
+        ]
+        names = frozenset(linear.name for linear in linears)
+        # A fused projection has several roles, and an encoder may lack some roles: skip empty and repeated rows.
+        if not linears or names in seen:
+            continue
+        seen.add(names)
+        fixed = head_parameters(head, architecture, labels) + bias_parameters(bias, linears, architecture)
+        fixed += sum(linear.outputs for linear in linears) if dora else 0
+        per_rank = sum(linear.inputs + linear.outputs for linear in linears)
+        smallest_side = min(min(linear.inputs, linear.outputs) for linear in linears)
+        present = {role for linear in linears for role in linear.roles}
+        roles = tuple(role for role in ROLES if role in present)
+        layers = "all" if upper is None else f"top-{upper}"
+        yield _Candidate(head, roles, bias, fixed, per_rank, smallest_side, layers)

@@ -87,13 +87,13 @@ def _print(rows, backbone: str, labels: int, budget: int) -> None:  # type: igno
 
     console = plain_console()
     console.print(f"{backbone}, {labels} labels, a budget of {budget:,} trainable parameters", soft_wrap=True)
-    table = Table("row", "head", "target roles", "rank", "trainable", "margin", "", box=None, pad_edge=False)
-    for column in (0, 3, 4, 5):
+    table = Table("row", "head", "target roles", "layers", "rank", "trainable", "margin", "", box=None, pad_edge=False)
+    for column in (0, 4, 5, 6):
         table.columns[column].justify = "right"
     for number, row in enumerate(rows, 1):
         mark = "recommended" if row.recommended else ""
         figures = (str(row.rank), f"{row.total:,}", f"{budget - row.total:,}")
-        table.add_row(str(number), row.head, " ".join(row.roles), *figures, mark)
+        table.add_row(str(number), row.head, " ".join(row.roles), row.layers, *figures, mark)
     console.print(table)
     console.print(
         'To write a row as a recipe: --row N --out FILE. In a recipe, adapter.lora = "auto" means the recommended row.',
