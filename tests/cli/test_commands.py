@@ -60,7 +60,7 @@ def test_plan_recommends_all_layers_under_a_linear_head(cli: Cli) -> None:
     lines = said(cli, "plan", "--backbone", "roberta-base", "--labels", 4, "--budget", "1M").splitlines()
     assert lines[0] == "roberta-base, 4 labels, a budget of 1,000,000 trainable parameters"
     roles = "query key value attention_output mlp_up mlp_down"
-    assert lines[2].split() == ["1", "linear", *roles.split(), "6", "998,404", "1,596", "recommended"]
+    assert lines[2].split() == ["1", "linear", *roles.split(), "all", "6", "998,404", "1,596", "recommended"]
 
 
 def test_a_row_of_the_plan_is_a_recipe(cli: Cli) -> None:
