@@ -80,6 +80,8 @@ def code_to_save(rows: Any) -> tuple[str, str]:
         return "frame.to_csv('rows.csv', index=False)", "rows.csv"
     rows_or_columns = isinstance(rows, Mapping) or (isinstance(rows, list) and rows and isinstance(rows[0], Mapping))
     made_of = "rows" if rows_or_columns else "{'text': texts, 'label': labels}"
+    if isinstance(rows, list) and rows and all(isinstance(row, tuple | list) for row in rows):
+        made_of = "rows, columns=['text', 'label']" if len(rows[0]) == 2 else "rows, columns=['text', 'label', ...]"
     return f"pandas.DataFrame({made_of}).to_csv('rows.csv', index=False)", "rows.csv"
 
 

@@ -181,6 +181,20 @@ def test_labels_inside_objects_are_named_by_their_path() -> None:
         guess_columns(rows)
 
 
+@pytest.mark.parametrize(("named", "remedy"), [
+    ({"id": "ids"}, "Name the columns of texts and labels with --text doc.body --label meta.kind"),
+    ({"id": "ids", "topic": "two"}, "Name the text column with --text doc.body"),
+    ({"text": "prose"}, "Name the label column with --label meta.kind; "),
+])  # fmt: skip
+def test_texts_and_labels_inside_objects_are_named_by_their_paths(named: dict[str, str], remedy: str) -> None:
+    inside = {"doc": [{"body": text} for text in COLUMNS["prose"]], "meta": [{"kind": kind} for kind in COLUMNS["two"]]}
+    columns = {**{name: COLUMNS[kind] for name, kind in named.items()}, **inside}
+    rows = Columns(table_of("rows.json", columns, paths=(*named, "doc.body", "meta.kind")))
+    with pytest.raises(UserError) as refused:
+        guess_columns(rows)
+    assert str(refused.value).splitlines()[1].startswith(remedy)
+
+
 def test_values_that_are_too_many_to_be_counted_are_no_classes() -> None:
     users = profile_of([f"user {n % 6_000}" for n in range(14_000)])
     assert not users.may_be_labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from featherweight.data.in_memory import is_rows, parquet_parts
 from featherweight.training.signals import Interrupted
 from featherweight.verification.verify import verify_run
 from featherweight.workflows import train as training
+from featherweight.workflows.request import requested
 
 WORDS = {"fruit": "apple pear plum", "metal": "iron copper zinc"}
 ROWS = [
@@ -76,6 +78,28 @@ def rows_of(parts: dict[str, bytes], part: str = "train") -> list[dict[str, Any]
 ], ids=lambda given: type(given).__name__)  # fmt: skip
 def test_rows_are_the_same_in_whatever_they_come(given: Any) -> None:
     assert rows_of(parquet_parts(given, "train")) == ROWS
+
+
+PAIRS = [(row["note"], row["kind"]) for row in ROWS]
+
+
+@pytest.mark.parametrize("given", [
+    PAIRS, [list(pair) for pair in PAIRS], [(label, text) for text, label in PAIRS], {"train": PAIRS},
+    [(text, {"label": label}) for text, label in PAIRS],
+], ids=["tuples", "lists", "label first", "by split", "as spaCy's"])  # fmt: skip
+def test_pairs_of_a_text_and_a_label_are_rows(given: Any) -> None:
+    assert rows_of(parquet_parts(given, "train")) == [{"text": text, "label": label} for text, label in PAIRS]
+
+
+@pytest.mark.parametrize(("given", "naming"), [
+    ([("good", "positive"), ("bad", "negative")], "both values of each pair could be the text; name them: train("),
+    ([("good", 1), (1, "bad")], "neither the first nor the second value of all pairs is a text"),
+    ([("good", "pos", 1)] * 3, "pandas.DataFrame(rows, columns=['text', 'label', ...])"),
+    ([["a b", "c d"], ["x", "y"]], "pandas.DataFrame(rows, columns=['text', 'label'])"),
+])  # fmt: skip
+def test_pairs_that_could_be_read_in_two_ways_are_refused(given: Any, naming: str) -> None:
+    with pytest.raises(UserError, match=re.escape(naming)):
+        requested(given)
 
 
 def test_what_arrow_does_not_take_becomes_text() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from featherweight.data.candidate_columns import Columns, best_named, last_word
-from featherweight.data.label_guess import Labels, guess_label
+from featherweight.data.label_guess import LABEL_WORDS, Labels, guess_label
+from featherweight.data.nested_columns import nested_label, nested_text, options_of_paths
 from featherweight.data.readers.table import Table, listed_columns, require_column
 from featherweight.errors import UserError
 from featherweight.formatting import in_sentence, listed
@@ -121,8 +122,16 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
         raise _undecided_texts(columns, named or many)
     raise UserError(
         f"{table.origin}: no column seems to hold texts; its columns are: {listed_columns(table)}\n"
-        f"Name the text column with {option('text')}"
+        f"{_remedy_without_texts(columns)}"
     )
+
+
+def _remedy_without_texts(columns: Columns) -> str:
+    text = nested_text(columns, TEXT_WORDS)
+    known = any(columns.profile(name).may_be_labels for name in columns.free(()))
+    label = None if known else nested_label(columns, LABEL_WORDS)
+    what = "columns of texts and labels" if text and label else "text column"
+    return f"Name the {what} with {options_of_paths(text, label)}"
 
 
 def _are_texts(table: Table, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Converts rows in memory (DataFrames, Arrow tables, data sets, lists of dicts, dicts of columns) to Parquet files."""
+"""Converts rows in memory (DataFrames, Arrow tables, lists of dicts or pairs, dicts of columns) to Parquet files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.argument_checks import code_to_save, described, is_table
 from featherweight.data.readers.parts import parts_named
+from featherweight.data.row_pairs import are_pairs, columns_of_pairs
 from featherweight.errors import UserError, in_a_line
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def is_rows(given: Any) -> bool:
-    """Whether ``given`` is rows with named columns: a table, a dict of tables by split, a list of dicts, or columns."""
+    """Whether ``given`` is rows with named columns: a table, a dict of them by split, dicts, pairs, or columns."""
     if is_table(given) or _is_by_split(given):
         return True
     if isinstance(given, Mapping):
@@ -24,7 +25,7 @@ def is_rows(given: Any) -> bool:
             and not any(isinstance(values, str | Mapping) for values in given.values())
             and all(isinstance(values, Iterable) for values in given.values())
         )
-    return _are_dicts(given)
+    return _are_rows(given)
 
 
 def parquet_parts(given: Any, name: str) -> dict[str, bytes]:
@@ -60,7 +61,7 @@ def _is_by_split(given: Any) -> bool:
     """Whether ``given`` is a dict of tables, or of lists of rows, with one of the training rows among them."""
     if not isinstance(given, Mapping) or is_table(given) or "train" not in _splits(given):
         return False
-    return all(is_table(rows) or _are_dicts(rows) or rows in ([], ()) for rows in given.values())
+    return all(is_table(rows) or _are_rows(rows) or rows in ([], ()) for rows in given.values())
 
 
 def _require_rows(rows: Any, name: str, what: str, *, needed: bool) -> None:
@@ -75,6 +76,10 @@ def _splits(given: Mapping[Any, Any]) -> dict[str, str]:
 
 def _are_dicts(rows: Any) -> bool:
     return isinstance(rows, list | tuple) and bool(rows) and all(isinstance(row, Mapping) for row in rows)
+
+
+def _are_rows(rows: Any) -> bool:
+    return _are_dicts(rows) or are_pairs(rows)
 
 
 def parquet_bytes(rows: Any, name: str) -> bytes:
@@ -106,6 +111,8 @@ def _arrow_table(rows: Any, name: str) -> pa.Table:
     if _are_dicts(rows):
         columns = dict.fromkeys(column for row in rows for column in row)
         return _of_columns([(str(column), [row.get(column) for row in rows]) for column in columns])
+    if are_pairs(rows):
+        return _of_columns(list(columns_of_pairs(rows, name).items()))
     how, file = code_to_save(rows)
     raise UserError(
         f"{name} takes rows with named columns, such as a DataFrame or a list of dicts, not {described(rows)}\n"

@@ -11,6 +11,7 @@ from typing import Any
 from featherweight.data.candidate_columns import Columns, best_named, last_word
 from featherweight.data.label_cells import plain_labels
 from featherweight.data.label_lists import SEPARATORS
+from featherweight.data.nested_columns import nested_label
 from featherweight.data.readers.table import Table, listed_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
@@ -221,6 +222,7 @@ def _numbered(values: Iterable[str]) -> bool:
 def _no_labels(columns: Columns) -> UserError:
     table = columns.table
     inside = [path for path in table.paths if last_word(path) in LABEL_WORDS[0]]
+    inside = inside or [path for path in (nested_label(columns, LABEL_WORDS),) if path]
     missing = f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}"
     classify = "to classify texts without labels: `featherweight predict RUN FILE`"
     if table.remedy:

@@ -55,9 +55,10 @@ def train(
     """Train, evaluate, save, check and report, and return the finished run.
 
     ``recipe`` is a Recipe, or the data to make a recipe for: the name of a file, folder or data set, a DataFrame, an
-    Arrow table, a Dataset or DatasetDict, a list of dicts, or a dict of columns. With data, ``test`` are the test rows
-    (in any of these forms), ``text`` and ``label`` are column names (guessed if missing), and ``overrides`` are texts
-    such as ``"training.epochs=2"``. Rows in memory are written into the run folder.
+    Arrow table, a Dataset or DatasetDict, a list of dicts or of pairs of text and label, or a dict of columns. With
+    data, ``test`` are the test rows (in any of these forms), ``text`` and ``label`` are column names (guessed if
+    missing), and ``overrides`` are texts such as ``"training.epochs=2"``. Rows in memory are written into the run
+    folder.
 
     ``out`` is the run folder (by default the next free ``runs/<name>``). Raises UserError for wrong input, before
     anything is written. Raises Interrupted or Diverged during the training; the run folder can then be resumed.

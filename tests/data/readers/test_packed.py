@@ -120,6 +120,7 @@ REFUSED = [
     ("a.ods", zipped({"mimetype": b"x", "content.xml": b"x"}), [".ods files cannot be read", "pip install odfpy"]),
     ("a.arrow", b"\xff\xff\xff\xff", ["Arrow streams cannot be read", "pyarrow.ipc.open_stream"]),
     ("a.yml", b"nlu: []", ["pip install pyyaml first", "yaml.safe_load", "a-converted.json"]),
+    ("a.toml", b"[[rows]]\ntext = 'x'\n", ["as a recipe only", "tomllib.load", "a.toml", "a-converted.json"]),
     ("a.sql", b"INSERT INTO t VALUES (1);", ["dump of a database"]),
     ("a.json", b"{'text': 'a', 'label': 1}\n", ["written as Python", "ast.literal_eval", "a-converted.jsonl"]),
     ("a.txt", b"(3 (2 It) (4 works))\n" * 3, ["a tree of labels", "sed -E", "a-converted.txt"]),

@@ -40,9 +40,10 @@ _UNPACKED = {
 """File extensions of archives, each with the command that unpacks them."""
 YAML = frozenset({".yaml", ".yml"})
 """Extensions of YAML files."""
+_TOML = ".toml"
 _DUMP = ".sql"
 _DOCUMENTS = frozenset({".pdf", ".doc", ".docx", ".rtf", ".odt"})
-FOREIGN = frozenset({*_PANDAS, *_UNPACKED, *_DOCUMENTS, *YAML, _DUMP})
+FOREIGN = frozenset({*_PANDAS, *_UNPACKED, *_DOCUMENTS, *YAML, _TOML, _DUMP})
 """Extensions of files that cannot be read directly, but can be converted or unpacked."""
 _MAGIC = {
     b"\xd0\xcf\x11\xe0": ".xls",
@@ -84,12 +85,8 @@ def conversion(path: Path, origin: str, ending: str) -> str:
         return f"{origin}: is a document, not a table; save its texts as .txt files, in one folder for each class"
     if ending == _DUMP:
         return f"{origin}: is a dump of a database; load it into the database, and save its table as CSV"
-    if ending in YAML:
-        load = "json.dump(yaml.safe_load(open(sys.argv[1], encoding='utf-8')), open(sys.argv[2], 'w'), default=str)"
-        files = shlex.join([str(path), str(free_name(path, ".json"))])
-        line = f'python -c "import json, sys, yaml; {load}" {files}'
-        what = f"{ending} files cannot be read (a recipe is a TOML file)"
-        return f"{origin}: {what}; convert data to JSON (pip install pyyaml first):\n  {line}"
+    if ending in YAML or ending == _TOML:
+        return f"{origin}: {_line_to_json(path, ending)}"
     load, package = _PANDAS[ending]
     first, tables = f" (pip install {package} first)" if package else "", ""
     if "TABLE" in load:
@@ -99,6 +96,19 @@ def conversion(path: Path, origin: str, ending: str) -> str:
         first = first if names else " (with the name of its table for TABLE)"
     what = "Arrow streams" if ending == ".arrows" else f"{ending} files"
     return f"{origin}: {what} cannot be read{tables}; convert it to CSV{first}:\n  {conversion_line(load, path)}"
+
+
+def _line_to_json(path: Path, ending: str) -> str:
+    """The end of the message for YAML and TOML files: the command that converts ``path`` to JSON."""
+    if ending == _TOML:
+        load, module, what = "tomllib.load(open(sys.argv[1], 'rb'))", "tomllib", "a TOML file is read as a recipe only"
+    else:
+        load, module = "yaml.safe_load(open(sys.argv[1], encoding='utf-8'))", "yaml"
+        what = f"{ending} files cannot be read (a recipe is a TOML file)"
+    code = f"import json, sys, {module}; json.dump({load}, open(sys.argv[2], 'w'), default=str)"
+    first = "" if ending == _TOML else " (pip install pyyaml first)"
+    files = shlex.join([str(path), str(free_name(path, ".json"))])
+    return f'{what}; convert data to JSON{first}:\n  python -c "{code}" {files}'
 
 
 def _tables_of(path: Path) -> list[str]:
