@@ -65,8 +65,12 @@ def test_classes_that_may_be_one_become_one_by_the_command_of_the_warning(tmp_pa
     rows = [f'"text {n}, {label}",{label}\n' for label, count in spellings.items() for n in range(count)]
     path.write_text("text,kind\n" + "".join(rows), "utf-8")
     labelled = recipe(train=str(path), label="kind", labels=[*spellings], validation_size=5)
-    (line,) = [line for line in load_splits(labelled).warnings if "write them alike" in line]
-    subprocess.run(line.partition("alike: ")[2].replace("python", sys.executable, 1), shell=True, check=True)
+    splits = load_splits(labelled)
+    ((warning, command),) = splits.remedies.items()
+    assert (
+        warning in splits.warnings and warning.endswith("write them alike") and f"{warning}: {command}" in splits.notes
+    )
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
     merged = (tmp_path / "my train-converted.csv").read_text("utf-8").splitlines()
     assert Counter(one.rpartition(",")[2] for one in merged[1:]) == {"SPAM": 7, "it's": 7, "NA": 4}
     assert [one.rpartition(",")[0] for one in merged[1:]] == [one.rpartition(",")[0] for one in rows]

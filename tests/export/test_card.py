@@ -65,7 +65,9 @@ def test_the_card_leaves_out_commands_for_the_owner_of_the_data(finished_run: Ru
     folder = tmp_path / "run"
     shutil.copytree(finished_run.folder, folder)
     environment = json.loads((folder / "environment.json").read_text("utf-8"))
-    environment["warnings"] = ["labels differ: write them alike: python -c 'import pandas; \"/home/me/my a.csv\"'"]
+    warning = "labels differ: write them alike"
+    environment["warnings"] = [warning]
+    environment["remedies"] = {warning: "python -c 'import pandas; \"/home/me/my a.csv\"'"}
     (folder / "environment.json").write_text(json.dumps(environment), "utf-8")
     text = render_card(folder)
     assert "- Labels differ: write them alike." in text and "my a.csv" not in text

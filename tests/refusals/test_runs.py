@@ -131,6 +131,9 @@ def test_evaluating_on_data_that_does_not_fit(cli: Cli, run: Path) -> None:
     line = "other.csv: row 2: unknown label 'stone' (also 'food'); the classes are bird, fruit, metal"
     steps = "--drop-empty; to teach them: featherweight train --from run FILE"
     refused(cli, "evaluate", run, "--data", "other.csv", naming=(line, steps))
+    Path("gaps.csv").write_text("text,label\n,fruit\nsalt,stone\n", "utf-8")
+    line = "gaps.csv: row 2: unknown label 'stone'; the classes are bird, fruit, metal"
+    refused(cli, "evaluate", run, "--data", "gaps.csv", "--drop-empty", naming=(line, steps))
     Path("emptied.csv").write_text("text,label\napple,fruit\nsalt,\nflour,\nbran,\n", "utf-8")
     assert "1 row" in cli("evaluate", run, "--data", "emptied.csv", "--drop-empty").out
     Path("numbers.csv").write_text("text,label\napple,0\nsalt,1\n", "utf-8")

@@ -46,6 +46,15 @@ def test_the_page_has_its_sections_in_order_and_the_headline_in_words(run):
     assert sum(tag == "svg" for tag, _ in page.tags) == 8
 
 
+def test_a_warning_is_shown_with_the_command_that_removes_its_reason(tmp_path):
+    folder = fabricate(tmp_path / "run")
+    environment = json.loads((folder / "environment.json").read_text("utf-8"))
+    environment |= {"warnings": ["'a' and 'A' differ", "few rows"], "remedies": {"'a' and 'A' differ": "python -c x"}}
+    (folder / "environment.json").write_text(json.dumps(environment), "utf-8")
+    page = page_of(folder)
+    assert "'a' and 'A' differ: python -c x" in page.text and page.text.count("python -c x") == 1
+
+
 def test_the_page_needs_nothing_but_itself(run):
     page = page_of(run)
     for tag, attributes in page.tags:

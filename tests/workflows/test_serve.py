@@ -47,6 +47,7 @@ def test_the_card_shows_no_path(tmp_path: Path) -> None:
     folder = fabricate(tmp_path / "run")
     environment = json.loads((folder / "environment.json").read_text())
     environment["warnings"] = ["/home/ann/my data/train.csv: 3 rows and/or more", "~/x/y.csv, ./a/b/c.csv, 1/2 left"]
+    environment["remedies"] = {environment["warnings"][0]: "python -c 'a command for the owner'"}
     (folder / "environment.json").write_text(json.dumps(environment))
     card = card_of(folder, FakeModel(), Limits(), ["a /text/of/his own"])
     assert card["doubts"][:2] == ["train.csv: 3 rows and/or more", "y.csv, c.csv, 1/2 left"]

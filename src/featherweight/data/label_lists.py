@@ -50,7 +50,7 @@ def code_label_lists(
     try:
         numbers, classes = code_labels(flat, origin, names=names, **more)
     except UserError as error:
-        raise UserError(renumbered(str(error), places)) from None
+        raise renumbered(error, places) from None
     table = np.zeros((len(rows), len(classes)), np.int8)
     table[places, numbers] = 1
     return table, classes

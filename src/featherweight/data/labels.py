@@ -26,8 +26,18 @@ NO_NAMES = frozenset({"nan", "null", "<na>", "n/a", "na", "#n/a", "?", "-"})
 """Texts that mean a missing label rather than a class, in lower case."""
 _KEY = "the recipe's data.labels"
 _FEW = 12  # maximum number of classes that a message lists to be typed
-UNKNOWN = "Correct the label, remove the rows with it, or add rows with it to the training data"
-"""The second line of the error message about a label that is not a class."""
+
+
+class UnknownLabel(UserError):
+    """A label is none of the classes. The message is the ``problem``, and on a second line the ``remedy``."""
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "Correct the label, remove the rows with it, or add rows with it to the training data",
+    ) -> None:
+        super().__init__(f"{problem}\n{remedy}")
+        self.problem, self.remedy = problem, remedy
 
 
 def drop_remedy() -> str:
@@ -80,12 +90,18 @@ def code_labels(
     return _looked_up(list(map(str, plain)), wanted, origin), wanted
 
 
-def renumbered(message: str, places: NDArray[np.int64]) -> str:
-    """``message``, an error about a selection of rows, with the row number (``: row 3``) that the row has in the data.
+def renumbered(error: UserError, places: NDArray[np.int64]) -> UserError:
+    """``error``, about a selection of rows, with the row number (``: row 3``) that the row has in the data.
 
     ``places`` are the indices in the data, from 0, of the selected rows.
     """
-    return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)
+
+    def in_the_data(message: str) -> str:
+        return _ROW.sub(lambda number: str(int(places[int(number[0]) - 1]) + 1), message, count=1)
+
+    if isinstance(error, UnknownLabel):
+        return UnknownLabel(in_the_data(error.problem), error.remedy)
+    return UserError(in_the_data(str(error)))
 
 
 def is_missing(value: Any) -> bool:
@@ -282,8 +298,8 @@ def _looked_up(texts: Sequence[str], wanted: Sequence[str], origin: str) -> NDAr
         return np.array([numbers[text] for text in texts], np.int64)
     text, *others = unknown
     near = meant_name(text, wanted)
-    hint = f"; did you mean {near!r}?" if near else f"; the classes are {listed(wanted)}"
-    if not near:
-        hint += f"\n{UNKNOWN}"
     more = f" (also {listed(list(map(repr, others)), _FEW)})" if others else ""
-    raise UserError(f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{more}{hint}")
+    problem = f"{origin}: row {texts.index(text) + 1}: unknown label {text!r}{more}"
+    if near:
+        raise UserError(f"{problem}; did you mean {near!r}?")
+    raise UnknownLabel(f"{problem}; the classes are {listed(wanted)}")

@@ -148,7 +148,7 @@ def _without_gaps(
     try:
         labels, names, column = read_labels(rest, source, data, label_names)
     except UserError as error:
-        raise UserError(renumbered(str(error), kept)) from None
+        raise renumbered(error, kept) from None
     ids = _ids(rest, id_column(rest))
     found = (kept, left_out) if left_out else (None, None)
     return Rows(

@@ -34,28 +34,38 @@ def reading_notes(parts: Sequence[Rows | None], data: DataRecipe) -> list[str]:
     return notes
 
 
-def split_warnings(
-    train: Rows, validation: Rows, test: Rows | None, shift: Mapping[str, Rows], source: str = ""
-) -> list[str]:
-    """Warnings, one line each, about labels and rows that make the metrics uncertain or too optimistic.
-
-    ``source`` is the name of the training data, for a command that changes its labels.
-    """
+def split_warnings(train: Rows, validation: Rows, test: Rows | None, shift: Mapping[str, Rows]) -> list[str]:
+    """Warnings, one line each, about labels and rows that make the metrics uncertain or too optimistic."""
     parts = {"validation": validation, "test": test, **shift}
-    alike = nearly_alike(train.label_names)
+    alike = _alike_warning(train)
     return [
-        *([f"{alike}: if they are one, write them alike{_writing_alike(train, source)}"] if alike else []),
+        *([alike] if alike else []),
         *_validation_warnings(validation),
         *_repetition_warnings(train, {name: rows for name, rows in parts.items() if rows is not None}),
         *_perturbation_warnings(test, shift),
     ]
 
 
-def _writing_alike(train: Rows, source: str) -> str:
+def remedies_of(train: Rows, source: str) -> dict[str, str]:
+    """Commands that change the training data ``source`` so that a warning no longer applies, by warning.
+
+    They are for the owner of the data: they contain its path.
+    """
+    alike = _alike_warning(train)
+    command = _writing_alike(train, source) if alike else None
+    return {alike: command} if alike and command else {}
+
+
+def _alike_warning(train: Rows) -> str | None:
+    alike = nearly_alike(train.label_names)
+    return f"{alike}: if they are one, write them alike" if alike else None
+
+
+def _writing_alike(train: Rows, source: str) -> str | None:
     """A command that writes labels which are nearly alike as the most frequent of them; only for simple CSV files."""
     path, column = Path(source).expanduser(), train.label_column
     if path.suffix.casefold() != ".csv" or column is None or column.separator is not None or not path.is_file():
-        return ""
+        return None
     number = {name: n for n, name in enumerate(train.label_names)}
     written: dict[str, str] = {}
     for same in groups_of_alike(train.label_names):
@@ -66,7 +76,7 @@ def _writing_alike(train: Rows, source: str) -> str:
         f"import pandas; t = pandas.read_csv({str(path)!r}, dtype=str, keep_default_na=False); "
         f"t[{key}] = t[{key}].str.strip().replace({written}); t.to_csv({str(into)!r}, index=False)"
     )
-    return f": python -c {shlex.quote(code)}" if len(written) <= _MOST_REPLACED else ""
+    return f"python -c {shlex.quote(code)}" if len(written) <= _MOST_REPLACED else None
 
 
 def _validation_warnings(rows: Rows) -> list[str]:

@@ -26,7 +26,7 @@ from featherweight.data.readers.columns import taken
 from featherweight.data.readers.table import joined_texts, text_columns
 from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import Rows, read_rows, rows_of
-from featherweight.data.split_warnings import reading_notes, split_warnings
+from featherweight.data.split_warnings import reading_notes, remedies_of, split_warnings
 from featherweight.data.unlabelled import left_out, no_test_remedy, read_labelled, require_all_labelled, unlabelled_test
 from featherweight.errors import UserError
 from featherweight.formatting import counted
@@ -56,6 +56,15 @@ class Splits:
     """Notes about the data for readers of the results, one line each."""
     left_out: dict[str, LeftOut] = field(default_factory=dict)
     """Number of rows without a text or a label that ``data.empty`` left out, by part."""
+    remedies: dict[str, str] = field(default_factory=dict)
+    """Commands that remove the reason for a warning, by warning; they contain paths, so they are not published."""
+
+    @property
+    def notes(self) -> list[str]:
+        """The warnings, each with its remedy if it has one, for the person who starts the training."""
+        return [
+            f"{warning}: {self.remedies[warning]}" if warning in self.remedies else warning for warning in self.warnings
+        ]
 
 
 @called_with(Caller.RECIPE)
@@ -87,9 +96,9 @@ def load_splits(recipe: Recipe) -> Splits:
     if unlabelled:
         notes = [left_out(unlabelled, data.test or data.train), *notes]
     reading = reading_notes((train, validation, test, *shift.values()), data)
-    warnings = split_warnings(train, validation, test, shift, data.train)
+    warnings = split_warnings(train, validation, test, shift)
     notes = [*(gaps.in_words() for gaps in gaps_of.values()), *notes, *reading, *warnings]
-    return Splits(train, validation, test, shift, notes, gaps_of)
+    return Splits(train, validation, test, shift, notes, gaps_of, remedies_of(train, data.train))
 
 
 def load_part(recipe: Recipe, part: str, names: Sequence[str]) -> Rows:

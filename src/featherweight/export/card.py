@@ -180,8 +180,7 @@ def _data(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[st
 
 def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
     """Sentences on the limits of the model and of its results, for the card."""
-    # Commands that change the training data are for its owner, and contain paths.
-    warnings = [without_paths(warning.partition(": python -c ")[0]) for warning in environment.get("warnings") or ()]
+    warnings = map(without_paths, environment.get("warnings") or ())
     found = [f"{warning[:1].upper()}{warning[1:]}." for warning in warnings]
     name = next((name for name in ("test", "validation") if evaluation.get(name)), None)
     if name is None:

@@ -81,6 +81,8 @@ class Environment(Checked):
     label_column: LabelColumn | None = None
     soup: Soup | None = None
     warnings: tuple[Label, ...] | None = None
+    remedies: dict[str, Label] | None = None
+    """Commands that remove the reason for a warning, by warning."""
     notes: tuple[Label, ...] | None = None
 
 

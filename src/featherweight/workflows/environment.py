@@ -46,6 +46,7 @@ def describe_run(prepared: Prepared, started: datetime) -> dict[str, Any]:
         **_left_out(prepared.splits),
         "working_folder": str(Path.cwd()),
         "warnings": prepared.splits.warnings,
+        **({"remedies": remedies} if (remedies := prepared.splits.remedies) else {}),
     }
 
 

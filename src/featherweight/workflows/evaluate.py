@@ -122,7 +122,7 @@ def labelled_rows(
     ``"data.encoding=cp1251"``. Raises UserError if the set cannot be read, or has a label that is not a
     class of the classifier; ``further`` is the end of that message.
     """
-    from featherweight.data.labels import UNKNOWN
+    from featherweight.data.labels import UnknownLabel
     from featherweight.data.new_columns import read_as, with_new_columns
     from featherweight.data.source_tables import note_on_part
     from featherweight.data.unlabelled import read_labelled
@@ -136,10 +136,8 @@ def labelled_rows(
         note(part)
     try:
         rows = read_labelled(data, columns, "test", tuple(labels), remedy, "leave such rows out: --drop-empty")
-    except UserError as error:
-        if UNKNOWN not in str(error):
-            raise
-        raise UserError(str(error).replace(UNKNOWN, _OF_UNKNOWN + further)) from None
+    except UnknownLabel as error:
+        raise UnknownLabel(error.problem, _OF_UNKNOWN + further) from None
     if rows.left_out and note:
         note(rows.left_out.in_words())
     if rows.label_names != tuple(labels):  # one column for each label, in the order of the labels

@@ -50,7 +50,7 @@ def fit_prepared(
             folder,
             listeners,
             signalled,
-            notes=[_engine_in_words(prepared), *prepared.splits.warnings],
+            notes=[_engine_in_words(prepared), *prepared.splits.notes],
             teacher=teacher,
             rows=train,
         )

@@ -125,7 +125,11 @@ class Contents:
 
     def warnings(self) -> list[str]:
         """The warnings of the run, and further warnings that follow from its files."""
-        warnings = [str(warning) for warning in self.environment.get("warnings") or []]
+        commands = self.environment.get("remedies") or {}
+        warnings = [
+            f"{warning}: {commands[warning]}" if warning in commands else str(warning)
+            for warning in self.environment.get("warnings") or []
+        ]
         broken = int((~np.isfinite(self.steps["loss"])).sum())
         if broken:
             advice = steadier(self.recipe.get("training", {}).get("learning_rate"))

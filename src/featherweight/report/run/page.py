@@ -104,7 +104,7 @@ def _environment(run: Contents) -> dict[str, str]:
     """The content of environment.json as {name: text}; each key of a nested table has its own entry."""
     rows: dict[str, str] = {}
     for key, value in run.environment.items():
-        if key in ("warnings", "soup") or value is None:  # they have a place of their own
+        if key in ("warnings", "remedies", "soup") or value is None:  # they have a place of their own
             continue
         name = key.replace("_", " ")
         if isinstance(value, dict):
