@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,12 +17,15 @@ from support.commands import Cli, refused
 from support.exports import Exports, in_this_process
 
 import featherweight
+from featherweight.backbone.adapted import Adapted, entry
 from featherweight.data.fingerprints import training_fingerprint
 from featherweight.data.long_texts import LongTexts
 from featherweight.data.splits import load_part
 from featherweight.errors import FeatherweightError, UserError
 from featherweight.export import gate
+from featherweight.export.card import render_card
 from featherweight.inference.classifier import Classifier
+from featherweight.inference.exported import read_export
 from featherweight.task.interface import SINGLE_LABEL
 from featherweight.workflows.export import export_run
 
@@ -66,6 +70,24 @@ def test_export_json_lists_every_file_and_the_comparison(run: Path, exports: Exp
     assert found["agreement"] == 1 and found["largest_difference"] < 1e-3
     assert found["run_accuracy"] == found["export_accuracy"]
     assert not [path for path in folder.parent.iterdir() if path.name.endswith(".part")]
+
+
+def test_an_export_and_its_card_say_that_the_backbone_was_adapted(
+    exports: Exports, tiny_recipe: Any, in_process: None, tmp_path: Path
+) -> None:
+    run = exports.add("adapted", tiny_recipe("bert", adapter={"head": "native"}))
+    numbers = {"epochs": 2.0, "steps": 8, "seed": 0, "loss_before": 3.0, "loss_after": 2.0}
+    texts = {"rows": 36, "held_out": 4, "fingerprint": "ab"}
+    adapted = Adapted.model_validate({"source": {"name": "/home/ann/encoder"}, "texts": texts, **numbers})
+    environment = {"data": {"train": {"rows": 36, "fingerprint": "ef"}}, "warnings": [adapted.in_words()]}
+    environment["backbone"] = {"name": "/home/ann/adapted", "sha256": "cd", **entry(adapted)}
+    (run / "environment.json").write_text(json.dumps(environment), "utf-8")
+    done = export_run(run, "merged", tmp_path / "out")
+    assert read_export(tmp_path / "out").backbone.adapted.texts.rows == 36
+    assert done["data"] == {"train": {"rows": 36}} and "/home/ann" not in json.dumps(done)
+    card = render_card(tmp_path / "out")
+    assert "The backbone was adapted: all parameters of encoder were trained further" in card
+    assert re.search(r"\| train \| \S+ \| 36 \|", card), "its rows are known, as in the card of the run"
 
 
 def test_an_export_that_differs_is_refused_and_nothing_is_left(

@@ -16,7 +16,7 @@ from support.served import FakeModel, running
 
 pytest.importorskip("fastapi")
 
-from featherweight.export.contents import copy_results
+from featherweight.export.contents import copy_results, described_training
 from featherweight.serving.card import card_of
 from featherweight.serving.limits import Limits
 from featherweight.workflows.serve import access_for, example_texts, load_model
@@ -66,6 +66,23 @@ def test_an_export_takes_the_results_along_without_texts(tmp_path: Path) -> None
     assert card["doubts"][1] == "This export predicts the same label as its run for 99.3% of 144 rows."
     assert card["results"][0]["metrics"] == card_of(run, FakeModel(), Limits(), [])["results"][0]["metrics"]
     assert card["budget"]["trained"] == 287_236
+
+
+def test_an_export_says_how_it_was_trained_as_its_run_does(tmp_path: Path) -> None:
+    run, export = fabricate(tmp_path / "run"), tmp_path / "export"
+    environment = json.loads((run / "environment.json").read_text())
+    adapted = {"source": {"name": "/home/ann/encoder"}, "texts": {"rows": 864, "held_out": 96, "fingerprint": "ab"}}
+    environment["backbone"] = {"name": "/home/ann/encoder-adapted", "sha256": "cd", "adapted": adapted}
+    environment["warnings"] = ["the backbone was adapted: all parameters of /home/ann/encoder were trained further"]
+    (run / "environment.json").write_text(json.dumps(environment))
+    export.mkdir()
+    copy_results(run, export)
+    (export / "recipe.toml").write_bytes((run / "recipe.toml").read_bytes())
+    (export / "export.json").write_text(json.dumps(described_training(environment)))
+    assert "/home/ann" not in (export / "export.json").read_text()
+    card, expected = (card_of(folder, FakeModel(), Limits(), []) for folder in (export, run))
+    assert card["facts"] == expected["facts"] and "frozen after an adaptation to training texts" in card["facts"][0][1]
+    assert card["doubts"][1:] == expected["doubts"] and "encoder were trained further" in card["doubts"][1]
 
 
 def test_examples_that_cannot_be_read_are_refused_in_words(cli: Cli, tmp_path: Path) -> None:

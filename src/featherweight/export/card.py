@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from featherweight.backbone.adapted import frozen_in_words
 from featherweight.errors import in_a_line
 from featherweight.export.shareable import base_model, public_name
 from featherweight.files import read_object
 from featherweight.formatting import percent, without_paths
-from featherweight.inference.exported import FILE, classes_and_thresholds, is_export, read_export
+from featherweight.inference.exported import FILE, classes_and_thresholds, is_export, read_export, training_of
 from featherweight.recipe import Recipe
 from featherweight.run.doubts import doubts
 from featherweight.run.figures import METRICS, MICRO_F1, SEVERAL_LABELS, metrics_of
@@ -54,7 +55,7 @@ def _contents(folder: Path, repo: str | None, license_name: str | None) -> dict[
     recipe = Recipe.load(folder / "recipe.toml")
     name = repo.rpartition("/")[2] if repo else recipe.name
     target = read_export(folder).target if is_export(folder) else "run"
-    weigh, environment = _read(folder, "weigh"), _read(folder, "environment")
+    weigh, environment = _read(folder, "weigh"), training_of(folder)
     evaluation = _read(folder, "evaluation") if target != "run" else read_json(folder / "evaluation.json")
     labels = classes_and_thresholds(folder)["labels"]
     sets = _sets(evaluation)
@@ -67,6 +68,7 @@ def _contents(folder: Path, repo: str | None, license_name: str | None) -> dict[
         "description": without_paths(recipe.description),
         "backbone": public_name(recipe.backbone.name),
         "base_model": base_model(recipe),
+        "frozen": frozen_in_words(environment),
         "labels": list(labels)[:_SHOWN_LABELS],
         "label_count": len(labels),
         "weigh": weigh,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from featherweight.environment import processor_name, versions
 from featherweight.files import sha256_of, write_json
+from featherweight.formatting import without_paths
 from featherweight.inference.exported import FILE, FORMAT
 from featherweight.inference.runner import Loaded
 from featherweight.run.folder import read_json
@@ -40,6 +41,25 @@ def copy_results(run: Path, folder: Path) -> None:
             write_json(folder / name, without_mistakes(read_json(run / name)))
 
 
+def described_training(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What export.json says about the training, with the keys of environment.json, for cards: rows, start, warnings.
+
+    ``environment`` is the content of environment.json. An adapted backbone is described as well. Paths are shortened to
+    names, because an export may be given to others.
+    """
+    backbone = environment.get("backbone") or {}
+    adapted = backbone.get("adapted")
+    if adapted:
+        source = adapted["source"]
+        backbone = {**backbone, "adapted": {**adapted, "source": {**source, "name": without_paths(source["name"])}}}
+    return {
+        "data": {part: {"rows": found.get("rows")} for part, found in (environment.get("data") or {}).items()},
+        "started": environment.get("started"),
+        "backbone": {key: backbone[key] for key in ("sha256", "adapted") if backbone.get(key)},
+        "warnings": [without_paths(warning) for warning in environment.get("warnings") or ()],
+    }
+
+
 def without_mistakes(values: Any) -> Any:
     """``values`` with an empty list under each key ``mistakes`` (the wrongly classified texts), at any depth."""
     if not isinstance(values, dict):
@@ -59,11 +79,13 @@ def gives_token_types(loaded: Loaded) -> bool:
     return pairs and bool(network.types_read(torch.zeros(1, 1, dtype=torch.int64)))
 
 
-def describe_export(loaded: Loaded, target: str, token_types: bool, label_column: Any, **more: Any) -> dict[str, Any]:
+def describe_export(
+    loaded: Loaded, target: str, token_types: bool, environment: Mapping[str, Any], **more: Any
+) -> dict[str, Any]:
     """The content of export.json, without the list of files and the comparison with the run.
 
-    ``token_types`` is whether the model takes ``token_type_ids``. ``label_column`` is how the training data writes the
-    labels, as environment.json records it. ``more`` are further entries, such as the settings of the quantisation.
+    ``token_types`` is whether the model takes ``token_type_ids``. ``environment`` is the content of environment.json,
+    empty for a run of an early version. ``more`` are further entries, such as the settings of the quantisation.
     """
     data, long_texts = loaded.recipe.data, loaded.model.long_texts
     return {
@@ -81,7 +103,8 @@ def describe_export(loaded: Loaded, target: str, token_types: bool, label_column
         "pair": list(data.text) if data.join == "pair" else None,
         "pad_token_id": int(loaded.model.tokenizer.pad_token_id),
         "token_types": token_types,
-        "label_column": label_column,
+        "label_column": environment.get("label_column"),
+        **described_training(environment),
         "processor": processor_name(),
         "versions": versions() | _versions_of(_LIBRARIES.get(target, ())),
         **more,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from featherweight.adapter.storage import read_description
+from featherweight.backbone.adapted import Adapted
 from featherweight.data.long_texts import LongTexts
 from featherweight.errors import UserError, damaged
 from featherweight.files import read_object, sha256_of
 from featherweight.recipe.fields import unique
 from featherweight.run.checked import Checked, Count, Label, Number, require
-from featherweight.run.schema import LabelColumn
+from featherweight.run.folder import read_json
+from featherweight.run.schema import DataPart, LabelColumn
 
 FILE = "export.json"
 FORMAT = 1
@@ -37,6 +40,12 @@ class ExportedFile(Checked):
     sha256: Label
 
 
+class ExportedBackbone(Checked):
+    """The backbone of an export: how it was adapted to texts (see ``backbone/adapted.py``), if it was."""
+
+    adapted: Adapted | None = None
+
+
 class Description(Checked):
     """The values of export.json that are needed to load an export."""
 
@@ -55,6 +64,10 @@ class Description(Checked):
     files: dict[str, ExportedFile]
     label_column: LabelColumn | None = None
     """How the training data writes its labels."""
+    data: dict[str, DataPart] | None = None
+    backbone: ExportedBackbone | None = None
+    started: Label | None = None
+    warnings: tuple[Label, ...] | None = None
 
     @property
     def long_texts(self) -> LongTexts:
@@ -91,6 +104,18 @@ def read_export(folder: Path) -> Description:
         if name != weights and (folder / name).is_file() and sha256_of(folder / name) != file.sha256:
             raise UserError(f"{folder / name}: was changed after the export; {AGAIN}")
     return described
+
+
+def training_of(folder: Path) -> dict[str, Any]:
+    """How a run or an export was trained, for cards: ``data``, ``backbone``, ``started`` and ``warnings``.
+
+    It is the content of environment.json, or of export.json, which has these keys, too; empty if there is neither.
+    Raises UserError if the file is damaged.
+    """
+    if is_export(folder):
+        return read_object(folder / FILE)
+    path = folder / "environment.json"
+    return read_json(path) if os.path.lexists(path) else {}
 
 
 def holds_only_an_export(path: Path) -> bool:

@@ -14,7 +14,7 @@ from featherweight.backbone.adapted import frozen_in_words
 from featherweight.files import read_object
 from featherweight.formatting import counted, percent, without_paths
 from featherweight.inference.exported import FILE as EXPORT
-from featherweight.inference.exported import is_export
+from featherweight.inference.exported import is_export, training_of
 from featherweight.recipe.loading import read_recipe
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import metrics_of
@@ -31,7 +31,7 @@ def card_of(folder: Path, model: Model, limits: Limits, examples: list[str], not
 
     ``examples`` are texts to try, and ``note`` is a sentence about them.
     """
-    evaluation, weigh, environment = (_read(folder, name) for name in ("evaluation", "weigh", "environment"))
+    evaluation, weigh, environment = _read(folder, "evaluation"), _read(folder, "weigh"), training_of(folder)
     recipe = _recipe(folder)
     name = str(recipe.get("name") or folder.resolve().name)
     return {

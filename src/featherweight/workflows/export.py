@@ -140,7 +140,7 @@ def _write(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> di
             whole = (part / "model.onnx").rename(part / "fp32.onnx")
             more["quantization"] = _quantised(whole, part / MODEL[to], loaded, calibration)
             whole.unlink()
-    description = describe_export(loaded, to, token_types, _label_column(folder), **more)
+    description = describe_export(loaded, to, token_types, _environment(folder), **more)
     write_description(part, description)
     return description
 
@@ -174,12 +174,9 @@ def _rows(folder: Path, part: str, model: Runner) -> Rows:
     return rows_of_run(run, part, model.labels, training_difference(run, part, model.tokenizer))
 
 
-def _label_column(folder: Path) -> Any:
-    """The entry ``label_column`` of environment.json, which says how the labels are written in the training data.
-
-    None if the run is of an early version.
-    """
-    return Run(folder).environment.get("label_column") if (folder / "environment.json").is_file() else None
+def _environment(folder: Path) -> dict[str, Any]:
+    """The content of environment.json, which describes the training; empty if the run is of an early version."""
+    return Run(folder).environment if (folder / "environment.json").is_file() else {}
 
 
 def _compared(folder: Path, to: str, part: Path, tell: Callable[[str], None]) -> dict[str, Any]:
