@@ -123,7 +123,7 @@ def test_an_interrupted_trial_is_resumed_in_its_folder(
     with pytest.raises(KeyboardInterrupt):
         run_search(tiny_recipe(), tmp_path / "out", space=SPACE, trials=3)
     run_search(tiny_recipe(), tmp_path / "out", space=SPACE, trials=3)
-    assert [name for _, name in seen] == ["0001", "0002", "0002", "0004"]
+    assert [name for _, name in seen] == ["0001", "0002", "0002", "0003"]
     assert seen[1] == seen[2]
 
 
@@ -179,6 +179,7 @@ def test_a_target_that_can_never_fit_is_refused_before_any_trial(tiny_recipe: An
     ({"workers": 0}, "at least one"),
     ({"storage": "search.db"}, "write a URL"),
     ({"storage": "sqlite:////no/such/folder/x.db"}, "--storage: cannot be opened"),
+    ({"storage": "postgresql://me:secret@127.0.0.1:1/db"}, "--storage: cannot be opened: .*[Cc]onnection refused"),
 ])  # fmt: skip
 def test_wrong_arguments(tiny_recipe: Any, tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -56,7 +56,7 @@ def command(
 
     chosen = load_recipe(recipe, overrides, budget, test=test, text=text, label=label, backbone=backbone)
     section = read_search_space(recipe)
-    space = SearchSpace.default(chosen) if section is None else SearchSpace.parse(section, recipe, chosen)
+    space = None if section is None else SearchSpace.parse(section, recipe, chosen)
 
     from featherweight.console import announce
     from featherweight.workflows.search import run_search

@@ -127,6 +127,19 @@ def locked(folder: Path) -> Iterator[None]:
                     path.rmdir()
 
 
+@contextmanager
+def only_user(folder: Path) -> Iterator[None]:
+    """Lock ``folder``, which need not be a run folder, for this process during the context; its files do not change.
+
+    A missing folder is created. Raises TakenError if another process has locked it.
+    """
+    with _lock(folder):
+        try:
+            yield
+        finally:
+            (folder / ".lock").unlink(missing_ok=True)
+
+
 def _lock(folder: Path) -> IO[str]:
     """The open and locked lock file; the system releases the lock whenever this process ends, even if it is killed."""
     import fcntl

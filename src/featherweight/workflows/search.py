@@ -33,6 +33,7 @@ from featherweight.report.search.trials import (
     PARAMETERS,
     SECONDS,
     in_order,
+    numbers_of,
     origin,
     shown_value,
     trial_rows,
@@ -41,13 +42,16 @@ from featherweight.run.lock import require_writable
 from featherweight.workflows.search_proposal import Searched, require_searchable, suggested, winner, without_test_rows
 from featherweight.workflows.search_study import (
     Search,
+    alone,
     open_study,
+    queue_again,
     quiet,
     require_optuna,
     resume_interrupted,
     storage_url,
 )
 from featherweight.workflows.training_process import (
+    PARTS,
     Ended,
     NotANumber,
     Stopped,
@@ -93,7 +97,7 @@ def run_search(
 
     out = Path(out)
     require_writable(out)
-    searched = Searched.of(without_test_rows(recipe), space or SearchSpace.default(recipe))
+    searched = Searched.of(without_test_rows(recipe), space)
     validation_rows = require_searchable(recipe, searched.recipe)
     url = storage_url(storage, out)
     search = Search(searched, recipe, out, url, trials, announce)
@@ -101,6 +105,7 @@ def run_search(
         end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"),
         quiet(),
         removed_if_refused(out / "search.db", out / "trials"),
+        alone(search),
     ):
         study = open_study(search)
         if search.local:
@@ -118,12 +123,11 @@ def _write_results(search: Search, study: Study, validation_rows: int) -> Recipe
     ``validation_rows`` is the number of rows that each trial was evaluated on. Raises FeatherweightError if no trial
     was completed.
     """
-    complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
-    if not complete:
+    rows = in_order(trial_rows(study.get_trials(deepcopy=False)), higher_is_better=search.best_by != "log_loss")
+    if not rows or not rows[0].complete:
         remedy = "raise --trials, or allow more values in the section [search] of the recipe"
         raise FeatherweightError(f"{search.out}: no trial was completed; {remedy}")
-    best = in_order(trial_rows(complete), higher_is_better=search.best_by != "log_loss")[0]
-    recipe = winner(search.searched, search.original, best.values)
+    recipe = winner(search.searched, search.original, rows[0].values)
     write_whole(search.out / "best.toml", recipe.to_toml())
     read = f"All results are of {counted(validation_rows, 'validation row')}; test rows were not read."
     write_search(study, search.original, search.out, read)
@@ -134,6 +138,7 @@ def work(search: Search, study: Study) -> None:
     """Train trials until the wanted number is reached. Raises the errors of a training, and Interrupted."""
     import optuna
 
+    optuna.storages.fail_stale_trials(study)  # a machine may have failed in one of the last trials
     while _is_open(study.get_trials(deepcopy=False), search.trials):
         study.optimize(lambda trial: _objective(trial, search), n_trials=1, catch=(Ended,))
         optuna.storages.fail_stale_trials(study)
@@ -147,9 +152,18 @@ def _is_open(trials: list[FrozenTrial], wanted: int) -> bool:
 
 
 def _objective(trial: Trial, search: Search) -> float:
+    trial.set_user_attr(ORIGIN, origin(trial))
+    try:
+        return _trained(trial, search)
+    except KeyboardInterrupt:
+        queue_again(trial.study, trial.number)
+        raise
+
+
+def _trained(trial: Trial, search: Search) -> float:
+    """The result of ``trial``. Raises TrialPruned, with a note at the trial, if it has none, and Ended."""
     import optuna
 
-    trial.set_user_attr(ORIGIN, origin(trial))
     values = suggested(trial, search.searched.space)
     try:
         recipe = search.searched.fitted(values)
@@ -161,22 +175,23 @@ def _objective(trial: Trial, search: Search) -> float:
         raise optuna.TrialPruned
     weight = weigh(recipe, search.searched.architecture, search.searched.labels)
     trial.set_user_attr(PARAMETERS, weight.total)
-    began = time.perf_counter()
+    number = numbers_of(trial.study.get_trials(deepcopy=False))[origin(trial)]
+    began, reported = time.perf_counter(), {PARTS}  # after its last evaluation a trial is not stopped early
 
     def goes_on(part: int, value: float) -> bool:
+        if part in reported:
+            return True
+        reported.add(part)
         trial.report(value, part)
         return not trial.should_prune()
 
     try:
-        return train_in_a_process(recipe, search.folder_of(origin(trial)), goes_on)
+        return train_in_a_process(recipe, search.folder_of(number), goes_on)
     except (Stopped, NotANumber) as error:
         trial.set_user_attr(NOTE, str(error))
         raise optuna.TrialPruned(str(error)) from None
     except Ended as error:
         trial.set_user_attr(NOTE, str(error))
-        raise
-    except KeyboardInterrupt:
-        trial.study.enqueue_trial(trial.params, user_attrs={ORIGIN: origin(trial)})
         raise
     finally:
         trial.set_user_attr(SECONDS, round(time.perf_counter() - began, 1))
@@ -193,11 +208,15 @@ def _tell(search: Search, study: Study) -> None:
             f"the search stops, because {len(failed)} trials failed and none succeeded: {failed[-1].user_attrs[NOTE]}"
         )
     last = max(ended, key=lambda trial: trial.datetime_complete or datetime.min)
-    result = {"PRUNED": "stopped early", "FAIL": "failed"}.get(last.state.name) or search.shown(last.value or 0.0)
-    best = f"; best {search.shown(study.best_value)}, trial {origin(study.best_trial) + 1}" if complete else ""
+    note = str(last.user_attrs.get(NOTE, "failed"))
+    result = search.shown(last.value or 0.0) if last.state.name == "COMPLETE" else note
+    numbers = numbers_of(trials)
+    best = f"; best {search.shown(study.best_value)}, trial {numbers[origin(study.best_trial)]}" if complete else ""
     values = ", ".join(f"{key.rpartition('.')[2]} {shown_value(value)}" for key, value in last.params.items())
-    done = len({origin(trial) for trial in ended})
-    search.announce(f"{done} of {search.trials} done: trial {origin(last) + 1}, {result}{best} ({values})")
+    done = len(
+        {origin(trial) for trial in ended} - {origin(trial) for trial in trials if not trial.state.is_finished()}
+    )
+    search.announce(f"{done} of {search.trials} done: trial {numbers[origin(last)]}, {result}{best} ({values})")
 
 
 def _work_together(search: Search, workers: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from featherweight.backbone.architecture import Architecture
@@ -49,19 +49,54 @@ class Searched:
     """The config.json of the backbone."""
 
     @classmethod
-    def of(cls, recipe: Recipe, space: SearchSpace) -> Searched:
-        """Resolve ``recipe`` and check each choice of ``space``. Raises UserError if a choice never fits the budget."""
+    def of(cls, recipe: Recipe, space: SearchSpace | None = None) -> Searched:
+        """Resolve ``recipe``, and check the choices of ``space`` for the LoRA matrices.
+
+        Without ``space`` it is the default one, with the targets that fit the budget. Raises UserError if a choice
+        never fits, or if the backbone lacks it.
+        """
         resolved = resolve(recipe)
         config = config_of(recipe.backbone)
-        searched = cls(recipe, space, resolved.architecture, resolved.weight.labels, config)
-        targets = space.keys.get(TARGETS)
-        for target in targets.values if isinstance(targets, Choices) else ():
-            if searched.fitted({TARGETS: target}) is None:
-                raise UserError(
-                    f"search.{TARGETS}: {target!r} does not fit budget = {recipe.budget:,}, not even with rank 1\n"
-                    "Leave it out, or raise the budget"
-                )
+        known = (resolved.architecture, resolved.weight.labels, config)
+        searched = cls(recipe, space or SearchSpace.default(recipe), *known)
+        searched = replace(searched, space=searched._with_targets_that_fit(named=space is not None))
+        for layers in searched._choices(LAYERS):
+            try:
+                searched.fitted({LAYERS: layers})
+            except UserError as error:
+                raise UserError(f"search.{LAYERS}: {error}") from None
         return searched
+
+    def _choices(self, key: str) -> tuple[Value, ...]:
+        values = self.space.keys.get(key)
+        return values.values if isinstance(values, Choices) else ()
+
+    def _with_targets_that_fit(self, *, named: bool) -> SearchSpace:
+        """The space without the targets that never fit the budget, or that the backbone lacks.
+
+        Raises UserError if none is left, or if the user has ``named`` one of those.
+        """
+        fit: list[Value] = []
+        too_large: list[str] = []
+        refusals: list[UserError] = []
+        for target in self._choices(TARGETS):
+            try:
+                fits = self.fitted({TARGETS: target}) is not None
+            except UserError as error:
+                refusals.append(error)
+                continue
+            fit += [target] if fits else []
+            too_large += [] if fits else [repr(target)]
+        if refusals and (named or not fit):
+            raise refusals[0]
+        if too_large and (named or not fit):
+            which, verb = ", ".join(too_large), "does" if len(too_large) == 1 else "do"
+            remedy = "Leave it out, or raise the budget" if fit else "Raise the budget"
+            raise UserError(
+                f"search.{TARGETS}: {which} {verb} not fit budget = {self.recipe.budget:,}, not even with rank 1\n"
+                f"{remedy}"
+            )
+        return SearchSpace({**self.space.keys, TARGETS: Choices(tuple(fit))}) if fit else self.space
 
     def fitted(self, values: Mapping[str, Value]) -> Recipe | None:
         """The recipe with ``values``, and with LoRA ranks that fit the budget; None if not even rank 1 fits.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from featherweight.hints import to_install
 from featherweight.recipe import Recipe
 from featherweight.report.search.trials import ORIGIN, origin
 from featherweight.run.best import metric_of
+from featherweight.run.lock import TakenError, only_user
 from featherweight.workflows.search_proposal import Searched
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Search:
         return self.storage == storage_url(None, self.out)
 
     def folder_of(self, number: int) -> Path:
-        """The folder of the trial that Optuna calls ``number``; folders are counted from 1."""
-        return self.out / "trials" / f"{number + 1:04}"
+        """The folder of trial ``number``, as counted by ``numbers_of``."""
+        return self.out / "trials" / f"{number:04}"
 
     @property
     def best_by(self) -> str:
@@ -79,14 +80,15 @@ def quiet() -> Iterator[None]:
 def storage_url(storage: str | None, out: Path) -> str:
     """The SQLAlchemy URL of the database of the trials: ``storage``, or by default the file search.db in ``out``.
 
-    ``postgresql://`` becomes ``postgresql+psycopg://``, which selects the driver. Raises UserError if ``storage`` is no
-    URL.
+    ``postgresql://`` (or ``postgres://``, as providers write it) becomes ``postgresql+psycopg://``, which selects the
+    driver. Raises UserError if ``storage`` is no URL.
     """
     if storage is None:
         return f"sqlite:///{out / 'search.db'}"
     if "://" not in storage:
         raise UserError(f"--storage {storage}: write a URL, such as sqlite:///search.db or postgresql://host/database")
-    return storage.replace("postgresql://", "postgresql+psycopg://", 1)
+    scheme, _, place = storage.partition("://")
+    return f"postgresql+psycopg://{place}" if scheme in ("postgresql", "postgres") else storage
 
 
 def _opened(url: str) -> BaseStorage:
@@ -149,6 +151,33 @@ def _require_same_search(search: Search, study: Study) -> None:
         study.set_user_attr(key, text)
 
 
+@contextmanager
+def alone(search: Search) -> Iterator[None]:
+    """Within the context, no other process can run a search with the file search.db in the same folder.
+
+    Raises UserError if one does. Searches that share another database share their trials, and exclude nobody.
+    """
+    if not search.local:
+        yield
+        return
+    with ExitStack() as held:
+        try:
+            held.enter_context(only_user(search.out))
+        except TakenError:
+            raise UserError(
+                f"{search.out}: another search is running in this folder; wait for it, or name another --out\n"
+                "Trials run at the same time if a single search has --workers"
+            ) from None
+        yield
+
+
+def queue_again(study: Study, number: int) -> None:
+    """Queue the interrupted trial that Optuna calls ``number`` again, with the values that it has, or was to have."""
+    trial = next(one for one in study.get_trials(deepcopy=False) if one.number == number)
+    values = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    study.enqueue_trial(values, user_attrs={ORIGIN: origin(trial)})
+
+
 def resume_interrupted(study: Study) -> None:
     """Queue again the trials that ran when an earlier process was killed. No other process may use the database."""
     import optuna
@@ -156,5 +185,4 @@ def resume_interrupted(study: Study) -> None:
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "RUNNING":
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            if trial.params:
-                study.enqueue_trial(trial.params, user_attrs={ORIGIN: origin(trial)})
+            queue_again(study, trial.number)

@@ -68,7 +68,7 @@ class NotANumber(FeatherweightError):
 
 
 class Ended(FeatherweightError):
-    """The exception for a process that ended without a result, for instance because the memory was full."""
+    """The exception for a process that ended without a result, or whose memory was full."""
 
 
 def train_in_a_process(
@@ -105,7 +105,10 @@ def train_in_a_process(
 
 
 def _follow(connection: Connection, goes_on: Callable[[int, float], bool]) -> float:
-    errors = {"stopped": Stopped, "not a number": NotANumber, "refused": UserError, "failed": FeatherweightError}
+    errors = {
+        "stopped": Stopped, "not a number": NotANumber, "no memory": Ended, "refused": UserError,
+        "failed": FeatherweightError,
+    }  # fmt: skip
     while True:
         kind, *content = connection.recv()
         if kind == "evaluated":
@@ -134,7 +137,16 @@ def _train(recipe: str, folder: Path, connection: Connection, logits: bool) -> N
     except UserError as error:
         connection.send(("refused", str(error)))
     except Exception as error:
+        if _lacks_memory(error):
+            connection.send(("no memory", f"{folder}: not enough memory; a smaller training.batch_size needs less"))
+            return
         connection.send(("failed", f"{type(error).__name__}: {error}"))
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether ``error`` says that the memory is full: Python's error, or PyTorch's for a GPU or the processor."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
 def train_for_validation(

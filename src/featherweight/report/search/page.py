@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featherweight.files import write_whole
+from featherweight.formatting import counted
 from featherweight.recipe import Recipe
 from featherweight.report.pages import page_templates
 from featherweight.report.search.plots import draw_frontier, draw_history, draw_importance, draw_parallel
@@ -91,7 +92,7 @@ def render(recipe: Recipe, rows: list[TrialRow], metric: Metric, importance: Map
         f"with {best.parameters:,} trained parameters",
         data=data,
         budget=f"{recipe.budget:,}",
-        complete=len(complete),
+        complete=counted(len(complete), "trial"),
         early=len(rows) - len(complete),
         columns=["trial", metric.name, "parameters", "time", *keys],
         table=table,

@@ -23,7 +23,7 @@ class TrialRow:
     """A trial of a search (the training of one configuration) that has ended, completely, early or with an error."""
 
     number: int
-    """From 1 on; Optuna counts from 0."""
+    """From 1 on, see ``numbers_of``."""
     value: float | None
     """The metric that the search optimises; None if the trial was stopped early or failed."""
     parameters: int | None
@@ -43,14 +43,26 @@ def origin(trial: FrozenTrial | Trial) -> int:
     return int(trial.user_attrs.get(ORIGIN, trial.number))
 
 
+def numbers_of(trials: Sequence[FrozenTrial]) -> dict[int, int]:
+    """{origin of a trial: its number for the user}, from 1 on without gaps, for all ``trials`` of a study.
+
+    Optuna gives each attempt at a trial a number. Here the attempts share one number, which later trials do not change.
+    """
+    return {first: number for number, first in enumerate(sorted({origin(trial) for trial in trials}), 1)}
+
+
 def trial_rows(trials: Sequence[FrozenTrial]) -> list[TrialRow]:
-    """The trials that have ended, in the order of their numbers; for a resumed trial only its last attempt."""
-    rows = {}
-    for trial in sorted(trials, key=lambda one: one.number):
+    """The trials that have ended, in the order of their numbers; for a resumed trial only its last attempt.
+
+    ``trials`` are all trials of a study.
+    """
+    rows: dict[int, TrialRow] = {}
+    numbers = numbers_of(trials)
+    for trial in sorted(trials, key=lambda one: (one.state.name == "COMPLETE", one.number)):
         if trial.state.is_finished():
             stored = trial.user_attrs
             rows[origin(trial)] = TrialRow(
-                origin(trial) + 1,
+                numbers[origin(trial)],
                 trial.value if trial.state.name == "COMPLETE" else None,
                 stored.get(PARAMETERS),
                 stored.get(SECONDS),

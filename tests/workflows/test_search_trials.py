@@ -1,0 +1,199 @@
+"""What becomes of each trial of a search: its number, its note, what is refused before it, and who may run it."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featherweight.errors import UserError
+from featherweight.recipe import Recipe
+from featherweight.recipe.search_space import TARGETS, Choices, Range, SearchSpace
+from featherweight.run.lock import only_user
+from featherweight.workflows import search as module
+from featherweight.workflows import training_process
+from featherweight.workflows.search import run_search
+from featherweight.workflows.search_proposal import Searched, without_test_rows
+from featherweight.workflows.search_study import Search, open_study, storage_url
+from featherweight.workflows.training_process import Ended, Stopped, train_in_a_process
+from featherweight.workflows.weigh import weigh
+
+pytest.importorskip("optuna")
+
+RATES = SearchSpace({"training.learning_rate": Range(1e-4, 1e-1, log=True)})
+GoesOn = Callable[[int, float], bool]
+
+
+def trials_by(monkeypatch: pytest.MonkeyPatch, train: Callable[[int, Recipe, GoesOn], float]) -> list[str]:
+    """In place of trainings ``train``, which also gets the number of the call; returns the names of the folders."""
+    folders: list[str] = []
+
+    def instead(recipe: Recipe, folder: Path, goes_on: GoesOn) -> float:
+        folders.append(folder.name)
+        return train(len(folders), recipe, goes_on)
+
+    monkeypatch.setattr(module, "train_in_a_process", instead)
+    return folders
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "trials.csv").open(encoding="utf-8")))
+
+
+def test_an_interrupted_search_numbers_its_trials_without_gaps(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(call: int, *_: Any) -> float:
+        if call in (2, 3):
+            raise KeyboardInterrupt
+        return call / 10
+
+    folders, lines = trials_by(monkeypatch, train), []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=4, announce=lines.append)
+    run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=4, announce=lines.append)
+    assert folders == ["0001", "0002", "0002", "0002", "0003", "0004"]
+    assert [row["trial"] for row in rows_of(tmp_path / "out")] == ["1", "2", "3", "4"]
+    assert [line.partition(",")[0] for line in lines] == [f"{n} of 4 done: trial {n}" for n in range(1, 5)]
+    page = (tmp_path / "out" / "search.html").read_text("utf-8")
+    assert "Trial 4 is the best of 4" in page and "4 trials trained to their end, 0 stopped early" in page
+
+
+def test_a_trial_that_is_killed_before_it_has_values_is_tried_again(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = Searched.of(without_test_rows(tiny_recipe()), RATES)
+    search = Search(searched, tiny_recipe(), tmp_path / "out", storage_url(None, tmp_path / "out"), 2)
+    open_study(search).ask()  # the values of the recipe wait for it, but no key has been asked for
+    tried: list[float] = []
+    folders = trials_by(monkeypatch, lambda call, recipe, _: tried.append(recipe.training.learning_rate) or call / 10)
+    run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=2, announce=lambda _: None)
+    assert folders == ["0001", "0002"]
+    assert tried[0] == tiny_recipe().training.learning_rate
+    assert [row["accuracy"] for row in rows_of(tmp_path / "out")] == ["0.1", "0.2"]
+
+
+def test_a_signal_while_a_trial_is_prepared_does_not_lose_it(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = trials_by(monkeypatch, lambda call, *_: call / 10)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "weigh", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1)
+    run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
+    assert folders == ["0001"] and rows_of(tmp_path / "out")[0]["accuracy"] == "0.1"
+
+
+def test_a_trial_is_compared_once_in_each_tenth_and_not_stopped_at_its_end(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each trial is worse than all before it, from the first evaluation on.
+    def train(call: int, recipe: Recipe, goes_on: GoesOn) -> float:
+        parts = (4, 4, 4, 10, 10) if call < 6 else (10,) if call == 6 else (4, 10)
+        for part in parts:
+            if not goes_on(part, 1 - call / 10):
+                raise Stopped(f"stopped at step {part} of 10")
+        return 1 - call / 10
+
+    trials_by(monkeypatch, train)
+    lines: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # Optuna's, about a part that is reported twice
+        run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=7, announce=lines.append)
+    rows = rows_of(tmp_path / "out")
+    assert [row["accuracy"] for row in rows] == ["0.9", "0.8", "0.7", "0.6", "", "0.4", ""]
+    assert rows[4]["note"] == rows[6]["note"] == "stopped at step 4 of 10"
+    assert lines[4].startswith("5 of 7 done: trial 5, stopped at step 4 of 10; best accuracy 90.00%, trial 1 (")
+
+
+def test_a_trial_that_is_refused_is_told_with_its_reason(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials_by(monkeypatch, lambda call, *_: call / 10)
+    lines: list[str] = []
+    space = SearchSpace({"adapter.bias": Choices(("none", "all"))})
+    recipe = tiny_recipe(budget=weigh(tiny_recipe()).total)
+    run_search(recipe, tmp_path / "out", space=space, trials=6, announce=lines.append)
+    refused = [line for line in lines if "bias all" in line]
+    assert refused and all("does not fit the budget, not even with rank 1" in line for line in refused)
+
+
+def test_a_full_memory_ends_the_trial_and_not_the_search(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
+    sent: list[Any] = []
+
+    class Pipe:
+        def send(self, message: Any) -> None:
+            sent.append(message)
+
+    for error in (RuntimeError(full), MemoryError(), RuntimeError("another fault")):
+        monkeypatch.setattr(
+            training_process, "train_for_validation", lambda *_, e=error, **__: (_ for _ in ()).throw(e)
+        )
+        training_process._train(tiny_recipe().to_toml(), tmp_path / "trial", Pipe(), False)  # type: ignore[arg-type]
+    assert [kind for kind, _ in sent] == ["no memory", "no memory", "failed"]
+
+    class Answers:
+        def recv(self) -> Any:
+            return sent[0]
+
+    with pytest.raises(Ended, match=r"trial: not enough memory; a smaller training.batch_size needs less"):
+        training_process._follow(Answers(), lambda *_: True)  # type: ignore[arg-type]
+
+
+def test_layers_that_the_backbone_lacks_are_refused_before_any_trial(tiny_recipe: Any, tmp_path: Path) -> None:
+    for wrong in ("uper-half", "top-9"):
+        with pytest.raises(UserError, match=f"search.adapter.layers: .*{wrong}"):
+            run_search(tiny_recipe(), tmp_path / "out", space=SearchSpace({"adapter.layers": Choices(("all", wrong))}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_section_only_targets_that_fit_are_tried(tiny_recipe: Any, tmp_path: Path) -> None:
+    searched = Searched.of(without_test_rows(tiny_recipe(budget=500)))
+    assert searched.space.keys[TARGETS] == Choices(("query+value", "value"))
+    with pytest.raises(UserError, match=r"'all', 'attention', 'query.value', 'value' do not fit budget = 50, not even"):
+        run_search(tiny_recipe(budget=50), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", ["distilbert", "modernbert", "electra"])
+def test_without_a_section_every_backbone_has_targets(tiny_recipe: Any, family: str) -> None:
+    assert Searched.of(without_test_rows(tiny_recipe(family, adapter={"lora": "auto"}))).space.keys[TARGETS]
+
+
+def test_a_second_search_in_the_same_folder_is_refused_and_the_first_goes_on(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, quiet = tmp_path / "out", {"space": RATES, "announce": lambda _: None}
+
+    def train(call: int, *_: Any) -> float:
+        if call == 1:
+            with pytest.raises(UserError, match="another search is running in this folder"):
+                run_search(tiny_recipe(), out, trials=2, **quiet)
+        return call / 10
+
+    assert len(trials_by(monkeypatch, train)) == 0
+    run_search(tiny_recipe(), out, trials=2, **quiet)
+    assert [row["accuracy"] for row in rows_of(out)] == ["0.1", "0.2"]
+    assert not (out / ".lock").exists()
+    with only_user(out):
+        run_search(tiny_recipe(), out, trials=2, storage=f"sqlite:///{tmp_path / 'shared.db'}", **quiet)  # shares it
+
+
+def test_addresses_of_postgresql_get_its_driver(tmp_path: Path) -> None:
+    for scheme in ("postgresql", "postgres"):
+        assert storage_url(f"{scheme}://me@host/db", tmp_path) == "postgresql+psycopg://me@host/db"
+    assert storage_url("postgresql+psycopg://host/db", tmp_path) == "postgresql+psycopg://host/db"
+
+
+def test_a_finished_training_is_not_repeated(tiny_recipe: Any, tmp_path: Path) -> None:
+    (tmp_path / training_process.DONE).write_text('{"value": 0.75, "seconds": 1}', "utf-8")
+    assert train_in_a_process(tiny_recipe(), tmp_path, lambda *_: True) == 0.75
