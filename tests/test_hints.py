@@ -123,6 +123,27 @@ def test_predictions_from_python_name_arguments(finished_run: Run, tmp_path: Pat
         assert str(refused.value).endswith(told)
 
 
+@pytest.mark.parametrize(("options", "told"), [
+    ({"as_numbers": True}, "as_numbers=True is for a submission to a contest; add kaggle=True"),
+    ({"as_numbers": False, "as_probabilities": True}, "as_numbers=False and as_probabilities=True exclude each other"),
+    ({"label_name": "x", "like": "sample.csv"}, "like and label_name exclude each other"),
+    ({"like": "sample.csv"}, 'like="sample.csv": no such file'),
+    ({"safe": True, "kaggle": True}, "safe=True and kaggle=True exclude each other"),
+    ({"out": "rows.txt"}, 'out="rows.txt": unknown file extension'),
+    ({"out": "old.csv"}, 'out="old.csv": exists; choose a new file, or replace it with replace=True'),
+])  # fmt: skip
+def test_the_options_of_a_submission_are_named_as_arguments_in_python(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows.csv", "old.csv"):
+        Path(name).write_text("text\nan apple\n", "utf-8")
+    with pytest.raises(UserError) as refused:
+        predict_file(finished_run.folder, "rows.csv", **{"out": "new.csv"} | options)
+    assert told in str(refused.value)
+    assert "--" not in str(refused.value)
+
+
 def test_columns_that_cannot_be_told_apart_are_named_as_arguments() -> None:
     prose = [f"the parcel number {n} has not arrived" for n in range(12)]
     rows = {"premise": prose, "hypothesis": prose, "label": ["a", "b", "c"] * 4}

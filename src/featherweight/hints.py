@@ -31,6 +31,19 @@ class Caller(Enum):
 _callers: list[Caller] = []  # the calls that run, the outermost first; a list and no ContextVar, for threads
 _ARGUMENTS = {"id": "id_column"}
 """The names of arguments that are not called like their options."""
+_FLAGS = {
+    "--kaggle": "kaggle=True",
+    "--as-numbers": "as_numbers=True",
+    "--as-names": "as_numbers=False",
+    "--as-probabilities": "as_probabilities=True",
+    "--safe-csv": "safe=True",
+    "--force": "replace=True",
+    "--label-name": "label_name",
+    "--like": "like",
+    "--id": "id_column",
+    "-o": "out",
+}
+"""The options of `predict`, each with the argument of ``predict_file``."""
 _PACKAGES = {"mlflow": "mlflow-skinny", "prometheus_client": "prometheus-client"}
 """The packages that are not called like their modules."""
 
@@ -111,6 +124,16 @@ def option(name: str, values: Sequence[str] = ("COLUMN",)) -> str:
     if _caller() is Caller.RECIPE and name not in _ARGUMENTS:
         return f'recipe.with_values(data={{"{name}": {value}}})'
     return f"{_ARGUMENTS.get(name, name)}={value}"
+
+
+def flag(name: str, value: str | None = None) -> str:
+    """An option of `predict`, or the argument of ``predict_file``: ``--force`` or ``replace=True``.
+
+    With a ``value`` that the user gave, ``-o labels.csv`` or ``out="labels.csv"``.
+    """
+    if for_command_line():
+        return name if value is None else f"{name} {value}"
+    return _FLAGS[name] if value is None else f"{_FLAGS[name]}={_literal(value)}"
 
 
 def steadier(learning_rate: float | None = None) -> str:

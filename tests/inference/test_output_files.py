@@ -182,6 +182,7 @@ def test_labels_in_the_file_are_not_read(finished_run: Run, tmp_path: Path) -> N
     assert predict_file(finished_run.folder, str(path), tmp_path / "out.csv") == 2
 
 
+@pytest.mark.usefixtures("as_options")
 def test_an_output_is_replaced_only_where_asked_and_the_input_may_be_it(finished_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("text\napple\n", "utf-8")

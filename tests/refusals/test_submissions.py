@@ -42,7 +42,7 @@ def made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
     (["--like", "sample.csv", "-o", "out.parquet"], "a submission is a CSV file"),
     (["--like", "sampel.csv"], "--like sampel.csv: no such file"),
     (["--like", "run"], "--like run: is a folder"),
-    (["--like", "run/recipe.toml"], "run/recipe.toml: .toml: not a kind of data file"),
+    (["--like", "run/recipe.toml"], "run/recipe.toml: a TOML file is read as a recipe only"),
 ])  # fmt: skip
 def test_bad_options_of_a_submission(cli: Cli, made: Path, arguments: list[str], naming: Any) -> None:
     Path("sample.csv").write_text("tweetid,mood\n90,0\n7,0\n8,0\n", "utf-8")

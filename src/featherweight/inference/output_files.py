@@ -15,7 +15,7 @@ from featherweight.data.gaps import Blanks
 from featherweight.data.texts import inputs_of, require_source
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError, in_a_line
-from featherweight.hints import Caller, called_with
+from featherweight.hints import Caller, called_with, flag
 from featherweight.inference.pipes import PIPE
 from featherweight.inference.submission.choices import Choices
 from featherweight.inference.writers import FORMATS, Write, whole_file
@@ -248,23 +248,26 @@ def _columns(piece: Rows, before: int, probabilities: np.ndarray, classifier: Cl
 
 
 def _check_target(out: Path, kaggle: bool, replace: bool) -> None:
+    named = flag("-o", str(out))
     if str(out) == PIPE:
         if kaggle:
-            raise UserError("-o -: a submission is a CSV file; name it, such as -o submission.csv")
+            raise UserError(f"{named}: a submission is a CSV file; name it, such as {flag('-o', 'submission.csv')}")
         return
     if out.suffix not in FORMATS:
-        raise UserError(f"-o {out}: unknown file extension; use one of {', '.join(FORMATS)}")
+        raise UserError(f"{named}: unknown file extension; use one of {', '.join(FORMATS)}")
     if kaggle and out.suffix != ".csv":
-        raise UserError(f"-o {out}: a submission is a CSV file; name it .csv")
+        raise UserError(f"{named}: a submission is a CSV file; name it .csv")
     if out.exists() and not replace:
-        raise UserError(f"-o {out}: exists; choose a new file, or replace it with --force")
+        raise UserError(f"{named}: exists; choose a new file, or replace it with {flag('--force')}")
     if not out.parent.is_dir():
-        raise UserError(f"-o {out}: the folder {out.parent} does not exist; create it first")
+        raise UserError(f"{named}: the folder {out.parent} does not exist; create it first")
 
 
 def _check_safe(out: Path, choices: Choices, kaggle: bool, safe: bool) -> None:
     if safe and kaggle:
-        asked = "--kaggle" if choices.like is None else "--like"
-        raise UserError(f"--safe-csv and {asked} exclude each other: the ids of a submission must not be changed")
+        asked = flag("--kaggle" if choices.like is None else "--like")
+        raise UserError(
+            f"{flag('--safe-csv')} and {asked} exclude each other: the ids of a submission must not be changed"
+        )
     if safe and out.suffix != ".csv":
-        raise UserError(f"--safe-csv: {out} is not a CSV file; leave the option out, or name a .csv file")
+        raise UserError(f"{flag('--safe-csv')}: {out} is not a CSV file; leave the option out, or name a .csv file")

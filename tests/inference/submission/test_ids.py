@@ -11,6 +11,8 @@ from support.submissions import TEXTS, Submit
 from featherweight.data.id_column import likely_id_columns
 from featherweight.inference.output_files import predict_file
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 
 @pytest.mark.parametrize("name", ["ID", "Id", "id", "PassengerId", "textID", "tweet_id", "Tweet ID", "tweetid"])
 def test_ids_and_labels_stand_under_the_names_that_the_data_gives_them(submit: Submit, name: str) -> None:

@@ -15,6 +15,8 @@ from featherweight.errors import UserError
 from featherweight.inference import output_files as predictions
 from featherweight.inference.output_files import predict_file
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 
 @pytest.mark.parametrize(("classes", "written", "sample", "expected"), [
     (MOODS, MOODS, "Key;feeling\n31;0\n8;0\n90;0\n7;0\n", "Key,feeling\n31,-1\n8,0\n90,1\n7,-1\n"),

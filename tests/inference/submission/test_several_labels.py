@@ -17,6 +17,8 @@ from featherweight.inference.output_files import predict_file
 from featherweight.recipe import Recipe
 from featherweight.task.multi_label import MultiLabel
 
+pytestmark = pytest.mark.usefixtures("as_options")
+
 TAGS = ("c", "java", "sql")
 SHARES = {"all": [0.9, 0.8, 0.7], "none": [0.1, 0.2, 0.3], "two": [0.3, 0.6, 0.65]}
 THRESHOLDS = [0.5, 0.6, 0.65]

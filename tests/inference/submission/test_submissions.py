@@ -18,6 +18,7 @@ from featherweight.run.folder import Run
 NO_IDS = "test.csv: no id column found; ID is the row number from 0 (to use a column: --id COLUMN)"
 
 
+@pytest.mark.usefixtures("as_options")
 @pytest.mark.parametrize(("classes", "written", "options", "expected"), [
     (NAMES, NAMES, {}, "ID,mood\n0,good\n1,bad\n2,fair\n3,bad\n"),
     (NAMES, None, {}, "ID,mood\n0,good\n1,bad\n2,fair\n3,bad\n"),
@@ -125,4 +126,6 @@ def test_from_python_notes_are_printed_unless_somebody_takes_them(
     submit: Submit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     submit(note=None)
-    assert capsys.readouterr().err == "note: test.csv: the ids are those of column 'tweetid' (--id chooses another)\n"
+    assert (
+        capsys.readouterr().err == "note: test.csv: the ids are those of column 'tweetid' (id_column chooses another)\n"
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from featherweight.data.readers.table import is_unicode
 from featherweight.errors import UserError
+from featherweight.hints import flag
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,22 @@ class Choices:
 
         ``kaggle`` is whether the user passed --kaggle, which the other options need.
         """
-        spelled = "--as-numbers" if self.as_numbers else "--as-names"
-        given = [("--label-name", self.label_name is not None), (spelled, self.as_numbers is not None)]
+        spelled = flag("--as-numbers" if self.as_numbers else "--as-names")
+        given = [(flag("--label-name"), self.label_name is not None), (spelled, self.as_numbers is not None)]
         option = next((name for name, is_given in given if is_given), None)
         if option and self.like is not None:
             raise UserError(
-                f"--like and {option} exclude each other: the sample submission already determines the header and how "
-                f"labels are written; leave out {option}"
+                f"{flag('--like')} and {option} exclude each other: the sample submission already determines the "
+                f"header and how labels are written; leave out {option}"
             )
         if self.as_probabilities and self.as_numbers is not None:
-            raise UserError(f"{spelled} and --as-probabilities exclude each other: use only one of them")
-        option = option or ("--as-probabilities" if self.as_probabilities else None)
+            raise UserError(f"{spelled} and {flag('--as-probabilities')} exclude each other: use only one of them")
+        option = option or (flag("--as-probabilities") if self.as_probabilities else None)
         if option and not kaggle:
-            raise UserError(f"{option} is for a submission to a contest; add --kaggle")
+            raise UserError(f"{option} is for a submission to a contest; add {flag('--kaggle')}")
         if self.label_name is not None and not self.label_name.strip():
-            raise UserError("--label-name is empty; give the name of the label column, or leave the option out")
+            raise UserError(
+                f"{flag('--label-name')} is empty; give the name of the label column, or leave the option out"
+            )
         if not is_unicode(self.label_name or ""):
-            raise UserError("--label-name is not valid Unicode; type the name again")
+            raise UserError(f"{flag('--label-name')} is not valid Unicode; type the name again")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from featherweight.data.ag_news import AG_NEWS
 from featherweight.errors import UserError, in_a_line
+from featherweight.hints import flag
 from featherweight.inference.submission.positive_class import require_positive_class
 from featherweight.inference.submission.trained_labels import TrainedLabels, with_points
 from featherweight.task.interface import SINGLE_LABEL
@@ -69,10 +70,11 @@ def usual_layout(
     identity = id_column or "ID"
     if label == identity:
         raise UserError(
-            f"both columns of the submission would be called {in_a_line(label)!r}; set another name with --label-name"
+            f"both columns of the submission would be called {in_a_line(label)!r}; "
+            f"set another name with {flag('--label-name')}"
         )
     if as_probabilities:
-        problem = f"--as-probabilities: {in_a_line(label)!r} is for the probability of one class"
+        problem = f"{flag('--as-probabilities')}: {in_a_line(label)!r} is for the probability of one class"
         return Layout((identity, label), identity, shares={label: require_positive_class(label, trained, problem)})
     if as_numbers is None:
         as_numbers = trained.column is None and not trained.are_whole

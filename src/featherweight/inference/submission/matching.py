@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from featherweight.data.label_column import are_whole
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.hints import flag
 from featherweight.inference.submission.layout import Layout
 from featherweight.inference.submission.positive_class import folded_name, positive_class, require_positive_class
 from featherweight.inference.submission.sample import Sample
@@ -34,7 +35,7 @@ def layout_like(sample: Sample, trained: TrainedLabels, as_probabilities: bool =
         means = "contains fractions, so it gets"
         why = "its other values are fractions, so they cannot be classes: correct the sample"
         if as_probabilities:
-            means, why = "gets", "leave out --as-probabilities for a sample of labels"
+            means, why = "gets", f"leave out {flag('--as-probabilities')} for a sample of labels"
         note = f"{sample.origin}: {column!r} {means} the probability of {trained.written[number]!r}"
         return probabilities_like(sample, {column: number}, why), [in_a_line(note)]
     values, notes = spelling_of(sample, column, trained)
@@ -51,7 +52,7 @@ def _reason_for_probabilities(sample: Sample, column: str, trained: TrainedLabel
     a probability.
     """
     if asked:
-        return f"{sample.origin}: --as-probabilities: {column!r} is for the probability of one class"
+        return f"{sample.origin}: {flag('--as-probabilities')}: {column!r} is for the probability of one class"
     filled = {text: row for text, row in sample.values[column].items() if text}
     if filled.keys() <= {*trained.written} or filled.keys() <= {*trained.classes}:
         return ""
@@ -79,7 +80,7 @@ def _note_on_probabilities(sample: Sample, column: str, trained: TrainedLabels) 
     positive = positive_class(column, trained)
     how = "for probabilities use a sample whose column is named after the class, or which has one column per class"
     if positive is not None:
-        how = f"--as-probabilities writes the probability of {trained.written[positive]!r}"
+        how = f"{flag('--as-probabilities')} writes the probability of {trained.written[positive]!r}"
     return [f"{sample.origin}: {column!r} is {only or 'empty'} in all rows, so it gets labels; {how}"]
 
 

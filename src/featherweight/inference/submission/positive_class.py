@@ -7,6 +7,7 @@ from unicodedata import normalize
 
 from featherweight.errors import UserError
 from featherweight.formatting import listed
+from featherweight.hints import flag
 from featherweight.inference.submission.trained_labels import TrainedLabels
 
 _POSITIVE = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("neg", "pos"), ("negative", "positive"))
@@ -43,8 +44,9 @@ def require_positive_class(column: str, trained: TrainedLabels, problem: str) ->
     number = positive_class(column, trained)
     if number is None:
         raise UserError(
-            f"{problem}, but it is unclear which class is meant\nPass --like with a sample whose column is named "
-            f"after the class, or which has a column for each class: {listed(trained.written)}"
+            f"{problem}, but it is unclear which class is meant\n"
+            f"Pass {flag('--like')} with a sample whose column is named after the class, "
+            f"or which has a column for each class: {listed(trained.written)}"
         )
     return number
 

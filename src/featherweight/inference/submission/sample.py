@@ -11,6 +11,7 @@ from featherweight.data.label_column import written
 from featherweight.data.readers.files import file_tables
 from featherweight.data.readers.table import Table, is_unicode
 from featherweight.errors import UserError, in_a_line
+from featherweight.hints import flag
 
 _ROWS = 20_000  # number of rows that are read at a time
 
@@ -50,9 +51,9 @@ def read_sample(path: str | Path, find_id_column: Callable[[Sequence[str]], str]
     """
     origin = in_a_line(str(path))
     if not Path(path).exists():
-        raise UserError(f"--like {origin}: no such file; pass the sample submission of the contest")
+        raise UserError(f"{flag('--like', origin)}: no such file; pass the sample submission of the contest")
     if Path(path).is_dir():
-        raise UserError(f"--like {origin}: is a folder; pass the file of the sample submission")
+        raise UserError(f"{flag('--like', origin)}: is a folder; pass the file of the sample submission")
     found: Sample | None = None
     for table in file_tables(Path(path), origin, _ROWS):
         table.require_once(*table.repeated)

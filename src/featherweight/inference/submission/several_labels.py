@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.hints import flag, option
 from featherweight.inference.submission.layout import Layout
 from featherweight.inference.submission.matching import classes_of_columns, fractions_in, probabilities_like
 from featherweight.inference.submission.sample import Sample
@@ -68,15 +69,19 @@ def usual_layout_of_several(
     """
     identity = id_column or "ID"
     if as_numbers:
-        raise UserError("--as-numbers: a text may have several labels, which are written by name; leave the option out")
+        raise UserError(
+            f"{flag('--as-numbers')}: a text may have several labels, which are written by name; leave the option out"
+        )
     columns = trained.label_columns or (trained.classes if as_probabilities else ())
     if columns:
         if label_name is not None:
-            raise UserError("--label-name: there is one column per label, named after it; leave the option out")
+            raise UserError(
+                f"{flag('--label-name')}: there is one column per label, named after it; leave the option out"
+            )
         _require_other_names(identity, columns)
         named = {name: number for number, name in enumerate(columns)}
         shares, flags = (named, {}) if as_probabilities else ({}, named)
-        kind = "probabilities" if as_probabilities else "0 or 1 (--as-probabilities writes probabilities)"
+        kind = "probabilities" if as_probabilities else f"0 or 1 ({flag('--as-probabilities')} writes probabilities)"
         layout = LayoutOfSeveral((identity, *columns), identity, shares=shares, trained=trained, flags=flags)
         return layout, [f"one column per label: {kind}"]
     label = label_name or trained.column or "Label"
@@ -103,15 +108,14 @@ def layout_like_several(
         like = probabilities_like(sample, named, why)
         if as_probabilities or fractions_in(sample, named):
             return like, notes
-        note = (
-            f"{sample.origin}: its values are 0 and 1, so labels are written; --as-probabilities writes probabilities"
-        )
+        how = f"{flag('--as-probabilities')} writes probabilities"
+        note = f"{sample.origin}: its values are 0 and 1, so labels are written; {how}"
         return LayoutOfSeveral(sample.names, sample.id_column, trained=trained, flags=named), [*notes, note]
     column = sample.other_columns[0]
     if as_probabilities:
         raise UserError(
-            f"{sample.origin}: --as-probabilities: {column!r} is one column, but there are {len(trained.classes)} "
-            "labels; pass a sample with one column per label"
+            f"{sample.origin}: {flag('--as-probabilities')}: {column!r} is one column, but there are "
+            f"{len(trained.classes)} labels; pass a sample with one column per label"
         )
     separator, notes = _separator_of(sample, column, trained)
     return LayoutOfSeveral(
@@ -151,5 +155,5 @@ def _require_other_names(identity: str, columns: Sequence[str]) -> None:
     if identity in columns:
         raise UserError(
             f"two columns of the submission would be called {in_a_line(identity)!r}; "
-            "name another id column: --id COLUMN"
+            f"name another id column: {option('id')}"
         )

@@ -9,6 +9,7 @@ from featherweight.data.label_column import are_whole
 from featherweight.data.label_spelling import meant_name
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
+from featherweight.hints import flag, for_command_line
 from featherweight.inference.submission.sample import Sample
 from featherweight.inference.submission.trained_labels import TrainedLabels, with_points
 
@@ -102,7 +103,8 @@ def _refusal(sample: Sample, column: str, filled: Mapping[str, int], trained: Tr
     hint = f"did you mean {near!r}?" if near else f"the classes are {listed(trained.written)}"
     remedy = "" if near else "\nCheck that the sample and the training data are from the same contest"
     if filled.keys() <= {*trained.numbers}:
-        remedy = "\nIf these are class numbers, leave out --like: --kaggle --as-numbers writes them"
+        options = (" " if for_command_line() else ", ").join(map(flag, ("--kaggle", "--as-numbers")))
+        remedy = f"\nIf these are class numbers, leave out {flag('--like')}: {options} writes them"
     shown = repr(in_a_line(unknown[:80]))
     return UserError(
         f"{sample.origin}: row {filled[unknown]}: {shown} in {column!r} is not a class; {in_a_line(hint)}{remedy}"

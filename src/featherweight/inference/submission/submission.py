@@ -16,6 +16,7 @@ from featherweight.data.readers.table import USUAL_TEXTS
 from featherweight.data.source_tables import column_pieces
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError, in_a_line
+from featherweight.hints import flag, option
 from featherweight.inference.submission.choices import Choices
 from featherweight.inference.submission.layout import Layout, notes_on_values, usual_layout
 from featherweight.inference.submission.matching import layout_like
@@ -122,7 +123,7 @@ def plan_submission(
             f"column {in_a_line(name)!r} contains the probability of class {in_a_line(trained.written[number])!r}"
         )
     if choices.as_numbers is None:
-        notes += notes_on_values(trained, layout, " (--as-names writes the names)")
+        notes += notes_on_values(trained, layout, f" ({flag('--as-names')} writes the names)")
     return Submission(layout, find_ids, notes)
 
 
@@ -145,7 +146,7 @@ def _like(
     if number is None:
         raise UserError(
             f"{first.origin}: no id column found, and the ids of {sample.origin} are not consecutive row numbers\n"
-            "Name the column with these ids: --id COLUMN"
+            f"Name the column with these ids: {option('id')}"
         )
     note = f"{first.origin}: no id column found; its rows are read as those of {sample.origin}, in the same order"
     return Submission(layout, find_ids, [note, *notes], sample, number)
@@ -179,23 +180,25 @@ def _id_column(source: str, data: DataRecipe, wanted: str | None, rows: int) -> 
 def _notes_on_ids(source: str, chosen: IdColumn, wanted: str | None) -> list[str]:
     origin = in_a_line(source)
     if chosen.name is None and wanted != ROW:
-        return [f"{origin}: no id column found; ID is the row number from 0 (to use a column: --id COLUMN)"]
+        return [f"{origin}: no id column found; ID is the row number from 0 (to use a column: {option('id')})"]
     if not chosen.guessed:
         return []
     others = f", such as {' or '.join(map(repr, chosen.others[:3]))}" if chosen.others else ""
-    return [in_a_line(f"{origin}: the ids are those of column {chosen.name!r} (--id chooses another{others})")]
+    return [
+        in_a_line(f"{origin}: the ids are those of column {chosen.name!r} ({flag('--id')} chooses another{others})")
+    ]
 
 
 def _require_sound_ids(piece: Rows, rows: dict[str, int]) -> None:
     for row, name in enumerate(piece.ids or (), len(rows) + 1):
         if not name:
             raise UserError(
-                f"{piece.origin}: row {row}: the id is missing; fill it in, or name another column with --id COLUMN"
+                f"{piece.origin}: row {row}: the id is missing; fill it in, or name another column with {option('id')}"
             )
         if (first := rows.setdefault(name, row)) != row:
             raise UserError(
                 f"{piece.origin}: row {row}: has the same id {name!r} as row {first}; "
-                "correct it, or name another column with --id COLUMN"
+                f"correct it, or name another column with {option('id')}"
             )
 
 
