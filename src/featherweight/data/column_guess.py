@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from featherweight.data.candidate_columns import Columns, best_named, last_word
 from featherweight.data.label_guess import LABEL_WORDS, Labels, guess_label
 from featherweight.data.nested_columns import nested_label, nested_text, options_of_paths
+from featherweight.data.readers.joined_by_id import texts_by_id
 from featherweight.data.readers.table import Table, listed_columns, require_column
 from featherweight.errors import UserError
 from featherweight.formatting import in_sentence, listed
@@ -127,6 +129,8 @@ def _short_texts(columns: Columns, free: Sequence[str]) -> tuple[tuple[str, ...]
 
 
 def _remedy_without_texts(columns: Columns) -> str:
+    if beside := texts_by_id(Path(columns.table.origin)):
+        return beside
     text = nested_text(columns, TEXT_WORDS)
     known = any(columns.profile(name).may_be_labels for name in columns.free(()))
     label = None if known else nested_label(columns, LABEL_WORDS)

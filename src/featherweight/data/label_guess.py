@@ -6,12 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from featherweight.data.candidate_columns import Columns, best_named, last_word
 from featherweight.data.label_cells import plain_labels
 from featherweight.data.label_lists import SEPARATORS
 from featherweight.data.nested_columns import nested_label
+from featherweight.data.readers.joined_by_id import labels_by_id
 from featherweight.data.readers.table import Table, listed_columns
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
@@ -228,7 +230,8 @@ def _no_labels(columns: Columns) -> UserError:
     if table.remedy:
         return UserError(f"{missing}; {classify}\n{table.remedy}")
     named = option("label", inside[:1] or ["COLUMN"])
-    return UserError(f"{missing}\nName the label column with {named}; {classify}")
+    name = f"Name the label column with {named}; {classify}"
+    return UserError(f"{missing}\n{labels_by_id(Path(table.origin)) or name}")
 
 
 def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:

@@ -17,7 +17,7 @@ from featherweight.data.readers.hub import hub_splits, is_saved, open_hub, open_
 from featherweight.data.readers.kinds import looks_like_file
 from featherweight.data.readers.parquet import Wanted
 from featherweight.data.readers.reading import reading_of
-from featherweight.data.readers.shards import files_like, name_of, shard_tables, shards_of
+from featherweight.data.readers.shards import files_like, name_of, shard_tables, shards_of, tables_by_part
 from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
@@ -105,6 +105,8 @@ def _open_folder(
 
 def _shards(folder: Path) -> Mapping[str, Sequence[Path]]:
     """The data files of a folder, by part of the data; empty for a folder of text files, or without data files."""
+    if parts := tables_by_part(folder):
+        return parts
     found = shards_of(folder)
     return {} if is_text_folder(folder, sum(map(len, found.values()))) else found
 

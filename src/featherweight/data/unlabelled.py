@@ -6,6 +6,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from featherweight.data.gaps import label_cells, no_label
@@ -13,6 +14,7 @@ from featherweight.data.label_cells import plain_labels
 from featherweight.data.label_spelling import alike
 from featherweight.data.labels import drop_remedy, single_labels
 from featherweight.data.part_columns import require_training_texts
+from featherweight.data.readers.joined_by_id import labels_by_id
 from featherweight.data.readers.table import (
     Table,
     find_label_columns,
@@ -102,7 +104,8 @@ def require_all_labelled(table: Table, source: str, data: DataRecipe, classes: S
 def left_out(clause: str, source: str) -> str:
     """A note that the test rows of ``source`` are left out; ``clause`` says that they have no labels."""
     predict = f"featherweight predict RUN {in_a_line(shlex.quote(source))} -o predictions.csv"
-    return f"{clause}: it is left out of the evaluation; classify it with: {predict}"
+    beside = labels_by_id(Path(source))
+    return f"{clause}: it is left out of the evaluation; classify it with: {predict}{f'. {beside}' if beside else ''}"
 
 
 def read_labelled(

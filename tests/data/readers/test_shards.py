@@ -93,6 +93,27 @@ def test_files_whose_names_differ_in_a_number_are_one_table(tmp_path: Path, name
     assert (list(rows.texts), list(rows.labels)) == (["one", "two", "three"], [0, 1, 0])
 
 
+@pytest.mark.parametrize("rows", ["__label__{1} {0}\n", "{0}@{1}\n", "{0}\t{1}\n", "{0};{1}\n", "{0} ::: {1}\n"])
+def test_text_files_of_labelled_lines_are_parts(tmp_path: Path, rows: str) -> None:
+    pairs = [(f"text number {place}", "xy"[place % 2]) for place in range(12)]
+    content = "".join(rows.format(*pair) for pair in pairs)
+    header = "" if rows.startswith(("_", "{0}@")) else rows.format("text", "label")
+    source = written(tmp_path / "set", {f"{part}.txt": header + content for part in ("train", "val", "test", "labels")})
+    for split in ("train", "validation", "test"):
+        table = open_table(source, DataRecipe(train=source), split)
+        assert table.origin == f"{source} ({split})"
+        assert [*zip(table.read("text"), table.read("label"), strict=True)] == pairs
+    if header:
+        written(tmp_path / "set", {"train.txt": content})
+        with pytest.raises(UserError, match=r"train\.txt: its first line seems to be a row(.|\n)*data\.columns="):
+            open_table(source, DataRecipe(train=source), "train")
+
+
+def test_text_files_of_texts_alone_stay_one_text_each(tmp_path: Path) -> None:
+    source = written(tmp_path / "set", {f"{part}.txt": "One text.\nAnother one.\n" for part in ("train", "test")})
+    assert list(open_table(source, DataRecipe(train=source), "train").read("id")) == ["test.txt", "train.txt"]
+
+
 @pytest.mark.parametrize(
     "files",
     [

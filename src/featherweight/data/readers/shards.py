@@ -14,12 +14,12 @@ from typing import Any
 
 from featherweight.data.readers.columns import stored
 from featherweight.data.readers.files import file_tables
-from featherweight.data.readers.kinds import KINDS, ending_of
+from featherweight.data.readers.kinds import KINDS, TEXTS, ending_of, kind_of
 from featherweight.data.readers.parquet import Wanted
-from featherweight.data.readers.parts import PARTS, part_named
+from featherweight.data.readers.parts import PARTS, part_named, parts_named
 from featherweight.data.readers.reading import Reading
 from featherweight.data.readers.table import Table
-from featherweight.data.readers.unpacking import COMPRESSED
+from featherweight.data.readers.unpacking import COMPRESSED, Content
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
@@ -54,6 +54,26 @@ def shards_of(folder: Path) -> Mapping[str, tuple[Path, ...]]:
     if None in parts.values() or len(set(parts.values())) < len(parts):
         return {}
     return _in_parts({str(parts[name]): files for name, files in inside.items()})
+
+
+def tables_by_part(folder: Path) -> Mapping[str, tuple[Path, ...]]:
+    """The text files ``train.txt``, ``val.txt`` and ``test.txt`` of a folder by part, if their lines have labels.
+
+    Empty if there is no such file of training rows, if its lines are texts alone, or if the folder has many other texts
+    or folders, which are classes.
+    """
+    with os.scandir(folder) as entries:
+        found = [Path(entry.path) for entry in entries if not _BESIDE.fullmatch(entry.name)]
+    texts = {path.stem: path for path in found if path.suffix.lower() in TEXTS and path.is_file()}
+    parts = parts_named(texts, whole=True)
+    if "train" not in parts or len(texts) > 2 * len(PARTS) or any(path.is_dir() for path in found):
+        return {}
+    train = texts[parts["train"]]
+    try:
+        kind = kind_of(Content(train, in_a_line(str(train))), Reading())[0]
+    except UserError:  # such as the lines of tokens and tags of CoNLL; reading the file gives this message
+        kind = ""
+    return {} if kind == "lines" else _in_parts({part: (texts[name],) for part, name in parts.items()})
 
 
 def files_like(pattern: str) -> tuple[Path, ...]:

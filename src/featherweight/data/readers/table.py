@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, repeat
+from pathlib import Path
 from typing import Any
 
 from featherweight.data.readers.columns import CHUNK, ColumnBuilder, stored
+from featherweight.data.readers.joined_by_id import labels_by_id
 from featherweight.data.readers.nested import column_of, paths_in, values_at
 from featherweight.data.readers.reading import USUAL_TEXTS
 from featherweight.errors import UserError
@@ -193,7 +195,8 @@ def _require(table: Table, wanted: str, key: str, besides: Sequence[str] = ()) -
     def remedy(names: Sequence[str] = ("COLUMN",)) -> str:
         return f"Name the right one with {option(key.removeprefix('data.'), names)}, or in the recipe as {key}"
 
-    return require_column(table, wanted, remedy(), besides, suggested=remedy)
+    beside = labels_by_id(Path(table.origin)) if key == "data.label" and table.find(wanted) is None else None
+    return require_column(table, wanted, beside or remedy(), besides, suggested=remedy)
 
 
 def require_column(
