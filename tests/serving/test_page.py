@@ -100,7 +100,24 @@ def test_examples_and_card_are_shown(page: Any) -> None:
     assert "92.50%" in page.inner_text("header") and "80.0% to 97.0%" in page.inner_text("#card")
     assert page.eval_on_selector_all(".matrix td", "cells => cells.map(cell => cell.textContent)")[1:3] == ["18", "2"]
     assert CARD["doubts"][0] in page.inner_text("#card")  # type: ignore[index]
+    assert page.eval_on_selector_all("#card th", "cells => cells.map(cell => cell.textContent)")[:3] == [
+        "Texts", "Rows", "Accuracy",
+    ]  # fmt: skip
+    page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out at the side"
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    assert page.eval_on_selector_all("pre, .scroll", cut) == [], "nothing is cut off"
+
+
+def test_a_model_without_results_is_shown(browser: Any) -> None:
+    with running(card={**CARD, "results": []}) as server:
+        opened = browser.new_page()
+        problems: list[str] = []
+        opened.on("pageerror", lambda error: problems.append(str(error)))
+        opened.goto(server.url)
+        opened.wait_for_selector(".facts")
+        assert "Trained parameters" in opened.inner_text("#card") and problems == []
+        opened.close()
 
 
 FILE = 'id;text;note\r\n1;"a ""goal""; and\nmore";x\r\n2;treaty;\r\n\r\n3;;y\r\n'

@@ -43,10 +43,11 @@ function facts(card) {
 function resultsTable(results) {
   const scale = scaleOf(results);
   const between = `95% interval, on ${percent(scale[0], 0)} to ${percent(scale[1], 0)}`;
-  const head = element("tr", {}, header("Texts"), numberHeader("Rows"), numberHeader("Result"), header(between));
+  const head = element("tr", {}, header("Texts"), numberHeader("Rows"), numberHeader(results[0]?.metrics[0].name ?? "Result"),
+    header(between));
   const rows = results.map((result) => {
     const [metric] = result.metrics;
-    const value = element("td", { className: "number", textContent: `${metric.name} ${metric.shown}` });
+    const value = element("td", { className: "number", textContent: metric.shown });
     const interval = element("td", {});
     if (result.interval) {
       interval.append(result.interval.map((share) => percent(share)).join(" to "), range(result.interval, metric.value, scale));
