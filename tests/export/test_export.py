@@ -191,7 +191,10 @@ def test_damaged_exports_are_refused(run: Path, exports: Exports, tmp_path: Path
     (bytes_only / "model.onnx").write_bytes(b"\1" * size)
     gone = spoilt("gone")
     (gone / "tokenizer.json").unlink()
+    unproved = spoilt("unproved")
+    (unproved / "probes.json").unlink()
     table = [
+        (unproved, "probes.json: missing; export the run again"),
         (short, "model.onnx: has .* bytes, not"),
         (bytes_only, "cannot be loaded by ONNX Runtime"),
         (gone, "tokenizer.json: missing; export the run again"),

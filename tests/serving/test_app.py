@@ -228,6 +228,7 @@ def test_the_description_of_the_api_is_complete() -> None:
     refused = {"400", "401", "403", "408", "413", "415", "422", "429", "500", "503"}
     assert {"200"} | refused == set(post["responses"])
     assert "probabilities" in json.dumps(api["components"]) and "security" not in post
+    assert all(api["components"]["schemas"][name]["examples"] for name in ("Result", "Explained", "Problem"))
     assert api["components"]["schemas"]["Problem"]["required"] == ["status", "code", "message"]
     assert list(api["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == ["text/plain"]
 

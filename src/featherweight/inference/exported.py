@@ -21,6 +21,8 @@ from featherweight.run.schema import DataPart, LabelColumn
 FILE = "export.json"
 FORMAT = 1
 """Version of the layout of an export; a newer one is refused."""
+_PROBES = "probes.json"
+"""Tokens and logits of a few texts, which ``model/probes.py`` compares (its imports are too many for this file)."""
 AGAIN = "export the run again"
 MODEL = {
     "merged": "model.safetensors",
@@ -99,6 +101,8 @@ def read_export(folder: Path) -> Description:
         if name not in described.files:
             raise damaged(where, f"{name} is missing from its key 'files'", AGAIN)
         _require_size(folder / name, described.files[name].bytes)
+    if _PROBES in described.files:  # without it, a changed library would go unnoticed
+        _require_size(folder / _PROBES, described.files[_PROBES].bytes)
     for name, file in described.files.items():
         # Weights are too large to be read twice; the logits of the stored probe texts show whether they changed.
         if name != weights and (folder / name).is_file() and sha256_of(folder / name) != file.sha256:

@@ -74,7 +74,23 @@ class Explained(BaseModel):
     label: str = Field(description="The class that is explained.")
     probability: float = Field(description="Its probability for the whole text.")
     method: str = "occlusion"
-    parts: list[Part]
+    parts: list[Part] = Field(description="The words, in the order of the text; of a long text, groups of words.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "news-0123456789ab",
+                    "label": "Business",
+                    "probability": 0.97,
+                    "method": "occlusion",
+                    "parts": [
+                        {"start": 0, "end": 7, "side": 0, "without": 0.95, "effect": 0.53},
+                        {"start": 8, "end": 12, "side": 0, "without": 0.61, "effect": 3.03},
+                    ],
+                }
+            ]
+        }
+    )
 
 
 class Problem(BaseModel):
