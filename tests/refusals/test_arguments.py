@@ -57,7 +57,7 @@ from support.commands import Cli, refused
     (["verify", "data.csv"], "data.csv: not a run folder"),
     (["cache", "everything"], "cache everything: no such kind"),
     (["predict", "nowhere", "data.csv", "-o", "out.csv"], "nowhere: not a run folder (it does not exist)"),
-    (["predict", "data.csv", "data.csv", "-o", "out.csv"], "data.csv: not a run folder (it contains no recipe.toml)"),
+    (["predict", "data.csv", "data.csv", "-o", "out.csv"], "data.csv: not a run folder (it is a file)"),
     (["check", "data.csv", "--label", "labl"], "data.csv: no column 'labl'; did you mean 'label'?"),
     (["adapt"], "Missing argument"),
     (["adapt", "job.toml", "-o", "data.csv"], "-o data.csv: exists already; choose a new folder"),

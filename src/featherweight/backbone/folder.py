@@ -31,6 +31,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
+        if (folder / "adapter_config.json").is_file():
+            raise UserError(f"{folder}: is an adapter, not a backbone; name the folder of its base model") from None
         raise UserError(
             f"{path}: missing; a backbone folder has config.json, the tokenizer and model.safetensors"
         ) from None

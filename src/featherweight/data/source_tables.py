@@ -22,6 +22,7 @@ from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 from featherweight.recipe import DataRecipe
+from featherweight.run.other_folders import kind_of_folder
 
 BUILT_IN = {"newsbriefs": ("train", "test")}
 """Data sets that are part of the package, and their splits."""
@@ -95,6 +96,8 @@ def _open_folder(
         return shard_tables(chosen, called, reading_of(data, split), rows, wanted)
     if is_text_folder(folder):
         return folder_tables(folder, origin, reading_of(data, split), rows)
+    if kind := kind_of_folder(folder):
+        raise UserError(f"{origin}: is {kind}, not data; name a file of texts and labels")
     files = data_files(folder)
     name_one = f"name one of its files: {files}" if files else "name a data file"
     line = one_file_of(folder)

@@ -31,7 +31,7 @@ from featherweight.evaluation.seeds import mean_interval, pooled_spread, spread
 from featherweight.formatting import in_sentence
 from featherweight.recipe import Recipe
 from featherweight.run.figures import ACCURACY, METRICS, SEVERAL_LABELS, Metric
-from featherweight.run.folder import Run, refuse_export
+from featherweight.run.folder import Run, refuse_adapter, refuse_export
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +178,7 @@ def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     runs = [Run(folder) for folder in list_of(folders, "compare_runs(...)", "run folders", item_types=Run)]
     for run in runs:
         refuse_export(run.folder)
+        refuse_adapter(run.folder)
     require_each_once(runs)
     split = common_split(runs)
     judged = judged_rows(runs, split)

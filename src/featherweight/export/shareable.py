@@ -15,6 +15,7 @@ from featherweight.formatting import without_paths
 from featherweight.inference.exported import AGAIN, FILE, is_export, read_export
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data_file
+from featherweight.run.folder import refuse_adapter
 
 _OF_ADAPTER = re.compile(
     r"(adapter_config|featherweight|probes|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json"
@@ -60,6 +61,7 @@ def require_shareable(folder: Path) -> None:
         return
     if not (folder / "recipe.toml").is_file():
         raise UserError(f"{folder}: neither a run nor an export; pass the folder that train or export has written")
+    refuse_adapter(folder)
     read_description(folder / "adapter")
     if not (folder / "evaluation.json").is_file():
         raise UserError(

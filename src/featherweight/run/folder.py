@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from functools import cached_property
@@ -14,6 +13,7 @@ from featherweight.errors import UserError, damaged
 from featherweight.files import read_object
 from featherweight.recipe import Recipe
 from featherweight.run.cleanup import ROWS
+from featherweight.run.other_folders import no_run_because
 
 FORMAT = 1
 """Version of the run folder's layout; a run of a newer version is refused."""
@@ -26,7 +26,7 @@ class Run:
         require_path(folder, "Run", "the path of a run folder")
         self.folder = Path(folder)
         if not (self.folder / "recipe.toml").is_file():
-            raise UserError(f"{folder}: not a run folder ({_lacks(self.folder)}); name a folder that train wrote")
+            raise UserError(f"{folder}: not a run folder {no_run_because(self.folder)}")
         environment = self.folder / "environment.json"
         if os.path.lexists(environment):
             _require_version(read_object(environment), environment, FORMAT)
@@ -100,6 +100,13 @@ def refuse_export(folder: str | Path) -> None:
         raise UserError(f"{folder}: is an export, not a run; pass the run that it came from")
 
 
+def refuse_adapter(folder: str | Path) -> None:
+    """Raise UserError if ``folder`` is only the folder ``adapter`` of a run: it has a recipe, but no results."""
+    path = Path(folder)
+    if path.name == "adapter" and (path.parent / "recipe.toml").is_file():
+        raise UserError(f"{folder}: is only the adapter of a run; name the run itself, {path.parent}")
+
+
 def read_history(path: Path) -> list[dict[str, Any]]:
     """All records of a history file, in order; empty if there is no file. Raises UserError if a line is damaged.
 
@@ -141,15 +148,6 @@ def read_json(path: Path, *, newest: int | None = None) -> dict[str, Any]:
     if path.name in FILES:
         require(values, FILES[path.name], path)
     return values
-
-
-def _lacks(folder: Path) -> str:
-    """Why ``folder`` is not a run folder; if it does not exist, with the folder beside it of the most similar name."""
-    if folder.exists():
-        return "it contains no recipe.toml"
-    beside = [path.name for path in folder.parent.glob("*") if path.is_dir()]
-    near = difflib.get_close_matches(folder.name, beside, n=1)
-    return "it does not exist" + (f"; did you mean {folder.parent / near[0]}?" if near else "")
 
 
 def _require_version(values: dict[str, Any], path: Path, newest: int) -> None:

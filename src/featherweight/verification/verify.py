@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featherweight.errors import UserError
 from featherweight.inference.exported import is_export
-from featherweight.run.folder import Run
+from featherweight.run.folder import Run, refuse_adapter
 from featherweight.run.manifest import FILE
 from featherweight.verification import integrity, reproduction
 from featherweight.verification.checks import Check, guarded
@@ -51,6 +51,7 @@ def _require_finished(folder: Path) -> None:
         raise UserError(f"{folder}: is an export, which cannot be verified; verify the run that it was made from")
     if (folder / FILE).is_file():
         return  # the run was finished, even if files are missing now
+    refuse_adapter(folder)
     run = Run(folder)
     if "baseline" in (run.environment if (folder / "environment.json").is_file() else {}):
         raise UserError(f"{folder}: is a baseline; baselines save no model, so they cannot be verified")

@@ -13,7 +13,7 @@ from featherweight.environment import quick_imports
 from featherweight.errors import UserError
 from featherweight.formatting import listed
 from featherweight.recipe import Recipe
-from featherweight.run.folder import Run, refuse_export
+from featherweight.run.folder import Run, refuse_adapter, refuse_export
 
 if TYPE_CHECKING:
     from featherweight.backbone.resolve import Backbone
@@ -47,8 +47,7 @@ def finished(run: str | Path) -> Run:
     """The run in the folder ``run``. Raises UserError if the folder has no run, or an incomplete one."""
     refuse_export(run)
     parent = Run(run)
-    if parent.folder.name == "adapter" and (parent.folder.parent / "recipe.toml").is_file():
-        raise UserError(f"{run}: is only the adapter of a run; name the run itself, {parent.folder.parent}")
+    refuse_adapter(run)
     if not parent.complete:
         raise UserError(
             f"{run}: is not complete; to resume it: featherweight train {run}/recipe.toml --out {run} --resume"

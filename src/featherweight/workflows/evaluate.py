@@ -15,7 +15,7 @@ from featherweight.errors import UserError
 from featherweight.formatting import listed
 from featherweight.inference.exported import classes_and_thresholds, is_export
 from featherweight.recipe import DataRecipe, EvaluationRecipe
-from featherweight.run.folder import Run
+from featherweight.run.folder import Run, refuse_adapter
 from featherweight.task.interface import SINGLE_LABEL, Task
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def evaluate_run(
     if data is None:
         if is_export(run.folder):
             raise UserError(f"{run.folder}: is an export, and stores no test rows; add --data FILE with labelled rows")
+        refuse_adapter(run.folder)
         return run.evaluation
     # The rows come first: what is wrong with them is said before a model is loaded.
     further = (

@@ -19,7 +19,7 @@ from featherweight.export import gate
 from featherweight.files import sync_folder
 from featherweight.hints import to_install
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
-from featherweight.run.folder import Run, read_json
+from featherweight.run.folder import Run, read_json, refuse_adapter
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
@@ -82,6 +82,7 @@ def _checked(run: str | Path, to: str, out: str | Path | None, force: bool) -> t
         raise UserError(f"--to {to}: use one of {', '.join(TARGETS)}")
     if is_export(folder):
         raise UserError(f"{run}: is an export; name the run folder that it was made from")
+    refuse_adapter(folder)
     recipe = Run(folder).recipe
     read_description(folder / "adapter")
     for name in ("environment.json", "evaluation.json", "weigh.json"):  # read again when the model has been merged

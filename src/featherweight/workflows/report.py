@@ -17,7 +17,7 @@ from featherweight.report.fonts import key_of
 from featherweight.report.run import page, plots
 from featherweight.report.run.contents import contents_of_peft, read_contents
 from featherweight.run.cleanup import CARD, DRAWN, PAGE
-from featherweight.run.folder import Run
+from featherweight.run.folder import Run, refuse_adapter
 from featherweight.run.manifest import lists_file, renew_manifest
 
 
@@ -28,6 +28,7 @@ def report_run(folder: str | Path, note: Callable[[str], object] = lambda line: 
     only when all of them are written, so that ``is_reported`` detects an interruption. Raises UserError if ``folder``
     is not a run or one of its files is damaged.
     """
+    refuse_adapter(folder)
     run = Run(folder)
     contents = read_contents(run.folder)  # raises for a damaged file before anything is written
     renew_manifest(run.folder, forget=DRAWN)

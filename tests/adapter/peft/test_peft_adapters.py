@@ -210,3 +210,18 @@ def test_the_adapter_decides_over_a_head_that_the_base_brings(
     set_keys(folder / "adapter_config.json", base_model_name_or_path=str(base))
     found = Classifier.load(folder, labels=LABELS).logits(TEXTS)
     assert_same(found, Classifier.load(saved("roberta")[0], labels=LABELS).logits(TEXTS))
+
+
+@pytest.mark.parametrize("named", [None, ""])
+def test_a_folder_that_names_no_base_takes_the_one_that_is_given(
+    saved: Any, cli: Cli, tmp_path: Path, named: Any
+) -> None:
+    folder = tmp_path / "saved"
+    shutil.copytree(saved("roberta")[0], folder)
+    base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    set_keys(folder / "adapter_config.json", base_model_name_or_path=named)
+    answer = cli("predict", str(folder), "--text", "one text")
+    assert answer.code == 2
+    assert "base_model_name_or_path names no base model\nAdd --base FOLDER" in answer.err
+    found = Classifier.load(folder, labels=LABELS, base=base).logits(TEXTS)
+    assert_same(found, Classifier.load(saved("roberta")[0], labels=LABELS).logits(TEXTS))

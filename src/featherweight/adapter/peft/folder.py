@@ -16,6 +16,7 @@ from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.describe import architecture_without_roles
 from featherweight.backbone.folder import TensorHeader, has_tokenizer, read_config, read_header
 from featherweight.backbone.resolve import Backbone, config_of, local_tensors, resolve_backbone
+from featherweight.backbone.wheels import WHEELS, is_installed
 from featherweight.errors import HubUnreachable, UserError
 from featherweight.recipe import BackboneRecipe, DataRecipe
 from featherweight.recipe.values import TaskName
@@ -23,6 +24,7 @@ from featherweight.recipe.values import TaskName
 WEIGHTS = "adapter_model.safetensors"
 _PICKLED = "adapter_model.bin"
 _OUTER = "base_model.model."
+_ADD_BASE = "Add --base FOLDER: a folder with that model's config.json, model.safetensors and tokenizer"
 _TYPES = ("F32", "F16", "BF16")
 _COPY = re.compile(r"\.modules_to_save\.(?:[^.]+\.)?")
 _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?=\.weight$|$)")
@@ -116,7 +118,7 @@ def tensors_of(path: str | Path) -> tuple[dict[str, TensorHeader], str]:
     _require_safetensors(folder)
     tensors, _ = _trained(folder / WEIGHTS)
     _require_pairs(folder / WEIGHTS, tensors)
-    return tensors, read_settings(folder).base_model_name_or_path
+    return tensors, read_settings(folder).base_model_name_or_path or "a base model that it does not name"
 
 
 def _base_refused(folder: Path, error: UserError, base: str) -> UserError:
@@ -124,10 +126,7 @@ def _base_refused(folder: Path, error: UserError, base: str) -> UserError:
     moved = "no such folder" in str(error)
     if moved or isinstance(error, HubUnreachable):
         problem = "was not found: no such folder" if moved else "is not on this machine, and the hub cannot be reached"
-        return BaseUnreachable(
-            f"{folder}: its base model {base} {problem}\n"
-            "Add --base FOLDER: a folder with that model's config.json, model.safetensors and tokenizer"
-        )
+        return BaseUnreachable(f"{folder}: its base model {base} {problem}\n{_ADD_BASE}")
     hint = " (set as base_model_name_or_path in adapter_config.json)" if "\n" not in str(error) else ""
     return UserError(f"{folder}: its base model: {error}{hint}")
 
@@ -161,14 +160,16 @@ def _require_safetensors(folder: Path) -> None:
 
 
 def _base(folder: Path, settings: LoraSettings, given: str | Path | None) -> BackboneRecipe:
-    if given is not None:
-        if not Path(given).is_dir():
-            raise UserError(f"--base {given}: no such folder; name the folder of {settings.base_model_name_or_path}")
-        return BackboneRecipe(name=str(given))
     name = settings.base_model_name_or_path
+    if given is not None:
+        if not Path(given).is_dir() and not (str(given) in WHEELS and is_installed(str(given))):
+            raise UserError(f"--base {given}: no such folder; name the folder of {name or 'the base model'}")
+        return BackboneRecipe(name=str(given))
+    if not name:
+        raise BaseUnreachable(f"{folder / FILE}: base_model_name_or_path names no base model\n{_ADD_BASE}")
     if not name.isprintable() or (not Path(name).is_absolute() and ".." in Path(name).parts):
         outside = f"base_model_name_or_path = {name[:200]!r} is a relative path out of the folder"
-        raise UserError(f"{folder / FILE}: {outside}; write an absolute one")
+        raise UserError(f"{folder / FILE}: {outside}; write an absolute one, or add --base FOLDER")
     return BackboneRecipe(name=name, revision=settings.revision or None)
 
 

@@ -84,7 +84,7 @@ class LoraSettings(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    base_model_name_or_path: Annotated[str, Field(min_length=1, max_length=4_000)]
+    base_model_name_or_path: Annotated[str, Field(max_length=4_000)] | None = None
     revision: str | None = None
     r: Annotated[Whole, Field(ge=1)] = 8
     lora_alpha: Annotated[Number, Field(gt=0)] = 8
