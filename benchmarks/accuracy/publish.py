@@ -16,10 +16,12 @@ from typing import Any
 from harness.recording import read_results
 from pages.write import filled, rendered
 
+from featherweight.budget.plan import resolve_auto
 from featherweight.errors import UserError
 from featherweight.files import write_json, write_whole
 from featherweight.recipe import Recipe, built_in_recipes
 from featherweight.run.folder import Run, read_json
+from featherweight.workflows.resolve import backbone_architecture
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -114,6 +116,12 @@ def command(recipe: Recipe) -> str:
     if recipe.name not in built_in_recipes():
         return f"featherweight train {recipe.name}.toml (the recipe above)"
     built_in = Recipe.load(recipe.name)
+    if built_in.adapter.lora == "auto":
+        chosen = built_in.with_values(backbone=recipe.backbone.model_dump(), budget=recipe.budget)
+        lora = resolve_auto(chosen, backbone_architecture(recipe.backbone), len(recipe.data.labels)).adapter.lora
+        if lora != recipe.adapter.lora:
+            raise UserError(f"publish: {recipe.name} has adapter.lora = auto, and the run has other tables; rename it")
+        built_in = built_in.with_values(adapter={"lora": recipe_values(recipe)["adapter"]["lora"]})
     if len(recipe.adapter.lora) < len(built_in.adapter.lora):
         raise UserError("publish: adapter.lora has fewer tables than the built-in recipe, which no --set says")
     before, after = _flat(recipe_values(built_in)), _flat(without_paths(recipe_values(recipe), [recipe], {}))

@@ -14,7 +14,10 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from accuracy import publish  # noqa: E402
 
+from featherweight.budget.plan import resolve_auto  # noqa: E402
+from featherweight.errors import UserError  # noqa: E402
 from featherweight.recipe import Recipe  # noqa: E402
+from featherweight.workflows.resolve import backbone_architecture  # noqa: E402
 
 FILES = publish.run_files()
 
@@ -45,9 +48,20 @@ def test_the_command_of_a_result_gives_its_recipe(path: Path) -> None:
     again, made = (
         # Data go by other names here, and the description of a built-in recipe ends where other data are set.
         recipe.model_dump(exclude={"data": {"train", "test"}, "evaluation": {"shift"}, "description": True})
-        for recipe in (Recipe.load(name, settings[1::2]), Recipe.model_validate(values["recipe"]))
+        for recipe in (without_auto(Recipe.load(name, settings[1::2])), Recipe.model_validate(values["recipe"]))
     )
     assert again == made
+
+
+def without_auto(recipe: Recipe) -> Recipe:
+    return resolve_auto(recipe, backbone_architecture(recipe.backbone), len(recipe.data.labels))
+
+
+def test_lora_that_auto_chooses_is_not_set_and_any_other_is_refused() -> None:
+    made = without_auto(Recipe.load("best-100k", ["backbone.name=minilm", "budget=200k"]))
+    assert publish.command(made) == "featherweight train best-100k --set budget=200000 --set backbone.name=minilm"
+    with pytest.raises(UserError, match=r"best-100k has adapter\.lora = auto, and the run has other tables"):
+        publish.command(Recipe.load("best-100k", ['adapter.lora=[{roles=["value"], rank=1}]']))
 
 
 def test_a_command_says_what_was_set_and_taken_away(tmp_path: Path) -> None:
