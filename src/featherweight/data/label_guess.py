@@ -240,7 +240,7 @@ def _undecided_labels(columns: Columns, names: Sequence[str]) -> UserError:
     flags = _of_one_notation(binary, columns)
     words = f"hold only {_flags_in_words(columns, flags)}" if flags else ""
     more = "" if len(flags) <= _MOST_FLAGS else f", and so on (all: {to_set('task=multi-label')})"
-    all_flags = f"{option('label', flags[:_MOST_FLAGS])}{more}"
+    all_flags = f"{option('label', flags[:_MOST_FLAGS])}{more}" if flags else ""
     if len(flags) > 1 and len(binary) == len(names):
         return UserError(
             f"{table.origin}: {listed(flags, 12)} {words}, so a text may have several labels\n"
