@@ -120,11 +120,12 @@ def _are_joined_by(names: Sequence[str], mark: str) -> bool:
 
 
 def cell_of(labels: Sequence[str], names: Sequence[str]) -> str:
-    """The labels of a row as one text that can be read again: ``a|b``, or a list if one of the names contains ``|``.
+    """The labels of a row as one text that can be read again: ``a|b``, or a list.
 
-    ``names`` are all existing labels.
+    It is a list if ``names``, all existing labels, contain every separator, or one that begins like a list.
     """
-    mark = next((mark for mark in SEPARATORS if not any(mark in name for name in names)), None)
+    lists = any(name.startswith(("[", "<")) for name in names)
+    mark = None if lists else next((one for one in SEPARATORS if not any(one in name for name in names)), None)
     return json.dumps(list(labels), ensure_ascii=False) if mark is None else mark.join(labels)
 
 
