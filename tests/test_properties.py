@@ -102,26 +102,39 @@ SMALL = {
 }
 
 
-def fits(architecture: Architecture, head: str, roles: tuple[str, ...], rank: int, labels: int, budget: int) -> bool:
-    adapter = {"lora": [{"roles": list(roles), "rank": rank}], "head": head}
-    recipe = Recipe.parse({"adapter": adapter, "budget": budget})
-    return weigh(recipe, architecture, labels).total <= budget
+def largest_rank(architecture: Architecture, head: str, roles: tuple[str, ...], layers: str, *given: int) -> int:
+    """The largest rank that fits, found by weighing each; 0 if none does. ``given`` are the labels and the budget."""
+    labels, budget = given
+
+    def fits(rank: int) -> bool:
+        adapter = {"lora": [{"roles": list(roles), "rank": rank, "layers": layers}], "head": head}
+        return weigh(Recipe.parse({"adapter": adapter, "budget": budget}), architecture, labels).total <= budget
+
+    linears = [x for x in architecture.linears if set(x.roles) & set(roles)]
+    widest = min(min(x.inputs, x.outputs) for x in linears)
+    return max((rank for rank in range(1, widest + 1) if fits(rank)), default=0)
 
 
 @quick
 @given(st.sampled_from(sorted(SMALL)), st.integers(2, 9), st.integers(1, 9_000))
 def test_the_planner_finds_what_trying_every_rank_finds(family: str, labels: int, budget: int) -> None:
     architecture = architecture_of({"model_type": family, **SMALL[family]})
-    largest: dict[tuple[str, tuple[str, ...]], int] = {}
+    upper = [f"top-{count}" for count in range(architecture.layers - 1, 0, -1)]
+    largest: dict[tuple[str, tuple[str, ...]], tuple[str, int]] = {}
     for head in ("linear", "native"):
+        kinds = []
         for target in TARGETS:
             linears = [x for x in architecture.linears if set(x.roles) & set(target)]
-            widest = min(min(x.inputs, x.outputs) for x in linears)
-            roles = tuple(role for role in architecture.roles if any(role in x.roles for x in linears))
-            fitting = [rank for rank in range(1, widest + 1) if fits(architecture, head, roles, rank, labels, budget)]
-            largest |= {(head, roles): max(fitting)} if fitting else {}
+            kinds.append(tuple(role for role in architecture.roles if any(role in x.roles for x in linears)))
+        # The upper layers alone are only proposed where no kind of linear layer fits in all layers.
+        for places in (["all"], upper):
+            for roles in kinds:
+                tried = [(one, largest_rank(architecture, head, roles, one, labels, budget)) for one in places]
+                largest |= {(head, roles): fitting[0]} if (fitting := [one for one in tried if one[1]]) else {}
+            if any(key[0] == head for key in largest):
+                break
     try:
-        found = {(row.head, row.roles): row.rank for row in plan(architecture, labels, budget)}
+        found = {(row.head, row.roles): (row.layers, row.rank) for row in plan(architecture, labels, budget)}
     except UserError:
         found = {}
     assert found == largest
