@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from featherweight.argument_checks import described, require_whole
@@ -83,18 +84,19 @@ def plan(
         raise UserError(f"{takes}, not {described(architecture)}; for the parameters of a recipe, write weigh(recipe)")
     labels, budget = require_whole(labels, "labels", "4"), require_whole(budget, "budget", "1_000_000")
     heads: tuple[Head, ...] = ("linear", "native") if architecture.head_modules else ("linear",)
+    fewer = range(architecture.layers - 1, 0, -1)  # numbers of upper layers, for budgets too small for all layers
     found: list[PlanRow] = []
-    smallest: list[int] = []
     for head in heads:
-        whole = list(_candidates(architecture, labels, head, bias, dora))
-        upper = [one for count in range(architecture.layers - 1, 0, -1)
-                 for one in _candidates(architecture, labels, head, bias, dora, upper=count)]  # fmt: skip
-        found += _fitting(whole, budget) or _most_layers(_fitting(upper, budget))
-        smallest += [one.fixed + one.per_rank for one in (*whole, *upper)]
+        of_head = partial(_candidates, architecture, labels, head, bias, dora)
+        upper = (one for count in fewer for one in of_head(upper=count))
+        found += _fitting(of_head(), budget) or _most_layers(_fitting(upper, budget))
     if not found:
+        every = (one for head in heads for count in (None, *fewer)
+                 for one in _candidates(architecture, labels, head, bias, dora, upper=count))  # fmt: skip
+        smallest = min(one.fixed + one.per_rank for one in every)
         condition = "" if bias == "none" else f" with bias = {bias}"
         raise UserError(
-            f"budget = {budget:,}: no adapter fits; the smallest{condition} has {min(smallest):,} parameters "
+            f"budget = {budget:,}: no adapter fits; the smallest{condition} has {smallest:,} parameters "
             f"({architecture.model_type}, {labels} labels): raise the budget or use a smaller backbone"
         )
     return [replace(row, recommended=not place) for place, row in enumerate(found)]
