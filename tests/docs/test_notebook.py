@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,14 @@ def test_it_needs_the_public_names_alone(notebook: Any) -> None:
     ours = {alias.name for node in imported if node.module == "featherweight" for alias in node.names}
     assert ours and ours <= set(featherweight.__all__)
     assert {node.module for node in imported} == {"featherweight"}
+
+
+def test_it_installs_this_repository_and_no_package_of_that_name_from_an_index(notebook: Any) -> None:
+    names: dict[str, Any] = {}
+    exec(code_cells(notebook)["install"].source.split("if importlib")[0], names)
+    place, extra = re.fullmatch(r"(.+)\[(\w+)\]", names["PACKAGE"]).groups()  # type: ignore[union-attr]
+    project = tomllib.loads((NOTEBOOK.parent / place / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["name"] == "featherweight" and extra in project["optional-dependencies"]
 
 
 def test_cells_are_short_and_each_is_introduced(notebook: Any) -> None:

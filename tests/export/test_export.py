@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.commands import Cli, refused
 from support.exports import Exports, in_this_process
 
 import featherweight
@@ -30,18 +29,6 @@ from featherweight.task.interface import SINGLE_LABEL
 from featherweight.workflows.export import export_run
 
 TEXTS = ["apple pear plum", "robin and crow", "zinc silver iron"]
-
-
-@pytest.fixture
-def run(exports: Exports, tiny_recipe: Any) -> Path:
-    """A run with a native head and random weights, of which ``exports`` has all targets by the key ``bert``."""
-    adapter = {"head": "native", "bias": "all", "lora": [{"roles": ["query", "value", "mlp_up"], "rank": 2}]}
-    return exports.add("bert", tiny_recipe("bert", adapter=adapter))
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "in_fresh_process", in_this_process)
 
 
 def test_transformers_own_pipeline_loads_a_merged_export(run: Path, exports: Exports) -> None:
@@ -176,68 +163,6 @@ def test_int8_is_smaller_and_says_how_it_was_made(run: Path, exports: Exports) -
     assert written["weights"] == "QInt8" and written["reduce_range"] == (not written["processor_flags"])
 
 
-@pytest.mark.slow
-def test_damaged_exports_are_refused(run: Path, exports: Exports, tmp_path: Path) -> None:
-    def spoilt(name: str, **changes: Any) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(exports["bert", "onnx"], folder)
-        content = json.loads((folder / "export.json").read_text("utf-8"))
-        (folder / "export.json").write_text(json.dumps({**content, **changes}), "utf-8")
-        return folder
-
-    short, bytes_only = spoilt("short"), spoilt("bytes")
-    (short / "model.onnx").write_bytes((short / "model.onnx").read_bytes()[:-100])
-    size = (bytes_only / "model.onnx").stat().st_size
-    (bytes_only / "model.onnx").write_bytes(b"\1" * size)
-    gone = spoilt("gone")
-    (gone / "tokenizer.json").unlink()
-    unproved = spoilt("unproved")
-    (unproved / "probes.json").unlink()
-    table = [
-        (unproved, "probes.json: missing; export the run again"),
-        (short, "model.onnx: has .* bytes, not"),
-        (bytes_only, "cannot be loaded by ONNX Runtime"),
-        (gone, "tokenizer.json: missing; export the run again"),
-        (spoilt("newer", format=2), "exported by a newer Featherweight"),
-        (spoilt("labels", labels=["one"]), "export.json: damaged"),
-        (spoilt("target", target="pickle"), "export.json: damaged"),
-        (spoilt("files", files={}), "model.onnx is missing from its key 'files'"),
-    ]
-    for folder, words in table:
-        with pytest.raises(UserError, match=words):
-            Classifier.load(folder)
-    with pytest.raises(UserError, match="is an export to onnx, whose precision cannot be changed; leave out precision"):
-        Classifier.load(exports["bert", "onnx"], precision="bf16")
-
-
-def test_what_cannot_be_exported_is_refused(cli: Cli, exports: Exports, tiny_recipe: Any, run: Path) -> None:
-    linear = exports.add("linear", tiny_recipe("bert"))
-    merged = exports["bert", "merged"]
-    Path("taken").mkdir()
-    table = [
-        ([linear, "--to", "merged"], "one linear layer on the mean over the tokens, and transformers has no class"),
-        ([run, "--to", "pickle"], "--to pickle: use one of merged, onnx, onnx-int8, openvino-int8"),
-        ([merged, "--to", "onnx"], "is an export; name the run folder"),
-        (["nowhere", "--to", "onnx"], "nowhere: not a run folder"),
-        ([run, "--to", "merged", "--out", "taken"], "--out taken: exists; name a new folder"),
-        ([run, "--to", "merged", "--out", "taken", "--force"], "--out taken: exists; name a new folder"),
-    ]
-    for words, naming in table:
-        refused(cli, "export", *words, naming=naming)
-    for words, naming in (
-        (["evaluate", merged], "is an export, and stores no test rows; add --data FILE"),
-        (["verify", merged], "is an export, which cannot be verified"),
-        (["report", merged], "an export has no report"),
-        (["compare", merged, run], "is an export, not a run; pass the run that it came from"),
-        (["train", "--from", merged], "is an export, not a run; pass the run that it came from"),
-        (
-            ["predict", merged, "--text", "a", "--labels", "A,B"],
-            "is an export; --labels is for folders that PEFT saved",
-        ),
-    ):
-        refused(cli, *words, naming=naming)
-
-
 def test_force_replaces_an_export_and_never_other_files(run: Path, in_process: None, tmp_path: Path) -> None:
     out = tmp_path / "out"
     export_run(run, "merged", out)
@@ -253,35 +178,6 @@ def test_force_replaces_an_export_and_never_other_files(run: Path, in_process: N
         with pytest.raises(UserError, match=r"exists; name a new folder$"):
             export_run(run, "merged", folder, force=True)
     assert (out / "thesis.txt").is_file() and (own / "export.json").is_file()
-
-
-@pytest.mark.parametrize(("name", "content", "words"), [
-    ("environment.json", "{", "environment.json: damaged"),
-    ("environment.json", '{"label_column": {"name": "kind"}}', "environment.json: damaged"),
-    ("evaluation.json", '{"validation": {"rows": "many"}}', "evaluation.json: damaged"),
-    ("weigh.json", "[]", "weigh.json: damaged"),
-])  # fmt: skip
-def test_damaged_files_of_the_run_are_found_before_it_is_loaded(
-    cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str, words: str
-) -> None:
-    shutil.copytree(run, "spoilt")
-    Path("spoilt", name).write_text(content, "utf-8")
-    monkeypatch.setattr(
-        "featherweight.export.network.merged_for_export", lambda folder: pytest.fail("a model was loaded")
-    )
-    refused(cli, "export", "spoilt", "--to", "onnx", naming=words)
-
-
-def test_a_changed_tokenizer_of_the_same_size_is_refused(exports: Exports, run: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(exports["bert", "onnx"], tmp_path / "copy"))
-    tokenizer = folder / "tokenizer.json"
-    text = tokenizer.read_text("utf-8")
-    tokenizer.write_text(
-        text.replace('"apple"', '"\0\0"').replace('"plum"', '"apple"').replace('"\0\0"', '"plum"'), "utf-8"
-    )
-    assert tokenizer.stat().st_size != 0
-    with pytest.raises(UserError, match=r"tokenizer\.json: (was changed after the export|has .* bytes)"):
-        Classifier.load(folder)
 
 
 @pytest.mark.slow

@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.endings import quick_endings
-from support.exports import Exports, in_this_process
+from support.exports import Exports, as_exported, in_this_process
 
 import featherweight
 from featherweight import train
 from featherweight.errors import UserError
 from featherweight.export import gate, openvino
 from featherweight.export.card import render_card
-from featherweight.files import sha256_of
 from featherweight.inference.classifier import Classifier
 from featherweight.workflows.export import export_run
 
@@ -114,14 +113,14 @@ def test_damaged_files_are_refused(folder: Path, tmp_path: Path) -> None:
         Classifier.load(short.parent)
     with pytest.raises(UserError, match=r"model\.xml: was changed after the export; export the run again"):
         Classifier.load(graph.parent)
-    described = graph.parent / "export.json"
-    written = json.loads(described.read_text("utf-8"))
-    written["files"]["model.xml"]["sha256"] = sha256_of(graph)
-    described.write_text(json.dumps(written), "utf-8")
+    as_exported(graph.parent, "model.xml")
     with pytest.raises(UserError, match=r"model\.xml: cannot be loaded by OpenVINO; export\.json has the version"):
         Classifier.load(graph.parent)
     weights = copy("weights") / "model.bin"
     weights.write_bytes(bytes(weights.stat().st_size))
+    with pytest.raises(UserError, match=r"model\.bin: was changed after the export; export the run again"):
+        Classifier.load(weights.parent)
+    as_exported(weights.parent, "model.bin")
     with pytest.raises(UserError, match=r"weights.model\.xml: cannot be loaded by OpenVINO"):
         Classifier.load(weights.parent)
 

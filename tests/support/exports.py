@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from featherweight.data.pairs import Text
 from featherweight.export import gate
+from featherweight.files import sha256_of
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 from support.adapters import built, saved
@@ -38,6 +40,13 @@ def in_this_process(folder: Path, texts: Sequence[Text]) -> gate.Answer:
     """In the place of ``gate.in_fresh_process``: the same logits without a new process."""
     precision = "fp32" if (folder / "model.safetensors").is_file() else "auto"
     return gate.Answer(Classifier.load(folder, precision=precision).logits(texts), 1.0, 1.0)
+
+
+def as_exported(folder: Path, name: str) -> None:
+    """Write the hash of a changed file into export.json, as if it had been exported like this."""
+    described = json.loads((folder / "export.json").read_text("utf-8"))
+    described["files"][name]["sha256"] = sha256_of(folder / name)
+    (folder / "export.json").write_text(json.dumps(described), "utf-8")
 
 
 class Exports(dict[tuple[str, str], Path]):

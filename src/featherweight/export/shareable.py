@@ -12,7 +12,7 @@ from featherweight.errors import UserError, damaged
 from featherweight.export.contents import without_mistakes, write_description
 from featherweight.files import read_object, write_json
 from featherweight.formatting import without_paths
-from featherweight.inference.exported import AGAIN, FILE, is_export, read_export
+from featherweight.inference.exported import AGAIN, FILE, is_export, read_export, require_unchanged_weights
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data_file
 from featherweight.run.folder import refuse_adapter
@@ -57,7 +57,7 @@ def base_model(recipe: Recipe) -> str | None:
 def require_shareable(folder: Path) -> None:
     """Raise UserError unless ``folder`` is an export, or a finished run with an adapter."""
     if is_export(folder):
-        read_export(folder)
+        require_unchanged_weights(folder, read_export(folder))
         return
     if not (folder / "recipe.toml").is_file():
         raise UserError(f"{folder}: neither a run nor an export; pass the folder that train or export has written")

@@ -85,7 +85,8 @@ def is_export(path: str | Path) -> bool:
 def read_export(folder: Path) -> Description:
     """The checked description of the export in ``folder``.
 
-    Raises UserError if it is damaged, of a newer version, or a file is missing or of another size.
+    Raises UserError if it is damaged, of a newer version, or a file is missing, of another size, or was changed. The
+    contents of the weights are left to ``require_unchanged_weights``.
     """
     values, where = read_object(folder / FILE), folder / FILE
     version = values.get("format")
@@ -104,10 +105,19 @@ def read_export(folder: Path) -> Description:
     if _PROBES in described.files:  # without it, a changed library would go unnoticed
         _require_size(folder / _PROBES, described.files[_PROBES].bytes)
     for name, file in described.files.items():
-        # Weights are too large to be read twice; the logits of the stored probe texts show whether they changed.
-        if name != weights and (folder / name).is_file() and sha256_of(folder / name) != file.sha256:
-            raise UserError(f"{folder / name}: was changed after the export; {AGAIN}")
+        # Weights take 0.1 to 0.5 seconds to hash, and a description is read several times in a prediction.
+        if name != weights and (folder / name).is_file():
+            _require_contents(folder / name, file.sha256)
     return described
+
+
+def require_unchanged_weights(folder: Path, described: Description) -> None:
+    """Raise UserError if the weights in ``folder`` are not those that were exported.
+
+    The logits of a few stored texts do not show it, because they hardly depend on most tokens' embeddings.
+    """
+    weights = WEIGHTS[described.target]
+    _require_contents(folder / weights, described.files[weights].sha256)
 
 
 def training_of(folder: Path) -> dict[str, Any]:
@@ -139,6 +149,11 @@ def classes_and_thresholds(folder: Path) -> dict[str, Any]:
     if is_export(folder):
         return read_export(folder).model_dump(include={"labels", "thresholds"})
     return read_description(folder / "adapter" if (folder / "adapter").is_dir() else folder)
+
+
+def _require_contents(path: Path, sha256: str) -> None:
+    if sha256_of(path) != sha256:
+        raise UserError(f"{path}: was changed after the export; {AGAIN}")
 
 
 def _require_size(path: Path, size: int) -> None:

@@ -9,7 +9,7 @@ from featherweight.adapter.peft.folder import is_peft_folder
 from featherweight.adapter.peft.given import NOTHING_GIVEN, PeftOptions
 from featherweight.environment import quick_imports
 from featherweight.errors import UserError
-from featherweight.inference.exported import is_export, read_export
+from featherweight.inference.exported import is_export, read_export, require_unchanged_weights
 from featherweight.inference.runner import Loaded
 from featherweight.model.probes import check_probes
 from featherweight.recipe import Recipe
@@ -46,10 +46,11 @@ def _checked(folder: Path, loaded: Loaded) -> Loaded:
 def _load_export(path: str | Path, **options: Any) -> Loaded:
     """The classifier of an export; ``options`` are those of ``Classifier.load``.
 
-    Raises UserError as ``read_export`` does.
+    Raises UserError as ``read_export`` does, and if the weights were changed.
     """
     folder = Path(path)
     described = read_export(folder)
+    require_unchanged_weights(folder, described)
     recipe = Recipe.load(folder / "recipe.toml")
     if described.target == "merged":
         from featherweight.inference.merged_model import load_merged
