@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,18 @@ def test_a_run_is_no_data(cli: Cli, place: Path, path: str, kind: str) -> None:
     answer = cli("check", path)
     assert answer.code == 2
     assert answer.err.startswith(f"featherweight: {path}: is {kind}, not data; name a file")
+
+
+@pytest.mark.parametrize("verb", ["check", "train", "weigh"])
+def test_a_model_is_no_data(cli: Cli, verb: str, tiny_backbones: Mapping[str, Path]) -> None:
+    folder = tiny_backbones["bert"]
+    answer = cli(verb, str(folder))
+    said = f"featherweight: {folder}: is a model that transformers saved, not data; to train it further: "
+    assert (answer.code, answer.err) == (2, f"{said}featherweight train FILE --backbone {folder}\n")
+
+
+def test_a_data_set_with_a_config_of_its_own_is_data(cli: Cli, place: Path) -> None:
+    Path("data").mkdir()
+    Path("data/config.json").write_text('{"version": 1}', "utf-8")
+    Path("data/train.csv").write_text("text,label\ngood,a\nbad,b\n", "utf-8")
+    assert "2 rows, columns text, label" in cli("check", "data").out

@@ -22,7 +22,7 @@ from featherweight.data.readers.table import Table
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 from featherweight.recipe import DataRecipe
-from featherweight.run.other_folders import kind_of_folder
+from featherweight.run.other_folders import is_model, kind_of_folder
 
 BUILT_IN = {"newsbriefs": ("train", "test")}
 """Data sets that are part of the package, and their splits."""
@@ -86,6 +86,9 @@ def _open_folder(
 ) -> Iterator[Table]:
     if is_saved(folder):
         return open_saved(folder, origin, split, rows)
+    if is_model(folder):
+        backbone = f"to train it further: featherweight train FILE --backbone {shlex.quote(str(folder))}"
+        raise UserError(f"{origin}: is a model that transformers saved, not data; {backbone}")
     if shards := _shards(folder):
         if split not in shards and len(shards) > 1:
             names = listed([str(name) for files in shards.values() if (name := name_of(files))])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from featherweight.errors import UserError
+from featherweight.files import read_object
+
 _MARKS = {"recipe.toml": "a run", "export.json": "an export", "adapter_config.json": "a folder that PEFT saved"}
 """A file by which a folder is recognised, and what the folder is."""
 _LISTED = 3
@@ -15,6 +18,15 @@ def kind_of_folder(folder: Path) -> str | None:
     """What ``folder`` is, such as "an export"; None if it is none of the folders that Featherweight reads."""
     marks = [mark for mark in ("export.json", "recipe.toml", "adapter_config.json") if (folder / mark).is_file()]
     return _MARKS[marks[0]] if marks else None
+
+
+def is_model(folder: Path) -> bool:
+    """Whether transformers saved a model in ``folder``: its config.json names a type of model, or its class."""
+    try:
+        config = read_object(folder / "config.json")
+    except UserError:
+        return False
+    return not {"model_type", "architectures"}.isdisjoint(config)
 
 
 def no_run_because(folder: Path) -> str:

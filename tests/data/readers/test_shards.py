@@ -37,12 +37,18 @@ def read(source: str, split: str = "train", **values: Any) -> Any:
     return read_rows(source, DataRecipe(train=source, **values), split=split)
 
 
+@pytest.mark.parametrize("name", ["dataset_infos", "config", "dataset-metadata", "croissant", "label2id"])
+def test_a_file_that_describes_the_data_is_no_part_of_them(tmp_path: Path, name: str) -> None:
+    source = written(tmp_path, {"reviews.csv": "text,label\ngood,a\nbad,b\n", f"{name}.json": '{"version": 1}'})
+    assert read(source).texts == ["good", "bad"]
+
+
 def test_a_folder_in_the_layout_of_the_hub_is_a_data_set_with_its_test(tmp_path: Path) -> None:
     rows = [(f"text {number}", "ab"[number % 2]) for number in range(24)]
     parquet(tmp_path, "data/train-00001-of-00002.parquet", rows[10:20])
     parquet(tmp_path, "data/train-00000-of-00002.parquet", rows[:10])
     parquet(tmp_path, "data/test-00000-of-00001.parquet", rows[20:])
-    source = written(tmp_path, {"README.md": "about", "dataset_infos.json": "{}", ".gitattributes": ""})
+    source = written(tmp_path, {"README.md": "about", "config.json": "{}", ".gitattributes": ""})
     splits = load_splits(Recipe.parse({"data": {"train": source, "validation_size": 4}}))
     assert (len(splits.train), len(splits.validation)) == (16, 4)
     assert splits.test is not None and splits.test.texts == [text for text, _ in rows[20:]]

@@ -24,9 +24,11 @@ from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import listed
 
 _BESIDE = re.compile(
-    r"[._].*|dataset_infos?\.json|dataset_dict\.json|state\.json|sample_?submission\b.*", re.IGNORECASE
+    r"[._].*|(dataset_(infos?|dict)|state|config|(dataset-)?metadata|croissant|label2id|id2label|label_map)\.json"
+    r"|sample_?submission\b.*",
+    re.IGNORECASE,
 )
-"""Names of files that are not rows of the data set."""
+"""Names of files that are not rows of the data set, but describe it."""
 _NUMBER = re.compile(r"(?:[-_. ]?(?:of|part|shard|chunk)?[-_. ]?\d+)+", re.IGNORECASE)
 _SPARK = re.compile(r"part-\d{5}-.*", re.IGNORECASE)
 """Files that Spark wrote: ``part-00000-2f9b….c000.snappy.parquet``."""
