@@ -9,12 +9,15 @@ is whole where each change that was begun is measured; the page names the change
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 from accuracy import shift_trials
@@ -37,24 +40,36 @@ Record = dict[str, Any]
 
 
 def main(options: argparse.Namespace) -> None:
-    """Train what the result does not have yet, change by change, and save after each trial."""
+    """Train what the result does not have yet, change by change (``--jobs`` changes at once); save after each trial."""
     table = tomllib.loads(CHANGES.read_text("utf-8"))
     changes = table["changes"] = {BASE: {"title": "the recipe as it is"}, **table["changes"]}
     wanted = named(f"{BASE},{options.only}" if options.only else None, changes, "change")
     own = [f"data.train={options.data}"] if options.data else []
     own += [f"data.train_rows={options.rows}"] if options.rows else []
     base = Recipe.load(table["recipe"], [*own, *options.set, *NO_TEST])
+    if options.jobs > 1:  # the trainings share the cores
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // options.jobs)))
     record = begun(table, base, options)
-    for name in wanted:
-        while planned := missing(record, name):
-            found = trial(base, changes[name], *planned, options.work / record["name"] / name)
-            record["data"] |= found.pop("rows", {})
-            record["runs"].append({"setting": name, "part": 0, "rate": planned[0], "seed": planned[1], **found})
-            say(f"{changes[name]['title']}: rate {planned[0]:g}, seed {planned[1]}: {found}")
-            record["summary"] = summary(record["runs"], table["choosing_seed"])
-            whole = not any(missing(record, run["setting"]) for run in record["runs"])
-            path = save(without_paths(record, [base], dict(options.call)), options.results, whole=whole)
-            say(f"written: {path.name}")
+    alone, failed = Lock(), Event()
+
+    def measure(name: str) -> None:
+        while not failed.is_set() and (planned := missing(record, name)):
+            try:
+                found = trial(base, changes[name], *planned, options.work / record["name"] / name)
+            except BaseException:
+                failed.set()  # the other changes end after the trials that they are in
+                raise
+            with alone:
+                record["data"] |= found.pop("rows", {})
+                record["runs"].append({"setting": name, "part": 0, "rate": planned[0], "seed": planned[1], **found})
+                say(f"{changes[name]['title']}: rate {planned[0]:g}, seed {planned[1]}: {found}")
+                record["summary"] = summary(record["runs"], table["choosing_seed"])
+                whole = not any(missing(record, run["setting"]) for run in record["runs"])
+                path = save(without_paths(record, [base], dict(options.call)), options.results, whole=whole)
+                say(f"written: {path.name}")
+
+    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
+        list(pool.map(measure, wanted))
 
 
 def missing(record: Record, name: str) -> tuple[float, int] | None:
@@ -73,7 +88,7 @@ def begun(table: Record, base: Recipe, options: argparse.Namespace) -> Record:
     settings gave it."""
     name = options.name or f"ablation-{Path(base.backbone.name).name}"
     settings = {**table, "recipe": base.name, "set": options.set, "rows": options.rows}
-    settings |= {"learning_rate": base.training.learning_rate, "backbone": base.backbone.name}
+    settings |= {"learning_rate": base.training.learning_rate, "backbone": base.backbone.name, "jobs": options.jobs}
     seeds = [table["choosing_seed"], *table["seeds"]]
     record = new_record("ablation", name, settings=settings, data={"train": base.data.train}, seeds=seeds)
     old, new = earlier(options.results / f"{name}.json"), without_paths(record, [base], dict(options.call))

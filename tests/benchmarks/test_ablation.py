@@ -6,6 +6,7 @@ import json
 import subprocess
 import tomllib
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -125,6 +126,31 @@ class TestTrials:
         changes = load("accuracy.ablation").CHANGES
         changes.write_text(changes.read_text("utf-8").replace("upper-half", "lower-half"), "utf-8")
         assert len(self.commands) == 8 and run("--only", "upper") == 0 and len(self.commands) == 12
+
+    @pytest.mark.usefixtures("in_this_process")
+    def test_two_changes_are_measured_at_once_and_a_failure_ends_both(
+        self, run: Any, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        both, fails, tried = Barrier(2, timeout=30), True, []
+
+        def trial(base: Recipe, change: dict[str, Any], rate: float, seed: int, place: Path) -> dict[str, Any]:
+            if (rate, seed) == (0.0025, 0):
+                both.wait()  # which fails unless the first trials of both changes are under way at once
+            tried.append((place.name, rate, seed))
+            if fails:
+                raise FeatherweightError("no memory")
+            return {"accuracy": 0.5, "log_loss": 1.0, "seconds": 1.0, "parameters": 7, "processor": "EPYC"}
+
+        monkeypatch.setattr(load("accuracy.ablation"), "trial", trial)
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert run("--only", "upper", "--jobs", "2") == 1
+        assert sorted(tried) == [("recipe", 0.0025, 0), ("upper", 0.0025, 0)]
+        fails = False
+        assert run("--only", "upper", "--jobs", "2") == 0
+        planned = [(0.0025, 0), (0.0025, 1), (0.0025, 2), (0.01, 0)]
+        assert sorted(tried[2:]) == [(name, *one) for name in ("recipe", "upper") for one in planned]
+        record = json.loads((tmp_path / "results" / "ablation-x.json").read_text("utf-8"))
+        assert len(record["runs"]) == 8 and record["summary"]["upper"]["runs"] == 2
 
     def test_a_rate_that_diverges_is_said_and_any_other_failure_ends(
         self, run: Any, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
