@@ -95,6 +95,10 @@ def disk_refusal(error: Exception, place: Path) -> UserError | None:
     if number not in _DISK:
         return None
     where = getattr(error, "filename", None) or place
+    if number in (errno.EACCES, errno.EPERM):  # also of a file that was to be read
+        return UserError(
+            f"{where}: cannot be used: {os.strerror(number)}; change its permissions or use another folder"
+        )
     return UserError(f"{where}: cannot be written: {os.strerror(number)}; free some space or use another folder")
 
 

@@ -68,6 +68,7 @@ def test_a_row_of_the_plan_is_a_recipe(cli: Cli) -> None:
     out = said(cli, "plan", "--backbone", "minilm", "--budget", "100k", "--row", 2, "--out", "my plan.toml")
     total = row[-2]
     assert out.startswith(f"my plan.toml: {total} trainable parameters")
+    assert out.endswith("featherweight train 'my plan.toml'\n")
     assert Recipe.load("my plan.toml").name == "my-plan"
     assert f"trainable {total}" in " ".join(said(cli, "weigh", "my plan.toml").split())
 

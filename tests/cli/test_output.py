@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,15 @@ def test_a_table_in_a_pipe_is_not_cut(capsys: pytest.CaptureFixture[str], names:
     header, row = capsys.readouterr().out.splitlines()
     assert "please freeze my card" in row and row.count(names[0]) >= 1 and "0.7000" in row
     assert "…" not in header + row
+
+
+def test_a_recipe_in_a_file_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    rows = "".join(f"ein Text Nummer {number},{'ab'[number % 2]}\n" for number in range(8))
+    (tmp_path / "größe.csv").write_text("text,label\n" + rows, "utf-8")
+    command = [sys.executable, "-m", "featherweight", "new", "größe.csv", "--backbone", "roberta-base"]
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "PYTHONIOENCODING": "ascii"}
+    said = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=True).stdout
+    assert tomllib.loads(said.decode("utf-8"))["data"]["train"] == "größe.csv"
 
 
 @pytest.mark.parametrize("arguments", [["recipes"], ["--help"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support.commands import Cli, refused
 from support.reviews import write_reviews
 
@@ -60,6 +61,9 @@ def test_a_plan_is_made_for_the_classes_of_data(cli: Cli) -> None:
     total = answer.out.split(": ")[1].split()[0]
     assert f"trainable {total}" in " ".join(cli("weigh", "notes.toml").out.split())
     refused(cli, "plan", "notes.csv", "--labels", 3, naming="notes.csv determines the number of classes")
+    Path("notes.csv").write_bytes(Path("notes.csv").read_text("utf-8").replace("kind", "Größe").encode("cp1252"))
+    answer = cli("plan", "notes.csv", "--label", "sort", "--set", "data.encoding=cp1252", "--set", "adapter.bias=lora")
+    assert answer.code == 0 and answer.out.startswith("minilm, 3 labels")
     weighed = cli("weigh", "notes.csv", "--label", "sort", "--backbone", "mpnet")
     assert weighed.out.startswith("notes on mpnet, 3 labels")
 
@@ -83,3 +87,12 @@ def test_train_alone_says_what_to_type(cli: Cli) -> None:
     assert answer.code == 2
     assert "featherweight train reviews.csv" in answer.err
     assert "featherweight train newsbriefs" in answer.err
+
+
+def test_the_line_after_an_adaptation_repeats_the_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featherweight.workflows.adapt.adapt_backbone", lambda recipe, folder, *_, **__: folder)
+    Path("my notes.csv").write_text("body,kind\n" + "a note of mine,x\nanother note,y\n" * 6, "utf-8")
+    options = ["--text", "body", "--label", "kind", "--set", "data.validation_size=2"]
+    answer = cli("adapt", "my notes.csv", *options, "-o", "new one")
+    given = "--text body --label kind --set data.validation_size=2 --backbone 'new one'"
+    assert answer.out.endswith(f"To train on it: featherweight train 'my notes.csv' {given}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,14 @@ def test_more_pairs_than_one_chunk_stay_in_order(tokenizer: Any) -> None:
     assert encoded.tokens[:].tolist() == np.concatenate(wanted["input_ids"]).tolist()
     assert encoded.seconds is not None
     assert encoded.seconds.tolist() == [types.index(1) for types in wanted["token_type_ids"]]
+
+
+def test_threads_that_share_a_tokenizer_get_the_same_tokens(tokenizer: Any) -> None:
+    def lengths(_: int) -> list[int]:
+        return encode(rows(), tokenizer, LongTexts(LONGEST)).lengths.tolist()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(lengths, range(400))] == [lengths(0)] * 400
 
 
 def test_single_texts_have_no_types_and_a_tokenizer_may_give_none(tokenizer: Any) -> None:

@@ -86,6 +86,21 @@ def test_rows_are_counted_from_the_start_of_the_file(tmp_path: Path, name: str, 
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (['{"id": 1, "text": "a"}', '{"text": "b"}'], "has no column 'id', but the 1 rows before it do"),
+        (['{"text": "a"}', '{"id": 2, "text": "b"}'], "has a column 'id', but the 1 rows before it do not"),
+    ],
+)
+def test_a_part_with_other_columns_is_named(tmp_path: Path, parts: list[str], words: str) -> None:
+    for number, row in enumerate(parts):
+        write(tmp_path, f"part-{number}.jsonl", f"{row}\n")
+    with pytest.raises(UserError) as refused:
+        pieces(str(tmp_path), 2)
+    assert words in str(refused.value)
+
+
 def test_memory_of_parquet_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     default, peaks = pa.default_memory_pool(), []
     for count in (100_000, 400_000):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from featherweight.errors import UserError
 from featherweight.inference.classifier import Classifier
+from featherweight.inference.finished_pieces import FinishedPieces
 from featherweight.inference.output_files import predict_file
 from featherweight.run.folder import Run
 
@@ -97,6 +99,19 @@ def test_another_model_takes_nothing_over(
     monkeypatch.setattr(Classifier, "load", loaded)
     predict_file(finished_run.folder, str(texts), out)
     assert [text for piece in computed[3:] for text in piece] == TEXTS
+
+
+@pytest.mark.parametrize("key", ["task", "backbone", "data"])
+def test_another_recipe_takes_nothing_over(finished_run: Run, tmp_path: Path, key: str) -> None:
+    """Such as a folder that PEFT saved, which is read as another task, on another base model, or as pairs."""
+    values = {"task": "multi-label", "backbone": {"name": "other"}, "data": {"max_length": 8}}
+    classifier = Classifier.load(finished_run.folder)
+    other = replace(classifier, recipe=classifier.recipe.with_values(**{key: values[key]}))
+    pieces = FinishedPieces(tmp_path / "out.csv", classifier)
+    pieces.folder.mkdir()
+    pieces.keep(TEXTS, classifier.probabilities(TEXTS))
+    assert FinishedPieces(tmp_path / "out.csv", classifier).read(TEXTS) is not None
+    assert FinishedPieces(tmp_path / "out.csv", other).read(TEXTS) is None
 
 
 def test_files_of_other_owners_stay(finished_run: Run, texts: Path, tmp_path: Path) -> None:

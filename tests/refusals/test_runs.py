@@ -17,6 +17,7 @@ import pytest
 from safetensors import SafetensorError
 from support.commands import VERBS, Cli, refused, spoil
 
+from featherweight.files import disk_refusal
 from featherweight.run.lock import locked
 
 
@@ -286,3 +287,11 @@ def test_bad_places_for_a_comparison(cli: Cli, run: Path, out: str, make: Any, n
     if make is not None:
         make(Path(out))
     refused(cli, "compare", "run", "-o", out, naming=naming)
+
+
+def test_a_file_without_permission_is_not_called_a_full_disk(tmp_path: Path) -> None:
+    """Also one that was to be read: as the texts of a folder."""
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "a.txt"))
+    said = f"{tmp_path / 'a.txt'}: cannot be used: Permission denied; change its permissions or use another folder"
+    assert str(disk_refusal(denied, tmp_path)) == said
+    assert "cannot be written" in str(disk_refusal(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), tmp_path))

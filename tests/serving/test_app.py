@@ -102,6 +102,11 @@ CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "127.0.0.2:8000", "[::1]:8000", "[0:0:0:0:0:0:0:1]"])
+def test_all_names_of_this_machine_are_answered(host: str) -> None:
+    assert ask("GET", "/v1/model", access=Access(only_local_names=True), headers={"host": host}).status_code == 200
+
+
 @pytest.mark.parametrize(("method", "path", "sent", "status", "says"), CASES)
 def test_refusals_are_json_that_says_what_is_wrong(
     method: str, path: str, sent: dict[str, Any], status: int, says: str

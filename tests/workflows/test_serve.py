@@ -16,10 +16,12 @@ from support.served import FakeModel, running
 
 pytest.importorskip("fastapi")
 
+from featherweight.data.pairs import Text
 from featherweight.export.contents import copy_results, described_training
 from featherweight.serving.card import card_of
+from featherweight.serving.explain import spans_of
 from featherweight.serving.limits import Limits
-from featherweight.workflows.serve import access_for, example_texts, load_model
+from featherweight.workflows.serve import access_for, checked_limits, example_texts, load_model
 
 TOKEN = "0123456789abcdef-token"
 
@@ -41,6 +43,13 @@ def test_who_may_use_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert access_for("192.0.2.1", 1, "r", **given).token == TOKEN
     with pytest.raises(Exception, match="leave one out"):
         access_for("127.0.0.1", 1, "r", **{**given, "no_auth": True})
+
+
+@pytest.mark.parametrize("text", ["a " * 400, ("a " * 199, "a " * 201)])
+def test_an_explanation_fits_the_queue(text: Text) -> None:
+    limits = checked_limits({"queue": 20, "texts": 20})
+    assert 1 + len(spans_of(text, limits)) <= limits.queue
+    assert checked_limits({}) == Limits()
 
 
 def test_the_card_shows_no_path(tmp_path: Path) -> None:

@@ -55,4 +55,6 @@ def command(
     with follow() as listener:
         adapt_backbone(recipe, folder, settings, resume=resume, listeners=[listener])
     print(f"Backbone: {folder}")
-    print(f"To train on it: featherweight train {shlex.quote(data)} --backbone {shlex.quote(str(folder))}")
+    given = {"--test": [test], "--text": text, "--label": label, "--set": overrides}
+    options = [word for name, values in given.items() for value in values or () if value for word in (name, value)]
+    print(f"To train on it: {shlex.join(['featherweight', 'train', data, *options, '--backbone', str(folder)])}")

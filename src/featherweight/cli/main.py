@@ -104,8 +104,9 @@ def main() -> None:
     # Python collects garbage once more when it exits; with torch's objects that takes half a second or more.
     atexit.register(gc.freeze)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file name can contain bytes that are not valid text and cannot be encoded.
-        sys.stdout.reconfigure(errors="backslashreplace")
+        # A file name can contain bytes that are not valid text and cannot be encoded. Files and pipes get UTF-8, which
+        # JSON and TOML are, whatever the encoding of the terminal is.
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")
     try:
         with on_the_command_line():
             code = app(sys.argv[1:] or ["--help"], prog_name="featherweight", standalone_mode=False)

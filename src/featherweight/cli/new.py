@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -51,4 +52,4 @@ def command(
         print(recipe, end="")
         return
     write_whole(out, recipe)
-    print(f"{out}: edit it, then train it with: featherweight train {out}")
+    print(f"{out}: edit it, then train it with: featherweight train {shlex.quote(str(out))}")

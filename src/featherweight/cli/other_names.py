@@ -11,7 +11,7 @@ COMMANDS = {
     "check FILE": ("inspect", "describe", "stats", "lint", "validate"),
     "weigh RECIPE": ("count", "params", "parameters", "size"),
     "evaluate RUN --data FILE": ("eval", "test", "score", "metrics"),
-    "predict RUN FILE": ("classify", "infer", "inference", "pred"),
+    "predict RUN FILE -o OUT": ("classify", "infer", "inference", "pred"),
     "export RUN --to merged": ("merge", "convert", "save"),
     "export RUN --to onnx": ("onnx",),
     "export RUN --to onnx-int8": ("quantize", "quantise", "compress", "optimize"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight.cli.arguments import LabelColumnsOption, TextOption, tell
+from featherweight.cli.arguments import LabelColumnsOption, SetOption, TextOption, tell
 from featherweight.formatting import counted
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def command(
     bias: Annotated[str, typer.Option(help="Backbone biases to train: none, lora (of adapted layers), all.")] = "none",
     row: Annotated[int | None, typer.Option(min=1, help="Row of the table to write as a recipe; needs --out.")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Recipe file to write; needs --row.")] = None,
+    overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Show the largest LoRA rank that fits a budget, for each head and each set of linear layers to adapt."""
     from featherweight.backbone.describe import architecture_of
@@ -43,16 +45,18 @@ def command(
     from featherweight.errors import UserError
     from featherweight.files import write_whole
     from featherweight.recipe import Recipe
+    from featherweight.recipe.overrides import option_overrides
 
     if (row is None) != (out is None):
         raise UserError("--row and --out must be used together, such as --row 1 --out my-recipe.toml")
     if data is None:
         values = {"name": "plan", "budget": budget, "backbone": {"name": backbone or _BACKBONE}}
-        recipe, classes = Recipe.parse({**values, "adapter": {"bias": bias}}, "plan"), labels or _LABELS
+        recipe, classes = Recipe.parse({**values, "adapter": {"bias": bias}}, "plan", overrides), labels or _LABELS
     elif labels is not None:
         raise UserError(f"{data} determines the number of classes; leave --labels out")
     else:
-        recipe, classes = _of_data(data, bias, budget=budget, backbone=backbone, text=text, label=label)
+        options = option_overrides(budget=budget, backbone=backbone, text=text, label=label)
+        recipe, classes = _of_data(data, [*options, f"adapter.bias={bias}", *overrides])
     rows = plan(architecture_of(config_of(recipe.backbone)), classes, recipe.budget, recipe.adapter.bias)
     if row is None or out is None:
         _print(rows, recipe.backbone.name, classes, recipe.budget)
@@ -66,16 +70,17 @@ def command(
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).strip("-._") or "plan"
     write_whole(out, recipe.with_values(name=name, adapter=rows[row - 1].adapter()).to_toml())
     next_step = "set [data] in it, then train it with" if data is None else "train it with"
-    print(f"{out}: {rows[row - 1].total:,} trainable parameters; {next_step}: featherweight train {out}")
+    print(
+        f"{out}: {rows[row - 1].total:,} trainable parameters; {next_step}: featherweight train {shlex.quote(str(out))}"
+    )
 
 
-def _of_data(data: str, bias: str, **options: Any) -> tuple[Recipe, int]:
+def _of_data(data: str, overrides: list[str]) -> tuple[Recipe, int]:
     """The recipe that ``train`` would make for the file ``data``, and its number of classes."""
     from featherweight.data.class_names import label_names_of
-    from featherweight.recipe.overrides import option_overrides
     from featherweight.workflows.own_data import draft_recipe
 
-    draft = draft_recipe(data, [*option_overrides(**options), f"adapter.bias={bias}"])
+    draft = draft_recipe(data, overrides)
     tell(draft.notes[:1])
     return draft.recipe, len(label_names_of(draft.recipe.data))
 

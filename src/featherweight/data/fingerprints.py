@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from featherweight.data.encoding import fingerprint
@@ -118,15 +119,15 @@ def require_same_recipe(folder: Path, recipe: Recipe) -> None:
     recipe = recipe.with_values(description=original.description)
     if original == recipe:
         return
-    differences = _differences(original, recipe)
+    differences, this = _differences(original, recipe), quote(str(folder))
     if Run(folder).complete:
         raise UserError(
             f"{folder}: --resume, but the recipe differs from that of this run, which is complete: {differences}\n"
-            f"To train its adapter further, start a new run from it: featherweight train --from {folder} --set ..."
+            f"To train its adapter further, start a new run from it: featherweight train --from {this} --set ..."
         )
     raise UserError(
         f"{folder}: --resume, but the recipe differs from the one that this run was started with: {differences}\n"
-        f"Use the options that it was started with, or train {folder / 'recipe.toml'} --out {folder} --resume"
+        f"Use the options that it was started with, or train {quote(str(folder / 'recipe.toml'))} --out {this} --resume"
     )
 
 

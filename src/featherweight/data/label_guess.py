@@ -226,7 +226,7 @@ def _no_labels(columns: Columns) -> UserError:
     inside = [path for path in table.paths if last_word(path) in LABEL_WORDS[0]]
     inside = inside or [path for path in (nested_label(columns, LABEL_WORDS),) if path]
     missing = f"{table.origin}: no column seems to hold the labels; its columns are: {listed_columns(table)}"
-    classify = "to classify texts without labels: `featherweight predict RUN FILE`"
+    classify = "to classify texts without labels: `featherweight predict RUN FILE -o labels.csv`"
     if table.remedy:
         return UserError(f"{missing}; {classify}\n{table.remedy}")
     named = option("label", inside[:1] or ["COLUMN"])

@@ -197,13 +197,20 @@ def text_pieces(source: str, data: DataRecipe, *, split: str, rows: int, find_id
         columns = text_columns(table, data), find_ids(table)
         begun = begun or columns
         if columns != begun:
-            other = next(name for name in (*columns[0], columns[1]) if name and name not in (*begun[0], begun[1]))
-            more = f"has a column {other!r}, but the {table.before:,} rows before it do not; add it to all rows"
+            more = _other_columns((*columns[0], columns[1]), (*begun[0], begun[1]), table.before)
             raise UserError(f"{table.origin}: row {table.before + 1:,}, or one shortly after it, {more}")
         texts = _cleaned(table, columns[0], data, drop=None)
         if data.join == "text":
             texts = stored("" if is_blank(text) else text for text in map(joined, texts))
         yield Rows(texts, None, data.labels, table.origin, _ids(table, columns[1]), notes=table.notes)
+
+
+def _other_columns(now: Sequence[str | None], then: Sequence[str | None], before: int) -> str:
+    """How the used columns of a row differ from those of the ``before`` rows ahead of it, for a message."""
+    if more := [name for name in now if name and name not in then]:
+        return f"has a column {more[0]!r}, but the {before:,} rows before it do not; add it to all rows"
+    lost = next(name for name in then if name and name not in now)
+    return f"has no column {lost!r}, but the {before:,} rows before it do; add it to all rows, or remove it from them"
 
 
 def _read_for_prediction(table: Table, data: DataRecipe, find_ids: Find) -> list[str]:

@@ -7,7 +7,8 @@ import itertools
 import json
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,6 +32,8 @@ class OwnTokenizer:
     identity: bytes
     """SHA-256 of all settings that determine the tokens, except how long texts are treated."""
     frame: Frame
+    truncating: Lock = field(default_factory=Lock)
+    """Held while the backend truncates pairs, because truncation is a setting of the backend, not of a call."""
 
 
 _OWN: WeakKeyDictionary[Any, OwnTokenizer] = WeakKeyDictionary()  # making a copy takes longer than classifying a text
@@ -164,14 +167,15 @@ def _encoded_pairs(
 
     Each pair's number of tokens before the second text is stored in ``sizes``; ``row`` is the index of the first pair.
     """
-    try:
-        direction = "left" if long_texts.how == "tail" else "right"
-        own.backend.enable_truncation(long_texts.max_length, direction=direction)
-        encodings = own.backend.encode_batch_fast(pairs)
-    finally:
-        own.backend.no_truncation()
-    longest = [place for place, encoding in enumerate(encodings) if len(encoding) == long_texts.max_length]
-    uncut = own.backend.encode_batch_fast([pairs[place] for place in longest])
+    with own.truncating:
+        try:
+            direction = "left" if long_texts.how == "tail" else "right"
+            own.backend.enable_truncation(long_texts.max_length, direction=direction)
+            encodings = own.backend.encode_batch_fast(pairs)
+        finally:
+            own.backend.no_truncation()
+        longest = [place for place, encoding in enumerate(encodings) if len(encoding) == long_texts.max_length]
+        uncut = own.backend.encode_batch_fast([pairs[place] for place in longest])
     cut = {place: len(whole) - len(encodings[place]) for place, whole in zip(longest, uncut, strict=True)}
     for place, encoding in enumerate(encodings):
         sizes.seconds[row + place] = len(encoding) - _of_type_one(encoding.type_ids)

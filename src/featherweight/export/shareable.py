@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePath, PureWindowsPath
+from shlex import quote
 from typing import Any
 
 from featherweight.adapter.storage import read_description
@@ -64,10 +65,8 @@ def require_shareable(folder: Path) -> None:
     refuse_adapter(folder)
     read_description(folder / "adapter")
     if not (folder / "evaluation.json").is_file():
-        raise UserError(
-            f"{folder}: the run is not finished (evaluation.json is missing)\n"
-            f"To finish it: featherweight train {folder}/recipe.toml --out {folder} --resume"
-        )
+        train = f"featherweight train {quote(str(folder / 'recipe.toml'))} --out {quote(str(folder))} --resume"
+        raise UserError(f"{folder}: the run is not finished (evaluation.json is missing)\nTo finish it: {train}")
 
 
 def write_shareable(folder: Path, target: Path, card: str) -> list[Path]:

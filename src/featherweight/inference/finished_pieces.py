@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class FinishedPieces:
     """A folder next to the output file that stores finished probabilities, so that a prediction can be resumed.
 
-    The rows are classified in pieces, and each piece has a file. Its name is a sha256 of the texts, the model and the
-    precision. So probabilities are never reused for other texts, another model or another precision.
+    The rows are classified in pieces, and each piece has a file. Its name is a sha256 of the texts, the model, its
+    recipe and the precision. So probabilities are never reused where one of these is another.
     """
 
     def __init__(self, out: Path, classifier: Classifier) -> None:
@@ -39,7 +39,8 @@ class FinishedPieces:
         """How many of them an interrupted prediction classified."""
         self._classes = len(classifier.labels)
         engine = str(getattr(classifier.model, "engine", ""))  # device and precision
-        self._model = json.dumps([classifier.model_id, classifier.temperature, engine])
+        recipe = classifier.recipe.model_dump_json()  # a folder that PEFT saved has no task of its own
+        self._model = json.dumps([classifier.model_id, classifier.temperature, engine, recipe])
 
     def read(self, texts: Sequence[Text]) -> np.ndarray | None:
         """The probabilities of ``texts``, float64 [texts, classes]; None if they are not in the folder."""

@@ -99,7 +99,8 @@ def load_peft_folder(path: str | Path, given: PeftOptions, precision: str, devic
     engine = replace(engine_for(recipe, precision, device), lean=False)
     move_to_engine(network, engine)
     model = TextModel(network, tokenizer, engine, LongTexts.of(recipe.data))
-    return Loaded(model, recipe, 1.0, task_of(recipe), f"{found.folder.name}-{_fingerprint([found.folder / WEIGHTS])}")
+    weights = [found.folder / WEIGHTS, *sorted(backbone.folder.glob("*.safetensors"))]
+    return Loaded(model, recipe, 1.0, task_of(recipe), f"{found.folder.name}-{_fingerprint(weights)}")
 
 
 def _require_same_weights(folder: Path, description: dict[str, Any], backbone: Backbone) -> None:

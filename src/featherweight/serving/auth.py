@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -50,6 +51,7 @@ def _equal(given: str, expected: str) -> bool:
 
 def _is_local(host: str) -> bool:
     try:
-        return urlsplit(f"//{host}").hostname in LOOPBACK
+        name = urlsplit(f"//{host}").hostname or ""
+        return name in LOOPBACK or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import UserError
@@ -48,14 +49,10 @@ def serve(
     UserError before anything listens.
     """
     require_extra()
-    from featherweight.serving.limits import Limits
     from featherweight.serving.server import bound_socket
 
     access = access_for(host, port, path, token_file=token_file, no_auth=no_auth)
-    chosen = replace(Limits(), **(limits or {}))
-    if chosen.texts > chosen.queue:
-        problem = f"one request may have {chosen.texts} texts (--texts); raise --queue to at least that"
-        raise UserError(f"--queue {chosen.queue}: {problem}")
+    chosen = checked_limits(limits or {})
     texts = _examples(examples) if examples else None
     if not is_export(path):
         Run(path)  # refuses what is no run
@@ -113,9 +110,22 @@ def access_for(host: str, port: int, path: str | Path, *, token_file: str | Path
     if not token and not no_auth and not loopback:
         raise UserError(
             f"--host {host}: other machines can reach this address, so a token is needed; type\n"
-            f"featherweight serve {path} --host {host} --port {port} --token-file FILE (or --no-auth for no token)"
+            f"featherweight serve {quote(str(path))} --host {host} --port {port} "
+            "--token-file FILE (or --no-auth for no token)"
         )
     return Access(token, only_local_names=loopback and not token and not no_auth)
+
+
+def checked_limits(given: dict[str, Any]) -> Limits:
+    """The limits of a server. Raises UserError if a request with as many texts as allowed would not fit the queue."""
+    from featherweight.serving.limits import Limits
+
+    limits = replace(Limits(), **given)
+    if limits.texts > limits.queue:
+        problem = f"one request may have {limits.texts} texts (--texts); raise --queue to at least that"
+        raise UserError(f"--queue {limits.queue}: {problem}")
+    # An explanation computes the whole text as well, and a pair may have one part more.
+    return replace(limits, explained_parts=max(1, min(limits.explained_parts, limits.queue - 2)))
 
 
 def load_model(path: Path, threads: int | None = None) -> Any:

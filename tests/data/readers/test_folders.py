@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ NUMBERS = "0\n1\n0\n1\n1\n1\n"
     ({f"{n}.txt": "One text." for n in range(9)}, ("Each file counts as one text", "with the name of its class")),
     ({"rt.pos": LINES, "rt.neg": LINES}, ("holds no .txt files", "If each of its files is a class: (for f in")),
     ({"Fake.csv": "text,date\na,b\n", "True.csv": "text,date\nc,d\n"},
-     ("name one of its files", "/*.csv'; if each of its files is a class: python -c", "classes-converted.csv")),
+     ("name one of its files", "/*.csv'; if each of its files is a class: python -c", "-converted.csv")),
 ])  # fmt: skip
 def test_a_folder_without_labels_says_how_to_make_one_file(
     tmp_path: Path, files: dict[str, str | bytes], words: tuple[str, ...]
@@ -123,5 +124,18 @@ def test_the_command_for_a_file_per_class_makes_a_file_that_is_read(tmp_path: Pa
     with pytest.raises(UserError) as caught:
         read(folder)
     subprocess.run(str(caught.value).rpartition("is a class: ")[2], shell=True, check=True)
-    rows = read(folder / "classes-converted.txt")
+    rows = read(tmp_path / "it's-converted.txt")
     assert (len(rows.texts), rows.label_names) == (11, ("rt.pos", "rt_a.neg"))
+
+
+@pytest.mark.parametrize("ending", [".txt", ".csv"])
+def test_the_command_for_many_files_with_long_names_joins_all_of_them(tmp_path: Path, ending: str) -> None:
+    names = [f"{'a-long-name-of-a-class-' * 2}{letter}" for letter in "abcdefghijklmnopq"]
+    text = LINES if ending == ".txt" else "text,date\na,b\n"
+    folder = written(tmp_path / "many classes", {f"{name}{ending}": text for name in names})
+    with pytest.raises(UserError) as caught:
+        read(folder)
+    command = str(caught.value).rpartition("is a class: ")[2].replace("python -c", f"{sys.executable} -c")
+    subprocess.run(command, shell=True, check=True)
+    file = tmp_path / f"many classes-converted{ending}"
+    assert {*read_rows(str(file), DataRecipe(train="x")).label_names} == {*names}

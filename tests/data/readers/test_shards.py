@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -198,3 +199,15 @@ def test_files_without_rows_are_part_of_a_table(tmp_path: Path, empty: str, plac
     for tried in (lambda: list(text_pieces(source, data, split="test", rows=2)), lambda: read(source)):
         with pytest.raises(UserError, match="the data set is empty"):
             tried()
+
+
+def test_more_parts_than_files_may_be_open_at_once(tmp_path: Path) -> None:
+    for number in range(60):
+        parquet(tmp_path, f"part-{number:05}.parquet", [(f"text {number}", "ab"[number % 2])])
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with (tmp_path / "part-00000.parquet").open() as file:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno() + 30, before[1]))
+    try:
+        assert read(str(tmp_path)).texts == [f"text {number}" for number in range(60)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

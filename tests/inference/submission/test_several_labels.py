@@ -82,6 +82,13 @@ def test_texts_of_labels_are_written_as_the_training_data_writes_them(submit: An
     assert list(submit(label_name="Predicted")[0].columns) == ["Id", "Predicted"]
 
 
+def test_a_sample_with_one_label_in_each_cell_needs_no_separator(submit: Any) -> None:
+    names = ("new york", "java", "sql")
+    table, notes = submit(names=names, sample="Id,tags\n1,new york\n2,java\n3,new york\n")
+    assert table["tags"].tolist() == ["new york,java,sql", "", "java,sql"]
+    assert "gets the labels of a text, separated by ','" in notes[-1]
+
+
 def test_columns_of_0_and_1_stay_such_columns_or_become_probabilities(submit: Any) -> None:
     table, notes = submit(label=list(TAGS))
     assert table.to_dict("list") == {

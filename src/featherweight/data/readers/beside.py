@@ -21,6 +21,8 @@ _WORD = re.compile(r"[^\W_]+")
 _BESIDE = re.compile(r"(?:readme|license|licence)\b.*|[._].*", re.IGNORECASE)
 _MOST = 30  # maximum number of files that may each be a class
 _HEAD = 4096
+_LONGEST = 200
+"""Maximum number of characters for the names of files in a command, which must fit in a line of a message."""
 _COLUMNS = shlex.quote(f"data.columns={json.dumps(['label', 'text'])}")
 
 
@@ -39,18 +41,44 @@ def joined_by_paste(texts: Path, labels: Path) -> str:
     return f"paste {shlex.join([str(labels), str(texts)])} > {into} && featherweight train {into} --set {_COLUMNS}"
 
 
-def with_labels_before(files: Sequence[Path]) -> str:
-    """The command that joins ``files`` to one, with the name of the original file as a label before each text."""
+def with_labels_before(files: Sequence[Path]) -> str | None:
+    """The command that joins ``files`` to one, with the name of the original file as a label before each text.
+
+    None if they cannot be named briefly.
+    """
+    names, into = _all_of(files), shlex.quote(str(_beside_folder(files, ".txt")))
     label = '$(basename "$f" .txt | tr " " _)'
-    loop = f'for f in {shlex.join(map(str, files))}; do LC_ALL=C sed "/./!d; s/^/__label__{label} /" "$f"; done'
-    return f"({loop}) > {shlex.quote(str(free_name(files[0].parent / 'classes', '.txt')))}"
+    return names and f'(for f in {names}; do LC_ALL=C sed "/./!d; s/^/__label__{label} /" "$f"; done) > {into}'
 
 
-def with_a_label_column(files: Sequence[Path]) -> str:
-    """The command that joins CSV ``files`` to one, with the name of the original file as the label of each row."""
+def with_a_label_column(files: Sequence[Path]) -> str | None:
+    """The command that joins CSV ``files`` to one, with the name of the original file as the label of each row.
+
+    None if they cannot be named briefly.
+    """
     table = "pandas.concat(pandas.read_csv(name).assign(label=pathlib.Path(name).stem) for name in sys.argv[2:])"
-    names = [str(free_name(files[0].parent / "classes")), *map(str, files)]
-    return f'python -c "import pathlib, sys, pandas; {table}.to_csv(sys.argv[1], index=False)" {shlex.join(names)}'
+    names, into = _all_of(files), shlex.quote(str(_beside_folder(files, ".csv")))
+    command = f'python -c "import pathlib, sys, pandas; {table}.to_csv(sys.argv[1], index=False)"'
+    return names and f"{command} {into} {names}"
+
+
+def _all_of(files: Sequence[Path]) -> str | None:
+    """The names of ``files`` for a shell: all of them, or a pattern such as ``texts/*.csv`` that matches these alone.
+
+    None if both would be too long for a message, which is cut in the middle.
+    """
+    names, folder = shlex.join(map(str, files)), files[0].parent
+    if len(names) <= _LONGEST:
+        return names
+    matched = sorted(path for path in folder.glob(f"*{files[0].suffix}") if not path.name.startswith("."))
+    pattern = f"{shlex.quote(str(folder))}/*{files[0].suffix}"
+    return pattern if matched == sorted(files) and len(pattern) <= _LONGEST else None
+
+
+def _beside_folder(files: Sequence[Path], ending: str) -> Path:
+    """A new file beside the folder of ``files``: in it, the file would be one of the files that are joined."""
+    folder = files[0].parent
+    return free_name(folder if folder.name else folder.absolute(), ending)
 
 
 def one_file_of(folder: Path) -> str | None:

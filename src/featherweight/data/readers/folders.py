@@ -125,7 +125,8 @@ def _remedy(files: Sequence[Path]) -> str:
         return each
     if all(b"\t" in line for texts in lines for line in texts):
         return f"{each}; if a file has a row a line: featherweight train {shlex.quote(str(files[0]))}"
-    return f"{each}; or, if each file is a class: {with_labels_before(files)}"
+    joined = with_labels_before(files)
+    return f"{each}; or, if each file is a class: {joined}" if joined else each
 
 
 def _first_lines(path: Path) -> list[bytes]:

@@ -37,7 +37,8 @@ def parquet_tables(
     names, classes = tuple(file.schema_arrow.names), _classes(file.schema_arrow.metadata)
     paths = tuple(path for one in file.schema_arrow for path in paths_of(one.name, one.type))
     more: dict[str, Any] = {"classes": classes, "paths": paths}
-    whole = Table(origin, names, partial(_column, file, origin), **more)
+    # A path is opened again for each column: a data set of a thousand files must not keep all of them open.
+    whole = Table(origin, names, partial(_column, source if isinstance(source, str) else file, origin), **more)
     if rows is None:
         yield whole
         return
@@ -80,9 +81,10 @@ def _opened(source: str | BinaryIO, origin: str) -> Any:
         raise UserError(f"{origin}: not a readable Parquet file: {first_line(error)}; write it again") from None
 
 
-def _column(file: Any, origin: str, name: str) -> Sequence[Any]:
+def _column(source: Any, origin: str, name: str) -> Sequence[Any]:
     import pyarrow
 
+    file = _opened(source, origin) if isinstance(source, str) else source
     try:
         return stored(
             value for batch in file.iter_batches(CHUNK, columns=[name]) for value in plain_values(batch.column(name))

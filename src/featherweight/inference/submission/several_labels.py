@@ -136,7 +136,7 @@ def _separator_of(sample: Sample, column: str, trained: TrainedLabels) -> tuple[
     several = [mark for mark in fitting if any(mark in text for text in filled)]
     if several:
         return several[0], []
-    if len(fitting) == len(tried) or len(filled) == 1:  # nothing that needs a separator, or a placeholder
+    if usual in fitting or len(filled) == 1:  # nothing that needs a separator, or a placeholder
         return usual, [in_a_line(f"{sample.origin}: {column!r} gets the labels of a text, separated by {usual!r}")]
     text = next(text for text in filled if not {*text.split(usual)} <= known)
     unknown = next(part for part in text.split(usual) if part not in known)
