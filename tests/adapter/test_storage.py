@@ -17,6 +17,7 @@ from featherweight.backbone.tokenizer import load_tokenizer
 from featherweight.errors import UserError
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
+from featherweight.workflows.prepare import prepare
 
 LABELS = ("fruit", "metal", "bird")
 
@@ -43,6 +44,18 @@ def test_a_loaded_eva_adapter_asks_for_no_data(tiny_recipe: Any, tmp_path: Path)
     folder = saved(tiny_recipe(adapter={"initialisation": "eva"}), tmp_path / "a")
     config = json.loads((folder / "adapter_config.json").read_text())
     assert config["init_lora_weights"] is True and config["eva_config"] is None
+
+
+def test_eva_refuses_texts_with_fewer_tokens_than_the_rank(tiny_recipe: Any, tiny_data: Any, tmp_path: Path) -> None:
+    """PEFT would wait for a batch with enough tokens for ever."""
+    lora = [{"roles": ["query"], "rank": 12}]
+    rows = [{"text": "apple", "label": "fruit"}, {"text": "zinc", "label": "metal"}, {"text": "owl", "label": "bird"}]
+    short = tmp_path / "short.jsonl"
+    short.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    data = {"train": str(short), "validation": str(tiny_data["test"])}
+    recipe = tiny_recipe(adapter={"initialisation": "eva", "lora": lora}, data=data)
+    with pytest.raises(UserError, match=r"rank 12 needs 12 tokens in 3 training rows, which have fewer; use a lower"):
+        prepare(recipe)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import sys
 import warnings
 import zipfile
@@ -211,6 +212,12 @@ def test_weights_in_several_files_are_taken(folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"w": "model-00001-of-00001.safetensors"}}))
     assert resolve_backbone(named(folder)).folder == folder.resolve()
+    shutil.copy(folder / "model-00001-of-00001.safetensors", folder / "other.safetensors")
+    index.write_text(json.dumps({"weight_map": {"v": "other.safetensors", "w": "model-00001-of-00001.safetensors"}}))
+    before = resolve_backbone(named(folder)).sha256
+    content = (folder / "other.safetensors").read_bytes()
+    (folder / "other.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert before is not None and resolve_backbone(named(folder)).sha256 not in (None, before)
     index.write_text(json.dumps({"weight_map": {"w": "../model.safetensors"}}))
     with pytest.raises(
         UserError, match=r"index.json: lists '../model.safetensors', which is not a file in this folder"

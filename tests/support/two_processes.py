@@ -1,4 +1,4 @@
-"""Started by torchrun in a folder of recipes: the command line trains two of them, and refuses the third.
+"""Started by torchrun in a folder of recipes: the command line trains three of them, and refuses the last.
 
 One start for all of them, because each process takes seconds to load its libraries.
 """
@@ -26,4 +26,6 @@ reload.reload_check = lambda *_: nullcontext(lambda: {"identical": True})  # onc
 Path("plain.over").touch()
 command("train", "stored.toml", "--out", "stored")
 Path("stored.over").touch()
+command("train", "windows.toml", "--out", "windows")
+Path("windows.over").touch()
 command("train", "bad.toml", "--out", "bad")

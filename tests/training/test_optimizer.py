@@ -30,6 +30,13 @@ def test_each_step_has_the_rate_of_its_schedule(tiny_recipe: Any, tmp_path: Path
     assert [record["learning_rate"] for record in records] == pytest.approx(expected)
 
 
+def test_a_training_of_one_step_has_the_rate_of_the_recipe(tiny_recipe: Any, tmp_path: Path) -> None:
+    trained(tiny_recipe(training={"max_steps": 1, "learning_rate": 2e-3}), tmp_path / "run")
+    (record,) = (one for one in read_history(tmp_path / "run" / "history.jsonl") if one["kind"] == "step")
+    assert record["learning_rate"] == pytest.approx(2e-3)
+    assert [warmup_steps(0.06, steps) for steps in (1, 2, 16, 17)] == [0, 1, 1, 2]
+
+
 def test_decay_shrinks_a_matrix_by_rate_times_decay_and_touches_no_moment() -> None:
     trainable = {"matrix": nn.Parameter(torch.full((2, 2), 3.0)), "bias": nn.Parameter(torch.full((2,), 3.0))}
     optimizer = build_optimizer(trainable, TrainingRecipe(learning_rate=0.01, weight_decay=0.5))

@@ -31,7 +31,13 @@ def jobs(tiny_recipe: Any, tiny_data: dict[str, Path]) -> dict[str, Recipe]:
     longer.write_text("".join(json.dumps({**row, "text": 5 * f"{row['text']} "}) + "\n" for row in rows), "utf-8")
     training = {"prefix_cache": "on", "evaluate_every": 5, "batch_size": 7}
     stored = tiny_recipe(adapter=TOP, training=training, data={"train": str(longer), "max_length": 64})
-    return {"plain": plain, "stored": stored, "bad": tiny_recipe(data={"train": "nowhere.csv"})}
+    several = tiny_data["train"].with_name("windows.jsonl")
+    texts = [f"{row['text']} " * (600 if place % 3 else 1) for place, row in enumerate(rows[:12])]
+    lines = (json.dumps({**row, "text": text}) + "\n" for row, text in zip(rows, texts, strict=False))
+    several.write_text("".join(lines), "utf-8")
+    windows = {"train": str(several), "test": "", "long": "windows", "max_length": 16, "validation_size": 3}
+    windowed = tiny_recipe(data=windows, training={"batch_size": 2, "epochs": 1})
+    return {"plain": plain, "stored": stored, "windows": windowed, "bad": tiny_recipe(data={"train": "nowhere.csv"})}
 
 
 @pytest.fixture
@@ -85,8 +91,20 @@ def test_two_processes_share_the_states_that_the_first_computes(
 
 
 @pytest.mark.slow
+def test_two_processes_whose_texts_need_other_numbers_of_passes_do_not_wait_for_each_other(
+    jobs: dict[str, Recipe], launched: Path, tmp_path: Path
+) -> None:
+    assert (launched / "windows.over").is_file(), (launched / "err").read_text("utf-8")[-2000:]
+    trained(jobs["windows"], tmp_path / "one")
+    one, two = without_seconds(tmp_path / "one"), Run(launched / "windows").history
+    for key in ("loss", "accuracy", "grad_norm"):
+        first, second = ([record.get(key, 0) for record in records] for records in (one, two))
+        assert second == pytest.approx(first, rel=1e-4), key
+
+
+@pytest.mark.slow
 def test_bad_input_is_told_by_the_first_process_alone(launched: Path) -> None:
-    assert (launched / "stored.over").is_file()
+    assert (launched / "windows.over").is_file()
     assert (launched / "err").read_text("utf-8").count("nowhere.csv: no such file") == 1
     assert not (launched / "bad").exists()
 

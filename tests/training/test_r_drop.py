@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.adapters import built
 from support.jobs import assert_resumes_exactly, job_for
 from support.steps import one_step
 from torch.nn import functional
@@ -111,6 +112,20 @@ def test_a_forward_pass_has_as_many_tokens_as_without(tiny_recipe: Any, tmp_path
 def test_a_resumed_training_has_the_same_bits(tiny_recipe: Any, tmp_path: Path) -> None:
     training = {"epochs": 1, "r_drop": 1.0}
     assert_resumes_exactly(tiny_recipe(adapter=DROPOUT, training=training), tmp_path, at=4)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "mpnet", "electra", "deberta-v2", "modernbert"])
+def test_r_drop_with_a_native_head_needs_the_dropout_of_this_head(tiny_recipe: Any, family: str) -> None:
+    recipe = tiny_recipe(family, adapter={"head": "native"}, training={"r_drop": 0.5})
+    network = built(recipe)
+    drops = any(module.p for module in network.modules() if isinstance(module, torch.nn.Dropout))
+    config = config_of(recipe.backbone)
+    assert (family != "mpnet") or not drops
+    if drops:
+        require_dropout(recipe, config)
+    else:
+        with pytest.raises(UserError, match="the recipe has no dropout"):
+            require_dropout(recipe, config)
 
 
 @pytest.mark.parametrize(("sections", "taken"), [

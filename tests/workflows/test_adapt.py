@@ -252,6 +252,12 @@ def test_a_loss_that_rises_is_a_warning() -> None:
     assert "it got worse: do not use this backbone" in adapt._result(state)
 
 
+def test_too_few_steps_for_the_encoder_are_refused(tiny_recipe: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="1 step would train only the new head for masked tokens, not the encoder"):
+        adapt_backbone(tiny_recipe(), tmp_path / "out", AdaptationSettings(epochs=1, batch_size=64))
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_an_unknown_encoder_of_transformers_is_refused_in_a_line(tiny_recipe: Any, tmp_path: Path) -> None:
     from transformers import AutoConfig, AutoModel
 

@@ -151,7 +151,8 @@ def test_a_moved_run_finds_its_rows(quick: Quick, monkeypatch: pytest.MonkeyPatc
     moved = Run("moved")
     assert moved.recipe.data.train == str(tmp_path / "elsewhere" / "moved" / "data" / "train.parquet")
     assert moved.recipe.description == description
-    assert next(check for check in verify_run("moved") if check.name == "training rows").result == "pass"
+    checks = {check.name: check.result for check in verify_run("moved")}
+    assert (checks["training rows"], checks["recipe"]) == ("pass", "pass")
     assert quick(FRAME, "moved", resume=True).folder == Path("moved")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from featherweight.backbone.resolve import Backbone
 from featherweight.budget.weigh import adapted_linears
 from featherweight.data.batches import Encoded, collate
 from featherweight.errors import UserError
+from featherweight.hints import to_set
 from featherweight.model.network import LinearHead, Network
 from featherweight.recipe import Recipe
 
@@ -88,6 +89,17 @@ def _load_base(
     return model
 
 
+def head_dropout_rates(config: Mapping[str, Any]) -> list[float]:
+    """The dropout rates of a native head in training; ``config`` is the config.json of its backbone.
+
+    Empty or all 0 if the head shares its rate with the encoder, as MPNet's does: then its dropout is off, too.
+    """
+    values = {**config}
+    of_head = AutoConfig.for_model(values.pop("model_type"), **values)
+    _switch_off_dropout(of_head, native=True)
+    return [getattr(of_head, key, 0.0) for key in head_dropouts(of_head.model_type)]
+
+
 def _switch_off_dropout(config: Any, native: bool) -> None:
     # Only the dropout of the frozen encoder is switched off; a native head keeps the dropout of its class.
     head = head_dropouts(config.model_type) if native else set()
@@ -127,7 +139,7 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
 
     The rows of A become the principal directions of the layer's inputs on ``rows`` training rows. The ranks of the
     recipe do not change, so the number of trainable parameters does not change either. Raises UserError for an encoder
-    family with which EVA does not work.
+    family with which EVA does not work, and if no batch has as many tokens as the highest rank.
     """
     if recipe.adapter.initialisation != "eva" or not hasattr(network.encoder, "peft_config"):
         return
@@ -136,6 +148,14 @@ def initialise_from_data(network: Network, recipe: Recipe, train: Encoded, pad_i
     train = train.by_window  # each window of a long text is one input of the layers
     chosen = np.random.default_rng(recipe.seed).permutation(len(train))[:rows]
     batches = [collate(train, chosen[start : start + 32], pad_id) for start in range(0, len(chosen), 32)]
+    highest = max(table.rank for table in adapted_linears(recipe.adapter, network.architecture).values())
+    # PEFT skips batches with fewer tokens, and waits for others for ever.
+    batches = [batch for batch in batches if int(batch.attention_mask.sum()) >= highest]
+    if not batches:
+        raise UserError(
+            f"adapter.initialisation = 'eva': rank {highest} needs {highest} tokens in {min(32, len(chosen))} training "
+            f"rows, which have fewer; use a lower rank, or {to_set('adapter.initialisation=default')}"
+        )
     loader = [
         {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **network.types_read(batch.token_types)}
         for batch in batches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Backbone:
     config: dict[str, Any]
     source: Source
     sha256: str | None
-    """Hash of model.safetensors; None if the weights are in several files."""
+    """Hash of model.safetensors; if the weights are in several files, of their hashes; None without weights."""
 
 
 @dataclass(frozen=True)
@@ -174,5 +175,5 @@ def _source(name: str) -> Source:
 def _sha256(folder: Path, name: str) -> str | None:
     if name in WHEELS:
         return WHEELS[name].sha256
-    files = weight_files(folder)
-    return sha256_of(files[0]) if len(files) == 1 else None
+    hashes = [sha256_of(file) for file in weight_files(folder)]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest() if len(hashes) > 1 else next(iter(hashes), None)

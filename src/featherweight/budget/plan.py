@@ -128,6 +128,7 @@ def resolve_auto(recipe: Recipe, architecture: Architecture, labels: int) -> Rec
     """
     if recipe.adapter.lora != "auto":
         return recipe
+    head_parameters(recipe.adapter.head, architecture, labels)  # refuses a native head that does not exist
     rows = plan(architecture, labels, recipe.budget, recipe.adapter.bias, dora=recipe.adapter.dora)
     fitting = [row for row in rows if row.head == recipe.adapter.head]
     if not fitting:

@@ -99,8 +99,8 @@ def load_peft_folder(path: str | Path, given: PeftOptions, precision: str, devic
     engine = replace(engine_for(recipe, precision, device), lean=False)
     move_to_engine(network, engine)
     model = TextModel(network, tokenizer, engine, LongTexts.of(recipe.data))
-    weights = [found.folder / WEIGHTS, *sorted(backbone.folder.glob("*.safetensors"))]
-    return Loaded(model, recipe, 1.0, task_of(recipe), f"{found.folder.name}-{_fingerprint(weights)}")
+    weights = _fingerprint([found.folder / WEIGHTS], backbone.sha256 or "")
+    return Loaded(model, recipe, 1.0, task_of(recipe), f"{found.folder.name}-{weights}")
 
 
 def _require_same_weights(folder: Path, description: dict[str, Any], backbone: Backbone) -> None:
@@ -112,6 +112,6 @@ def _require_same_weights(folder: Path, description: dict[str, Any], backbone: B
         )
 
 
-def _fingerprint(files: Sequence[Path]) -> str:
-    """The first 12 hexadecimal digits of a sha256 over the contents of all ``files``."""
-    return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()[:12]
+def _fingerprint(files: Sequence[Path], more: str = "") -> str:
+    """The first 12 hexadecimal digits of a sha256 over the contents of all ``files``, and the text ``more``."""
+    return hashlib.sha256(("".join(map(sha256_of, files)) + more).encode()).hexdigest()[:12]

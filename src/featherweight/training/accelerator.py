@@ -8,7 +8,7 @@ from datetime import timedelta
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs, gather_object
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, gather_object
 from torch import Tensor
 
 from featherweight.model.engine import Engine
@@ -26,12 +26,15 @@ def build_accelerator(recipe: Recipe, engine: Engine) -> tuple[Accelerator, Engi
     trackers = list(recipe.training.trackers) or None
     # The other processes wait while the first one evaluates, checks and reports. The default limit is ten minutes.
     timeout = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+    # The encoder's buffers never change. Exchanging them at each call would block for ever where the processes call the
+    # network a different number of times, as they do for texts of several windows.
+    constant = DistributedDataParallelKwargs(broadcast_buffers=False)
     accelerator = Accelerator(
         mixed_precision=precision,
         cpu=engine.device == "cpu",
         log_with=trackers,
         project_dir="runs/trackers",
-        kwargs_handlers=[timeout],
+        kwargs_handlers=[timeout, constant],
     )
     # With several GPUs each process has its own GPU number; a processor has no number.
     device = str(accelerator.device) if accelerator.device.type == "cuda" else accelerator.device.type

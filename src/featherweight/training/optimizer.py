@@ -32,7 +32,12 @@ def build_optimizer(
 
 
 def warmup_steps(warmup: float, total_steps: int) -> int:
-    """Number of warm-up steps. ``warmup`` is a fraction of all steps if it is below 1, else a number of steps."""
+    """Number of warm-up steps. ``warmup`` is a fraction of all steps if it is below 1, else a number of steps.
+
+    A training of one step has no warm-up, because the learning rate of its first step is 0.
+    """
+    if total_steps == 1:
+        return 0
     return math.ceil(warmup * total_steps) if warmup < 1 else int(warmup)
 
 

@@ -68,7 +68,8 @@ def recipe(evidence: Evidence) -> Check:
     Their seed must also be the one in environment.json.
     """
     run = evidence.run
-    if Recipe.load(run.adapter / "recipe.toml") != run.recipe:
+    # Not run.recipe: where a run was moved, it has the new path of the rows that the run keeps.
+    if Recipe.load(run.adapter / "recipe.toml") != Recipe.load(run.folder / "recipe.toml"):
         return Check("recipe", "fail", "recipe.toml and adapter/recipe.toml differ")
     if run.environment.get("seed") != run.recipe.seed:
         return Check(

@@ -88,6 +88,7 @@ def adapt_backbone(
     splits = load_splits(recipe)
     train, held_out, left_out = _texts(splits, recipe.seed)
     job = _job(recipe, schedule, backbone, train, held_out, work, listeners)
+    _require_steps(job)
     plan = _plan(recipe, schedule, backbone, splits)
     with end_on_signals(lambda: "stopped; to resume, run the same command with --resume"), locked(work):
         try:
@@ -129,6 +130,16 @@ def _texts(splits: Splits, seed: int) -> tuple[Rows, Rows, int]:
     order = np.random.default_rng([seed, 24]).permutation(places)
     train, held_out = (splits.train.take(np.sort(part)) for part in (order[count:], order[:count]))
     return train, held_out, len(splits.train) - len(places)
+
+
+def _require_steps(job: MaskedJob) -> None:
+    """Raise UserError if only the new head would be trained, and not the encoder."""
+    from featherweight.training.masked_language.loop import head_steps
+
+    total = job.order.total_steps
+    if total - head_steps(job.model, total) < 1:
+        only = f"{counted(total, 'step')} would train only the new head for masked tokens, not the encoder"
+        raise UserError(f"{only}; use more --epochs, a smaller --batch-size, or more texts")
 
 
 def _job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,7 +25,6 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.formatting import counted
 from featherweight.hints import to_install, to_set
 from featherweight.recipe import Recipe
-from featherweight.recipe.sections.training import TrainingRecipe
 from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
 from featherweight.workflows.ingredients import Ingredient, ingredients_of, require_same_rows
@@ -179,20 +179,29 @@ def _adaptation_notes(backbone: Backbone, splits: Splits) -> list[str]:
 
 
 def notes_on_unused(recipe: Recipe) -> list[str]:
-    """A note for each key of [training] that is set and has no effect, because it belongs to another one."""
-    training, defaults = recipe.training, TrainingRecipe()
+    """A note for each key that is set and has no effect, because it belongs to another one."""
+    training, adapter = recipe.training, recipe.adapter
     if training.soup:
         return []  # nothing is trained
+    lora, teacher = ("adapter.lora", bool(adapter.lora)), ("training.teacher", bool(training.teacher))
     needs = {
-        "decay": ('training.schedule = "wsd"', training.schedule == "wsd"),
-        "teacher_weight": ("training.teacher", bool(training.teacher)),
-        "teacher_temperature": ("training.teacher", bool(training.teacher)),
+        "training.decay": ('training.schedule = "wsd"', training.schedule == "wsd"),
+        "training.teacher_weight": teacher,
+        "training.teacher_temperature": teacher,
+        "training.soup_choice": ("training.soup", False),
+        "adapter.pooling": ('adapter.head = "linear"', adapter.head == "linear"),
+        **dict.fromkeys(("adapter.dropout", "adapter.dora", "adapter.rslora", "adapter.initialisation"), lora),
     }
     return [
-        f"training.{key} = {getattr(training, key):g} has no effect without {needed}"
+        f"{key} = {json.dumps(_value_of(recipe, key))} has no effect without {needed}"
         for key, (needed, there) in needs.items()
-        if not there and getattr(training, key) != getattr(defaults, key)
+        if not there and _value_of(recipe, key) != _value_of(Recipe(), key)
     ]
+
+
+def _value_of(recipe: Recipe, key: str) -> Any:
+    section, name = key.split(".")
+    return getattr(getattr(recipe, section), name)
 
 
 def require_length(recipe: Recipe, config: Mapping[str, Any], *, option: str = "") -> None:
@@ -223,9 +232,14 @@ def require_dropout(recipe: Recipe, config: Mapping[str, Any]) -> None:
     """
     if not recipe.training.r_drop or (recipe.adapter.lora and recipe.adapter.dropout):
         return
-    if recipe.training.encoder_dropout or recipe.adapter.head == "native":
+    if recipe.training.encoder_dropout:
         rates = [value for key, value in config.items() if "dropout" in key and isinstance(value, int | float)]
         if any(rates) or not rates:  # transformers' default, for a config without them, is a rate above 0
+            return
+    elif recipe.adapter.head == "native":
+        from featherweight.adapter.build import head_dropout_rates
+
+        if any(head_dropout_rates(config)):
             return
     value = f"training.r_drop = {recipe.training.r_drop:g}"
     raise UserError(

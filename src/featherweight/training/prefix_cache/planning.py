@@ -71,7 +71,8 @@ def plan_prefix(job: Job, epochs: int, batches: Batches) -> tuple[Prefix | None,
     """
     prefix, notes = _plan(job, epochs, batches)
     if job.accelerator.num_processes > 1 and not all(gather_object([prefix is not None])):
-        return None, notes
+        anew = "the frozen layers are computed anew in each epoch, because another process cannot store their outputs"
+        return None, notes if prefix is None else [anew]
     return prefix, notes
 
 
