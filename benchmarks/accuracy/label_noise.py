@@ -41,6 +41,9 @@ def main(options: argparse.Namespace) -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     base = Recipe.load(RECIPE, [f"data.train={options.data}", *options.set, *NO_TEST])
     rows = read_rows(base.data.train, base.data)
+    if (needed := options.rows + options.validation) > len(rows):
+        need = f"--rows and --validation need {needed:,} rows, because no audited row may be a validation row"
+        raise UserError(f"{options.data}: has {len(rows):,} rows; {need}")
     places = {"train": np.arange(options.rows), "validation": np.arange(len(rows) - options.validation, len(rows))}
     for name, place in places.items():
         _write(rows.take(place), options.work / f"{name}.parquet")

@@ -59,3 +59,15 @@ def test_the_suite_trains_with_and_without_the_suspects(
     assert (whole["setting"], without["setting"]) == ("all rows", "without suspects")
     assert whole["rows"] == 40 and without["rows"] == 40 - record["summary"]["suspects"]
     assert record["summary"]["accuracy_gain"]["difference"] == pytest.approx(without["accuracy"] - whole["accuracy"])
+
+
+def test_audited_rows_are_no_validation_rows(
+    load: Load, tiny_recipe: Any, tiny_data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = load("accuracy.label_noise")
+    monkeypatch.setattr(suite, "RECIPE", str(tmp_path / "tiny.toml"))
+    (tmp_path / "tiny.toml").write_text(tiny_recipe().to_toml(), "utf-8")
+    words = ["noise", "--data", tiny_data["train"], "--rows", 50, "--validation", 12, "--work", tmp_path / "work"]
+    with pytest.raises(UserError, match=r"has 60 rows; --rows and --validation need 62 rows"):
+        load("run").main([*map(str, words), "--results", str(tmp_path), "--name", "overlap"])
+    assert not any((tmp_path / "work").iterdir())

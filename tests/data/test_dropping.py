@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from featherweight.data.dropping import without_dropped
+from featherweight.data.sources import Rows
 from featherweight.data.splits import load_part, load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import Recipe
@@ -79,3 +82,12 @@ def test_wrong_files(rows: Path, tmp_path: Path, listed: list, header: tuple[str
 def test_a_missing_file(rows: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing.csv: no such file; the command `featherweight noise` writes one"):
         load_splits(recipe(rows, drop=str(tmp_path / "nothing.csv")))
+
+
+def test_long_texts_are_found(tmp_path: Path) -> None:
+    before = csv.field_size_limit(131_072)  # that of a new process: the readers of CSV files raise it
+    long = "word " * 30_000
+    rows = Rows(["short", long, "other"], np.array([0, 1, 1]), ("a", "b"), "rows.jsonl")
+    left, _ = without_dropped(rows, drop(tmp_path, (long, "b")))
+    csv.field_size_limit(before)
+    assert list(left.texts) == ["short", "other"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.backbones import FAMILIES
-from support.commands import Cli
+from support.commands import Cli, refused
 
 from featherweight.backbone.adapted import FILE, read_adapted
 from featherweight.data.batches import encode
@@ -280,3 +280,8 @@ def test_a_damaged_marker_is_refused(adapted: tuple[Path, Heard], tmp_path: Path
     (copy / FILE).write_text('{"steps": -1}', "utf-8")
     with pytest.raises(UserError, match=r"adapted\.json: damaged"):
         read_adapted(copy)
+
+
+@pytest.mark.parametrize("out", [".", "/"])
+def test_a_folder_without_a_name_is_refused(cli: Cli, job: Path, out: str) -> None:
+    refused(cli, "adapt", job, "-o", out, naming=f"-o {out}: exists already; choose a new folder")

@@ -6,6 +6,7 @@ The command ``featherweight noise`` writes such a file: it lists the rows whose 
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,7 @@ def without_dropped(rows: Rows, drop: str | None) -> tuple[Rows, list[str]]:
 
 
 def _listed(path: Path, drop: str) -> set[tuple[str, str]]:
+    csv.field_size_limit(sys.maxsize)  # by default the csv module refuses long texts
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)

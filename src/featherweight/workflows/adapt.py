@@ -77,9 +77,11 @@ def adapt_backbone(
     settings = settings or AdaptationSettings()
     if settings.max_length is not None:
         recipe = recipe.with_values(data={"max_length": settings.max_length})
-    schedule, work = settings.schedule(recipe), out.with_name(f"{out.name}.part")
     if resume and (out / FILE).is_file():
         return out
+    if out.exists():  # so do "." and "/", which have no name for a folder beside them
+        raise UserError(f"-o {out}: exists already; choose a new folder")
+    schedule, work = settings.schedule(recipe), out.with_name(f"{out.name}.part")
     _require_free(out, work, resume=resume)
     backbone_architecture(recipe.backbone)  # refuses a decoder
     backbone = resolve_backbone(recipe.backbone)
@@ -103,8 +105,6 @@ def adapt_backbone(
 
 
 def _require_free(out: Path, work: Path, *, resume: bool) -> None:
-    if out.exists():
-        raise UserError(f"-o {out}: exists already; choose a new folder")
     if file := next((path for path in out.parents if path.exists() and not path.is_dir()), None):
         raise UserError(f"-o {out}: cannot be created, because {file} is a file; choose another folder")
     if not resume and any(work.glob("checkpoint/step-*")):
