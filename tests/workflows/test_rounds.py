@@ -16,7 +16,8 @@ from featherweight.evaluation.comparison import compare_runs
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.workflows.baseline_models import TITLES
-from featherweight.workflows.rounds import run_rounds
+from featherweight.workflows.rounds import plan_rounds, run_rounds
+from featherweight.workflows.weigh import weigh
 
 TEST = TestSet(80)
 
@@ -223,3 +224,48 @@ def test_rounds_with_baselines_from_end_to_end(
     assert [one.figures for one in again.rounds] == [one.figures for one in comparison.rounds]
     everything = [run.folder for one in comparison.rounds for run in one.runs]
     assert [one.name for one in compare_runs(everything).rounds] == [one.name for one in again.rounds]
+
+
+def test_rounds_from_a_run_in_a_folder_beside_go_on(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run keeps the whole path of its start, whose classes come first: that of the new class is before them."""
+    monkeypatch.chdir(finished_run.folder.parent)
+    files = {}
+    for part in ("train", "test"):
+        lines = Path(str(getattr(finished_run.recipe.data, part))).read_text("utf-8").splitlines()
+        lines += [json.dumps({"text": f"frog and toad, case {n}", "label": "amphibian"}) for n in range(20)]
+        files[part] = tmp_path / f"{part}.jsonl"
+        files[part].write_text("\n".join(lines), "utf-8")
+    recipe = finished_run.recipe.with_values(
+        name="further",
+        data={part: str(path) for part, path in files.items()},
+        adapter={"start_from": finished_run.folder.name},
+        training={"max_steps": 1},
+        evaluation={"shift": []},
+    )
+    run_rounds([recipe], [0], tmp_path / "out")
+    said: list[str] = []
+    run_rounds([recipe], [0], tmp_path / "out", announce=said.append)
+    assert said == ["further, seed 0 (run 1 of 1): complete"]
+    files["train"].write_text(files["train"].read_text("utf-8").replace('"bird"', '"metal"'), "utf-8")
+    assert weigh(recipe).labels == 4, "no class of the start is lost"
+
+
+def test_a_run_with_a_teacher_in_a_folder_beside_goes_on(
+    recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder := tmp_path / "out" / "narrow" / "seed-0").mkdir(parents=True)
+    stored = recipes[0].with_values(training={"teacher": [str(tmp_path.resolve() / "runs" / "large")]})
+    (folder / "recipe.toml").write_text(stored.to_toml(), "utf-8")
+    beside = recipes[0].with_values(training={"teacher": ["runs/large"]})
+    assert [run.folder for run in plan_rounds([beside], [0], tmp_path / "out")] == [folder]
+    with pytest.raises(UserError, match="holds a run of another recipe"):
+        plan_rounds([beside.with_values(training={"teacher": ["runs/other"]})], [0], tmp_path / "out")
+
+
+def test_a_recipe_may_start_from_a_run_of_the_same_rounds(recipes: list[Recipe], tmp_path: Path) -> None:
+    start = str(tmp_path / "out" / "narrow" / "seed-0")
+    planned = plan_rounds([recipes[0], recipes[1].with_values(adapter={"start_from": start})], [0], tmp_path / "out")
+    assert [run.recipe.adapter.start_from for run in planned] == [None, start]

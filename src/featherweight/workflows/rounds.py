@@ -26,8 +26,10 @@ from featherweight.run.lock import is_complete_run, require_usable, require_writ
 from featherweight.run.manifest import FILE as MANIFEST
 from featherweight.workflows.baseline_models import TITLES
 from featherweight.workflows.baselines import is_complete, require_same_baselines, run_baseline
+from featherweight.workflows.continuation import with_classes_of_the_start
 from featherweight.workflows.prepare import read_inputs
 from featherweight.workflows.report import is_reported
+from featherweight.workflows.teachers import with_full_paths
 from featherweight.workflows.weigh import resolve
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ def _trained_and_compared(
     first = planned[0].recipe
     beside = {kind: out / "baselines" / kind for kind in TITLES} if baselines else {}
     require_same_baselines(beside, first)
-    _require_trainable([run for run in planned if not run.complete], {run.folder.resolve() for run in planned})
+    _require_trainable([run for run in planned if not run.complete])
     for number, run in enumerate(planned, 1):
         where = f"{run.recipe.name}, seed {run.recipe.seed} (run {number} of {len(planned)})"
         announce(f"{where}: {'complete' if run.complete else f'training in {run.folder}'}")
@@ -131,12 +133,12 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
             "a recipe cannot be called 'baselines', because that folder is for the baselines; give it another name"
         )
     _require_common_rows(recipes, seeds)
-    resolved = [_resolved(recipe) for recipe in recipes]
-    _require_the_same_rows(resolved, seeds[0])
+    named = [Planned(recipe.with_values(seed=seed), _folder(out, recipe, seed)) for recipe in recipes for seed in seeds]
+    to_come = _to_come(named)
+    resolved = [_resolved(recipe, to_come) for recipe in recipes]
+    _require_the_same_rows(recipes, seeds[0])
     planned = [
-        Planned(recipe.with_values(seed=seed), out / recipe.name / f"seed-{seed}")
-        for recipe in resolved
-        for seed in seeds
+        Planned(recipe.with_values(seed=seed), _folder(out, recipe, seed)) for recipe in resolved for seed in seeds
     ]
     for run in planned:
         _require_same_recipe(run)
@@ -144,15 +146,22 @@ def plan_rounds(recipes: Sequence[Recipe], seeds: Sequence[int], out: Path) -> l
     return planned
 
 
-def _require_trainable(runs: Sequence[Planned], made: Set[Path]) -> None:
-    """Raise UserError if an input of one of ``runs`` is missing or wrong, before the first one is trained.
+def _folder(out: Path, recipe: Recipe, seed: int) -> Path:
+    return out / recipe.name / f"seed-{seed}"
 
-    ``made`` are the folders of all runs of these rounds: a recipe may name one of them, such as its teacher.
-    """
+
+def _to_come(runs: Iterable[Planned]) -> set[Path]:
+    """The full paths of those of ``runs`` that are not complete. A recipe may name one of them, such as its teacher."""
+    return {run.folder.resolve() for run in runs if not run.complete}
+
+
+def _require_trainable(runs: Sequence[Planned]) -> None:
+    """Raise UserError if an input of one of the incomplete ``runs`` is missing or wrong, before any is trained."""
     read: dict[str, Splits] = {}
+    to_come = _to_come(runs)
     for run in runs:
         require_usable(run.folder)
-        recipe = _without_runs(run.recipe, made)
+        recipe = _without_runs(run.recipe, to_come)
         # Most rounds differ only in their adapters, so the same rows are read only once.
         parts = (recipe.task, recipe.data, recipe.evaluation, recipe.adapter.start_from, recipe.seed)
         read[repr(parts)] = read_inputs(recipe, read.get(repr(parts))).splits
@@ -205,17 +214,25 @@ def _require_the_same_rows(recipes: Sequence[Recipe], seed: int) -> None:
             )
 
 
-def _resolved(recipe: Recipe) -> Recipe:
-    resolved = resolve(recipe)
+def _resolved(recipe: Recipe, to_come: Set[Path]) -> Recipe:
+    """The recipe without "auto" values. Raises UserError if it exceeds its budget.
+
+    If it starts from one of the runs ``to_come``, the classes of that run are not known yet, and are not counted.
+    """
+    start = recipe.adapter.start_from
+    later = start is not None and Path(start).expanduser().resolve() in to_come
+    resolved = resolve(recipe.with_values(adapter={"start_from": None}) if later else recipe)
     require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
-    return resolved.recipe
+    return resolved.recipe.with_values(adapter={"start_from": start}) if later else resolved.recipe
 
 
 def _require_same_recipe(run: Planned) -> None:
     """Raise UserError if the folder contains a run of another recipe."""
     if not (run.folder / "recipe.toml").is_file():
         return
-    changed = changed_keys([run.recipe, Run(run.folder).recipe])
+    # A run stores full paths, and the classes of the run that it starts from.
+    now = with_full_paths(with_classes_of_the_start(run.recipe))
+    changed = changed_keys([now, Run(run.folder).recipe])
     if changed:
         key, (new, old) = next(iter(changed.items()))
         raise UserError(
