@@ -164,3 +164,17 @@ def test_empty_texts_of_the_test_rows_are_refused_unless_the_recipe_drops_them(t
         noise_audit.test_texts(Recipe.parse({"data": {"test": str(path)}}))
     dropped = Recipe.parse({"data": {"test": str(path), "empty": "drop"}})
     assert noise_audit.test_texts(dropped) == ["an owl", "", "a crow"]
+
+
+def test_an_audit_is_not_resumed_with_other_rows(
+    recipe: Recipe, data: dict[str, Path], tmp_path: Path, folds: list[Recipe]
+) -> None:
+    audit_labels(recipe, tmp_path / "out", folds=3)
+    lines = data["train"].read_text("utf-8").splitlines(keepends=True)
+    corrected = [lines[0].replace("fruit", "bird"), *lines[1:]]
+    for changed in (corrected, lines[::-1], lines[1:]):
+        data["train"].write_text("".join(changed), "utf-8")
+        with pytest.raises(UserError, match="holds an audit of other rows; name another --out"):
+            audit_labels(recipe, tmp_path / "out", folds=3)
+    data["train"].write_text("".join(lines), "utf-8")
+    audit_labels(recipe, tmp_path / "out", folds=3)

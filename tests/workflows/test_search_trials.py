@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from featherweight.workflows import training_process
 from featherweight.workflows.search import run_search
 from featherweight.workflows.search_proposal import Searched, without_test_rows
 from featherweight.workflows.search_study import Search, open_study, storage_url
-from featherweight.workflows.training_process import Ended, Stopped, train_in_a_process
+from featherweight.workflows.training_process import Ended, Stopped, train_for_validation, train_in_a_process
 from featherweight.workflows.weigh import weigh
 
 pytest.importorskip("optuna")
@@ -194,6 +195,85 @@ def test_addresses_of_postgresql_get_its_driver(tmp_path: Path) -> None:
     assert storage_url("postgresql+psycopg://host/db", tmp_path) == "postgresql+psycopg://host/db"
 
 
-def test_a_finished_training_is_not_repeated(tiny_recipe: Any, tmp_path: Path) -> None:
-    (tmp_path / training_process.DONE).write_text('{"value": 0.75, "seconds": 1}', "utf-8")
-    assert train_in_a_process(tiny_recipe(), tmp_path, lambda *_: True) == 0.75
+def test_only_a_training_of_the_same_recipe_is_taken_over(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Began(Exception):
+        pass
+
+    def begin(_: str) -> None:
+        raise Began
+
+    recipe, folder = tiny_recipe(data={"test": ""}, training={"max_steps": 1}), tmp_path / "0001"
+    value = train_for_validation(recipe, folder)
+    monkeypatch.setattr(training_process.multiprocessing, "get_context", begin)
+    assert train_in_a_process(recipe, folder, lambda *_: True) == value
+    with pytest.raises(Began):
+        train_in_a_process(recipe.with_values(seed=1), folder, lambda *_: True)
+    assert not any(folder.iterdir())
+    (folder / training_process.DONE).write_text('{"value": 0.75, "seconds": 1}', "utf-8")  # nobody knows of what
+    with pytest.raises(Began):
+        train_in_a_process(recipe, folder, lambda *_: True)
+
+
+def test_a_search_of_another_name_does_not_take_over_a_folder(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = trials_by(monkeypatch, lambda call, *_: call / 10)
+    run_search(tiny_recipe(), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
+    best = (tmp_path / "out" / "best.toml").read_bytes()
+    with pytest.raises(UserError, match=r"out: holds a search called 'tiny'\nName another --out$"):
+        run_search(tiny_recipe(name="other", seed=3), tmp_path / "out", space=RATES, trials=1)
+    with pytest.raises(UserError, match=r"called 'tiny' with another recipe\nName another --out$"):
+        run_search(tiny_recipe(seed=3), tmp_path / "out", space=RATES, trials=1)
+    shared = {"space": RATES, "trials": 1, "storage": f"sqlite:///{tmp_path / 'shared.db'}", "announce": lambda _: None}
+    run_search(tiny_recipe(name="other"), tmp_path / "shared", **shared)
+    with pytest.raises(UserError, match="Name another --storage, or give the recipe another name"):
+        run_search(tiny_recipe(name="other", seed=3), tmp_path / "shared", **shared)
+    assert len(folders) == 2 and (tmp_path / "out" / "best.toml").read_bytes() == best
+
+
+@pytest.mark.parametrize(("changed", "said"), [("train", "other training rows"), ("test", "other validation rows")])
+def test_a_search_is_not_resumed_with_other_rows(
+    tiny_recipe: Any,
+    tiny_data: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: str,
+    said: str,
+) -> None:
+    files = {name: Path(shutil.copy(tiny_data[name], tmp_path)) for name in ("train", "test")}
+    recipe = tiny_recipe(data={"train": str(files["train"]), "validation": str(files["test"]), "test": None})
+    trials_by(monkeypatch, lambda call, *_: call / 10)
+    run_search(recipe, tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
+    lines = files[changed].read_text("utf-8").splitlines()
+    files[changed].write_text("\n".join(lines[1:]), "utf-8")
+    with pytest.raises(UserError, match=f"holds a search called 'tiny' with {said}\nName another --out"):
+        run_search(recipe, tmp_path / "out", space=RATES, trials=2)
+
+
+def test_every_seed_of_a_recipe_can_be_searched(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials_by(monkeypatch, lambda call, *_: call / 10)
+    run_search(tiny_recipe(seed=2**31 - 1), tmp_path / "out", space=RATES, trials=2, announce=lambda _: None)
+    assert len(rows_of(tmp_path / "out")) == 2
+
+
+def test_a_failure_before_the_first_trial_leaves_nothing(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optuna
+
+    monkeypatch.setattr(optuna.samplers, "TPESampler", lambda **_: (_ for _ in ()).throw(ValueError("a fault")))
+    with pytest.raises(ValueError, match="a fault"):
+        run_search(tiny_recipe(), tmp_path / "out", space=RATES)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_best_recipe_of_a_long_name_is_written(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials_by(monkeypatch, lambda call, *_: call / 10)
+    best = run_search(tiny_recipe(name="n" * 100), tmp_path / "out", space=RATES, trials=1, announce=lambda _: None)
+    assert Recipe.load(tmp_path / "out" / "best.toml").name == best.name == "n" * 95 + "-best"

@@ -22,13 +22,15 @@ def lora_within_budget(
     *,
     layers: str = "all",
     rank: int | None = None,
+    alpha: float | None = None,
     upper_share: float | None = None,
 ) -> list[dict[str, Any]]:
     """Tables for ``[[adapter.lora]]`` of ``recipe``, with the largest ranks that keep it within its budget.
 
     It is one table, with LoRA for ``roles`` in ``layers``. With ``upper_share`` there are two: the upper half of these
     layers gets this share of the LoRA parameters, and the lower half the rest. No rank is above ``rank``, if it is
-    given. A table is left out if not even rank 1 fits. Raises UserError for roles or layers that the backbone lacks.
+    given; ``alpha`` is that of all tables. A table is left out if not even rank 1 fits. Raises UserError for roles or
+    layers that the backbone lacks.
     """
     shares = {layers: 1.0}
     if upper_share is not None:
@@ -36,7 +38,8 @@ def lora_within_budget(
         lower, upper = numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]
         shares = {_listed(lower): 1 - upper_share, _listed(upper): upper_share} if lower else {layers: 1.0}
     ranks = _largest_ranks(recipe, architecture, labels, roles, shares)
-    return _tables(roles, {part: most if rank is None else min(rank, most) for part, most in ranks.items()})
+    tables = _tables(roles, {part: most if rank is None else min(rank, most) for part, most in ranks.items()})
+    return tables if alpha is None else [{**table, "alpha": alpha} for table in tables]
 
 
 def _largest_ranks(

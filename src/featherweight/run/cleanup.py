@@ -17,6 +17,7 @@ FILES = (
     "verification.json",
     "manifest.json",
     "report.html",
+    "asked.toml",  # of a trial of a search, or of a fold of an audit
 )
 """The files of a run folder, apart from its recipe."""
 RECIPE = "recipe.toml"

@@ -18,6 +18,7 @@ from featherweight.argument_checks import require_path, require_whole
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.budget.limit import require_within_budget
 from featherweight.data.dropping import without_dropped
+from featherweight.data.fingerprints import differing_keys, rows_fingerprint
 from featherweight.data.in_memory import parquet_bytes
 from featherweight.data.near_duplicates import Pair, similar_pairs
 from featherweight.data.pairs import joined
@@ -39,7 +40,8 @@ from featherweight.workflows.training_process import LOGITS, removed_if_refused,
 from featherweight.workflows.weigh import resolve
 
 PLAN = "audit.json"
-"""The recipe and the number of folds of an audit, in its folder: another audit cannot be mixed with it."""
+"""The recipe, the number of folds and the fingerprints of the rows of an audit, in its folder: another audit cannot be
+mixed with it."""
 
 
 @called_with(Caller.RECIPE)
@@ -65,7 +67,7 @@ def audit_labels(
     require_settings(recipe, resolve_backbone(recipe.backbone), rows.counts)
     parts = fold_numbers(rows, folds, recipe.seed)
     test = test_texts(recipe)  # not only after the trainings: the file may be missing
-    plan = {"recipe": recipe.to_toml(), "folds": folds, "rows": len(rows)}
+    plan = {"recipe": recipe.to_toml(), "folds": folds, **rows_fingerprint(rows)}
     with end_on_signals(lambda: f"stopped; to resume the audit in {out}, run the same command again"):
         announce(
             f"{counted(len(rows), 'row')}, {folds} trainings of {counted(len(rows) * (folds - 1) // folds, 'row')} each"
@@ -88,7 +90,7 @@ def _require_possible(recipe: Recipe, folds: int) -> None:
         raise UserError("the audit needs at least two folds; set --folds to 2 or more")
     if recipe.task == "multi-label":
         raise UserError('the audit cannot check several labels per text; it needs a recipe with task = "single-label"')
-    resolved = resolve(recipe)
+    resolved = resolve(recipe.with_values(adapter={"start_from": None}))  # as the folds are trained
     require_within_budget(resolved.weight, resolved.recipe, resolved.architecture)
 
 
@@ -98,8 +100,9 @@ def _require_same_audit(out: Path, plan: dict[str, Any]) -> None:
     if not file.is_file():
         out.mkdir(parents=True, exist_ok=True)
         write_json(file, plan)
-    elif changed := next((key for key, value in plan.items() if read_object(file).get(key) != value), None):
-        raise UserError(f"{out}: holds an audit with another value of {changed}; name another --out")
+    elif changed := next(iter(differing_keys(read_object(file), plan)), None):
+        other = f"with another value of {changed}" if changed in ("recipe", "folds") else "of other rows"
+        raise UserError(f"{out}: holds an audit {other}; name another --out")
 
 
 def fold_numbers(rows: Rows, folds: int, seed: int) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from featherweight.argument_checks import require_path, require_whole
 from featherweight.budget.weigh import weigh
+from featherweight.data.fingerprints import rows_fingerprint
 from featherweight.errors import FeatherweightError, UserError, first_line
 from featherweight.files import write_whole
 from featherweight.formatting import counted
@@ -98,9 +99,10 @@ def run_search(
     out = Path(out)
     require_writable(out)
     searched = Searched.of(without_test_rows(recipe), space)
-    validation_rows = require_searchable(recipe, searched.recipe)
+    splits = require_searchable(recipe, searched.recipe)
     url = storage_url(storage, out)
-    search = Search(searched, recipe, out, url, trials, announce)
+    rows = {"training": rows_fingerprint(splits.train), "validation": rows_fingerprint(splits.validation)}
+    search = Search(searched, recipe, out, url, trials, announce, rows)
     with (
         end_on_signals(lambda: f"stopped; to resume the search in {out}, run the same command again"),
         quiet(),
@@ -114,7 +116,7 @@ def run_search(
             work(search, study)
         else:
             _work_together(search, min(workers, trials))
-        return _write_results(search, study, validation_rows)
+        return _write_results(search, study, len(splits.validation))
 
 
 def _write_results(search: Search, study: Study, validation_rows: int) -> Recipe:

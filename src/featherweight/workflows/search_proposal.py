@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from featherweight.backbone.architecture import Architecture
 from featherweight.backbone.resolve import config_of, resolve_backbone
 from featherweight.budget.limit import within_budget
+from featherweight.budget.plan import resolve_auto
 from featherweight.budget.proposals import lora_within_budget
 from featherweight.data.perturbations import is_perturbed
 from featherweight.data.source_tables import require_found
-from featherweight.data.splits import load_splits
+from featherweight.data.splits import Splits, load_splits
 from featherweight.errors import UserError
 from featherweight.recipe import ROLES, LoraLayers, Recipe
 from featherweight.recipe.search_space import (
@@ -35,6 +36,8 @@ from featherweight.workflows.weigh import resolve
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,12 @@ class Searched:
         config = config_of(recipe.backbone)
         known = (resolved.architecture, resolved.weight.labels, config)
         searched = cls(recipe, space or SearchSpace.default(recipe), *known)
-        searched = replace(searched, space=searched._with_targets_that_fit(named=space is not None))
         for layers in searched._choices(LAYERS):
             try:
                 searched.fitted({LAYERS: layers})
             except UserError as error:
                 raise UserError(f"search.{LAYERS}: {error}") from None
-        return searched
+        return replace(searched, space=searched._with_targets_that_fit(named=space is not None))
 
     def _choices(self, key: str) -> tuple[Value, ...]:
         values = self.space.keys.get(key)
@@ -74,19 +76,23 @@ class Searched:
     def _with_targets_that_fit(self, *, named: bool) -> SearchSpace:
         """The space without the targets that never fit the budget, or that the backbone lacks.
 
-        Raises UserError if none is left, or if the user has ``named`` one of those.
+        If none is left, the targets are not varied. Raises UserError if the recipe's own LoRA does not fit either, or
+        if the user has ``named`` one of those.
         """
         fit: list[Value] = []
         too_large: list[str] = []
         refusals: list[UserError] = []
         for target in self._choices(TARGETS):
+            tried = [{TARGETS: target, LAYERS: layers} for layers in self._choices(LAYERS)] or [{TARGETS: target}]
             try:
-                fits = self.fitted({TARGETS: target}) is not None
+                fits = any(self.fitted(values) is not None for values in tried)
             except UserError as error:
                 refusals.append(error)
                 continue
             fit += [target] if fits else []
             too_large += [] if fits else [repr(target)]
+        if not named and not fit and self._fits_without_targets():
+            return SearchSpace({key: values for key, values in self.space.keys.items() if key != TARGETS})
         if refusals and (named or not fit):
             raise refusals[0]
         if too_large and (named or not fit):
@@ -97,6 +103,13 @@ class Searched:
                 f"{remedy}"
             )
         return SearchSpace({**self.space.keys, TARGETS: Choices(tuple(fit))}) if fit else self.space
+
+    def _fits_without_targets(self) -> bool:
+        """Whether the recipe fits with its own LoRA, or with what ``lora = "auto"`` chooses, at least with rank 1."""
+        try:
+            return self.fitted({}) is not None
+        except UserError:
+            return False
 
     def fitted(self, values: Mapping[str, Value]) -> Recipe | None:
         """The recipe with ``values``, and with LoRA ranks that fit the budget; None if not even rank 1 fits.
@@ -113,30 +126,33 @@ class Searched:
         plain = {key: value for key, value in values.items() if key not in LORA_KEYS}
         recipe = with_value(self.recipe, plain, "search")
         lora = {key: value for key, value in values.items() if key in LORA_KEYS}
-        if not lora and recipe.adapter.lora != "auto":
+        if not lora.keys() & {TARGETS, LAYERS}:
+            recipe = resolve_auto(recipe, self.architecture, self.labels)
+        if not lora:
             return within_budget(recipe, self.architecture, self.labels)
+        own = _tables(recipe)
         tables = lora_within_budget(
             recipe,
             self.architecture,
             self.labels,
-            self._roles(lora),
-            layers=str(lora.get(LAYERS, "all")),
+            self._roles(lora, recipe),
+            layers=str(lora.get(LAYERS) or _common(table.layers for table in own) or "all"),
             rank=int(lora[RANK]) if RANK in lora else None,
+            alpha=_common(table.alpha for table in own),
             upper_share=float(lora[UPPER_SHARE]) if UPPER_SHARE in lora else None,
         )
         return recipe.with_values(adapter={"lora": tables}) if tables else None
 
-    def _roles(self, lora: Mapping[str, Value]) -> tuple[str, ...]:
-        """The roles to adapt (kinds of linear layers, such as query): the proposed ones, or else those of the recipe.
+    def _roles(self, lora: Mapping[str, Value], recipe: Recipe) -> tuple[str, ...]:
+        """The roles to adapt (kinds of linear layers, such as query): the proposed ones, or else those of ``recipe``.
 
         If these are all roles that exist, only the roles of this backbone are returned.
         """
         if TARGETS in lora:
             roles = lora_roles(str(lora[TARGETS]))
         else:
-            tables = [table for table in self.recipe.adapter.lora if isinstance(table, LoraLayers)]
-            named = {role for table in tables for role in table.roles}
-            roles = tuple(role for role in ROLES if role in named or self.recipe.adapter.lora == "auto")
+            named = {role for table in _tables(recipe) for role in table.roles}
+            roles = tuple(role for role in ROLES if role in named or recipe.adapter.lora == "auto")
         # "all" means all that the backbone has; a role that is named and missing is an error, which weighing reports.
         present = tuple(role for role in roles if role in self.architecture.roles)
         return present if roles == ROLES else roles
@@ -153,8 +169,19 @@ class Searched:
         return found
 
 
-def require_searchable(original: Recipe, searched: Recipe) -> int:
-    """The number of validation rows of a search; ``searched`` is ``original`` without test rows.
+def _tables(recipe: Recipe) -> list[LoraLayers]:
+    """The LoRA tables of ``recipe``; none with ``lora = "auto"``."""
+    return [table for table in recipe.adapter.lora if isinstance(table, LoraLayers)]
+
+
+def _common(values: Iterable[T]) -> T | None:
+    """The one value that all ``values`` have; None if they differ, or if there are none."""
+    found = [*values]
+    return found[0] if found and all(value == found[0] for value in found) else None
+
+
+def require_searchable(original: Recipe, searched: Recipe) -> Splits:
+    """The rows of a search; ``searched`` is ``original`` without test rows.
 
     Raises UserError, before any trial, for missing or wrong inputs of the trials, or of the later training by the best
     recipe. Of its test rows and shift sets (further test rows) only the existence is checked; they are not read.
@@ -167,7 +194,7 @@ def require_searchable(original: Recipe, searched: Recipe) -> int:
     teachers_of(recipe, splits.train.label_names)
     require_length(recipe, resolve_backbone(recipe.backbone).config)
     require_class_weights(recipe, splits.train.counts)
-    return len(splits.validation)
+    return splits
 
 
 def without_test_rows(recipe: Recipe) -> Recipe:
@@ -201,4 +228,4 @@ def winner(searched: Searched, original: Recipe, values: Mapping[str, Any]) -> R
     changes = {"adapter": best.adapter.model_dump(mode="json", exclude_none=True)}
     changes["training"] = best.training.model_dump(mode="json", exclude_none=True)
     changes["training"]["trackers"] = list(original.training.trackers)
-    return original.with_values(name=f"{original.name}-best", description="", **changes)
+    return original.with_values(name=f"{original.name[:95]}-best", description="", **changes)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ class Search:
     storage: str
     trials: int
     announce: Callable[[str], None] = print
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    """Fingerprints of the training and the validation rows; a search with other rows is not resumed."""
 
     @property
     def local(self) -> bool:
@@ -117,12 +119,16 @@ def open_study(search: Search, worker: int = 0) -> Study:
     """The study of ``search``: a new one, or the one to resume.
 
     ``worker`` is the number of this process among those of the search; each draws other random numbers. Raises
-    UserError if the storage has a search of the same name with another recipe or space.
+    UserError if the storage has a search of the same name with another recipe, space or data, or if the folder has a
+    search of another name.
     """
     import optuna
 
     search.out.mkdir(parents=True, exist_ok=True)
     storage = _opened(search.storage)
+    others = [name for name in optuna.get_all_study_names(storage) if name != search.original.name]
+    if search.local and others:
+        raise UserError(f"{search.out}: holds a search called {others[0]!r}\nName another --out")
     startup = min(10, max(2, search.trials // 3))
     study = optuna.create_study(
         study_name=search.original.name,
@@ -133,7 +139,8 @@ def open_study(search: Search, worker: int = 0) -> Study:
     )
     _require_same_search(search, study)
     # Workers and resumed searches must not draw the same random numbers, or they would propose the same values again.
-    seed = search.original.seed * 1_000_003 + 101 * len(study.trials) + worker if search.local else None
+    drawn = search.original.seed * 1_000_003 + 101 * len(study.trials) + worker
+    seed = drawn % 2**32 if search.local else None  # NumPy takes no larger seed
     study.sampler = optuna.samplers.TPESampler(multivariate=True, n_startup_trials=startup, seed=seed)
     if not study.trials and (first := search.searched.first_values()):
         study.enqueue_trial(first)
@@ -141,14 +148,14 @@ def open_study(search: Search, worker: int = 0) -> Study:
 
 
 def _require_same_search(search: Search, study: Study) -> None:
-    made_for = {"recipe": search.searched.recipe.to_toml(), "space": repr(search.searched.space)}
-    for key, text in made_for.items():
-        if study.user_attrs.get(key, text) != text:
-            raise UserError(
-                f"{search.out}: holds a search called {search.original.name!r} with another {key}\n"
-                "Name another --out, or give the recipe another name"
-            )
-        study.set_user_attr(key, text)
+    made_for = {"recipe": search.searched.recipe.to_toml(), "space": repr(search.searched.space), **search.rows}
+    for key, value in made_for.items():
+        if study.user_attrs.get(key, value) != value:
+            other = f"other {key} rows" if key in search.rows else f"another {key}"
+            remedy = "another --out" if search.local else "another --storage, or give the recipe another name"
+            place = search.out if search.local else "--storage"
+            raise UserError(f"{place}: holds a search called {search.original.name!r} with {other}\nName {remedy}")
+        study.set_user_attr(key, value)
 
 
 @contextmanager

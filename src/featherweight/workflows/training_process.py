@@ -2,7 +2,8 @@
 
 The process trains on the training rows and evaluates on the validation rows; it reads no test rows. It sends each
 evaluation to the caller, which answers whether to go on. It saves no adapter and no report; its folder has recipe,
-history and, until it ends, a checkpoint.
+history and, until it ends, a checkpoint. It also has the recipe as the caller gave it, so that no training of another
+recipe is resumed.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from featherweight.errors import FeatherweightError, UserError
 from featherweight.files import read_object, write_json, write_whole
 from featherweight.recipe import Recipe
 from featherweight.run.best import figure, rank
+from featherweight.run.cleanup import remove
 from featherweight.run.folder import read_history
-from featherweight.run.lock import locked
+from featherweight.run.lock import locked, only_user
 
 if TYPE_CHECKING:
     from featherweight.training.listeners import Listener, Record
@@ -31,25 +33,27 @@ if TYPE_CHECKING:
 PARTS = 10
 """An evaluation is compared with those of other trials in the same tenth of the training: trials with different batch
 sizes are evaluated at different steps."""
-DONE, LOGITS = "trial.json", "logits.npy"
-"""The result of a finished training, and the logits of its validation rows, in its folder."""
+ASKED, DONE, LOGITS = "asked.toml", "trial.json", "logits.npy"
+"""The recipe that was asked for, the result of a finished training, and the logits of its validation rows, in its
+folder."""
 
 
 @contextmanager
 def removed_if_refused(record: Path, trainings: Path, unfinished: Path | None = None) -> Iterator[None]:
-    """Within the context, a UserError removes what this call has written, so that the user can correct and repeat it.
+    """Within the context, an error removes what this call has written, so that the user can correct and repeat it.
 
     Otherwise the corrected call would be refused, because the folder would have a search or audit with other settings.
-    Nothing is removed if the folder was begun by an earlier call, or has a finished training. ``record`` is the file
-    with the settings of the search or audit (such as ``search.db``), ``trainings`` the folder of its trainings, and
-    ``unfinished`` a folder in it that is removed with its files.
+    Nothing is removed if the folder was begun by an earlier call, or has a finished training; after another error than
+    UserError also if a training has begun. ``record`` is the file with the settings of the search or audit (such as
+    ``search.db``), ``trainings`` the folder of its trainings, and ``unfinished`` a folder in it that is removed with
+    its files.
     """
     out, begun = record.parent, record.is_file()
     new = [path for path in (out, *out.parents) if not path.exists()]
     try:
         yield
-    except UserError:
-        if not begun and not any(trainings.rglob(DONE)):
+    except Exception as error:
+        if not begun and not any(trainings.rglob(DONE if isinstance(error, UserError) else "*")):
             record.unlink(missing_ok=True)
             if unfinished is not None:
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -79,9 +83,10 @@ def train_in_a_process(
     It is measured on the validation rows, for the adapter that ``training.keep`` selects. After each evaluation
     ``goes_on`` is called with the progress in tenths of the training (0 to 10) and the metric, and returns whether to
     continue; if not, Stopped is raised. With ``logits`` the logits of the validation rows are written into ``folder``,
-    float64 [rows, classes]. An interrupted training in ``folder`` is resumed. Raises NotANumber, Ended, and the errors
-    of a training.
+    float64 [rows, classes]. An interrupted training of ``recipe`` in ``folder`` is resumed; that of another recipe is
+    removed. Raises NotANumber, Ended, and the errors of a training.
     """
+    _remove_another(folder, recipe)
     if (folder / DONE).is_file():
         return float(read_object(folder / DONE)["value"])
     context = multiprocessing.get_context("spawn")
@@ -102,6 +107,15 @@ def train_in_a_process(
         if process.is_alive():
             process.terminate()
         process.join()
+
+
+def _remove_another(folder: Path, recipe: Recipe) -> None:
+    """Remove the training in ``folder`` unless ``recipe`` was asked for. Raises TakenError if it still runs."""
+    asked = folder / ASKED
+    if not folder.is_dir() or (asked.is_file() and asked.read_text("utf-8") == recipe.to_toml()):
+        return
+    with only_user(folder):
+        remove(path for path in folder.iterdir() if path.name != ".lock")
 
 
 def _follow(connection: Connection, goes_on: Callable[[int, float], bool]) -> float:
@@ -164,6 +178,7 @@ def train_for_validation(
     with locked(folder):
         prepared = prepare(recipe)
         write_whole(folder / "recipe.toml", prepared.recipe.to_toml())
+        write_whole(folder / ASKED, recipe.to_toml())
         state, of_validation = fit_prepared(prepared, folder, listeners, resume=True)
         best_by = recipe.evaluation.best_by
         records = [record for record in read_history(folder / "history.jsonl") if record["kind"] == "evaluation"]
