@@ -70,6 +70,16 @@ def test_the_cache_is_used_and_labels_are_not_in_it(tokenizer: Any, tmp_path: Pa
     assert len(files) == 2
 
 
+def test_tokens_of_another_version_of_the_tokenizers_are_not_taken(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = encode(rows(), tokenizer, LongTexts(LONGEST), tmp_path)
+    monkeypatch.setattr("tokenizers.__version__", "99.0")
+    second = encode(rows(), tokenizer, LongTexts(LONGEST), tmp_path)
+    assert first.fingerprint == second.fingerprint
+    assert len([*tmp_path.rglob("*.tokens.npy")]) == 2
+
+
 def test_the_fingerprint_follows_texts_and_length(tokenizer: Any) -> None:
     base = encode(rows(), tokenizer, LongTexts(LONGEST)).fingerprint
     assert base == encode(rows(labels=[0, 1, 1, 1]), tokenizer, LongTexts(LONGEST)).fingerprint

@@ -9,7 +9,12 @@ from sklearn import metrics as sk
 from featherweight.data.sources import Rows
 from featherweight.errors import UserError
 from featherweight.evaluation.calibration import fit_temperature
-from featherweight.evaluation.multi_label import evaluate_several, hits_and_marks, micro_f1_samples
+from featherweight.evaluation.multi_label import (
+    evaluate_several,
+    hits_and_marks,
+    micro_f1_interval,
+    micro_f1_samples,
+)
 from featherweight.evaluation.results import evaluate_rows, prediction_columns, write_evaluation
 from featherweight.recipe import EvaluationRecipe
 from featherweight.run.checked import require
@@ -89,6 +94,13 @@ def test_the_interval_of_micro_f1_is_that_of_a_bootstrap_over_rows() -> None:
         rows = draw.integers(0, 400, 400)
         samples.append(sk.f1_score(LABELS[rows], PREDICTED[rows], average="micro"))
     assert FIGURES["micro_f1_interval"] == pytest.approx(np.quantile(samples, [0.025, 0.975]), abs=0.006)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_an_interval_without_errors_or_without_hits_is_not_a_point(right: bool) -> None:
+    labels = np.tile([[1, 0], [0, 1]], (4, 1))
+    low, high = micro_f1_interval(labels, labels if right else 1 - labels)
+    assert (low, high)[right] == float(right) and 0.1 < high - low < 0.5
 
 
 def test_two_sides_of_a_bootstrap_have_the_same_rows() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from support.exports import made_run
 from support.onnx_exports import write_onnx_export
 
 from featherweight.errors import UserError
@@ -18,6 +19,7 @@ from featherweight.export.card import render_card
 from featherweight.export.shareable import public_name, write_shareable
 from featherweight.files import sha256_of
 from featherweight.inference.classifier import Classifier
+from featherweight.inference.exported import read_export
 from featherweight.run.folder import Run
 from featherweight.run.manifest import lists_file
 from featherweight.task.multi_label import MultiLabel
@@ -143,6 +145,37 @@ def test_with_several_labels_the_card_has_micro_f1(tmp_path: Path) -> None:
     assert r"3 labels: a\|b, \<c\>, d" in text
 
 
+def test_the_card_of_a_run_without_lora_says_so_and_prints_no_code_for_peft(tiny_recipe: Any, tmp_path: Path) -> None:
+    recipe = tiny_recipe("bert", adapter={"head": "native", "lora": []})
+    folder = made_run(recipe, tmp_path / "run")
+    (folder / "recipe.toml").write_text(recipe.with_values(backbone={"name": "me/encoder"}).to_toml(), "utf-8")
+    (folder / "evaluation.json").write_text("{}")
+    text = render_card(folder, "me/x")
+    data = ModelCard(text).data
+    assert data.library_name == "featherweight" and "lora" not in data.tags
+    assert "fine-tuned without LoRA" in text and "AutoPeftModel" not in text and "PEFT cannot load these files" in text
+
+
+def test_the_card_of_a_graph_names_its_inputs_and_thresholds(
+    exports: Any, tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = {"head": "native", "bias": "all", "lora": [{"roles": ["query", "value", "mlp_up"], "rank": 2}]}
+    exports.add("bert", tiny_recipe("bert", adapter=adapter))
+    merged = render_card(exports["bert", "merged"], "me/x")
+    assert 'pipeline("text-classification", "me/x", truncation=True)' in merged and "thresholds" not in merged
+    described = read_export(exports["bert", "merged"])
+    for target, pairs in (("onnx", True), ("onnx", False), ("merged", False)):
+        other = described.model_copy(
+            update={"target": target, "token_types": pairs, "thresholds": (0.3, 0.4, 0.5), "files": described.files}
+        )
+        monkeypatch.setattr("featherweight.export.card.read_export", lambda folder, other=other: other)
+        text = render_card(exports["bert", "merged"], "me/x")
+        assert "thresholds" in text
+        if target == "onnx":
+            inputs = ", `attention_mask` and `token_type_ids`" if pairs else " and `attention_mask`"
+            assert f"takes `input_ids`{inputs} and gives logits; `export.json` has labels, their thresholds" in text
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [
@@ -153,6 +186,8 @@ def test_with_several_labels_the_card_has_micro_f1(tmp_path: Path) -> None:
         (r"C:\me\rows.csv", "rows.csv"),
         ("postgresql://me:password@host/shop?query=x", "shop"),
         ("perturbed:typos", "perturbed:typos"),
+        ("clients/acme/reviews", "reviews"),
+        (r"clients\reviews", "reviews"),
     ],
 )
 def test_a_source_is_named_without_its_folder(source: str, name: str) -> None:

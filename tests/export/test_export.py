@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from featherweight.export.card import render_card
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.exported import read_export
 from featherweight.task.interface import SINGLE_LABEL
+from featherweight.training.signals import Interrupted
 from featherweight.workflows.export import export_run
 
 TEXTS = ["apple pear plum", "robin and crow", "zinc silver iron"]
@@ -90,6 +92,13 @@ def test_an_export_that_differs_is_refused_and_nothing_is_left(
     assert not list(tmp_path.iterdir())
     done = export_run(run, "merged", tmp_path / "out", force=True)
     assert "0.01" in done["kept_by_force"] and Classifier.load(tmp_path / "out").labels == ("fruit", "metal", "bird")
+
+
+def test_a_signal_leaves_nothing(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(gate, "in_fresh_process", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted, match="stopped; to export the run, run the same command again"):
+        export_run(run, "merged", tmp_path / "new" / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_the_data_short_texts_are_compared(

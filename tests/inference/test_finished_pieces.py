@@ -13,6 +13,7 @@ from featherweight.errors import UserError
 from featherweight.inference.classifier import Classifier
 from featherweight.inference.finished_pieces import FinishedPieces
 from featherweight.inference.output_files import predict_file
+from featherweight.inference.writers import only_writer
 from featherweight.run.folder import Run
 
 TEXTS = ["apple pear", "robin, crow", "zinc", "owl", "plum", "heron"]
@@ -112,6 +113,15 @@ def test_another_recipe_takes_nothing_over(finished_run: Run, tmp_path: Path, ke
     pieces.keep(TEXTS, classifier.probabilities(TEXTS))
     assert FinishedPieces(tmp_path / "out.csv", classifier).read(TEXTS) is not None
     assert FinishedPieces(tmp_path / "out.csv", other).read(TEXTS) is None
+
+
+def test_two_predictions_do_not_write_the_same_file(finished_run: Run, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    with only_writer(out), pytest.raises(UserError, match="another process is writing this file; wait until it has"):
+        predict_file(finished_run.folder, str(texts), out)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == []
+    predict_file(finished_run.folder, str(texts), out)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == ["out.csv"]
 
 
 def test_files_of_other_owners_stay(finished_run: Run, texts: Path, tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ from featherweight.files import replace_file
 if TYPE_CHECKING:
     import torch
 
+_FORMAT = 1
+"""Version of the cached tokens; to be raised when texts are cut or marked otherwise."""
+
 
 class States(Protocol):
     """Stored outputs of the backbone's frozen first layers, so that a training need not compute them in each epoch."""
@@ -153,8 +156,12 @@ def _fingerprint(texts: Sequence[Text], identity: bytes, long_texts: LongTexts) 
 
 
 def _files(cache: Path, fingerprint: str) -> tuple[Path, Path]:
+    from tokenizers import __version__
+
+    # Another version may tokenize otherwise. The fingerprint of the texts, which runs store, has no version.
+    name = hashlib.sha256(f"{_FORMAT} {__version__} {fingerprint}".encode()).hexdigest()
     folder = cache / "encoded"
-    return folder / f"{fingerprint}.tokens.npy", folder / f"{fingerprint}.rows.npy"
+    return folder / f"{name}.tokens.npy", folder / f"{name}.rows.npy"
 
 
 def _keep(cache: Path, fingerprint: str, pieces: Iterable[NDArray[np.int32]], sizes: Sizes) -> TokenFile | None:

@@ -157,7 +157,14 @@ def mean_log_loss(labels: Labels, probabilities: Floats) -> float:
 def micro_f1_interval(
     labels: Labels, predicted: Labels, *, resamples: int = RESAMPLES, seed: int = 0, confidence: float = 0.95
 ) -> list[float]:
-    """Percentile bootstrap interval [low, high] of micro-F1 over rows (Efron & Tibshirani 1993, chapter 13)."""
+    """Percentile bootstrap interval [low, high] of micro-F1 over rows (Efron & Tibshirani 1993, chapter 13).
+
+    If all labels are right, or none is, each resample gives the same, and the bootstrap has no width. Then it is
+    Wilson's interval of the rows, as of one label (see ``metrics.class_intervals``).
+    """
+    hits, marks = hits_and_marks(labels, predicted).sum(axis=0).tolist()
+    if marks and hits in (0, marks / 2):
+        return [2 * share / (1 + share) for share in wilson_interval(len(labels) if hits else 0, len(labels))]
     low, high = np.quantile(micro_f1_samples([hits_and_marks(labels, predicted)], resamples, seed)[0],
                             [(1 - confidence) / 2, (1 + confidence) / 2])  # fmt: skip
     return [float(low), float(high)]

@@ -54,7 +54,8 @@ def plain(text: Any) -> str:
 def _contents(folder: Path, repo: str | None, license_name: str | None) -> dict[str, Any]:
     recipe = Recipe.load(folder / "recipe.toml")
     name = repo.rpartition("/")[2] if repo else recipe.name
-    target = read_export(folder).target if is_export(folder) else "run"
+    exported = read_export(folder) if is_export(folder) else None
+    target = exported.target if exported else "run"
     weigh, environment = _read(folder, "weigh"), training_of(folder)
     evaluation = _read(folder, "evaluation") if target != "run" else read_json(folder / "evaluation.json")
     labels = classes_and_thresholds(folder)["labels"]
@@ -77,6 +78,8 @@ def _contents(folder: Path, repo: str | None, license_name: str | None) -> dict[
         "metrics": SEVERAL_LABELS if recipe.task == "multi-label" else METRICS,
         "calibration": _calibration(evaluation),
         "limits": _limits(recipe, environment, evaluation),
+        "thresholds": bool(exported and exported.thresholds),
+        "token_types": bool(exported and exported.token_types),
         "comparison": _comparison(folder) if target != "run" else None,
         "example": ("a text", "another text") if recipe.data.join == "pair" else "a text",
     }
@@ -92,7 +95,8 @@ def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, name:
     from huggingface_hub import EvalResult, ModelCardData
 
     several = recipe.task == "multi-label"
-    tags = ["featherweight", "lora", "text-classification", *(["multi-label"] if several else [])]
+    lora = ["lora"] if recipe.adapter.lora else []
+    tags = ["featherweight", *lora, "text-classification", *(["multi-label"] if several else [])]
     results = None
     if test:
         first = MICRO_F1 if several else METRICS[0]
@@ -111,7 +115,7 @@ def _metadata(recipe: Recipe, target: str, test: Mapping[str, Any] | None, name:
             for metric in shown
         ]
     data = ModelCardData(
-        library_name=_LIBRARY[target],
+        library_name=_LIBRARY[target] if lora or target != "run" else "featherweight",
         base_model=base_model(recipe),
         pipeline_tag="text-classification",
         tags=tags,

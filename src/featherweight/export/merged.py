@@ -48,7 +48,7 @@ def write_merged(model: Any, recipe: Recipe, labels: tuple[str, ...], temperatur
 def _bound_length(folder: Path, most: int) -> None:
     """Set the maximum length of the tokenizer in ``folder`` to ``most`` tokens, the maximum length of the recipe.
 
-    A pipeline of transformers then truncates texts as the training did.
+    A pipeline of transformers with ``truncation=True`` then truncates texts to this length.
     """
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text("utf-8"))

@@ -37,7 +37,10 @@ def public_name(source: str) -> str:
     windows = re.match(r"[A-Za-z]:[\\/]|\\\\", source)
     if windows:
         return PureWindowsPath(source).name
-    return PurePath(source).name if source.startswith(("/", "~", ".")) or is_data_file(source) else source
+    if "\\" in source or source.count("/") > 1:  # the name of a data set on the hub has at most one slash
+        return PureWindowsPath(source).name
+    local = source.startswith(("/", "~", ".")) or is_data_file(source) or Path(source).exists()
+    return PurePath(source).name if local else source
 
 
 def base_model(recipe: Recipe) -> str | None:

@@ -18,7 +18,7 @@ from featherweight.errors import UserError, in_a_line
 from featherweight.hints import Caller, called_with, flag
 from featherweight.inference.pipes import PIPE
 from featherweight.inference.submission.choices import Choices
-from featherweight.inference.writers import FORMATS, Write, whole_file
+from featherweight.inference.writers import FORMATS, Write, only_writer, whole_file
 from featherweight.run.folder import Run
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def predict_file(
 
     classifier = _classifier(run, peft)
     with (
+        only_writer(out),
         _resumable(out, classifier, total, note or _print_note) as finished,
         whole_file(out, classifier.labels, safe=safe) as write,
     ):

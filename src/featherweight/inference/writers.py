@@ -11,14 +11,45 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.data.readers.parquet import require_pyarrow
+from featherweight.errors import UserError
 from featherweight.files import disk_refusal, written_whole
 from featherweight.formatting import QUOTED, safe_columns
+from featherweight.hints import flag
 from featherweight.inference.pipes import PIPE, write_lines
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 
 Write = Callable[[dict[str, list]], None]
 """Writes the columns of the next rows."""
+
+
+@contextmanager
+def only_writer(out: Path) -> Iterator[None]:
+    """Lock the file ``out`` for this process during the context; ``-`` needs no lock.
+
+    Raises UserError if another process has locked it: each would write into the other's unfinished file.
+    """
+    if str(out) == PIPE:
+        yield
+        return
+    import fcntl
+
+    lock = out.with_name(f"{out.name}.lock")
+    try:
+        file = lock.open("a")
+    except OSError as error:
+        error.filename = str(out)
+        raise disk_refusal(error, out) or error from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system releases it even if this process is killed
+        except OSError:
+            busy = "another process is writing this file; wait until it has ended, or name another file"
+            raise UserError(f"{flag('-o', str(out))}: {busy}") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from featherweight.files import sync_folder
 from featherweight.hints import to_install
 from featherweight.inference.exported import MODEL, WEIGHTS, holds_only_an_export, is_export
 from featherweight.run.folder import Run, read_json, refuse_adapter
+from featherweight.training.signals import end_on_signals
 
 if TYPE_CHECKING:
     from featherweight.inference.classifier import Classifier
@@ -54,17 +55,18 @@ def export_run(
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     part.chmod(0o755)
     try:
-        description = _write(folder, to, part, tell)
-        description["comparison"] = _compared(folder, to, part, tell)
-        refused = gate.verdict(to, description["comparison"])
-        if refused and not force:
-            keep = "nothing was kept; to keep it all the same, add --force"
-            raise FeatherweightError(f"{target}: the export does not give the run's results: {refused}\n{keep}")
-        description["kept_by_force"] = refused
-        if lost := gate.loss_of_accuracy(description["comparison"]):
-            tell(lost)
-        _store_probes(part)
-        _finish(part, target, description)
+        with end_on_signals(lambda: "stopped; to export the run, run the same command again"):
+            description = _write(folder, to, part, tell)
+            description["comparison"] = _compared(folder, to, part, tell)
+            refused = gate.verdict(to, description["comparison"])
+            if refused and not force:
+                keep = "nothing was kept; to keep it all the same, add --force"
+                raise FeatherweightError(f"{target}: the export does not give the run's results: {refused}\n{keep}")
+            description["kept_by_force"] = refused
+            if lost := gate.loss_of_accuracy(description["comparison"]):
+                tell(lost)
+            _store_probes(part)
+            _finish(part, target, description)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         with suppress(OSError):  # another export may be in the folder by now
