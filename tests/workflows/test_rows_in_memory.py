@@ -22,6 +22,7 @@ from featherweight.data.in_memory import is_rows, parquet_parts
 from featherweight.training.signals import Interrupted
 from featherweight.verification.verify import verify_run
 from featherweight.workflows import train as training
+from featherweight.workflows.continuation import recipe_from
 from featherweight.workflows.request import requested
 
 WORDS = {"fruit": "apple pear plum", "metal": "iron copper zinc"}
@@ -146,9 +147,13 @@ def test_a_moved_run_finds_its_rows(quick: Quick, monkeypatch: pytest.MonkeyPatc
     description = quick(FRAME, "first/run").recipe.description
     (tmp_path / "elsewhere").mkdir()
     shutil.move("first/run", "elsewhere/moved")
+    shutil.copytree("elsewhere/moved", "first/run")  # another run takes its place
+    assert Run("elsewhere/moved").recipe.data.train == str(tmp_path / "elsewhere" / "moved" / "data" / "train.parquet")
+    assert Run("first/run").recipe.data.train == "first/run/data/train.parquet"
     shutil.rmtree("first")
     monkeypatch.chdir("elsewhere")
     moved = Run("moved")
+    assert recipe_from("moved").data == moved.recipe.data
     assert moved.recipe.data.train == str(tmp_path / "elsewhere" / "moved" / "data" / "train.parquet")
     assert moved.recipe.description == description
     checks = {check.name: check.result for check in verify_run("moved")}

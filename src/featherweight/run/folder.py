@@ -39,13 +39,13 @@ class Run:
         """The recipe of the run, with all default values.
 
         A run that was trained on rows in memory stores them in its own folder. If that folder was moved, the paths in
-        ``data`` are the new ones.
+        ``data`` are the new ones, even if another run is now in the place of the old ones.
         """
         recipe = Recipe.load(self.folder / "recipe.toml")
         moved = {}
         for part, name in ROWS.items():
             path, own = getattr(recipe.data, part), self.folder / name
-            if path and path.endswith(name) and not Path(path).exists() and own.is_file():
+            if path and path.endswith(name) and own.is_file() and not (Path(path).exists() and own.samefile(path)):
                 moved[part] = str(own.resolve())
         return recipe.with_values(data=moved, description=recipe.description) if moved else recipe
 

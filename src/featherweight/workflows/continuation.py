@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +34,42 @@ def recipe_from(
         overrides = [f"data.train={json.dumps(data, ensure_ascii=False)}", *overrides]
     # The recipe of a soup becomes that of a training.
     plain = ["training.soup=[]", "training.soup_choice=all", "description="] if parent.recipe.training.soup else []
-    chosen = recipe or Recipe.load(parent.folder / "recipe.toml", [*plain, *overrides])
+    # Not the file itself: the rows that the run keeps may lie elsewhere now.
+    values = _without_found_classes(parent).model_dump(mode="json", exclude_none=True)
+    chosen = recipe or Recipe.parse(values, str(parent.folder / "recipe.toml"), [*plain, *overrides])
     if data is not None and Path(data).expanduser().is_file():
         with_new_columns(chosen.data, data, labelled=True, split="train")  # its message has the option to type
     adapter: dict[str, object] = {"start_from": str(parent.folder.resolve())}
     if chosen.adapter.lora == "auto":
         adapter["lora"] = parent.recipe.adapter.model_dump(mode="json", exclude_none=True)["lora"]
     return chosen.with_values(adapter=adapter)
+
+
+def starts_of(recipe: Recipe) -> Iterator[Run]:
+    """Yield the run that ``recipe`` starts from, then the run that this one started from, and so on.
+
+    Raises UserError if such a folder is not a run any more.
+    """
+    seen = set[str]()
+    while (start := recipe.adapter.start_from) is not None and start not in seen:
+        seen.add(start)
+        run = Run(start)
+        yield run
+        recipe = run.recipe
+
+
+def _without_found_classes(run: Run) -> Recipe:
+    """The recipe of ``run``, without the classes that ``with_classes_of_the_start`` listed in it.
+
+    They are not the user's own list: new rows may add classes to them.
+    """
+    recipe = run.recipe
+    try:
+        first = [run, *starts_of(recipe)][-1]
+    except UserError:  # an earlier run is gone, and whose list it is cannot be told
+        return recipe
+    own = first.recipe.data.labels
+    return recipe if own else recipe.with_values(data={"labels": []}, description=recipe.description)
 
 
 def finished(run: str | Path) -> Run:
