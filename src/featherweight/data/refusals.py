@@ -9,6 +9,7 @@ from typing import TypeVar
 from featherweight.data import splits
 from featherweight.data.dropping import without_dropped
 from featherweight.data.sources import Rows, read_rows
+from featherweight.data.used_classes import require_classes
 from featherweight.errors import UserError
 from featherweight.recipe import DataRecipe, Recipe
 
@@ -38,7 +39,7 @@ def refusals(recipe: Recipe) -> list[str]:
     train = without_gaps(lambda data: read_rows(data.train, data))
     if train is not None:
         names = train.label_names
-        tried(partial(splits.require_classes, train))
+        tried(partial(require_classes, train, recipe))
         tried(partial(_require_split, train, recipe))
         without_gaps(lambda data: splits.test_rows(data, names))
         if data.validation is not None:

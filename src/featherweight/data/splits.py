@@ -28,6 +28,7 @@ from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import Rows, read_rows, rows_of
 from featherweight.data.split_warnings import reading_notes, remedies_of, split_warnings
 from featherweight.data.unlabelled import left_out, no_test_remedy, read_labelled, require_all_labelled, unlabelled_test
+from featherweight.data.used_classes import require_classes
 from featherweight.errors import UserError
 from featherweight.formatting import counted
 from featherweight.hints import Caller, called_with, to_set
@@ -80,7 +81,7 @@ def load_splits(recipe: Recipe) -> Splits:
     data = recipe.data
     train = read_rows(data.train, data)
     release_tables()
-    require_classes(train)
+    require_classes(train, recipe)
     names = train.label_names
     test, unlabelled = test_rows(data, names)
     shift = {source: _shift_rows(source, data, test or unlabelled, names) for source in recipe.evaluation.shift}
@@ -135,9 +136,12 @@ def split_off(rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
     wanted = round(size * len(rows)) if size < 1 else int(size)
     classes = _least_rows(rows)
     if not classes <= wanted <= len(rows) - classes:
+        of_classes, needed = (
+            ("", "at least one row each") if rows.several else (f" of {classes} classes", "a row of each class")
+        )
         raise UserError(
-            f"{rows.origin}: {counted(len(rows), 'row')} of {len(rows.label_names)} classes cannot give "
-            f"{counted(wanted, 'validation row')}: training and validation need a row of each class\n"
+            f"{rows.origin}: {counted(len(rows), 'row')}{of_classes} cannot give "
+            f"{counted(wanted, 'validation row')}: training and validation need {needed}\n"
             "Change data.validation_size, or name a data.validation file"
         )
     kept, held_out = _stratified_sample(rows, wanted, seed)
@@ -264,19 +268,6 @@ def _stratified_sample(
     by_class = rows.labels if len(rows) - wanted >= len(rows.label_names) else None
     stay, drawn = train_test_split(np.arange(len(rows)), test_size=wanted, random_state=seed, stratify=by_class)
     return np.sort(stay), np.sort(drawn)
-
-
-def require_classes(rows: Rows) -> None:
-    """Raise UserError if the training rows have only one class, or if a listed class has no row."""
-    counts = rows.counts
-    if (counts > 0).sum() < 2:
-        only = rows.label_names[int(counts.argmax())]
-        raise UserError(f"{rows.origin}: every training row has the label {only!r}; a classifier needs two classes")
-    if not counts.all():
-        missing = rows.label_names[int(counts.argmin())]
-        raise UserError(
-            f"{rows.origin}: no training row has the label {missing!r}; add such rows, or remove it from data.labels"
-        )
 
 
 def _require_two_of_each(rows: Rows, purpose: str) -> None:

@@ -24,7 +24,7 @@ from featherweight.data.near_duplicates import Pair, similar_pairs
 from featherweight.data.pairs import joined
 from featherweight.data.source_tables import open_table, source_of_test
 from featherweight.data.sources import Rows, read_rows, rows_of
-from featherweight.data.splits import require_classes
+from featherweight.data.used_classes import require_classes
 from featherweight.errors import UserError
 from featherweight.evaluation.label_noise import label_noise
 from featherweight.files import read_object, write_json, written_whole
@@ -63,7 +63,7 @@ def audit_labels(
     out = Path(out)
     require_writable(out)
     rows, _ = without_dropped(read_rows(recipe.data.train, recipe.data), recipe.data.drop)
-    require_classes(rows)
+    require_classes(rows, recipe)
     require_settings(recipe, resolve_backbone(recipe.backbone), rows.counts)
     parts = fold_numbers(rows, folds, recipe.seed)
     test = test_texts(recipe)  # not only after the trainings: the file may be missing
