@@ -20,6 +20,7 @@ from featherweight.errors import UserError
 from featherweight.hints import on_the_command_line
 from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data, name_after
+from featherweight.workflows.check import check
 from featherweight.workflows.own_data import draft_recipe
 from featherweight.workflows.schedule import epochs_for, schedule_for, validation_size_for
 
@@ -179,6 +180,54 @@ def test_every_class_has_a_validation_row() -> None:
     assert validation_size_for(200, 2) == 0.2
     assert validation_size_for(20_000, 4) == 0.1
     assert validation_size_for(300, 77) == 77
+
+
+def test_with_several_labels_no_part_needs_a_row_of_each(tmp_path: Path, tiny_backbones: dict[str, Path]) -> None:
+    names = [f"topic {number}" for number in range(54)]
+    rows = [{"text": f"a text, number {n}", "labels": [names[n], names[(n + 14) % 54]]} for n in range(40)]
+    path = tmp_path / "topics.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    recipe = recipe_for(path, backbone=str(tiny_backbones["bert"]))
+    assert recipe.data.validation_size == 0.2 and len(load_splits(recipe).validation) == 8
+    assert check(recipe, own_split=True).refusals == ()
+    with pytest.raises(UserError, match=r"40 rows cannot give 40 validation rows: .* need at least one row each"):
+        load_splits(recipe.with_values(data={"validation_size": 40}))
+
+
+def test_a_validation_part_that_is_not_used_is_left_out_with_a_note(reviews: str) -> None:
+    folder = Path("parts")
+    folder.mkdir()
+    write_reviews(folder / "train.csv")
+    write_reviews(folder / "dev.csv")
+    assert recipe_for(folder).data.validation == "parts"
+    draft = draft_recipe("parts", ["data.validation_size=0.25"])
+    assert draft.notes[2].startswith("parts has a validation part, but data.validation_size is set: it is left out;")
+    assert (draft.recipe.data.validation, len(load_splits(draft.recipe).validation)) == (None, 10)
+    (folder / "dev.csv").write_text("review\na good film\n", "utf-8")
+    draft = draft_recipe("parts")
+    assert "has no labels (no column 'sentiment'): it is left out; validation rows are split off" in draft.notes[2]
+    assert (draft.recipe.data.validation, len(load_splits(draft.recipe).validation)) == (None, 8)
+
+
+def test_a_class_without_a_row_is_left_out_by_what_the_message_says(tmp_path: Path) -> None:
+    path, names = tmp_path / "flags.csv", ("spam", "rude", "late")
+    lines = [f"the note number {n},{n % 2},0,{int(n % 3 == 0)}" for n in range(30)]
+    path.write_text("\n".join([f"text,{','.join(names)}", *lines]), "utf-8")
+    recipe = recipe_for(path)
+    assert recipe.data.label == names
+    with on_the_command_line(), pytest.raises(UserError, match=r"has the label 'rude'; .*: --label spam --label late$"):
+        load_splits(recipe)
+    assert load_splits(recipe_for(path, label=["spam", "late"])).train.label_names == ("spam", "late")
+
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
+    rows = {"text": [f"the note number {n}" for n in range(10)], "label": [0, 2] * 5}
+    datasets.Dataset.from_dict(rows, features).save_to_disk(tmp_path / "saved")
+    listed = 'data.labels=["spam", "late"]'
+    with on_the_command_line(), pytest.raises(UserError, match="has the label 'rude'") as told:
+        load_splits(recipe_for(tmp_path / "saved"))
+    assert str(told.value).endswith(f"list only the labels that occur: --set '{listed}'")
+    splits = load_splits(recipe_for(tmp_path / "saved", overrides=[listed]))
+    assert splits.train.label_names == ("spam", "late") and splits.train.counts.tolist() == [4, 4]
 
 
 def test_what_is_data_and_what_is_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def check(recipe: Recipe, *, own_split: bool = False) -> Inspection:
     found = inspect_data(recipe.data, load_tokenizer(backbone.folder))
     labels = found.parts["train"].labels
     if own_split and labels:
-        size = validation_size_for(found.parts["train"].rows, len(labels))
+        size = validation_size_for(found.parts["train"].rows, len(labels), several=recipe.data.several)
         recipe = recipe.with_values(data={"validation_size": size})
     refused = refusals(recipe)
     for require in OF_BACKBONE:

@@ -17,9 +17,11 @@ from featherweight.data.label_cells import label_values
 from featherweight.data.label_guess import Labels, find_labels, guess_label, separated_labels
 from featherweight.data.label_spelling import label_text, names_in_training
 from featherweight.data.labels import is_missing, single_labels, unlikely_names
+from featherweight.data.part_columns import require_training_texts
 from featherweight.data.readers.table import Table, joined_texts, label_columns
 from featherweight.data.source_tables import has_split, open_table
 from featherweight.data.sources import complete_rows, rows_of
+from featherweight.data.unlabelled import without_labels
 from featherweight.errors import UserError, in_a_line
 from featherweight.formatting import counted, listed
 from featherweight.hints import Caller, called_with, option
@@ -108,11 +110,12 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
     backbone, why = (given.backbone.name, "as given") if "backbone" in values else best_at_hand()
     classes = counted(len(names), "label" if several else "class")
     of_texts = f"{counted(rows, 'text')} of {called} {'with' if several else 'in'} {classes}"
+    data, notes = _data(given, guess, table, rows, names)
     chosen = {
         "name": name_after(given.data.train, "texts"),
         "budget": given.budget,
         "description": f"{of_texts}: {listed(names, 6)}.",
-        "data": _data(given, guess, table, rows, len(names)),
+        "data": data,
         "backbone": {"name": backbone},
         "adapter": {"lora": "auto"},
     }
@@ -122,10 +125,11 @@ def draft_recipe(source: str, overrides: Sequence[str] = (), *, table: Table | N
     whole = _in_order(_merged(chosen, values))
     recipe = Recipe.parse(whole, source)
     training = recipe.training
-    notes: tuple[str, ...] = (
+    notes = (
         f"{called}: {counted(rows, 'row')}, {classes}; {columns_in_words(guess, table)}",
         f"backbone {recipe.backbone.name} ({why}), at most {counted(recipe.budget, 'trainable parameter')}, "
         f"{counted(training.epochs, 'epoch')}, an evaluation every {training.evaluate_every} steps{of_length}",
+        *notes,
     )
     if not several and (note := separated_labels(table.read(guess.label_columns[0]), columns)):
         notes = (*notes, f"{called}: {note}")
@@ -206,15 +210,34 @@ def _require_rows(table: Table) -> None:
         raise UserError(f"{table.origin}: has only a header ({listed(table.names)}), but no rows; add some")
 
 
-def _data(given: Recipe, guess: Guess, table: Table, rows: int, classes: int) -> dict[str, Any]:
-    data = given.data
+def _data(
+    given: Recipe, guess: Guess, table: Table, rows: int, names: Sequence[str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The section [data], and a note if the validation part of the data is left out. ``names`` are the classes."""
+    data, notes = given.data, tuple[str, ...]()
     chosen: dict[str, Any] = {"train": data.train, "text": list(guess.text), "label": guess.label}
     chosen |= _gaps_left_out(table, guess.label_columns, several=guess.several)
-    if data.validation is None and has_split(data, "validation"):
-        chosen["validation"] = data.train
-    elif data.validation is None:
-        chosen["validation_size"] = validation_size_for(rows, classes)
-    return chosen
+    if data.validation is not None:
+        return chosen, notes
+    if has_split(data, "validation"):
+        why = _why_unused(given, chosen, names)
+        if why is None:
+            return {**chosen, "validation": data.train}, notes
+        notes = (f"{why}: it is left out; validation rows are split off the training rows",)
+    return {**chosen, "validation_size": validation_size_for(rows, len(names), several=guess.several)}, notes
+
+
+def _why_unused(given: Recipe, columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """A clause that says why the validation part of the data is not used; None if it is used.
+
+    ``columns`` are the keys that name columns.
+    """
+    if "validation_size" in given.data.model_fields_set:
+        return f"{_short(given.data.train)} has a validation part, but data.validation_size is set"
+    data = given.with_values(data=columns).data
+    table = open_table(data.train, data, "validation")
+    require_training_texts(table, data)
+    return without_labels(table, data, names)
 
 
 def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dict[str, Any]:

@@ -43,13 +43,15 @@ def epochs_for(rows: int, classes: int) -> int:
     return next((epochs for most, epochs in EPOCHS if counted <= most), FEWEST_EPOCHS)
 
 
-def validation_size_for(rows: int, classes: int) -> float:
+def validation_size_for(rows: int, classes: int, *, several: bool = False) -> float:
     """The value for ``data.validation_size``: a share, 0.2 for fewer than ``FEW_ROWS`` rows and else 0.1.
 
-    If this share of ``rows`` is fewer rows than classes, it is a number of rows: ``classes``.
+    If this share of ``rows`` is fewer rows than classes, it is a number of rows: ``classes``. If a text may have
+    ``several`` labels, no part needs a row of each label, and one row is enough.
     """
     size = 0.2 if rows < FEW_ROWS else 0.1
-    return size if round(size * rows) >= classes else classes
+    least = 1 if several else classes
+    return size if round(size * rows) >= least else least
 
 
 def _batch_size(rows: int) -> int:
