@@ -13,13 +13,15 @@ from safetensors.numpy import load_file
 from support.endings import quick_endings
 
 from featherweight.adapter.storage import WEIGHTS, peft_name
+from featherweight.data.splits import load_splits
 from featherweight.errors import UserError
 from featherweight.hints import on_the_command_line
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.training.loop import Interrupted
-from featherweight.workflows.continuation import recipe_from
+from featherweight.workflows.continuation import recipe_from, with_classes_of_the_start
+from featherweight.workflows.leaks import start_notes
 from featherweight.workflows.prepare import prepare
 from featherweight.workflows.train import train
 
@@ -116,6 +118,65 @@ def test_new_classes_come_after_the_old_ones_and_keep_the_old_rows(finished_run:
     assert run.environment["started_from"]["run"] == str(finished_run.folder)
     assert "Started from" in run.report.read_text("utf-8")
     assert Recipe.load(run.folder / "recipe.toml") == run.recipe  # trained again, it starts from the same run
+
+
+def copy_with(run: Run, recipe: Recipe, folder: Path) -> Run:
+    """A copy of ``run`` with another recipe, as if it were of another training."""
+    shutil.copytree(run.folder, folder, symlinks=True)
+    (folder / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
+    return Run(folder)
+
+
+def write_words(path: Path, **words: str) -> str:
+    rows = [{"text": f"{word} {n}", "label": label} for n in range(6) for label, word in words.items()]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return str(path)
+
+
+def test_new_classes_come_after_those_of_every_earlier_run(finished_run: Run, tmp_path: Path) -> None:
+    second = copy_with(finished_run, with_classes_of_the_start(recipe_from(finished_run.folder)), tmp_path / "second")
+    assert second.recipe.data.labels == ("bird", "fruit", "metal")
+    more = write_words(tmp_path / "more.jsonl", animal="cow", bird="crow", metal="iron", fruit="plum")
+    recipe = with_classes_of_the_start(recipe_from(second.folder, data=more))
+    assert recipe.data.labels == ("bird", "fruit", "metal", "animal")
+    assert recipe_from(second.folder).description == second.recipe.description
+    # A list of the user stays.
+    first = copy_with(finished_run, finished_run.recipe.with_values(data={"labels": ["bird", "fruit", "metal"]}),
+                      tmp_path / "first")  # fmt: skip
+    recipe = with_classes_of_the_start(recipe_from(first.folder))
+    assert recipe_from(copy_with(first, recipe, tmp_path / "third").folder).data.labels == ("bird", "fruit", "metal")
+
+
+def test_rows_without_a_class_of_the_start_are_not_told_to_remove_it(finished_run: Run, tmp_path: Path) -> None:
+    more = write_words(tmp_path / "more.jsonl", metal="iron", fruit="plum")
+    recipe = with_classes_of_the_start(recipe_from(finished_run.folder, data=more))
+    told = rf"has the label 'bird'; add such rows, or, if it is not a class of {finished_run.folder}, which this"
+    with pytest.raises(UserError, match=told):
+        load_splits(recipe)
+
+
+def test_evaluated_rows_that_an_earlier_run_was_trained_on_are_noted(finished_run: Run, tmp_path: Path) -> None:
+    def notes(recipe: Recipe) -> list[str]:
+        return start_notes(recipe, load_splits(recipe))
+
+    same = with_classes_of_the_start(recipe_from(finished_run.folder))
+    assert notes(same) == []
+    moved = same.with_values(seed=5)
+    known = set(load_splits(finished_run.recipe).train.texts)
+    count = sum(text in known for text in load_splits(moved).validation.texts)
+    told = f"was trained on {count} of 12 validation rows: the metrics may be too good"
+    *_, note, _ = live(moved)[2]
+    assert count and note.startswith(f"{finished_run.folder}, the run it starts from, {told}")
+    # The run in between has the same split; the first one has not.
+    second = copy_with(finished_run, moved, tmp_path / "second")
+    (note,) = notes(with_classes_of_the_start(recipe_from(second.folder)))
+    assert note.startswith(f"{finished_run.folder}, the run that {second.folder} started from, {told}")
+    # Rows that were added to the same file move the split, and those of the earlier training cannot be told any more.
+    grown = tmp_path / "grown.jsonl"
+    grown.write_text(Path(finished_run.recipe.data.train).read_text("utf-8") + '{"text": "iron", "label": "metal"}')
+    third = copy_with(finished_run, finished_run.recipe.with_values(data={"train": str(grown)}), tmp_path / "third")
+    (note,) = notes(with_classes_of_the_start(recipe_from(third.folder)))
+    assert note.endswith(f"rows cannot be checked: {grown}: has 49 training rows now, and had 48")
 
 
 def test_rows_of_the_head_go_by_name_where_classes_are_numbers(linear_run: Run, tmp_path: Path) -> None:

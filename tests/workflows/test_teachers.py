@@ -20,7 +20,7 @@ from featherweight.export.shareable import _shareable_recipe
 from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
-from featherweight.workflows import teachers as module
+from featherweight.workflows import leaks
 from featherweight.workflows.prepare import prepare
 from featherweight.workflows.teachers import soft_labels, teacher_notes, teachers_of
 from featherweight.workflows.train import train
@@ -149,7 +149,7 @@ def test_evaluated_rows_that_a_teacher_was_trained_on_are_noted(
     swapped = recipe.with_values(seed=0, data={"train": recipe.data.test, "test": recipe.data.train})
     (note,) = notes(swapped)
     assert "was trained on 48 of 60 test rows" in note
-    monkeypatch.setattr(module, "load_part", lambda *_: (_ for _ in ()).throw(UserError("rows.csv: missing")))
+    monkeypatch.setattr(leaks, "rows_of_run", lambda *_: (_ for _ in ()).throw(UserError("rows.csv: missing")))
     (note,) = notes(recipe)
     assert note.endswith("whether it was trained on validation or test rows cannot be checked: rows.csv: missing")
 

@@ -28,6 +28,7 @@ from featherweight.recipe import Recipe
 from featherweight.task.class_weights import require_class_weights
 from featherweight.workflows.continuation import begin_with_the_start, require_same_start, with_classes_of_the_start
 from featherweight.workflows.ingredients import Ingredient, ingredients_of, require_same_rows
+from featherweight.workflows.leaks import start_notes
 from featherweight.workflows.resolve import backbone_architecture, resolve_recipe
 from featherweight.workflows.teachers import Teacher, teacher_notes, teachers_of, with_full_paths
 
@@ -116,6 +117,7 @@ def prepare(recipe: Recipe) -> Prepared:
     recipe, weight, backbone, splits = inputs.recipe, inputs.weight, inputs.backbone, inputs.splits
     teachers, ingredients = inputs.teachers, inputs.ingredients
     splits.warnings.extend(teacher_notes(teachers, recipe, splits))
+    splits.warnings.extend(start_notes(recipe, splits))
     splits.warnings.extend(_adaptation_notes(backbone, splits))
     splits.warnings.extend(notes_on_unused(recipe))
 

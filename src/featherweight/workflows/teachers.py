@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,10 @@ from featherweight.adapter.storage import read_description, weights_sha256
 from featherweight.backbone.resolve import resolve_backbone
 from featherweight.cache import TEACHERS, cache_folder
 from featherweight.data.fingerprints import rows_fingerprint
-from featherweight.data.pairs import stripped
 from featherweight.data.sources import Rows
-from featherweight.data.splits import Splits, load_part
+from featherweight.data.splits import Splits
 from featherweight.environment import quick_imports
-from featherweight.errors import UserError, first_line
+from featherweight.errors import UserError
 from featherweight.files import replace_file
 from featherweight.formatting import counted
 from featherweight.inference.exported import is_export, read_export
@@ -29,6 +29,7 @@ from featherweight.recipe import Recipe
 from featherweight.task.interface import task_of
 from featherweight.training.listeners import Listener, notify
 from featherweight.workflows.continuation import finished
+from featherweight.workflows.leaks import teacher_leaks
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -103,28 +104,8 @@ def teacher_notes(teachers: Sequence[Teacher], recipe: Recipe, splits: Splits) -
     share = f"{recipe.training.teacher_weight:.0%} of the loss"
     names = ", ".join(str(teacher.folder) for teacher in teachers)
     notes = [f"learns from the predictions of {names} ({share})"] if teachers else []
-    return [*notes, *(note for teacher in teachers for note in _leaks(teacher, recipe, splits))]
-
-
-def _leaks(teacher: Teacher, recipe: Recipe, splits: Splits) -> list[str]:
-    """Notes on validation and test rows of ``splits`` that are training rows of ``teacher``, but not of ``splits``."""
-    theirs = teacher.recipe
-    if (theirs.data, theirs.seed, theirs.adapter.start_from) == (recipe.data, recipe.seed, None):
-        return []  # the same split
-    try:
-        known = set(map(stripped, load_part(theirs, "train", teacher.labels).texts))
-    except UserError as error:
-        unknown = f"{teacher.folder}, a teacher: whether it was trained on validation or test rows cannot be checked"
-        return [f"{unknown}: {first_line(error)}"]
-    known -= set(map(stripped, splits.train.texts))
-    parts = {"validation": splits.validation, "test": splits.test}
-    counts = {name: sum(stripped(text) in known for text in rows.texts) for name, rows in parts.items() if rows}
-    return [
-        f"{teacher.folder}, a teacher, was trained on {count:,} of {len(parts[name] or ()):,} {name} rows: the metrics "
-        "may be too good; a teacher with the same data and seed has the same split"
-        for name, count in counts.items()
-        if count
-    ]
+    leaks = (teacher_leaks(one.folder, one.recipe, one.labels, recipe, splits) for one in teachers)
+    return [*notes, *chain.from_iterable(leaks)]
 
 
 def soft_labels(
