@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.commands import Answer
+from support.commands import Answer, refused
 
 from featherweight import __version__
 from featherweight import console as progress
@@ -71,6 +71,18 @@ def test_a_row_of_the_plan_is_a_recipe(cli: Cli) -> None:
     assert out.endswith("featherweight train 'my plan.toml'\n")
     assert Recipe.load("my plan.toml").name == "my-plan"
     assert f"trainable {total}" in " ".join(said(cli, "weigh", "my plan.toml").split())
+
+
+def test_a_row_of_the_plan_counts_dora_and_the_roles_of_the_recipe(cli: Cli) -> None:
+    roles = ("backbone.roles.query=attention.self.query", "backbone.roles.value=attention.self.value")
+    given = ["--backbone", "minilm", "--budget", "100k", "--set", "adapter.dora=true"]
+    given += [word for role in roles for word in ("--set", role)]
+    rows = [line.split() for line in said(cli, "plan", *given).splitlines()[2:-1]]
+    assert rows[0][2:4] == ["query", "value"] and not any("key" in row for row in rows)
+    said(cli, "plan", *given, "--row", 1, "--out", "dora.toml")
+    assert Recipe.load("dora.toml").adapter.dora
+    assert f"trainable {rows[0][-3]}" in " ".join(said(cli, "weigh", "dora.toml").split())  # and within the budget
+    refused(cli, "plan", *given, "--budget", "1", naming="no adapter fits; the smallest with DoRA has")
 
 
 def test_recipes_are_listed_and_printed(cli: Cli) -> None:

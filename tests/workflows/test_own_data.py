@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 from support.reviews import SENTIMENTS, write_reviews
 
@@ -22,6 +23,7 @@ from featherweight.recipe import Recipe
 from featherweight.recipe.data_files import is_data, name_after
 from featherweight.workflows.check import check
 from featherweight.workflows.own_data import draft_recipe
+from featherweight.workflows.request import requested
 from featherweight.workflows.schedule import epochs_for, schedule_for, validation_size_for
 
 
@@ -76,6 +78,25 @@ def test_the_backbone_is_the_best_at_hand(monkeypatch: pytest.MonkeyPatch) -> No
     assert resolve.best_at_hand() == ("roberta-base", "in the hub's cache")
     monkeypatch.setattr(resolve, "known_backbones", lambda: [])
     assert resolve.best_at_hand() == ("minilm", "not installed yet")
+
+
+def test_arguments_may_be_paths_and_numbers_of_numpy(reviews: str, tiny_backbones: dict[str, Path]) -> None:
+    backbone, budget = tiny_backbones["bert"], np.int64(20_000)
+    for recipe in (
+        recipe_for(Path(reviews), test=Path(reviews), backbone=backbone, budget=budget),  # type: ignore[arg-type]
+        requested(reviews, test=Path(reviews), backbone=backbone, budget=budget).recipe,  # type: ignore[arg-type]
+    ):
+        assert recipe is not None
+        assert (recipe.backbone.name, recipe.budget, recipe.data.test) == (str(backbone), 20_000, reviews)
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"backbone": 3}, "backbone takes a name on the hub or the path of a folder, not the number 3"),
+        ({"budget": [1]}, "budget takes a whole number such as 1_000_000, not a list"),
+        ({"test": ["a", "b"]}, "test takes the path of a file or folder, or the name of a data set, not a list"),
+        ({"label": np.array([])}, "data.label"),
+    ]
+    for given, told in refused:
+        with pytest.raises(UserError, match=told):
+            recipe_for(reviews, **given)
 
 
 def test_more_of_long_texts_is_read_and_never_more_than_the_backbone_reads(

@@ -94,7 +94,8 @@ def plan(
         every = (one for head in heads for count in (None, *fewer)
                  for one in _candidates(architecture, labels, head, bias, dora, upper=count))  # fmt: skip
         smallest = min(one.fixed + one.per_rank for one in every)
-        condition = "" if bias == "none" else f" with bias = {bias}"
+        settings = [*([] if bias == "none" else [f"bias = {bias}"]), *(["DoRA"] if dora else [])]
+        condition = f" with {' and '.join(settings)}" if settings else ""
         raise UserError(
             f"budget = {budget:,}: no adapter fits; the smallest{condition} has {smallest:,} parameters "
             f"({architecture.model_type}, {labels} labels): raise the budget or use a smaller backbone"

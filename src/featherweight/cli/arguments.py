@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -112,6 +113,18 @@ def tell(notes: Iterable[str]) -> None:
 
     for note in notes if is_first_process() else ():
         print(f"note: {note}", file=sys.stderr)
+
+
+def require_new_recipe(option: str, out: Path) -> None:
+    """Raise UserError unless a recipe can be written to the path ``out``, which was given by ``option``."""
+    from featherweight.errors import UserError
+
+    if out.suffix != ".toml":
+        raise UserError(f"{option} {out}: a recipe is a TOML file; choose a name that ends in .toml")
+    if out.exists():
+        raise UserError(f"{option} {out}: exists; choose a new file")
+    if not out.parent.is_dir():
+        raise UserError(f"{option} {out}: the folder {out.parent} does not exist; create it first")
 
 
 def load_recipe(

@@ -15,6 +15,7 @@ from featherweight.cli.arguments import (
     SetOption,
     TestOption,
     TextOption,
+    require_new_recipe,
     tell,
 )
 
@@ -32,18 +33,12 @@ def command(
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Write the recipe that `train FILE` would use, so that you can edit it; without -o, print it."""
-    from featherweight.errors import UserError
     from featherweight.files import write_whole
     from featherweight.recipe.overrides import option_overrides
     from featherweight.workflows.own_data import draft_recipe
 
     if out is not None:
-        if out.suffix != ".toml":
-            raise UserError(f"-o {out}: a recipe is a TOML file; choose a name that ends in .toml")
-        if out.exists():
-            raise UserError(f"-o {out}: exists; choose a new file")
-        if not out.parent.is_dir():
-            raise UserError(f"-o {out}: the folder {out.parent} does not exist; create it first")
+        require_new_recipe("-o", out)
     options = option_overrides(test=test, text=text, label=label, budget=budget, backbone=backbone)
     draft = draft_recipe(data, [*options, *overrides])
     tell(draft.notes)

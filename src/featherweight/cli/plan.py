@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight.cli.arguments import LabelColumnsOption, SetOption, TextOption, tell
+from featherweight.cli.arguments import LabelColumnsOption, SetOption, TextOption, require_new_recipe, tell
 from featherweight.formatting import counted
 
 if TYPE_CHECKING:
@@ -39,17 +39,19 @@ def command(
     overrides: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Show the largest LoRA rank that fits a budget, for each head and each set of linear layers to adapt."""
-    from featherweight.backbone.describe import architecture_of
-    from featherweight.backbone.resolve import config_of
     from featherweight.budget.plan import plan
     from featherweight.errors import UserError
     from featherweight.files import write_whole
     from featherweight.recipe import Recipe
     from featherweight.recipe.overrides import option_overrides
+    from featherweight.workflows.resolve import backbone_architecture
 
     if (row is None) != (out is None):
         raise UserError("--row and --out must be used together, such as --row 1 --out my-recipe.toml")
+    if out is not None:
+        require_new_recipe("--out", out)
     if data is None:
+        _refuse_columns(text, label)
         values = {"name": "plan", "budget": budget, "backbone": {"name": backbone or _BACKBONE}}
         recipe, classes = Recipe.parse({**values, "adapter": {"bias": bias}}, "plan", overrides), labels or _LABELS
     elif labels is not None:
@@ -57,22 +59,29 @@ def command(
     else:
         options = option_overrides(budget=budget, backbone=backbone, text=text, label=label)
         recipe, classes = _of_data(data, [*options, f"adapter.bias={bias}", *overrides])
-    rows = plan(architecture_of(config_of(recipe.backbone)), classes, recipe.budget, recipe.adapter.bias)
+    adapter = recipe.adapter
+    rows = plan(backbone_architecture(recipe.backbone), classes, recipe.budget, adapter.bias, dora=adapter.dora)
     if row is None or out is None:
         _print(rows, recipe.backbone.name, classes, recipe.budget)
         return
     if row > len(rows):
         raise UserError(f"--row {row}: the table has only {counted(len(rows), 'row')}; choose one of these")
-    if out.exists():
-        raise UserError(f"--out {out}: exists; choose a new file")
-    if not out.parent.is_dir():
-        raise UserError(f"--out {out}: the folder {out.parent} does not exist; create it first")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).strip("-._") or "plan"
     write_whole(out, recipe.with_values(name=name, adapter=rows[row - 1].adapter()).to_toml())
     next_step = "set [data] in it, then train it with" if data is None else "train it with"
     print(
         f"{out}: {rows[row - 1].total:,} trainable parameters; {next_step}: featherweight train {shlex.quote(str(out))}"
     )
+
+
+def _refuse_columns(text: list[str] | None, label: list[str] | None) -> None:
+    """Raise UserError if columns are named, but no file that could have them."""
+    from featherweight.errors import UserError
+
+    if named := next((name for name, given in (("--text", text), ("--label", label)) if given), None):
+        raise UserError(
+            f"{named} names a column of a file: name the file too (featherweight plan FILE), or leave it out"
+        )
 
 
 def _of_data(data: str, overrides: list[str]) -> tuple[Recipe, int]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from featherweight.argument_checks import described, list_of
+from featherweight.argument_checks import described, list_of, require_path, require_whole
 from featherweight.errors import UserError
 from featherweight.hints import as_given
 from featherweight.recipe.messages import section_at
@@ -71,19 +71,31 @@ def option_overrides(
     text: str | Sequence[str] | None = (),
     label: str | Sequence[str] | None = None,
     budget: int | str | None = None,
-    backbone: str | None = None,
+    backbone: str | os.PathLike[str] | None = None,
 ) -> list[str]:
-    """Overrides for the given options of ``train``: label="stars" becomes the text ``data.label="stars"``."""
+    """Overrides for the given options of ``train``: label="stars" becomes the text ``data.label="stars"``.
+
+    Raises UserError if an option has a value of another type than a recipe can hold.
+    """
+    labels = _column_names(label, "label")
     given: dict[str, Any] = {
-        "data.test": None if test is None else os.fspath(test),
+        "data.test": _path(test, "test", "the path of a file or folder, or the name of a data set"),
         "data.validation": validation,
         "data.text": _column_names(text, "text") or None,
-        "data.label": one_or_all(names) if (names := _column_names(label, "label")) else label,
-        "budget": budget,
-        "backbone.name": backbone,
+        "data.label": one_or_all(labels) if labels or not isinstance(label, str | None) else label,
+        "budget": budget if isinstance(budget, str | float | None) else require_whole(budget, "budget", "1_000_000"),
+        "backbone.name": _path(backbone, "backbone", "a name on the hub or the path of a folder"),
     }
     # JSON writes texts, lists and numbers as TOML does.
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None]
+
+
+def _path(given: str | os.PathLike[str] | None, name: str, what: str) -> str | None:
+    """The argument ``name`` of a Python function as a text. Raises UserError if it is not ``what`` it takes."""
+    if given is None:
+        return None
+    require_path(given, name, what)
+    return os.fspath(given)
 
 
 def _column_names(given: str | Sequence[str] | None, name: str) -> list[str]:

@@ -65,7 +65,7 @@ def recipe_for(
     text: str | Sequence[str] = (),
     label: str | Sequence[str] | None = None,
     budget: int | str | None = None,
-    backbone: str | None = None,
+    backbone: str | os.PathLike[str] | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
     """A recipe that trains on ``data``: a file, a folder saved by `datasets`, or a data set on the hub.

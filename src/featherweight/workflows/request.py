@@ -83,7 +83,7 @@ def requested(
     text: str | Sequence[str] = (),
     label: str | Sequence[str] | None = None,
     budget: int | str | None = None,
-    backbone: str | None = None,
+    backbone: str | os.PathLike[str] | None = None,
     overrides: Sequence[str] = (),
 ) -> Request:
     """The request that the arguments of ``train`` describe. Raises UserError if they are neither recipe nor data."""

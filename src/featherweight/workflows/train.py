@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -49,7 +50,7 @@ def train(
     text: str | Sequence[str] = (),
     label: str | Sequence[str] | None = None,
     budget: int | str | None = None,
-    backbone: str | None = None,
+    backbone: str | os.PathLike[str] | None = None,
     overrides: Sequence[str] = (),
 ) -> Run:
     """Train, evaluate, save, check and report, and return the finished run.
