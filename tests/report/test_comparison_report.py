@@ -207,7 +207,26 @@ def test_the_command_compares_and_writes(cli, fabricated_folders, tmp_path):
     assert answer.code == 0, answer.err
     assert "r2 over r1: +" in answer.out and "r 16, alpha 32, value" in answer.out
     assert (tmp_path / "out" / "comparison.html").is_file()
+    (tmp_path / "out" / ".DS_Store").touch()
+    assert cli("compare", *fabricated_folders[:6], "-o", tmp_path / "out").code == 0  # the same comparison again
     said = cli("compare", *fabricated_folders[:6])
     assert said.code == 0 and "-o DIR writes" in said.out
     refused = cli("compare", fabricated_folders[0], fabricated_folders[0])
     assert refused.code == 2 and "is listed twice" in refused.err
+
+
+def test_a_comparison_replaces_no_files_of_others(cli, fabricated_folders, tmp_path):
+    run, two = fabricated_folders[0], fabricated_folders[:2]
+    (file := tmp_path / "out.html").write_text("mine")
+    (plots := tmp_path / "drawn" / "plots").mkdir(parents=True)
+    (plots / "mine.png").write_text("mine")
+    before = {path: path.read_bytes() for path in [*run.rglob("*"), file, *plots.iterdir()] if path.is_file()}
+    for out, told in (
+        (run, "has other files than those of a comparison, such as "),
+        (plots.parent, "such as plots/mine.png; choose a new folder"),
+        (file, "out.html is a file; choose another folder"),
+        (file / "within", "out.html is a file; choose another folder"),
+    ):
+        answer = cli("compare", *two, "-o", out)
+        assert (answer.code, answer.out) == (2, "") and told in answer.err
+    assert before == {path: path.read_bytes() for path in before}

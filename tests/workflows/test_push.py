@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import huggingface_hub
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelInfo
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from support.commands import Cli, refused
 
@@ -29,7 +29,11 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def upload(self: HfApi, *, repo_id: str, folder_path: Path, **options: Any) -> None:
         asked.append((repo_id, sorted(path.name for path in folder_path.iterdir() if path.read_bytes())))
 
+    def info(self: HfApi, repo: str, *, repo_type: str) -> ModelInfo:
+        return ModelInfo(id=repo, private=repo != "me/public")
+
     monkeypatch.setattr(HfApi, "create_repo", create)
+    monkeypatch.setattr(HfApi, "repo_info", info)
     monkeypatch.setattr(HfApi, "upload_folder", upload)
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "token")
     return asked
@@ -44,6 +48,14 @@ def test_the_adapter_and_its_card_are_uploaded_and_nothing_else(finished_run: Ru
     assert {"README.md", "adapter_config.json", "adapter_model.safetensors", "featherweight.json"} <= set(names)
     assert not [name for name in names if name.startswith(("predictions", "history", "checkpoint", "evaluation"))]
     assert done.url == "https://hub/me/fruit"
+
+
+def test_private_uploads_nothing_to_a_public_repository(finished_run: Run, cli: Cli, hub: list[Any]) -> None:
+    told = "me/public: exists and is public, so --private cannot hide the upload; make it private on the hub"
+    refused(cli, "push", finished_run.folder, "me/public", "--private", naming=told)
+    assert [asked for asked in hub if isinstance(asked[1], list)] == []  # only the repository was asked for
+    push(finished_run.folder, "me/public")
+    assert "README.md" in hub[-1][1]
 
 
 def test_a_dry_run_shows_files_and_card_without_hub_and_token(

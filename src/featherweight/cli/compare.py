@@ -29,15 +29,15 @@ def command(
         Run(run)  # a folder that is not a run is refused before scipy and scikit-learn are imported
 
     from featherweight.evaluation.comparison import compare_runs
+    from featherweight.report.comparison.page import require_own_folder, write_comparison
 
+    if out is not None:
+        require_own_folder(out)
     comparison = compare_runs(runs)
     print_comparison(comparison)
     if out is None:
         print("-o DIR writes this comparison as HTML, Markdown, CSV and plots.")
         return
-
-    from featherweight.report.comparison.page import write_comparison
-
     print(f"Comparison: {write_comparison(comparison, out)[0]}")
 
 

@@ -29,8 +29,9 @@ def push(
 ) -> Pushed:
     """Upload the adapter of a run, or an export, with its model card to ``repo`` (user/name) on the hub.
 
-    The repository is created if it does not exist. Only what is needed to load the classifier is uploaded: no
-    checkpoints, predictions, history or rows. A dry run needs no network and uploads nothing.
+    The repository is created if it does not exist; with ``private``, one that exists must be private. Only what is
+    needed to load the classifier is uploaded: no checkpoints, predictions, history or rows. A dry run needs no network
+    and uploads nothing.
 
     Raises UserError for wrong arguments or a missing token, HubUnreachable if the hub does not answer, and
     FeatherweightError if it refuses the upload.
@@ -74,6 +75,12 @@ def _upload(folder: Path, repo: str, private: bool) -> str:
     api = HfApi(library_name="featherweight")
     try:
         url = api.create_repo(repo, private=private or None, repo_type="model", exist_ok=True)
+        if private and not api.repo_info(repo, repo_type="model").private:
+            # ``create_repo`` changes nothing about a repository that exists.
+            raise UserError(
+                f"{repo}: exists and is public, so --private cannot hide the upload; make it private on the hub, in "
+                "its settings, or name a new repository"
+            )
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload by Featherweight")
     except LocalTokenNotFoundError:
         raise UserError(f"{repo}: no token for the hub; run `hf auth login`, or set HF_TOKEN") from None

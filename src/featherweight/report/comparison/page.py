@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featherweight.errors import UserError
 from featherweight.evaluation.comparison import Comparison
 from featherweight.files import write_whole
 from featherweight.report.comparison.curves import curves, draw_curves
@@ -41,6 +42,20 @@ TITLES = {
 
 
 SECTIONS = {title: key for key, title in TITLES.items()}
+_TEXTS = ("comparison.html", "comparison.md", "comparison.csv", "differences.csv")
+
+
+def require_own_folder(folder: Path) -> None:
+    """Raise UserError unless ``compare -o`` may write to ``folder``: it is new, empty, or has an earlier comparison."""
+    if file := next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None):
+        raise UserError(f"-o {folder}: cannot be created, because {file} is a file; choose another folder")
+    own = {*_TEXTS, "plots", *(f"plots/{name}.png" for name in TITLES)}
+    found = [path.relative_to(folder).as_posix() for path in (*folder.glob("*"), *folder.glob("plots/*"))]
+    visible = sorted(name.removesuffix(".part") for name in found if not Path(name).name.startswith("."))
+    if other := next((name for name in visible if name not in own), None):
+        raise UserError(
+            f"-o {folder}: has other files than those of a comparison, such as {other}; choose a new folder"
+        )
 
 
 def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
@@ -50,12 +65,13 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "comparison.html": render(comparison),
-        "comparison.md": markdown(comparison),
-        "comparison.csv": rounds_csv(comparison),
-        "differences.csv": pairs_csv(comparison),
-    }
+    texts = dict(
+        zip(
+            _TEXTS,
+            (render(comparison), markdown(comparison), rounds_csv(comparison), pairs_csv(comparison)),
+            strict=True,
+        )
+    )
     for name, text in texts.items():
         write_whole(folder / name, text)
     with drawing():
