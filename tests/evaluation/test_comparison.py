@@ -131,7 +131,14 @@ def test_without_test_sets_the_same_validation_rows_serve_and_others_do_not(tmp_
     same = [without_test(fabricate_run(tmp_path / name, Recipe.load(name), 0.9)) for name in ("r3", "r4")]
     comparison = compare_runs(same)
     assert comparison.split == "validation" and comparison.rows == 96
-    assert comparison.notes[0].startswith("No test set")
+    assert (
+        "No test set: the metrics are on validation rows, which also decided which adapter was kept. Expect"
+        in (comparison.notes[0])
+    )
+    last = Recipe.load("r2").with_values(training={"keep": "last"})
+    same.append(without_test(fabricate_run(tmp_path / "last", last, 0.9)))
+    assert "which adapter was kept in r3 and r4. Expect" in compare_runs(same).notes[-2]
+    assert "rows, which decided only the temperature of each run." in compare_runs(same[-1:]).notes[0]
     other = without_test(fabricate_run(tmp_path / "seed", Recipe.load("r3").with_values(seed=1), 0.9))
     with pytest.raises(UserError, match=r"validation rows differ from.*each seed has different validation rows"):
         compare_runs([*same, other])

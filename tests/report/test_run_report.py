@@ -13,6 +13,7 @@ from featherweight.errors import UserError
 from featherweight.report.run.page import write_report
 from featherweight.report.run.plots import draw_plots
 from featherweight.report.style import VARIABLES
+from featherweight.run.best import decided_by_validation, without_test_set
 
 SECTIONS = [
     "Training", "Confusion matrix (test)", "Per class", "Reliability", "Weigh-in", "Shift", "Most confident errors",
@@ -124,6 +125,41 @@ def test_without_a_test_set_the_validation_speaks_and_is_doubted(tmp_path):
     assert "of 96 validation texts classified correctly" in page.text
     assert "No test set" in page.text and "No shift set" in page.text
     assert "Confusion matrix (validation)" in page.headings
+    assert (
+        "which also decided which adapter was kept. Expect slightly worse" in page.text
+        and "Saved step" not in page.text
+    )
+
+
+def test_what_the_validation_rows_did_not_decide_is_not_claimed(tmp_path):
+    recipe = {"name": "last", "training": {"keep": "last"}}
+    folder = fabricate(tmp_path / "run", recipe=recipe)
+    figures = json.loads((folder / "evaluation.json").read_text())
+    figures["validation"]["mistakes"] = figures.pop("test")["mistakes"]
+    (folder / "evaluation.json").write_text(json.dumps(figures))
+    text = page_of(folder).text
+    assert "validation rows, on which the temperature was fitted." in text and "decided" not in text
+    assert "Saved step" in text and "90 (the last)" in text  # beside the best step, which was not saved
+    assert "were split off the training rows, are counted among themselves, from 1." in text
+    (folder / "recipe.toml").write_text('name = "last"\ndata.validation = "rows.csv"\n')
+    assert "Row numbers start at 1." in page_of(folder).text
+
+
+@pytest.mark.parametrize(
+    ("training", "decided"),
+    [
+        ({}, "which adapter was kept"),
+        ({"keep": "last"}, ""),
+        ({"soup": ["a", "b"], "soup_choice": "greedy", "keep": "last"}, "which runs were averaged"),
+        ({"soup": ["a", "b"], "soup_choice": "all", "keep": "best"}, "which step each averaged run kept"),
+        ({"soup": ["a", "b"], "soup_choice": "all", "keep": "last"}, ""),
+    ],
+)
+def test_what_the_validation_rows_decided_follows_from_the_recipe(training, decided):
+    recipe = {"training": training}
+    assert decided_by_validation(recipe) == decided
+    assert ("too good" in without_test_set(recipe)) == bool(decided)
+    assert "thresholds" in without_test_set({"training": {"keep": "last"}, "task": "multi-label"})
 
 
 def test_a_temperature_that_nothing_determined_is_not_called_fitted(tmp_path):

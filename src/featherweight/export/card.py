@@ -17,6 +17,7 @@ from featherweight.files import read_object
 from featherweight.formatting import percent, without_paths
 from featherweight.inference.exported import FILE, classes_and_thresholds, is_export, read_export, training_of
 from featherweight.recipe import Recipe
+from featherweight.run.best import without_test_set
 from featherweight.run.doubts import doubts
 from featherweight.run.figures import METRICS, MICRO_F1, SEVERAL_LABELS, metrics_of
 from featherweight.run.folder import read_json
@@ -194,10 +195,7 @@ def _limits(recipe: Recipe, environment: Mapping[str, Any], evaluation: Mapping[
     else:
         found += [f"On the {name} rows, {doubt}." for doubt in doubts(evaluation[name])]
         if name == "validation":
-            found.append(
-                "There was no test set. The results are on the validation rows, which also decided which adapter was "
-                "kept, so they may be too good."
-            )
+            found.append(without_test_set(recipe.model_dump()))
         if not evaluation.get("shift"):
             found.append("It was tested only on texts like those of its training; expect less accuracy on others.")
     longer = "read in overlapping windows" if recipe.data.long == "windows" else "cut, and the rest is not read"

@@ -30,3 +30,26 @@ def figure(record: Mapping[str, Any], best_by: str) -> float:
 def metric_of(best_by: str, *, several: bool = False) -> Metric:
     """The metric that ``best_by`` names. ``several`` is whether a text may have several labels."""
     return next(metric for metric in (SEVERAL_LABELS if several else METRICS) if metric.key == best_by)
+
+
+def decided_by_validation(recipe: Mapping[str, Any]) -> str:
+    """What the validation rows decided about the weights of a run, such as "which adapter was kept"; empty if nothing.
+
+    ``recipe`` is nested, as in TOML.
+    """
+    training = recipe.get("training") or {}
+    if training.get("soup") and training.get("soup_choice") == "greedy":
+        return "which runs were averaged"
+    if training.get("keep", "best") == "last":
+        return ""
+    return "which step each averaged run kept" if training.get("soup") else "which adapter was kept"
+
+
+def without_test_set(recipe: Mapping[str, Any]) -> str:
+    """Sentences on results on the validation rows: what else these rows served for in the run of ``recipe``."""
+    known = "There was no test set. The results are on the validation rows, "
+    if decided := decided_by_validation(recipe):
+        return f"{known}which also decided {decided}, so they may be too good."
+    if recipe.get("task") == "multi-label":
+        return f"{known}on which the thresholds and the temperature were fitted, so they may be too good."
+    return f"{known}on which the temperature was fitted."

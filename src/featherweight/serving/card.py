@@ -16,6 +16,7 @@ from featherweight.formatting import counted, percent, without_paths
 from featherweight.inference.exported import FILE as EXPORT
 from featherweight.inference.exported import is_export, training_of
 from featherweight.recipe.loading import read_recipe
+from featherweight.run.best import without_test_set
 from featherweight.run.doubts import doubts, remedies
 from featherweight.run.figures import metrics_of
 from featherweight.run.folder import read_json
@@ -161,10 +162,7 @@ def _doubts(evaluation: Mapping[str, Any], recipe: Mapping[str, Any], environmen
     if found := doubts(evaluation[split]):
         known.append(f"{split.capitalize()} rows: {', and '.join(found)}. {remedies(evaluation[split], recipe)}.")
     if split == "validation":
-        known.append(
-            "There was no test set. The results are on the validation rows, which also decided which adapter was kept, "
-            "so they may be too good."
-        )
+        known.append(without_test_set(recipe))
     if not evaluation.get("shift"):
         known.append("It was tested only on texts like those of its training; expect less accuracy on others.")
     return known

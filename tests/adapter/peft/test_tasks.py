@@ -66,7 +66,9 @@ def test_several_labels_are_those_from_one_half_on(saved: Path, tiny_backbones: 
     sigmoid = 1 / (1 + np.exp(-peft_logits(saved, tiny_backbones["bert"])))
     np.testing.assert_allclose(found[[f"p_{name}" for name in LABELS]], sigmoid, atol=1e-5)
     assert cli("report", saved, "--out", "page.html", "--data", "columns.csv", *NAMES).code == 0
-    assert "Per label" in Path("page.html").read_text("utf-8")
+    page = Path("page.html").read_text("utf-8")
+    assert "Per label" in page and "the probabilities are the plain sigmoid of the logits" in page
+    assert "reaches its threshold: 0.5, because PEFT saves no thresholds." in page and "gave the best F1" not in page
 
 
 def test_an_option_names_the_task_that_no_config_names(saved: Path, tiny_backbones: dict[str, Path], cli: Cli) -> None:

@@ -16,7 +16,7 @@ from featherweight.report.run.contents import Contents, read_contents
 from featherweight.report.run.plots import available, title_of
 from featherweight.report.run.soup import soup_table
 from featherweight.report.style import drawing, to_svg
-from featherweight.run.best import metric_of
+from featherweight.run.best import decided_by_validation, metric_of
 from featherweight.run.figures import SCALED
 
 LONGEST_TEXT = 600
@@ -59,6 +59,7 @@ def render(run: Contents) -> str:
         environment=_environment(run),
         verification=_verification(run),
         several=run.several,
+        numbering=_numbering(run),
         confused=most_confused(run.evaluated[1]) if run.evaluated and not run.several else [],
         scaled=SCALED,
         name_key=key_of(run.numbered_labels, run.numbered_sets),
@@ -66,6 +67,14 @@ def render(run: Contents) -> str:
         numbered=MOST_NUMBERED,
         bars=MOST_CLASSES,
     )
+
+
+def _numbering(run: Contents) -> str:
+    """How the rows of the most confident errors are numbered; those that were split off have no numbers in the data."""
+    split_off = bool(run.evaluated and run.evaluated[0] == "validation" and run.recipe_text)
+    if split_off and not run.recipe.get("data", {}).get("validation"):
+        return "The validation rows, which were split off the training rows, are counted among themselves, from 1."
+    return "Row numbers start at 1."
 
 
 def _pictures(run: Contents) -> dict[str, Any]:
@@ -86,6 +95,8 @@ def _training(run: Contents) -> dict[str, str]:
         rows["Evaluations"] = f"{len(run.validations):,}"
     if run.evaluation.get("best_step"):
         rows["Best step"] = f"{run.evaluation['best_step']:,}"
+    if len(steps) and run.has_curves and not decided_by_validation(run.recipe):
+        rows["Saved step"] = f"{int(steps[-1]):,} (the last)"
     metric = metric_of(run.best_by, several=run.several)
     if run.has_curves and (best := run.evaluation.get(f"best_validation_{run.best_by}")) is not None:
         rows[f"Best validation {metric.name}"] = metric.words(best)
