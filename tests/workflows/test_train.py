@@ -21,6 +21,8 @@ from featherweight.inference.classifier import Classifier
 from featherweight.recipe import Recipe
 from featherweight.run.folder import Run
 from featherweight.run.lock import locked
+from featherweight.training import loop
+from featherweight.training.clock import Clock
 from featherweight.training.loop import Interrupted
 from featherweight.workflows.environment import most_memory
 from featherweight.workflows.evaluate import evaluate_run
@@ -211,8 +213,11 @@ def test_the_resolved_recipe_repeats_the_run(finished_run: Run, tmp_path: Path, 
     assert_same_result(again, finished_run)
 
 
-def test_an_interrupted_run_goes_on_and_ends_the_same(finished_run: Run, tmp_path: Path, in_this_process: None) -> None:
-    with pytest.raises(Interrupted) as stopped:
+def test_an_interrupted_run_goes_on_and_ends_the_same(
+    finished_run: Run, tmp_path: Path, in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Interrupted) as stopped, monkeypatch.context() as patch:
+        patch.setattr(loop, "Clock", lambda before: Clock(before + 1000))  # as if its steps had taken so long
         train(finished_run.recipe, tmp_path / "halves", listeners=[StopAfter(5)])
     assert stopped.value.exit_code == 130
     assert f"--resume --out {tmp_path / 'halves'}" in str(stopped.value)
@@ -223,6 +228,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(finished_run: Run, tmp_pat
         train(other, halves.folder, resume=True)
     train(finished_run.recipe, halves.folder, resume=True)
     assert halves.complete
+    assert halves.environment["seconds"] >= halves.environment["training_seconds"] > 1000
     assert_same_result(halves, finished_run)
     written = (halves.folder / "evaluation.json").stat().st_mtime_ns
     assert train(finished_run.recipe, halves.folder, resume=True).complete

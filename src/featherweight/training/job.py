@@ -36,6 +36,8 @@ class LoopState:
     """Number of evaluations since the best one."""
     seconds: float = 0.0
     """Duration of the training so far, over all resumes."""
+    seconds_before: float = 0.0
+    """The part of ``seconds`` before the last resume."""
 
     @property
     def best(self) -> dict[str, float]:
@@ -57,8 +59,8 @@ class LoopState:
         return {"best_step": self.best_step, "best_by": best_by, **found}
 
 
-LATER = frozenset({"best_macro_f1", "best_micro_f1"})
-"""Fields of the state that checkpoints of earlier versions lack; those versions knew no choice by them."""
+LATER = frozenset({"best_macro_f1", "best_micro_f1", "seconds_before"})
+"""Fields of the state that checkpoints of earlier versions lack; those versions did not use them."""
 
 
 @dataclass

@@ -61,6 +61,7 @@ def fit(job: Job, *, resume: bool = False) -> LoopState:
         expected = {key: value for key, value in asdict(state).items() if key not in LATER}
         stored, job.best, notes = load_checkpoint(place, job.network.trainable(), optimizer, expected, average)
         state = LoopState(**{key: stored[key] for key in asdict(state) if key in stored})
+        state.seconds_before = state.seconds
         if job.accelerator.scaler and stored.get("scaler"):
             job.accelerator.scaler.load_state_dict(stored["scaler"])
         notes.append(_resumed(state, task_of(job.recipe).score))

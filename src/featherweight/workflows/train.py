@@ -180,7 +180,7 @@ def finish(
     phases.begin(EVALUATION)
     _evaluate(prepared, folder, state, logits, others, temperature, task)
     environment = describe_run(prepared, started) | {
-        "seconds": round(phases.total(), 2),
+        "seconds": round(state.seconds_before + phases.total(), 2),
         "training_seconds": round(state.seconds, 2),
         "peak_memory_bytes": most_memory(folder),
         **gpu_peak(model.engine.device),
