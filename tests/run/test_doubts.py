@@ -75,6 +75,9 @@ def test_what_to_try_is_what_the_recipe_does_not_do_and_the_rows_call_for() -> N
     assert weights not in remedies(uneven, done) and by_f1 not in remedies(uneven, done)
     several = {"evaluation": {"best_by": "micro_f1"}}  # the default with several labels a text
     assert by_f1 in remedies(uneven, several)
+    limited = remedies(even, {"training": {"epochs": 20, "max_steps": 10}})
+    assert limited.startswith("Try more steps, more epochs or")
+    assert limited.endswith('overrides=["training.max_steps=20", "training.epochs=40"]')
     assert weights not in remedies(even, {}) and by_f1 not in remedies(even, {})
 
 

@@ -106,6 +106,9 @@ def test_more_of_long_texts_is_read_and_never_more_than_the_backbone_reads(
     write_reviews("long.csv", words=300)
     assert recipe_for("long.csv").data.max_length == 512
     assert "longer than 256 tokens: 512 are read" in draft_recipe("long.csv").notes[1]
+    given = draft_recipe("long.csv", ["data.max_length=128"])
+    assert given.recipe.data.max_length == 128 and "tokens" not in given.notes[1]
+    assert "tokens: they are read in windows of 512" in draft_recipe("long.csv", ["data.long=windows"]).notes[1]
     write_reviews("half.csv", words=200)  # more characters than 256, and fewer tokens
     assert recipe_for("half.csv").data.max_length == 256
     tiny = str(tiny_backbones["bert"])

@@ -64,8 +64,10 @@ def remedies(figures: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     ``figures`` are the metrics of the set. Settings that ``recipe`` (nested, as in TOML) already has are left out.
     """
     counts = [row["support"] for row in figures["per_class"] if row["support"]]
-    epochs = recipe.get("training", {}).get("epochs")
-    typed = {"more epochs": f"training.epochs={'...' if epochs is None else f'{2 * epochs:g}'}"}
+    epochs, most = (recipe.get("training", {}).get(key) for key in ("epochs", "max_steps"))
+    # A training ends at the smaller of the two, and the recipe does not say which one this was.
+    typed = {"more steps": f"training.max_steps={2 * most}"} if most else {}
+    typed["more epochs"] = f"training.epochs={'...' if epochs is None else f'{2 * epochs:g}'}"
     if max(counts) >= _UNEVEN * min(counts):
         if recipe.get("training", {}).get("class_weights", "none") == "none":
             typed["balanced class weights"] = "training.class_weights=balanced"

@@ -252,7 +252,9 @@ def _gaps_left_out(table: Table, labels: Sequence[str], *, several: bool) -> dic
 
 
 def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
-    """The maximum length of a text in tokens, and a note for the user if long texts need more than the default."""
+    """The maximum length of a text in tokens: the given one, or a longer one with a note if many texts need it."""
+    if "max_length" in recipe.data.model_fields_set:
+        return recipe.data.max_length, ""
     most = most_tokens(config_of(recipe.backbone)) or _LONGER
     default = default_length(recipe.backbone)
     texts = joined_texts(table, recipe.data.text)
@@ -272,7 +274,8 @@ def _max_length(recipe: Recipe, table: Table) -> tuple[int, str]:
     if share <= _MANY:
         return default, ""
     longer = min(_LONGER, most)
-    return longer, f"; {share:.0%} of the texts are longer than {_LONG} tokens: {longer} are read"
+    read = f"they are read in windows of {longer}" if recipe.data.long == "windows" else f"{longer} are read"
+    return longer, f"; {share:.0%} of the texts are longer than {_LONG} tokens: {read}"
 
 
 def default_length(backbone: BackboneRecipe) -> int:
