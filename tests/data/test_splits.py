@@ -76,6 +76,22 @@ def test_classes_that_may_be_one_become_one_by_the_command_of_the_warning(tmp_pa
     assert [one.rpartition(",")[0] for one in merged[1:]] == [one.rpartition(",")[0] for one in rows]
 
 
+@pytest.mark.parametrize(("header", "between", "encoding", "more"), [
+    ("text,kind\n", ",", "utf-8-sig", {}),
+    ("text;kind\n", ";", "utf-8", {}),
+    ("text,kind\n", ",", "cp1252", {}),
+    ("", ",", "utf-8", {"columns": ["text", "kind"]}),
+])  # fmt: skip
+def test_the_command_that_writes_labels_alike_is_only_for_files_that_it_reads(
+    tmp_path: Path, header: str, between: str, encoding: str, more: dict[str, Any]
+) -> None:
+    rows = [f"ein Text für {n}{between}{'Spam' if n % 3 else 'SPAM'}\n" for n in range(18)]
+    (path := tmp_path / "train.csv").write_bytes((header + "".join(rows)).encode(encoding))
+    splits = load_splits(recipe(train=str(path), label="kind", validation_size=6, **more))
+    assert any(warning.endswith("write them alike") for warning in splits.warnings)
+    assert len(splits.remedies) == (encoding == "utf-8-sig")
+
+
 def test_the_seed_decides_and_nothing_else() -> None:
     first, again, other = (load_splits(recipe(seed, validation_size=100)).validation.texts for seed in (1, 1, 2))
     assert first == again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,9 @@ def _alike_warning(train: Rows) -> str | None:
 def _writing_alike(train: Rows, source: str) -> str | None:
     """A command that writes labels which are nearly alike as the most frequent of them; only for simple CSV files."""
     path, column = Path(source).expanduser(), train.label_column
-    if path.suffix.casefold() != ".csv" or column is None or column.separator is not None or not path.is_file():
+    if path.suffix.casefold() != ".csv" or column is None or column.separator is not None:
+        return None
+    if column.name not in _plain_header(path):
         return None
     number = {name: n for n, name in enumerate(train.label_names)}
     written: dict[str, str] = {}
@@ -77,6 +80,18 @@ def _writing_alike(train: Rows, source: str) -> str | None:
         f"t[{key}] = t[{key}].str.strip().replace({written}); t.to_csv({str(into)!r}, index=False)"
     )
     return f"python -c {shlex.quote(code)}" if len(written) <= _MOST_REPLACED else None
+
+
+def _plain_header(path: Path) -> list[str]:
+    """The first row of a CSV file, as pandas reads it by default: commas and UTF-8; empty if the file is not UTF-8."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+            while file.read(1 << 20):  # pandas decodes the other rows too
+                pass
+    except (OSError, ValueError, csv.Error):
+        return []
+    return header
 
 
 def _validation_warnings(rows: Rows) -> list[str]:
