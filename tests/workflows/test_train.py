@@ -24,10 +24,11 @@ from featherweight.run.lock import locked
 from featherweight.training import loop
 from featherweight.training.clock import Clock
 from featherweight.training.loop import Interrupted
+from featherweight.verification.verify import verify_run
 from featherweight.workflows.environment import most_memory
 from featherweight.workflows.evaluate import evaluate_run
 from featherweight.workflows.prepare import notes_on_unused, prepare
-from featherweight.workflows.train import train
+from featherweight.workflows.train import _how_to_resume, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 
@@ -218,11 +219,14 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
 ) -> None:
     with pytest.raises(Interrupted) as stopped, monkeypatch.context() as patch:
         patch.setattr(loop, "Clock", lambda before: Clock(before + 1000))  # as if its steps had taken so long
-        train(finished_run.recipe, tmp_path / "halves", listeners=[StopAfter(5)])
+        train(finished_run.recipe, tmp_path / "two halves", listeners=[StopAfter(5)])
     assert stopped.value.exit_code == 130
-    assert f"--resume --out {tmp_path / 'halves'}" in str(stopped.value)
-    halves = Run(tmp_path / "halves")
+    assert f"--resume --out '{tmp_path / 'two halves'}'" in str(stopped.value)
+    halves = Run(tmp_path / "two halves")
     assert not halves.complete
+    with pytest.raises(UserError, match=f"train '{halves.folder}/recipe.toml' --out '{halves.folder}' --resume$"):
+        verify_run(halves.folder)
+    assert _how_to_resume(halves.folder, finished_run.recipe).endswith(f"--resume --out '{halves.folder}'")
     other = finished_run.recipe.with_values(seed=1)
     with pytest.raises(UserError, match="--resume, but the recipe differs"):
         train(other, halves.folder, resume=True)

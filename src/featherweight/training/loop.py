@@ -7,6 +7,7 @@ from collections.abc import Callable, Container
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def _run_steps(
 
 def _raise_if_stopped(job: Job, signal_number: int, state: LoopState) -> None:
     if signal_number:
-        how = f"to resume, run the same command with --resume --out {job.folder}"
+        how = f"to resume, run the same command with --resume --out {quote(str(job.folder))}"
         raise Interrupted(f"stopped after step {state.step}; {how}", signal_number)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from featherweight.errors import UserError
 from featherweight.inference.exported import is_export
@@ -58,5 +59,5 @@ def _require_finished(folder: Path) -> None:
     if not run.complete:
         raise UserError(
             f"{folder}: the run is not finished; finish it with: "
-            f"featherweight train {folder}/recipe.toml --out {folder} --resume"
+            f"featherweight train {quote(str(folder / 'recipe.toml'))} --out {quote(str(folder))} --resume"
         )

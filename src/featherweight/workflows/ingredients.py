@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from featherweight.adapter.soup import same_tensors_of
@@ -86,7 +87,8 @@ def read_ingredients(folders: Sequence[Path], best_by: str | None = None) -> lis
             if earlier.sha256 == other.sha256:
                 raise UserError(f"{other.run.folder}: has the same weights as {earlier.run.folder}; name it once")
         if difference := _difference(_facts(found[0]), _facts(other), found[0].run.folder):
-            again = f"featherweight train {found[0].run.folder}/recipe.toml --set training.order_seed={order_seed}"
+            first = quote(str(found[0].run.folder / "recipe.toml"))
+            again = f"featherweight train {first} --set training.order_seed={order_seed}"
             start = "the runs of a soup must start from the same weights and rows; to train one"
             raise UserError(f"{other.run.folder}: has {difference}: {start}: {again}")
     same_tensors_of([ingredient.run.adapter for ingredient in found])  # refuses damaged files

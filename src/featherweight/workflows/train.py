@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,10 +127,13 @@ def _train(recipe: Recipe, folder: Path, listeners: Sequence[Listener], resume: 
 
 
 def _how_to_resume(folder: Path, recipe: Recipe | None) -> str:
+    out = quote(str(folder))
     if (folder / "recipe.toml").is_file():
         if recipe is not None and recipe.training.soup:
-            return f"stopped; to finish it: featherweight train {folder / 'recipe.toml'} --out {folder} --resume"
-        return f"stopped; to resume, run the same command with --resume --out {folder}"
+            return (
+                f"stopped; to finish it: featherweight train {quote(str(folder / 'recipe.toml'))} --out {out} --resume"
+            )
+        return f"stopped; to resume, run the same command with --resume --out {out}"
     return "stopped before the training began; run the same command again"
 
 
