@@ -174,6 +174,15 @@ def test_a_file_without_a_header_takes_the_names_of_the_recipe(tmp_path: Path) -
     words = r"names 2 columns, but its first line has 5\nName all .* as the first line of the file, such as label,"
     with pytest.raises(UserError, match=words):
         read(written(tmp_path, TWEETS), columns=columns[:2])
+def test_unrelated_quotation_marks_in_a_file_of_tabs_join_no_rows(tmp_path: Path) -> None:
+    lines = [f"{'xy'[n % 2]}\ttext {n}\n" for n in range(8)]
+    lines[2], lines[5] = 'x\t"Be yourself; everyone else is taken\n', 'y\tOscar Wilde said: be yourself"\n'
+    rows = read(written(tmp_path, "label\ttext\n" + "".join(lines), "rows.tsv"))
+    assert (len(rows), rows.texts[2]) == (8, '"Be yourself; everyone else is taken')
+    rows = read(written(tmp_path, 'label\ttext\nx\t"One\n\ntwo"\ny\tThree\n', "rows.tsv"))
+    assert rows.texts == ["One\n\ntwo", "Three"]
+
+
 
 
 def test_the_names_of_the_recipe_leave_a_header_a_header(tmp_path: Path) -> None:

@@ -45,8 +45,7 @@ def delimited_tables(content: Content, reading: Reading, rows: int, *, tabs: boo
     """
     head, cut = head_text(content, reading.encoding)
     dialect = below_titles(dialect_of(head, cut, reading, tabs=tabs), head, cut, reading, tabs=tabs)
-    with open_text(content, reading.encoding, guess=True) as text:
-        quoted = dialect.quoted or is_quoted(text.lines, content.origin, dialect)
+    quoted = dialect.quoted or _is_quoted(content, reading, dialect)
     with open_text(content, reading.encoding, guess=True) as text:
         yield from _tables(text, content.origin, dialect, quoted, reading, rows, tabs)
 
@@ -146,14 +145,26 @@ def _is_ag_news(first: Sequence[str], sample: Sequence[Sequence[str]], reading: 
     return recognised or reading.format == "ag_news"
 
 
-def is_quoted(lines: TextIO, origin: str, dialect: Dialect) -> bool:
-    """Whether quotation marks enclose fields; in many files, such as tab-separated ones, they are just characters."""
-    try:
-        for _ in _records(lines, origin, dialect, quoted=True):
-            pass
-    except UserError:
-        return False
-    return True
+def _is_quoted(content: Content, reading: Reading, dialect: Dialect) -> bool:
+    """Whether quotation marks enclose fields; in many files, such as tab-separated ones, they are just characters.
+
+    They are if all rows have the same fields with quoting only. If they have without it, too, a field of several lines
+    shows two unrelated marks: one begins a text, and one ends another text some rows below.
+    """
+
+    def several_lines(quoted: bool) -> bool | None:
+        """Whether a field has several lines; None if the rows cannot be read."""
+        found = False
+        with open_text(content, reading.encoding, guess=True) as text:
+            try:
+                for record in _records(text.lines, content.origin, dialect, quoted):
+                    found = found or (len(record) > 1 and any("\n" in field for field in record))
+            except UserError:
+                return None
+        return found
+
+    joined = several_lines(quoted=True)
+    return joined is False or (joined is True and several_lines(quoted=False) is None)
 
 
 def _records(text: TextIO, origin: str, dialect: Dialect, quoted: bool) -> Iterator[list[str]]:
